@@ -111,13 +111,14 @@ class Flood(amp.AMP):
         )
 
     async def _greet(self) -> None:
-        own = wire.Introduction(STRANGER, wire.VERSION, list(capabilities.ALL), b"i" * 16)
+        own = wire.Introduction(STRANGER, wire.VERSION, list(capabilities.ALL), b"i" * 16, b"\x90")
         await self.callRemote(
             wire.HelloCommand,
             realm=own.realm,
             version=own.version,
             capabilities=own.capabilities,
             instance=own.instance,
+            keys=own.keys,
         )
 
     def start(self) -> None:

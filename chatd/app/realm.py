@@ -15,6 +15,7 @@ from twisted.logger import Logger
 
 from chatd.app.demo_realms import add_demo_accounts
 from chatd.app.marker import MarkKeeper
+from chatd.app.signing_key import load_signing_key
 from chatd.app.state import StartError, StateFolder
 from chatd.base.clocks import IReactor, Wall, date_of
 from chatd.base.config import Config
@@ -30,6 +31,10 @@ from chatd.federation.amp.links import AmpLinks
 from chatd.federation.amp.trust import Policy
 from chatd.federation.federation import Federation
 from chatd.federation.forwarder import Forwarder
+from chatd.federation.signing.drafts import EntrySigner
+from chatd.federation.signing.key_book import KeyBook
+from chatd.federation.signing.proofs import SigningKey
+from chatd.federation.version_one import OldParcels
 from chatd.files.folder import Uploads
 from chatd.service.chat_service import ChatService
 from chatd.service.context import Context
@@ -41,7 +46,7 @@ from chatd.store.database_identity import quick_check
 from chatd.store.files import all_stored
 from chatd.store.operators import has_had_operator
 from chatd.store.peers import KnownPeer, all_peers
-from chatd.store.settings import get_or_add_setting
+from chatd.store.realm_keys import StoredKey, all_keys, begin_signing, use_own
 from chatd.store.usage import Owner, used_on
 
 log = Logger()
@@ -73,7 +78,8 @@ DEFAULTS = StartOptions()
 class StoredState(msgspec.Struct, frozen=True):
     """What a start reads from the database. `has_operator`: the realm has or ever had an operator."""
 
-    secret: bytes
+    keys: list[StoredKey]
+    unsigned_until: int
     peers: list[KnownPeer]
     day: int
     used: list[tuple[Owner, int]]
@@ -84,6 +90,8 @@ class Realm:
     """A realm without its doors. Call `open`, then `start`, and in the end `close`."""
 
     endpoint: Endpoint
+    signing_key: SigningKey
+    signer: EntrySigner
     passwords: Passwords
     directory: AmpLinks
     service: ChatService
@@ -126,6 +134,10 @@ class Realm:
             self.config.database_url, self.options.accept_loss, environment.random_bytes
         )
         self.endpoint = environment.endpoint or self._tls()
+        self.signing_key = load_signing_key(self.state.path, environment.random_bytes)
+        self.signer = EntrySigner(
+            key_of(self.config.realm), self.signing_key, environment.random_bytes
+        )
         self.passwords = Passwords(environment.reactor, self.config.accounts.argon2)
         counters = Counters()
         uploads = Uploads(environment.reactor, self.state.uploads, counters, environment.wall)
@@ -134,6 +146,7 @@ class Realm:
             add_demo_accounts(engine, self.passwords)
         with engine.begin() as connection:
             self._clean_uploads(connection, uploads)
+            OldParcels(connection, key_of(self.config.realm), self.signer).rewrite()
             stored = self._read(connection)
         self.passwords.start()
         database = Database(engine, environment.reactor, counters)
@@ -161,10 +174,13 @@ class Realm:
             log.warn("{count} files that no message carries are now in unclaimed/", count=unclaimed)
 
     def _read(self, connection: Connection) -> StoredState:
-        secret = get_or_add_setting(connection, "secret", self.environment.random_bytes(32).hex())
-        day = int(self.environment.wall() * 1000) // DAY
+        now = int(self.environment.wall() * 1000)
+        unsigned_until = begin_signing(connection, now, int(self.config.peers.expire * 1000))
+        use_own(connection, self.signing_key.id, self.signing_key.public, now)
+        day = now // DAY
         return StoredState(
-            bytes.fromhex(secret),
+            all_keys(connection),
+            unsigned_until,
             all_peers(connection),
             day,
             used_on(connection, day),
@@ -174,10 +190,11 @@ class Realm:
     def _assemble(self, context: Context, uploads: Uploads, stored: StoredState) -> None:
         """Create the service, and on top of it the federation and the sessions."""
         self.directory = AmpLinks(context, self.endpoint, uploads)
-        forwarder = Forwarder(context, self.directory, stored.secret)
+        forwarder = Forwarder(context, self.directory, self.signer)
         self.service = ChatService(context, self.passwords, uploads, self.directory, forwarder)
         self.service.quotas.load(stored.day, stored.used)
-        self.federation = Federation(self.service, forwarder, self.directory)
+        keys = KeyBook(context.database, context.realm_key, stored.keys, stored.unsigned_until)
+        self.federation = Federation(self.service, forwarder, self.directory, keys)
         self.directory.attach(self.federation)
         self.directory.peers.load(stored.peers)
         self.sessions = Sessions(self.service, HANDLERS)
@@ -260,7 +277,6 @@ class Realm:
         """Close the links, and store everything."""
         quotas, keeper, database = self.service.quotas, self.keeper, self.database
         self.service.disk.stop()
-        self.service.receipts.stop()
         stopped = []
         for part in (self.directory, quotas, keeper, database, self.passwords, self.uploads):
             try:

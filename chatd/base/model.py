@@ -9,7 +9,6 @@ import msgspec
 
 from chatd.base.errors import ChatError
 
-MAX_READERS = 100  # members of a group in which read receipts and typing are shown
 MAX_COUNTED = 1000  # the largest unread count in the list of conversations
 
 # The delivery of a message (Message.state)
@@ -59,6 +58,14 @@ class Opaque(msgspec.Struct, frozen=True):
     body: bytes
 
 
+class EmojiReactions(msgspec.Struct, frozen=True):
+    """One emoji on a message. `people` are addresses: all `count` of them, or some if there are too many."""
+
+    emoji: str
+    people: tuple[str, ...]
+    count: int
+
+
 class Message(msgspec.Struct, frozen=True):
     """A message in a conversation in its current state, and the event that announces it to listeners.
 
@@ -70,7 +77,7 @@ class Message(msgspec.Struct, frozen=True):
     `state` is its delivery: `stored` (it does not cross), `queued`, `delivered`, or `refused` with a
     `reason`. `edited` is the time of the last edit. `reply` is the seq of the message that it replies to.
     `forwarded` is the address that wrote the message it was forwarded from. `mentions` are addresses.
-    `reactions` has each emoji with its addresses. `unverified`: its signature could not be checked.
+    `unverified`: its signature could not be checked.
     """
 
     id: int
@@ -90,7 +97,7 @@ class Message(msgspec.Struct, frozen=True):
     reply: int | None = None
     forwarded: str | None = None
     mentions: tuple[str, ...] = ()
-    reactions: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    reactions: tuple[EmojiReactions, ...] = ()
     pinned: bool = False
     unverified: bool = False
     opaque: Opaque | None = None
@@ -209,12 +216,6 @@ class Ban(msgspec.Struct, frozen=True):
     username: str
 
 
-class ReaderName(msgspec.Struct, frozen=True):
-    """The address of a person who has read a message."""
-
-    username: str
-
-
 class UnreadCount(msgspec.Struct, frozen=True):
     """The number of unread messages in a conversation. Either `user` or `group` is set."""
 
@@ -305,7 +306,6 @@ Item: TypeAlias = (
     | GroupInfo
     | Member
     | Ban
-    | ReaderName
     | UnreadCount
     | ConversationInfo
     | RoomInfo

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-import msgspec
-
 from chatd.base.errors import NotSupportedThere
 from chatd.federation import parcels
-from chatd.federation.parcels import Parcel, Relay
+from chatd.federation.parcels import Parcel
 
 LINES = "lines"
 FILES = "files"
@@ -45,15 +43,11 @@ def lacking(capabilities: Collection[str]) -> frozenset[str]:
 def fitted(data: bytes, lacks: Collection[str], realm: str) -> bytes:
     """An encoded parcel as a realm takes it that lacks some capabilities. Raises NotSupportedThere.
 
-    The text of a `Relay` is put on one line, because nobody could be told of a refusal.
+    Nothing is changed in a text: that of a group is signed.
     """
     parcel = parcels.try_decode(data)
     if parcel is None:
         return data
-    if isinstance(parcel, Relay) and LINES in lacks and _has_lines(parcel.text):
-        assert parcel.text is not None  # noqa: S101 - it has lines
-        parcel = msgspec.structs.replace(parcel, text=parcel.text.replace("\n", " "))
-        data = parcels.encode(parcel)
     for capability in _needs(parcel):
         if capability in lacks:
             raise NotSupportedThere(realm=realm, what=ALL[capability])

@@ -13,6 +13,7 @@ from chatd.federation.parcel_writer import ParcelWriter
 from chatd.federation.questions import Questions
 from chatd.federation.realm_quotas import RealmQuotas
 from chatd.federation.receive import Receiver
+from chatd.federation.signing.key_book import KeyBook
 from chatd.service.chat_service import ChatService
 
 
@@ -20,10 +21,14 @@ class Federation:
     """`links` may be attached to it later, but before anything is received. Its attributes are its
     contents."""
 
-    def __init__(self, service: ChatService, forwarder: Forwarder, links: ILinks) -> None:
+    def __init__(
+        self, service: ChatService, forwarder: Forwarder, links: ILinks, keys: KeyBook
+    ) -> None:
         context, disk = service.context, service.disk
         # Sending: copies and posts, and the outbox that they wait in
         self.forwarder = forwarder
+        # The keys with which this realm and others sign
+        self.keys = keys
         self.outbox = forwarder.outbox
         # Messages that were refused or expired
         self.bounces = Bounces(service, links, forwarder.outbox)
@@ -36,7 +41,7 @@ class Federation:
             self.files,
             disk,
             quotas,
-            ParcelReader(service, forwarder, links, guesses, quotas),
+            ParcelReader(service, forwarder, links, guesses, quotas, keys),
             ParcelWriter(service, forwarder, self.files, quotas),
             MembershipNews(service, links, guesses),
         )

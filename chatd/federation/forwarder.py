@@ -2,13 +2,12 @@
 
 A message to a person elsewhere is stored here, with the parcel that carries it; if the other realm refuses it
 at once, it is removed again. A message to a group elsewhere is only a parcel: the group's home numbers and
-stores it, and sends it back with a proof that it was ours. A message to a group of this realm is stored here,
+stores it, and sends it back with our signature. A message to a group of this realm is stored here,
 with a parcel for each realm that has members of it.
 """
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Sequence
 from typing import assert_never
 
@@ -26,10 +25,11 @@ from chatd.base.model import QUEUED as QUEUED_STATE
 from chatd.base.model import Account, Attachment, Receipt
 from chatd.base.names import key_of
 from chatd.federation import capabilities, changes, parcels
+from chatd.federation.group_entries import GroupEntries, note_of
 from chatd.federation.links import ILinks
 from chatd.federation.news import mark_parcel, typing_to
 from chatd.federation.outbox import Outbox
-from chatd.federation.parcel_fields import FileNote
+from chatd.federation.signing.drafts import EntrySigner
 from chatd.service.context import Context
 from chatd.service.presence import IListener
 from chatd.service.remote import (
@@ -61,13 +61,13 @@ log = Logger()
 
 @implementer(IForwarder)
 class Forwarder:
-    """`secret` signs the proofs by which a message that comes back is recognized as ours."""
+    """`signer` signs the entries of groups."""
 
-    def __init__(self, context: Context, links: ILinks, secret: bytes) -> None:
+    def __init__(self, context: Context, links: ILinks, signer: EntrySigner) -> None:
         self.outbox = Outbox(context)
         self._context = context
         self._links = links
-        self._secret = secret
+        self._entries = GroupEntries(context.config.realm, signer)
         # The number of a parcel to a group elsewhere -> who waits for its message to come back.
         self._echoes: dict[int, tuple[Deferred[Receipt], IListener | None]] = {}
         # (account's key, realm) -> the last parcel that tells that realm of a group that was left
@@ -84,20 +84,15 @@ class Forwarder:
         file: Attachment | None,
         parts: SentParts = NO_PARTS,
     ) -> RemoteCopies:
-        note = _note_of(file)
         if target.group is None:
-            direct = parcels.Direct(sender.name, target.there, at, text, note)
+            direct = parcels.Direct(sender.name, target.there, at, text, note_of(file))
             if parts is not NO_PARTS:
                 direct = changes.with_parts(direct, parts)
                 if parts.opaque is not None:
                     self._check_lacks(target.realms[0], capabilities.OPAQUE)
             return RemoteCopies(target.realms, parcels.encode(direct), sender.id)
-        name, group = target.group, target.conversation
-
-        def relay(seq: int) -> bytes:
-            return parcels.encode(parcels.Relay(name, group, seq, sender.name, at, text, note))
-
-        return RemoteCopies(target.realms, relay)
+        draft = self._entries.message(sender, target, at, text, file, parts)
+        return RemoteCopies(target.realms, draft)
 
     def deliver(self, realm: str, stored: Stored, file: int | None, on_outcome: OnOutcome) -> None:
         self._links.dispatch(realm, stored.number, stored.parcel, file, on_outcome)
@@ -155,20 +150,17 @@ class Forwarder:
     # Messages to groups of other realms
 
     def post_parcel(
-        self, sender: Account, target: Target, at: int, text: str | None, file: Attachment | None
+        self,
+        sender: Account,
+        target: Target,
+        at: int,
+        text: str | None,
+        file: Attachment | None,
+        parts: SentParts = NO_PARTS,
     ) -> NewParcel:
-        home, note = target.home or "", _note_of(file)
-        proof = self.proof(sender, home, at, text, note)
-        post = parcels.Post(sender.name, target.there, at, proof, text, note)
-        number = None if file is None else file.id
-        return NewParcel(home, parcels.encode(post), at, sender.id, number)
-
-    def proof(
-        self, sender: Account, home: str, at: int, text: str | None, file: FileNote | None
-    ) -> bytes:
-        """The proof that a message to a group of the realm `home` was sent from here."""
-        what = (sender.key, home, at, text, None if file is None else file.sha256)
-        return hmac.digest(self._secret, parcels.encode(what), "sha256")[:16]
+        assert target.home is not None  # noqa: S101 - the caller has checked it
+        draft = self._entries.message(sender, target, at, text, file, parts)
+        return NewParcel(target.home, draft, at, sender.id, None if file is None else file.id)
 
     async def deliver_post(
         self, target: Target, number: int, parcel: NewParcel, origin: IListener | None
@@ -180,7 +172,7 @@ class Forwarder:
             self._echoes[number] = echo, origin
         settled: Deferred[DeliveryOutcome] = Deferred()
         self._links.dispatch(
-            target.home, number, parcel.parcel, parcel.attachment_id, settled.callback
+            target.home, number, _encoded(parcel), parcel.attachment_id, settled.callback
         )
         outcome = await settled
         state = QUEUED_STATE if outcome.queued else DELIVERED_STATE
@@ -220,7 +212,7 @@ class Forwarder:
             realm, news = each.notice.realm, each.notice.news
             if isinstance(news, MemberLeft):
                 self._leaving[key_of(news.user), realm] = each.number
-            self._links.post(realm, each.number, each.parcel.parcel, None)
+            self._links.post(realm, each.number, _encoded(each.parcel), None)
 
     # Read marks and typing
 
@@ -228,7 +220,7 @@ class Forwarder:
         parcel = mark_parcel(realm, news, self._context.now())
 
         def stored(number: int) -> None:
-            self._links.post(realm, number, parcel.parcel, None)
+            self._links.post(realm, number, _encoded(parcel), None)
 
         putting = self.outbox.put(parcel).addCallback(stored)
         putting.addErrback(lambda failure: log.failure("a read mark was not stored", failure))
@@ -254,8 +246,10 @@ class Forwarder:
         self.outbox.tidy()
 
 
-def _note_of(file: Attachment | None) -> FileNote | None:
-    return None if file is None else FileNote(file.name, file.size, file.sha256, file.code)
+def _encoded(stored: NewParcel) -> bytes:
+    """The bytes of a parcel that is stored."""
+    parcel = stored.parcel
+    return parcel if isinstance(parcel, bytes) else parcel.parcel
 
 
 def _encode_news(news: MemberNews) -> bytes:

@@ -15,7 +15,8 @@ MAX_MENTIONS = 100
 AddressText: TypeAlias = Annotated[str, msgspec.Meta(max_length=200)]
 Emoji: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=32)]
 MediaType: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=127)]
-OpaqueBody: TypeAlias = Annotated[bytes, msgspec.Meta(max_length=32 << 10)]
+MAX_OPAQUE = 32 << 10  # bytes
+OpaqueBody: TypeAlias = Annotated[bytes, msgspec.Meta(max_length=MAX_OPAQUE)]
 Mentions: TypeAlias = Annotated[tuple[AddressText, ...], msgspec.Meta(max_length=MAX_MENTIONS)]
 
 

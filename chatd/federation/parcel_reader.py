@@ -6,37 +6,32 @@ parcel. A realm that relays a message of others does so for a group of its own, 
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from chatd.base import errors
 from chatd.base.cache import Cache
-from chatd.base.model import Account, Party
 from chatd.base.names import (
     Address,
     key_of,
     parse_foreign_address,
     parse_foreign_name,
-    parse_group_name,
     parse_name,
     printable,
 )
 from chatd.base.texts import check_text
-from chatd.federation import parcels
 from chatd.federation.changes import entry_of
+from chatd.federation.entry_reader import Arrived, EntryReader
 from chatd.federation.forwarder import Forwarder
 from chatd.federation.links import ILinks
 from chatd.federation.name_guesses import MAX_UNKNOWN, NameGuesses
 from chatd.federation.parcels import Direct, Post, Relay
-from chatd.federation.questions import guest_of
 from chatd.federation.realm_quotas import RealmQuotas
+from chatd.federation.signing.key_book import KeyBook
 from chatd.service.chat_service import ChatService
-from chatd.service.presence import IListener
-from chatd.service.targets import Target, group_target
-from chatd.store.members import Roster
-from chatd.store.messages import Extras, NewMessage, RemoteCopies
+from chatd.service.targets import Target
+from chatd.store.messages import Extras, NewMessage
 
 CACHED_PAIRS = 100_000
 
@@ -44,23 +39,9 @@ CACHED_PAIRS = 100_000
 Refusals = Mapping[tuple[str, str], errors.ChatError]
 
 
-class Arrived(msgspec.Struct, frozen=True):
-    """A message to store, and its target.
-
-    If it is a message of this realm that comes back, `echo` is the number of its parcel, and `origin` the
-    connection that waits for it. `guest` is the group of this realm and its sender, for a `Post`.
-    """
-
-    new: NewMessage
-    target: Target
-    echo: int = 0
-    origin: IListener | None = None
-    guest: tuple[Roster, Party] | None = None
-
-
 class ParcelReader:
     """Its methods raise the errors with which a message is refused: BadName, BadText, EmptyText,
-    MessageTooLong, UnknownUser, UnknownGroup, NotMember, Banned, TooManyUnknown."""
+    MessageTooLong, UnknownUser, UnknownGroup, NotMember, Banned, TooManyUnknown, BadSignature."""
 
     def __init__(
         self,
@@ -69,14 +50,13 @@ class ParcelReader:
         links: ILinks,
         guesses: NameGuesses,
         quotas: RealmQuotas,
+        keys: KeyBook,
     ) -> None:
         self._context = service.context
         self._accounts = service.accounts
-        self._rosters = service.rosters
-        self._homes = service.homes
         self._directs = service.directs
         self._messages = service.messages
-        self._forwarder = forwarder
+        self._entries = EntryReader(service, forwarder, links, guesses, keys)
         self._links = links
         self._guesses = guesses
         self._quotas = quotas
@@ -179,95 +159,16 @@ class ParcelReader:
             raise errors.TooManyUnknown(limit=MAX_UNKNOWN)
         await self._accounts.find(parcel.to)
 
-    async def read(self, realm: str, number: int, parcel: Post | Relay) -> Arrived | None:
+    async def read(self, realm: str, parcel: Post | Relay) -> Arrived | None:
         """The message to a group, or None if it is not for anyone here."""
-        self._check(parcel)
-        if isinstance(parcel, Post):
-            return await self._post(realm, number, parcel)
-        return await self._relay(realm, number, parcel)
+        return await self._entries.read(realm, parcel)
 
-    def _check(self, parcel: Direct | Post | Relay) -> None:
+    def _check(self, parcel: Direct) -> None:
         """Raises BadText, EmptyText, MessageTooLong."""
         if parcel.text is not None:
             check_text(parcel.text)
             self._messages.check_text(parcel.text)
-        elif parcel.file is None and not isinstance(parcel, Direct):
-            check_text("")
 
     def _at(self, at: int) -> int:
         """The sending time of a parcel (ms since 1970 UTC), limited to the time between 1970 and now."""
         return max(0, min(at, self._context.now()))
-
-    async def _post(self, realm: str, number: int, parcel: Post) -> Arrived:
-        """A message to a group of this realm, with copies for all realms that have members of it."""
-        sender = guest_of(self._links, realm, parcel.sender)
-        name = Address(parse_group_name(parcel.group))
-        await self._guesses.check_group(realm, name)
-        roster = await self._homes.find_postable(sender, name)
-        group = roster.group
-
-        def relay(seq: int) -> bytes:
-            return parcels.encode(
-                Relay(
-                    group.name,
-                    group.id,
-                    seq,
-                    sender.name,
-                    parcel.at,
-                    parcel.text,
-                    parcel.file,
-                    number,
-                    parcel.proof,
-                )
-            )
-
-        copies = RemoteCopies(tuple(roster.realms), relay) if roster.realms else None
-        at = self._at(parcel.at)
-        origin = (realm, number)
-        new = NewMessage(group.id, None, sender.name, at, parcel.text, origin=origin, copies=copies)
-        return Arrived(new, group_target(roster), guest=(roster, sender))
-
-    async def _relay(self, realm: str, number: int, parcel: Relay) -> Arrived | None:
-        """A message in a group of that realm with members here."""
-        roster = await self._mirror(realm, parcel)
-        address = parse_foreign_address(parcel.sender)
-        local = self._context.localize(address)
-        author: Account | None = None
-        if address.realm is None:
-            address = Address(address.name, self._links.name_of(realm))
-        elif local.realm is None:
-            author = await self._author(realm, local, parcel)
-            if author is None:
-                return None
-        new = NewMessage(
-            roster.group.id,
-            None if author is None else author.id,
-            author.name if author else str(address),
-            self._at(parcel.at),
-            parcel.text,
-            seq=parcel.seq,
-            origin=(realm, number),
-        )
-        if author is None:
-            return Arrived(new, group_target(roster))
-        waiting = self._forwarder.awaited(parcel.origin)
-        return Arrived(new, group_target(roster), parcel.origin, waiting)
-
-    async def _mirror(self, realm: str, parcel: Relay) -> Roster:
-        name = Address(parse_foreign_name(parcel.group), self._links.name_of(realm))
-        try:
-            roster = await self._rosters.find(name)
-        except errors.NotMember:
-            raise errors.UnknownGroup(name=parcel.group) from None
-        if roster.group.home_id != parcel.group_id:
-            raise errors.UnknownGroup(name=parcel.group)
-        return roster
-
-    async def _author(self, realm: str, sender: Address, parcel: Relay) -> Account | None:
-        """The account of this realm that sent the message, or None if the proof is wrong."""
-        try:
-            account = await self._accounts.find(sender.name)
-        except errors.UnknownUser:
-            return None
-        sent = self._forwarder.proof(account, realm, parcel.at, parcel.text, parcel.file)
-        return account if hmac.compare_digest(sent, parcel.proof) else None

@@ -13,9 +13,9 @@ from twisted.python.failure import Failure
 from chatd.base.errors import Banned
 from chatd.base.model import Attachment, Party
 from chatd.base.names import key_of
+from chatd.federation.entry_reader import Arrived
 from chatd.federation.file_receive import FileReceiver
 from chatd.federation.forwarder import Forwarder
-from chatd.federation.parcel_reader import Arrived
 from chatd.federation.parcels import KEPT, Direct, Post, Relay, Verdict
 from chatd.federation.realm_quotas import RealmQuotas
 from chatd.federation.refusals import verdict_of
@@ -23,11 +23,12 @@ from chatd.files.file_names import safe_name
 from chatd.service.chat_service import ChatService
 from chatd.service.home_groups import with_new_code
 from chatd.store import files as file_store
-from chatd.store import messages as message_store
 from chatd.store.bans import check_ban
 from chatd.store.files import Owner
 from chatd.store.members import Roster
-from chatd.store.messages import NewMessage, ParcelStream, Stored
+from chatd.store.messages import NewMessage, Stored
+from chatd.store.origins import is_stored
+from chatd.store.parcel_stream import ParcelStream
 
 log = Logger()
 
@@ -35,7 +36,7 @@ log = Logger()
 def owner_of(realm: str, parcel: Direct | Post | Relay) -> Owner:
     """The owner against whose quota a parcel's file counts: its sender, or for a relayed file the group's
     realm."""
-    sender = "" if isinstance(parcel, Relay) else key_of(parcel.sender)
+    sender = "" if isinstance(parcel, Relay) else key_of(parcel.sender or "").partition("@")[0]
     return Owner(sender_key=f"{sender}@{realm}", realm=realm)
 
 
@@ -71,7 +72,7 @@ class ParcelWriter:
                 run.append((each, verdict))
         if not run:
             return verdicts
-        stored = self._database.run(self._receive, realm, [each.new for each, _ in run], stream)
+        stored = self._database.run(self._receive, [each.new for each, _ in run], stream)
 
         def kept(places: list[Stored | None]) -> None:
             for (each, verdict), place in zip(run, places, strict=True):
@@ -119,7 +120,8 @@ class ParcelWriter:
         StorageFailed."""
         note = parcel.file
         assert note is not None  # noqa: S101 - the caller has checked it
-        if await self._database.read(message_store.is_stored, realm, number):
+        assert arrived.new.origin is not None  # noqa: S101 - it comes from another realm
+        if await self._database.read(is_stored, (arrived.new.conversation, arrived.new.origin)):
             return KEPT
         if arrived.new.sender_id is not None:
             own = await self._database.read(file_store.own_file, arrived.new.sender_id, note.code)
@@ -160,7 +162,7 @@ class ParcelWriter:
                 check_ban(connection, roster.group, guest)
             file = add(connection)
             new = msgspec.structs.replace(arrived.new, attachment_id=file.id)
-            return new, self._receive(connection, realm, [new], stream)[0], file
+            return new, self._receive(connection, [new], stream)[0], file
 
         self._quotas.charge(realm, arrived.new)
         try:

@@ -15,6 +15,7 @@ from typing import TypeAlias, assert_never
 
 import msgspec
 
+from chatd.base.errors import BadSignature
 from chatd.federation.parcel_fields import (
     AddressText,
     Emoji,
@@ -24,6 +25,7 @@ from chatd.federation.parcel_fields import (
     Number,
     OpaqueBody,
 )
+from chatd.federation.signing.entries import OpenedEntry, SignedEntry, open_entry
 
 # Bytes. A parcel with its framing has to fit into an AMP value of 65,535 bytes.
 MAX_PARCEL = 60_000
@@ -58,10 +60,13 @@ class Direct(msgspec.Struct, frozen=True, array_like=True, tag="direct"):
 
     def __post_init__(self) -> None:
         """Raises ValueError, which makes it malformed."""
-        if (self.body is None) is not (self.media is None):
-            raise ValueError("an opaque message has a body and its type")
-        if (self.text is not None) + (self.file is not None) + (self.body is not None) > 1:
-            raise ValueError("a message has one content")
+        if self.body is None:
+            if self.media is not None:
+                raise ValueError("an opaque message has a body")
+            if self.file is not None and self.text is not None:
+                raise ValueError("a message has one content")
+        elif self.media is None or self.text is not None or self.file is not None:
+            raise ValueError("an opaque message has a type, and no other content")
 
     @property
     def is_blank(self) -> bool:
@@ -129,34 +134,72 @@ class GroupMark(msgspec.Struct, frozen=True, array_like=True, tag="group-read"):
     seq: Number
 
 
-class Post(msgspec.Struct, frozen=True, array_like=True, tag="post"):
-    """A message to a group of the receiving realm. The group's home returns `proof` with it (see `Relay`)."""
+class EntryParcel(msgspec.Struct, frozen=True, array_like=True):
+    """A parcel with an entry of a group, which the realm of its author has signed.
 
-    sender: str
-    group: str
-    at: Number
-    proof: bytes
-    text: str | None = None
-    file: FileNote | None = None
-
-
-class Relay(msgspec.Struct, frozen=True, array_like=True, tag="relay"):
-    """A message in a group of the sending realm, which has numbered it, to a realm with members of the group.
-
-    `sender` may be of any realm, and is written as the sending realm writes it. If it is of the receiving
-    realm, `origin` is the number of the `Post` that brought the message, and `proof` that of the `Post`. So
-    the receiving realm accepts no forged messages of its own people.
+    The properties read the entry without checking who has signed it. They are None where it can't be decoded,
+    or has none of that.
     """
+
+    entry: SignedEntry
+
+    @property
+    def opened(self) -> OpenedEntry | None:
+        """The entry, decoded."""
+        try:
+            return open_entry(self.entry)
+        except BadSignature:
+            return None
+
+    @property
+    def sender(self) -> str | None:
+        """The address of the author."""
+        opened = self.opened
+        return None if opened is None else opened.statement.address
+
+    @property
+    def origin_realm(self) -> str | None:
+        """The key of the author's realm."""
+        opened = self.opened
+        return None if opened is None else opened.statement.realm
+
+    @property
+    def at(self) -> int:
+        """When it was made (ms since 1970 UTC); 0 if that is not known."""
+        opened = self.opened
+        return 0 if opened is None else opened.statement.at
+
+    @property
+    def text(self) -> str | None:
+        opened = self.opened
+        return None if opened is None else opened.text
+
+    @property
+    def file(self) -> FileNote | None:
+        opened = self.opened
+        return None if opened is None else opened.file
+
+    @property
+    def body(self) -> bytes | None:
+        """The bytes of an opaque entry."""
+        opened = self.opened
+        return None if opened is None else opened.opaque
+
+
+class Post(EntryParcel, frozen=True, array_like=True, tag="post"):
+    """An entry for the group `group` of the receiving realm, made by a person of the sending one. The group's
+    home numbers it, and relays it with the same signature."""
+
+    group: str
+
+
+class Relay(EntryParcel, frozen=True, array_like=True, tag="relay"):
+    """The entry `seq` of a group of the sending realm, which has numbered it, to a realm with members of the
+    group. Its author may be of any realm."""
 
     group: str
     group_id: Number
     seq: Number
-    sender: str
-    at: Number
-    text: str | None = None
-    file: FileNote | None = None
-    origin: Number = 0
-    proof: bytes = b""
 
 
 class Joined(msgspec.Struct, frozen=True, array_like=True, tag="joined"):
@@ -230,6 +273,8 @@ def blanked(data: bytes) -> bytes:
             return encode(Direct(sender, to, at))
         case DirectEdit(sender=sender, to=to, at=at, target=target):
             return encode(DirectEdit(sender, to, at, target))
+        case Post() | Relay():
+            return encode(msgspec.structs.replace(parcel, entry=parcel.entry.blank()))
         case _:
             return data
 
@@ -244,8 +289,8 @@ def order_of(parcel: Parcel) -> tuple[str, str]:
             return sender, to
         case GroupMark(home=home, group_id=group_id):
             return "", f"mark {group_id}@{home}"
-        case Post(sender=sender, group=group):
-            return sender, f"#{group}"
+        case Post(group=group):
+            return parcel.sender or "", f"#{group}"
         case Relay(group=group) | Joined(group=group) | Removed(group=group) | Left(group=group):
             return "", f"#{group}"
         case _:

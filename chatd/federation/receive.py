@@ -9,9 +9,10 @@ from twisted.python.failure import Failure
 
 from chatd.base.errors import ChatError, RealmQuota, StorageFailed, UnknownGroup
 from chatd.federation import parcels
+from chatd.federation.entry_reader import Arrived
 from chatd.federation.file_receive import FileIncomplete, FileReceiver
 from chatd.federation.membership import MembershipNews
-from chatd.federation.parcel_reader import Arrived, ParcelReader
+from chatd.federation.parcel_reader import ParcelReader
 from chatd.federation.parcel_writer import ParcelWriter, owner_of
 from chatd.federation.parcels import (
     KEPT,
@@ -27,9 +28,9 @@ from chatd.federation.parcels import (
 from chatd.federation.realm_quotas import RealmQuotas
 from chatd.federation.refusals import verdict_of
 from chatd.files.disk_space import DiskSpace
-from chatd.store import messages as message_store
 from chatd.store.database import Database
-from chatd.store.messages import ParcelStream
+from chatd.store.origins import Origin, stored_anywhere
+from chatd.store.parcel_stream import ParcelStream
 
 Numbered = tuple[int, Parcel | None]  # None stands for a parcel that cannot be read
 
@@ -44,8 +45,8 @@ class Submission:
         self.stream = stream
         self.verdicts: list[Verdict | Deferred[Verdict]] = []
         self.run: list[Arrived] = []
-        # The numbers of the batch that were stored before; looked up when a parcel exceeds the quota.
-        self.known: set[int] | None = None
+        # The origins of the batch that were stored before; looked up when a parcel exceeds the quota.
+        self.known: set[Origin] | None = None
 
 
 class Receiver:
@@ -130,7 +131,7 @@ class Receiver:
                     if type(parcel) is Direct:
                         arrived = self._reader.direct(realm, number, parcel, refused)
                     elif isinstance(parcel, Post | Relay):
-                        arrived = await self._reader.read(realm, number, parcel)
+                        arrived = await self._reader.read(realm, parcel)
                     if arrived is not None and getattr(parcel, "file", None) is None:
                         self._quotas.charge(realm, arrived.new)
                         run.append(arrived)
@@ -183,13 +184,13 @@ class Receiver:
         realm = submission.realm
         if isinstance(error, RealmQuota) and submission.known is None:
             # One query for the whole batch, because much of it may be refused.
-            numbers = [each for each, _ in submission.batch]
-            submission.known = await self._database.read(
-                message_store.stored_numbers, realm, numbers
-            )
+            origins = [_origin(realm, *each) for each in submission.batch]
+            submission.known = await self._database.read(stored_anywhere, origins)
         if isinstance(error, ChatError) and getattr(parcel, "file", None) is not None:
             await self._files.forget(realm, number)
-        if isinstance(error, RealmQuota) and number in (submission.known or ()):
+        if isinstance(error, RealmQuota) and _origin(realm, number, parcel) in (
+            submission.known or ()
+        ):
             return KEPT  # it was stored before, and its verdict was lost with the link
         return verdict_of(error)
 
@@ -205,7 +206,7 @@ class Receiver:
         if isinstance(parcel, Direct):
             await self._reader.check_direct(realm, parcel)
         else:
-            await self._reader.read(realm, number, parcel)
+            await self._reader.read(realm, parcel)
         return await self._files.offer(realm, number, parcel.file, owner_of(realm, parcel))
 
     async def take(self, realm: str, number: int, offset: int, data: bytes) -> None:
@@ -226,3 +227,9 @@ class Receiver:
         turn = self._turns.get(realm)
         if turn is not None and not turn.locked:
             del self._turns[realm]
+
+
+def _origin(realm: str, number: int, parcel: Parcel | None) -> Origin:
+    """The name of the entry that a parcel of `realm` brings."""
+    opened = parcel.opened if isinstance(parcel, Post | Relay) else None
+    return (realm, number) if opened is None else (opened.statement.realm, opened.statement.number)

@@ -184,9 +184,18 @@ def decode(line: bytes) -> str:
         raise Unreadable(BadEncoding()) from None
 
 
+ENCRYPTED = "(encrypted; this client can't open it)"
+
+
 def content(message: Message | RoomTalk) -> str:
     """The text of a message, or the announcement of its file."""
     file = message.file
     if file is None:
-        return message.text or ""
+        return message.text or text_of(message)
     return f"file {file.name} ({file.size} bytes) code {file.code}"
+
+
+def text_of(message: Message | RoomTalk) -> str:
+    """The text of a message without a file."""
+    opaque = isinstance(message, Message) and message.opaque is not None
+    return ENCRYPTED if opaque else message.text or ""

@@ -27,14 +27,11 @@ from chatd.service.passwords import Passwords
 from chatd.service.presence import Presence
 from chatd.service.quotas import MessageQuotas
 from chatd.service.reading import Reading
-from chatd.service.receipts import Receipts
 from chatd.service.remote import IForwarder, IRealms
-from chatd.service.remote_news import RemoteNews
 from chatd.service.remote_sends import RemoteSends
 from chatd.service.room_files import RoomFiles
 from chatd.service.rooms import Rooms
 from chatd.service.rosters import Rosters
-from chatd.service.typing_notices import TypingNotices
 from chatd.store.engine import limit_log
 
 log = Logger()
@@ -54,8 +51,6 @@ class ChatService:
     conversations: Conversations  # the list of an account's conversations
     messages: Messages  # send to people, post to groups
     reading: Reading  # inbox, history, search, read marks
-    receipts: Receipts  # who has read what
-    typing: TypingNotices  # who is writing
     files: Files  # send files, fetch them
     rooms: Rooms  # rooms that last as long as someone is in them
     room_files: RoomFiles  # the files that people send to them
@@ -94,10 +89,7 @@ class ChatService:
         self.operators = Operators(context, self.accounts)
         self.directs = Directs(context, self.accounts, realms)
         self.rosters = Rosters(context, realms, forwarder)
-        news = RemoteNews(context, realms)
-        self.receipts = Receipts(context, self.presence, news, forwarder)
-        self.typing = TypingNotices(context, self.presence, news, forwarder)
-        self.reading = Reading(context, self.directs, self.rosters, self.receipts)
+        self.reading = Reading(self.database, self.directs, self.rosters)
         self.conversations = Conversations(self.database, self.presence, self.reading)
         self.messages = self._make_messages(forwarder)
         self.homes = HomeGroups(context, self.accounts, self.presence, self.rosters, realms)

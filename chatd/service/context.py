@@ -16,7 +16,6 @@ from chatd.store.database import Database
 from chatd.store.idempotent_sends import SendsWriter
 from chatd.store.messages import MessageWriter
 from chatd.store.outbox import OutboxWriter
-from chatd.store.versions import VersionWriter
 
 
 class Writers:
@@ -26,10 +25,8 @@ class Writers:
         self.parcels = OutboxWriter(now)
         self.messages = MessageWriter(self.parcels)
         self.sends = SendsWriter(self.messages, self.parcels)
-        self.versions = VersionWriter(self.parcels.term)
         database.on_rollback(self.parcels.forget)
         database.on_rollback(self.messages.forget)
-        database.on_rollback(self.versions.forget)
         database.on_refused(self.messages.refused)
 
 

@@ -12,6 +12,7 @@ from chatd.service.remote import IForwarder
 from chatd.service.rosters import Rosters
 from chatd.service.targets import Target
 from chatd.store.messages import NewMessage, Stored
+from chatd.store.sealing import UNVERIFIED
 
 
 class FanOut:
@@ -75,6 +76,7 @@ class FanOut:
             new.text,
             file,
             target.title,
+            unverified=new.signature is not None and new.signature.status == UNVERIFIED,
         )
         self._presence.tell(audience, message, origin)
         return receipt

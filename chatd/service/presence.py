@@ -89,11 +89,6 @@ class Presence:
         if self._following:
             self._told.append((accounts, event, origin, True))
 
-    def followers_of(self, accounts: Collection[int]) -> list[int]:
-        """Those of `accounts` for which some connection listens for all events."""
-        following = self._following
-        return [account for account in accounts if account in following]
-
     def follows(self, accounts: Collection[int]) -> bool:
         """Whether any connection listens for all events of one of `accounts`."""
         following = self._following

@@ -163,7 +163,12 @@ class IForwarder(Interface):
         DoesNotCross."""
 
     def post_parcel(
-        sender: Account, target: Target, at: int, text: str | None, file: Attachment | None
+        sender: Account,
+        target: Target,
+        at: int,
+        text: str | None,
+        file: Attachment | None,
+        parts: SentParts = NO_PARTS,
     ) -> NewParcel:
         """Make the parcel of a message to a group of another realm, which alone stores the message."""
 

@@ -13,8 +13,8 @@ class Target(msgspec.Struct, frozen=True):
     """A conversation to send to, and the accounts that take part in it; `to` or `group` names it.
 
     `realms` are the keys of other realms that get a copy. `home` is the key of the realm that a group lives
-    in, if that is another: a message is stored there first, and comes back from there. `title` is the
-    group's.
+    in, if that is another: a message is stored there first, and comes back from there. `home_id` is its id
+    there, if it is known here. `title` is the group's.
     """
 
     conversation: int
@@ -24,6 +24,7 @@ class Target(msgspec.Struct, frozen=True):
     realms: tuple[str, ...] = ()
     home: str | None = None
     title: str | None = None
+    home_id: int | None = None
 
     @property
     def name(self) -> str:
@@ -46,4 +47,5 @@ def group_target(roster: Roster) -> Target:
         realms=tuple(roster.realms),
         home=group.realm,
         title=group.title,
+        home_id=group.home_id,
     )

@@ -11,19 +11,19 @@ import sqlalchemy as sa
 from chatd.base.model import QUEUED, STORED, Account, Attachment, Message
 from chatd.base.read_marks import ReadMark
 from chatd.store import files
+from chatd.store.details import DETAILS, has_reactions, with_details, with_reactions
+from chatd.store.guard import checked
 from chatd.store.outbox import waits
 from chatd.store.schema import attachments, groups, messages, participants
 
 
 class Page(msgspec.Struct, frozen=True):
-    """Messages, oldest first, and how many more there are: before them in a history, after them elsewhere.
-    `marks` (by conversation) have what is read once the reader has the page; empty if reading it moves no
-    mark. `later`, of a history only: how many there are after them."""
+    """Messages, oldest first, and how many more there are. `marks` (by conversation) have what is read once
+    the reader has the page; empty if reading it moves no mark."""
 
     messages: list[Message]
     remaining: int = 0
     marks: Mapping[int, ReadMark] = {}
-    later: int | None = None
 
 
 # Whether a message still waits for the realm of its recipient.
@@ -42,8 +42,11 @@ COLUMNS = (
     participants.c.peer,
     groups.c.name,
     _QUEUED,
+    *DETAILS,
     *files.COLUMNS,
 )
+_BEFORE_DETAILS = COLUMNS.index(DETAILS[0])
+_BEFORE_FILE = _BEFORE_DETAILS + len(DETAILS)
 
 
 def select_messages(account: Account) -> sa.Select[Any]:
@@ -64,12 +67,30 @@ def select_messages(account: Account) -> sa.Select[Any]:
 
 
 def build_message(row: Sequence[Any], account: Account) -> Message:
-    """The message in a row of `select_messages`, as the account reads it."""
-    ident, conversation, seq, at, sender, sender_id, text, peer, group, queued, *file = row
+    """The message in a row of `select_messages`, as the account reads it, without its reactions."""
+    ident, conversation, seq, at, sender, sender_id, text, peer, group, queued = row[
+        :_BEFORE_DETAILS
+    ]
+    file = row[_BEFORE_FILE:]
     to = None if group is not None else peer if sender_id == account.id else account.name
     attachment = None if file[0] is None else Attachment(*file)
     state = QUEUED if queued else STORED
-    return Message(ident, conversation, seq, at, sender, to, group, text, attachment, None, state)
+    message = Message(
+        ident, conversation, seq, at, sender, to, group, text, attachment, None, state
+    )
+    return with_details(message, row[_BEFORE_DETAILS:_BEFORE_FILE])
+
+
+def build_messages(
+    connection: sa.Connection, rows: Sequence[Sequence[Any]], account: Account
+) -> list[Message]:
+    """The messages in rows of `select_messages`, as the account reads them, with their reactions, and checked
+    against their signatures."""
+    found = checked(connection, [build_message(row, account) for row in rows])
+    reacted = [
+        place for place, row in enumerate(rows) if has_reactions(row[_BEFORE_DETAILS:_BEFORE_FILE])
+    ]
+    return with_reactions(connection, account, found, reacted)
 
 
 def message_of(row: Sequence[Any], account: Account) -> Message | None:
@@ -89,7 +110,7 @@ def history(
     if before is not None:
         query = query.where(messages.c.seq < before)
     rows = connection.execute(query.order_by(messages.c.seq.desc()).limit(limit)).all()
-    return Page([build_message(row, account) for row in reversed(rows)])
+    return Page(build_messages(connection, rows[::-1], account))
 
 
 def search(connection: sa.Connection, account: Account, text: str, limit: int) -> Page:
@@ -106,4 +127,4 @@ def search(connection: sa.Connection, account: Account, text: str, limit: int) -
         .order_by(messages.c.id.desc())
         .limit(limit)
     ).all()
-    return Page([build_message(row, account) for row in reversed(rows)])
+    return Page(build_messages(connection, rows[::-1], account))

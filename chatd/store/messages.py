@@ -2,31 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, delete, func, insert, select
-from twisted.internet.defer import CancelledError, Deferred
 
 from chatd.base.entries import EntryRef
-from chatd.base.errors import StorageFailed
 from chatd.store.conversations import last_seq
 from chatd.store.crossing import seq_of
 from chatd.store.engine import driver_insert
+from chatd.store.origins import Origin, Placed, stored_origins
 from chatd.store.outbox import BlankedParcel, NewParcel, OutboxWriter
+from chatd.store.parcel_stream import ParcelStream
 from chatd.store.schema import changes, messages, pending, terms
+from chatd.store.sealing import NewSignature, Numbered, ParcelSource, make_parcels
+from chatd.store.signatures import SignatureWriter
 
 MAX_CACHED_SEQS = 100_000
 
 
 class RemoteCopies(msgspec.Struct, frozen=True):
     """The copies of a message for other realms, named by their keys. `parcel` carries it; it may be a
-    function that makes the parcel from the message's seq. `sender_id` is the account to tell if it can't be
-    delivered. `blanked` are older parcels that the change has emptied."""
+    function that makes the parcel from the message's seq, or a draft that is signed when the message has its
+    numbers. `sender_id` is the account to tell if it can't be delivered. `blanked` are older parcels that the
+    change has emptied."""
 
     realms: tuple[str, ...]
-    parcel: bytes | Callable[[int], bytes]
+    parcel: ParcelSource
     sender_id: int | None = None
     blanked: tuple[BlankedParcel, ...] = ()
 
@@ -64,17 +67,18 @@ class NewChange(msgspec.Struct, frozen=True):
     target: int | None = None
     data: str | None = None
     seq: int | None = None
-    origin: tuple[str, int] | None = None
+    origin: Origin | None = None
     copies: RemoteCopies | None = None
+    signature: NewSignature | None = None
 
 
 class NewMessage(msgspec.Struct, frozen=True):
     """A message on its way into a conversation. `at` is in ms since 1970 UTC.
 
     `seq` is its number in the conversation if its home realm has given it one, else the conversation numbers
-    it. `origin` is the realm that it comes from, and the number of its parcel there. `key` is its idempotency
-    key (see chatd.store.idempotent_sends). `extras` are for few messages; a reply from another realm has
-    `reply_to` in place of `extras.reply`.
+    it. `origin` is the realm of its author, and its number there. `key` is its idempotency key (see
+    chatd.store.idempotent_sends). `extras` are for few messages; a reply from another realm has `reply_to` in
+    place of `extras.reply`. `signature` is that of an entry that is signed already.
     """
 
     conversation: int
@@ -84,11 +88,12 @@ class NewMessage(msgspec.Struct, frozen=True):
     text: str | None = None
     attachment_id: int | None = None
     seq: int | None = None
-    origin: tuple[str, int] | None = None
+    origin: Origin | None = None
     copies: RemoteCopies | None = None
     key: str | None = None
     extras: Extras | None = None
     reply_to: EntryRef | None = None
+    signature: NewSignature | None = None
 
 
 class Stored(NamedTuple):
@@ -101,42 +106,6 @@ class Stored(NamedTuple):
     parcel: bytes = b""
 
 
-class ParcelStream:
-    """The parcels that arrive over one link, in order. After one that could not be stored, no later one is
-    stored, so that the order is kept. `broken` and `_waiting` belong to the reactor's thread, the rest to the
-    writer's."""
-
-    def __init__(self) -> None:
-        self.broken = False
-        self.culprit: tuple[str, int] | None = None  # origin of a failed job, which may run twice
-        self._refused: int | None = None
-        self._waiting: set[Deferred[Any]] = set()
-
-    async def wait_for(self, turn: Deferred[Any]) -> None:
-        """Wait for `turn`. Raises StorageFailed if the link ends first: its parcels arrive again over the
-        next link and must not pile up here."""
-        self._waiting.add(turn)
-        try:
-            await turn
-        except CancelledError:
-            raise StorageFailed from None
-        finally:
-            self._waiting.discard(turn)
-
-    def end(self) -> None:
-        """Note that the link has ended, which ends all waits."""
-        for turn in list(self._waiting):
-            turn.cancel()
-
-    def check(self, refused: int, items: Sequence[NewMessage]) -> None:
-        """Raises StorageFailed after a failure. `refused` counts the transactions that were not committed."""
-        if self._refused is None:
-            self._refused = refused
-        failed = self.culprit is not None and self.culprit != items[0].origin
-        if self.broken or failed or refused != self._refused:
-            raise StorageFailed
-
-
 class MessageWriter:
     """Numbers messages and stores them, with the parcels that carry them to other realms. It runs in the
     writer's thread and caches the last number of each conversation, so that a batch is one statement."""
@@ -146,6 +115,7 @@ class MessageWriter:
         self._last_seq: dict[int, int] = {}
         self._last_id: int | None = None
         self._statement: str | None = None
+        self._signatures = SignatureWriter()
         self._refused = 0
         # realm -> the newest number that came from there
         self._newest: dict[str, int] = {}
@@ -163,45 +133,47 @@ class MessageWriter:
     def receive(
         self,
         connection: Connection,
-        realm: str,
         items: Sequence[NewMessage],
         stream: ParcelStream | None = None,
     ) -> list[Stored | None]:
-        """Store those of `items`, all from `realm`, that were not stored before. Returns None for the others.
+        """Store those of `items` that were not stored before, by their origins. Returns None for the others.
 
         Raises StorageFailed if an earlier item of `stream` could not be stored.
         """
         if stream is None:
-            return self._receive(connection, realm, items)
-        stream.check(self._refused, items)
+            return self._receive(connection, items)
+        stream.check(self._refused, items[0].origin)
         try:
-            stored = self._receive(connection, realm, items)
+            stored = self._receive(connection, items)
         except Exception:
             stream.culprit = items[0].origin
             raise
         stream.culprit = None
         return stored
 
-    def _receive(
-        self, connection: Connection, realm: str, items: Sequence[NewMessage]
-    ) -> list[Stored | None]:
-        numbers = [item.origin[1] for item in items if item.origin is not None]
-        newest = self.newest_from(connection, realm)
-        known: set[int] = set()
-        if min(numbers) <= newest:
-            known = stored_numbers(connection, realm, numbers)
-        fresh: dict[int, NewMessage] = {}
-        for number, item in zip(numbers, items, strict=True):
-            if number in known:
-                continue
-            known.add(number)
-            fresh[number] = item
+    def _receive(self, connection: Connection, items: Sequence[NewMessage]) -> list[Stored | None]:
+        placed = [(item.conversation, item.origin) for item in items if item.origin is not None]
+        known = stored_origins(
+            connection, [each for each in placed if self._may_be_known(connection, each[1])]
+        )
+        fresh: dict[Placed, NewMessage] = {}
+        for each, item in zip(placed, items, strict=True):
+            if each not in known:
+                known.add(each)
+                fresh[each] = item
         stored = dict(zip(fresh, self.store(connection, list(fresh.values())), strict=True))
-        self._newest[realm] = max(newest, *numbers)
-        return [stored.pop(number, None) for number in numbers]
+        for _, (realm, number) in fresh:
+            if realm is not None and number > self._newest[realm]:
+                self._newest[realm] = number
+        return [stored.pop(each, None) for each in placed]
+
+    def _may_be_known(self, connection: Connection, origin: Origin) -> bool:
+        """Whether the message of this origin may be stored. Numbers of a realm mostly grow."""
+        realm, number = origin
+        return realm is None or number <= self.newest_from(connection, realm)
 
     def newest_from(self, connection: Connection, realm: str) -> int:
-        """Return the newest number of a parcel from `realm` that contained a message."""
+        """Return the newest number that `realm` has given to a message here."""
         newest = self._newest.get(realm)
         if newest is None:
             newest = self._newest[realm] = connection.execute(
@@ -228,13 +200,15 @@ class MessageWriter:
     def add_change(self, connection: Connection, new: NewChange) -> Stored:
         """Number and insert a change, and its parcels. It has no id; its place has 0."""
         seq = self.next_seq(connection, new.conversation, new.seq)
-        number, parcel = 0, b""
+        given, parcel, signature = 0, b"", new.signature
         if new.copies is not None:
-            number = self._outbox.next(connection)
-            parcels = _parcels(new, seq, number)
-            parcel = parcels[-1].parcel
-            self._outbox.store(connection, parcels)
-        origin_realm, origin_id = new.origin or (None, None)
+            given = self._outbox.next(connection)
+            [(parcel, made)] = make_parcels([Numbered(new.copies.parcel, given, seq)])
+            signature = made or signature
+            self._outbox.store(connection, _parcels(new, parcel, given))
+        if signature is not None:
+            self._signatures.add(connection, [(new.conversation, seq, signature)])
+        origin_realm, origin_id, number = _origin(new, given)
         connection.execute(
             insert(changes).values(
                 conversation_id=new.conversation,
@@ -247,10 +221,10 @@ class MessageWriter:
                 data=new.data,
                 origin_realm=origin_realm,
                 origin_id=origin_id,
-                number=number or None,
+                number=number,
             )
         )
-        return Stored(0, seq, number, parcel)
+        return Stored(0, seq, given, parcel)
 
     def store(self, connection: Connection, items: Sequence[NewMessage]) -> list[Stored]:
         """Number and insert `items` in this order, and their parcels."""
@@ -259,10 +233,9 @@ class MessageWriter:
         ident = self._last_message_id(connection)
         seqs = self._last_seq
         rows = []
-        rare = False
-        crossing = 0
+        rare = signed = False
         stored: list[Stored] = []
-        parcels: list[NewParcel] = []
+        crossing: list[int] = []  # the indexes of items that go to other realms
         for item in items:
             ident += 1
             conversation = item.conversation
@@ -271,21 +244,42 @@ class MessageWriter:
                 seq = self.next_seq(connection, conversation, item.seq)
             else:
                 seqs[conversation] = seq = last + 1
-            number = None
-            if item.copies is None:
-                stored.append(Stored(ident, seq))
-            else:
-                number = self._outbox.next(connection) + crossing
-                crossing += 1
-                parcels.extend(_parcels(item, seq, number))
-                stored.append(Stored(ident, seq, number, parcels[-1].parcel))
+            number = 0
+            if item.copies is not None:
+                number = self._outbox.next(connection) + len(crossing)
+                crossing.append(len(stored))
+            stored.append(Stored(ident, seq, number))
             rows.append(_row(item, ident, seq, number))
             rare = rare or item.extras is not None
+            signed = signed or item.signature is not None
         self._insert(connection, items, rows, rare)
         self._last_id = ident
-        if parcels:
-            self._outbox.store(connection, parcels)
+        if crossing:
+            self._cross(connection, items, stored, crossing)
+        if signed:
+            self._signatures.add(connection, list(_signatures(items, stored)))
         return stored
+
+    def _cross(
+        self,
+        connection: Connection,
+        items: Sequence[NewMessage],
+        stored: list[Stored],
+        crossing: Sequence[int],
+    ) -> None:
+        """Store the parcels of the items with these indexes, and the signatures of drafts. Adds to `stored`
+        which parcel carries each."""
+        parcels: list[NewParcel] = []
+        signed: list[tuple[int, int, NewSignature]] = []
+        made = make_parcels([_numbered(items[index], stored[index]) for index in crossing])
+        for index, (parcel, signature) in zip(crossing, made, strict=True):
+            item = items[index]
+            place = stored[index] = stored[index]._replace(parcel=parcel)
+            parcels.extend(_parcels(item, parcel, place.number))
+            if signature is not None:
+                signed.append((item.conversation, place.seq, signature))
+        self._outbox.store(connection, parcels)
+        self._signatures.add(connection, signed)
 
     def _insert(
         self,
@@ -339,9 +333,18 @@ def begin_term(connection: Connection, conversation: int, term: int, seq: int) -
         connection.execute(insert(terms).values(conversation_id=conversation, term=term, first=seq))
 
 
-def _row(item: NewMessage, ident: int, seq: int, number: int | None) -> tuple[object, ...]:
+def _origin(item: NewMessage | NewChange, given: int) -> tuple[str | None, int | None, int | None]:
+    """The origin of an entry of another realm, or the number of one of ours. `given` is the number that its
+    parcels have, or 0."""
+    if item.origin is None:
+        return None, None, given or None
+    realm, number = item.origin
+    return (None, None, number) if realm is None else (realm, number, None)
+
+
+def _row(item: NewMessage, ident: int, seq: int, given: int) -> tuple[object, ...]:
     """The values of a message, in the order of the table's columns up to `number`."""
-    origin_realm, origin_id = item.origin or (None, None)
+    origin_realm, origin_id, number = _origin(item, given)
     return (
         ident,
         item.conversation,
@@ -357,38 +360,28 @@ def _row(item: NewMessage, ident: int, seq: int, number: int | None) -> tuple[ob
     )
 
 
-def _parcels(item: NewMessage | NewChange, seq: int, number: int) -> list[NewParcel]:
+def _signatures(
+    items: Sequence[NewMessage], stored: Sequence[Stored]
+) -> Iterator[tuple[int, int, NewSignature]]:
+    """The signatures that came with `items`, with their places."""
+    for item, place in zip(items, stored, strict=True):
+        if item.signature is not None:
+            yield item.conversation, place.seq, item.signature
+
+
+def _numbered(item: NewMessage, place: Stored) -> Numbered:
+    assert item.copies is not None  # noqa: S101 - the caller has checked it
+    return Numbered(item.copies.parcel, place.number, place.seq)
+
+
+def _parcels(item: NewMessage | NewChange, parcel: bytes, number: int) -> list[NewParcel]:
     """The parcels that carry `item`, the entry `number` of this realm, to other realms."""
     copies = item.copies
     assert copies is not None  # noqa: S101 - the caller has checked it
-    parcel = copies.parcel
-    if not isinstance(parcel, bytes):
-        parcel = parcel(seq)
     file = getattr(item, "attachment_id", None)
     return [
         NewParcel(realm, parcel, item.at, copies.sender_id, file, number) for realm in copies.realms
     ]
-
-
-def is_stored(connection: Connection, realm: str, number: int) -> bool:
-    """Whether the message from this parcel of a realm is stored."""
-    found = connection.scalar(
-        select(messages.c.id).where(
-            messages.c.origin_realm == realm, messages.c.origin_id == number
-        )
-    )
-    return found is not None
-
-
-def stored_numbers(connection: Connection, realm: str, numbers: Sequence[int]) -> set[int]:
-    """Return the numbers of those parcels of a realm whose messages are stored."""
-    return set(
-        connection.scalars(
-            select(messages.c.origin_id).where(
-                messages.c.origin_realm == realm, messages.c.origin_id.in_(numbers)
-            )
-        )
-    )
 
 
 def remove(connection: Connection, ident: int) -> None:

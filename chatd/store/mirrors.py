@@ -11,7 +11,7 @@ from chatd.store import received
 from chatd.store.conversations import add_conversation, last_seq, takes_part
 from chatd.store.groups import find_group, find_mirror
 from chatd.store.members import Delta, check_groups
-from chatd.store.outbox import FIRST_NUMBER
+from chatd.store.origins import FIRST_NUMBER
 from chatd.store.schema import groups, participants, peers, rosters
 from chatd.store.settings import get_setting
 

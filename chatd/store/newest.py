@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from chatd.base.model import Account, Message
 from chatd.base.names import InboxFilter
 from chatd.base.read_marks import MAX_LEFT, ReadMark
-from chatd.store.history import Page, build_message, history, select_messages
+from chatd.store.history import Page, build_messages, history, select_messages
 from chatd.store.schema import messages, participants, skipped
 from chatd.store.unread import Scope, as_text, conditions_of, is_among, marks_of, select_unread
 
@@ -38,8 +38,9 @@ def newest(
         page = history(connection, account, conversation, limit).messages
     else:
         rows = connection.execute(_newest_directs(account, limit)).all()
-        page = [build_message(row, account) for row in reversed(rows)]
-    page = _that_fit(page)
+        page = build_messages(connection, rows[::-1], account)
+    # The clients that ask for the newest messages can't show that one was deleted.
+    page = _that_fit([each for each in page if not each.deleted])
     scope = Scope(InboxFilter(direct=conversation is None, own=True), conversation)
     oldest = _oldest_unread(connection, account, given, scope)
     older = partial(_unread_before, connection, given, _older(account, scope.only))

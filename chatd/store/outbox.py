@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
 from chatd.store.engine import driver_insert, placeholder
 from chatd.store.schema import outbox
+from chatd.store.sealing import Draft, Numbered, make_parcels
 from chatd.store.settings import get_or_add_setting, put_setting
 
 _TERM = "term"
 FIRST_TERM = 1_577_836_800  # 2020-01-01, in seconds since 1970 UTC
 TERM_BITS = 32  # of a number: its place in the term
-FIRST_NUMBER = 1 << TERM_BITS  # lower numbers are of parcels from before there were terms
 ROWS = 32  # that one statement deletes
+MAX_NUMBERS = 500  # that one statement looks for
 
 
 class NewParcel(msgspec.Struct, frozen=True):
-    """A parcel for another realm. `sender_id` is the account to tell if it can't be delivered,
-    `attachment_id` the file that goes with it. `created_at` is in ms since 1970 UTC. `number` is that of the
-    entry that it carries; 0: it gets the next one. Of parcels with the same `subject`, only the newest
-    waits.
+    """A parcel for another realm, or the draft of an entry that is signed when it is stored. `sender_id` is
+    the account to tell if it can't be delivered, `attachment_id` the file that goes with it. `created_at` is
+    in ms since 1970 UTC. `number` is that of the entry that it carries; 0: it gets the next one. Of parcels
+    with the same `subject`, only the newest waits.
     """
 
     realm: str
-    parcel: bytes
+    parcel: bytes | Draft
     created_at: int
     sender_id: int | None = None
     attachment_id: int | None = None
@@ -98,37 +100,46 @@ class OutboxWriter:
     def store(self, connection: sa.Connection, items: Sequence[NewParcel]) -> list[int]:
         """Store `items` in this order, and return their numbers."""
         last = self.next(connection) - 1
-        rows = []
         numbers = []
+        replacing = False
         for item in items:
             number = item.number or last + 1
             last = max(last, number)
             numbers.append(number)
-            if item.subject is not None:
-                _replace(connection, item.realm, item.subject)
-            rows.append(
-                (
-                    item.realm,
-                    number,
-                    item.sender_id,
-                    item.attachment_id,
-                    item.created_at,
-                    item.parcel,
-                    item.subject,
-                )
+            replacing = replacing or item.subject is not None
+        sealed = _sealed(items, numbers)
+        rows = [
+            (
+                item.realm,
+                number,
+                item.sender_id,
+                item.attachment_id,
+                item.created_at,
+                sealed.get(number, item.parcel),
+                item.subject,
             )
+            for item, number in zip(items, numbers, strict=True)
+        ]
         if self._statement is None:
             self._statement = driver_insert(connection, outbox)
+        if replacing:
+            rows = _newest(connection, rows)
         connection.exec_driver_sql(self._statement, rows)
         self._last = last
         return numbers
 
 
-def _replace(connection: sa.Connection, realm: str, subject: str) -> None:
-    """Remove what waits for a realm about a subject."""
-    connection.execute(
-        sa.delete(outbox).where(outbox.c.realm == realm, outbox.c.subject == subject)
-    )
+def _newest(connection: sa.Connection, rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Of new rows with the same realm and subject, the last one. Removes those that wait already."""
+    kept = {}
+    for row in rows:
+        realm, number, *_, subject = row
+        if subject is not None:
+            connection.execute(
+                sa.delete(outbox).where(outbox.c.realm == realm, outbox.c.subject == subject)
+            )
+        kept[realm, number if subject is None else subject] = row
+    return list(kept.values())
 
 
 def blank(
@@ -138,11 +149,14 @@ def blank(
     numbers and places; their files are not sent any more."""
     found: list[BlankedParcel] = []
     for realm in _waiting_realms(connection) if numbers else ():
-        of_these = sa.and_(outbox.c.realm == realm, outbox.c.id.in_(numbers))
-        for number, parcel in connection.execute(
-            sa.select(outbox.c.id, outbox.c.parcel).where(of_these)
-        ).all():
-            found.append(BlankedParcel(realm, number, blanked(parcel)))
+        for start in range(0, len(numbers), MAX_NUMBERS):
+            some = numbers[start : start + MAX_NUMBERS]
+            rows = connection.execute(
+                sa.select(outbox.c.id, outbox.c.parcel).where(
+                    outbox.c.realm == realm, outbox.c.id.in_(some)
+                )
+            )
+            found += [BlankedParcel(realm, number, blanked(parcel)) for number, parcel in rows]
     for each in found:
         connection.execute(
             sa.update(outbox)
@@ -164,6 +178,17 @@ def _waiting_realms(connection: sa.Connection) -> list[str]:
             return found
         found.append(realm)
         after = realm
+
+
+def _sealed(items: Sequence[NewParcel], numbers: Sequence[int]) -> dict[int, bytes]:
+    """Sign the drafts among `items`. Returns their parcels by number."""
+    drafts = [
+        Numbered(item.parcel, number)
+        for item, number in zip(items, numbers, strict=True)
+        if not isinstance(item.parcel, bytes)
+    ]
+    made = make_parcels(drafts)
+    return {draft.number: parcel for draft, (parcel, _) in zip(drafts, made, strict=True)}
 
 
 _WAITING = (

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, Row, ScalarSelect, Select, case, func, literal, or_, select
 
 from chatd.base.model import MAX_COUNTED, Account, ConversationInfo, GroupInfo
 from chatd.base.read_marks import ReadMark
+from chatd.store.guard import checked
 from chatd.store.history import COLUMNS, message_of
 from chatd.store.schema import (
     accounts,
@@ -43,7 +45,19 @@ def overview(
     found = [
         (_info(row, account, marks[row.here], unread.get(row.here, 0)), row.peer_id) for row in rows
     ]
-    return found, remaining
+    return _checked_last(connection, found), remaining
+
+
+def _checked_last(
+    connection: Connection, found: Sequence[tuple[ConversationInfo, int | None]]
+) -> list[tuple[ConversationInfo, int | None]]:
+    """The conversations, with their newest messages checked against their signatures."""
+    newest = checked(connection, [info.last for info, _ in found if info.last is not None])
+    by_conversation = {message.conversation: message for message in newest}
+    return [
+        (msgspec.structs.replace(info, last=by_conversation.get(info.conversation)), peer)
+        for info, peer in found
+    ]
 
 
 def _marks(

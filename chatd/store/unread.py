@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from chatd.base.model import Account, Message, Party, UnreadCount
 from chatd.base.names import UNFILTERED, InboxFilter, key_of
 from chatd.base.read_marks import MAX_LEFT, ReadMark
-from chatd.store.history import Page, build_message, select_messages
+from chatd.store.history import Page, build_messages, select_messages
 from chatd.store.schema import groups, messages, participants, skipped
 
 # Clients that ask for the newest messages get them each time, and read them in small pieces.
@@ -162,7 +162,7 @@ def unread(
     if len(rows) == limit:
         total = connection.execute(sa.select(sa.func.count()).select_from(found)).scalar_one()
         remaining = total - limit
-    page = [build_message(row, account) for row in rows]
+    page = build_messages(connection, rows, account)
     return Page(page, remaining, marks_of(page))
 
 
@@ -224,7 +224,7 @@ def from_sender(
         room = limit - len(page)
         wanted = _oldest(account, given, Scope(everybody, conversation), last, MAX_LEFT + room)
         rows = connection.execute(wanted).all()
-        shown, left = _divide([build_message(row, account) for row in rows], sender, room)
+        shown, left = _divide(build_messages(connection, rows, account), sender, room)
         looked_at += len(rows)
         if shown:
             page += shown

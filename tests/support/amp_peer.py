@@ -11,6 +11,7 @@ from chatd.federation.amp import wire
 from chatd.federation.amp.wire import Refused, parse_refused
 from chatd.federation.parcels import Direct, encode
 from tests.support.network import NetworkTestCase, Server, outcome
+from tests.support.signing import SigningRealm
 
 
 class AmpPeer(amp.AMP):
@@ -51,6 +52,7 @@ def hello(realm: str = "realm2", **changes: Any) -> dict[str, Any]:
         "version": 2,
         "capabilities": [],
         "instance": b"another",
+        "keys": SigningRealm(realm).announcement,
     }
     return {**said, **changes}
 

@@ -16,6 +16,7 @@ from chatd.base.counters import Counters
 from chatd.base.errors import ChatError
 from chatd.federation.forwarder import Forwarder
 from chatd.federation.links import ILinks
+from chatd.federation.signing.drafts import EntrySigner
 from chatd.files.folder import Uploads
 from chatd.service.chat_service import ChatService
 from chatd.service.context import Context
@@ -26,6 +27,7 @@ from chatd.store.writer import Job, Writer
 from tests.support.common import make_config
 from tests.support.databases import DATABASE, connect_without_sync, provide_schema, tell
 from tests.support.no_realms import NoRealms
+from tests.support.signing import SigningRealm
 
 
 class InlineDatabase:
@@ -162,7 +164,9 @@ def open_inline(
         cast(Passwords, InlinePasswords()),
         cast(Uploads, NoUploads()),
         NoRealms(),
-        Forwarder(context, NoLinks(), b""),
+        Forwarder(
+            context, NoLinks(), EntrySigner("realm1", SigningRealm("realm1").key, random_bytes)
+        ),
     )
     return service, database
 

@@ -82,11 +82,6 @@ class UnknownConversation(ChatError):
     sentence = "You have no conversation {name}"
 
 
-class UnknownMessage(ChatError):
-    code = "unknown-message"
-    sentence = "There is no message {seq} in this conversation"
-
-
 class NotYourself(ChatError):
     code = "not-yourself"
     sentence = "You can only read your own inbox, and you are {name}"

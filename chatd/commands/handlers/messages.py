@@ -132,6 +132,20 @@ async def conversations(client: Client, _command: ask.ListConversations) -> Repl
     return list_reply(count(found, "conversation"), found, "conversations", more)
 
 
+@HANDLERS.of(ask.MarkRead)
+async def read(client: Client, command: ask.MarkRead) -> Reply:
+    await client.service.reading.mark_read(client.account, command.conversation, command.seq)
+    return Reply("The conversation is marked as read")
+
+
+@HANDLERS.of(ask.ShowHistory)
+async def history(client: Client, command: ask.ShowHistory) -> Reply:
+    reading = client.service.reading
+    return page_reply(
+        await reading.history(client.account, command.place, command.n, command.before)
+    )
+
+
 @HANDLERS.of(ask.SearchMessages)
 async def search(client: Client, command: ask.SearchMessages) -> Reply:
     return page_reply(await client.service.reading.search(client.account, command.text))

@@ -8,12 +8,7 @@ from chatd.commands import values as ask
 from chatd.commands.rows import Arg, Row
 
 ROWS: tuple[Row, ...] = (
-    Row(
-        "listen",
-        ask.SetListening,
-        "turn live messages on or off; all: every kind of event, such as read marks and typing",
-        (Arg("on", types.LISTEN), Arg("all", types.FLAG, optional=True, named=True)),
-    ),
+    Row("listen", ask.SetListening, "turn live messages on or off", (Arg("on", types.FLAG),)),
     Row(
         "help",
         ask.ShowHelp,

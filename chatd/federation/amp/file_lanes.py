@@ -121,4 +121,4 @@ class FileLanes:
 
 def _is_echo(parcel: parcels.Parcel, realm: str) -> bool:
     """Whether the message goes back to the realm of its sender, which has the file."""
-    return isinstance(parcel, parcels.Relay) and parcel.sender.casefold().endswith(f"@{realm}")
+    return isinstance(parcel, parcels.Relay) and parcel.origin_realm == realm

@@ -6,7 +6,7 @@ import msgspec
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from chatd.base.errors import BadName, ChatError
+from chatd.base.errors import BadName, BadSignature, ChatError
 from chatd.base.isolation import guarded
 from chatd.base.names import key_of, parse_name
 from chatd.base.throttle import SenderRates, TokenBucket
@@ -88,7 +88,11 @@ class LinkManager:
     def introduce(self) -> Introduction:
         """What this realm says of itself."""
         return Introduction(
-            self.context.config.realm, wire.VERSION, list(capabilities.ALL), self._instance
+            self.context.config.realm,
+            wire.VERSION,
+            list(capabilities.ALL),
+            self._instance,
+            self.federation.keys.announcement,
         )
 
     def refused(self, realm: str, error: ChatError) -> None:
@@ -114,6 +118,7 @@ class LinkManager:
         if authentication.remember:
             known = msgspec.structs.replace(known, certificate=authentication.pem)
         await peers.remember(peer, known)
+        await self._learn_keys(link.realm, other.keys)
         if link.transport is None or peers.get(link.realm) is not peer:
             raise Refused("gone")
         self.authenticate(link)
@@ -123,6 +128,13 @@ class LinkManager:
         if old is not None:
             peer.delivery.link_down()
             old.abort()
+
+    async def _learn_keys(self, realm: str, keys: bytes | None) -> None:
+        """Note the keys with which a realm signs. Raises Refused."""
+        try:
+            await self.federation.keys.learn(realm, keys or b"")
+        except BadSignature:
+            raise Refused("bad-keys") from None
 
     def _check_better(self, link: PeerLink, peer: Peer) -> None:
         """Raises Refused if the peer has a link that is better than `link`. Both ends come to the same

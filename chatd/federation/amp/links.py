@@ -185,6 +185,7 @@ class AmpLinks:
 
     async def _forget(self, realm: str) -> int:
         await self.peers.forget(realm)
+        await self._federation.keys.forget((realm,))
         if realm in self._context.config.peers.known:
             # The configuration still names it.
             self.manager.dialer.soon(self.peers.add(KnownPeer(realm, realm)))

@@ -27,7 +27,7 @@ from chatd.federation.amp.wire import Introduction, Refused
 from chatd.federation.file_receive import FileIncomplete
 from chatd.federation.parcels import encode, try_decode
 from chatd.federation.refusals import verdict_of
-from chatd.store.messages import ParcelStream
+from chatd.store.parcel_stream import ParcelStream
 
 if TYPE_CHECKING:
     from chatd.federation.amp.link import PeerLink

@@ -84,6 +84,7 @@ class UnconfirmedRealms:
             return
         log.info("{count} realms that nobody talks with are forgotten", count=len(keys))
         await self._peers.forget(*keys)
+        await self._federation.keys.forget(keys)
         for key in keys:
             try:
                 await self._federation.receiver.forget(key)

@@ -7,11 +7,11 @@ It is AMP (twisted.protocols.amp) over TLS 1.3.
 it sends is processed. One connection, a *link*, serves both directions, whichever side has dialled.
 
 **Greeting.** The side that has dialled says `Hello`; before that nothing else is answered. `Hello` carries
-the version, the capabilities and an `instance` that changes with each start. A realm of another version
-gets a `Goodbye`. If the two have a link already, the answer settles which one
-stays. A link of an earlier start, or one that is older than ten seconds, gives way to the new one. Of two
-links that were dialled at the same time, the one dialled by the realm with the lower name stays, and the
-other is refused (`already-linked`).
+the version, the capabilities, an `instance` that changes with each start, and the public `keys` with which
+the realm signs entries. A realm of another version gets a `Goodbye`. If the two have a link already, the
+answer settles which one stays. A link of an earlier start, or one that is older than ten seconds, gives way
+to the new one. Of two links that were dialled at the same time, the one dialled by the realm with the lower
+name stays, and the other is refused (`already-linked`).
 
 **Parcels** (chatd.federation.parcels) are sent in batches: `Deliver` holds a MessagePack array of `[number,
 parcel]` in at most 60,000 bytes, because an AMP value holds at most 65,535. Numbers increase and are never
@@ -86,6 +86,7 @@ class Introduction(msgspec.Struct, frozen=True):
     version: int
     capabilities: list[str]
     instance: bytes
+    keys: bytes | None = None  # a realm of version 1 has none
 
 
 class PeerCommand(amp.Command):
@@ -101,6 +102,7 @@ class HelloCommand(PeerCommand):
         (b"version", amp.Integer()),
         (b"capabilities", amp.ListOf(amp.Unicode())),
         (b"instance", amp.String()),
+        (b"keys", amp.String(optional=True)),
     ]
     response: ClassVar[list[Any]] = arguments
 

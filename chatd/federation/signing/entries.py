@@ -8,7 +8,9 @@ from typing import Annotated
 import msgspec
 
 from chatd.base.cache import Cache
+from chatd.base.content_hash import content_hash
 from chatd.base.errors import BadSignature
+from chatd.federation.parcel_fields import FileNote
 from chatd.federation.signing.keys import KeyRing
 from chatd.federation.signing.proofs import Proof, is_signed, signed_root
 from chatd.federation.signing.statements import (
@@ -18,7 +20,6 @@ from chatd.federation.signing.statements import (
     Attributes,
     MessageAttributes,
     Statement,
-    content_hash,
     decode_attributes,
     decode_statement,
     kind_of,
@@ -29,10 +30,10 @@ CACHED_ROOTS = 4096
 
 class SignedEntry(msgspec.Struct, frozen=True, array_like=True):
     """A statement with its proof and the content that it vouches for: the encoded attributes, the body, and
-    the salt. Once the content is deleted, these three are empty."""
+    the salt. Once the content is deleted, these three are empty. Entries of version 1 have no proof."""
 
     statement: Annotated[bytes, msgspec.Meta(max_length=MAX_STATEMENT)]
-    proof: Proof
+    proof: Proof | None
     salt: Annotated[bytes, msgspec.Meta(max_length=SALT)]
     attributes: Annotated[bytes, msgspec.Meta(max_length=MAX_ATTRIBUTES)]
     body: bytes = b""
@@ -63,12 +64,25 @@ class OpenedEntry(msgspec.Struct, frozen=True):
             return None
         return self.body.decode() if self.body else None
 
+    @property
+    def file(self) -> FileNote | None:
+        """The file of a message, or None."""
+        return self.attributes.file if isinstance(self.attributes, MessageAttributes) else None
+
+    @property
+    def opaque(self) -> bytes | None:
+        """The bytes of an opaque message, or None."""
+        attributes = self.attributes
+        is_opaque = isinstance(attributes, MessageAttributes) and attributes.media is not None
+        return self.body if is_opaque else None
+
 
 class Trust(Enum):
     """What is known about the signature of an entry."""
 
     VERIFIED = "verified"
     UNVERIFIED = "unverified"  # the key is not known yet
+    UNSIGNED = "unsigned"  # of version 1
     FORGED = "forged"  # the key became known later, and did not sign it
 
 
@@ -79,6 +93,8 @@ def open_entry(entry: SignedEntry) -> OpenedEntry:
     """
     try:
         statement = decode_statement(entry.statement)
+        if not entry.statement.endswith(statement.hash):
+            raise BadSignature(reason="its statement has other fields")
         if entry.is_blank:
             return OpenedEntry(statement, None, b"")
         if content_hash(entry.salt, entry.attributes, entry.body) != statement.hash:

@@ -10,7 +10,6 @@ stored as they are, so that no realm ever has to write them again.
 
 from __future__ import annotations
 
-from hashlib import sha256
 from typing import Annotated, TypeAlias
 
 import msgspec
@@ -35,18 +34,26 @@ class StatedRef(msgspec.Struct, frozen=True, array_like=True):
 
 class Statement(msgspec.Struct, frozen=True, array_like=True, tag="chatd entry 1"):
     """What the realm `realm` states: its user `author` has made the entry `number`, of this `kind`, in the
-    group with the id `group` of the realm `home`, about the entry `target`, at `at` (ms since 1970 UTC).
-    `hash` is that of the content (`content_hash`)."""
+    group `group` of the realm `home`, about the entry `target`, at `at` (ms since 1970 UTC).
+
+    `group` is the id of the group at its home, or its name if the author's realm does not know the id,
+    because the author is no member. `hash` is that of the content (`chatd.base.content_hash`).
+    """
 
     realm: RealmKey
     number: Number
     home: RealmKey
-    group: Number
+    group: Number | Name
     kind: Annotated[str, msgspec.Meta(max_length=16)]
     author: Name
     target: StatedRef | None
     at: Number
     hash: Digest
+
+    @property
+    def address(self) -> str:
+        """The address of the author, for all realms."""
+        return f"{self.author}@{self.realm}"
 
 
 # The attributes of a content, by the kind of its entry. What is long is not here but in the content's body:
@@ -133,9 +140,3 @@ def kind_of(attributes: Attributes) -> str:
     tag = attributes.__struct_config__.tag
     assert isinstance(tag, str)  # noqa: S101 - all of them have one
     return tag
-
-
-def content_hash(salt: bytes, attributes: bytes, body: bytes) -> bytes:
-    """The salted hash of a content. Nothing can be moved between the three: the salt has a fixed length, and
-    the attributes are one MessagePack value."""
-    return sha256(salt + attributes + body).digest()

@@ -8,6 +8,7 @@ something then has the message's id there. If the request has an id, the message
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import Any, assert_never
 
 import msgspec
@@ -92,8 +93,6 @@ def _item(item: model.Item) -> Any:
             return _conversation(item)
         case model.FileInfo():
             return _file_info(item)
-        case model.ReaderName():
-            return item.username
         case model.RealmInfo():
             return _realm_info(item)
         case _:
@@ -112,13 +111,40 @@ def message_object(message: model.Message) -> dict[str, Any]:
         found["to"] = message.to
     else:
         found["group"] = message.group
-    if message.file is None:
-        found["text"] = message.text
-    else:
+    if message.file is not None:
         found["file"] = file_object(message.file)
+    elif message.text is not None:
+        found["text"] = message.text
     found["at"] = timestamp(message.at)
     found["state"] = message.state
-    return found
+    if message.deleted:
+        found["deleted"] = True
+    return found | _rare_fields(message)
+
+
+def _rare_fields(message: model.Message) -> dict[str, Any]:
+    """What few messages have."""
+    opaque, edited = message.opaque, message.edited
+    fields = {
+        "reason": message.reason,
+        "edited": None if edited is None else timestamp(edited),
+        "reply": message.reply,
+        "forwarded": message.forwarded,
+        "mentions": message.mentions,
+        "reactions": {each.emoji: each.people for each in message.reactions},
+        "reaction_counts": {
+            each.emoji: each.count for each in message.reactions if each.count > len(each.people)
+        },
+        "pinned": message.pinned,
+        "unverified": message.unverified,
+        "opaque": None if opaque is None else opaque_object(opaque),
+    }
+    return {name: value for name, value in fields.items() if value}
+
+
+def opaque_object(opaque: model.Opaque) -> dict[str, str]:
+    """Opaque content, its bytes in base64."""
+    return {"type": opaque.media, "body": b64encode(opaque.body).decode()}
 
 
 def file_object(file: model.Attachment) -> dict[str, Any]:

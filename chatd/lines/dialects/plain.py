@@ -117,9 +117,31 @@ def _ask(row: Row, given: dict[str, str], prompts: Prompts) -> Prompt:
 
 def message_lines(message: model.Message, further: str = FURTHER) -> str:
     place = "" if message.group is None else f" in {message.group}"
+    before = f"{timestamp(message.at)} {message.sender}{place}{_marks(message)}"
+    if message.deleted:
+        return before
     text = content(message)
     shown = isolated(text) if "\n" not in text else isolated_lines(text, further)
-    return f"{timestamp(message.at)} {message.sender}{place}: {shown}"
+    return f"{before}: {shown}"
+
+
+def _marks(message: model.Message) -> str:
+    """What few messages have, in brackets before the text, where no text can pretend to be it."""
+    marks = ["deleted"] if message.deleted else []
+    if message.edited is not None:
+        marks.append("edited")
+    if message.forwarded is not None:
+        marks.append(f"forwarded from {message.forwarded}")
+    if message.reply is not None:
+        marks.append(f"reply to #{message.reply}")
+    if message.pinned:
+        marks.append("pinned")
+    if message.unverified:
+        marks.append("unverified")
+    if message.state in (model.QUEUED, model.REFUSED):
+        marks.append(message.state if message.reason is None else f"refused: {message.reason}")
+    marks.extend(f"{each.emoji} {each.count}" for each in message.reactions)
+    return f" ({', '.join(marks)})" if marks else ""
 
 
 def item_lines(item: model.Item) -> str:  # noqa: C901 - one case for each kind
@@ -136,7 +158,7 @@ def item_lines(item: model.Item) -> str:  # noqa: C901 - one case for each kind
             return _group(item)
         case model.Member():
             return f"{item.username}{' (admin)' if item.admin else ''} {_online(item.online)}"
-        case model.Ban() | model.ReaderName():
+        case model.Ban():
             return item.username
         case model.UnreadCount():
             place = f"in {item.group}" if item.group is not None else f"from {item.user}"

@@ -9,6 +9,7 @@ from chatd.base.model import GroupInfo, Message
 from chatd.base.names import Address, Place, parse_name
 from chatd.base.texts import Secret
 from chatd.commands import values as ask
+from chatd.lines.dialect import text_of
 from chatd.lines.dialects.verbs import Texts
 
 TEXTS: Texts = {
@@ -63,5 +64,5 @@ def content(message: Message, line_end: str = "\n") -> str:
     """The text of a message, or the announcement of its file."""
     file = message.file
     if file is None:
-        return isolated_lines(message.text or "", line_end)
+        return isolated_lines(text_of(message), line_end)
     return announcement(file.name, file.code)

@@ -13,7 +13,7 @@ from chatd.base import errors
 from chatd.base.model import Message, Reply
 from chatd.base.names import Address, Place
 from chatd.commands import values as ask
-from chatd.lines.dialect import Request
+from chatd.lines.dialect import Request, text_of
 from chatd.lines.dialects import arguments as args
 from chatd.lines.dialects.blocks import Answer, messages_of, non_empty, said
 from chatd.lines.dialects.python_literals import dict_literal
@@ -41,7 +41,7 @@ def rows(attribute: str) -> Callable[[Request, Reply], Answer]:
 def shown(message: Message) -> str:
     """The text of a message. A file is shown by the name with which it can be fetched."""
     file = message.file
-    return message.text or "" if file is None else stored_name(file.stored, file.name, file.at)
+    return text_of(message) if file is None else stored_name(file.stored, file.name, file.at)
 
 
 def literals(_request: Request, reply: Reply) -> Answer:

@@ -13,11 +13,13 @@ from chatd.store.schema.groups import (
 from chatd.store.schema.log import (
     attachments,
     changes,
+    erased_files,
     heads,
     local_changes,
     messages,
     pending,
     pins,
+    reaction_counts,
     reactions,
     remote_marks,
     terms,
@@ -26,7 +28,6 @@ from chatd.store.schema.people import (
     accounts,
     contacts,
     names,
-    privacy,
     sessions,
 )
 from chatd.store.schema.realms import (
@@ -50,6 +51,7 @@ __all__ = [
     "changes",
     "contacts",
     "conversations",
+    "erased_files",
     "groups",
     "heads",
     "invitations",
@@ -63,7 +65,7 @@ __all__ = [
     "peers",
     "pending",
     "pins",
-    "privacy",
+    "reaction_counts",
     "reactions",
     "realm_keys",
     "received",

@@ -71,17 +71,11 @@ Index(
     messages.c.number,
     sqlite_where=messages.c.number.is_not(None),
 )
-# Deleted messages are not unread.
-Index(
-    "messages_by_deletion",
-    messages.c.conversation_id,
-    messages.c.seq,
-    sqlite_where=messages.c.deleted_at.is_not(None),
-)
 Index(
     "messages_by_origin",
     messages.c.origin_realm,
     messages.c.origin_id,
+    messages.c.conversation_id,
     unique=True,
     sqlite_where=messages.c.origin_id.is_not(None),
 )
@@ -110,6 +104,7 @@ Index(
     "changes_by_origin",
     changes.c.origin_realm,
     changes.c.origin_id,
+    changes.c.conversation_id,
     unique=True,
     sqlite_where=changes.c.origin_id.is_not(None),
 )
@@ -119,9 +114,21 @@ reactions = Table(
     metadata,
     Column("conversation_id", BigInteger, primary_key=True),
     Column("seq", BigInteger, primary_key=True, comment="of the message"),
-    Column("key", Text, primary_key=True, comment="the person's address without case"),
     Column("emoji", Text, primary_key=True),
+    Column("key", Text, primary_key=True, comment="the person's address without case"),
     Column("address", Text, nullable=False, comment="as shown: name, or name@realm"),
+    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    sqlite_with_rowid=False,
+)
+
+# How many people have reacted, so that a page of messages with thousands of reactions is read quickly.
+reaction_counts = Table(
+    "reaction_counts",
+    metadata,
+    Column("conversation_id", BigInteger, primary_key=True),
+    Column("seq", BigInteger, primary_key=True, comment="of the message"),
+    Column("emoji", Text, primary_key=True),
+    Column("count", BigInteger, nullable=False),
     Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
     sqlite_with_rowid=False,
 )
@@ -133,6 +140,14 @@ pins = Table(
     Column("seq", BigInteger, primary_key=True, comment="of the message"),
     Column("by", Text, nullable=False, comment="the address of the person who pinned it"),
     Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    sqlite_with_rowid=False,
+)
+
+# Files of deleted messages, from the commit until they are removed from the disk, also over a crash.
+erased_files = Table(
+    "erased_files",
+    metadata,
+    Column("stored", Text, primary_key=True, comment="its name in the uploads folder"),
     sqlite_with_rowid=False,
 )
 

@@ -114,12 +114,23 @@ signatures = Table(
     metadata,
     Column("conversation_id", BigInteger, primary_key=True),
     Column("seq", BigInteger, primary_key=True, comment="of the message or change"),
-    Column("salt", LargeBinary, comment="NULL once the content is deleted"),
-    Column("hash", LargeBinary, nullable=False, comment="SHA-256 of salt and content"),
+    Column(
+        "realm", Text, nullable=False, comment="key of the realm that signed, also if it is ours"
+    ),
     Column("key", LargeBinary, nullable=False, comment="the id of the signing key"),
-    Column("proof", LargeBinary, nullable=False, comment="signature, root and audit path"),
-    Column("status", Text, nullable=False, comment="verified or unverified"),
+    Column("statement", LargeBinary, nullable=False, comment="what is signed, with the hash"),
+    Column("proof", LargeBinary, nullable=False, comment="signature and audit path"),
+    Column("salt", LargeBinary, comment="of the hash; NULL once the content is deleted"),
+    Column(
+        "attributes", LargeBinary, comment="the content but for its text or body; NULL likewise"
+    ),
+    Column("status", Text, nullable=False, comment="verified, unverified or forged"),
     sqlite_with_rowid=False,
+)
+Index(
+    "signatures_unverified",
+    signatures.c.realm,
+    sqlite_where=signatures.c.status == "unverified",
 )
 
 realm_keys = Table(

@@ -8,9 +8,10 @@ from chatd.base.errors import GroupClosed, MessageTooLong, UnknownGroup, Unknown
 from chatd.federation import bounces as module
 from chatd.federation import parcels
 from chatd.federation.parcel_fields import FileNote
-from chatd.federation.parcels import Direct, Joined, Left, Parcel, Post, Relay
+from chatd.federation.parcels import Direct, Joined, Left, Parcel
 from chatd.store.outbox import NewParcel
 from tests.support.network import NetworkTestCase
+from tests.support.signing import example_post, example_relay
 
 AT = 1_795_169_703_000
 
@@ -60,7 +61,7 @@ class ReturnsTestCase(NetworkTestCase):
         self.assertIn("Your file a.txt of 2026", told)
 
     def test_post(self) -> None:
-        (told,) = self.refuse(Post("ana", "bagan", AT, b"", "halo"), GroupClosed(group="bagan"))
+        (told,) = self.refuse(example_post(), GroupClosed(group="bagan"))
         self.assertIn("to the group bagan@realm2 was not delivered: Only members", told)
 
     def test_something_else(self) -> None:
@@ -68,7 +69,7 @@ class ReturnsTestCase(NetworkTestCase):
         self.assertIn("realm2 was not told: There is no group bagan", told)
 
     def test_parcel_without_a_sender(self) -> None:
-        relay = Relay("bagan", 1, 1, "ana", AT, "halo")
+        relay = example_relay()
         self.assertEqual(self.refuse(relay, UnknownGroup(name="bagan"), sender=False), [])
         self.assertEqual(self.one.parcels_waiting(), 0)
 
@@ -120,6 +121,6 @@ class ReturnsTestCase(NetworkTestCase):
         self.assertEqual(self.ana.members("bagan"), ["*ana+", "budi@realm2", "citra@realm2"])
         self.refuse(Joined("bagan", group, "budi", 0), unknown, sender=False)
         self.assertEqual(self.ana.members("bagan"), ["*ana+", "citra@realm2"])
-        relay = Relay("bagan", group, 1, "ana", AT, "halo")
+        relay = example_relay(group_id=group)
         self.refuse(relay, UnknownGroup(name="bagan"), sender=False)
         self.assertEqual(self.ana.members("bagan"), ["*ana+"])

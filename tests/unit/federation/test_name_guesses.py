@@ -11,10 +11,11 @@ from chatd.base.names import parse_address
 from chatd.commands import values as ask
 from chatd.federation.amp import wire
 from chatd.federation.name_guesses import HOUR, MAX_UNKNOWN
-from chatd.federation.parcels import Direct, Joined, Post, encode
+from chatd.federation.parcels import Direct, Joined, encode
 from chatd.store import accounts as account_store
-from tests.support.amp_peer import AmpPeer, AmpPeerTestCase, batch, direct
+from tests.support.amp_peer import AmpPeer, AmpPeerTestCase, batch, direct, hello
 from tests.support.network import NetworkTestCase, Server
+from tests.support.signing import example_post
 
 LIMIT = TooManyUnknown.code
 
@@ -120,7 +121,7 @@ class DirectsTestCase(GuessingTestCase):
         self.exhausts()
         raw = self.network.connect_by_hand(self.one, "realm3", AmpPeer())
         self.raw = raw
-        self.asks(wire.HelloCommand, realm="realm3", version=2, capabilities=[], instance=b"y")
+        self.asks(wire.HelloCommand, **hello("realm3", instance=b"y"))
         registry.find("realm3").source = "192.0.2.1"
         self.assertEqual(self.guesses(1), [LIMIT])
         registry.find("realm3").source = "192.0.2.2"
@@ -167,7 +168,7 @@ class OtherWaysTestCase(GuessingTestCase):
             self.assertEqual(
                 self.refuses(wire.ChangeCommand, user="budi", group=group, **change), LIMIT
             )
-            self.assertEqual(self.verdicts(Post(group, "budi", 1, b"", "x")), [LIMIT])
+            self.assertEqual(self.verdicts(example_post(group)), [LIMIT])
 
     def test_ones_own_group(self) -> None:
         """A realm can always reach a group that it has members in."""

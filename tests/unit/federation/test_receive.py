@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from chatd.base.errors import UnknownUser
 from chatd.base.names import parse_address
 from chatd.commands import values as ask
@@ -25,6 +27,7 @@ from chatd.federation.parcels import (
 )
 from chatd.federation.refusals import refusal
 from tests.support.network import NetworkTestCase
+from tests.support.signing import SigningRealm, example_post, example_relay
 
 NOW = 1_795_169_703_000
 
@@ -35,8 +38,12 @@ class InboundTestCase(NetworkTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.one = self.network.server("realm1")
-        self.one.knows("realm2")
-        self.one.knows("realm3")
+        self.signers = {}
+        for name in ("realm2", "realm3"):
+            self.one.knows(name)
+            self.signers[name] = SigningRealm(name)
+            self.signers[name].announces(self.one)
+        self.signers["realm1"] = SigningRealm("realm1", self.one.realm.signing_key)
         self.ana, self.budi = self.one.person("ana"), self.one.person("budi")
         self.number = 0
 
@@ -157,7 +164,7 @@ class DirectTestCase(InboundTestCase):
             (5, self.direct("a\x00")),
             (6, Left("citra", "bagan")),
             (7, self.direct("tiga")),
-            (8, Post("citra", "bagan", NOW, b"", "x")),
+            (8, Post(self.signers["realm2"].says("x"), "bagan")),
             (9, self.direct("empat")),
         )
         self.assertEqual(
@@ -182,15 +189,8 @@ class PostTestCase(InboundTestCase):
         super().setUp()
         self.code = self.ana.creates("bagan")
 
-    def post(self, text: str | None = "halo", **changes: Any) -> Post:
-        said: dict[str, Any] = {
-            "sender": "citra",
-            "group": "bagan",
-            "at": NOW,
-            "proof": b"proof",
-            "text": text,
-        }
-        return Post(**{**said, **changes})
+    def post(self, text: str | None = "halo", group: str = "bagan", **said: Any) -> Post:
+        return Post(self.signers["realm2"].says(text, **said), group)
 
     def test_open_group(self) -> None:
         """Anyone may post to an open group, and the verdict has the message's number."""
@@ -203,14 +203,16 @@ class PostTestCase(InboundTestCase):
         )
 
     def test_again(self) -> None:
-        self.says(self.post(), number=4)
-        self.says(self.post(), number=4)
+        post = self.post()
+        self.says(post, number=4)
+        self.says(post, number=4)
+        self.says(post, number=5)
         self.assertEqual(self.ana.reads(), ["citra@realm2: halo"])
 
     def test_refused(self) -> None:
         self.assertEqual(self.code_of(self.post(group="nusantara")), "unknown-group")
         self.assertEqual(self.code_of(self.post(group="bagan@realm2")), "bad-name")
-        self.assertEqual(self.code_of(self.post(sender="ana@realm1")), "bad-name")
+        self.assertEqual(self.code_of(self.post(author="ana@realm1")), "bad-name")
         self.assertEqual(self.code_of(self.post("\x00")), "bad-text")
         self.assertEqual(self.code_of(self.post(None)), "empty-text")
         self.assertEqual(self.code_of(self.post("x" * 8193)), "message-too-long")
@@ -244,23 +246,27 @@ class RelayTestCase(InboundTestCase):
         super().setUp()
         self.assertEqual(self.says(Joined("bagan", 5, "ana", 10)), KEPT)
 
-    def relay(self, text: str | None = "halo", seq: int = 11, **changes: Any) -> Relay:
-        said: dict[str, Any] = {
-            "group": "bagan",
-            "group_id": 5,
-            "seq": seq,
-            "sender": "citra",
-            "at": NOW,
-            "text": text,
-        }
-        return Relay(**{**said, **changes})
+    def relay(
+        self,
+        text: str | None = "halo",
+        seq: int = 11,
+        *,
+        by: str = "realm2",
+        group: str = "bagan",
+        group_id: int = 5,
+        **said: Any,
+    ) -> Relay:
+        entry = self.signers[by].says(text, **{"home": "realm2", "group": group_id, **said})
+        return Relay(entry, group, group_id, seq)
 
     def history(self) -> list[str]:
         return self.ana.history(group="bagan@realm2")
 
     def test_kept(self) -> None:
         self.assertEqual(self.says(self.relay("satu", 11)), Verdict(seq=11))
-        self.assertEqual(self.says(self.relay("dua", 14, sender="dewi@realm3")), Verdict(seq=14))
+        self.assertEqual(
+            self.says(self.relay("dua", 14, by="realm3", author="dewi")), Verdict(seq=14)
+        )
         messages = self.ana.inbox()
         self.assertEqual(
             [(each.sender, each.group, each.seq) for each in messages],
@@ -294,35 +300,44 @@ class RelayTestCase(InboundTestCase):
         self.assertEqual(self.budi.history(group="nusantara"), [])
 
     def test_forged_message_of_a_local_account(self) -> None:
-        """realm2 relays a message as ana's: it is accepted only with a proof from this realm."""
-        for proof in (b"", b"x" * 16, b"x" * 40):
-            verdict = self.says(self.relay("I resign", sender="ana@realm1", proof=proof, origin=1))
-            self.assertEqual(verdict, KEPT)
-        self.says(self.relay("I resign", sender="ANA@Realm1", origin=1))
-        self.says(self.relay("I resign", sender="nobody@realm1", origin=1))
+        """realm2 relays a message as ana's: it is accepted only with a signature of this realm."""
+        forger = SigningRealm("realm1", self.signers["realm2"].key)
+        for author in ("ana", "ANA", "nobody"):
+            entry = forger.says("I resign", home="realm2", group=5, author=author)
+            self.assertEqual(self.code_of(Relay(entry, "bagan", 5, 11)), "bad-signature")
         self.assertEqual(self.history(), [])
 
+    def test_numbers_of_a_realm_without_a_key(self) -> None:
+        """A home can't use up the numbers of a realm whose key is not known here yet: they count within its
+        group only."""
+        self.one.knows("realm4")
+        self.signers["realm4"] = SigningRealm("realm4")
+        self.assertEqual(self.says(self.relay(by="realm4", number=77)).code, "")
+        direct = Direct("citra", "ana", NOW, "apa kabar")
+        self.assertEqual(self.says(direct, "realm4", 77), KEPT)
+        self.assertEqual(self.ana.history("citra@realm4"), ["citra@realm4: apa kabar"])
+
     def test_own_words(self) -> None:
-        proof = self.one.federation.forwarder.proof(self.ana.account, "realm2", NOW, "halo", None)
-        back = self.relay(sender="ana@realm1", proof=proof, origin=1)
+        back = self.relay(by="realm1", author="ana")
         self.assertEqual(self.says(back).seq, 11)
+        self.assertEqual(self.says(back), KEPT)
         self.assertEqual(self.history(), ["ana: halo"])
         self.assertEqual(self.ana.inbox(), [], "one's own words are not unread")
 
     def test_own_words_altered(self) -> None:
-        proof = self.one.federation.forwarder.proof(self.ana.account, "realm2", NOW, "halo", None)
-        note = FileNote("a.txt", 5, "0" * 64, "abcdef")
-        for changes in (
-            {"text": "halo!"},
-            {"at": NOW + 1},
-            {"sender": "budi@realm1"},
-            {"text": None, "file": note},
-            {"file": note},
-        ):
-            said = {"sender": "ana@realm1", "proof": proof, "origin": 1, **changes}
-            self.says(self.relay(**said))
+        entry = self.signers["realm1"].says("halo", home="realm2", group=5, author="ana")
         self.says(Joined("bagan", 7, "ana", 0), "realm3")
-        self.says(self.relay(sender="ana@realm1", proof=proof, group_id=7), "realm3")
+        changed: tuple[tuple[str, int, dict[str, Any]], ...] = (
+            ("realm2", 5, {"body": b"halo!"}),
+            ("realm2", 5, {"salt": b"x" * 16}),
+            ("realm2", 5, {"statement": entry.statement.replace(b"ana", b"bud")}),
+            ("realm2", 5, {"statement": entry.statement.replace(b"\x05", b"\x06")}),
+            ("realm3", 7, {}),
+        )
+        for realm, group_id, changes in changed:
+            altered = msgspec.structs.replace(entry, **changes)
+            relay = Relay(altered, "bagan", group_id, 11)
+            self.assertEqual(self.code_of(relay, realm), "bad-signature")
         self.assertEqual(self.history(), [])
         self.assertEqual(self.ana.history(group="bagan@realm3"), [])
 
@@ -332,21 +347,20 @@ class RelayTestCase(InboundTestCase):
         (theirs,) = self.budi.files()
         sha = "0" * 64
         note = FileNote("a.txt", 5, sha, "abcdef")
-        proof = self.one.federation.forwarder.proof(self.ana.account, "realm2", NOW, None, note)
         for file in (
             note,
             FileNote("a.txt", 5, sha, theirs.code),
             FileNote("a.txt", 5, "1" * 64, "abcdef"),
         ):
-            back = self.relay(None, sender="ana@realm1", proof=proof, file=file)
+            back = self.relay(None, by="realm1", author="ana", file=file)
             self.assertIn(self.says(back).code, ("", "file-incomplete"))
         self.assertEqual(self.history(), [])
 
     def test_bad(self) -> None:
         self.assertEqual(self.code_of(self.relay("\x1b")), "bad-text")
         self.assertEqual(self.code_of(self.relay("")), "empty-text")
-        self.assertEqual(self.code_of(self.relay(sender="a b")), "bad-name")
-        self.assertEqual(self.code_of(self.relay(sender="a@b@c")), "bad-name")
+        self.assertEqual(self.code_of(self.relay(author="a b")), "bad-name")
+        self.assertEqual(self.code_of(self.relay(author="b@c")), "bad-name")
         self.assertEqual(self.code_of(self.relay(group="a b")), "bad-name")
         self.assertEqual(self.code_of(self.relay("x" * 9000)), "message-too-long")
         self.says(self.relay(at=1 << 60))
@@ -432,8 +446,8 @@ class ParcelsTestCase(NetworkTestCase):
         for parcel in (
             Direct("ana", "budi", 1, "halo"),
             Direct("ana", "budi", 1, None, note),
-            Post("ana", "bagan", 1, b"proof", "halo"),
-            Relay("bagan", 5, 6, "ana", 1, "halo", None, 7, b"proof"),
+            example_post(),
+            example_relay(),
             Joined("bagan", 5, "budi", 6),
             Removed("bagan", 5, "budi"),
             Left("ana", "bagan"),
@@ -449,14 +463,14 @@ class ParcelsTestCase(NetworkTestCase):
             order_of(Direct("ana", "budi", 1)),
             order_of(Direct("ana", "citra", 1)),
             order_of(Direct("budi", "ana", 1)),
-            order_of(Post("ana", "budi", 1, b"")),
-            order_of(Relay("budi", 1, 1, "ana", 1)),
+            order_of(example_post("budi")),
+            order_of(example_relay("budi")),
         }
         self.assertEqual(len(lanes), 5)
         self.assertEqual(
             len(
                 {
-                    order_of(Relay("bagan", 1, 1, "ana", 1)),
+                    order_of(example_relay()),
                     order_of(Joined("bagan", 1, "ana", 1)),
                     order_of(Removed("bagan", 1, "ana")),
                 }

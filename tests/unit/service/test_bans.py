@@ -17,6 +17,7 @@ from chatd.service.targets import group_target
 from chatd.store import bans as ban_store
 from chatd.store.schema import messages
 from tests.support.inline import outcome_of, result_of
+from tests.support.signing import SigningRealm
 from tests.unit.federation.test_realm_groups import GroupTestCase
 from tests.unit.service.test_groups import BAGAN, GroupsTestCase
 
@@ -281,7 +282,8 @@ class KickedElsewhere(GroupTestCase):
         self.one.restart()
         self.network.advance(3)
         self.ana.members("bagan")
-        both = [(10_000 + n, Post("budi", group, 1, b"proof", "late"))
+        realm2 = SigningRealm("realm2", self.two.realm.signing_key)
+        both = [(10_000 + n, Post(realm2.says("late", author="budi", group=group), group))
                 for n, group in enumerate(("bagan", "lain"))]  # fmt: skip
         receiving = Deferred.fromCoroutine(self.one.federation.receiver.receive("realm2", both))
         kicking = self.ana.begins(
@@ -297,7 +299,8 @@ class KickedElsewhere(GroupTestCase):
         kicking = self.ana.begins(
             ask.KickMember(parse_address("bagan"), parse_address("budi@realm2"))
         )
-        posted = Post("budi", "bagan", 1, b"proof", "late")
+        realm2 = SigningRealm("realm2", self.two.realm.signing_key)
+        posted = Post(realm2.says("late", author="budi"), "bagan")
         verdicts = self.one.receives("realm2", (10_000, posted))
         self.network.result(kicking)
         self.assertEqual([each.code for each in verdicts], ["banned"])

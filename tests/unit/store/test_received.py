@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.store import mirrors, received
-from chatd.store.outbox import FIRST_NUMBER
+from chatd.store.origins import FIRST_NUMBER
 from chatd.store.schema import metadata
 from chatd.store.schema import received as table
 from chatd.store.settings import put_setting

@@ -29,21 +29,10 @@ _ORIGIN_ID = "its number there"
 _NUMBER = "ours, and it crosses: its number here"
 _WITH_FILE = "attachment_id IS NOT NULL"
 _WITH_ORIGIN = "origin_id IS NOT NULL"
+_ORIGIN = ["origin_realm", "origin_id", "conversation_id"]
 
 
 def upgrade() -> None:
-    op.create_table(
-        "privacy",
-        sa.Column("account_id", _id_type(), nullable=False),
-        sa.Column(
-            "receipts",
-            sa.Boolean,
-            nullable=False,
-            comment="shows others how far it has read, and sees that of others",
-        ),
-        sa.PrimaryKeyConstraint("account_id", name="privacy_key"),
-        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name="privacy_account_id_exists"),
-    )
     if op.get_context().dialect.name == "sqlite":
         _rebuild_messages()
         _rebuild_outbox()
@@ -51,7 +40,6 @@ def upgrade() -> None:
         _alter_messages()
         _alter_outbox()
     _create_index("messages_by_number", ["number"], "number IS NOT NULL")
-    _create_index("messages_by_deletion", ["conversation_id", "seq"], "deleted_at IS NOT NULL")
     _create_log()
     _create_realms()
 
@@ -126,7 +114,7 @@ def _rebuild_messages() -> None:
     )
     _create_index("messages_by_attachment", ["attachment_id"], _WITH_FILE)
     _create_index("messages_by_file", ["conversation_id", "attachment_id"], _WITH_FILE)
-    _create_index("messages_by_origin", ["origin_realm", "origin_id"], _WITH_ORIGIN, unique=True)
+    _create_index("messages_by_origin", _ORIGIN, _WITH_ORIGIN, unique=True)
 
 
 def _alter_messages() -> None:
@@ -140,6 +128,8 @@ def _alter_messages() -> None:
         op.alter_column("messages", name, comment=comment)
     for column in _new_columns():
         op.add_column("messages", column)
+    op.drop_index("messages_by_origin", "messages")
+    _create_index("messages_by_origin", _ORIGIN, _WITH_ORIGIN, unique=True)
 
 
 _PARCEL = ("realm", "id", "sender_id", "attachment_id", "created_at", "parcel")
@@ -197,7 +187,7 @@ def _create_log() -> None:
     op.create_index(
         "changes_by_origin",
         "changes",
-        ["origin_realm", "origin_id"],
+        _ORIGIN,
         unique=True,
         sqlite_where=sa.text("origin_id IS NOT NULL"),
         postgresql_where=sa.text("origin_id IS NOT NULL"),
@@ -207,11 +197,27 @@ def _create_log() -> None:
         "reactions",
         sa.Column("conversation_id", sa.BigInteger, nullable=False),
         sa.Column("seq", sa.BigInteger, nullable=False, comment="of the message"),
-        sa.Column("key", sa.Text, nullable=False, comment="the person's address without case"),
         sa.Column("emoji", sa.Text, nullable=False),
+        sa.Column("key", sa.Text, nullable=False, comment="the person's address without case"),
         sa.Column("address", sa.Text, nullable=False, comment="as shown: name, or name@realm"),
         sa.Column("at", sa.BigInteger, nullable=False, comment="ms since 1970 UTC"),
-        sa.PrimaryKeyConstraint("conversation_id", "seq", "key", "emoji", name="reactions_key"),
+        sa.PrimaryKeyConstraint("conversation_id", "seq", "emoji", "key", name="reactions_key"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "reaction_counts",
+        sa.Column("conversation_id", sa.BigInteger, nullable=False),
+        sa.Column("seq", sa.BigInteger, nullable=False, comment="of the message"),
+        sa.Column("emoji", sa.Text, nullable=False),
+        sa.Column("count", sa.BigInteger, nullable=False),
+        sa.Column("at", sa.BigInteger, nullable=False, comment="ms since 1970 UTC"),
+        sa.PrimaryKeyConstraint("conversation_id", "seq", "emoji", name="reaction_counts_key"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "erased_files",
+        sa.Column("stored", sa.Text, nullable=False, comment="its name in the uploads folder"),
+        sa.PrimaryKeyConstraint("stored", name="erased_files_key"),
         sqlite_with_rowid=False,
     )
     op.create_table(
@@ -318,15 +324,33 @@ def _create_realms() -> None:
         "signatures",
         sa.Column("conversation_id", sa.BigInteger, nullable=False),
         sa.Column("seq", sa.BigInteger, nullable=False, comment="of the message or change"),
-        sa.Column("salt", sa.LargeBinary, comment="NULL once the content is deleted"),
-        sa.Column("hash", sa.LargeBinary, nullable=False, comment="SHA-256 of salt and content"),
+        sa.Column(
+            "realm",
+            sa.Text,
+            nullable=False,
+            comment="key of the realm that signed, also if it is ours",
+        ),
         sa.Column("key", sa.LargeBinary, nullable=False, comment="the id of the signing key"),
         sa.Column(
-            "proof", sa.LargeBinary, nullable=False, comment="signature, root and audit path"
+            "statement", sa.LargeBinary, nullable=False, comment="what is signed, with the hash"
         ),
-        sa.Column("status", sa.Text, nullable=False, comment="verified or unverified"),
+        sa.Column("proof", sa.LargeBinary, nullable=False, comment="signature and audit path"),
+        sa.Column("salt", sa.LargeBinary, comment="of the hash; NULL once the content is deleted"),
+        sa.Column(
+            "attributes",
+            sa.LargeBinary,
+            comment="the content but for its text or body; NULL likewise",
+        ),
+        sa.Column("status", sa.Text, nullable=False, comment="verified, unverified or forged"),
         sa.PrimaryKeyConstraint("conversation_id", "seq", name="signatures_key"),
         sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "signatures_unverified",
+        "signatures",
+        ["realm"],
+        sqlite_where=sa.text("status = 'unverified'"),
+        postgresql_where=sa.text("status = 'unverified'"),
     )
     op.create_table(
         "realm_keys",

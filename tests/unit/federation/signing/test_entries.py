@@ -8,11 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
 
+from chatd.base.content_hash import content_hash
 from chatd.base.errors import BadSignature
 from chatd.federation.parcel_fields import FileNote
 from chatd.federation.signing.entries import SignedEntry, Trust, Verifier, open_entry
 from chatd.federation.signing.keys import GRACE, KeyRing, RealmKey
-from chatd.federation.signing.proofs import MAX_BATCH, SigningKey
+from chatd.federation.signing.proofs import MAX_BATCH, Proof, SigningKey
 from chatd.federation.signing.statements import (
     PLAIN_MESSAGE,
     Attributes,
@@ -25,7 +26,6 @@ from chatd.federation.signing.statements import (
     ReactionAttributes,
     StatedRef,
     Statement,
-    content_hash,
     encode,
     kind_of,
 )
@@ -68,9 +68,14 @@ def verifier(until: int | None = None) -> Verifier:
     return Verifier(KeyRing([("realm1", RealmKey(KEY.public, AT - 1, until))]))
 
 
+def proof_of(entry: SignedEntry) -> Proof:
+    assert entry.proof is not None
+    return entry.proof
+
+
 def check(entry: SignedEntry, by: Verifier | None = None) -> Trust:
     opened = open_entry(entry).statement
-    return (by or verifier()).check(entry.statement, opened.realm, opened.at, entry.proof)
+    return (by or verifier()).check(entry.statement, opened.realm, opened.at, proof_of(entry))
 
 
 class SignedEntryTests(TestCase):
@@ -177,7 +182,7 @@ class VerifierTests(TestCase):
 
     def test_wrong_signature(self) -> None:
         entry = signed()
-        proof = msgspec.structs.replace(entry.proof, signature=bytes(64))
+        proof = msgspec.structs.replace(proof_of(entry), signature=bytes(64))
         by = verifier()
         for _ in range(2):
             with self.assertRaises(BadSignature):
@@ -186,7 +191,7 @@ class VerifierTests(TestCase):
     def test_bad_path(self) -> None:
         entry = signed()
         for changes in ({"size": 2}, {"index": 1}, {"path": bytes(32)}, {"path": b"x"}):
-            proof = msgspec.structs.replace(entry.proof, **changes)
+            proof = msgspec.structs.replace(proof_of(entry), **changes)
             with self.assertRaises(BadSignature):
                 check(msgspec.structs.replace(entry, proof=proof))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from twisted.trial.unittest import TestCase
 
+from chatd.base.content_hash import content_hash
 from chatd.federation.signing.merkle import leaf_hash, tree_of
 from chatd.federation.signing.proofs import SigningKey
 from chatd.federation.signing.statements import (
@@ -14,7 +15,6 @@ from chatd.federation.signing.statements import (
     ReactionAttributes,
     StatedRef,
     Statement,
-    content_hash,
     encode,
     kind_of,
 )

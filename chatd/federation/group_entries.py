@@ -1,0 +1,74 @@
+"""Makes the entries that people of this realm cause in groups with members of several realms."""
+
+from __future__ import annotations
+
+from chatd.base.entries import EntryRef, SentParts
+from chatd.base.model import Account, Attachment
+from chatd.base.names import key_of
+from chatd.federation import parcels
+from chatd.federation.parcel_fields import FileNote
+from chatd.federation.signing.drafts import EntryDraft, EntryPlace, EntrySigner, Wrap
+from chatd.federation.signing.entries import SignedEntry
+from chatd.federation.signing.statements import MessageAttributes, StatedRef
+from chatd.service.targets import Target
+
+
+class GroupEntries:
+    """Drafts of entries, which are signed when they are stored. `realm` is the name of this realm."""
+
+    def __init__(self, realm: str, signer: EntrySigner) -> None:
+        self._name = realm
+        self._realm = key_of(realm)
+        self._signer = signer
+
+    def message(
+        self,
+        sender: Account,
+        target: Target,
+        at: int,
+        text: str | None,
+        file: Attachment | None,
+        parts: SentParts,
+    ) -> EntryDraft:
+        """A message to a group of this realm or of another."""
+        opaque = parts.opaque
+        attributes = MessageAttributes(
+            None if parts.reply is None else self.ref(parts.reply),
+            tuple(map(self._for_all, parts.mentions)),
+            None if parts.forwarded is None else self._for_all(parts.forwarded),
+            note_of(file),
+            None if opaque is None else opaque.media,
+        )
+        body = (text or "").encode() if opaque is None else opaque.body
+        place, wrap = self._place(target), _wrap(target)
+        return self._signer.draft(place, sender.name, at, attributes, body, wrap)
+
+    def ref(self, entry: EntryRef) -> StatedRef:
+        """An entry, as all realms name it."""
+        return StatedRef(entry.realm or self._realm, entry.number)
+
+    def _for_all(self, address: str) -> str:
+        """An address as it is written here, for all realms."""
+        return address if "@" in address else f"{address}@{self._name}"
+
+    def _place(self, target: Target) -> EntryPlace:
+        if target.home is None:
+            return EntryPlace(self._realm, target.conversation)
+        return EntryPlace(target.home, target.home_id or key_of(target.there))
+
+
+def _wrap(target: Target) -> Wrap:
+    """What makes the parcel of a signed entry: to the home of the group, or from it."""
+    group, conversation, home = target.there, target.conversation, target.home
+
+    def post(entry: SignedEntry, _seq: int) -> bytes:
+        return parcels.encode(parcels.Post(entry, group))
+
+    def relay(entry: SignedEntry, seq: int) -> bytes:
+        return parcels.encode(parcels.Relay(entry, group, conversation, seq))
+
+    return relay if home is None else post
+
+
+def note_of(file: Attachment | None) -> FileNote | None:
+    return None if file is None else FileNote(file.name, file.size, file.sha256, file.code)

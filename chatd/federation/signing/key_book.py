@@ -1,0 +1,101 @@
+"""The realm's own signing keys and those of other realms: announced, learnt, remembered and forgotten."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import msgspec
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from chatd.base.errors import BadSignature
+from chatd.federation.signing.entries import Trust, Verifier
+from chatd.federation.signing.keys import KeyRing, RealmKey, decode_keys, encode_keys
+from chatd.federation.signing.proofs import Proof
+from chatd.federation.signing.statements import decode_statement
+from chatd.store import realm_keys as key_store
+from chatd.store import signatures as store
+from chatd.store.database import Database
+from chatd.store.realm_keys import StoredKey
+from chatd.store.signatures import UnverifiedEntry
+
+PAGE = 32  # entries that are verified at a time
+_proofs = msgspec.msgpack.Decoder(Proof)
+
+log = Logger()
+
+
+class KeyBook:
+    """`realm` is the key of this realm; `stored` are all keys in the database. Entries of version 1 are
+    accepted without a signature until `unsigned_until` (ms since 1970 UTC)."""
+
+    def __init__(
+        self,
+        database: Database,
+        realm: str,
+        stored: Sequence[StoredKey],
+        unsigned_until: int = 0,
+    ) -> None:
+        self.unsigned_until = unsigned_until
+        self._database = database
+        self._realm = realm
+        self.ring = KeyRing(
+            (key.realm or realm, RealmKey(key.public, key.since, key.until)) for key in stored
+        )
+        self.verifier = Verifier(self.ring)
+
+    @property
+    def announcement(self) -> bytes:
+        """The public keys of this realm, for other realms."""
+        return encode_keys(list(self.ring.of(self._realm).values()))
+
+    async def learn(self, realm: str, announcement: bytes) -> None:
+        """Note the keys that a realm announces in its own link, and verify what waits for them. Raises
+        BadSignature if they can't be decoded."""
+        try:
+            announced = decode_keys(announcement)
+        except (msgspec.DecodeError, RecursionError):
+            raise BadSignature(reason="its keys can't be decoded") from None
+        news = self.ring.news(realm, announced)
+        if not news or realm == self._realm:
+            return
+        gone = self.ring.learn(realm, news)
+        keys = [StoredKey(realm, key.id, key.public, key.since, key.until) for key in news]
+        await self._database.run(key_store.learn, keys, gone)
+        verifying = Deferred.fromCoroutine(self._verify(realm, [key.id for key in keys]))
+        verifying.addErrback(
+            lambda failure: log.failure("entries of {realm} stay unverified", failure, realm=realm)
+        )
+
+    async def forget(self, realms: Collection[str]) -> None:
+        """Forget the keys of realms that are forgotten."""
+        for realm in realms:
+            self.ring.forget(realm)
+        await self._database.run(key_store.forget_keys, realms)
+
+    async def _verify(self, realm: str, keys: Sequence[bytes]) -> None:
+        """Verify the entries of a realm that were signed with these keys, page by page."""
+        after = (0, 0)
+        while True:
+            page = await self._database.read(store.unverified, realm, keys, after, PAGE)
+            if not page:
+                return
+            status = {each: self._status(realm, each) for each in page}
+            await self._database.run(store.set_statuses, status)
+            after = (page[-1].conversation, page[-1].seq)
+
+    def _status(self, realm: str, entry: UnverifiedEntry) -> str:
+        try:
+            statement = decode_statement(entry.statement)
+            proof = _proofs.decode(entry.proof)
+            trust = self.verifier.check(entry.statement, realm, statement.at, proof)
+        except (BadSignature, msgspec.DecodeError):
+            log.warn(
+                "an entry in the name of {realm} was not signed there: conversation {conversation}, "
+                "seq {seq}",
+                realm=realm,
+                conversation=entry.conversation,
+                seq=entry.seq,
+            )
+            return Trust.FORGED.value
+        return trust.value

@@ -1,0 +1,60 @@
+"""Finds messages by their names among realms. Queries for the Database."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import TypeAlias
+
+from sqlalchemy import Connection, Select, select
+
+from chatd.store.schema import messages
+
+# Numbers below this are of version 1 of the protocol between realms.
+FIRST_NUMBER = 1 << 32
+
+# The key of the realm of an entry's author (None: this realm), and its number there
+Origin: TypeAlias = tuple[str | None, int]
+
+
+# A conversation and the origin of a message that may be in it. Names are compared within a conversation: the
+# home of a group could use up the numbers of a realm whose key is not known here, but only for that group.
+Placed: TypeAlias = tuple[int, Origin]
+
+
+def is_stored(connection: Connection, placed: Placed) -> bool:
+    """Whether the message of this origin is stored in that conversation."""
+    return bool(stored_origins(connection, (placed,)))
+
+
+def stored_origins(connection: Connection, wanted: Sequence[Placed]) -> set[Placed]:
+    """Return those of `wanted` that are stored."""
+    return _places(connection, [origin for _, origin in wanted]).intersection(wanted)
+
+
+def stored_anywhere(connection: Connection, origins: Sequence[Origin]) -> set[Origin]:
+    """Return those of `origins` whose messages are stored in any conversation."""
+    return {origin for _, origin in _places(connection, origins)}
+
+
+def _places(connection: Connection, origins: Sequence[Origin]) -> set[Placed]:
+    """Return where messages of these origins are stored."""
+    numbers: defaultdict[str | None, list[int]] = defaultdict(list)
+    for realm, number in origins:
+        numbers[realm].append(number)
+    return {
+        (conversation, (realm, number))
+        for realm, some in numbers.items()
+        for conversation, number in connection.execute(_stored(realm, some))
+        if number is not None
+    }
+
+
+def _stored(realm: str | None, numbers: Sequence[int]) -> Select[int, int | None]:
+    if realm is None:
+        return select(messages.c.conversation_id, messages.c.number).where(
+            messages.c.number.in_(numbers), messages.c.origin_id.is_(None)
+        )
+    return select(messages.c.conversation_id, messages.c.origin_id).where(
+        messages.c.origin_realm == realm, messages.c.origin_id.in_(numbers)
+    )

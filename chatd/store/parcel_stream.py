@@ -1,0 +1,47 @@
+"""The order of what arrives over one link."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import CancelledError, Deferred
+
+from chatd.base.errors import StorageFailed
+from chatd.store.origins import Origin
+
+
+class ParcelStream:
+    """The parcels that arrive over one link, in order. After one that could not be stored, no later one is
+    stored, so that the order is kept. `broken` and `_waiting` belong to the reactor's thread, the rest to the
+    writer's."""
+
+    def __init__(self) -> None:
+        self.broken = False
+        self.culprit: Origin | None = None  # origin of a failed job, which may run twice
+        self._refused: int | None = None
+        self._waiting: set[Deferred[Any]] = set()
+
+    async def wait_for(self, turn: Deferred[Any]) -> None:
+        """Wait for `turn`. Raises StorageFailed if the link ends first: its parcels arrive again over the
+        next link and must not pile up here."""
+        self._waiting.add(turn)
+        try:
+            await turn
+        except CancelledError:
+            raise StorageFailed from None
+        finally:
+            self._waiting.discard(turn)
+
+    def end(self) -> None:
+        """Note that the link has ended, which ends all waits."""
+        for turn in list(self._waiting):
+            turn.cancel()
+
+    def check(self, refused: int, origin: Origin | None) -> None:
+        """Raises StorageFailed after a failure, unless it is that of the job whose first message has this
+        `origin`, which is repeated. `refused` counts the transactions that were not committed."""
+        if self._refused is None:
+            self._refused = refused
+        failed = self.culprit is not None and self.culprit != origin
+        if self.broken or failed or refused != self._refused:
+            raise StorageFailed

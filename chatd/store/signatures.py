@@ -1,0 +1,108 @@
+"""Signatures of entries that several realms keep. Jobs for the Database.
+
+What is signed and how is the business of chatd.federation.signing: here, statements and proofs are bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+import msgspec
+import sqlalchemy as sa
+
+from chatd.store.engine import driver_insert
+from chatd.store.schema import changes, signatures
+from chatd.store.sealing import UNVERIFIED, NewSignature
+
+FORGED = "forged"
+
+
+class SignatureWriter:
+    """Stores signatures, in the writer's thread."""
+
+    def __init__(self) -> None:
+        self._statement: str | None = None
+
+    def add(
+        self, connection: sa.Connection, items: Sequence[tuple[int, int, NewSignature]]
+    ) -> None:
+        """Store signatures, each with its conversation and seq."""
+        if not items:
+            return
+        if self._statement is None:
+            self._statement = driver_insert(connection, signatures)
+        rows = [
+            (conversation, seq, *msgspec.structs.astuple(signature))
+            for conversation, seq, signature in items
+        ]
+        connection.exec_driver_sql(self._statement, rows)
+
+
+def forget_contents(connection: sa.Connection, conversation: int, seq: int, since: int = 0) -> None:
+    """Forget the salts with which the contents of a message could be guessed: that of the message `seq`, and
+    those of its edits. An edit with a seq from `since` on, if that is not 0, keeps its own."""
+    edits = sa.select(changes.c.seq).where(
+        changes.c.conversation_id == conversation,
+        changes.c.target == seq,
+        changes.c.kind == "edited",
+    )
+    if since:
+        edits = edits.where(changes.c.seq < since)
+    connection.execute(
+        sa.update(signatures)
+        .where(
+            signatures.c.conversation_id == conversation,
+            sa.or_(signatures.c.seq == seq, signatures.c.seq.in_(edits)),
+        )
+        .values(salt=None, attributes=None)
+    )
+
+
+class UnverifiedEntry(msgspec.Struct, frozen=True):
+    """An entry whose signature could not be verified when it came."""
+
+    conversation: int
+    seq: int
+    statement: bytes
+    proof: bytes
+
+
+def unverified(
+    connection: sa.Connection,
+    realm: str,
+    keys: Collection[bytes],
+    after: tuple[int, int],
+    limit: int,
+) -> list[UnverifiedEntry]:
+    """The first unverified entries of a realm that name one of these keys, after that conversation and seq,
+    in order."""
+    place = sa.tuple_(signatures.c.conversation_id, signatures.c.seq)
+    rows = connection.execute(
+        sa.select(
+            signatures.c.conversation_id,
+            signatures.c.seq,
+            signatures.c.statement,
+            signatures.c.proof,
+        )
+        .where(
+            signatures.c.status == UNVERIFIED,
+            signatures.c.realm == realm,
+            signatures.c.key.in_(keys),
+            place > after,
+        )
+        .order_by(signatures.c.conversation_id, signatures.c.seq)
+        .limit(limit)
+    )
+    return [UnverifiedEntry(*row) for row in rows]
+
+
+def set_statuses(connection: sa.Connection, status: Mapping[UnverifiedEntry, str]) -> None:
+    """Note what was found out about these entries."""
+    for entry, found in status.items():
+        connection.execute(
+            sa.update(signatures)
+            .where(
+                signatures.c.conversation_id == entry.conversation, signatures.c.seq == entry.seq
+            )
+            .values(status=found)
+        )

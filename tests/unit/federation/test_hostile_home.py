@@ -1,0 +1,244 @@
+"""What the home of a group can do to the words of its guests, and what it gets for each attempt.
+
+docs/federation.md has the results as a table.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from chatd.base.model import Message
+from chatd.base.names import Place, parse_group
+from chatd.commands import values as ask
+from chatd.federation.parcels import KEPT, Joined, Relay, Verdict
+from chatd.federation.signing.entries import SignedEntry
+from chatd.federation.signing.keys import GRACE, RealmKey, encode_keys
+from chatd.federation.signing.statements import (
+    MessageAttributes,
+    Statement,
+    decode_statement,
+    encode,
+)
+from chatd.store import guard
+from chatd.store.schema import messages
+from tests.support.network import LinkedTestCase
+from tests.support.signing import START, SigningRealm
+from tests.unit.federation.test_receive import InboundTestCase
+
+BAGAN = 5
+NUSA = 6
+
+
+class HomeTestCase(InboundTestCase):
+    """ana is a member of bagan@realm2 and nusa@realm2, whose home is hostile. dewi@realm3 is one too."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.says(Joined("bagan", BAGAN, "ana", 10))
+        self.says(Joined("nusa", NUSA, "ana", 10))
+        self.seq = 10
+
+    def dewi(self, text: str = "halo", **said: Any) -> SignedEntry:
+        """What dewi@realm3 says in bagan."""
+        said = {"home": "realm2", "group": BAGAN, "author": "dewi", **said}
+        return self.signers["realm3"].says(text, **said)
+
+    def relays(self, entry: SignedEntry, group: str = "bagan", group_id: int = BAGAN) -> Verdict:
+        self.seq += 1
+        return self.says(Relay(entry, group, group_id, self.seq))
+
+    def history(self, group: str = "bagan@realm2") -> list[str]:
+        return self.ana.history(group=group)
+
+    def shown(self) -> list[Message]:
+        place = Place(None, parse_group("bagan@realm2"))
+        found: list[Message] = list(self.ana.does(ask.ShowHistory(place, 500)).items)
+        return found
+
+    def refuses(self, entry: SignedEntry, group: str = "bagan", group_id: int = BAGAN) -> None:
+        before = self.history(), self.history("nusa@realm2")
+        self.assertEqual(self.relays(entry, group, group_id).code, "bad-signature")
+        self.assertEqual((self.history(), self.history("nusa@realm2")), before)
+
+
+class AttemptsTestCase(HomeTestCase):
+    def test_relay(self) -> None:
+        self.assertEqual(self.relays(self.dewi()), Verdict(seq=11))
+        self.assertEqual(self.history(), ["dewi@realm3: halo"])
+        (message,) = self.ana.inbox()
+        self.assertFalse(message.unverified)
+
+    def test_repeat(self) -> None:
+        """The same entry, with another seq, on another day, after a restart: a duplicate."""
+        entry = self.dewi()
+        self.relays(entry)
+        self.assertEqual(self.relays(entry), KEPT)
+        self.network.advance(86_400)
+        self.assertEqual(self.relays(entry), KEPT)
+        self.one.restart()
+        self.one.knows("realm2")
+        self.assertEqual(self.relays(entry), KEPT)
+        self.assertEqual(self.history(), ["dewi@realm3: halo"])
+
+    def test_move_to_another_group(self) -> None:
+        entry = self.dewi()
+        self.refuses(entry, "nusa", NUSA)
+        self.says(Joined("bagan", 7, "ana", 0), "realm3")
+        relay = Relay(entry, "bagan", 7, 1)
+        self.assertEqual(self.says(relay, "realm3").code, "bad-signature")
+        self.relays(entry)
+        self.refuses(entry, "nusa", NUSA)
+
+    def test_move_by_name(self) -> None:
+        """dewi is no member, and her realm does not know the group's id: the name counts."""
+        self.assertEqual(self.relays(self.dewi(group="bagan")), Verdict(seq=11))
+        self.refuses(self.dewi(group="bagan"), "nusa", NUSA)
+
+    def test_alter(self) -> None:
+        entry = self.dewi()
+        content: tuple[dict[str, Any], ...] = (
+            {"body": b"halo!"},
+            {"body": b""},
+            {"salt": b"x" * 16},
+            {"attributes": encode(MessageAttributes(forwarded="budi@realm1"))},
+        )
+        for changes in content:
+            self.refuses(msgspec.structs.replace(entry, **changes))
+        stated = decode_statement(entry.statement)
+        for changes in (
+            {"author": "eka"},
+            {"number": 77},
+            {"at": START - 1},
+            {"realm": "realm2"},
+            {"group": NUSA},
+        ):
+            other: Statement = msgspec.structs.replace(stated, **changes)
+            self.refuses(msgspec.structs.replace(entry, statement=encode(other)))
+
+    def test_remove_the_content(self) -> None:
+        """It may: that is a deletion, as it may make one itself. The entry stays, empty."""
+        self.relays(self.dewi().blank())
+        (message,) = self.shown()
+        self.assertTrue(message.deleted)
+
+    def test_invent(self) -> None:
+        """In the name of a realm whose key is known, of this one, or of its own with a key that it has not
+        announced."""
+        home = self.signers["realm2"].key
+        for realm, author in (("realm3", "dewi"), ("realm1", "ana")):
+            forger = SigningRealm(realm, home)
+            proof = self.signers[realm].key.sign([b"something else"])[0]
+            entry = forger.says(home="realm2", group=BAGAN, author=author)
+            self.refuses(msgspec.structs.replace(entry, proof=proof))
+        stranger = SigningRealm("realm9").key
+        for realm, author in (("realm2", "citra"), ("realm1", "ana")):
+            forger = SigningRealm(realm, stranger)
+            self.refuses(forger.says(home="realm2", group=BAGAN, author=author))
+
+    def test_unsigned(self) -> None:
+        for number in (7, 1 << 40):
+            self.refuses(msgspec.structs.replace(self.dewi(number=number), proof=None))
+
+    def test_old_key(self) -> None:
+        """realm3 has replaced its key. What it has signed before is still accepted."""
+        late, early = self.dewi(at=START), self.dewi("dulu", at=START - GRACE - 2000)
+        key = RealmKey(self.signers["realm3"].key.public, 0, START - GRACE - 1000)
+        self.network.result(self.one.federation.keys.learn("realm3", encode_keys([key])))
+        self.refuses(late)
+        self.assertEqual(self.relays(early).code, "")
+
+    def test_reorder_and_withhold(self) -> None:
+        """It can: its seqs are not signed."""
+        entries = [self.dewi(text) for text in ("satu", "dua", "tiga")]
+        for entry in (entries[2], entries[0]):
+            self.relays(entry)
+        self.assertEqual(self.history(), ["dewi@realm3: tiga", "dewi@realm3: satu"])
+
+
+class UnknownKeyTestCase(HomeTestCase):
+    """The key of realm4 is not known here."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.four = SigningRealm("realm4")
+
+    def eka(self, text: str = "halo") -> SignedEntry:
+        return self.four.says(text, home="realm2", group=BAGAN, author="eka")
+
+    def unverified(self) -> list[bool]:
+        return [message.unverified for message in self.shown()]
+
+    def test_marked_until_the_key_is_known(self) -> None:
+        self.relays(self.eka())
+        self.assertEqual(self.history(), ["eka@realm4: halo"])
+        self.assertEqual(self.unverified(), [True])
+        self.four.announces(self.one)
+        self.assertEqual(self.unverified(), [False])
+        self.relays(self.eka("lagi"))
+        self.assertEqual(self.unverified(), [False, False])
+
+    def test_many(self) -> None:
+        for number in range(100):
+            self.relays(self.eka(str(number)))
+        self.four.announces(self.one)
+        self.assertEqual(self.unverified(), [False] * 100)
+
+    def test_event(self) -> None:
+        self.ana.does(ask.SetListening(True))
+        self.relays(self.eka())
+        (event,) = self.ana.events
+        assert isinstance(event, Message)
+        self.assertTrue(event.unverified)
+
+    def test_invented(self) -> None:
+        """It is shown as unverified, and no longer shown once the key is known."""
+        entry = SigningRealm("realm4", self.signers["realm2"].key).says(
+            "I resign", home="realm2", group=BAGAN, author="eka"
+        )
+        proof = self.four.key.sign([b"something else"])[0]
+        self.relays(msgspec.structs.replace(entry, proof=proof))
+        self.assertEqual(self.unverified(), [True])
+        self.four.announces(self.one)
+        (shown,) = self.history()
+        self.assertIn("the realm of eka@realm4 did not sign it", shown)
+
+    def test_key_that_is_never_announced(self) -> None:
+        entry = SigningRealm("realm4", self.signers["realm2"].key).says(
+            home="realm2", group=BAGAN, author="eka"
+        )
+        self.relays(entry)
+        self.four.announces(self.one)
+        self.assertEqual(self.unverified(), [True])
+
+
+class DiskTestCase(LinkedTestCase):
+    """A text that was altered on disk."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.ana.creates("bagan")
+        self.budi.joins("bagan@realm1")
+        self.ana.posts("bagan", "satu")
+        self.budi.posts("bagan@realm1", "dua")
+        guard._report.cache_clear()
+
+    def test_altered(self) -> None:
+        for person, server, place in (
+            (self.ana, self.one, "bagan"),
+            (self.budi, self.two, "bagan@realm1"),
+        ):
+            self.assertEqual([each[-4:] for each in person.history(group=place)], ["satu", " dua"])
+            server.realm.database.now(
+                lambda connection: connection.execute(
+                    sa.update(messages).where(messages.c.text == "satu").values(text="sepuluh")
+                )
+            )
+            for _ in range(2):
+                first, second = person.history(group=place)
+                self.assertIn(guard.ALTERED, first)
+                self.assertEqual(second[-3:], "dua")
+        (unread,) = self.budi.inbox()
+        self.assertEqual(unread.text, guard.ALTERED)

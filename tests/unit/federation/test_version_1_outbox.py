@@ -1,0 +1,138 @@
+"""Parcels of version 1 that wait in the outbox when a realm is updated reach an updated realm."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import sqlalchemy as sa
+
+from chatd.federation.parcels import encode
+from chatd.store.schema import messages, outbox
+from tests.support.network import LinkedTestCase
+
+AT = 1_795_169_000_000
+
+
+class VersionOneOutbox(LinkedTestCase):
+    """realm1 has parcels for realm2, in the bytes of version 1 and with its numbers."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.ana.creates("bagan")
+        self.budi.joins("bagan@realm1")
+        self.budi.creates("nusa")
+        self.ana.joins("nusa@realm2")
+        self.group = self.one_row("SELECT conversation_id FROM groups WHERE key = 'bagan'")[0]
+        self.part()
+
+    def one_row(self, statement: str) -> Any:
+        return self.one.realm.database.now(
+            lambda connection: connection.execute(sa.text(statement)).one()
+        )
+
+    def waits(self, number: int, parcel: list[Any], file: int | None = None) -> None:
+        row = {
+            "realm": "realm2",
+            "id": number,
+            "sender_id": self.ana.account.id,
+            "attachment_id": file,
+            "created_at": int(self.network.now * 1000),
+            "parcel": encode(parcel),
+        }
+        self.one.realm.database.now(
+            lambda connection: connection.execute(sa.insert(outbox).values(row))
+        )
+
+    def arrives(self) -> None:
+        self.one.restart()
+        self.meet()
+        self.network.advance(5)
+        self.assertEqual(self.one.parcels_waiting(), 0)
+
+    def test_direct(self) -> None:
+        self.waits(3, ["direct", "ana", "budi", AT, "halo", None])
+        self.arrives()
+        self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
+
+    def test_repeated(self) -> None:
+        """One that realm2 had received is recognised by its small number."""
+        self.meet()
+        self.budi.sends("ana@realm1", "satu")
+
+        def origin(connection: sa.Connection) -> None:
+            place = connection.scalar(
+                sa.text("SELECT conversation_id FROM participants WHERE peer_key = 'ana@realm1'")
+            )
+            row = {
+                "id": 90,
+                "conversation_id": place,
+                "seq": 90,
+                "sender": "ana@realm1",
+                "at": AT,
+                "text": "halo",
+                "origin_realm": "realm1",
+                "origin_id": 3,
+            }
+            connection.execute(sa.insert(messages).values(row))
+
+        self.two.realm.database.now(origin)
+        self.two.restart()
+        self.part()
+        self.waits(3, ["direct", "ana", "budi", AT, "halo", None])
+        self.waits(4, ["direct", "ana", "budi", AT, "apa kabar", None])
+        self.arrives()
+        self.assertEqual(self.budi.reads()[-1], "ana@realm1: apa kabar")
+        self.assertEqual(sum("halo" in each for each in self.budi.history("ana@realm1")), 1)
+
+    def test_file(self) -> None:
+        data = b"0123456789"
+        self.ana.sends_file("ana", "a.txt", data)
+        code, ident = self.one_row("SELECT code, id FROM attachments")
+        note = ["a.txt", len(data), hashlib.sha256(data).hexdigest(), code]
+        self.waits(3, ["direct", "ana", "budi", AT, None, note], ident)
+        self.waits(4, ["direct", "ana", "budi", AT, "halo", None])
+        self.arrives()
+        self.assertEqual(self.budi.reads(), ["ana@realm1: file a.txt", "ana@realm1: halo"])
+
+    def test_relay(self) -> None:
+        self.waits(3, ["relay", "bagan", self.group, 90, "ana", AT, "halo", None, 0, b""])
+        self.arrives()
+        self.assertEqual(self.budi.history(group="bagan@realm1"), ["ana@realm1: halo"])
+
+    def test_relay_of_another_realm(self) -> None:
+        """Nobody has signed it. It is accepted for as long as it may have waited, if realm2 was updated."""
+        row = {"id": 80, "conversation_id": self.group, "seq": 90, "sender": "dewi@realm3"}
+        origin = {"at": AT, "text": "halo", "origin_realm": "realm3", "origin_id": 7}
+        self.one.realm.database.now(
+            lambda connection: connection.execute(sa.insert(messages).values({**row, **origin}))
+        )
+        parcel = ["relay", "bagan", self.group, 90, "dewi@realm3", AT, "halo", None, 0, b""]
+        self.waits(3, parcel)
+        self.arrives()
+        self.assertEqual(self.budi.history(group="bagan@realm1"), [])
+        self.two.federation.keys.unsigned_until = int(self.network.now * 1000) + 3_600_000
+        self.part()
+        self.waits(4, parcel)
+        self.arrives()
+        self.assertEqual(self.budi.history(group="bagan@realm1"), ["dewi@realm3: halo"])
+        self.network.advance(3600)
+        self.part()
+        self.waits(5, parcel)
+        self.arrives()
+        self.assertEqual(self.budi.history(group="bagan@realm1"), ["dewi@realm3: halo"])
+
+    def test_post(self) -> None:
+        self.waits(3, ["post", "ana", "nusa", AT, b"proof", "halo", None])
+        self.arrives()
+        self.assertEqual(self.budi.history(group="nusa"), ["ana@realm1: halo"])
+        self.assertEqual(self.ana.history(group="nusa@realm2"), ["ana: halo"])
+
+    def test_members(self) -> None:
+        self.waits(3, ["removed", "bagan", self.group, "budi"])
+        self.waits(4, ["joined", "bagan", self.group, "citra", 0])
+        self.waits(5, ["left", "ana", "nusa"])
+        self.arrives()
+        self.assertEqual(self.budi.mine(), ["nusa"])
+        self.assertEqual(self.citra.mine(), ["bagan@realm1"])
+        self.assertEqual(self.budi.members("nusa"), ["*budi+"])
