@@ -16,6 +16,7 @@ from twisted.internet.defer import Deferred, fail
 from twisted.internet.interfaces import IHandshakeListener
 from twisted.logger import Logger
 from twisted.protocols import amp
+from twisted.protocols.tls import TLSMemoryBIOProtocol
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
@@ -123,6 +124,9 @@ class PeerLink(BoundedAMP):
 
     def connectionMade(self) -> None:
         super().connectionMade()
+        if isinstance(self.transport, TLSMemoryBIOProtocol):
+            # Small boxes go both ways at once; none may wait for the acknowledgement of another.
+            self.transport.setTcpNoDelay(True)
         self._timer.start(HANDSHAKE_TIME)
         self.host.connected(self)
 
