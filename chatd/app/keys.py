@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 from cryptography import x509
 
+from chatd.app.signing_key import SIGNING_KEY_FILE, renew_signing_key
 from chatd.app.state import StateFolder, StateInUse
 from chatd.base.config import Config
 from chatd.base.names import key_of
@@ -39,7 +40,7 @@ def fingerprint_of(config: Config) -> str:
 
 
 def renew_key(config: Config) -> KeyRenewal:
-    """Give the realm a new key, and a certificate signed with the old one. Raises
+    """Give the realm a new key with a certificate signed with the old one, and a new signing key. Raises
     IdentityError, StartError."""
     if config.peers.certificate is not None:
         raise IdentityError(
@@ -61,6 +62,7 @@ def renew_key(config: Config) -> KeyRenewal:
     try:
         old = fingerprint_of(config)
         renewed = rotate(config.state, config.peers, datetime.now(UTC))
+        renew_signing_key(config.state, os.urandom)
         _hand_over(config.state)
     finally:
         state.release()
@@ -85,5 +87,5 @@ def _hand_over(state: Path) -> None:
     """If root created the files, give them to the owner of the folder, who runs the daemon."""
     if os.geteuid() == 0:
         owner = state.stat()
-        for name in (KEY_FILE, CERTIFICATE_FILE):
+        for name in (KEY_FILE, CERTIFICATE_FILE, SIGNING_KEY_FILE):
             os.chown(state / name, owner.st_uid, owner.st_gid, follow_symlinks=False)
