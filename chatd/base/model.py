@@ -75,9 +75,10 @@ class Message(msgspec.Struct, frozen=True):
     the group, in events only.
 
     `state` is its delivery: `stored` (it does not cross), `queued`, `delivered`, or `refused` with a
-    `reason`. `edited` is the time of the last edit. `reply` is the seq of the message that it replies to.
-    `forwarded` is the address that wrote the message it was forwarded from. `mentions` are addresses.
-    `unverified`: its signature could not be checked.
+    `reason`. `waits` has the key of the realm that a queued message waits for, and the number of its parcel.
+    `edited` is the time of the last edit. `reply` is the seq of the message that it replies to. `forwarded`
+    is the address that wrote the message it was forwarded from. `mentions` are addresses. `unverified`: its
+    signature could not be checked.
     """
 
     id: int
@@ -101,6 +102,7 @@ class Message(msgspec.Struct, frozen=True):
     pinned: bool = False
     unverified: bool = False
     opaque: Opaque | None = None
+    waits: tuple[str, int] | None = None
 
 
 class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -99,6 +99,10 @@ class Client:
         if await self.service.accounts.is_token_among(session.account, words):
             raise TokenInText
 
+    def waits(self, asked: bool) -> bool:
+        """Whether the reply waits until other realms have accepted or refused what is sent."""
+        return asked or self.connection.traits.waits
+
     @property
     def account(self) -> Account:
         """The account that is logged in. Raises NotLoggedIn."""

@@ -38,13 +38,14 @@ class Traits(msgspec.Struct, frozen=True):
     `shared`: requests may name other sessions than the connection's own, and a login does not end an earlier
     one. `detailed`: replies carry display names, the codes of groups, and when files were sent. `transient`:
     the connection lasts for one request, and does not make its account appear online. `live`: events are
-    passed on from the login on.
+    passed on from the login on. `waits`: replies to sends wait for the outcome at other realms.
     """
 
     shared: bool = False
     detailed: bool = False
     transient: bool = False
     live: bool = False
+    waits: bool = True
 
 
 ORDINARY = Traits()

@@ -85,9 +85,13 @@ class DeleteContact(Command, frozen=True):
 
 
 class SendMessage(Command, frozen=True):
+    """`key`: the idempotency key. `wait`: reply once other realms have accepted or refused it, 5 s at most.
+    Both also in the other commands that send."""
+
     to: tuple[Address, ...]
     text: str
     key: str | None = None
+    wait: bool = False
 
 
 class ReadInbox(Command, frozen=True):
@@ -205,6 +209,7 @@ class SendGroupMessage(Command, frozen=True):
     text: str
     key: str | None = None
     either: bool = False
+    wait: bool = False
 
 
 class ReadGroupInbox(Command, frozen=True):
@@ -220,6 +225,7 @@ class SendFile(Command, frozen=True):
     size: int | None
     key: str | None = None
     echo: bool = False
+    wait: bool = False
 
 
 class SendGroupFile(Command, frozen=True):
@@ -230,6 +236,7 @@ class SendGroupFile(Command, frozen=True):
     size: int | None
     key: str | None = None
     either: bool = False
+    wait: bool = False
 
 
 class ListFiles(Command, frozen=True):
@@ -319,6 +326,7 @@ class SendRealmMessage(Command, frozen=True):
     user: str
     text: str
     key: str | None = None
+    wait: bool = False
 
 
 class SendRealmGroupMessage(Command, frozen=True):
@@ -326,6 +334,7 @@ class SendRealmGroupMessage(Command, frozen=True):
     group: str | tuple[str, ...]
     text: str
     key: str | None = None
+    wait: bool = False
 
 
 class SendRealmFile(Command, frozen=True):
@@ -333,6 +342,7 @@ class SendRealmFile(Command, frozen=True):
     user: str
     filename: str
     size: int
+    wait: bool = False
 
 
 class SendRealmGroupFile(Command, frozen=True):
@@ -340,6 +350,7 @@ class SendRealmGroupFile(Command, frozen=True):
     group: str | tuple[str, ...]
     filename: str
     size: int
+    wait: bool = False
 
 
 class ReadRealmInbox(Command, frozen=True):

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from chatd.federation.bounces import Bounces
 from chatd.federation.file_receive import FileReceiver
 from chatd.federation.forwarder import Forwarder
 from chatd.federation.links import ILinks
 from chatd.federation.membership import MembershipNews
 from chatd.federation.name_guesses import NameGuesses
+from chatd.federation.outcomes import Outcomes
 from chatd.federation.parcel_reader import ParcelReader
 from chatd.federation.parcel_writer import ParcelWriter
 from chatd.federation.questions import Questions
@@ -30,8 +30,8 @@ class Federation:
         # The keys with which this realm and others sign
         self.keys = keys
         self.outbox = forwarder.outbox
-        # Messages that were refused or expired
-        self.bounces = Bounces(service, links, forwarder.outbox)
+        # Messages that were delivered, refused or expired
+        self.outcomes = Outcomes(service, links, forwarder.outbox)
         # Receiving: parcels, and their files
         self.files = FileReceiver(context.config, context.database, service.uploads, disk)
         guesses = NameGuesses(context, service.rosters, links)

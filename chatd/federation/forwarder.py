@@ -1,14 +1,14 @@
 """Forwards stored messages to other realms, and reports what became of them there.
 
-A message to a person elsewhere is stored here, with the parcel that carries it; if the other realm refuses it
-at once, it is removed again. A message to a group elsewhere is only a parcel: the group's home numbers and
-stores it, and sends it back with our signature. A message to a group of this realm is stored here,
-with a parcel for each realm that has members of it.
+A message to a person elsewhere is stored here, with the parcel that carries it. A message to a group
+elsewhere is pending here, with its parcel: the group's home numbers it, and sends it back with our signature.
+A message to a group of this realm is stored here, with a parcel for each realm that has members of it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import assert_never
 
 import msgspec
@@ -28,7 +28,7 @@ from chatd.federation import capabilities, changes, parcels
 from chatd.federation.group_entries import GroupEntries, note_of
 from chatd.federation.links import ILinks
 from chatd.federation.news import mark_parcel, typing_to
-from chatd.federation.outbox import Outbox
+from chatd.federation.outbox import Outbox, Settled
 from chatd.federation.signing.drafts import EntrySigner
 from chatd.service.context import Context
 from chatd.service.presence import IListener
@@ -51,12 +51,22 @@ from chatd.store import crossing
 from chatd.store import outbox as outbox_store
 from chatd.store.messages import RemoteCopies, Stored
 from chatd.store.outbox import BlankedParcel, NewParcel
+from chatd.store.outcomes import SentEntry
 
 ECHO_TIME = 5.0  # seconds to wait for a message to come back from its group's home
 LEAVE_TIME = 5.0  # seconds to wait until a realm knows of a group that was left
 MAX_LEAVING = 10_000
 
 log = Logger()
+
+
+class Echo:
+    """The wait for a message to come back from its group's home. `origin` is the connection that waits."""
+
+    def __init__(self, origin: IListener | None) -> None:
+        self.origin = origin
+        self.receipt: Receipt | None = None
+        self.back: Deferred[None] = Deferred()
 
 
 @implementer(IForwarder)
@@ -68,8 +78,8 @@ class Forwarder:
         self._context = context
         self._links = links
         self._entries = GroupEntries(context.config.realm, signer)
-        # The number of a parcel to a group elsewhere -> who waits for its message to come back.
-        self._echoes: dict[int, tuple[Deferred[Receipt], IListener | None]] = {}
+        # The number of a parcel to a group elsewhere -> the wait for its message to come back.
+        self._echoes: dict[int, Echo] = {}
         # (account's key, realm) -> the last parcel that tells that realm of a group that was left
         self._leaving: Cache[tuple[str, str], int] = Cache(MAX_LEAVING)
 
@@ -94,8 +104,18 @@ class Forwarder:
         draft = self._entries.message(sender, target, at, text, file, parts)
         return RemoteCopies(target.realms, draft)
 
-    def deliver(self, realm: str, stored: Stored, file: int | None, on_outcome: OnOutcome) -> None:
-        self._links.dispatch(realm, stored.number, stored.parcel, file, on_outcome)
+    def deliver(
+        self,
+        realm: str,
+        stored: Stored,
+        file: int | None,
+        entry: SentEntry,
+        on_outcome: OnOutcome | None = None,
+    ) -> None:
+        if on_outcome is None:
+            self._links.post(realm, stored.number, stored.parcel, file, entry)
+        else:
+            self._links.dispatch(realm, stored.number, stored.parcel, file, entry, on_outcome)
 
     def relay(self, stored: Stored, copies: RemoteCopies, file: int | None) -> None:
         for realm in copies.realms:
@@ -141,7 +161,7 @@ class Forwarder:
         if target.group is None:
             outcome: Deferred[DeliveryOutcome] = Deferred()
             realm = copies.realms[0]
-            self._links.dispatch(realm, stored.number, stored.parcel, None, outcome.callback)
+            self._links.dispatch(realm, stored.number, stored.parcel, None, None, outcome.callback)
             return outcome
         for realm in copies.realms:
             self._links.post(realm, stored.number, stored.parcel, None)
@@ -162,41 +182,56 @@ class Forwarder:
         draft = self._entries.message(sender, target, at, text, file, parts)
         return NewParcel(target.home, draft, at, sender.id, None if file is None else file.id)
 
+    def send_post(self, parcel: NewParcel, entry: SentEntry, number: int) -> None:
+        self._links.post(parcel.realm, number, _encoded(parcel), parcel.attachment_id, entry)
+
     async def deliver_post(
-        self, target: Target, number: int, parcel: NewParcel, origin: IListener | None
+        self,
+        target: Target,
+        parcel: NewParcel,
+        entry: SentEntry,
+        number: int,
+        origin: IListener | None,
     ) -> Receipt:
-        assert target.home is not None and target.group is not None  # noqa: S101, PT018
-        is_member = bool(target.conversation)  # only members get the message back
-        echo: Deferred[Receipt] = Deferred()
+        echo = Echo(origin)
+        is_member = bool(entry.conversation)  # only members get the message back
         if is_member:
-            self._echoes[number] = echo, origin
+            self._echoes[number] = echo
         settled: Deferred[DeliveryOutcome] = Deferred()
         self._links.dispatch(
-            target.home, number, _encoded(parcel), parcel.attachment_id, settled.callback
+            parcel.realm,
+            number,
+            _encoded(parcel),
+            parcel.attachment_id,
+            entry,
+            settled.callback,
         )
-        outcome = await settled
-        state = QUEUED_STATE if outcome.queued else DELIVERED_STATE
-        receipt = Receipt(target.conversation, outcome.seq, 0, target.group, state)
-        if outcome.error is not None or outcome.queued or not is_member:
-            self._echoes.pop(number, None)
+        try:
+            outcome = await settled
             if outcome.error is not None:
                 raise outcome.error
-            return receipt
-        found = await echo.addTimeout(
-            ECHO_TIME, self._context.clock, lambda _result, _seconds: None
-        )
-        self._echoes.pop(number, None)
-        return found or receipt
+            if is_member and not outcome.queued and echo.receipt is None:
+                await echo.back.addTimeout(
+                    ECHO_TIME, self._context.clock, lambda _result, _seconds: None
+                )
+        finally:
+            self._echoes.pop(number, None)
+        if echo.receipt is not None:
+            return msgspec.structs.replace(echo.receipt, state=DELIVERED_STATE)
+        state = QUEUED_STATE if outcome.queued else DELIVERED_STATE
+        return Receipt(entry.conversation, outcome.seq, entry.id, target.name, state)
 
     def awaited(self, number: int) -> IListener | None:
         """The connection that waits for the message of that parcel to come back."""
-        return self._echoes.get(number, (None, None))[1]
+        echo = self._echoes.get(number)
+        return None if echo is None else echo.origin
 
     def echoed(self, number: int, receipt: Receipt) -> None:
         """Note that the message of that parcel has come back."""
-        echo, _ = self._echoes.pop(number, (None, None))
+        echo = self._echoes.pop(number, None)
         if echo is not None:
-            echo.callback(msgspec.structs.replace(receipt, state=DELIVERED_STATE))
+            echo.receipt = receipt
+            echo.back.callback(None)
 
     # Notices
 
@@ -241,6 +276,9 @@ class Forwarder:
             raise RealmDown(realm=self._links.name_of(realm))
         if self._leaving.get((key, realm)) == number:
             self._leaving.pop((key, realm))
+
+    def watch(self) -> AbstractContextManager[Settled]:
+        return self.outbox.watch()
 
     def flush(self) -> None:
         self.outbox.tidy()

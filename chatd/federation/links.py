@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from chatd.service.remote import IRealms, OnOutcome
+from chatd.store.outcomes import SentEntry
 
 
 class ILinks(IRealms):
     """The links. Parcels that are handed over are in the outbox already, so none is lost with a link."""
 
     def dispatch(
-        realm: str, number: int, parcel: bytes, file: int | None, on_outcome: OnOutcome
+        realm: str,
+        number: int,
+        parcel: bytes,
+        file: int | None,
+        entry: SentEntry | None,
+        on_outcome: OnOutcome,
     ) -> None:
-        """Send a parcel, after the bytes of the attachment with the id `file`. `on_outcome` is called once,
-        within seconds."""
+        """Send a parcel, after the bytes of the attachment with the id `file`. `entry` is the message that it
+        carries, if an account here has sent it. `on_outcome` is called once, within seconds."""
 
-    def post(realm: str, number: int, parcel: bytes, file: int | None) -> None:
+    def post(
+        realm: str, number: int, parcel: bytes, file: int | None, entry: SentEntry | None = None
+    ) -> None:
         """As `dispatch`, where nobody waits for the outcome."""
 
     def blanked(realm: str, number: int, parcel: bytes) -> None:

@@ -7,23 +7,65 @@ realm has acknowledged it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 
+import msgspec
 from twisted.internet import defer
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
+from chatd.base.model import DELIVERED, REFUSED, Message
 from chatd.base.timers import Signal, Timer
 from chatd.service.context import Context
+from chatd.service.remote import ISettled
 from chatd.store import outbox as store
+from chatd.store import outcomes as outcome_store
 from chatd.store.outbox import Depth, NewParcel, QueuedParcel
 
 # Seconds for which a delivered parcel may stay: removing many at once is cheaper.
 TIDY_AFTER = 0.05
 MAX_UNTIDY = 2000  # delivered parcels of one realm that may stay
+TRY_AGAIN = 10.0  # seconds until parcels are removed that the disk has kept
+MAX_KEPT = 100_000  # of these, for one realm; more are sent again over its next link
 
 log = Logger()
+
+
+@implementer(ISettled)
+class Settled:
+    """The parcels whose outcomes became known since a moment, and those that had not left the database then.
+
+    Whoever reads the database from that moment on may find them waiting.
+    """
+
+    def __init__(self, delivered: list[tuple[str, Sequence[int]]]) -> None:
+        self._delivered = delivered
+        self._refused: dict[tuple[str, int], str] = {}
+        self._numbers: dict[str, set[int]] = {}
+
+    def delivered(self, realm: str, numbers: Sequence[int]) -> None:
+        self._delivered.append((realm, numbers))
+
+    def refused(self, realm: str, number: int, reason: str) -> None:
+        self._refused[realm, number] = reason
+
+    def fresh(self, message: Message) -> Message:
+        """The message, with the state that is known by now."""
+        if message.waits is None:
+            return message
+        realm, number = message.waits
+        reason = self._refused.get(message.waits)
+        if reason is not None:
+            return msgspec.structs.replace(message, state=REFUSED, reason=reason, waits=None)
+        if realm not in self._numbers:
+            chunks = [numbers for other, numbers in self._delivered if other == realm]
+            self._numbers[realm] = {each for numbers in chunks for each in numbers}
+        if number in self._numbers[realm]:
+            return msgspec.structs.replace(message, state=DELIVERED, waits=None)
+        return message
 
 
 class Outbox:
@@ -33,7 +75,12 @@ class Outbox:
         self._clock = context.clock
         self._database = context.database
         self.writer = context.writers.parcels
+        self._versions = context.writers.versions
         self._delivered: defaultdict[str, list[int]] = defaultdict(list)
+        self._leaving: list[tuple[str, list[int]]] = []  # delivered, and being removed
+        self._watches: list[Settled] = []
+        self._failed = False  # the last parcels could not be removed
+        self._stopped = False
         self._tidying = Timer(context.clock, self.tidy)
         # (realm, number) -> told when that parcel is gone
         self._watched: defaultdict[tuple[str, int], Signal] = defaultdict(Signal)
@@ -72,20 +119,36 @@ class Outbox:
                 del self._watched[realm, number]
         return True
 
-    def done(self, realm: str, numbers: Collection[int]) -> None:
+    @contextmanager
+    def watch(self) -> Iterator[Settled]:
+        """While messages are read: what became of their parcels, also what is not on disk yet."""
+        known: list[tuple[str, Sequence[int]]] = [*self._leaving]
+        known += [(realm, [*numbers]) for realm, numbers in self._delivered.items()]
+        watch = Settled(known)
+        self._watches.append(watch)
+        try:
+            yield watch
+        finally:
+            self._watches.remove(watch)
+
+    def done(self, realm: str, numbers: Sequence[int]) -> None:
         """Note that the realm has acknowledged these. They are removed soon; if a crash prevents that, they
         are sent again, and the realm ignores them."""
         delivered = self._delivered[realm]
         delivered.extend(numbers)
+        for watch in self._watches:
+            watch.delivered(realm, numbers)
         if self._watched:
             self._tell(realm, numbers)
-        if len(delivered) >= MAX_UNTIDY:
+        if len(delivered) >= MAX_UNTIDY and not self._failed:
             self.tidy()
         else:
             self._tidying.start(TIDY_AFTER)
 
-    def removed(self, realm: str, number: int) -> None:
-        """Note that a parcel was given up, and removed from the database."""
+    def removed(self, realm: str, number: int, reason: str) -> None:
+        """Note that a parcel was given up for `reason`, and removed from the database."""
+        for watch in self._watches:
+            watch.refused(realm, number, reason)
         self._tell(realm, (number,))
 
     def _tell(self, realm: str, numbers: Collection[int]) -> None:
@@ -93,19 +156,35 @@ class Outbox:
             if (realm, number) in self._watched:
                 self._watched[realm, number].notify()
 
+    def stop(self) -> Deferred[list[tuple[bool, None]]]:
+        """As `tidy`, for the last time."""
+        self._stopped = True
+        return self.tidy()
+
     def tidy(self) -> Deferred[list[tuple[bool, None]]]:
         """Remove delivered parcels from the database. Fires when that is done, or has failed."""
         self._tidying.cancel()
         delivered, self._delivered = self._delivered, defaultdict(list)
-        return DeferredList(
-            [
-                self._database.run(store.done, realm, numbers).addErrback(_not_tidied)
-                for realm, numbers in delivered.items()
-            ]
-        )
+        return DeferredList([self._remove(*each) for each in delivered.items() if each[1]])
 
+    def _remove(self, realm: str, numbers: list[int]) -> Deferred[None]:
+        """Remove delivered parcels of one realm from the database."""
+        leaving = realm, numbers
+        self._leaving.append(leaving)
+        removing = self._database.run(outcome_store.delivered, self._versions, realm, numbers)
+        removing.addCallbacks(self._removed, self._not_removed, errbackArgs=leaving)
+        removing.addBoth(lambda _: self._leaving.remove(leaving))
+        return removing
 
-def _not_tidied(failure: Failure) -> None:
-    log.failure(
-        "delivered parcels were not removed from the outbox, and will be sent again", failure
-    )
+    def _removed(self, _result: None) -> None:
+        self._failed = False
+
+    def _not_removed(self, failure: Failure, realm: str, numbers: list[int]) -> None:
+        """Try again later. If there is no later, they are sent again, and the realm ignores them."""
+        log.failure("delivered parcels were not removed from the outbox", failure)
+        if self._stopped:
+            return
+        self._failed = True
+        kept = self._delivered[realm]
+        kept.extend(numbers[: MAX_KEPT - len(kept)])
+        self._tidying.start(TRY_AGAIN)

@@ -27,7 +27,7 @@ from chatd.store.bans import check_ban
 from chatd.store.files import Owner
 from chatd.store.members import Roster
 from chatd.store.messages import NewMessage, Stored
-from chatd.store.origins import is_stored
+from chatd.store.origins import KnownEntry, is_stored
 from chatd.store.parcel_stream import ParcelStream
 
 log = Logger()
@@ -38,6 +38,11 @@ def owner_of(realm: str, parcel: Direct | Post | Relay) -> Owner:
     realm."""
     sender = "" if isinstance(parcel, Relay) else key_of(parcel.sender or "").partition("@")[0]
     return Owner(sender_key=f"{sender}@{realm}", realm=realm)
+
+
+def verdict_on(arrived: Arrived, place: Stored | KnownEntry) -> Verdict:
+    """The verdict on a message that is stored, whether now or before."""
+    return KEPT if arrived.target.group is None else Verdict(seq=place.seq)
 
 
 class ParcelWriter:
@@ -74,11 +79,13 @@ class ParcelWriter:
             return verdicts
         stored = self._database.run(self._receive, [each.new for each, _ in run], stream)
 
-        def kept(places: list[Stored | None]) -> None:
+        def kept(places: list[Stored | KnownEntry]) -> None:
             for (each, verdict), place in zip(run, places, strict=True):
-                if place is None:
+                if isinstance(place, KnownEntry):
                     self._quotas.give_back(realm, each.new)
-                verdict.callback(KEPT if place is None else self._told(each, place))
+                    verdict.callback(verdict_on(each, place))
+                else:
+                    verdict.callback(self._told(each, place))
 
         def failed(failure: Failure) -> None:
             for each, verdict in run:
@@ -98,7 +105,7 @@ class ParcelWriter:
             return self._tell(arrived, place, None)
         except Exception:
             log.failure("a message from another realm was stored, but not passed to listeners")
-            return KEPT if arrived.target.group is None else Verdict(seq=place.seq)
+            return verdict_on(arrived, place)
 
     def _tell(self, arrived: Arrived, place: Stored, file: Attachment | None) -> Verdict:
         if arrived.new.extras is not None and arrived.new.extras.deleted_at is not None:
@@ -106,7 +113,7 @@ class ParcelWriter:
         receipt = self._fan_out.tell(place, arrived.new, arrived.target, file, arrived.origin)
         if arrived.echo:
             self._forwarder.echoed(arrived.echo, receipt)
-        return KEPT if arrived.target.group is None else Verdict(seq=place.seq)
+        return verdict_on(arrived, place)
 
     async def store_with_file(
         self,
@@ -156,7 +163,7 @@ class ParcelWriter:
         stream: ParcelStream,
         add: Callable[[Connection], Attachment],
     ) -> Verdict:
-        def job(connection: Connection) -> tuple[NewMessage, Stored | None, Attachment]:
+        def job(connection: Connection) -> tuple[NewMessage, Stored | KnownEntry, Attachment]:
             if arrived.guest is not None:
                 roster, guest = arrived.guest
                 check_ban(connection, roster.group, guest)
@@ -170,7 +177,7 @@ class ParcelWriter:
         except Exception:
             self._quotas.give_back(realm, arrived.new)
             raise
-        if place is None:
+        if isinstance(place, KnownEntry):
             self._quotas.give_back(realm, arrived.new)
-            return KEPT
+            return verdict_on(arrived, place)
         return self._tell(msgspec.structs.replace(arrived, new=new), place, file)

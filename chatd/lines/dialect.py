@@ -109,6 +109,7 @@ class Dialect:
     client reads at a time, if it takes fewer for the end of a reply.
 
     `live`: clients get events as soon as they have logged in. `answers_empty`: an empty line is a request.
+    `waits`: replies to sends wait until other realms have accepted or refused them, 5 s at most.
     """
 
     name: str
@@ -126,6 +127,7 @@ class Dialect:
     gap: float = 0.0
     live: bool = False
     answers_empty: bool = False
+    waits: bool = True
 
     def __init__(self) -> None:
         self._last_events: Sequence[Event] = ()

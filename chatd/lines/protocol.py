@@ -58,7 +58,7 @@ class ChatLineProtocol(BufferedLineReceiver):
             factory.sessions,
             self,
             origin,
-            Traits(dialect.shared, dialect.detailed, live=dialect.live),
+            Traits(dialect.shared, dialect.detailed, live=dialect.live, waits=dialect.waits),
         )
         self.flow = InputControl(self, factory.clock, factory.new_bucket())
         self.requests = RequestQueue(self)

@@ -47,13 +47,15 @@ class Download(msgspec.Struct, frozen=True):
 
 class FileSend(msgspec.Struct, frozen=True):
     """A file that `sender` sends: its targets, and the refused addresses with the reasons. `key` is its
-    idempotency key, and `origin` the connection that it comes from."""
+    idempotency key, and `origin` the connection that it comes from. `wait`: the reply waits for the outcome
+    at other realms."""
 
     sender: Account
     targets: Sequence[Target]
     refused: Mapping[str, errors.ChatError]
     origin: IListener | None
     key: str | None = None
+    wait: bool = True
 
     @property
     def names(self) -> list[SendKey | None]:
@@ -93,6 +95,7 @@ class Files:
         size: int | None,
         origin: IListener | None,
         key: str | None = None,
+        wait: bool = True,
     ) -> Upload:
         """Start an upload to people, or to the group named `to`. With a `key`, ask `answered` first. If
         the `size` is not known, the file is complete when it is finished.
@@ -104,7 +107,7 @@ class Files:
         safe, targets, refused = await self._admit(sender, to, name, known)
         allowed = await self.under_way.begin(sender, known)
         incoming = self._uploads.receive(safe, known)
-        send = FileSend(sender, targets, refused, origin, key)
+        send = FileSend(sender, targets, refused, origin, key, wait)
         if size is None:
             return GrowingUpload(self, send, incoming, known, allowed)
         return Upload(self, send, incoming, known)
@@ -162,12 +165,15 @@ class Files:
         return await self._directs.open(sender, to)
 
     async def answered(
-        self, sender: Account, to: Sequence[Address] | Address, key: str
+        self, sender: Account, to: Sequence[Address] | Address, key: str, wait: bool = True
     ) -> tuple[Attachment, Sent] | None:
         """The result of an earlier file that the sender sent under `key` to all of these, or None. Waits for
-        one that is being stored. Raises BadArgument if a message was sent under that key, and StorageFailed.
+        one that is being stored.
+
+        Raises BadArgument if a message was sent under that key, and StorageFailed; with `wait`, also the
+        reason if nobody gets the file.
         """
-        looked: tuple[Sequence[Target], Mapping[str, errors.ChatError]] | None
+        looked: tuple[Sequence[Target], dict[str, errors.ChatError]] | None
         try:
             if isinstance(to, Address):
                 looked = [await self._messages.group(sender, to, member=False)], {}
@@ -184,17 +190,23 @@ class Files:
         known = await self._messages.sends.answered(list(names))
         if not names or len(known) < len(names):
             return None
-        receipts = tuple(receipt_of(known[name], target) for name, target in names.items())
         file = await self._database.read(_file_of, list(known.values()))
-        return file, Sent(receipts, refused)
+        receipts = []
+        for name, target in names.items():
+            refusal = known[name].refusal
+            if wait and refusal is not None:
+                refused[target.name] = errors.kept_error(refusal.code, refusal.sentence)
+            else:
+                receipts.append(receipt_of(known[name], target))
+        if not receipts:
+            raise errors.none_known(refused)
+        return file, Sent(tuple(receipts), refused)
 
     async def commit(
         self, send: FileSend, name: str, arrived: StoredFile
     ) -> tuple[Attachment, Sent]:
         """Store a file whose bytes are on disk, with the messages that carry it, and publish these. A
-        repeated send gets its earlier result.
-
-        If nobody gets the file, removes it and raises the reason.
+        repeated send gets its earlier result. Raises the reason if nobody gets the file; the sender keeps it.
         """
         names = [name for name in send.names if name is not None]
         async with self._messages.sends.turn(names):
@@ -203,13 +215,13 @@ class Files:
                 await self._uploads.remove(arrived.stored)
             refused: dict[str, errors.ChatError] = {}
             waits = {
-                target.name: self._messages.publish(target, what, file, send.origin, identity)
+                target.name: self._messages.publish(
+                    target, what, file, send.origin, identity, send.wait
+                )
                 for target, what, identity in zip(send.targets, kept, send.names, strict=True)
             }
             receipts = await collect(waits, refused)
             if not receipts:
-                await self._database.run(store.remove_attachment, file.id)
-                await self._uploads.remove(arrived.stored)
                 raise errors.none_known(refused)
             return file, Sent(tuple(receipts), refused)
 

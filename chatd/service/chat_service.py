@@ -89,8 +89,8 @@ class ChatService:
         self.operators = Operators(context, self.accounts)
         self.directs = Directs(context, self.accounts, realms)
         self.rosters = Rosters(context, realms, forwarder)
-        self.reading = Reading(self.database, self.directs, self.rosters)
-        self.conversations = Conversations(self.database, self.presence, self.reading)
+        self.reading = Reading(self.database, self.directs, self.rosters, forwarder)
+        self.conversations = Conversations(self.database, self.presence, self.reading, forwarder)
         self.messages = self._make_messages(forwarder)
         self.homes = HomeGroups(context, self.accounts, self.presence, self.rosters, realms)
         self.groups = Groups(
@@ -104,7 +104,7 @@ class ChatService:
         context = self.context
         sends = Sends(context, forwarder)
         fan_out = FanOut(context, self.rosters, self.reading, self.presence, forwarder)
-        remote = RemoteSends(context, forwarder, sends, fan_out)
+        remote = RemoteSends(context, forwarder, sends, fan_out, self.presence)
         return Messages(context, self.rosters, self.directs, sends, self.quotas, fan_out, remote)
 
     def _spare_disk(self, low: bool) -> None:

@@ -16,17 +16,23 @@ from chatd.store.database import Database
 from chatd.store.idempotent_sends import SendsWriter
 from chatd.store.messages import MessageWriter
 from chatd.store.outbox import OutboxWriter
+from chatd.store.pending import PendingWriter
+from chatd.store.versions import VersionWriter
 
 
 class Writers:
-    """The jobs that number and store messages, sends and parcels, in the writer's thread of `database`."""
+    """The jobs that number and store messages, posts, sends, parcels and versions, in the writer's thread of
+    `database`."""
 
     def __init__(self, database: Database, now: Callable[[], int]) -> None:
         self.parcels = OutboxWriter(now)
         self.messages = MessageWriter(self.parcels)
-        self.sends = SendsWriter(self.messages, self.parcels)
+        self.posts = PendingWriter(self.messages, self.parcels)
+        self.sends = SendsWriter(self.messages, self.posts)
+        self.versions = VersionWriter(self.parcels.term)
         database.on_rollback(self.parcels.forget)
         database.on_rollback(self.messages.forget)
+        database.on_rollback(self.versions.forget)
         database.on_refused(self.messages.refused)
 
 

@@ -10,6 +10,7 @@ from chatd.base.model import Account, ConversationInfo
 from chatd.base.read_marks import ReadMark
 from chatd.service.presence import Presence
 from chatd.service.reading import MAX_PAGE, Reading
+from chatd.service.remote import IForwarder, ISettled
 from chatd.store import overview as store
 from chatd.store.database import Database
 
@@ -17,8 +18,11 @@ from chatd.store.database import Database
 class Conversations:
     """The conversations of each account."""
 
-    def __init__(self, database: Database, presence: Presence, reading: Reading) -> None:
+    def __init__(
+        self, database: Database, presence: Presence, reading: Reading, forwarder: IForwarder
+    ) -> None:
         self._database = database
+        self._forwarder = forwarder
         self._presence = presence
         self._reading = reading
 
@@ -32,9 +36,17 @@ class Conversations:
         often and must not wait for other realms.
         """
         marks = self._reading.marks(account, given)
-        found, more = await self._database.read(store.overview, account, marks, MAX_PAGE)
-        is_online = self._presence.is_online
-        return tuple(
-            each if peer is None else msgspec.structs.replace(each, online=is_online(peer))
-            for each, peer in found
-        ), more
+        with self._forwarder.watch() as settled:
+            found, more = await self._database.read(store.overview, account, marks, MAX_PAGE)
+        return tuple(self._shown(each, peer, settled) for each, peer in found), more
+
+    def _shown(
+        self, info: ConversationInfo, peer: int | None, settled: ISettled
+    ) -> ConversationInfo:
+        """The conversation, with the state of its last message and whether the account `peer` is online."""
+        last = info.last
+        if last is not None and last.waits is not None:
+            info = msgspec.structs.replace(info, last=settled.fresh(last))
+        if peer is None:
+            return info
+        return msgspec.structs.replace(info, online=self._presence.is_online(peer))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from chatd.base.model import STORED, Attachment, Message, Receipt
+from chatd.base.model import QUEUED, STORED, Attachment, Message, Receipt
 from chatd.service.context import Context
 from chatd.service.presence import IListener, Presence
 from chatd.service.reading import Reading
@@ -43,6 +43,7 @@ class FanOut:
         """Pass a message to all participants except the connection `origin`, and to other realms with
         members. Returns the sender's receipt."""
         audience: Collection[int] = target.audience
+        state = STORED
         if target.group is not None:
             self._counters.group += 1
             # Members who joined while the message was being stored get it too.
@@ -52,6 +53,8 @@ class FanOut:
                 self._forwarder.relay(stored, new.copies, new.attachment_id)
         else:
             self._counters.direct += 1
+            if new.copies is not None:
+                state = QUEUED
             if len(audience) == 1 and not target.realms:
                 origin = None  # a message to oneself arrives on the sending connection too
         self._reading.arrived(audience)
@@ -60,7 +63,7 @@ class FanOut:
             stored.seq,
             stored.id,
             target.to or target.group or "",
-            STORED,
+            state,
             new.at,
         )
         if len(audience) == 1 and not self._presence.hears(audience, origin):
@@ -76,6 +79,7 @@ class FanOut:
             new.text,
             file,
             target.title,
+            state,
             unverified=new.signature is not None and new.signature.status == UNVERIFIED,
         )
         self._presence.tell(audience, message, origin)

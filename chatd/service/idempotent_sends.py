@@ -1,25 +1,25 @@
 """Idempotent sends: a send with a key that the client chose is carried out once, even if it is repeated.
 
-A repeated send waits until the first one has ended, and gets its answer from the database. If the first one
-failed, the repeated one is carried out.
+A repeated send waits until the first one has ended, and gets its answer from the database, with the state
+that the message has by then. If the first one was not stored, the repeated one is carried out.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from twisted.internet.defer import DeferredLock
 
-from chatd.base.errors import StorageFailed
-from chatd.base.model import DELIVERED, QUEUED, STORED, Account, Receipt
+from chatd.base.model import QUEUED, Account, Receipt
 from chatd.base.names import key_of
 from chatd.service.context import Context
 from chatd.service.remote import IForwarder
 from chatd.service.targets import Target
 from chatd.store import idempotent_sends as store
-from chatd.store.idempotent_sends import NewPost, RecordedSend, SendKey
+from chatd.store.idempotent_sends import NamedPost, RecordedSend, SendKey
 from chatd.store.messages import NewMessage, Stored
+from chatd.store.pending import NewPost
 
 
 def name_for(sender: Account, key: str, target: Target) -> SendKey:
@@ -32,9 +32,7 @@ def name_for(sender: Account, key: str, target: Target) -> SendKey:
 
 def receipt_of(known: RecordedSend, target: Target) -> Receipt:
     """The receipt of an earlier send."""
-    crosses = target.home is not None or (target.group is None and bool(target.realms))
-    state = QUEUED if known.queued else DELIVERED if crosses else STORED
-    return Receipt(known.conversation, known.seq, known.id, target.name, state, known.at)
+    return Receipt(known.conversation, known.seq, known.id, target.name, known.state, known.at)
 
 
 class Sends:
@@ -45,9 +43,6 @@ class Sends:
         self._forwarder = forwarder
         self._writer = context.writers.sends
         self._turns: dict[SendKey, DeferredLock] = {}
-        # Refused sends that could not be removed because the disk was full. They have to be removed before
-        # the same send is repeated.
-        self._refused: dict[SendKey, tuple[int, str, int]] = {}
 
     @asynccontextmanager
     async def turn(self, names: Collection[SendKey]) -> AsyncIterator[None]:
@@ -58,8 +53,6 @@ class Sends:
                 lock = self._turns.setdefault(name, DeferredLock())
                 await lock.acquire()
                 taken.append((name, lock))
-                if name in self._refused:
-                    await self.take_back(name, *self._refused[name])
             yield
         finally:
             for name, lock in taken:
@@ -72,13 +65,10 @@ class Sends:
         stored = await self._database.batch(self._writer.store, new)
         return await self._refreshed(name, stored) if isinstance(stored, RecordedSend) else stored
 
-    async def put(self, post: NewPost) -> int | RecordedSend:
-        """Put a message to a group elsewhere into the outbox. Returns the number of its parcel, or what is
-        known of the earlier one."""
-        number = await self._database.batch(self._writer.put, post)
-        return (
-            await self._refreshed(post.name, number) if isinstance(number, RecordedSend) else number
-        )
+    async def put(self, name: SendKey, post: NewPost) -> Stored | RecordedSend:
+        """As `store`, for a message to a group elsewhere."""
+        stored = await self._database.batch(self._writer.put, NamedPost(name, post))
+        return await self._refreshed(name, stored) if isinstance(stored, RecordedSend) else stored
 
     async def answered(self, names: Sequence[SendKey]) -> dict[SendKey, RecordedSend]:
         """The earlier sends among `names`."""
@@ -93,22 +83,7 @@ class Sends:
 
     async def _refreshed(self, name: SendKey, known: RecordedSend) -> RecordedSend:
         """`known`, as it is once delivered parcels are removed from the outbox."""
-        if not known.queued:
+        if known.state != QUEUED:
             return known
         self._forwarder.flush()
         return (await self._database.run(store.find, [name])).get(name, known)
-
-    async def take_back(self, name: SendKey, ident: int, realm: str, number: int) -> None:
-        """Remove a send that another realm has refused: the message with the id `ident` (0 if there is none),
-        and the parcel with that number."""
-        self._refused[name] = ident, realm, number
-        await self._database.run(store.undo, name, ident, realm, number)
-        del self._refused[name]
-
-    async def number(self, name: SendKey, receipt: Receipt) -> None:
-        """Store how a group's home has numbered a send."""
-        # If the disk is full, only the number is lost: a repeated send gets none.
-        with suppress(StorageFailed):
-            await self._database.run(
-                store.record_numbers, name, receipt.conversation, receipt.seq, receipt.id
-            )

@@ -26,6 +26,7 @@ from chatd.base.errors import (
     MessageTooLong,
     NotMember,
     UnknownUser,
+    kept_error,
     none_known,
 )
 from chatd.base.model import Account, Attachment, Receipt, Sent
@@ -95,17 +96,18 @@ class Messages:
         text: str,
         origin: IListener | None,
         key: str | None = None,
+        wait: bool = True,
     ) -> Deferred[Sent]:
-        """Send a direct message to each of `to`. Fires once all are stored, and other realms have answered or
-        taken too long. A message that was sent before under that `key` is not sent again.
+        """Send a direct message to each of `to`. Fires once all are stored; with `wait`, once other realms
+        have answered or taken too long. A message that was sent before under that `key` is not sent again.
 
         Fails with UnknownUser or UnknownRealm if none of them is known.
         """
         if len(to) == 1 and sender.id not in self._looking_up:
             target = self._directs.cached(sender, to[0])
             if target is not None:
-                return self._post(sender, target, text, origin, key)
-        return Deferred.fromCoroutine(self._send_slowly(sender, to, text, origin, key))
+                return self._post(sender, target, text, origin, key, wait)
+        return Deferred.fromCoroutine(self._send_slowly(sender, to, text, origin, key, wait))
 
     async def _send_slowly(
         self,
@@ -114,10 +116,11 @@ class Messages:
         text: str,
         origin: IListener | None,
         key: str | None,
+        wait: bool,
     ) -> Sent:
         with counted(self._looking_up, sender.id):
             targets, errors = await self._directs.open(sender, to)
-            posts = [self._post(sender, target, text, origin, key) for target in targets]
+            posts = [self._post(sender, target, text, origin, key, wait) for target in targets]
         receipts = await collect(
             {target.name: post for target, post in zip(targets, posts, strict=True)}, errors
         )
@@ -132,6 +135,7 @@ class Messages:
         text: str,
         origin: IListener | None,
         key: str | None = None,
+        wait: bool = True,
     ) -> Deferred[Sent]:
         """Send a message to a group that the sender is a member of, or to an open one of another realm. A
         message that was sent before under that `key` is not sent again.
@@ -141,11 +145,17 @@ class Messages:
         if sender.id not in self._looking_up:
             roster = self._rosters.postable(sender, group.key)
             if roster is not None:
-                return self._post(sender, group_target(roster), text, origin, key)
-        return Deferred.fromCoroutine(self._post_slowly(sender, group, text, origin, key))
+                return self._post(sender, group_target(roster), text, origin, key, wait)
+        return Deferred.fromCoroutine(self._post_slowly(sender, group, text, origin, key, wait))
 
     async def _post_slowly(
-        self, sender: Account, group: Address, text: str, origin: IListener | None, key: str | None
+        self,
+        sender: Account,
+        group: Address,
+        text: str,
+        origin: IListener | None,
+        key: str | None,
+        wait: bool,
     ) -> Sent:
         with counted(self._looking_up, sender.id):
             try:
@@ -156,7 +166,7 @@ class Messages:
                 if before is None:
                     raise
                 return before
-            done = self._post(sender, target, text, origin, key)
+            done = self._post(sender, target, text, origin, key, wait)
         return await done
 
     def send_to_either(
@@ -166,19 +176,26 @@ class Messages:
         text: str,
         origin: IListener | None,
         key: str | None = None,
+        wait: bool = True,
     ) -> Deferred[Sent]:
         """Send to the person with that name, or else to the group: accounts and groups share one namespace.
         Fails as `post`."""
-        return Deferred.fromCoroutine(self._send_to_either(sender, name, text, origin, key))
+        return Deferred.fromCoroutine(self._send_to_either(sender, name, text, origin, key, wait))
 
     async def _send_to_either(
-        self, sender: Account, name: Address, text: str, origin: IListener | None, key: str | None
+        self,
+        sender: Account,
+        name: Address,
+        text: str,
+        origin: IListener | None,
+        key: str | None,
+        wait: bool,
     ) -> Sent:
         with counted(self._looking_up, sender.id):
             try:
-                return await self.send(sender, (name,), text, origin, key)
+                return await self.send(sender, (name,), text, origin, key, wait)
             except UnknownUser:
-                return await self.post(sender, name, text, origin, key)
+                return await self.post(sender, name, text, origin, key, wait)
 
     async def _posted_before(self, sender: Account, group: Address, key: str) -> Sent | None:
         target = await self.group(sender, group, member=False)
@@ -204,15 +221,23 @@ class Messages:
         return Target(0, (), group=str(self._directs.as_written(local)), home=key_of(local.realm))
 
     def _post(
-        self, sender: Account, target: Target, text: str, origin: IListener | None, key: str | None
+        self,
+        sender: Account,
+        target: Target,
+        text: str,
+        origin: IListener | None,
+        key: str | None,
+        wait: bool,
     ) -> Deferred[Sent]:
         """Send a text to one conversation. Fails with DiskFull, MessageQuota."""
         if key is not None:
-            once = self._post_once(sender, target, text, origin, name_for(sender, key, target))
+            name = name_for(sender, key, target)
+            once = self._post_once(sender, target, text, origin, name, wait)
             return Deferred.fromCoroutine(once)
         now = self._context.now()
         if target.home is not None:
-            return Deferred.fromCoroutine(self._post_elsewhere(sender, target, now, text, origin))
+            post = NewMessage(target.conversation, sender.id, sender.name, now, text)
+            return Deferred.fromCoroutine(self._post_elsewhere(sender, target, post, origin, wait))
         if target.realms:
             new = self._new(sender, target, now, text)
         else:
@@ -228,21 +253,26 @@ class Messages:
             return stored.addCallbacks(
                 self._post_arrived, self._not_stored, (new, target, origin), {}, refund
             )
-        send = RemoteSend(self._remote, new, target, None, origin)
+        send = RemoteSend(self._remote, new, target, None, origin, wait)
         self._database.submit(self._writer.store, new, send)
-        return send.sent.addErrback(self._not_stored, *refund)
+        return send.sent.addErrback(self._not_sent, send, *refund)
 
     def _not_stored(self, failure: Failure, sender_id: int, size: int) -> Failure:
         """Return the bytes to the quota, since nothing was stored."""
         self._quotas.give_back(sender_id, size)
         return failure
 
+    def _not_sent(self, failure: Failure, send: RemoteSend, sender_id: int, size: int) -> Failure:
+        """As `_not_stored`, unless the message is stored and another realm has refused it."""
+        return failure if send.stored else self._not_stored(failure, sender_id, size)
+
     async def _post_elsewhere(
-        self, sender: Account, target: Target, now: int, text: str, origin: IListener | None
+        self, sender: Account, target: Target, new: NewMessage, origin: IListener | None, wait: bool
     ) -> Sent:
         """A text to a group of another realm."""
-        with self._quotas.charged(sender.id, cost(text), now):
-            return await self._remote.post(sender, target, now, text, origin)
+        with self._quotas.charged(sender.id, cost_of(new), new.at):
+            stored = await self._remote.store_post(sender, target, new)
+        return await self._remote.deliver_post(target, stored, origin, wait)
 
     def _new(
         self,
@@ -274,7 +304,13 @@ class Messages:
         return Sent((self.fan_out.tell(stored, new, target, None, origin),))
 
     async def _post_once(
-        self, sender: Account, target: Target, text: str, origin: IListener | None, name: SendKey
+        self,
+        sender: Account,
+        target: Target,
+        text: str,
+        origin: IListener | None,
+        name: SendKey,
+        wait: bool,
     ) -> Sent:
         """As `_post`, but a repeated send gets the earlier answer."""
         async with self.sends.turn([name]):
@@ -286,7 +322,7 @@ class Messages:
             try:
                 with self._quotas.charged(sender.id, cost_of(new), now) as charge:
                     if target.home is not None:
-                        kept = await self._remote.store_post(name, sender, target, now, text)
+                        kept = await self._remote.store_post_once(name, sender, target, new)
                     else:
                         kept = _stored(new, await self.sends.store(name, new))
                     if isinstance(kept, RecordedSend):
@@ -297,7 +333,7 @@ class Messages:
                 if known is None:
                     raise
                 kept = known
-            return await self.publish(target, kept, None, origin, name)
+            return await self.publish(target, kept, None, origin, name, wait)
 
     async def _check_member(self, sender: Account, group: str) -> None:
         """Check again after waiting for the turn: the sender may have been removed meanwhile. Raises
@@ -318,12 +354,12 @@ class Messages:
     ) -> Kept:
         """Store a message that carries a file, for `publish`. Runs in the writer's thread. Raises
         NotMember."""
+        new = self._new(sender, target, now, None, file, key)
         if target.home is not None:
-            return self._remote.store_file(connection, sender, target, file, now, key)
+            return self._remote.store_file(connection, sender, target, new, file)
         # The sender may have been removed while the bytes arrived.
         if not conversation_store.takes_part(connection, sender.id, target.conversation):
             raise NotMember(group=target.name)
-        new = self._new(sender, target, now, None, file, key)
         writers = self._context.writers
         if key is None:
             return StoredMessage(new, writers.messages.store(connection, [new])[0])
@@ -336,18 +372,22 @@ class Messages:
         file: Attachment | None,
         origin: IListener | None,
         name: SendKey | None = None,
+        wait: bool = True,
     ) -> Deferred[Sent]:
         """Send what is on disk to the listeners here and to other realms. `name` is the identity of the send,
-        if it has one."""
+        if it has one. With `wait`, fires once other realms have answered or taken too long, and fails with
+        the reason if they refuse it."""
         match kept:
             case RecordedSend():
+                if wait and kept.refusal is not None:
+                    return fail(kept_error(*msgspec.structs.astuple(kept.refusal)))
                 return succeed(Sent((receipt_of(kept, target),)))
             case StoredPost():
-                posted = self._remote.deliver_post(target, kept, origin, name)
+                posted = self._remote.deliver_post(target, kept, origin, wait)
                 return Deferred.fromCoroutine(posted)
             case StoredMessage(new, place):
                 if target.realms and target.group is None:
-                    return self._remote.deliver(place, new, target, file, origin)
+                    return self._remote.deliver(place, new, target, file, origin, wait)
                 return succeed(Sent((self.fan_out.tell(place, new, target, file, origin),)))
             case _:
                 assert_never(kept)

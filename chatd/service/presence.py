@@ -89,6 +89,11 @@ class Presence:
         if self._following:
             self._told.append((accounts, event, origin, True))
 
+    @property
+    def anyone_follows(self) -> bool:
+        """Whether any connection listens for all events."""
+        return bool(self._following)
+
     def follows(self, accounts: Collection[int]) -> bool:
         """Whether any connection listens for all events of one of `accounts`."""
         following = self._following

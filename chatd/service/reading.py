@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 
+import msgspec
+
 from chatd.base.errors import (
     AmbiguousName,
     NotMember,
@@ -17,6 +19,7 @@ from chatd.base.model import Account, UnreadCount
 from chatd.base.names import UNFILTERED, Address, InboxFilter, Place
 from chatd.base.read_marks import ReadMark, join_marks
 from chatd.service.directs import Directs
+from chatd.service.remote import IForwarder, ISettled
 from chatd.service.rosters import Rosters
 from chatd.store import conversations as conversation_store
 from chatd.store import history as store
@@ -36,8 +39,11 @@ class Reading:
     `given` (conversation -> mark) has what was handed out and is not yet in the marks.
     """
 
-    def __init__(self, database: Database, directs: Directs, rosters: Rosters) -> None:
+    def __init__(
+        self, database: Database, directs: Directs, rosters: Rosters, forwarder: IForwarder
+    ) -> None:
         self._database = database
+        self._forwarder = forwarder
         self._directs = directs
         self._rosters = rosters
         # account id -> marks that are being stored, those of each job
@@ -105,9 +111,11 @@ class Reading:
             if conversation is None:
                 return Page([])
         marks = self.marks(account, given)
-        return await self._database.read(
-            newest_store.newest, account, marks, conversation, MAX_PAGE
-        )
+        with self._forwarder.watch() as settled:
+            page = await self._database.read(
+                newest_store.newest, account, marks, conversation, MAX_PAGE
+            )
+        return _fresh(page, settled)
 
     def marks(self, account: Account, given: Mapping[int, ReadMark]) -> dict[int, ReadMark]:
         """`given`, and the marks that are being stored."""
@@ -136,11 +144,15 @@ class Reading:
         if conversation is None:
             return Page([])
         limit = min(count, MAX_PAGE)
-        return await self._database.read(store.history, account, conversation, limit, before)
+        with self._forwarder.watch() as settled:
+            page = await self._database.read(store.history, account, conversation, limit, before)
+        return _fresh(page, settled)
 
     async def search(self, account: Account, text: str) -> Page:
         """The newest messages in the account's conversations that contain `text`. Raises Busy."""
-        return await self._database.search(account.id, store.search, account, text, MAX_PAGE)
+        with self._forwarder.watch() as settled:
+            page = await self._database.search(account.id, store.search, account, text, MAX_PAGE)
+        return _fresh(page, settled)
 
     async def move_marks(self, account: Account, marks: Mapping[int, ReadMark]) -> None:
         """Move read marks, because the client has received the messages. All connections see them at once,
@@ -205,3 +217,10 @@ class Reading:
             with suppress(UnknownGroup):
                 return (await self._rosters.find_mine(account, group)).group.id  # by its code
         raise unknown
+
+
+def _fresh(page: Page, settled: ISettled) -> Page:
+    """The page, with the states that were known when it had been read."""
+    if not any(each.waits for each in page.messages):
+        return page
+    return msgspec.structs.replace(page, messages=list(map(settled.fresh, page.messages)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Literal, TypeAlias
 
 import msgspec
@@ -12,11 +13,12 @@ from zope.interface import Interface
 
 from chatd.base.entries import NO_PARTS, MadeChange, SentParts
 from chatd.base.errors import ChatError
-from chatd.base.model import Account, Added, Attachment, Member, RealmInfo, Receipt
+from chatd.base.model import Account, Added, Attachment, Member, Message, RealmInfo, Receipt
 from chatd.service.presence import IListener
 from chatd.service.targets import Target
 from chatd.store.messages import RemoteCopies, Stored
 from chatd.store.outbox import NewParcel
+from chatd.store.outcomes import SentEntry
 
 # The changes that an admin may request from a group's home. `bans` lists the banned addresses, after the
 # given one if there is one; the others take users.
@@ -137,6 +139,13 @@ QUEUED = DeliveryOutcome(queued=True)
 OnOutcome: TypeAlias = Callable[[DeliveryOutcome], object]
 
 
+class ISettled(Interface):
+    """The deliveries whose outcomes became known during a watch."""
+
+    def fresh(message: Message) -> Message:
+        """The message, with the state that is known by now."""
+
+
 class IForwarder(Interface):
     """Sends to other realms what the service has stored. Parcels in the outbox outlive the daemon, and are
     sent when their realm can be reached."""
@@ -183,8 +192,15 @@ class IForwarder(Interface):
     def relay(stored: Stored, copies: RemoteCopies, file: int | None) -> None:
         """Send the copies of a group's message. `file` is the id of its attachment."""
 
-    def deliver(realm: str, stored: Stored, file: int | None, on_outcome: OnOutcome) -> None:
-        """Send the copy of a direct message. `on_outcome` is called once, within seconds."""
+    def deliver(
+        realm: str,
+        stored: Stored,
+        file: int | None,
+        entry: SentEntry,
+        on_outcome: OnOutcome | None = None,
+    ) -> None:
+        """Send the copy of a direct message. `on_outcome` is called once, within seconds: with the outcome,
+        or with QUEUED. An outcome that is not told to it is an event."""
 
     def send_change(
         stored: Stored, copies: RemoteCopies, target: Target
@@ -192,11 +208,18 @@ class IForwarder(Interface):
         """Send the copies of a change. Fires within seconds with what the home of a group of another realm,
         or the realm of the other person, says of it; at once if the group is of this realm."""
 
+    def send_post(parcel: NewParcel, entry: SentEntry, number: int) -> None:
+        """Send the parcel with that number, of a message to a group of another realm."""
+
     async def deliver_post(
-        target: Target, number: int, parcel: NewParcel, origin: IListener | None
+        target: Target,
+        parcel: NewParcel,
+        entry: SentEntry,
+        number: int,
+        origin: IListener | None,
     ) -> Receipt:
-        """Send the parcel of a message to a group of another realm. Returns the receipt once the message has
-        come back from there, or a `queued` one within seconds. Raises the error with which it was refused.
+        """As `send_post`. Returns the receipt once the message has come back from there, or a `queued` one
+        within seconds. Raises the error with which it was refused. `origin` is the connection that waits.
         """
 
     def tell_read(realm: str, news: ReadNews) -> None:
@@ -210,6 +233,10 @@ class IForwarder(Interface):
 
     def until_left(user: str, realm: str) -> Deferred[None]:
         """Wait until the realm knows which of its groups `user` has left. Errs with RealmDown."""
+
+    def watch() -> AbstractContextManager[ISettled]:
+        """A context in which messages are read: what becomes of them meanwhile, and what is not written down
+        yet."""
 
     def flush() -> object:
         """Remove delivered parcels from the outbox before the next job of the database."""

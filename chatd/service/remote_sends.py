@@ -1,4 +1,4 @@
-"""Sending messages to other realms, and telling their senders what became of them there."""
+"""Sending messages to other realms. Their senders may wait for the outcome."""
 
 from __future__ import annotations
 
@@ -7,35 +7,46 @@ from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
-from chatd.base.errors import ChatError
-from chatd.base.model import DELIVERED, QUEUED, Account, Attachment, Sent
+from chatd.base.events import StateChange
+from chatd.base.model import DELIVERED, QUEUED, Account, Attachment, Receipt, Sent
 from chatd.service.context import Context
 from chatd.service.fan_out import FanOut
 from chatd.service.idempotent_sends import Sends, name_for
-from chatd.service.presence import IListener
+from chatd.service.presence import IListener, Presence
 from chatd.service.remote import DeliveryOutcome, IForwarder
 from chatd.service.targets import Target
-from chatd.store import messages as store
-from chatd.store.idempotent_sends import NewPost, RecordedSend, SendKey, name_of
+from chatd.store.idempotent_sends import NamedPost, RecordedSend, SendKey
 from chatd.store.messages import NewMessage, Stored
-from chatd.store.outbox import NewParcel
+from chatd.store.outcomes import SentEntry
+from chatd.store.pending import NewPost
 
 
 class StoredPost(msgspec.Struct, frozen=True):
-    """The parcel of a message to a group of another realm, and its number in the outbox."""
+    """A message to a group of another realm that is on disk, and its place."""
 
-    parcel: NewParcel
-    number: int
+    new: NewPost
+    stored: Stored
 
 
 class RemoteSend:
-    """A direct message on its way to the disk, then to another realm, until `sent` fires.
+    """A direct message on its way to the disk, then to another realm. `sent` fires once it is on disk, or if
+    the sender waits, once the outcome is known, within seconds.
 
     The database calls `callback` or `errback`, as of a Deferred. There is one Deferred for the whole way,
     because Deferreds are most of what a message costs here.
     """
 
-    __slots__ = ("_file", "_new", "_origin", "_sends", "_stored", "_target", "sent")
+    __slots__ = (
+        "_file",
+        "_new",
+        "_origin",
+        "_receipt",
+        "_sends",
+        "_target",
+        "_wait",
+        "sent",
+        "stored",
+    )
 
     def __init__(
         self,
@@ -44,12 +55,15 @@ class RemoteSend:
         target: Target,
         file: Attachment | None,
         origin: IListener | None,
+        wait: bool,
     ) -> None:
         self._sends = sends
         self._new = new
         self._target = target
         self._file = file
         self._origin = origin
+        self._wait = wait
+        self.stored = False
         self.sent: Deferred[Sent] = Deferred()
 
     def errback(self, failure: Failure | Exception) -> None:
@@ -58,40 +72,49 @@ class RemoteSend:
 
     def callback(self, stored: Stored) -> None:
         """It is on disk, with its parcel."""
-        self._stored = stored
+        self.stored = True
+        sends, new, target, wait = self._sends, self._new, self._target, self._wait
         file = None if self._file is None else self._file.id
+        assert new.sender_id is not None  # noqa: S101 - only accounts here send to other realms
         try:
-            self._sends.forwarder.deliver(self._target.realms[0], stored, file, self._settled)
+            receipt = sends.fan_out.tell(stored, new, target, self._file, self._origin)
+            self._receipt = receipt
+            entry = SentEntry(new.sender_id, new.conversation, stored.seq, stored.id)
+            on_outcome = self._settled if wait else None
+            sends.forwarder.deliver(target.realms[0], stored, file, entry, on_outcome)
         except Exception:
             self.sent.errback(Failure())  # the sender waits for it
+            return
+        if not wait:
+            self.sent.callback(Sent((receipt,)))
 
     def _settled(self, outcome: DeliveryOutcome) -> None:
-        try:
-            if outcome.error is not None:
-                withdrawn = self._sends.withdraw(self._stored, self._new)
-                withdrawn.addCallback(lambda _result: outcome.error)
-                withdrawn.addCallbacks(self.sent.errback, self.sent.errback)
-                return
-            receipt = self._sends.fan_out.tell(
-                self._stored, self._new, self._target, self._file, self._origin
-            )
-            state = QUEUED if outcome.queued else DELIVERED
-            receipt = msgspec.structs.replace(receipt, state=state)
-        except Exception:
-            self.sent.errback(Failure())
+        """The outcome is known while the sender waits, or is not known in time."""
+        if outcome.error is not None:
+            self.sent.errback(outcome.error)
             return
+        receipt = self._receipt
+        if not outcome.queued:
+            self._sends.tell_delivered(self._new, receipt, self._origin)
+            receipt = msgspec.structs.replace(receipt, state=DELIVERED)
         self.sent.callback(Sent((receipt,)))
 
 
 class RemoteSends:
-    """Stores and delivers messages for other realms, and undoes the sends that they refuse."""
+    """Stores and delivers messages for other realms."""
 
     def __init__(
-        self, context: Context, forwarder: IForwarder, sends: Sends, fan_out: FanOut
+        self,
+        context: Context,
+        forwarder: IForwarder,
+        sends: Sends,
+        fan_out: FanOut,
+        presence: Presence,
     ) -> None:
         self._database = context.database
         self._writers = context.writers
         self._sends = sends
+        self._presence = presence
         self.forwarder = forwarder
         self.fan_out = fan_out
 
@@ -104,69 +127,76 @@ class RemoteSends:
         target: Target,
         file: Attachment | None,
         origin: IListener | None,
+        wait: bool,
     ) -> Deferred[Sent]:
-        """Send a direct message that is on disk. Errs with the reason for which it was refused; then it was
-        removed again."""
-        send = RemoteSend(self, new, target, file, origin)
+        """Send a direct message that is on disk. With `wait`, fires once the outcome is known, within
+        seconds, and errs with the reason if it was refused."""
+        send = RemoteSend(self, new, target, file, origin, wait)
         send.callback(stored)
         return send.sent
 
-    def withdraw(self, stored: Stored, new: NewMessage) -> Deferred[None]:
-        """Remove a message that was refused before its sender read OK."""
-        name = name_of(new)
-        if name is None or new.copies is None:
-            return self._database.run(store.remove, stored.id)
-        realm = new.copies.realms[0]
-        return Deferred.fromCoroutine(self._sends.take_back(name, stored.id, realm, stored.number))
+    def tell_delivered(self, new: NewMessage, receipt: Receipt, origin: IListener | None) -> None:
+        """Tell the sender's connections that a message is delivered, except `origin`, whose reply says so."""
+        if self._presence.anyone_follows and new.sender_id is not None:
+            event = StateChange(receipt.conversation, receipt.seq, receipt.id, DELIVERED)
+            self._presence.tell_followers((new.sender_id,), event, origin)
 
     # Messages to groups of other realms
 
-    async def post(
-        self, sender: Account, target: Target, at: int, text: str, origin: IListener | None
-    ) -> Sent:
-        """Send a text to a group elsewhere. Errs with the reason for which it was refused."""
-        parcel = self.forwarder.post_parcel(sender, target, at, text, None)
-        number = await self._database.batch(self._writers.parcels.store, parcel)
-        return await self.deliver_post(target, StoredPost(parcel, number), origin, None)
+    def _new_post(
+        self, sender: Account, target: Target, new: NewMessage, file: Attachment | None
+    ) -> NewPost:
+        parcel = self.forwarder.post_parcel(sender, target, new.at, new.text, file)
+        return NewPost(new, target.name, parcel)
 
-    async def store_post(
-        self, name: SendKey, sender: Account, target: Target, at: int, text: str
+    async def store_post(self, sender: Account, target: Target, new: NewMessage) -> StoredPost:
+        """Store a text to a group elsewhere, for `deliver_post`."""
+        post = self._new_post(sender, target, new, None)
+        return StoredPost(post, await self._database.batch(self._writers.posts.store, post))
+
+    async def store_post_once(
+        self, name: SendKey, sender: Account, target: Target, new: NewMessage
     ) -> StoredPost | RecordedSend:
-        """Store a text to a group elsewhere, for `deliver_post`, unless it was sent under `name` before."""
-        parcel = self.forwarder.post_parcel(sender, target, at, text, None)
-        return _stored(parcel, await self._sends.put(NewPost(name, target.conversation, parcel)))
+        """As `store_post`, unless the text was sent under `name` before."""
+        post = self._new_post(sender, target, new, None)
+        return _stored(post, await self._sends.put(name, post))
 
     def store_file(
         self,
         connection: Connection,
         sender: Account,
         target: Target,
+        new: NewMessage,
         file: Attachment,
-        at: int,
-        key: str | None,
     ) -> StoredPost | RecordedSend:
-        """As `store_post`, in the writer's thread, for a file; without a key it is always stored."""
-        parcel = self.forwarder.post_parcel(sender, target, at, None, file)
-        if key is None:
-            return _stored(parcel, self._writers.parcels.store(connection, [parcel])[0])
-        post = NewPost(name_for(sender, key, target), target.conversation, parcel)
-        return _stored(parcel, self._writers.sends.put(connection, [post])[0])
+        """As `store_post_once`, in the writer's thread, for a file; without a key it is always stored."""
+        post = self._new_post(sender, target, new, file)
+        if new.key is None:
+            return _stored(post, self._writers.posts.store(connection, [post])[0])
+        named = NamedPost(name_for(sender, new.key, target), post)
+        return _stored(post, self._writers.sends.put(connection, [named])[0])
 
     async def deliver_post(
-        self, target: Target, post: StoredPost, origin: IListener | None, name: SendKey | None
+        self, target: Target, post: StoredPost, origin: IListener | None, wait: bool
     ) -> Sent:
-        """Send a message to a group elsewhere that is on disk. Errs with the reason for which it was refused;
-        then the send of that `name` was forgotten."""
-        try:
-            receipt = await self.forwarder.deliver_post(target, post.number, post.parcel, origin)
-        except ChatError:
-            if name is not None:
-                await self._sends.take_back(name, 0, post.parcel.realm, post.number)
-            raise
-        if name is not None and receipt.seq:
-            await self._sends.number(name, receipt)
+        """Send a message to a group elsewhere that is on disk. With `wait`, returns once it has come back
+        with its number, or within seconds, and raises the reason if it was refused."""
+        new, stored = post.new.new, post.stored
+        assert new.sender_id is not None  # noqa: S101 - only accounts here send to other realms
+        entry = SentEntry(new.sender_id, new.conversation, 0, stored.id)
+        event = StateChange(new.conversation, 0, stored.id, QUEUED)
+        self._presence.tell_followers((new.sender_id,), event, origin)
+        if not wait:
+            self.forwarder.send_post(post.new.parcel, entry, stored.number)
+            receipt = Receipt(new.conversation, 0, stored.id, target.name, QUEUED, new.at)
+        else:
+            parcel = post.new.parcel
+            receipt = await self.forwarder.deliver_post(
+                target, parcel, entry, stored.number, origin
+            )
+            receipt = msgspec.structs.replace(receipt, at=new.at)
         return Sent((receipt,))
 
 
-def _stored(parcel: NewParcel, number: int | RecordedSend) -> StoredPost | RecordedSend:
-    return number if isinstance(number, RecordedSend) else StoredPost(parcel, number)
+def _stored(post: NewPost, place: Stored | RecordedSend) -> StoredPost | RecordedSend:
+    return place if isinstance(place, RecordedSend) else StoredPost(post, place)

@@ -8,12 +8,12 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from chatd.base.model import QUEUED, STORED, Account, Attachment, Message
+from chatd.base.model import Account, Attachment, Message
 from chatd.base.read_marks import ReadMark
 from chatd.store import files
 from chatd.store.details import DETAILS, has_reactions, with_details, with_reactions
 from chatd.store.guard import checked
-from chatd.store.outbox import waits
+from chatd.store.outcomes import DELIVERY, delivery_of
 from chatd.store.schema import attachments, groups, messages, participants
 
 
@@ -25,9 +25,6 @@ class Page(msgspec.Struct, frozen=True):
     remaining: int = 0
     marks: Mapping[int, ReadMark] = {}
 
-
-# Whether a message still waits for the realm of its recipient.
-_QUEUED = waits(participants.c.realm, messages.c.number)
 
 # What an account reads of a message. Queries of other modules that select these columns first can pass their
 # rows to `message_of`.
@@ -41,7 +38,7 @@ COLUMNS = (
     messages.c.text,
     participants.c.peer,
     groups.c.name,
-    _QUEUED,
+    *DELIVERY,
     *DETAILS,
     *files.COLUMNS,
 )
@@ -68,15 +65,26 @@ def select_messages(account: Account) -> sa.Select[Any]:
 
 def build_message(row: Sequence[Any], account: Account) -> Message:
     """The message in a row of `select_messages`, as the account reads it, without its reactions."""
-    ident, conversation, seq, at, sender, sender_id, text, peer, group, queued = row[
+    ident, conversation, seq, at, sender, sender_id, text, peer, group, *delivery = row[
         :_BEFORE_DETAILS
     ]
     file = row[_BEFORE_FILE:]
     to = None if group is not None else peer if sender_id == account.id else account.name
     attachment = None if file[0] is None else Attachment(*file)
-    state = QUEUED if queued else STORED
+    state, reason, waits = delivery_of(sender_id == account.id, *delivery)
     message = Message(
-        ident, conversation, seq, at, sender, to, group, text, attachment, None, state
+        ident,
+        conversation,
+        seq,
+        at,
+        sender,
+        to,
+        group,
+        text,
+        attachment,
+        state=state,
+        reason=reason,
+        waits=waits,
     )
     return with_details(message, row[_BEFORE_DETAILS:_BEFORE_FILE])
 

@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 import msgspec
 import sqlalchemy as sa
 
-from chatd.store import messages as message_store
-from chatd.store import outbox as outbox_store
+from chatd.base.model import DELIVERED, QUEUED, REFUSED, STORED
 from chatd.store.engine import driver_insert, placeholder
 from chatd.store.messages import MessageWriter, NewMessage, Stored
-from chatd.store.outbox import NewParcel, OutboxWriter
+from chatd.store.once import store_once
+from chatd.store.outcomes import KeptRefusal, read_refusal, sent_state
+from chatd.store.pending import NewPost, PendingWriter
 from chatd.store.schema import sends
 
 KEPT_FOR = 7 * 24 * 3600 * 1000  # ms
@@ -35,23 +36,23 @@ class SendKey(NamedTuple):
 
 
 class RecordedSend(NamedTuple):
-    """The outcome of an earlier send. A number that is not known is 0. `queued`: it still waits for the other
-    realm. `at` is in ms since 1970 UTC."""
+    """An earlier send, in its current state. A number that is not known is 0. `at` is in ms since 1970 UTC.
+    `refusal`: another realm has refused it."""
 
     conversation: int
     seq: int
     id: int
     attachment_id: int | None
-    queued: bool
     at: int
+    state: str
+    refusal: KeptRefusal | None = None
 
 
-class NewPost(msgspec.Struct, frozen=True):
-    """A message to a group of another realm. `conversation` is the id of its mirror here, or 0."""
+class NamedPost(msgspec.Struct, frozen=True):
+    """A message to a group of another realm that has a key."""
 
     name: SendKey
-    conversation: int
-    parcel: NewParcel
+    post: NewPost
 
 
 def name_of(new: NewMessage) -> SendKey | None:
@@ -64,9 +65,9 @@ def name_of(new: NewMessage) -> SendKey | None:
 class SendsWriter:
     """Stores messages that have keys, each once, in the writer's thread."""
 
-    def __init__(self, messages: MessageWriter, outbox_writer: OutboxWriter) -> None:
+    def __init__(self, messages: MessageWriter, pending_writer: PendingWriter) -> None:
         self._messages = messages
-        self._outbox = outbox_writer
+        self._pending = pending_writer
         self._statement: str | None = None
         self._pruned = 0
 
@@ -75,62 +76,58 @@ class SendsWriter:
     ) -> list[Stored | RecordedSend]:
         """Store the `items` that were not sent before. Returns the outcome of each. All of them have keys."""
         names = [_name_of(item) for item in items]
-        known = find(connection, names)
-        fresh: dict[SendKey, NewMessage] = {}
-        for name, item in zip(names, items, strict=True):
-            if name not in known:
-                fresh.setdefault(name, item)
-        stored = dict(
-            zip(fresh, self._messages.store(connection, list(fresh.values())), strict=True)
-        )
-        rows = []
-        for name, item in fresh.items():
-            place, file = stored[name], item.attachment_id
-            copies = item.copies
-            # Senders do not wait for deliveries of a group's messages.
-            waits = copies is not None and copies.sender_id is not None
-            realm, parcel = (copies.realms[0], place.number) if waits and copies else (None, None)
-            rows.append(
-                (*name, item.at, item.conversation, place.seq, place.id, file, realm, parcel)
-            )
-            known[name] = RecordedSend(item.conversation, place.seq, place.id, file, waits, item.at)
-        self._note(connection, rows)
-        # The first item with a key stores it. Repetitions in the same batch find it stored.
-        return [stored.pop(name) if name in stored else known[name] for name in names]
 
-    def put(self, connection: sa.Connection, items: Sequence[NewPost]) -> list[int | RecordedSend]:
-        """Put the `items` that were not sent before into the outbox. Returns the number of each parcel, or
-        the outcome of the earlier send."""
-        known = find(connection, [item.name for item in items])
-        fresh: dict[SendKey, NewPost] = {}
-        for item in items:
-            if item.name not in known:
-                fresh.setdefault(item.name, item)
-        numbers: dict[SendKey, int] = {}
-        if fresh:
-            parcels = [item.parcel for item in fresh.values()]
-            numbers = dict(zip(fresh, self._outbox.store(connection, parcels), strict=True))
-        rows = []
-        for name, item in fresh.items():
-            parcel, conversation = item.parcel, item.conversation
-            to = (parcel.attachment_id, parcel.realm, numbers[name])
-            rows.append((*name, parcel.created_at, conversation or None, None, None, *to))
-            known[name] = RecordedSend(
-                conversation, 0, 0, parcel.attachment_id, True, parcel.created_at
-            )
-        self._note(connection, rows)
+        def store(fresh: list[NewMessage]) -> list[Stored]:
+            stored = self._messages.store(connection, fresh)
+            rows = [
+                _row(_name_of(item), item, place) for item, place in zip(fresh, stored, strict=True)
+            ]
+            self._note(connection, rows)
+            return stored
+
+        return store_once(names, items, find(connection, names), store, _recorded)
+
+    def put(
+        self, connection: sa.Connection, items: Sequence[NamedPost]
+    ) -> list[Stored | RecordedSend]:
+        """As `store`, for messages to groups of other realms."""
         names = [item.name for item in items]
-        return [numbers.pop(name) if name in numbers else known[name] for name in names]
+
+        def store(fresh: list[NamedPost]) -> list[Stored]:
+            stored = self._pending.store(connection, [item.post for item in fresh])
+            rows = [
+                _row(item.name, item.post.new, place)
+                for item, place in zip(fresh, stored, strict=True)
+            ]
+            self._note(connection, rows)
+            return stored
+
+        return store_once(names, items, find(connection, names), store, _recorded_post)
 
     def _note(self, connection: sa.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
-        if not rows:
-            return
         if self._statement is None:
             self._statement = driver_insert(connection, sends)
         connection.exec_driver_sql(self._statement, list(rows))
         now = rows[-1][3]
         if now >= self._pruned + PRUNE_EVERY and prune(connection, now - KEPT_FOR) < MAX_PRUNED:
             self._pruned = now
+
+
+def _row(name: SendKey, new: NewMessage, place: Stored) -> tuple[Any, ...]:
+    """The values of a row, in the order of the table's columns."""
+    return (*name, new.at, new.conversation or None, None, place.id, new.attachment_id, None)
+
+
+def _recorded(new: NewMessage, place: Stored) -> RecordedSend:
+    """What is known of a message that was stored a moment ago."""
+    # Senders do not wait for deliveries of copies of a group's messages.
+    waits = not place.seq or (new.copies is not None and new.copies.sender_id is not None)
+    file, state = new.attachment_id, QUEUED if waits else STORED
+    return RecordedSend(new.conversation, place.seq, place.id, file, new.at, state)
+
+
+def _recorded_post(item: NamedPost, place: Stored) -> RecordedSend:
+    return _recorded(item.post.new, place)
 
 
 def _name_of(new: NewMessage) -> SendKey:
@@ -164,45 +161,26 @@ def _sent_before(connection: sa.Connection, names: Sequence[SendKey]) -> set[Sen
 
 
 def _get(connection: sa.Connection, name: SendKey) -> RecordedSend:
-    row = connection.execute(
-        sa.select(
-            sends.c.conversation_id,
-            sends.c.seq,
-            sends.c.message_id,
-            sends.c.attachment_id,
-            outbox_store.waits(sends.c.realm, sends.c.parcel),
-            sends.c.at,
-        ).where(_which(name))
-    ).one()
-    conversation, seq, ident, file, queued, at = row
-    return RecordedSend(conversation or 0, seq or 0, ident or 0, file, bool(queued), at)
+    row = connection.execute(sa.select(sends).where(_which(name))).one()
+    conversation, seq = row.conversation_id or 0, row.seq or 0
+    refusal = read_refusal(row.refused)
+    entry = None
+    if row.message_id is not None:
+        entry = sent_state(connection, name.account_id, row.message_id)
+    if entry is not None:
+        conversation, seq, state, refusal = entry
+    elif refusal is not None:
+        state = REFUSED  # it was dismissed
+    else:
+        state = DELIVERED  # to a group elsewhere, by someone who is no member
+    return RecordedSend(
+        conversation, seq, row.message_id or 0, row.attachment_id, row.at, state, refusal
+    )
 
 
 def _which(name: SendKey) -> Any:
     return sa.and_(
         sends.c.account_id == name.account_id, sends.c.key == name.key, sends.c.place == name.place
-    )
-
-
-def undo(
-    connection: sa.Connection, name: SendKey, ident: int, realm: str, parcel_number: int
-) -> None:
-    """Remove a send that another realm refused before the sender got a reply: its message (`ident`, 0 if
-    there is none) and its parcel. The client may send it again, and only that one must arrive."""
-    connection.execute(sa.delete(sends).where(_which(name)))
-    outbox_store.remove(connection, realm, parcel_number)
-    if ident:
-        message_store.remove(connection, ident)
-
-
-def record_numbers(
-    connection: sa.Connection, name: SendKey, conversation: int, seq: int, ident: int
-) -> None:
-    """Record the numbers that a group's home has given to the message sent as `name`."""
-    connection.execute(
-        sa.update(sends)
-        .where(_which(name))
-        .values(conversation_id=conversation or None, seq=seq or None, message_id=ident or None)
     )
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, func, insert, select
 
 from chatd.base.entries import EntryRef
 from chatd.store.conversations import last_seq
 from chatd.store.crossing import seq_of
 from chatd.store.engine import driver_insert
-from chatd.store.origins import Origin, Placed, stored_origins
+from chatd.store.once import store_once
+from chatd.store.origins import KnownEntry, Origin, stored_places
 from chatd.store.outbox import BlankedParcel, NewParcel, OutboxWriter
+from chatd.store.outcomes import take_pending
 from chatd.store.parcel_stream import ParcelStream
 from chatd.store.schema import changes, messages, pending, terms
 from chatd.store.sealing import NewSignature, Numbered, ParcelSource, make_parcels
@@ -135,8 +138,8 @@ class MessageWriter:
         connection: Connection,
         items: Sequence[NewMessage],
         stream: ParcelStream | None = None,
-    ) -> list[Stored | None]:
-        """Store those of `items` that were not stored before, by their origins. Returns None for the others.
+    ) -> list[Stored | KnownEntry]:
+        """Store those of `items` that were not stored before, by their origins.
 
         Raises StorageFailed if an earlier item of `stream` could not be stored.
         """
@@ -151,21 +154,18 @@ class MessageWriter:
         stream.culprit = None
         return stored
 
-    def _receive(self, connection: Connection, items: Sequence[NewMessage]) -> list[Stored | None]:
+    def _receive(
+        self, connection: Connection, items: Sequence[NewMessage]
+    ) -> list[Stored | KnownEntry]:
         placed = [(item.conversation, item.origin) for item in items if item.origin is not None]
-        known = stored_origins(
+        known = stored_places(
             connection, [each for each in placed if self._may_be_known(connection, each[1])]
         )
-        fresh: dict[Placed, NewMessage] = {}
-        for each, item in zip(placed, items, strict=True):
-            if each not in known:
-                known.add(each)
-                fresh[each] = item
-        stored = dict(zip(fresh, self.store(connection, list(fresh.values())), strict=True))
-        for _, (realm, number) in fresh:
+        results = store_once(placed, items, known, partial(self.store, connection), _repeated)
+        for _, (realm, number) in placed:
             if realm is not None and number > self._newest[realm]:
                 self._newest[realm] = number
-        return [stored.pop(each, None) for each in placed]
+        return results
 
     def _may_be_known(self, connection: Connection, origin: Origin) -> bool:
         """Whether the message of this origin may be stored. Numbers of a realm mostly grow."""
@@ -238,18 +238,20 @@ class MessageWriter:
         crossing: list[int] = []  # the indexes of items that go to other realms
         for item in items:
             ident += 1
-            conversation = item.conversation
+            place, conversation = ident, item.conversation
             last = seqs.get(conversation)
             if last is None or item.seq is not None:
                 seq = self.next_seq(connection, conversation, item.seq)
+                if item.origin is not None and item.origin[0] is None:
+                    place = take_pending(connection, conversation, item.origin[1]) or ident
             else:
                 seqs[conversation] = seq = last + 1
             number = 0
             if item.copies is not None:
                 number = self._outbox.next(connection) + len(crossing)
                 crossing.append(len(stored))
-            stored.append(Stored(ident, seq, number))
-            rows.append(_row(item, ident, seq, number))
+            stored.append(Stored(place, seq, number))
+            rows.append(_row(item, place, seq, number))
             rare = rare or item.extras is not None
             signed = signed or item.signature is not None
         self._insert(connection, items, rows, rare)
@@ -384,6 +386,5 @@ def _parcels(item: NewMessage | NewChange, parcel: bytes, number: int) -> list[N
     ]
 
 
-def remove(connection: Connection, ident: int) -> None:
-    """Remove a message that another realm refused while its sender waited."""
-    connection.execute(delete(messages).where(messages.c.id == ident))
+def _repeated(_item: NewMessage, stored: Stored) -> KnownEntry:
+    return KnownEntry(stored.seq)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from typing import TypeAlias
+from collections.abc import Collection, Sequence
+from typing import NamedTuple, TypeAlias
 
 from sqlalchemy import Connection, Select, select
 
@@ -22,14 +22,21 @@ Origin: TypeAlias = tuple[str | None, int]
 Placed: TypeAlias = tuple[int, Origin]
 
 
+class KnownEntry(NamedTuple):
+    """An entry that was stored before."""
+
+    seq: int
+
+
 def is_stored(connection: Connection, placed: Placed) -> bool:
     """Whether the message of this origin is stored in that conversation."""
-    return bool(stored_origins(connection, (placed,)))
+    return bool(stored_places(connection, (placed,)))
 
 
-def stored_origins(connection: Connection, wanted: Sequence[Placed]) -> set[Placed]:
+def stored_places(connection: Connection, wanted: Collection[Placed]) -> dict[Placed, KnownEntry]:
     """Return those of `wanted` that are stored."""
-    return _places(connection, [origin for _, origin in wanted]).intersection(wanted)
+    places = _places(connection, [origin for _, origin in wanted])
+    return {placed: places[placed] for placed in wanted if placed in places}
 
 
 def stored_anywhere(connection: Connection, origins: Sequence[Origin]) -> set[Origin]:
@@ -37,24 +44,24 @@ def stored_anywhere(connection: Connection, origins: Sequence[Origin]) -> set[Or
     return {origin for _, origin in _places(connection, origins)}
 
 
-def _places(connection: Connection, origins: Sequence[Origin]) -> set[Placed]:
+def _places(connection: Connection, origins: Sequence[Origin]) -> dict[Placed, KnownEntry]:
     """Return where messages of these origins are stored."""
     numbers: defaultdict[str | None, list[int]] = defaultdict(list)
     for realm, number in origins:
         numbers[realm].append(number)
     return {
-        (conversation, (realm, number))
+        (conversation, (realm, number)): KnownEntry(seq)
         for realm, some in numbers.items()
-        for conversation, number in connection.execute(_stored(realm, some))
+        for conversation, number, seq in connection.execute(_stored(realm, some))
         if number is not None
     }
 
 
-def _stored(realm: str | None, numbers: Sequence[int]) -> Select[int, int | None]:
+def _stored(realm: str | None, numbers: Sequence[int]) -> Select[int, int | None, int]:
     if realm is None:
-        return select(messages.c.conversation_id, messages.c.number).where(
+        return select(messages.c.conversation_id, messages.c.number, messages.c.seq).where(
             messages.c.number.in_(numbers), messages.c.origin_id.is_(None)
         )
-    return select(messages.c.conversation_id, messages.c.origin_id).where(
+    return select(messages.c.conversation_id, messages.c.origin_id, messages.c.seq).where(
         messages.c.origin_realm == realm, messages.c.origin_id.in_(numbers)
     )

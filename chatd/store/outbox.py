@@ -231,13 +231,18 @@ def too_old(connection: sa.Connection, before: int, limit: int) -> list[tuple[st
 
 def done(connection: sa.Connection, realm: str, numbers: Sequence[int]) -> None:
     """Remove parcels that were delivered."""
-    # Each statement has ROWS numbers, padded with the last one, so that it is prepared only once.
-    padded = [*numbers, *[numbers[-1]] * (-len(numbers) % ROWS)]
     mark = placeholder(connection)
     connection.exec_driver_sql(
         f"DELETE FROM outbox WHERE realm = {mark} AND id IN ({', '.join([mark] * ROWS)})",  # noqa: S608
-        [(realm, *padded[start : start + ROWS]) for start in range(0, len(padded), ROWS)],
+        [(realm, *page) for page in pages_of(numbers)],
     )
+
+
+def pages_of(numbers: Sequence[int]) -> list[list[int]]:
+    """Divide `numbers` into pages of ROWS, the last one padded with its last number, so that a statement for
+    a page is prepared only once."""
+    padded = [*numbers, *[numbers[-1]] * (-len(numbers) % ROWS)]
+    return [padded[start : start + ROWS] for start in range(0, len(padded), ROWS)]
 
 
 def remove(connection: sa.Connection, realm: str, number: int) -> bool:

@@ -116,11 +116,19 @@ class NoLinks(NoRealms):
     """No other realm can be reached."""
 
     def dispatch(
-        self, _realm: str, _number: int, _parcel: bytes, _file: int | None, on_outcome: OnOutcome
+        self,
+        _realm: str,
+        _number: int,
+        _parcel: bytes,
+        _file: int | None,
+        _entry: object,
+        on_outcome: OnOutcome,
     ) -> None:
         on_outcome(QUEUED)
 
-    def post(self, realm: str, number: int, parcel: bytes, file: int | None) -> None:
+    def post(
+        self, realm: str, number: int, parcel: bytes, file: int | None, entry: object = None
+    ) -> None:
         """The parcel stays in the outbox."""
 
     def blanked(self, realm: str, number: int, parcel: bytes) -> None:

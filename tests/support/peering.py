@@ -73,6 +73,11 @@ class TLSRealm(Realm):
         return list(self.directory.manager.links)
 
 
+def waiting(request: dict[str, Any]) -> dict[str, Any]:
+    """The request; if it sends something, with `wait`."""
+    return {"wait": True, **request} if request["command"].startswith("send") else request
+
+
 class Person:
     """A user of a realm, in the json dialect."""
 
@@ -81,7 +86,8 @@ class Person:
         self.wire = Wire(realm.door(JsonDialect()))
 
     async def ask(self, command: str, **request: Any) -> dict[str, Any]:
-        return await self.wire.ask(command=command, **request)
+        """Send a request, and return the reply. What is sent waits for its outcome."""
+        return await self.wire.ask(**waiting({"command": command, **request}))
 
     async def must(self, command: str, **request: Any) -> dict[str, Any]:
         reply = await self.ask(command, **request)
@@ -90,7 +96,7 @@ class Person:
 
     async def all(self, requests: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Send all requests at once, and wait for all replies."""
-        self.wire.feed(b"".join(json.dumps(each).encode() + b"\r\n" for each in requests))
+        self.wire.feed(b"".join(json.dumps(waiting(each)).encode() + b"\r\n" for each in requests))
         found: list[dict[str, Any]] = []
         data = b""
         end = net.seconds() + PATIENCE

@@ -27,6 +27,15 @@ class BadRequest(ChatError):
     """An invalid request, refused before anything was looked up or changed."""
 
 
+def kept_error(code: str, sentence: str) -> ChatError:
+    """The error with that code whose sentence was kept."""
+    kind = next((error for error in every_error() if error.code == code), ChatError)
+    error = kind.__new__(kind)
+    Exception.__init__(error, sentence)
+    error.details = {}
+    return error
+
+
 def every_error() -> list[type[ChatError]]:
     """All error classes with a code, in the import order of `chatd.base.errors`."""
     found: list[type[ChatError]] = []

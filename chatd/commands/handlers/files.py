@@ -18,35 +18,33 @@ HANDLERS = Handlers()
 
 @HANDLERS.of(ask.SendFile)
 async def send_file(client: Client, command: ask.SendFile) -> ExpectUpload | Reply:
-    to, echo = command.to, command.echo
-    return await _receive(client, to, command.filename, command.size, command.key, echo)
+    return await _receive(client, command.to, command, command.echo)
 
 
 @HANDLERS.of(ask.SendGroupFile)
 async def send_group_file(client: Client, command: ask.SendGroupFile) -> ExpectUpload | Reply:
     to = command.group
-    rest = command.filename, command.size, command.key
     if command.either and isinstance(to, Address):
         with suppress(UnknownUser):
-            return await _receive(client, (to,), *rest)
-    return await _receive(client, to, *rest)
+            return await _receive(client, (to,), command)
+    return await _receive(client, to, command)
 
 
 async def _receive(
     client: Client,
     to: tuple[Address, ...] | Address,
-    name: str,
-    size: int | None,
-    key: str | None,
+    command: ask.SendFile | ask.SendGroupFile,
     echo: bool = False,
 ) -> ExpectUpload | Reply:
-    session = client.logged_in
+    session, key = client.logged_in, command.key
     files = client.service.files
     single = isinstance(to, Address) or len(to) == 1
-    if key is not None and (before := await files.answered(client.account, to, key)) is not None:
+    name, size, wait = command.filename, command.size, client.waits(command.wait)
+    before = None if key is None else await files.answered(client.account, to, key, wait)
+    if before is not None:
         file, sent = before
         return file_sent(file, sent, single, _details(client, file, session.account))
-    upload = await files.begin(client.account, to, name, size, client.listener, key)
+    upload = await files.begin(client.account, to, name, size, client.listener, key, wait)
 
     async def finish() -> Reply | DownloadReply:
         if client.session is not session and not client.connection.gone:

@@ -29,26 +29,27 @@ HANDLERS = Handlers()
 
 @HANDLERS.of(ask.SendMessage)
 def send(client: Client, command: ask.SendMessage) -> Deferred[Result]:
-    return _send_to_people(client, command.to, command.text, command.key)
+    return _send_to_people(client, command.to, command)
 
 
 @HANDLERS.of(ask.SendGroupMessage)
 def send_group(client: Client, command: ask.SendGroupMessage) -> Deferred[Result]:
     if isinstance(command.group, tuple):
-        return _send_to_people(client, command.group, command.text, command.key)
+        return _send_to_people(client, command.group, command)
     messages = client.service.messages
     messages.check_text(command.text)
     post = messages.send_to_either if command.either else messages.post
-    sent = post(client.account, command.group, command.text, client.listener, command.key)
+    wait = client.waits(command.wait)
+    sent = post(client.account, command.group, command.text, client.listener, command.key, wait)
     return sent.addCallback(message_sent)
 
 
 def _send_to_people(
-    client: Client, to: tuple[Address, ...], text: str, key: str | None
+    client: Client, to: tuple[Address, ...], command: ask.SendMessage | ask.SendGroupMessage
 ) -> Deferred[Result]:
-    messages = client.service.messages
+    messages, text, key = client.service.messages, command.text, command.key
     messages.check_text(text)
-    sent = messages.send(client.account, to, text, client.listener, key)
+    sent = messages.send(client.account, to, text, client.listener, key, client.waits(command.wait))
     return sent.addCallback(message_sent if len(to) == 1 else messages_sent)
 
 

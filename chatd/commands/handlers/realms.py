@@ -69,19 +69,21 @@ async def realms(client: Client, _command: ask.ListRealms) -> Reply:
 @HANDLERS.of(ask.SendRealmMessage)
 def send_realm(client: Client, command: ask.SendRealmMessage) -> Deferred[Result]:
     to = (Address(command.user, command.realm),)
-    return messages.send(client, ask.SendMessage(to, command.text, command.key))
+    return messages.send(client, ask.SendMessage(to, command.text, command.key, command.wait))
 
 
 @HANDLERS.of(ask.SendRealmGroupMessage)
 def send_group_realm(client: Client, command: ask.SendRealmGroupMessage) -> Deferred[Result]:
     to = _addresses(command.realm, command.group)
-    return messages.send_group(client, ask.SendGroupMessage(to, command.text, command.key))
+    sending = ask.SendGroupMessage(to, command.text, command.key, wait=command.wait)
+    return messages.send_group(client, sending)
 
 
 @HANDLERS.of(ask.SendRealmFile)
 async def send_file_realm(client: Client, command: ask.SendRealmFile) -> ExpectUpload | Reply:
     to = (Address(command.user, command.realm),)
-    return await files.send_file(client, ask.SendFile(to, command.filename, command.size))
+    sending = ask.SendFile(to, command.filename, command.size, wait=command.wait)
+    return await files.send_file(client, sending)
 
 
 @HANDLERS.of(ask.SendRealmGroupFile)
@@ -89,9 +91,8 @@ async def send_group_file_realm(
     client: Client, command: ask.SendRealmGroupFile
 ) -> ExpectUpload | Reply:
     to = _addresses(command.realm, command.group)
-    return await files.send_group_file(
-        client, ask.SendGroupFile(to, command.filename, command.size)
-    )
+    sending = ask.SendGroupFile(to, command.filename, command.size, wait=command.wait)
+    return await files.send_group_file(client, sending)
 
 
 def _addresses(realm: str, group: str | tuple[str, ...]) -> Address | tuple[Address, ...]:

@@ -15,6 +15,7 @@ from chatd.commands.table.common import (
     PEOPLE_ERRORS,
     SIZE,
     TO,
+    WAIT,
 )
 
 ROWS: tuple[Row, ...] = (
@@ -22,7 +23,7 @@ ROWS: tuple[Row, ...] = (
         "sendfile",
         ask.SendFile,
         "send a file: after the READY reply, send exactly that many raw bytes",
-        (TO, FILENAME, SIZE, KEY),
+        (TO, FILENAME, SIZE, KEY, WAIT),
         aliases=("send_file",),
         errors=(*PEOPLE_ERRORS, *FILE_ERRORS),
     ),
@@ -30,7 +31,7 @@ ROWS: tuple[Row, ...] = (
         "sendgroupfile",
         ask.SendGroupFile,
         "send a file to a group or to several people",
-        (GROUP_OR_PEOPLE, FILENAME, SIZE, KEY),
+        (GROUP_OR_PEOPLE, FILENAME, SIZE, KEY, WAIT),
         aliases=("sendgroup_file",),
         errors=(*GROUP_ERRORS, errors.UnknownUser, errors.GroupClosed, errors.Banned, *FILE_ERRORS),
     ),

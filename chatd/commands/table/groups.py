@@ -17,6 +17,7 @@ from chatd.commands.table.common import (
     REMOTE_ERRORS,
     TEXT,
     USER,
+    WAIT,
 )
 
 ROWS: tuple[Row, ...] = (
@@ -119,7 +120,7 @@ ROWS: tuple[Row, ...] = (
         "sendgroup",
         ask.SendGroupMessage,
         "send a message to a group or to several people",
-        (GROUP_OR_PEOPLE, TEXT, KEY),
+        (GROUP_OR_PEOPLE, TEXT, KEY, WAIT),
         overlaps=True,
         errors=POST_ERRORS,
     ),

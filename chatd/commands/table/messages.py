@@ -18,6 +18,7 @@ from chatd.commands.table.common import (
     PLACE_ERRORS,
     TEXT,
     TO,
+    WAIT,
 )
 
 ROWS: tuple[Row, ...] = (
@@ -25,7 +26,7 @@ ROWS: tuple[Row, ...] = (
         "send",
         ask.SendMessage,
         "send a message to one or more people",
-        (TO, TEXT, KEY),
+        (TO, TEXT, KEY, WAIT),
         aliases=("msg", "tell", "dm", "privmsg"),
         overlaps=True,
         errors=(*PEOPLE_ERRORS, errors.MessageTooLong),

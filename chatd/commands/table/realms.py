@@ -18,6 +18,7 @@ from chatd.commands.table.common import (
     SIZE,
     TEXT,
     USER_THERE,
+    WAIT,
 )
 
 ROWS: tuple[Row, ...] = (
@@ -54,7 +55,7 @@ ROWS: tuple[Row, ...] = (
         "sendprivaterealm",
         ask.SendRealmMessage,
         "send a message to someone in another realm",
-        (REALM, USER_THERE, TEXT, KEY),
+        (REALM, USER_THERE, TEXT, KEY, WAIT),
         overlaps=True,
         errors=(*PEOPLE_ERRORS, errors.MessageTooLong),
     ),
@@ -62,7 +63,7 @@ ROWS: tuple[Row, ...] = (
         "sendgrouprealm",
         ask.SendRealmGroupMessage,
         "send a message to a group or to several people in another realm",
-        (REALM, GROUP_OR_NAMES, TEXT, KEY),
+        (REALM, GROUP_OR_NAMES, TEXT, KEY, WAIT),
         overlaps=True,
         errors=POST_ERRORS,
     ),
@@ -70,14 +71,14 @@ ROWS: tuple[Row, ...] = (
         "sendfilerealm",
         ask.SendRealmFile,
         "send a file to someone in another realm",
-        (REALM, USER_THERE, FILENAME, SIZE),
+        (REALM, USER_THERE, FILENAME, SIZE, WAIT),
         errors=(*PEOPLE_ERRORS, *FILE_ERRORS),
     ),
     Row(
         "sendgroupfilerealm",
         ask.SendRealmGroupFile,
         "send a file to a group or to several people in another realm",
-        (REALM, GROUP_OR_NAMES, FILENAME, SIZE),
+        (REALM, GROUP_OR_NAMES, FILENAME, SIZE, WAIT),
         errors=(*GROUP_ERRORS, errors.UnknownUser, errors.GroupClosed, errors.Banned, *FILE_ERRORS),
     ),
     Row(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from chatd.federation.amp.link import PeerLink
 from chatd.federation.amp.link_sender import Destination, LinkSender
 from chatd.service.remote import QUEUED, OnOutcome
+from chatd.store.outcomes import SentEntry
 
 
 class Delivery:
@@ -14,18 +15,27 @@ class Delivery:
         self._to = to
         self._sender: LinkSender | None = None
 
-    def dispatch(self, number: int, parcel: bytes, file: int | None, on_outcome: OnOutcome) -> None:
+    def dispatch(
+        self,
+        number: int,
+        parcel: bytes,
+        file: int | None,
+        entry: SentEntry | None,
+        on_outcome: OnOutcome,
+    ) -> None:
         """Send a parcel. `on_outcome` is called with its outcome, or with QUEUED if there is none soon."""
         if self._sender is None:
             on_outcome(QUEUED)
             return
         self._to.waiters.add(number, on_outcome)
-        self._sender.add(number, parcel, file)
+        self._sender.add(number, parcel, file, entry)
 
-    def post(self, number: int, parcel: bytes, file: int | None) -> None:
+    def post(
+        self, number: int, parcel: bytes, file: int | None, entry: SentEntry | None = None
+    ) -> None:
         """Send a parcel whose outcome nobody waits for."""
         if self._sender is not None:
-            self._sender.add(number, parcel, file)
+            self._sender.add(number, parcel, file, entry)
 
     def blanked(self, number: int, parcel: bytes) -> None:
         """A parcel has lost its content."""
@@ -47,3 +57,4 @@ class Delivery:
         sender, self._sender = self._sender, None
         if sender is not None:
             sender.close()
+            self._to.outcomes.link_down(self._to.realm)

@@ -19,13 +19,14 @@ from chatd.federation.amp.link import PeerLink
 from chatd.federation.amp.outcome_waiters import OutcomeWaiters
 from chatd.federation.amp.send_queue import Item, SendQueue
 from chatd.federation.amp.wire import Refused
-from chatd.federation.bounces import Bounces
 from chatd.federation.capabilities import fitted
 from chatd.federation.outbox import Outbox
+from chatd.federation.outcomes import DeliveredParcel, Outcomes
 from chatd.federation.parcels import INCOMPLETE, Verdict
 from chatd.federation.refusals import refusal, verdict_of
 from chatd.service.remote import DELIVERED, DeliveryOutcome
 from chatd.store.outbox import QueuedParcel
+from chatd.store.outcomes import SentEntry
 
 WINDOW = 16  # batches under way
 FILE_PAUSE = 30.0  # seconds until a file is offered again that there was no room for
@@ -73,7 +74,7 @@ class Destination(msgspec.Struct, frozen=True):
     name: Callable[[], str]
     clock: IReactorTime
     outbox: Outbox
-    bounces: Bounces
+    outcomes: Outcomes
     file_sender: FileSender
     waiters: OutcomeWaiters
     suspects: Suspects
@@ -103,9 +104,13 @@ class LinkSender:
         self._queue.close()
         self._lanes.close()
 
-    def add(self, number: int, parcel: bytes, file: int | None) -> None:
-        """Send a parcel that was committed, together with the others of this turn of the reactor."""
-        self._queue.add(Item(number, parcel, file))
+    def add(
+        self, number: int, parcel: bytes, file: int | None, entry: SentEntry | None = None
+    ) -> None:
+        """Send a parcel that was committed, together with the others of this turn of the reactor. `entry` is
+        the message that it carries, if an account here has sent it."""
+        sender = None if entry is None else entry.account_id
+        self._queue.add(Item(number, parcel, file, sender, entry))
         if not self._waking:
             self._waking = True
             self._to.clock.callLater(0, self._wake)
@@ -206,6 +211,8 @@ class LinkSender:
         """The other realm has kept the whole batch."""
         to = self._to
         numbers = [item.number for item in batch]
+        if to.outcomes.heard:
+            self._tell_delivered(batch)
         to.outbox.done(to.realm, numbers)
         to.waiters.settle(numbers, DELIVERED)
         if to.suspects.failures:
@@ -213,6 +220,16 @@ class LinkSender:
         if self._lanes.count:
             for item in batch:
                 self._release(item)
+
+    def _tell_delivered(self, batch: Sequence[Item]) -> None:
+        """Tell the senders that do not wait for their replies."""
+        self._to.outcomes.delivered(
+            [
+                DeliveredParcel(item.number, item.sender_id, item.entry)
+                for item in batch
+                if item.sender_id is not None and item.number not in self._to.waiters
+            ]
+        )
 
     def _settle(self, item: Item, verdict: Verdict) -> None:
         to = self._to
@@ -226,20 +243,25 @@ class LinkSender:
         if verdict.code:
             self._refused(item.number, refusal(verdict, to.name()))
             return
+        if to.outcomes.heard:
+            self._tell_delivered((item,))
+        if verdict.seq and (item.entry is None or not item.entry.conversation):
+            to.outcomes.numbered(item.number, verdict.seq)
         to.outbox.done(to.realm, (item.number,))
         to.waiters.settle((item.number,), DeliveryOutcome(seq=verdict.seq))
 
     def _refused(self, number: int, error: ChatError) -> None:
-        """A parcel will not be delivered: tell its sender."""
+        """A parcel will not be delivered: keep that, and tell its sender."""
+        refusing = Deferred.fromCoroutine(self._refuse(number, error))
+        refusing.addErrback(lambda failure: log.failure("a sender was not told", failure))
+
+    async def _refuse(self, number: int, error: ChatError) -> None:
         to = self._to
-        if number in to.waiters:
-            to.outbox.done(to.realm, (number,))
+        waits = number in to.waiters
+        if await to.outcomes.refuse(to.realm, number, error, waits) and waits:
             # An error of this realm's own disk, say, is only told as the failure of the other realm.
-            error = refusal(verdict_of(error), to.name())
-            to.waiters.settle((number,), DeliveryOutcome(error))
-            return
-        bounced = Deferred.fromCoroutine(to.bounces.refuse(to.realm, number, error))
-        bounced.addErrback(lambda failure: log.failure("a sender was not told", failure))
+            told = refusal(verdict_of(error), to.name())
+            to.waiters.settle((number,), DeliveryOutcome(told))
 
     # Files
 

@@ -29,6 +29,7 @@ from chatd.federation.links import ILinks
 from chatd.files.folder import Uploads
 from chatd.service.context import Context
 from chatd.service.remote import QUEUED, Membership, OnOutcome
+from chatd.store.outcomes import SentEntry
 from chatd.store.peers import KnownPeer
 
 EXPIRE_EVERY = 60.0  # seconds
@@ -67,7 +68,7 @@ class AmpLinks:
                 lambda: peer.known.name,
                 context.clock,
                 federation.outbox,
-                federation.bounces,
+                federation.outcomes,
                 FileSender(context.database, self._uploads),
                 OutcomeWaiters(context.clock),
                 Suspects(),
@@ -85,13 +86,13 @@ class AmpLinks:
         if self._expiring.running:
             self._expiring.stop()
         await self.manager.stop()
-        self._federation.outbox.tidy()
+        self._federation.outbox.stop()
         await self._federation.files.drop_all()
 
     async def _expire(self) -> None:
         before = self._context.now() - self._context.config.peers.expire * 1000
         try:
-            while await self._federation.bounces.expire(before):
+            while await self._federation.outcomes.expire(before):
                 pass
         except Exception:
             log.failure("expired parcels could not be returned to their senders")
@@ -103,23 +104,36 @@ class AmpLinks:
     # ILinks: parcels
 
     def dispatch(
-        self, realm: str, number: int, parcel: bytes, file: int | None, on_outcome: OnOutcome
+        self,
+        realm: str,
+        number: int,
+        parcel: bytes,
+        file: int | None,
+        entry: SentEntry | None,
+        on_outcome: OnOutcome,
     ) -> None:
         peer = self.peers.by_key.get(realm)
         if peer is None:
             on_outcome(QUEUED)
             return
         try:
-            peer.delivery.dispatch(number, parcel, file, on_outcome)
+            peer.delivery.dispatch(number, parcel, file, entry, on_outcome)
         except Exception:
             _drop_link(peer)
 
-    def post(self, realm: str, number: int, parcel: bytes, file: int | None) -> None:
+    def post(
+        self,
+        realm: str,
+        number: int,
+        parcel: bytes,
+        file: int | None,
+        entry: SentEntry | None = None,
+    ) -> None:
         peer = self.peers.by_key.get(realm)
         if peer is None:
             return
         try:
-            peer.delivery.post(number, parcel, file)
+            peer.delivery.post(number, parcel, file, entry)
         except Exception:
             _drop_link(peer)
 

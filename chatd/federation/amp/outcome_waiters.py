@@ -1,4 +1,4 @@
-"""The senders that wait for the outcome of their parcels, with a time limit."""
+"""The senders whose replies wait for the outcome of their parcels, with a time limit."""
 
 from __future__ import annotations
 

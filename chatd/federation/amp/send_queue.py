@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 
 from chatd.federation.outbox import Outbox
 from chatd.store.outbox import QueuedParcel
+from chatd.store.outcomes import SentEntry
 
 MAX_READY = 5000  # parcels in memory; more are read from the disk when it is their turn
 PAGE = 1000  # parcels that are read at a time
@@ -25,12 +26,15 @@ log = Logger()
 
 class Item(msgspec.Struct):
     """A parcel to be sent. `file` is the id of the attachment whose bytes must go first. Once they have
-    arrived, `lane` is the lane that waits behind the parcel (chatd.federation.amp.file_lanes). `blank`: it
-    has lost its content since it waits, and goes without its file."""
+    arrived, `lane` is the lane that waits behind the parcel (chatd.federation.amp.file_lanes). `sender_id` is
+    the account to tell the outcome, and `entry` its message, if it is known. `blank`: it has lost its content
+    since it waits, and goes without its file."""
 
     number: int
     parcel: bytes
     file: int | None = None
+    sender_id: int | None = None
+    entry: SentEntry | None = None
     lane: tuple[str, str] | None = None
     blank: bool = False
 
@@ -107,7 +111,7 @@ class SendQueue:
             return
         self._reading = False
         for each in page:
-            item = Item(each.id, each.parcel, each.attachment_id)
+            item = Item(each.id, each.parcel, each.attachment_id, each.sender_id)
             if (parcel := self._blanked.get(each.id)) is not None:
                 item.empty(parcel)
             self.ready.append(item)

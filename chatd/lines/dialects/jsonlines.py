@@ -1,9 +1,9 @@
 """`json`, the dialect for programs: one JSON object (RFC 8259) a line, in both directions.
 
 `{"id": <anything>, "command": "<verb>", …arguments by name…}` is answered by
-`{"status": "OK"|"ERROR"|"READY", "id": …, "code"?, "message": …, …}`. Events begin with `"event"` and
-have no `id`. A request without an id is answered with `"id": null`; only the reply to a command that sends
-something then has the message's id there. If the request has an id, the message's is in `message_id`.
+`{"status": "OK"|"ERROR"|"READY", "id": …, "code"?, "message": …, …}`. Events begin with `"event"` and have no
+`id` of a request. A request without an id is answered with `"id": null`; only the reply to a command that
+sends something then has the message's id there. If the request has an id, the message's is in `message_id`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ END = b"\r\n"
 
 class JsonDialect(Dialect):
     name = "json"
+    waits = False
 
     def read(self, line: bytes) -> Request | Prompt:
         try:

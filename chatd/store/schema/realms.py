@@ -81,11 +81,10 @@ sends = Table(
     ),
     Column("at", BigInteger, nullable=False, index=True, comment="ms since 1970 UTC"),
     Column("conversation_id", BigInteger, comment="NULL: in none of this realm"),
-    Column("seq", BigInteger, comment="NULL: not known, as in message_id"),
-    Column("message_id", BigInteger),
+    Column("seq", BigInteger, comment="if it is only elsewhere: its number there"),
+    Column("message_id", BigInteger, comment="of what was sent, also while it is pending"),
     Column("attachment_id", BigInteger, comment="NULL where it is a text"),
-    Column("realm", Text, comment="key of the realm that has to get it; NULL: ours"),
-    Column("parcel", BigInteger, comment="the number of what brings it there"),
+    Column("refused", Text, comment="if it was dismissed: why it was refused, as in pending"),
     sqlite_with_rowid=False,
 )
 

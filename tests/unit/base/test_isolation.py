@@ -166,7 +166,7 @@ class InMemory(SynchronousTestCase):
             delivery = Delivery(Destination("r", str, clock, *mocks, waiters, Suspects()))
             delivery.link_up(mock.Mock())
             for number, waiter in enumerate((heard.append, fails, heard.append)):
-                delivery.dispatch(number, b"", None, waiter)
+                delivery.dispatch(number, b"", None, None, waiter)
             if by_time:
                 clock.advance(10)
             else:
@@ -326,7 +326,7 @@ class BetweenRealms(NetworkTestCase):
                     self.one.realm.directory.post("realm2", number, parcel, None)
                 else:
                     self.one.realm.directory.dispatch(
-                        "realm2", number, parcel, None, lambda _: None
+                        "realm2", number, parcel, None, None, lambda _: None
                     )
             self.network.advance(10)
             self.assertEqual(self.logged(), 1)
@@ -363,7 +363,8 @@ class BetweenRealms(NetworkTestCase):
         """A parcel that can't be bounced is removed; the senders of the others are told."""
         self.network.refusing[self.two.where] = OSError()
         self.network.cut()
-        sentence = self.one.federation.bounces._sentence
+        bounces = self.one.federation.outcomes._bounces
+        sentence = bounces.sentence
 
         def sometimes(realm: str, parcel: Any, error: Any) -> str:
             if parcel.text == "2":
@@ -378,8 +379,8 @@ class BetweenRealms(NetworkTestCase):
                     )
                 )
             )
-        with mock.patch.object(self.one.federation.bounces, "_sentence", sometimes):
-            self.assertEqual(self.network.result(self.one.federation.bounces.expire(NOW + 1)), 3)
+        with mock.patch.object(bounces, "sentence", sometimes):
+            self.assertEqual(self.network.result(self.one.federation.outcomes.expire(NOW + 1)), 3)
         self.assertEqual(self.one.parcels_waiting(), 0)
         self.assertEqual(len(self.ana.reads()), 2)
         self.assertEqual(self.logged(), 2)

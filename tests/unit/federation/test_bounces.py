@@ -6,7 +6,7 @@ from typing import Any
 
 from chatd.base.errors import GroupClosed, MessageTooLong, UnknownGroup, UnknownUser
 from chatd.federation import bounces as module
-from chatd.federation import parcels
+from chatd.federation import outcomes, parcels
 from chatd.federation.parcel_fields import FileNote
 from chatd.federation.parcels import Direct, Joined, Left, Parcel
 from chatd.store.outbox import NewParcel
@@ -24,7 +24,7 @@ class ReturnsTestCase(NetworkTestCase):
         self.one = self.network.server("realm1")
         self.one.knows("realm2")
         self.ana = self.one.person("ana")
-        self.returns = self.one.federation.bounces
+        self.returns = self.one.federation.outcomes
 
     def put(self, parcel: Parcel, realm: str = "realm2", at: int = AT, sender: bool = True) -> int:
         account = self.ana.account.id if sender else None
@@ -90,7 +90,7 @@ class ReturnsTestCase(NetworkTestCase):
 
     def test_expire(self) -> None:
         """All expired parcels for all realms are returned, a large number in several transactions."""
-        self.patch(module, "MAX_EXPIRED", 4)
+        self.patch(outcomes, "MAX_EXPIRED", 4)
         for number in range(6):
             self.put(Direct("ana", "budi", AT, str(number)), at=number)
         self.put(Direct("ana", "budi", AT, "9"), "realm9", at=1)

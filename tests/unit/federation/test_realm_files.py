@@ -124,12 +124,12 @@ class SendingTestCase(FilesTestCase):
         self.assertEqual(self.budi.reads(), ["ana@realm1: file a.bin", "ana@realm1: file b.bin"])
 
     def test_unknown(self) -> None:
-        """It is refused before the bytes are sent, and nothing is left of it."""
+        """It is refused before the bytes are sent, and stays with its sender."""
         with self.assertRaises(UnknownUser):
             self.ana.sends_file("nobody@realm2", "a.bin", many(100_000))
         self.assertEqual(self.log.count("Chunk"), 0)
-        self.assertEqual(self.stored(self.one), [])
-        self.assertEqual(self.ana.files(), [])
+        self.assertEqual(len(self.stored(self.one)), 1)
+        self.assertEqual([each.name for each in self.ana.files()], ["a.bin"])
 
     def test_slow(self) -> None:
         self.connection.transport_of(self.one).holding = {"Chunk"}

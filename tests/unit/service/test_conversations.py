@@ -15,7 +15,6 @@ from chatd.base.read_marks import ReadMark
 from chatd.commands import values as ask
 from chatd.service import conversations as module
 from chatd.store import overview as store
-from chatd.store.messages import remove
 from tests.support.common import Listener
 from tests.support.inline import result_of
 from tests.support.network import NetworkTestCase
@@ -106,12 +105,6 @@ class Entries(ListTestCase):
         self.say(self.ana, "ana", "note")
         (found,) = self.all(self.ana)
         self.assertEqual((found.user, found.unread), ("ana", 0))
-
-    def test_withdrawn_first_message(self) -> None:
-        """A direct conversation whose only message was withdrawn is not listed."""
-        sent = self.say(self.ana, "budi", "halo")
-        result_of(self.database.run(remove, sent.id))
-        self.assertEqual(self.where(self.ana), [])
 
     def test_given_messages_count_as_read(self) -> None:
         """Messages that were handed out in this session count as read, as in `unread`. No mark moves."""

@@ -16,16 +16,19 @@ from chatd.base.errors import (
     StorageFailed,
     UnknownUser,
 )
-from chatd.base.model import Account, Message, Reply, Sent
+from chatd.base.model import DELIVERED, QUEUED, REFUSED, STORED, Account, Message, Reply, Sent
 from chatd.base.names import Address, Place, parse_address
 from chatd.commands import values as ask
+from chatd.federation.amp.outcome_waiters import PATIENCE
 from chatd.federation.outbox import TIDY_AFTER
+from chatd.federation.outcomes import TRY_AGAIN
 from chatd.lines.dialects.jsonlines import message_object
 from chatd.store import idempotent_sends as store
-from chatd.store.idempotent_sends import NewPost, RecordedSend, SendKey
+from chatd.store.idempotent_sends import NamedPost, RecordedSend, SendKey
 from chatd.store.messages import NewMessage, Stored
 from chatd.store.outbox import TERM_BITS, NewParcel
-from chatd.store.schema import messages, outbox, sends
+from chatd.store.pending import NewPost
+from chatd.store.schema import messages, outbox, pending, sends
 from tests.support.inline import outcome_of, result_of
 from tests.support.network import LinkedTestCase, outcome
 from tests.unit.service.test_messages import BUDI, MessagesTestCase
@@ -205,21 +208,23 @@ class Store(HereTestCase):
             writer.store, [self.new("a", "k"), self.new("b", "k"), self.new("c", "l")]
         )
         self.assertIsInstance(first, Stored)
-        self.assertEqual(again, RecordedSend(7, first.seq, first.id, None, False, 1000))
+        self.assertEqual(again, RecordedSend(7, first.seq, first.id, None, 1000, STORED))
         self.assertEqual(other.seq, first.seq + 1)
         more = [self.new("", f"k{number}") for number in range(40)]
         known = self.run_job(writer.store, [*more, self.new("", "l")])[-1]
-        self.assertEqual(known, RecordedSend(7, other.seq, other.id, None, False, 1000))
+        self.assertEqual(known, RecordedSend(7, other.seq, other.id, None, 1000, STORED))
 
     def test_posts_in_one_batch(self) -> None:
         writer = self.service.context.writers.sends
         name = SendKey(self.ana.id, "k", "bagan@realm2")
-        post = NewPost(name, 0, NewParcel("realm2", b"", 1000, self.ana.id))
-        number, again = self.run_job(writer.put, [post, post])
-        self.assertEqual(again, RecordedSend(0, 0, 0, None, True, 1000))
+        new = NewMessage(0, self.ana.id, "ana", 1000, "halo")
+        parcel = NewParcel("realm2", b"", 1000, self.ana.id)
+        post = NamedPost(name, NewPost(new, "bagan@realm2", parcel))
+        place, again = self.run_job(writer.put, [post, post])
+        self.assertEqual(again, RecordedSend(0, 0, place.id, None, 1000, QUEUED))
         self.assertEqual(self.run_job(writer.put, [post]), [again])
         with self.database._engine.connect() as connection:
-            self.assertEqual(connection.scalars(select(outbox.c.id)).all(), [number])
+            self.assertEqual(connection.scalars(select(outbox.c.id)).all(), [place.number])
 
     def test_rolled_back(self) -> None:
         """If a neighbour's failure undoes a send, it is done again, once."""
@@ -268,6 +273,10 @@ class ThereTestCase(LinkedTestCase):
     def parcels(self) -> int:
         """How many parcels were numbered since the start."""
         return int(self.one.federation.outbox.writer._last) % (1 << TERM_BITS)
+
+    def states(self, person: Any = None, to: str = "budi@realm2") -> list[str]:
+        place = Place(parse_address(to))
+        return [each.state for each in (person or self.ana).does(ask.ShowHistory(place, 100)).items]
 
     def queued(self, person: Any = None, to: str = "budi@realm2") -> list[bool]:
         place = Place(parse_address(to))
@@ -342,47 +351,53 @@ class DirectThere(ThereTestCase):
         self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
 
     def test_refused(self) -> None:
-        """A message that is refused at once is removed, and its key can be used again."""
+        """A refused message stays, marked, and its key gives the refusal again."""
         for _ in range(2):
             with self.assertRaises(UnknownUser):
                 self.ana.sends("dewi@realm2", "halo", "k")
-        self.assertEqual((self.count(sends), self.count(outbox), self.count(messages)), (0, 0, 0))
+        self.assertEqual((self.count(sends), self.count(outbox), self.count(messages)), (1, 0, 1))
+        self.assertEqual(self.states(to="dewi@realm2"), [REFUSED])
         dewi = self.two.person("dewi")
-        self.ana.sends("dewi@realm2", "halo", "k")
-        self.ana.sends("dewi@realm2", "halo", "k")
+        with self.assertRaises(UnknownUser):
+            self.ana.sends("dewi@realm2", "halo", "k")
+        self.ana.sends("dewi@realm2", "halo", "l")
         self.assertEqual(dewi.reads(), ["ana@realm1: halo"])
+        self.assertEqual(self.states(to="dewi@realm2"), [REFUSED, DELIVERED])
 
     def test_refused_and_killed(self) -> None:
-        """A removed message is not sent after a restart."""
+        """A refused message is not sent after a restart."""
         with self.assertRaises(UnknownUser):
             self.ana.sends("dewi@realm2", "halo", "k")
         self.one.restart()
         dewi = self.two.person("dewi")
         self.meet()
-        self.ana.sends("dewi@realm2", "halo", "k")
-        self.assertEqual(dewi.reads(), ["ana@realm1: halo"])
-        self.assertEqual(self.ana.reads(), [])
+        with self.assertRaises(UnknownUser):
+            self.ana.sends("dewi@realm2", "halo", "k")
+        self.assertEqual((dewi.reads(), self.ana.reads()), ([], []))
 
     def test_refused_while_the_disk_is_full(self) -> None:
-        """A refused send that could not be removed is removed before it is repeated."""
+        """The sender is told that the message is queued. The refusal is told once it is on disk."""
         self.hold()
         found = outcome(self.ana.begins_to_send("dewi@realm2", "halo", "k"))
         self.network.settle()
         self.one.realm.database.full = True
         self.go_on()
-        self.assertIsInstance(found[0], StorageFailed)
+        self.network.advance(PATIENCE)
+        self.assertEqual(found[0].data["state"], QUEUED)
         self.one.realm.database.full = False
-        with self.assertRaises(UnknownUser):
-            self.ana.sends("dewi@realm2", "halo", "k")
-        self.assertEqual((self.count(sends), self.count(messages)), (0, 0))
+        self.network.advance(TRY_AGAIN)
+        self.assertEqual(self.states(to="dewi@realm2"), [REFUSED])
+        self.assertEqual(len(self.ana.reads()), 1)
+        self.assertEqual(self.count(outbox), 0)
         self.flushLoggedErrors(StorageFailed)
 
     def test_refused_later(self) -> None:
         """A sender who was told `queued` hears of the refusal later, and the key stays used."""
         self.part()
-        first = self.ana.sends("dewi@realm2", "halo", "k")
+        self.ana.sends("dewi@realm2", "halo", "k")
         self.meet()
-        self.assertEqual(where(self.ana.sends("dewi@realm2", "halo", "k")), where(first))
+        with self.assertRaises(UnknownUser):
+            self.ana.sends("dewi@realm2", "halo", "k")
         (notice,) = self.ana.reads()
         self.assertIn('message "halo"', notice)
 
@@ -413,9 +428,11 @@ class GroupThere(ThereTestCase):
         self.assertEqual(self.budi.history(group="futsal"), ["budi: before", "ana@realm1: halo"])
 
     def test_open_group(self) -> None:
+        """A message of someone who is no member leaves this realm once the group's home has it."""
         first = self.ana.posts("futsal@realm2", "halo", "k")
-        self.assertEqual(where(first), (None, 1, None))
+        self.assertEqual(where(first)[:2], (None, 1))
         self.assertEqual(where(self.ana.posts("futsal@realm2", "halo", "k")), where(first))
+        self.assertEqual(self.count(pending), 0)
         self.ana.joins("futsal@realm2")
         self.assertEqual(where(self.ana.posts("futsal@realm2", "halo", "k")), where(first))
         self.assertEqual(self.budi.history(group="futsal"), ["ana@realm1: halo"])
@@ -430,36 +447,33 @@ class GroupThere(ThereTestCase):
         self.assertEqual(self.budi.history(group="futsal"), ["ana@realm1: halo"])
 
     def test_unknown_numbers(self) -> None:
-        """A sender who was told `queued` gets no numbers later, only that the message was delivered."""
+        """A message that was queued gets its number once the group's home has it, under the same id."""
         self.ana.joins("futsal@realm2")
         self.part()
         first = self.ana.posts("futsal@realm2", "halo", "k")
-        self.assertEqual((where(first)[1:], first.data["state"]), ((None, None), "queued"))
+        conversation, seq, ident = where(first)
+        self.assertEqual((seq, first.data["state"]), (None, QUEUED))
         self.one.restart()
         self.meet()
-        self.network.advance(2 * TIDY_AFTER)
         again = self.ana.posts("futsal@realm2", "halo", "k")
-        self.assertEqual((where(again), again.data["state"]), (where(first), "delivered"))
+        self.assertEqual(where(again), (conversation, 1, ident))
+        self.assertEqual(again.data["state"], DELIVERED)
         self.assertEqual(self.budi.history(group="futsal"), ["ana@realm1: halo"])
+        self.assertEqual((self.count(pending), self.count(messages)), (0, 1))
 
     def test_refused(self) -> None:
+        """A refused message stays pending, marked, and its key gives the refusal again."""
         self.budi.does(ask.CloseGroup(parse_address("futsal")))
         for _ in range(2):
             with self.assertRaises(GroupClosed):
                 self.ana.posts("futsal@realm2", "halo", "k")
-        self.assertEqual((self.count(sends), self.count(outbox)), (0, 0))
+        counts = [self.count(table) for table in (sends, outbox, pending)]
+        self.assertEqual(counts, [1, 0, 1])
         self.budi.does(ask.OpenGroup(parse_address("futsal")))
-        self.ana.posts("futsal@realm2", "halo", "k")
+        with self.assertRaises(GroupClosed):
+            self.ana.posts("futsal@realm2", "halo", "k")
+        self.ana.posts("futsal@realm2", "halo", "l")
         self.assertEqual(self.budi.history(group="futsal"), ["ana@realm1: halo"])
-
-    def test_numbers_can_not_be_kept(self) -> None:
-        """The message is sent and answered all the same."""
-        self.ana.joins("futsal@realm2")
-        with mock.patch.object(store, "record_numbers", side_effect=StorageFailed()):
-            first = self.ana.posts("futsal@realm2", "halo", "k")
-        self.assertNotIn(None, where(first))
-        again = self.ana.posts("futsal@realm2", "halo", "k")
-        self.assertEqual(where(again), (where(first)[0], None, None))
 
 
 class Files(ThereTestCase):
@@ -543,10 +557,12 @@ class Files(ThereTestCase):
         self.assertEqual(self.budi.history(group="futsal"), ["ana@realm1: file a.txt"])
 
     def test_refused(self) -> None:
+        """A refused file stays with its sender."""
         for _ in range(2):
             with self.assertRaises(UnknownUser):
                 self.ana.sends_file("dewi@realm2", "a.txt", b"halo", "k")
-        self.assertEqual((self.count(sends), self.count(outbox), self.uploads()), (0, 0, []))
+        self.assertEqual((self.count(sends), self.count(outbox)), (1, 0))
+        self.assertEqual(len(self.uploads()), 1)
 
     def test_some_of_a_list(self) -> None:
         """The bytes are requested for a new recipient, and those who have the file do not get it again."""
@@ -605,7 +621,7 @@ class Queued(ThereTestCase):
         self.network.advance(2 * TIDY_AFTER)
         self.assertEqual(self.queued(), [False] * 3)
         found = self.ana.does(ask.SearchMessages("halo")).items
-        self.assertEqual(message_object(found[0])["state"], "stored")
+        self.assertEqual(message_object(found[0])["state"], "delivered")
         self.assertEqual(self.queued(self.budi, "ana@realm1"), [False] * 3)
 
     def test_refused_later(self) -> None:

@@ -109,6 +109,7 @@ class Catalogue:
             (r"ALTER TABLE (\w+) ADD COLUMN (\w+) (.*)", self._add_column),
             (r"ALTER TABLE (\w+) ALTER COLUMN (\w+) DROP NOT NULL", self._make_nullable),
             (r"ALTER TABLE (\w+) RENAME (\w+) TO (\w+)", self._rename_column),
+            (r"ALTER TABLE (\w+) DROP COLUMN (\w+)", self._drop_column),
             (r"DROP INDEX (\w+)", self.indexes.pop),
             (r"INSERT INTO .*", lambda: None),
         ):
@@ -141,6 +142,10 @@ class Catalogue:
         columns = self.tables[table].columns
         self.tables[table].columns = {new if n == old else n: rest for n, rest in columns.items()}
         self.comments.pop(f"COLUMN {table}.{old}", None)
+
+    def _drop_column(self, table: str, name: str) -> None:
+        del self.tables[table].columns[name]
+        self.comments.pop(f"COLUMN {table}.{name}", None)
 
     def _make_nullable(self, table: str, name: str) -> None:
         before = self.tables[table].columns[name]

@@ -233,7 +233,7 @@ class Linked(PeeringTestCase):
     """Two real realms."""
 
     async def test_up_and_down(self) -> None:
-        """The state of the link, and the messages that wait while it is down; refused ones are not stored."""
+        """The state of the link, and the messages that wait while it is down."""
         one, two = self.make("realm1"), self.make("realm2")
         served = Served(self, site_of(one))
         ana, _budi = await self.pair()
@@ -242,7 +242,7 @@ class Linked(PeeringTestCase):
         values = read((await served.ask("/metrics")).body)
         self.assertEqual(values["chatd_link_state{realm=realm2,state=up}"], 1)
         self.assertEqual(values["chatd_outbox_parcels{realm=realm2}"], 0)
-        self.assertEqual(values["chatd_messages_stored_total{kind=direct}"], 1)
+        self.assertEqual(values["chatd_messages_stored_total{kind=direct}"], 2)
         arrived = two.service.counters
         self.assertEqual((arrived.direct, arrived.group), (1, 0))
         await self.close(two)
@@ -251,4 +251,4 @@ class Linked(PeeringTestCase):
         values = read((await served.ask("/metrics")).body)
         self.assertEqual(values["chatd_link_state{realm=realm2,state=up}"], 0)
         self.assertEqual(values["chatd_outbox_parcels{realm=realm2}"], 1)
-        self.assertEqual(values["chatd_messages_stored_total{kind=direct}"], 2)
+        self.assertEqual(values["chatd_messages_stored_total{kind=direct}"], 3)

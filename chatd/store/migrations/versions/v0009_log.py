@@ -5,6 +5,7 @@ The migration is self-contained: it does not import chatd.store.schema, which ch
 
 from __future__ import annotations
 
+import msgspec
 import sqlalchemy as sa
 from alembic import op
 
@@ -42,6 +43,8 @@ def upgrade() -> None:
     _create_index("messages_by_number", ["number"], "number IS NOT NULL")
     _create_log()
     _create_realms()
+    _add_pending()
+    _rebuild_sends()
 
 
 def _id_type() -> sa.types.TypeEngine[int]:
@@ -379,3 +382,91 @@ def _create_realms() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("invitations_by_realm", "invitations", ["realm", "at"])
+
+
+def _add_pending() -> None:
+    """The messages that wait for the homes of their groups become pending, each with an id of its own."""
+    if op.get_context().as_sql:
+        return  # statements are printed, and there are no rows to read
+    connection = op.get_bind()
+    ident = connection.scalar(sa.text("SELECT coalesce(max(id), 0) FROM messages")) or 0
+    waiting = connection.execute(
+        sa.text(
+            "SELECT outbox.realm, outbox.id, sender_id, attachment_id, parcel, "
+            "coalesce(peers.name, outbox.realm) FROM outbox LEFT JOIN peers ON key = outbox.realm "
+            "WHERE sender_id IS NOT NULL ORDER BY outbox.id"
+        )
+    )
+    for realm, number, sender, file, parcel, name in waiting.all():
+        kind, *fields = msgspec.msgpack.decode(parcel)
+        if kind != "post":
+            continue
+        ident += 1
+        _, group, at, _, text = fields[:5]
+        address = f"{group}@{name}"
+        conversation = connection.scalar(
+            sa.text(
+                "SELECT conversation_id FROM groups JOIN participants USING (conversation_id) "
+                "WHERE groups.realm = :realm AND name = :name AND account_id = :account"
+            ),
+            {"realm": realm, "name": address, "account": sender},
+        )
+        connection.execute(
+            sa.text(
+                'INSERT INTO pending (id, account_id, conversation_id, "group", realm, number, '
+                "at, text, attachment_id) VALUES (:id, :account, :conversation, :group, :realm, "
+                ":number, :at, :text, :file)"
+            ),
+            {
+                "id": ident,
+                "account": sender,
+                "conversation": conversation,
+                "group": address,
+                "realm": realm,
+                "number": number,
+                "at": at,
+                "text": text,
+                "file": file,
+            },
+        )
+        connection.execute(
+            sa.text("UPDATE sends SET message_id = :id WHERE realm = :realm AND parcel = :number"),
+            {"id": ident, "realm": realm, "number": number},
+        )
+
+
+def _rebuild_sends() -> None:
+    """The state of a message is looked up by its id, no longer by its parcel."""
+    seq = "if it is only elsewhere: its number there"
+    ident = "of what was sent, also while it is pending"
+    refused = sa.Column(
+        "refused", sa.Text, comment="if it was dismissed: why it was refused, as in pending"
+    )
+    if op.get_context().dialect.name != "sqlite":
+        op.drop_column("sends", "realm")
+        op.drop_column("sends", "parcel")
+        op.add_column("sends", refused)
+        op.alter_column("sends", "seq", comment=seq)
+        op.alter_column("sends", "message_id", comment=ident)
+        return
+    op.drop_index("sends_by_at", "sends")
+    op.rename_table("sends", "sends_before")
+    table = op.create_table(
+        "sends",
+        sa.Column("account_id", sa.BigInteger, nullable=False),
+        sa.Column("key", sa.Text, nullable=False),
+        sa.Column("place", sa.Text, nullable=False),
+        sa.Column("at", sa.BigInteger, nullable=False),
+        sa.Column("conversation_id", sa.BigInteger),
+        sa.Column("seq", sa.BigInteger),
+        sa.Column("message_id", sa.BigInteger),
+        sa.Column("attachment_id", sa.BigInteger),
+        refused,
+        sa.PrimaryKeyConstraint("account_id", "key", "place", name="sends_key"),
+        sqlite_with_rowid=False,
+    )
+    kept = [column.name for column in table.columns if column.name != "refused"]
+    old = sa.table("sends_before", *map(sa.column, kept))
+    op.get_bind().execute(table.insert().from_select(kept, sa.select(old)))
+    op.drop_table("sends_before")
+    op.create_index("sends_by_at", "sends", ["at"])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shutil
 
 from chatd.base.errors import UnknownRealm, UnknownUser
-from chatd.base.names import Address
+from chatd.base.model import REFUSED
+from chatd.base.names import Address, Place, parse_address
 from chatd.commands import values as ask
 from chatd.federation.amp.outcome_waiters import PATIENCE
 from tests.support.network import LinkedTestCase, outcome
@@ -41,11 +42,13 @@ class SendingTestCase(LinkedTestCase):
         self.assertEqual(self.ana.history("ana"), ["ana: dear diary"])
 
     def test_unknown(self) -> None:
-        """The verdict comes while ana waits: nothing is stored of the message."""
+        """The verdict comes while ana waits: the message stays with her, marked."""
         with self.assertRaises(UnknownUser) as caught:
             self.ana.sends("dewi@realm2", "halo")
         self.assertEqual(str(caught.exception), "There is no user dewi in realm2")
-        self.assertEqual(self.ana.history("dewi@realm2"), [])
+        place = Place(parse_address("dewi@realm2"))
+        (message,) = self.ana.does(ask.ShowHistory(place, 9)).items
+        self.assertEqual((message.state, message.reason), (REFUSED, str(caught.exception)))
         self.assertEqual(self.ana.inbox(), [])
         self.assertEqual(self.one.parcels_waiting(), 0)
         self.ana.sends("budi@realm2", "halo")

@@ -1,0 +1,254 @@
+"""What becomes of messages at other realms: keeps refusals with the messages, and tells the senders.
+
+A parcel leaves the outbox in the transaction that keeps its refusal. If the disk is full, it stays there and
+the refusal is kept later; if the link or this realm goes down before that, the parcel is sent again, and the
+other realm judges it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from sqlalchemy import Connection
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from chatd.base.errors import (
+    ChatError,
+    Expired,
+    StorageFailed,
+    TooManyGroups,
+    UnknownGroup,
+    UnknownRealm,
+    UnknownUser,
+)
+from chatd.base.events import StateChange
+from chatd.base.isolation import guarded
+from chatd.base.model import DELIVERED, REFUSED, Party
+from chatd.base.names import Address
+from chatd.base.timers import Timer
+from chatd.federation import parcels
+from chatd.federation.bounces import BounceMessage, Bounces
+from chatd.federation.links import ILinks
+from chatd.federation.outbox import Outbox
+from chatd.federation.parcels import Parcel
+from chatd.service.chat_service import ChatService
+from chatd.store import outbox as outbox_store
+from chatd.store import outcomes as store
+from chatd.store import pending as pending_store
+from chatd.store.outbox import QueuedParcel
+from chatd.store.outcomes import SentEntry
+
+MAX_EXPIRED = 500  # parcels in one transaction
+MAX_UNKEPT = (
+    1000  # refusals that wait for the disk; more are forgotten, and their parcels sent again
+)
+TRY_AGAIN = 10.0  # seconds until refusals are kept that the disk has not taken
+AT_ONCE = 5000  # ms within which a sender can be told by an event alone
+UNTOLD = "a sender's connections were not told the outcome of a message"
+
+log = Logger()
+
+
+class DeliveredParcel(msgspec.Struct, frozen=True):
+    """A parcel that was delivered: its number, the account that sent it, and the message if it is known."""
+
+    number: int
+    sender_id: int
+    entry: SentEntry | None = None
+
+
+class Undelivered(msgspec.Struct, frozen=True):
+    """A parcel that will not be delivered, and why. `bounces`: its sender gets a message from `system`."""
+
+    realm: str
+    waiting: QueuedParcel
+    parcel: Parcel | None
+    error: ChatError
+    bounces: bool
+
+
+class Outcomes:
+    """Settles the parcels of the outbox that are not simply delivered."""
+
+    def __init__(self, service: ChatService, links: ILinks, outbox: Outbox) -> None:
+        self._context = service.context
+        self._database = service.database
+        self._versions = service.context.writers.versions
+        self._presence = service.presence
+        self._homes = service.homes
+        self._links = links
+        self._outbox = outbox
+        self._bounces = Bounces(service, links)
+        # Refusals that the disk has not taken: (realm, number of the parcel) -> why
+        self._unkept: dict[tuple[str, int], ChatError] = {}
+        self._keeping = Timer(service.context.clock, self._keep_again)
+
+    # Delivered
+
+    @property
+    def heard(self) -> bool:
+        """Whether any sender hears of the delivery of a message."""
+        return self._presence.anyone_follows
+
+    def delivered(self, sent: Sequence[DeliveredParcel]) -> None:
+        """Tell the senders of these that their messages are delivered."""
+        unknown: list[int] = []
+        for each in sent:
+            if not self._presence.follows((each.sender_id,)):
+                continue
+            if each.entry is None:
+                unknown.append(each.number)
+            else:
+                self._tell(each.entry, DELIVERED)
+        if unknown:
+            looking = self._database.read(store.sent_entries, unknown)
+            looking.addCallback(self._tell_delivered)
+            looking.addErrback(lambda failure: log.failure(UNTOLD, failure))
+
+    def _tell_delivered(self, entries: Sequence[SentEntry]) -> None:
+        for entry in entries:
+            self._tell(entry, DELIVERED)
+
+    def _tell(self, entry: SentEntry, state: str, error: ChatError | None = None) -> None:
+        reason, code = (None, None) if error is None else (str(error), error.code)
+        event = StateChange(entry.conversation, entry.seq, entry.id, state, reason, code)
+        self._presence.tell_followers((entry.account_id,), event, None)
+
+    def numbered(self, number: int, seq: int) -> None:
+        """The home of a group has given `seq` to the message of that parcel."""
+        finishing = self._database.run(pending_store.finish, number, seq)
+        finishing.addErrback(lambda failure: log.failure("a message stays pending", failure))
+
+    # Refused
+
+    async def refuse(self, realm: str, number: int, error: ChatError, waits: bool = False) -> bool:
+        """Remove a parcel from the outbox, keep with its message why it was not delivered, and tell its
+        sender. Returns whether that is done.
+
+        `waits`: the sender is told otherwise. A sender that can't be told by an event at once gets a message
+        from `system`.
+        """
+        waiting = await self._database.read(outbox_store.get, realm, number)
+        if waiting is None:
+            return False
+        parcel = parcels.try_decode(waiting.parcel)
+        bounces = not waits and not self._is_told_at_once(waiting)
+        try:
+            await self._settle([Undelivered(realm, waiting, parcel, error, bounces)])
+        except StorageFailed:
+            self._keep_later(realm, number, error)
+            return False
+        await self._put_right(realm, parcel, error)
+        return True
+
+    def _is_told_at_once(self, waiting: QueuedParcel) -> bool:
+        sender, age = waiting.sender_id, self._context.now() - waiting.created_at
+        return sender is not None and age < AT_ONCE and self._presence.follows((sender,))
+
+    def _keep_later(self, realm: str, number: int, error: ChatError) -> None:
+        self._unkept.pop((realm, number), None)
+        if len(self._unkept) >= MAX_UNKEPT:
+            del self._unkept[next(iter(self._unkept))]
+        self._unkept[realm, number] = error
+        self._keeping.start(TRY_AGAIN)
+
+    def _keep_again(self) -> None:
+        unkept, self._unkept = self._unkept, {}
+        for (realm, number), error in unkept.items():
+            refusing = Deferred.fromCoroutine(self.refuse(realm, number, error))
+            refusing.addErrback(lambda failure: log.failure(UNTOLD, failure))
+
+    def link_down(self, realm: str) -> None:
+        """Forget the refusals of a realm that are not kept: it judges the parcels again."""
+        for key in [key for key in self._unkept if key[0] == realm]:
+            del self._unkept[key]
+        if not self._unkept:
+            self._keeping.cancel()
+
+    async def expire(self, before: int) -> int:
+        """As `refuse`, for parcels that were stored before `before` (ms since 1970 UTC). Returns how many
+        there were.
+
+        A parcel whose sender can't be told is removed, so that it does not block the others.
+        """
+        old = await self._database.read(outbox_store.too_old, before, MAX_EXPIRED)
+        try:
+            await self._settle([self._expired(*each) for each in old])
+        except StorageFailed:
+            raise
+        except Exception:
+            log.failure("expired parcels are returned one by one")
+            for realm, waiting in old:
+                await self._expire_one(realm, waiting)
+        return len(old) + await self._database.run(pending_store.remove_unreturned, before)
+
+    def _expired(self, realm: str, waiting: QueuedParcel) -> Undelivered:
+        parcel = parcels.try_decode(waiting.parcel)
+        return Undelivered(realm, waiting, parcel, Expired(realm=self._name_of(realm)), True)
+
+    async def _expire_one(self, realm: str, waiting: QueuedParcel) -> None:
+        expired = self._expired(realm, waiting)
+        try:
+            await self._settle([expired])
+        except StorageFailed:
+            raise
+        except Exception:
+            log.failure(
+                "parcel {number} to {realm} is removed, and its sender is not told",
+                number=waiting.id,
+                realm=realm,
+            )
+            await self._database.run(outbox_store.remove, realm, waiting.id)
+            self._outbox.removed(realm, waiting.id, str(expired.error))
+
+    async def _settle(self, undelivered: Sequence[Undelivered]) -> None:
+        """Remove parcels from the outbox, and keep why. Raises StorageFailed."""
+        refusals = [store.refusal_of(each.error) for each in undelivered]
+        notes = [
+            self._bounces.sentence(each.realm, each.parcel, each.error) for each in undelivered
+        ]
+        now = self._context.now()
+
+        def job(connection: Connection) -> list[tuple[SentEntry | None, BounceMessage | None]]:
+            settled = []
+            for each, refusal, note in zip(undelivered, refusals, notes, strict=True):
+                number, sender = each.waiting.id, each.waiting.sender_id
+                entry = bounce = None
+                if outbox_store.remove(connection, each.realm, number) and sender is not None:
+                    entry = store.refuse(connection, self._versions, number, refusal)
+                    if entry is not None and not entry.seq:
+                        pending_store.limit_refused(connection, entry.account_id)
+                    if each.bounces:
+                        bounce = self._bounces.store(connection, sender, note, now)
+                settled.append((entry, bounce))
+            return settled
+
+        settled = await self._database.run(job)
+        for each, (entry, bounce) in zip(undelivered, settled, strict=True):
+            self._outbox.removed(each.realm, each.waiting.id, str(each.error))
+            if entry is not None:
+                guarded(UNTOLD, self._tell, entry, REFUSED, each.error)
+            if bounce is not None:
+                guarded(UNTOLD, self._bounces.tell, bounce)
+
+    def _name_of(self, realm: str) -> str:
+        try:
+            return self._links.name_of(realm)
+        except UnknownRealm:
+            return realm
+
+    async def _put_right(self, realm: str, parcel: Parcel | None, error: ChatError) -> None:
+        """Remove from a group of this realm what the other realm does not know: its user, or the group."""
+        if not isinstance(error, UnknownUser | UnknownGroup | TooManyGroups):
+            return
+        match parcel:
+            case parcels.Joined(group, group_id, user):
+                guest = Address(user, realm)
+                party = Party(guest.key, str(guest), realm=realm)
+                await self._homes.drop_guest(Address(group), group_id, party)
+            case parcels.Relay(group=group, group_id=group_id):
+                await self._homes.drop_realm(Address(group), group_id, realm)
+            case _:
+                return

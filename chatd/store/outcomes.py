@@ -1,0 +1,172 @@
+"""What other realms have made of messages from here. Jobs for the Database.
+
+A message that has not arrived is `queued` while its parcel is in the outbox. Nothing is written when it is
+delivered: the parcel is gone then. A refusal is kept with the message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import msgspec
+import sqlalchemy as sa
+
+from chatd.base.errors import ChatError
+from chatd.base.model import DELIVERED, QUEUED, REFUSED, STORED
+from chatd.store import outbox as outbox_store
+from chatd.store.engine import placeholder
+from chatd.store.schema import messages, participants, pending
+from chatd.store.versions import Subject, VersionWriter, state_of
+
+# The columns of a message and of its reader's participation that `delivery_of` takes.
+DELIVERY = (
+    messages.c.number,
+    messages.c.refused,
+    participants.c.realm,
+    outbox_store.waits(participants.c.realm, messages.c.number),
+)
+
+
+class SentEntry(NamedTuple):
+    """A message of an account here that goes to another realm. `seq` is 0 while the home of its group has not
+    numbered it, `conversation` if the account is no member of that."""
+
+    account_id: int
+    conversation: int
+    seq: int
+    id: int
+
+
+class KeptRefusal(msgspec.Struct, frozen=True, array_like=True):
+    """Why a message was refused: the code of the error, and its sentence."""
+
+    code: str
+    sentence: str
+
+
+_decoder = msgspec.json.Decoder(KeptRefusal)
+
+
+def refusal_of(error: ChatError) -> str:
+    """The error as it is kept with the message."""
+    return msgspec.json.encode(KeptRefusal(error.code, str(error))).decode()
+
+
+def read_refusal(stored: str | None) -> KeptRefusal | None:
+    """The refusal that is kept with a message."""
+    return None if stored is None else _decoder.decode(stored)
+
+
+def delivery_of(
+    own: bool, number: int | None, refused: str | None, realm: str | None, queued: bool
+) -> tuple[str, str | None, tuple[str, int] | None]:
+    """Return the state of a message as its reader sees it, the reason if it was refused, and what it waits
+    for if it is queued (Message.waits). `own`: the reader has sent it."""
+    if not own or number is None or realm is None:
+        return STORED, None, None
+    refusal = read_refusal(refused)
+    if refusal is not None:
+        return REFUSED, refusal.sentence, None
+    return (QUEUED, None, (realm, number)) if queued else (DELIVERED, None, None)
+
+
+def sent_state(
+    connection: sa.Connection, account_id: int, ident: int
+) -> tuple[int, int, str, KeptRefusal | None] | None:
+    """Return the conversation, the seq, the state and the refusal of a message that an account has sent; None
+    if it is not here any more. A number that is not known is 0."""
+    row = connection.execute(
+        sa.select(messages.c.conversation_id, messages.c.seq, *DELIVERY)
+        .outerjoin(
+            participants,
+            sa.and_(
+                participants.c.account_id == account_id,
+                participants.c.conversation_id == messages.c.conversation_id,
+            ),
+        )
+        .where(messages.c.id == ident)
+    ).first()
+    if row is not None:
+        conversation, seq, *delivery = row
+        state, _, _ = delivery_of(True, *delivery)
+        return conversation, seq, state, read_refusal(row.refused)
+    waiting = outbox_store.waits(pending.c.realm, pending.c.number)
+    post = connection.execute(
+        sa.select(pending.c.conversation_id, pending.c.refused, waiting).where(
+            pending.c.id == ident
+        )
+    ).first()
+    if post is None:
+        return None
+    conversation, refused, waits = post
+    state = REFUSED if refused else QUEUED if waits else DELIVERED
+    return conversation or 0, 0, state, read_refusal(refused)
+
+
+def sent_entries(connection: sa.Connection, numbers: Sequence[int]) -> list[SentEntry]:
+    """Return the messages with these numbers that accounts here have sent."""
+    ours = sa.select(
+        messages.c.sender_id, messages.c.conversation_id, messages.c.seq, messages.c.id
+    ).where(messages.c.number.in_(numbers), messages.c.sender_id.is_not(None))
+    waiting = sa.select(
+        pending.c.account_id,
+        sa.func.coalesce(pending.c.conversation_id, 0),
+        sa.literal(0),
+        pending.c.id,
+    ).where(pending.c.number.in_(numbers))
+    return [SentEntry(*row) for row in connection.execute(sa.union_all(ours, waiting))]
+
+
+def take_pending(connection: sa.Connection, conversation: int, number: int) -> int | None:
+    """The message of that number has come back from its group's home: remove it from `pending`, and its
+    parcel, which has arrived. Returns its id, or None if it is not pending."""
+    row = connection.execute(
+        sa.select(pending.c.id, pending.c.realm).where(
+            pending.c.number == number, pending.c.conversation_id == conversation
+        )
+    ).first()
+    if row is None:
+        return None
+    connection.execute(sa.delete(pending).where(pending.c.id == row.id))
+    outbox_store.remove(connection, row.realm, number)
+    return int(row.id)
+
+
+def refuse(
+    connection: sa.Connection, versions: VersionWriter, number: int, refusal: str
+) -> SentEntry | None:
+    """Keep a refusal with the message of that number. Returns the message, or None if there is none."""
+    found = sent_entries(connection, [number])
+    if not found:
+        return None
+    entry = found[0]
+    table = messages if entry.seq else pending
+    connection.execute(sa.update(table).where(table.c.id == entry.id).values(refused=refusal))
+    if entry.seq:
+        versions.note(connection, [state_of(entry.conversation, entry.seq)])
+    return entry
+
+
+def delivered(
+    connection: sa.Connection, versions: VersionWriter, realm: str, numbers: Sequence[int]
+) -> None:
+    """Remove parcels that a realm has acknowledged, and note whose states have changed with that."""
+    versions.note(connection, set(_changed_states(connection, realm, numbers)))
+    outbox_store.done(connection, realm, numbers)
+
+
+def _changed_states(
+    connection: sa.Connection, realm: str, numbers: Sequence[int]
+) -> Iterable[Subject]:
+    """The states that change with the removal of these parcels."""
+    mark, rows = placeholder(connection), outbox_store.ROWS
+    # Notices and copies of a group's messages have no sender, and nobody is told of their delivery.
+    statement = (
+        "SELECT m.conversation_id, max(m.seq) FROM outbox o JOIN messages m ON m.number = o.id "  # noqa: S608
+        f"WHERE o.realm = {mark} AND o.id IN ({', '.join([mark] * rows)}) "
+        "AND o.sender_id IS NOT NULL GROUP BY m.conversation_id, m.seq / 64"
+    )
+    for page in outbox_store.pages_of(numbers):
+        for conversation, seq in connection.exec_driver_sql(statement, (realm, *page)):
+            yield state_of(conversation, seq)

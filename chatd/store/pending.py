@@ -1,0 +1,206 @@
+"""Messages to groups of other realms, until the group's home has numbered them. Jobs and queries.
+
+A message is in `pending` from its commit until it comes back with its number, which moves it to `messages`
+under the same id. A refused one stays until its sender dismisses it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from chatd.base.model import DELIVERED, QUEUED, REFUSED, Account, Attachment, Message
+from chatd.store import files
+from chatd.store import outbox as outbox_store
+from chatd.store.engine import driver_insert
+from chatd.store.messages import MessageWriter, NewMessage, Stored
+from chatd.store.outbox import NewParcel, OutboxWriter
+from chatd.store.outcomes import read_refusal
+from chatd.store.schema import attachments, pending, sends
+
+MAX_REFUSED = 1000  # refused messages that are kept for an account
+MAX_REMOVED = 500  # rows in one transaction
+
+
+class NewPost(msgspec.Struct, frozen=True):
+    """A message to the group `group` of another realm, as shown, and the parcel that carries it. The id of
+    its conversation is 0 if the sender is no member."""
+
+    new: NewMessage
+    group: str
+    parcel: NewParcel
+
+
+class PendingWriter:
+    """Stores posts, in the writer's thread."""
+
+    def __init__(self, messages: MessageWriter, parcels: OutboxWriter) -> None:
+        self._messages = messages
+        self._parcels = parcels
+        self._statement: str | None = None
+
+    def store(self, connection: sa.Connection, items: Sequence[NewPost]) -> list[Stored]:
+        """Store `items` with their parcels, in this order. Their place has no seq."""
+        if not items:
+            return []
+        numbers = self._parcels.store(connection, [item.parcel for item in items])
+        stored = [Stored(self._messages.next_id(connection), 0, number) for number in numbers]
+        if self._statement is None:
+            self._statement = driver_insert(connection, pending)
+        connection.exec_driver_sql(
+            self._statement, [_row(item, place) for item, place in zip(items, stored, strict=True)]
+        )
+        return stored
+
+
+def _row(item: NewPost, place: Stored) -> tuple[object, ...]:
+    """The values of a row, in the order of the table's columns."""
+    new, parcel = item.new, item.parcel
+    extras = new.extras
+    return (
+        place.id,
+        new.sender_id,
+        new.conversation or None,
+        item.group,
+        parcel.realm,
+        place.number,
+        new.at,
+        new.text,
+        new.attachment_id,
+        *(
+            (None,) * 5
+            if extras is None
+            else (extras.reply, extras.forwarded, extras.mentions, extras.media, extras.body)
+        ),
+        None,
+    )
+
+
+def pending_of(
+    connection: sa.Connection, account: Account, conversation: int | None = None
+) -> list[Message]:
+    """Return the messages of an account that are pending, oldest first: those of a conversation, or all."""
+    query = (
+        sa.select(
+            pending.c.id,
+            pending.c.conversation_id,
+            pending.c.at,
+            pending.c.group,
+            pending.c.text,
+            pending.c.reply,
+            pending.c.refused,
+            pending.c.realm,
+            pending.c.number,
+            outbox_store.waits(pending.c.realm, pending.c.number),
+            *files.COLUMNS,
+        )
+        .outerjoin(attachments, attachments.c.id == pending.c.attachment_id)
+        .where(pending.c.account_id == account.id)
+        .order_by(pending.c.id)
+    )
+    if conversation is not None:
+        query = query.where(pending.c.conversation_id == conversation)
+    return [_message(row, account) for row in connection.execute(query)]
+
+
+def _message(row: sa.Row[Any], account: Account) -> Message:
+    ident, conversation, at, group, text, reply, refused, realm, number, waits, *file = tuple(row)
+    refusal = read_refusal(refused)
+    state = REFUSED if refusal is not None else QUEUED if waits else DELIVERED
+    return Message(
+        ident,
+        conversation or 0,
+        0,
+        at,
+        account.name,
+        None,
+        group,
+        text,
+        None if file[0] is None else Attachment(*file),
+        state=state,
+        reason=None if refusal is None else refusal.sentence,
+        reply=reply,
+        waits=(realm, number) if state == QUEUED else None,
+    )
+
+
+def finish(connection: sa.Connection, number: int, seq: int) -> None:
+    """The home of a group has given `seq` to the message of that number. It comes back if its sender is a
+    member; if not, remove it here."""
+    row = connection.execute(
+        sa.select(pending.c.id, pending.c.account_id).where(
+            pending.c.number == number, pending.c.conversation_id.is_(None)
+        )
+    ).first()
+    if row is not None:
+        _remove(connection, row.account_id, row.id, seq=seq)
+
+
+def dismiss(connection: sa.Connection, account_id: int, ident: int) -> bool:
+    """Remove a message of an account that is pending and does not wait any more. Returns whether there was
+    one."""
+    row = connection.execute(
+        sa.select(pending.c.refused).where(
+            pending.c.id == ident,
+            pending.c.account_id == account_id,
+            sa.not_(outbox_store.waits(pending.c.realm, pending.c.number)),
+        )
+    ).first()
+    if row is None:
+        return False
+    _remove(connection, account_id, ident, refused=row.refused)
+    return True
+
+
+def _remove(
+    connection: sa.Connection,
+    account_id: int,
+    ident: int,
+    seq: int | None = None,
+    refused: str | None = None,
+) -> None:
+    """Remove a message, and keep for its idempotency key the number that it got elsewhere, or why it was
+    refused."""
+    connection.execute(sa.delete(pending).where(pending.c.id == ident))
+    connection.execute(
+        sa.update(sends)
+        .where(sends.c.account_id == account_id, sends.c.message_id == ident)
+        .values(seq=seq, refused=refused)
+    )
+
+
+def limit_refused(connection: sa.Connection, account_id: int) -> None:
+    """Keep MAX_REFUSED refused messages of an account, the newest ones."""
+    last = connection.scalar(
+        sa.select(pending.c.id)
+        .where(pending.c.account_id == account_id, pending.c.refused.is_not(None))
+        .order_by(pending.c.id.desc())
+        .offset(MAX_REFUSED)
+        .limit(1)
+    )
+    if last is not None:
+        connection.execute(
+            sa.delete(pending).where(
+                pending.c.account_id == account_id,
+                pending.c.refused.is_not(None),
+                pending.c.id <= last,
+            )
+        )
+
+
+def remove_unreturned(connection: sa.Connection, before: int) -> int:
+    """Remove messages of before `before` (ms since 1970 UTC) that were delivered and did not come back.
+    Returns their number."""
+    old = (
+        sa.select(pending.c.id)
+        .where(
+            pending.c.at < before,
+            pending.c.refused.is_(None),
+            sa.not_(outbox_store.waits(pending.c.realm, pending.c.number)),
+        )
+        .limit(MAX_REMOVED)
+    )
+    return connection.execute(sa.delete(pending).where(pending.c.id.in_(old))).rowcount

@@ -1,0 +1,117 @@
+"""What changes in a conversation without an entry: states of messages and files, and read marks.
+
+Each such change raises the `version` of its conversation. `sync` reports what changed since a version. Jobs
+and queries for the Database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from enum import StrEnum
+from typing import NamedTuple
+
+import sqlalchemy as sa
+
+from chatd.store.engine import placeholder
+from chatd.store.schema import heads, local_changes
+
+VERSION_BITS = 20  # of a version: its place in the term
+MAX_CACHED = 100_000  # conversations
+STATES = 64  # messages whose states have one subject, so that few rows are kept
+
+
+class Kind(StrEnum):
+    """A kind of change, as the table names it."""
+
+    STATE = "state"
+    FILE = "file"
+    MARK = "mark"
+
+
+class Subject(NamedTuple):
+    """What has changed. `name` is a seq, or an address without case."""
+
+    conversation: int
+    kind: Kind
+    name: str
+
+
+def first_of(term: int) -> int:
+    """The version that stands for the beginning of a term. No change has it."""
+    return term << VERSION_BITS
+
+
+def term_of(version: int) -> int:
+    """The term in which a version was given."""
+    return version >> VERSION_BITS
+
+
+def state_of(conversation: int, seq: int) -> Subject:
+    """The subject of the delivery of a message: the first seq of the STATES messages that share it."""
+    return Subject(conversation, Kind.STATE, str(seq - seq % STATES))
+
+
+class VersionWriter:
+    """Raises versions, in the writer's thread. `term` returns the term of this start. Versions begin with it,
+    so that they grow after a restore of a backup too."""
+
+    def __init__(self, term: Callable[[sa.Connection], int]) -> None:
+        self._term = term
+        self._last: dict[int, int] = {}
+
+    def forget(self) -> None:
+        """Drop the cache: after a rollback it may be ahead of the database."""
+        self._last.clear()
+
+    def note(self, connection: sa.Connection, subjects: Collection[Subject]) -> None:
+        """Raise the versions of the conversations of `subjects`, and keep what has changed with them."""
+        if not subjects:
+            return
+        floor = first_of(self._term(connection)) + 1
+        raised: dict[int, int] = {}
+        for conversation in {subject.conversation for subject in subjects}:
+            raised[conversation] = max(self._version(connection, conversation) + 1, floor)
+        mark = placeholder(connection)
+        connection.exec_driver_sql(
+            f"INSERT INTO heads (conversation_id, version) VALUES ({mark}, {mark}) "  # noqa: S608
+            "ON CONFLICT (conversation_id) DO UPDATE SET version = excluded.version",
+            list(raised.items()),
+        )
+        connection.exec_driver_sql(
+            "INSERT INTO local_changes (conversation_id, kind, subject, version) "  # noqa: S608
+            f"VALUES ({mark}, {mark}, {mark}, {mark}) "
+            "ON CONFLICT (conversation_id, kind, subject) DO UPDATE SET version = excluded.version",
+            [(*subject, raised[subject.conversation]) for subject in set(subjects)],
+        )
+        self._last.update(raised)
+
+    def _version(self, connection: sa.Connection, conversation: int) -> int:
+        found = self._last.get(conversation)
+        if found is None:
+            if len(self._last) >= MAX_CACHED:
+                self._last.clear()
+            found = self._last[conversation] = version_of(connection, conversation)
+        return found
+
+
+def version_of(connection: sa.Connection, conversation: int) -> int:
+    """Return the version of a conversation: 0 before the first change."""
+    return (
+        connection.scalar(sa.select(heads.c.version).where(heads.c.conversation_id == conversation))
+        or 0
+    )
+
+
+def changed_since(
+    connection: sa.Connection, conversation: int, kind: Kind, version: int
+) -> list[str]:
+    """Return the names of the subjects of a kind that changed after `version`."""
+    return list(
+        connection.scalars(
+            sa.select(local_changes.c.subject).where(
+                local_changes.c.conversation_id == conversation,
+                local_changes.c.version > version,
+                local_changes.c.kind == kind,
+            )
+        )
+    )
