@@ -101,9 +101,9 @@ async def upload(
         try:
             reply = await ask(connection, **request, **once.arguments())
         except Refused as refused:
-            if not once.refuses_keys(refused.reply):
+            if not once.is_too_new(refused.reply):
                 raise
-            reply = await ask(connection, **request)
+            reply = await ask(connection, **request, **once.arguments())
         if reply.get("status") != "READY":
             return reply
         meter.begin(path.name, size)

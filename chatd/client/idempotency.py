@@ -1,18 +1,24 @@
-"""Which requests can be repeated when the connection was lost before the reply.
+"""Which requests can be repeated when the connection was lost before the reply, and how messages are sent.
 
 Each message or file is sent with a new idempotency key, and a realm stores nothing twice under one key (for a
 week). So an unanswered send is repeated and arrives once. A realm that is too old for keys refuses a send
 with one; the client then sends without a key and does not repeat: it tells the user instead.
+
+Sends wait for their outcome at other realms, so that a refusal is the reply. A realm that is too old for that
+waits anyway.
 """
 
 from __future__ import annotations
 
+import re
 import secrets
 from typing import Any
 
 from chatd.client.link import Reply, RequestChannel
 from chatd.commands import values as ask
 from chatd.commands.values import Command
+
+_UNKNOWN = re.compile("does not take ([a-z, ]+)")
 
 KEYED = (
     ask.SendMessage,
@@ -72,33 +78,42 @@ REPEATABLE = (
 
 
 class IdempotentSend:
-    """The idempotency key of one message or file, kept for all attempts to send it."""
+    """The idempotency key of one message or file, kept for all attempts to send it, and whether to wait for
+    the outcome."""
 
     def __init__(self) -> None:
         self.key: str | None = secrets.token_urlsafe(16)
+        self._wait = True
 
     @property
     def is_safe(self) -> bool:
         """Whether it can be sent again without a duplicate."""
         return self.key is not None
 
-    def arguments(self) -> dict[str, str]:
+    def arguments(self) -> dict[str, str | bool]:
         """The extra arguments of the request."""
-        return {} if self.key is None else {"key": self.key}
+        found: dict[str, str | bool] = {"wait": True} if self._wait else {}
+        return found if self.key is None else {**found, "key": self.key}
 
-    def refuses_keys(self, reply: Reply) -> bool:
-        """Whether the realm refused the request because it does not know keys. If so, drop the key."""
-        refused = self.key is not None and reply.get("code") == "usage"
-        if refused and "does not take key" in str(reply.get("message")):
+    def is_too_new(self, reply: Reply) -> bool:
+        """Whether the realm refused the request because it does not know an extra argument. If so, drop
+        it."""
+        if reply.get("code") != "usage":
+            return False
+        found = _UNKNOWN.search(str(reply.get("message")))
+        unknown = set(found[1].split(", ")) if found else set()
+        dropped = unknown & self.arguments().keys()
+        if "key" in dropped:
             self.key = None
-            return True
-        return False
+        if "wait" in dropped:
+            self._wait = False
+        return bool(dropped)
 
     async def ask(self, link: RequestChannel, verb: str, **arguments: Any) -> Reply:
         """Send the request and return its reply. Raises ConnectionLost."""
         reply = await link.ask(verb, **{**arguments, **self.arguments()})
-        if self.refuses_keys(reply):
-            reply = await link.ask(verb, **arguments)
+        if self.is_too_new(reply):
+            reply = await link.ask(verb, **{**arguments, **self.arguments()})
         return reply
 
 
