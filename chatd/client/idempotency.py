@@ -90,9 +90,9 @@ class IdempotentSend:
         """Whether it can be sent again without a duplicate."""
         return self.key is not None
 
-    def arguments(self) -> dict[str, str | bool]:
+    def arguments(self) -> dict[str, Any]:
         """The extra arguments of the request."""
-        found: dict[str, str | bool] = {"wait": True} if self._wait else {}
+        found: dict[str, Any] = {"wait": True} if self._wait else {}
         return found if self.key is None else {**found, "key": self.key}
 
     def is_too_new(self, reply: Reply) -> bool:

@@ -54,7 +54,7 @@ class SendingTestCase(LinkedTestCase):
         self.ana.sends("budi@realm2", "halo")
         self.one.restart()
         self.network.advance(60)
-        self.assertEqual(self.ana.history("dewi@realm2"), [])
+        self.assertEqual(self.ana.history("dewi@realm2"), ["ana: halo"])
         self.assertEqual(self.ana.inbox(), [])
 
     def test_list(self) -> None:
