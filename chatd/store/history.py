@@ -13,7 +13,7 @@ from chatd.base.read_marks import ReadMark
 from chatd.store import files
 from chatd.store.details import DETAILS, has_reactions, with_details, with_reactions
 from chatd.store.guard import checked
-from chatd.store.outcomes import DELIVERY, delivery_of
+from chatd.store.outcomes import DELIVERY, SHOWN_ID, delivery_of
 from chatd.store.schema import attachments, groups, messages, participants
 
 
@@ -29,7 +29,7 @@ class Page(msgspec.Struct, frozen=True):
 # What an account reads of a message. Queries of other modules that select these columns first can pass their
 # rows to `message_of`.
 COLUMNS = (
-    messages.c.id,
+    SHOWN_ID,
     messages.c.conversation_id,
     messages.c.seq,
     messages.c.at,

@@ -162,20 +162,18 @@ def _sent_before(connection: sa.Connection, names: Sequence[SendKey]) -> set[Sen
 
 def _get(connection: sa.Connection, name: SendKey) -> RecordedSend:
     row = connection.execute(sa.select(sends).where(_which(name))).one()
-    conversation, seq = row.conversation_id or 0, row.seq or 0
+    conversation, seq, ident = row.conversation_id or 0, row.seq or 0, row.message_id or 0
     refusal = read_refusal(row.refused)
     entry = None
-    if row.message_id is not None:
-        entry = sent_state(connection, name.account_id, row.message_id)
+    if ident:
+        entry = sent_state(connection, name.account_id, ident)
     if entry is not None:
-        conversation, seq, state, refusal = entry
+        conversation, seq, ident, state, refusal = entry
     elif refusal is not None:
         state = REFUSED  # it was dismissed
     else:
         state = DELIVERED  # to a group elsewhere, by someone who is no member
-    return RecordedSend(
-        conversation, seq, row.message_id or 0, row.attachment_id, row.at, state, refusal
-    )
+    return RecordedSend(conversation, seq, ident, row.attachment_id, row.at, state, refusal)
 
 
 def _which(name: SendKey) -> Any:

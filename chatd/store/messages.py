@@ -49,6 +49,7 @@ class Extras(msgspec.Struct, frozen=True):
     media: str | None = None
     body: bytes | None = None
     refused: str | None = None
+    shown_id: int | None = None
 
 
 # The columns that the INSERT of most messages sets
@@ -238,23 +239,23 @@ class MessageWriter:
         crossing: list[int] = []  # the indexes of items that go to other realms
         for item in items:
             ident += 1
-            place, conversation = ident, item.conversation
+            shown, conversation = ident, item.conversation
             last = seqs.get(conversation)
             if last is None or item.seq is not None:
                 seq = self.next_seq(connection, conversation, item.seq)
                 if item.origin is not None and item.origin[0] is None:
-                    place = take_pending(connection, conversation, item.origin[1]) or ident
+                    shown = take_pending(connection, conversation, item.origin[1], ident) or ident
             else:
                 seqs[conversation] = seq = last + 1
             number = 0
             if item.copies is not None:
                 number = self._outbox.next(connection) + len(crossing)
                 crossing.append(len(stored))
-            stored.append(Stored(place, seq, number))
-            rows.append(_row(item, place, seq, number))
-            rare = rare or item.extras is not None
+            stored.append(Stored(shown, seq, number))
+            rows.append(_row(item, ident, seq, number))
+            rare = rare or item.extras is not None or shown != ident
             signed = signed or item.signature is not None
-        self._insert(connection, items, rows, rare)
+        self._insert(connection, items, rows, stored if rare else ())
         self._last_id = ident
         if crossing:
             self._cross(connection, items, stored, crossing)
@@ -288,13 +289,14 @@ class MessageWriter:
         connection: Connection,
         items: Sequence[NewMessage],
         rows: list[tuple[object, ...]],
-        rare: bool,
+        rare: Sequence[Stored],
     ) -> None:
-        """Insert rows of messages; `rare`: some of them have extras."""
+        """Insert rows of messages. If some of them have extras, `rare` has the places of all."""
         if rare:
             statement = driver_insert(connection, messages)
             rows = [
-                (*row, *_extras(connection, item)) for row, item in zip(rows, items, strict=True)
+                (*row, *_extras(connection, item, None if place.id == row[0] else place.id))
+                for row, item, place in zip(rows, items, rare, strict=True)
             ]
         else:
             if self._statement is None:
@@ -304,7 +306,7 @@ class MessageWriter:
 
     def _last_message_id(self, connection: Connection) -> int:
         if self._last_id is None:
-            # A pending message takes its id with it when it is numbered.
+            # A pending message keeps its id as the one that is shown.
             newest = connection.scalar(select(func.max(messages.c.id)))
             newest_pending = connection.scalar(select(func.max(pending.c.id)))
             self._last_id = max(newest or 0, newest_pending or 0)
@@ -316,8 +318,10 @@ class MessageWriter:
         return self._last_id
 
 
-def _extras(connection: Connection, item: NewMessage) -> tuple[object, ...]:
+def _extras(connection: Connection, item: NewMessage, shown_id: int | None) -> tuple[object, ...]:
     extras = item.extras
+    if shown_id is not None:
+        extras = msgspec.structs.replace(extras or Extras(), shown_id=shown_id)
     if extras is None:
         return NO_EXTRAS
     if item.reply_to is not None:

@@ -16,8 +16,12 @@ from chatd.base.errors import ChatError
 from chatd.base.model import DELIVERED, QUEUED, REFUSED, STORED
 from chatd.store import outbox as outbox_store
 from chatd.store.engine import placeholder
-from chatd.store.schema import messages, participants, pending
+from chatd.store.schema import messages, participants, pending, sends
 from chatd.store.versions import Subject, VersionWriter, state_of
+
+# The id of a message as people see it: the one that it had while it was pending, so that it stays the same.
+# Rows are in the order in which the realm took them by `messages.c.id` only.
+SHOWN_ID = sa.func.coalesce(messages.c.shown_id, messages.c.id)
 
 # The columns of a message and of its reader's participation that `delivery_of` takes.
 DELIVERY = (
@@ -36,6 +40,16 @@ class SentEntry(NamedTuple):
     conversation: int
     seq: int
     id: int
+
+
+class SentState(NamedTuple):
+    """A message that an account here has sent. A number that is not known is 0."""
+
+    conversation: int
+    seq: int
+    id: int
+    state: str
+    refusal: KeptRefusal | None
 
 
 class KeptRefusal(msgspec.Struct, frozen=True, array_like=True):
@@ -71,13 +85,11 @@ def delivery_of(
     return (QUEUED, None, (realm, number)) if queued else (DELIVERED, None, None)
 
 
-def sent_state(
-    connection: sa.Connection, account_id: int, ident: int
-) -> tuple[int, int, str, KeptRefusal | None] | None:
-    """Return the conversation, the seq, the state and the refusal of a message that an account has sent; None
-    if it is not here any more. A number that is not known is 0."""
+def sent_state(connection: sa.Connection, account_id: int, ident: int) -> SentState | None:
+    """Return the state of a message that an account has sent, by the id of its row; None if it is not here
+    any more."""
     row = connection.execute(
-        sa.select(messages.c.conversation_id, messages.c.seq, *DELIVERY)
+        sa.select(messages.c.conversation_id, messages.c.seq, SHOWN_ID, *DELIVERY)
         .outerjoin(
             participants,
             sa.and_(
@@ -88,9 +100,9 @@ def sent_state(
         .where(messages.c.id == ident)
     ).first()
     if row is not None:
-        conversation, seq, *delivery = row
+        conversation, seq, shown, *delivery = row
         state, _, _ = delivery_of(True, *delivery)
-        return conversation, seq, state, read_refusal(row.refused)
+        return SentState(conversation, seq, shown, state, read_refusal(row.refused))
     waiting = outbox_store.waits(pending.c.realm, pending.c.number)
     post = connection.execute(
         sa.select(pending.c.conversation_id, pending.c.refused, waiting).where(
@@ -101,13 +113,13 @@ def sent_state(
         return None
     conversation, refused, waits = post
     state = REFUSED if refused else QUEUED if waits else DELIVERED
-    return conversation or 0, 0, state, read_refusal(refused)
+    return SentState(conversation or 0, 0, ident, state, read_refusal(refused))
 
 
 def sent_entries(connection: sa.Connection, numbers: Sequence[int]) -> list[SentEntry]:
     """Return the messages with these numbers that accounts here have sent."""
     ours = sa.select(
-        messages.c.sender_id, messages.c.conversation_id, messages.c.seq, messages.c.id
+        messages.c.sender_id, messages.c.conversation_id, messages.c.seq, SHOWN_ID
     ).where(messages.c.number.in_(numbers), messages.c.sender_id.is_not(None))
     waiting = sa.select(
         pending.c.account_id,
@@ -118,17 +130,25 @@ def sent_entries(connection: sa.Connection, numbers: Sequence[int]) -> list[Sent
     return [SentEntry(*row) for row in connection.execute(sa.union_all(ours, waiting))]
 
 
-def take_pending(connection: sa.Connection, conversation: int, number: int) -> int | None:
-    """The message of that number has come back from its group's home: remove it from `pending`, and its
-    parcel, which has arrived. Returns its id, or None if it is not pending."""
+def take_pending(
+    connection: sa.Connection, conversation: int, number: int, ident: int
+) -> int | None:
+    """The message of that number has come back from its group's home, and is stored as `ident`: remove it
+    from `pending`, and its parcel, which has arrived. Returns the id that it had there, or None if it was not
+    pending."""
     row = connection.execute(
-        sa.select(pending.c.id, pending.c.realm).where(
+        sa.select(pending.c.id, pending.c.account_id, pending.c.realm).where(
             pending.c.number == number, pending.c.conversation_id == conversation
         )
     ).first()
     if row is None:
         return None
     connection.execute(sa.delete(pending).where(pending.c.id == row.id))
+    connection.execute(
+        sa.update(sends)
+        .where(sends.c.account_id == row.account_id, sends.c.message_id == row.id)
+        .values(message_id=ident)
+    )
     outbox_store.remove(connection, row.realm, number)
     return int(row.id)
 

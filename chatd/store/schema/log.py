@@ -51,6 +51,7 @@ messages = Table(
     Column("media", Text, comment="opaque: the media type of `body`"),
     Column("body", LargeBinary, comment="opaque: bytes that nobody here reads"),
     Column("refused", Text, comment="JSON: why another realm refused it, code and sentence"),
+    Column("shown_id", BigInteger, comment="the id that it had while it was pending; NULL: id"),
     # It includes sender_id, so that counting unread messages reads only the index.
     Index("messages_by_conversation", "conversation_id", "seq", "sender_id", unique=True),
 )

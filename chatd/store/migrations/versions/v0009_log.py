@@ -69,6 +69,11 @@ def _new_columns() -> list[sa.Column[object]]:
             sa.Text,
             comment="JSON: why another realm refused it, code and sentence",
         ),
+        sa.Column(
+            "shown_id",
+            sa.BigInteger,
+            comment="the id that it had while it was pending; NULL: id",
+        ),
     ]
 
 
