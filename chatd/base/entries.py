@@ -6,6 +6,7 @@ it is shown.
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TypeAlias
 
 import msgspec
@@ -38,6 +39,23 @@ class Pin(msgspec.Struct, frozen=True):
 
 
 MessageChange: TypeAlias = Edit | Deletion | React | Pin
+
+
+class Right(StrEnum):
+    """Who may make a change of a message."""
+
+    AUTHOR = "its author"
+    AUTHOR_OR_ADMIN = "its author, an admin of the group, or a moderator of the group's realm"
+    MEMBER = "everybody in the conversation"
+    ADMIN = "the admins of a group, and both sides of a direct conversation"
+
+
+RIGHTS: dict[type[MessageChange], Right] = {
+    Edit: Right.AUTHOR,
+    Deletion: Right.AUTHOR_OR_ADMIN,
+    React: Right.MEMBER,
+    Pin: Right.ADMIN,
+}
 
 
 class EntryRef(msgspec.Struct, frozen=True):

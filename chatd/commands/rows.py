@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from chatd.base.entries import Right
 from chatd.base.errors import ChatError, Usage
 from chatd.commands import arguments as types
 from chatd.commands.values import Command
@@ -39,7 +40,7 @@ class Row(msgspec.Struct, frozen=True, dict=True):
 
     `login`: requires a login. `overlaps`: may start while earlier overlapping commands still wait for the
     disk; all others wait until earlier commands are finished. `errors`: the errors of this command, besides
-    the common ones.
+    the common ones. `right`: who may change a message so.
     """
 
     verb: str
@@ -50,6 +51,7 @@ class Row(msgspec.Struct, frozen=True, dict=True):
     login: bool = True
     overlaps: bool = False
     errors: tuple[type[ChatError], ...] = ()
+    right: Right | None = None
 
     @property
     def usage(self) -> str:

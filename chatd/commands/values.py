@@ -141,6 +141,36 @@ class SearchMessages(Command, frozen=True):
     text: str
 
 
+class EditMessage(Command, frozen=True):
+    """`seq` is the number of the message in its conversation, here and in the commands below."""
+
+    place: Place | int
+    seq: int
+    text: str
+
+
+class DeleteMessage(Command, frozen=True):
+    place: Place | int
+    seq: int
+
+
+class ReactToMessage(Command, frozen=True):
+    place: Place | int
+    seq: int
+    emoji: str
+    on: bool = True
+
+
+class PinMessage(Command, frozen=True):
+    place: Place | int
+    seq: int
+    on: bool = True
+
+
+class ListPins(Command, frozen=True):
+    place: Place | int
+
+
 class AddGroup(Command, frozen=True):
     """Without `group`, the name is made of the title. A title that is the name is not kept."""
 

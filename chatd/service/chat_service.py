@@ -21,6 +21,7 @@ from chatd.service.fan_out import FanOut
 from chatd.service.groups import Groups
 from chatd.service.home_groups import HomeGroups
 from chatd.service.idempotent_sends import Sends
+from chatd.service.message_changes import MessageChanges
 from chatd.service.messages import Messages
 from chatd.service.operators import Operators
 from chatd.service.passwords import Passwords
@@ -32,6 +33,7 @@ from chatd.service.remote_sends import RemoteSends
 from chatd.service.room_files import RoomFiles
 from chatd.service.rooms import Rooms
 from chatd.service.rosters import Rosters
+from chatd.service.target_finder import TargetFinder
 from chatd.store.engine import limit_log
 
 log = Logger()
@@ -50,6 +52,7 @@ class ChatService:
     directs: Directs  # conversations of two people
     conversations: Conversations  # the list of an account's conversations
     messages: Messages  # send to people, post to groups
+    changes: MessageChanges  # edit, delete, react, pin
     reading: Reading  # inbox, history, search, read marks
     files: Files  # send files, fetch them
     rooms: Rooms  # rooms that last as long as someone is in them
@@ -92,6 +95,12 @@ class ChatService:
         self.reading = Reading(self.database, self.directs, self.rosters, forwarder)
         self.conversations = Conversations(self.database, self.presence, self.reading, forwarder)
         self.messages = self._make_messages(forwarder)
+        finder = TargetFinder(
+            self.database, self.accounts, self.directs, self.rosters, self.reading
+        )
+        self.changes = MessageChanges(
+            context, finder, self.rosters, self.presence, self.quotas, forwarder, uploads
+        )
         self.homes = HomeGroups(context, self.accounts, self.presence, self.rosters, realms)
         self.groups = Groups(
             context, self.accounts, self.rosters, self.homes, self.presence, realms, forwarder

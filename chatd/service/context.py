@@ -14,6 +14,7 @@ from chatd.base.counters import Counters
 from chatd.base.names import Address, key_of
 from chatd.store.database import Database
 from chatd.store.idempotent_sends import SendsWriter
+from chatd.store.message_changes import ChangeWriter
 from chatd.store.messages import MessageWriter
 from chatd.store.outbox import OutboxWriter
 from chatd.store.pending import PendingWriter
@@ -30,6 +31,7 @@ class Writers:
         self.posts = PendingWriter(self.messages, self.parcels)
         self.sends = SendsWriter(self.messages, self.posts)
         self.versions = VersionWriter(self.parcels.term)
+        self.changes = ChangeWriter(self.messages)
         database.on_rollback(self.parcels.forget)
         database.on_rollback(self.messages.forget)
         database.on_rollback(self.versions.forget)

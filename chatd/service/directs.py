@@ -34,11 +34,8 @@ class Directs:
     def cached(self, account: Account, address: Address) -> Target | None:
         """The conversation, if it is in memory and its realm is still known."""
         target = self._known.get((account.id, address.key))
-        if target is not None and target.realms:
-            try:
-                self._realms.name_of(target.realms[0])
-            except UnknownRealm:
-                return None
+        if target is not None and target.realms and not self.knows(target.realms[0]):
+            return None
         return target
 
     async def open(
@@ -99,6 +96,14 @@ class Directs:
         if address.realm is None:
             return address
         return Address(address.name, self._realms.name_of(key_of(address.realm)))
+
+    def knows(self, realm: str) -> bool:
+        """Whether the realm with that key is a peer."""
+        try:
+            self._realms.name_of(realm)
+        except UnknownRealm:
+            return False
+        return True
 
     def _remember(
         self, owner: Account, address: Address, other: Account | None, conversation: int

@@ -20,12 +20,19 @@ from chatd.store.schema import messages, pins, reaction_counts, reactions
 MAX_ADDRESSES = 10_000
 MAX_NAMED = 100
 
-_pinned = sa.exists().where(
-    pins.c.conversation_id == messages.c.conversation_id, pins.c.seq == messages.c.seq
+_pin, _reaction = pins.alias("of_message"), reaction_counts.alias("on_message")
+_pinned = (
+    sa.exists()
+    .where(_pin.c.conversation_id == messages.c.conversation_id, _pin.c.seq == messages.c.seq)
+    .correlate(messages)
 )
-_reacted = sa.exists().where(
-    reaction_counts.c.conversation_id == messages.c.conversation_id,
-    reaction_counts.c.seq == messages.c.seq,
+_reacted = (
+    sa.exists()
+    .where(
+        _reaction.c.conversation_id == messages.c.conversation_id,
+        _reaction.c.seq == messages.c.seq,
+    )
+    .correlate(messages)
 )
 
 DETAILS = (

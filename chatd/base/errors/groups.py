@@ -90,3 +90,32 @@ class NotYourself(ChatError):
 class NotInRoom(ChatError):
     code = "not-in-room"
     sentence = "You are not in a room; join one first: roomjoin <room>"
+
+
+class UnknownMessage(ChatError):
+    code = "unknown-message"
+    sentence = "There is no message #{seq} in this conversation; history shows those that there are"
+
+
+class MessageDeleted(UnknownMessage):
+    sentence = "Message #{seq} was deleted"
+
+
+class NotYours(ChatError):
+    code = "not-yours"
+    sentence = "Message #{seq} is not yours; only {who} may do that"
+
+
+class NotEditable(ChatError):
+    code = "not-editable"
+    sentence = "Message #{seq} {has}, so it can't be edited; delete it and send another"
+
+
+class TooManyReactions(ChatError):
+    code = "too-many-reactions"
+    sentence = "Message #{seq} already has {limit} different emojis, the most; use one of them"
+
+
+class TooManyPins(ChatError):
+    code = "too-many-pins"
+    sentence = "This conversation already has {limit} pinned messages, the most; unpin one first"

@@ -7,6 +7,7 @@ import unicodedata
 from typing import Any
 
 from chatd.base.characters import MAX_FILE_NAME, find_hidden
+from chatd.base.emoji import MAX_EMOJI, is_emoji
 from chatd.base.errors import BadArgument, BadText
 from chatd.base.names import printable
 from chatd.base.texts import CONTROL, Secret, check_text
@@ -138,7 +139,18 @@ class CodeType(FileNameType):
     greedy = True
 
 
+class EmojiType(Type):
+    shape = "emoji"
+    about = f"one emoji, of {MAX_EMOJI} bytes at most"
+
+    def from_text(self, name: str, text: str) -> str:
+        if not is_emoji(text):
+            raise BadArgument(argument=name, found=printable(text), expected=self.about)
+        return text
+
+
 TEXT = TextType()
+EMOJI = EmojiType()
 SEARCH = SearchType()
 DISPLAY_NAME = DisplayNameType()
 COUNTRY = CountryType()

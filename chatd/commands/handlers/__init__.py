@@ -8,12 +8,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from chatd.commands.client import Handler
-from chatd.commands.handlers import accounts, files, general, groups, messages, realms, rooms
+from chatd.commands.handlers import (
+    accounts,
+    changes,
+    files,
+    general,
+    groups,
+    messages,
+    realms,
+    rooms,
+)
 from chatd.commands.values import Command
 
 HANDLERS: Mapping[type[Command], Handler] = {
     **accounts.HANDLERS,
     **messages.HANDLERS,
+    **changes.HANDLERS,
     **groups.HANDLERS,
     **files.HANDLERS,
     **rooms.HANDLERS,

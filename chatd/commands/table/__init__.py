@@ -13,12 +13,13 @@ from chatd.base.errors import ChatError
 from chatd.base.model import ArgumentInfo, CommandInfo
 from chatd.commands import values as ask
 from chatd.commands.rows import Row
-from chatd.commands.table import accounts, files, general, groups, messages, realms, rooms
+from chatd.commands.table import accounts, changes, files, general, groups, messages, realms, rooms
 
 # The order in which help lists the commands.
 TABLE: tuple[Row, ...] = (
     *accounts.ROWS,
     *messages.ROWS,
+    *changes.ROWS,
     *groups.ROWS,
     *files.ROWS,
     *rooms.ROWS,

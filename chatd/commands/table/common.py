@@ -37,3 +37,4 @@ FILENAME = Arg("filename", types.FILENAME)
 SIZE = Arg("size", types.SIZE)
 KEY = Arg("key", types.KEY, optional=True, named=True)
 WAIT = Arg("wait", types.FLAG, optional=True, named=True)
+SEQ = Arg("seq", types.COUNT)  # of a message, in its conversation

@@ -1,0 +1,159 @@
+"""Changes of messages: edits, deletions, reactions and pins, by people of this realm and of others."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import msgspec
+from sqlalchemy import Connection
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from chatd.base.entries import Edit, MadeChange, MessageChange
+from chatd.base.errors import UnknownMessage
+from chatd.base.model import Account, Message, party_of
+from chatd.base.names import Place
+from chatd.files.folder import Uploads
+from chatd.service.context import Context
+from chatd.service.mentions import Mentions
+from chatd.service.presence import IListener, Presence
+from chatd.service.quotas import LEAST, MessageQuotas, cost
+from chatd.service.remote import IForwarder
+from chatd.service.rosters import Rosters
+from chatd.service.target_finder import TargetFinder
+from chatd.service.targets import Target
+from chatd.store import content as content_store
+from chatd.store import pinned as pinned_store
+from chatd.store.message_changes import ChangeResult, WantedChange
+from chatd.store.messages import RemoteCopies
+
+log = Logger()
+
+
+class ChangeReceipt(msgspec.Struct, frozen=True):
+    """A change of the message `target`. `seq` is that of its entry: 0 if nothing had to be changed, or if the
+    group's home numbers it. `queued`: it waits for the group's home."""
+
+    conversation: int
+    target: int
+    seq: int = 0
+    queued: bool = False
+
+
+class MessageChanges:
+    """Makes changes of messages, and passes them on to listeners and to other realms."""
+
+    def __init__(
+        self,
+        context: Context,
+        finder: TargetFinder,
+        rosters: Rosters,
+        presence: Presence,
+        quotas: MessageQuotas,
+        forwarder: IForwarder,
+        uploads: Uploads,
+    ) -> None:
+        self._context = context
+        self._database = context.database
+        self._writer = context.writers.changes
+        self._finder = finder
+        self._rosters = rosters
+        self._presence = presence
+        self._quotas = quotas
+        self._forwarder = forwarder
+        self._uploads = uploads
+        self._mentions = Mentions(context, finder.accounts, rosters)
+
+    async def change(
+        self,
+        account: Account,
+        where: Place | int,
+        seq: int,
+        change: MessageChange,
+        origin: IListener | None,
+    ) -> ChangeReceipt:
+        """Change the message `seq` of a conversation. `origin` is the connection that asks for it.
+
+        Raises as Reading.find, UnknownMessage, NotYours, NotEditable, NotMember, NotAdmin, TooManyReactions,
+        TooManyPins, MessageQuota, DiskFull, DoesNotCross, and the error with which a group's home refuses.
+        """
+        target = await self._finder.find(account, where)
+        if target is None:
+            raise UnknownMessage(seq=seq)
+        if isinstance(change, Edit):
+            mentions = await self._mentions.resolve(account, target, change.text)
+            change = msgspec.structs.replace(change, mentions=mentions)
+        now = self._context.now()
+        wanted = WantedChange(
+            target.conversation,
+            seq,
+            change,
+            party_of(account),
+            now,
+            moderator=account.operator,
+            elsewhere=target.home is not None,
+        )
+        size = cost(change.text) if isinstance(change, Edit) else LEAST
+        with self._quotas.charged(account.id, size, now):
+            result = await self.make(wanted, target)
+        self.publish(result, target, origin)
+        return await self._forward(result, target, seq)
+
+    async def make(self, wanted: WantedChange, target: Target) -> ChangeResult:
+        """Store a change. Raises as ChangeWriter.make."""
+
+        def copies_of(connection: Connection, made: MadeChange) -> RemoteCopies | None:
+            return self._forwarder.change_copies(connection, made, target)
+
+        return await self._database.run(self._writer.make, wanted, copies_of)
+
+    def publish(self, result: ChangeResult, target: Target, origin: IListener | None) -> None:
+        """Tell the listeners of a change that is on disk, and remove the files that it has erased."""
+        if result.erased:
+            self.erase_files(result.erased)
+        if result.event is None:
+            return
+        audience: Collection[int] = target.audience
+        if target.group is not None:
+            roster = self._rosters.of_conversation(target.conversation)
+            audience = audience if roster is None else roster.members
+        self._presence.tell_followers(audience, result.event, origin)
+
+    async def _forward(self, result: ChangeResult, target: Target, seq: int) -> ChangeReceipt:
+        """Send a change to other realms. Only the outcome at a group's home is waited for."""
+        stored, copies = result.stored, result.copies
+        receipt = ChangeReceipt(target.conversation, seq, 0 if stored is None else stored.seq)
+        if stored is None or copies is None:
+            return receipt
+        sending = self._forwarder.send_change(stored, copies, target)
+        if target.home is None:
+            sending.addErrback(lambda failure: log.failure("a change was not sent", failure))
+            return receipt
+        outcome = await sending
+        if outcome.error is not None:
+            raise outcome.error
+        return msgspec.structs.replace(receipt, queued=outcome.queued)
+
+    # Files of deleted messages
+
+    def erase_files(self, stored: Sequence[str]) -> None:
+        """Remove files of deleted messages from the disk. Those that can't be removed now are removed at the
+        next start."""
+        for name in stored:
+            erased = Deferred.fromCoroutine(self._erase_file(name))
+            erased.addErrback(
+                lambda failure: log.failure("the file of a deleted message stays", failure)
+            )
+
+    async def _erase_file(self, stored: str) -> None:
+        await self._uploads.remove(stored)
+        await self._database.run(content_store.files_erased, (stored,))
+
+    # Pins
+
+    async def pins(self, account: Account, where: Place | int) -> Sequence[Message]:
+        """The pinned messages of a conversation, the last pinned first. Raises as Reading.find."""
+        target = await self._finder.find(account, where)
+        if target is None:
+            return ()
+        return await self._database.read(pinned_store.pinned, account, target.conversation)

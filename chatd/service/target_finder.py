@@ -1,0 +1,62 @@
+"""Finds a conversation that exists, and who takes part in it."""
+
+from __future__ import annotations
+
+from chatd.base.errors import ChatError, NotMember, UnknownConversation
+from chatd.base.model import Account
+from chatd.base.names import Place, parse_address
+from chatd.service.accounts import Accounts
+from chatd.service.directs import Directs
+from chatd.service.reading import Reading
+from chatd.service.rosters import Rosters
+from chatd.service.targets import Target, group_target
+from chatd.store.database import Database
+from chatd.store.sides import side_of
+
+
+class TargetFinder:
+    """Finds conversations by place or id."""
+
+    def __init__(
+        self,
+        database: Database,
+        accounts: Accounts,
+        directs: Directs,
+        rosters: Rosters,
+        reading: Reading,
+    ) -> None:
+        self.accounts = accounts
+        self._database = database
+        self._directs = directs
+        self._rosters = rosters
+        self._reading = reading
+
+    async def find(self, account: Account, where: Place | int) -> Target | None:
+        """The conversation of `account` at that place, or with that id. None if it does not exist yet. Raises
+        as Reading.find."""
+        conversation = await self._reading.find(account, where)
+        if conversation is None:
+            return None
+        side = await self._database.read(side_of, account.id, conversation)
+        if side is None:
+            raise UnknownConversation(name=conversation)
+        if side.group is not None:
+            return await self._group(account, conversation, side.group)
+        peer = side.peer or ""
+        if side.realm is not None:
+            # What is changed in a conversation with somebody of a removed realm stays here.
+            realms = (side.realm,) if self._directs.knows(side.realm) else ()
+            return Target(conversation, frozenset((account.id,)), to=peer, realms=realms)
+        audience = (account.id,) if side.peer_id is None else (account.id, side.peer_id)
+        return Target(conversation, frozenset(audience), to=peer)
+
+    async def _group(self, account: Account, conversation: int, name: str) -> Target:
+        roster = self._rosters.of_conversation(conversation)
+        if roster is None:
+            try:
+                roster = await self._rosters.load(parse_address(name))
+            except ChatError:
+                raise UnknownConversation(name=conversation) from None
+        if account.id not in roster.members:
+            raise NotMember(group=name)
+        return group_target(roster)

@@ -1,0 +1,102 @@
+"""Replacing and erasing the content of messages. Jobs for the Database.
+
+What is replaced or erased is overwritten in the database (see chatd.store.engine), and not kept anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import sqlalchemy as sa
+
+from chatd.store.details import encode_mentions
+from chatd.store.schema import (
+    attachments,
+    erased_files,
+    messages,
+    outbox,
+    pending,
+    pins,
+    reaction_counts,
+    reactions,
+)
+
+
+def mark_edited(
+    connection: sa.Connection, ident: int, text: str, mentions: Sequence[str], at: int
+) -> None:
+    """Give the message with this id another text."""
+    stored = encode_mentions(mentions).decode() if mentions else None
+    connection.execute(
+        sa.update(messages)
+        .where(messages.c.id == ident)
+        .values(text=text, mentions=stored, edited_at=at)
+    )
+
+
+def erase(connection: sa.Connection, conversation: int, seq: int, at: int) -> tuple[str, ...]:
+    """Remove the content of a message, with its reactions and its pin. Returns the name of its file in the
+    uploads folder if no other message carries it; it stays in `erased_files` until it is removed from there.
+    """
+    here = (messages.c.conversation_id == conversation) & (messages.c.seq == seq)
+    file = connection.scalar(sa.select(messages.c.attachment_id).where(here))
+    nothing = dict.fromkeys(
+        ("text", "attachment_id", "reply", "edited_at", "forwarded", "mentions", "media", "body")
+    )
+    connection.execute(sa.update(messages).where(here).values(deleted_at=at, **nothing))
+    for table in (reactions, reaction_counts, pins):
+        connection.execute(
+            sa.delete(table).where(table.c.conversation_id == conversation, table.c.seq == seq)
+        )
+    return () if file is None else _erase_file(connection, file)
+
+
+def _erase_file(connection: sa.Connection, file: int) -> tuple[str, ...]:
+    """Remove a file that nothing carries any more. Otherwise it counts for the sender of the oldest message
+    that does."""
+    carrier = connection.execute(
+        sa.select(messages.c.sender_id)
+        .where(messages.c.attachment_id == file)
+        .order_by(messages.c.id)
+        .limit(1)
+    ).first()
+    if carrier is not None:
+        _hand_over(connection, file)
+        return ()
+    for table in (outbox, pending):
+        waiting = sa.select(table.c.attachment_id).where(table.c.attachment_id == file).limit(1)
+        if connection.scalar(waiting) is not None:
+            return ()
+    row = connection.execute(
+        sa.select(attachments.c.stored).where(attachments.c.id == file)
+    ).first()
+    if row is None:
+        return ()
+    connection.execute(sa.delete(attachments).where(attachments.c.id == file))
+    connection.execute(sa.insert(erased_files).values(stored=row.stored))
+    return (row.stored,)
+
+
+def _hand_over(connection: sa.Connection, file: int) -> None:
+    """Let a file count for somebody who still sends it, unless its owner still does."""
+    owner = connection.scalar(sa.select(attachments.c.owner_id).where(attachments.c.id == file))
+    senders = connection.scalars(
+        sa.select(messages.c.sender_id)
+        .where(messages.c.attachment_id == file, messages.c.sender_id.is_not(None))
+        .order_by(messages.c.id)
+        .limit(100)
+    ).all()
+    if owner is not None and senders and owner not in senders:
+        connection.execute(
+            sa.update(attachments).where(attachments.c.id == file).values(owner_id=senders[0])
+        )
+
+
+def files_to_erase(connection: sa.Connection) -> list[str]:
+    """The names of the files that are still to be removed from the uploads folder."""
+    return list(connection.scalars(sa.select(erased_files.c.stored)))
+
+
+def files_erased(connection: sa.Connection, stored: Collection[str]) -> None:
+    """Note that these files are removed from the disk."""
+    connection.execute(sa.delete(erased_files).where(erased_files.c.stored.in_(list(stored))))

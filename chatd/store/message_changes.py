@@ -1,0 +1,384 @@
+"""Changes of messages: edits, deletions, reactions and pins. Jobs for the Database.
+
+A change is an entry of the log, and it changes the row of its message. It checks who may make it in the
+transaction that makes it, so that nothing can come in between.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeAlias, assert_never
+
+import msgspec
+import sqlalchemy as sa
+
+from chatd.base import errors, events
+from chatd.base.emoji import same_emoji
+from chatd.base.entries import (
+    RIGHTS,
+    Deletion,
+    Edit,
+    MadeChange,
+    MessageChange,
+    Pin,
+    React,
+    Right,
+)
+from chatd.base.model import Party
+from chatd.base.names import key_of
+from chatd.store.content import erase, mark_edited
+from chatd.store.crossing import entry_at
+from chatd.store.messages import MessageWriter, NewChange, RemoteCopies, Stored
+from chatd.store.origins import Origin
+from chatd.store.schema import (
+    groups,
+    messages,
+    participants,
+    pins,
+    reaction_counts,
+    reactions,
+    remote_members,
+)
+from chatd.store.sealing import NewSignature
+
+MAX_EMOJIS = 20  # different ones on a message
+MAX_PINS = 100  # in a conversation
+
+# Makes the copies of a change for other realms.
+CopiesOf: TypeAlias = Callable[[sa.Connection, MadeChange], RemoteCopies | None]
+# Called with the id of a message whose content has changed, and its text, None if it has none now.
+OnContent: TypeAlias = Callable[[sa.Connection, int, str | None], None]
+
+_encode = msgspec.json.Encoder().encode
+
+
+class WantedChange(msgspec.Struct, frozen=True):
+    """A change that `author` wants to make of the message `seq` of a conversation. `at` is in ms since 1970
+    UTC.
+
+    `moderator`: the author is a moderator of this realm. `elsewhere`: the group lives in another realm, which
+    makes the change; this realm only sends the request. `relayed`: the group's home has made the change, with
+    the number `given`, so that only authorship is checked. `origin` and `signature` as in NewChange.
+    """
+
+    conversation: int
+    seq: int
+    change: MessageChange
+    author: Party
+    at: int
+    moderator: bool = False
+    elsewhere: bool = False
+    relayed: bool = False
+    given: int | None = None
+    origin: Origin | None = None
+    signature: NewSignature | None = None
+
+
+class ChangeResult(msgspec.Struct, frozen=True):
+    """What became of a change. `event` announces it; None if it changed nothing here. `stored` is its entry,
+    or only its number and parcel if the group lives elsewhere. `erased` are the names of files in the uploads
+    folder that no message carries any more; they are to be removed from the disk."""
+
+    event: events.Change | None = None
+    stored: Stored | None = None
+    copies: RemoteCopies | None = None
+    erased: tuple[str, ...] = ()
+
+
+NOTHING = ChangeResult()
+
+
+class ChangeWriter:
+    """Makes changes of messages, in the writer's thread."""
+
+    def __init__(self, writer: MessageWriter) -> None:
+        self._writer = writer
+        self._on_content: list[OnContent] = []
+
+    def on_content(self, then: OnContent) -> None:
+        """Call `then` in the transaction that changes or deletes the content of a message."""
+        self._on_content.append(then)
+
+    def make(
+        self, connection: sa.Connection, wanted: WantedChange, copies_of: CopiesOf
+    ) -> ChangeResult:
+        """Make a change. One that has been made already changes nothing.
+
+        Raises UnknownMessage, NotYours, NotEditable, NotMember, NotAdmin, TooManyReactions, TooManyPins, and
+        what `copies_of` does.
+        """
+        row = _message(connection, wanted)
+        _check_right(connection, wanted, row)
+        wanted = _check_content(connection, wanted, row)
+        if not _has_effect(connection, wanted, row):
+            return NOTHING
+        ref = entry_at(connection, wanted.conversation, wanted.seq) if not row.refused else None
+        made = MadeChange(wanted.change, wanted.author, wanted.at, wanted.seq, ref)
+        copies = copies_of(connection, made)
+        entry = _entry(wanted, copies)
+        if wanted.elsewhere:
+            return ChangeResult(None, self._writer.add_request(connection, entry), copies)
+        stored = self._writer.add_change(connection, entry)
+        erased = self._apply(connection, wanted, row)
+        return ChangeResult(_event(wanted, stored.seq, row.group), stored, copies, erased)
+
+    def _apply(
+        self, connection: sa.Connection, wanted: WantedChange, row: sa.Row[Any]
+    ) -> tuple[str, ...]:
+        """Change the row of the message. Returns the names of files to remove."""
+        change = wanted.change
+        match change:
+            case Edit(text, mentions):
+                mark_edited(connection, row.id, text, mentions, wanted.at)
+                self._content_changed(connection, row.id, text)
+            case Deletion():
+                erased = erase(connection, wanted.conversation, wanted.seq, wanted.at)
+                self._content_changed(connection, row.id, None)
+                return erased
+            case React():
+                _react(connection, wanted, change)
+            case Pin(on):
+                _pin(connection, wanted, on)
+            case _:
+                assert_never(change)
+        return ()
+
+    def _content_changed(self, connection: sa.Connection, ident: int, text: str | None) -> None:
+        for then in self._on_content:
+            then(connection, ident, text)
+
+
+def _message(connection: sa.Connection, wanted: WantedChange) -> sa.Row[Any]:
+    """The message, with the name of its group. Raises UnknownMessage."""
+    columns: tuple[Any, ...] = (
+        messages.c.id,
+        messages.c.sender_id,
+        messages.c.sender,
+        messages.c.origin_realm,
+        messages.c.text,
+        messages.c.media,
+        messages.c.forwarded,
+        messages.c.deleted_at,
+        messages.c.refused,
+        groups.c.name.label("group"),
+    )
+    row = connection.execute(
+        sa.select(*columns)
+        .outerjoin(groups, groups.c.conversation_id == messages.c.conversation_id)
+        .where(messages.c.conversation_id == wanted.conversation, messages.c.seq == wanted.seq)
+    ).first()
+    if row is None:
+        raise errors.UnknownMessage(seq=wanted.seq)
+    return row
+
+
+def _is_author(wanted: WantedChange, row: sa.Row[Any]) -> bool:
+    author = wanted.author
+    if author.id is not None:
+        return bool(row.sender_id == author.id)
+    return row.sender_id is None and key_of(row.sender) == author.key
+
+
+def _role(connection: sa.Connection, wanted: WantedChange) -> bool | None:
+    """Whether the author of the change is an admin; None if they take no part in the conversation."""
+    author = wanted.author
+    here = participants.c.conversation_id == wanted.conversation
+    if author.id is not None:
+        mine = here & (participants.c.account_id == author.id)
+        return connection.scalar(sa.select(participants.c.admin).where(mine))
+    other_side = here & (participants.c.peer_key == author.key)
+    found = connection.scalar(sa.select(participants.c.admin).where(other_side))
+    if found is not None:
+        return bool(found)
+    return connection.scalar(
+        sa.select(remote_members.c.admin).where(
+            remote_members.c.conversation_id == wanted.conversation,
+            remote_members.c.key == author.key,
+        )
+    )
+
+
+def _check_right(connection: sa.Connection, wanted: WantedChange, row: sa.Row[Any]) -> None:
+    """Raises NotMember, NotYours, NotAdmin."""
+    right, is_author = RIGHTS[type(wanted.change)], _is_author(wanted, row)
+    if right is Right.AUTHOR and not is_author:
+        raise errors.NotYours(seq=wanted.seq, who=right.value)
+    if wanted.relayed:
+        return
+    admin = _role(connection, wanted)
+    if admin is None:
+        raise errors.NotMember(group=row.group or "this conversation")
+    if wanted.elsewhere:
+        return  # the group's home decides
+    may_moderate = row.group is not None and (admin or wanted.moderator)
+    if right is Right.AUTHOR_OR_ADMIN and not (is_author or may_moderate):
+        raise errors.NotYours(seq=wanted.seq, who=right.value)
+    if right is Right.ADMIN and row.group is not None and not admin:
+        raise errors.NotAdmin(group=row.group)
+
+
+def _check_content(
+    connection: sa.Connection, wanted: WantedChange, row: sa.Row[Any]
+) -> WantedChange:
+    """Check that the message can be changed so. Returns the change, with an emoji in the spelling that the
+    message has already. Raises MessageDeleted, NotEditable, TooManyReactions, TooManyPins."""
+    change = wanted.change
+    if isinstance(change, Deletion):
+        return wanted
+    if row.deleted_at is not None:
+        raise errors.MessageDeleted(seq=wanted.seq)
+    if isinstance(change, Edit):
+        if row.text is None:
+            raise errors.NotEditable(seq=wanted.seq, has="has no text")
+        if row.forwarded is not None:
+            raise errors.NotEditable(seq=wanted.seq, has="has the words of somebody else")
+    if isinstance(change, React):
+        return msgspec.structs.replace(wanted, change=_spelt(connection, wanted, change))
+    if isinstance(change, Pin) and change.on and not wanted.relayed:
+        number = connection.scalar(
+            sa.select(sa.func.count()).where(pins.c.conversation_id == wanted.conversation)
+        )
+        if (number or 0) >= MAX_PINS:
+            raise errors.TooManyPins(limit=MAX_PINS)
+    return wanted
+
+
+def _spelt(connection: sa.Connection, wanted: WantedChange, change: React) -> React:
+    known = connection.scalars(
+        sa.select(reaction_counts.c.emoji).where(
+            reaction_counts.c.conversation_id == wanted.conversation,
+            reaction_counts.c.seq == wanted.seq,
+        )
+    ).all()
+    for emoji in known:
+        if same_emoji(emoji) == same_emoji(change.emoji):
+            return React(emoji, change.on)
+    if change.on and len(known) >= MAX_EMOJIS:
+        raise errors.TooManyReactions(seq=wanted.seq, limit=MAX_EMOJIS)
+    return change
+
+
+def _own_reaction(wanted: WantedChange, change: React) -> sa.ColumnElement[bool]:
+    return sa.and_(
+        reactions.c.conversation_id == wanted.conversation,
+        reactions.c.seq == wanted.seq,
+        reactions.c.emoji == change.emoji,
+        reactions.c.key == wanted.author.key,
+    )
+
+
+def _pinned(wanted: WantedChange) -> sa.ColumnElement[bool]:
+    return (pins.c.conversation_id == wanted.conversation) & (pins.c.seq == wanted.seq)
+
+
+def _has_effect(connection: sa.Connection, wanted: WantedChange, row: sa.Row[Any]) -> bool:
+    change = wanted.change
+    match change:
+        case Edit(text):
+            return bool(text != row.text)
+        case Deletion():
+            return row.deleted_at is None
+        case React(on=on):
+            mine = _own_reaction(wanted, change)
+            return (connection.scalar(sa.select(reactions.c.at).where(mine)) is None) is on
+        case Pin(on):
+            return (connection.scalar(sa.select(pins.c.at).where(_pinned(wanted))) is None) is on
+        case _:
+            assert_never(change)
+
+
+def _react(connection: sa.Connection, wanted: WantedChange, change: React) -> None:
+    if change.on:
+        connection.execute(
+            sa.insert(reactions).values(
+                conversation_id=wanted.conversation,
+                seq=wanted.seq,
+                emoji=change.emoji,
+                key=wanted.author.key,
+                address=wanted.author.name,
+                at=wanted.at,
+            )
+        )
+    else:
+        connection.execute(sa.delete(reactions).where(_own_reaction(wanted, change)))
+    _count(connection, wanted, change)
+
+
+def _count(connection: sa.Connection, wanted: WantedChange, change: React) -> None:
+    """Count one reaction more, or one less."""
+    counted = sa.and_(
+        reaction_counts.c.conversation_id == wanted.conversation,
+        reaction_counts.c.seq == wanted.seq,
+        reaction_counts.c.emoji == change.emoji,
+    )
+    step = 1 if change.on else -1
+    done = connection.execute(
+        sa.update(reaction_counts).where(counted).values(count=reaction_counts.c.count + step)
+    )
+    if not done.rowcount and change.on:
+        connection.execute(
+            sa.insert(reaction_counts).values(
+                conversation_id=wanted.conversation,
+                seq=wanted.seq,
+                emoji=change.emoji,
+                count=1,
+                at=wanted.at,
+            )
+        )
+    if not change.on:
+        connection.execute(sa.delete(reaction_counts).where(counted, reaction_counts.c.count <= 0))
+
+
+def _pin(connection: sa.Connection, wanted: WantedChange, on: bool) -> None:
+    if not on:
+        connection.execute(sa.delete(pins).where(_pinned(wanted)))
+        return
+    values = {"conversation_id": wanted.conversation, "seq": wanted.seq}
+    connection.execute(sa.insert(pins).values(**values, by=wanted.author.name, at=wanted.at))
+
+
+def _entry(wanted: WantedChange, copies: RemoteCopies | None) -> NewChange:
+    """The entry of a change. The text of an edit is only in the message."""
+    change = wanted.change
+    data: dict[str, Any] | None = None
+    match change:
+        case Edit():
+            kind = "edited"
+        case Deletion():
+            kind = "deleted"
+        case React(emoji, on):
+            kind, data = "reaction", {"emoji": emoji, "on": on}
+        case Pin(on):
+            kind, data = "pinned", {"on": on}
+        case _:
+            assert_never(change)
+    return NewChange(
+        wanted.conversation,
+        kind,
+        wanted.author.id,
+        wanted.author.name,
+        wanted.at,
+        wanted.seq,
+        None if data is None else _encode(data).decode(),
+        wanted.given,
+        wanted.origin,
+        copies,
+        wanted.signature,
+    )
+
+
+def _event(wanted: WantedChange, seq: int, group: str | None) -> events.Change:
+    """The event that announces a change."""
+    change, by = wanted.change, wanted.author.name
+    conversation, target, at = wanted.conversation, wanted.seq, wanted.at
+    match change:
+        case Edit(text):
+            return events.Edited(conversation, seq, target, text, at, by, group)
+        case Deletion():
+            return events.Deleted(conversation, seq, target, at, by, group)
+        case React(emoji, on):
+            return events.Reaction(conversation, seq, target, at, by, emoji, on, group)
+        case Pin(on):
+            return events.Pinned(conversation, seq, target, at, by, on, group)
+        case _:
+            assert_never(change)
