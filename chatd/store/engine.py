@@ -40,6 +40,7 @@ def _set_up_sqlite(connection: Any, _record: object) -> None:
         "journal_mode = WAL",
         "synchronous = FULL",
         "foreign_keys = ON",
+        "secure_delete = ON",  # what is deleted or replaced is overwritten
         "busy_timeout = 10000",
         f"cache_size = -{READER_CACHE >> 10}",
         "temp_store = MEMORY",

@@ -33,6 +33,7 @@ ALL: tuple[Type, ...] = (
     types.PLACE,
     types.CONVERSATION,
     types.TEXT,
+    types.EMOJI,
     types.SEARCH,
     types.DISPLAY_NAME,
     types.COUNTRY,
@@ -56,6 +57,7 @@ ALL: tuple[Type, ...] = (
 FROM_TEXT: tuple[tuple[Type, str, Any], ...] = (
     (types.NAME, "Messi", "Messi"),
     (types.GROUP_NAME, "ABC:234", "abc:234"),
+    (types.EMOJI, "👍🏽", "👍🏽"),
     (types.ROOM, "12345 67890", "12345 67890"),
     (types.ADDRESS, "b@realm1", B),
     (types.ADDRESSES, "a", (A,)),
