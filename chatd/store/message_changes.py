@@ -116,8 +116,8 @@ class ChangeWriter:
         made = MadeChange(wanted.change, wanted.author, wanted.at, wanted.seq, ref)
         copies = copies_of(connection, made)
         entry = _entry(wanted, copies)
-        if wanted.elsewhere:
-            return ChangeResult(None, self._writer.add_request(connection, entry), copies)
+        if wanted.elsewhere and copies is not None:
+            return ChangeResult(None, self._writer.add_request(connection, entry, copies), copies)
         stored = self._writer.add_change(connection, entry)
         erased = self._apply(connection, wanted, row)
         return ChangeResult(_event(wanted, stored.seq, row.group), stored, copies, erased)

@@ -227,12 +227,10 @@ class MessageWriter:
         )
         return Stored(0, seq, given, parcel)
 
-    def add_request(self, connection: Connection, new: NewChange) -> Stored:
+    def add_request(self, connection: Connection, new: NewChange, copies: RemoteCopies) -> Stored:
         """Insert only the parcels of a change, which the home of the group makes and numbers."""
-        if new.copies is None:
-            return Stored(0, 0)
         given = self._outbox.next(connection)
-        [(parcel, _)] = make_parcels([Numbered(new.copies.parcel, given, 0)])
+        [(parcel, _)] = make_parcels([Numbered(copies.parcel, given, 0)])
         self._outbox.store(connection, _parcels(new, parcel, given))
         return Stored(0, 0, given, parcel)
 

@@ -166,9 +166,19 @@ CASES: tuple[tuple[str, str, dict[str, Any], Command], ...] = (
     ("read", "7 12", {"conversation": 7, "seq": 12}, ask.MarkRead(7, 12)),
     ("history", "b@realm1", {"place": "b@realm1"}, ask.ShowHistory(Place(B, B))),
     ("history", "b@realm1 5", {"place": "b@realm1", "n": 5}, ask.ShowHistory(Place(B, B), 5)),
-    ("edit", "a 7 b c", {"place": "a", "seq": 7, "text": "b c"}, ask.EditMessage(Place(A, A), 7, "b c")),
+    (
+        "edit",
+        "a 7 b c",
+        {"place": "a", "seq": 7, "text": "b c"},
+        ask.EditMessage(Place(A, A), 7, "b c"),
+    ),
     ("delete", "a 7", {"place": "a", "seq": 7}, ask.DeleteMessage(Place(A, A), 7)),
-    ("react", "a 7 👍", {"place": "a", "seq": 7, "emoji": "👍"}, ask.ReactToMessage(Place(A, A), 7, "👍")),
+    (
+        "react",
+        "a 7 👍",
+        {"place": "a", "seq": 7, "emoji": "👍"},
+        ask.ReactToMessage(Place(A, A), 7, "👍"),
+    ),
     (
         "react",
         "a 7 👍 off",

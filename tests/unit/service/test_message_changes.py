@@ -18,7 +18,7 @@ from chatd.store.details import MAX_NAMED
 from chatd.store.files import Owner
 from chatd.store.message_changes import WantedChange
 from chatd.store.messages import NewMessage
-from chatd.store.schema import attachments, changes, messages, reaction_counts, reactions
+from chatd.store.schema import attachments, changes, messages, pins, reaction_counts, reactions
 from tests.support.inline import outcome_of, result_of
 from tests.unit.service.test_messages import MessagesTestCase, Reader
 
@@ -145,7 +145,7 @@ class Deletions(ChangesTestCase):
         (message,) = self.shown(self.budi, WITH_ANA)
         self.assertTrue(message.deleted)
         self.assertEqual((message.text, message.reactions, message.pinned), (None, (), False))
-        for table in (reactions, reaction_counts, module.pins):
+        for table in (reactions, reaction_counts, pins):
             query = sa.select(sa.func.count()).select_from(table)
             self.assertEqual(result_of(self.database.read(lambda db, q=query: db.scalar(q))), 0)
 
