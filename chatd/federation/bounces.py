@@ -19,6 +19,13 @@ from chatd.store import accounts as account_store
 from chatd.store import conversations as conversation_store
 from chatd.store.messages import NewMessage, Stored
 
+# Changes that were not delivered, before the address of the other person
+CHANGES: dict[type[Parcel], str] = {
+    parcels.DirectEdit: "edit of a message to",
+    parcels.DirectDeletion: "deletion of a message to",
+    parcels.DirectReaction: "reaction in the conversation with",
+    parcels.DirectPin: "pin in the conversation with",
+}
 MAX_QUOTED = 60  # characters of a message that its sender is shown
 
 
@@ -45,6 +52,13 @@ class Bounces:
         except UnknownRealm:
             name = realm
         match parcel:
+            case (
+                parcels.DirectEdit()
+                | parcels.DirectDeletion()
+                | parcels.DirectReaction()
+                | parcels.DirectPin()
+            ):
+                return f"Your {CHANGES[type(parcel)]} {parcel.to}@{name} was not delivered: {error}"
             case parcels.Direct(to=to):
                 whom = f"{to}@{name}"
             case parcels.Post(group=group):

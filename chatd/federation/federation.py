@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from chatd.federation.change_receiver import ChangeReceiver
 from chatd.federation.file_receive import FileReceiver
 from chatd.federation.forwarder import Forwarder
 from chatd.federation.links import ILinks
 from chatd.federation.membership import MembershipNews
 from chatd.federation.name_guesses import NameGuesses
+from chatd.federation.news_receiver import NewsReceiver
 from chatd.federation.outcomes import Outcomes
 from chatd.federation.parcel_reader import ParcelReader
 from chatd.federation.parcel_writer import ParcelWriter
@@ -32,18 +34,22 @@ class Federation:
         self.outbox = forwarder.outbox
         # Messages that were delivered, refused or expired
         self.outcomes = Outcomes(service, links, forwarder.outbox)
-        # Receiving: parcels, and their files
+        # Receiving: parcels, their files, and typing
         self.files = FileReceiver(context.config, context.database, service.uploads, disk)
         guesses = NameGuesses(context, service.rosters, links)
         quotas = RealmQuotas(service, links)
+        reader = ParcelReader(service, forwarder, links, guesses, quotas, keys)
+        changes = ChangeReceiver(service, links, reader, quotas)
+        membership = MembershipNews(service, links, guesses)
+        self.news = NewsReceiver(membership, changes)
         self.receiver = Receiver(
             context.database,
             self.files,
             disk,
             quotas,
-            ParcelReader(service, forwarder, links, guesses, quotas, keys),
+            reader,
             ParcelWriter(service, forwarder, self.files, quotas),
-            MembershipNews(service, links, guesses),
+            self.news,
         )
         # Questions that other realms ask
         self.questions = Questions(service, links, guesses)

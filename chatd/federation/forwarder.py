@@ -158,11 +158,6 @@ class Forwarder:
     ) -> Deferred[DeliveryOutcome]:
         for each in copies.blanked:
             self._links.blanked(each.realm, each.number, each.parcel)
-        if target.group is None:
-            outcome: Deferred[DeliveryOutcome] = Deferred()
-            realm = copies.realms[0]
-            self._links.dispatch(realm, stored.number, stored.parcel, None, None, outcome.callback)
-            return outcome
         for realm in copies.realms:
             self._links.post(realm, stored.number, stored.parcel, None)
         return succeed(DELIVERED)

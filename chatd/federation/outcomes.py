@@ -127,14 +127,15 @@ class Outcomes:
         """Remove a parcel from the outbox, keep with its message why it was not delivered, and tell its
         sender. Returns whether that is done.
 
-        `waits`: the sender is told otherwise. A sender that can't be told by an event at once gets a message
-        from `system`.
+        `waits`: the sender is told otherwise. A sender that can't be told by an event at once, as that of a
+        change, gets a message from `system`.
         """
         waiting = await self._database.read(outbox_store.get, realm, number)
         if waiting is None:
             return False
         parcel = parcels.try_decode(waiting.parcel)
-        bounces = not waits and not self._is_told_at_once(waiting)
+        is_message = isinstance(parcel, parcels.Direct | parcels.Post)
+        bounces = not waits and not (is_message and self._is_told_at_once(waiting))
         try:
             await self._settle([Undelivered(realm, waiting, parcel, error, bounces)])
         except StorageFailed:

@@ -32,6 +32,15 @@ class RealmQuotas:
         """Count a message. Raises RealmQuota; then it is not counted."""
         self._quotas.charge_all(self._payers(realm), cost_of(new), self._now())
 
+    def charge_bytes(self, realm: str, size: int) -> None:
+        """Count a change of that size. Raises RealmQuota; then it is not counted."""
+        self._quotas.charge_all(self._payers(realm), size, self._now())
+
+    def give_back_bytes(self, realm: str, size: int) -> None:
+        """Cancel a charge, because nothing was changed."""
+        for payer in self._payers(realm):
+            self._quotas.give_back(payer, size)
+
     def give_back(self, realm: str, new: NewMessage) -> None:
         """Cancel a charge, because the message was not stored."""
         for payer in self._payers(realm):

@@ -11,20 +11,10 @@ from chatd.base.errors import ChatError, RealmQuota, StorageFailed, UnknownGroup
 from chatd.federation import parcels
 from chatd.federation.entry_reader import Arrived
 from chatd.federation.file_receive import FileIncomplete, FileReceiver
-from chatd.federation.membership import MembershipNews
+from chatd.federation.news_receiver import NewsReceiver
 from chatd.federation.parcel_reader import ParcelReader
 from chatd.federation.parcel_writer import ParcelWriter, owner_of
-from chatd.federation.parcels import (
-    KEPT,
-    Direct,
-    Joined,
-    Left,
-    Parcel,
-    Post,
-    Relay,
-    Removed,
-    Verdict,
-)
+from chatd.federation.parcels import KEPT, Direct, Parcel, Post, Relay, Verdict
 from chatd.federation.realm_quotas import RealmQuotas
 from chatd.federation.refusals import verdict_of
 from chatd.files.disk_space import DiskSpace
@@ -61,7 +51,7 @@ class Receiver:
         quotas: RealmQuotas,
         reader: ParcelReader,
         writer: ParcelWriter,
-        news: MembershipNews,
+        news: NewsReceiver,
     ) -> None:
         self._database = database
         self._files = files
@@ -137,6 +127,7 @@ class Receiver:
                         run.append(arrived)
                         continue
                     self._store_run(submission)
+                    verdict: Verdict | Deferred[Verdict]
                     verdict = await self._apply(submission, number, parcel, arrived)
                 except StorageFailed:
                     raise
@@ -157,15 +148,15 @@ class Receiver:
 
     async def _apply(
         self, submission: Submission, number: int, parcel: Parcel | None, arrived: Arrived | None
-    ) -> Verdict:
-        """Apply a parcel that is not a text for somebody here: it has a file, changes a group, concerns
-        nobody here, or is unreadable."""
+    ) -> Verdict | Deferred[Verdict]:
+        """Apply a parcel that is not a text for somebody here: it has a file, is no message, concerns nobody
+        here, or is unreadable."""
         realm = submission.realm
-        if isinstance(parcel, Joined | Removed | Left):
-            await self._news.receive(realm, number, parcel)
-        elif not isinstance(parcel, Direct | Post | Relay):
+        if parcel is None:
             return parcels.UNREADABLE
-        elif arrived is not None:
+        if not isinstance(parcel, Direct | Post | Relay):
+            return await self._news.receive(realm, number, parcel, submission.stream)
+        if arrived is not None:
             verdict = await self._writer.store_with_file(
                 realm, number, arrived, parcel, submission.stream
             )

@@ -205,8 +205,8 @@ class IForwarder(Interface):
     def send_change(
         stored: Stored, copies: RemoteCopies, target: Target
     ) -> Deferred[DeliveryOutcome]:
-        """Send the copies of a change. Fires within seconds with what the home of a group of another realm,
-        or the realm of the other person, says of it; at once if the group is of this realm."""
+        """Send the copies of a change. Fires within seconds with what the home of a group of another realm
+        says of it; in other cases at once: who made the change is told later if it is refused."""
 
     def send_post(parcel: NewParcel, entry: SentEntry, number: int) -> None:
         """Send the parcel with that number, of a message to a group of another realm."""

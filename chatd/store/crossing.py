@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from chatd.base.entries import EntryRef
+from chatd.store.origins import Origin
 from chatd.store.schema import changes, messages
 
 
@@ -32,6 +33,30 @@ def entry_at(connection: Connection, conversation: int, seq: int) -> EntryRef | 
     if realm is not None and origin is not None:
         return EntryRef(realm, origin)
     return None if number is None else EntryRef(None, number)
+
+
+def is_made(connection: Connection, conversation: int, origin: Origin) -> bool:
+    """Whether the change with this name is in the log of a conversation."""
+    realm, number = origin
+    found = connection.scalar(
+        select(changes.c.seq).where(
+            changes.c.origin_realm == realm,
+            changes.c.origin_id == number,
+            changes.c.conversation_id == conversation,
+        )
+    )
+    return found is not None
+
+
+def newest_pin(connection: Connection, conversation: int, seq: int, *, own: bool) -> int:
+    """Return when a message was last pinned or unpinned (ms since 1970 UTC), or 0; `own`: by somebody of this
+    realm."""
+    newest = select(func.max(changes.c.at)).where(
+        changes.c.conversation_id == conversation,
+        changes.c.target == seq,
+        changes.c.kind == "pinned",
+    )
+    return connection.scalar(newest.where(changes.c.author_id.is_not(None)) if own else newest) or 0
 
 
 def numbers_of(connection: Connection, conversation: int, seq: int) -> list[int]:

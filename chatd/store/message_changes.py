@@ -27,7 +27,7 @@ from chatd.base.entries import (
 from chatd.base.model import Party
 from chatd.base.names import key_of
 from chatd.store.content import erase, mark_edited
-from chatd.store.crossing import entry_at
+from chatd.store.crossing import entry_at, newest_pin
 from chatd.store.messages import MessageWriter, NewChange, RemoteCopies, Stored
 from chatd.store.origins import Origin
 from chatd.store.schema import (
@@ -112,6 +112,10 @@ class ChangeWriter:
         wanted = _check_content(connection, wanted, row)
         if not _has_effect(connection, wanted, row):
             return NOTHING
+        if isinstance(wanted.change, Pin) and wanted.origin is None:
+            # Of the two sides of a direct conversation, the later one counts.
+            newest = newest_pin(connection, wanted.conversation, wanted.seq, own=False)
+            wanted = msgspec.structs.replace(wanted, at=max(wanted.at, newest + 1))
         ref = entry_at(connection, wanted.conversation, wanted.seq) if not row.refused else None
         made = MadeChange(wanted.change, wanted.author, wanted.at, wanted.seq, ref)
         copies = copies_of(connection, made)

@@ -120,7 +120,7 @@ class MessageWriter:
         self._last_id: int | None = None
         self._statement: str | None = None
         self._signatures = SignatureWriter()
-        self._refused = 0
+        self.refusals = 0  # transactions that were not committed
         # realm -> the newest number that came from there
         self._newest: dict[str, int] = {}
 
@@ -132,7 +132,7 @@ class MessageWriter:
 
     def refused(self) -> None:
         """Note that a whole transaction was not committed."""
-        self._refused += 1
+        self.refusals += 1
 
     def receive(
         self,
@@ -146,14 +146,7 @@ class MessageWriter:
         """
         if stream is None:
             return self._receive(connection, items)
-        stream.check(self._refused, items[0].origin)
-        try:
-            stored = self._receive(connection, items)
-        except Exception:
-            stream.culprit = items[0].origin
-            raise
-        stream.culprit = None
-        return stored
+        return stream.run(self.refusals, items[0].origin, self._receive, connection, items)
 
     def _receive(
         self, connection: Connection, items: Sequence[NewMessage]

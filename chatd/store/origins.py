@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeAlias
 
 from sqlalchemy import Connection, Select, select
 
-from chatd.store.schema import messages
+from chatd.store.schema import changes, messages
 
 # Numbers below this are of version 1 of the protocol between realms.
 FIRST_NUMBER = 1 << 32
@@ -40,8 +40,17 @@ def stored_places(connection: Connection, wanted: Collection[Placed]) -> dict[Pl
 
 
 def stored_anywhere(connection: Connection, origins: Sequence[Origin]) -> set[Origin]:
-    """Return those of `origins` whose messages are stored in any conversation."""
-    return {origin for _, origin in _places(connection, origins)}
+    """Return those of `origins` whose messages or changes are stored in any conversation."""
+    found = {origin for _, origin in _places(connection, origins)}
+    numbers: defaultdict[str | None, list[int]] = defaultdict(list)
+    for realm, number in origins:
+        numbers[realm].append(number)
+    for realm, some in numbers.items():
+        made = select(changes.c.origin_id).where(
+            changes.c.origin_realm == realm, changes.c.origin_id.in_(some)
+        )
+        found.update((realm, number) for number in connection.scalars(made) if number is not None)
+    return found
 
 
 def _places(connection: Connection, origins: Sequence[Origin]) -> dict[Placed, KnownEntry]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from twisted.internet.defer import CancelledError, Deferred
 
 from chatd.base.errors import StorageFailed
 from chatd.store.origins import Origin
+
+T = TypeVar("T")
 
 
 class ParcelStream:
@@ -37,8 +40,19 @@ class ParcelStream:
         for turn in list(self._waiting):
             turn.cancel()
 
+    def run(self, refused: int, origin: Origin | None, job: Callable[..., T], *arguments: Any) -> T:
+        """Do a job whose first entry has this origin. Raises as `check`."""
+        self.check(refused, origin)
+        try:
+            result = job(*arguments)
+        except Exception:
+            self.culprit = origin
+            raise
+        self.culprit = None
+        return result
+
     def check(self, refused: int, origin: Origin | None) -> None:
-        """Raises StorageFailed after a failure, unless it is that of the job whose first message has this
+        """Raises StorageFailed after a failure, unless it is that of the job whose first entry has this
         `origin`, which is repeated. `refused` counts the transactions that were not committed."""
         if self._refused is None:
             self._refused = refused

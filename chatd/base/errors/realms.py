@@ -112,6 +112,11 @@ class NotSupportedThere(ChatError):
     sentence = "{realm} does not support {what}; its operator may be able to update it"
 
 
+class UnknownThere(ChatError):
+    code = "unknown-there"
+    sentence = "{realm} does not have this message, so nothing was changed there"
+
+
 class TextRefused(ChatError):
     code = "text-refused"
     sentence = (

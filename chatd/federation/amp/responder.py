@@ -178,6 +178,12 @@ class Responder(amp.CommandLocator):
     async def ping(self) -> dict[str, Any]:
         return {}
 
+    @_answers(wire.TypingCommand)
+    async def typing(self, sender: str, to: str) -> dict[str, Any]:
+        link = self._link
+        await link.host.federation.news.typing(link.realm, sender, to)
+        return {}
+
     @wire.DeliverCommand.responder
     def deliver(self, parcels: bytes) -> Deferred[Any]:
         link = self._link

@@ -9,7 +9,7 @@ from twisted.internet.defer import ensureDeferred
 from twisted.internet.threads import deferToThread
 
 from tests.support.foreign_peer import ForeignPeer, make_certificate
-from tests.support.peering import PeeringTestCase
+from tests.support.peering import PeeringTestCase, until
 
 T = TypeVar("T")
 AT = 1_795_169_000_000
@@ -67,6 +67,62 @@ class FromTheDocument(PeeringTestCase):
         await sending
         self.assertEqual(parcel[:3], ["direct", "ana", "budi"])
         self.assertEqual(parcel[4:6], ["Halo Budi", None])
+
+    async def test_changes(self) -> None:
+        """The peer edits, deletes and reacts; so does ana, and the peer hears of it."""
+        peer = await self.linked()
+        first = await self.says("direct", "budi", "ana", AT, "satu")
+        second = await self.says("direct", "budi", "ana", AT, "dua")
+        await self.says("edit", "budi", "ana", AT, [True, first], "SATU")
+        await self.says("react", "budi", "ana", AT, [True, first], "👍", True)
+        await self.says("delete", "budi", "ana", AT, [True, second])
+        one, two = await self.history()
+        self.assertEqual((one["text"], "edited" in one), ("SATU", True))
+        self.assertEqual(one["reactions"], {"👍": ["budi@elsewhere"]})
+        self.assertEqual((two.get("text"), two["deleted"]), (None, True))
+        sending = ensureDeferred(self.ana.must("send", to="budi@elsewhere", text="tiga"))
+        ((number, _),) = await self.hears(1)
+        await sending
+        for command, more in (
+            ("edit", {"text": "TIGA"}),
+            ("react", {"emoji": "👍", "on": True}),
+            ("delete", {}),
+        ):
+            seq = 1 if command == "react" else (await self.history())[-1]["seq"]
+            await self.ana.must(command, user="budi@elsewhere", seq=seq, **more)
+        edit, reaction, deletion = [parcel for _, parcel in (await self.hears(4))[1:]]
+        self.assertEqual((edit[0], edit[4], edit[5]), ("edit", [True, number], "TIGA"))
+        self.assertEqual(reaction[0], "react")
+        self.assertEqual(reaction[4:], [[False, first], "👍", True])
+        self.assertEqual((deletion[0], deletion[4]), ("delete", [True, number]))
+        self.assertEqual(len(peer.parcels), 4)
+
+    async def test_rights(self) -> None:
+        """Nobody changes what is not theirs, and nothing is known of other conversations."""
+        peer = await self.linked()
+        first = await self.says("direct", "budi", "ana", AT, "satu")
+        edit = ["edit", "dewi", "ana", AT, [True, first], "lain"]
+        unknown = ["react", "budi", "ana", AT, [True, first + 99], "👍"]
+        codes = await self.blocking(lambda: peer.deliver(edit, unknown))
+        self.assertEqual(codes, ["unknown-message", "unknown-message"])
+
+    async def test_deleted_while_it_waits(self) -> None:
+        """A message that is deleted before it is delivered comes without its text. The deletion follows."""
+        peer = await self.linked()
+        await self.says("direct", "budi", "ana", AT, "satu")
+        await self.blocking(peer.close)
+        await until(lambda: not self.realm.links)
+        sent = await self.ana.must("send", to="budi@elsewhere", text="rahasia")
+        await self.ana.must("delete", user="budi@elsewhere", seq=sent["seq"])
+        again = await self.blocking(
+            ForeignPeer, "elsewhere", self.folder / "elsewhere.pem", self.realm.port
+        )
+        self.addCleanup(again.close)
+        self.peer = again
+        await self.blocking(again.greet, *CAPABILITIES)
+        (number, direct), (_, deletion) = await self.hears(2)
+        self.assertEqual((direct[0], direct[4:6]), ("direct", [None, None]))
+        self.assertEqual((deletion[0], deletion[4]), ("delete", [True, number]))
 
     async def test_unknown(self) -> None:
         peer = await self.linked()

@@ -1,0 +1,144 @@
+"""Two people in two realms do at random all that one can do with a direct, while links are cut and realms are
+killed. In the end both see the same, and nothing deleted is left anywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from chatd.base.entries import Deletion, Edit, MessageChange, Pin, React
+from chatd.base.errors import ChatError
+from chatd.base.names import Place, parse_address
+from chatd.commands import values as ask
+from tests.support.network import Network, Person, Server
+
+STEPS = 40
+EMOJI = ("👍", "🎉")
+
+
+class Directs:
+    """One run. `texts` has what was ever deleted."""
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        self.random = Random(seed)  # noqa: S311 - a test
+        self.network = Network(folder)
+        self.one, self.two = self.network.pair()
+        self.people: dict[Person, tuple[Server, str]] = {
+            self.one.person("ana"): (self.one, "budi@realm2"),
+            self.two.person("budi"): (self.two, "ana@realm1"),
+        }
+        self.count = 0
+        self.deleted: list[str] = []
+
+    def shown(self, person: Person) -> list[Any]:
+        place = Place(parse_address(self.people[person][1]), None)
+        return list(person.does(ask.ShowHistory(place, 500)).items)
+
+    def act(self) -> None:
+        """One thing that somebody does, or that happens to them."""
+        person = self.random.choice(list(self.people))
+        server, other = self.people[person]
+        what = self.random.choice(("send", "send", "edit", "delete", "react", "pin", "trouble"))
+        if what == "trouble":
+            self.trouble(server)
+            return
+        if what == "send":
+            self.count += 1
+            person.begins_to_send(other, f"pesan-{self.count}-akhir").addErrback(lambda _: None)
+        else:
+            self.change(person, what)
+        if self.random.random() < 0.6:
+            self.network.settle()
+
+    def change(self, person: Person, what: str) -> None:
+        self.network.settle()
+        messages = self.shown(person)
+        if not messages:
+            return
+        message = self.random.choice(messages)
+        self.count += 1
+        change: MessageChange
+        match what:
+            case "edit":
+                change = Edit(f"pesan-{self.count}-baru")
+            case "delete":
+                change = Deletion()
+            case "react":
+                change = React(self.random.choice(EMOJI), self.random.random() < 0.7)
+            case _:
+                change = Pin(self.random.random() < 0.7)
+        server, other = self.people[person]
+        place = Place(parse_address(other), None)
+        making = server.service.changes.change(person.account, place, message.seq, change, None)
+        try:
+            self.network.result(making)
+        except ChatError:
+            return
+        if what == "delete" and message.text is not None:
+            self.deleted.append(message.text)
+
+    def trouble(self, server: Server) -> None:
+        match self.random.randrange(4):
+            case 0:
+                self.network.cut()
+            case 1:
+                server.restart()
+            case 2:
+                for connection in self.network.connections:
+                    connection.far.losing = {"Deliver answer"}
+            case _:
+                self.network.advance(3)
+
+    def ends(self) -> tuple[list[Any], list[Any]]:
+        """What both see once everything has arrived, oldest first by what was written."""
+        for connection in self.network.connections:
+            connection.far.losing = set()
+        self.network.cut()
+        self.network.until(lambda: self.network.open_connections(self.one, self.two))
+        self.network.advance(40)
+        one, two = (self.shown(person) for person in self.people)
+        return sorted(map(self.seen, one), key=str), sorted(map(self.seen, two), key=str)
+
+    def seen(self, message: Any) -> tuple[Any, ...]:
+        who = message.sender.partition("@")[0]
+        reactions = sorted(
+            (each.emoji, tuple(sorted(name.partition("@")[0] for name in each.people)))
+            for each in message.reactions
+        )
+        return who, message.text, message.deleted, message.pinned, reactions
+
+    def left(self) -> list[str]:
+        """Deleted texts that are still in the files of one of the realms."""
+        self.network.settle()
+        for server in (self.one, self.two):
+            server.close()
+        data = b"".join(
+            path.read_bytes()
+            for server in (self.one, self.two)
+            for path in Path(server.config.state).rglob("*")
+            if path.is_file()
+        )
+        return [text for text in self.deleted if text.encode() in data]
+
+
+class RandomTestCase(SynchronousTestCase):
+    def run_seed(self, seed: int) -> None:
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        run = Directs(folder, seed)
+        try:
+            for _ in range(STEPS):
+                run.act()
+            one, two = run.ends()
+            self.assertEqual(one, two, f"seed {seed}")
+            self.assertEqual(run.one.parcels_waiting() + run.two.parcels_waiting(), 0)
+            self.assertEqual(run.left(), [], f"seed {seed}")
+        finally:
+            run.network.close()
+
+    def test_some(self) -> None:
+        for seed in range(12):
+            self.run_seed(seed)
