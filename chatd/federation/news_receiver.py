@@ -1,14 +1,17 @@
-"""Receives parcels that are no messages: changes of messages, read marks, and changes of membership."""
+"""Receives what is no message: changes of messages, read marks, typing, and changes of membership."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from chatd.base.errors import ChatError, StorageFailed
 from chatd.federation.change_receiver import ChangeReceiver
 from chatd.federation.membership import MembershipNews
+from chatd.federation.news import news_of, typing_in
 from chatd.federation.parcels import (
     KEPT,
     DirectChange,
@@ -20,19 +23,37 @@ from chatd.federation.parcels import (
     Removed,
     Verdict,
 )
+from chatd.federation.refusals import verdict_of
+from chatd.service.remote import ReadNews, TypingNews
 from chatd.store.parcel_stream import ParcelStream
 
 News: TypeAlias = DirectChange | Mark | Joined | Removed | Left
 
+# Called with the key of a realm and its news: that somebody has read, or is writing
+OnRead: TypeAlias = Callable[[str, ReadNews], Awaitable[None]]
+OnTyping: TypeAlias = Callable[[str, TypingNews], Awaitable[None]]
+
 log = Logger()
 
 
-class NewsReceiver:
-    """Passes them on."""
+async def ignore(_realm: str, _news: object) -> None:
+    """Tell nobody."""
 
-    def __init__(self, membership: MembershipNews, changes: ChangeReceiver) -> None:
+
+class NewsReceiver:
+    """Passes news on. Marks and typing that can't be used are forgotten: others follow."""
+
+    def __init__(
+        self,
+        membership: MembershipNews,
+        changes: ChangeReceiver,
+        on_read: OnRead = ignore,
+        on_typing: OnTyping = ignore,
+    ) -> None:
         self._membership = membership
         self._changes = changes
+        self._on_read = on_read
+        self._on_typing = on_typing
 
     async def receive(
         self, realm: str, number: int, parcel: News, stream: ParcelStream
@@ -43,8 +64,24 @@ class NewsReceiver:
             await self._membership.receive(realm, number, parcel)
             return KEPT
         if isinstance(parcel, DirectMark | GroupMark):
-            return KEPT  # nobody is told of marks yet
+            return Deferred.fromCoroutine(self._mark(realm, parcel))
         return self._changes.receive(realm, number, parcel, stream)
 
+    async def _mark(self, realm: str, mark: Mark) -> Verdict:
+        """Note how far a person of the realm has read."""
+        try:
+            await self._on_read(realm, news_of(mark))
+        except StorageFailed:
+            raise
+        except ChatError as error:
+            return verdict_of(error)
+        return KEPT
+
     async def typing(self, realm: str, sender: str, to: str) -> None:
-        """A person of the realm is writing: nobody is told yet."""
+        """A person of the realm is writing. Never raises: the other realm wants no answer."""
+        try:
+            await self._on_typing(realm, typing_in(sender, to))
+        except ChatError:
+            return
+        except Exception:
+            log.failure("nobody was told that somebody in {realm} is writing", realm=realm)
