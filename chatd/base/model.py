@@ -319,7 +319,8 @@ Item: TypeAlias = (
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """The result of a command: a sentence, named fields, and a list of items.
+    """The result of a command: a sentence, named fields, and a list of items. `pending` has the reader's
+    messages that are pending (seq 0).
 
     The `json` dialect shows all of it, `plain` everything except `data`, which is for programs, and the older
     dialects the parts that they define.
@@ -330,3 +331,4 @@ class Reply(msgspec.Struct, frozen=True):
     data: dict[str, Any] = {}
     items: tuple[Item, ...] = ()
     items_name: str = ""
+    pending: tuple[Message, ...] = ()

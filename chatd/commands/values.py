@@ -397,3 +397,9 @@ class ReadOwnRealmInbox(Command, frozen=True):
     realm: str
     username: str
     own: bool = False
+
+
+class DismissMessage(Command, frozen=True):
+    """Remove a refused message to a group of another realm."""
+
+    message_id: int

@@ -123,19 +123,28 @@ class Outcomes:
 
     # Refused
 
-    async def refuse(self, realm: str, number: int, error: ChatError, waits: bool = False) -> bool:
+    async def refuse(
+        self,
+        realm: str,
+        number: int,
+        error: ChatError,
+        *,
+        waits: bool = False,
+        fresh: bool = False,
+    ) -> bool:
         """Remove a parcel from the outbox, keep with its message why it was not delivered, and tell its
         sender. Returns whether that is done.
 
-        `waits`: the sender is told otherwise. A sender that can't be told by an event at once, as that of a
-        change, gets a message from `system`.
+        `waits`: the sender is told by the reply. `fresh`: the message was sent over this link, so that an
+        event can tell the sender at once. Otherwise, and for changes, there is a message from `system` too.
         """
         waiting = await self._database.read(outbox_store.get, realm, number)
         if waiting is None:
             return False
         parcel = parcels.try_decode(waiting.parcel)
         is_message = isinstance(parcel, parcels.Direct | parcels.Post)
-        bounces = not waits and not (is_message and self._is_told_at_once(waiting))
+        at_once = fresh and is_message and self._is_told_at_once(waiting)
+        bounces = not waits and not at_once
         try:
             await self._settle([Undelivered(realm, waiting, parcel, error, bounces)])
         except StorageFailed:

@@ -25,6 +25,7 @@ from chatd.service.message_changes import MessageChanges
 from chatd.service.messages import Messages
 from chatd.service.operators import Operators
 from chatd.service.passwords import Passwords
+from chatd.service.pending_posts import PendingPosts
 from chatd.service.presence import Presence
 from chatd.service.quotas import MessageQuotas
 from chatd.service.reading import Reading
@@ -53,6 +54,7 @@ class ChatService:
     conversations: Conversations  # the list of an account's conversations
     messages: Messages  # send to people, post to groups
     changes: MessageChanges  # edit, delete, react, pin
+    pending: PendingPosts  # messages to groups elsewhere that have no number yet
     reading: Reading  # inbox, history, search, read marks
     files: Files  # send files, fetch them
     rooms: Rooms  # rooms that last as long as someone is in them
@@ -95,6 +97,7 @@ class ChatService:
         self.reading = Reading(self.database, self.directs, self.rosters, forwarder)
         self.conversations = Conversations(self.database, self.presence, self.reading, forwarder)
         self.messages = self._make_messages(forwarder)
+        self.pending = PendingPosts(context, forwarder)
         finder = TargetFinder(
             self.database, self.accounts, self.directs, self.rosters, self.reading
         )

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 
 import msgspec
+from sqlalchemy import Connection
 
 from chatd.base.errors import (
     AmbiguousName,
@@ -27,6 +28,7 @@ from chatd.store import newest as newest_store
 from chatd.store import unread as unread_store
 from chatd.store.database import Database
 from chatd.store.history import Page
+from chatd.store.pending import pending_of
 from chatd.store.unread import Scope
 
 MAX_PAGE = 500
@@ -145,7 +147,7 @@ class Reading:
             return Page([])
         limit = min(count, MAX_PAGE)
         with self._forwarder.watch() as settled:
-            page = await self._database.read(store.history, account, conversation, limit, before)
+            page = await self._database.read(_history, account, conversation, limit, before)
         return _fresh(page, settled)
 
     async def search(self, account: Account, text: str) -> Page:
@@ -221,6 +223,20 @@ class Reading:
 
 def _fresh(page: Page, settled: ISettled) -> Page:
     """The page, with the states that were known when it had been read."""
-    if not any(each.waits for each in page.messages):
+    if not any(each.waits for each in (*page.messages, *page.pending)):
         return page
-    return msgspec.structs.replace(page, messages=list(map(settled.fresh, page.messages)))
+    return msgspec.structs.replace(
+        page,
+        messages=list(map(settled.fresh, page.messages)),
+        pending=list(map(settled.fresh, page.pending)),
+    )
+
+
+def _history(
+    connection: Connection, account: Account, conversation: int, limit: int, before: int | None
+) -> Page:
+    """A page of messages, and at the end of the conversation those that are pending."""
+    page = store.history(connection, account, conversation, limit, before)
+    if before is not None:
+        return page
+    return msgspec.structs.replace(page, pending=pending_of(connection, account, conversation))

@@ -19,11 +19,13 @@ from chatd.store.schema import attachments, groups, messages, participants
 
 class Page(msgspec.Struct, frozen=True):
     """Messages, oldest first, and how many more there are. `marks` (by conversation) have what is read once
-    the reader has the page; empty if reading it moves no mark."""
+    the reader has the page; empty if reading it moves no mark. `pending` has the reader's messages that have
+    no number yet (chatd.store.pending)."""
 
     messages: list[Message]
     remaining: int = 0
     marks: Mapping[int, ReadMark] = {}
+    pending: Sequence[Message] = ()
 
 
 # What an account reads of a message. Queries of other modules that select these columns first can pass their

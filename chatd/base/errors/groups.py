@@ -119,3 +119,8 @@ class TooManyReactions(ChatError):
 class TooManyPins(ChatError):
     code = "too-many-pins"
     sentence = "This conversation already has {limit} pinned messages, the most; unpin one first"
+
+
+class NotPending(ChatError):
+    code = "not-pending"
+    sentence = "You have no message {id} that could be dismissed; those that were refused can be"

@@ -142,11 +142,16 @@ async def read(client: Client, command: ask.MarkRead) -> Reply:
 @HANDLERS.of(ask.ShowHistory)
 async def history(client: Client, command: ask.ShowHistory) -> Reply:
     reading = client.service.reading
-    return page_reply(
-        await reading.history(client.account, command.place, command.n, command.before)
-    )
+    page = await reading.history(client.account, command.place, command.n, command.before)
+    return msgspec.structs.replace(page_reply(page), pending=tuple(page.pending))
 
 
 @HANDLERS.of(ask.SearchMessages)
 async def search(client: Client, command: ask.SearchMessages) -> Reply:
     return page_reply(await client.service.reading.search(client.account, command.text))
+
+
+@HANDLERS.of(ask.DismissMessage)
+async def dismiss(client: Client, command: ask.DismissMessage) -> Reply:
+    await client.service.pending.dismiss(client.account, command.message_id)
+    return Reply("The message is dismissed")

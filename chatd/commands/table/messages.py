@@ -77,4 +77,11 @@ ROWS: tuple[Row, ...] = (
         (Arg("text", types.SEARCH),),
         errors=(errors.Busy,),
     ),
+    Row(
+        "dismiss",
+        ask.DismissMessage,
+        "remove a refused message to a group of another realm",
+        (Arg("message_id", types.SIZE),),
+        errors=(errors.NotPending,),
+    ),
 )

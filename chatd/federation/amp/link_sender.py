@@ -191,7 +191,7 @@ class LinkSender:
         try:
             item.parcel = fitted(item.parcel, self._link.lacks, to.name())
         except NotSupportedThere as error:
-            self._refused(item.number, error)
+            self._refused(item, error)
             return False
         return True
 
@@ -200,7 +200,7 @@ class LinkSender:
         to = self._to
         if refused.code == wire.INTERNAL:
             if len(batch) == 1 and to.suspects.failed(batch[0].number):
-                self._refused(batch[0].number, PeerFailed(realm=to.name()))
+                self._refused(batch[0], PeerFailed(realm=to.name()))
             to.suspects.search(len(batch) * WINDOW)
         self._link.warn(f"{to.realm} can't take it: {printable(refused.code)}")
         self._link.abort()
@@ -241,7 +241,7 @@ class LinkSender:
         if item.lane is not None:
             self._release(item)
         if verdict.code:
-            self._refused(item.number, refusal(verdict, to.name()))
+            self._refused(item, refusal(verdict, to.name()))
             return
         if to.outcomes.heard:
             self._tell_delivered((item,))
@@ -250,15 +250,15 @@ class LinkSender:
         to.outbox.done(to.realm, (item.number,))
         to.waiters.settle((item.number,), DeliveryOutcome(seq=verdict.seq))
 
-    def _refused(self, number: int, error: ChatError) -> None:
+    def _refused(self, item: Item, error: ChatError) -> None:
         """A parcel will not be delivered: keep that, and tell its sender."""
-        refusing = Deferred.fromCoroutine(self._refuse(number, error))
+        refusing = Deferred.fromCoroutine(self._refuse(item, error))
         refusing.addErrback(lambda failure: log.failure("a sender was not told", failure))
 
-    async def _refuse(self, number: int, error: ChatError) -> None:
-        to = self._to
-        waits = number in to.waiters
-        if await to.outcomes.refuse(to.realm, number, error, waits) and waits:
+    async def _refuse(self, item: Item, error: ChatError) -> None:
+        to, number = self._to, item.number
+        waits, fresh = number in to.waiters, item.entry is not None
+        if await to.outcomes.refuse(to.realm, number, error, waits=waits, fresh=fresh) and waits:
             # An error of this realm's own disk, say, is only told as the failure of the other realm.
             told = refusal(verdict_of(error), to.name())
             to.waiters.settle((number,), DeliveryOutcome(told))
@@ -295,7 +295,7 @@ class LinkSender:
         elif not isinstance(error, ChatError):
             log.failure("a file can't be sent to {realm}", failure, realm=to.realm)
             error = PeerFailed(realm=to.name())
-        self._refused(item.number, error)
+        self._refused(item, error)
         self._release(item)
         self._pump()
 
@@ -304,7 +304,7 @@ class LinkSender:
         to = self._to
         if to.suspects.failed(item.number):
             self._release(item)
-            self._refused(item.number, PeerFailed(realm=to.name()))
+            self._refused(item, PeerFailed(realm=to.name()))
         elif item.lane is not None:
             self._lanes.send(item)
         else:

@@ -60,6 +60,8 @@ class JsonDialect(Dialect):
                 answer["message_id"] = value
         if reply.items_name:
             answer[reply.items_name] = [_item(item) for item in reply.items]
+        if reply.pending:
+            answer["pending"] = list(map(message_object, reply.pending))
         return _encode(answer) + END
 
     def ready(self, request: Request) -> bytes:
@@ -103,8 +105,8 @@ def _item(item: model.Item) -> Any:
 def message_object(message: model.Message) -> dict[str, Any]:
     """A message, in lists and in events."""
     found: dict[str, Any] = {
-        "conversation": message.conversation,
-        "seq": message.seq,
+        "conversation": message.conversation or None,
+        "seq": message.seq or None,
         "id": message.id,
         "from": message.sender,
     }

@@ -71,7 +71,7 @@ class PlainDialect(Dialect):
         for key, value in reply.fields.items():
             shown = {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
             lines.append(f"{key}: {shown}")
-        lines.extend(f"- {item_lines(item)}" for item in reply.items)
+        lines.extend(f"- {item_lines(item)}" for item in (*reply.items, *reply.pending))
         return _block(lines)
 
     def ready(self, request: Request) -> bytes:
@@ -128,6 +128,8 @@ def message_lines(message: model.Message, further: str = FURTHER) -> str:
 def _marks(message: model.Message) -> str:
     """What few messages have, in brackets before the text, where no text can pretend to be it."""
     marks = ["deleted"] if message.deleted else []
+    if not message.seq:
+        marks.append(f"id {message.id}")
     if message.edited is not None:
         marks.append("edited")
     if message.forwarded is not None:

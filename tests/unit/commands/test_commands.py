@@ -48,6 +48,7 @@ VERBS = {
     "react": (),
     "pin": (),
     "pins": (),
+    "dismiss": (),
     "addgroup": ("mkgr",),
     "joingroup": ("join",),
     "leavegroup": ("leave", "part"),
@@ -164,6 +165,7 @@ CASES: tuple[tuple[str, str, dict[str, Any], Command], ...] = (
     ("unread", "", {}, ask.CountUnread()),
     ("conversations", "", {}, ask.ListConversations()),
     ("read", "7 12", {"conversation": 7, "seq": 12}, ask.MarkRead(7, 12)),
+    ("dismiss", "7", {"message_id": 7}, ask.DismissMessage(7)),
     ("history", "b@realm1", {"place": "b@realm1"}, ask.ShowHistory(Place(B, B))),
     ("history", "b@realm1 5", {"place": "b@realm1", "n": 5}, ask.ShowHistory(Place(B, B), 5)),
     (
