@@ -104,7 +104,9 @@ class Json(Dialect):
         return self._line("listen", on=True)
 
     def send(self, to: str, text: str) -> bytes:
-        return self._line("send", to=[to], text=text)
+        # Replies to what crosses wait for the other realm, as they do in other dialects.
+        waiting = {"wait": True} if "@" in to else {}
+        return self._line("send", to=[to], text=text, **waiting)
 
     def add_group(self, group: str) -> bytes:
         return self._line("addgroup", group=group)
