@@ -70,8 +70,14 @@ _NEEDS: dict[type[Parcel], tuple[str, ...]] = {
 }
 
 
+# What the kinds of entries of groups need.
+_ENTRY_NEEDS = {"edited": CHANGES, "deleted": CHANGES, "reaction": REACTIONS, "pinned": PINS}
+
+
 def _needs(parcel: Parcel) -> Iterator[str]:
     yield from _NEEDS.get(type(parcel), ())
+    if isinstance(parcel, parcels.EntryParcel) and parcel.kind in _ENTRY_NEEDS:
+        yield _ENTRY_NEEDS[parcel.kind]
     if getattr(parcel, "body", None) is not None:
         yield OPAQUE
     if getattr(parcel, "file", None) is not None:

@@ -11,9 +11,10 @@ from twisted.internet.task import deferLater
 from chatd.base import errors
 from chatd.base.entries import EntryRef
 from chatd.base.errors import BadSignature
-from chatd.base.model import Account, Party
+from chatd.base.model import Party, party_of
 from chatd.base.names import (
     Address,
+    key_of,
     parse_foreign_address,
     parse_foreign_name,
     parse_group_name,
@@ -22,6 +23,7 @@ from chatd.base.names import (
 from chatd.base.texts import check_text
 from chatd.federation import parcels
 from chatd.federation.forwarder import Forwarder
+from chatd.federation.group_changes import EntryChange, change_of
 from chatd.federation.links import ILinks
 from chatd.federation.name_guesses import NameGuesses
 from chatd.federation.parcel_fields import MAX_OPAQUE
@@ -32,7 +34,6 @@ from chatd.federation.signing.entries import (
     OpenedEntry,
     SignedEntry,
     Trust,
-    open_entry,
 )
 from chatd.federation.signing.key_book import KeyBook
 from chatd.federation.signing.statements import MessageAttributes, StatedRef, Statement
@@ -40,10 +41,12 @@ from chatd.service.chat_service import ChatService
 from chatd.service.presence import IListener
 from chatd.service.targets import Target, group_target
 from chatd.store.members import Roster
+from chatd.store.message_changes import WantedChange
 from chatd.store.messages import Extras, NewMessage, RemoteCopies
-from chatd.store.origins import FIRST_NUMBER
+from chatd.store.origins import FIRST_NUMBER, Origin
+from chatd.store.sealing import NewSignature
 
-MESSAGE = "message"
+MESSAGE, EDITED = "message", "edited"
 ALL = "@all"  # a mention of all members
 MAX_AT_ONCE = 8  # signatures that are verified before other work gets its turn
 
@@ -82,26 +85,26 @@ class EntryReader:
         self._links = links
         self._guesses = guesses
         self._keys = keys
-        self._verified = 0  # signatures since other work had its turn
 
-    async def read(self, realm: str, parcel: Post | Relay) -> Arrived | None:
-        """The message to a group, or None if it is not for anyone here. Raises BadSignature, UnknownGroup,
-        NotMember, Banned, GroupClosed."""
-        opened = open_entry(parcel.entry)
-        if opened.statement.kind != MESSAGE:
-            raise BadSignature(reason="this realm knows no such entries")
+    async def read(self, realm: str, parcel: Post | Relay) -> Arrived | EntryChange | None:
+        """The message or the change in a group, or None if it is not for anyone here. Raises BadSignature,
+        UnknownGroup, NotMember, Banned, GroupClosed."""
+        opened = parcel.opening
+        if isinstance(opened, BadSignature):
+            raise opened
         if isinstance(parcel, Post):
             return await self._post(realm, parcel, opened)
         return await self._relay(realm, parcel, opened)
 
-    async def _post(self, realm: str, parcel: Post, opened: OpenedEntry) -> Arrived:
-        """A message to a group of this realm, with copies for all realms that have members of it."""
+    async def _post(
+        self, realm: str, parcel: Post, opened: OpenedEntry
+    ) -> Arrived | EntryChange | None:
+        """An entry for a group of this realm, with copies for all realms that have members of it."""
         entry, stated = parcel.entry, opened.statement
         if stated.realm != realm:
             raise BadSignature(reason="it is the entry of another realm")
         if await self._trust(realm, entry, stated) is not Trust.VERIFIED:
             raise BadSignature(reason="it is not signed")
-        self._check_content(opened)
         sender = guest_of(self._links, realm, stated.author)
         name = Address(parse_group_name(parcel.group))
         await self._guesses.check_group(realm, name)
@@ -116,55 +119,98 @@ class EntryReader:
         def relay(seq: int) -> bytes:
             return parcels.encode(Relay(entry, group.name, group.id, seq))
 
-        new = NewMessage(
-            group.id,
-            None,
-            sender.name,
-            self._at(stated.at),
-            opened.text,
-            origin=(realm, stated.number),
-            copies=RemoteCopies(tuple(roster.realms), relay) if roster.realms else None,
-            extras=self._extras(opened),
-            reply_to=self._reply(opened),
-            signature=signature_of(entry, realm),
-        )
-        return Arrived(new, group_target(roster), guest=(roster, sender))
+        copies = RemoteCopies(tuple(roster.realms), relay) if roster.realms else None
+        origin, signature = (realm, stated.number), signature_of(entry, realm)
+        target, guest = group_target(roster), (roster, sender)
+        if stated.kind != MESSAGE:
+            wanted = self._wanted(group.id, opened, sender, origin, signature)
+            return None if wanted is None else EntryChange(*wanted, target, copies, guest)
+        new = self._message(opened, group.id, sender, origin, signature)
+        return Arrived(msgspec.structs.replace(new, copies=copies), target, guest=guest)
 
-    async def _relay(self, realm: str, parcel: Relay, opened: OpenedEntry) -> Arrived | None:
-        """A message in a group of that realm with members here."""
+    async def _relay(
+        self, realm: str, parcel: Relay, opened: OpenedEntry
+    ) -> Arrived | EntryChange | None:
+        """An entry of a group of that realm with members here."""
         entry, stated = parcel.entry, opened.statement
         roster = await self._mirror(realm, parcel)
-        name = roster.group.key.partition("@")[0]
-        _check_place(stated, realm, parcel.group_id, name)
+        _check_place(stated, realm, parcel.group_id, roster.group.key.partition("@")[0])
         trust = await self._trust(realm, entry, stated)
-        self._check_content(opened)
-        author: Account | None = None
-        origin_realm: str | None = stated.realm
-        shown = self._shown(stated)
-        if stated.realm == self._context.realm_key:
-            try:
-                author = await self._accounts.find(stated.author)
-            except errors.UnknownUser:
+        author = await self._author(stated)
+        if author is None:
+            return None
+        origin: Origin = (author.realm, stated.number)
+        signature = None
+        if entry.proof is not None:
+            signature = signature_of(entry, stated.realm, trust.value)
+        target = group_target(roster)
+        if stated.kind != MESSAGE:
+            if trust is not Trust.VERIFIED and stated.kind == EDITED:
+                raise BadSignature(reason="it would replace words, and its key is not known")
+            found = self._wanted(roster.group.id, opened, author, origin, signature)
+            if found is None:
                 return None
-            origin_realm, shown = None, author.name
-        new = NewMessage(
-            roster.group.id,
-            None if author is None else author.id,
-            shown,
-            self._at(stated.at),
+            wanted, about = found
+            wanted = msgspec.structs.replace(wanted, relayed=True, given=parcel.seq)
+            return EntryChange(wanted, about, target)
+        new = self._message(opened, roster.group.id, author, origin, signature)
+        new = msgspec.structs.replace(new, seq=parcel.seq)
+        if author.id is None:
+            return Arrived(new, target)
+        return Arrived(new, target, stated.number, self._forwarder.awaited(stated.number))
+
+    def _message(
+        self,
+        opened: OpenedEntry,
+        conversation: int,
+        author: Party,
+        origin: Origin,
+        signature: NewSignature | None,
+    ) -> NewMessage:
+        """Raises BadText, EmptyText, MessageTooLong, BadName."""
+        self._check_content(opened)
+        return NewMessage(
+            conversation,
+            author.id,
+            author.name,
+            self._at(opened.statement.at),
             opened.text,
-            seq=parcel.seq,
-            origin=(origin_realm, stated.number),
+            origin=origin,
             extras=self._extras(opened),
             reply_to=self._reply(opened),
-            signature=None
-            if entry.proof is None
-            else signature_of(entry, stated.realm, trust.value),
+            signature=signature,
         )
-        if author is None:
-            return Arrived(new, group_target(roster))
-        waiting = self._forwarder.awaited(stated.number)
-        return Arrived(new, group_target(roster), stated.number, waiting)
+
+    def _wanted(
+        self,
+        conversation: int,
+        opened: OpenedEntry,
+        author: Party,
+        origin: Origin,
+        signature: NewSignature | None,
+    ) -> tuple[WantedChange, EntryRef] | None:
+        """A change, and the message that it is about; None for an edit of a message that was deleted since.
+        Raises BadSignature, BadName."""
+        change, about = change_of(opened, self._address), opened.statement.target
+        if about is None:
+            raise BadSignature(reason="it is about no message")
+        if change is None:
+            return None
+        at = self._at(opened.statement.at)
+        wanted = WantedChange(
+            conversation, 0, change, author, at, origin=origin, signature=signature
+        )
+        return wanted, self._entry(about)
+
+    async def _author(self, stated: Statement) -> Party | None:
+        """The author of an entry, or None if this realm has no such account. Raises BadName."""
+        if stated.realm != self._context.realm_key:
+            shown = self._shown(stated)
+            return Party(key_of(shown), shown, realm=stated.realm)
+        try:
+            return party_of(await self._accounts.find(stated.author))
+        except errors.UnknownUser:
+            return None
 
     def _check_content(self, opened: OpenedEntry) -> None:
         """Raises BadText, EmptyText, MessageTooLong."""
@@ -225,11 +271,9 @@ class EntryReader:
         proof, verifier = entry.proof, self._keys.verifier
         if proof is None:
             return self._unsigned(stated)
-        if not verifier.is_cheap(entry.statement, stated.realm, proof):
-            self._verified += 1
-            if self._verified >= MAX_AT_ONCE:
-                await deferLater(self._context.clock, 0.0)
-                self._verified = 0
+        if verifier.verified >= MAX_AT_ONCE:
+            await deferLater(self._context.clock, 0.0)
+            verifier.verified = 0
         trust = verifier.check(entry.statement, stated.realm, stated.at, proof)
         if trust is Trust.UNVERIFIED and stated.realm in (realm, self._context.realm_key):
             raise BadSignature(reason="its key was never announced")

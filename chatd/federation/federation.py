@@ -5,6 +5,7 @@ from __future__ import annotations
 from chatd.federation.change_receiver import ChangeReceiver
 from chatd.federation.file_receive import FileReceiver
 from chatd.federation.forwarder import Forwarder
+from chatd.federation.group_changes import GroupChanges
 from chatd.federation.links import ILinks
 from chatd.federation.membership import MembershipNews
 from chatd.federation.name_guesses import NameGuesses
@@ -41,7 +42,8 @@ class Federation:
         reader = ParcelReader(service, forwarder, links, guesses, quotas, keys)
         changes = ChangeReceiver(service, links, reader, quotas)
         membership = MembershipNews(service, links, guesses)
-        self.news = NewsReceiver(membership, changes)
+        entries = GroupChanges(service, forwarder, quotas)
+        self.news = NewsReceiver(membership, changes, entries)
         self.receiver = Receiver(
             context.database,
             self.files,

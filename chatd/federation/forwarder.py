@@ -19,7 +19,7 @@ from zope.interface import implementer
 
 from chatd.base.cache import Cache
 from chatd.base.entries import NO_PARTS, Deletion, MadeChange, SentParts
-from chatd.base.errors import DoesNotCross, NotSupportedThere, RealmDown
+from chatd.base.errors import NotSupportedThere, RealmDown
 from chatd.base.model import DELIVERED as DELIVERED_STATE
 from chatd.base.model import QUEUED as QUEUED_STATE
 from chatd.base.model import Account, Attachment, Receipt
@@ -29,7 +29,7 @@ from chatd.federation.group_entries import GroupEntries, note_of
 from chatd.federation.links import ILinks
 from chatd.federation.news import mark_parcel, typing_to
 from chatd.federation.outbox import Outbox, Settled
-from chatd.federation.signing.drafts import EntrySigner
+from chatd.federation.signing.drafts import EntryDraft, EntrySigner
 from chatd.service.context import Context
 from chatd.service.presence import IListener
 from chatd.service.remote import (
@@ -126,26 +126,23 @@ class Forwarder:
     def change_copies(
         self, connection: Connection, made: MadeChange, target: Target
     ) -> RemoteCopies | None:
-        if target.home is not None:
-            raise DoesNotCross(realm=self._links.name_of(target.home))
-        if target.group is not None or not target.realms or made.ref is None:
+        realms = target.realms if target.home is None else (target.home,)
+        if made.ref is None or not realms:
             return None
-        return self._direct_change(connection, made, target)
-
-    def _direct_change(
-        self, connection: Connection, made: MadeChange, target: Target
-    ) -> RemoteCopies:
-        """The copy of a change in a direct conversation. Raises NotSupportedThere."""
-        realm = target.realms[0]
         capability = changes.needed(made.change)
-        if capability is not None:
-            self._check_lacks(realm, capability)
+        if capability is not None and (target.group is None or target.home is not None):
+            self._check_lacks(realms[0], capability)
         blanked: Sequence[BlankedParcel] = ()
         if isinstance(made.change, Deletion):
             numbers = crossing.numbers_of(connection, target.conversation, made.seq)
             blanked = outbox_store.blank(connection, numbers, parcels.blanked)
-        parcel = changes.parcel_of(made, target.there)
-        return RemoteCopies(target.realms, parcel, made.author.id, tuple(blanked))
+        sender_id = made.author.id if target.group is None or target.home is not None else None
+        parcel: bytes | EntryDraft
+        if target.group is None:
+            parcel = changes.parcel_of(made, target.there)
+        else:
+            parcel = self._entries.change(made, target)
+        return RemoteCopies(realms, parcel, sender_id, tuple(blanked))
 
     def _check_lacks(self, realm: str, capability: str) -> None:
         """Raises NotSupportedThere if the realm is known to lack a capability."""
@@ -158,6 +155,11 @@ class Forwarder:
     ) -> Deferred[DeliveryOutcome]:
         for each in copies.blanked:
             self._links.blanked(each.realm, each.number, each.parcel)
+        if target.home is not None:
+            outcome: Deferred[DeliveryOutcome] = Deferred()
+            number, parcel = stored.number, stored.parcel
+            self._links.dispatch(target.home, number, parcel, None, None, outcome.callback)
+            return outcome
         for realm in copies.realms:
             self._links.post(realm, stored.number, stored.parcel, None)
         return succeed(DELIVERED)

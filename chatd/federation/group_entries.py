@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from chatd.base.entries import EntryRef, SentParts
+from typing import assert_never
+
+from chatd.base.entries import Deletion, Edit, EntryRef, MadeChange, Pin, React, SentParts
 from chatd.base.model import Account, Attachment
 from chatd.base.names import key_of
 from chatd.federation import parcels
 from chatd.federation.parcel_fields import FileNote
 from chatd.federation.signing.drafts import EntryDraft, EntryPlace, EntrySigner, Wrap
 from chatd.federation.signing.entries import SignedEntry
-from chatd.federation.signing.statements import MessageAttributes, StatedRef
+from chatd.federation.signing.statements import (
+    Attributes,
+    DeletionAttributes,
+    EditAttributes,
+    MessageAttributes,
+    PinAttributes,
+    ReactionAttributes,
+    StatedRef,
+)
 from chatd.service.targets import Target
 
 
@@ -42,6 +52,29 @@ class GroupEntries:
         body = (text or "").encode() if opaque is None else opaque.body
         place, wrap = self._place(target), _wrap(target)
         return self._signer.draft(place, sender.name, at, attributes, body, wrap)
+
+    def change(self, made: MadeChange, target: Target) -> EntryDraft:
+        """A change of a message that other realms have too."""
+        assert made.ref is not None  # noqa: S101 - the caller has checked it
+        change = made.change
+        attributes: Attributes
+        body = b""
+        match change:
+            case Edit(text, mentions):
+                attributes, body = (
+                    EditAttributes(tuple(map(self._for_all, mentions))),
+                    text.encode(),
+                )
+            case Deletion():
+                attributes = DeletionAttributes()
+            case React(emoji, on):
+                attributes = ReactionAttributes(emoji, on)
+            case Pin(on):
+                attributes = PinAttributes(on)
+            case _:
+                assert_never(change)
+        place, wrap, about = self._place(target), _wrap(target), self.ref(made.ref)
+        return self._signer.draft(place, made.author.name, made.at, attributes, body, wrap, about)
 
     def ref(self, entry: EntryRef) -> StatedRef:
         """An entry, as all realms name it."""

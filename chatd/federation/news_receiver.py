@@ -10,6 +10,7 @@ from twisted.logger import Logger
 
 from chatd.base.errors import ChatError, StorageFailed
 from chatd.federation.change_receiver import ChangeReceiver
+from chatd.federation.group_changes import EntryChange, GroupChanges
 from chatd.federation.membership import MembershipNews
 from chatd.federation.news import news_of, typing_in
 from chatd.federation.parcels import (
@@ -47,11 +48,13 @@ class NewsReceiver:
         self,
         membership: MembershipNews,
         changes: ChangeReceiver,
+        entries: GroupChanges,
         on_read: OnRead = ignore,
         on_typing: OnTyping = ignore,
     ) -> None:
         self._membership = membership
         self._changes = changes
+        self._entries = entries
         self._on_read = on_read
         self._on_typing = on_typing
 
@@ -66,6 +69,10 @@ class NewsReceiver:
         if isinstance(parcel, DirectMark | GroupMark):
             return Deferred.fromCoroutine(self._mark(realm, parcel))
         return self._changes.receive(realm, number, parcel, stream)
+
+    def change(self, realm: str, change: EntryChange, stream: ParcelStream) -> Deferred[Verdict]:
+        """Make a change of a message in a group. Fires and raises as GroupChanges.make."""
+        return self._entries.make(realm, change, stream)
 
     async def _mark(self, realm: str, mark: Mark) -> Verdict:
         """Note how far a person of the realm has read."""

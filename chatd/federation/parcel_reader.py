@@ -24,6 +24,7 @@ from chatd.base.texts import check_text
 from chatd.federation.changes import entry_of
 from chatd.federation.entry_reader import Arrived, EntryReader
 from chatd.federation.forwarder import Forwarder
+from chatd.federation.group_changes import EntryChange
 from chatd.federation.links import ILinks
 from chatd.federation.name_guesses import MAX_UNKNOWN, NameGuesses
 from chatd.federation.parcels import Direct, Post, Relay
@@ -159,8 +160,8 @@ class ParcelReader:
             raise errors.TooManyUnknown(limit=MAX_UNKNOWN)
         await self._accounts.find(parcel.to)
 
-    async def read(self, realm: str, parcel: Post | Relay) -> Arrived | None:
-        """The message to a group, or None if it is not for anyone here."""
+    async def read(self, realm: str, parcel: Post | Relay) -> Arrived | EntryChange | None:
+        """The message or the change in a group, or None if it is not for anyone here."""
         return await self._entries.read(realm, parcel)
 
     def _check(self, parcel: Direct) -> None:

@@ -11,6 +11,7 @@ default of those that are missing.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TypeAlias, assert_never
 
 import msgspec
@@ -134,7 +135,7 @@ class GroupMark(msgspec.Struct, frozen=True, array_like=True, tag="group-read"):
     seq: Number
 
 
-class EntryParcel(msgspec.Struct, frozen=True, array_like=True):
+class EntryParcel(msgspec.Struct, frozen=True, array_like=True, dict=True):
     """A parcel with an entry of a group, which the realm of its author has signed.
 
     The properties read the entry without checking who has signed it. They are None where it can't be decoded,
@@ -143,19 +144,31 @@ class EntryParcel(msgspec.Struct, frozen=True, array_like=True):
 
     entry: SignedEntry
 
+    @cached_property
+    def opening(self) -> OpenedEntry | BadSignature:
+        """The entry, decoded, or the reason why it can't be."""
+        try:
+            return open_entry(self.entry)
+        except BadSignature as error:
+            return error
+
     @property
     def opened(self) -> OpenedEntry | None:
         """The entry, decoded."""
-        try:
-            return open_entry(self.entry)
-        except BadSignature:
-            return None
+        opening = self.opening
+        return opening if isinstance(opening, OpenedEntry) else None
 
     @property
     def sender(self) -> str | None:
         """The address of the author."""
         opened = self.opened
         return None if opened is None else opened.statement.address
+
+    @property
+    def kind(self) -> str | None:
+        """What kind of entry it is."""
+        opened = self.opened
+        return None if opened is None else opened.statement.kind
 
     @property
     def origin_realm(self) -> str | None:

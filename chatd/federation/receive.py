@@ -11,6 +11,7 @@ from chatd.base.errors import ChatError, RealmQuota, StorageFailed, UnknownGroup
 from chatd.federation import parcels
 from chatd.federation.entry_reader import Arrived
 from chatd.federation.file_receive import FileIncomplete, FileReceiver
+from chatd.federation.group_changes import EntryChange
 from chatd.federation.news_receiver import NewsReceiver
 from chatd.federation.parcel_reader import ParcelReader
 from chatd.federation.parcel_writer import ParcelWriter, owner_of
@@ -117,12 +118,12 @@ class Receiver:
         try:
             for number, parcel in submission.batch:
                 try:
-                    arrived = None
+                    arrived: Arrived | EntryChange | None = None
                     if type(parcel) is Direct:
                         arrived = self._reader.direct(realm, number, parcel, refused)
                     elif isinstance(parcel, Post | Relay):
                         arrived = await self._reader.read(realm, parcel)
-                    if arrived is not None and getattr(parcel, "file", None) is None:
+                    if isinstance(arrived, Arrived) and getattr(parcel, "file", None) is None:
                         self._quotas.charge(realm, arrived.new)
                         run.append(arrived)
                         continue
@@ -147,7 +148,11 @@ class Receiver:
         run.clear()
 
     async def _apply(
-        self, submission: Submission, number: int, parcel: Parcel | None, arrived: Arrived | None
+        self,
+        submission: Submission,
+        number: int,
+        parcel: Parcel | None,
+        arrived: Arrived | EntryChange | None,
     ) -> Verdict | Deferred[Verdict]:
         """Apply a parcel that is not a text for somebody here: it has a file, is no message, concerns nobody
         here, or is unreadable."""
@@ -156,6 +161,8 @@ class Receiver:
             return parcels.UNREADABLE
         if not isinstance(parcel, Direct | Post | Relay):
             return await self._news.receive(realm, number, parcel, submission.stream)
+        if isinstance(arrived, EntryChange):
+            return self._news.change(realm, arrived, submission.stream)
         if arrived is not None:
             verdict = await self._writer.store_with_file(
                 realm, number, arrived, parcel, submission.stream

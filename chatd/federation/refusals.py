@@ -33,6 +33,11 @@ _REFUSALS: dict[str, tuple[type[ChatError], tuple[str, ...]]] = {
         (errors.BadSignature, ("reason",)),
         (errors.NotSupportedThere, ("realm", "what")),
         (errors.UnknownThere, ("realm",)),
+        # A message of a group has the same number in all realms.
+        (errors.NotYours, ("seq", "who")),
+        (errors.NotEditable, ("seq", "has")),
+        (errors.TooManyReactions, ("seq", "limit")),
+        (errors.TooManyPins, ("limit",)),
     )
 }
 

@@ -12,7 +12,7 @@ from chatd.store.schema import changes, messages
 def seq_of(connection: Connection, conversation: int, entry: EntryRef) -> int | None:
     """Return the seq of a message of a conversation, or None if it has no such message."""
     if entry.realm is None:
-        named = messages.c.number == entry.number
+        named = (messages.c.number == entry.number) & messages.c.origin_id.is_(None)
     else:
         named = (messages.c.origin_realm == entry.realm) & (messages.c.origin_id == entry.number)
     return connection.scalar(
@@ -38,12 +38,12 @@ def entry_at(connection: Connection, conversation: int, seq: int) -> EntryRef | 
 def is_made(connection: Connection, conversation: int, origin: Origin) -> bool:
     """Whether the change with this name is in the log of a conversation."""
     realm, number = origin
+    if realm is None:
+        named = (changes.c.number == number) & changes.c.origin_id.is_(None)
+    else:
+        named = (changes.c.origin_realm == realm) & (changes.c.origin_id == number)
     found = connection.scalar(
-        select(changes.c.seq).where(
-            changes.c.origin_realm == realm,
-            changes.c.origin_id == number,
-            changes.c.conversation_id == conversation,
-        )
+        select(changes.c.seq).where(named, changes.c.conversation_id == conversation)
     )
     return found is not None
 

@@ -40,6 +40,7 @@ from chatd.store.schema import (
     remote_members,
 )
 from chatd.store.sealing import NewSignature
+from chatd.store.signatures import forget_contents
 
 MAX_EMOJIS = 20  # different ones on a message
 MAX_PINS = 100  # in a conversation
@@ -124,6 +125,7 @@ class ChangeWriter:
             return ChangeResult(None, self._writer.add_request(connection, entry, copies), copies)
         stored = self._writer.add_change(connection, entry)
         erased = self._apply(connection, wanted, row)
+        self._forget_salts(connection, wanted, stored.seq)
         return ChangeResult(_event(wanted, stored.seq, row.group), stored, copies, erased)
 
     def _apply(
@@ -146,6 +148,14 @@ class ChangeWriter:
             case _:
                 assert_never(change)
         return ()
+
+    def _forget_salts(self, connection: sa.Connection, wanted: WantedChange, seq: int) -> None:
+        """Forget the salts of contents that were replaced or erased by the change `seq`, so that nobody can
+        guess them from their hashes."""
+        if isinstance(wanted.change, Edit):
+            forget_contents(connection, wanted.conversation, wanted.seq, seq)
+        elif isinstance(wanted.change, Deletion):
+            forget_contents(connection, wanted.conversation, wanted.seq)
 
     def _content_changed(self, connection: sa.Connection, ident: int, text: str | None) -> None:
         for then in self._on_content:

@@ -340,12 +340,12 @@ def begin_term(connection: Connection, conversation: int, term: int, seq: int) -
 
 
 def _origin(item: NewMessage | NewChange, given: int) -> tuple[str | None, int | None, int | None]:
-    """The origin of an entry of another realm, or the number of one of ours. `given` is the number that its
-    parcels have, or 0."""
+    """The origin of an entry of another realm, and the number with which it crosses from here. `given` is the
+    number that its parcels have, or 0."""
     if item.origin is None:
         return None, None, given or None
     realm, number = item.origin
-    return (None, None, number) if realm is None else (realm, number, None)
+    return (None, None, number) if realm is None else (realm, number, given or None)
 
 
 def _row(item: NewMessage, ident: int, seq: int, given: int) -> tuple[object, ...]:

@@ -18,6 +18,7 @@ from chatd.federation.signing.statements import (
     MAX_STATEMENT,
     SALT,
     Attributes,
+    EditAttributes,
     MessageAttributes,
     Statement,
     decode_attributes,
@@ -60,9 +61,10 @@ class OpenedEntry(msgspec.Struct, frozen=True):
     def text(self) -> str | None:
         """The text of a message or an edit, or None if it has none."""
         attributes = self.attributes
-        if not isinstance(attributes, MessageAttributes) or attributes.media is not None:
-            return None
-        return self.body.decode() if self.body else None
+        is_text = isinstance(attributes, EditAttributes) or (
+            isinstance(attributes, MessageAttributes) and attributes.media is None
+        )
+        return self.body.decode() if is_text and self.body else None
 
     @property
     def file(self) -> FileNote | None:
@@ -109,10 +111,10 @@ def open_entry(entry: SignedEntry) -> OpenedEntry:
 
 def _checked_body(attributes: Attributes, body: bytes) -> bytes:
     """Raises BadSignature if the body does not belong to such attributes."""
-    if not isinstance(attributes, MessageAttributes):
+    if not isinstance(attributes, MessageAttributes | EditAttributes):
         if body:
             raise BadSignature(reason="its content is of another kind")
-    elif attributes.media is None:
+    elif isinstance(attributes, EditAttributes) or attributes.media is None:
         try:
             body.decode()
         except UnicodeDecodeError:
@@ -127,6 +129,7 @@ class Verifier:
     def __init__(self, keys: KeyRing) -> None:
         self.keys = keys
         self._roots: Cache[tuple[bytes, bytes, bytes], bool] = Cache(CACHED_ROOTS)
+        self.verified = 0  # signatures that were verified; the user of `check` may set it back
 
     def check(self, statement: bytes, realm: str, at: int, proof: Proof) -> Trust:
         """Whether `realm` has signed an encoded statement of the time `at`. Raises BadSignature."""
@@ -139,13 +142,9 @@ class Verifier:
         if not key.holds(at):
             raise BadSignature(reason="its key was replaced before")
         name = (key.public, root, proof.signature)
-        if self._roots.get(name) is None:
+        if name not in self._roots:
+            self.verified += 1
             if not is_signed(key.public, root, proof.signature):
                 raise BadSignature(reason="its realm did not sign it")
             self._roots[name] = True
         return Trust.VERIFIED
-
-    def is_cheap(self, statement: bytes, realm: str, proof: Proof) -> bool:
-        """Whether `check` needs no signature to be verified."""
-        root, key = signed_root(statement, proof), self.keys.get(realm, proof.key)
-        return root is None or key is None or (key.public, root, proof.signature) in self._roots

@@ -70,8 +70,10 @@ class MessageAttributes(msgspec.Struct, frozen=True, array_like=True, tag="messa
     media: MediaType | None = None
 
 
-class EditAttributes(MessageAttributes, frozen=True, array_like=True, tag="edited"):
-    """Of an edit: the content that the message has from then on, complete."""
+class EditAttributes(msgspec.Struct, frozen=True, array_like=True, tag="edited"):
+    """Of an edit. The body is the text that the message has from then on."""
+
+    mentions: Mentions = ()
 
 
 class DeletionAttributes(msgspec.Struct, frozen=True, array_like=True, tag="deleted"):

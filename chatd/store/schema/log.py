@@ -102,6 +102,11 @@ changes = Table(
     sqlite_with_rowid=False,
 )
 Index(
+    "changes_by_number",
+    changes.c.number,
+    sqlite_where=changes.c.number.is_not(None),
+)
+Index(
     "changes_by_origin",
     changes.c.origin_realm,
     changes.c.origin_id,

@@ -13,11 +13,17 @@ import sqlalchemy as sa
 from chatd.base.model import Message
 from chatd.base.names import Place, parse_group
 from chatd.commands import values as ask
-from chatd.federation.parcels import Joined, Relay, Verdict
+from chatd.federation.parcels import KEPT, Joined, Relay, Verdict
 from chatd.federation.signing.entries import SignedEntry
 from chatd.federation.signing.keys import GRACE, RealmKey, encode_keys
 from chatd.federation.signing.statements import (
+    Attributes,
+    DeletionAttributes,
+    EditAttributes,
     MessageAttributes,
+    PinAttributes,
+    ReactionAttributes,
+    StatedRef,
     Statement,
     decode_statement,
     encode,
@@ -156,6 +162,118 @@ class AttemptsTestCase(HomeTestCase):
         for entry in (entries[2], entries[0]):
             self.relays(entry)
         self.assertEqual(self.history(), ["dewi@realm3: tiga", "dewi@realm3: satu"])
+
+
+class ChangesTestCase(HomeTestCase):
+    """dewi@realm3 has said something. What becomes of it?"""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.relays(self.dewi("satu", number=1000))
+
+    def changes(
+        self,
+        attributes: Attributes,
+        text: str = "",
+        *,
+        by: str = "realm3",
+        author: str = "dewi",
+        number: int = 1000,
+        **said: Any,
+    ) -> SignedEntry:
+        """A change of her message, or of another of hers with that number."""
+        said = {"home": "realm2", "group": BAGAN, "author": author, **said}
+        target = StatedRef("realm3", number)
+        return self.signers[by].signs(attributes, text.encode(), target=target, **said)
+
+    def test_its_author_may(self) -> None:
+        edit = self.changes(EditAttributes(), "dua")
+        self.assertEqual(self.relays(edit).code, "")
+        self.assertEqual(self.history(), ["dewi@realm3: dua"])
+        self.assertEqual(self.relays(self.changes(DeletionAttributes())).code, "")
+        self.assertTrue(self.shown()[0].deleted)
+
+    def test_others_may_not_edit(self) -> None:
+        """Not the home in its own name, nor somebody else of her realm."""
+        for by, author in (("realm2", "citra"), ("realm3", "eka"), ("realm1", "ana")):
+            edit = self.changes(EditAttributes(), "I resign", by=by, author=author)
+            self.assertEqual(self.relays(edit).code, "not-yours")
+        self.assertEqual(self.history(), ["dewi@realm3: satu"])
+
+    def test_invented_changes(self) -> None:
+        forger = SigningRealm("realm3", self.signers["realm2"].key)
+        proof = self.signers["realm3"].key.sign([b"something else"])[0]
+        self.signers["realm3"], own = forger, self.signers["realm3"]
+        for attributes in (
+            EditAttributes(),
+            DeletionAttributes(),
+            ReactionAttributes("👍", True),
+            PinAttributes(True),
+        ):
+            entry = self.changes(attributes)
+            self.refuses(msgspec.structs.replace(entry, proof=proof))
+        self.signers["realm3"] = own
+
+    def test_moved_to_another_message(self) -> None:
+        self.relays(self.dewi("dua", number=1001))
+        react = self.changes(ReactionAttributes("👎", True))
+        stated = decode_statement(react.statement)
+        moved = msgspec.structs.replace(stated, target=StatedRef("realm3", 1001))
+        self.refuses(msgspec.structs.replace(react, statement=encode(moved)))
+        self.assertFalse(any(message.reactions for message in self.shown()))
+
+    def test_repeated(self) -> None:
+        """What was taken back stays so."""
+        first, second = (self.changes(EditAttributes(), text) for text in ("dua", "tiga"))
+        on, off = (self.changes(ReactionAttributes("👍", each)) for each in (True, False))
+        for entry in (first, second, on, off):
+            self.assertEqual(self.relays(entry).code, "")
+        for entry in (first, on):
+            self.assertEqual(self.relays(entry), KEPT)
+        (message,) = self.shown()
+        self.assertEqual((message.text, message.reactions), ("tiga", ()))
+
+    def test_revived(self) -> None:
+        """The message is deleted: neither it nor an edit of it comes back."""
+        edit = self.changes(EditAttributes(), "dua")
+        message = self.dewi("satu", number=1000)
+        self.relays(self.changes(DeletionAttributes()))
+        self.relays(edit)
+        self.relays(message)
+        (shown,) = self.shown()
+        self.assertEqual((shown.deleted, shown.text), (True, None))
+
+    def test_deleted_by_the_home(self) -> None:
+        """It may: its admins and moderators decide. It says who has done it."""
+        entry = self.changes(DeletionAttributes(), by="realm2", author="citra")
+        self.assertEqual(self.relays(entry).code, "")
+        self.assertTrue(self.shown()[0].deleted)
+
+    def test_edit_with_an_unknown_key(self) -> None:
+        """It would replace words that were verified."""
+        stranger = SigningRealm("realm3", SigningRealm("realm9").key)
+        edit = stranger.signs(
+            EditAttributes(),
+            b"I resign",
+            home="realm2",
+            group=BAGAN,
+            author="dewi",
+            target=StatedRef("realm3", 1000),
+        )
+        self.refuses(edit)
+
+    def test_about_nothing(self) -> None:
+        """A message that this realm does not have."""
+        self.assertEqual(self.relays(self.changes(EditAttributes(), "x", number=7)), KEPT)
+        entry = self.signers["realm3"].signs(
+            EditAttributes(), b"x", home="realm2", group=BAGAN, author="dewi"
+        )
+        self.refuses(entry)
+
+    def test_of_another_group(self) -> None:
+        edit = self.changes(EditAttributes(), "dua", group=NUSA)
+        self.assertEqual(self.relays(edit, "nusa", NUSA), KEPT)
+        self.assertEqual(self.history(), ["dewi@realm3: satu"])
 
 
 class UnknownKeyTestCase(HomeTestCase):

@@ -193,6 +193,13 @@ def _create_log() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index(
+        "changes_by_number",
+        "changes",
+        ["number"],
+        sqlite_where=sa.text("number IS NOT NULL"),
+        postgresql_where=sa.text("number IS NOT NULL"),
+    )
+    op.create_index(
         "changes_by_origin",
         "changes",
         _ORIGIN,

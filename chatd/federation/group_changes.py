@@ -1,0 +1,171 @@
+"""Receives changes of messages in groups that other realms have signed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import assert_never
+
+import msgspec
+from sqlalchemy import Connection
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from chatd.base.emoji import is_emoji
+from chatd.base.entries import Deletion, Edit, EntryRef, MadeChange, MessageChange, Pin, React
+from chatd.base.errors import BadSignature, ChatError, MessageDeleted, UnknownMessage
+from chatd.base.model import Party
+from chatd.base.texts import check_text
+from chatd.federation import parcels
+from chatd.federation.forwarder import Forwarder
+from chatd.federation.parcels import KEPT, Verdict
+from chatd.federation.realm_quotas import RealmQuotas
+from chatd.federation.refusals import verdict_of
+from chatd.federation.signing.entries import OpenedEntry
+from chatd.federation.signing.statements import (
+    DeletionAttributes,
+    EditAttributes,
+    GroupAttributes,
+    MemberAttributes,
+    MessageAttributes,
+    PinAttributes,
+    ReactionAttributes,
+)
+from chatd.service.chat_service import ChatService
+from chatd.service.quotas import LEAST, cost
+from chatd.service.targets import Target
+from chatd.store import crossing
+from chatd.store import outbox as outbox_store
+from chatd.store.bans import check_ban
+from chatd.store.members import Roster
+from chatd.store.message_changes import ChangeResult, WantedChange
+from chatd.store.messages import RemoteCopies
+from chatd.store.parcel_stream import ParcelStream
+
+log = Logger()
+
+
+class EntryChange(msgspec.Struct, frozen=True):
+    """A change to make of the message `entry` of a group. `wanted` has no seq yet. `copies` carry it to other
+    realms, if this one is the group's home; then `guest` is its author."""
+
+    wanted: WantedChange
+    entry: EntryRef
+    target: Target
+    copies: RemoteCopies | None = None
+    guest: tuple[Roster, Party] | None = None
+
+
+def change_of(opened: OpenedEntry, address: Callable[[str], str]) -> MessageChange | None:
+    """The change that an entry states, with addresses as `address` writes them; None for an edit of a message
+    that was deleted since. Raises BadSignature if it is none that is known here, BadName."""
+    attributes = opened.attributes
+    match attributes:
+        case None if opened.statement.kind == "edited":
+            return None
+        case EditAttributes(mentions):
+            return Edit(opened.text or "", tuple(map(address, mentions)))
+        case DeletionAttributes():
+            return Deletion()
+        case ReactionAttributes(emoji, on) if is_emoji(emoji):
+            return React(emoji, on)
+        case PinAttributes(on):
+            return Pin(on)
+        case (
+            None
+            | MessageAttributes()
+            | ReactionAttributes()
+            | MemberAttributes()
+            | GroupAttributes()
+        ):
+            raise BadSignature(reason="this realm knows no such entries")
+        case _:
+            assert_never(attributes)
+
+
+class GroupChanges:
+    """What a person may change is checked at the group's home, as if they were of that realm. Other realms
+    check only that edits are their authors'."""
+
+    def __init__(self, service: ChatService, forwarder: Forwarder, quotas: RealmQuotas) -> None:
+        self._database = service.database
+        self._changes = service.changes
+        self._messages = service.messages
+        self._writers = service.context.writers
+        self._forwarder = forwarder
+        self._quotas = quotas
+
+    def make(self, realm: str, change: EntryChange, stream: ParcelStream) -> Deferred[Verdict]:
+        """Make a change that `realm` has brought, unless it was made before. Fires with the verdict once it
+        is on disk. Raises BadText, EmptyText, MessageTooLong, RealmQuota."""
+        wanted = change.wanted.change
+        size = LEAST
+        if isinstance(wanted, Edit):
+            check_text(wanted.text)
+            self._messages.check_text(wanted.text)
+            size = cost(wanted.text)
+        self._quotas.charge_bytes(realm, size)
+        origin, writer = change.wanted.origin, self._writers.messages
+        making = self._database.run(writer.in_order, stream, origin, self._make, change)
+        return making.addCallbacks(
+            self._made, self._not_made, (change, realm, size), {}, (realm, size)
+        )
+
+    def _make(self, connection: Connection, change: EntryChange) -> ChangeResult | ChatError | None:
+        """Runs in the writer's thread. Returns None if it was made before, or the error for which it can't be
+        made; then nothing was written."""
+        wanted = change.wanted
+        assert wanted.origin is not None  # noqa: S101 - it comes from another realm
+        if crossing.is_made(connection, wanted.conversation, wanted.origin):
+            return None
+        seq = crossing.seq_of(connection, wanted.conversation, change.entry)
+        if seq is None:
+            return UnknownMessage(seq=0)
+        try:
+            if change.guest is not None:
+                roster, guest = change.guest
+                check_ban(connection, roster.group, guest)
+            return self._writers.changes.make(
+                connection,
+                msgspec.structs.replace(wanted, seq=seq),
+                lambda connection, made: _copies(connection, change, made),
+            )
+        except ChatError as error:
+            return error
+
+    def _made(
+        self, made: ChangeResult | ChatError | None, change: EntryChange, realm: str, size: int
+    ) -> Verdict:
+        """The verdict on a change that is on disk, was made before, or can't be made. Never raises."""
+        if not isinstance(made, ChangeResult):
+            self._quotas.give_back_bytes(realm, size)
+            # What is not there, or not any more, is deleted already. Nobody could be told of a relay.
+            is_gone = isinstance(made, UnknownMessage) and (
+                change.wanted.relayed or isinstance(change.wanted.change, Deletion)
+            )
+            return (
+                KEPT
+                if made is None or is_gone or isinstance(made, MessageDeleted)
+                else verdict_of(made)
+            )
+        try:
+            self._changes.publish(made, change.target, None)
+            if made.stored is not None and made.copies is not None:
+                self._forwarder.send_change(made.stored, made.copies, change.target)
+        except Exception:
+            log.failure("a change from another realm was stored, but not passed on")
+        return Verdict(seq=0 if made.stored is None else made.stored.seq)
+
+    def _not_made(self, failure: Failure, realm: str, size: int) -> Failure:
+        self._quotas.give_back_bytes(realm, size)
+        return failure
+
+
+def _copies(connection: Connection, change: EntryChange, made: MadeChange) -> RemoteCopies | None:
+    """The copies of a change. A deletion empties those of the message that still wait."""
+    copies = change.copies
+    if copies is None or not isinstance(made.change, Deletion):
+        return copies
+    numbers = crossing.numbers_of(connection, change.target.conversation, made.seq)
+    blanked = outbox_store.blank(connection, numbers, parcels.blanked)
+    return msgspec.structs.replace(copies, blanked=tuple(blanked))

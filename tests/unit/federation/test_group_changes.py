@@ -1,0 +1,193 @@
+"""Edits, deletions, reactions and pins in a group with members of three realms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from chatd.base.errors import NotAdmin, NotYours
+from chatd.base.model import Message
+from chatd.base.names import Place, parse_group
+from chatd.commands import values as ask
+from chatd.store import guard
+from chatd.store.schema import changes, messages, outbox, signatures
+from tests.support.network import NetworkTestCase, Person, Server
+
+
+class ThreeRealms(NetworkTestCase):
+    """bagan@realm1 has ana of realm1, its admin, budi of realm2 and dewi of realm3. realm2 and realm3 are
+    linked, too."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.one, self.two, self.three = (
+            self.network.server(name) for name in ("realm1", "realm2", "realm3")
+        )
+        for near, far in ((self.one, self.two), (self.one, self.three), (self.two, self.three)):
+            near.add(far)
+        self.network.settle()
+        self.ana = self.one.person("ana")
+        self.budi = self.two.person("budi")
+        self.dewi = self.three.person("dewi")
+        self.ana.creates("bagan")
+        for person in (self.budi, self.dewi):
+            person.joins("bagan@realm1")
+        self.everybody = (
+            (self.ana, "bagan"),
+            (self.budi, "bagan@realm1"),
+            (self.dewi, "bagan@realm1"),
+        )
+
+    def place(self, person: Person) -> Place:
+        return Place(None, parse_group(dict(self.everybody)[person]))
+
+    def does(self, person: Person, command: type[Any], *arguments: Any) -> Any:
+        reply = person.does(command(self.place(person), *arguments))
+        self.network.settle()
+        return reply
+
+    def log_of(self, person: Person) -> list[Message]:
+        found: list[Message] = list(person.does(ask.ShowHistory(self.place(person), 500)).items)
+        return found
+
+    def texts(self) -> list[str | None]:
+        """What everybody sees, which has to be the same."""
+        first, *others = [
+            [each.text for each in self.log_of(person)] for person, _ in self.everybody
+        ]
+        for other in others:
+            self.assertEqual(other, first)
+        return first
+
+    def rows(self, server: Server, query: Any) -> list[Any]:
+        found: list[Any] = server.realm.database.now(
+            lambda connection: connection.execute(query).all()
+        )
+        return found
+
+    def statuses(self) -> set[str]:
+        return {
+            row.status
+            for server in (self.one, self.two, self.three)
+            for row in self.rows(server, sa.select(signatures.c.status))
+        }
+
+
+class ChangesTestCase(ThreeRealms):
+    def test_edits(self) -> None:
+        """By people of each realm, each several times."""
+        people = [person for person, _ in self.everybody]
+        for person, place in self.everybody:
+            person.posts(place, f"{person.name} 1")
+        for seq, person in enumerate(people, 1):
+            for number in (2, 3):
+                self.does(person, ask.EditMessage, seq, f"{person.name} {number}")
+        self.assertEqual(self.texts(), ["ana 3", "budi 3", "dewi 3"])
+        for person in people:
+            self.assertTrue(all(message.edited for message in self.log_of(person)))
+        self.assertEqual(self.statuses(), {"verified"})
+
+    def test_salts_of_edits(self) -> None:
+        """Only the present content can be checked, and no earlier one guessed."""
+        self.budi.posts("bagan@realm1", "satu")
+        for text in ("dua", "tiga"):
+            self.does(self.budi, ask.EditMessage, 1, text)
+        for server in (self.one, self.two, self.three):
+            kept = self.rows(
+                server, sa.select(signatures.c.seq).where(signatures.c.salt.is_not(None))
+            )
+            self.assertEqual([row.seq for row in kept], [3])
+
+    def test_edit_that_was_altered_on_disk(self) -> None:
+        self.budi.posts("bagan@realm1", "satu")
+        self.does(self.budi, ask.EditMessage, 1, "dua")
+        self.three.realm.database.now(
+            lambda connection: connection.execute(sa.update(messages).values(text="enam"))
+        )
+        self.assertEqual([each.text for each in self.log_of(self.dewi)], [guard.ALTERED])
+
+    def test_deletions(self) -> None:
+        """By the author, and by an admin of the group. Nothing of the content is left."""
+        for person, place in self.everybody:
+            person.posts(place, f"rahasia {person.name}")
+        self.does(self.budi, ask.EditMessage, 2, "rahasia lagi")
+        self.does(self.budi, ask.DeleteMessage, 2)
+        self.does(self.ana, ask.DeleteMessage, 3)
+        self.assertEqual(self.texts(), ["rahasia ana", None, None])
+        for person, _ in self.everybody:
+            self.assertEqual([each.deleted for each in self.log_of(person)], [False, True, True])
+        for server in (self.one, self.two, self.three):
+            self.network.result(server.federation.outbox.tidy())
+            self.assertEqual(self.rows(server, sa.select(outbox.c.id)), [])
+            kept = self.rows(
+                server,
+                sa.select(signatures.c.seq).where(
+                    signatures.c.salt.is_not(None),
+                    signatures.c.seq.not_in(
+                        sa.select(changes.c.seq).where(changes.c.kind == "deleted")
+                    ),
+                ),
+            )
+            self.assertEqual([row.seq for row in kept], [1])
+        self.assertEqual(self.statuses(), {"verified"})
+
+    def test_what_others_may_not(self) -> None:
+        self.ana.posts("bagan", "satu")
+        with self.assertRaises(NotYours):
+            self.does(self.budi, ask.EditMessage, 1, "dua")
+        with self.assertRaises(NotYours):
+            self.does(self.budi, ask.DeleteMessage, 1)
+        with self.assertRaises(NotAdmin):
+            self.does(self.dewi, ask.PinMessage, 1)
+        self.assertEqual(self.texts(), ["satu"])
+
+    def test_reactions_and_pins(self) -> None:
+        self.budi.posts("bagan@realm1", "satu")
+        for person, _ in self.everybody:
+            self.does(person, ask.ReactToMessage, 1, "👍")
+        self.does(self.dewi, ask.ReactToMessage, 1, "👍", False)
+        self.does(self.ana, ask.PinMessage, 1)
+        for person, _ in self.everybody:
+            (message,) = self.log_of(person)
+            (reaction,) = message.reactions
+            self.assertEqual((reaction.emoji, reaction.count), ("👍", 2))
+            self.assertTrue(message.pinned)
+        self.assertEqual(self.statuses(), {"verified"})
+
+    def test_replies(self) -> None:
+        self.budi.posts("bagan@realm1", "satu")
+        self.does(self.dewi, ask.ReactToMessage, 1, "👍")
+        for server in (self.one, self.two, self.three):
+            entries = self.rows(server, sa.select(changes.c.kind, changes.c.target, changes.c.seq))
+            self.assertEqual([tuple(row) for row in entries], [("reaction", 1, 2)])
+
+    def test_while_a_realm_is_away(self) -> None:
+        """realm3 gets everything when it is back, and nothing of what was deleted meanwhile."""
+        self.budi.posts("bagan@realm1", "satu")
+        self.network.refusing[self.three.where] = OSError()
+        self.three.kill()
+        self.network.settle()
+        self.budi.posts("bagan@realm1", "rahasia")
+        self.does(self.budi, ask.EditMessage, 1, "dua")
+        self.does(self.budi, ask.DeleteMessage, 2)
+        waiting = self.rows(self.one, sa.select(outbox.c.parcel))
+        self.assertFalse([row for row in waiting if b"rahasia" in row.parcel])
+        self.network.refusing.clear()
+        self.three.open()
+        self.network.until(lambda: self.network.open_connections(self.one, self.three))
+        self.network.settle()
+        self.assertEqual(self.texts(), ["dua", None])
+
+    def test_after_a_restart(self) -> None:
+        self.budi.posts("bagan@realm1", "satu")
+        for server in (self.one, self.two, self.three):
+            server.restart()
+        self.network.until(
+            lambda: (
+                self.network.open_connections(self.one, self.two)
+                and self.network.open_connections(self.one, self.three)
+            )
+        )
+        self.does(self.budi, ask.EditMessage, 1, "dua")
+        self.assertEqual(self.texts(), ["dua"])
