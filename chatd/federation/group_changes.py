@@ -105,11 +105,17 @@ class GroupChanges:
             self._messages.check_text(wanted.text)
             size = cost(wanted.text)
         self._quotas.charge_bytes(realm, size)
-        origin, writer = change.wanted.origin, self._writers.messages
-        making = self._database.run(writer.in_order, stream, origin, self._make, change)
+        making = self._database.run(self._make_in_order, stream, change)
         return making.addCallbacks(
             self._made, self._not_made, (change, realm, size), {}, (realm, size)
         )
+
+    def _make_in_order(
+        self, connection: Connection, stream: ParcelStream, change: EntryChange
+    ) -> ChangeResult | ChatError | None:
+        """As `_make`. Raises StorageFailed if an earlier job of the stream could not be done."""
+        refusals = self._writers.messages.refusals
+        return stream.run(refusals, change.wanted.origin, self._make, connection, change)
 
     def _make(self, connection: Connection, change: EntryChange) -> ChangeResult | ChatError | None:
         """Runs in the writer's thread. Returns None if it was made before, or the error for which it can't be

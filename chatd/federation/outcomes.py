@@ -118,7 +118,7 @@ class Outcomes:
 
     def numbered(self, number: int, seq: int) -> None:
         """The home of a group has given `seq` to the message of that parcel."""
-        finishing = self._database.run(pending_store.finish, number, seq)
+        finishing: Deferred[None] = self._database.batch(pending_store.finish, (number, seq))
         finishing.addErrback(lambda failure: log.failure("a message stays pending", failure))
 
     # Refused

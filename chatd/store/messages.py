@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -237,14 +237,15 @@ class MessageWriter:
         rare = signed = False
         stored: list[Stored] = []
         crossing: list[int] = []  # the indexes of items that go to other realms
+        taken = _take_pending(connection, items, ident + 1)
         for item in items:
             ident += 1
             shown, conversation = ident, item.conversation
             last = seqs.get(conversation)
             if last is None or item.seq is not None:
                 seq = self.next_seq(connection, conversation, item.seq)
-                if item.origin is not None and item.origin[0] is None:
-                    shown = take_pending(connection, conversation, item.origin[1], ident) or ident
+                if taken and item.origin is not None and item.origin[0] is None:
+                    shown = taken.get((conversation, item.origin[1]), ident)
             else:
                 seqs[conversation] = seq = last + 1
             number = 0
@@ -364,6 +365,19 @@ def _row(item: NewMessage, ident: int, seq: int, given: int) -> tuple[object, ..
         origin_id,
         number,
     )
+
+
+def _take_pending(
+    connection: Connection, items: Sequence[NewMessage], first: int
+) -> Mapping[tuple[int, int], int]:
+    """The ids that those of `items` had that were pending, by conversation and number. They are stored with
+    the ids from `first` on."""
+    back = {
+        (item.conversation, item.origin[1]): ident
+        for ident, item in enumerate(items, first)
+        if item.origin is not None and item.origin[0] is None
+    }
+    return take_pending(connection, back) if back else {}
 
 
 def _signatures(

@@ -6,7 +6,7 @@ delivered: the parcel is gone then. A refusal is kept with the message.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -131,26 +131,51 @@ def sent_entries(connection: sa.Connection, numbers: Sequence[int]) -> list[Sent
 
 
 def take_pending(
-    connection: sa.Connection, conversation: int, number: int, ident: int
-) -> int | None:
-    """The message of that number has come back from its group's home, and is stored as `ident`: remove it
-    from `pending`, and its parcel, which has arrived. Returns the id that it had there, or None if it was not
-    pending."""
-    row = connection.execute(
-        sa.select(pending.c.id, pending.c.account_id, pending.c.realm).where(
-            pending.c.number == number, pending.c.conversation_id == conversation
+    connection: sa.Connection, arrived: Mapping[tuple[int, int], int]
+) -> dict[tuple[int, int], int]:
+    """Messages have come back from their groups' homes: by conversation and number, the ids as which they are
+    stored. Remove them from `pending`, and their parcels, which have arrived. Returns the ids that those had
+    that were pending."""
+    rows = connection.execute(
+        sa.select(
+            pending.c.conversation_id,
+            pending.c.number,
+            pending.c.id,
+            pending.c.account_id,
+            pending.c.realm,
+        ).where(pending.c.number.in_([number for _, number in arrived]))
+    ).all()
+    taken = {
+        (row.conversation_id, row.number): row
+        for row in rows
+        if (row.conversation_id, row.number) in arrived
+    }
+    if not taken:
+        return {}
+    stored = {row.id: arrived[place] for place, row in taken.items()}
+    connection.execute(sa.delete(pending).where(pending.c.id.in_(stored)))
+    _follow(connection, {row.account_id for row in taken.values()}, stored)
+    for realm in {row.realm for row in taken.values()}:
+        numbers = [row.number for row in taken.values() if row.realm == realm]
+        outbox_store.done(connection, realm, numbers)
+    return {place: int(row.id) for place, row in taken.items()}
+
+
+def _follow(
+    connection: sa.Connection, account_ids: Collection[int], stored: Mapping[int, int]
+) -> None:
+    """Let the keyed sends of these messages lead to the ids as which they are stored now."""
+    keyed = connection.execute(
+        sa.select(sends.c.account_id, sends.c.message_id).where(
+            sends.c.account_id.in_(account_ids), sends.c.message_id.in_(stored)
         )
-    ).first()
-    if row is None:
-        return None
-    connection.execute(sa.delete(pending).where(pending.c.id == row.id))
-    connection.execute(
-        sa.update(sends)
-        .where(sends.c.account_id == row.account_id, sends.c.message_id == row.id)
-        .values(message_id=ident)
-    )
-    outbox_store.remove(connection, row.realm, number)
-    return int(row.id)
+    ).all()
+    for account_id, ident in keyed:
+        connection.execute(
+            sa.update(sends)
+            .where(sends.c.account_id == account_id, sends.c.message_id == ident)
+            .values(message_id=stored[ident])
+        )
 
 
 def refuse(

@@ -127,16 +127,18 @@ def _message(row: sa.Row[Any], account: Account) -> Message:
     )
 
 
-def finish(connection: sa.Connection, number: int, seq: int) -> None:
-    """The home of a group has given `seq` to the message of that number. It comes back if its sender is a
-    member; if not, remove it here."""
-    row = connection.execute(
-        sa.select(pending.c.id, pending.c.account_id).where(
-            pending.c.number == number, pending.c.conversation_id.is_(None)
+def finish(connection: sa.Connection, numbered: Sequence[tuple[int, int]]) -> list[None]:
+    """The homes of groups have given seqs to the messages with these numbers. They come back if their senders
+    are members; remove the others here."""
+    seqs = dict(numbered)
+    rows = connection.execute(
+        sa.select(pending.c.id, pending.c.account_id, pending.c.number).where(
+            pending.c.number.in_(list(seqs)), pending.c.conversation_id.is_(None)
         )
-    ).first()
-    if row is not None:
-        _remove(connection, row.account_id, row.id, seq=seq)
+    ).all()
+    for row in rows:
+        _remove(connection, row.account_id, row.id, seq=seqs[row.number])
+    return [None] * len(numbered)
 
 
 def dismiss(connection: sa.Connection, account_id: int, ident: int) -> bool:
