@@ -85,13 +85,14 @@ class DeleteContact(Command, frozen=True):
 
 
 class SendMessage(Command, frozen=True):
-    """`key`: the idempotency key. `wait`: reply once other realms have accepted or refused it, 5 s at most.
-    Both also in the other commands that send."""
+    """`key`: the idempotency key. `reply`: the seq of the message that is answered. `wait`: reply once other
+    realms have accepted or refused it, 5 s at most. All also in the other commands that send."""
 
     to: tuple[Address, ...]
     text: str
     key: str | None = None
     wait: bool = False
+    reply: int | None = None
 
 
 class ReadInbox(Command, frozen=True):
@@ -239,6 +240,23 @@ class SendGroupMessage(Command, frozen=True):
     text: str
     key: str | None = None
     either: bool = False
+    wait: bool = False
+    reply: int | None = None
+
+
+class ReplyToMessage(Command, frozen=True):
+    place: Place | int
+    seq: int
+    text: str
+    key: str | None = None
+    wait: bool = False
+
+
+class ForwardMessage(Command, frozen=True):
+    place: Place | int
+    seq: int
+    to: Place
+    key: str | None = None
     wait: bool = False
 
 

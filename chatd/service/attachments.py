@@ -22,8 +22,9 @@ from chatd.service.context import Context
 from chatd.service.directs import Directs
 from chatd.service.home_groups import with_new_code
 from chatd.service.idempotent_sends import name_for, receipt_of
-from chatd.service.messages import Kept, Messages, collect
+from chatd.service.messages import Messages
 from chatd.service.presence import IListener
+from chatd.service.publisher import Kept, collect
 from chatd.service.quotas import LEAST, MessageQuotas
 from chatd.service.reading import Reading
 from chatd.service.targets import Target
@@ -215,7 +216,7 @@ class Files:
                 await self._uploads.remove(arrived.stored)
             refused: dict[str, errors.ChatError] = {}
             waits = {
-                target.name: self._messages.publish(
+                target.name: self._messages.publisher.publish(
                     target, what, file, send.origin, identity, send.wait
                 )
                 for target, what, identity in zip(send.targets, kept, send.names, strict=True)

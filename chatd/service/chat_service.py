@@ -13,6 +13,7 @@ from chatd.files.disk_space import DiskSpace
 from chatd.files.folder import Uploads
 from chatd.service.accounts import Accounts
 from chatd.service.attachments import Files
+from chatd.service.composed_sends import ComposedSends
 from chatd.service.contacts import Contacts
 from chatd.service.context import Context
 from chatd.service.conversations import Conversations
@@ -21,6 +22,7 @@ from chatd.service.fan_out import FanOut
 from chatd.service.groups import Groups
 from chatd.service.home_groups import HomeGroups
 from chatd.service.idempotent_sends import Sends
+from chatd.service.mentions import Mentions
 from chatd.service.message_changes import MessageChanges
 from chatd.service.messages import Messages
 from chatd.service.operators import Operators
@@ -53,6 +55,7 @@ class ChatService:
     directs: Directs  # conversations of two people
     conversations: Conversations  # the list of an account's conversations
     messages: Messages  # send to people, post to groups
+    composed: ComposedSends  # replies, mentions, forwarded and opaque messages
     changes: MessageChanges  # edit, delete, react, pin
     pending: PendingPosts  # messages to groups elsewhere that have no number yet
     reading: Reading  # inbox, history, search, read marks
@@ -100,6 +103,13 @@ class ChatService:
         self.pending = PendingPosts(context, forwarder)
         finder = TargetFinder(
             self.database, self.accounts, self.directs, self.rosters, self.reading
+        )
+        self.composed = ComposedSends(
+            self.database,
+            self.messages,
+            self.directs,
+            finder,
+            Mentions(context, self.accounts, self.rosters),
         )
         self.changes = MessageChanges(
             context, finder, self.rosters, self.presence, self.quotas, forwarder, uploads

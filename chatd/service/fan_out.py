@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from chatd.base.model import QUEUED, STORED, Attachment, Message, Receipt
 from chatd.service.context import Context
+from chatd.service.message_parts import with_extras
 from chatd.service.presence import IListener, Presence
 from chatd.service.reading import Reading
 from chatd.service.remote import IForwarder
@@ -82,5 +83,7 @@ class FanOut:
             state,
             unverified=new.signature is not None and new.signature.status == UNVERIFIED,
         )
+        if new.extras is not None:
+            message = with_extras(message, new.extras)
         self._presence.tell(audience, message, origin)
         return receipt

@@ -9,16 +9,13 @@ Messages that go to another realm, or are stored only there, continue in chatd.s
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from typing import TypeAlias, assert_never
 
-import msgspec
 from sqlalchemy import Connection
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
 
-from chatd.base.counters import counted
+from chatd.base.entries import NO_PARTS
 from chatd.base.errors import (
     ChatError,
     DiskFull,
@@ -26,34 +23,25 @@ from chatd.base.errors import (
     MessageTooLong,
     NotMember,
     UnknownUser,
-    kept_error,
     none_known,
 )
-from chatd.base.model import Account, Attachment, Receipt, Sent
+from chatd.base.model import Account, Attachment, Sent
 from chatd.base.names import Address, key_of, parse_address
 from chatd.service.context import Context
 from chatd.service.directs import Directs
 from chatd.service.fan_out import FanOut
 from chatd.service.idempotent_sends import Sends, name_for, receipt_of
+from chatd.service.message_parts import MessageParts
 from chatd.service.presence import IListener
+from chatd.service.publisher import Kept, Publisher, StoredMessage, collect, stored_message
 from chatd.service.quotas import MessageQuotas, cost, cost_of
-from chatd.service.remote_sends import RemoteSend, RemoteSends, StoredPost
+from chatd.service.remote_sends import RemoteSend, RemoteSends
 from chatd.service.rosters import Rosters
+from chatd.service.send_turns import SendTurns
 from chatd.service.targets import Target, group_target
 from chatd.store import conversations as conversation_store
 from chatd.store.idempotent_sends import RecordedSend, SendKey
 from chatd.store.messages import NewMessage, Stored
-
-
-class StoredMessage(msgspec.Struct, frozen=True):
-    """A message that is on disk here, and its place."""
-
-    new: NewMessage
-    place: Stored
-
-
-# The result of storing a send: stored here, stored for another realm, or already sent before.
-Kept: TypeAlias = StoredMessage | StoredPost | RecordedSend
 
 
 class Messages:
@@ -78,8 +66,9 @@ class Messages:
         self._max_message = context.config.limits.message
         self.fan_out = fan_out
         self.sends = sends
+        self.publisher = Publisher(fan_out, remote)
         self._writer = context.writers.messages
-        self._looking_up: Counter[int] = Counter()
+        self.turns = SendTurns()
 
     # Sending
 
@@ -103,7 +92,7 @@ class Messages:
 
         Fails with UnknownUser or UnknownRealm if none of them is known.
         """
-        if len(to) == 1 and sender.id not in self._looking_up:
+        if len(to) == 1 and sender.id not in self.turns.active:
             target = self._directs.cached(sender, to[0])
             if target is not None:
                 return self._post(sender, target, text, origin, key, wait)
@@ -118,7 +107,8 @@ class Messages:
         key: str | None,
         wait: bool,
     ) -> Sent:
-        with counted(self._looking_up, sender.id):
+        with self.turns.looking_up(sender):
+            await self.turns.wait(sender)
             targets, errors = await self._directs.open(sender, to)
             posts = [self._post(sender, target, text, origin, key, wait) for target in targets]
         receipts = await collect(
@@ -142,7 +132,7 @@ class Messages:
 
         Fails with UnknownGroup, NotMember, UnknownRealm, GroupClosed.
         """
-        if sender.id not in self._looking_up:
+        if sender.id not in self.turns.active:
             roster = self._rosters.postable(sender, group.key)
             if roster is not None:
                 return self._post(sender, group_target(roster), text, origin, key, wait)
@@ -157,7 +147,8 @@ class Messages:
         key: str | None,
         wait: bool,
     ) -> Sent:
-        with counted(self._looking_up, sender.id):
+        with self.turns.looking_up(sender):
+            await self.turns.wait(sender)
             try:
                 target = await self.group(sender, group)
             except NotMember:
@@ -168,6 +159,18 @@ class Messages:
                 return before
             done = self._post(sender, target, text, origin, key, wait)
         return await done
+
+    def send_parts(
+        self,
+        sender: Account,
+        target: Target,
+        parts: MessageParts,
+        origin: IListener | None,
+        key: str | None = None,
+        wait: bool = True,
+    ) -> Deferred[Sent]:
+        """Send a message that has more than a text. Call it in a turn (`turns`)."""
+        return self._post(sender, target, parts.text, origin, key, wait, parts)
 
     def send_to_either(
         self,
@@ -191,7 +194,7 @@ class Messages:
         key: str | None,
         wait: bool,
     ) -> Sent:
-        with counted(self._looking_up, sender.id):
+        with self.turns.looking_up(sender):
             try:
                 return await self.send(sender, (name,), text, origin, key, wait)
             except UnknownUser:
@@ -224,25 +227,28 @@ class Messages:
         self,
         sender: Account,
         target: Target,
-        text: str,
+        text: str | None,
         origin: IListener | None,
         key: str | None,
         wait: bool,
+        parts: MessageParts | None = None,
     ) -> Deferred[Sent]:
-        """Send a text to one conversation. Fails with DiskFull, MessageQuota."""
+        """Send a message to one conversation: a text, or `parts`. Fails with DiskFull, MessageQuota."""
         if key is not None:
             name = name_for(sender, key, target)
-            once = self._post_once(sender, target, text, origin, name, wait)
+            once = self._post_once(sender, target, text, origin, name, wait, parts)
             return Deferred.fromCoroutine(once)
         now = self._context.now()
         if target.home is not None:
-            post = NewMessage(target.conversation, sender.id, sender.name, now, text)
-            return Deferred.fromCoroutine(self._post_elsewhere(sender, target, post, origin, wait))
-        if target.realms:
-            new = self._new(sender, target, now, text)
+            post = self._new(sender, target, now, text, parts=parts)
+            return Deferred.fromCoroutine(
+                self._post_elsewhere(sender, target, post, origin, wait, parts)
+            )
+        if target.realms or parts is not None:
+            new = self._new(sender, target, now, text, parts=parts)
         else:
             new = NewMessage(target.conversation, sender.id, sender.name, now, text)
-        size = cost(text) if new.copies is None else cost_of(new)
+        size = cost_of(new) if new.copies is not None or text is None else cost(text)
         try:
             self._quotas.charge_account(sender.id, size, now)
         except ChatError as error:
@@ -251,9 +257,10 @@ class Messages:
         if new.copies is None or target.group is not None:
             stored: Deferred[Stored] = self._database.batch(self._writer.store, new)
             return stored.addCallbacks(
-                self._post_arrived, self._not_stored, (new, target, origin), {}, refund
+                self._post_arrived, self._not_stored, (new, target, origin, parts), {}, refund
             )
-        send = RemoteSend(self._remote, new, target, None, origin, wait)
+        file = None if parts is None else parts.file
+        send = RemoteSend(self._remote, new, target, file, origin, wait)
         self._database.submit(self._writer.store, new, send)
         return send.sent.addErrback(self._not_sent, send, *refund)
 
@@ -267,11 +274,17 @@ class Messages:
         return failure if send.stored else self._not_stored(failure, sender_id, size)
 
     async def _post_elsewhere(
-        self, sender: Account, target: Target, new: NewMessage, origin: IListener | None, wait: bool
+        self,
+        sender: Account,
+        target: Target,
+        new: NewMessage,
+        origin: IListener | None,
+        wait: bool,
+        parts: MessageParts | None,
     ) -> Sent:
-        """A text to a group of another realm."""
+        """A message to a group of another realm."""
         with self._quotas.charged(sender.id, cost_of(new), new.at):
-            stored = await self._remote.store_post(sender, target, new)
+            stored = await self._remote.store_post(sender, target, new, parts)
         return await self._remote.deliver_post(target, stored, origin, wait)
 
     def _new(
@@ -282,11 +295,14 @@ class Messages:
         text: str | None,
         file: Attachment | None = None,
         key: str | None = None,
+        parts: MessageParts | None = None,
     ) -> NewMessage:
         """A message to store here, with its copies for other realms."""
-        copies = None
-        if target.realms:
-            copies = self._remote.forwarder.copies(sender, target, at, text, file)
+        copies, crossing, extras = None, NO_PARTS, None
+        if parts is not None:
+            file, crossing, extras = parts.file, parts.crossing, parts.extras
+        if target.realms and target.home is None:
+            copies = self._remote.forwarder.copies(sender, target, at, text, file, crossing)
         return NewMessage(
             target.conversation,
             sender.id,
@@ -296,35 +312,43 @@ class Messages:
             None if file is None else file.id,
             copies=copies,
             key=key,
+            extras=extras,
         )
 
     def _post_arrived(
-        self, stored: Stored, new: NewMessage, target: Target, origin: IListener | None
+        self,
+        stored: Stored,
+        new: NewMessage,
+        target: Target,
+        origin: IListener | None,
+        parts: MessageParts | None,
     ) -> Sent:
-        return Sent((self.fan_out.tell(stored, new, target, None, origin),))
+        file = None if parts is None else parts.file
+        return Sent((self.fan_out.tell(stored, new, target, file, origin),))
 
     async def _post_once(
         self,
         sender: Account,
         target: Target,
-        text: str,
+        text: str | None,
         origin: IListener | None,
         name: SendKey,
         wait: bool,
+        parts: MessageParts | None,
     ) -> Sent:
         """As `_post`, but a repeated send gets the earlier answer."""
         async with self.sends.turn([name]):
             if target.group is not None and target.home is None:
                 await self._check_member(sender, target.group)
             now = self._context.now()
-            new = self._new(sender, target, now, text, key=name.key)
+            new = self._new(sender, target, now, text, key=name.key, parts=parts)
             kept: Kept
             try:
                 with self._quotas.charged(sender.id, cost_of(new), now) as charge:
                     if target.home is not None:
-                        kept = await self._remote.store_post_once(name, sender, target, new)
+                        kept = await self._remote.store_post_once(name, sender, target, new, parts)
                     else:
-                        kept = _stored(new, await self.sends.store(name, new))
+                        kept = stored_message(new, await self.sends.store(name, new))
                     if isinstance(kept, RecordedSend):
                         charge.undo()
             except (DiskFull, MessageQuota):
@@ -333,7 +357,8 @@ class Messages:
                 if known is None:
                     raise
                 kept = known
-            return await self.publish(target, kept, None, origin, name, wait)
+            file = None if parts is None else parts.file
+            return await self.publisher.publish(target, kept, file, origin, name, wait)
 
     async def _check_member(self, sender: Account, group: str) -> None:
         """Check again after waiting for the turn: the sender may have been removed meanwhile. Raises
@@ -363,52 +388,4 @@ class Messages:
         writers = self._context.writers
         if key is None:
             return StoredMessage(new, writers.messages.store(connection, [new])[0])
-        return _stored(new, writers.sends.store(connection, [new])[0])
-
-    def publish(
-        self,
-        target: Target,
-        kept: Kept,
-        file: Attachment | None,
-        origin: IListener | None,
-        name: SendKey | None = None,
-        wait: bool = True,
-    ) -> Deferred[Sent]:
-        """Send what is on disk to the listeners here and to other realms. `name` is the identity of the send,
-        if it has one. With `wait`, fires once other realms have answered or taken too long, and fails with
-        the reason if they refuse it."""
-        match kept:
-            case RecordedSend():
-                if wait and kept.refusal is not None:
-                    return fail(kept_error(*msgspec.structs.astuple(kept.refusal)))
-                return succeed(Sent((receipt_of(kept, target),)))
-            case StoredPost():
-                posted = self._remote.deliver_post(target, kept, origin, wait)
-                return Deferred.fromCoroutine(posted)
-            case StoredMessage(new, place):
-                if target.realms and target.group is None:
-                    return self._remote.deliver(place, new, target, file, origin, wait)
-                return succeed(Sent((self.fan_out.tell(place, new, target, file, origin),)))
-            case _:
-                assert_never(kept)
-
-
-def _stored(new: NewMessage, place: Stored | RecordedSend) -> StoredMessage | RecordedSend:
-    return place if isinstance(place, RecordedSend) else StoredMessage(new, place)
-
-
-async def collect(posts: dict[str, Deferred[Sent]], errors: dict[str, ChatError]) -> list[Receipt]:
-    """All receipts. Refusals are added to `errors`; any other exception is raised after all posts are
-    done."""
-    receipts: list[Receipt] = []
-    failures = []
-    for name, post in posts.items():
-        try:
-            receipts.extend((await post).receipts)
-        except ChatError as error:
-            errors[name] = error
-        except Exception as error:
-            failures.append(error)
-    if failures:
-        raise failures[0]
-    return receipts
+        return stored_message(new, writers.sends.store(connection, [new])[0])

@@ -7,11 +7,13 @@ from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from chatd.base.entries import NO_PARTS, SentParts
 from chatd.base.events import StateChange
 from chatd.base.model import DELIVERED, QUEUED, Account, Attachment, Receipt, Sent
 from chatd.service.context import Context
 from chatd.service.fan_out import FanOut
 from chatd.service.idempotent_sends import Sends, name_for
+from chatd.service.message_parts import MessageParts
 from chatd.service.presence import IListener, Presence
 from chatd.service.remote import DeliveryOutcome, IForwarder
 from chatd.service.targets import Target
@@ -144,21 +146,40 @@ class RemoteSends:
     # Messages to groups of other realms
 
     def _new_post(
-        self, sender: Account, target: Target, new: NewMessage, file: Attachment | None
+        self,
+        sender: Account,
+        target: Target,
+        new: NewMessage,
+        file: Attachment | None,
+        parts: SentParts = NO_PARTS,
     ) -> NewPost:
-        parcel = self.forwarder.post_parcel(sender, target, new.at, new.text, file)
+        parcel = self.forwarder.post_parcel(sender, target, new.at, new.text, file, parts)
         return NewPost(new, target.name, parcel)
 
-    async def store_post(self, sender: Account, target: Target, new: NewMessage) -> StoredPost:
-        """Store a text to a group elsewhere, for `deliver_post`."""
-        post = self._new_post(sender, target, new, None)
+    def _post_of(
+        self, sender: Account, target: Target, new: NewMessage, parts: MessageParts | None
+    ) -> NewPost:
+        if parts is None:
+            return self._new_post(sender, target, new, None)
+        return self._new_post(sender, target, new, parts.file, parts.crossing)
+
+    async def store_post(
+        self, sender: Account, target: Target, new: NewMessage, parts: MessageParts | None = None
+    ) -> StoredPost:
+        """Store a message to a group elsewhere, for `deliver_post`."""
+        post = self._post_of(sender, target, new, parts)
         return StoredPost(post, await self._database.batch(self._writers.posts.store, post))
 
     async def store_post_once(
-        self, name: SendKey, sender: Account, target: Target, new: NewMessage
+        self,
+        name: SendKey,
+        sender: Account,
+        target: Target,
+        new: NewMessage,
+        parts: MessageParts | None = None,
     ) -> StoredPost | RecordedSend:
-        """As `store_post`, unless the text was sent under `name` before."""
-        post = self._new_post(sender, target, new, None)
+        """As `store_post`, unless the message was sent under `name` before."""
+        post = self._post_of(sender, target, new, parts)
         return _stored(post, await self._sends.put(name, post))
 
     def store_file(

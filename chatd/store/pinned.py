@@ -1,4 +1,4 @@
-"""The pinned messages of a conversation. Queries for the Database."""
+"""Single messages and the pinned ones of a conversation. Queries for the Database."""
 
 from __future__ import annotations
 
@@ -21,3 +21,16 @@ def pinned(connection: sa.Connection, account: Account, conversation: int) -> li
         .order_by(pins.c.at.desc(), pins.c.seq.desc())
     ).all()
     return build_messages(connection, rows, account)
+
+
+def message_at(
+    connection: sa.Connection, account: Account, conversation: int, seq: int
+) -> Message | None:
+    """The message with that number in a conversation of the account."""
+    rows = connection.execute(
+        select_messages(account).where(
+            messages.c.conversation_id == conversation, messages.c.seq == seq
+        )
+    ).all()
+    found = build_messages(connection, rows, account)
+    return found[0] if found else None

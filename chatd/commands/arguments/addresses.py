@@ -160,6 +160,13 @@ class PlaceType(Type):
         return Place(user=parse_address(text.removeprefix("@")))
 
 
+class DestinationType(PlaceType):
+    """A place to send to: in JSON too, the sign says what it is."""
+
+    def from_json(self, name: str, value: Any) -> Place:
+        return parse_place(self.string(name, value))
+
+
 class ConversationType(PlaceType):
     """A place, or in JSON the id of a conversation."""
 
@@ -184,4 +191,5 @@ NAMES = NamesType()
 GROUP = GroupType()
 JOINABLE = JoinableType()
 PLACE = PlaceType()
+DESTINATION = DestinationType()
 CONVERSATION = ConversationType()

@@ -7,6 +7,7 @@ from functools import partial
 import msgspec
 from twisted.internet.defer import Deferred
 
+from chatd.base.errors import BadArgument
 from chatd.base.model import Reply
 from chatd.base.names import Address, InboxFilter, Place
 from chatd.commands import values as ask
@@ -21,7 +22,9 @@ from chatd.commands.handlers.replies import (
 )
 from chatd.commands.results import ReplyWithFiles, Result
 from chatd.commands.sessions import Session
+from chatd.service.composed_sends import SendOptions
 from chatd.service.contents import PageWithFiles, choose_files
+from chatd.service.message_parts import MessageParts
 from chatd.store.history import Page
 
 HANDLERS = Handlers()
@@ -36,8 +39,12 @@ def send(client: Client, command: ask.SendMessage) -> Deferred[Result]:
 def send_group(client: Client, command: ask.SendGroupMessage) -> Deferred[Result]:
     if isinstance(command.group, tuple):
         return _send_to_people(client, command.group, command)
-    messages = client.service.messages
+    messages, service = client.service.messages, client.service
     messages.check_text(command.text)
+    if command.reply is not None or ("@" in command.text and not command.either):
+        options, parts = _options(client, command, command.reply), MessageParts(command.text)
+        composed = service.composed.to_group(client.account, command.group, parts, options)
+        return Deferred.fromCoroutine(composed).addCallback(message_sent)
     post = messages.send_to_either if command.either else messages.post
     wait = client.waits(command.wait)
     sent = post(client.account, command.group, command.text, client.listener, command.key, wait)
@@ -49,8 +56,43 @@ def _send_to_people(
 ) -> Deferred[Result]:
     messages, text, key = client.service.messages, command.text, command.key
     messages.check_text(text)
+    answer = message_sent if len(to) == 1 else messages_sent
+    if command.reply is not None or "@" in text:
+        if command.reply is not None and len(to) > 1:
+            expected = "none, because the message goes to several people"
+            raise BadArgument(argument="reply", found=command.reply, expected=expected)
+        options, parts = _options(client, command, command.reply), MessageParts(text)
+        composed = client.service.composed.to_people(client.account, to, parts, options)
+        return Deferred.fromCoroutine(composed).addCallback(answer)
     sent = messages.send(client.account, to, text, client.listener, key, client.waits(command.wait))
-    return sent.addCallback(message_sent if len(to) == 1 else messages_sent)
+    return sent.addCallback(answer)
+
+
+def _options(
+    client: Client,
+    command: ask.SendMessage | ask.SendGroupMessage | ask.ReplyToMessage | ask.ForwardMessage,
+    reply: int | None,
+) -> SendOptions:
+    return SendOptions(client.listener, command.key, client.waits(command.wait), reply)
+
+
+@HANDLERS.of(ask.ReplyToMessage)
+async def reply_to(client: Client, command: ask.ReplyToMessage) -> Reply:
+    service = client.service
+    service.messages.check_text(command.text)
+    options, parts = _options(client, command, command.seq), MessageParts(command.text)
+    return message_sent(
+        await service.composed.to_place(client.account, command.place, parts, options)
+    )
+
+
+@HANDLERS.of(ask.ForwardMessage)
+async def forward(client: Client, command: ask.ForwardMessage) -> Reply:
+    options = _options(client, command, None)
+    sent = await client.service.composed.forward(
+        client.account, command.place, command.seq, command.to, options
+    )
+    return message_sent(sent)
 
 
 @HANDLERS.of(ask.ReadInbox)

@@ -12,13 +12,24 @@ from chatd.commands.rows import Arg, Row
 from chatd.commands.table.common import (
     CONVERSATION,
     CONVERSATION_ERRORS,
+    FROM_CONVERSATION,
     KEY,
     PEOPLE_ERRORS,
     PLACE,
     PLACE_ERRORS,
+    REPLY,
+    SEQ,
     TEXT,
     TO,
     WAIT,
+)
+
+_CONVERSING = (
+    *CONVERSATION_ERRORS,
+    errors.UnknownMessage,
+    errors.GroupClosed,
+    errors.Banned,
+    errors.NotSupportedThere,
 )
 
 ROWS: tuple[Row, ...] = (
@@ -26,10 +37,24 @@ ROWS: tuple[Row, ...] = (
         "send",
         ask.SendMessage,
         "send a message to one or more people",
-        (TO, TEXT, KEY, WAIT),
+        (TO, TEXT, KEY, WAIT, REPLY),
         aliases=("msg", "tell", "dm", "privmsg"),
         overlaps=True,
-        errors=(*PEOPLE_ERRORS, errors.MessageTooLong),
+        errors=(*PEOPLE_ERRORS, errors.MessageTooLong, errors.UnknownMessage),
+    ),
+    Row(
+        "reply",
+        ask.ReplyToMessage,
+        "answer a message of a conversation",
+        (CONVERSATION, SEQ, TEXT, KEY, WAIT),
+        errors=(*_CONVERSING, errors.MessageTooLong),
+    ),
+    Row(
+        "forward",
+        ask.ForwardMessage,
+        "send a message, or its file, to another user or group, with the name of its author",
+        (FROM_CONVERSATION, SEQ, Arg("to", types.DESTINATION), KEY, WAIT),
+        errors=_CONVERSING,
     ),
     Row(
         "inbox",

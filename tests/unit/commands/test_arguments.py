@@ -31,6 +31,7 @@ ALL: tuple[Type, ...] = (
     types.GROUP,
     types.JOINABLE,
     types.PLACE,
+    types.DESTINATION,
     types.CONVERSATION,
     types.TEXT,
     types.EMOJI,

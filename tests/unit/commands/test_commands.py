@@ -20,6 +20,7 @@ from chatd.commands.table import BY_COMMAND, BY_VERB, COMMON_ERRORS, TABLE, desc
 from chatd.commands.values import Command
 
 A, B, G = Address("a"), Address("b", "realm1"), Address("g")
+FORWARD = ask.ForwardMessage(Place(A, A), 7, Place(B, B))
 TEN = Secret("0123456789")
 
 # The verbs of `plain`, with their aliases (spec/dialects.md).
@@ -43,6 +44,8 @@ VERBS = {
     "conversations": (),
     "history": (),
     "search": (),
+    "reply": (),
+    "forward": (),
     "edit": (),
     "delete": (),
     "react": (),
@@ -174,6 +177,8 @@ CASES: tuple[tuple[str, str, dict[str, Any], Command], ...] = (
         {"place": "a", "seq": 7, "text": "b c"},
         ask.EditMessage(Place(A, A), 7, "b c"),
     ),
+    ("reply", "a 7 b", {"place": "a", "seq": 7, "text": "b"}, ask.ReplyToMessage(Place(A, A), 7, "b")),
+    ("forward", "a 7 b@realm1", {"place": "a", "seq": 7, "to": "b@realm1"}, FORWARD),
     ("delete", "a 7", {"place": "a", "seq": 7}, ask.DeleteMessage(Place(A, A), 7)),
     (
         "react",

@@ -276,7 +276,7 @@ class Order(MessagesTestCase):
             ("bagan", self.citra, NotMember),
         ):
             self.assertIs(outcome_of(either(who, Address(name), "x", None)), error)
-        self.assertEqual(len(self.messages._looking_up), 0)
+        self.assertEqual(len(self.messages.turns.active), 0)
 
     def test_group_that_somebody_else_looked_up(self) -> None:
         """Posts to a group keep their order even if someone else's request loads the group in between."""
@@ -301,7 +301,7 @@ class Order(MessagesTestCase):
         )
         self.send(self.ana, "budi", "halo")
         self.assertEqual(self.inbox(self.budi), ["halo"])
-        self.assertEqual(len(self.messages._looking_up), 0)
+        self.assertEqual(len(self.messages.turns.active), 0)
 
     def test_known_names_need_no_lookup(self) -> None:
         """A second message between the same two is one row, without any query."""
