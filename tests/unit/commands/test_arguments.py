@@ -75,6 +75,7 @@ FROM_TEXT: tuple[tuple[Type, str, Any], ...] = (
     (types.JOINABLE, "k3x9qa", Address("k3x9qa")),
     (types.JOINABLE, "b@realm1", B),
     (types.PLACE, "a", Place(A, A)),
+    (types.DESTINATION, "#b@realm1", Place(group=B)),
     (types.PLACE, "b@realm1", Place(B, B)),
     (types.CONVERSATION, "#b@realm1", Place(group=B)),
     (types.PLACE, "@a", Place(A)),

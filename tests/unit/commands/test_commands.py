@@ -177,7 +177,12 @@ CASES: tuple[tuple[str, str, dict[str, Any], Command], ...] = (
         {"place": "a", "seq": 7, "text": "b c"},
         ask.EditMessage(Place(A, A), 7, "b c"),
     ),
-    ("reply", "a 7 b", {"place": "a", "seq": 7, "text": "b"}, ask.ReplyToMessage(Place(A, A), 7, "b")),
+    (
+        "reply",
+        "a 7 b",
+        {"place": "a", "seq": 7, "text": "b"},
+        ask.ReplyToMessage(Place(A, A), 7, "b"),
+    ),
     ("forward", "a 7 b@realm1", {"place": "a", "seq": 7, "to": "b@realm1"}, FORWARD),
     ("delete", "a 7", {"place": "a", "seq": 7}, ask.DeleteMessage(Place(A, A), 7)),
     (
