@@ -10,7 +10,7 @@ import unicodedata
 
 # Default_Ignorable_Code_Point (Unicode 15): shown as nothing. Format characters of bidirectional text are
 # among them.
-_IGNORABLE = (
+IGNORABLE = (
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
     "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
     "\U000e0000-\U000e0fff"
@@ -24,14 +24,14 @@ _CONTROL = "\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff"
 # allow 255 bytes.
 MAX_FILE_NAME = 512
 
-INVISIBLE = re.compile(f"[{_IGNORABLE}{_BLANK}]")
-_VISIBLE = re.compile(rf"[^\s\x00-\x1f\x7f-\x9f\ud800-\udfff{_IGNORABLE}{_BLANK}]")
-_HARMFUL = re.compile(f"[{_CONTROL}{_IGNORABLE}{_BLANK}]")
+INVISIBLE = re.compile(f"[{IGNORABLE}{_BLANK}]")
+_VISIBLE = re.compile(rf"[^\s\x00-\x1f\x7f-\x9f\ud800-\udfff{IGNORABLE}{_BLANK}]")
+_HARMFUL = re.compile(f"[{_CONTROL}{IGNORABLE}{_BLANK}]")
 # Invisible parts of emoji and scripts: variation selectors, the tags of a flag, and a joiner or non-joiner
 # between two visible characters.
 _PART_OF_LETTER = re.compile(
-    rf"(?<=[^\s{_IGNORABLE}{_BLANK}])"
-    rf"(?:\ufe0f?[\u200c\u200d](?=[^\s{_IGNORABLE}{_BLANK}])"
+    rf"(?<=[^\s{IGNORABLE}{_BLANK}])"
+    rf"(?:\ufe0f?[\u200c\u200d](?=[^\s{IGNORABLE}{_BLANK}])"
     r"|[\ufe0e\ufe0f]|[\U000e0020-\U000e007e]+\U000e007f)"
 )
 
