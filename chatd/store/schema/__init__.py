@@ -41,6 +41,7 @@ from chatd.store.schema.realms import (
     settings,
     signatures,
 )
+from chatd.store.schema.search import search_blocks, search_changes, search_parts
 
 __all__ = [
     "SCHEMA_VERSION",
@@ -72,6 +73,9 @@ __all__ = [
     "remote_marks",
     "remote_members",
     "rosters",
+    "search_blocks",
+    "search_changes",
+    "search_parts",
     "sends",
     "sessions",
     "settings",

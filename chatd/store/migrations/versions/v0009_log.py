@@ -45,6 +45,7 @@ def upgrade() -> None:
     _create_realms()
     _add_pending()
     _rebuild_sends()
+    _create_search()
 
 
 def _id_type() -> sa.types.TypeEngine[int]:
@@ -482,3 +483,50 @@ def _rebuild_sends() -> None:
     op.get_bind().execute(table.insert().from_select(kept, sa.select(old)))
     op.drop_table("sends_before")
     op.create_index("sends_by_at", "sends", ["at"])
+
+
+def _create_search() -> None:
+    op.create_table(
+        "search_blocks",
+        sa.Column("id", _id_type(), nullable=False),
+        sa.Column("conversation_id", sa.BigInteger, nullable=False),
+        sa.Column("first_seq", sa.BigInteger, nullable=False, comment="of what it covers"),
+        sa.Column("last_seq", sa.BigInteger, nullable=False),
+        sa.Column("first_id", sa.BigInteger, nullable=False, comment="of its messages"),
+        sa.Column("last_id", sa.BigInteger, nullable=False),
+        sa.Column(
+            "earliest",
+            sa.BigInteger,
+            nullable=False,
+            comment="time of a message, ms since 1970 UTC",
+        ),
+        sa.Column("latest", sa.BigInteger, nullable=False, comment="ms since 1970 UTC"),
+        sa.Column("messages", sa.BigInteger, nullable=False, comment="how many"),
+        sa.Column("size", sa.BigInteger, nullable=False, comment="bytes of their texts"),
+        sa.PrimaryKeyConstraint("id", name="search_blocks_key"),
+    )
+    op.create_index(
+        "search_blocks_by_conversation",
+        "search_blocks",
+        ["conversation_id", "last_seq"],
+        unique=True,
+    )
+    op.create_table(
+        "search_parts",
+        sa.Column("id", _id_type(), nullable=False, comment="the block's id * 4 + the part"),
+        sa.Column("data", sa.LargeBinary, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="search_parts_key"),
+    )
+    op.create_table(
+        "search_changes",
+        sa.Column("id", _id_type(), nullable=False),
+        sa.Column("conversation_id", sa.BigInteger, nullable=False),
+        sa.Column(
+            "seq",
+            sa.BigInteger,
+            nullable=False,
+            comment="of a message with another text than indexed",
+        ),
+        sa.PrimaryKeyConstraint("id", name="search_changes_key"),
+    )
+    op.create_index("search_changes_by_conversation", "search_changes", ["conversation_id", "seq"])

@@ -1,0 +1,43 @@
+"""The index for searching messages (chatd.store.search). It can be dropped: it is built again."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Index, LargeBinary, Table
+
+from chatd.store.schema.base import Id, metadata
+
+search_blocks = Table(
+    "search_blocks",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("conversation_id", BigInteger, nullable=False),
+    Column("first_seq", BigInteger, nullable=False, comment="of what it covers"),
+    Column("last_seq", BigInteger, nullable=False),
+    Column("first_id", BigInteger, nullable=False, comment="of its messages"),
+    Column("last_id", BigInteger, nullable=False),
+    Column("earliest", BigInteger, nullable=False, comment="time of a message, ms since 1970 UTC"),
+    Column("latest", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    Column("messages", BigInteger, nullable=False, comment="how many"),
+    Column("size", BigInteger, nullable=False, comment="bytes of their texts"),
+    Index("search_blocks_by_conversation", "conversation_id", "last_seq", unique=True),
+)
+
+# One row for each part, and not one with all parts, because reading a value in SQLite means reading all that
+# is before it in its row.
+search_parts = Table(
+    "search_parts",
+    metadata,
+    Column("id", Id, primary_key=True, comment="the block's id * 4 + the part"),
+    Column("data", LargeBinary, nullable=False),
+)
+
+search_changes = Table(
+    "search_changes",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("conversation_id", BigInteger, nullable=False),
+    Column(
+        "seq", BigInteger, nullable=False, comment="of a message with another text than indexed"
+    ),
+    Index("search_changes_by_conversation", "conversation_id", "seq"),
+)

@@ -1,0 +1,55 @@
+"""What a database offers for searching.
+
+tests/support/search_cases.py has what each implementation must find.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import msgspec
+from sqlalchemy import Connection
+
+from chatd.base.model import Account
+from chatd.store.history import Page
+
+MAX_REMAINING = 10_000  # hits after a page that are counted
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """A search: messages that contain all of `words`, which are folded (chatd.base.folding).
+
+    `senders` are keys of addresses and `conversations` are ids; None means any. `after` and `before` are in
+    ms since 1970 UTC. `before_id` selects the page: only messages with smaller ids.
+    """
+
+    words: tuple[str, ...] = ()
+    senders: frozenset[str] | None = None
+    conversations: frozenset[int] | None = None
+    has_file: bool = False
+    after: int | None = None
+    before: int | None = None
+    before_id: int | None = None
+
+
+class SearchIndex(Protocol):
+    """Finds messages, and keeps an index of them.
+
+    `search` always considers all messages: those that the index lacks are read one by one. What an account
+    finds is in its own conversations only.
+    """
+
+    def search(self, connection: Connection, account: Account, wanted: Wanted, limit: int) -> Page:
+        """A query: the newest `limit` messages, newest first. What remains is counted up to MAX_REMAINING."""
+
+    def prepare(self, connection: Connection) -> object | None:
+        """A query: prepare a short piece of what the index lacks. None if it is up to date.
+
+        Pieces are prepared one at a time, each after the last one was stored or `forget` was called.
+        """
+
+    def store(self, connection: Connection, piece: object) -> None:
+        """A job: put what `prepare` has returned into the index."""
+
+    def forget(self) -> None:
+        """Begin again from what is stored, because a piece could not be."""

@@ -1,0 +1,104 @@
+"""Finds words in blocks of texts, and decides which messages a search wants."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator, Sequence
+
+from chatd.store.search.blocks import Facts, Record
+from chatd.store.search.interface import Wanted
+
+
+def newest_first(texts: bytes, words: Sequence[bytes], count: int) -> Iterator[int]:
+    """The numbers of the messages that contain all of `words`, from the newest to the oldest. `texts` are
+    those of a block with `count` messages."""
+    if not words:
+        yield from range(count - 1, -1, -1)
+        return
+    first, *others = words
+    number, end = count - 1, len(texts)  # of the newest message that was not looked at
+    while end >= 0 and (at := texts.rfind(first, 0, end)) >= 0:
+        number -= texts.count(b"\n", at, end)
+        start = texts.rfind(b"\n", 0, at) + 1
+        if not others or _contains_all(texts[start : _end_of(texts, at, end)], others):
+            yield number
+        number, end = number - 1, start - 1
+
+
+def _end_of(texts: bytes, at: int, end: int) -> int:
+    found = texts.find(b"\n", at, end)
+    return end if found < 0 else found
+
+
+def _contains_all(text: bytes, words: Sequence[bytes]) -> bool:
+    return all(word in text for word in words)
+
+
+class Matcher:
+    """Decides whether a search wants a message."""
+
+    def __init__(self, wanted: Wanted) -> None:
+        # A long word is found faster, and less often.
+        self.words = sorted((word.encode() for word in wanted.words), key=len, reverse=True)
+        self._wanted = wanted
+        self.filters = (
+            wanted.senders is not None
+            or wanted.has_file
+            or wanted.after is not None
+            or wanted.before is not None
+        )
+
+    def in_time(self, earliest: int, latest: int) -> bool:
+        """Whether it may want a message from this time."""
+        after, before = self._wanted.after, self._wanted.before
+        return (after is None or latest >= after) and (before is None or earliest < before)
+
+    def wants(self, record: Record) -> bool:
+        return self._passes(record.at, record.sender, record.has_file) and _contains_all(
+            record.text, self.words
+        )
+
+    def numbers(self, texts: bytes, count: int, facts: Facts | None) -> Iterator[int]:
+        """The numbers of the wanted messages of a block, newest first. `facts` is needed if there are
+        `filters`."""
+        found = newest_first(texts, self.words, count)
+        if facts is None:
+            return found
+        times, codes = memoryview(facts.times).cast("q"), memoryview(facts.codes).cast("H")
+        senders, files, passes = facts.senders, facts.files, self._passes
+        return (
+            each for each in found if passes(times[each], senders[codes[each]], bool(files[each]))
+        )
+
+    def _passes(self, at: int, sender: str, has_file: bool) -> bool:
+        wanted = self._wanted
+        return (
+            (wanted.senders is None or sender in wanted.senders)
+            and (has_file or not wanted.has_file)
+            and self.in_time(at, at)
+        )
+
+
+class NewestIds:
+    """The largest `limit` ids of those added."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._heap: list[int] = []
+
+    @property
+    def floor(self) -> int:
+        """Ids up to this one change nothing."""
+        return self._heap[0] if len(self._heap) >= self._limit else 0
+
+    def add(self, ident: int) -> None:
+        if len(self._heap) < self._limit:
+            heapq.heappush(self._heap, ident)
+        elif ident > self._heap[0]:
+            heapq.heapreplace(self._heap, ident)
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def sorted(self) -> list[int]:
+        return sorted(self._heap, reverse=True)

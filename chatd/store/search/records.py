@@ -1,0 +1,26 @@
+"""From rows of messages to what is searched of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chatd.base.folding import fold
+from chatd.base.names import key_of
+from chatd.store.search.blocks import Record
+
+# What `record_of` needs, from `messages` and WITH_FILE.
+SEARCHED = (
+    "messages.id, messages.conversation_id, messages.seq, messages.at, messages.sender, "
+    "messages.text, attachments.name, messages.deleted_at, messages.media"
+)
+WITH_FILE = "LEFT JOIN attachments ON attachments.id = messages.attachment_id"
+
+
+def record_of(row: Any) -> Record | None:
+    """What is searched of a message: its text and the name of its file. None of a deleted one, and of an opaque
+    one, which nobody here reads."""
+    if row.deleted_at is not None or row.media is not None:
+        return None
+    parts = [fold(each) for each in (row.text, row.name) if each is not None]
+    text = "\t".join(parts).encode(errors="surrogatepass")
+    return Record(row.id, row.at, key_of(row.sender), row.name is not None, text)

@@ -1,0 +1,59 @@
+"""Signatures of blocks, which say that a block can't contain a word: Bloom filters of its *grams*.
+
+A gram is three bytes in a row of UTF-8: three English letters, or one Chinese character.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+MIN_TEXT = 8 << 10  # bytes; reading a smaller block takes no longer than reading its signature
+_LENGTH = 3  # of a gram, in bytes
+_MIN_BITS = 1 << 13
+_STEP = 16 << 10  # bytes, between two pauses
+
+
+def _grams(text: bytes) -> set[int]:
+    """The grams in `text`, as numbers."""
+    count = max(len(text) - _LENGTH + 1, 0)
+    wide = bytearray(4 * count)
+    for place in range(_LENGTH if count else 0):
+        wide[place::4] = text[place : place + count]
+    return set(memoryview(wide).cast("I"))
+
+
+def make_signature(texts: bytes, pause: Callable[[], None]) -> bytes:
+    """The signature of a block with these texts. It has about as many bits as they have bytes. `pause` is
+    called every few ms, in which Python's lock was held."""
+    bits = _MIN_BITS
+    while bits < len(texts):
+        bits *= 2
+    mask = bits - 1
+    signature = bytearray(bits >> 3)
+    for start in range(0, len(texts), _STEP):
+        for gram in _grams(texts[start : start + _STEP + _LENGTH - 1]):
+            product = gram * 0x9E3779B1
+            place = product >> 8 & mask
+            signature[place >> 3] |= 1 << (place & 7)
+            place = product >> 17 & mask
+            signature[place >> 3] |= 1 << (place & 7)
+        pause()
+    return bytes(signature)
+
+
+def hashes_of(words: Iterable[bytes]) -> list[int]:
+    """The hashes that `may_contain` looks for, of all grams in `words`."""
+    grams = set[int]().union(*map(_grams, words))
+    return [
+        hashed for gram in grams for hashed in (gram * 0x9E3779B1 >> 8, gram * 0x9E3779B1 >> 17)
+    ]
+
+
+def may_contain(signature: bytes, hashes: Sequence[int]) -> bool:
+    """False if the block lacks one of the grams."""
+    mask = (len(signature) << 3) - 1
+    for hashed in hashes:
+        place = hashed & mask
+        if not signature[place >> 3] >> (place & 7) & 1:
+            return False
+    return True

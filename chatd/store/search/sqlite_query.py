@@ -1,0 +1,184 @@
+"""Searching in SQLite: in the blocks of the index, and in the messages that are not in them yet."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection
+
+from chatd.base.model import Account
+from chatd.store.history import Page, build_message, select_messages
+from chatd.store.schema import messages
+from chatd.store.search.blocks import PARTS, Part, decode_facts, decode_ids
+from chatd.store.search.interface import MAX_REMAINING, Wanted
+from chatd.store.search.matching import Matcher, NewestIds
+from chatd.store.search.records import SEARCHED, WITH_FILE, record_of
+from chatd.store.search.signatures import MIN_TEXT, hashes_of, may_contain
+
+# Once a page is full, counting what remains reads at most as many bytes of text. It takes some 50 ms.
+MAX_COUNTED_TEXT = 24 << 20
+_CHUNK = 128  # blocks that are looked up at a time
+_NO_END = 1 << 63
+
+# The conversations that an account may search. If a member may not see all of a conversation's past, this is
+# the place to say from which message on.
+_MINE = "SELECT conversation_id FROM participants WHERE account_id = ?"
+
+# ruff: noqa: S608 - statements are made of constants
+_BLOCKS = f"""
+SELECT id, conversation_id, last_id, earliest, latest, messages, size FROM search_blocks
+WHERE first_id < ? AND messages > 0 AND conversation_id IN ({_MINE}) ORDER BY last_id DESC
+"""
+_TAIL = f"""
+SELECT {SEARCHED} FROM participants JOIN messages
+ON messages.conversation_id = participants.conversation_id
+AND messages.seq > coalesce((SELECT max(last_seq) FROM search_blocks
+    WHERE search_blocks.conversation_id = participants.conversation_id), 0)
+{WITH_FILE} WHERE participants.account_id = ?
+"""
+_CHANGED = f"""
+SELECT DISTINCT {SEARCHED} FROM participants JOIN search_changes USING (conversation_id)
+JOIN messages ON messages.conversation_id = search_changes.conversation_id
+AND messages.seq = search_changes.seq
+{WITH_FILE} WHERE participants.account_id = ?
+"""
+# The rows come in the order of the array.
+_SIGNATURES = f"""
+SELECT value, data FROM json_each(?) CROSS JOIN search_parts
+ON search_parts.id = value * {PARTS} + {Part.SIGNATURE:d}
+"""
+_CONTENTS = f"""
+SELECT texts.data, ids.data, NULL FROM json_each(?)
+CROSS JOIN search_parts AS texts ON texts.id = value * {PARTS} + {Part.TEXTS:d}
+CROSS JOIN search_parts AS ids ON ids.id = value * {PARTS} + {Part.IDS:d}
+"""
+_CONTENTS_WITH_FACTS = f"""
+{_CONTENTS.replace("NULL", "facts.data")}
+CROSS JOIN search_parts AS facts ON facts.id = value * {PARTS} + {Part.FACTS:d}
+"""
+
+
+class Head(NamedTuple):
+    id: int
+    conversation: int
+    last_id: int
+    earliest: int
+    latest: int
+    messages: int
+    size: int
+
+
+class Search:
+    """One search, in one transaction."""
+
+    def __init__(
+        self, connection: Connection, account: Account, wanted: Wanted, limit: int
+    ) -> None:
+        self._connection = connection
+        self._account = account
+        self._wanted = wanted
+        self._limit = limit
+        self._end = _NO_END if wanted.before_id is None else wanted.before_id
+        self._matcher = Matcher(wanted)
+        self._hashes = hashes_of(self._matcher.words)
+        self._found = 0
+        self._read = 0  # bytes of text
+        self._newest = NewestIds(limit)
+        # conversation -> ids of messages that have changed since they came into the index
+        self._changed: dict[int, set[int]] = defaultdict(set)
+
+    def run(self) -> Page:
+        if not (self._wanted.words or self._matcher.filters or self._wanted.conversations):
+            return Page([])
+        self._read_loose()
+        self._read_blocks()
+        ids = self._newest.sorted()
+        remaining = min(self._found - len(ids), MAX_REMAINING)
+        query = select_messages(self._account).where(messages.c.id.in_(ids))
+        rows = self._connection.execute(query.order_by(messages.c.id.desc())).all()
+        return Page([build_message(row, self._account) for row in rows], remaining)
+
+    def _rows(self, statement: str, *values: Any) -> Any:
+        return self._connection.exec_driver_sql(statement, values)
+
+    def _read_loose(self) -> None:
+        """Read the messages that the index lacks, or has an older version of."""
+        account = self._account.id
+        for row in self._rows(_CHANGED, account):
+            self._changed[row.conversation_id].add(row.id)
+            self._look_at(row)
+        for row in self._rows(_TAIL, account):
+            if row.id not in self._changed.get(row.conversation_id, ()):
+                self._look_at(row)
+
+    def _look_at(self, row: Any) -> None:
+        places = self._wanted.conversations
+        if row.id >= self._end or (places is not None and row.conversation_id not in places):
+            return
+        record = record_of(row)
+        if record is not None and self._matcher.wants(record):
+            self._found += 1
+            self._newest.add(record.id)
+
+    def _read_blocks(self) -> None:
+        places, in_time = self._wanted.conversations, self._matcher.in_time
+        heads = [
+            head
+            for head in map(Head._make, self._rows(_BLOCKS, self._end, self._account.id))
+            if (places is None or head.conversation in places)
+            and in_time(head.earliest, head.latest)
+        ]
+        for start in range(0, len(heads), _CHUNK):
+            if self._read_chunk(self._with_grams(heads[start : start + _CHUNK])):
+                return
+
+    def _with_grams(self, heads: Sequence[Head]) -> list[Head]:
+        """Those that may contain all words."""
+        signed = [head.id for head in heads if head.size >= MIN_TEXT] if self._hashes else []
+        lacking = {
+            ident
+            for ident, signature in self._rows(_SIGNATURES, _array(signed))
+            if not may_contain(signature, self._hashes)
+        }
+        return [head for head in heads if head.id not in lacking]
+
+    def _read_chunk(self, heads: Sequence[Head]) -> bool:
+        """Look into these blocks. Returns whether no other one matters."""
+        statement = _CONTENTS_WITH_FACTS if self._matcher.filters else _CONTENTS
+        contents = self._rows(statement, _array([head.id for head in heads]))
+        words = self._matcher.words
+        for head in heads:
+            if not self._is_counting() and head.last_id <= self._newest.floor:
+                contents.close()
+                return True
+            texts, ids, facts = contents.fetchone()
+            self._read += head.size
+            if not words or words[0] in texts:
+                self._read_block(head, texts, ids, facts)
+        return False
+
+    def _is_counting(self) -> bool:
+        """Whether hits beyond the page are still counted. At least one of them always is."""
+        more = self._found - self._limit
+        return more <= 0 or (more < MAX_REMAINING and self._read < MAX_COUNTED_TEXT)
+
+    def _read_block(self, head: Head, texts: bytes, ids: bytes, facts: bytes | None) -> None:
+        idents = decode_ids(ids)
+        found = None if facts is None else decode_facts(facts)
+        changed = self._changed.get(head.conversation, ())
+        newest, end, most = self._newest, self._end, self._limit + MAX_REMAINING
+        for number in self._matcher.numbers(texts, head.messages, found):
+            ident = idents[number]
+            if ident >= end or ident in changed:
+                continue
+            if self._found >= most and ident <= newest.floor:
+                return
+            self._found += 1
+            newest.add(ident)
+
+
+def _array(ids: Sequence[int]) -> str:
+    return msgspec.json.encode(ids).decode()
