@@ -163,6 +163,7 @@ class Realm:
         database.start()
         self._watch_database()
         self.service.disk.start()
+        self.service.indexing.start()
 
     def _clean_uploads(self, connection: Connection, uploads: Uploads) -> None:
         """Set aside the files that no message carries. After an accepted loss none is set aside, because
@@ -278,7 +279,8 @@ class Realm:
         quotas, keeper, database = self.service.quotas, self.keeper, self.database
         self.service.disk.stop()
         stopped = []
-        for part in (self.directory, quotas, keeper, database, self.passwords, self.uploads):
+        indexing, passwords, uploads = self.service.indexing, self.passwords, self.uploads
+        for part in (self.directory, quotas, keeper, indexing, database, passwords, uploads):
             try:
                 await maybeDeferred(part.stop)
                 stopped.append(part)

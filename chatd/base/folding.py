@@ -19,7 +19,9 @@ _ACCENTS = (
 _PLAIN = str.maketrans(
     {
         **dict(zip("øłđħŧıðɨ", "oldhtidi", strict=True)),
-        **{"æ": "ae", "œ": "oe", "þ": "th"},
+        "æ": "ae",
+        "œ": "oe",
+        "þ": "th",
     }
 )
 _DROPPED = re.compile(f"[{_ACCENTS}{IGNORABLE}]+")

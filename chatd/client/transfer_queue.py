@@ -196,16 +196,16 @@ class Transfers:
     async def _codes_in(self, group: str, name: str) -> list[str]:
         """The code of the newest file with that name in a group, as a list of none or one."""
         link = await self._client.reconnector.link()
-        reply = await link.ask("search", text=name)
+        reply = await link.ask("search", text=_phrases(name))
         codes = [
             str(each["file"]["code"])
             for each in reply.get("messages", ())
             if each.get("file", {}).get("name") == name
             and key_of(str(each.get("group", ""))) == key_of(group)
         ]
-        for code in codes[-1:]:
+        for code in codes[:1]:
             self._client.state.files[code] = AnnouncedFile(name, group)
-        return codes[-1:]
+        return codes[:1]
 
     async def _get(self, todo: GetFiles, code: str) -> bool:
         client = self._client
@@ -257,7 +257,7 @@ class Transfers:
         state = self._client.state
         if code not in state.files:
             link = await self._client.reconnector.link()
-            reply = await link.ask("search", text=name)
+            reply = await link.ask("search", text=_phrases(name))
             for message in reply.get("messages", ()):
                 if message.get("file"):
                     group = message.get("group")
@@ -265,6 +265,11 @@ class Transfers:
                     state.files[file["code"]] = AnnouncedFile(file["name"], group)
         known = state.files.get(code)
         return known.group if known is not None else None
+
+
+def _phrases(name: str) -> str:
+    """A search for a file by its name, in which no part is a filter."""
+    return " ".join(f'"{part}"' for part in name.split('"') if part.strip())
 
 
 def _lost(name: str, is_out: bool) -> str:

@@ -139,7 +139,10 @@ class ShowHistory(Command, frozen=True):
 
 
 class SearchMessages(Command, frozen=True):
+    """`before`: only messages with smaller ids than this."""
+
     text: str
+    before: int | None = None
 
 
 class EditMessage(Command, frozen=True):

@@ -22,6 +22,7 @@ from chatd.service.fan_out import FanOut
 from chatd.service.groups import Groups
 from chatd.service.home_groups import HomeGroups
 from chatd.service.idempotent_sends import Sends
+from chatd.service.indexing import Indexing
 from chatd.service.mentions import Mentions
 from chatd.service.message_changes import MessageChanges
 from chatd.service.messages import Messages
@@ -38,6 +39,7 @@ from chatd.service.rooms import Rooms
 from chatd.service.rosters import Rosters
 from chatd.service.target_finder import TargetFinder
 from chatd.store.engine import limit_log
+from chatd.store.search.sqlite_index import SQLiteIndex
 
 log = Logger()
 
@@ -59,6 +61,7 @@ class ChatService:
     changes: MessageChanges  # edit, delete, react, pin
     pending: PendingPosts  # messages to groups elsewhere that have no number yet
     reading: Reading  # inbox, history, search, read marks
+    indexing: Indexing  # keeps the index for searching up to date
     files: Files  # send files, fetch them
     rooms: Rooms  # rooms that last as long as someone is in them
     room_files: RoomFiles  # the files that people send to them
@@ -97,7 +100,9 @@ class ChatService:
         self.operators = Operators(context, self.accounts)
         self.directs = Directs(context, self.accounts, realms)
         self.rosters = Rosters(context, realms, forwarder)
-        self.reading = Reading(self.database, self.directs, self.rosters, forwarder)
+        index = SQLiteIndex()
+        self.indexing = Indexing(context, index)
+        self.reading = Reading(self.database, self.directs, self.rosters, forwarder, index)
         self.conversations = Conversations(self.database, self.presence, self.reading, forwarder)
         self.messages = self._make_messages(forwarder)
         self.pending = PendingPosts(context, forwarder)

@@ -132,6 +132,9 @@ class Directs:
             return party_of(await self._accounts.find(address.name))
         return Party(address.key, str(self.as_written(address)), realm=key_of(address.realm))
 
+    def localize(self, address: Address) -> Address:
+        return self._context.localize(address)
+
     def is_here(self, address: Address) -> bool:
         """Whether the address belongs to this realm."""
         return self._context.localize(address).realm is None

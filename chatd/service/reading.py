@@ -19,6 +19,7 @@ from chatd.base.errors import (
 from chatd.base.model import Account, UnreadCount
 from chatd.base.names import UNFILTERED, Address, InboxFilter, Place
 from chatd.base.read_marks import ReadMark, join_marks
+from chatd.base.search_query import parse_query
 from chatd.service.directs import Directs
 from chatd.service.remote import IForwarder, ISettled
 from chatd.service.rosters import Rosters
@@ -29,6 +30,7 @@ from chatd.store import unread as unread_store
 from chatd.store.database import Database
 from chatd.store.history import Page
 from chatd.store.pending import pending_of
+from chatd.store.search.interface import SearchIndex, Wanted
 from chatd.store.unread import Scope
 
 MAX_PAGE = 500
@@ -42,10 +44,16 @@ class Reading:
     """
 
     def __init__(
-        self, database: Database, directs: Directs, rosters: Rosters, forwarder: IForwarder
+        self,
+        database: Database,
+        directs: Directs,
+        rosters: Rosters,
+        forwarder: IForwarder,
+        index: SearchIndex,
     ) -> None:
         self._database = database
         self._forwarder = forwarder
+        self._index = index
         self._directs = directs
         self._rosters = rosters
         # account id -> marks that are being stored, those of each job
@@ -150,10 +158,31 @@ class Reading:
             page = await self._database.read(_history, account, conversation, limit, before)
         return _fresh(page, settled)
 
-    async def search(self, account: Account, text: str) -> Page:
-        """The newest messages in the account's conversations that contain `text`. Raises Busy."""
+    async def search(self, account: Account, text: str, before: int | None = None) -> Page:
+        """The newest messages that `text` asks for (chatd.base.search_query) in the account's conversations,
+        newest first; with `before`, of those with smaller ids.
+
+        Raises BadArgument, BadName, Busy, and as `find` for a conversation that `text` names.
+        """
+        query = parse_query(text)
+        conversations = None
+        if query.places:
+            found = [await self.find(account, place) for place in query.places]
+            conversations = frozenset(each for each in found if each is not None)
+        senders = frozenset(self._directs.localize(each).key for each in query.senders)
+        wanted = Wanted(
+            query.words,
+            senders or None,
+            conversations,
+            query.has_file,
+            query.after,
+            query.before,
+            before,
+        )
         with self._forwarder.watch() as settled:
-            page = await self._database.search(account.id, store.search, account, text, MAX_PAGE)
+            page = await self._database.search(
+                account.id, self._index.search, account, wanted, MAX_PAGE
+            )
         return _fresh(page, settled)
 
     async def move_marks(self, account: Account, marks: Mapping[int, ReadMark]) -> None:

@@ -1,4 +1,4 @@
-"""Reading messages: the history of a conversation, and searching. Queries for the Database."""
+"""Reading messages: the history of a conversation. Queries for the Database."""
 
 from __future__ import annotations
 
@@ -120,21 +120,4 @@ def history(
     if before is not None:
         query = query.where(messages.c.seq < before)
     rows = connection.execute(query.order_by(messages.c.seq.desc()).limit(limit)).all()
-    return Page(build_messages(connection, rows[::-1], account))
-
-
-def search(connection: sa.Connection, account: Account, text: str, limit: int) -> Page:
-    """The newest `limit` messages in the account's conversations whose text or file name contains `text`,
-    ignoring case."""
-    rows = connection.execute(
-        select_messages(account)
-        .where(
-            sa.or_(
-                messages.c.text.icontains(text, autoescape=True),
-                attachments.c.name.icontains(text, autoescape=True),
-            )
-        )
-        .order_by(messages.c.id.desc())
-        .limit(limit)
-    ).all()
     return Page(build_messages(connection, rows[::-1], account))

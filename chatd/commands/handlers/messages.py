@@ -190,7 +190,8 @@ async def history(client: Client, command: ask.ShowHistory) -> Reply:
 
 @HANDLERS.of(ask.SearchMessages)
 async def search(client: Client, command: ask.SearchMessages) -> Reply:
-    return page_reply(await client.service.reading.search(client.account, command.text))
+    search = client.service.reading.search
+    return page_reply(await search(client.account, command.text, command.before))
 
 
 @HANDLERS.of(ask.DismissMessage)

@@ -98,9 +98,10 @@ ROWS: tuple[Row, ...] = (
     Row(
         "search",
         ask.SearchMessages,
-        "search the messages of your conversations",
-        (Arg("text", types.SEARCH),),
-        errors=(errors.Busy,),
+        "search the messages of your conversations, newest first; from:USER, in:PLACE, has:file, "
+        "before:DATE and after:DATE select",
+        (Arg("text", types.SEARCH), Arg("before", types.SIZE, optional=True, named=True)),
+        errors=(*CONVERSATION_ERRORS, errors.Busy),
     ),
     Row(
         "dismiss",

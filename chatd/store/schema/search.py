@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, LargeBinary, Table
+from sqlalchemy import DDL, BigInteger, Column, Index, LargeBinary, Table, event
 
 from chatd.store.schema.base import Id, metadata
 
@@ -31,6 +31,7 @@ search_parts = Table(
     Column("data", LargeBinary, nullable=False),
 )
 
+# What the index has an older text of. Triggers write it, so that no change of a message can be forgotten.
 search_changes = Table(
     "search_changes",
     metadata,
@@ -41,3 +42,14 @@ search_changes = Table(
     ),
     Index("search_changes_by_conversation", "conversation_id", "seq"),
 )
+
+CHANGED = """
+CREATE TRIGGER messages_changed AFTER UPDATE OF text, attachment_id, deleted_at, media ON messages
+BEGIN INSERT INTO search_changes (conversation_id, seq) VALUES (old.conversation_id, old.seq); END
+"""
+REMOVED = """
+CREATE TRIGGER messages_removed AFTER DELETE ON messages
+BEGIN INSERT INTO search_changes (conversation_id, seq) VALUES (old.conversation_id, old.seq); END
+"""
+for _trigger in (CHANGED, REMOVED):
+    event.listen(metadata, "after_create", DDL(_trigger.strip()).execute_if(dialect="sqlite"))

@@ -17,8 +17,8 @@ WITH_FILE = "LEFT JOIN attachments ON attachments.id = messages.attachment_id"
 
 
 def record_of(row: Any) -> Record | None:
-    """What is searched of a message: its text and the name of its file. None of a deleted one, and of an opaque
-    one, which nobody here reads."""
+    """What is searched of a message: its text and the name of its file. None of a message that
+    is deleted, or opaque."""
     if row.deleted_at is not None or row.media is not None:
         return None
     parts = [fold(each) for each in (row.text, row.name) if each is not None]

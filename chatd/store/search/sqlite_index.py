@@ -34,7 +34,6 @@ _GROWTH = 4  # a block is merged with following messages unless it has this many
 _LITTLE = 2 << 10  # bytes of text that are merged in any case
 MAX_PIECE = 64  # blocks
 
-# ruff: noqa: S608 - statements are made of constants
 _TOUCHED = "SELECT DISTINCT conversation_id FROM messages WHERE id > ? AND id <= ?"
 _AFTER = f"""
 SELECT {SEARCHED} FROM messages {WITH_FILE}
@@ -97,10 +96,11 @@ class SQLiteIndex:
             _delete(connection, piece.old)
         for block in piece.new:
             ident = connection.execute(sa.insert(search_blocks).values(block.row)).lastrowid
-            connection.execute(
-                sa.insert(search_parts),
-                [{"id": ident * PARTS + part, "data": data} for part, data in block.parts.items()],
-            )
+            parts = [
+                {"id": ident * PARTS + part, "data": data} for part, data in block.parts.items()
+            ]
+            if parts:
+                connection.execute(sa.insert(search_parts), parts)
         if piece.changes:
             connection.execute(
                 sa.delete(search_changes).where(search_changes.c.id.in_(piece.changes))
@@ -128,8 +128,13 @@ class SQLiteIndex:
         ).all()
         rows = _rows(connection, first.conversation_id, block.first_seq - 1, block.last_seq)
         records = [record for row in rows if (record := record_of(row)) is not None]
-        place = (first.conversation_id, block.first_seq, block.last_seq)
-        return Piece([block.id], [self._make(place, records)], list(within))
+        last_seq = block.last_seq
+        if _block_with(connection, first.conversation_id, last_seq + 1) is None:
+            # The newest messages may have been removed, and their numbers are used again.
+            last_seq = rows[-1].seq if rows else 0
+        place = (first.conversation_id, block.first_seq, last_seq)
+        new = [self._make(place, records)] if last_seq else []
+        return Piece([block.id], new, list(within))
 
     def _added(self, connection: Connection) -> Piece | None:
         """The next messages of the conversations that have some after their blocks."""
@@ -192,12 +197,14 @@ class SQLiteIndex:
         conversation, first_seq, last_seq = place
         texts = blocks.encode_texts(records)
         times = [each.at for each in records] or [0]
+        # Mostly in order, but a message that waited for a number of another realm has an earlier id.
+        ids = [each.id for each in records] or [0]
         row = {
             "conversation_id": conversation,
             "first_seq": first_seq,
             "last_seq": last_seq,
-            "first_id": records[0].id if records else 0,
-            "last_id": records[-1].id if records else 0,
+            "first_id": min(ids),
+            "last_id": max(ids),
             "earliest": min(times),
             "latest": max(times),
             "messages": len(records),
@@ -260,11 +267,3 @@ def _delete(connection: Connection, idents: Sequence[int]) -> None:
     parts = [ident * PARTS + part for ident in idents for part in Part]
     connection.execute(sa.delete(search_parts).where(search_parts.c.id.in_(parts)))
     connection.execute(sa.delete(search_blocks).where(search_blocks.c.id.in_(idents)))
-
-
-def note_changes(connection: Connection, conversation: int, seqs: Iterable[int]) -> None:
-    """A job: the texts of these messages of a conversation have changed, or are gone. Call it in the
-    transaction that changes them. The index follows within a minute, searches at once."""
-    rows = [{"conversation_id": conversation, "seq": seq} for seq in seqs]
-    if rows:
-        connection.execute(sa.insert(search_changes), rows)

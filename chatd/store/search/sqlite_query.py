@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from chatd.base.model import Account
-from chatd.store.history import Page, build_message, select_messages
+from chatd.store.history import Page, build_messages, select_messages
 from chatd.store.schema import messages
 from chatd.store.search.blocks import PARTS, Part, decode_facts, decode_ids
 from chatd.store.search.interface import MAX_REMAINING, Wanted
@@ -21,13 +21,12 @@ from chatd.store.search.signatures import MIN_TEXT, hashes_of, may_contain
 # Once a page is full, counting what remains reads at most as many bytes of text. It takes some 50 ms.
 MAX_COUNTED_TEXT = 24 << 20
 _CHUNK = 128  # blocks that are looked up at a time
-_NO_END = 1 << 63
+_NO_END = (1 << 63) - 1  # the largest id
 
 # The conversations that an account may search. If a member may not see all of a conversation's past, this is
 # the place to say from which message on.
 _MINE = "SELECT conversation_id FROM participants WHERE account_id = ?"
 
-# ruff: noqa: S608 - statements are made of constants
 _BLOCKS = f"""
 SELECT id, conversation_id, last_id, earliest, latest, messages, size FROM search_blocks
 WHERE first_id < ? AND messages > 0 AND conversation_id IN ({_MINE}) ORDER BY last_id DESC
@@ -81,7 +80,7 @@ class Search:
         self._account = account
         self._wanted = wanted
         self._limit = limit
-        self._end = _NO_END if wanted.before_id is None else wanted.before_id
+        self._end = min(wanted.before_id or _NO_END, _NO_END)
         self._matcher = Matcher(wanted)
         self._hashes = hashes_of(self._matcher.words)
         self._found = 0
@@ -99,7 +98,7 @@ class Search:
         remaining = min(self._found - len(ids), MAX_REMAINING)
         query = select_messages(self._account).where(messages.c.id.in_(ids))
         rows = self._connection.execute(query.order_by(messages.c.id.desc())).all()
-        return Page([build_message(row, self._account) for row in rows], remaining)
+        return Page(build_messages(self._connection, rows, self._account), remaining)
 
     def _rows(self, statement: str, *values: Any) -> Any:
         return self._connection.exec_driver_sql(statement, values)
@@ -175,7 +174,7 @@ class Search:
             if ident >= end or ident in changed:
                 continue
             if self._found >= most and ident <= newest.floor:
-                return
+                continue
             self._found += 1
             newest.add(ident)
 

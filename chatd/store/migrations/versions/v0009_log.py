@@ -530,3 +530,13 @@ def _create_search() -> None:
         sa.PrimaryKeyConstraint("id", name="search_changes_key"),
     )
     op.create_index("search_changes_by_conversation", "search_changes", ["conversation_id", "seq"])
+    if op.get_context().dialect.name == "sqlite":
+        for name, when in (
+            ("changed", "UPDATE OF text, attachment_id, deleted_at, media"),
+            ("removed", "DELETE"),
+        ):
+            values = "VALUES (old.conversation_id, old.seq)"
+            insert = f"INSERT INTO search_changes (conversation_id, seq) {values}"
+            op.execute(
+                f"CREATE TRIGGER messages_{name} AFTER {when} ON messages\nBEGIN {insert}; END"
+            )

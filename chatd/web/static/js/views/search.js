@@ -84,7 +84,7 @@ function searcher(app, place) {
     fill(place, spinner(t("search.searching")));
     try {
       const [reply] = await Promise.all([app.connection.request("search", { text }), app.store.users()]);
-      if (mine === turn) show(app, place, reply.messages.reverse(), text);
+      if (mine === turn) show(app, place, reply.messages, text);
     } catch (error) {
       if (mine === turn)
         fill(

@@ -1,0 +1,71 @@
+"""Keeps the index for searching up to date, in the background."""
+
+from __future__ import annotations
+
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+
+from chatd.service.context import Context
+from chatd.store.search.interface import SearchIndex
+
+EVERY = 20.0  # seconds, between two looks for new messages
+AFTER_FAILURE = 60.0  # seconds
+# After each piece it rests for so many times as long as the piece took, so that others have the processor.
+REST = 2.0
+MIN_REST, MAX_REST = 0.002, 1.0  # seconds
+
+log = Logger()
+
+
+class Indexing:
+    """Adds to `index` what it lacks, a piece at a time. A new message is in it after some 20 seconds, and a
+    deleted one is out of it."""
+
+    def __init__(self, context: Context, index: SearchIndex) -> None:
+        self._clock = context.clock
+        self._database = context.database
+        self._index = index
+        self._timer: IDelayedCall | None = None
+        self._working: Deferred[None] | None = None
+        self._stopped = False
+
+    def start(self) -> None:
+        self._wait(0.0)
+
+    def stop(self) -> Deferred[None]:
+        """Fires when the piece that is being added is stored. The next start continues after it."""
+        self._stopped = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        return succeed(None) if self._working is None else self._working
+
+    def _wait(self, delay: float) -> None:
+        if not self._stopped:
+            self._timer = self._clock.callLater(delay, self._begin)
+
+    def _begin(self) -> None:
+        self._timer = None
+        working: Deferred[float] = Deferred.fromCoroutine(self._add_piece())
+        self._working = working.addCallback(self._ended)
+
+    def _ended(self, delay: float) -> None:
+        self._working = None
+        self._wait(delay)
+
+    async def _add_piece(self) -> float:
+        """Add the next piece. Returns the seconds to wait after it."""
+        began = self._clock.seconds()
+        try:
+            piece = await self._database.read(self._index.prepare)
+            if piece is None:
+                return EVERY
+            await self._database.run(self._index.store, piece)
+        except Exception as error:
+            # The disk may be full. Searches read what the index lacks.
+            log.warn("the search index was not updated: {error}", error=str(error))
+            self._index.forget()
+            return AFTER_FAILURE
+        took = self._clock.seconds() - began
+        return min(max(REST * took, MIN_REST), MAX_REST)

@@ -1,0 +1,293 @@
+"""SQLite finds the same without an index, with one, and while it is being built."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import sqlalchemy as sa
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from chatd.base.folding import fold
+from chatd.base.model import Account
+from chatd.base.search_query import parse_query
+from chatd.store.engine import connect
+from chatd.store.schema import metadata
+from chatd.store.search.blocks import MAX_MESSAGES, PARTS
+from chatd.store.search.interface import Wanted
+from chatd.store.search.matching import newest_first
+from chatd.store.search.signatures import hashes_of, make_signature, may_contain
+from chatd.store.search.sqlite_index import SQLiteIndex
+from tests.support.search_cases import SearchCases
+
+ANA = Account(1, "ana", "ana", "ana", "", False)
+BUDI = Account(2, "budi", "budi", "budi", "", False)
+TOGETHER, ALONE, THEIRS = 1, 2, 3  # conversations: of both, of ana, of budi
+
+
+class SQLiteTestCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.path = self.mktemp()
+        self.engine = connect(f"sqlite:///{self.path}")
+        self.addCleanup(self.engine.dispose)
+        metadata.create_all(self.engine)
+        self.index = SQLiteIndex(pause=lambda: None)
+        self.last = 0
+        members = ((1, TOGETHER), (2, TOGETHER), (1, ALONE), (2, THEIRS))
+        with self.engine.begin() as connection:
+            for account in (ANA, BUDI):
+                connection.exec_driver_sql(
+                    "INSERT INTO accounts (id, name, key, password, display_name, country, created_at) "
+                    "VALUES (?, ?, ?, '', '', '', 0)",
+                    (account.id, account.name, account.key),
+                )
+            for conversation in (TOGETHER, ALONE, THEIRS):
+                connection.exec_driver_sql(
+                    "INSERT INTO conversations VALUES (?, 'group', 0)", (conversation,)
+                )
+            for account_id, conversation in members:
+                connection.exec_driver_sql(
+                    "INSERT INTO participants (account_id, conversation_id, joined_at) "
+                    "VALUES (?, ?, 0)",
+                    (account_id, conversation),
+                )
+
+    def say(
+        self, text: str | None, conversation: int = TOGETHER, sender: str = "ana", at: int = 0
+    ) -> int:
+        self.last += 1
+        self.run_sql(
+            "INSERT INTO messages (id, conversation_id, seq, sender, at, text) VALUES "
+            "(:id, :place, (SELECT coalesce(max(seq), 0) + 1 FROM messages "
+            "WHERE conversation_id = :place), :sender, :at, :text)",
+            id=self.last,
+            place=conversation,
+            sender=sender,
+            at=at,
+            text=text,
+        )
+        return self.last
+
+    def run_sql(self, statement: str, **values: object) -> None:
+        with self.engine.begin() as connection:
+            connection.execute(sa.text(statement), values)
+
+    def piece(self) -> bool:
+        """Add one piece to the index. Returns whether it lacked something."""
+        with self.engine.connect() as connection, connection.begin():
+            piece = self.index.prepare(connection)
+        if piece is None:
+            return False
+        with self.engine.begin() as connection:
+            self.index.store(connection, piece)
+        return True
+
+    def update(self) -> None:
+        while self.piece():
+            pass
+
+    def search(self, wanted: Wanted, who: Account = ANA) -> list[int]:
+        with self.engine.connect() as connection, connection.begin():
+            page = self.index.search(connection, who, wanted, 500)
+            return [message.id for message in page.messages]
+
+    def numbers(self, statement: str) -> list[int]:
+        with self.engine.connect() as connection:
+            return list(connection.exec_driver_sql(statement).scalars())
+
+
+class Table(SearchCases, SQLiteTestCase):
+    """The table of all implementations; nothing is in the index."""
+
+    def store(self, text: str) -> int:
+        return self.say(text)
+
+    def change(self, number: int, text: str | None) -> None:
+        deleted = None if text is not None else 1
+        self.run_sql(
+            "UPDATE messages SET text = :text, deleted_at = :deleted WHERE id = :id",
+            text=text,
+            deleted=deleted,
+            id=number,
+        )
+
+    def find(self, text: str, before: int | None = None) -> tuple[list[int], int]:
+        wanted = Wanted(words=parse_query(text).words, before_id=before)
+        with self.engine.connect() as connection, connection.begin():
+            page = self.index.search(connection, ANA, wanted, 500)
+        return [message.id for message in page.messages], page.remaining
+
+
+class TableWithIndex(Table):
+    """The index is up to date before each search."""
+
+    def find(self, text: str, before: int | None = None) -> tuple[list[int], int]:
+        self.update()
+        return super().find(text, before)
+
+
+class TableWithPartOfIndex(Table):
+    """A piece is added to the index now and then."""
+
+    every: ClassVar[int] = 7
+
+    def store(self, text: str) -> int:
+        number = super().store(text)
+        if number % self.every == 0:
+            self.piece()
+        return number
+
+
+class Selecting(SQLiteTestCase):
+    def both(self, expected: list[int], wanted: Wanted, who: Account = ANA) -> None:
+        """The same is found without and with an index."""
+        self.assertEqual(self.search(wanted, who), expected)
+        self.update()
+        self.assertEqual(self.search(wanted, who), expected)
+
+    def test_own_conversations(self) -> None:
+        """Only members find something, and not after they have left."""
+        shared, own = self.say("halo"), self.say("halo", ALONE)
+        theirs = self.say("halo", THEIRS)
+        self.both([own, shared], Wanted(("halo",)))
+        self.both([theirs, shared], Wanted(("halo",)), BUDI)
+        self.run_sql("DELETE FROM participants WHERE conversation_id = 1 AND account_id = 2")
+        self.both([theirs], Wanted(("halo",)), BUDI)
+
+    def test_in_a_conversation(self) -> None:
+        shared = self.say("halo")
+        self.say("halo", ALONE)
+        self.both([shared], Wanted(("halo",), conversations=frozenset([TOGETHER])))
+        self.both([], Wanted(("halo",), conversations=frozenset([THEIRS])))
+        self.both([], Wanted(("halo",), conversations=frozenset()))
+
+    def test_senders(self) -> None:
+        self.say("halo")
+        one, other = self.say("halo", sender="Budi"), self.say("Halo", sender="Ana@Realm2")
+        self.both([one], Wanted(("halo",), senders=frozenset(["budi"])))
+        self.both([other], Wanted((), senders=frozenset(["ana@realm2"])))
+
+    def test_dates(self) -> None:
+        """From `after` on, and before `before`."""
+        numbers = [self.say("halo", at=at) for at in (10, 20, 30, 40)]
+        self.both(numbers[2:0:-1], Wanted(("halo",), after=20, before=40))
+
+    def test_files(self) -> None:
+        """A file is found by its name."""
+        self.say("laporan")
+        self.run_sql(
+            "INSERT INTO attachments (id, code, name, size, sha256, mime, stored, created_at) "
+            "VALUES (1, 'c', 'Laporan Ünited.pdf', 1, '', '', 's', 0)"
+        )
+        number = self.say(None)
+        self.run_sql("UPDATE messages SET attachment_id = 1 WHERE id = :id", id=number)
+        self.both([number], Wanted(("united", "laporan")))
+        self.both([number], Wanted(("laporan",), has_file=True))
+        self.both([number], Wanted(has_file=True))
+
+    def test_opaque(self) -> None:
+        number = self.say("halo")
+        self.run_sql("UPDATE messages SET media = 'application/x' WHERE id = :id", id=number)
+        self.both([], Wanted(("halo",)))
+
+
+class Building(SQLiteTestCase):
+    def blocks(self) -> list[int]:
+        """How many messages each block has."""
+        return self.numbers("SELECT messages FROM search_blocks ORDER BY conversation_id, last_seq")
+
+    def test_few_large_blocks(self) -> None:
+        """Messages that come one at a time end in large blocks, and no part is left over."""
+        for number in range(3 * MAX_MESSAGES):
+            self.say(f"halo {number}")
+            if number % 5 == 0:
+                self.update()
+        self.update()
+        blocks = self.blocks()
+        self.assertEqual(sum(blocks), 3 * MAX_MESSAGES)
+        self.assertLess(len(blocks), 12)
+        parts = self.numbers("SELECT id FROM search_parts")
+        self.assertEqual(
+            {part // PARTS for part in parts}, set(self.numbers("SELECT id FROM search_blocks"))
+        )
+        self.assertEqual(len(self.search(Wanted(("halo 7",)))), 111)
+
+    def test_continues(self) -> None:
+        """After a kill the index continues where it was. What was not stored is prepared again."""
+        for number in range(2000):
+            self.say(f"halo {number}", TOGETHER if number % 2 else ALONE)
+        self.piece()
+        built = sum(self.blocks())
+        self.assertTrue(0 < built < 2000)
+        with self.engine.connect() as connection, connection.begin():
+            self.index.prepare(connection)
+        self.index = SQLiteIndex(pause=lambda: None)
+        self.update()
+        self.assertEqual(sum(self.blocks()), 2000)
+        self.assertFalse(self.piece())
+        self.index.forget()
+        self.assertFalse(self.piece())
+
+    def test_deleted_text_is_gone(self) -> None:
+        """What a deleted or edited message said is in no block afterwards, nor free space of the file."""
+        for number in range(300):
+            self.say(f"halo {number}")
+        secret, edited = self.say("rahasiabesar"), self.say("rahasiakecil")
+        self.update()
+        self.run_sql("UPDATE messages SET text = NULL, deleted_at = 1 WHERE id = :id", id=secret)
+        self.run_sql("UPDATE messages SET text = 'baru' WHERE id = :id", id=edited)
+        self.update()
+        self.assertEqual(self.numbers("SELECT id FROM search_changes"), [])
+        with self.engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        with open(self.path, "rb") as file:  # noqa: PTH123
+            self.assertNotIn(b"rahasia", file.read())
+        self.assertEqual(self.search(Wanted(("baru",))), [edited])
+
+    def test_removed_rows(self) -> None:
+        """Messages that were removed from the database are removed from the index."""
+        for _ in range(10):
+            self.say("halo")
+        self.update()
+        self.run_sql("DELETE FROM messages WHERE id > 4")
+        self.assertEqual(self.search(Wanted(("halo",))), [4, 3, 2, 1])
+        self.update()
+        self.assertEqual(self.blocks(), [4])
+        self.run_sql("DELETE FROM messages")
+        self.update()
+        self.assertEqual(self.blocks(), [])
+        self.last += 10
+        again = self.say("halo")  # with a number (seq) that was used before
+        self.assertEqual(self.search(Wanted(("halo",))), [again])
+        self.update()
+        self.assertEqual(self.search(Wanted(("halo",))), [again])
+
+
+TEXTS = st.lists(st.text("ab你é", max_size=12).map(fold), min_size=1, max_size=20)
+
+
+class Pieces(SynchronousTestCase):
+    @given(TEXTS, st.lists(st.text("ab你", min_size=1, max_size=4), max_size=3))
+    def test_newest_first(self, texts: list[str], words: list[str]) -> None:
+        expected = [
+            number for number, text in enumerate(texts) if all(word in text for word in words)
+        ]
+        encoded = [word.encode() for word in words]
+        data = "\n".join(texts).encode()
+        self.assertEqual(list(newest_first(data, encoded, len(texts))), expected[::-1])
+
+    @given(TEXTS)
+    def test_signature(self, texts: list[str]) -> None:
+        """A signature excludes no word that is there."""
+        data = "\n".join(texts).encode()
+        signature = make_signature(data, lambda: None)
+        for text in texts:
+            self.assertTrue(may_contain(signature, hashes_of([text.encode()])))
+
+    def test_signature_excludes(self) -> None:
+        texts = "\n".join(f"halo nomor {number}" for number in range(4000)).encode()
+        signature = make_signature(texts, lambda: None)
+        words = ("zebra", "你好", "qqq", "halx", "xyz")
+        self.assertFalse(any(may_contain(signature, hashes_of([w.encode()])) for w in words))
+        self.assertTrue(may_contain(signature, hashes_of([b"nomor 3999", b"ok"])))
