@@ -98,8 +98,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "search",
         ask.SearchMessages,
-        "search the messages of your conversations, newest first; from:USER, in:PLACE, has:file, "
-        "before:DATE and after:DATE select",
+        "search the messages of your conversations",
         (Arg("text", types.SEARCH), Arg("before", types.SIZE, optional=True, named=True)),
         errors=(*CONVERSATION_ERRORS, errors.Busy),
     ),
