@@ -41,6 +41,7 @@ from chatd.service.context import Context
 from chatd.service.operators import CodeFile
 from chatd.service.passwords import Passwords
 from chatd.service.quotas import DAY
+from chatd.store.content import files_erased, files_to_erase
 from chatd.store.database import Database
 from chatd.store.database_identity import quick_check
 from chatd.store.files import all_stored
@@ -166,8 +167,12 @@ class Realm:
         self.service.indexing.start()
 
     def _clean_uploads(self, connection: Connection, uploads: Uploads) -> None:
-        """Set aside the files that no message carries. After an accepted loss none is set aside, because
-        files that the database does not know may be all that is left of their messages."""
+        """Remove the files of deleted messages, and set aside those that no message carries. After an
+        accepted loss none is set aside, because files that the database does not know may be all that is left
+        of their messages."""
+        erased = files_to_erase(connection)
+        uploads.erase(erased)
+        files_erased(connection, erased)
         marker = self.state.marker
         if marker is not None and marker.lossy:
             return

@@ -117,6 +117,13 @@ class Uploads:
             moved += 1
         return moved
 
+    def erase(self, stored: Collection[str]) -> None:
+        """Remove files of deleted messages that a crash has left. Call it at the start only."""
+        for name in stored:
+            self._path(name).unlink(missing_ok=True)
+        if stored:
+            sync_folder(self.folder)
+
     def receive(self, name: str, size: int) -> Incoming:
         """A new file of `size` bytes with this (safe) name."""
         path = self._incoming / f"{os.getpid()}-{next(self._counter)}"

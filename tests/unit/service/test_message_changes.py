@@ -18,7 +18,16 @@ from chatd.store.details import MAX_NAMED
 from chatd.store.files import Owner
 from chatd.store.message_changes import WantedChange
 from chatd.store.messages import NewMessage
-from chatd.store.schema import attachments, changes, messages, pins, reaction_counts, reactions
+from chatd.store.schema import (
+    attachments,
+    changes,
+    erased_files,
+    messages,
+    pins,
+    reaction_counts,
+    reactions,
+)
+from tests.support.common import RealmTestCase
 from tests.support.inline import outcome_of, result_of
 from tests.unit.service.test_messages import MessagesTestCase, Reader
 
@@ -314,3 +323,20 @@ class Numbers(ChangesTestCase):
         refused = self.refusal(self.budi, WITH_ANA, 1, Edit("x" * 5000))
         self.assertIs(refused, errors.NotYours)
         self.assertEqual(used.get(self.budi.id, 0), 0)
+
+
+class Erasing(RealmTestCase):
+    async def test_after_a_crash(self) -> None:
+        """A file of a deleted message that a crash has left is removed at the next start, not set aside."""
+        left = self.realm.state.uploads / "left.txt"
+        left.write_bytes(b"secret")
+
+        def note(connection: sa.Connection) -> None:
+            connection.execute(sa.insert(erased_files).values(stored="left.txt"))
+
+        await self.realm.database.run(note)
+        await self.reopen()
+        self.assertFalse(left.exists())
+        self.assertFalse((left.parent / "unclaimed").exists())
+        query = sa.select(sa.func.count()).select_from(erased_files)
+        self.assertEqual(await self.realm.database.read(lambda db: db.scalar(query)), 0)
