@@ -18,9 +18,10 @@ from chatd.store.origins import KnownEntry, Origin, stored_places
 from chatd.store.outbox import BlankedParcel, NewParcel, OutboxWriter
 from chatd.store.outcomes import take_pending
 from chatd.store.parcel_stream import ParcelStream
-from chatd.store.schema import changes, messages, pending, terms
+from chatd.store.schema import changes, messages, pending
 from chatd.store.sealing import NewSignature, Numbered, ParcelSource, make_parcels
 from chatd.store.signatures import SignatureWriter
+from chatd.store.terms import begin_term
 
 MAX_CACHED_SEQS = 100_000
 
@@ -119,6 +120,7 @@ class MessageWriter:
         self._last_seq: dict[int, int] = {}
         self._last_id: int | None = None
         self._statement: str | None = None
+        self._full_statement: str | None = None  # with all columns
         self._signatures = SignatureWriter()
         self.refusals = 0  # transactions that were not committed
         # realm -> the newest number that came from there
@@ -294,7 +296,9 @@ class MessageWriter:
     ) -> None:
         """Insert rows of messages. If some of them have extras, `rare` has the places of all."""
         if rare:
-            statement = driver_insert(connection, messages)
+            if self._full_statement is None:
+                self._full_statement = driver_insert(connection, messages)
+            statement = self._full_statement
             rows = [
                 (*row, *_extras(connection, item, None if place.id == row[0] else place.id))
                 for row, item, place in zip(rows, items, rare, strict=True)
@@ -329,15 +333,6 @@ def _extras(connection: Connection, item: NewMessage, shown_id: int | None) -> t
         reply = seq_of(connection, item.conversation, item.reply_to)
         extras = msgspec.structs.replace(extras, reply=reply)
     return msgspec.structs.astuple(extras)
-
-
-def begin_term(connection: Connection, conversation: int, term: int, seq: int) -> None:
-    """Note that `seq` is the first entry of a log in this term, unless the term has begun already."""
-    known = connection.scalar(
-        select(terms.c.first).where(terms.c.conversation_id == conversation, terms.c.term == term)
-    )
-    if known is None:
-        connection.execute(insert(terms).values(conversation_id=conversation, term=term, first=seq))
 
 
 def _origin(item: NewMessage | NewChange, given: int) -> tuple[str | None, int | None, int | None]:
