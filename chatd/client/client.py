@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Protocol
 
 from chatd.client import render
+from chatd.client.catch_up import missed
 from chatd.client.connection import Connection, ConnectionLost, Target
 from chatd.client.link import Callbacks, Link, Reconnector, Reply, RequestChannel
 from chatd.client.local_store import Store
 from chatd.client.render import Line, Renderer
+from chatd.client.render_events import EventRenderer
 from chatd.client.state import State
 from chatd.client.translations import refused, said, tr, trn
+from chatd.client.typists import Typists
 
 MINE = ("contacts", "mygroups")
 NAMES = (*MINE, "groups", "users", "rooms", "realms")
@@ -72,6 +75,8 @@ class Client:
         self.pictures = PictureQueue()
         self.uploading: int | None = None  # the size of the file that is being sent
         self.renderer = Renderer(self.state, stamps=not live)
+        self.event_renderer = EventRenderer(self.state)
+        self.typists = Typists(self.state.typing, out.changed)
         self.reconnector = Reconnector(
             target,
             Callbacks(self.on_event, self.greet, out.changed),
@@ -128,14 +133,17 @@ class Client:
         self.out.changed()
 
     async def settle_in(self, link: RequestChannel, again: bool) -> None:
-        """Subscribe to messages, and load names and unread counts. After a reconnect (`again`), show the
-        messages that arrived in the meantime. Raises ConnectionLost."""
+        """Subscribe to events, and load names and unread counts. After a reconnect (`again`), show what
+        happened in the meantime. Raises ConnectionLost."""
         self._early = []
         try:
-            await link.ask("listen", on=True)
+            await link.ask("listen", on=True, all=True)
             if again and self.state.room is not None:
                 await link.ask("roomjoin", room=self.state.room)
             await self.learn_names(link, MINE if again else NAMES)
+            if again:
+                async for event in missed(link, self.state.threads):
+                    self._take_entry(event)
             unread = await link.ask("inbox", peek=True)
             await self.count_unread(link)
             for message in unread.get("messages", ()):
@@ -163,6 +171,9 @@ class Client:
     async def count_unread(self, link: RequestChannel) -> None:
         """Load the unread counts. Like any request, this also confirms everything received before it."""
         reply = await link.ask("unread")
+        self._count(reply)
+
+    def _count(self, reply: Reply) -> None:
         counts = reply.get("conversations", ())
         if reply["status"] == "OK":
             self.state.unread = {each["conversation"]: each["unread"] for each in counts}
@@ -180,23 +191,52 @@ class Client:
 
     def _take(self, event: Reply) -> None:
         kind = event.get("event")
-        if kind == "message":
-            if self._early is not None:
-                self._early.append(event)
-            elif self.state.see(event) and not self._is_my_upload(event):
-                self.state.arrived(event)
-                self._show_message(event)
-                self._read_if_open(event)
-        elif kind == "room":
+        if kind == "room":
             notice = self.state.mentions_me(event)
             self.out.happened(event, [self.renderer.message(event)], notice)
+        elif kind in ("session-ended", "closing", "room-change"):
+            self._take_notice(event)
+        elif self._early is not None:
+            self._early.append(event)
+        elif kind == "read":
+            self._take_mark(event)
+        elif kind == "typing":
+            self.typists.began(event.get("conversation"), str(event.get("who")))
         else:
-            sentence = render.safe(event.get("message", kind))
-            if "code" in event:
-                sentence = refused(str(event["code"]), sentence)
-            self.out.happened(event, [render.note(sentence)], notice=False)
-            if kind == "session-ended":
-                self._session_ended()
+            self._take_entry(event)
+
+    def _take_entry(self, event: Reply) -> None:
+        """Show an entry of a log, or a change of a message's state."""
+        if event.get("event") != "message":
+            lines = self.event_renderer.lines(event)
+            self.state.apply(event)
+            if lines:
+                self.out.happened(event, lines, notice=event.get("event") == "invitation")
+            return
+        self.typists.ended(event.get("conversation"), str(event.get("from")))
+        if self.state.see(event) and not self._is_my_upload(event):
+            self.state.arrived(event)
+            self._show_message(event)
+            self._read_if_open(event)
+
+    def _take_notice(self, event: Reply) -> None:
+        """Show an event that is a sentence of the realm."""
+        sentence = render.safe(event.get("message", event.get("event")))
+        if "code" in event:
+            sentence = refused(str(event["code"]), sentence)
+        self.out.happened(event, [render.note(sentence)], notice=False)
+        if event.get("event") == "session-ended":
+            self._session_ended()
+
+    def _take_mark(self, event: Reply) -> None:
+        """Somebody has read a conversation: the user on another device, or another person."""
+        number, who = event.get("conversation", 0), str(event.get("who", ""))
+        if self.state.is_me(who):
+            self.state.unread.pop(number, None)
+            self.aside("unread", self._count)
+            self.out.changed()
+        elif self.state.read_by(event):
+            self.out.happened(event, [render.note(tr("Read by {user}", user=who))], notice=False)
 
     def _is_my_upload(self, message: Reply) -> bool:
         """Whether this is the file being sent now: the connection of the upload reports it."""
@@ -218,14 +258,18 @@ class Client:
         if seq := message.get("seq", 0):
             self.aside("read", conversation=number, seq=seq)
 
-    def aside(self, command: str, **arguments: Any) -> None:
-        """Send a request in the background and ignore its reply."""
+    def aside(
+        self, command: str, then: Callable[[Reply], object] | None = None, **arguments: Any
+    ) -> None:
+        """Send a request in the background, and call `then` with its reply."""
 
         async def run() -> None:
             try:
-                await (await self.reconnector.link()).ask(command, **arguments)
+                reply = await (await self.reconnector.link()).ask(command, **arguments)
             except ConnectionLost:
                 return
+            if then is not None:
+                then(reply)
 
         task = asyncio.get_running_loop().create_task(run())
         self._tasks.add(task)

@@ -161,6 +161,7 @@ class InteractiveClient:
         if isinstance(todo, QuitClient):
             return not self._may_leave()
         self._warned = False
+        state.picked = None
         if todo is not None:
             self._begin(line, todo)
             if self._client.reconnector.is_up:

@@ -23,6 +23,7 @@ from chatd.client.actions import (
 )
 from chatd.client.input_errors import NoSuchCommand, NotUnderstood, no_command
 from chatd.client.state import Kind, Menu, Place, State
+from chatd.client.threads import Shown
 from chatd.client.translations import later, of_error, tr
 from chatd.commands import arguments as types
 from chatd.commands import values as ask
@@ -84,6 +85,17 @@ TWO_WORDS: Mapping[str, str] = {
     "get file": "getfile",
     "send file": "sendfile",
 }
+# The commands that a picked message can be given to, with the argument that they get if none is typed.
+ON_PICKED: Mapping[str, str] = {
+    "reply": "",
+    "edit": "",
+    "delete": "",
+    "react": "",
+    "pin": "on",
+    "forward": "",
+    "readers": "",
+    "report": "",
+}
 OWN_WORDS = ("chat", "contact", "group", "list", "back", *TWO_WORDS)
 
 
@@ -101,7 +113,7 @@ async def parse_line(
     Raises NotUnderstood and ChatError.
     """
     if state.chat is not None:
-        found = _in_chat(line, state.chat, pasted)
+        found = _in_chat(line, state, pasted)
         if not isinstance(found, str):
             return found
         line = found
@@ -115,23 +127,34 @@ async def parse_line(
     return await _of_row(row_called(verb), verb, rest, state, ask_user)
 
 
-def _in_chat(line: str, place: Place, pasted: bool) -> Action | str | None:
+def _in_chat(line: str, state: State, pasted: bool) -> Action | str | None:
     """In a chat each line is a message, except `back` and commands after a slash. A line that begins with two
-    slashes, or is pasted, is always a message. Raises NoSuchCommand."""
+    slashes, or is pasted, is always a message. If a message is picked, a message is a reply to it, and
+    commands on messages are about it. Raises NoSuchCommand."""
+    place, picked = state.chat, state.picked
+    assert place is not None  # noqa: S101 - the caller has checked it
     if not line.strip():
         return None
-    if pasted:
-        return SayInChat(place, line)
-    if line.rstrip() == BACK:
+    if not pasted and line.rstrip() == BACK:
         return GoBack()
-    if line.startswith("//"):
-        return SayInChat(place, line[1:])
-    if not line.startswith("/"):
-        return SayInChat(place, line)
-    word = line[1:].partition(" ")[0].lower()
+    if pasted or not line.startswith("/") or line.startswith("//"):
+        text = line[1:] if line.startswith("//") and not pasted else line
+        return SayInChat(place, text) if picked is None else _about(place, picked, "reply", text)
+    word, _, rest = line[1:].partition(" ")
+    word = word.lower()
+    if picked is not None and word in ON_PICKED and word in BY_VERB:
+        return _about(place, picked, word, rest)
     if word in BY_VERB or word in OWN_WORDS:
         return line[1:]
     raise NoSuchCommand(no_command(word))
+
+
+def _about(place: Place, picked: Shown, verb: str, rest: str) -> Request:
+    """A command on the picked message."""
+    row = BY_VERB[verb]
+    sign = "#" if place.kind is Kind.GROUP else "@"
+    rest = rest or ON_PICKED.get(verb, "")
+    return Request(row, row.from_words(f"{sign}{place.name} {picked.seq} {rest}".rstrip()), verb)
 
 
 def _meant(verb: str, rest: str, state: State) -> tuple[str, str]:

@@ -23,6 +23,7 @@ Line = list[tuple[str, str]]  # (style class, text)
 Item = Mapping[str, Any]
 
 COLOURS = 12  # for the names of senders; the styles are in screen.py
+QUOTED = 30  # cells of a message in a quotation of it
 MAX_MARKS = 4  # combining characters on one letter; more would cover other lines
 _KEPT = "\u200c\u200d"  # joiners, which emoji and several scripts need
 _TURNS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -183,11 +184,47 @@ class Renderer:
             line.append(("", opening))
         line.append(("own" if mine else colour_of(sender), who))
         line.append(("", f"{place}{colon} "))
+        line += self._origin(message)
         mention = not mine and message.get("to") is None and self._state.mentions_me(message)
         line.append(("mention" if mention else "", self.content(message)))
-        return line
+        return [*line, *self._marks(message)]
+
+    def _origin(self, message: Item) -> Line:
+        """What a message replies to, or from whom it was forwarded."""
+        found: Line = []
+        if message.get("forwarded"):
+            found.append(("time", tr("(from {user}) ", user=safe(message["forwarded"]))))
+        if isinstance(seq := message.get("reply"), int):
+            thread = self._state.threads.of(self._state.place_of(message).key)
+            shown = thread.get(seq)
+            quote = f"#{seq}" if shown is None else cut(safe(shown.text), QUOTED)
+            found.append(("time", f"[↩ {quote}] "))
+        return found
+
+    def _marks(self, message: Item) -> Line:
+        """What has happened to a message since it was sent."""
+        marks = []
+        if message.get("edited"):
+            marks.append(tr("edited"))
+        if message.get("unverified"):
+            marks.append(tr("not verified"))
+        if message.get("pinned"):
+            marks.append(tr("pinned"))
+        state = message.get("state")
+        if state == "queued":
+            marks.append(tr("waiting for its realm"))
+        elif state == "refused":
+            marks.append(tr("not delivered: {reason}", reason=safe(message.get("reason", ""))))
+        found: Line = [("time", f" ({', '.join(marks)})")] if marks else []
+        for emoji, people in (message.get("reactions") or {}).items():
+            found.append(("time", f" {safe(emoji)} {len(people)}"))
+        return found
 
     def content(self, message: Item) -> str:
+        if message.get("deleted"):
+            return tr("(deleted)")
+        if message.get("opaque") is not None:
+            return tr("(encrypted)")
         file = message.get("file")
         if file is None:
             return safe_lines(message.get("text", ""))

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import Completer
+from prompt_toolkit.filters import Condition
 from prompt_toolkit.formatted_text import FormattedText
 from prompt_toolkit.history import FileHistory, History
 from prompt_toolkit.input import Input
@@ -29,6 +30,7 @@ from chatd.client.local_store import for_history
 from chatd.client.render import Line, cut, safe
 from chatd.client.state import Menu, State
 from chatd.client.status_bar import MAX_NAME, StatusBar
+from chatd.client.threads import Shown
 from chatd.client.translations import tr
 from chatd.commands import arguments as types
 from chatd.commands.rows import Arg
@@ -56,6 +58,7 @@ STYLE = Style.from_dict(
     }
 )
 BETWEEN_BELLS = 0.5  # seconds
+MAX_PICKED = 30  # cells of the picked message in the prompt
 
 
 class TypedHistory(FileHistory):
@@ -150,8 +153,31 @@ class Screen:
     def _keys(self) -> KeyBindings:
         keys = KeyBindings()
 
+        is_picking = Condition(lambda: self._state.picked is not None)
+        may_pick = Condition(
+            lambda: self._state.chat is not None and not self._line.default_buffer.text
+        )
+
+        @keys.add("up", filter=is_picking | may_pick)
+        def _pick_earlier(event: KeyPressEvent) -> None:
+            self._state.pick(back=True)
+            event.app.invalidate()
+
+        @keys.add("down", filter=is_picking)
+        def _pick_later(event: KeyPressEvent) -> None:
+            self._state.pick(back=False)
+            event.app.invalidate()
+
+        @keys.add("escape", filter=is_picking)
+        def _pick_none(event: KeyPressEvent) -> None:
+            self._state.picked = None
+            event.app.invalidate()
+
         @keys.add("c-c")
         def _interrupt(event: KeyPressEvent) -> None:
+            if self._state.picked is not None:
+                self._state.picked = None
+                return
             if self._cancel():
                 return
             if event.current_buffer.text:
@@ -220,7 +246,10 @@ class Screen:
     def _prompt(self) -> FormattedText:
         chat, menu = self._state.chat, self._state.menu
         if chat is not None:
-            return FormattedText([("class:prompt", f"{cut(safe(chat), MAX_NAME)}> ")])
+            picked = self._state.picked
+            about = [] if picked is None else [("class:time", f" {_picked(picked)}")]
+            place = ("class:prompt", cut(safe(chat), MAX_NAME))
+            return FormattedText([place, *about, ("class:prompt", "> ")])
         return FormattedText([("class:prompt", "> " if menu is Menu.MAIN else f"{menu}> ")])
 
     # Showing
@@ -276,6 +305,11 @@ class Screen:
     def leave(self) -> None:
         self._line.app.output.clear_title()
         self._line.app.output.flush()
+
+
+def _picked(message: Shown) -> str:
+    """The picked message in the prompt."""
+    return f"↩ {cut(safe(message.sender), MAX_NAME)}: {cut(safe(message.text), MAX_PICKED)}"
 
 
 def colour_depth() -> ColorDepth | None:

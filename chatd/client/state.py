@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from chatd.base.names import key_of
+from chatd.client.threads import Shown, Threads
 
 MAX_REMEMBERED = 20_000  # of ids, names and files each; the oldest are dropped
 
@@ -110,6 +111,9 @@ class State:
         self.unread: dict[int, int] = {}
         self.names = KnownNames()
         self.files: OrderedDict[str, AnnouncedFile] = OrderedDict()
+        self.threads = Threads()
+        self.picked: Shown | None = None  # the message of the open chat that the next line is about
+        self.typing: dict[int, str] = {}  # conversation -> who is writing there
         self._seen: OrderedDict[int, None] = OrderedDict()
 
     # The user
@@ -137,6 +141,9 @@ class State:
         self.names.forget_own()
         self.files.clear()
         self._seen.clear()
+        self.threads.clear()
+        self.typing.clear()
+        self.picked = None
         self.chat = None
         self.menu = Menu.MAIN
 
@@ -164,8 +171,9 @@ class State:
         return self.chat is not None and self.place_of(message).key == self.chat.key
 
     def see(self, message: Mapping[str, Any]) -> bool:
-        """Store the names and files in a message. Return whether the message is new here."""
+        """Store the names, the files and the text in a message. Return whether the message is new here."""
         place, number = self.place_of(message), message.get("id", 0)
+        self.threads.of(place.key).see(message)
         if place.kind is Kind.USER:
             self.names.users.add(place.name)
         else:
@@ -178,6 +186,26 @@ class State:
         if number in self._seen:
             return False
         self.note(number)
+        return True
+
+    def apply(self, event: Mapping[str, Any]) -> None:
+        """Apply an edit or a deletion to the message that was shown."""
+        thread = self.threads.of_conversation(event.get("conversation"))
+        if thread is not None:
+            thread.reach(event.get("conversation"), event.get("seq"))
+            thread.change(event)
+
+    def read_by(self, event: Mapping[str, Any]) -> bool:
+        """Whether the mark of another person in the open chat passes the user's last message for the first
+        time."""
+        thread = self.threads.of_conversation(event.get("conversation"))
+        if thread is None or self.chat is None or thread is not self.threads.of(self.chat.key):
+            return False
+        mine = [each.seq for each in thread.messages() if self.is_me(each.sender)]
+        last, seq = max(mine, default=0), event.get("seq", 0)
+        if not thread.read < last <= seq:
+            return False
+        thread.read = seq
         return True
 
     def note(self, number: int) -> None:
@@ -197,13 +225,23 @@ class State:
             return False
         if "group" not in message and "room" not in message:
             return True
+        if any(map(self.is_me, message.get("mentions", ()))):
+            return True
         words = key_of(str(message.get("text", "")))
         return any(_contains_word(key_of(name), words) for name in (self.user, self.display_name))
+
+    # Picking a message
+
+    def pick(self, back: bool) -> None:
+        """Pick the message before (`back`) or after the picked one of the open chat."""
+        if self.chat is not None:
+            self.picked = self.threads.of(self.chat.key).step(self.picked, back)
 
     # Menus and chats
 
     def back(self) -> None:
         """Leave the chat, or else the menu."""
+        self.picked = None
         if self.chat is not None:
             self.chat = None
         else:

@@ -60,6 +60,9 @@ class StatusBar:
         parts = [("", f" {cut(who, MAX_NAME)} @ {safe(state.where)}")]
         if state.chat is not None:
             parts.append(("", cut(safe(state.chat), MAX_NAME)))
+            thread = state.threads.of(state.chat.key)
+            if (typist := state.typing.get(thread.conversation or 0)) is not None:
+                parts.append(("", tr("{user} is typing", user=cut(safe(typist), MAX_NAME))))
         elif state.menu is not Menu.MAIN:
             parts.append(("", str(state.menu)))
         if state.room is not None:

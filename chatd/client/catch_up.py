@@ -1,0 +1,49 @@
+"""Catching up after a lost connection: the entries that the conversations got in the meantime."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from chatd.client.link import Reply, RequestChannel
+from chatd.client.threads import Thread, Threads
+
+MAX_THREADS_SYNCED = 20  # those used last; what is unread in others is found in the inbox
+PAGE = 500  # entries
+
+
+async def missed(link: RequestChannel, threads: Threads) -> AsyncIterator[Reply]:
+    """Yield what the threads have missed, as events: entries in the order of each log, then states that have
+    changed. Raises ConnectionLost."""
+    for thread in threads.all()[-MAX_THREADS_SYNCED:]:
+        async for event in _missed_in(link, thread):
+            yield event
+
+
+async def _missed_in(link: RequestChannel, thread: Thread) -> AsyncIterator[Reply]:
+    while True:
+        after = thread.seq
+        given: dict[str, Any] = {"conversation": thread.conversation, "after": after, "n": PAGE}
+        if thread.version is not None:
+            given |= {"version": thread.version}
+        reply = await link.ask("sync", **given)
+        if reply["status"] != "OK":
+            return  # no longer a member, or a realm that does not know `sync`
+        if isinstance(reset := reply.get("reset"), int) and reset < thread.seq:
+            thread.seq = reset  # the realm was restored from a backup
+            continue
+        entries = reply.get("entries", ())
+        for entry in entries:
+            thread.reach(thread.conversation, entry.get("seq"))
+            yield {"event": entry.get("kind"), **entry}
+        for change in reply.get("states", ()):
+            yield {"event": "state", "conversation": thread.conversation, **change}
+        learn_version(thread, reply)
+        if not entries or thread.seq == after:
+            return
+
+
+def learn_version(thread: Thread, reply: Reply) -> None:
+    """Note what `sync` has to be asked with the next time."""
+    if isinstance(version := reply.get("version"), int):
+        thread.version = version

@@ -1,0 +1,125 @@
+"""Renders what happens to messages and conversations: edits, reactions, states, members."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from chatd.client.render import Line, colour_of, cut, error, note, safe, safe_lines
+from chatd.client.state import State
+from chatd.client.translations import later, tr
+
+Event = Mapping[str, Any]
+
+QUOTED = 40  # cells of a message in a quotation of it
+
+MEMBERS = {
+    "joined": later("{who} joined {group}"),
+    "left": later("{who} left {group}"),
+    "invited": later("{by} invited {who} to {group}"),
+    "kicked": later("{by} removed {who} from {group}"),
+    "promoted": later("{by} made {who} an admin of {group}"),
+    "ended": later("{group} has ended"),
+}
+STATES = {
+    "delivered": later("Delivered: {quote}"),
+    "refused": later("Not delivered: {quote}: {reason}"),
+}
+
+
+def quotation(text: str) -> str:
+    """A text on one line, shortened."""
+    return cut(safe(text.replace("\n", " ")), QUOTED)
+
+
+class EventRenderer:
+    """Renders events, except messages."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def lines(self, event: Event) -> list[Line]:
+        """The lines of an event; none for one that is not shown."""
+        kind = str(event.get("event", event.get("kind")))
+        paint = self._PAINTERS.get(kind)
+        return [] if paint is None else paint(self, event)
+
+    def _quote(self, event: Event, seq: object) -> str:
+        """The message `seq`, in quotation marks if it was shown, else by its number."""
+        thread = self._state.threads.of_conversation(event.get("conversation"))
+        shown = None if thread is None else thread.get(seq)
+        return f"#{safe(seq)}" if shown is None else f"“{quotation(shown.text)}”"
+
+    def _by(self, event: Event, sentence: str, **details: str) -> Line:
+        """A sentence that begins with the name of the person who caused the event."""
+        who = str(event.get("from", ""))
+        group = event.get("group")
+        place = "" if group is None else " " + tr("in {group}", group=safe(group))
+        rest = tr(sentence, **details)
+        return [(colour_of(who), safe(who)), ("", place), ("", f" {rest}")]
+
+    def _edited(self, event: Event) -> list[Line]:
+        target = event.get("target")
+        text = safe_lines(event.get("text") or "")
+        line = self._by(event, later("changed #{seq}:"), seq=safe(target))
+        return [[*line, ("", f" {text}")]]
+
+    def _deleted(self, event: Event) -> list[Line]:
+        return [self._by(event, later("deleted #{seq}"), seq=safe(event.get("target")))]
+
+    def _reaction(self, event: Event) -> list[Line]:
+        sentence = later("reacts with {emoji} to {quote}")
+        if not event.get("on"):
+            sentence = later("takes {emoji} back from {quote}")
+        quote = self._quote(event, event.get("target"))
+        return [self._by(event, sentence, emoji=safe(event.get("emoji")), quote=quote)]
+
+    def _pinned(self, event: Event) -> list[Line]:
+        sentence = later("pinned {quote}") if event.get("on") else later("unpinned {quote}")
+        return [self._by(event, sentence, quote=self._quote(event, event.get("target")))]
+
+    def _state_change(self, event: Event) -> list[Line]:
+        state = str(event.get("state"))
+        if state not in STATES:
+            return []
+        quote = self._quote(event, event.get("seq"))
+        sentence = tr(STATES[state], quote=quote, reason=safe(event.get("reason", "")))
+        return [error(sentence) if state == "refused" else note(sentence)]
+
+    def _file(self, event: Event) -> list[Line]:
+        if event.get("state") != "lost":
+            return []
+        quote, reason = self._quote(event, event.get("seq")), safe(event.get("reason", ""))
+        return [error(tr("The file {quote} did not arrive: {reason}", quote=quote, reason=reason))]
+
+    def _member(self, event: Event) -> list[Line]:
+        sentence = MEMBERS.get(str(event.get("what")))
+        if sentence is None or event.get("seq") is None:
+            return [note(safe(event["message"]))] if event.get("message") else []
+        who, group = safe(event.get("who")), safe(event.get("group"))
+        by = safe(event.get("by") or event.get("who"))
+        return [note(tr(sentence, who=who, by=by, group=group))]
+
+    def _group(self, event: Event) -> list[Line]:
+        by, group = safe(event.get("by")), safe(event.get("group"))
+        if event.get("title"):
+            title = safe(event["title"])
+            return [note(tr("{by} calls {group} “{title}”", by=by, group=group, title=title))]
+        return [note(tr("{by} changed the settings of {group}", by=by, group=group))]
+
+    def _invitation(self, event: Event) -> list[Line]:
+        by, group = safe(event.get("by")), safe(event.get("group"))
+        sentence = tr("{by} invites you to {group}: accept #{group} joins it", by=by, group=group)
+        return [[("mention", sentence)]]
+
+    _PAINTERS: Mapping[str, Callable[[EventRenderer, Event], list[Line]]] = {
+        "edited": _edited,
+        "deleted": _deleted,
+        "reaction": _reaction,
+        "pinned": _pinned,
+        "state": _state_change,
+        "file": _file,
+        "member": _member,
+        "group": _group,
+        "invitation": _invitation,
+    }
