@@ -31,7 +31,7 @@ from chatd.commands.rows import Arg
 from chatd.commands.table import BY_VERB
 
 
-class ParsingTests(TestCase):
+class ParsingTestCase(TestCase):
     def setUp(self) -> None:
         self.state = State("localhost")
         self.state.logged_in("lina", "Lina", "token")
@@ -49,6 +49,8 @@ class ParsingTests(TestCase):
         self.assertEqual(left, [], "answers that were not asked for")
         return found
 
+
+class ParsingTests(ParsingTestCase):
     def command(self, line: str, *answers: str | None) -> Any:
         found = self.ask(line, *answers)
         self.assertIsInstance(found, Request)
@@ -298,3 +300,50 @@ class ParsingTests(TestCase):
         self.state.chat = Place("budi", Kind.USER)
         found = self.ask("/sendfile ./no-such-file")
         self.assertEqual((found.place, found.files), (self.state.chat, (Path("no-such-file"),)))
+
+
+class PickedTests(ParsingTestCase):
+    """Lines in a chat in which a message is picked."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.state.chat = Place("budi", Kind.USER)
+        self.state.see(
+            {"conversation": 3, "seq": 7, "id": 9, "from": "budi", "to": "lina", "text": "?"}
+        )
+        self.state.pick(back=True)
+
+    def about(self, line: str) -> tuple[str, dict[str, Any]]:
+        found = self.ask(line)
+        self.assertIsInstance(found, Request)
+        return found.row.verb, by_name(found.row, found.command)
+
+    def test_text_is_a_reply(self) -> None:
+        verb, given = self.about("ya, betul")
+        self.assertEqual((verb, given["seq"], given["text"]), ("reply", 7, "ya, betul"))
+
+    def test_pasted_text_is_a_reply(self) -> None:
+        found = self.ask("/satu\ndua", pasted=True)
+        self.assertEqual(by_name(found.row, found.command)["text"], "/satu\ndua")
+
+    def test_commands_on_messages(self) -> None:
+        for line, verb, more in (
+            ("/edit baru", "edit", {"text": "baru"}),
+            ("/delete", "delete", {}),
+            ("/react 👍", "react", {"emoji": "👍"}),
+            ("/pin", "pin", {"on": True}),
+            ("/forward ana", "forward", {}),
+        ):
+            found, given = self.about(line)
+            self.assertEqual((found, given["seq"]), (verb, 7))
+            self.assertLessEqual(more.items(), given.items())
+
+    def test_groups(self) -> None:
+        self.state.chat = Place("bola", Kind.GROUP)
+        verb, given = self.about("/delete")
+        self.assertEqual(verb, "delete")
+        self.assertIn("bola", given.values())
+
+    def test_other_commands_are_as_always(self) -> None:
+        self.assertEqual(self.ask("/users").row.verb, "users")
+        self.assertIsInstance(self.ask("back"), GoBack)
