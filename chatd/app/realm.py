@@ -283,6 +283,7 @@ class Realm:
         """Close the links, and store everything."""
         quotas, keeper, database = self.service.quotas, self.keeper, self.database
         self.service.disk.stop()
+        self.service.receipts.stop()
         stopped = []
         indexing, passwords, uploads = self.service.indexing, self.passwords, self.uploads
         for part in (self.directory, quotas, keeper, indexing, database, passwords, uploads):

@@ -9,6 +9,7 @@ import msgspec
 
 from chatd.base.errors import ChatError
 
+MAX_READERS = 100  # members of a group in which read receipts and typing are shown
 MAX_COUNTED = 1000  # the largest unread count in the list of conversations
 
 # The delivery of a message (Message.state)
@@ -218,6 +219,12 @@ class Ban(msgspec.Struct, frozen=True):
     username: str
 
 
+class ReaderName(msgspec.Struct, frozen=True):
+    """The address of a person who has read a message."""
+
+    username: str
+
+
 class UnreadCount(msgspec.Struct, frozen=True):
     """The number of unread messages in a conversation. Either `user` or `group` is set."""
 
@@ -308,6 +315,7 @@ Item: TypeAlias = (
     | GroupInfo
     | Member
     | Ban
+    | ReaderName
     | UnreadCount
     | ConversationInfo
     | RoomInfo

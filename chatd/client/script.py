@@ -183,7 +183,7 @@ class Script:
                 self._jobs.put(line, todo)
             case Request() | SayInChat() | SendFiles() | GetFiles() | ListNumberedGroups():
                 if isinstance(todo, Request) and isinstance(todo.command, ask.SetListening):
-                    self._listening = todo.command.on
+                    self._listening = bool(todo.command.on)
                 self._jobs.put(line, todo)
             case _:
                 assert_never(todo)

@@ -166,7 +166,9 @@ class Client:
         marks, self.given = self.given, {}
         if session is None or not marks:
             return
-        moving = Deferred.fromCoroutine(self.service.reading.move_marks(session.account, marks))
+        moving = Deferred.fromCoroutine(
+            self.service.reading.move_marks(session.account, marks, self.listener)
+        )
         moving.addErrback(
             lambda failure: log.failure("read marks were not moved; they stay unread", failure)
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from chatd.base.names import Address, Place
@@ -131,11 +133,32 @@ class ListConversations(Command, frozen=True):
 
 
 class ShowHistory(Command, frozen=True):
-    """`n`: the number of messages. `before`: only messages older than this seq."""
+    """`n`: the number of messages. At most one of the others is set: the messages before, after or around a
+    seq, or since a time (ms since 1970 UTC)."""
 
     place: Place | int
     n: int = 20
     before: int | None = None
+    after: int | None = None
+    around: int | None = None
+    since: int | None = None
+
+
+class ShowReaders(Command, frozen=True):
+    place: Place | int
+    seq: int
+
+
+class TellTyping(Command, frozen=True):
+    place: Place | int
+
+
+class ChangePrivacy(Command, frozen=True):
+    """Without a setting, they are shown. `key` and `value` are another form of `receipts`."""
+
+    key: Literal["receipts"] | None = None
+    value: bool | None = None
+    receipts: bool | None = None
 
 
 class SearchMessages(Command, frozen=True):
@@ -343,7 +366,14 @@ class ListRooms(Command, frozen=True):
 
 
 class SetListening(Command, frozen=True):
-    on: bool
+    """`on` may be `all`, which means on and `all`: every kind of event instead of messages only."""
+
+    on: bool | Literal["all"]
+    all: bool = False
+
+    @property
+    def everything(self) -> bool:
+        return self.on == "all" or (self.on and self.all)
 
 
 class ShowHelp(Command, frozen=True):

@@ -32,12 +32,15 @@ from chatd.service.pending_posts import PendingPosts
 from chatd.service.presence import Presence
 from chatd.service.quotas import MessageQuotas
 from chatd.service.reading import Reading
+from chatd.service.receipts import Receipts
 from chatd.service.remote import IForwarder, IRealms
+from chatd.service.remote_news import RemoteNews
 from chatd.service.remote_sends import RemoteSends
 from chatd.service.room_files import RoomFiles
 from chatd.service.rooms import Rooms
 from chatd.service.rosters import Rosters
 from chatd.service.target_finder import TargetFinder
+from chatd.service.typing_notices import TypingNotices
 from chatd.store.engine import limit_log
 from chatd.store.search.sqlite_index import SQLiteIndex
 
@@ -62,6 +65,8 @@ class ChatService:
     pending: PendingPosts  # messages to groups elsewhere that have no number yet
     reading: Reading  # inbox, history, search, read marks
     indexing: Indexing  # keeps the index for searching up to date
+    receipts: Receipts  # who has read what
+    typing: TypingNotices  # who is writing
     files: Files  # send files, fetch them
     rooms: Rooms  # rooms that last as long as someone is in them
     room_files: RoomFiles  # the files that people send to them
@@ -102,7 +107,10 @@ class ChatService:
         self.rosters = Rosters(context, realms, forwarder)
         index = SQLiteIndex()
         self.indexing = Indexing(context, index)
-        self.reading = Reading(self.database, self.directs, self.rosters, forwarder, index)
+        news = RemoteNews(context, realms)
+        self.receipts = Receipts(context, self.presence, news, forwarder)
+        self.typing = TypingNotices(context, self.presence, news, forwarder)
+        self.reading = Reading(context, self.directs, self.rosters, self.receipts, forwarder, index)
         self.conversations = Conversations(self.database, self.presence, self.reading, forwarder)
         self.messages = self._make_messages(forwarder)
         self.pending = PendingPosts(context, forwarder)

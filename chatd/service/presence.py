@@ -94,6 +94,11 @@ class Presence:
         """Whether any connection listens for all events."""
         return bool(self._following)
 
+    def followers_of(self, accounts: Collection[int]) -> list[int]:
+        """Those of `accounts` for which some connection listens for all events."""
+        following = self._following
+        return [account for account in accounts if account in following]
+
     def follows(self, accounts: Collection[int]) -> bool:
         """Whether any connection listens for all events of one of `accounts`."""
         following = self._following

@@ -20,18 +20,21 @@ from chatd.base.model import Account, UnreadCount
 from chatd.base.names import UNFILTERED, Address, InboxFilter, Place
 from chatd.base.read_marks import ReadMark, join_marks
 from chatd.base.search_query import parse_query
+from chatd.service.context import Context
 from chatd.service.directs import Directs
+from chatd.service.presence import IListener
+from chatd.service.receipts import Receipts
 from chatd.service.remote import IForwarder, ISettled
 from chatd.service.rosters import Rosters
 from chatd.store import conversations as conversation_store
-from chatd.store import history as store
+from chatd.store import marks as mark_store
 from chatd.store import newest as newest_store
 from chatd.store import unread as unread_store
-from chatd.store.database import Database
 from chatd.store.history import Page
 from chatd.store.pending import pending_of
 from chatd.store.search.interface import SearchIndex, Wanted
 from chatd.store.unread import Scope
+from chatd.store.windows import NEWEST, Window, look
 
 MAX_PAGE = 500
 UNFILTERED_WITH_OWN = InboxFilter(own=True)
@@ -45,17 +48,20 @@ class Reading:
 
     def __init__(
         self,
-        database: Database,
+        context: Context,
         directs: Directs,
         rosters: Rosters,
+        receipts: Receipts,
         forwarder: IForwarder,
         index: SearchIndex,
     ) -> None:
-        self._database = database
+        self._database = context.database
+        self._versions = context.writers.versions
         self._forwarder = forwarder
         self._index = index
         self._directs = directs
         self._rosters = rosters
+        self._receipts = receipts
         # account id -> marks that are being stored, those of each job
         self._moving: dict[int, list[Mapping[int, ReadMark]]] = {}
         # Accounts that have nothing unread, those that have no message to themselves either, and those that
@@ -144,18 +150,15 @@ class Reading:
         return tuple(await self._database.read(unread_store.unread_counts, account, marks))
 
     async def history(
-        self, account: Account, place: Place | int, count: int, before: int | None = None
+        self, account: Account, place: Place | int, count: int, window: Window = NEWEST
     ) -> Page:
-        """The last `count` messages of a conversation, or the last of those before the seq `before`.
-
-        Raises as `find`.
-        """
+        """At most `count` messages of a conversation, those in the window. Raises as `find`."""
         conversation = await self.find(account, place)
         if conversation is None:
-            return Page([])
+            return Page([], later=0)
         limit = min(count, MAX_PAGE)
         with self._forwarder.watch() as settled:
-            page = await self._database.read(_history, account, conversation, limit, before)
+            page = await self._database.read(_look, account, conversation, window, limit)
         return _fresh(page, settled)
 
     async def search(self, account: Account, text: str, before: int | None = None) -> Page:
@@ -185,21 +188,29 @@ class Reading:
             )
         return _fresh(page, settled)
 
-    async def move_marks(self, account: Account, marks: Mapping[int, ReadMark]) -> None:
-        """Move read marks, because the client has received the messages. All connections see them at once,
-        before they are stored."""
+    async def move_marks(
+        self, account: Account, marks: Mapping[int, ReadMark], origin: IListener | None = None
+    ) -> None:
+        """Move read marks, because the client has received the messages on the connection `origin`. All
+        connections see them at once, before they are stored."""
         moving = self._moving.setdefault(account.id, [])
         moving.append(marks)
         try:
-            await self._database.run(conversation_store.move_marks, account.id, marks)
+            moved = await self._database.run(mark_store.move_marks, self._versions, account, marks)
         finally:
             moving[:] = [each for each in moving if each is not marks]
             if not moving:
                 self._moving.pop(account.id, None)
+        self._receipts.moved(account, moved, origin)
 
-    async def mark_read(self, account: Account, conversation: int, seq: int) -> None:
-        """Mark everything up to `seq` as read, at most to the newest message. Raises UnknownConversation."""
-        await self._database.run(conversation_store.mark_read, account.id, conversation, seq)
+    async def mark_read(
+        self, account: Account, conversation: int, seq: int, origin: IListener | None = None
+    ) -> None:
+        """Mark everything up to `seq` as read, at most to the newest entry. Raises UnknownConversation."""
+        moved = await self._database.run(
+            mark_store.mark_read, self._versions, account, conversation, seq
+        )
+        self._receipts.moved(account, moved, origin)
 
     async def find(self, account: Account, place: Place | int) -> int | None:
         """The conversation that `place` names, or that has this id. None if it does not exist yet.
@@ -261,11 +272,11 @@ def _fresh(page: Page, settled: ISettled) -> Page:
     )
 
 
-def _history(
-    connection: Connection, account: Account, conversation: int, limit: int, before: int | None
+def _look(
+    connection: Connection, account: Account, conversation: int, window: Window, limit: int
 ) -> Page:
     """A page of messages, and at the end of the conversation those that are pending."""
-    page = store.history(connection, account, conversation, limit, before)
-    if before is not None:
+    page = look(connection, account, conversation, window, limit)
+    if page.later:
         return page
     return msgspec.structs.replace(page, pending=pending_of(connection, account, conversation))

@@ -1,32 +1,13 @@
-"""Conversations, who takes part in them, and how far they have read. Jobs and queries for the Database."""
+"""Conversations, and who takes part in them. Jobs and queries for the Database."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from sqlalchemy import Connection, func, insert, select
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
-
-from chatd.base.errors import UnknownConversation
 from chatd.base.model import Account
 from chatd.base.names import SYSTEM, Address, key_of
-from chatd.base.read_marks import ReadMark
 from chatd.store.engine import inserted_id
-from chatd.store.schema import changes, conversations, messages, participants, rosters, skipped
-
-_MOVE_MARK = (
-    update(participants)
-    .where(
-        participants.c.account_id == bindparam("account"),
-        participants.c.conversation_id == bindparam("place"),
-        participants.c.read_seq < bindparam("to"),
-    )
-    .values(read_seq=bindparam("to"))
-)
-_FORGET_SKIPPED = delete(skipped).where(
-    skipped.c.account_id == bindparam("account"),
-    skipped.c.conversation_id == bindparam("place"),
-    skipped.c.seq <= bindparam("to"),
-)
+from chatd.store.schema import changes, conversations, messages, participants, rosters
 
 
 def last_seq(connection: Connection, conversation: int) -> int:
@@ -130,48 +111,3 @@ def _open(
 def add_conversation(connection: Connection, kind: str, now: int) -> int:
     """Create a conversation, and return its id."""
     return inserted_id(connection.execute(insert(conversations).values(kind=kind, created_at=now)))
-
-
-def move_marks(connection: Connection, account_id: int, marks: Mapping[int, ReadMark]) -> None:
-    """Add marks to what an account has read: conversation -> mark. A mark never moves back, and what a mark
-    leaves out becomes no less read by it."""
-    plain = {place: mark for place, mark in marks.items() if not mark.left}
-    if plain:
-        rows = [
-            {"account": account_id, "place": place, "to": mark.seq} for place, mark in plain.items()
-        ]
-        connection.execute(_FORGET_SKIPPED, rows)
-        connection.execute(_MOVE_MARK, rows)
-    for conversation in marks.keys() - plain.keys():
-        _move_with_left(connection, account_id, conversation, marks[conversation])
-
-
-def _move_with_left(
-    connection: Connection, account_id: int, conversation: int, mark: ReadMark
-) -> None:
-    """Add a mark that leaves messages out."""
-    found = connection.execute(
-        select(participants.c.read_seq).where(
-            participants.c.account_id == account_id, participants.c.conversation_id == conversation
-        )
-    ).first()
-    if found is None:
-        return  # a former member
-    here = (skipped.c.account_id == account_id) & (skipped.c.conversation_id == conversation)
-    connection.execute(
-        delete(skipped).where(here, skipped.c.seq <= mark.seq, skipped.c.seq.not_in(mark.left))
-    )
-    # Those up to the stored mark are there already, or have been read meanwhile.
-    fresh = [seq for seq in mark.left if seq > found.read_seq]
-    if fresh:
-        row = {"account_id": account_id, "conversation_id": conversation}
-        connection.execute(insert(skipped), [{**row, "seq": seq} for seq in fresh])
-    connection.execute(_MOVE_MARK, {"account": account_id, "place": conversation, "to": mark.seq})
-
-
-def mark_read(connection: Connection, account_id: int, conversation: int, seq: int) -> None:
-    """Mark everything up to `seq` as read, at most to the newest message. Raises UnknownConversation."""
-    if not takes_part(connection, account_id, conversation):
-        raise UnknownConversation(name=conversation)
-    mark = ReadMark(min(seq, last_seq(connection, conversation)))
-    move_marks(connection, account_id, {conversation: mark})

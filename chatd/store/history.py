@@ -18,14 +18,16 @@ from chatd.store.schema import attachments, groups, messages, participants
 
 
 class Page(msgspec.Struct, frozen=True):
-    """Messages, oldest first, and how many more there are. `marks` (by conversation) have what is read once
-    the reader has the page; empty if reading it moves no mark. `pending` has the reader's messages that have
-    no number yet (chatd.store.pending)."""
+    """Messages, oldest first, and how many more there are: before them in a history, after them elsewhere.
+    `marks` (by conversation) have what is read once the reader has the page; empty if reading it moves no
+    mark. `later`, of a history only: how many there are after them. `pending` has the reader's messages that
+    have no number yet (chatd.store.pending)."""
 
     messages: list[Message]
     remaining: int = 0
     marks: Mapping[int, ReadMark] = {}
     pending: Sequence[Message] = ()
+    later: int | None = None
 
 
 # What an account reads of a message. Queries of other modules that select these columns first can pass their

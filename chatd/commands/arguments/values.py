@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 from ipaddress import IPv6Address
-from typing import Any
+from typing import Any, Literal
 
 from chatd.base.errors import BadArgument
 from chatd.base.names import printable
 from chatd.commands.arguments.base import Type, kind_of
 
 MAX_NUMBER = 2**62
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _HOST = re.compile(r"[\w.-]{1,253}|\[?([0-9a-fA-F:.]{2,64}(?:%\w{1,32})?)\]?")
 
@@ -75,12 +77,12 @@ class FlagType(Type):
     about = "on or off"
     json = "boolean"
 
-    def from_text(self, name: str, text: str) -> bool:
+    def from_text(self, name: str, text: str) -> Any:
         if text.lower() not in ("on", "off"):
             raise BadArgument(argument=name, found=printable(text), expected="on or off")
         return text.lower() == "on"
 
-    def from_json(self, name: str, value: Any) -> bool:
+    def from_json(self, name: str, value: Any) -> Any:
         if isinstance(value, str):
             return self.from_text(name, value)
         if not isinstance(value, bool):
@@ -88,8 +90,53 @@ class FlagType(Type):
         return value
 
 
+class PrivacyKeyType(Type):
+    """The name of a privacy setting."""
+
+    shape = "receipts"
+    about = "receipts: whether others see how far you have read, and you see that of others"
+
+    def from_text(self, name: str, text: str) -> str:
+        if text.lower() != "receipts":
+            raise BadArgument(argument=name, found=printable(text), expected="receipts")
+        return "receipts"
+
+
+class TimeType(Type):
+    """A time, in ms since 1970 UTC."""
+
+    shape = "time"
+    about = "a date, or a date and time as in RFC 3339, such as 2026-11-20T10:15:03Z"
+
+    def from_text(self, name: str, text: str) -> int:
+        try:
+            moment = datetime.fromisoformat(text)
+        except ValueError:
+            raise BadArgument(argument=name, found=printable(text), expected=self.about) from None
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return (moment - _EPOCH) // timedelta(milliseconds=1)
+
+
+class ListenType(FlagType):
+    """A flag, or `all`."""
+
+    shape = "on|all|off"
+    about = "on (messages), all (every kind of event) or off"
+    json = "boolean or string"
+
+    def from_text(self, name: str, text: str) -> bool | Literal["all"]:
+        word = text.lower()
+        if word not in ("on", "all", "off"):
+            raise BadArgument(argument=name, found=printable(text), expected="on, all or off")
+        return "all" if word == "all" else word == "on"
+
+
 COUNT = NumberType(1)
 SIZE = NumberType(0)
 FLAG = FlagType()
+LISTEN = ListenType()
+PRIVACY_KEY = PrivacyKeyType()
+TIME = TimeType()
 HOST = HostType()
 PORT = PortType()

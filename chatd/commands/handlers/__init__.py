@@ -15,6 +15,7 @@ from chatd.commands.handlers import (
     general,
     groups,
     messages,
+    reading,
     realms,
     rooms,
 )
@@ -24,6 +25,7 @@ HANDLERS: Mapping[type[Command], Handler] = {
     **accounts.HANDLERS,
     **messages.HANDLERS,
     **changes.HANDLERS,
+    **reading.HANDLERS,
     **groups.HANDLERS,
     **files.HANDLERS,
     **rooms.HANDLERS,

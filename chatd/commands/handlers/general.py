@@ -16,9 +16,12 @@ HANDLERS = Handlers()
 
 @HANDLERS.of(ask.SetListening)
 def listen(client: Client, command: ask.SetListening) -> Reply:
-    client.service.presence.listen(client.account.id, client.listener, command.on)
-    state = "Messages are shown" if command.on else "Messages are not shown"
-    return Reply(f"{state} as they arrive", {"listening": command.on})
+    on, everything = bool(command.on), command.everything
+    client.service.presence.listen(client.account.id, client.listener, on, everything)
+    if everything:
+        return Reply("Everything is shown as it happens", {"listening": on, "all": True})
+    state = "Messages are shown" if on else "Messages are not shown"
+    return Reply(f"{state} as they arrive", {"listening": on})
 
 
 @HANDLERS.of(ask.ShowHelp)

@@ -175,19 +175,6 @@ async def conversations(client: Client, _command: ask.ListConversations) -> Repl
     return list_reply(count(found, "conversation"), found, "conversations", more)
 
 
-@HANDLERS.of(ask.MarkRead)
-async def read(client: Client, command: ask.MarkRead) -> Reply:
-    await client.service.reading.mark_read(client.account, command.conversation, command.seq)
-    return Reply("The conversation is marked as read")
-
-
-@HANDLERS.of(ask.ShowHistory)
-async def history(client: Client, command: ask.ShowHistory) -> Reply:
-    reading = client.service.reading
-    page = await reading.history(client.account, command.place, command.n, command.before)
-    return msgspec.structs.replace(page_reply(page), pending=tuple(page.pending))
-
-
 @HANDLERS.of(ask.SearchMessages)
 async def search(client: Client, command: ask.SearchMessages) -> Reply:
     search = client.service.reading.search

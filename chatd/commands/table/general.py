@@ -8,7 +8,12 @@ from chatd.commands import values as ask
 from chatd.commands.rows import Arg, Row
 
 ROWS: tuple[Row, ...] = (
-    Row("listen", ask.SetListening, "turn live messages on or off", (Arg("on", types.FLAG),)),
+    Row(
+        "listen",
+        ask.SetListening,
+        "turn live messages on or off; all: every kind of event, such as read marks and typing",
+        (Arg("on", types.LISTEN), Arg("all", types.FLAG, optional=True, named=True)),
+    ),
     Row(
         "help",
         ask.ShowHelp,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from chatd.base import errors
-from chatd.base.model import MAX_COUNTED
+from chatd.base.model import MAX_COUNTED, MAX_READERS
 from chatd.commands import arguments as types
 from chatd.commands import values as ask
 from chatd.commands.rows import Arg, Row
@@ -92,8 +92,35 @@ ROWS: tuple[Row, ...] = (
             CONVERSATION,
             Arg("n", types.COUNT, optional=True),
             Arg("before", types.SIZE, optional=True, named=True),
+            Arg("after", types.SIZE, optional=True, named=True),
+            Arg("around", types.SIZE, optional=True, named=True),
+            Arg("since", types.TIME, optional=True, named=True),
         ),
         errors=CONVERSATION_ERRORS,
+    ),
+    Row(
+        "readers",
+        ask.ShowReaders,
+        f"show who has read a message (in groups of up to {MAX_READERS} members)",
+        (CONVERSATION, Arg("seq", types.SIZE)),
+        errors=(*CONVERSATION_ERRORS, errors.UnknownMessage),
+    ),
+    Row(
+        "typing",
+        ask.TellTyping,
+        "tell the others of a conversation that you are writing",
+        (CONVERSATION,),
+        errors=CONVERSATION_ERRORS,
+    ),
+    Row(
+        "privacy",
+        ask.ChangePrivacy,
+        "show what others see of you, or change it",
+        (
+            Arg("key", types.PRIVACY_KEY, optional=True),
+            Arg("value", types.FLAG, optional=True),
+            Arg("receipts", types.FLAG, optional=True, named=True),
+        ),
     ),
     Row(
         "search",

@@ -83,6 +83,7 @@ INDONESIAN: Texts = {
     ),
     errors.UnknownConversation: "Anda tidak punya percakapan {name}",
     errors.NotInRoom: "Anda tidak berada di room; masuk dahulu",
+    errors.UnknownMessage: "Tidak ada pesan {seq} di percakapan ini",
     errors.UnknownFile: "Tidak ada file {name} yang boleh Anda ambil",
     errors.BadFileName: "{name} bukan nama file yang benar; pakai yang berisi huruf atau angka",
     errors.FileTooLarge: "File {size} byte dan paling banyak {limit}; kirim yang lebih kecil",

@@ -96,6 +96,8 @@ def _item(item: model.Item) -> Any:
             return _conversation(item)
         case model.FileInfo():
             return _file_info(item)
+        case model.ReaderName():
+            return item.username
         case model.RealmInfo():
             return _realm_info(item)
         case _:

@@ -160,7 +160,7 @@ def item_lines(item: model.Item) -> str:  # noqa: C901 - one case for each kind
             return _group(item)
         case model.Member():
             return f"{item.username}{' (admin)' if item.admin else ''} {_online(item.online)}"
-        case model.Ban():
+        case model.Ban() | model.ReaderName():
             return item.username
         case model.UnreadCount():
             place = f"in {item.group}" if item.group is not None else f"from {item.user}"

@@ -28,6 +28,7 @@ from chatd.store.schema.people import (
     accounts,
     contacts,
     names,
+    privacy,
     sessions,
 )
 from chatd.store.schema.realms import (
@@ -66,6 +67,7 @@ __all__ = [
     "peers",
     "pending",
     "pins",
+    "privacy",
     "reaction_counts",
     "reactions",
     "realm_keys",

@@ -72,6 +72,13 @@ Index(
     messages.c.number,
     sqlite_where=messages.c.number.is_not(None),
 )
+# Deleted messages are not unread.
+Index(
+    "messages_by_deletion",
+    messages.c.conversation_id,
+    messages.c.seq,
+    sqlite_where=messages.c.deleted_at.is_not(None),
+)
 Index(
     "messages_by_origin",
     messages.c.origin_realm,

@@ -37,6 +37,19 @@ contacts = Table(
     Column("address", Text, nullable=False, comment="as shown: name, or name@realm"),
 )
 
+# What accounts have chosen. One without a row has receipts on.
+privacy = Table(
+    "privacy",
+    metadata,
+    Column("account_id", ForeignKey("accounts.id"), primary_key=True),
+    Column(
+        "receipts",
+        Boolean,
+        nullable=False,
+        comment="shows others how far it has read, and sees that of others",
+    ),
+)
+
 # Accounts and groups of this realm share one namespace. A name from an older version may be here
 # twice, for a user and for a group, and two of them may look alike.
 names = Table(

@@ -16,7 +16,7 @@ from chatd.base.errors import ChatError, every_error
 from chatd.base.events import Event, SessionEnded
 from chatd.base.model import Exposure, Message, RealmInfo, Reply
 from chatd.base.texts import Secret
-from chatd.commands.arguments import FlagType, NumberType, PortType
+from chatd.commands.arguments import FlagType, NumberType, PortType, PrivacyKeyType, TimeType
 from chatd.commands.rows import Arg, Row
 from chatd.commands.table import BY_VERB, TABLE, describe
 from chatd.commands.values import ChangePassword, CheckAlive, LogIn, Register
@@ -161,7 +161,11 @@ def _example_names(row: Row) -> dict[str, Any]:
 
 
 def _example(arg: Arg) -> str:
-    return {NumberType: "7", PortType: "7", FlagType: "on"}.get(type(arg.type), "messi")
+    if isinstance(arg.type, NumberType):
+        return "7"
+    if isinstance(arg.type, FlagType):
+        return "on"
+    return {TimeType: "2026-11-20", PrivacyKeyType: "receipts"}.get(type(arg.type), "messi")
 
 
 class PlainWriting(TestCase):

@@ -35,6 +35,7 @@ from chatd.service.presence import IListener
 from chatd.service.reading import Reading
 from chatd.store.history import Page
 from chatd.store.unread import marks_of
+from chatd.store.windows import Window
 from tests.support.common import Listener, RealmTestCase, same_bytes
 from tests.support.inline import InlineDatabase, open_inline, outcome_of, result_of
 
@@ -594,16 +595,17 @@ class HistoryAndSearch(MessagesTestCase):
         """The last n messages before a given one, to go back page by page."""
         for number in range(1, 6):
             self.send(self.ana, "budi", str(number))
-        for before, expected in (
-            (5, ["3", "4"]),
-            (3, ["1", "2"]),
-            (2, ["1"]),
-            (1, []),
-            (0, []),
-            (10**9, ["4", "5"]),
+        for before, expected, earlier, later in (
+            (5, ["3", "4"], 2, 1),
+            (3, ["1", "2"], 0, 3),
+            (2, ["1"], 0, 4),
+            (1, [], 0, 5),
+            (0, [], 0, 5),
+            (10**9, ["4", "5"], 3, 0),
         ):
-            page = result_of(self.reading.history(self.budi, ANA, 2, before))
-            self.assertEqual((texts(page.messages), page.remaining), (expected, 0), before)
+            page = result_of(self.reading.history(self.budi, ANA, 2, Window(before)))
+            found = texts(page.messages), page.remaining, page.later
+            self.assertEqual(found, (expected, earlier, later), before)
         self.assertEqual(len(self.inbox(self.budi)), 5)
 
     def search(self, who: Account, text: str) -> list[str | None]:

@@ -34,6 +34,18 @@ _ORIGIN = ["origin_realm", "origin_id", "conversation_id"]
 
 
 def upgrade() -> None:
+    op.create_table(
+        "privacy",
+        sa.Column("account_id", _id_type(), nullable=False),
+        sa.Column(
+            "receipts",
+            sa.Boolean,
+            nullable=False,
+            comment="shows others how far it has read, and sees that of others",
+        ),
+        sa.PrimaryKeyConstraint("account_id", name="privacy_key"),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name="privacy_account_id_exists"),
+    )
     if op.get_context().dialect.name == "sqlite":
         _rebuild_messages()
         _rebuild_outbox()
@@ -41,6 +53,7 @@ def upgrade() -> None:
         _alter_messages()
         _alter_outbox()
     _create_index("messages_by_number", ["number"], "number IS NOT NULL")
+    _create_index("messages_by_deletion", ["conversation_id", "seq"], "deleted_at IS NOT NULL")
     _create_log()
     _create_realms()
     _add_pending()

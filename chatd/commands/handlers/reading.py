@@ -1,0 +1,69 @@
+"""Handlers of the commands about conversations: their history, read marks, and what others do there."""
+
+from __future__ import annotations
+
+import msgspec
+
+from chatd.base.model import ReaderName, Reply
+from chatd.commands import values as ask
+from chatd.commands.client import Client, Handlers
+from chatd.commands.handlers.replies import count, page_reply
+from chatd.commands.table import BY_COMMAND
+from chatd.store.windows import Window
+
+HANDLERS = Handlers()
+PRIVACY_COST = 20  # conversations whose marks change that count as one more command of the rate
+
+
+@HANDLERS.of(ask.ShowHistory)
+async def history(client: Client, command: ask.ShowHistory) -> Reply:
+    given = (command.before, command.after, command.around, command.since)
+    if len(given) - given.count(None) > 1:
+        reason = "give only one of before, after, around and since"
+        raise BY_COMMAND[ask.ShowHistory].wrong(reason)
+    reading = client.service.reading
+    page = await reading.history(client.account, command.place, command.n, Window(*given))
+    sides = {"earlier": page.remaining, "later": page.later}
+    return msgspec.structs.replace(page_reply(page, sides), pending=tuple(page.pending))
+
+
+@HANDLERS.of(ask.MarkRead)
+async def read(client: Client, command: ask.MarkRead) -> Reply:
+    reading, origin = client.service.reading, client.listener
+    await reading.mark_read(client.account, command.conversation, command.seq, origin)
+    return Reply("The conversation is marked as read")
+
+
+@HANDLERS.of(ask.ShowReaders)
+async def readers(client: Client, command: ask.ShowReaders) -> Reply:
+    service, seq = client.service, command.seq
+    conversation = await service.reading.find(client.account, command.place)
+    found = await service.receipts.readers(client.account, conversation or 0, seq)
+    if found is None:
+        return Reply("Receipts are not shown here", items_name="readers")
+    names = tuple(map(ReaderName, found))
+    return Reply(count(names, "reader"), items=names, items_name="readers")
+
+
+@HANDLERS.of(ask.TellTyping)
+async def typing(client: Client, command: ask.TellTyping) -> Reply:
+    service = client.service
+    conversation = await service.reading.find(client.account, command.place)
+    if conversation is not None:  # else nobody has written there yet
+        await service.typing.tell(client.account, conversation, client.listener)
+    return Reply("They are told")
+
+
+@HANDLERS.of(ask.ChangePrivacy)
+async def privacy(client: Client, command: ask.ChangePrivacy) -> Reply:
+    if (command.key is None) != (command.value is None):
+        raise BY_COMMAND[ask.ChangePrivacy].wrong("value is missing")
+    session, receipts = client.logged_in, client.service.receipts
+    on = command.value if command.receipts is None else command.receipts
+    if on is None:
+        on = await receipts.is_on(session.account)
+    else:
+        changed = await receipts.switch(session.account, on)
+        session.bucket.take(client.service.clock.seconds(), changed // PRIVACY_COST)
+    sentence = "are" if on else "are not"
+    return Reply(f"Read receipts {sentence} shown", {"receipts": on})

@@ -1,0 +1,42 @@
+"""Where people of other realms take part: the conversation that their news is about. Queries for the
+Database."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from chatd.store.schema import accounts, groups, participants, remote_members
+
+
+def direct_between(
+    connection: sa.Connection, account_key: str, peer_key: str
+) -> tuple[int, int] | None:
+    """The id of the account with that key, and its direct conversation with an address of another realm."""
+    row = connection.execute(
+        sa.select(accounts.c.id, participants.c.conversation_id)
+        .join(participants, participants.c.account_id == accounts.c.id)
+        .where(
+            accounts.c.key == account_key,
+            participants.c.peer_key == peer_key,
+            participants.c.realm.is_not(None),
+        )
+    ).first()
+    return None if row is None else (row[0], row[1])
+
+
+def group_with(connection: sa.Connection, group: int, member: str) -> int | None:
+    """The conversation of a group of this realm, if the address with that key is a member of it."""
+    return connection.scalar(
+        sa.select(remote_members.c.conversation_id).where(
+            remote_members.c.conversation_id == group, remote_members.c.key == member
+        )
+    )
+
+
+def group_from(connection: sa.Connection, realm: str, home_id: int) -> int | None:
+    """The conversation of a group of another realm (by its key), whose id there is `home_id`."""
+    return connection.scalar(
+        sa.select(groups.c.conversation_id).where(
+            groups.c.realm == realm, groups.c.home_id == home_id
+        )
+    )

@@ -1,0 +1,224 @@
+"""Receipts: who sees how far others have read, and who has read a message. Jobs and queries for the Database.
+
+A read mark is shown to others only if they and the reader have receipts on, in directs and in groups of up to
+MAX_READERS members.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import sqlalchemy as sa
+
+from chatd.base.errors import UnknownMessage
+from chatd.base.model import MAX_READERS, Account
+from chatd.base.names import key_of
+from chatd.store.schema import (
+    accounts,
+    groups,
+    messages,
+    participants,
+    privacy,
+    remote_marks,
+    remote_members,
+    rosters,
+    skipped,
+)
+from chatd.store.versions import Kind, Subject, VersionWriter
+
+
+def with_receipts(account_id: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
+    """A condition: the account has receipts on."""
+    return ~sa.exists().where(privacy.c.account_id == account_id, ~privacy.c.receipts)
+
+
+def has_receipts(connection: sa.Connection, account_id: int) -> bool:
+    """Whether others see how far the account has read, and it sees that of others."""
+    chosen = sa.select(privacy.c.receipts).where(privacy.c.account_id == account_id)
+    return connection.scalar(chosen) is not False
+
+
+def set_receipts(
+    connection: sa.Connection, versions: VersionWriter, account: Account, on: bool
+) -> int:
+    """Switch receipts on or off. Returns in how many conversations that changes the marks that are shown, as
+    `sync` tells."""
+    if has_receipts(connection, account.id) is on:
+        return 0
+    connection.execute(sa.delete(privacy).where(privacy.c.account_id == account.id))
+    connection.execute(sa.insert(privacy).values(account_id=account.id, receipts=on))
+    places = connection.scalars(
+        sa.select(participants.c.conversation_id)
+        .outerjoin(rosters, rosters.c.conversation_id == participants.c.conversation_id)
+        .where(
+            participants.c.account_id == account.id,
+            sa.func.coalesce(rosters.c.members, 0) <= MAX_READERS,
+        )
+    ).all()
+    names = account.key, all_marks(account)
+    subjects = [Subject(place, Kind.MARK, name) for place in places for name in names]
+    versions.note(connection, subjects)
+    return len(places)
+
+
+def all_marks(account: Account) -> str:
+    """The name of a subject: all marks, as the account sees them."""
+    return f"*{account.key}"
+
+
+class Audience(msgspec.Struct, frozen=True):
+    """Who is told what somebody does in a conversation: `accounts` of this realm, and `realms` by their keys.
+
+    A direct conversation with another realm has the other's address, `peer`. A group has the key of its
+    `home`, if that is another realm, and its id there.
+    """
+
+    conversation: int
+    accounts: tuple[int, ...] = ()
+    realms: tuple[str, ...] = ()
+    peer: str | None = None
+    home: str | None = None
+    group_id: int = 0
+
+
+def audiences(
+    connection: sa.Connection, account_id: int, places: Sequence[int], receipts: bool
+) -> list[Audience]:
+    """Who, besides the account, is told what it does in these conversations. With `receipts`, only those who
+    see its read marks. Larger groups are left out."""
+    if receipts and not has_receipts(connection, account_id):
+        return []
+    rows = connection.execute(
+        sa.select(
+            participants.c.conversation_id,
+            participants.c.peer,
+            participants.c.realm,
+            accounts.c.id.label("peer_id"),
+            with_receipts(accounts.c.id).label("receipts"),
+            groups.c.conversation_id.label("group"),
+        )
+        .select_from(participants)
+        .outerjoin(
+            accounts,
+            (accounts.c.key == participants.c.peer_key) & participants.c.realm.is_(None),
+        )
+        .outerjoin(groups, groups.c.conversation_id == participants.c.conversation_id)
+        .where(participants.c.account_id == account_id, participants.c.conversation_id.in_(places))
+    ).all()
+    found = []
+    for row in rows:
+        here = row.conversation_id
+        if row.group is not None:
+            audience = group_audience(connection, here, receipts, but=account_id)
+            if audience is not None:
+                found.append(audience)
+        elif row.realm is not None:
+            found.append(Audience(here, realms=(row.realm,), peer=row.peer))
+        elif row.peer_id not in (None, account_id) and (row.receipts or not receipts):
+            found.append(Audience(here, (row.peer_id,)))
+    return found
+
+
+def audiences_of_guest(
+    connection: sa.Connection, realm: str, places: Sequence[int], receipts: bool
+) -> list[Audience]:
+    """As `audiences`, for what a person of the realm with that key does."""
+    found = []
+    for place in places:
+        audience = group_audience(connection, place, receipts, but=realm)
+        if audience is None:
+            audience = _direct_audience(connection, place, receipts)
+        if audience is not None:
+            found.append(audience)
+    return found
+
+
+def _direct_audience(
+    connection: sa.Connection, conversation: int, receipts: bool
+) -> Audience | None:
+    """The account of a direct conversation with another realm."""
+    query = (
+        sa.select(participants.c.account_id)
+        .join(accounts, accounts.c.id == participants.c.account_id)
+        .where(participants.c.conversation_id == conversation, participants.c.peer_key.is_not(None))
+    )
+    if receipts:
+        query = query.where(accounts.c.receipts)
+    account = connection.scalar(query)
+    return None if account is None else Audience(conversation, (account,))
+
+
+def group_audience(
+    connection: sa.Connection, group: int, receipts: bool, but: int | str | None = None
+) -> Audience | None:
+    """As `audiences`, for one group. `but` is the account or the realm that causes it. Returns None for a
+    larger group."""
+    size = connection.scalar(sa.select(rosters.c.members).where(rosters.c.conversation_id == group))
+    if size is None or size > MAX_READERS:
+        return None
+    realm, home_id = connection.execute(
+        sa.select(groups.c.realm, groups.c.home_id).where(groups.c.conversation_id == group)
+    ).one()
+    members = sa.select(participants.c.account_id).where(participants.c.conversation_id == group)
+    if receipts:
+        members = members.where(with_receipts(participants.c.account_id))
+    told = tuple(each for each in connection.scalars(members) if each != but)
+    if realm is not None:
+        return Audience(group, told, () if but == realm else (realm,), home=realm, group_id=home_id)
+    realms = connection.scalars(
+        sa.select(remote_members.c.realm)
+        .where(remote_members.c.conversation_id == group)
+        .distinct()
+        .order_by(remote_members.c.realm)
+    )
+    return Audience(group, told, tuple(each for each in realms if each != but), group_id=group)
+
+
+def readers(
+    connection: sa.Connection, account: Account, conversation: int, seq: int
+) -> list[str] | None:
+    """The addresses of those who have read a message, besides its author, as far as the account sees their
+    marks. Returns None if that is not shown: in a larger group, or if the account has receipts off.
+
+    Raises UnknownMessage.
+    """
+    author = connection.execute(
+        sa.select(messages.c.sender_id, messages.c.sender).where(
+            messages.c.conversation_id == conversation, messages.c.seq == seq
+        )
+    ).first()
+    if author is None:
+        raise UnknownMessage(seq=seq)
+    size = connection.scalar(
+        sa.select(rosters.c.members).where(rosters.c.conversation_id == conversation)
+    )
+    if (size or 0) > MAX_READERS or not has_receipts(connection, account.id):
+        return None
+    left = sa.exists().where(
+        skipped.c.account_id == participants.c.account_id,
+        skipped.c.conversation_id == conversation,
+        skipped.c.seq == seq,
+    )
+    here = connection.scalars(
+        sa.select(accounts.c.name)
+        .join(participants, participants.c.account_id == accounts.c.id)
+        .where(
+            participants.c.conversation_id == conversation,
+            participants.c.read_seq >= seq,
+            with_receipts(accounts.c.id),
+            accounts.c.id.is_distinct_from(author.sender_id),
+            ~left,
+        )
+        .order_by(accounts.c.key)
+    ).all()
+    elsewhere = connection.scalars(
+        sa.select(remote_marks.c.address)
+        .where(
+            remote_marks.c.conversation_id == conversation,
+            remote_marks.c.seq >= seq,
+            remote_marks.c.key != key_of(author.sender),
+        )
+        .order_by(remote_marks.c.key)
+    ).all()
+    return [*here, *elsewhere]
