@@ -113,13 +113,13 @@ def _names(arg: Arg, state: State) -> Iterable[str]:
         return _people(state)
     if kind in (types.GROUP, types.JOINABLE):
         return state.names.groups
-    if kind in (types.GROUP_OR_PEOPLE, types.GROUP_OR_NAMES, types.PLACE):
+    if kind in (types.GROUP_OR_PEOPLE, types.GROUP_OR_NAMES, types.PLACE, types.CONVERSATION):
         return [*state.names.groups, *_people(state)]
     if kind is types.ROOM:
         return state.names.rooms
     if kind is types.VERB:
         return [*BY_VERB]
-    return ("on", "off") if kind is types.FLAG else ()
+    return {types.FLAG: ("on", "off"), types.LISTEN: ("on", "all", "off")}.get(kind, ())
 
 
 def _matching(text: str, names: Iterable[str], end: str) -> Iterable[Completion]:

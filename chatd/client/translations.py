@@ -45,6 +45,7 @@ _PARTS: Mapping[str, tuple[str, ...]] = {
         later("a whole number, {minimum} or more"),
         later("a TCP port, 1 to 65535"),
         later("on or off"),
+        later("on, all or off"),
     ),
 }
 

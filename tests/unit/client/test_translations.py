@@ -63,7 +63,7 @@ class TranslationTests(TestCase):
                 "addrealm r localhost 0",
                 "port tidak dapat berisi 0; yang diharapkan: port TCP, 1 sampai 65535",
             ),
-            ("listen perhaps", "on tidak dapat berisi perhaps; yang diharapkan: on atau off"),
+            ("listen perhaps", "on tidak dapat berisi perhaps; yang diharapkan: on, all atau off"),
         ):
             verb, _, rest = line.partition(" ")
             with self.assertRaises(ChatError) as caught:

@@ -16,7 +16,14 @@ from chatd.base.errors import ChatError, every_error
 from chatd.base.events import Event, SessionEnded
 from chatd.base.model import Exposure, Message, RealmInfo, Reply
 from chatd.base.texts import Secret
-from chatd.commands.arguments import FlagType, NumberType, PortType, PrivacyKeyType, TimeType
+from chatd.commands.arguments import (
+    EmojiType,
+    FlagType,
+    NumberType,
+    PortType,
+    PrivacyKeyType,
+    TimeType,
+)
 from chatd.commands.rows import Arg, Row
 from chatd.commands.table import BY_VERB, TABLE, describe
 from chatd.commands.values import ChangePassword, CheckAlive, LogIn, Register
@@ -165,7 +172,8 @@ def _example(arg: Arg) -> str:
         return "7"
     if isinstance(arg.type, FlagType):
         return "on"
-    return {TimeType: "2026-11-20", PrivacyKeyType: "receipts"}.get(type(arg.type), "messi")
+    words = {TimeType: "2026-11-20", PrivacyKeyType: "receipts", EmojiType: "👍"}
+    return words.get(type(arg.type), "messi")
 
 
 class PlainWriting(TestCase):
