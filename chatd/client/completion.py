@@ -119,7 +119,9 @@ def _names(arg: Arg, state: State) -> Iterable[str]:
         return state.names.rooms
     if kind is types.VERB:
         return [*BY_VERB]
-    return {types.FLAG: ("on", "off"), types.LISTEN: ("on", "all", "off")}.get(kind, ())
+    if kind is types.LISTEN:
+        return ("on", "all", "off")
+    return ("on", "off") if kind is types.FLAG else ()
 
 
 def _matching(text: str, names: Iterable[str], end: str) -> Iterable[Completion]:
