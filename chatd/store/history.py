@@ -50,8 +50,9 @@ _BEFORE_DETAILS = COLUMNS.index(DETAILS[0])
 _BEFORE_FILE = _BEFORE_DETAILS + len(DETAILS)
 
 
-def select_messages(account: Account) -> sa.Select[Any]:
-    """Select COLUMNS of the messages in the account's conversations."""
+def select_messages(account: Account, known: bool = False) -> sa.Select[Any]:
+    """Select COLUMNS of the messages in the account's conversations. `known`: those that the query selects by
+    their ids are known to be in these; then SQLite looks them up, instead of reading the conversations."""
     return (
         sa.select(*COLUMNS)
         .select_from(messages)
@@ -61,6 +62,7 @@ def select_messages(account: Account) -> sa.Select[Any]:
                 participants.c.conversation_id == messages.c.conversation_id,
                 participants.c.account_id == account.id,
             ),
+            isouter=known,
         )
         .outerjoin(groups, groups.c.conversation_id == messages.c.conversation_id)
         .outerjoin(attachments, attachments.c.id == messages.c.attachment_id)

@@ -26,7 +26,7 @@ def plans(engine: sa.Engine, read: Callable[[], object], *tables: str) -> list[s
         return [
             row[3]
             for statement, values in seen
-            if statement.startswith(("SELECT", "WITH"))
+            if statement.lstrip().startswith(("SELECT", "WITH"))
             for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
             if names.search(row[3])
         ]

@@ -80,6 +80,11 @@ Index(
     sqlite_where=messages.c.deleted_at.is_not(None),
 )
 Index(
+    "messages_by_shown_id",
+    messages.c.shown_id,
+    sqlite_where=messages.c.shown_id.is_not(None),
+)
+Index(
     "messages_by_origin",
     messages.c.origin_realm,
     messages.c.origin_id,

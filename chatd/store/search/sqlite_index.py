@@ -195,16 +195,16 @@ class SQLiteIndex:
 
     def _make(self, place: tuple[int, int, int], records: Sequence[Record]) -> NewBlock:
         conversation, first_seq, last_seq = place
+        # A message that waited for a number of another realm may have an earlier id than those before it.
+        records = sorted(records, key=lambda each: each.id)
         texts = blocks.encode_texts(records)
         times = [each.at for each in records] or [0]
-        # Mostly in order, but a message that waited for a number of another realm has an earlier id.
-        ids = [each.id for each in records] or [0]
         row = {
             "conversation_id": conversation,
             "first_seq": first_seq,
             "last_seq": last_seq,
-            "first_id": min(ids),
-            "last_id": max(ids),
+            "first_id": records[0].id if records else 0,
+            "last_id": records[-1].id if records else 0,
             "earliest": min(times),
             "latest": max(times),
             "messages": len(records),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select
 
 from chatd.base.model import Account
 from chatd.store.history import Page, build_messages, select_messages
@@ -18,8 +18,8 @@ from chatd.store.search.matching import Matcher, NewestIds
 from chatd.store.search.records import SEARCHED, WITH_FILE, record_of
 from chatd.store.search.signatures import MIN_TEXT, hashes_of, may_contain
 
-# Once a page is full, counting what remains reads at most as many bytes of text. It takes some 50 ms.
-MAX_COUNTED_TEXT = 24 << 20
+# Once a page is full, counting what remains reads at most as many bytes of text.
+MAX_COUNTED_TEXT = 12 << 20
 _CHUNK = 128  # blocks that are looked up at a time
 _NO_END = (1 << 63) - 1  # the largest id
 
@@ -39,10 +39,10 @@ AND messages.seq > coalesce((SELECT max(last_seq) FROM search_blocks
 {WITH_FILE} WHERE participants.account_id = ?
 """
 _CHANGED = f"""
-SELECT DISTINCT {SEARCHED} FROM participants JOIN search_changes USING (conversation_id)
-JOIN messages ON messages.conversation_id = search_changes.conversation_id
+SELECT DISTINCT {SEARCHED} FROM search_changes CROSS JOIN messages
+ON messages.conversation_id = search_changes.conversation_id
 AND messages.seq = search_changes.seq
-{WITH_FILE} WHERE participants.account_id = ?
+{WITH_FILE} WHERE search_changes.conversation_id IN ({_MINE})
 """
 # The rows come in the order of the array.
 _SIGNATURES = f"""
@@ -80,7 +80,7 @@ class Search:
         self._account = account
         self._wanted = wanted
         self._limit = limit
-        self._end = min(wanted.before_id or _NO_END, _NO_END)
+        self._end = _NO_END
         self._matcher = Matcher(wanted)
         self._hashes = hashes_of(self._matcher.words)
         self._found = 0
@@ -92,13 +92,23 @@ class Search:
     def run(self) -> Page:
         if not (self._wanted.words or self._matcher.filters or self._wanted.conversations):
             return Page([])
+        self._end = self._end_of_page()
         self._read_loose()
         self._read_blocks()
         ids = self._newest.sorted()
         remaining = min(self._found - len(ids), MAX_REMAINING)
-        query = select_messages(self._account).where(messages.c.id.in_(ids))
+        query = select_messages(self._account, known=True).where(messages.c.id.in_(ids))
         rows = self._connection.execute(query.order_by(messages.c.id.desc())).all()
         return Page(build_messages(self._connection, rows, self._account), remaining)
+
+    def _end_of_page(self) -> int:
+        """The id that all messages of the page are below. A message that was pending is shown with another id
+        than the one by which messages are ordered."""
+        shown = self._wanted.before_id
+        if shown is None or shown >= _NO_END:
+            return _NO_END
+        query = select(messages.c.id).where(messages.c.shown_id == shown)
+        return self._connection.scalar(query) or shown
 
     def _rows(self, statement: str, *values: Any) -> Any:
         return self._connection.exec_driver_sql(statement, values)
@@ -174,7 +184,7 @@ class Search:
             if ident >= end or ident in changed:
                 continue
             if self._found >= most and ident <= newest.floor:
-                continue
+                return
             self._found += 1
             newest.add(ident)
 

@@ -54,6 +54,7 @@ def upgrade() -> None:
         _alter_outbox()
     _create_index("messages_by_number", ["number"], "number IS NOT NULL")
     _create_index("messages_by_deletion", ["conversation_id", "seq"], "deleted_at IS NOT NULL")
+    _create_index("messages_by_shown_id", ["shown_id"], "shown_id IS NOT NULL")
     _create_log()
     _create_realms()
     _add_pending()

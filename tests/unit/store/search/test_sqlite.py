@@ -19,6 +19,7 @@ from chatd.store.search.interface import Wanted
 from chatd.store.search.matching import newest_first
 from chatd.store.search.signatures import hashes_of, make_signature, may_contain
 from chatd.store.search.sqlite_index import SQLiteIndex
+from tests.support.query_plans import plans
 from tests.support.search_cases import SearchCases
 
 ANA = Account(1, "ana", "ana", "ana", "", False)
@@ -190,6 +191,28 @@ class Selecting(SQLiteTestCase):
         number = self.say("halo")
         self.run_sql("UPDATE messages SET media = 'application/x' WHERE id = :id", id=number)
         self.both([], Wanted(("halo",)))
+
+
+class Queries(SQLiteTestCase):
+    def test_page_ends_at_a_pending_message(self) -> None:
+        """A message that was pending is shown with a smaller id than messages before it."""
+        older, numbered = self.say("halo"), self.say("halo")
+        self.run_sql("UPDATE messages SET id = 20, shown_id = 1000 WHERE id = :id", id=numbered)
+        self.run_sql("UPDATE messages SET id = 1001 WHERE id = :id", id=older)
+        self.run_sql("UPDATE messages SET id = 1002 WHERE id = 20")
+        self.assertEqual(self.search(Wanted(("halo",))), [1000, 1001])
+        self.assertEqual(self.search(Wanted(("halo",), before_id=1000)), [1001])
+
+    def test_plans(self) -> None:
+        """A search reads no messages that are in the index and were not changed."""
+        found = plans(
+            self.engine, lambda: self.search(Wanted(("halo",))), "messages", "search_changes"
+        )
+        loose = [plan for plan in found if "messages_by_conversation" in plan]
+        self.assertEqual(len(loose), 2, found)
+        for plan in loose:
+            self.assertRegex(plan, r"conversation_id=\? AND seq[=>]\?")
+        self.assertFalse([plan for plan in found if plan.startswith("SCAN messages")])
 
 
 class Building(SQLiteTestCase):
