@@ -124,7 +124,20 @@ def message_object(message: model.Message) -> dict[str, Any]:
     found["state"] = message.state
     if message.deleted:
         found["deleted"] = True
-    return found | _rare_fields(message)
+    # Most messages have none of these, and building the dict takes longer than the rest.
+    if (
+        message.reply is not None
+        or message.edited is not None
+        or message.forwarded is not None
+        or message.reason is not None
+        or message.opaque is not None
+        or message.mentions
+        or message.reactions
+        or message.pinned
+        or message.unverified
+    ):
+        found |= _rare_fields(message)
+    return found
 
 
 def _rare_fields(message: model.Message) -> dict[str, Any]:
