@@ -28,7 +28,7 @@ class Realms(BrowserTestCase):
         messi.is_told("Connected")
         messi.start_chat("henderson@realm2")
         messi.say("halo dari realm1")
-        messi.sees_as("halo dari realm1", "Sent")
+        messi.sees_as("halo dari realm1", "Delivered|Read")
         henderson.follow_row("messi@realm1", unread=1)
         henderson.sees("halo dari realm1")
         henderson.say("halo juga")
@@ -50,7 +50,7 @@ class Realms(BrowserTestCase):
         henderson.sees("are you there?")
         messi.is_told("Connected")
         messi.open_chat("henderson@realm2")
-        messi.sees_as("are you there?", "Sent")
+        messi.sees_as("are you there?", "Delivered|Read")
 
     @in_browser
     def test_undeliverable_message(self) -> None:

@@ -120,8 +120,12 @@ class Talk(BrowserTestCase):
     @in_browser
     def test_group_with_a_title(self) -> None:
         messi = self.person("messi")
-        with self.site.login("messi") as elsewhere:
-            elsewhere.must(command="addgroup", group="tim_bola", title="Tim Bola")
+        messi.go("#/groups")
+        messi.press_button("New group")
+        messi.fill("Name of the group", "tim_bola")
+        messi.fill("Title (optional)", "Tim Bola")
+        messi.press_button("Make the group")
+        messi.is_told("tim_bola was created")
         messi.open_group("tim_bola")
         messi.heading("Tim Bola")
         expect(messi.row("Tim Bola")).to_be_visible()
@@ -184,6 +188,8 @@ class Talk(BrowserTestCase):
             for number in range(150):
                 talker.must(command="send", to="messi", text=f"no. {number}")
         messi.open_chat("henderson")
+        expect(messi.bubble("no. 0")).to_be_in_viewport()
+        messi.page.get_by_role("button", name="Go to the newest").click()
         messi.sees("no. 149")
         while (first := messi.texts()[0]) != "no. 0":
             before = messi.scrolled_up_to(first)

@@ -91,7 +91,7 @@ class Killed(BrowserTestCase):
         henderson.follow_row("messi")
         henderson.sees("two")
         messi.open_chat("henderson")
-        messi.sees_as("two", "Sent")
+        messi.sees_as("two", "Sent|Read")
         self.assertEqual(messi.texts(), ["one", "two"])
 
     @in_browser

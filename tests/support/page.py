@@ -239,6 +239,18 @@ class Person(Visitor):
             re.compile(delivery, re.IGNORECASE)
         )
 
+    def opens_menu(self, text: str) -> None:
+        """Open the menu of a message."""
+        found = self.sees(text)
+        found.hover()
+        found.locator(".message-more").click()
+        expect(self.page.get_by_role("menuitem").first).to_be_visible()
+
+    def choose_from_menu(self, text: str, action: str) -> None:
+        """Do something with a message."""
+        self.opens_menu(text)
+        self.page.get_by_role("menuitem", name=action, exact=True).click()
+
     def texts(self) -> list[str]:
         """The texts of the messages, oldest first."""
         return self.page.locator(".bubble-text").all_inner_texts()

@@ -20,8 +20,8 @@ const TIMEOUT = 10_000; // ms for a pong, and for a request to find the link ope
 const NO_SESSION = 4401;
 
 /**
- * Events: `state` (detail: LinkState), `message` (a Message), `room` (a RoomTalk), `member` (removed from `group`),
- * and `ended` (the reason, in English or empty), after which it does not reconnect until `open()`.
+ * Events: `state` (detail: LinkState); `ended` (the reason, in English or empty), after which it does not reconnect
+ * until `open()`; and each event of the realm under its own name after `realm:`, such as `realm:message`.
  */
 export class Connection extends EventTarget {
   /** @type {WebSocket | null} */
@@ -65,6 +65,18 @@ export class Connection extends EventTarget {
   close() {
     this.#drop();
     this.#setState("closed");
+  }
+
+  /**
+   * Calls `listener` at each event of that name from the realm.
+   * @param {string} name
+   * @param {(found: any) => void} listener
+   * @returns {() => void} ends that
+   */
+  on(name, listener) {
+    const hear = (/** @type {Event} */ event) => listener(/** @type {CustomEvent} */ (event).detail);
+    this.addEventListener(`realm:${name}`, hear);
+    return () => this.removeEventListener(`realm:${name}`, hear);
   }
 
   /** Ends a pause between two attempts; if there is a link, checks whether it still answers. */
@@ -123,7 +135,8 @@ export class Connection extends EventTarget {
   /** @param {WebSocket} socket */
   async #begin(socket) {
     try {
-      const [, who] = await Promise.all([this.#ask("listen", { on: true }), this.#ask("whoami", {})]);
+      const listening = this.#ask("listen", { on: true, all: true });
+      const [, who] = await Promise.all([listening, this.#ask("whoami", {})]);
       if (socket !== this.#socket) return;
       if (keyOf(who.username) !== keyOf(this.#username)) return this.#end("");
     } catch (error) {
@@ -214,10 +227,9 @@ export class Connection extends EventTarget {
       else waiting?.reject(new ChatError(String(found.code), String(found.message)));
     } else if (event === "session-ended") {
       this.#end(String(found.message ?? ""));
-    } else if (event === "message" || event === "room" || event === "member") {
-      this.#emit(event, rest);
+    } else {
+      this.#emit(`realm:${event}`, rest);
     }
-    // `closing` needs nothing: the socket closes next.
   }
 
   /** @param {string} type @param {unknown} detail */

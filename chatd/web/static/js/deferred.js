@@ -4,18 +4,21 @@
 import { announce, confirm, prepareNotices, toast } from "./dialogs.js";
 import { ask } from "./http.js";
 import { t } from "./i18n.js";
+import { Log } from "./log.js";
 import { watchMessages } from "./notify.js";
 import { Outbox } from "./outbox.js";
 import { lookForUpdate } from "./worker.js";
 
 /** @import { App } from "./types.js" */
 
-/** Gives the app its outbox, toasts, announcements and `signOut`. @param {App} app */
+/** Gives the app its log, outbox, toasts, announcements and `signOut`. @param {App} app */
 export function makeDeferred(app) {
   const { connection, store } = app;
-  const outbox = new Outbox(connection, store);
+  const log = new Log(connection, store);
+  const outbox = new Outbox(connection, log);
   const follow = () => (store.me ? outbox.start(store.me.username) : outbox.stop());
   Object.assign(app, {
+    log,
     outbox,
     toast,
     announce,
@@ -34,7 +37,7 @@ export function makeDeferred(app) {
 
 /** @param {App} app @param {{everywhere?: boolean}} [options] */
 async function signOut(app, { everywhere = false } = {}) {
-  const unsent = app.outbox.entries().filter((entry) => entry.state !== "queued").length;
+  const unsent = app.outbox.entries().length;
   if (unsent > 0) {
     const sure = await confirm({
       title: t("out.unsent.title"),

@@ -1,5 +1,5 @@
 // @ts-check
-/** Read marks on their way to the realm. They are sent until it confirms them; other tabs are told at once. */
+/** Read marks on their way to the realm. They are sent until it confirms them. */
 
 /** @import { Connection } from "./connection.js" */
 
@@ -7,25 +7,15 @@ export class Marks {
   /** @type {Map<number, number>} seq by conversation, not yet confirmed by the realm */
   #waiting = new Map();
   #connection;
-  #tabs = "BroadcastChannel" in globalThis ? new BroadcastChannel("chatd") : null;
 
-  /**
-   * @param {Connection} connection
-   * @param {(said: {read?: string, seq?: number, me?: string}) => void} elsewhere called for read marks of other tabs
-   */
-  constructor(connection, elsewhere) {
+  /** @param {Connection} connection */
+  constructor(connection) {
     this.#connection = connection;
-    this.#tabs?.addEventListener("message", (event) => elsewhere(event.data));
   }
 
   /** The unconfirmed read mark of a conversation. @param {number} conversation */
   of(conversation) {
     return this.#waiting.get(conversation) ?? 0;
-  }
-
-  /** @param {{read: string, seq: number, me?: string}} said */
-  tell(said) {
-    this.#tabs?.postMessage(said);
   }
 
   /** @param {number} conversation @param {number} seq */

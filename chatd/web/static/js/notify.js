@@ -66,6 +66,7 @@ function sentence(app, place, message) {
 /** @param {Message} message */
 function bodyOf(message) {
   if (message.file) return t("app.file", { name: message.file.name });
+  if (message.opaque !== undefined) return t("list.opaque");
   const text = message.text ?? "";
   return text.length > MAX_LENGTH ? `${text.slice(0, MAX_LENGTH)}…` : text;
 }

@@ -11,7 +11,7 @@ import { Emitter } from "./emitter.js";
 import { ChatError } from "./errors.js";
 import { keyOf, newKey } from "./keys.js";
 
-/** @import { Entry, Place, Message } from "./types.js" */
+/** @import { Entry, Place } from "./types.js" */
 
 const PREFIX = "chatd.federation.outbox.";
 const PASSING = new Set(["storage-failed", "disk-full", "shutting-down", "too-many-connections", "not-logged-in"]);
@@ -25,15 +25,14 @@ export class Outbox extends Emitter {
   #busy = new Set();
   #account = "";
   #connection;
-  #store;
+  #log;
 
-  /** @param {import("./connection.js").Connection} connection @param {import("./store.js").Store} store */
-  constructor(connection, store) {
+  /** @param {import("./connection.js").Connection} connection @param {import("./log.js").Log} log */
+  constructor(connection, log) {
     super();
     this.#connection = connection;
-    this.#store = store;
+    this.#log = log;
     connection.addEventListener("state", () => this.#flush());
-    connection.addEventListener("message", (event) => this.#arrived(/** @type {CustomEvent} */ (event).detail));
     globalThis.addEventListener?.("storage", (event) => this.#changedElsewhere(event));
   }
 
@@ -69,14 +68,15 @@ export class Outbox extends Emitter {
   }
 
   /**
-   * Queues a text of one line and starts sending.
+   * Queues a text and starts sending.
    * @param {Place} place
    * @param {string} text
+   * @param {number} [reply] the seq of the message that it answers
    * @returns {Entry}
    */
-  send(place, text) {
+  send(place, text, reply) {
     /** @type {Entry} */
-    const entry = { key: newKey(), place, text, state: "sending", at: Date.now() };
+    const entry = { key: newKey(), place, text, state: "sending", at: Date.now(), ...(reply ? { reply } : {}) };
     this.#entries.set(entry.key, entry);
     this.#changed(entry);
     void this.#pump(place);
@@ -130,13 +130,14 @@ export class Outbox extends Emitter {
   /** @param {Entry} entry */
   async #try(entry) {
     const account = this.#account;
-    const { place, text, key } = entry;
+    const { place, text, key, reply: target } = entry;
+    const body = { text, key, ...(target ? { reply: target } : {}) };
     let reply;
     try {
       reply =
         place.kind === "u"
-          ? await this.#connection.request("send", { to: place.name, text, key })
-          : await this.#connection.request("sendgroup", { group: place.name, text, key });
+          ? await this.#connection.request("send", { to: place.name, ...body })
+          : await this.#connection.request("sendgroup", { group: place.name, ...body });
     } catch (error) {
       if (account !== this.#account) throw error;
       if (!(error instanceof ChatError)) throw error;
@@ -150,27 +151,9 @@ export class Outbox extends Emitter {
       return;
     }
     if (account !== this.#account) return;
-    if (reply.seq) {
-      // Add the message before removing the entry, so that a redraw in between shows one of the two.
-      this.#store.addSent(place, reply, { text, key });
-      this.#remove(entry);
-    } else if (reply.state === "queued") {
-      entry.state = "queued";
-      this.#changed(entry);
-    } else {
-      this.#remove(entry);
-    }
-  }
-
-  /**
-   * A queued post to another realm's group has arrived there. It comes back without its key.
-   * @param {Message} message
-   */
-  #arrived(message) {
-    if (message.group === undefined || !this.#store.isMe(message.from)) return;
-    const place = this.#store.placeOf(message);
-    const entry = this.entries(place).find((each) => each.state === "queued" && each.text === message.text);
-    if (entry) this.#remove(entry);
+    // Add the message before removing the entry, so that a redraw in between shows one of the two.
+    if (reply.conversation) this.#log.addSent(place, reply, body);
+    this.#remove(entry);
   }
 
   // Storage

@@ -19,7 +19,7 @@ import { needTexts } from "./i18n.js";
 
 const OUTSIDE = ["outside", "more", "errors", "forms"];
 /** The names in `needs` that are style sheets, and those that are texts. */
-const STYLES = new Set(["chat", "panels", "forms", "outside"]);
+const STYLES = new Set(["chat", "message", "panels", "forms", "outside"]);
 const TEXTS = new Set(["chat", "panels", "outside", "more", "errors"]);
 
 /** @type {Route[]} */
@@ -27,8 +27,8 @@ export const ROUTES = [
   { name: "home", pattern: /^$/ },
   { name: "login", pattern: /^login$/, outside: true, needs: OUTSIDE },
   { name: "register", pattern: /^register$/, outside: true, needs: OUTSIDE },
-  { name: "chat", pattern: /^u\/(?<user>[^/]+)$/, needs: ["chat"] },
-  { name: "chat", pattern: /^g\/(?<group>[^/]+)$/, needs: ["chat"] },
+  { name: "chat", pattern: /^u\/(?<user>[^/]+)$/, needs: ["chat", "message"] },
+  { name: "chat", pattern: /^g\/(?<group>[^/]+)$/, needs: ["chat", "message"] },
   { name: "members", pattern: /^g\/(?<group>[^/]+)\/members$/, needs: ["panels"] },
   { name: "newchat", pattern: /^new$/, needs: ["panels"] },
   { name: "groups", pattern: /^groups$/, needs: ["panels"] },

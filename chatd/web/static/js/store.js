@@ -1,20 +1,19 @@
 // @ts-check
 /**
- * What the page knows: the account, its conversations, and their messages as far as they were loaded.
+ * What the page knows: the account, the people, and the list of conversations. Their messages are in log.js.
  *
- * Events: `me`, `link` (LinkState), `conversations`, `messages` (the Place), `incoming` (a new Message from somebody
- * else), `removed` (from a group: its Place, and a sentence in English), `rooms` (a RoomTalk).
+ * Events: `me`, `link` (LinkState), `conversations`, `incoming` (a new Message from somebody else), `removed` (from a
+ * group: its Place, a code, and a sentence in English).
  */
 
+import { changed } from "./changes.js";
 import { Emitter } from "./emitter.js";
 import { keyOf } from "./keys.js";
 import { Marks } from "./marks.js";
-import { Thread } from "./thread.js";
 
-/** @import { Message, Attachment, Conversation, Place, Session, Account, User, Reply } from "./types.js" */
+/** @import { Message, Change, ChangeKind, Conversation, Place, Session, Account, User } from "./types.js" */
 
-const PAGE = 50; // messages
-const REFRESH_INTERVAL = 15_000; // ms
+const REFRESH_INTERVAL = 60_000; // ms: who is online is not pushed
 const SOON = 300;
 const YOUNG = 10_000; // ms for which a new conversation may be missing in the realm's list
 
@@ -26,8 +25,6 @@ export class Store extends Emitter {
   /** Whether the list has been loaded once. */
   loaded = false;
 
-  /** @type {Map<string, Thread>} */
-  #threads = new Map();
   /** @type {Map<string, string>} display names by the keys of addresses */
   #names = new Map();
   /** @type {Map<string, number>} when a conversation appeared that the realm has not listed yet */
@@ -43,14 +40,20 @@ export class Store extends Emitter {
   constructor(connection) {
     super();
     this.#connection = connection;
-    this.#marks = new Marks(connection, (said) => this.#readElsewhere(said));
+    this.#marks = new Marks(connection);
     connection.addEventListener("state", () => {
       this.emit("link", connection.state);
-      if (connection.state === "open") void this.#caughtUp();
+      if (connection.state === "open") void this.refresh().then(() => this.#marks.sendAll());
     });
-    connection.addEventListener("message", (event) => this.#arrived(/** @type {CustomEvent} */ (event).detail));
-    connection.addEventListener("room", (event) => this.emit("rooms", /** @type {CustomEvent} */ (event).detail));
-    connection.addEventListener("member", (event) => this.#removed(/** @type {CustomEvent} */ (event).detail));
+    connection.on("message", (message) => this.#arrived(message));
+    for (const kind of /** @type {ChangeKind[]} */ (["edited", "deleted", "reaction", "member", "group"])) {
+      connection.on(kind, (change) => this.takeChange({ ...change, kind }));
+    }
+    connection.on("state", ({ conversation, seq, state }) => this.#updateLast(conversation, seq, { state }));
+    connection.on("read", ({ conversation, seq, who }) => this.#wasRead(conversation, seq, who));
+    connection.on("conversation", () => this.#refreshSoon());
+    connection.on("presence", ({ who, state }) => this.#update(who, { online: state !== "offline" }));
+    connection.on("profile", ({ who, name }) => this.#renamed(who, name));
     setInterval(() => this.#visible() && void this.refresh(), REFRESH_INTERVAL);
     globalThis.document?.addEventListener("visibilitychange", () => this.#visible() && void this.refresh());
   }
@@ -66,7 +69,7 @@ export class Store extends Emitter {
   end() {
     clearTimeout(this.#soon);
     if (this.session) this.session = { ...this.session, account: null };
-    for (const each of [this.conversations, this.#threads, this.#names, this.#young, this.#marks]) each.clear();
+    for (const each of [this.conversations, this.#names, this.#young, this.#marks]) each.clear();
     this.loaded = false;
     this.emit("me", null);
   }
@@ -147,92 +150,66 @@ export class Store extends Emitter {
     return this.#refreshing;
   }
 
+  /** The conversation of that number. @param {number} conversation */
+  numbered(conversation) {
+    for (const each of this.conversations.values()) if (each.conversation === conversation) return each;
+    return undefined;
+  }
+
   // Messages
 
-  /** @param {Place} place @returns {readonly Message[]} sorted by seq, without duplicates */
-  messages(place) {
-    return this.#threads.get(place.key)?.list ?? [];
-  }
-
-  /** Whether there are older messages. @param {Place} place */
-  hasOlder(place) {
-    return this.#threads.get(place.key)?.hasOlder ?? true;
-  }
-
-  /** Loads the newest messages. Rejects with ChatError, LinkLost. @param {Place} place */
-  async loadNewest(place, n = PAGE) {
-    const [page, whole] = await this.#history(place, { n });
-    this.#thread(place).takeNewest(page, whole);
-    this.emit("messages", place);
-  }
-
-  /**
-   * Loads a page of older messages. Resolves to whether there are more. Rejects with ChatError, LinkLost.
-   * @param {Place} place
-   * @returns {Promise<boolean>}
-   */
-  async loadOlder(place, n = PAGE) {
-    const thread = this.#thread(place);
-    const before = thread.list[0]?.seq;
-    if (before === undefined) {
-      await this.loadNewest(place, n);
-    } else if (thread.hasOlder) {
-      const [page, whole] = await this.#history(place, { n, before });
-      thread.takeOlder(page, whole);
-      this.emit("messages", place);
+  /** Takes a new message, or one of the user's own. @param {Place} place @param {Message} message */
+  take(place, message) {
+    let found = this.conversations.get(place.key);
+    if (!found) {
+      const name = place.kind === "u" ? this.displayName(place.name) : place.name;
+      found = { place, conversation: message.conversation, name, unread: 0, read: 0, seq: 0, last: null };
+      this.conversations.set(place.key, found);
+      this.#young.set(place.key, performance.now());
+      this.#refreshSoon();
     }
-    return this.hasOlder(place);
+    found.conversation = message.conversation;
+    if (message.seq > (found.last?.seq ?? 0)) {
+      found.seq = Math.max(found.seq, message.seq);
+      found.last = message;
+      if (message.seq > found.read && !this.isMe(message.from)) found.unread += 1;
+    }
+    this.emit("conversations");
+  }
+
+  /** Takes a change of the log. @param {Change} change */
+  takeChange(change) {
+    const found = this.numbered(change.conversation);
+    if (change.kind === "member") return this.#membership(change, found);
+    if (!found) return;
+    found.seq = Math.max(found.seq, change.seq || 0);
+    if (change.kind === "group") {
+      if (change.title !== undefined) found.name = change.title || found.place.name;
+      this.#refreshSoon();
+    } else if (found.last && change.target === found.last.seq) {
+      found.last = changed(found.last, change);
+    }
+    // Whether a deleted message was unread is for the realm to say.
+    if (change.kind === "deleted" && Number(change.target) > found.read) this.#refreshSoon();
+    this.emit("conversations");
   }
 
   /**
-   * Adds a message that the user has sent, from the reply to the send.
+   * Marks everything up to `seq` as read.
    * @param {Place} place
-   * @param {Partial<Reply>} reply with `seq`, and `message_id` or `id`
-   * @param {{text: string, key?: string} | {file: Attachment}} body
+   * @param {number} seq
+   * @param {number} [passed] how many unread messages that are; without it, all
    */
-  addSent(place, reply, body) {
-    if (!reply.seq || !this.me) return;
-    /** @type {Message} */
-    const message = {
-      conversation: reply.conversation,
-      seq: reply.seq,
-      id: reply.message_id ?? reply.id,
-      from: this.me.username,
-      [place.kind === "u" ? "to" : "group"]: place.name,
-      at: new Date().toISOString(),
-      ...body,
-      state: reply.state,
-    };
-    this.#add(place, message);
-  }
-
-  /** Marks everything up to `seq` as read. @param {Place} place @param {number} seq */
-  markRead(place, seq) {
+  markRead(place, seq, passed = Infinity) {
     const found = this.conversations.get(place.key);
     if (!found || seq <= found.read) return;
-    this.#moveMark(found, seq);
-    this.#marks.tell({ read: place.key, seq, me: this.me?.username });
+    found.read = seq;
+    found.unread = Math.max(0, found.unread - passed);
     if (found.conversation) this.#marks.send(found.conversation, seq);
+    this.emit("conversations");
   }
 
   // Loading and merging
-
-  /**
-   * A page of messages, and whether it reaches the beginning.
-   * @param {Place} place
-   * @param {{n: number, before?: number}} args `n` at most 500
-   */
-  async #history(place, args) {
-    const at = { [place.kind === "u" ? "user" : "group"]: place.name };
-    const { messages } = await this.#connection.request("history", { ...at, ...args });
-    return /** @type {[Message[], boolean]} */ ([messages, messages.length < args.n || messages[0].seq === 1]);
-  }
-
-  /** Loads what was missed while the link was down. */
-  async #caughtUp() {
-    await this.refresh();
-    this.#marks.sendAll();
-  }
 
   async #refresh() {
     const account = this.me?.username;
@@ -243,7 +220,6 @@ export class Store extends Emitter {
       this.#takeList(reply.conversations, !reply.remaining);
       this.loaded = true;
       this.emit("conversations");
-      await this.#fillGaps();
     } catch {
       // The link was lost; this runs again when it is back.
     }
@@ -262,98 +238,73 @@ export class Store extends Emitter {
       /** @type {Conversation} */
       const found = { ...item, name: item.title || item.name || name, place: known?.place ?? { kind, name, key } };
       const mark = Math.max(this.#marks.of(found.conversation), known?.read ?? 0);
-      if (known && known.seq > found.seq) Object.assign(found, { seq: known.seq, last: known.last, unread: known.unread });
+      // A message may have arrived since the realm answered.
+      const older = known?.last && known.last.seq > (found.last?.seq ?? 0);
+      if (older) Object.assign(found, { seq: known.seq, last: known.last, unread: known.unread });
+      else if (mark > found.read && mark >= (found.last?.seq ?? 0)) found.unread = 0;
+      found.read = Math.max(found.read, mark);
       this.conversations.set(key, found);
       this.#young.delete(key);
-      if (mark > found.read) this.#moveMark(found, mark, false);
     }
     for (const [key, known] of before) {
       if (this.conversations.has(key)) continue;
       if (!whole || performance.now() - (this.#young.get(key) ?? -Infinity) < YOUNG) this.conversations.set(key, known);
-      else this.#threads.delete(key);
-    }
-  }
-
-  /** Loads what open threads have missed, and the outcome of queued messages. */
-  async #fillGaps() {
-    for (const [key, thread] of this.#threads) {
-      const found = this.conversations.get(key);
-      if (!found || (thread.lastSeq >= found.seq && !thread.hasQueued)) continue;
-      await this.loadNewest(found.place, Math.min(500, Math.max(PAGE, found.seq - thread.lastSeq)));
     }
   }
 
   /** @param {Message} message */
   #arrived(message) {
-    const place = this.placeOf(message);
-    this.#add(place, message);
+    this.take(this.placeOf(message), message);
     if (!this.isMe(message.from)) this.emit("incoming", message);
   }
 
-  /** The user was removed from a group: drops all of it. @param {{group: string, message: string}} said */
-  #removed({ group, message }) {
-    const place = this.place("g", group);
-    for (const each of [this.conversations, this.#threads, this.#young]) each.delete(place.key);
+  /** @param {Change} change @param {Conversation | undefined} found */
+  #membership({ group, who, what, message }, found) {
+    const gone = what === undefined || what === "kicked" || what === "left";
+    if (!gone || (who !== undefined && !this.isMe(who))) return this.#refreshSoon();
+    const place = found?.place ?? this.place("g", group);
+    for (const each of [this.conversations, this.#young]) each.delete(place.key);
     this.emit("conversations");
-    this.emit("messages", place);
-    this.emit("removed", { place, message });
+    const removed = what !== "left";
+    const sentence = message ?? `You ${removed ? "were removed from" : "have left"} ${group}`;
+    this.emit("removed", { place, code: removed ? "banned" : "not-member", message: sentence });
   }
 
-  /** @param {Place} place @param {Message} message */
-  #add(place, message) {
-    const mine = this.isMe(message.from);
-    let found = this.conversations.get(place.key);
-    if (!found) {
-      const name = place.kind === "u" ? this.displayName(place.name) : place.name;
-      found = { place, conversation: message.conversation, name, unread: 0, read: 0, seq: 0, last: null };
-      this.conversations.set(place.key, found);
-      this.#young.set(place.key, performance.now());
-      this.#refreshSoon();
-    }
-    const missed = found.seq > 0 && message.seq > found.seq + 1;
-    found.conversation = message.conversation;
-    if (message.seq > found.seq) {
-      found.seq = message.seq;
-      found.last = message;
-      if (!mine && message.seq > found.read) found.unread += 1;
-    }
-    const thread = this.#threads.get(place.key);
-    if (thread?.add(message)) this.emit("messages", place);
-    if (missed) this.#refreshSoon();
+  /** @param {number} conversation @param {number} seq @param {Partial<Message>} change */
+  #updateLast(conversation, seq, change) {
+    const found = this.numbered(conversation);
+    if (!found?.last || found.last.seq !== seq) return;
+    found.last = { ...found.last, ...change };
     this.emit("conversations");
+  }
+
+  /** The user has read it on another device. @param {number} conversation @param {number} seq @param {string} who */
+  #wasRead(conversation, seq, who) {
+    const found = this.isMe(who) ? this.numbered(conversation) : undefined;
+    if (!found || seq <= found.read) return;
+    found.read = seq;
+    if (seq >= (found.last?.seq ?? 0)) found.unread = 0;
+    else this.#refreshSoon();
+    this.emit("conversations");
+  }
+
+  /** @param {string} who @param {Partial<Conversation>} change */
+  #update(who, change) {
+    const found = this.conversations.get(this.place("u", who).key);
+    if (!found) return;
+    Object.assign(found, change);
+    this.emit("conversations");
+  }
+
+  /** @param {string} who @param {string} name */
+  #renamed(who, name) {
+    this.#learn(this.#local(who), name);
+    this.#update(who, { name });
   }
 
   #refreshSoon() {
     clearTimeout(this.#soon);
     this.#soon = setTimeout(() => void this.refresh(), SOON);
-  }
-
-  /** @param {Place} place */
-  #thread(place) {
-    let thread = this.#threads.get(place.key);
-    if (!thread) {
-      thread = new Thread();
-      this.#threads.set(place.key, thread);
-    }
-    return thread;
-  }
-
-  // Reading
-
-  /** @param {Conversation} found @param {number} seq @param {boolean} [tell] */
-  #moveMark(found, seq, tell = true) {
-    found.read = seq;
-    const thread = this.#threads.get(found.place.key);
-    const left = thread?.list.filter((message) => message.seq > seq && !this.isMe(message.from)).length ?? 0;
-    // At the end nothing is unread; before it, count the loaded messages below the mark.
-    found.unread = seq >= found.seq ? 0 : Math.min(found.unread, left);
-    if (tell) this.emit("conversations");
-  }
-
-  /** @param {{read?: string, seq?: number, me?: string}} said from another tab of this browser */
-  #readElsewhere({ read, seq, me }) {
-    const found = read && me === this.me?.username ? this.conversations.get(read) : undefined;
-    if (found && seq && seq > found.read) this.#moveMark(found, seq);
   }
 
   // Helpers

@@ -11,23 +11,46 @@
  * @property {string} sha256
  * @property {string} mime
  * @property {string} code what `/files/<code>` takes
+ * @property {"arriving" | "here" | "lost"} [state] of a file that comes from another realm
  */
 
 /**
- * A message as the json dialect writes it. It has either `to` or `group`, and either `text` or `file`.
+ * A message as the json dialect writes it. It has either `to` or `group`. A deleted one has no content; others have
+ * one of `text`, `file` and `opaque`.
  * @typedef {object} Message
  * @property {number} conversation
- * @property {number} seq
+ * @property {number} seq 0 for a pending post to a group elsewhere, which has no number yet
  * @property {number} id
  * @property {string} from an address
  * @property {string} [to] the other party of a direct message
  * @property {string} [group]
- * @property {string} [text]
+ * @property {string | null} [text]
  * @property {Attachment} [file]
+ * @property {unknown} [opaque] content that only other programs can read
  * @property {string} at RFC 3339, UTC
- * @property {string} [state] stored, queued (it waits for its realm), delivered or refused
+ * @property {DeliveryState} [state] of an own message
+ * @property {string} [reason] why it was refused, as a sentence in English
+ * @property {string} [code] the code of that error
+ * @property {string} [edited] when it was last edited
+ * @property {boolean} [deleted]
+ * @property {number} [reply] the seq of the message that it answers
+ * @property {string} [forwarded] the address of the author, of a forwarded message
+ * @property {Record<string, string[]>} [reactions] addresses by emoji
+ * @property {Record<string, number>} [reaction_counts] where there are more than those addresses
+ * @property {boolean} [pinned]
+ * @property {boolean} [unverified] whether its author's realm could not be verified
  * @property {string} [key] of an own message from this browser: the key of the send
  */
+
+/** @typedef {"stored" | "queued" | "delivered" | "refused"} DeliveryState */
+
+/**
+ * A change in the log of a conversation. `target` is the seq of the message that it changes; `member` and `group`
+ * have none. The other fields depend on the kind.
+ * @typedef {{kind: ChangeKind, conversation: number, seq: number, target?: number, at?: string} & Record<string, any>} Change
+ */
+
+/** @typedef {"edited" | "deleted" | "reaction" | "pinned" | "member" | "group"} ChangeKind */
 
 /**
  * The other side of a conversation: a user (`u`) or a group (`g`). `name` is as people write it, `key` the form
@@ -102,13 +125,13 @@
  */
 
 /**
- * An unsent text. `refused`: by the realm, for the reason in `error`. `queued`: stored until the other realm is
- * reached (only in groups of other realms; elsewhere a stored text is a message already).
+ * An unsent text. `refused`: by the realm, for the reason in `error`.
  * @typedef {object} Entry
  * @property {string} key
  * @property {Place} place
  * @property {string} text
- * @property {"sending" | "queued" | "refused"} state
+ * @property {number} [reply] the seq of the message that it answers
+ * @property {"sending" | "refused"} state
  * @property {{code: string, message: string}} [error]
  * @property {number} at ms since 1970
  */
@@ -118,6 +141,7 @@
  * @typedef {object} App
  * @property {import("./connection.js").Connection} connection
  * @property {import("./store.js").Store} store
+ * @property {import("./log.js").Log} log
  * @property {import("./outbox.js").Outbox} outbox
  * @property {import("./router.js").Router} router
  * @property {typeof import("./dialogs.js").toast} toast

@@ -49,8 +49,9 @@ export class Announcer {
   /**
    * @param {Message} message
    */
-  #sentence({ from, text, file }) {
+  #sentence({ from, text, file, opaque }) {
     const name = this.#nameOf(from);
+    if (opaque !== undefined) return t("chat.heard.text", { name, text: t("chat.opaque") });
     if (file) return t("chat.heard.file", { name, file: file.name });
     return t("chat.heard.text", { name, text: text ?? "" });
   }

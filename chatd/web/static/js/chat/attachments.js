@@ -17,7 +17,27 @@ import { fileUrl, isPreviewed, kindOf, endingOf, sizeText } from "./files.js";
  * @returns {HTMLElement}
  */
 export function fileBody(file) {
+  if (file.state === "arriving" || file.state === "lost") return absent(file, file.state);
   return isPreviewed(file.mime, file.size) ? picture(file) : card(file);
+}
+
+/**
+ * A file whose bytes are not here.
+ * @param {Attachment} file
+ * @param {"arriving" | "lost"} state
+ */
+function absent(file, state) {
+  return h(
+    "div",
+    { class: "file" },
+    h("span", { class: "file-icon", "aria-hidden": "true" }, icon("file"), ending(file.name)),
+    h(
+      "span",
+      { class: "file-text" },
+      h("bdi", { class: "file-name" }, file.name),
+      h("span", { class: "file-about" }, `${sizeText(file.size, language())} · ${t(`chat.file.${state}`)}`),
+    ),
+  );
 }
 
 /** @param {Attachment} file */

@@ -1,36 +1,44 @@
 // @ts-check
 /**
- * One message on the page: its bubble, its sender in a group, its time, and the state of an own message.
- * Text becomes text nodes and checked links, never markup.
+ * One message on the page: its bubble, its sender in a group, what it answers, its time, its reactions, and the state
+ * of an own message. Text becomes text nodes and checked links, never markup.
  */
 
-import { h } from "../dom.js";
-import { t, tError } from "../i18n.js";
+import { h, name as isolatedName } from "../dom.js";
+import { t } from "../i18n.js";
 import { clock } from "../time.js";
-import { button, icon } from "../ui.js";
+import { icon, iconButton } from "../ui.js";
 import { fileBody, uploadBody } from "./attachments.js";
-import { isolated } from "./bidi.js";
-import { isFewEmoji, piecesOf } from "./text.js";
+import { deliveryMark, deliveryOf, refusal } from "./delivery.js";
+import { happened } from "./happened.js";
+import { quotation } from "./quote.js";
+import { chips } from "./reactions.js";
+import { richText } from "./rich.js";
+import { isFewEmoji } from "./text.js";
 
+/** @typedef {import("./delivery.js").Delivery} Delivery */
 /** @typedef {import("./layout.js").Item} Item */
 /** @typedef {import("./layout.js").Spoken} Spoken */
 /** @typedef {import("../types.js").Entry} Entry */
+/** @typedef {import("../types.js").Message} Message */
 /** @typedef {import("./uploads.js").Upload} Upload */
 
 /**
  * @typedef {{
  *   group: boolean,
  *   linked: () => boolean,
+ *   isMe: (address: string) => boolean,
  *   nameOf: (address: string) => string,
- *   retry: (what: Entry | Upload) => void,
- *   discard: (what: Entry | Upload) => void,
- * }} Bubbles What a bubble needs of its conversation: facts, and the actions of its buttons.
+ *   read: () => number,
+ *   quoted: (seq: number) => Message | null | undefined,
+ *   goTo: (seq: number) => void,
+ *   react: (message: Message, emoji: string, on: boolean) => void,
+ *   menu: (message: Message, opener: HTMLElement) => void,
+ *   retry: (what: Message | Entry | Upload) => void,
+ *   discard: (what: Message | Entry | Upload) => void,
+ * }} Bubbles What a bubble needs of its conversation: facts, and the actions of its buttons. `read` is the seq up to
+ *   which the other has read; `quoted` is null if there is no such message, and undefined until it is known.
  */
-
-/** @typedef {"sending" | "waiting" | "queued" | "sent" | "refused"} Delivery */
-
-/** @type {Record<Delivery, import("../icons.js").IconName>} */
-const ICONS = { sending: "clock", waiting: "clock", queued: "clock", sent: "check", refused: "alert" };
 
 const COLOURS = 8; // of senders; chat.css has the same number
 
@@ -40,27 +48,61 @@ const COLOURS = 8; // of senders; chat.css has the same number
  * @returns {HTMLElement}
  */
 export function bubble(item, bubbles) {
-  const sender = item.kind === "message" && !item.mine ? item.message.from : null;
+  const message = item.kind === "message" ? item.message : null;
+  const sender = message !== null && !item.mine ? message.from : null;
   const name = sender === null ? t("chat.you") : bubbles.nameOf(sender);
   const delivery = deliveryOf(item, bubbles);
-  const shown = sender !== null && bubbles.group;
+  const target = item.kind === "entry" ? item.entry.reply : message?.deleted ? undefined : message?.reply;
   return h(
     "div",
     { class: `message ${item.mine ? "message-mine" : "message-theirs"}`, role: "listitem" },
     // Visible on the first message of a run; screen readers read it on each.
-    shown && senderLine(sender, name),
+    sender !== null && bubbles.group && senderLine(sender, name),
     h(
       "div",
       { class: "message-line" },
       h(
         "div",
-        { class: `bubble bubble-${delivery ?? "theirs"}` },
-        h("span", { class: "visually-hidden" }, h("bdi", null, name), ": "),
+        { class: `bubble bubble-${message?.deleted ? "deleted" : (delivery ?? "theirs")}` },
+        h("span", { class: "visually-hidden" }, isolatedName(name), ": "),
+        message?.forwarded && forwardedLine(bubbles.nameOf(message.forwarded)),
+        target && quotation(target, bubbles),
         // The direction follows the text; the foot has its own.
-        h("div", { class: "bubble-body", dir: "auto" }, body(item, bubbles), foot(item.at, delivery)),
+        h("div", { class: "bubble-body", dir: "auto" }, body(item, bubbles), foot(item, delivery)),
       ),
+      message !== null && message.seq > 0 && !message.deleted && more(message, name, bubbles),
     ),
+    message !== null && chips(message, bubbles),
     delivery === "refused" && refusal(item, bubbles),
+  );
+}
+
+/**
+ * Everything that a bubble shows beside its message.
+ * @param {Spoken} item
+ * @param {Bubbles} bubbles
+ */
+export function looksOf(item, bubbles) {
+  const delivery = deliveryOf(item, bubbles);
+  if (item.kind === "upload") return `${delivery} ${item.upload.error?.code}`;
+  const { reply, from = "" } = item.kind === "message" ? item.message : { reply: item.entry.reply };
+  const found = reply === undefined ? "" : bubbles.quoted(reply);
+  const quoted = found && `${bubbles.nameOf(found.from)} ${found.edited} ${found.deleted}`;
+  const error = item.kind === "entry" ? item.entry.error?.code : "";
+  return `${delivery} ${error} ${bubbles.group ? bubbles.nameOf(from) : ""} ${quoted}`;
+}
+
+/**
+ * A change of the group or of its members, as a line.
+ * @param {Item & {kind: "line"}} item
+ * @param {Bubbles} bubbles
+ */
+export function line({ change, at }, bubbles) {
+  return h(
+    "div",
+    { class: "happened-line", role: "listitem" },
+    h("p", { dir: "auto" }, happened(change, bubbles.nameOf, bubbles.isMe)),
+    time(at),
   );
 }
 
@@ -78,17 +120,25 @@ export function notice(item) {
   );
 }
 
+/** @param {string} author */
+function forwardedLine(author) {
+  return h("p", { class: "forwarded" }, icon("forward"), h("span", { dir: "auto" }, t("chat.forwarded", { name: author })));
+}
+
 /**
- * A text as nodes, with links.
- * @param {string} text
- * @returns {Node[]}
+ * The button of a message's menu. The arrow keys reach it, so it is no stop for Tab.
+ * @param {Message} message
+ * @param {string} name
+ * @param {Bubbles} bubbles
  */
-export function textNodes(text) {
-  return piecesOf(text).map(({ text: piece, href }) =>
-    href === undefined
-      ? document.createTextNode(isolated(piece))
-      : h("a", { href, target: "_blank", rel: "noopener noreferrer", dir: "ltr" }, piece),
-  );
+function more(message, name, bubbles) {
+  const button = iconButton("more", t("chat.message.menu", { name }), {
+    class: "message-more",
+    tabindex: -1,
+    "aria-haspopup": "menu",
+    onClick: () => bubbles.menu(message, button),
+  });
+  return button;
 }
 
 /**
@@ -112,70 +162,46 @@ function senderLine(sender, name) {
  */
 function body(item, bubbles) {
   if (item.kind === "upload") return uploadBody(item.upload, bubbles.discard);
-  if (item.kind === "message" && item.message.file) return fileBody(item.message.file);
+  if (item.kind === "message") {
+    const { file, deleted, opaque } = item.message;
+    if (deleted) return placeholder("trash", t("chat.deleted"));
+    if (opaque !== undefined) return placeholder("lock", t("chat.opaque"));
+    if (file) return fileBody(file);
+  }
   const text = (item.kind === "message" ? item.message.text : item.entry.text) ?? "";
   const size = isFewEmoji(text) ? " bubble-emoji" : "";
-  return h("span", { class: `bubble-text${size}` }, ...textNodes(text));
+  return h("span", { class: `bubble-text${size}` }, ...richText(text));
+}
+
+/** @param {import("../icons.js").IconName} picture @param {string} text */
+function placeholder(picture, text) {
+  return h("span", { class: "bubble-instead" }, icon(picture), text);
 }
 
 /**
- * @param {number} at
+ * @param {Spoken} item
  * @param {Delivery | null} delivery
  */
-function foot(at, delivery) {
-  return h("div", { class: "bubble-foot" }, time(at), delivery !== null && deliveryMark(delivery));
+function foot(item, delivery) {
+  const message = item.kind === "message" && !item.message.deleted ? item.message : null;
+  return h(
+    "div",
+    { class: "bubble-foot" },
+    message?.pinned && mark("pin", "chat.pinned"),
+    message?.unverified && mark("alert", "chat.unverified"),
+    message?.edited && h("span", { title: new Date(message.edited).toLocaleString() }, t("chat.edited")),
+    time(item.at),
+    delivery !== null && deliveryMark(delivery),
+  );
+}
+
+/** @param {import("../icons.js").IconName} picture @param {string} key of its text */
+function mark(picture, key) {
+  return h("span", { class: "bubble-mark", title: t(`${key}.title`) }, icon(picture), h("span", { class: "visually-hidden" }, t(key)));
 }
 
 /** @param {number} at */
 function time(at) {
   const full = new Date(at);
   return h("time", { dir: "ltr", datetime: full.toISOString(), title: full.toLocaleString() }, clock(at));
-}
-
-/** @param {Delivery} delivery */
-function deliveryMark(delivery) {
-  const label = t(`chat.delivery.${delivery}`);
-  return h(
-    "span",
-    { class: `delivery delivery-${delivery}`, dir: "auto", title: t(`chat.delivery.${delivery}.title`) },
-    icon(ICONS[delivery]),
-    // Unusual states are visible as text, too.
-    h("span", { class: delivery === "sent" || delivery === "sending" ? "visually-hidden" : "" }, label),
-  );
-}
-
-/**
- * The delivery state of an own message; null for messages of others.
- * @param {Spoken} item
- * @param {Bubbles} bubbles
- * @returns {Delivery | null}
- */
-export function deliveryOf(item, bubbles) {
-  if (item.kind === "entry") {
-    const { state } = item.entry;
-    return state === "sending" && !bubbles.linked() ? "waiting" : state;
-  }
-  if (item.kind === "upload") return item.upload.state;
-  if (!item.mine) return null;
-  return item.message.queued ? "queued" : "sent";
-}
-
-/**
- * @param {Item} item
- * @param {Bubbles} bubbles
- */
-function refusal(item, bubbles) {
-  const what = item.kind === "entry" ? item.entry : item.kind === "upload" ? item.upload : null;
-  if (what === null) return null;
-  return h(
-    "div",
-    { class: "refusal" },
-    h("p", { class: "refusal-text", dir: "auto" }, what.error ? tError(what.error) : t("chat.refused")),
-    h(
-      "div",
-      { class: "refusal-buttons" },
-      button(t("chat.retry"), { kind: "small", onClick: () => bubbles.retry(what) }),
-      button(t("chat.discard"), { kind: "small", onClick: () => bubbles.discard(what) }),
-    ),
-  );
 }

@@ -1,7 +1,7 @@
 // @ts-check
 /**
- * The field for writing messages. Enter sends, Shift+Enter makes a new line. A text that is too long can be sent as a
- * file.
+ * The field for writing messages. Enter sends, Shift+Enter makes a new line, the up arrow in an empty field edits the
+ * last message, and Escape gives up an answer or an edit. A text that is too long can be sent as a file.
  */
 
 import { fill, h, uid } from "../dom.js";
@@ -10,18 +10,24 @@ import { icon } from "../ui.js";
 import { draftOf, keepDraft } from "./drafts.js";
 import { byteLength, sendable } from "./text.js";
 import { sizeText } from "./files.js";
+import { Mode } from "./mode.js";
 import { Tray } from "./tray.js";
 
+/** @typedef {import("../types.js").Message} Message */
 /** @typedef {import("../types.js").Place} Place */
 
 /**
  * @typedef {{
  *   place: Place, username: string, name: string,
  *   limits: {message: number, file: number},
- *   send: (text: string, files: File[]) => void,
+ *   send: (text: string, files: File[], reply?: number) => void,
+ *   save: (message: Message, text: string) => void,
+ *   editLast: () => void,
+ *   typing: () => void,
  *   page: (screens: number) => void,
  *   refused: (text: string) => void,
- * }} Options `page` scrolls the messages by so many screens; limits are in bytes
+ * }} Options `save` is for an edited message; `typing` is called at each change of the text; `page` scrolls the
+ *   messages by so many screens; limits are in bytes
  */
 
 const MAX_HEIGHT = 0.35; // of the window's height, for the field
@@ -34,6 +40,7 @@ export class Composer {
   #field;
   #send;
   #input;
+  #mode = new Mode(() => this.#leaveMode());
 
   /** @param {Options} options */
   constructor(options) {
@@ -52,7 +59,7 @@ export class Composer {
       autocomplete: "off",
       enterkeyhint: "send",
       on: {
-        input: () => this.#changed(),
+        input: () => this.#typed(),
         keydown: (/** @type {KeyboardEvent} */ event) => this.#key(event),
       },
     });
@@ -85,6 +92,7 @@ export class Composer {
           },
         },
       },
+      this.#mode.node,
       this.#tray.node,
       h(
         "div",
@@ -112,6 +120,21 @@ export class Composer {
 
   focus() {
     this.#field.focus({ preventScroll: true });
+  }
+
+  /** Answers a message. @param {Message} message @param {string} author */
+  reply(message, author) {
+    this.#leaveMode();
+    this.#mode.begin("reply", message, author);
+    this.focus();
+  }
+
+  /** Edits an own message in the field. The draft is there again afterwards. @param {Message} message */
+  edit(message, text = message.text ?? "") {
+    this.#mode.begin("edit", message, "");
+    this.#field.value = text;
+    this.#changed();
+    this.focus();
   }
 
   /**
@@ -153,25 +176,56 @@ export class Composer {
     // While an input method composes, Enter belongs to it; some report it as key code 229.
     if (event.isComposing || event.keyCode === 229) return;
     const plain = !event.shiftKey && !event.altKey && !event.ctrlKey && !event.metaKey;
+    const empty = this.#field.value === "" && this.#mode.kind === "new";
     if (event.key === "Enter" && !event.shiftKey && !event.altKey) {
       event.preventDefault();
       this.#submit();
     } else if (plain && (event.key === "PageUp" || event.key === "PageDown")) {
       event.preventDefault();
       this.#options.page(event.key === "PageUp" ? -1 : 1);
+    } else if (plain && event.key === "ArrowUp" && empty) {
+      event.preventDefault();
+      this.#options.editLast();
+    } else if (plain && event.key === "Escape" && this.#mode.kind !== "new") {
+      event.preventDefault();
+      this.#leaveMode();
     }
   }
 
   #submit() {
     const { text, blocked } = this.#look();
-    if (blocked || (text === "" && this.#tray.size === 0)) {
+    if (blocked || this.#isEmpty(text)) {
       this.#note.classList.toggle("is-urgent", blocked);
       return this.focus();
     }
-    this.#field.value = "";
-    this.#options.send(text, this.#tray.take());
+    const { kind, message } = this.#mode;
+    if (kind === "edit" && message) {
+      if (text !== message.text) this.#options.save(message, text);
+    } else {
+      this.#field.value = "";
+      this.#options.send(text, this.#tray.take(), message?.seq);
+      this.#changed();
+    }
+    this.#leaveMode();
+  }
+
+  /** Back to a new message. */
+  #leaveMode() {
+    const { kind } = this.#mode;
+    this.#mode.end();
+    if (kind === "edit") this.#field.value = draftOf(this.#options.username, this.#options.place);
     this.#changed();
     this.focus();
+  }
+
+  #typed() {
+    this.#changed();
+    if (this.#field.value !== "" && this.#mode.kind !== "edit") this.#options.typing();
+  }
+
+  /** @param {string} text */
+  #isEmpty(text) {
+    return text === "" && (this.#tray.size === 0 || this.#mode.kind === "edit");
   }
 
   /** Checks the text and the files, and updates the button and the note. */
@@ -185,9 +239,9 @@ export class Composer {
 
   #changed() {
     if (this.#field === undefined || this.#send === undefined) return; // in the constructor
-    keepDraft(this.#options.username, this.#options.place, this.#field.value);
+    if (this.#mode.kind !== "edit") keepDraft(this.#options.username, this.#options.place, this.#field.value);
     const { text, left, blocked } = this.#look();
-    this.#send.setAttribute("aria-disabled", String(blocked || (text === "" && this.#tray.size === 0)));
+    this.#send.setAttribute("aria-disabled", String(blocked || this.#isEmpty(text)));
     this.#note.classList.toggle("is-wrong", blocked);
     if (!blocked) this.#note.classList.remove("is-urgent");
     this.#say(left, blocked);

@@ -19,14 +19,17 @@ export class Header {
   #shown = "";
   #picture;
   #about;
+  #pins;
 
   /**
    * @param {App} app
    * @param {Place} place
+   * @param {() => void} pins shows the pinned messages
    */
-  constructor(app, place) {
+  constructor(app, place, pins) {
     this.#app = app;
     this.#place = place;
+    this.#pins = pins;
     this.#picture = h("div", { class: "chat-picture", "aria-hidden": "true" });
     this.#about = h("span", { class: "chat-about" });
     this.node = pageHeader({
@@ -49,7 +52,8 @@ export class Header {
 
   update() {
     const found = this.#app.store.conversation(this.#place);
-    const looks = JSON.stringify([this.name, found?.online, found?.members, found?.code, found?.closed]);
+    const typing = this.#app.log.typing(this.#place).map((who) => this.#app.store.displayName(who));
+    const looks = JSON.stringify([this.name, found?.online, found?.members, found?.code, found?.closed, typing]);
     if (looks === this.#shown) return;
     this.#shown = looks;
     const title = this.node.querySelector("h1");
@@ -57,7 +61,15 @@ export class Header {
     const group = this.#place.kind === "g";
     const online = group || this.#isRemote() || found === undefined ? undefined : found.online;
     fill(this.#picture, avatar(this.name, online, { kind: group ? "group" : "user" }));
-    fill(this.#about, ...(group ? this.#aboutGroup(found) : this.#aboutPerson(found)));
+    const about = group ? this.#aboutGroup(found) : this.#aboutPerson(found);
+    fill(this.#about, ...(typing.length > 0 ? [this.#typing(typing)] : about));
+  }
+
+  /** @param {string[]} names */
+  #typing(names) {
+    const [name] = names;
+    const text = this.#place.kind === "u" ? t("chat.typing") : t("chat.typing.who", { n: names.length, name });
+    return h("span", { class: "chat-typing" }, text);
   }
 
   #isRemote() {
@@ -117,6 +129,7 @@ export class Header {
     /** @type {MenuItem[]} */
     const items = [];
     if (found?.unread) items.push({ label: t("chat.mark"), icon: "check", onClick: () => this.#mark() });
+    items.push({ label: t("chat.pins"), icon: "pin", onClick: this.#pins });
     return [...items, ...(this.#place.kind === "g" ? this.#groupItems(found) : this.#personItems())];
   }
 

@@ -5,6 +5,7 @@
  */
 
 /** @typedef {import("../types.js").Message} Message */
+/** @typedef {import("../types.js").Change} Change */
 /** @typedef {import("../types.js").Entry} Entry */
 /** @typedef {import("./uploads.js").Upload} Upload */
 
@@ -12,6 +13,7 @@
  * @typedef {{kind: "day", key: string, at: number}
  *   | {kind: "unread", key: string}
  *   | {kind: "notice", key: string, at: number, message: Message}
+ *   | {kind: "line", key: string, at: number, change: Change}
  *   | {kind: "message", key: string, at: number, mine: boolean, first: boolean, last: boolean, message: Message}
  *   | {kind: "entry", key: string, at: number, mine: true, first: boolean, last: boolean, entry: Entry}
  *   | {kind: "upload", key: string, at: number, mine: true, first: boolean, last: boolean, upload: Upload}
@@ -29,10 +31,12 @@ export const SYSTEM = "system";
 /**
  * @typedef {{
  *   messages: readonly Message[],
- *   pending: readonly (Entry | Upload)[],
+ *   lines: readonly Change[],
+ *   pending: readonly (Message | Entry | Upload)[],
  *   isMe: (address: string) => boolean,
  *   unreadAfter: number | null,
- * }} Scene `unreadAfter` is the last seq that was read; the unread line is after it.
+ * }} Scene `lines` are changes of membership and of the group; `pending` is what has no seq yet, in order;
+ *   `unreadAfter` is the last seq that was read; the unread line is after it.
  */
 
 /**
@@ -50,8 +54,14 @@ export function layOut(scene) {
     if (now !== day) items.push({ kind: "day", key: `day ${now}`, at });
     day = now;
   };
-  for (const message of scene.messages) {
-    const at = Date.parse(message.at);
+  for (const found of inOrder(scene)) {
+    const at = Date.parse(found.at ?? "") || 0;
+    if ("kind" in found) {
+      startDay(at);
+      items.push({ kind: "line", key: `seq ${found.seq}`, at, change: found });
+      continue;
+    }
+    const message = found;
     const mine = scene.isMe(message.from);
     startDay(at);
     if (!drawn && message.seq > Number(scene.unreadAfter) && !mine) {
@@ -64,14 +74,32 @@ export function layOut(scene) {
     else items.push({ kind: "message", key, at, mine, first: true, last: true, message });
   }
   for (const pending of scene.pending) {
-    if (stored.has(pending.key)) continue; // it is a message already
-    startDay(pending.at);
-    const common = { key: `key ${pending.key}`, at: pending.at, first: true, last: true };
-    if ("file" in pending) items.push({ kind: "upload", mine: true, ...common, upload: pending });
-    else items.push({ kind: "entry", mine: true, ...common, entry: pending });
+    if (pending.key && stored.has(pending.key)) continue; // it is a message already
+    const at = typeof pending.at === "number" ? pending.at : Date.parse(pending.at);
+    startDay(at);
+    const common = { at, first: true, last: true };
+    if ("from" in pending) items.push({ kind: "message", mine: true, key: `id ${pending.id}`, ...common, message: pending });
+    else items.push(unsent(pending, common));
   }
   joinRuns(items);
   return items;
+}
+
+/**
+ * @param {Entry | Upload} pending
+ * @param {{at: number, first: boolean, last: boolean}} common
+ * @returns {Item}
+ */
+function unsent(pending, common) {
+  const key = `key ${pending.key}`;
+  if ("file" in pending) return { kind: "upload", mine: true, key, ...common, upload: pending };
+  return { kind: "entry", mine: true, key, ...common, entry: pending };
+}
+
+/** Messages and lines by seq. @param {Scene} scene @returns {(Message | Change)[]} */
+function inOrder({ messages, lines }) {
+  if (lines.length === 0) return [...messages];
+  return [...messages, ...lines].sort((one, other) => one.seq - other.seq);
 }
 
 /** @param {Item[]} items */

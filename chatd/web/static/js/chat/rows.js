@@ -4,12 +4,12 @@
 import { h } from "../dom.js";
 import { t } from "../i18n.js";
 import { dayLabel } from "../time.js";
-import { bubble, deliveryOf, notice } from "./bubble.js";
+import { bubble, looksOf as bubbleLooks, line, notice } from "./bubble.js";
 
 /** @typedef {import("./layout.js").Item} Item */
 /** @typedef {import("./bubble.js").Bubbles} Bubbles */
 
-/** @typedef {{node: HTMLElement, looks: string}} Row */
+/** @typedef {{node: HTMLElement, looks: string, about: unknown}} Row `about`: the object that it shows */
 
 export class Rows {
   #list;
@@ -59,15 +59,34 @@ export class Rows {
     return this.#rows.get(key)?.node ?? null;
   }
 
+  /** The row of a message. @param {number} seq @returns {HTMLElement | null} */
+  of(seq) {
+    return this.#list.querySelector(`[data-seq="${seq}"]`);
+  }
+
+  /** The seq of the last message that ends above that position, in px from the window's top; 0 if there is none. @param {number} bottom */
+  lastAbove(bottom) {
+    const rows = /** @type {HTMLElement[]} */ ([...this.#list.children]);
+    let low = 0;
+    let high = rows.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (rows[middle].getBoundingClientRect().bottom <= bottom + 1) low = middle + 1;
+      else high = middle;
+    }
+    return Number(rows.slice(0, low).findLast((row) => row.dataset.seq)?.dataset.seq ?? 0);
+  }
+
   /**
    * @param {Item} item
    * @returns {Row}
    */
   #row(item) {
     const looks = looksOf(item, this.#bubbles);
+    const about = item.kind === "message" ? item.message : null;
     const known = this.#rows.get(item.key);
-    if (known?.looks === looks) return known;
-    return { node: this.#make(item), looks };
+    if (known?.looks === looks && known.about === about) return known;
+    return { node: this.#make(item), looks, about };
   }
 
   /**
@@ -77,6 +96,7 @@ export class Rows {
   #make(item) {
     const node = this.#element(item);
     node.dataset.key = item.key;
+    if (item.kind === "message" && item.message.seq > 0) node.dataset.seq = String(item.message.seq);
     return node;
   }
 
@@ -99,6 +119,8 @@ export class Rows {
         );
       case "notice":
         return notice(item);
+      case "line":
+        return line(item, this.#bubbles);
       default:
         return bubble(item, this.#bubbles);
     }
@@ -106,7 +128,7 @@ export class Rows {
 }
 
 /**
- * Everything that an item's element depends on, except its place in a run.
+ * What an item's element depends on, except its message and its place in a run.
  * @param {Item} item
  * @param {Bubbles} bubbles
  */
@@ -115,11 +137,11 @@ function looksOf(item, bubbles) {
     case "day":
       return dayLabel(item.at); // today becomes yesterday
     case "message":
-      return `${deliveryOf(item, bubbles)} ${bubbles.group ? bubbles.nameOf(item.message.from) : ""}`;
     case "entry":
-      return `${deliveryOf(item, bubbles)} ${item.entry.error?.code}`;
     case "upload":
-      return `${deliveryOf(item, bubbles)} ${item.upload.error?.code}`;
+      return bubbleLooks(item, bubbles);
+    case "line":
+      return [item.change.who, item.change.by].map((who) => who && bubbles.nameOf(who)).join(" ");
     default:
       return "";
   }

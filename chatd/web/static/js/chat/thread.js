@@ -5,10 +5,12 @@
  * at the end stays at the end.
  */
 
-import { h } from "../dom.js";
+import { h, uid } from "../dom.js";
 import { t } from "../i18n.js";
-import { icon } from "../ui.js";
+import { Edge } from "./edge.js";
+import { Jump } from "./jump.js";
 import { layOut } from "./layout.js";
+import { moveFocus } from "./roving.js";
 import { Rows } from "./rows.js";
 
 /** @typedef {import("../types.js").Message} Message */
@@ -21,8 +23,14 @@ import { Rows } from "./rows.js";
  *   bubbles: Bubbles,
  *   older: () => Promise<void>,
  *   hasOlder: () => boolean,
- *   seen: () => void,
- * }} Options `older` loads earlier messages and calls update(); `seen` is called when the newest one is in sight.
+ *   newer: () => Promise<void>,
+ *   hasNewer: () => boolean,
+ *   newest: () => Promise<void>,
+ *   seen: (seq: number) => void,
+ *   unread: () => number,
+ *   leave: () => void,
+ * }} Options `older`, `newer` and `newest` load messages and call update(); `seen` is called with the last message in
+ *   sight; `leave` takes the focus elsewhere.
  */
 
 const MAX = 300; // messages on the page, except for those that arrive while the reader is further up
@@ -30,43 +38,52 @@ const STEP = 100; // messages by which the window moves
 const NEAR = 900; // px from the window's edge at which it moves
 const END = 48; // px from the end that count as the end
 const SETTLE = 16; // ms between two renderings
+const FLASH = 2500; // ms for which a message that was looked for is marked
+
+/** @type {Scene} */
+const EMPTY = { messages: [], lines: [], pending: [], isMe: () => false, unreadAfter: null };
 
 export class Thread {
   #options;
-  /** @type {Scene} */
-  #scene = { messages: [], pending: [], isMe: () => false, unreadAfter: null };
+  #scene = EMPTY;
   /** The window: the seqs of its first and last message. Infinity: it always includes the newest. */
   #first = -Infinity;
   #last = Infinity;
   /** Whether the reader is at the end, and stays there. */
   #pinned = true;
-  /** @type {number | null} The newest seq that has been in sight. */
-  #seen = null;
   /** The last known scroll position, in px. */
   #place = 0;
   /** @type {{node: Element, top: number} | null} */
   #anchor = null;
-  /** @type {"idle" | "loading" | "failed"} */
-  #loading = "idle";
   #rendered = 0;
   /** @type {number | undefined} */
   #timer;
   #open = false;
+  #list = h("div", { class: "thread-list", role: "list" });
+  #jump = new Jump(() => this.toEnd());
   #top;
-  #list;
-  #count;
-  #jumpLabel;
+  #bottom;
   #rows;
   #scroller;
-  #jump;
   #observer;
 
   /** @param {Options} options */
   constructor(options) {
     this.#options = options;
-
-    this.#top = h("div", { class: "thread-top" });
-    this.#list = h("div", { class: "thread-list", role: "list" });
+    const loaded = () => this.#scrolled();
+    this.#top = new Edge("thread-top", {
+      more: options.hasOlder,
+      load: options.older,
+      loaded,
+      words: { loading: "chat.older.loading", failed: "chat.older.failed", end: "chat.begin" },
+    });
+    this.#bottom = new Edge("thread-bottom", {
+      more: options.hasNewer,
+      load: options.newer,
+      loaded,
+      words: { loading: "chat.newer.loading", failed: "chat.newer.failed", end: "" },
+    });
+    const hint = h("p", { class: "visually-hidden", id: uid("thread-keys") }, t("chat.log.keys"));
     this.#scroller = h(
       "div",
       {
@@ -75,25 +92,18 @@ export class Thread {
         // The history is not read aloud; announcer.js announces new messages.
         "aria-live": "off",
         "aria-label": options.label,
+        "aria-describedby": hint.id,
         tabindex: "0",
         on: {
           scroll: () => this.#scrolled(),
           keydown: (/** @type {KeyboardEvent} */ event) => this.#key(event),
         },
       },
-      this.#top,
+      this.#top.node,
       this.#list,
+      this.#bottom.node,
     );
-    this.#count = h("span", { class: "jump-count" });
-    this.#jumpLabel = h("span", { class: "visually-hidden" }, t("chat.jump"));
-    this.#jump = h(
-      "button",
-      { class: "jump", type: "button", hidden: true, on: { click: () => this.toEnd() } },
-      icon("down"),
-      this.#count,
-      this.#jumpLabel,
-    );
-    this.node = h("div", { class: "thread" }, this.#scroller, this.#jump);
+    this.node = h("div", { class: "thread" }, hint, this.#scroller, this.#jump.node);
     this.#rows = new Rows(this.#list, options.bubbles);
     this.#observer = new ResizeObserver(() => {
       this.#look();
@@ -116,7 +126,6 @@ export class Thread {
   open(scene) {
     this.#open = true;
     this.#scene = scene;
-    this.#seen = scene.unreadAfter;
     this.#window(scene.messages.length - STEP);
     if (scene.unreadAfter !== null) {
       const line = scene.messages.findIndex((each) => each.seq > Number(scene.unreadAfter));
@@ -145,8 +154,13 @@ export class Thread {
     }, wait);
   }
 
-  /** Goes to the newest message. */
+  /** Goes to the newest message, which may have to be loaded. */
   toEnd() {
+    if (this.#options.hasNewer()) return void this.#options.newest().then(() => this.#toEnd(), () => {});
+    this.#toEnd();
+  }
+
+  #toEnd() {
     this.#pinned = true;
     this.#last = Infinity;
     this.#window(this.#scene.messages.length - STEP);
@@ -155,16 +169,37 @@ export class Thread {
   }
 
   /**
+   * Goes to a loaded message, and marks it for a moment.
+   * @param {Scene} scene
+   * @param {number} seq
+   */
+  goTo(scene, seq) {
+    this.#open = true;
+    this.#scene = scene;
+    const { messages } = scene;
+    const at = indexOf(messages, seq);
+    this.#pinned = false;
+    this.#window(at - STEP / 2);
+    const last = at + STEP / 2;
+    this.#last = last < messages.length ? messages[last].seq : Infinity;
+    this.#anchor = null;
+    this.#render();
+    const node = this.#rows.of(seq);
+    if (node === null) return;
+    this.#scroller.scrollTop += this.#offset(node) - (this.#scroller.clientHeight - node.offsetHeight) / 2;
+    this.#look();
+    this.#scrolled();
+    node.classList.add("is-found");
+    setTimeout(() => node.classList.remove("is-found"), FLASH);
+    /** @type {HTMLElement | null} */ (node.querySelector(".message-more"))?.focus({ preventScroll: true });
+  }
+
+  /**
    * Scrolls by so many screens, for keys pressed in the composer.
    * @param {number} screens
    */
   page(screens) {
     this.#scroller.scrollBy({ top: screens * this.#scroller.clientHeight * 0.85 });
-  }
-
-  /** Whether the newest message is in sight. */
-  get atEnd() {
-    return this.#pinned && document.visibilityState === "visible";
   }
 
   #changed() {
@@ -187,22 +222,35 @@ export class Thread {
   #bounds() {
     const { messages } = this.#scene;
     const from = indexOf(messages, this.#first);
+    if (from === messages.length || messages[0].seq > this.#last) {
+      // Other messages are loaded now.
+      this.#first = -Infinity;
+      this.#last = Infinity;
+      return [0, messages.length];
+    }
     return [from, this.#last === Infinity ? messages.length : indexOf(messages, this.#last + 1)];
   }
 
   #render() {
     this.#look();
-    const { messages, pending } = this.#scene;
+    const { messages, lines, pending } = this.#scene;
     let [from, to] = this.#bounds();
     if (this.#last === Infinity && to - from > MAX) {
       if (this.#pinned) this.#window((from = to - MAX + STEP));
       else if (to - from > 2 * MAX) this.#last = messages[(to = from + 2 * MAX) - 1].seq;
     }
     const whole = this.#last === Infinity;
+    const [first, last] = [from > 0 ? messages[from].seq : -Infinity, whole ? Infinity : this.#last];
     this.#rows.show(
-      layOut({ ...this.#scene, messages: messages.slice(from, to), pending: whole ? pending : [] }),
+      layOut({
+        ...this.#scene,
+        messages: messages.slice(from, to),
+        lines: lines.filter(({ seq }) => seq >= first && seq <= last),
+        pending: whole && !this.#options.hasNewer() ? pending : [],
+      }),
     );
-    this.#showTop();
+    this.#top.show(from === 0 && messages.length > 0);
+    this.#bottom.show(whole);
     this.#rendered = performance.now();
     this.#hold();
   }
@@ -228,33 +276,33 @@ export class Thread {
 
   #scrolled() {
     if (!this.#open) return;
-    const { messages } = this.#scene;
     this.#look();
     this.#anchor ??= this.#pinned ? null : this.#firstInSight();
     const below = this.#scroller.scrollHeight - this.#scroller.clientHeight - this.#scroller.scrollTop;
     if (this.#scroller.scrollTop < NEAR) this.#up();
-    else if (below < NEAR && this.#last !== Infinity) this.#down();
-    const newest = messages.at(-1)?.seq ?? 0;
-    if (this.atEnd) {
-      this.#seen = newest;
-      this.#options.seen();
+    if (below < NEAR) this.#down();
+    if (document.visibilityState === "visible") {
+      const seq = this.#pinned ? (this.#scene.messages.at(-1)?.seq ?? 0) : this.#rows.lastAbove(this.#bottomEdge());
+      this.#options.seen(seq);
     }
     this.#showJump(below);
   }
 
+  #bottomEdge() {
+    return this.#scroller.getBoundingClientRect().bottom;
+  }
+
   #atEnd() {
     const { scrollHeight, clientHeight, scrollTop } = this.#scroller;
-    return this.#last === Infinity && scrollHeight - clientHeight - scrollTop < END;
+    const newest = this.#last === Infinity && !this.#options.hasNewer();
+    return newest && scrollHeight - clientHeight - scrollTop < END;
   }
 
   /** Moves the window up, or loads earlier messages. */
   #up() {
     const { messages } = this.#scene;
     const [from, to] = this.#bounds();
-    if (from === 0) {
-      if (this.#loading === "idle" && this.#options.hasOlder()) void this.#load();
-      return;
-    }
+    if (from === 0) return this.#top.reach();
     const first = Math.max(0, from - STEP);
     this.#first = messages[first].seq;
     // Drop what is far below, but not while the reader is at the end, because it is in sight.
@@ -262,7 +310,9 @@ export class Thread {
     this.#render();
   }
 
+  /** Moves the window down, or loads later messages. */
   #down() {
+    if (this.#last === Infinity) return this.#bottom.reach();
     const { messages } = this.#scene;
     const [from, to] = this.#bounds();
     const end = Math.min(messages.length, to + STEP);
@@ -271,64 +321,29 @@ export class Thread {
     this.#render();
   }
 
-  async #load() {
-    this.#loading = "loading";
-    this.#showTop();
-    try {
-      await this.#options.older();
-      this.#loading = "idle";
-    } catch {
-      this.#loading = "failed";
-    }
-    this.#showTop();
-    if (this.#loading === "idle") this.#scrolled();
-  }
-
-  #showTop() {
-    const [from] = this.#bounds();
-    const begins = from === 0 && !this.#options.hasOlder() && this.#scene.messages.length > 0;
-    const state = this.#loading === "idle" && begins ? "begin" : this.#loading;
-    if (this.#top.dataset.state === state) return;
-    this.#top.dataset.state = state;
-    /** @type {Record<string, () => Node | string>} */
-    const shows = {
-      begin: () => t("chat.begin"),
-      loading: () => t("chat.older.loading"),
-      failed: () =>
-        h(
-          "button",
-          { class: "link-button", type: "button", on: { click: () => void this.#load() } },
-          t("chat.older.failed"),
-        ),
-      idle: () => "",
-    };
-    this.#top.replaceChildren(shows[state]());
-  }
-
   /**
    * @param {number} below px
    */
   #showJump(below) {
-    const near = this.#last === Infinity && below < this.#scroller.clientHeight / 2;
-    const { messages, isMe } = this.#scene;
-    let fresh = 0;
-    if (this.#seen !== null) {
-      const from = indexOf(messages, this.#seen + 1);
-      for (let at = from; at < messages.length; at += 1) if (!isMe(messages[at].from)) fresh += 1;
-    }
-    this.#jump.hidden = this.#pinned || (near && fresh === 0);
-    this.#count.textContent = fresh > 0 ? (fresh > 99 ? "99+" : String(fresh)) : "";
-    this.#jumpLabel.textContent = fresh > 0 ? t("chat.jump.new", { n: fresh }) : t("chat.jump");
+    const whole = this.#last === Infinity && !this.#options.hasNewer();
+    const near = whole && below < this.#scroller.clientHeight / 2;
+    const fresh = this.#options.unread();
+    this.#jump.show(this.#pinned || (near && fresh === 0), fresh);
   }
 
   /**
    * @param {KeyboardEvent} event
    */
   #key(event) {
-    if (event.key === "End" && event.target === this.#scroller) {
-      event.preventDefault();
+    const { target, key } = event;
+    if (key === "End" && target === this.#scroller) {
       this.toEnd();
+    } else if (key === "Escape") {
+      this.#options.leave();
+    } else if (!moveFocus(this.#list, this.#bottomEdge(), event)) {
+      return;
     }
+    event.preventDefault();
   }
 
   /**

@@ -9,7 +9,7 @@ import { newKey } from "../keys.js";
 import { upload } from "../upload.js";
 
 /** @typedef {import("../types.js").Place} Place */
-/** @typedef {import("../store.js").Store} Store */
+/** @typedef {import("../types.js").App} App */
 
 /**
  * @typedef {{
@@ -22,15 +22,15 @@ import { upload } from "../upload.js";
 /** @typedef {(upload: Upload, whole: boolean) => void} Listener `whole`: the list or a state has changed, and not just the progress */
 
 export class Uploads {
-  #store;
+  #app;
   /** @type {Upload[]} */
   #list = [];
   /** @type {Set<Listener>} */
   #listeners = new Set();
 
-  /** @param {Store} store */
-  constructor(store) {
-    this.#store = store;
+  /** @param {App} app */
+  constructor(app) {
+    this.#app = app;
     addEventListener("beforeunload", (event) => {
       if (this.#list.some((each) => each.state !== "refused")) event.preventDefault();
     });
@@ -106,7 +106,7 @@ export class Uploads {
     item.abort = new AbortController();
     this.#tell(item, true);
     try {
-      const limit = this.#store.session?.limits.file ?? Infinity;
+      const limit = this.#app.store.session?.limits.file ?? Infinity;
       if (item.file.size > limit) throw new ChatError("file-too-large", tooLarge(item.file.size, limit));
       const reply = await upload(item.place, item.file, {
         key: item.key,
@@ -122,7 +122,7 @@ export class Uploads {
       });
       const { name, size, sha256, mime, code } = reply;
       this.#list = this.#list.filter((each) => each !== item);
-      this.#store.addSent(item.place, /** @type {any} */ (reply), {
+      this.#app.log.addSent(item.place, /** @type {any} */ (reply), {
         file: { name, size, sha256, mime, code },
       });
     } catch (error) {
@@ -144,16 +144,16 @@ export class Uploads {
   }
 }
 
-/** @type {WeakMap<Store, Uploads>} */
+/** @type {WeakMap<App, Uploads>} */
 const all = new WeakMap();
 
 /**
- * The uploads that belong to a store.
- * @param {Store} store
+ * The page's uploads.
+ * @param {App} app
  */
-export function uploadsOf(store) {
-  let found = all.get(store);
-  if (found === undefined) all.set(store, (found = new Uploads(store)));
+export function uploadsOf(app) {
+  let found = all.get(app);
+  if (found === undefined) all.set(app, (found = new Uploads(app)));
   return found;
 }
 

@@ -8,13 +8,14 @@ const AFTER = 180;
 
 /**
  * @param {string} text
- * @param {string} wanted
+ * @param {string[]} wanted
  * @returns {(string | Element)[]} the part of `text` around the first match, with each match in a <mark>
  */
 export function found(text, wanted) {
-  if (!wanted) return [text];
+  if (wanted.length === 0) return [text];
   // Simple case folding keeps lengths, so the positions are those of the text.
-  const pattern = new RegExp(wanted.replace(/[\\^$.*+?()[\]{}|\/-]/g, "\\$&"), "giu");
+  const words = wanted.map((word) => word.replace(/[\\^$.*+?()[\]{}|\/-]/g, "\\$&"));
+  const pattern = new RegExp(words.join("|"), "giu");
   const first = text.search(pattern);
   const [start, end] = cutPositions(text, Math.max(first, 0));
   const shown = text.slice(start, end);

@@ -31,7 +31,7 @@ export class RoomVisit extends EventTarget {
   #met = false;
   #tries = 0;
   #onLink = () => this.#linked();
-  #onTalk = (/** @type {Event} */ event) => this.#heard(/** @type {CustomEvent} */ (event).detail);
+  #deaf;
   #timer = setInterval(() => void this.#look(), LOOK_INTERVAL);
 
   /**
@@ -51,7 +51,7 @@ export class RoomVisit extends EventTarget {
     /** @type {Line[]} */
     this.lines = [];
     app.connection.addEventListener("state", this.#onLink);
-    app.connection.addEventListener("room", this.#onTalk);
+    this.#deaf = app.connection.on("room", (talk) => this.#heard(talk));
   }
 
   /** Enters the room; `state` tells the outcome. */
@@ -96,7 +96,7 @@ export class RoomVisit extends EventTarget {
     this.#gone = true;
     clearInterval(this.#timer);
     this.app.connection.removeEventListener("state", this.#onLink);
-    this.app.connection.removeEventListener("room", this.#onTalk);
+    this.#deaf();
     if (current !== this) return;
     current = null;
     if (this.state !== "in" && this.state !== "joining") return;

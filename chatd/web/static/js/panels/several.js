@@ -67,9 +67,9 @@ export function several(app) {
  * @param {string[]} to
  */
 function outcome(reply, to) {
-  /** @type {{to: string, queued?: boolean}[]} */
-  const sent = reply.sent ?? [{ to: to[0], queued: reply.queued }];
-  const queued = sent.filter((each) => each.queued).map((each) => each.to);
+  /** @type {{to: string, state?: string}[]} */
+  const sent = reply.sent ?? [{ to: to[0], state: reply.state }];
+  const queued = sent.filter((each) => each.state === "queued").map((each) => each.to);
   /** @type {[string, {code: string, message: string}][]} */
   const refused = Object.entries(reply.refused ?? {});
   return [

@@ -1,18 +1,21 @@
 // @ts-check
 /** A conversation: its header, its messages, and the composer. `#/u/<address>` and `#/g/<group>`. */
 
+import { Actions } from "../chat/actions.js";
 import { Composer } from "../chat/composer.js";
 import { dropZone } from "../chat/dropzone.js";
 import { forgetPreview, refreshUpload } from "../chat/attachments.js";
 import { Header } from "../chat/header.js";
 import { Announcer } from "../chat/announcer.js";
+import { instead } from "../chat/instead.js";
 import { Thread } from "../chat/thread.js";
+import { learnNames } from "../chat/names.js";
 import { filesOf } from "../chat/tray.js";
+import { TypingNotice } from "../chat/typing.js";
 import { uploadsOf } from "../chat/uploads.js";
 import { fill, h } from "../dom.js";
 import { ChatError } from "../errors.js";
 import { t, tError } from "../i18n.js";
-import { button, emptyState, spinner } from "../ui.js";
 
 /** @typedef {import("../types.js").App} App */
 /** @typedef {import("../types.js").View} View */
@@ -22,10 +25,7 @@ import { button, emptyState, spinner } from "../ui.js";
 /** @typedef {import("../chat/uploads.js").Upload} Upload */
 
 const PAGE = 60; // messages loaded at once
-const MAX_UNREAD = 400; // messages loaded at the start, to reach the unread line
-
-/** @type {WeakSet<App["store"]>} the stores that know everybody's name */
-const learned = new WeakSet();
+const BEFORE = 20; // read messages that are loaded before the unread ones
 
 /**
  * @param {App} app
@@ -35,7 +35,8 @@ const learned = new WeakSet();
 export function view(app, params) {
   const place =
     params.group === undefined ? app.store.place("u", params.user) : app.store.place("g", params.group);
-  const chat = new Chat(app, place);
+  const query = new URLSearchParams(location.hash.split("?")[1]);
+  const chat = new Chat(app, place, Number(query.get("seq")) || null);
   return {
     title: chat.header.name,
     node: chat.node,
@@ -48,11 +49,14 @@ class Chat {
   /**
    * @param {App} app
    * @param {Place} place
+   * @param {number | null} target the message to begin at
    */
-  constructor(app, place) {
+  constructor(app, place, target) {
     this.app = app;
     this.place = place;
-    this.uploads = uploadsOf(app.store);
+    this.target = target;
+    this.uploads = uploadsOf(app);
+    this.notice = new TypingNotice(app, place);
     /** @type {number | null} the seq after which the unread line is shown */
     this.unreadAfter = null;
     /** @type {"loading" | "open" | "lost" | "refused"} */
@@ -60,7 +64,12 @@ class Chat {
     /** @type {unknown} the error of `lost` and `refused` */
     this.why = null;
     this.opened = false;
-    this.header = new Header(app, place);
+    this.actions = new Actions(app, place, {
+      reply: (message) => this.composer.reply(message, this.nameOf(message.from)),
+      edit: (message) => this.composer.edit(message),
+      goTo: (seq) => void this.goTo(seq),
+    });
+    this.header = new Header(app, place, () => void this.actions.pins());
     this.thread = this.makeThread();
     this.composer = this.makeComposer();
     this.announcer = new Announcer(app.announce, (address) => app.store.displayName(address));
@@ -73,15 +82,18 @@ class Chat {
       this.composer.node,
     );
     this.node.addEventListener("paste", (event) => this.pasted(event));
+    app.log.shown = place;
     this.ends = [
       dropZone(this.node, (files) => this.composer.attach(files)),
-      app.store.on("messages", (/** @type {Place} */ where) => where.key === place.key && this.show()),
+      app.log.on("messages", (/** @type {Place} */ where) => where.key === place.key && this.show()),
+      app.log.on("typing", (/** @type {Place} */ where) => where.key === place.key && this.header.update()),
       app.store.on("conversations", () => this.listChanged()),
       app.store.on("incoming", (/** @type {Message} */ message) => this.messageArrived(message)),
-      app.store.on("removed", (/** @type {{place: Place, message: string}} */ { place: where, message }) => {
-        if (where.key !== place.key) return;
-        const error = new ChatError("banned", message);
+      app.store.on("removed", (/** @type {{place: Place, code: string, message: string}} */ said) => {
+        if (said.place.key !== place.key) return;
+        const error = new ChatError(said.code, said.message);
         this.failed(error);
+        this.thread.update(this.scene()); // which has no messages now
         this.announcer.destroy();
         app.announce(tError(error)); // it also replaces an announcement of a message
       }),
@@ -96,6 +108,7 @@ class Chat {
 
   destroy() {
     for (const end of this.ends) end();
+    if (this.app.log.shown === this.place) this.app.log.shown = null;
     this.thread.destroy();
     this.composer.destroy();
     this.announcer.destroy();
@@ -109,30 +122,56 @@ class Chat {
   }
 
   makeThread() {
-    const { store, connection } = this.app;
+    const { store, log, connection, outbox } = this.app;
+    const part = () => log.part(this.place);
     return new Thread({
       label: t("chat.log", { name: this.header.name }),
-      hasOlder: () => this.state === "open" && store.hasOlder(this.place),
-      older: () => store.loadOlder(this.place, PAGE).then(() => {}),
-      seen: () => this.seen(),
+      hasOlder: () => this.state === "open" && part().hasOlder,
+      older: () => log.loadOlder(this.place, PAGE),
+      hasNewer: () => this.state === "open" && part().hasNewer,
+      newer: () => log.loadNewer(this.place, PAGE),
+      newest: () => log.loadNewest(this.place, PAGE),
+      seen: (seq) => log.markRead(this.place, seq),
+      unread: () => store.conversation(this.place)?.unread ?? 0,
+      leave: () => this.composer.focus(),
       bubbles: {
         group: this.place.kind === "g",
         linked: () => connection.state === "open",
+        isMe: (address) => store.isMe(address),
         nameOf: (address) => store.displayName(address),
-        retry: (what) => ("file" in what ? this.uploads.retry(what) : this.app.outbox.retry(what.key)),
-        discard: (what) => ("file" in what ? this.uploads.discard(what) : this.app.outbox.discard(what.key)),
+        read: () => part().theirs,
+        quoted: (seq) => part().find(seq),
+        goTo: (seq) => void this.goTo(seq),
+        react: (message, emoji, on) => void this.actions.react(message, emoji, on),
+        menu: (message, opener) => this.actions.menu(message, opener),
+        retry: (what) => {
+          if ("from" in what) void this.actions.sendAgain(what);
+          else if ("file" in what) this.uploads.retry(what);
+          else outbox.retry(what.key);
+        },
+        discard: (what) => {
+          if ("from" in what) void this.actions.discard(what);
+          else if ("file" in what) this.uploads.discard(what);
+          else outbox.discard(what.key);
+        },
       },
     });
   }
 
   makeComposer() {
-    const { store } = this.app;
+    const { store, log } = this.app;
     return new Composer({
       place: this.place,
       username: store.me?.username ?? "",
       name: this.header.name,
       limits: store.session?.limits ?? { message: 8192, file: Infinity },
-      send: (text, files) => this.send(text, files),
+      send: (text, files, reply) => this.send(text, files, reply),
+      save: (message, text) => void this.save(message, text),
+      editLast: () => {
+        const last = log.messages(this.place).findLast((message) => this.actions.mayEdit(message));
+        if (last) this.composer.edit(last);
+      },
+      typing: () => this.notice.tell(),
       page: (screens) => this.thread.page(screens),
       refused: (text) => this.app.toast(text, "error"),
     });
@@ -141,14 +180,13 @@ class Chat {
   // Loading
 
   async load() {
-    const { store } = this.app;
+    const { store, log } = this.app;
     this.state = "loading";
     this.showInstead();
-    this.open(); // with messages known from before and unsent ones
+    if (this.target === null && !log.part(this.place).hasNewer) this.open(); // with messages known from before
     try {
-      const unread = store.conversation(this.place)?.unread ?? 0;
-      await store.loadNewest(this.place, Math.min(Math.max(PAGE, unread + 20), MAX_UNREAD));
-      if (!store.loaded) await store.refresh();
+      await this.loadFirst();
+      if (!store.conversation(this.place)) await store.refresh();
     } catch (error) {
       this.failed(error);
       return;
@@ -156,8 +194,21 @@ class Chat {
     this.state = "open";
     this.header.update();
     this.showInstead();
-    this.open();
-    void this.learnNames();
+    if (this.target === null) this.open();
+    else this.found(this.target);
+    if (await learnNames(store, this.place)) {
+      this.listChanged();
+      this.show();
+    }
+  }
+
+  /** Loads the messages that are shown first: around the wanted one, or from the first unread one on. */
+  async loadFirst() {
+    const { store, log } = this.app;
+    const { unread = 0, read = 0 } = store.conversation(this.place) ?? {};
+    if (this.target !== null) await log.loadAround(this.place, this.target, PAGE);
+    else if (unread > PAGE - BEFORE) await log.loadAround(this.place, read + 1, PAGE);
+    else await log.loadNewest(this.place, PAGE);
   }
 
   /** Shows the messages at the unread line. Later changes only update them. */
@@ -171,19 +222,26 @@ class Chat {
     this.thread.open(this.scene());
   }
 
-  /** Loads everybody's display names, once: the store knows only those of direct conversations. */
-  async learnNames() {
-    const { store } = this.app;
-    const known = this.place.kind === "u" && store.conversation(this.place) !== undefined;
-    if (known || this.place.name.includes("@") || learned.has(store)) return;
-    learned.add(store);
+  /** Goes to a message, which may have to be loaded first. @param {number} seq */
+  async goTo(seq) {
+    const { log } = this.app;
     try {
-      await store.users();
-      this.listChanged();
-      this.show();
-    } catch {
-      learned.delete(store); // the addresses are shown instead
+      if (!log.messages(this.place).some((message) => message.seq === seq)) {
+        await log.loadAround(this.place, seq, PAGE);
+      }
+      this.found(seq);
+    } catch (error) {
+      this.app.toast(tError(error), "error");
     }
+  }
+
+  /** Shows a message that is loaded, if it still exists. @param {number} seq */
+  found(seq) {
+    this.opened = true;
+    this.target = null;
+    this.thread.goTo(this.scene(), seq);
+    const exists = this.app.log.messages(this.place).some((message) => message.seq === seq);
+    if (!exists) this.app.toast(t("chat.quote.gone"), "error");
   }
 
   /** @param {unknown} error */
@@ -214,11 +272,13 @@ class Chat {
   // Showing
 
   scene() {
-    const { store, outbox } = this.app;
-    const pending = [...outbox.entries(this.place), ...this.uploads.of(this.place)];
+    const { store, outbox, log } = this.app;
+    const part = log.part(this.place);
+    const unsent = [...outbox.entries(this.place), ...this.uploads.of(this.place)];
     return {
-      messages: store.messages(this.place),
-      pending: pending.sort((one, other) => one.at - other.at),
+      messages: part.list,
+      lines: part.shownLines(),
+      pending: [...part.pending, ...unsent.sort((one, other) => one.at - other.at)],
       isMe: (/** @type {string} */ address) => store.isMe(address),
       unreadAfter: this.unreadAfter,
     };
@@ -237,46 +297,13 @@ class Chat {
     const hidden = this.state !== "refused" && messages.length + pending.length > 0;
     this.instead.hidden = hidden;
     this.thread.node.hidden = !hidden;
-    const looks = `${this.state} ${this.header.name}`;
+    const { place, state, why } = this;
+    const { name } = this.header;
+    const looks = `${state} ${name}`;
     if (hidden || this.instead.dataset.looks === looks) return;
     this.instead.dataset.looks = looks;
-    fill(this.instead, this.insteadNode());
-  }
-
-  insteadNode() {
-    const { name } = this.header;
-    const group = this.place.kind === "g";
-    switch (this.state) {
-      case "loading":
-        return spinner();
-      case "open": {
-        const hint = t(group ? "chat.empty.group" : "chat.empty.person");
-        return emptyState(t("chat.empty", { name }), hint, null, "chats");
-      }
-      case "lost": {
-        const again = button(t("chat.again"), { kind: "primary", onClick: () => this.again() });
-        return emptyState(t("chat.lost"), t("chat.lost.hint"), again, "alert");
-      }
-      default:
-        return this.refusal();
-    }
-  }
-
-  /** Why the realm refuses to show the conversation, and what to do. */
-  refusal() {
-    const code = this.why instanceof ChatError ? this.why.code : "";
-    const { kind, name } = this.place;
-    const again = button(t("chat.again"), { kind: "primary", onClick: () => this.again() });
-    const join = button(t("chat.join", { group: name }), {
-      kind: "primary",
-      onClick: () => void this.join(),
-    });
-    const others = kind === "g" ? { href: "#/groups" } : { href: "#/new" };
-    const back = button(t(kind === "g" ? "chat.elsewhere.group" : "chat.elsewhere"), others);
-    if (code === "not-member") return emptyState(t("chat.failed"), tError(this.why), [join, back], "groups");
-    if (code === "banned") return emptyState(t("chat.failed"), tError(this.why), back, "groups");
-    if (!code.startsWith("unknown-")) return emptyState(t("chat.failed"), tError(this.why), again, "alert");
-    return emptyState(t("chat.failed.unknown", { name }), tError(this.why), back, "search");
+    const again = () => this.again();
+    fill(this.instead, instead({ state, why, place, name, again, join: () => void this.join() }));
   }
 
   listChanged() {
@@ -293,11 +320,6 @@ class Chat {
   /** The page has become visible or hidden. */
   visibilityChanged() {
     if (document.visibilityState === "visible") this.show();
-  }
-
-  seen() {
-    const newest = this.app.store.messages(this.place).at(-1);
-    if (newest !== undefined) this.app.store.markRead(this.place, newest.seq);
   }
 
   /** @param {Message} message */
@@ -317,13 +339,26 @@ class Chat {
   /**
    * @param {string} text
    * @param {File[]} files
+   * @param {number} [reply] the seq of the message that it answers
    */
-  send(text, files) {
+  send(text, files, reply) {
     this.unreadAfter = null;
-    if (text) this.app.outbox.send(this.place, text);
+    if (text) this.app.outbox.send(this.place, text, reply);
     this.uploads.add(this.place, files);
+    this.notice.sent();
     this.show();
     this.thread.toEnd();
+  }
+
+  /** Saves an edited text. If that fails, it is in the field again. @param {Message} message @param {string} text */
+  async save(message, text) {
+    if (!(await this.actions.edit(message, text))) this.composer.edit(message, text);
+  }
+
+  /** @param {string} address */
+  nameOf(address) {
+    const { store } = this.app;
+    return store.isMe(address) ? t("chat.you") : store.displayName(address);
   }
 
   /** @param {ClipboardEvent} event */

@@ -94,7 +94,7 @@ async function enter(app, group) {
   app.router.go(hashOf(app.store.place("g", reply.group)));
 }
 
-/** Asks for the name of a new group. @param {App} app */
+/** Asks for the name and the title of a new group. @param {App} app */
 function askName(app) {
   const what = field({
     label: t("groups.add-name"),
@@ -106,15 +106,24 @@ function askName(app) {
     codes: ["group-exists", "reserved-name", "bad-name"],
     check: (text) => (parseAddress(text)?.realm === null ? null : t("groups.bad")),
   });
+  const title = field({
+    label: t("groups.add-title"),
+    name: "title",
+    hint: t("groups.add-title-hint"),
+    maxlength: 64,
+    codes: ["bad-title"],
+  });
   const make = async () => {
-    const reply = await app.connection.request("addgroup", { group: what.value.trim() });
+    const words = title.value.trim();
+    const args = { group: what.value.trim(), ...(words ? { title: words } : {}) };
+    const reply = await app.connection.request("addgroup", args);
     await app.store.refresh();
     close();
     app.toast(t("groups.added", { group: reply.group, code: reply.groupcode }), "success");
     // Next come its members, with the code to share and a form to invite people.
     app.router.go(`#/g/${segment(reply.group)}/members`);
   };
-  const close = dialog(t("groups.add"), form([what], make, { submit: t("groups.add-button") }));
+  const close = dialog(t("groups.add"), form([what, title], make, { submit: t("groups.add-button") }));
 }
 
 /** @param {Group} group */

@@ -192,7 +192,7 @@ function looksOf({ conversation: found, entry }, current) {
   const { name, online, unread, last, place } = found;
   const when = last && relative(last.at);
   const now = hashOf(place) === current;
-  return JSON.stringify([name, online, unread, last?.seq, last?.queued, when, now, entry?.state, entry?.text]);
+  return JSON.stringify([name, online, unread, last, when, now, entry?.state, entry?.text]);
 }
 
 /** @param {App} app @param {Line} line @param {string} current */
@@ -230,14 +230,22 @@ function unsentLine(entry) {
 function lastLine(app, message) {
   const mine = app.store.isMe(message.from);
   const who = mine ? t("list.you") : message.group ? app.store.displayName(message.from) : "";
-  const said = message.file ? [icon("attach"), message.file.name] : [(message.text ?? "").slice(0, SHOWN)];
+  const { state } = message;
   return [
-    message.queued && icon("clock"),
-    message.queued && h("span", { class: "visually-hidden" }, `${t("list.queued")} `),
+    (state === "queued" || state === "refused") && icon(state === "queued" ? "clock" : "alert"),
+    (state === "queued" || state === "refused") &&
+      h("span", { class: "visually-hidden" }, `${t(`list.${state}`)} `),
     who && h("bdi", { class: "list-who" }, who),
     who && ": ",
-    ...said,
+    ...saidIn(message),
   ];
+}
+
+/** @param {Message} message @returns {Child[]} */
+function saidIn({ text, file, deleted, opaque }) {
+  if (deleted) return [t("list.deleted")];
+  if (opaque !== undefined) return [t("list.opaque")];
+  return file ? [icon("attach"), file.name] : [(text ?? "").slice(0, SHOWN)];
 }
 
 /**

@@ -1,5 +1,5 @@
 // @ts-check
-/** Messages found by a part of their text or of their file's name, newest first. */
+/** Messages found by parts of their text or of their file's name, newest first, page by page. */
 
 import { sizeText } from "../chat/files.js";
 import { fill, h, uid } from "../dom.js";
@@ -13,9 +13,7 @@ import { announce, avatar, button, emptyState, icon, spinner } from "../ui.js";
 /** @typedef {import("../types.js").App} App */
 /** @typedef {import("../types.js").Message} Message */
 
-const MAX = 500; // messages that the realm returns
 const MAX_LENGTH = 500; // characters that the realm accepts
-const PAGE = 50; // messages shown at once
 
 /** @param {App} app @returns {import("../types.js").View} */
 export function view(app) {
@@ -84,7 +82,7 @@ function searcher(app, place) {
     fill(place, spinner(t("search.searching")));
     try {
       const [reply] = await Promise.all([app.connection.request("search", { text }), app.store.users()]);
-      if (mine === turn) show(app, place, reply.messages, text);
+      if (mine === turn) show(app, place, reply, text);
     } catch (error) {
       if (mine === turn)
         fill(
@@ -98,36 +96,53 @@ function searcher(app, place) {
 /**
  * @param {App} app
  * @param {HTMLElement} place
- * @param {Message[]} messages
+ * @param {import("../types.js").Reply} first the reply with the first page
  * @param {string} text
  */
-function show(app, place, messages, text) {
-  if (!messages.length) {
+function show(app, place, first, text) {
+  if (!first.messages.length) {
     announce(t("search.none", { text }));
     fill(place, emptyState(t("search.none", { text }), t("search.none-hint"), null, "search"));
     return;
   }
-  const count = t("search.found", { n: messages.length });
+  const count = t("search.found", { n: first.messages.length + (first.remaining ?? 0) });
   const list = rows(count, []);
-  const more = button(t("panels.show-more"), { class: "show-more", onClick: () => add(true) });
-  const add = (/** @type {boolean} */ focus) => {
-    const from = list.childElementCount;
-    list.append(...messages.slice(from, from + PAGE).map((message) => hit(app, message, text)));
-    if (focus) list.children[from]?.querySelector("a")?.focus();
-    more.hidden = list.childElementCount >= messages.length;
+  let last = 0;
+  const more = button(t("panels.show-more"), { class: "show-more", onClick: () => void next() });
+  const add = (/** @type {import("../types.js").Reply} */ { messages, remaining }) => {
+    const page = /** @type {Message[]} */ (messages).toSorted((one, other) => other.id - one.id);
+    last = page.at(-1)?.id ?? last;
+    const words = wordsOf(text);
+    list.append(...page.map((message) => hit(app, message, words)));
+    more.hidden = !remaining;
   };
-  add(false);
+  const next = async () => {
+    const from = list.childElementCount;
+    more.disabled = true;
+    try {
+      add(await app.connection.request("search", { text, before: last }));
+      list.children[from]?.querySelector("a")?.focus();
+    } catch (error) {
+      app.toast(tError(error), "error");
+    }
+    more.disabled = false;
+  };
+  add(first);
   announce(count);
-  const cut = messages.length >= MAX && h("p", { class: "aside" }, t("search.most", { n: MAX }));
-  fill(place, h("p", { class: "count" }, count), cut, list, more);
+  fill(place, h("p", { class: "count" }, count), list, more);
+}
+
+/** The words of a search without its filters, to mark them. @param {string} text */
+function wordsOf(text) {
+  return text.split(/\s+/u).filter((word) => word && !/^(?:from|in|has|before|after):/u.test(word));
 }
 
 /**
  * @param {App} app
  * @param {Message} message
- * @param {string} text
+ * @param {string[]} words
  */
-function hit(app, message, text) {
+function hit(app, message, words) {
   const { store } = app;
   const where = store.placeOf(message);
   const mine = store.isMe(message.from);
@@ -135,16 +150,16 @@ function hit(app, message, text) {
   const said = message.file
     ? [
         icon("file"),
-        h("bdi", { dir: "auto" }, ...found(message.file.name, text)),
+        h("bdi", { dir: "auto" }, ...found(message.file.name, words)),
         `, ${sizeText(message.file.size, language())}`,
       ]
-    : [h("bdi", { dir: "auto" }, ...found(message.text ?? "", text))];
+    : [h("bdi", { dir: "auto" }, ...found(message.text ?? "", words))];
   const sender = where.kind === "g" || mine ? [bdi(who), ": "] : [];
   const title = where.kind === "u" ? store.displayName(where.name) : store.groupName(where);
   return row({
     key: `${message.conversation} ${message.seq}`,
     class: "hit",
-    href: hashOf(where),
+    href: `${hashOf(where)}?seq=${message.seq}`,
     title,
     picture: avatar(title, undefined, { kind: where.kind === "g" ? "group" : "user" }),
     meta: h("time", { datetime: message.at, title: full(message.at) }, relative(message.at)),

@@ -39,6 +39,8 @@ export default {
   "list.queued": "Waiting for its realm:",
   "list.sending": "Not sent yet:",
   "list.refused": "Not sent:",
+  "list.deleted": "Message deleted",
+  "list.opaque": "Encrypted message",
   "list.members.one": "1 member, no messages yet",
   "list.members.other": "{n} members, no messages yet",
   "list.nothing": "No messages yet",

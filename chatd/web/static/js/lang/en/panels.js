@@ -56,6 +56,8 @@ export default {
   "groups.add": "New group",
   "groups.add-name": "Name of the group",
   "groups.add-hint": "Letters, digits, dots, hyphens and underscores; no spaces. You become its admin.",
+  "groups.add-title": "Title (optional)",
+  "groups.add-title-hint": "What people see instead of the name. It may have spaces.",
   "groups.bad": "A group's name has 1 to 64 letters, digits, dots, hyphens and underscores, without spaces.",
   "groups.add-button": "Make the group",
   "groups.added": "{group} was created. Others can join it with the code {code}.",
@@ -219,7 +221,7 @@ export default {
 
   "search.title": "Search",
   "search.what": "Search your conversations",
-  "search.hint": "Part of a message or of a file's name. Capitals do not matter.",
+  "search.hint": "Parts of a message or of a file's name. Capitals and accents do not matter. Also: from:name, in:group, has:file, before:2026-12-31, after:2026-01-31.",
   "search.button": "Search",
   "search.start": "What are you looking for?",
   "search.start-hint": "All of your private and group conversations are searched.",
@@ -227,7 +229,6 @@ export default {
   "search.none-hint": "Try fewer letters or another word. Rooms are not kept, so they can't be searched.",
   "search.found.one": "1 message found",
   "search.found.other": "{n} messages found, newest first",
-  "search.most": "Only the newest {n} are shown; a longer word finds less.",
   "search.searching": "Searching…",
   "panels.me": "You",
 

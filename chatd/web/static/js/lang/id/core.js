@@ -39,6 +39,8 @@ export default {
   "list.queued": "Menunggu realm tujuannya:",
   "list.sending": "Belum terkirim:",
   "list.refused": "Tidak terkirim:",
+  "list.deleted": "Pesan dihapus",
+  "list.opaque": "Pesan terenkripsi",
   "list.members.one": "1 anggota, belum ada pesan",
   "list.members.other": "{n} anggota, belum ada pesan",
   "list.nothing": "Belum ada pesan",

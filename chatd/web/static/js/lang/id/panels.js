@@ -56,6 +56,8 @@ export default {
   "groups.add": "Grup baru",
   "groups.add-name": "Nama grup",
   "groups.add-hint": "Huruf, angka, titik, tanda hubung, dan garis bawah; tanpa spasi. Anda menjadi adminnya.",
+  "groups.add-title": "Judul (opsional)",
+  "groups.add-title-hint": "Yang dilihat orang sebagai ganti nama. Boleh berspasi.",
   "groups.bad": "Nama grup berisi 1 sampai 64 huruf, angka, titik, tanda hubung, dan garis bawah, tanpa spasi.",
   "groups.add-button": "Buat grup",
   "groups.added": "{group} sudah dibuat. Orang lain bergabung dengan kode {code}.",
@@ -219,7 +221,7 @@ export default {
 
   "search.title": "Cari",
   "search.what": "Cari di percakapan Anda",
-  "search.hint": "Bagian dari pesan atau nama file. Huruf besar dan kecil sama saja.",
+  "search.hint": "Bagian dari pesan atau nama berkas. Huruf besar dan aksen tidak berpengaruh. Juga: from:nama, in:grup, has:file, before:2026-12-31, after:2026-01-31.",
   "search.button": "Cari",
   "search.start": "Apa yang Anda cari?",
   "search.start-hint": "Pencarian mencakup semua percakapan pribadi dan grup Anda.",
@@ -227,7 +229,6 @@ export default {
   "search.none-hint": "Coba dengan huruf lebih sedikit atau kata lain. Obrolan di ruang tidak disimpan, jadi tidak dapat dicari.",
   "search.found.one": "1 pesan ditemukan",
   "search.found.other": "{n} pesan ditemukan, yang terbaru di atas",
-  "search.most": "Hanya {n} yang terbaru ditampilkan; kata yang lebih panjang mempersempit hasilnya.",
   "search.searching": "Mencari…",
   "panels.me": "Anda",
 
