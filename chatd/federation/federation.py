@@ -43,7 +43,8 @@ class Federation:
         changes = ChangeReceiver(service, links, reader, quotas)
         membership = MembershipNews(service, links, guesses)
         entries = GroupChanges(service, forwarder, quotas)
-        self.news = NewsReceiver(membership, changes, entries)
+        on_read, on_typing = service.receipts.arrived, service.typing.arrived
+        self.news = NewsReceiver(membership, changes, entries, on_read, on_typing)
         self.receiver = Receiver(
             context.database,
             self.files,

@@ -138,13 +138,11 @@ def _direct_audience(
     connection: sa.Connection, conversation: int, receipts: bool
 ) -> Audience | None:
     """The account of a direct conversation with another realm."""
-    query = (
-        sa.select(participants.c.account_id)
-        .join(accounts, accounts.c.id == participants.c.account_id)
-        .where(participants.c.conversation_id == conversation, participants.c.peer_key.is_not(None))
+    query = sa.select(participants.c.account_id).where(
+        participants.c.conversation_id == conversation, participants.c.peer_key.is_not(None)
     )
     if receipts:
-        query = query.where(accounts.c.receipts)
+        query = query.where(with_receipts(participants.c.account_id))
     account = connection.scalar(query)
     return None if account is None else Audience(conversation, (account,))
 
