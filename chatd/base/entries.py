@@ -1,4 +1,4 @@
-"""What people change about messages, and how realms name the messages to each other.
+"""What people change about messages and groups, and how realms name the messages to each other.
 
 These values are what is asked for. What was changed is an entry of the log, which `chatd.base.events` has as
 it is shown.
@@ -7,7 +7,7 @@ it is shown.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 import msgspec
 
@@ -88,3 +88,32 @@ class MadeChange(msgspec.Struct, frozen=True):
     at: int
     seq: int
     ref: EntryRef | None = None
+
+
+Happening: TypeAlias = Literal["joined", "left", "invited", "kicked", "promoted", "ended"]
+
+
+HAPPENINGS: dict[str, Happening] = {each: each for each in get_args(Happening)}
+# What can change of a group, and be told to other realms
+GROUP_FIELDS = ("closed", "title", "topic", "visibility", "past", "post", "picture")
+
+
+class MemberFact(msgspec.Struct, frozen=True):
+    """`what` happened to `who`. With the last member a group has `ended`."""
+
+    who: Party
+    what: Happening
+
+
+class GroupFact(msgspec.Struct, frozen=True):
+    """What `fields` has of the group is so now: for example who may post."""
+
+    fields: dict[str, str | bool | None]
+
+
+class MadeFact(msgspec.Struct, frozen=True):
+    """`author` has caused a change of a group. `at` is in ms since 1970 UTC."""
+
+    fact: MemberFact | GroupFact
+    author: Party
+    at: int

@@ -64,9 +64,10 @@ class Pinned(msgspec.Struct, frozen=True):
 
 
 class MemberChange(msgspec.Struct, frozen=True):
-    """`what` happened to `who` in the group: joined, left, invited, kicked, promoted. `by` has caused it.
+    """`what` happened to `who` in the group (chatd.base.entries.Happening). `by` has caused it.
 
-    `seq` is 0 where the change has no entry here: its group is another realm's.
+    `seq` is 0 where this realm does not know the entry. `removed`: the listener is `who`, and no longer a
+    member.
     """
 
     conversation: int
@@ -76,10 +77,11 @@ class MemberChange(msgspec.Struct, frozen=True):
     seq: int = 0
     at: int = 0
     by: str = ""
+    removed: bool = False
 
     @property
     def sentence(self) -> str:
-        """The change, as its subject reads it if that person was removed."""
+        """The change, as the person reads it who was removed."""
         return f"You were removed from {self.group}"
 
 

@@ -225,6 +225,17 @@ class ReaderName(msgspec.Struct, frozen=True):
     username: str
 
 
+class InvitationInfo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An invitation to a group, by the address `by`. `realm` is the group's, if that is another. `at` is in
+    ms since 1970 UTC."""
+
+    group: str
+    by: str
+    at: int
+    realm: str | None = None
+    title: str | None = None
+
+
 class UnreadCount(msgspec.Struct, frozen=True):
     """The number of unread messages in a conversation. Either `user` or `group` is set."""
 
@@ -316,6 +327,7 @@ Item: TypeAlias = (
     | Member
     | Ban
     | ReaderName
+    | InvitationInfo
     | UnreadCount
     | ConversationInfo
     | RoomInfo

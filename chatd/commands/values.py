@@ -209,6 +209,18 @@ class JoinGroup(Command, frozen=True):
     group: Address
 
 
+class ListInvitations(Command, frozen=True):
+    pass
+
+
+class AcceptInvitation(Command, frozen=True):
+    group: Address
+
+
+class DeclineInvitation(Command, frozen=True):
+    group: Address
+
+
 class LeaveGroup(Command, frozen=True):
     group: Address
 

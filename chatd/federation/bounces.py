@@ -63,6 +63,8 @@ class Bounces:
                 whom = f"{to}@{name}"
             case parcels.Post(group=group):
                 whom = f"the group {group}@{name}"
+            case parcels.Invite(group, _, user):
+                return f"Your invitation of {user}@{name} to {group} was not delivered: {error}"
             case _:
                 return f"{name} was not told: {error}"
         if parcel.file is not None:

@@ -67,6 +67,9 @@ _NEEDS: dict[type[Parcel], tuple[str, ...]] = {
     parcels.Joined: (GROUPS,),
     parcels.Removed: (GROUPS,),
     parcels.Left: (GROUPS,),
+    parcels.Invite: (GROUPS,),
+    parcels.MemberEntry: (GROUPS,),
+    parcels.GroupEntry: (GROUPS,),
 }
 
 

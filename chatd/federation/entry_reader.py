@@ -55,14 +55,13 @@ class Arrived(msgspec.Struct, frozen=True):
     """A message to store, and its target.
 
     If it is a message of this realm that comes back, `echo` is the number of its parcel, and `origin` the
-    connection that waits for it. `guest` is the group of this realm and its sender, for a `Post`.
+    connection that waits for it.
     """
 
     new: NewMessage
     target: Target
     echo: int = 0
     origin: IListener | None = None
-    guest: tuple[Roster, Party] | None = None
 
 
 class EntryReader:
@@ -119,14 +118,16 @@ class EntryReader:
         def relay(seq: int) -> bytes:
             return parcels.encode(Relay(entry, group.name, group.id, seq))
 
-        copies = RemoteCopies(tuple(roster.realms), relay) if roster.realms else None
+        copies = RemoteCopies(tuple(roster.realms), relay)
         origin, signature = (realm, stated.number), signature_of(entry, realm)
-        target, guest = group_target(roster), (roster, sender)
+        target = group_target(roster)
         if stated.kind != MESSAGE:
             wanted = self._wanted(group.id, opened, sender, origin, signature)
-            return None if wanted is None else EntryChange(*wanted, target, copies, guest)
+            some = copies if copies.realms else None
+            return None if wanted is None else EntryChange(*wanted, target, some, (roster, sender))
         new = self._message(opened, group.id, sender, origin, signature)
-        return Arrived(msgspec.structs.replace(new, copies=copies), target, guest=guest)
+        new = msgspec.structs.replace(new, copies=copies, epoch=target.epoch)
+        return Arrived(new, target)
 
     async def _relay(
         self, realm: str, parcel: Relay, opened: OpenedEntry

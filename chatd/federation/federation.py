@@ -41,7 +41,7 @@ class Federation:
         quotas = RealmQuotas(service, links)
         reader = ParcelReader(service, forwarder, links, guesses, quotas, keys)
         changes = ChangeReceiver(service, links, reader, quotas)
-        membership = MembershipNews(service, links, guesses)
+        membership = MembershipNews(service, links, guesses, quotas)
         entries = GroupChanges(service, forwarder, quotas)
         on_read, on_typing = service.receipts.arrived, service.typing.arrived
         self.news = NewsReceiver(membership, changes, entries, on_read, on_typing)

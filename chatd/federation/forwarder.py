@@ -18,11 +18,19 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from chatd.base.cache import Cache
-from chatd.base.entries import NO_PARTS, Deletion, MadeChange, SentParts
+from chatd.base.entries import (
+    NO_PARTS,
+    Deletion,
+    GroupFact,
+    MadeChange,
+    MadeFact,
+    MemberFact,
+    SentParts,
+)
 from chatd.base.errors import NotSupportedThere, RealmDown
 from chatd.base.model import DELIVERED as DELIVERED_STATE
 from chatd.base.model import QUEUED as QUEUED_STATE
-from chatd.base.model import Account, Attachment, Receipt
+from chatd.base.model import Account, Attachment, Group, Receipt
 from chatd.base.names import key_of
 from chatd.federation import capabilities, changes, parcels
 from chatd.federation.group_entries import GroupEntries, note_of
@@ -36,6 +44,7 @@ from chatd.service.remote import (
     DELIVERED,
     DeliveryOutcome,
     IForwarder,
+    MemberInvited,
     MemberJoined,
     MemberLeft,
     MemberNews,
@@ -117,9 +126,24 @@ class Forwarder:
         else:
             self._links.dispatch(realm, stored.number, stored.parcel, file, entry, on_outcome)
 
-    def relay(self, stored: Stored, copies: RemoteCopies, file: int | None) -> None:
-        for realm in copies.realms:
+    def relay(self, stored: Stored, file: int | None) -> None:
+        for realm in stored.realms:
             self._links.post(realm, stored.number, stored.parcel, file)
+
+    # Entries about groups of this realm
+
+    def fact_copies(self, group: Group, made: MadeFact, realms: tuple[str, ...]) -> RemoteCopies:
+        name, ident, at, by = group.name, group.id, made.at, made.author.name
+
+        def entry(seq: int) -> bytes:
+            match made.fact:
+                case MemberFact(who, what):
+                    parcel = parcels.MemberEntry(name, ident, seq, at, by, who.name, what)
+                    return parcels.encode(parcel)
+                case GroupFact(fields):
+                    return parcels.encode(parcels.GroupEntry(name, ident, seq, at, by, fields))
+
+        return RemoteCopies(realms, entry)
 
     # Changes of messages
 
@@ -235,7 +259,10 @@ class Forwarder:
     def stage(self, connection: Connection, notices: Sequence[Notice]) -> list[StagedNotice]:
         if not notices:
             return []
-        items = [NewParcel(each.realm, _encode_news(each.news), each.at) for each in notices]
+        items = [
+            NewParcel(each.realm, _encode_news(each.news), each.at, each.sender_id)
+            for each in notices
+        ]
         numbers = self.outbox.writer.store(connection, items)
         return list(map(StagedNotice, notices, numbers, items))
 
@@ -291,8 +318,10 @@ def _encode_news(news: MemberNews) -> bytes:
     match news:
         case MemberJoined(group, group_id, user, seq):
             return parcels.encode(parcels.Joined(group, group_id, user, seq))
-        case MemberRemoved(group, group_id, user):
-            return parcels.encode(parcels.Removed(group, group_id, user))
+        case MemberRemoved(group, group_id, user, seq, by):
+            return parcels.encode(parcels.Removed(group, group_id, user, seq, by))
+        case MemberInvited(group, group_id, user, by, title):
+            return parcels.encode(parcels.Invite(group, group_id, user, by, title))
         case MemberLeft(group, user):
             return parcels.encode(parcels.Left(user, group))
         case _:

@@ -1,4 +1,4 @@
-"""Applies membership changes that other realms report: their people left, or ours joined or were removed."""
+"""Applies what other realms report of the members of groups, and of what else happens to groups."""
 
 from __future__ import annotations
 
@@ -9,34 +9,61 @@ from chatd.base.errors import NotMember, TooManyUnknown, UnknownGroup
 from chatd.base.names import Address, key_of, parse_foreign_name, parse_name
 from chatd.federation.links import ILinks
 from chatd.federation.name_guesses import NameGuesses
-from chatd.federation.parcels import Joined, Left, Removed
+from chatd.federation.parcels import (
+    Fact,
+    GroupEntry,
+    GroupNews,
+    Invite,
+    Joined,
+    Left,
+    MemberEntry,
+    Removed,
+)
 from chatd.federation.questions import guest_of
+from chatd.federation.realm_quotas import RealmQuotas
 from chatd.service.chat_service import ChatService
-from chatd.service.remote import MemberJoined, MemberRemoved
+from chatd.service.quotas import LEAST
+from chatd.service.remote import MemberInvited, MemberJoined, MemberRemoved, ReportedFact
 
 
 class MembershipNews:
     """Checks the reports of other realms, and passes them to the groups."""
 
-    def __init__(self, service: ChatService, links: ILinks, guesses: NameGuesses) -> None:
+    def __init__(
+        self, service: ChatService, links: ILinks, guesses: NameGuesses, quotas: RealmQuotas
+    ) -> None:
+        self._quotas = quotas
         self._homes = service.homes
-        self._groups = service.groups
+        self._mirrors = service.mirrors
+        self._invitations = service.invitations
         self._links = links
         self._guesses = guesses
 
-    async def receive(self, realm: str, number: int, parcel: Joined | Removed | Left) -> None:
-        """Apply a change. Raises BadName, TooManyUnknown, and what the methods of `Groups` do."""
+    async def receive(self, realm: str, number: int, parcel: GroupNews) -> None:
+        """Apply a report. Raises BadName, TooManyUnknown, and what MirrorGroups and Invitations raise."""
+        if isinstance(parcel, Fact):
+            self._quotas.charge_bytes(realm, LEAST)
         match parcel:
             case Joined(group, group_id, user, seq):
                 parse_foreign_name(group)
                 await self._guesses.check_people(realm, [Address(parse_name(user))])
                 joined = MemberJoined(group, group_id, user, seq)
-                await self._groups.joined(realm, number, joined)
-            case Removed(group, group_id, user):
+                await self._mirrors.joined(realm, number, joined)
+            case Invite(group, group_id, user, by, title):
+                await self._guesses.check_people(realm, [Address(parse_name(user))])
+                invited = MemberInvited(group, group_id, user, by, title)
+                await self._invitations.arrived(realm, invited)
+            case MemberEntry(group, group_id, seq, at, by, who, what):
+                fact = ReportedFact(group, group_id, seq, at, by, who, what)
+                await self._mirrors.entry(realm, number, fact)
+            case GroupEntry(group, group_id, seq, at, by, fields):
+                fact = ReportedFact(group, group_id, seq, at, by, fields=fields)
+                await self._mirrors.entry(realm, number, fact)
+            case Removed(group, group_id, user, seq, by):
                 # No verdict tells whether there is such a user, but the time that it takes would.
                 if not await self._guesses.barred(realm, [key_of(parse_name(user))]):
-                    removed = MemberRemoved(group, group_id, user)
-                    await self._groups.removed(realm, number, removed)
+                    removed = MemberRemoved(group, group_id, user, seq, by)
+                    await self._mirrors.removed(realm, number, removed)
             case Left():
                 # Someone who is not a member has left already.
                 with suppress(UnknownGroup, NotMember, TooManyUnknown):

@@ -18,17 +18,15 @@ from chatd.federation.parcels import (
     DirectChange,
     DirectMark,
     GroupMark,
-    Joined,
-    Left,
+    GroupNews,
     Mark,
-    Removed,
     Verdict,
 )
 from chatd.federation.refusals import verdict_of
 from chatd.service.remote import ReadNews, TypingNews
 from chatd.store.parcel_stream import ParcelStream
 
-News: TypeAlias = DirectChange | Mark | Joined | Removed | Left
+News: TypeAlias = DirectChange | Mark | GroupNews
 
 # Called with the key of a realm and its news: that somebody has read, or is writing
 OnRead: TypeAlias = Callable[[str, ReadNews], Awaitable[None]]
@@ -63,7 +61,7 @@ class NewsReceiver:
     ) -> Verdict | Deferred[Verdict]:
         """Apply a parcel. A Deferred that it returns fires with the verdict once that is on disk; the parcels
         that follow need not wait for it. Raises what ChangeReceiver and MembershipNews do."""
-        if isinstance(parcel, Joined | Removed | Left):
+        if isinstance(parcel, GroupNews):
             await self._membership.receive(realm, number, parcel)
             return KEPT
         if isinstance(parcel, DirectMark | GroupMark):

@@ -17,8 +17,10 @@ from twisted.logger import Logger
 from chatd.base.errors import (
     ChatError,
     Expired,
+    NotRequested,
     StorageFailed,
     TooManyGroups,
+    TooManyInvitations,
     UnknownGroup,
     UnknownRealm,
     UnknownUser,
@@ -34,6 +36,7 @@ from chatd.federation.links import ILinks
 from chatd.federation.outbox import Outbox
 from chatd.federation.parcels import Parcel
 from chatd.service.chat_service import ChatService
+from chatd.service.lost_guests import LostGuests
 from chatd.store import outbox as outbox_store
 from chatd.store import outcomes as store
 from chatd.store import pending as pending_store
@@ -46,6 +49,8 @@ MAX_UNKEPT = (
 )
 TRY_AGAIN = 10.0  # seconds until refusals are kept that the disk has not taken
 AT_ONCE = 5000  # ms within which a sender can be told by an event alone
+# Refusals after which this realm and the other one do not agree about a group
+PUT_RIGHT = (UnknownUser, UnknownGroup, TooManyGroups, TooManyInvitations, NotRequested)
 UNTOLD = "a sender's connections were not told the outcome of a message"
 
 log = Logger()
@@ -77,7 +82,7 @@ class Outcomes:
         self._database = service.database
         self._versions = service.context.writers.versions
         self._presence = service.presence
-        self._homes = service.homes
+        self._lost = LostGuests(service.rosters, service.homes)
         self._links = links
         self._outbox = outbox
         self._bounces = Bounces(service, links)
@@ -251,14 +256,18 @@ class Outcomes:
 
     async def _put_right(self, realm: str, parcel: Parcel | None, error: ChatError) -> None:
         """Remove from a group of this realm what the other realm does not know: its user, or the group."""
-        if not isinstance(error, UnknownUser | UnknownGroup | TooManyGroups):
+        if not isinstance(error, PUT_RIGHT):
             return
         match parcel:
-            case parcels.Joined(group, group_id, user):
+            case parcels.Joined(group, group_id, user) | parcels.Invite(group, group_id, user):
                 guest = Address(user, realm)
                 party = Party(guest.key, str(guest), realm=realm)
-                await self._homes.drop_guest(Address(group), group_id, party)
-            case parcels.Relay(group=group, group_id=group_id):
-                await self._homes.drop_realm(Address(group), group_id, realm)
+                await self._lost.drop_guest(Address(group), group_id, party)
+            case (
+                parcels.Relay(group=group, group_id=group_id)
+                | parcels.MemberEntry(group=group, group_id=group_id)
+                | parcels.GroupEntry(group=group, group_id=group_id)
+            ):
+                await self._lost.drop_realm(Address(group), group_id, realm)
             case _:
                 return

@@ -27,3 +27,18 @@ class FileNote(msgspec.Struct, frozen=True, array_like=True):
     size: Number
     sha256: str
     code: str
+
+
+# What happened to a member of a group. A realm skips what it does not know.
+Happening: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=16)]
+Title: TypeAlias = Annotated[str, msgspec.Meta(max_length=200)]
+
+# What has changed of a group, by the name of the setting.
+MAX_FIELDS = 16
+GroupFields: TypeAlias = Annotated[
+    dict[
+        Annotated[str, msgspec.Meta(min_length=1, max_length=16)],
+        Annotated[str, msgspec.Meta(max_length=2048)] | bool | None,
+    ],
+    msgspec.Meta(max_length=MAX_FIELDS),
+]

@@ -10,8 +10,8 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from chatd.base.errors import Banned
-from chatd.base.model import Attachment, Party
+from chatd.base.errors import ChatError
+from chatd.base.model import Attachment
 from chatd.base.names import key_of
 from chatd.federation.entry_reader import Arrived
 from chatd.federation.file_receive import FileReceiver
@@ -21,11 +21,9 @@ from chatd.federation.realm_quotas import RealmQuotas
 from chatd.federation.refusals import verdict_of
 from chatd.files.file_names import safe_name
 from chatd.service.chat_service import ChatService
-from chatd.service.home_groups import with_new_code
+from chatd.service.codes import with_new_code
 from chatd.store import files as file_store
-from chatd.store.bans import check_ban
 from chatd.store.files import Owner
-from chatd.store.members import Roster
 from chatd.store.messages import NewMessage, Stored
 from chatd.store.origins import KnownEntry, is_stored
 from chatd.store.parcel_stream import ParcelStream
@@ -45,6 +43,11 @@ def verdict_on(arrived: Arrived, place: Stored | KnownEntry) -> Verdict:
     return KEPT if arrived.target.group is None else Verdict(seq=place.seq)
 
 
+def _refused(failure: Failure) -> Verdict:
+    assert isinstance(failure.value, ChatError)  # noqa: S101 - the writer returns no others
+    return verdict_of(failure.value)
+
+
 class ParcelWriter:
     """Stores what `ParcelReader` has read. Each message is charged to the quota of its realm."""
 
@@ -54,7 +57,6 @@ class ParcelWriter:
         self._context = service.context
         self._database = service.database
         self._receive = service.context.writers.messages.receive
-        self._rosters = service.rosters
         self._fan_out = service.messages.fan_out
         self._forwarder = forwarder
         self._files = files
@@ -65,23 +67,18 @@ class ParcelWriter:
     ) -> list[Deferred[Verdict]]:
         """Store texts, which are charged already, in one job. Returns a verdict for each, which fires once it
         is on disk."""
-        verdicts: list[Deferred[Verdict]] = []
-        run: list[tuple[Arrived, Deferred[Verdict]]] = []
-        for each in arrived:
-            verdict: Deferred[Verdict] = Deferred()
-            verdicts.append(verdict)
-            if each.guest is not None and self._is_kicked(*each.guest):
-                self._quotas.give_back(realm, each.new)
-                verdict.callback(verdict_of(Banned(group=each.target.name)))
-            else:
-                run.append((each, verdict))
-        if not run:
+        verdicts: list[Deferred[Verdict]] = [Deferred() for _ in arrived]
+        if not arrived:
             return verdicts
-        stored = self._database.run(self._receive, [each.new for each, _ in run], stream)
+        run = list(zip(arrived, verdicts, strict=True))
+        stored = self._database.run(self._receive, [each.new for each in arrived], stream)
 
-        def kept(places: list[Stored | KnownEntry]) -> None:
+        def kept(places: list[Stored | KnownEntry | Failure]) -> None:
             for (each, verdict), place in zip(run, places, strict=True):
-                if isinstance(place, KnownEntry):
+                if isinstance(place, Failure):
+                    self._quotas.give_back(realm, each.new)
+                    verdict.callback(_refused(place))
+                elif isinstance(place, KnownEntry):
                     self._quotas.give_back(realm, each.new)
                     verdict.callback(verdict_on(each, place))
                 else:
@@ -94,10 +91,6 @@ class ParcelWriter:
 
         stored.addCallbacks(kept, failed)
         return verdicts
-
-    def _is_kicked(self, roster: Roster, guest: Party) -> bool:
-        """Whether the guest was kicked after the post was checked, so that the kick is stored first."""
-        return guest.key in roster.banned or self._rosters.is_leaving(roster.group, guest)
 
     def _told(self, arrived: Arrived, place: Stored) -> Verdict:
         """As `_tell`, but never raises, because the message is on disk and must be acknowledged."""
@@ -164,12 +157,12 @@ class ParcelWriter:
         add: Callable[[Connection], Attachment],
     ) -> Verdict:
         def job(connection: Connection) -> tuple[NewMessage, Stored | KnownEntry, Attachment]:
-            if arrived.guest is not None:
-                roster, guest = arrived.guest
-                check_ban(connection, roster.group, guest)
             file = add(connection)
             new = msgspec.structs.replace(arrived.new, attachment_id=file.id)
-            return new, self._receive(connection, [new], stream)[0], file
+            place = self._receive(connection, [new], stream)[0]
+            if isinstance(place, Failure):
+                place.raiseException()
+            return new, place, file
 
         self._quotas.charge(realm, arrived.new)
         try:

@@ -21,10 +21,13 @@ from chatd.federation.parcel_fields import (
     AddressText,
     Emoji,
     FileNote,
+    GroupFields,
+    Happening,
     MediaType,
     Mentions,
     Number,
     OpaqueBody,
+    Title,
 )
 from chatd.federation.signing.entries import OpenedEntry, SignedEntry, open_entry
 
@@ -226,11 +229,49 @@ class Joined(msgspec.Struct, frozen=True, array_like=True, tag="joined"):
 
 
 class Removed(msgspec.Struct, frozen=True, array_like=True, tag="removed"):
-    """`user`, of the receiving realm, is no longer a member of a group of the sending realm."""
+    """`user`, of the receiving realm, is no longer a member of a group of the sending realm. `by` has caused
+    it, as the entry `seq` reports."""
 
     group: str
     group_id: Number
     user: str
+    seq: Number = 0
+    by: AddressText = ""
+
+
+class Invite(msgspec.Struct, frozen=True, array_like=True, tag="invite"):
+    """`by` invites `user`, of the receiving realm, to a group of the sending realm. To accept, `user` joins.
+    A refusal is not reported."""
+
+    group: str
+    group_id: Number
+    user: str
+    by: AddressText
+    title: Title | None = None
+
+
+class MemberEntry(msgspec.Struct, frozen=True, array_like=True, tag="member"):
+    """An entry of a group of the sending realm, to a realm with members: `what` happened to `who`. `by` has
+    caused it. Addresses are written as the sending realm writes them."""
+
+    group: str
+    group_id: Number
+    seq: Number
+    at: Number
+    by: AddressText
+    who: AddressText
+    what: Happening
+
+
+class GroupEntry(msgspec.Struct, frozen=True, array_like=True, tag="group"):
+    """As `MemberEntry`: what `fields` has of the group is so now."""
+
+    group: str
+    group_id: Number
+    seq: Number
+    at: Number
+    by: AddressText
+    fields: GroupFields
 
 
 class Left(msgspec.Struct, frozen=True, array_like=True, tag="left"):
@@ -243,7 +284,10 @@ class Left(msgspec.Struct, frozen=True, array_like=True, tag="left"):
 # A change of a message in a direct conversation
 DirectChange: TypeAlias = DirectEdit | DirectDeletion | DirectReaction | DirectPin
 Mark: TypeAlias = DirectMark | GroupMark
-Parcel: TypeAlias = Direct | DirectChange | Mark | Post | Relay | Joined | Removed | Left
+# Entries about groups, and reports of who is in them
+Fact: TypeAlias = MemberEntry | GroupEntry
+GroupNews: TypeAlias = Joined | Removed | Left | Invite | Fact
+Parcel: TypeAlias = Direct | DirectChange | Mark | Post | Relay | GroupNews
 
 
 class Verdict(msgspec.Struct, frozen=True, array_like=True):
@@ -305,6 +349,8 @@ def order_of(parcel: Parcel) -> tuple[str, str]:
         case Post(group=group):
             return parcel.sender or "", f"#{group}"
         case Relay(group=group) | Joined(group=group) | Removed(group=group) | Left(group=group):
+            return "", f"#{group}"
+        case Invite(group=group) | MemberEntry(group=group) | GroupEntry(group=group):
             return "", f"#{group}"
         case _:
             assert_never(parcel)

@@ -19,6 +19,7 @@ from chatd.base.names import (
 )
 from chatd.federation.name_guesses import MAX_UNKNOWN, NameGuesses
 from chatd.service.chat_service import ChatService
+from chatd.service.home_invites import HomeInvites
 from chatd.service.remote import IRealms, Membership
 
 MAX_ASKED = 1000  # people in one question
@@ -39,14 +40,14 @@ class Questions:
         self._context = service.context
         self._accounts = service.accounts
         self._homes = service.homes
-        self._groups = service.groups
+        self._invites = HomeInvites(service.context, service.rosters, service.homes)
         self._links = links
         self._guesses = guesses
 
     async def join(self, realm: str, user: str, group: str) -> Membership:
         """Make a person of the realm a member. Raises as `HomeGroups.join`."""
         party, name = await self._asked(realm, user, group)
-        joined = await self._homes.join(party, name)
+        joined = await self._homes.join_again(party, name)
         return Membership(joined.name, joined.id)
 
     async def members(
@@ -73,10 +74,10 @@ class Questions:
         await self._guesses.check_people(realm, people)
         match change, people:
             case "invite", _:
-                _, invited = await self._homes.invite(party, name, people)
+                _, invited = await self._invites.invite(party, name, people)
                 return msgspec.structs.asdict(invited)
             case "kick", [user_address]:
-                await self._groups.kick_here(party, name, user_address)
+                await self._homes.kick(party, name, user_address)
             case "unban", [user_address]:
                 await self._homes.unban(party, name, user_address)
             case "bans", []:

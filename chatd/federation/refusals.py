@@ -23,6 +23,8 @@ _REFUSALS: dict[str, tuple[type[ChatError], tuple[str, ...]]] = {
         (errors.GroupFull, ("group", "limit")),
         (errors.RealmFull, ("group", "limit", "realm")),
         (errors.TooManyGroups, ("name", "limit")),
+        (errors.TooManyInvitations, ("name", "limit")),
+        (errors.NotRequested, ("name", "group")),
         (errors.MessageTooLong, ("size", "limit")),
         (errors.BadFileName, ("name",)),
         (errors.FileTooLarge, ("size", "limit")),

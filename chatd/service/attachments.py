@@ -18,9 +18,9 @@ from chatd.files.folder import Uploads
 from chatd.files.incoming import Incoming
 from chatd.files.outgoing import Outgoing
 from chatd.service.arriving import ArrivingFile
+from chatd.service.codes import with_new_code
 from chatd.service.context import Context
 from chatd.service.directs import Directs
-from chatd.service.home_groups import with_new_code
 from chatd.service.idempotent_sends import name_for, receipt_of
 from chatd.service.messages import Messages
 from chatd.service.presence import IListener

@@ -23,9 +23,11 @@ from chatd.service.groups import Groups
 from chatd.service.home_groups import HomeGroups
 from chatd.service.idempotent_sends import Sends
 from chatd.service.indexing import Indexing
+from chatd.service.invitations import Invitations
 from chatd.service.mentions import Mentions
 from chatd.service.message_changes import MessageChanges
 from chatd.service.messages import Messages
+from chatd.service.mirror_groups import MirrorGroups
 from chatd.service.operators import Operators
 from chatd.service.passwords import Passwords
 from chatd.service.pending_posts import PendingPosts
@@ -56,6 +58,8 @@ class ChatService:
     presence: Presence  # who is online, who listens, and events to listeners
     groups: Groups  # create, join, leave, invite, kick: groups here and in other realms
     homes: HomeGroups  # the groups that live here, for members of any realm
+    mirrors: MirrorGroups  # the groups of other realms with members here
+    invitations: Invitations  # to groups of other realms, which accounts accept or decline
     rosters: Rosters  # who is in which group
     directs: Directs  # conversations of two people
     conversations: Conversations  # the list of an account's conversations
@@ -104,7 +108,7 @@ class ChatService:
         self.contacts = Contacts(context, self.accounts, self.presence, realms)
         self.operators = Operators(context, self.accounts)
         self.directs = Directs(context, self.accounts, realms)
-        self.rosters = Rosters(context, realms, forwarder)
+        self.rosters = Rosters(context, self.presence, realms, forwarder)
         index = SQLiteIndex()
         self.indexing = Indexing(context, index)
         news = RemoteNews(context, realms)
@@ -128,8 +132,12 @@ class ChatService:
             context, finder, self.rosters, self.presence, self.quotas, forwarder, uploads
         )
         self.homes = HomeGroups(context, self.accounts, self.presence, self.rosters, realms)
+        self.invitations = Invitations(context, self.accounts, self.presence, realms)
+        self.mirrors = MirrorGroups(
+            context, self.accounts, self.rosters, self.invitations, realms, forwarder
+        )
         self.groups = Groups(
-            context, self.accounts, self.rosters, self.homes, self.presence, realms, forwarder
+            context, self.accounts, self.rosters, self.homes, self.mirrors, self.invitations, realms
         )
         self.files = Files(
             context, self.directs, self.messages, self.reading, self.quotas, uploads, self.disk

@@ -50,8 +50,8 @@ class FanOut:
             # Members who joined while the message was being stored get it too.
             if (roster := self._rosters.of_conversation(target.conversation)) is not None:
                 audience = roster.members
-            if new.copies is not None:
-                self._forwarder.relay(stored, new.copies, new.attachment_id)
+            if stored.realms:
+                self._forwarder.relay(stored, new.attachment_id)
         else:
             self._counters.direct += 1
             if new.copies is not None:

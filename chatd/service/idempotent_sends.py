@@ -62,12 +62,13 @@ class Sends:
 
     async def store(self, name: SendKey, new: NewMessage) -> Stored | RecordedSend:
         """Store a message that has a key. Returns its place, or that of the earlier one."""
-        stored = await self._database.batch(self._writer.store, new)
+        stored: Stored | RecordedSend = await self._database.batch(self._writer.store, new)
         return await self._refreshed(name, stored) if isinstance(stored, RecordedSend) else stored
 
     async def put(self, name: SendKey, post: NewPost) -> Stored | RecordedSend:
         """As `store`, for a message to a group elsewhere."""
-        stored = await self._database.batch(self._writer.put, NamedPost(name, post))
+        named = NamedPost(name, post)
+        stored: Stored | RecordedSend = await self._database.batch(self._writer.put, named)
         return await self._refreshed(name, stored) if isinstance(stored, RecordedSend) else stored
 
     async def answered(self, names: Sequence[SendKey]) -> dict[SendKey, RecordedSend]:

@@ -26,20 +26,19 @@ from chatd.base.errors import (
     none_known,
 )
 from chatd.base.model import Account, Attachment, Sent
-from chatd.base.names import Address, key_of, parse_address
+from chatd.base.names import Address, key_of
 from chatd.service.context import Context
 from chatd.service.directs import Directs
 from chatd.service.fan_out import FanOut
 from chatd.service.idempotent_sends import Sends, name_for, receipt_of
 from chatd.service.message_parts import MessageParts
 from chatd.service.presence import IListener
-from chatd.service.publisher import Kept, Publisher, StoredMessage, collect, stored_message
+from chatd.service.publisher import Kept, Publisher, collect, stored_message
 from chatd.service.quotas import MessageQuotas, cost, cost_of
 from chatd.service.remote_sends import RemoteSend, RemoteSends
 from chatd.service.rosters import Rosters
 from chatd.service.send_turns import SendTurns
 from chatd.service.targets import Target, group_target
-from chatd.store import conversations as conversation_store
 from chatd.store.idempotent_sends import RecordedSend, SendKey
 from chatd.store.messages import NewMessage, Stored
 
@@ -247,7 +246,9 @@ class Messages:
         if target.realms or parts is not None:
             new = self._new(sender, target, now, text, parts=parts)
         else:
-            new = NewMessage(target.conversation, sender.id, sender.name, now, text)
+            new = NewMessage(
+                target.conversation, sender.id, sender.name, now, text, epoch=target.epoch
+            )
         size = cost_of(new) if new.copies is not None or text is None else cost(text)
         try:
             self._quotas.charge_account(sender.id, size, now)
@@ -255,13 +256,13 @@ class Messages:
             return fail(error)
         refund = (sender.id, size)
         if new.copies is None or target.group is not None:
-            stored: Deferred[Stored] = self._database.batch(self._writer.store, new)
+            stored: Deferred[Stored] = self._database.batch(self._writer.send, new)
             return stored.addCallbacks(
                 self._post_arrived, self._not_stored, (new, target, origin, parts), {}, refund
             )
         file = None if parts is None else parts.file
         send = RemoteSend(self._remote, new, target, file, origin, wait)
-        self._database.submit(self._writer.store, new, send)
+        self._database.submit(self._writer.send, new, send)
         return send.sent.addErrback(self._not_sent, send, *refund)
 
     def _not_stored(self, failure: Failure, sender_id: int, size: int) -> Failure:
@@ -313,6 +314,7 @@ class Messages:
             copies=copies,
             key=key,
             extras=extras,
+            epoch=target.epoch,
         )
 
     def _post_arrived(
@@ -338,8 +340,6 @@ class Messages:
     ) -> Sent:
         """As `_post`, but a repeated send gets the earlier answer."""
         async with self.sends.turn([name]):
-            if target.group is not None and target.home is None:
-                await self._check_member(sender, target.group)
             now = self._context.now()
             new = self._new(sender, target, now, text, key=name.key, parts=parts)
             kept: Kept
@@ -360,12 +360,6 @@ class Messages:
             file = None if parts is None else parts.file
             return await self.publisher.publish(target, kept, file, origin, name, wait)
 
-    async def _check_member(self, sender: Account, group: str) -> None:
-        """Check again after waiting for the turn: the sender may have been removed meanwhile. Raises
-        UnknownGroup, NotMember."""
-        if self._rosters.postable(sender, key_of(group)) is None:
-            await self._rosters.find_mine(sender, parse_address(group), in_turn=True)
-
     # Files
 
     def store_file(
@@ -382,10 +376,12 @@ class Messages:
         new = self._new(sender, target, now, None, file, key)
         if target.home is not None:
             return self._remote.store_file(connection, sender, target, new, file)
-        # The sender may have been removed while the bytes arrived.
-        if not conversation_store.takes_part(connection, sender.id, target.conversation):
-            raise NotMember(group=target.name)
         writers = self._context.writers
+        place: Stored | RecordedSend | Failure
         if key is None:
-            return StoredMessage(new, writers.messages.store(connection, [new])[0])
-        return stored_message(new, writers.sends.store(connection, [new])[0])
+            place = writers.messages.send(connection, [new])[0]
+        else:
+            place = writers.sends.store(connection, [new])[0]
+        if isinstance(place, Failure):
+            place.raiseException()  # the sender was removed while the bytes arrived
+        return stored_message(new, place)

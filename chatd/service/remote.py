@@ -11,9 +11,18 @@ from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
 from zope.interface import Interface
 
-from chatd.base.entries import NO_PARTS, MadeChange, SentParts
+from chatd.base.entries import NO_PARTS, MadeChange, MadeFact, SentParts
 from chatd.base.errors import ChatError
-from chatd.base.model import Account, Added, Attachment, Member, Message, RealmInfo, Receipt
+from chatd.base.model import (
+    Account,
+    Added,
+    Attachment,
+    Group,
+    Member,
+    Message,
+    RealmInfo,
+    Receipt,
+)
 from chatd.service.presence import IListener
 from chatd.service.targets import Target
 from chatd.store.messages import RemoteCopies, Stored
@@ -46,11 +55,24 @@ class MemberJoined(msgspec.Struct, frozen=True):
 
 
 class MemberRemoved(msgspec.Struct, frozen=True):
-    """`user`, of the receiving realm, is no longer a member of a group of the sending realm."""
+    """`user`, of the receiving realm, is no longer a member of a group of the sending realm. `by` has caused
+    it, as the entry `seq` reports."""
 
     group: str
     group_id: int
     user: str
+    seq: int = 0
+    by: str = ""
+
+
+class MemberInvited(msgspec.Struct, frozen=True):
+    """`by` invites `user`, of the receiving realm, to a group of the sending realm."""
+
+    group: str
+    group_id: int
+    user: str
+    by: str
+    title: str | None = None
 
 
 class MemberLeft(msgspec.Struct, frozen=True):
@@ -60,15 +82,31 @@ class MemberLeft(msgspec.Struct, frozen=True):
     user: str
 
 
-MemberNews: TypeAlias = MemberJoined | MemberRemoved | MemberLeft
+MemberNews: TypeAlias = MemberJoined | MemberRemoved | MemberInvited | MemberLeft
+
+
+class ReportedFact(msgspec.Struct, frozen=True):
+    """An entry of the log of a group of the sending realm, as that realm writes it: `what` happened to `who`,
+    or what `fields` has of the group is so now. `by` has caused it."""
+
+    group: str
+    group_id: int
+    seq: int
+    at: int
+    by: str
+    who: str = ""
+    what: str = ""
+    fields: Mapping[str, str | bool | None] | None = None
 
 
 class Notice(msgspec.Struct, frozen=True):
-    """News for the realm with the key `realm`; `at` is in ms since 1970 UTC."""
+    """News for the realm with the key `realm`; `at` is in ms since 1970 UTC. `sender_id` is the account to
+    tell if it can't be delivered."""
 
     realm: str
     at: int
     news: MemberNews
+    sender_id: int | None = None
 
 
 class StagedNotice(msgspec.Struct, frozen=True):
@@ -181,6 +219,9 @@ class IForwarder(Interface):
     ) -> NewParcel:
         """Make the parcel of a message to a group of another realm, which alone stores the message."""
 
+    def fact_copies(group: Group, made: MadeFact, realms: tuple[str, ...]) -> RemoteCopies:
+        """Make the copies of an entry about a group of this realm, for realms with members."""
+
     def stage(connection: Connection, notices: Sequence[Notice]) -> Sequence[StagedNotice]:
         """Store notices in the transaction of `connection`. Runs in the writer's thread."""
 
@@ -189,8 +230,8 @@ class IForwarder(Interface):
     def send_notices(staged: Sequence[StagedNotice]) -> None:
         """Send notices that were staged."""
 
-    def relay(stored: Stored, copies: RemoteCopies, file: int | None) -> None:
-        """Send the copies of a group's message. `file` is the id of its attachment."""
+    def relay(stored: Stored, file: int | None) -> None:
+        """Send the copies of a group's message or change. `file` is the id of its attachment."""
 
     def deliver(
         realm: str,

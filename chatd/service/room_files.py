@@ -22,8 +22,8 @@ from chatd.files.folder import Uploads
 from chatd.files.incoming import Incoming
 from chatd.service.arriving import ArrivingFile
 from chatd.service.attachments import Download
+from chatd.service.codes import new_code
 from chatd.service.context import Context
-from chatd.service.home_groups import new_code
 from chatd.service.rooms import Room, RoomFile, Rooms
 
 # An account may have one largest file in rooms, or several smaller ones. A room takes the files of several

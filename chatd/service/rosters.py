@@ -6,37 +6,52 @@ and the deltas are applied in the order of the transactions.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
+from typing import TypeAlias
 
 import msgspec
 from sqlalchemy import Connection
 
 from chatd.base.cache import Cache
-from chatd.base.counters import counted
-from chatd.base.errors import NotMember, UnknownGroup
-from chatd.base.model import Account, Group, Party, party_of
+from chatd.base.entries import MadeFact
+from chatd.base.errors import ChatError, NotMember, UnknownGroup
+from chatd.base.model import Account, Group
 from chatd.base.names import Address, key_of
 from chatd.service.context import Context
+from chatd.service.group_log import GroupLog, StoredFact
+from chatd.service.presence import IListener, Presence
 from chatd.service.remote import IForwarder, IRealms, Notice, StagedNotice
+from chatd.service.rights import PostRights
 from chatd.store.groups import find_group
-from chatd.store.members import Delta, Roster, find_named, roster_of
+from chatd.store.members import Delta, Roster, find_named, member_ids, realms_of, roster_of
 
 CACHED_GROUPS = 10_000
 
 
 class RosterChange(msgspec.Struct, frozen=True):
-    """What a transaction changed in a group's roster, and the notices of it for other realms."""
+    """What a transaction changed in a group's roster. `steps` are the notices for other realms, and the facts
+    that become entries of the log of `group`, in this order. `also` are the keys of realms that get these
+    entries, besides those with members after the change. With `refused`, nothing was changed for that reason:
+    an exception would undo the transaction, and all of it would run again."""
 
     delta: Delta
-    notices: Sequence[Notice] = ()
+    steps: Sequence[Notice | MadeFact] = ()
+    group: Group | None = None
+    also: tuple[str, ...] = ()
+    refused: ChatError | None = None
+
+
+Staged: TypeAlias = StagedNotice | StoredFact
 
 
 class Rosters:
     """Rosters by group. All changes of membership go through `change`."""
 
-    def __init__(self, context: Context, realms: IRealms, forwarder: IForwarder) -> None:
+    def __init__(
+        self, context: Context, presence: Presence, realms: IRealms, forwarder: IForwarder
+    ) -> None:
+        self.log = GroupLog(context, presence, forwarder)
         self._context = context
         self._database = context.database
         self._forwarder = forwarder
@@ -44,8 +59,8 @@ class Rosters:
         self._rosters: Cache[int, Roster] = Cache(CACHED_GROUPS)
         # group's key or code -> its id
         self._ids: Cache[str, int] = Cache(2 * CACHED_GROUPS)
-        # (group's id, member's key) -> how many transactions under way remove that member
-        self._leaving: Counter[tuple[int, str]] = Counter()
+        self._epochs = context.writers.messages.epochs
+        context.writers.messages.epochs.on_moved(PostRights(forwarder).check_again)
 
     def cached(self, key: str) -> Roster | None:
         """The roster of the group with that name or code, if it is cached."""
@@ -102,49 +117,72 @@ class Rosters:
     async def find_mine(self, account: Account, name: Address, in_turn: bool = False) -> Roster:
         """The group, if `account` is a member. Raises UnknownGroup, NotMember, UnknownRealm."""
         roster = await (self.load(name) if in_turn else self.find(name))
-        party = party_of(account)
-        while in_turn and self.is_leaving(roster.group, party):
-            roster = await self.load(name)
         if account.id not in roster.members:
             raise NotMember(group=roster.group.name)
         return roster
 
     def postable(self, account: Account, key: str) -> Roster | None:
-        """The group with that name or code, if it is cached and the account is a member that no transaction
-        under way removes. So a message that is sent now is stored before any later removal."""
+        """The group with that name or code, if it is cached and the account is a member."""
         roster = self.cached(key)
-        if roster is None or account.id not in roster.members:
-            return None
-        if self._leaving and (roster.group.id, account.key) in self._leaving:
-            return None
-        return roster
+        return None if roster is None or account.id not in roster.members else roster
 
     # Changes
 
-    def leaving(self, group: Group, party: Party) -> AbstractContextManager[None]:
-        """A context in which a transaction that removes `party` is under way."""
-        return counted(self._leaving, (group.id, party.key))
+    async def change(
+        self, run: Callable[[Connection], RosterChange], origin: IListener | None = None
+    ) -> RosterChange:
+        """Run a job that changes a group, apply what it returns to the roster in memory, and pass it on: to
+        other realms, and to members except the connection `origin`, which has caused it."""
 
-    def is_leaving(self, group: Group, party: Party) -> bool:
-        """Whether a transaction that removes `party` is under way."""
-        return (group.id, party.key) in self._leaving
-
-    async def change(self, run: Callable[[Connection], RosterChange]) -> RosterChange:
-        """Run a job that changes a group, apply what it returns to the roster in memory, and send its
-        notices."""
-
-        def job(connection: Connection) -> tuple[RosterChange, Sequence[StagedNotice]]:
+        def job(connection: Connection) -> tuple[RosterChange, list[Staged]]:
             change = run(connection)
-            return change, self._forwarder.stage(connection, change.notices)
+            if not change.delta.is_empty:
+                epoch = self._epochs.move(connection, change.delta.group)
+                delta = msgspec.structs.replace(change.delta, epoch=epoch)
+                change = msgspec.structs.replace(change, delta=delta)
+            return change, self._stage(connection, change)
 
         change, staged = await self._database.run(job)
+        if change.refused is not None:
+            raise change.refused
         roster = self._rosters.get(change.delta.group)
         if roster is not None:
             roster.apply(change.delta)
             if change.delta.ended:
                 self._rosters.pop(change.delta.group)
-        self._forwarder.send_notices(staged)
+        for each in staged:
+            if isinstance(each, StagedNotice):
+                self._forwarder.send_notices((each,))
+            elif each.place.realms:
+                self._forwarder.relay(each.place, None)
+        facts = [each for each in staged if isinstance(each, StoredFact)]
+        if facts:
+            await self._tell(facts, roster, origin)
         return change
+
+    def _stage(self, connection: Connection, change: RosterChange) -> list[Staged]:
+        group = change.group
+        realms: tuple[str, ...] = ()
+        if group is not None and change.steps:
+            realms = tuple(dict.fromkeys((*realms_of(connection, group.id), *change.also)))
+        staged: list[Staged] = []
+        for step in change.steps:
+            if isinstance(step, Notice):
+                staged += self._forwarder.stage(connection, (step,))
+            elif group is not None:
+                staged.append(self.log.write(connection, group, step, realms))
+        return staged
+
+    async def _tell(
+        self, facts: Sequence[StoredFact], roster: Roster | None, origin: IListener | None
+    ) -> None:
+        members: Collection[int]
+        if roster is not None:
+            members = roster.members
+        else:
+            members = await self._database.read(member_ids, facts[0].group.id)
+        for fact in facts:
+            self.log.tell(fact, members, origin)
 
 
 def _read(

@@ -28,7 +28,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Batch: TypeAlias = Callable[[Connection, Sequence[Item]], Sequence[Result]]
+Batch: TypeAlias = Callable[[Connection, Sequence[Item]], Sequence[Result | Failure]]
 
 log = Logger()
 
@@ -115,7 +115,8 @@ class Database:
         return self._submit(Job(Deferred(), job, args))
 
     def batch(self, job: Batch[Item, Result], item: Item) -> Deferred[Result]:
-        """Run `job(connection, items)` for `item` and its neighbours. Fires once that is committed."""
+        """Run `job(connection, items)` for `item` and its neighbours. Fires once that is committed. A Failure
+        that the job returns for an item fails that item alone."""
         return self._submit(Job(Deferred(), job, (item,), True))
 
     def submit(self, job: Batch[Item, Result], item: Item, done: Any) -> None:

@@ -48,7 +48,11 @@ def add_group(
     )
     connection.execute(
         insert(participants).values(
-            account_id=creator, conversation_id=conversation, admin=True, joined_at=now
+            account_id=creator,
+            conversation_id=conversation,
+            admin=True,
+            joined_at=now,
+            read_seq=1,  # the entry that reports this
         )
     )
     connection.execute(
@@ -66,6 +70,12 @@ def _group(row: Sequence[Any] | None) -> Group | None:
 
 def find_group(connection: Connection, key: str) -> Group | None:
     return _group(connection.execute(select(*_GROUP).where(groups.c.key == key)).first())
+
+
+def group_of(connection: Connection, conversation: int) -> Group | None:
+    """The group with that conversation, even if it has ended."""
+    query = select(*_GROUP).where(groups.c.conversation_id == conversation)
+    return _group(connection.execute(query).first())
 
 
 def find_group_by_code(connection: Connection, code: str) -> Group | None:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
+from twisted.python.failure import Failure
 
 from chatd.base.model import DELIVERED, QUEUED, REFUSED, STORED
 from chatd.store.engine import driver_insert, placeholder
@@ -73,14 +74,16 @@ class SendsWriter:
 
     def store(
         self, connection: sa.Connection, items: Sequence[NewMessage]
-    ) -> list[Stored | RecordedSend]:
+    ) -> list[Stored | RecordedSend | Failure]:
         """Store the `items` that were not sent before. Returns the outcome of each. All of them have keys."""
         names = [_name_of(item) for item in items]
 
-        def store(fresh: list[NewMessage]) -> list[Stored]:
-            stored = self._messages.store(connection, fresh)
+        def store(fresh: list[NewMessage]) -> Sequence[Stored | Failure]:
+            stored = self._messages.send(connection, fresh)
             rows = [
-                _row(_name_of(item), item, place) for item, place in zip(fresh, stored, strict=True)
+                _row(_name_of(item), item, place)
+                for item, place in zip(fresh, stored, strict=True)
+                if not isinstance(place, Failure)
             ]
             self._note(connection, rows)
             return stored
@@ -105,6 +108,8 @@ class SendsWriter:
         return store_once(names, items, find(connection, names), store, _recorded_post)
 
     def _note(self, connection: sa.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+        if not rows:
+            return
         if self._statement is None:
             self._statement = driver_insert(connection, sends)
         connection.exec_driver_sql(self._statement, list(rows))
@@ -118,8 +123,12 @@ def _row(name: SendKey, new: NewMessage, place: Stored) -> tuple[Any, ...]:
     return (*name, new.at, new.conversation or None, None, place.id, new.attachment_id, None)
 
 
-def _recorded(new: NewMessage, place: Stored) -> RecordedSend:
-    """What is known of a message that was stored a moment ago."""
+def _recorded(new: NewMessage, place: Stored | Failure) -> RecordedSend | Failure:
+    """What is known of a message that was stored, or refused, a moment ago."""
+    return place if isinstance(place, Failure) else _recorded_message(new, place)
+
+
+def _recorded_message(new: NewMessage, place: Stored) -> RecordedSend:
     # Senders do not wait for deliveries of copies of a group's messages.
     waits = not place.seq or (new.copies is not None and new.copies.sender_id is not None)
     file, state = new.attachment_id, QUEUED if waits else STORED
@@ -127,7 +136,7 @@ def _recorded(new: NewMessage, place: Stored) -> RecordedSend:
 
 
 def _recorded_post(item: NamedPost, place: Stored) -> RecordedSend:
-    return _recorded(item.post.new, place)
+    return _recorded_message(item.post.new, place)
 
 
 def _name_of(new: NewMessage) -> SendKey:

@@ -15,12 +15,12 @@ from chatd.base import errors
 from chatd.base.model import Group, Party
 from chatd.store import names
 from chatd.store.bans import banned_keys, forget_bans, lift_ban
+from chatd.store.epochs import epoch_of
 from chatd.store.groups import find_group, find_group_by_code
 from chatd.store.schema import (
     accounts,
     bans,
     groups,
-    messages,
     participants,
     remote_members,
     rosters,
@@ -38,7 +38,8 @@ class Bounds(msgspec.Struct, frozen=True):
 
 class Delta(msgspec.Struct, frozen=True):
     """What a transaction changed in the roster of the group with the id `group`. `roles` are in order: True
-    is an admin, None is no longer a member. `banned` and `unbanned` are keys of addresses."""
+    is an admin, None is no longer a member. `banned` and `unbanned` are keys of addresses. `epoch` is the
+    log's after the change."""
 
     group: int
     roles: tuple[tuple[Party, bool | None], ...] = ()
@@ -46,18 +47,25 @@ class Delta(msgspec.Struct, frozen=True):
     ended: bool = False
     banned: tuple[str, ...] = ()
     unbanned: tuple[str, ...] = ()
+    epoch: int = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was changed."""
+        return self == Delta(self.group)
 
 
 class Roster(msgspec.Struct):
     """A group and its members, each with whether they are an admin, longest-standing first: `members` by
     account id; `guests`, who are of other realms, by the key of their address. `realms` counts guests by
-    the key of their realm. `banned` holds keys of addresses."""
+    the key of their realm. `banned` holds keys of addresses. `epoch` is that of the group's log."""
 
     group: Group
     members: dict[int, bool]
     guests: dict[str, bool]
     realms: dict[str, int]
     banned: set[str]
+    epoch: int = 0
 
     def role(self, party: Party) -> bool | None:
         """Whether `party` is an admin; None for non-members."""
@@ -81,6 +89,7 @@ class Roster(msgspec.Struct):
             self.group = msgspec.structs.replace(self.group, closed=delta.closed)
         self.banned.difference_update(delta.unbanned)
         self.banned.update(delta.banned)
+        self.epoch = max(self.epoch, delta.epoch)
 
     def _set_guest(self, party: Party, admin: bool | None) -> None:
         realm = party.realm or ""
@@ -116,7 +125,17 @@ def roster_of(connection: sa.Connection, group: Group) -> Roster:
     ):
         guests[key] = admin
         realms[realm] = realms.get(realm, 0) + 1
-    return Roster(group, members, guests, realms, banned_keys(connection, group.id))
+    banned, epoch = banned_keys(connection, group.id), epoch_of(connection, group.id)
+    return Roster(group, members, guests, realms, banned, epoch)
+
+
+def member_ids(connection: sa.Connection, group: int) -> frozenset[int]:
+    """The accounts of this realm that are members."""
+    return frozenset(
+        connection.scalars(
+            sa.select(participants.c.account_id).where(participants.c.conversation_id == group)
+        )
+    )
 
 
 def member_names(
@@ -161,13 +180,8 @@ def _joining(there: sa.Exists, used: sa.ScalarSelect[int]) -> sa.Select[Any]:
     """Everything that decides about a join, in one statement. It is built once, because building it takes
     longer than running it."""
     banned = sa.exists().where(bans.c.conversation_id == _GROUP, bans.c.key == _KEY)
-    newest = (
-        sa.select(sa.func.max(messages.c.seq))
-        .where(messages.c.conversation_id == _GROUP)
-        .scalar_subquery()
-    )
     return (
-        sa.select(rosters.c.members, rosters.c.joined_at, newest, there, banned, used)
+        sa.select(rosters.c.members, rosters.c.joined_at, there, banned, used)
         .join(groups, groups.c.conversation_id == rosters.c.conversation_id)
         .where(rosters.c.conversation_id == _GROUP, groups.c.key.is_not(None))
     )
@@ -190,6 +204,23 @@ _GROW = (
     .values(members=rosters.c.members + 1)
 )
 _COUNT_GROUPS = sa.select(_GROUPS_OF)
+# The realms of a group's guests: one lookup in the index for each, whatever the number of guests.
+_FIRST_REALM = sa.select(sa.func.min(remote_members.c.realm).label("realm")).where(
+    remote_members.c.conversation_id == _GROUP
+)
+_REALMS = _FIRST_REALM.cte("found", recursive=True)
+_NEXT_REALM = sa.select(sa.func.min(remote_members.c.realm)).where(
+    remote_members.c.conversation_id == _GROUP, remote_members.c.realm > _REALMS.c.realm
+)
+_REALMS = _REALMS.union_all(
+    sa.select(_NEXT_REALM.scalar_subquery()).where(_REALMS.c.realm.is_not(None))
+)
+_ALL_REALMS = sa.select(_REALMS.c.realm).where(_REALMS.c.realm.is_not(None))
+
+
+def realms_of(connection: sa.Connection, group: int) -> tuple[str, ...]:
+    """The keys of the other realms with members of a group, in alphabetical order."""
+    return tuple(connection.scalars(_ALL_REALMS, {"group": group}))
 
 
 def check_groups(connection: sa.Connection, account_id: int, name: str, limit: int) -> None:
@@ -200,10 +231,16 @@ def check_groups(connection: sa.Connection, account_id: int, name: str, limit: i
 
 
 def join_group(
-    connection: sa.Connection, group: Group, party: Party, now: int, bounds: Bounds, invited: bool
-) -> tuple[int, Delta]:
-    """Make `party` a member with nothing unread. Returns the seq after which their messages begin, and the
-    change. An invitation by an admin lifts a ban.
+    connection: sa.Connection,
+    group: Group,
+    party: Party,
+    now: int,
+    bounds: Bounds,
+    newest: int,
+    invited: bool,
+) -> Delta:
+    """Make `party` a member, with nothing unread after `newest`, the last entry of the log, and the one that
+    reports this join. An invitation by an admin lifts a ban.
 
     Raises AlreadyMember, UnknownGroup, Banned, GroupFull, RealmFull, TooManyGroups.
     """
@@ -217,7 +254,7 @@ def join_group(
     found = connection.execute(query, {**asked, "most": most}).first()
     if found is None:
         raise errors.UnknownGroup(name=group.name)  # it has ended meanwhile
-    members, joined_at, newest, is_member, is_banned, used = found
+    members, joined_at, is_member, is_banned, used = found
     if is_member:
         raise errors.AlreadyMember(name=party.name, group=group.name)
     if is_banned and not invited:
@@ -228,10 +265,16 @@ def join_group(
         raise _no_room(group, party, most)
     if is_banned:
         lift_ban(connection, group, party)
-    seq = newest or 0
     since = max(now, joined_at + 1)  # keeps the order of joins in the same millisecond
-    _add(connection, group, party, since, seq)
-    return seq, Delta(group.id, ((party, False),), unbanned=(party.key,) if is_banned else ())
+    _add(connection, group, party, since, newest + 1)
+    return Delta(group.id, ((party, False),), unbanned=(party.key,) if is_banned else ())
+
+
+def check_guest(connection: sa.Connection, group: Group, guest: Party) -> None:
+    """Raises AlreadyMember if the person of another realm is a member."""
+    table, is_party = _row_of(group, guest)
+    if connection.scalar(sa.select(table.c.joined_at).where(is_party)) is not None:
+        raise errors.AlreadyMember(name=guest.name, group=group.name)
 
 
 def _no_room(group: Group, party: Party, most: int) -> errors.ChatError:
@@ -333,12 +376,16 @@ def _longest_standing(connection: sa.Connection, group: Group, admin: bool) -> P
 
 def set_admin(connection: sa.Connection, group: Group, party: Party) -> Delta:
     table, is_party = _row_of(group, party)
-    changed = connection.execute(sa.update(table).where(is_party).values(admin=True))
+    changed = connection.execute(
+        sa.update(table).where(is_party, table.c.admin.is_(False)).values(admin=True)
+    )
     return Delta(group.id, ((party, True),) if changed.rowcount else ())
 
 
 def set_closed(connection: sa.Connection, group: Group, closed: bool) -> Delta:
-    connection.execute(
-        sa.update(groups).where(groups.c.conversation_id == group.id).values(closed=closed)
+    changed = connection.execute(
+        sa.update(groups)
+        .where(groups.c.conversation_id == group.id, groups.c.closed.is_not(closed))
+        .values(closed=closed)
     )
-    return Delta(group.id, closed=closed)
+    return Delta(group.id, closed=closed) if changed.rowcount else Delta(group.id)

@@ -8,11 +8,13 @@ from typing import NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, func, insert, select
+from twisted.python.failure import Failure
 
 from chatd.base.entries import EntryRef
 from chatd.store.conversations import last_seq
 from chatd.store.crossing import seq_of
 from chatd.store.engine import driver_insert
+from chatd.store.epochs import Epochs
 from chatd.store.once import store_once
 from chatd.store.origins import KnownEntry, Origin, stored_places
 from chatd.store.outbox import BlankedParcel, NewParcel, OutboxWriter
@@ -83,7 +85,8 @@ class NewMessage(msgspec.Struct, frozen=True):
     `seq` is its number in the conversation if its home realm has given it one, else the conversation numbers
     it. `origin` is the realm of its author, and its number there. `key` is its idempotency key (see
     chatd.store.idempotent_sends). `extras` are for few messages; a reply from another realm has `reply_to` in
-    place of `extras.reply`. `signature` is that of an entry that is signed already.
+    place of `extras.reply`. `signature` is that of an entry that is signed already. `epoch` is the log's when
+    the sender's right to write was checked; None: nothing can take that right away.
     """
 
     conversation: int
@@ -99,16 +102,18 @@ class NewMessage(msgspec.Struct, frozen=True):
     extras: Extras | None = None
     reply_to: EntryRef | None = None
     signature: NewSignature | None = None
+    epoch: int | None = None
 
 
 class Stored(NamedTuple):
     """A stored entry. `id` is that of a message. `number` is the entry's among all of this realm that cross,
-    or 0, and `parcel` the parcel that carries it to other realms."""
+    or 0, and `parcel` the parcel that carries it to the other realms with the keys `realms`."""
 
     id: int
     seq: int
     number: int = 0
     parcel: bytes = b""
+    realms: tuple[str, ...] = ()
 
 
 class MessageWriter:
@@ -125,12 +130,14 @@ class MessageWriter:
         self.refusals = 0  # transactions that were not committed
         # realm -> the newest number that came from there
         self._newest: dict[str, int] = {}
+        self.epochs = Epochs[NewMessage]()
 
     def forget(self) -> None:
         """Drop the caches: after a rollback they may be ahead of the database."""
         self._last_seq.clear()
         self._last_id = None
         self._newest.clear()
+        self.epochs.forget()
 
     def refused(self) -> None:
         """Note that a whole transaction was not committed."""
@@ -141,8 +148,8 @@ class MessageWriter:
         connection: Connection,
         items: Sequence[NewMessage],
         stream: ParcelStream | None = None,
-    ) -> list[Stored | KnownEntry]:
-        """Store those of `items` that were not stored before, by their origins.
+    ) -> list[Stored | KnownEntry | Failure]:
+        """As `send`, for those of `items` that were not stored before, by their origins.
 
         Raises StorageFailed if an earlier item of `stream` could not be stored.
         """
@@ -152,12 +159,12 @@ class MessageWriter:
 
     def _receive(
         self, connection: Connection, items: Sequence[NewMessage]
-    ) -> list[Stored | KnownEntry]:
+    ) -> list[Stored | KnownEntry | Failure]:
         placed = [(item.conversation, item.origin) for item in items if item.origin is not None]
         known = stored_places(
             connection, [each for each in placed if self._may_be_known(connection, each[1])]
         )
-        results = store_once(placed, items, known, partial(self.store, connection), _repeated)
+        results = store_once(placed, items, known, partial(self.send, connection), _repeated)
         for _, (realm, number) in placed:
             if realm is not None and number > self._newest[realm]:
                 self._newest[realm] = number
@@ -178,6 +185,11 @@ class MessageWriter:
                 )
             ).scalar_one()
         return newest
+
+    def newest(self, connection: Connection, conversation: int) -> int:
+        """Return the number of a conversation's newest entry, or 0."""
+        last = self._last_seq.get(conversation)
+        return last_seq(connection, conversation) if last is None else last
 
     def next_seq(self, connection: Connection, conversation: int, given: int | None = None) -> int:
         """Number the next entry of a conversation. `given` is the number of its home realm, if that numbers
@@ -220,7 +232,19 @@ class MessageWriter:
                 number=number,
             )
         )
-        return Stored(0, seq, given, parcel)
+        return Stored(0, seq, given, parcel, () if new.copies is None else new.copies.realms)
+
+    def send(
+        self, connection: Connection, items: Sequence[NewMessage]
+    ) -> Sequence[Stored | Failure]:
+        """As `store`, for messages of people, who may lose the right to write at any time. Returns a Failure
+        for each message that is refused for that reason."""
+        checked = self.epochs.checked(connection, items)
+        if checked is items:
+            return self.store(connection, items)
+        allowed = [each for each in checked if isinstance(each, NewMessage)]
+        stored = iter(self.store(connection, allowed))
+        return [each if isinstance(each, Failure) else next(stored) for each in checked]
 
     def add_request(self, connection: Connection, new: NewChange, copies: RemoteCopies) -> Stored:
         """Insert only the parcels of a change, which the home of the group makes and numbers."""
@@ -251,7 +275,7 @@ class MessageWriter:
             else:
                 seqs[conversation] = seq = last + 1
             number = 0
-            if item.copies is not None:
+            if item.copies is not None and item.copies.realms:
                 number = self._outbox.next(connection) + len(crossing)
                 crossing.append(len(stored))
             stored.append(Stored(shown, seq, number))
@@ -280,7 +304,8 @@ class MessageWriter:
         made = make_parcels([_numbered(items[index], stored[index]) for index in crossing])
         for index, (parcel, signature) in zip(crossing, made, strict=True):
             item = items[index]
-            place = stored[index] = stored[index]._replace(parcel=parcel)
+            realms = item.copies.realms if item.copies is not None else ()
+            place = stored[index] = stored[index]._replace(parcel=parcel, realms=realms)
             parcels.extend(_parcels(item, parcel, place.number))
             if signature is not None:
                 signed.append((item.conversation, place.seq, signature))
@@ -399,5 +424,5 @@ def _parcels(item: NewMessage | NewChange, parcel: bytes, number: int) -> list[N
     ]
 
 
-def _repeated(_item: NewMessage, stored: Stored) -> KnownEntry:
-    return KnownEntry(stored.seq)
+def _repeated(_item: NewMessage, stored: Stored | Failure) -> KnownEntry | Failure:
+    return stored if isinstance(stored, Failure) else KnownEntry(stored.seq)

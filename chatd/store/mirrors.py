@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, exists, func, insert, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 
 from chatd.base.errors import TooManyGroups
 from chatd.base.model import Account, Group, party_of
@@ -12,7 +12,7 @@ from chatd.store.conversations import add_conversation, last_seq, takes_part
 from chatd.store.groups import find_group, find_mirror
 from chatd.store.members import Delta, check_groups
 from chatd.store.origins import FIRST_NUMBER
-from chatd.store.schema import groups, participants, peers, rosters
+from chatd.store.schema import groups, participants, rosters
 from chatd.store.settings import get_setting
 
 MAX_MIRRORS = 10_000  # groups of one other realm that are known here
@@ -70,21 +70,6 @@ def _open_mirror(connection: Connection, name: Address, realm: str, home_id: int
                 update(groups).where(groups.c.conversation_id == group.id).values(key=name.key)
             )
     return _add(connection, name, realm, home_id, now) if group is None else group.id
-
-
-def check_unasked(connection: Connection, account: Account, limit: int) -> None:
-    """Raises TooManyGroups if the account is in `limit` groups of realms that nobody here has added."""
-    is_added = exists().where(peers.c.key == participants.c.realm, peers.c.host.is_not(None))
-    used = connection.scalar(
-        select(func.count()).where(
-            participants.c.account_id == account.id,
-            participants.c.peer_key.is_(None),
-            participants.c.realm.is_not(None),
-            ~is_added,
-        )
-    )
-    if (used or 0) >= limit:
-        raise TooManyGroups(name=account.name, limit=limit)
 
 
 def _end(connection: Connection, group: Group) -> None:

@@ -22,7 +22,7 @@ def store_once(
     items: Sequence[Item],
     known: Mapping[Name, Known],
     store: Callable[[list[Item]], Sequence[Stored]],
-    repeated: Callable[[Item, Stored], Known],
+    repeated: Callable[[Item, Stored], Stored | Known],
 ) -> list[Stored | Known]:
     """Store those of `items` whose names are not `known`, and of several with one name the first.
 

@@ -11,12 +11,13 @@ from zope.interface import implementer
 
 from chatd.base.events import Event
 from chatd.base.model import Account, FileInfo, Message, Reply
-from chatd.base.names import Place, parse_address, parse_group
+from chatd.base.names import Place, key_of, parse_address, parse_group
 from chatd.commands import values as ask
 from chatd.commands.client import Client
 from chatd.commands.connection import Connection, Origin
 from chatd.service.accounts import Login
 from chatd.service.presence import IListener
+from chatd.store.invitations import add_request
 
 if TYPE_CHECKING:
     from tests.support.servers import Server, SimulatedRealm
@@ -120,6 +121,27 @@ class Person:
     def creates(self, group: str) -> str:
         """Create a group, and return its code."""
         return str(self.does(ask.AddGroup(group)).fields["groupcode"])
+
+    def accepts(self, group: str) -> Reply:
+        """Accept the invitation to a group of another realm."""
+        reply: Reply = self.does(ask.AcceptInvitation(parse_address(group)))
+        return reply
+
+    def invitations(self) -> list[str]:
+        return [each.group for each in self.does(ask.ListInvitations()).items]
+
+    def has_asked_for(self, group: str) -> None:
+        """Have asked to join a group of another realm, and got no answer."""
+        realm = self._server.realm
+        address = parse_address(group)
+        done = realm.service.database.run(
+            add_request,
+            self.account.id,
+            address.key,
+            key_of(address.realm or ""),
+            realm.service.context.now(),
+        )
+        self._server.network.result(done)
 
     def joins(self, group: str) -> Reply:
         reply: Reply = self.does(ask.JoinGroup(parse_group(group)))

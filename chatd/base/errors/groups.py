@@ -77,6 +77,21 @@ class TooManyNewGroups(ChatError):
     )
 
 
+class UnknownInvitation(ChatError):
+    code = "unknown-invitation"
+    sentence = "You have no invitation to {group}; invitations lists yours"
+
+
+class TooManyInvitations(ChatError):
+    code = "too-many-invitations"
+    sentence = "{limit} invitations of {name} wait for an answer, the most allowed; try again later"
+
+
+class NotRequested(ChatError):
+    code = "not-requested"
+    sentence = "{name} has not asked to join {group}; only they can accept an invitation"
+
+
 class UnknownConversation(ChatError):
     code = "unknown-conversation"
     sentence = "You have no conversation {name}"

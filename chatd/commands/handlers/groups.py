@@ -16,7 +16,9 @@ HANDLERS = Handlers()
 
 @HANDLERS.of(ask.AddGroup)
 async def add_group(client: Client, command: ask.AddGroup) -> Reply:
-    group = await client.service.groups.create(client.account, command.group, command.title)
+    group = await client.service.groups.create(
+        client.account, command.group, command.title, client.listener
+    )
     return Reply(
         f"The group {group.name} was created; others can join it by its name or its code",
         {"group": group.name, "groupcode": group.code},
@@ -34,13 +36,13 @@ def _title(group: Group) -> dict[str, Any]:
 
 @HANDLERS.of(ask.JoinGroup)
 async def join_group(client: Client, command: ask.JoinGroup) -> Reply:
-    group = await client.service.groups.join(client.account, command.group)
+    group = await client.service.groups.join(client.account, command.group, client.listener)
     return Reply(f"You are a member of {group.name}", {"group": group.name}, _details(group))
 
 
 @HANDLERS.of(ask.LeaveGroup)
 async def leave_group(client: Client, command: ask.LeaveGroup) -> Reply:
-    group = await client.service.groups.leave(client.account, command.group)
+    group = await client.service.groups.leave(client.account, command.group, client.listener)
     return Reply(f"You have left {group.name}", {"group": group.name}, _title(group))
 
 
@@ -74,9 +76,11 @@ async def members(client: Client, command: ask.ListMembers) -> Reply:
 @HANDLERS.of(ask.InviteMembers)
 async def invite(client: Client, command: ask.InviteMembers) -> Reply:
     group, invited = await client.service.groups.invite(
-        client.account, command.group, command.users
+        client.account, command.group, command.users, client.listener
     )
-    sentence = f"{len(invited.joined)} invited to {group}"
+    sentence = f"{len(invited.joined) + len(invited.asked)} invited to {group}"
+    if invited.asked:
+        sentence += f"; they have to accept: {', '.join(invited.asked)}"
     if invited.present:
         sentence += f"; members already: {', '.join(invited.present)}"
     if invited.unknown:
@@ -85,12 +89,34 @@ async def invite(client: Client, command: ask.InviteMembers) -> Reply:
     if invited.refused:
         sentence += f"; no room for: {', '.join(invited.refused)}"
         data["refused"] = invited.refused
+    if invited.asked:
+        data["invited"] = invited.asked
     return Reply(sentence, {"group": group}, data)
+
+
+@HANDLERS.of(ask.ListInvitations)
+async def invitations(client: Client, _command: ask.ListInvitations) -> Reply:
+    found = await client.service.invitations.list(client.account)
+    return list_reply(count(found, "invitation"), found, "invitations", 0)
+
+
+@HANDLERS.of(ask.AcceptInvitation)
+async def accept(client: Client, command: ask.AcceptInvitation) -> Reply:
+    group = await client.service.groups.accept(client.account, command.group, client.listener)
+    return Reply(f"You are a member of {group.name}", {"group": group.name}, _details(group))
+
+
+@HANDLERS.of(ask.DeclineInvitation)
+async def decline(client: Client, command: ask.DeclineInvitation) -> Reply:
+    found = await client.service.invitations.decline(client.account, command.group)
+    return Reply(f"You have declined the invitation to {found.group}", {"group": found.group})
 
 
 @HANDLERS.of(ask.KickMember)
 async def kick(client: Client, command: ask.KickMember) -> Reply:
-    group = await client.service.groups.kick(client.account, command.group, command.user)
+    group = await client.service.groups.kick(
+        client.account, command.group, command.user, client.listener
+    )
     return Reply(f"{command.user} is no longer in {group}", {"group": group})
 
 
@@ -110,17 +136,23 @@ async def unban(client: Client, command: ask.LiftBan) -> Reply:
 
 @HANDLERS.of(ask.PromoteMember)
 async def promote(client: Client, command: ask.PromoteMember) -> Reply:
-    group = await client.service.groups.promote(client.account, command.group, command.user)
+    group = await client.service.groups.promote(
+        client.account, command.group, command.user, client.listener
+    )
     return Reply(f"{command.user} is an admin of {group}", {"group": group})
 
 
 @HANDLERS.of(ask.CloseGroup)
 async def close_group(client: Client, command: ask.CloseGroup) -> Reply:
-    group = await client.service.groups.set_closed(client.account, command.group, closed=True)
+    group = await client.service.groups.set_closed(
+        client.account, command.group, True, client.listener
+    )
     return Reply(f"Only members may post to {group} now", {"group": group})
 
 
 @HANDLERS.of(ask.OpenGroup)
 async def open_group(client: Client, command: ask.OpenGroup) -> Reply:
-    group = await client.service.groups.set_closed(client.account, command.group, closed=False)
+    group = await client.service.groups.set_closed(
+        client.account, command.group, False, client.listener
+    )
     return Reply(f"People of other realms may post to {group}", {"group": group})

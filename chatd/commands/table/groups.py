@@ -71,9 +71,41 @@ ROWS: tuple[Row, ...] = (
     Row(
         "invite",
         ask.InviteMembers,
-        "add people to a group and lift their bans (admins only)",
+        "add people to a group, or invite those of other realms, and lift their bans (admins only)",
         (GROUP, Arg("users", types.WORDS, also=("user", "to"))),
-        errors=(*ADMIN_ERRORS, errors.UnknownUser, *MEMBERSHIP_ERRORS),
+        errors=(
+            *ADMIN_ERRORS,
+            errors.UnknownUser,
+            *MEMBERSHIP_ERRORS,
+            errors.TooManyInvitations,
+        ),
+    ),
+    Row(
+        "invitations",
+        ask.ListInvitations,
+        "list the invitations to groups of other realms that wait for your answer",
+    ),
+    Row(
+        "accept",
+        ask.AcceptInvitation,
+        "accept an invitation, and join the group",
+        (GROUP,),
+        errors=(
+            errors.UnknownInvitation,
+            errors.UnknownGroup,
+            errors.AlreadyMember,
+            errors.Banned,
+            errors.UnknownRealm,
+            *MEMBERSHIP_ERRORS,
+            *REMOTE_ERRORS,
+        ),
+    ),
+    Row(
+        "decline",
+        ask.DeclineInvitation,
+        "decline an invitation; the person who invites you is not told",
+        (GROUP,),
+        errors=(errors.UnknownInvitation,),
     ),
     Row(
         "kick",

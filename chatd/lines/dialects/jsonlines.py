@@ -100,6 +100,8 @@ def _item(item: model.Item) -> Any:
             return item.username
         case model.RealmInfo():
             return _realm_info(item)
+        case model.InvitationInfo():
+            return {**_given(item), "at": timestamp(item.at)}
         case _:
             return item
 
@@ -342,7 +344,7 @@ def _change(change: events.Change) -> dict[str, Any]:
             found |= {"target": change.target, "from": change.by, "on": change.on}
         case events.MemberChange():
             found |= {"who": change.who, "what": change.what, "by": change.by or None}
-            if not change.seq:
+            if change.removed:
                 found["message"] = change.sentence
         case events.GroupChange():
             found |= {"by": change.by, **change.fields}

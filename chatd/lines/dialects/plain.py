@@ -162,6 +162,9 @@ def item_lines(item: model.Item) -> str:  # noqa: C901 - one case for each kind
             return f"{item.username}{' (admin)' if item.admin else ''} {_online(item.online)}"
         case model.Ban() | model.ReaderName():
             return item.username
+        case model.InvitationInfo():
+            title = f" ({isolated(item.title)})" if item.title else ""
+            return f"{timestamp(item.at)} {item.by} invites you to {item.group}{title}"
         case model.UnreadCount():
             place = f"in {item.group}" if item.group is not None else f"from {item.user}"
             return f"{item.unread} {place}"
@@ -300,7 +303,7 @@ def change_lines(change: events.Change, further: str = FURTHER) -> str:
         case events.Pinned():
             return f"{change.by} {'pinned' if change.on else 'unpinned'} #{change.target}{place}"
         case events.MemberChange():
-            if not change.seq:
+            if change.removed:
                 return change.sentence
             by = f" by {change.by}" if change.by not in ("", change.who) else ""
             return f"{change.who} {change.what}{by}{place}"

@@ -126,3 +126,28 @@ bans = Table(
     Index("bans_by_at", "conversation_id", "at"),
     sqlite_with_rowid=False,
 )
+
+# People of other realms who were invited to a group here, until they join or the invitation expires.
+invited = Table(
+    "invited",
+    metadata,
+    Column(
+        "conversation_id", ForeignKey("conversations.id"), primary_key=True, comment="a group here"
+    ),
+    Column("key", Text, primary_key=True, comment="the address without case"),
+    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    Index("invited_by_at", "conversation_id", "at"),
+    sqlite_with_rowid=False,
+)
+
+# Groups elsewhere that an account has asked to join, until the home has made it a member.
+join_requests = Table(
+    "join_requests",
+    metadata,
+    Column("account_id", ForeignKey("accounts.id"), primary_key=True),
+    Column("key", Text, primary_key=True, comment="name@realm or code@realm, without case"),
+    Column("realm", Text, nullable=False, comment="key of the group's realm"),
+    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    Index("join_requests_by_realm", "account_id", "realm"),
+    sqlite_with_rowid=False,
+)

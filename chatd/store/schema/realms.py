@@ -143,7 +143,7 @@ realm_keys = Table(
     sqlite_with_rowid=False,
 )
 
-# Invitations to groups of other realms that the account has not answered.
+# Invitations to groups of other realms that the account has not accepted.
 invitations = Table(
     "invitations",
     metadata,
@@ -155,6 +155,13 @@ invitations = Table(
     Column("title", Text),
     Column("by", Text, nullable=False, comment="the address of the person who invites"),
     Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
-    Index("invitations_by_realm", "realm", "at"),
+    Column(
+        "declined",
+        Boolean,
+        nullable=False,
+        server_default=false(),
+        comment="until it expires, the same group's further invitations are not shown",
+    ),
+    Index("invitations_by_at", "at"),
     sqlite_with_rowid=False,
 )

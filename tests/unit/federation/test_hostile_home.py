@@ -43,6 +43,8 @@ class HomeTestCase(InboundTestCase):
 
     def setUp(self) -> None:
         super().setUp()
+        for group in ("bagan", "nusa"):
+            self.ana.has_asked_for(f"{group}@realm2")
         self.says(Joined("bagan", BAGAN, "ana", 10))
         self.says(Joined("nusa", NUSA, "ana", 10))
         self.seq = 10
@@ -92,6 +94,7 @@ class AttemptsTestCase(HomeTestCase):
     def test_move_to_another_group(self) -> None:
         entry = self.dewi()
         self.refuses(entry, "nusa", NUSA)
+        self.ana.has_asked_for("bagan@realm3")
         self.says(Joined("bagan", 7, "ana", 0), "realm3")
         relay = Relay(entry, "bagan", 7, 1)
         self.assertEqual(self.says(relay, "realm3").code, "bad-signature")

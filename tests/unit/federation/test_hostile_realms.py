@@ -9,7 +9,7 @@ from twisted.protocols import amp
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.base import names
-from chatd.base.errors import TooManyGroups
+from chatd.base.errors import NotRequested, TooManyInvitations
 from chatd.base.names import MAX_NAME, key_of
 from chatd.federation.amp import unconfirmed as strangers_module
 from chatd.federation.amp import wire
@@ -17,7 +17,7 @@ from chatd.federation.amp.link import MAX_SHOWN
 from chatd.federation.amp.rate_limited_log import MAX_LINES
 from chatd.federation.name_guesses import MAX_UNKNOWN
 from chatd.federation.parcel_fields import MAX_NUMBER, FileNote
-from chatd.federation.parcels import Direct, Joined, Left, Removed, encode
+from chatd.federation.parcels import Direct, Invite, Joined, Left, Removed, encode
 from chatd.service.quotas import REALMS_OF_SOURCE
 from chatd.store.schema import conversations
 from tests.support.amp_peer import AmpPeer, batch, direct, hello
@@ -216,14 +216,19 @@ class Mute(AmpPeer):
 
 class MembershipTestCase(GuessingTestCase):
     def test_unrequested_groups(self) -> None:
-        """They can't use up an account's limit on groups."""
-        self.one.service.groups._limit = 100
+        """A home makes nobody a member who has not asked for it. They get an invitation, up to a limit that
+        all realms share which nobody here has added."""
+        dewi = self.one.person("dewi")
         codes = [self.verdicts(Joined(f"palsu{at}", at + 1, "dewi", 0))[0] for at in range(12)]
-        self.assertEqual(codes, [""] * 10 + [TooManyGroups.code] * 2)
+        self.assertEqual(codes, [NotRequested.code] * 12)
         self.raw = self.network.connect_by_hand(self.one, "realm3", AmpPeer())
         self.asks(wire.HelloCommand, **hello("realm3"))
         code = self.verdicts(Joined("lain", 1, "dewi", 0))[0]
-        self.assertEqual(code, TooManyGroups.code, "other names gain nothing")
+        self.assertEqual(code, NotRequested.code)
+        code = self.verdicts(Invite("lagi", 2, "dewi", "budi"))[0]
+        self.assertEqual(code, TooManyInvitations.code, "other names gain nothing")
+        self.assertEqual(dewi.mine(), [])
+        self.assertEqual(dewi.invitations(), [f"palsu{at}@realm2" for at in range(10)])
 
 
 class NumbersTestCase(NetworkTestCase):

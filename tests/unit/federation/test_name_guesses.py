@@ -241,6 +241,7 @@ class PresenceTestCase(GuessingTestCase):
         self.assertEqual(self.online("ana", "dewi"), {"ana": True, "dewi": False})
 
     def test_group_there(self) -> None:
+        self.one.person("dewi").has_asked_for("palsu@realm2")
         self.verdicts(Joined("palsu", 7, "dewi", 0))
         self.assertEqual(self.online("ana", "dewi"), {"ana": False, "dewi": True})
 

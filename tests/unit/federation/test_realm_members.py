@@ -24,27 +24,35 @@ from tests.unit.federation.test_realm_groups import GroupTestCase
 
 class ChangingTestCase(GroupTestCase):
     def test_invite(self) -> None:
-        self.assertEqual(self.invite(self.ana, "budi@realm2", "agus"), "2 invited to bagan")
+        self.assertEqual(
+            self.invite(self.ana, "budi@realm2", "agus"),
+            "2 invited to bagan; they have to accept: budi@realm2",
+        )
         self.network.settle()
-        self.assertEqual(self.budi.mine(), ["bagan@realm1"])
+        self.assertEqual((self.budi.mine(), self.budi.invitations()), ([], ["bagan@realm1"]))
+        self.assertEqual(self.budi.accepts("bagan@realm1").fields, {"group": "bagan@realm1"})
+        self.assertEqual((self.budi.mine(), self.budi.invitations()), (["bagan@realm1"], []))
         self.ana.posts("bagan", "halo")
         self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
 
     def test_invite_unknown(self) -> None:
-        """An invited user that does not exist is removed once their realm has reported that."""
+        """The person who invites somebody who does not exist is told."""
         self.invite(self.ana, "nobody@realm2", "budi@realm2")
         self.network.settle()
-        self.assertEqual(self.ana.members("bagan"), ["*ana+", "budi@realm2"])
+        self.assertEqual(self.ana.members("bagan"), ["*ana+"])
+        (told,) = self.ana.reads()
+        self.assertIn("Your invitation of nobody@realm2 to bagan was not delivered", told)
         with self.assertRaises(UnknownRealm):
             self.invite(self.ana, "budi@realm9")
 
     def test_invite_while_down(self) -> None:
         self.part(self.two)
         self.invite(self.ana, "budi@realm2")
-        self.assertEqual(self.ana.members("bagan"), ["*ana+", "budi@realm2"])
-        self.ana.posts("bagan", "halo")
-        self.assertEqual(self.budi.mine(), [])
+        self.assertEqual(self.ana.members("bagan"), ["*ana+"])
         self.meet()
+        self.assertEqual(self.budi.mine(), [])
+        self.budi.accepts("bagan@realm1")
+        self.ana.posts("bagan", "halo")
         self.assertEqual(self.budi.mine(), ["bagan@realm1"])
         self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
 
@@ -135,9 +143,12 @@ class ChangingTestCase(GroupTestCase):
             self.invite(
                 self.budi, "bela", "agus@realm1", "citra@realm3", "nobody@realm1", group=group
             ),
-            "3 invited to bagan@realm1; unknown: nobody@realm1",
+            "3 invited to bagan@realm1; they have to accept: bela, citra@realm3; "
+            "unknown: nobody@realm1",
         )
         self.network.settle()
+        self.bela.accepts(group)
+        self.citra.accepts(group)
         self.assertEqual(self.bela.mine(), [group])
         self.assertEqual(self.citra.mine(), [group])
         self.assertEqual(
@@ -212,8 +223,9 @@ class ChangingTestCase(GroupTestCase):
         self.ana.does(ask.LeaveGroup(parse_address("bagan")))
         self.agus.creates("bagan")
         self.invite(self.agus, "bela@realm2")
-        self.agus.posts("bagan", "new")
         self.meet()
+        self.bela.accepts("bagan@realm1")
+        self.agus.posts("bagan", "new")
         self.assertEqual(self.bela.reads(), ["agus@realm1: new"])
         self.assertEqual(self.budi.mine(), [])
 

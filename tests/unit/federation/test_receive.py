@@ -195,8 +195,8 @@ class PostTestCase(InboundTestCase):
     def test_open_group(self) -> None:
         """Anyone may post to an open group, and the verdict has the message's number."""
         self.ana.posts("bagan", "satu")
-        self.assertEqual(self.says(self.post("dua")), Verdict(seq=2))
-        self.assertEqual(self.says(self.post("tiga", group=self.code)), Verdict(seq=3))
+        self.assertEqual(self.says(self.post("dua")), Verdict(seq=3))
+        self.assertEqual(self.says(self.post("tiga", group=self.code)), Verdict(seq=4))
         self.assertEqual(
             self.ana.history(group="bagan"),
             ["ana: satu", "citra@realm2: dua", "citra@realm2: tiga"],
@@ -244,6 +244,7 @@ class RelayTestCase(InboundTestCase):
 
     def setUp(self) -> None:
         super().setUp()
+        self.ana.has_asked_for("bagan@realm2")
         self.assertEqual(self.says(Joined("bagan", 5, "ana", 10)), KEPT)
 
     def relay(
@@ -326,6 +327,7 @@ class RelayTestCase(InboundTestCase):
 
     def test_own_words_altered(self) -> None:
         entry = self.signers["realm1"].says("halo", home="realm2", group=5, author="ana")
+        self.ana.has_asked_for("bagan@realm3")
         self.says(Joined("bagan", 7, "ana", 0), "realm3")
         changed: tuple[tuple[str, int, dict[str, Any]], ...] = (
             ("realm2", 5, {"body": b"halo!"}),
@@ -368,6 +370,7 @@ class RelayTestCase(InboundTestCase):
 
     def test_membership(self) -> None:
         """Reports of membership that are repeated, or name an unknown user or an older group of that name."""
+        self.ana.has_asked_for("bagan@realm2")
         self.assertEqual(self.says(Joined("bagan", 5, "ana", 10)), KEPT)
         self.assertEqual(self.code_of(Joined("bagan", 5, "nobody", 10)), "unknown-user")
         self.assertEqual(self.code_of(Joined("a b", 5, "ana", 10)), "bad-name")
@@ -382,6 +385,7 @@ class RelayTestCase(InboundTestCase):
     def test_two_members(self) -> None:
         """Someone who joins later has only later messages unread."""
         self.says(self.relay("satu", 11))
+        self.budi.has_asked_for("bagan@realm2")
         self.says(Joined("bagan", 5, "budi", 11))
         self.says(self.relay("dua", 12))
         self.assertEqual(self.ana.reads(), ["citra@realm2: satu", "citra@realm2: dua"])
@@ -390,6 +394,7 @@ class RelayTestCase(InboundTestCase):
     def test_new_group_of_the_same_name(self) -> None:
         """The old group has ended there: its messages are not the new one's."""
         self.says(self.relay("satu", 11))
+        self.budi.has_asked_for("bagan@realm2")
         self.says(Joined("bagan", 9, "budi", 0))
         self.assertEqual(self.says(self.relay("dua", 1, group_id=9)), Verdict(seq=1))
         self.assertEqual(self.code_of(self.relay("tiga", 12)), "unknown-group")
@@ -405,8 +410,10 @@ class RelayTestCase(InboundTestCase):
             (23, Joined("bagan", 5, "ana", 12)),
             (24, self.relay("dua", 13)),
         ]
-        self.one.receives("realm2", *story)
-        self.one.receives("realm2", *story)
+        self.one.receives("realm2", *story[:2])
+        self.ana.has_asked_for("bagan@realm2")
+        for _ in range(2):
+            self.one.receives("realm2", *story)
         self.assertEqual(self.ana.mine(), ["bagan@realm2"])
         self.assertEqual(self.ana.reads(), ["citra@realm2: dua"])
         self.assertEqual(self.one.receives("realm2", (25, Removed("bagan", 5, "ana"))), [KEPT])
@@ -425,6 +432,7 @@ class RelayTestCase(InboundTestCase):
             (23, Joined("bagan", 9, "ana", 0)),
             (24, self.relay("dua", 1, group_id=9)),
         ]
+        self.ana.has_asked_for("bagan@realm2")
         for _ in range(3):
             self.one.receives("realm2", (1, Joined("bagan", 5, "ana", 10)), *story)
         self.assertEqual(self.ana.reads(), ["citra@realm2: dua"])
@@ -434,7 +442,9 @@ class RelayTestCase(InboundTestCase):
     def test_home_restored_with_old_group(self) -> None:
         """The home was restored from a state in which the old group exists."""
         self.says(self.relay("satu", 11))
+        self.ana.has_asked_for("bagan@realm2")
         self.says(Joined("bagan", 9, "ana", 0))
+        self.ana.has_asked_for("bagan@realm2")
         self.says(Joined("bagan", 5, "ana", 11))
         self.says(self.relay("dua", 12))
         self.assertEqual(self.history(), ["citra@realm2: satu", "citra@realm2: dua"])

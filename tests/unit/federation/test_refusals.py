@@ -33,6 +33,8 @@ REPORTED = {
     "group-full",
     "realm-full",
     "too-many-groups",
+    "too-many-invitations",
+    "not-requested",
     "too-many-unknown",
     "text-refused",
     "not-supported-there",

@@ -134,5 +134,7 @@ class VersionOneOutbox(LinkedTestCase):
         self.waits(5, ["left", "ana", "nusa"])
         self.arrives()
         self.assertEqual(self.budi.mine(), ["nusa"])
-        self.assertEqual(self.citra.mine(), ["bagan@realm1"])
+        self.assertEqual((self.citra.mine(), self.citra.invitations()), ([], ["bagan@realm1"]))
+        self.citra.accepts("bagan@realm1")
+        self.assertEqual((self.citra.mine(), self.citra.invitations()), (["bagan@realm1"], []))
         self.assertEqual(self.budi.members("nusa"), ["*budi+"])

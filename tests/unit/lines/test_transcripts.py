@@ -96,6 +96,8 @@ BETWEEN_REALMS = {
     "does-not-cross",
     "realm-quota",
     "too-many-unknown",
+    "too-many-invitations",
+    "not-requested",
 }
 # Errors of HTTP: tests of chatd.web show them.
 OVER_HTTP = {

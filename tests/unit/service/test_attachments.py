@@ -146,9 +146,7 @@ class Sending(FilesTestCase):
     async def test_code_that_is_taken(self) -> None:
         """If a new code belongs to another file already, the next one is used."""
         ana, _ = await self.people("ana", "budi")
-        with mock.patch(
-            "chatd.service.home_groups.new_code", side_effect=["aaaaaa", "aaaaaa", "bbbbbb"]
-        ):
+        with mock.patch("chatd.service.codes.new_code", side_effect=["aaaaaa", "aaaaaa", "bbbbbb"]):
             first, _ = await self.send(ana, "budi")
             second, _ = await self.send(ana, "budi")
         self.assertEqual((first.code, second.code), ("aaaaaa", "bbbbbb"))

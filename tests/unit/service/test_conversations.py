@@ -71,7 +71,7 @@ class Entries(ListTestCase):
         assert found.group is not None
         expected = GroupInfo("Bagan", found.group.code, 2, False, member=True, admin=False)
         self.assertEqual((found.group, found.name, found.user), (expected, "Bagan", None))
-        self.assertEqual((found.last, found.unread, found.read, found.seq), (None, 0, 0, 0))
+        self.assertEqual((found.last, found.unread, found.read, found.seq), (None, 0, 2, 2))
         self.assertIsNone(found.online)
         self.assertTrue(is_code(found.group.code))
         result_of(self.service.groups.set_closed(self.ana, Address("bagan"), closed=True))
@@ -90,7 +90,7 @@ class Entries(ListTestCase):
         result_of(self.service.groups.join(self.budi, Address("bagan")))
         (found,) = self.all(self.budi)
         assert found.last is not None
-        self.assertEqual((found.last.text, found.unread, found.read), ("halo", 0, 1))
+        self.assertEqual((found.last.text, found.unread, found.read), ("halo", 0, 3))
 
     def test_left_and_ended(self) -> None:
         """Groups that the account has left are not listed."""

@@ -33,7 +33,7 @@ from chatd.federation import parcels
 from chatd.federation.outbox import Outbox
 from chatd.service import groups as module
 from chatd.service import home_groups as homegroups
-from chatd.service.home_groups import Invited
+from chatd.service.home_invites import HomeInvites, Invited
 from chatd.service.remote import Membership
 from chatd.service.rosters import RosterChange
 from chatd.store.members import set_admin
@@ -265,7 +265,7 @@ class Joining(GroupsTestCase):
             lambda: self.groups.join(self.budi, BAGAN),
             lambda: post(self.ana, BAGAN, "just after", None),
         )
-        self.assertEqual([outcomes[0].receipts[0].seq, outcomes[2].receipts[0].seq], [2, 3])
+        self.assertEqual([outcomes[0].receipts[0].seq, outcomes[2].receipts[0].seq], [3, 5])
         self.assertEqual(self.inbox(self.budi), ["just after"])
 
     def test_joined_while_it_is_stored(self) -> None:
@@ -374,7 +374,7 @@ class Leaving(GroupsTestCase):
         with mock.patch.object(homegroups, "new_group_code", return_value=code):
             again = self.create(self.budi, "BAGAN")
         self.assertEqual(again.code, code)
-        self.assertEqual(self.post(self.budi, "new").receipts[0].seq, 1)
+        self.assertEqual(self.post(self.budi, "new").receipts[0].seq, 2)
         page = result_of(self.service.reading.history(self.budi, Place(group=BAGAN), 5))
         self.assertEqual([message.text for message in page.messages], ["new"])
         self.reopen()
@@ -495,11 +495,15 @@ class Guests(GroupsTestCase):
             (info,), _ = result_of(self.groups.list(self.ana, mine=False))
             self.assertEqual(info.members, 4)
             self.reopen()
-        joined = parcels.Joined("bagan", self.group.id, "Emma", 1)
-        self.assertEqual(self.waiting("realm2"), [joined])
+        joined = parcels.Joined("bagan", self.group.id, "Emma", 2)
+        self.assertEqual(self.waiting("realm2")[0], joined)
+        told = [each for each in self.waiting("realm2") if isinstance(each, parcels.MemberEntry)]
         self.assertEqual(
-            self.waiting("realm3"), [parcels.Joined("bagan", self.group.id, "Finn", 1)]
+            [(each.seq, each.who, each.what) for each in told],
+            [(3, "Emma@Realm2", "joined"), (4, "Budi", "joined"), (5, "Finn@Realm3", "joined")],
         )
+        joined = parcels.Joined("bagan", self.group.id, "Finn", 4)
+        self.assertEqual(self.waiting("realm3"), [joined, told[-1]])
         self.assertIs(outcome_of(self.homes.join(self.emma, BAGAN)), AlreadyMember)
 
     def test_messages_go_there(self) -> None:
@@ -509,11 +513,10 @@ class Guests(GroupsTestCase):
         self.admit(Party("gita@realm2", "gita@Realm2", realm="realm2"))
         self.admit(self.finn)
         self.post(self.ana, "halo")
-        (relay,) = self.waiting("realm2")[2:]
-        assert isinstance(relay, parcels.Relay)
-        self.assertEqual((relay.group_id, relay.seq), (self.group.id, 1))
+        (relay,) = [each for each in self.waiting("realm2") if isinstance(each, parcels.Relay)]
+        self.assertEqual((relay.group_id, relay.seq), (self.group.id, 5))
         self.assertEqual((relay.sender, relay.text), ("ana@realm1", "halo"))
-        self.assertEqual(self.waiting("realm3")[1:], [relay])
+        self.assertEqual(self.waiting("realm3")[-1], relay)
 
     def test_leave(self) -> None:
         """After they leave, their realm gets no more messages."""
@@ -521,7 +524,7 @@ class Guests(GroupsTestCase):
         result_of(self.homes.leave(self.emma, BAGAN))
         self.post(self.ana, "halo")
         kinds = [type(each) for each in self.waiting("realm2")]
-        self.assertEqual(kinds, [parcels.Joined, parcels.Removed])
+        self.assertEqual(kinds, [parcels.Joined, parcels.MemberEntry, parcels.Removed])
         self.assertEqual(self.members(self.ana), [("ana", True)])
         self.assertIs(outcome_of(self.homes.leave(self.emma, BAGAN)), NotMember)
 
@@ -548,7 +551,8 @@ class Guests(GroupsTestCase):
         result_of(
             self.rosters.change(lambda db: RosterChange(set_admin(db, roster.group, self.emma)))
         )
-        result_of(self.homes.invite(self.emma, BAGAN, [Address("budi")]))
+        invites = HomeInvites(self.service.context, self.rosters, self.homes)
+        result_of(invites.invite(self.emma, BAGAN, [Address("budi")]))
         result_of(kick(self.emma, BAGAN, Address("ANA")))
         result_of(self.homes.set_closed(self.emma, BAGAN, True))
         self.assertEqual(
@@ -591,7 +595,9 @@ class Elsewhere(GroupsTestCase):
     """Requests to a group of another realm."""
 
     def saying(self, name: str) -> Any:
-        return mock.patch.object(self.groups, "_realms", OneRealm(name))
+        realm = OneRealm(name)
+        self.patch(self.service.mirrors, "_realms", realm)
+        return mock.patch.object(self.groups, "_realms", realm)
 
     def test_names_as_written_here(self) -> None:
         """People of that realm are shown with its name, and people of this realm without one."""

@@ -54,7 +54,7 @@ class Constant(GroupsTestCase):
         emma = Party("emma@realm2", "emma@realm2", realm="realm2")
 
         def join(connection: Connection) -> None:
-            store.join_group(connection, group, emma, 1, NO_BOUNDS, invited=False)
+            store.join_group(connection, group, emma, 1, NO_BOUNDS, 1, invited=False)
 
         def leave(connection: Connection) -> None:
             store.leave_group(connection, group, emma)
@@ -119,7 +119,7 @@ class Agreeing(GroupsTestCase):
             lambda: self.homes.join(who, BAGAN),
             lambda: self.homes.leave(who, BAGAN),
             lambda: self._kick(ana, where),
-            lambda: self.homes.invite(ana, BAGAN, [where]),
+            lambda: self.service.groups._invites.invite(ana, BAGAN, [where]),
             lambda: self.rosters.change(lambda db: RosterChange(store.set_admin(db, group, who))),
             lambda: self.homes.set_closed(ana, BAGAN, True),
             lambda: self.homes.set_closed(ana, BAGAN, False),
@@ -184,7 +184,10 @@ class Bounded(GroupTestCase):
         self.assertIn("has 1 members from realm2", str(caught.exception))
         self.citra.joins("bagan@realm1")
         self.assertEqual(self.invite(self.ana, "bela@realm2", "agus"),
-                         "1 invited to bagan; no room for: bela@realm2")  # fmt: skip
+                         "2 invited to bagan; they have to accept: bela@realm2")  # fmt: skip
+        self.network.settle()
+        with self.assertRaises(RealmFull):
+            self.bela.accepts("bagan@realm1")
 
     def bound(self, members: int, realm_members: int) -> None:
         bounds = Bounds(members, realm_members, 1000)
@@ -201,20 +204,23 @@ class Bounded(GroupTestCase):
         self.agus.joins("bagan")
 
     def test_groups_elsewhere(self) -> None:
-        """An account that is in too many groups can't join one elsewhere. If a home makes it a member, that
-        is refused, and the home removes it again."""
-        self.patch(self.two.service.groups, "_limit", 1)
+        """An account that is in too many groups can't join one elsewhere, invited or not."""
+        self.patch(self.two.service.mirrors, "_limit", 1)
         self.budi.creates("rumah")
         with self.assertRaises(TooManyGroups):
             self.budi.joins("bagan@realm1")
         self.invite(self.ana, "budi@realm2")
         self.network.settle()
+        with self.assertRaises(TooManyGroups):
+            self.budi.accepts("bagan@realm1")
         self.assertEqual(self.budi.mine(), ["rumah"])
         self.assertEqual(self.ana.members("bagan"), ["*ana+"])
 
     def test_groups_of_one_realm(self) -> None:
         """The number of groups of one realm that are remembered here is limited."""
         self.patch(mirrors, "MAX_MIRRORS", 3)
+        for n in range(5):
+            self.budi.has_asked_for(f"g{n}@realm1")
         verdicts = self.two.receives(
             "realm1", *((n + 100, Joined(f"g{n}", n + 100, "budi", 0)) for n in range(5))
         )

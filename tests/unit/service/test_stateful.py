@@ -22,6 +22,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from sqlalchemy import Connection, select
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -40,7 +41,8 @@ from chatd.base.errors import (
 from chatd.base.model import Account, Message, Sent
 from chatd.base.names import UNFILTERED, Address, InboxFilter, Place
 from chatd.service.chat_service import ChatService
-from chatd.service.home_groups import Invited
+from chatd.service.home_invites import Invited
+from chatd.store.schema import changes
 from chatd.store.unread import marks_of
 from tests import RANDOM_RUNS
 from tests.support.common import same_bytes
@@ -61,10 +63,19 @@ class Letter(msgspec.Struct, frozen=True):
 
 
 class Talk(msgspec.Struct):
-    """A conversation in the model: its messages, and how far each participant has read."""
+    """A conversation in the model: its entries, and how far each participant has read. An entry is a message,
+    or what happened to a member."""
 
-    letters: list[Letter] = []
+    entries: list[Letter | tuple[str, str]] = []
     marks: dict[str, int] = {}
+
+    @property
+    def letters(self) -> list[Letter]:
+        return letters_in(self.entries)
+
+
+def letters_in(entries: Sequence[Letter | tuple[str, str]]) -> list[Letter]:
+    return [each for each in entries if isinstance(each, Letter)]
 
 
 class Team(msgspec.Struct):
@@ -83,6 +94,17 @@ class Team(msgspec.Struct):
 
 def has_teams(machine: ChatMachine) -> bool:
     return bool(machine.teams)
+
+
+def _facts(connection: Connection, conversation: int) -> list[tuple[int, tuple[str, str]]]:
+    """What happened to members of a group, by the seq of the entry."""
+    rows = connection.execute(
+        select(changes.c.seq, changes.c.data)
+        .where(changes.c.conversation_id == conversation, changes.c.kind == "member")
+        .order_by(changes.c.seq)
+    )
+    found = [(seq, msgspec.json.decode(data)) for seq, data in rows]
+    return [(seq, (each["who"], each["what"])) for seq, each in found]
 
 
 class ChatMachine(RuleBasedStateMachine):
@@ -128,7 +150,7 @@ class ChatMachine(RuleBasedStateMachine):
         return found
 
     def unread_in(self, name: str, talk: Talk) -> list[Letter]:
-        after = talk.letters[talk.marks.get(name, 0) :]
+        after = letters_in(talk.entries[talk.marks.get(name, 0) :])
         return [letter for letter in after if letter.sender != name]
 
     def someone(self, data: st.DataObject) -> str:
@@ -137,7 +159,7 @@ class ChatMachine(RuleBasedStateMachine):
     def write(self, talk: Talk, sender: str) -> Letter:
         self.count += 1
         letter = Letter(self.count, sender, f"letter {self.count}")
-        talk.letters.append(letter)
+        talk.entries.append(letter)
         return letter
 
     def next_text(self) -> str:
@@ -184,8 +206,8 @@ class ChatMachine(RuleBasedStateMachine):
         self.count += 1
         for name, receipt in zip(known, found.receipts, strict=True):
             talk = self.direct.setdefault(frozenset((sender, name)), Talk())
-            talk.letters.append(letter)
-            assert receipt.seq == len(talk.letters)
+            talk.entries.append(letter)
+            assert receipt.seq == len(talk.entries)
 
     @precondition(lambda self: len(self.teams) < len(GROUP_NAMES))
     @rule(data=st.data())
@@ -197,7 +219,8 @@ class ChatMachine(RuleBasedStateMachine):
         self.clock.advance(1)
         found = result_of(self.service.groups.create(self.accounts[name], group))
         assert found.code not in {team.code for team in self.teams.values()}
-        self.teams[group] = Team(group, found.code, Talk(), {name: True})
+        talk = Talk([(name, "joined")], {name: 1})
+        self.teams[group] = Team(group, found.code, talk, {name: True})
 
     def team(self, data: st.DataObject) -> Team:
         return self.teams[data.draw(st.sampled_from(sorted(self.teams)), "group")]
@@ -229,7 +252,8 @@ class ChatMachine(RuleBasedStateMachine):
     def _joined(self, team: Team, name: str) -> None:
         team.members[name] = False
         team.banned.discard(name)
-        team.talk.marks[name] = len(team.talk.letters)
+        team.talk.entries.append((name, "joined"))
+        team.talk.marks[name] = len(team.talk.entries)
 
     @precondition(has_teams)
     @rule(data=st.data())
@@ -237,14 +261,17 @@ class ChatMachine(RuleBasedStateMachine):
         team = self.team(data)
         name = self.member(data, team)
         result_of(self.service.groups.leave(self.accounts[name], Address(team.name.lower())))
-        self._left(team, name)
+        self._left(team, name, "left")
 
-    def _left(self, team: Team, name: str) -> None:
+    def _left(self, team: Team, name: str, what: str) -> None:
         del team.members[name]
+        team.talk.entries.append((name, what))
         if not team.members:
             del self.teams[team.name]
         elif not any(team.members.values()):
-            team.members[next(iter(team.members))] = True
+            heir = next(iter(team.members))
+            team.members[heir] = True
+            team.talk.entries.append((heir, "promoted"))
 
     @precondition(has_teams)
     @rule(data=st.data())
@@ -252,7 +279,7 @@ class ChatMachine(RuleBasedStateMachine):
         team = self.team(data)
         name, other = self.admin(data, team), self.member(data, team)
         result_of(self.service.groups.kick(self.accounts[name], team.address, Address(other)))
-        self._left(team, other)
+        self._left(team, other, "left" if other == name else "kicked")
         if other != name:
             team.banned.add(other)
 
@@ -262,6 +289,8 @@ class ChatMachine(RuleBasedStateMachine):
         team = self.team(data)
         name, other = self.admin(data, team), self.member(data, team)
         result_of(self.service.groups.promote(self.accounts[name], team.address, Address(other)))
+        if not team.members[other]:
+            team.talk.entries.append((other, "promoted"))
         team.members[other] = True
 
     @precondition(has_teams)
@@ -275,6 +304,7 @@ class ChatMachine(RuleBasedStateMachine):
         there = other in team.members
         assert invited == (Invited(present=(other,)) if there else Invited((other,)))
         if not there:
+            team.talk.entries.append((other, "invited"))
             self._joined(team, other)
 
     @precondition(has_teams)
@@ -289,7 +319,7 @@ class ChatMachine(RuleBasedStateMachine):
                 self.service.messages.post(account, Address(team.name.upper()), text, None)
             )
             self.write(team.talk, name)
-            assert sent.receipts[0].seq == len(team.talk.letters)
+            assert sent.receipts[0].seq == len(team.talk.entries)
 
     @rule(data=st.data(), group=st.sampled_from(GROUP_NAMES))
     def refused(self, data: st.DataObject, group: str) -> None:
@@ -384,7 +414,7 @@ class ChatMachine(RuleBasedStateMachine):
             self.same(page.messages, talk.letters[-count:])
             letters += [(letter.number, letter) for letter in talk.letters]
         page = result_of(self.service.reading.search(account, "LETTER"))
-        letters.sort(key=lambda each: each[0])
+        letters.sort(key=lambda each: -each[0])
         self.same(page.messages, [letter for _, letter in letters])
 
     @rule()
@@ -398,7 +428,8 @@ class ChatMachine(RuleBasedStateMachine):
 
     @invariant()
     def seqs_have_no_gaps(self) -> None:
-        """Each conversation holds the acknowledged messages, numbered 1, 2, 3 and so on."""
+        """Each conversation holds the acknowledged messages and what happened to members, numbered 1, 2, 3
+        and so on."""
         for pair, talk in self.direct.items():
             one, other = sorted(pair) if len(pair) == 2 else (*pair, *pair)
             place = Place(user=Address(other))
@@ -408,8 +439,14 @@ class ChatMachine(RuleBasedStateMachine):
 
     def _whole(self, name: str, place: Place, talk: Talk) -> None:
         page = result_of(self.service.reading.history(self.accounts[name], place, 500))
-        assert [each.seq for each in page.messages] == list(range(1, len(talk.letters) + 1))
+        numbered = list(enumerate(talk.entries, 1))
+        letters = [seq for seq, entry in numbered if isinstance(entry, Letter)]
+        assert [each.seq for each in page.messages] == letters
         self.same(page.messages, talk.letters)
+        (conversation,) = {each.conversation for each in page.messages} or {None}
+        if conversation is not None:
+            found = result_of(self.database.read(_facts, conversation))
+            assert found == [(seq, entry) for seq, entry in numbered if isinstance(entry, tuple)]
 
     @invariant()
     def counts_are_true(self) -> None:

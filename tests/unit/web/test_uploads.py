@@ -56,7 +56,7 @@ class Sending(UploadTestCase):
         messi = await accounts.find("messi")
         await groups.create(messi, "tim")
         answer = await self.put(b"x", to="#tim")
-        self.assertEqual((answer.status, answer.json["seq"]), (200, 1))
+        self.assertEqual((answer.status, answer.json["seq"]), (200, 2))
 
     async def test_names_of_all_kinds(self) -> None:
         await self.people("messi", "budi")

@@ -402,13 +402,45 @@ def _create_realms() -> None:
         sa.Column("title", sa.Text),
         sa.Column("by", sa.Text, nullable=False, comment="the address of the person who invites"),
         sa.Column("at", sa.BigInteger, nullable=False, comment="ms since 1970 UTC"),
+        sa.Column(
+            "declined",
+            sa.Boolean,
+            nullable=False,
+            server_default=sa.false(),
+            comment="until it expires, the same group's further invitations are not shown",
+        ),
         sa.PrimaryKeyConstraint("account_id", "key", name="invitations_key"),
         sa.ForeignKeyConstraint(
             ["account_id"], ["accounts.id"], name="invitations_account_id_exists"
         ),
         sqlite_with_rowid=False,
     )
-    op.create_index("invitations_by_realm", "invitations", ["realm", "at"])
+    op.create_index("invitations_by_at", "invitations", ["at"])
+    op.create_table(
+        "invited",
+        sa.Column("conversation_id", _id_type(), nullable=False, comment="a group here"),
+        sa.Column("key", sa.Text, nullable=False, comment="the address without case"),
+        sa.Column("at", sa.BigInteger, nullable=False, comment="ms since 1970 UTC"),
+        sa.PrimaryKeyConstraint("conversation_id", "key", name="invited_key"),
+        sa.ForeignKeyConstraint(
+            ["conversation_id"], ["conversations.id"], name="invited_conversation_id_exists"
+        ),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("invited_by_at", "invited", ["conversation_id", "at"])
+    op.create_table(
+        "join_requests",
+        sa.Column("account_id", _id_type(), nullable=False),
+        sa.Column("key", sa.Text, nullable=False, comment="name@realm or code@realm, without case"),
+        sa.Column("realm", sa.Text, nullable=False, comment="key of the group's realm"),
+        sa.Column("at", sa.BigInteger, nullable=False, comment="ms since 1970 UTC"),
+        sa.PrimaryKeyConstraint("account_id", "key", name="join_requests_key"),
+        sa.ForeignKeyConstraint(
+            ["account_id"], ["accounts.id"], name="join_requests_account_id_exists"
+        ),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("join_requests_by_realm", "join_requests", ["account_id", "realm"])
 
 
 def _add_pending() -> None:

@@ -362,4 +362,5 @@ class RestartTestCase(LinkedTestCase):
         self.network.advance(3)
         self.ana.does(ask.InviteMembers(Address("bagan"), (Address("citra", "realm2"),)))
         self.network.settle()
+        self.citra.accepts("bagan@realm1")
         self.assertEqual(self.citra.mine(), ["bagan@realm1"])

@@ -202,19 +202,19 @@ class Posts(StatesTestCase):
         self.assertEqual((reply.data["seq"], reply.data["state"]), (None, QUEUED))
         self.network.settle()
         for person in (self.ana, self.other):
-            self.assertEqual(self.messages(person.events), [(ident, 1, "halo")])
+            self.assertEqual(self.messages(person.events), [(ident, 3, "halo")])
         (message,) = self.page(FUTSAL).items
         assert isinstance(message, Message)
-        self.assertEqual((message.id, message.seq, message.state), (ident, 1, DELIVERED))
+        self.assertEqual((message.id, message.seq, message.state), (ident, 3, DELIVERED))
         self.assertEqual(self.pending(), [])
 
     def test_waiting(self) -> None:
         """The connection whose reply has the number gets no event."""
         self.ana.events.clear()
         reply = self.ana.posts(FUTSAL, "halo")
-        self.assertEqual((reply.data["seq"], reply.data["state"]), (1, DELIVERED))
+        self.assertEqual((reply.data["seq"], reply.data["state"]), (3, DELIVERED))
         self.assertEqual(self.messages(self.ana.events), [])
-        self.assertEqual(self.messages(self.other.events), [(reply.data["id"], 1, "halo")])
+        self.assertEqual(self.messages(self.other.events), [(reply.data["id"], 3, "halo")])
 
     def test_queued(self) -> None:
         """A post is listed under `pending`; others that come meanwhile are not hidden by it."""
@@ -225,7 +225,7 @@ class Posts(StatesTestCase):
             self.ana.does(ask.DismissMessage(reply.data["id"]))
         self.meet()
         self.assertEqual(self.pending(), [])
-        self.assertEqual(self.shown(FUTSAL), [(1, DELIVERED)])
+        self.assertEqual(self.shown(FUTSAL), [(3, DELIVERED)])
 
     def test_inbox_is_complete(self) -> None:
         """A post that was pending for long hides nothing from others who read the group."""
@@ -264,7 +264,7 @@ class Posts(StatesTestCase):
         self.one.restart()
         self.assertEqual(self.pending(), [(ident, QUEUED)])
         self.meet()
-        self.assertEqual(self.shown(FUTSAL), [(1, DELIVERED)])
+        self.assertEqual(self.shown(FUTSAL), [(3, DELIVERED)])
 
     def test_does_not_come_back(self) -> None:
         """A post that its home keeps to itself is not pending for ever."""

@@ -1,0 +1,112 @@
+"""The entries of a group's log that are no messages: who joined or left, and what the group has become.
+
+They are written in the transaction of the change that they report, told to members, and sent to the other
+realms with members, which store them under the same numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import msgspec
+from sqlalchemy import Connection
+
+from chatd.base.entries import GroupFact, MadeFact, MemberFact
+from chatd.base.events import GroupChange, MemberChange
+from chatd.base.model import Group
+from chatd.service.context import Context
+from chatd.service.presence import IListener, Presence
+from chatd.service.remote import IForwarder
+from chatd.store.messages import NewChange, Stored
+
+
+class StoredFact(msgspec.Struct, frozen=True):
+    """A fact of a group, and the place of its entry."""
+
+    group: Group
+    made: MadeFact
+    place: Stored
+
+
+class GroupLog:
+    """Writes entries about groups, and passes them on."""
+
+    def __init__(self, context: Context, presence: Presence, forwarder: IForwarder) -> None:
+        self._writer = context.writers.messages
+        self._presence = presence
+        self._forwarder = forwarder
+
+    def newest(self, connection: Connection, group: Group) -> int:
+        """The number of the newest entry of a group's log. Runs in the writer's thread."""
+        return self._writer.newest(connection, group.id)
+
+    def write(
+        self, connection: Connection, group: Group, made: MadeFact, realms: tuple[str, ...]
+    ) -> StoredFact:
+        """Write an entry of a group of this realm, with copies for other realms. Runs in the writer's
+        thread."""
+        copies = self._forwarder.fact_copies(group, made, realms) if realms else None
+        new = msgspec.structs.replace(_new(group, made), copies=copies)
+        return StoredFact(group, made, self._writer.add_change(connection, new))
+
+    def mirror(
+        self,
+        connection: Connection,
+        group: Group,
+        made: MadeFact,
+        seq: int,
+        origin: tuple[str, int],
+    ) -> StoredFact:
+        """As `write`, for an entry that a group's home has numbered; `origin` is its parcel."""
+        new = msgspec.structs.replace(_new(group, made), seq=seq, origin=origin)
+        return StoredFact(group, made, self._writer.add_change(connection, new))
+
+    def tell(self, fact: StoredFact, members: Collection[int], origin: IListener | None) -> None:
+        """Tell of an entry: the `members`, and the person who is removed, but not the connection `origin`,
+        which has caused it."""
+        self.tell_members(fact, members, origin)
+        event, change = event_of(fact), fact.made.fact
+        if not isinstance(event, MemberChange) or not isinstance(change, MemberFact):
+            return
+        if change.who.id is not None and change.who.id not in members:
+            self.tell_removed(change.who.id, event, origin)
+
+    def tell_members(
+        self, fact: StoredFact, members: Collection[int], origin: IListener | None
+    ) -> None:
+        """Tell `members` of an entry, where they follow everything."""
+        self._presence.tell_followers(members, event_of(fact), origin)
+
+    def tell_removed(self, account_id: int, event: MemberChange, origin: IListener | None) -> None:
+        """Tell an account that it has left a group, or was kicked. All that listen are told of a kick. This
+        is not a message, because otherwise someone who invites and kicks could fill the inboxes of
+        others."""
+        if event.what == "kicked":
+            self._presence.tell((account_id,), msgspec.structs.replace(event, removed=True), None)
+        else:
+            self._presence.tell_followers((account_id,), event, origin)
+
+
+def _new(group: Group, made: MadeFact) -> NewChange:
+    author = made.author
+    kind: str
+    data: dict[str, str | bool | None]
+    match made.fact:
+        case MemberFact(who, what):
+            kind, data = "member", {"who": who.name, "what": what}
+        case GroupFact(fields):
+            kind, data = "group", fields
+    return NewChange(
+        group.id, kind, author.id, author.name, made.at, data=msgspec.json.encode(data).decode()
+    )
+
+
+def event_of(fact: StoredFact) -> MemberChange | GroupChange:
+    """The event that tells of an entry."""
+    group, made, seq = fact.group, fact.made, fact.place.seq
+    match made.fact:
+        case MemberFact(who, what):
+            by = made.author.name
+            return MemberChange(group.id, group.name, who.name, what, seq, made.at, by)
+        case GroupFact(fields):
+            return GroupChange(group.id, seq, group.name, made.at, made.author.name, fields)

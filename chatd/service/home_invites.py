@@ -1,0 +1,98 @@
+"""Invitations to the groups that live in this realm."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from sqlalchemy import Connection
+
+from chatd.base.entries import MadeFact, MemberFact
+from chatd.base.errors import AlreadyMember, ChatError, none_known
+from chatd.base.model import Group, Party
+from chatd.base.names import Address
+from chatd.service.context import Context
+from chatd.service.home_groups import HomeGroups
+from chatd.service.presence import IListener
+from chatd.service.remote import MemberInvited, Notice
+from chatd.service.rosters import RosterChange, Rosters
+from chatd.store.bans import lift_ban
+from chatd.store.invitations import note_invited
+from chatd.store.members import Delta, check_guest
+
+
+class Invited(msgspec.Struct, frozen=True):
+    """The result of an invitation, as addresses: new members, those that were members before (`present`),
+    unknown ones, those refused for another reason, and those of other realms, who are `asked`."""
+
+    joined: tuple[str, ...] = ()
+    present: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
+
+
+class HomeInvites:
+    """Invitations by admins, who may be of any realm."""
+
+    def __init__(self, context: Context, rosters: Rosters, homes: HomeGroups) -> None:
+        self._context = context
+        self._rosters = rosters
+        self._homes = homes
+
+    async def invite(
+        self,
+        party: Party,
+        name: Address,
+        users: Sequence[Address],
+        origin: IListener | None = None,
+    ) -> tuple[Group, Invited]:
+        """Make `users` of this realm members, send an invitation to those of others, and lift their bans.
+
+        Raises UnknownGroup, NotMember, NotAdmin. If none of them is a member or invited afterwards, raises
+        their error.
+        """
+        group = (await self._homes.find_ruled(party, name)).group
+        joined: list[str] = []
+        asked: list[str] = []
+        present: list[str] = []
+        errors: dict[str, ChatError] = {}
+        for address in users:
+            try:
+                guest = await self._homes.party(address)
+                if guest.realm is None:
+                    await self._homes.admit(group, guest, party, origin)
+                    joined.append(guest.name)
+                else:
+                    await self._invite(group, guest, party, origin)
+                    asked.append(guest.name)
+            except AlreadyMember:
+                present.append(str(address))
+            except ChatError as error:
+                errors[str(address)] = error
+        if not joined and not asked and not present:
+            raise none_known(errors)
+        unknown = [each for each, error in errors.items() if error.code.startswith("unknown-")]
+        refused = [each for each in errors if each not in unknown]
+        return group, Invited(
+            tuple(joined), tuple(present), tuple(unknown), tuple(refused), tuple(asked)
+        )
+
+    async def _invite(
+        self, group: Group, guest: Party, by: Party, origin: IListener | None
+    ) -> None:
+        """Send an invitation to a person of another realm. Raises AlreadyMember, TooManyInvitations."""
+        now, realm = self._context.now(), guest.realm or ""
+        to = guest.name.partition("@")[0]
+
+        def job(connection: Connection) -> RosterChange:
+            check_guest(connection, group, guest)
+            lifted = (guest.key,) if lift_ban(connection, group, guest) else ()
+            delta = Delta(group.id, unbanned=lifted)
+            if not note_invited(connection, group, guest.key, now):
+                return RosterChange(delta)
+            news = MemberInvited(group.name, group.id, to, by.name, group.title)
+            invited = MadeFact(MemberFact(guest, "invited"), by, now)
+            return RosterChange(delta, (invited, Notice(realm, now, news, by.id)), group)
+
+        await self._rosters.change(job, origin)

@@ -1,0 +1,298 @@
+"""Groups of other realms with members here: joining and leaving them, and what their homes report.
+
+A home decides who is in its groups, but it can't put an account of this realm into one: its report that
+somebody has joined counts only in answer to a request of theirs, which is on disk before the home is asked.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from sqlalchemy import Connection
+from twisted.internet import defer
+
+from chatd.base.entries import GROUP_FIELDS, HAPPENINGS, GroupFact, MadeFact, MemberFact
+from chatd.base.errors import (
+    AlreadyMember,
+    BadName,
+    ChatError,
+    NotMember,
+    NotRequested,
+    PeerFailed,
+    RealmDown,
+    TooManyInvitations,
+    UnknownGroup,
+    UnknownUser,
+)
+from chatd.base.events import MemberChange
+from chatd.base.model import Account, Group, Party, party_of
+from chatd.base.names import (
+    Address,
+    key_of,
+    parse_foreign_address,
+    parse_foreign_name,
+    printable,
+)
+from chatd.base.timers import Signal
+from chatd.service.accounts import Accounts
+from chatd.service.context import Context
+from chatd.service.group_log import StoredFact
+from chatd.service.invitations import Invitations
+from chatd.service.presence import IListener
+from chatd.service.remote import (
+    IForwarder,
+    IRealms,
+    MemberJoined,
+    MemberLeft,
+    MemberRemoved,
+    Notice,
+    ReportedFact,
+)
+from chatd.service.rosters import RosterChange, Rosters
+from chatd.store import invitations as request_store
+from chatd.store import mirrors
+from chatd.store.conversations import takes_part
+from chatd.store.groups import find_group
+from chatd.store.invitations import NewInvitation, add_invitation, take_request
+from chatd.store.members import Delta, check_groups
+from chatd.store.origins import change_is_stored
+
+JOIN_TIME = 5.0  # seconds to wait for the parcel in which a home reports a new member
+
+
+class MirrorGroups:
+    """Realms are named by their keys."""
+
+    def __init__(
+        self,
+        context: Context,
+        accounts: Accounts,
+        rosters: Rosters,
+        invitations: Invitations,
+        realms: IRealms,
+        forwarder: IForwarder,
+    ) -> None:
+        self._context = context
+        self._database = context.database
+        self._accounts = accounts
+        self._rosters = rosters
+        self._invitations = invitations
+        self._realms = realms
+        self._forwarder = forwarder
+        self._limit = context.config.limits.account_groups
+        # (group's key, account id) -> told when the account has become a member
+        self._joining: dict[tuple[str, int], Signal] = {}
+
+    # What accounts do
+
+    async def join(self, account: Account, realm: str, name: Address) -> Group:
+        """Join a group there by name or code. Raises AlreadyMember, TooManyGroups, RealmDown, and what its
+        home refuses with."""
+        roster = await self._rosters.named(name)
+        if roster is not None and account.id in roster.members:
+            raise AlreadyMember(name=account.name, group=roster.group.name)
+        await self._database.read(check_groups, account.id, account.name, self._limit)
+        await self._forwarder.until_left(account.name, realm)
+        asked = Address(name.name, self._realms.name_of(realm)).key
+        now = self._context.now()
+        await self._database.run(request_store.add_request, account.id, asked, realm, now)
+        try:
+            membership = await self._realms.join(realm, account.name, name.name)
+        except RealmDown:
+            raise  # the home may have done it nevertheless
+        except ChatError:
+            await self._database.run(request_store.forget_request, account.id, asked)
+            raise
+        there = Address(_parsed(membership.group, name.realm), self._realms.name_of(realm))
+        if there.key != asked:
+            await self._database.run(request_store.rename_request, account.id, asked, there.key)
+        await self._until_joined(account, there)
+        roster = self._rosters.cached(there.key)
+        if roster is not None:
+            return roster.group
+        return Group(0, str(there), there.key, "", False, realm, membership.group_id)
+
+    async def _until_joined(self, account: Account, group: Address) -> None:
+        """Wait until the home has reported the new member in a parcel, and that is on disk."""
+        roster = self._rosters.cached(group.key)
+        if roster is not None and account.id in roster.members:
+            return
+        key = group.key, account.id
+        joined = self._joining.setdefault(key, Signal())
+        try:
+            await joined.wait().addTimeout(JOIN_TIME, self._context.clock)
+        except defer.TimeoutError:
+            return
+        finally:
+            if not len(joined) and self._joining.get(key) is joined:
+                del self._joining[key]
+
+    async def leave(
+        self, account: Account, realm: str, name: Address, origin: IListener | None
+    ) -> Group:
+        """Leave a group. A home that is not reached is told later. Raises UnknownGroup, NotMember."""
+        group = (await self._rosters.find_mine(account, name)).group
+        left = MemberLeft(group.name.partition("@")[0], account.name)
+        notice = Notice(realm, self._context.now(), left)
+
+        def job(connection: Connection) -> RosterChange:
+            request_store.forget_request(connection, account.id, group.key)
+            return RosterChange(mirrors.leave_mirror(connection, group, account), (notice,))
+
+        change = await self._rosters.change(job)
+        if change.delta.roles:
+            who = account.name
+            event = MemberChange(group.id, group.name, who, "left", at=self._context.now(), by=who)
+            self._rosters.log.tell_removed(account.id, event, origin)
+        return group
+
+    # What the home of a group reports
+
+    async def joined(self, realm: str, number: int, report: MemberJoined) -> None:
+        """Make an account a member in the mirror of a group of `realm`, which reports it in the parcel
+        `number`. Raises UnknownUser, TooManyGroups, and NotRequested if the account has not asked for it."""
+        account = await self._accounts.find(report.user)
+        name = Address(report.group, self._realms.name_of(realm))
+        now = self._context.now()
+        told: list[NewInvitation] = []
+
+        def job(connection: Connection) -> RosterChange:
+            told.clear()  # it may run twice
+            group = find_group(connection, name.key)
+            is_member = (
+                group is not None
+                and group.home_id == report.group_id
+                and takes_part(connection, account.id, group.id)
+            )
+            if mirrors.is_repeated(connection, realm, key_of(report.group), number):
+                return RosterChange(Delta(0))
+            if not is_member and not take_request(connection, account.id, name.key, realm, now):
+                # The home has made it a member under older rules, or means harm. It gets an invitation.
+                invitation = NewInvitation(
+                    str(name), name.key, realm, report.group_id, str(name.realm), now
+                )
+                with suppress(TooManyInvitations):
+                    if add_invitation(connection, account, invitation):
+                        told.append(invitation)
+                refused = NotRequested(name=account.name, group=report.group)
+                return RosterChange(Delta(0), refused=refused)
+            mirrors.is_news(connection, realm, key_of(report.group), number)
+            return RosterChange(
+                mirrors.join_mirror(
+                    connection, name, realm, report.group_id, account, report.seq, now, self._limit
+                )
+            )
+
+        try:
+            change = await self._rosters.change(job)
+        finally:
+            for invitation in told:
+                self._invitations.tell(account, invitation)
+        roster = self._rosters.cached(name.key)
+        if roster is None or change.delta.group not in (0, roster.group.id):
+            with suppress(NotMember):  # it has ended
+                await self._rosters.load(name)
+        if (joined := self._joining.pop((name.key, account.id), None)) is not None:
+            joined.notify()
+
+    async def removed(self, realm: str, number: int, report: MemberRemoved) -> None:
+        """Remove an account from the mirror of a group of `realm`, which reports it in the parcel `number`,
+        and tell it. Does nothing if it has left already."""
+        try:
+            account = await self._accounts.find(report.user)
+        except UnknownUser:
+            return
+        name = Address(report.group, self._realms.name_of(realm))
+
+        def job(connection: Connection) -> RosterChange:
+            group = find_group(connection, name.key)
+            if group is None or group.home_id != report.group_id:
+                return RosterChange(Delta(0))
+            if not mirrors.is_news(connection, realm, key_of(report.group), number):
+                return RosterChange(Delta(group.id))
+            return RosterChange(mirrors.leave_mirror(connection, group, account))
+
+        change = await self._rosters.change(job)
+        if change.delta.roles:
+            by = str(self.address_from(realm, report.by)) if report.by else ""
+            event = MemberChange(
+                change.delta.group,
+                str(name),
+                account.name,
+                "kicked" if by != account.name else "left",
+                report.seq,
+                self._context.now(),
+                by,
+            )
+            self._rosters.log.tell_removed(account.id, event, None)
+
+    async def entry(self, realm: str, number: int, report: ReportedFact) -> None:
+        """Store an entry of the log of a group of `realm`, which has arrived in the parcel `number`. Raises
+        UnknownGroup, BadName."""
+        name = Address(report.group, self._realms.name_of(realm))
+        try:
+            group = (await self._rosters.find(name)).group
+        except NotMember:
+            raise UnknownGroup(name=report.group) from None
+        if group.home_id != report.group_id:
+            raise UnknownGroup(name=report.group)
+        made = await self._made(realm, report)
+        if made is None:
+            return
+
+        def job(connection: Connection) -> StoredFact | None:
+            origin = realm, number
+            if change_is_stored(connection, (group.id, origin)):
+                return None
+            return self._rosters.log.mirror(connection, group, made, report.seq, origin)
+
+        fact = await self._database.run(job)
+        roster = self._rosters.of_conversation(group.id)
+        if fact is not None and roster is not None:
+            members = set(roster.members)
+            if isinstance(made.fact, MemberFact) and made.fact.what == "kicked":
+                members.discard(made.fact.who.id or 0)  # told once they are removed
+            self._rosters.log.tell_members(fact, members, None)
+
+    async def _made(self, realm: str, report: ReportedFact) -> MadeFact | None:
+        """The fact as this realm writes it, or None if this version does not know such facts."""
+        fact: MemberFact | GroupFact
+        if report.fields is not None:
+            known = {key: report.fields[key] for key in GROUP_FIELDS if key in report.fields}
+            fact = GroupFact({key: _shown(value) for key, value in known.items()})
+            if not known:
+                return None
+        else:
+            what = HAPPENINGS.get(report.what)
+            if what is None:
+                return None
+            fact = MemberFact(await self._party(realm, report.who), what)
+        author = await self._party(realm, report.by)
+        return MadeFact(fact, author, min(report.at, self._context.now()))
+
+    def address_from(self, realm: str, text: str) -> Address:
+        """An address as the home of a group writes it, as this realm does. Raises BadName."""
+        there = parse_foreign_address(text)
+        return self._context.localize(
+            Address(there.name, there.realm or self._realms.name_of(realm))
+        )
+
+    async def _party(self, realm: str, text: str) -> Party:
+        address = self.address_from(realm, text)
+        if address.realm is None:
+            with suppress(UnknownUser):
+                return party_of(await self._accounts.find(address.name))
+            return Party(address.key, str(address))
+        return Party(address.key, str(address), realm=key_of(address.realm))
+
+
+def _shown(value: str | bool | None) -> str | bool | None:
+    return printable(value) if isinstance(value, str) else value
+
+
+def _parsed(text: str, realm: str | None) -> str:
+    """The name of a group from another realm. Raises PeerFailed, which does not show it."""
+    try:
+        return parse_foreign_name(text)
+    except BadName:
+        raise PeerFailed(realm=realm) from None
