@@ -377,10 +377,14 @@ class Real(BrowserTestCase):
         expect(messi.sees("Yes").locator(".reaction")).to_have_text("👍1")
         messi.choose_from_menu("coming", "Pin")
         expect(henderson.sees("coming")).to_contain_text("Pinned")
-        messi.choose_from_menu("Yes", "Delete")
+        henderson.choose_from_menu("Yes", "Forward")
+        henderson.page.get_by_role("dialog").get_by_role("button", name="messi").click()
+        for person in (messi, henderson):
+            expect(person.sees("Forwarded from")).to_contain_text("Yes")
+        messi.choose_from_menu("edited", "Delete")
         messi.confirm("Delete")
         henderson.sees("Message deleted")
         henderson.page.reload()
         henderson.sees("Message deleted")
         for person in (messi, henderson):
-            expect(person.page.locator(".thread").get_by_text("Yes")).to_have_count(0)
+            expect(person.page.locator(".thread").get_by_text("Yes")).to_have_count(1)

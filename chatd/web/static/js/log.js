@@ -108,7 +108,7 @@ export class Log extends Emitter {
    * Adds a message that the user has sent, from the reply to the send.
    * @param {Place} place
    * @param {Partial<Reply>} reply with `seq`, and `message_id` or `id`
-   * @param {{text: string, key?: string, reply?: number} | {file: Attachment}} body
+   * @param {{text: string, key?: string, reply?: number, forwarded?: string} | {file: Attachment, forwarded?: string}} body
    */
   addSent(place, reply, body) {
     if (!this.#store.me) return;

@@ -208,8 +208,9 @@ export class Actions {
     const sign = place.kind === "u" ? "@" : "#";
     const reply = await this.#ask("forward", { ...this.#at(), seq: message.seq, to: `${sign}${place.name}` });
     if (reply === null) return;
-    const { toast, router, store } = this.#app;
-    void store.refresh();
+    const { toast, router, log } = this.#app;
+    const { text, file, forwarded = message.from } = message;
+    log.addSent(place, reply, file ? { file, forwarded } : { text: text ?? "", forwarded });
     const action = { label: t("chat.forward.open"), onClick: () => router.go(hashOf(place)) };
     toast(t("chat.forward.done", { name }), "success", { action });
   }
