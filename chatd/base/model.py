@@ -263,6 +263,20 @@ class ConversationInfo(msgspec.Struct, frozen=True):
     group: GroupInfo | None = None
 
 
+class LogEntry(msgspec.Struct, frozen=True):
+    """An entry of a log: a message, or one of the changes in chatd.base.events."""
+
+    entry: Any
+
+
+class SyncedLog(msgspec.Struct, frozen=True):
+    """The end of a log. `epoch` grows with each change of membership or rights."""
+
+    conversation: int
+    seq: int
+    epoch: int
+
+
 class RoomInfo(msgspec.Struct, frozen=True):
     room: str
     users: tuple[str, ...]
@@ -335,6 +349,8 @@ Item: TypeAlias = (
     | RealmInfo
     | CommandInfo
     | Exposure
+    | LogEntry
+    | SyncedLog
 )
 
 

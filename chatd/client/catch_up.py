@@ -30,7 +30,7 @@ async def _missed_in(link: RequestChannel, thread: Thread) -> AsyncIterator[Repl
         if reply["status"] != "OK":
             return  # no longer a member, or a realm that does not know `sync`
         if isinstance(reset := reply.get("reset"), int) and reset < thread.seq:
-            thread.seq = reset  # the realm was restored from a backup
+            thread.seq, thread.version = reset, None  # the realm was restored from a backup
             continue
         entries = reply.get("entries", ())
         for entry in entries:

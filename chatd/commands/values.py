@@ -144,6 +144,17 @@ class ShowHistory(Command, frozen=True):
     since: int | None = None
 
 
+class SyncLog(Command, frozen=True):
+    """Without a conversation, the ends of all logs. `after`, `version` and `term` are what the client has
+    (chatd.store.sync.Cursor); `n` is the number of entries."""
+
+    conversation: int | None = None
+    after: int = 0
+    n: int = 500
+    version: int | None = None
+    term: int | None = None
+
+
 class ShowReaders(Command, frozen=True):
     place: Place | int
     seq: int

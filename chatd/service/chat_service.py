@@ -24,6 +24,7 @@ from chatd.service.home_groups import HomeGroups
 from chatd.service.idempotent_sends import Sends
 from chatd.service.indexing import Indexing
 from chatd.service.invitations import Invitations
+from chatd.service.log_sync import LogSync
 from chatd.service.mentions import Mentions
 from chatd.service.message_changes import MessageChanges
 from chatd.service.messages import Messages
@@ -68,6 +69,7 @@ class ChatService:
     changes: MessageChanges  # edit, delete, react, pin
     pending: PendingPosts  # messages to groups elsewhere that have no number yet
     reading: Reading  # inbox, history, search, read marks
+    sync: LogSync  # what a client has missed of a conversation
     indexing: Indexing  # keeps the index for searching up to date
     receipts: Receipts  # who has read what
     typing: TypingNotices  # who is writing
@@ -115,6 +117,7 @@ class ChatService:
         self.receipts = Receipts(context, self.presence, news, forwarder)
         self.typing = TypingNotices(context, self.presence, news, forwarder)
         self.reading = Reading(context, self.directs, self.rosters, self.receipts, forwarder, index)
+        self.sync = LogSync(context, forwarder)
         self.conversations = Conversations(self.database, self.presence, self.reading, forwarder)
         self.messages = self._make_messages(forwarder)
         self.pending = PendingPosts(context, forwarder)

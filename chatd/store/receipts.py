@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from chatd.base.errors import UnknownMessage
 from chatd.base.model import MAX_READERS, Account
 from chatd.base.names import key_of
+from chatd.store.marks import READ
 from chatd.store.schema import (
     accounts,
     groups,
@@ -220,3 +221,34 @@ def readers(
         .order_by(remote_marks.c.key)
     ).all()
     return [*here, *elsewhere]
+
+
+def visible_marks(
+    connection: sa.Connection, account: Account, conversation: int
+) -> list[tuple[str, str, int]]:
+    """How far people have read: the key and the address of each, and a seq, 0 if the account does not see it.
+    In a larger group only its own."""
+    size = connection.scalar(
+        sa.select(rosters.c.members).where(rosters.c.conversation_id == conversation)
+    )
+    seen = has_receipts(connection, account.id)
+    here = (
+        sa.select(accounts.c.key, accounts.c.name, READ, with_receipts(accounts.c.id))
+        .join(participants, participants.c.account_id == accounts.c.id)
+        .where(participants.c.conversation_id == conversation)
+        .order_by(accounts.c.key)
+    )
+    if (size or 0) > MAX_READERS:
+        here = here.where(accounts.c.id == account.id)
+    found = [
+        (key, name, seq if key == account.key or (seen and shown) else 0)
+        for key, name, seq, shown in connection.execute(here)
+    ]
+    if (size or 0) > MAX_READERS:
+        return found
+    elsewhere = connection.execute(
+        sa.select(remote_marks.c.key, remote_marks.c.address, remote_marks.c.seq)
+        .where(remote_marks.c.conversation_id == conversation)
+        .order_by(remote_marks.c.key)
+    )
+    return found + [(key, address, seq if seen else 0) for key, address, seq in elsewhere]

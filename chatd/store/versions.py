@@ -115,3 +115,30 @@ def changed_since(
             )
         )
     )
+
+
+def changed_between(
+    connection: sa.Connection, conversation: int, kind: Kind, after: int, upto: int
+) -> set[str]:
+    """As `changed_since`, for changes up to the version `upto`."""
+    found = connection.scalars(
+        sa.select(local_changes.c.subject).where(
+            local_changes.c.conversation_id == conversation,
+            local_changes.c.version > after,
+            local_changes.c.version <= upto,
+            local_changes.c.kind == kind,
+        )
+    )
+    return set(found)
+
+
+def page_end(connection: sa.Connection, conversation: int, after: int, limit: int) -> int | None:
+    """Return the version up to which about `limit` subjects have changed after a version; None if that are
+    all."""
+    return connection.scalar(
+        sa.select(local_changes.c.version)
+        .where(local_changes.c.conversation_id == conversation, local_changes.c.version > after)
+        .order_by(local_changes.c.version)
+        .offset(limit - 1)
+        .limit(1)
+    )

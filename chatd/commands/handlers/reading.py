@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
-from chatd.base.model import ReaderName, Reply
+from chatd.base.model import LogEntry, Message, ReaderName, Reply
 from chatd.commands import values as ask
 from chatd.commands.client import Client, Handlers
 from chatd.commands.handlers.replies import count, page_reply
 from chatd.commands.table import BY_COMMAND
+from chatd.store.sync import Cursor
 from chatd.store.windows import Window
 
 HANDLERS = Handlers()
@@ -32,6 +35,37 @@ async def read(client: Client, command: ask.MarkRead) -> Reply:
     reading, origin = client.service.reading, client.listener
     await reading.mark_read(client.account, command.conversation, command.seq, origin)
     return Reply("The conversation is marked as read")
+
+
+@HANDLERS.of(ask.SyncLog)
+async def sync(client: Client, command: ask.SyncLog) -> Reply:
+    logs = client.service.sync
+    if command.conversation is None:
+        found = tuple(await logs.all(client.account))
+        return Reply(count(found, "conversation"), items=found, items_name="conversations")
+    cursor = Cursor(command.after, command.version, command.term)
+    page = await logs.one(client.account, command.conversation, cursor, command.n)
+    data: dict[str, Any] = {
+        "conversation": command.conversation,
+        "seq": page.seq,
+        "version": page.version,
+        "term": page.term,
+        "more": page.more,
+        "states": list(map(_state, page.states)),
+        "marks": [{"who": mark.who, "seq": mark.seq} for mark in page.marks],
+        "pending": (),
+    }
+    if page.reset is not None:
+        data["reset"] = page.reset
+    sentence = f"{len(page.entries)} {'entry' if len(page.entries) == 1 else 'entries'}"
+    entries = tuple(map(LogEntry, page.entries))
+    return Reply(sentence, {}, data, entries, "entries", tuple(page.pending))
+
+
+def _state(message: Message) -> dict[str, Any]:
+    """The state of a message, as its event has it."""
+    found = {"seq": message.seq, "id": message.id, "state": message.state}
+    return found if message.reason is None else {**found, "reason": message.reason}
 
 
 @HANDLERS.of(ask.ShowReaders)

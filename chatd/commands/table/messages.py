@@ -99,6 +99,19 @@ ROWS: tuple[Row, ...] = (
         errors=CONVERSATION_ERRORS,
     ),
     Row(
+        "sync",
+        ask.SyncLog,
+        "show what has changed in a conversation since you read it, or where each conversation ends",
+        (
+            Arg("conversation", types.SIZE, optional=True),
+            Arg("after", types.SIZE, optional=True),
+            Arg("n", types.COUNT, optional=True),
+            Arg("version", types.SIZE, optional=True, named=True),
+            Arg("term", types.SIZE, optional=True, named=True),
+        ),
+        errors=(errors.UnknownConversation,),
+    ),
+    Row(
         "readers",
         ask.ShowReaders,
         f"show who has read a message (in groups of up to {MAX_READERS} members)",

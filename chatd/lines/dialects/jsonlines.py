@@ -96,6 +96,8 @@ def _item(item: model.Item) -> Any:
             return _conversation(item)
         case model.FileInfo():
             return _file_info(item)
+        case model.LogEntry():
+            return entry_object(item.entry)
         case model.ReaderName():
             return item.username
         case model.RealmInfo():
@@ -298,6 +300,12 @@ def event_object(event: events.Event) -> dict[str, Any]:  # noqa: C901 - one cas
             assert_never(event)
 
 
+def entry_object(entry: model.Message | events.Change) -> dict[str, Any]:
+    """An entry of a log: the object of its event, with `kind` in place of `event`."""
+    found = event_object(entry)
+    return {"kind": found.pop("event"), **found}
+
+
 def _given(event: msgspec.Struct) -> dict[str, Any]:
     """The fields of an event that are not None."""
     return {key: value for key, value in msgspec.structs.asdict(event).items() if value is not None}
@@ -334,7 +342,9 @@ def _change(change: events.Change) -> dict[str, Any]:
         found["group"] = change.group
     match change:
         case events.Edited():
-            found |= {"target": change.target, "from": change.by, "text": change.text}
+            found |= {"target": change.target, "from": change.by}
+            if change.text is not None:
+                found["text"] = change.text
         case events.Deleted():
             found |= {"target": change.target, "from": change.by}
         case events.Reaction():

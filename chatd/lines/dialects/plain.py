@@ -180,6 +180,13 @@ def item_lines(item: model.Item) -> str:  # noqa: C901 - one case for each kind
         case model.CommandInfo():
             also = f" (also {', '.join(item.aliases)})" if item.aliases else ""
             return f"{item.usage}: {item.about}{also}"
+        case model.LogEntry():
+            entry = item.entry
+            if isinstance(entry, model.Message):
+                return message_lines(entry)
+            return change_lines(entry, FURTHER)
+        case model.SyncedLog():
+            return f"conversation {item.conversation} up to #{item.seq}"
         case model.Exposure():
             return f"{item.conversation}: {item.sent} sent, {item.received} received"
         case _:

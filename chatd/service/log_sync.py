@@ -1,0 +1,49 @@
+"""Catching up: what a client has missed of the logs of its account's conversations."""
+
+from __future__ import annotations
+
+import msgspec
+
+from chatd.base.model import Account, Message, SyncedLog
+from chatd.service.context import Context
+from chatd.service.reading import MAX_PAGE
+from chatd.service.remote import IForwarder
+from chatd.store import sync as store
+from chatd.store.sync import Cursor, SyncPage
+
+
+class LogSync:
+    """Reads logs for clients that have read them up to a cursor."""
+
+    def __init__(self, context: Context, forwarder: IForwarder) -> None:
+        self._database = context.database
+        self._parcels = context.writers.parcels
+        self._forwarder = forwarder
+        self._term: int | None = None
+
+    async def one(
+        self, account: Account, conversation: int, cursor: Cursor, count: int
+    ) -> SyncPage:
+        """At most `count` entries of a conversation after a cursor, and what has changed without an entry.
+
+        Raises UnknownConversation.
+        """
+        if self._term is None:
+            self._term = await self._database.run(self._parcels.term)
+        limit = min(count, MAX_PAGE)
+        with self._forwarder.watch() as settled:
+            page = await self._database.read(
+                store.sync, account, conversation, cursor, limit, self._term
+            )
+        return msgspec.structs.replace(
+            page,
+            entries=[
+                settled.fresh(each) if isinstance(each, Message) else each for each in page.entries
+            ],
+            states=list(map(settled.fresh, page.states)),
+            pending=list(map(settled.fresh, page.pending)),
+        )
+
+    async def all(self, account: Account) -> list[SyncedLog]:
+        """Where the log of each conversation of the account ends."""
+        return await self._database.read(store.logs, account)

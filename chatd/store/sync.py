@@ -1,0 +1,248 @@
+"""What a client missed: the entries of a log after a seq, and what has changed there without an entry.
+
+Queries for the Database. A client has read a log up to a cursor: a seq, and the term in which it was told of
+it. After a restore of a backup the log may have ended before that seq; then the client reads again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from heapq import merge
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from chatd.base import events
+from chatd.base.errors import UnknownConversation
+from chatd.base.model import Account, Message, SyncedLog
+from chatd.store.conversations import last_seq, takes_part
+from chatd.store.history import build_messages, select_messages
+from chatd.store.pending import pending_of
+from chatd.store.receipts import all_marks, visible_marks
+from chatd.store.schema import changes, groups, heads, messages, participants, rosters
+from chatd.store.terms import end_of_term
+from chatd.store.versions import (
+    STATES,
+    Kind,
+    changed_between,
+    first_of,
+    page_end,
+    term_of,
+    version_of,
+)
+
+MAX_SUBJECTS = 100  # whose states one page has, each of STATES messages
+
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+class Cursor(msgspec.Struct, frozen=True):
+    """What a client has of a log: the entries up to `after`, and what had changed up to `version`. Both are
+    of the term `term`, or else of that of the version."""
+
+    after: int = 0
+    version: int | None = None
+    term: int | None = None
+
+
+class SyncPage(msgspec.Struct, frozen=True):
+    """Entries, oldest first, and where the log ends (`seq`). `states`, of messages that the reader has sent,
+    and `marks` are what has changed up to `version`. A mark of 0 is not shown any more. `more`: this is not
+    all. `reset`: the seq after which the client has read what the log lacks; the page begins there."""
+
+    entries: list[Message | events.Change]
+    seq: int
+    version: int
+    term: int
+    states: list[Message]
+    marks: list[events.ReadMoved]
+    pending: list[Message]
+    more: bool
+    reset: int | None = None
+
+
+def sync(
+    connection: sa.Connection,
+    account: Account,
+    conversation: int,
+    cursor: Cursor,
+    limit: int,
+    term: int,
+) -> SyncPage:
+    """At most `limit` entries after a cursor. `term` is that of this start. Raises UnknownConversation."""
+    if not takes_part(connection, account.id, conversation):
+        raise UnknownConversation(name=conversation)
+    last = last_seq(connection, conversation)
+    current = max(version_of(connection, conversation), first_of(term))
+    after, since = cursor.after, cursor.version
+    known = cursor.term
+    if known is None:
+        known = term_of(since) if since else term
+    end = min(end_of_term(connection, conversation, known, last), last)
+    reset = end if end < after else None
+    if reset is not None:
+        after = reset
+    if reset is not None or (since or 0) > current:
+        since = None  # it counts changes that are lost
+    entries = _entries(connection, account, conversation, after, limit)
+    upto = page_end(connection, conversation, since or 0, MAX_SUBJECTS) or current
+    return SyncPage(
+        entries,
+        last,
+        upto,
+        term,
+        _states(connection, account, conversation, after, (since or 0, upto)),
+        _marks(connection, account, conversation, since, upto),
+        pending_of(connection, account, conversation),
+        more=upto < current or (len(entries) == limit and entries[-1].seq < last),
+        reset=reset,
+    )
+
+
+def _entries(
+    connection: sa.Connection, account: Account, conversation: int, after: int, limit: int
+) -> list[Message | events.Change]:
+    """Messages and changes, merged by their seq."""
+    seq = messages.c.seq
+    rows = connection.execute(
+        select_messages(account)
+        .where(messages.c.conversation_id == conversation, seq > after)
+        .order_by(seq)
+        .limit(limit)
+    ).all()
+    made = connection.execute(
+        _select_changes()
+        .where(changes.c.conversation_id == conversation, changes.c.seq > after)
+        .order_by(changes.c.seq)
+        .limit(limit)
+    ).all()
+    seqs = sorted(row.seq for row in (*rows, *made))[:limit]
+    if not seqs:
+        return []
+    end = seqs[-1]
+    shown = build_messages(connection, [row for row in rows if row.seq <= end], account)
+    changed = [_change(row) for row in made if row.seq <= end]
+    return list(merge(shown, changed, key=_seq_of))
+
+
+def _seq_of(entry: Message | events.Change) -> int:
+    return entry.seq
+
+
+def _select_changes() -> sa.Select[Any]:
+    """Select changes, with the current text of their messages."""
+    is_target = (messages.c.conversation_id == changes.c.conversation_id) & (
+        messages.c.seq == changes.c.target
+    )
+    return (
+        sa.select(
+            changes.c.conversation_id,
+            changes.c.seq,
+            changes.c.kind,
+            changes.c.at,
+            changes.c.author,
+            changes.c.target,
+            changes.c.data,
+            messages.c.text,
+            groups.c.name.label("group"),
+        )
+        .select_from(changes)
+        .outerjoin(messages, is_target)
+        .outerjoin(groups, groups.c.conversation_id == changes.c.conversation_id)
+    )
+
+
+def _change(row: sa.Row[Any]) -> events.Change:
+    """An entry that is no message."""
+    data = {} if row.data is None else _decode(row.data)
+    here, seq, at, by, group = row.conversation_id, row.seq, row.at, row.author, row.group
+    match row.kind:
+        case "edited":
+            return events.Edited(here, seq, row.target, row.text, at, by, group)
+        case "deleted":
+            return events.Deleted(here, seq, row.target, at, by, group)
+        case "reaction":
+            emoji, on = data["emoji"], data["on"]
+            return events.Reaction(here, seq, row.target, at, by, emoji, on, group)
+        case "pinned":
+            return events.Pinned(here, seq, row.target, at, by, data["on"], group)
+        case "member":
+            return events.MemberChange(here, group, data["who"], data["what"], seq, at, by)
+        case _:
+            return events.GroupChange(here, seq, group, at, by, data)
+
+
+def _states(
+    connection: sa.Connection,
+    account: Account,
+    conversation: int,
+    after: int,
+    between: tuple[int, int],
+) -> list[Message]:
+    """The messages of the account whose states have changed between two versions, up to the seq `after`: the
+    states of later ones come with their entries."""
+    names = changed_between(connection, conversation, Kind.STATE, *between)
+    firsts = sorted(first for first in map(int, names) if first <= after)
+    found: list[Message] = []
+    if not firsts:
+        return found
+    rows = connection.execute(
+        select_messages(account)
+        .where(
+            messages.c.conversation_id == conversation,
+            sa.or_(*(messages.c.seq.between(each, each + STATES - 1) for each in firsts)),
+            messages.c.seq <= after,
+            messages.c.sender_id == account.id,
+            messages.c.number.is_not(None),
+        )
+        .order_by(messages.c.seq)
+    ).all()
+    return build_messages(connection, rows, account)
+
+
+def _marks(
+    connection: sa.Connection, account: Account, conversation: int, since: int | None, upto: int
+) -> list[events.ReadMoved]:
+    """The read marks that have changed between two versions; without `since`, all."""
+    names: Collection[str] | None = None
+    if since is not None:
+        names = changed_between(connection, conversation, Kind.MARK, since, upto)
+        if not names:
+            return []
+        if all_marks(account) in names:
+            names = None
+    found: Sequence[tuple[str, str, int]] = visible_marks(connection, account, conversation)
+    return [
+        events.ReadMoved(conversation, seq, who)
+        for key, who, seq in found
+        if names is None or key in names
+    ]
+
+
+def logs(connection: sa.Connection, account: Account) -> list[SyncedLog]:
+    """The end of the log of each conversation of the account, and its epoch."""
+    here = participants.c.conversation_id
+    newest = [
+        sa.func.coalesce(
+            sa.select(sa.func.max(table.c.seq))
+            .where(table.c.conversation_id == here)
+            .correlate(participants)
+            .scalar_subquery(),
+            0,
+        )
+        for table in (messages, changes)
+    ]
+    rows = connection.execute(
+        sa.select(
+            here,
+            *newest,
+            sa.func.coalesce(rosters.c.floor, participants.c.read_seq),
+            sa.func.coalesce(heads.c.epoch, 0),
+        )
+        .outerjoin(rosters, rosters.c.conversation_id == here)
+        .outerjoin(heads, heads.c.conversation_id == here)
+        .where(participants.c.account_id == account.id)
+        .order_by(here)
+    )
+    return [SyncedLog(place, max(seqs), epoch) for place, *seqs, epoch in rows]
