@@ -44,17 +44,13 @@ _REFUSALS: dict[str, tuple[type[ChatError], tuple[str, ...]]] = {
 }
 
 
-# Refusals whose details would be about what this realm has checked, or about the log of the other realm.
-_THERE: dict[str, type[ChatError]] = {
-    errors.BadText.code: errors.TextRefused,
-    errors.UnknownMessage.code: errors.UnknownThere,
-}
-
-
 def refusal(verdict: Verdict, realm: str) -> ChatError:
     """The error that a verdict of the realm named `realm` stands for: PeerFailed if it makes no sense."""
-    if verdict.code in _THERE:
-        return _THERE[verdict.code](realm=realm)
+    # The details of these would be about what this realm has checked, or about the log of the other realm.
+    if verdict.code == errors.BadText.code:
+        return errors.TextRefused(realm=realm)
+    if verdict.code == errors.UnknownMessage.code:
+        return errors.UnknownThere(realm=realm)
     error, names = _REFUSALS.get(verdict.code, (None, ()))
     values = [verdict.details.get(name) for name in names]
     if error is None or not all(type(detail) in (str, int) for detail in values):

@@ -75,7 +75,7 @@ class MessageChanges:
         """Change the message `seq` of a conversation. `origin` is the connection that asks for it.
 
         Raises as Reading.find, UnknownMessage, NotYours, NotEditable, NotMember, NotAdmin, TooManyReactions,
-        TooManyPins, MessageQuota, DiskFull, DoesNotCross, and the error with which a group's home refuses.
+        TooManyPins, MessageQuota, DiskFull, and the error with which a group's home refuses.
         """
         target = await self._finder.find(account, where)
         if target is None:

@@ -206,8 +206,7 @@ class IForwarder(Interface):
     ) -> RemoteCopies | None:
         """Make the copies of a change of a message for the target's other realms, to be stored with it; None
         if it stays here. For a group of another realm, it is the request to the group's home, which alone
-        makes the change. Runs in the writer's thread, in the transaction that makes the change. Raises
-        DoesNotCross."""
+        makes the change. Runs in the writer's thread, in the transaction that makes the change."""
 
     def post_parcel(
         sender: Account,

@@ -305,7 +305,8 @@ class MessageWriter:
         for index, (parcel, signature) in zip(crossing, made, strict=True):
             item = items[index]
             realms = item.copies.realms if item.copies is not None else ()
-            place = stored[index] = stored[index]._replace(parcel=parcel, realms=realms)
+            ident, seq, number, _, _ = stored[index]
+            place = stored[index] = Stored(ident, seq, number, parcel, realms)
             parcels.extend(_parcels(item, parcel, place.number))
             if signature is not None:
                 signed.append((item.conversation, place.seq, signature))

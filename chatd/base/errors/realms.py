@@ -102,11 +102,6 @@ class PeerFailed(ChatError):
     sentence = "{realm} could not accept this and gave no reason; tell its operator"
 
 
-class DoesNotCross(ChatError):
-    code = "does-not-cross"
-    sentence = "{realm} does not take such changes from this realm; write a message instead"
-
-
 class NotSupportedThere(ChatError):
     code = "not-supported-there"
     sentence = "{realm} does not support {what}; its operator may be able to update it"
@@ -128,7 +123,7 @@ class TextRefused(ChatError):
 class BadSignature(ChatError):
     code = "bad-signature"
     sentence = "{where} does not accept this, because {reason}; tell the operators of both realms"
-    defaults = {"where": "This realm", "reason": "its signature is wrong"}
+    defaults = {"where": "This realm"}
 
 
 def none_known(errors: Mapping[str, ChatError]) -> ChatError:

@@ -13,7 +13,6 @@ _ERRORS = (
     *CONVERSATION_ERRORS,
     errors.UnknownMessage,
     errors.RealmDown,
-    errors.DoesNotCross,
     errors.NotSupportedThere,
 )
 _SWITCH = Arg("on", types.FLAG, optional=True)

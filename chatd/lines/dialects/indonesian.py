@@ -63,6 +63,24 @@ INDONESIAN: Texts = {
         "{realm} tidak menerima teks ini; kalau terdiri dari beberapa baris, kirim satu demi satu, karena "
         "realm versi lama hanya menerima satu baris"
     ),
+    errors.OtherVersion: (
+        "{realm} memakai versi {theirs} dari protokol antar-realm, dan realm ini versi {ours}; operator yang "
+        "lebih lama harus memperbaruinya"
+    ),
+    errors.NotSupportedThere: (
+        "{realm} tidak mendukung {what}; operatornya mungkin dapat memperbaruinya"
+    ),
+    errors.UnknownThere: "{realm} tidak memiliki pesan ini, jadi tidak ada yang diubah di sana",
+    errors.BadSignature: (
+        "{where} tidak menerima ini, karena {reason}; beri tahu operator kedua realm"
+    ),
+    errors.NotYours: "Pesan #{seq} bukan milik Anda; hanya {who} yang boleh",
+    errors.NotEditable: "Pesan #{seq} {has}, jadi tidak dapat diubah; hapus lalu kirim yang lain",
+    errors.TooManyReactions: "Pesan #{seq} sudah punya {limit} emoji berbeda",
+    errors.TooManyPins: "Sudah ada {limit} pesan yang disematkan; lepas satu dahulu",
+    errors.NotPending: "Anda tidak punya pesan {id} yang dapat dihapus; yang ditolak dapat dihapus",
+    errors.UnknownInvitation: "Tidak ada undangan ke {group}",
+    errors.TooManyInvitations: "Sudah {limit} undangan dari {name} menunggu jawaban; coba lagi nanti",
     errors.UnknownGroup: "Tidak ada group {name}",
     errors.GroupExists: "Nama {name} sudah dipakai; pilih yang lain",
     errors.AlreadyMember: "{name} sudah menjadi anggota {group}",

@@ -242,7 +242,7 @@ def _rows(
 
 
 def _block_with(connection: Connection, conversation: int, seq: int) -> Block | None:
-    columns = [search_blocks.c[name] for name in Block._fields]
+    columns = [search_blocks.c[name] for name in Block.__match_args__]
     row = connection.execute(
         sa.select(*columns)
         .where(search_blocks.c.conversation_id == conversation, search_blocks.c.last_seq >= seq)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import starmap
 from typing import Any, NamedTuple
 
 import msgspec
@@ -136,7 +137,7 @@ class Search:
         places, in_time = self._wanted.conversations, self._matcher.in_time
         heads = [
             head
-            for head in map(Head._make, self._rows(_BLOCKS, self._end, self._account.id))
+            for head in starmap(Head, self._rows(_BLOCKS, self._end, self._account.id))
             if (places is None or head.conversation in places)
             and in_time(head.earliest, head.latest)
         ]

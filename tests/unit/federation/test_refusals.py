@@ -38,6 +38,11 @@ REPORTED = {
     "too-many-unknown",
     "text-refused",
     "not-supported-there",
+    "not-yours",
+    "not-editable",
+    "too-many-reactions",
+    "too-many-pins",
+    "bad-signature",
     "unknown-there",
 }
 anything = st.recursive(

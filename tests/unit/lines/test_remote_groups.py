@@ -213,7 +213,7 @@ class FromThere(ApartTestCase):
         await self.says(
             messi,
             ("sendgroup bola halo", said("Message sent")),
-            (f"sendgrouprealm realm2 {dekat} permisi", said("Message sent")),
+            ("sendgrouprealm realm2 dekat permisi", said("Message sent")),
         )
         notes = await lineker.read_lines("NOTIF-GET", 2)
         self.assertEqual(

@@ -93,7 +93,6 @@ BETWEEN_REALMS = {
     "unknown-there",
     "other-version",
     "text-refused",
-    "does-not-cross",
     "realm-quota",
     "too-many-unknown",
     "too-many-invitations",
