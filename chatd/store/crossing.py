@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from sqlalchemy import Connection, func, select
 
 from chatd.base.entries import EntryRef
@@ -18,6 +21,28 @@ def seq_of(connection: Connection, conversation: int, entry: EntryRef) -> int | 
     return connection.scalar(
         select(messages.c.seq).where(named, messages.c.conversation_id == conversation)
     )
+
+
+def seqs_of(
+    connection: Connection, wanted: Sequence[EntryRef | None], rows: Sequence[tuple[Any, ...]]
+) -> list[int | None]:
+    """Return the seq of the message that each of `rows` replies to, which may be an earlier one of `rows`.
+
+    The rows are about to be inserted, and begin with the columns of messages up to `number`.
+    """
+    if not any(wanted):
+        return [None] * len(rows)
+    here: dict[tuple[int, str | None, int | None], int] = {}
+    found: list[int | None] = []
+    for entry, row in zip(wanted, rows, strict=True):
+        conversation, seq, realm = row[1], row[2], row[8]
+        reply = None
+        if entry is not None:
+            reply = here.get((conversation, entry.realm, entry.number))
+            reply = reply or seq_of(connection, conversation, entry)
+        found.append(reply)
+        here[conversation, realm, row[10] if realm is None else row[9]] = seq
+    return found
 
 
 def is_message(connection: Connection, conversation: int, seq: int) -> bool:

@@ -12,7 +12,7 @@ from twisted.python.failure import Failure
 
 from chatd.base.entries import EntryRef
 from chatd.store.conversations import last_seq
-from chatd.store.crossing import seq_of
+from chatd.store.crossing import seqs_of
 from chatd.store.engine import driver_insert
 from chatd.store.epochs import Epochs
 from chatd.store.once import store_once
@@ -325,9 +325,10 @@ class MessageWriter:
             if self._full_statement is None:
                 self._full_statement = driver_insert(connection, messages)
             statement = self._full_statement
+            replies = seqs_of(connection, [item.reply_to for item in items], rows)
             rows = [
-                (*row, *_extras(connection, item, None if place.id == row[0] else place.id))
-                for row, item, place in zip(rows, items, rare, strict=True)
+                (*row, *_extras(item, reply, None if place.id == row[0] else place.id))
+                for row, item, reply, place in zip(rows, items, replies, rare, strict=True)
             ]
         else:
             if self._statement is None:
@@ -349,14 +350,13 @@ class MessageWriter:
         return self._last_id
 
 
-def _extras(connection: Connection, item: NewMessage, shown_id: int | None) -> tuple[object, ...]:
+def _extras(item: NewMessage, reply: int | None, shown_id: int | None) -> tuple[object, ...]:
     extras = item.extras
     if shown_id is not None:
         extras = msgspec.structs.replace(extras or Extras(), shown_id=shown_id)
     if extras is None:
         return NO_EXTRAS
     if item.reply_to is not None:
-        reply = seq_of(connection, item.conversation, item.reply_to)
         extras = msgspec.structs.replace(extras, reply=reply)
     return msgspec.structs.astuple(extras)
 

@@ -132,6 +132,16 @@ class ChangesTestCase(ThreeRealms):
             self.assertEqual([row.seq for row in kept], [4])
         self.assertEqual(self.statuses(), {"verified"})
 
+    def test_reply_together_with_its_message(self) -> None:
+        """Both wait for the link, and come in one batch."""
+        self.network.refusing[self.three.where] = OSError()
+        self.network.cut()
+        self.ana.posts("bagan", "satu")
+        self.does(self.ana, ask.ReplyToMessage, 1, "dua")
+        self.network.refusing.clear()
+        self.network.advance(60)
+        self.assertEqual([each.reply for each in self.log_of(self.dewi)], [None, 1])
+
     def test_what_others_may_not(self) -> None:
         self.ana.posts("bagan", "satu")
         with self.assertRaises(NotYours):
