@@ -24,7 +24,6 @@ from typing import Any
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
     initialize,
     precondition,
     rule,
@@ -39,7 +38,8 @@ from chatd.base.names import parse_address
 from chatd.commands import values as ask
 from chatd.store.schema import accounts, attachments, groups, messages, participants, remote_members
 from tests import RANDOM_RUNS
-from tests.support.network import FakeConnection, Network, PeerTransport, Person, Server, outcome
+from tests.support.network import Network, Person, Server, outcome
+from tests.support.troubled_realms import TroubledRealms, counts
 
 PEOPLE = {"ana": "realm1", "agus": "realm1", "budi": "realm2", "bela": "realm2"}
 GROUPS = {"bagan": "realm1", "ronda": "realm2"}  # all four are in them
@@ -47,8 +47,6 @@ CHANGES = ("join", "leave", "kick", "unban", "invite")
 MOVING = "pasar"  # of realm1, where the people of realm2 come and go
 STEPS = 40  # of one run
 WHERE = ("conversation", "seq", "id")
-
-counts: Counter[str] = Counter()
 
 who = st.sampled_from(sorted(PEOPLE))
 side = st.sampled_from(("realm1", "realm2"))
@@ -99,7 +97,7 @@ class Said:
         return {each for each in whole if None not in each}
 
 
-class Realms(RuleBasedStateMachine):
+class Realms(TroubledRealms):
     @initialize(seed=st.integers(0, 1 << 32))
     def begin(self, seed: int) -> None:
         self.folder = Path(tempfile.mkdtemp())
@@ -119,7 +117,6 @@ class Realms(RuleBasedStateMachine):
         network._random = self.random
         self.said: list[Said] = []
         self.asked: list[list[Any]] = []
-        self.rough = False  # unacknowledged messages may be stored nevertheless
         counts["runs"] += 1
 
     def address(self, name: str, realm: str, reader: str) -> str:
@@ -229,56 +226,7 @@ class Realms(RuleBasedStateMachine):
             for _ in range(count):
                 self.asked.append(outcome(self.people["ana"].begins_to_post(MOVING, "halo")))
 
-    # Events
-
-    @rule(count=st.integers(1, 60))
-    def go_on(self, count: int) -> None:
-        for _ in range(count):
-            self.network.step()
-
-    @rule()
-    def settle(self) -> None:
-        self.network.settle()
-
-    @rule(seconds=st.sampled_from((0.1, 0.6, 2.0, 6.0, 40.0)))
-    def wait(self, seconds: float) -> None:
-        self.network.advance(seconds)
-
     # Failures
-
-    def connections(self) -> list[FakeConnection]:
-        return [connection for connection in self.network.connections if connection.is_open]
-
-    def ends(self, at: str) -> list[PeerTransport]:
-        """The connection ends that write from there."""
-        host = self.servers[at].host
-        return [
-            end
-            for connection in self.connections()
-            for end in connection.ends
-            if getattr(end.protocol, "host", None) is host
-        ]
-
-    @precondition(lambda self: self.connections())
-    @rule(half=st.booleans())
-    def cut(self, half: bool) -> None:
-        for connection in self.connections():
-            connection.split() if half else connection.cut()
-            counts["cuts"] += 1
-
-    @precondition(lambda self: self.connections())
-    @rule(at=side)
-    def lose_acknowledgements(self, at: str) -> None:
-        for end in self.ends(at):
-            end.losing = {"Deliver answer"}
-            counts["connections that lost acknowledgements"] += 1
-
-    @precondition(lambda self: self.connections())
-    @rule(at=side, held=st.booleans())
-    def hold(self, at: str, held: bool) -> None:
-        for end in self.ends(at):
-            end.held = held
-        counts["holds"] += held
 
     @rule(at=side, full=st.booleans())
     def fill_disk(self, at: str, full: bool) -> None:
@@ -297,39 +245,11 @@ class Realms(RuleBasedStateMachine):
             self.rough = True
             counts["failed commits"] += 1
 
-    @rule(at=side, clean=st.booleans(), pause=st.booleans())
-    def restart(self, at: str, clean: bool, pause: bool) -> None:
-        server = self.servers[at]
-        if not server.is_open:
-            server.open()
-            return
-        if clean and not server.realm.database.full:
-            server.realm.database.failing = lambda: False
-            for end in self.ends(at):
-                end.held = False
-            server.close()
-            counts["restarts"] += 1
-        else:
-            server.kill()
-            self.rough = True
-            counts["kills"] += 1
-        if not pause:
-            server.open()
-
     # Checks
 
     def recover(self) -> None:
         """Repair everything, and give it time to arrive."""
-        for server in self.servers.values():
-            if not server.is_open:
-                server.open()
-            server.realm.database.full = False
-            server.realm.database.failing = lambda: False
-        for connection in self.network.connections:
-            for end in connection.ends:
-                end.held = False
-                end.losing = set()
-        self.network.cut()
+        self.repair()
         self.network.until(lambda: self.network.open_connections(self.one, self.two), 700)
         self.insist()
         self.network.until(lambda: not (self.one.parcels_waiting() or self.two.parcels_waiting()))

@@ -1,0 +1,108 @@
+"""Realms to which failures happen at random: the rules that stateful tests of several realms share."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+
+from tests.support.network import FakeConnection, Network, PeerTransport, Server
+
+counts: Counter[str] = Counter()
+
+side = st.integers(0, 5)  # any of two or three realms
+
+
+class TroubledRealms(RuleBasedStateMachine):
+    """A subclass sets `network` and `servers`."""
+
+    network: Network
+    servers: dict[str, Server]
+    rough = False  # what was not acknowledged may be stored nevertheless
+
+    def server_at(self, at: int) -> Server:
+        return list(self.servers.values())[at % len(self.servers)]
+
+    # Events
+
+    @rule(count=st.integers(1, 60))
+    def go_on(self, count: int) -> None:
+        for _ in range(count):
+            self.network.step()
+
+    @rule()
+    def settle(self) -> None:
+        self.network.settle()
+
+    @rule(seconds=st.sampled_from((0.1, 0.6, 2.0, 6.0, 40.0)))
+    def wait(self, seconds: float) -> None:
+        self.network.advance(seconds)
+
+    # Failures
+
+    def connections(self) -> list[FakeConnection]:
+        return [connection for connection in self.network.connections if connection.is_open]
+
+    def ends(self, at: int) -> list[PeerTransport]:
+        """The connection ends that write from there."""
+        host = self.server_at(at).host
+        return [
+            end
+            for connection in self.connections()
+            for end in connection.ends
+            if getattr(end.protocol, "host", None) is host
+        ]
+
+    @precondition(lambda self: self.connections())
+    @rule(half=st.booleans())
+    def cut(self, half: bool) -> None:
+        for connection in self.connections():
+            connection.split() if half else connection.cut()
+            counts["cuts"] += 1
+
+    @precondition(lambda self: self.connections())
+    @rule(at=side)
+    def lose_acknowledgements(self, at: int) -> None:
+        for end in self.ends(at):
+            end.losing = {"Deliver answer"}
+            counts["connections that lost acknowledgements"] += 1
+
+    @precondition(lambda self: self.connections())
+    @rule(at=side, held=st.booleans())
+    def hold(self, at: int, held: bool) -> None:
+        for end in self.ends(at):
+            end.held = held
+        counts["holds"] += held
+
+    @rule(at=side, clean=st.booleans(), pause=st.booleans())
+    def restart(self, at: int, clean: bool, pause: bool) -> None:
+        server = self.server_at(at)
+        if not server.is_open:
+            server.open()
+            return
+        if clean and not server.realm.database.full:
+            server.realm.database.failing = lambda: False
+            for end in self.ends(at):
+                end.held = False
+            server.close()
+            counts["restarts"] += 1
+        else:
+            server.kill()
+            self.rough = True
+            counts["kills"] += 1
+        if not pause:
+            server.open()
+
+    def repair(self) -> None:
+        """Let nothing fail any more, and begin with new links."""
+        for server in self.servers.values():
+            if not server.is_open:
+                server.open()
+            server.realm.database.full = False
+            server.realm.database.failing = lambda: False
+        for connection in self.network.connections:
+            for end in connection.ends:
+                end.held = False
+                end.losing = set()
+        self.network.cut()
