@@ -10,7 +10,6 @@ import msgspec
 from chatd.base.errors import ChatError
 
 MAX_READERS = 100  # members of a group in which read receipts and typing are shown
-MAX_COUNTED = 1000  # the largest unread count in the list of conversations
 
 # The delivery of a message (Message.state)
 STORED = "stored"
@@ -237,19 +236,22 @@ class InvitationInfo(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class UnreadCount(msgspec.Struct, frozen=True):
-    """The number of unread messages in a conversation. Either `user` or `group` is set."""
+    """The number of unread messages in a conversation, and the seq of the first one. Either `user` or `group`
+    is set."""
 
     conversation: int
     unread: int
     user: str | None = None
     group: str | None = None
+    first_unread: int | None = None
 
 
 class ConversationInfo(msgspec.Struct, frozen=True):
     """A conversation in the user's list, with its newest message. Either `user` or `group` is set.
 
-    `name` is a display name, an address or the name of a group. `unread` is counted up to MAX_COUNTED; `read`
-    is the read mark and `seq` the newest number. `online` is None if unknown, as for users of other realms.
+    `name` is a display name, an address or the name of a group. `unread` counts messages, and `first_unread`
+    is the seq of the first one. `read` is the read mark and `seq` the newest number. `online` is None if
+    unknown, as for users of other realms.
     """
 
     conversation: int
@@ -261,6 +263,7 @@ class ConversationInfo(msgspec.Struct, frozen=True):
     user: str | None = None
     online: bool | None = None
     group: GroupInfo | None = None
+    first_unread: int | None = None
 
 
 class LogEntry(msgspec.Struct, frozen=True):

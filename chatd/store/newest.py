@@ -129,7 +129,11 @@ def _older(account: Account, only: InboxFilter) -> sa.CompoundSelect[Any]:
     )
     mark, but = sa.bindparam("mark", type_=sa.BigInteger), sa.bindparam("but", type_=sa.Text)
     side = (participants.c.account_id == account.id) & (participants.c.conversation_id == place)
-    wanted = [messages.c.conversation_id == place, *conditions_of(account, Scope(only))]
+    wanted = [
+        messages.c.conversation_id == place,
+        messages.c.deleted_at.is_(None),
+        *conditions_of(account, Scope(only)),
+    ]
     seq = sa.select(messages.c.seq)
     after = seq.join_from(messages, participants, side).where(
         messages.c.seq > participants.c.read_seq,

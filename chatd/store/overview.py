@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, ScalarSelect, Select, case, func, literal, or_, select
+from sqlalchemy import Connection, Row, ScalarSelect, Select, case, func, or_, select
 
-from chatd.base.model import MAX_COUNTED, Account, ConversationInfo, GroupInfo
+from chatd.base.model import Account, ConversationInfo, GroupInfo
 from chatd.base.read_marks import ReadMark
 from chatd.store.guard import checked
 from chatd.store.history import COLUMNS, message_of
@@ -21,6 +21,7 @@ from chatd.store.schema import (
     rosters,
     skipped,
 )
+from chatd.store.unread import not_deleted
 
 
 def overview(
@@ -43,7 +44,8 @@ def overview(
     passed = {place: mark for place, mark in behind.items() if place in given}
     unread = _count_unread(connection, account, list(behind), passed)
     found = [
-        (_info(row, account, marks[row.here], unread.get(row.here, 0)), row.peer_id) for row in rows
+        (_info(row, account, marks[row.here], unread.get(row.here, Unread())), row.peer_id)
+        for row in rows
     ]
     return _checked_last(connection, found), remaining
 
@@ -81,6 +83,23 @@ def _marks(
             mark = mark.joined(given[row.here])
         # One's own messages do not count as unread here, not even those to oneself.
         marks[row.here] = ReadMark(mark.seq) if row.peer_id == account.id else mark
+    return _without_deleted(connection, marks)
+
+
+def _without_deleted(connection: Connection, marks: dict[int, ReadMark]) -> dict[int, ReadMark]:
+    """The marks, without the deleted messages among those that they leave out."""
+    left = {place: mark.left for place, mark in marks.items() if mark.left}
+    if not left:
+        return marks
+    gone = connection.execute(
+        select(messages.c.conversation_id, messages.c.seq).where(
+            messages.c.conversation_id.in_(left),
+            messages.c.seq.in_(set().union(*left.values())),
+            messages.c.deleted_at.is_not(None),
+        )
+    ).all()
+    for place, seq in gone:
+        marks[place] = ReadMark(marks[place].seq, marks[place].left - {seq})
     return marks
 
 
@@ -134,42 +153,48 @@ def _conversations(account: Account) -> Select[Any]:
     )
 
 
+class Unread(msgspec.Struct, frozen=True):
+    """How many messages of a conversation are unread, and the seq of the first one."""
+
+    count: int = 0
+    first: int | None = None
+
+
 def _count_unread(
     connection: Connection, account: Account, behind: list[int], passed: Mapping[int, int]
-) -> dict[int, int]:
+) -> dict[int, Unread]:
     """Count the messages of others after the read marks of the conversations `behind`. `passed` has marks
-    that are ahead of the stored ones. Counts end at MAX_COUNTED, which bounds the cost of a long backlog."""
+    that are ahead of the stored ones. It reads only an index."""
     if not behind:
         return {}
     conversation, mark = participants.c.conversation_id, participants.c.read_seq
-    unread = (
-        select(literal(1))
-        .where(
-            messages.c.conversation_id == conversation,
-            messages.c.seq > (case(passed, value=conversation, else_=mark) if passed else mark),
-            messages.c.sender_id.is_distinct_from(account.id),
-        )
-        .limit(MAX_COUNTED)
-        .correlate(participants)
-        .subquery()
-    )
-    count = select(func.count()).select_from(unread).scalar_subquery()
+    seq = messages.c.seq
     rows = connection.execute(
-        select(conversation, count).where(
-            participants.c.account_id == account.id, conversation.in_(behind)
+        select(conversation, func.count(seq), func.min(seq))
+        .join(messages, messages.c.conversation_id == conversation)
+        .where(
+            participants.c.account_id == account.id,
+            conversation.in_(behind),
+            seq > (case(passed, value=conversation, else_=mark) if passed else mark),
+            messages.c.sender_id.is_distinct_from(account.id),
+            not_deleted(account),
         )
+        .group_by(conversation)
     )
-    return {row[0]: row[1] for row in rows}
+    return {row[0]: Unread(row[1], row[2]) for row in rows}
 
 
-def _info(row: Row[Any], account: Account, mark: ReadMark, after: int) -> ConversationInfo:
+def _info(row: Row[Any], account: Account, mark: ReadMark, after: Unread) -> ConversationInfo:
     last = message_of(row, account)
     seq = max(row.seq or 0, mark.seq)
-    unread = min(after + len(mark.left), MAX_COUNTED)
     read = min(mark.left) - 1 if mark.left else mark.seq  # everything up to there
+    unread = after.count + len(mark.left)
+    first = min(mark.left) if mark.left else after.first
     if row.group is None:
         name = row.display_name or row.peer
-        return ConversationInfo(row.here, name, unread, read, seq, last, user=row.peer)
+        return ConversationInfo(
+            row.here, name, unread, read, seq, last, user=row.peer, first_unread=first
+        )
     group = GroupInfo(
         row.group,
         row.group_code or "",
@@ -179,4 +204,6 @@ def _info(row: Row[Any], account: Account, mark: ReadMark, after: int) -> Conver
         admin=row.admin,
         title=row.title,
     )
-    return ConversationInfo(row.here, row.group, unread, read, seq, last, group=group)
+    return ConversationInfo(
+        row.here, row.group, unread, read, seq, last, group=group, first_unread=first
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from chatd.base import errors
-from chatd.base.model import MAX_COUNTED, MAX_READERS
+from chatd.base.model import MAX_READERS
 from chatd.commands import arguments as types
 from chatd.commands import values as ask
 from chatd.commands.rows import Arg, Row
@@ -81,8 +81,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "conversations",
         ask.ListConversations,
-        "list your conversations, newest first, with the last message and the unread count "
-        f"(up to {MAX_COUNTED})",
+        "list your conversations, newest first, with the last message and the unread count",
     ),
     Row(
         "history",

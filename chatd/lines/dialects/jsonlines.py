@@ -195,6 +195,7 @@ def _conversation(conversation: model.ConversationInfo) -> dict[str, Any]:
             found["title"] = group.title
     found |= {
         "unread": conversation.unread,
+        "first_unread": conversation.first_unread,
         "read": conversation.read,
         "seq": conversation.seq,
         "last": None if last is None else message_object(last),

@@ -6,18 +6,20 @@ from collections.abc import Mapping
 from typing import Any
 from unittest import mock
 
-from sqlalchemy import event
+from sqlalchemy import event, insert
 from twisted.internet.defer import Deferred
 
-from chatd.base.model import Account, ConversationInfo, GroupInfo, Receipt
-from chatd.base.names import Address, is_code
+from chatd.base.entries import Deletion
+from chatd.base.model import Account, ConversationInfo, GroupInfo, Receipt, UnreadCount
+from chatd.base.names import Address, InboxFilter, is_code
 from chatd.base.read_marks import ReadMark
 from chatd.commands import values as ask
 from chatd.service import conversations as module
-from chatd.store import overview as store
+from chatd.store.schema import messages
 from tests.support.common import Listener
 from tests.support.inline import result_of
 from tests.support.network import NetworkTestCase
+from tests.support.query_plans import plans
 from tests.unit.service.test_messages import MessagesTestCase
 
 
@@ -175,13 +177,53 @@ class Cost(ListTestCase):
         self.assertEqual(len(self.all(self.ana)), 7)
         self.assertEqual(self.statements(self.ana), few)
 
-    def test_counts_so_far(self) -> None:
-        """A long backlog is not counted to its end."""
-        for number in range(5):
-            self.say(self.ana, "budi", str(number))
-        with mock.patch.object(store, "MAX_COUNTED", 3):
+    def test_long_backlog(self) -> None:
+        """It is counted to its end, from an index alone."""
+        conversation = self.say(self.ana, "budi", "1").conversation
+        with self.database._engine.begin() as connection:
+            connection.execute(
+                insert(messages),
+                [
+                    {
+                        "conversation_id": conversation,
+                        "seq": seq,
+                        "sender_id": self.ana.id,
+                        "sender": "ana",
+                        "at": seq,
+                        "text": "x",
+                    }
+                    for seq in range(2, 3001)
+                ],
+            )
+
+        def count() -> None:
             (found,) = self.all(self.budi)
-        self.assertEqual((found.unread, found.seq), (3, 5))
+            self.assertEqual((found.unread, found.first_unread, found.seq), (3000, 1, 3000))
+
+        steps = plans(self.database._engine, count, "messages")
+        # The newest message is read as a row; all others are not.
+        self.assertEqual([each for each in steps if "SCAN messages" in each], [])
+        self.assertTrue(any("COVERING INDEX messages_by_conversation" in each for each in steps))
+
+    def test_deleted_messages_are_not_unread(self) -> None:
+        """Neither those after the mark, nor those that a mark has left out."""
+        for text in "abcdef":
+            conversation = self.say(self.ana, "budi", text).conversation
+        mark = ReadMark(4, frozenset((2, 3)))
+        result_of(self.reading.move_marks(self.budi, {conversation: mark}))
+        (found,) = self.all(self.budi)
+        self.assertEqual((found.unread, found.first_unread), (4, 2))
+        for seq, unread, first in ((2, 3, 3), (5, 2, 3), (3, 1, 6), (6, 0, None)):
+            delete = self.service.changes.change(self.ana, conversation, seq, Deletion(), None)
+            result_of(delete)
+            (found,) = self.all(self.budi)
+            self.assertEqual((found.unread, found.first_unread), (unread, first), seq)
+            counts = result_of(self.reading.unread(self.budi, {}))
+            expected = [UnreadCount(conversation, unread, "ana", None, first)] if unread else []
+            self.assertEqual(list(counts), expected)
+            scope = InboxFilter()
+            inbox = result_of(self.reading.inbox(self.budi, scope, {})).messages
+            self.assertEqual(len(inbox), unread)
 
     def test_mark_before_it_is_stored(self) -> None:
         """A read mark counts at once, before it is on disk."""

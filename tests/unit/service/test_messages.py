@@ -525,12 +525,15 @@ class Unread(MessagesTestCase):
         self.post(self.ana, "bagan", "2")
         self.post(self.budi, "bagan", "mine")
         self.send(self.citra, "budi", "3")
-        expected = (UnreadCount(direct, 2, user="citra"), UnreadCount(group, 1, group="bagan"))
+        expected = (
+            UnreadCount(direct, 2, user="citra", first_unread=1),
+            UnreadCount(group, 1, group="bagan", first_unread=3),
+        )
         for _ in range(2):
             self.assertEqual(result_of(self.reading.unread(self.budi, {})), expected)
         given_marks = {direct: ReadMark(1), group: ReadMark(3)}
         found = result_of(self.reading.unread(self.budi, given_marks))
-        self.assertEqual(found, (UnreadCount(direct, 1, user="citra"),))
+        self.assertEqual(found, (UnreadCount(direct, 1, user="citra", first_unread=2),))
         self.read(self.budi)
         self.assertEqual(result_of(self.reading.unread(self.budi, {})), ())
 
