@@ -1,0 +1,272 @@
+"""Invitations across realms, and entries about groups that cross."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from chatd.base.errors import Banned, RealmDown, UnknownInvitation
+from chatd.base.events import GroupChange, Invitation, MemberChange
+from chatd.base.names import parse_address
+from chatd.commands import values as ask
+from chatd.federation.parcels import GroupEntry, Invite, MemberEntry
+from chatd.store import invitations as store
+from chatd.store.schema import changes, invitations, invited, remote_members
+from tests.support.common import Listener
+from tests.support.network import Person, Server
+from tests.unit.federation.test_realm_groups import GroupTestCase
+
+GROUP = "bagan@realm1"
+
+
+class InvitingTestCase(GroupTestCase):
+    def follow(self, person: Person) -> Listener:
+        listener = Listener()
+        service = person.client.service
+        service.presence.listen(person.account.id, listener, True, True)
+        return listener
+
+    def rows(self, server: Server, query: Any) -> list[Any]:
+        found: list[Any] = server.realm.database.now(lambda db: db.execute(query).all())
+        return found
+
+    def facts(self, server: Server) -> list[tuple[int, str, str, str]]:
+        """The entries about groups: seq, kind, author and content."""
+        query = sa.select(changes.c.seq, changes.c.kind, changes.c.author, changes.c.data)
+        return [tuple(row) for row in self.rows(server, query.order_by(changes.c.seq))]
+
+    def decline(self, person: Person, group: str = GROUP) -> None:
+        person.does(ask.DeclineInvitation(parse_address(group)))
+
+
+class Answering(InvitingTestCase):
+    def test_told(self) -> None:
+        """An invitation is an event, and a list has it until it is answered."""
+        ears = self.follow(self.budi)
+        self.invite(self.ana, "budi@realm2")
+        self.network.settle()
+        (told,) = ears.heard
+        assert isinstance(told, Invitation)
+        self.assertEqual((told.group, told.realm, told.by), (GROUP, "realm1", "ana@realm1"))
+        (info,) = self.budi.does(ask.ListInvitations()).items
+        self.assertEqual((info.group, info.realm, info.by), (GROUP, "realm1", "ana@realm1"))
+        self.budi.accepts("BAGAN@realm1")
+        self.assertEqual((self.budi.invitations(), self.budi.mine()), ([], [GROUP]))
+        self.assertEqual(self.rows(self.one, sa.select(invited)), [])
+
+    def test_join_accepts(self) -> None:
+        for name in (GROUP, f"{self.code}@realm1"):
+            self.invite(self.ana, "budi@realm2")
+            self.network.settle()
+            self.budi.joins(name)
+            self.assertEqual((self.budi.invitations(), self.budi.mine()), ([], [GROUP]))
+            self.budi.does(ask.LeaveGroup(parse_address(GROUP)))
+            self.network.settle()
+
+    def test_decline(self) -> None:
+        """The home is not told, and a further invitation to the same group is not shown."""
+        self.patch(store, "AGAIN", 5_000)
+        ears = self.follow(self.budi)
+        self.invite(self.ana, "budi@realm2")
+        self.network.settle()
+        sent = (
+            self.network.connection(self.one, self.two).transport_of(self.two).log.count("Deliver")
+        )
+        self.decline(self.budi)
+        self.network.settle()
+        log = self.network.connection(self.one, self.two).transport_of(self.two).log
+        self.assertEqual(log.count("Deliver"), sent)
+        self.network.advance(6)
+        self.invite(self.ana, "budi@realm2")
+        self.network.settle()
+        self.assertEqual((self.budi.invitations(), len(ears.heard)), ([], 1))
+        with self.assertRaises(UnknownInvitation):
+            self.decline(self.budi)
+        self.budi.joins(GROUP)
+        self.assertEqual(self.budi.mine(), [GROUP])
+
+    def test_repeated(self) -> None:
+        """Who invites the same person again and again sends one invitation, and writes one entry."""
+        for _ in range(5):
+            self.assertIn("1 invited", self.invite(self.ana, "budi@realm2"))
+        self.network.settle()
+        self.assertEqual(self.budi.invitations(), [GROUP])
+        self.assertEqual(len(self.facts(self.one)), 2)
+
+    def test_expired(self) -> None:
+        self.patch(store, "LIFE", 20_000)
+        self.patch(store, "AGAIN", 5_000)
+        self.invite(self.ana, "budi@realm2")
+        self.network.settle()
+        self.network.advance(21)
+        self.assertEqual(self.budi.invitations(), [])
+        with self.assertRaises(UnknownInvitation):
+            self.budi.accepts(GROUP)
+        self.invite(self.ana, "budi@realm2")
+        self.network.settle()
+        self.assertEqual(self.budi.invitations(), [GROUP])
+        self.assertEqual(len(self.rows(self.two, sa.select(invitations))), 1)
+
+    def test_while_down(self) -> None:
+        """An invitation that can't be accepted now stays."""
+        self.invite(self.ana, "budi@realm2")
+        self.network.settle()
+        self.part(self.two)
+        with self.assertRaises(RealmDown):
+            self.budi.accepts(GROUP)
+        self.assertEqual(self.budi.invitations(), [GROUP])
+        self.meet()
+        self.budi.accepts(GROUP)
+        self.assertEqual(self.budi.mine(), [GROUP])
+
+    def test_banned_meanwhile(self) -> None:
+        self.budi.joins(GROUP)
+        self.kick(self.ana, "budi@realm2")
+        self.network.settle()
+        self.invite(self.ana, "budi@realm2")
+        self.network.settle()
+        self.kick(self.ana, "budi@realm2")
+        with self.assertRaises(Banned):
+            self.budi.accepts(GROUP)
+
+    def test_killed_before_the_answer(self) -> None:
+        """A join that the home has heard of is completed after a crash."""
+        end = self.network.connection(self.one, self.two).transport_of(self.one)
+        end.held = True
+        self.budi.begins(ask.JoinGroup(parse_address(GROUP)))
+        self.network.settle()
+        (row,) = self.rows(self.one, sa.select(remote_members.c.address))
+        self.assertEqual(row.address, "budi@realm2")
+        self.two.kill()
+        self.two.open()
+        self.network.advance(10)
+        self.assertEqual(self.budi.mine(), [GROUP])
+        self.assertIn("budi@realm2+", self.ana.members("bagan"))
+
+
+class Crossing(InvitingTestCase):
+    def test_entries(self) -> None:
+        """The home's entries have the same numbers in realms with members, addresses as written there."""
+        self.budi.joins(GROUP)
+        self.bela.joins(GROUP)
+        self.promote(self.ana, "budi@realm2")
+        self.budi.does(ask.CloseGroup(parse_address(GROUP)))
+        self.kick(self.ana, "bela@realm2")
+        self.network.settle()
+        self.assertEqual(
+            self.facts(self.one),
+            [
+                (1, "member", "ana", '{"who":"ana","what":"joined"}'),
+                (2, "member", "budi@realm2", '{"who":"budi@realm2","what":"joined"}'),
+                (3, "member", "bela@realm2", '{"who":"bela@realm2","what":"joined"}'),
+                (4, "member", "ana", '{"who":"budi@realm2","what":"promoted"}'),
+                (5, "group", "budi@realm2", '{"closed":true}'),
+                (6, "member", "ana", '{"who":"bela@realm2","what":"kicked"}'),
+            ],
+        )
+        self.assertEqual(
+            self.facts(self.two),
+            [
+                (2, "member", "budi", '{"who":"budi","what":"joined"}'),
+                (3, "member", "bela", '{"who":"bela","what":"joined"}'),
+                (4, "member", "ana@realm1", '{"who":"budi","what":"promoted"}'),
+                (5, "group", "budi", '{"closed":true}'),
+                (6, "member", "ana@realm1", '{"who":"bela","what":"kicked"}'),
+            ],
+        )
+        self.ana.posts("bagan", "halo")
+        self.assertEqual([each.seq for each in self.budi.inbox()], [7])
+
+    def test_events(self) -> None:
+        """Members are told once, in both realms; the person who is removed, too."""
+        here, there, gone = self.follow(self.agus), self.follow(self.budi), self.follow(self.bela)
+        self.agus.joins("bagan")
+        self.budi.joins(GROUP)
+        self.bela.joins(GROUP)
+        self.network.settle()
+        for ears in (here, there, gone):
+            ears.heard.clear()
+        self.kick(self.ana, "bela@realm2")
+        self.ana.does(ask.CloseGroup(parse_address("bagan")))
+        self.network.settle()
+        for ears, who, by in ((here, "bela@realm2", "ana"), (there, "bela", "ana@realm1")):
+            kicked, closed = ears.heard
+            assert isinstance(kicked, MemberChange)
+            assert isinstance(closed, GroupChange)
+            found = (kicked.who, kicked.what, kicked.by, kicked.seq, kicked.removed)
+            self.assertEqual(found, (who, "kicked", by, 5, False))
+            self.assertEqual((closed.fields, closed.by, closed.seq), ({"closed": True}, by, 6))
+        (removed,) = gone.heard
+        assert isinstance(removed, MemberChange)
+        found = (removed.who, removed.by, removed.seq, removed.removed)
+        self.assertEqual(found, ("bela", "ana@realm1", 5, True))
+
+    def test_not_to_the_connection_that_caused_it(self) -> None:
+        ears = self.follow(self.ana)
+        service = self.ana.client.service
+        self.network.result(
+            service.groups.set_closed(self.ana.account, parse_address("bagan"), True, ears)
+        )
+        self.assertEqual(ears.heard, [])
+        self.network.result(
+            service.groups.set_closed(self.ana.account, parse_address("bagan"), False)
+        )
+        self.assertEqual(len(ears.heard), 1)
+
+
+class Hostile(InvitingTestCase):
+    def verdict(self, parcel: Any, number: int = 10_000) -> str:
+        (verdict,) = self.two.receives("realm1", (number, parcel))
+        return verdict.code
+
+    def ident(self) -> int:
+        (row,) = self.rows(
+            self.two, sa.text("SELECT home_id FROM groups WHERE home_id IS NOT NULL")
+        )
+        return int(row[0])
+
+    def test_entries_about_nonsense(self) -> None:
+        """What is no name, no group of that realm or no known setting is not stored."""
+        self.budi.joins(GROUP)
+        self.network.settle()
+        before, ident = self.facts(self.two), self.ident()
+        for number, (parcel, code) in enumerate(
+            (
+                (MemberEntry("bagan", ident, 9, 1, "a b", "budi@realm2", "kicked"), "bad-name"),
+                (MemberEntry("bagan", ident, 9, 1, "ana", "x" * 190, "kicked"), "bad-name"),
+                (MemberEntry("bagan", 77, 9, 1, "ana", "budi@realm2", "kicked"), "unknown-group"),
+                (MemberEntry("lain", 1, 9, 1, "ana", "budi@realm2", "kicked"), "unknown-group"),
+                (MemberEntry("bagan", ident, 9, 1, "ana", "budi@realm2", "crowned"), ""),
+                (GroupEntry("bagan", ident, 9, 1, "ana", {"event": "message"}), ""),
+            )
+        ):
+            self.assertEqual(self.verdict(parcel, 10_000 + number), code)
+        self.assertEqual(self.facts(self.two), before)
+
+    def test_entries_twice(self) -> None:
+        self.budi.joins(GROUP)
+        self.network.settle()
+        before = len(self.facts(self.two))
+        entry = MemberEntry("bagan", self.ident(), 9, 1, "ana", "agus", "joined")
+        for _ in range(3):
+            self.assertEqual(self.verdict(entry), "")
+        self.assertEqual(len(self.facts(self.two)), before + 1)
+
+    def test_flood_of_invitations(self) -> None:
+        """One realm can't use up the room that others have, and a declined invitation does not make room."""
+        self.patch(store, "MAX_OF_REALM", 3)
+        codes = [self.verdict(Invite(f"g{n}", n, "budi", "ana"), 10_000 + n) for n in range(1, 6)]
+        self.assertEqual(codes, ["", "", "", "too-many-invitations", "too-many-invitations"])
+        self.decline(self.budi, "g1@realm1")
+        self.assertEqual(
+            self.verdict(Invite("g9", 9, "budi", "ana"), 10_010), "too-many-invitations"
+        )
+        self.assertEqual(self.budi.invitations(), ["g2@realm1", "g3@realm1"])
+        self.assertEqual(self.budi.mine(), [])
+
+    def test_names(self) -> None:
+        self.assertEqual(self.verdict(Invite("bagan", 1, "nobody", "ana")), "unknown-user")
+        self.assertEqual(self.verdict(Invite("a b", 1, "budi", "ana")), "bad-name")
+        self.assertEqual(self.verdict(Invite("bagan", 1, "budi", "\x1b[2J")), "bad-name")
+        self.assertEqual(self.budi.invitations(), [])
