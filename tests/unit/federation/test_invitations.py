@@ -199,8 +199,8 @@ class Crossing(InvitingTestCase):
             self.assertEqual((closed.fields, closed.by, closed.seq), ({"closed": True}, by, 6))
         (removed,) = gone.heard
         assert isinstance(removed, MemberChange)
-        found = (removed.who, removed.by, removed.seq, removed.removed)
-        self.assertEqual(found, ("bela", "ana@realm1", 5, True))
+        told = (removed.who, removed.by, removed.seq, removed.removed)
+        self.assertEqual(told, ("bela", "ana@realm1", 5, True))
 
     def test_not_to_the_connection_that_caused_it(self) -> None:
         ears = self.follow(self.ana)
