@@ -90,8 +90,8 @@ class Row(msgspec.Struct, frozen=True, dict=True):
             arg.name: arg.type.from_text(arg.name, word)
             for arg, word in zip(args, words, strict=False)
         }
-        for arg in args[len(words) :]:
-            if not arg.optional:
+        for arg in self.args:
+            if arg.name not in values and not arg.optional:
                 raise self.wrong(f"{arg.name} is missing")
         return values
 

@@ -301,6 +301,15 @@ class ReplyToMessage(Command, frozen=True):
     wait: bool = False
 
 
+class ComposeMessage(Command, frozen=True):
+    """Send a text of several lines."""
+
+    place: Place | int
+    text: str
+    key: str | None = None
+    wait: bool = False
+
+
 class ForwardMessage(Command, frozen=True):
     place: Place | int
     seq: int

@@ -65,6 +65,17 @@ class Prompt(msgspec.Struct, frozen=True):
     answer: Callable[[bytes], Request | Prompt]
 
 
+class Composition(msgspec.Struct, frozen=True):
+    """A request for the lines of a text, up to one that is a dot alone (chatd.lines.composer).
+
+    Send `ready`. When the text is complete, call `finish` with it, which raises Unreadable.
+    """
+
+    row: Row
+    ready: bytes
+    finish: Callable[[bytes], Request]
+
+
 class Confirmation(msgspec.Struct, frozen=True):
     """The client is ready for the bytes of the file that it was offered (Wrapping.offered)."""
 
@@ -146,7 +157,7 @@ class Dialect:
         """The word in a line that begins with `start` that may be the token of a live session."""
         return None
 
-    def read(self, line: bytes) -> Request | PartialRequest | Confirmation | Prompt:
+    def read(self, line: bytes) -> Request | PartialRequest | Confirmation | Prompt | Composition:
         """The request in `line`, which has no line end. Raises Unreadable."""
         raise NotImplementedError
 

@@ -1,11 +1,13 @@
-"""What a client is asked for beside its requests: secrets, which telnet hides, and telnet options."""
+"""What a client is asked for beside its requests: secrets, which telnet hides, texts of several lines, and
+telnet options."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chatd.base.errors import NotLoggedIn
-from chatd.lines.dialect import Prompt, Request
+from chatd.base.errors import ChatError, NotLoggedIn
+from chatd.lines.composer import END, Composer
+from chatd.lines.dialect import Composition, Confirmation, Prompt, Request
 from chatd.lines.telnet import ARE_YOU_THERE, Telnet
 
 if TYPE_CHECKING:
@@ -13,37 +15,64 @@ if TYPE_CHECKING:
 
 
 class Prompts:
-    """The prompt that the client of `host` has not answered yet, if there is one, and its telnet options."""
+    """What the client of `host` was asked for and has not answered completely, and its telnet options."""
 
     __slots__ = ("_host", "_telnet", "pending")
 
     def __init__(self, host: ChatLineProtocol) -> None:
         self._host = host
         self._telnet = Telnet(host.factory.dialect.telnet)
-        self.pending: Prompt | None = None
+        self.pending: Prompt | Composer | None = None
 
-    def ask(self, prompt: Prompt) -> None:
-        """Send a prompt. The next line is the answer."""
+    def go_on(self, found: Prompt | Composition | Confirmation) -> None:
+        """Go on with a request of several parts. The next lines are the answer to a prompt, or the text of a
+        composition."""
         requests = self._host.requests
-        if prompt.row.login and self._host.connection.own.session is None:
+        if isinstance(found, Confirmation):
+            requests.files.confirm()
+        elif found.row.login and self._host.connection.own.session is None:
             requests.refuse_line(NotLoggedIn())
-            return
-        self.pending = prompt
-        self._telnet.proposed_echo(True)
-        requests.say(prompt.prompt)
+        elif isinstance(found, Composition):
+            limit = self._host.factory.service.config.limits.message
+            self.pending = Composer(found, limit)
+            requests.say(found.ready)
+        else:
+            self.pending = found
+            self._telnet.proposed_echo(True)
+            requests.say(found.prompt)
 
-    def end(self) -> Prompt | None:
-        """Show again what is typed. Returns the prompt that was pending."""
-        prompt, self.pending = self.pending, None
-        if prompt is not None:
-            self._telnet.proposed_echo(False)
-            self._host.requests.say(prompt.after)
-        return prompt
+    def _end(self, prompt: Prompt) -> None:
+        """Show again what is typed."""
+        self.pending = None
+        self._telnet.proposed_echo(False)
+        self._host.requests.say(prompt.after)
 
     def answer(self, line: bytes) -> Request | Prompt | None:
-        """The request or the next prompt after `line`, the answer to the pending one."""
-        prompt = self.end()
-        return None if prompt is None else prompt.answer(line)
+        """What follows from `line`: the request that it completes, the next prompt, or nothing yet. Raises
+        Unreadable."""
+        pending = self.pending
+        if isinstance(pending, Composer):
+            if line == END:
+                self.pending = None
+            return pending.add(line)
+        if pending is None:
+            return None
+        self._end(pending)
+        return pending.answer(line)
+
+    def refuse_line(self, error: ChatError, size: int) -> None:
+        """A line of more than `size` bytes was dropped. In a text that is composed, the refusal waits for the
+        end of the text."""
+        if isinstance(self.pending, Composer):
+            self.pending.add_long(size)
+            return
+        if self.pending is not None:
+            self._end(self.pending)
+        self._host.requests.refuse_line(error)
+
+    def forget(self) -> None:
+        """Drop what has arrived of an answer."""
+        self.pending = None
 
     def negotiate(self, commands: list[tuple[int, int]]) -> None:
         """Answer telnet commands, in order with the replies."""

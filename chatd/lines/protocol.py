@@ -20,7 +20,14 @@ from chatd.base import errors
 from chatd.base.events import Closing, Event
 from chatd.base.model import Message
 from chatd.commands.connection import Connection, Origin, Traits
-from chatd.lines.dialect import Confirmation, PartialRequest, Prompt, Request, Unreadable
+from chatd.lines.dialect import (
+    Composition,
+    Confirmation,
+    PartialRequest,
+    Prompt,
+    Request,
+    Unreadable,
+)
 from chatd.lines.first_bytes import HTTP, FirstBytes, is_request_line
 from chatd.lines.input_control import Hold, InputControl
 from chatd.lines.long_line import LongLine
@@ -164,6 +171,7 @@ class ChatLineProtocol(BufferedLineReceiver):
         self._enter(ConnectionEvent.LOST)
         self.flow.stop()
         self._silence.cancel()
+        self._prompts.forget()
         self.clearLineBuffer()  # free its memory even while something refers to the connection
         try:
             if self._long.is_arriving:
@@ -266,7 +274,7 @@ class ChatLineProtocol(BufferedLineReceiver):
             self._long.take()
         if self._first is not None and line and self._is_http(line):
             return
-        found: Request | PartialRequest | Confirmation | Prompt | None = None
+        found: Request | PartialRequest | Confirmation | Prompt | Composition | None = None
         try:
             if self._prompts.pending is not None:
                 found = self._prompts.answer(line)
@@ -283,9 +291,9 @@ class ChatLineProtocol(BufferedLineReceiver):
                 self.requests.submit(found)
             case PartialRequest():  # charged to its session, once that is known
                 self._submit_partial(found, len(line))
-            case Prompt() | Confirmation():
+            case Prompt() | Composition() | Confirmation():
                 self.flow.charge(own, now)
-                self._go_on(found)
+                self._prompts.go_on(found)
                 self._long.end()
             case None:
                 self.flow.charge(own, now)
@@ -315,13 +323,6 @@ class ChatLineProtocol(BufferedLineReceiver):
         self.requests.refuse_line(errors.MessageTooLong(size=size, limit=limit), request.tag)
         self.charge(1)
         self._long.end()
-
-    def _go_on(self, found: Prompt | Confirmation) -> None:
-        """Go on with a request of several parts."""
-        if isinstance(found, Prompt):
-            self._prompts.ask(found)
-        else:
-            self.requests.files.confirm()
 
     def rawDataReceived(self, data: bytes) -> None:
         self._silence.heard = self.factory.clock.seconds()
@@ -354,8 +355,7 @@ class ChatLineProtocol(BufferedLineReceiver):
         if self._first is not None:
             self._turn_away(error)
             return
-        self._prompts.end()
-        self.requests.refuse_line(error)
+        self._prompts.refuse_line(error, self.MAX_LENGTH)
 
     def accept_protocol(self) -> None:
         """Stop checking whether the client speaks another protocol."""

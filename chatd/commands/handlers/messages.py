@@ -70,7 +70,11 @@ def _send_to_people(
 
 def _options(
     client: Client,
-    command: ask.SendMessage | ask.SendGroupMessage | ask.ReplyToMessage | ask.ForwardMessage,
+    command: ask.SendMessage
+    | ask.SendGroupMessage
+    | ask.ReplyToMessage
+    | ask.ComposeMessage
+    | ask.ForwardMessage,
     reply: int | None,
 ) -> SendOptions:
     return SendOptions(client.listener, command.key, client.waits(command.wait), reply)
@@ -78,9 +82,20 @@ def _options(
 
 @HANDLERS.of(ask.ReplyToMessage)
 async def reply_to(client: Client, command: ask.ReplyToMessage) -> Reply:
+    return await _send_to_place(client, command, command.seq)
+
+
+@HANDLERS.of(ask.ComposeMessage)
+async def compose(client: Client, command: ask.ComposeMessage) -> Reply:
+    return await _send_to_place(client, command, None)
+
+
+async def _send_to_place(
+    client: Client, command: ask.ReplyToMessage | ask.ComposeMessage, reply: int | None
+) -> Reply:
     service = client.service
     service.messages.check_text(command.text)
-    options, parts = _options(client, command, command.seq), MessageParts(command.text)
+    options, parts = _options(client, command, reply), MessageParts(command.text)
     return message_sent(
         await service.composed.to_place(client.account, command.place, parts, options)
     )

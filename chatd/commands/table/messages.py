@@ -50,6 +50,13 @@ ROWS: tuple[Row, ...] = (
         errors=(*_CONVERSING, errors.MessageTooLong),
     ),
     Row(
+        "compose",
+        ask.ComposeMessage,
+        "send a text of several lines: write them after this one, and a dot alone after the last",
+        (CONVERSATION, msgspec.structs.replace(TEXT, named=True), KEY, WAIT),
+        errors=(*_CONVERSING, errors.MessageTooLong),
+    ),
+    Row(
         "forward",
         ask.ForwardMessage,
         "send a message, or its file, to another user or group, with the name of its author",

@@ -12,11 +12,20 @@ from typing import Any, assert_never
 from chatd.base import events, model
 from chatd.base.characters import isolated, isolated_lines
 from chatd.base.errors import ChatError, PasswordMismatch
+from chatd.commands import arguments as types
 from chatd.commands.rows import Row
 from chatd.commands.table import BY_VERB
-from chatd.commands.values import ChangePassword, Command, LogIn, Register
+from chatd.commands.values import ChangePassword, Command, ComposeMessage, LogIn, Register
 from chatd.commands.words import row_of
-from chatd.lines.dialect import Dialect, Prompt, Request, Unreadable, content, decode
+from chatd.lines.dialect import (
+    Composition,
+    Dialect,
+    Prompt,
+    Request,
+    Unreadable,
+    content,
+    decode,
+)
 from chatd.lines.dialects.timestamps import timestamp
 from chatd.lines.telnet import HIDE, SHOW
 
@@ -47,7 +56,7 @@ class PlainDialect(Dialect):
     def greeting(self, realm: str, version: str) -> bytes:
         return f"* chatd {version} at {realm}. Type help.\r\n".encode()
 
-    def read(self, line: bytes) -> Request | Prompt:
+    def read(self, line: bytes) -> Request | Prompt | Composition:
         """A slash before the verb, as in IRC, is ignored."""
         verb, _, rest = decode(line).lstrip(" ").partition(" ")
         row = BY_VERB.get(verb)
@@ -58,7 +67,7 @@ class PlainDialect(Dialect):
                 raise Unreadable(error) from None
         prompts = PROMPTS.get(row.command)
         if prompts is None:
-            return _request(row, rest)
+            return _compose(row, rest) if row.command is ComposeMessage else _request(row, rest)
         asked = {name for name, _ in prompts}
         shown = [arg.name for arg in row.args if arg.name not in asked and not arg.optional]
         words = [word for word in rest.split(" ") if word]
@@ -75,7 +84,7 @@ class PlainDialect(Dialect):
         return _block(lines)
 
     def ready(self, request: Request) -> bytes:
-        return _block(["status: READY", "message: Send the bytes of the file now"])
+        return _ready("Send the bytes of the file now")
 
     def error(self, error: ChatError, tag: Any = None) -> bytes:
         return _block(["status: ERROR", f"code: {error.code}", f"message: {error}"])
@@ -87,6 +96,10 @@ class PlainDialect(Dialect):
 def _block(lines: list[str]) -> bytes:
     lines += ("", "")
     return "\r\n".join(lines).encode()
+
+
+def _ready(message: str) -> bytes:
+    return _block(["status: READY", f"message: {message}"])
 
 
 def _request(row: Row, rest: str) -> Request:
@@ -113,6 +126,27 @@ def _ask(row: Row, given: dict[str, str], prompts: Prompts) -> Prompt:
             raise Unreadable(error) from None
 
     return Prompt(row, HIDE + prompt, SHOW + b"\r\n", answer)
+
+
+def _compose(row: Row, rest: str) -> Composition:
+    """Ask for the text. Whether the place exists is checked after it, because a client that does not wait
+    for this answer has sent the text already."""
+    words = [word for word in rest.split(" ") if word]
+    if len(words) != 1:
+        raise Unreadable(row.wrong("Too many arguments" if words else "place is missing"))
+    try:
+        place = row.args[0].type.from_text("place", words[0])
+    except ChatError as error:
+        raise Unreadable(error) from None
+
+    def finish(text: bytes) -> Request:
+        try:
+            checked = types.TEXT.from_text("text", decode(text))
+        except ChatError as error:
+            raise Unreadable(error) from None
+        return Request(row, ComposeMessage(place, checked))
+
+    return Composition(row, _ready("Write the text, and a dot alone after its last line"), finish)
 
 
 def message_lines(message: model.Message, further: str = FURTHER) -> str:

@@ -27,7 +27,15 @@ from chatd.commands.arguments import (
 from chatd.commands.rows import Arg, Row
 from chatd.commands.table import BY_VERB, TABLE, describe
 from chatd.commands.values import ChangePassword, CheckAlive, LogIn, Register
-from chatd.lines.dialect import Confirmation, Dialect, PartialRequest, Prompt, Request, Unreadable
+from chatd.lines.dialect import (
+    Composition,
+    Confirmation,
+    Dialect,
+    PartialRequest,
+    Prompt,
+    Request,
+    Unreadable,
+)
 from chatd.lines.dialects.jsonlines import JsonDialect
 from chatd.lines.dialects.plain import PlainDialect
 from tests.unit.lines.strategies import (
@@ -72,7 +80,7 @@ json_lines = st.one_of(
 
 def read(
     dialect: Dialect, line: bytes
-) -> Request | PartialRequest | Confirmation | Prompt | Unreadable:
+) -> Request | PartialRequest | Confirmation | Prompt | Composition | Unreadable:
     """What the dialect makes of the line. Any other exception is a bug in the dialect."""
     try:
         return dialect.read(line)
@@ -81,12 +89,14 @@ def read(
 
 
 class Reading(TestCase):
-    """Every line is a Request, a Prompt, or Unreadable. Nothing else is raised."""
+    """Every line is a Request, a Prompt, a Composition, or Unreadable. Nothing else is raised."""
 
     @given(plain_lines, st.lists(st.binary(max_size=20), min_size=3, max_size=3))
     @example(b"auth messi", [b"\xff", b"", b""])
     @example(b"register messi ", [b" ", b" ", b" "])
     @example(b"password", [b"", b"", b""])
+    @example(b"compose messi", [b"\xff", b"", b""])
+    @example(b"compose messi", [b"a", b"", b""])
     def test_plain_reads_or_refuses(self, line: bytes, answers: list[bytes]) -> None:
         """The answers to a prompt are read or refused too."""
         dialect = PlainDialect()
@@ -96,6 +106,11 @@ class Reading(TestCase):
                 break
             try:
                 found = found.answer(answer)
+            except Unreadable as problem:
+                found = problem
+        if isinstance(found, Composition):
+            try:
+                found = found.finish(b"\n".join(answers))
             except Unreadable as problem:
                 found = problem
         self.assertIsInstance(found, Request | Unreadable)
@@ -139,7 +154,7 @@ class Reading(TestCase):
                     (JsonDialect(), json.dumps({"command": written, **_example_names(row)})),
                 ):
                     found = read(dialect, line.encode())
-                    self.assertIsInstance(found, Request, line)
+                    self.assertIsInstance(found, Request | Composition, line)
                     self.assertIs(getattr(found, "row", None), row)
 
     @given(tags)
