@@ -136,11 +136,11 @@ class ChangesTestCase(ThreeRealms):
         """Both wait for the link, and come in one batch."""
         self.network.refusing[self.three.where] = OSError()
         self.network.cut()
-        self.ana.posts("bagan", "satu")
-        self.does(self.ana, ask.ReplyToMessage, 1, "dua")
+        seq = self.ana.posts("bagan", "satu").data["seq"]
+        self.does(self.ana, ask.ReplyToMessage, seq, "dua")
         self.network.refusing.clear()
         self.network.advance(60)
-        self.assertEqual([each.reply for each in self.log_of(self.dewi)], [None, 1])
+        self.assertEqual([each.reply for each in self.log_of(self.dewi)], [None, seq])
 
     def test_what_others_may_not(self) -> None:
         self.ana.posts("bagan", "satu")
