@@ -291,7 +291,8 @@ def _has_effect(connection: sa.Connection, wanted: WantedChange, row: sa.Row[Any
         case Edit(text):
             return bool(text != row.text)
         case Deletion():
-            return row.deleted_at is None
+            # The message may have come without its content. The log has the deletion all the same.
+            return wanted.given is not None or row.deleted_at is None
         case React(on=on):
             mine = _own_reaction(wanted, change)
             return (connection.scalar(sa.select(reactions.c.at).where(mine)) is None) is on

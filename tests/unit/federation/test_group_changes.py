@@ -142,6 +142,18 @@ class ChangesTestCase(ThreeRealms):
         self.network.advance(60)
         self.assertEqual([each.reply for each in self.log_of(self.dewi)], [None, seq])
 
+    def test_deletion_of_what_waits(self) -> None:
+        """The message comes without its content, and then the deletion, which is an entry everywhere."""
+        self.network.refusing[self.three.where] = OSError()
+        self.network.cut()
+        seq = self.ana.posts("bagan", "satu").data["seq"]
+        self.does(self.ana, ask.DeleteMessage, seq)
+        self.network.refusing.clear()
+        self.network.advance(60)
+        query = sa.select(changes.c.seq).where(changes.c.kind == "deleted")
+        for server in (self.one, self.two, self.three):
+            self.assertEqual([row.seq for row in self.rows(server, query)], [seq + 1])
+
     def test_what_others_may_not(self) -> None:
         self.ana.posts("bagan", "satu")
         with self.assertRaises(NotYours):
