@@ -119,12 +119,12 @@ class BothTests(DaemonTestCase):
         everything."""
         demo = self.begin().linked()
         with demo.talk("messi") as messi, demo.talk("henderson", second=True) as henderson:
-            sent = messi.must(command="send", to="henderson@realm2", text="halo")
+            sent = messi.must(command="send", to="henderson@realm2", text="halo", wait=True)
             self.assertEqual(sent["message"], "Message sent")
             self.assertEqual(henderson.texts(), ["halo"])
-            henderson.must(command="send", to="messi@realm1", text="halo juga")
+            henderson.must(command="send", to="messi@realm1", text="halo juga", wait=True)
             self.assertEqual(messi.texts(), ["halo juga"])
-            messi.must(command="send", to="henderson@realm2", text="sampai jumpa")
+            messi.must(command="send", to="henderson@realm2", text="sampai jumpa", wait=True)
         pids = demo.pids()
         self.assertEqual(len(pids), 2)
         self.assertEqual(demo.end(signal.SIGINT), 0)

@@ -91,12 +91,12 @@ class StateTests(LinkedTestCase):
                 },
             )
             self.assertRegex(since, r"^20\d\d-.*Z$")
-            reply = ana.must(command="send", to="budi@realm2", text="satu")
+            reply = ana.must(command="send", to="budi@realm2", text="satu", wait=True)
             self.assertNotIn("queued", reply)
             with two.talk("budi") as budi:
                 self.assertEqual(two.info(budi, "realm1")["direction"], "in")
                 self.assertEqual(budi.texts(), ["satu"])
-            reply = ana.ask(command="send", to="nobody@realm2", text="?")
+            reply = ana.ask(command="send", to="nobody@realm2", text="?", wait=True)
             self.assertEqual(reply["code"], "unknown-user")
 
             two.daemon.process.send_signal(signal.SIGINT)
