@@ -4,7 +4,6 @@ original. Queries for the Database.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
@@ -35,48 +34,62 @@ _COLUMNS = (
 def checked(connection: sa.Connection, found: list[Message]) -> list[Message]:
     """The messages. Those with signatures say if they are unverified, and do not have a content that was not
     signed."""
-    places: defaultdict[int, dict[int, int]] = defaultdict(dict)
-    for place, message in enumerate(found):
-        if message.group is not None and not message.deleted:
-            places[message.conversation][message.seq] = place
-    for conversation, by_seq in places.items():
-        for seq, *signature in _signatures(connection, conversation, list(by_seq)):
-            found[by_seq[seq]] = _checked(found[by_seq[seq]], signature)
-        edited = [seq for seq, place in by_seq.items() if found[place].edited is not None]
-        for seq, *signature in _of_edits(connection, conversation, edited) if edited else ():
-            found[by_seq[seq]] = _checked(found[by_seq[seq]], signature)
+    places = {
+        (message.conversation, message.seq): place
+        for place, message in enumerate(found)
+        if message.group is not None and not message.deleted
+    }
+    for conversation, seq, *signature in _signatures(connection, list(places)):
+        place = places[conversation, seq]
+        found[place] = _checked(found[place], signature)
+    edited = [key for key, place in places.items() if found[place].edited is not None]
+    for conversation, seq, *signature in _of_edits(connection, edited):
+        place = places[conversation, seq]
+        found[place] = _checked(found[place], signature)
     return found
 
 
+def _asked(places: Sequence[tuple[int, int]]) -> sa.CTE:
+    """The places (conversation, seq) as a table. SQLite would not use an index for `IN` with pairs."""
+    columns = (sa.column("conversation", sa.BigInteger), sa.column("seq", sa.BigInteger))
+    return sa.values(*columns, name="places").data(list(places)).cte("asked")
+
+
 def _signatures(
-    connection: sa.Connection, conversation: int, seqs: Sequence[int]
+    connection: sa.Connection, places: Sequence[tuple[int, int]]
 ) -> Sequence[Sequence[Any]]:
-    return connection.execute(
-        sa.select(signatures.c.seq, *_COLUMNS).where(
-            signatures.c.conversation_id == conversation, signatures.c.seq.in_(seqs)
-        )
-    ).all()
+    """The signatures of messages in these places, each after its place."""
+    if not places:
+        return ()
+    asked = _asked(places)
+    here = (signatures.c.conversation_id == asked.c.conversation) & (
+        signatures.c.seq == asked.c.seq
+    )
+    wanted = sa.select(asked.c.conversation, asked.c.seq, *_COLUMNS)
+    return connection.execute(wanted.join_from(asked, signatures, here)).all()
 
 
 def _of_edits(
-    connection: sa.Connection, conversation: int, seqs: Sequence[int]
+    connection: sa.Connection, places: Sequence[tuple[int, int]]
 ) -> Sequence[Sequence[Any]]:
-    """The signatures of edits that gave these messages their present content. Earlier edits have no salt."""
-    return connection.execute(
-        sa.select(changes.c.target, *_COLUMNS)
-        .join_from(
-            changes,
-            signatures,
-            (signatures.c.conversation_id == changes.c.conversation_id)
-            & (signatures.c.seq == changes.c.seq),
-        )
-        .where(
-            changes.c.conversation_id == conversation,
-            changes.c.target.in_(seqs),
-            changes.c.kind == "edited",
-            signatures.c.salt.is_not(None),
-        )
-    ).all()
+    """The signatures of edits that gave the messages in these places their present content, each after its
+    place. Earlier edits have no salt."""
+    if not places:
+        return ()
+    asked = _asked(places)
+    is_edit = (
+        (changes.c.conversation_id == asked.c.conversation)
+        & (changes.c.target == asked.c.seq)
+        & (changes.c.kind == "edited")
+    )
+    is_signed = (
+        (signatures.c.conversation_id == changes.c.conversation_id)
+        & (signatures.c.seq == changes.c.seq)
+        & signatures.c.salt.is_not(None)
+    )
+    wanted = sa.select(asked.c.conversation, asked.c.seq, *_COLUMNS)
+    joined = wanted.join_from(asked, changes, is_edit).join(signatures, is_signed)
+    return connection.execute(joined).all()
 
 
 def _checked(message: Message, signature: Sequence[Any]) -> Message:

@@ -135,7 +135,7 @@ class Sending(FilesTestCase):
             _, sent = await self.send(ana, "budi")
             self.assertEqual(sent.receipts[0].seq, expected)
         page = await self.realm.service.reading.search(budi, "LAPORAN")
-        self.assertEqual([each.seq for each in page.messages], [1, 2, 3])
+        self.assertEqual([each.seq for each in page.messages], [3, 2, 1])
 
     async def test_path_is_dropped(self) -> None:
         ana, _ = await self.people("ana", "budi")

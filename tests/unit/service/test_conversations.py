@@ -169,12 +169,14 @@ class Cost(ListTestCase):
 
     def test_not_a_query_for_each(self) -> None:
         self.say(self.budi, "ana", "x")
+        self.group(self.ana, self.budi, name="group")
+        self.post(self.budi, "group", "x")
         few = self.statements(self.ana)
         for name in ("dewi", "eka", "fajar"):
             self.say(self.account(name), "ana", "x")
             self.group(self.ana, self.budi, name=f"group-{name}")
             self.post(self.budi, f"group-{name}", "x")
-        self.assertEqual(len(self.all(self.ana)), 7)
+        self.assertEqual(len(self.all(self.ana)), 8)
         self.assertEqual(self.statements(self.ana), few)
 
     def test_long_backlog(self) -> None:
