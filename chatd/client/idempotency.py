@@ -67,6 +67,7 @@ REPEATABLE = (
     ask.LeaveRoom,
     ask.ListRooms,
     ask.SetListening,
+    ask.SetVerbose,
     ask.ShowHelp,
     ask.CheckAlive,
     ask.ListRealms,

@@ -46,4 +46,11 @@ class LastReply(msgspec.Struct, frozen=True):
     reply: Reply
 
 
-Result: TypeAlias = Reply | ExpectUpload | DownloadReply | ReplyWithFiles | LastReply
+class NumbersShown(msgspec.Struct, frozen=True):
+    """A reply after which messages are shown with their numbers (`on`), or without."""
+
+    reply: Reply
+    on: bool
+
+
+Result: TypeAlias = Reply | ExpectUpload | DownloadReply | ReplyWithFiles | LastReply | NumbersShown

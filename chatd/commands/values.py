@@ -397,6 +397,12 @@ class ListRooms(Command, frozen=True):
     pass
 
 
+class SetVerbose(Command, frozen=True):
+    """Show the numbers of messages, or do not."""
+
+    on: bool
+
+
 class SetListening(Command, frozen=True):
     """`on` may be `all`, which means on and `all`: every kind of event instead of messages only."""
 

@@ -119,6 +119,8 @@ class Dialect:
     written one by one, and without the messages of the accounts on the connection. `segment`: bytes that the
     client reads at a time, if it takes fewer for the end of a reply.
 
+    `numbered` is the form that shows the numbers of messages, if that is another.
+
     `live`: clients get events as soon as they have logged in. `answers_empty`: an empty line is a request.
     `waits`: replies to sends wait until other realms have accepted or refused them, 5 s at most.
     """
@@ -133,6 +135,7 @@ class Dialect:
     patient: bool = False
     here: bytes = b""
     original: Dialect | None = None
+    numbered: Dialect | None = None
     segment: int = 0
     is_original: bool = False
     gap: float = 0.0

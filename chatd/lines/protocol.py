@@ -61,6 +61,7 @@ class ChatLineProtocol(BufferedLineReceiver):
         super().__init__(factory.text_limit, factory.line_limit, dialect.new_buffer)
         self.factory = factory
         self.dialect = dialect  # of the last request
+        self._form = dialect  # with the numbers of messages, or without
         self.connection = Connection(
             factory.sessions,
             self,
@@ -311,9 +312,14 @@ class ChatLineProtocol(BufferedLineReceiver):
 
     def _change_form(self) -> None:
         """Use the dialect in whose form the request is: that of the document, or of the system's client."""
-        dialect = self.factory.dialect
-        self.dialect = (self.lines.original and dialect.original) or dialect
+        self.dialect = (self.lines.original and self._form.original) or self._form
         self.output.set_gap(self.dialect.gap)
+
+    def show_numbers(self, on: bool) -> None:
+        """Show messages with their numbers, or without, from the next reply on."""
+        dialect = self.factory.dialect
+        self._form = (on and dialect.numbered) or dialect
+        self._change_form()
 
     def _submit_partial(self, request: PartialRequest, size: int) -> None:
         limit = self.factory.text_limit

@@ -21,6 +21,7 @@ from chatd.commands.results import (
     DownloadReply,
     ExpectUpload,
     LastReply,
+    NumbersShown,
     ReplyWithFiles,
     Result,
 )
@@ -143,6 +144,9 @@ class RequestQueue:
                 case LastReply():
                     self.answer(slot, slot.dialect.reply(slot.request, result.reply))
                     self._host.close()
+                case NumbersShown():
+                    self.answer(slot, slot.dialect.reply(slot.request, result.reply))
+                    self._host.show_numbers(result.on)
                 case _:
                     assert_never(result)
         except Exception:

@@ -7,7 +7,7 @@ from chatd.base.model import Reply
 from chatd.commands import values as ask
 from chatd.commands.client import Client, Handlers
 from chatd.commands.handlers.replies import count
-from chatd.commands.results import LastReply
+from chatd.commands.results import LastReply, NumbersShown
 from chatd.commands.table import TABLE, describe
 from chatd.commands.words import row_of
 
@@ -22,6 +22,12 @@ def listen(client: Client, command: ask.SetListening) -> Reply:
         return Reply("Everything is shown as it happens", {"listening": on, "all": True})
     state = "Messages are shown" if on else "Messages are not shown"
     return Reply(f"{state} as they arrive", {"listening": on})
+
+
+@HANDLERS.of(ask.SetVerbose)
+def verbose(_client: Client, command: ask.SetVerbose) -> NumbersShown:
+    state = "are shown" if command.on else "are not shown"
+    return NumbersShown(Reply(f"The numbers of messages {state}"), command.on)
 
 
 @HANDLERS.of(ask.ShowHelp)

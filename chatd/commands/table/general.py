@@ -15,6 +15,12 @@ ROWS: tuple[Row, ...] = (
         (Arg("on", types.LISTEN), Arg("all", types.FLAG, optional=True, named=True)),
     ),
     Row(
+        "verbose",
+        ask.SetVerbose,
+        "show the number of each message before it, or do not",
+        (Arg("on", types.FLAG),),
+    ),
+    Row(
         "help",
         ask.ShowHelp,
         "list all commands, or explain one",

@@ -80,7 +80,8 @@ class PlainDialect(Dialect):
         for key, value in reply.fields.items():
             shown = {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
             lines.append(f"{key}: {shown}")
-        lines.extend(f"- {item_lines(item)}" for item in (*reply.items, *reply.pending))
+        for item in (*reply.items, *reply.pending):
+            lines.append(f"- {self.number(item)}{item_lines(item)}")
         return _block(lines)
 
     def ready(self, request: Request) -> bytes:
@@ -90,7 +91,21 @@ class PlainDialect(Dialect):
         return _block(["status: ERROR", f"code: {error.code}", f"message: {error}"])
 
     def write_event(self, event: events.Event) -> bytes:
-        return f"* {event_lines(event)}\r\n".encode()
+        return f"* {self.number(event)}{event_lines(event)}\r\n".encode()
+
+    def number(self, _item: object) -> str:
+        """What stands before an item or an event: nothing."""
+        return ""
+
+
+class NumberedPlainDialect(PlainDialect):
+    """`plain` after `verbose on`: each message has its number in its conversation before it."""
+
+    def number(self, item: object) -> str:
+        return f"#{item.seq} " if isinstance(item, model.Message) and item.seq else ""
+
+
+PlainDialect.numbered = NumberedPlainDialect()
 
 
 def _block(lines: list[str]) -> bytes:
