@@ -254,11 +254,11 @@ def remove(connection: sa.Connection, realm: str, number: int) -> bool:
 
 
 def depths(connection: sa.Connection) -> dict[str, Depth]:
-    """Return the Depth for each realm for which parcels wait."""
+    """Return the Depth for each realm for which parcels wait. Read marks do not count."""
     rows = connection.execute(
-        sa.select(outbox.c.realm, sa.func.count(), sa.func.min(outbox.c.created_at)).group_by(
-            outbox.c.realm
-        )
+        sa.select(outbox.c.realm, sa.func.count(), sa.func.min(outbox.c.created_at))
+        .where(outbox.c.subject.is_(None))
+        .group_by(outbox.c.realm)
     )
     return {realm: Depth(queued, oldest) for realm, queued, oldest in rows}
 

@@ -217,7 +217,9 @@ class Waiting(ClientTestCase):
         wire = self.wire()
         wire.feed(self.exact())
         wire.lose(Failure(ConnectionDone()))
-        self.assertEqual([call for call in self.time.getDelayedCalls() if call.getTime() < 1], [])
+        self.assertEqual(
+            [call for call in self.time.getDelayedCalls() if 0 < call.getTime() < 1], []
+        )
 
     async def test_a_silent_block_is_no_request(self) -> None:
         wire = self.wire()
