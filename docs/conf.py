@@ -46,6 +46,7 @@ docs/protocol
 
 docs/operating
 docs/peering
+docs/federation
 docs/performance
 SECURITY
 NEWS

@@ -14,6 +14,7 @@ from unittest import mock
 import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
+from sqlalchemy import func, select
 from twisted.internet import error as net
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -26,8 +27,8 @@ from chatd.federation.amp.identity_files import issue_certificate
 from chatd.federation.amp.link import PeerLink, Route
 from chatd.federation.amp.trust import Authentication, Policy, authenticate
 from chatd.federation.parcels import Parcel, Verdict
-from chatd.store import outbox as outbox_store
 from chatd.store.peers import KnownPeer
+from chatd.store.schema import outbox
 from tests.support.common import START
 from tests.support.databases import connect_without_sync, provide_schema
 from tests.support.fake_connection import PeerTransport
@@ -211,8 +212,8 @@ class Server:
         """Return the number of parcels in the outbox."""
         self.federation.outbox.tidy()
         self.network.settle()
-        depths = self.realm.database.now(outbox_store.depths)
-        return sum(depth.queued for depth in depths.values())
+        count = select(func.count()).select_from(outbox)
+        return int(self.realm.database.now(lambda connection: connection.scalar(count)))
 
     def receives(self, realm: str, *numbered: tuple[int, Parcel | None]) -> list[Verdict]:
         """Receive parcels from another realm, and return their verdicts."""
