@@ -15,6 +15,7 @@ import msgspec
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from chatd.base.cache import Cache
@@ -27,7 +28,7 @@ from chatd.base.entries import (
     MemberFact,
     SentParts,
 )
-from chatd.base.errors import NotSupportedThere, RealmDown
+from chatd.base.errors import NotSupportedThere, RealmDown, StorageFailed
 from chatd.base.model import DELIVERED as DELIVERED_STATE
 from chatd.base.model import QUEUED as QUEUED_STATE
 from chatd.base.model import Account, Attachment, Group, Receipt
@@ -282,7 +283,7 @@ class Forwarder:
             self._links.post(realm, number, _encoded(parcel), None)
 
         putting = self.outbox.put(parcel).addCallback(stored)
-        putting.addErrback(lambda failure: log.failure("a read mark was not stored", failure))
+        putting.addErrback(_mark_not_stored)
 
     def tell_typing(self, realm: str, news: TypingNews) -> None:
         self._links.type(realm, *typing_to(news))
@@ -312,6 +313,12 @@ def _encoded(stored: NewParcel) -> bytes:
     """The bytes of a parcel that is stored."""
     parcel = stored.parcel
     return parcel if isinstance(parcel, bytes) else parcel.parcel
+
+
+def _mark_not_stored(failure: Failure) -> None:
+    """A full disk is not a bug, and the next mark says the same and more."""
+    if not failure.check(StorageFailed):
+        log.failure("a read mark was not stored", failure)
 
 
 def _encode_news(news: MemberNews) -> bytes:
