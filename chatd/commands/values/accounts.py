@@ -1,0 +1,106 @@
+"""Accounts, sessions, people and contacts."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from chatd.base.names import Address
+from chatd.base.texts import Secret
+from chatd.commands.values.base import Command
+
+__all__ = [
+    "AddContact",
+    "ChangePassword",
+    "ChangePrivacy",
+    "ChangeProfile",
+    "ClaimRealm",
+    "DeleteContact",
+    "ListActive",
+    "ListContacts",
+    "ListUsers",
+    "LogIn",
+    "LogOut",
+    "Register",
+    "ResumeSession",
+    "ShowAccount",
+]
+
+
+class Register(Command, frozen=True):
+    """`login`: log in to the new account. `outside`: refuse if the client is logged in."""
+
+    username: str
+    password: Secret
+    name: str | None = None
+    country: str | None = None
+    login: bool = True
+    outside: bool = False
+
+
+class LogIn(Command, frozen=True):
+    username: str
+    password: Secret
+
+
+class ResumeSession(Command, frozen=True):
+    token: Secret
+
+
+class LogOut(Command, frozen=True):
+    """`everywhere`: end all sessions of the account."""
+
+    everywhere: bool = False
+
+
+class ChangePassword(Command, frozen=True):
+    old: Secret
+    new: Secret
+
+
+class ClaimRealm(Command, frozen=True):
+    code: Secret
+
+
+class ShowAccount(Command, frozen=True):
+    pass
+
+
+class ChangeProfile(Command, frozen=True):
+    """A value of None stays unchanged."""
+
+    name: str | None = None
+    country: str | None = None
+
+
+class ListActive(Command, frozen=True):
+    pass
+
+
+class ListUsers(Command, frozen=True):
+    """`others`: leave out the user who asks."""
+
+    others: bool = False
+
+
+class ListContacts(Command, frozen=True):
+    pass
+
+
+class AddContact(Command, frozen=True):
+    """Of several users, those that can't be added are left out."""
+
+    user: Address | tuple[Address, ...]
+
+
+class DeleteContact(Command, frozen=True):
+    """Of several users, those that are no contacts are left out."""
+
+    user: Address | tuple[Address, ...]
+
+
+class ChangePrivacy(Command, frozen=True):
+    """Without a setting, they are shown. `key` and `value` are another form of `receipts`."""
+
+    key: Literal["receipts"] | None = None
+    value: bool | None = None
+    receipts: bool | None = None

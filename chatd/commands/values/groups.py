@@ -1,0 +1,98 @@
+"""Groups, their members and invitations."""
+
+from __future__ import annotations
+
+from chatd.base.names import Address
+from chatd.commands.values.base import Command
+
+__all__ = [
+    "AcceptInvitation",
+    "AddGroup",
+    "CloseGroup",
+    "DeclineInvitation",
+    "InviteMembers",
+    "JoinGroup",
+    "KickMember",
+    "LeaveGroup",
+    "LiftBan",
+    "ListBans",
+    "ListGroups",
+    "ListInvitations",
+    "ListMembers",
+    "ListOwnGroups",
+    "OpenGroup",
+    "PromoteMember",
+]
+
+
+class AddGroup(Command, frozen=True):
+    """Without `group`, the name is made of the title. A title that is the name is not kept."""
+
+    group: str | None
+    title: str | None = None
+
+
+class JoinGroup(Command, frozen=True):
+    group: Address
+
+
+class ListInvitations(Command, frozen=True):
+    pass
+
+
+class AcceptInvitation(Command, frozen=True):
+    group: Address
+
+
+class DeclineInvitation(Command, frozen=True):
+    group: Address
+
+
+class LeaveGroup(Command, frozen=True):
+    group: Address
+
+
+class ListGroups(Command, frozen=True):
+    """`members`: with the names of members."""
+
+    members: bool = False
+
+
+class ListOwnGroups(Command, frozen=True):
+    pass
+
+
+class ListMembers(Command, frozen=True):
+    group: Address
+
+
+class InviteMembers(Command, frozen=True):
+    group: Address
+    users: tuple[Address, ...]
+
+
+class KickMember(Command, frozen=True):
+    group: Address
+    user: Address
+
+
+class ListBans(Command, frozen=True):
+    group: Address
+
+
+class LiftBan(Command, frozen=True):
+    group: Address
+    user: Address
+
+
+class PromoteMember(Command, frozen=True):
+    group: Address
+    user: Address
+
+
+class CloseGroup(Command, frozen=True):
+    group: Address
+
+
+class OpenGroup(Command, frozen=True):
+    group: Address
