@@ -19,7 +19,8 @@ from chatd.commands.table import BY_VERB, COMMON_ERRORS, TABLE, describe
 from chatd.commands.values import CheckAlive
 from chatd.lines.dialect import Request
 from chatd.lines.dialects.jsonlines import JsonDialect
-from chatd.lines.dialects.plain import PlainDialect, item_lines
+from chatd.lines.dialects.plain import PlainDialect
+from chatd.lines.dialects.plain_items import item_lines
 from chatd.service.reading import MAX_PAGE
 from chatd.web.metrics import FAMILIES
 

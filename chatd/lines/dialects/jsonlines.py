@@ -8,8 +8,7 @@ sends something then has the message's id there. If the request has an id, the m
 
 from __future__ import annotations
 
-from base64 import b64encode
-from typing import Any, assert_never
+from typing import Any
 
 import msgspec
 
@@ -17,7 +16,9 @@ from chatd.base import events, model
 from chatd.base.errors import BadEncoding, BadSyntax, ChatError
 from chatd.commands.table import BY_VERB
 from chatd.commands.words import row_of
-from chatd.lines.dialect import Dialect, Prompt, Request, Unreadable, content
+from chatd.lines.dialect import Dialect, Prompt, Request, Unreadable
+from chatd.lines.dialects.json_events import entry_object, event_object
+from chatd.lines.dialects.json_messages import message_object
 from chatd.lines.dialects.json_text import encode as _encode
 from chatd.lines.dialects.timestamps import timestamp
 
@@ -103,80 +104,11 @@ def _item(item: model.Item) -> Any:
         case model.RealmInfo():
             return _realm_info(item)
         case model.InvitationInfo():
-            return {**_given(item), "at": timestamp(item.at)}
+            given = msgspec.structs.asdict(item).items()
+            fields = {name: value for name, value in given if value is not None}
+            return {**fields, "at": timestamp(item.at)}
         case _:
             return item
-
-
-def message_object(message: model.Message) -> dict[str, Any]:
-    """A message, in lists and in events."""
-    found: dict[str, Any] = {
-        "conversation": message.conversation or None,
-        "seq": message.seq or None,
-        "id": message.id,
-        "from": message.sender,
-    }
-    if message.group is None:
-        found["to"] = message.to
-    else:
-        found["group"] = message.group
-    if message.file is not None:
-        found["file"] = file_object(message.file)
-    elif message.text is not None:
-        found["text"] = message.text
-    found["at"] = timestamp(message.at)
-    found["state"] = message.state
-    if message.deleted:
-        found["deleted"] = True
-    # Most messages have none of these, and building the dict takes longer than the rest.
-    if (
-        message.reply is not None
-        or message.edited is not None
-        or message.forwarded is not None
-        or message.reason is not None
-        or message.opaque is not None
-        or message.mentions
-        or message.reactions
-        or message.pinned
-        or message.unverified
-    ):
-        found |= _rare_fields(message)
-    return found
-
-
-def _rare_fields(message: model.Message) -> dict[str, Any]:
-    """What few messages have."""
-    opaque, edited = message.opaque, message.edited
-    fields = {
-        "reason": message.reason,
-        "edited": None if edited is None else timestamp(edited),
-        "reply": message.reply,
-        "forwarded": message.forwarded,
-        "mentions": message.mentions,
-        "reactions": {each.emoji: each.people for each in message.reactions},
-        "reaction_counts": {
-            each.emoji: each.count for each in message.reactions if each.count > len(each.people)
-        },
-        "pinned": message.pinned,
-        "unverified": message.unverified,
-        "opaque": None if opaque is None else opaque_object(opaque),
-    }
-    return {name: value for name, value in fields.items() if value}
-
-
-def opaque_object(opaque: model.Opaque) -> dict[str, str]:
-    """Opaque content, its bytes in base64."""
-    return {"type": opaque.media, "body": b64encode(opaque.body).decode()}
-
-
-def file_object(file: model.Attachment) -> dict[str, Any]:
-    return {
-        "name": file.name,
-        "size": file.size,
-        "sha256": file.sha256,
-        "mime": file.mime,
-        "code": file.code,
-    }
 
 
 def _conversation(conversation: model.ConversationInfo) -> dict[str, Any]:
@@ -218,149 +150,4 @@ def _realm_info(realm: model.RealmInfo) -> dict[str, Any]:
     for key in ("since", "oldest", "next_try"):
         if found[key] is not None:
             found[key] = timestamp(found[key])
-    return found
-
-
-def event_object(event: events.Event) -> dict[str, Any]:  # noqa: C901 - one case for each kind
-    """An event. The entries of a log look the same in `sync`, with `kind` in place of `event`."""
-    match event:
-        case model.Message():
-            return {"event": "message", **message_object(event)}
-        case (
-            events.Edited()
-            | events.Deleted()
-            | events.Reaction()
-            | events.Pinned()
-            | events.MemberChange()
-            | events.GroupChange()
-        ):
-            return {"event": _kind(event), **_change(event)}
-        case events.StateChange():
-            return {
-                "event": "state",
-                "conversation": event.conversation,
-                "seq": event.seq or None,
-                "id": event.id,
-                "state": event.state,
-                **_refusal(event.reason, event.code),
-            }
-        case events.FileChange():
-            return {
-                "event": "file",
-                "conversation": event.conversation,
-                "seq": event.seq,
-                "state": event.state,
-                **_refusal(event.reason, None),
-            }
-        case events.ReadMoved():
-            return {
-                "event": "read",
-                "conversation": event.conversation,
-                "seq": event.seq,
-                "who": event.who,
-            }
-        case events.Typing():
-            return {"event": "typing", "conversation": event.conversation, "who": event.who}
-        case events.PresenceChange():
-            return {"event": "presence", "who": event.who, "state": event.state}
-        case events.ProfileChange():
-            return {
-                "event": "profile",
-                "who": event.who,
-                "name": event.name,
-                "country": event.country,
-            }
-        case events.ConversationChange():
-            return {"event": "conversation", **_given(event)}
-        case events.Invitation():
-            return {"event": "invitation", **_given(event), "at": timestamp(event.at)}
-        case events.RoomTalk():
-            return {
-                "event": "room",
-                "room": event.room,
-                "from": event.sender,
-                "name": event.display_name,
-                "text": content(event),
-                "at": timestamp(event.at),
-                **({} if event.file is None else {"file": file_object(event.file)}),
-            }
-        case events.RoomChange():
-            return {
-                "event": "room-change",
-                "room": event.room,
-                "who": event.who,
-                "name": event.display_name,
-                "what": "entered" if event.entered else "left",
-            }
-        case events.Closing():
-            error = event.error
-            return {"event": "closing", "code": error.code, "message": str(error)}
-        case events.SessionEnded():
-            return {"event": "session-ended", "message": event.reason}
-        case _:
-            assert_never(event)
-
-
-def entry_object(entry: model.Message | events.Change) -> dict[str, Any]:
-    """An entry of a log: the object of its event, with `kind` in place of `event`."""
-    found = event_object(entry)
-    return {"kind": found.pop("event"), **found}
-
-
-def _given(event: msgspec.Struct) -> dict[str, Any]:
-    """The fields of an event that are not None."""
-    return {key: value for key, value in msgspec.structs.asdict(event).items() if value is not None}
-
-
-def _refusal(reason: str | None, code: str | None) -> dict[str, str]:
-    found = {"reason": reason, "code": code}
-    return {key: value for key, value in found.items() if value is not None}
-
-
-def _kind(change: events.Change) -> str:
-    """The name of a kind of entry."""
-    match change:
-        case events.Edited():
-            return "edited"
-        case events.Deleted():
-            return "deleted"
-        case events.Reaction():
-            return "reaction"
-        case events.Pinned():
-            return "pinned"
-        case events.MemberChange():
-            return "member"
-        case events.GroupChange():
-            return "group"
-        case _:
-            assert_never(change)
-
-
-def _change(change: events.Change) -> dict[str, Any]:
-    """An entry that is no message."""
-    found: dict[str, Any] = {"conversation": change.conversation, "seq": change.seq or None}
-    if change.group is not None:
-        found["group"] = change.group
-    match change:
-        case events.Edited():
-            found |= {"target": change.target, "from": change.by}
-            if change.text is not None:
-                found["text"] = change.text
-        case events.Deleted():
-            found |= {"target": change.target, "from": change.by}
-        case events.Reaction():
-            found |= {"target": change.target, "from": change.by}
-            found |= {"emoji": change.emoji, "on": change.on}
-        case events.Pinned():
-            found |= {"target": change.target, "from": change.by, "on": change.on}
-        case events.MemberChange():
-            found |= {"who": change.who, "what": change.what, "by": change.by or None}
-            if change.removed:
-                found["message"] = change.sentence
-        case events.GroupChange():
-            found |= {"by": change.by, **change.fields}
-        case _:
-            assert_never(change)
-    if change.at:
-        found["at"] = timestamp(change.at)
     return found

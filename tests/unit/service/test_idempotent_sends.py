@@ -22,7 +22,7 @@ from chatd.commands import values as ask
 from chatd.federation.amp.outcome_waiters import PATIENCE
 from chatd.federation.outbox import TIDY_AFTER
 from chatd.federation.outcomes import TRY_AGAIN
-from chatd.lines.dialects.jsonlines import message_object
+from chatd.lines.dialects.json_messages import message_object
 from chatd.store import idempotent_sends as store
 from chatd.store.idempotent_sends import NamedPost, RecordedSend, SendKey
 from chatd.store.messages import NewMessage, Stored

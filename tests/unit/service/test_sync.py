@@ -11,7 +11,8 @@ from chatd.base.entries import Deletion, Edit, Pin, React
 from chatd.base.errors import UnknownConversation
 from chatd.base.model import Account, Message
 from chatd.base.names import Address
-from chatd.lines.dialects.jsonlines import entry_object, message_object
+from chatd.lines.dialects.json_events import entry_object
+from chatd.lines.dialects.json_messages import message_object
 from chatd.store.schema import terms
 from chatd.store.sync import Cursor, SyncPage
 from chatd.store.versions import first_of, term_of

@@ -1,0 +1,80 @@
+"""Messages and their files as objects of the `json` dialect."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import Any
+
+from chatd.base import model
+from chatd.lines.dialects.timestamps import timestamp
+
+
+def message_object(message: model.Message) -> dict[str, Any]:
+    """A message, in lists and in events."""
+    found: dict[str, Any] = {
+        "conversation": message.conversation or None,
+        "seq": message.seq or None,
+        "id": message.id,
+        "from": message.sender,
+    }
+    if message.group is None:
+        found["to"] = message.to
+    else:
+        found["group"] = message.group
+    if message.file is not None:
+        found["file"] = file_object(message.file)
+    elif message.text is not None:
+        found["text"] = message.text
+    found["at"] = timestamp(message.at)
+    found["state"] = message.state
+    if message.deleted:
+        found["deleted"] = True
+    # Most messages have none of these, and building the dict takes longer than the rest.
+    if (
+        message.reply is not None
+        or message.edited is not None
+        or message.forwarded is not None
+        or message.reason is not None
+        or message.opaque is not None
+        or message.mentions
+        or message.reactions
+        or message.pinned
+        or message.unverified
+    ):
+        found |= _rare_fields(message)
+    return found
+
+
+def _rare_fields(message: model.Message) -> dict[str, Any]:
+    """What few messages have."""
+    opaque, edited = message.opaque, message.edited
+    fields = {
+        "reason": message.reason,
+        "edited": None if edited is None else timestamp(edited),
+        "reply": message.reply,
+        "forwarded": message.forwarded,
+        "mentions": message.mentions,
+        "reactions": {each.emoji: each.people for each in message.reactions},
+        "reaction_counts": {
+            each.emoji: each.count for each in message.reactions if each.count > len(each.people)
+        },
+        "pinned": message.pinned,
+        "unverified": message.unverified,
+        "opaque": None if opaque is None else opaque_object(opaque),
+    }
+    return {name: value for name, value in fields.items() if value}
+
+
+def opaque_object(opaque: model.Opaque) -> dict[str, str]:
+    """Opaque content, its bytes in base64."""
+    return {"type": opaque.media, "body": b64encode(opaque.body).decode()}
+
+
+def file_object(file: model.Attachment) -> dict[str, Any]:
+    return {
+        "name": file.name,
+        "size": file.size,
+        "sha256": file.sha256,
+        "mime": file.mime,
+        "code": file.code,
+    }

@@ -1,0 +1,106 @@
+"""Events and entries of logs as lines of the `plain` dialect."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from chatd.base import events, model
+from chatd.base.characters import isolated, isolated_lines
+from chatd.lines.dialect import content
+from chatd.lines.dialects.plain_messages import FURTHER, PUSHED_FURTHER, message_lines
+from chatd.lines.dialects.timestamps import timestamp
+
+
+def event_lines(event: events.Event) -> str:
+    """The line of an event, without its mark; several lines for a text of several."""
+    match event:
+        case model.Message():
+            return message_lines(event, PUSHED_FURTHER)
+        case events.StateChange() | events.FileChange():
+            return _outcome(event)
+        case (
+            events.ReadMoved()
+            | events.Typing()
+            | events.PresenceChange()
+            | events.ProfileChange()
+            | events.ConversationChange()
+            | events.Invitation()
+        ):
+            return _news(event)
+        case events.RoomTalk():
+            shown = isolated_lines(content(event), PUSHED_FURTHER)
+            return f"{timestamp(event.at)} {event.sender} in room {event.room}: {shown}"
+        case events.RoomChange():
+            return f"{event.who} has {'entered' if event.entered else 'left'} room {event.room}"
+        case events.Closing():
+            return str(event.error)
+        case events.SessionEnded():
+            return event.reason
+        case _:
+            return _change(event, PUSHED_FURTHER)
+
+
+def entry_lines(entry: model.Message | events.Change) -> str:
+    """The line of an entry of a log, without its mark; several lines for a text of several."""
+    return message_lines(entry) if isinstance(entry, model.Message) else _change(entry, FURTHER)
+
+
+def _outcome(event: events.StateChange | events.FileChange) -> str:
+    """What became of a message or of its file."""
+    what = f"message #{event.seq} of conversation {event.conversation}"
+    if isinstance(event, events.FileChange):
+        what = f"the file of {what}"
+    reason = "" if event.reason is None else f": {event.reason}"
+    return f"{what} is {event.state}{reason}"
+
+
+def _news(
+    event: events.ReadMoved
+    | events.Typing
+    | events.PresenceChange
+    | events.ProfileChange
+    | events.ConversationChange
+    | events.Invitation,
+) -> str:
+    """An event about people or conversations."""
+    match event:
+        case events.ReadMoved():
+            return f"{event.who} has read conversation {event.conversation} up to #{event.seq}"
+        case events.Typing():
+            return f"{event.who} is typing"
+        case events.PresenceChange():
+            return f"{event.who} is {event.state}"
+        case events.ProfileChange():
+            return f"{event.who} is now called {isolated(event.name)}"
+        case events.ConversationChange():
+            return f"conversation with {event.group or event.user}: {event.what}"
+        case events.Invitation():
+            return f"{event.by} invites you to {event.group}: accept #{event.group}"
+        case _:
+            assert_never(event)
+
+
+def _change(change: events.Change, further: str) -> str:
+    """The line of an entry that is no message."""
+    place = "" if change.group is None else f" in {change.group}"
+    match change:
+        case events.Edited():
+            text = isolated_lines(change.text or "", further)
+            return f"{change.by} edited #{change.target}{place}: {text}"
+        case events.Deleted():
+            return f"{change.by} deleted #{change.target}{place}"
+        case events.Reaction():
+            what = "reacted" if change.on else "no longer reacts"
+            return f"{change.by} {what} with {change.emoji} to #{change.target}{place}"
+        case events.Pinned():
+            return f"{change.by} {'pinned' if change.on else 'unpinned'} #{change.target}{place}"
+        case events.MemberChange():
+            if change.removed:
+                return change.sentence
+            by = f" by {change.by}" if change.by not in ("", change.who) else ""
+            return f"{change.who} {change.what}{by}{place}"
+        case events.GroupChange():
+            facts = ", ".join(f"{key} {value}" for key, value in change.fields.items())
+            return f"{change.by} changed {change.group}: {isolated(facts)}"
+        case _:
+            assert_never(change)

@@ -1,0 +1,42 @@
+"""Messages as lines of the `plain` dialect."""
+
+from __future__ import annotations
+
+from chatd.base import model
+from chatd.base.characters import isolated, isolated_lines
+from chatd.lines.dialect import content
+from chatd.lines.dialects.timestamps import timestamp
+
+FURTHER = "\r\n  | "  # before each further line of a text
+PUSHED_FURTHER = "\r\n* | "
+
+
+def message_lines(message: model.Message, further: str = FURTHER) -> str:
+    place = "" if message.group is None else f" in {message.group}"
+    before = f"{timestamp(message.at)} {message.sender}{place}{_marks(message)}"
+    if message.deleted:
+        return before
+    text = content(message)
+    shown = isolated(text) if "\n" not in text else isolated_lines(text, further)
+    return f"{before}: {shown}"
+
+
+def _marks(message: model.Message) -> str:
+    """What few messages have, in brackets before the text, where no text can pretend to be it."""
+    marks = ["deleted"] if message.deleted else []
+    if not message.seq:
+        marks.append(f"id {message.id}")
+    if message.edited is not None:
+        marks.append("edited")
+    if message.forwarded is not None:
+        marks.append(f"forwarded from {message.forwarded}")
+    if message.reply is not None:
+        marks.append(f"reply to #{message.reply}")
+    if message.pinned:
+        marks.append("pinned")
+    if message.unverified:
+        marks.append("unverified")
+    if message.state in (model.QUEUED, model.REFUSED):
+        marks.append(message.state if message.reason is None else f"refused: {message.reason}")
+    marks.extend(f"{each.emoji} {each.count}" for each in message.reactions)
+    return f" ({', '.join(marks)})" if marks else ""
