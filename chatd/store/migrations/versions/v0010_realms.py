@@ -1,0 +1,275 @@
+"""What realms know of each other: signatures, keys, invitations, and posts that wait for their number.
+
+The migration is self-contained: it does not import chatd.store.schema, which changes over time.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0010"
+down_revision = "0009"
+
+_PARCEL = ("realm", "id", "sender_id", "attachment_id", "created_at", "parcel")
+
+
+def upgrade() -> None:
+    if op.get_context().dialect.name == "sqlite":
+        _rebuild_outbox()
+    else:
+        _alter_outbox()
+    _index_outbox()
+    _create_privacy()
+    _create_received()
+    _create_signatures()
+    _create_realm_keys()
+    _create_invitations()
+    _create_invited()
+    _create_join_requests()
+    _add_pending()
+    _rebuild_sends()
+
+
+def _id_type() -> sa.types.TypeEngine[int]:
+    return sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def _rebuild_outbox() -> None:
+    """Copy the table, as in `_rebuild_messages`."""
+    op.rename_table("outbox", "outbox_before")
+    table = op.create_table(
+        "outbox",
+        sa.Column("realm", sa.Text, nullable=False),
+        sa.Column("id", sa.BigInteger, nullable=False),
+        sa.Column("sender_id", sa.BigInteger),
+        sa.Column("attachment_id", sa.BigInteger),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("parcel", sa.LargeBinary, nullable=False),
+        sa.Column("subject", sa.Text),
+        sa.PrimaryKeyConstraint("realm", "id", name="outbox_key"),
+        sqlite_with_rowid=False,
+    )
+    old = sa.table("outbox_before", *(sa.column(each) for each in _PARCEL))
+    op.get_bind().execute(table.insert().from_select(list(_PARCEL), sa.select(old)))
+    op.drop_table("outbox_before")
+
+
+def _alter_outbox() -> None:
+    comment = "only the newest parcel about it has to wait; NULL: all have"
+    op.add_column("outbox", sa.Column("subject", sa.Text, comment=comment))
+
+
+def _index_outbox() -> None:
+    with_subject = sa.text("subject IS NOT NULL")
+    op.create_index(
+        "outbox_by_subject",
+        "outbox",
+        ["realm", "subject"],
+        sqlite_where=with_subject,
+        postgresql_where=with_subject,
+    )
+
+
+def _create_privacy() -> None:
+    op.create_table(
+        "privacy",
+        sa.Column("account_id", _id_type(), nullable=False),
+        sa.Column(
+            "receipts",
+            sa.Boolean,
+            nullable=False,
+            comment="shows others how far it has read, and sees that of others",
+        ),
+        sa.PrimaryKeyConstraint("account_id", name="privacy_key"),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name="privacy_account_id_exists"),
+    )
+
+
+def _create_received() -> None:
+    op.create_table(
+        "received",
+        sa.Column("realm", sa.Text, nullable=False, comment="key of the realm that sent them"),
+        sa.Column("number", sa.BigInteger, nullable=False, comment="their numbers there"),
+        sa.PrimaryKeyConstraint("realm", "number", name="received_key"),
+        sqlite_with_rowid=False,
+    )
+
+
+def _create_signatures() -> None:
+    op.create_table(
+        "signatures",
+        sa.Column("conversation_id", sa.BigInteger, nullable=False),
+        sa.Column("seq", sa.BigInteger, nullable=False, comment="of the message or change"),
+        sa.Column(
+            "realm",
+            sa.Text,
+            nullable=False,
+            comment="key of the realm that signed, also if it is ours",
+        ),
+        sa.Column("key", sa.LargeBinary, nullable=False, comment="the id of the signing key"),
+        sa.Column(
+            "statement", sa.LargeBinary, nullable=False, comment="what is signed, with the hash"
+        ),
+        sa.Column("proof", sa.LargeBinary, nullable=False, comment="signature and audit path"),
+        sa.Column("salt", sa.LargeBinary, comment="of the hash; NULL once the content is deleted"),
+        sa.Column(
+            "attributes",
+            sa.LargeBinary,
+            comment="the content but for its text or body; NULL likewise",
+        ),
+        sa.Column("status", sa.Text, nullable=False, comment="verified, unverified or forged"),
+        sa.PrimaryKeyConstraint("conversation_id", "seq", name="signatures_key"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index(
+        "signatures_unverified",
+        "signatures",
+        ["realm"],
+        sqlite_where=sa.text("status = 'unverified'"),
+        postgresql_where=sa.text("status = 'unverified'"),
+    )
+
+
+def _create_realm_keys() -> None:
+    op.create_table(
+        "realm_keys",
+        sa.Column("realm", sa.Text, nullable=False, comment="the realm's key; empty: this realm"),
+        sa.Column("id", sa.LargeBinary, nullable=False),
+        sa.Column("public", sa.LargeBinary, nullable=False, comment="Ed25519, 32 bytes"),
+        sa.Column("since", sa.BigInteger, nullable=False, comment="ms since 1970 UTC"),
+        sa.Column("until", sa.BigInteger, comment="ms since 1970 UTC; NULL: in use"),
+        sa.PrimaryKeyConstraint("realm", "id", name="realm_keys_key"),
+        sqlite_with_rowid=False,
+    )
+
+
+def _create_invitations() -> None:
+    op.create_table(
+        "invitations",
+        sa.Column("account_id", _id_type(), nullable=False),
+        sa.Column("key", sa.Text, nullable=False, comment="the group's address without case"),
+        sa.Column("group", sa.Text, nullable=False, comment="as shown: group@realm"),
+        sa.Column("realm", sa.Text, nullable=False, comment="key of the group's realm"),
+        sa.Column("home_id", sa.BigInteger, nullable=False, comment="the group's id there"),
+        sa.Column("title", sa.Text),
+        sa.Column("by", sa.Text, nullable=False, comment="the address of the person who invites"),
+        sa.Column("at", sa.BigInteger, nullable=False, comment="ms since 1970 UTC"),
+        sa.Column(
+            "declined",
+            sa.Boolean,
+            nullable=False,
+            server_default=sa.false(),
+            comment="until it expires, the same group's further invitations are not shown",
+        ),
+        sa.PrimaryKeyConstraint("account_id", "key", name="invitations_key"),
+        sa.ForeignKeyConstraint(
+            ["account_id"], ["accounts.id"], name="invitations_account_id_exists"
+        ),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("invitations_by_at", "invitations", ["at"])
+
+
+def _create_invited() -> None:
+    op.create_table(
+        "invited",
+        sa.Column("conversation_id", _id_type(), nullable=False, comment="a group here"),
+        sa.Column("key", sa.Text, nullable=False, comment="the address without case"),
+        sa.Column("at", sa.BigInteger, nullable=False, comment="ms since 1970 UTC"),
+        sa.PrimaryKeyConstraint("conversation_id", "key", name="invited_key"),
+        sa.ForeignKeyConstraint(
+            ["conversation_id"], ["conversations.id"], name="invited_conversation_id_exists"
+        ),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("invited_by_at", "invited", ["conversation_id", "at"])
+
+
+def _create_join_requests() -> None:
+    op.create_table(
+        "join_requests",
+        sa.Column("account_id", _id_type(), nullable=False),
+        sa.Column("key", sa.Text, nullable=False, comment="name@realm or code@realm, without case"),
+        sa.Column("realm", sa.Text, nullable=False, comment="key of the group's realm"),
+        sa.Column("at", sa.BigInteger, nullable=False, comment="ms since 1970 UTC"),
+        sa.PrimaryKeyConstraint("account_id", "key", name="join_requests_key"),
+        sa.ForeignKeyConstraint(
+            ["account_id"], ["accounts.id"], name="join_requests_account_id_exists"
+        ),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("join_requests_by_realm", "join_requests", ["account_id", "realm"])
+
+
+_WAITING = """
+SELECT outbox.realm, outbox.id, sender_id, attachment_id, parcel, coalesce(peers.name, outbox.realm)
+FROM outbox LEFT JOIN peers ON key = outbox.realm
+WHERE sender_id IS NOT NULL ORDER BY outbox.id
+"""
+_MIRROR = """
+SELECT conversation_id FROM groups JOIN participants USING (conversation_id)
+WHERE groups.realm = :realm AND name = :group AND account_id = :account
+"""
+_ADD = """
+INSERT INTO pending (id, account_id, conversation_id, "group", realm, number, at, text, attachment_id)
+VALUES (:id, :account, :conversation, :group, :realm, :number, :at, :text, :file)
+"""
+_NAME = "UPDATE sends SET message_id = :id WHERE realm = :realm AND parcel = :number"
+
+
+def _add_pending() -> None:
+    """The messages that wait for the homes of their groups become pending, each with an id of its own."""
+    if op.get_context().as_sql:
+        return  # statements are printed, and there are no rows to read
+    connection = op.get_bind()
+    ident = connection.scalar(sa.text("SELECT coalesce(max(id), 0) FROM messages")) or 0
+    for realm, number, sender, file, parcel, name in connection.execute(sa.text(_WAITING)).all():
+        kind, *fields = msgspec.msgpack.decode(parcel)
+        if kind != "post":
+            continue
+        ident += 1
+        _, group, at, _, text = fields[:5]
+        row = {"id": ident, "account": sender, "group": f"{group}@{name}", "realm": realm}
+        row |= {"number": number, "at": at, "text": text, "file": file}
+        row["conversation"] = connection.scalar(sa.text(_MIRROR), row)
+        connection.execute(sa.text(_ADD), row)
+        connection.execute(sa.text(_NAME), row)
+
+
+def _rebuild_sends() -> None:
+    """The state of a message is looked up by its id, no longer by its parcel."""
+    seq = "if it is only elsewhere: its number there"
+    ident = "of what was sent, also while it is pending"
+    refused = sa.Column(
+        "refused", sa.Text, comment="if it was dismissed: why it was refused, as in pending"
+    )
+    if op.get_context().dialect.name != "sqlite":
+        op.drop_column("sends", "realm")
+        op.drop_column("sends", "parcel")
+        op.add_column("sends", refused)
+        op.alter_column("sends", "seq", comment=seq)
+        op.alter_column("sends", "message_id", comment=ident)
+        return
+    op.drop_index("sends_by_at", "sends")
+    op.rename_table("sends", "sends_before")
+    table = op.create_table(
+        "sends",
+        sa.Column("account_id", sa.BigInteger, nullable=False),
+        sa.Column("key", sa.Text, nullable=False),
+        sa.Column("place", sa.Text, nullable=False),
+        sa.Column("at", sa.BigInteger, nullable=False),
+        sa.Column("conversation_id", sa.BigInteger),
+        sa.Column("seq", sa.BigInteger),
+        sa.Column("message_id", sa.BigInteger),
+        sa.Column("attachment_id", sa.BigInteger),
+        refused,
+        sa.PrimaryKeyConstraint("account_id", "key", "place", name="sends_key"),
+        sqlite_with_rowid=False,
+    )
+    kept = [column.name for column in table.columns if column.name != "refused"]
+    old = sa.table("sends_before", *map(sa.column, kept))
+    op.get_bind().execute(table.insert().from_select(kept, sa.select(old)))
+    op.drop_table("sends_before")
+    op.create_index("sends_by_at", "sends", ["at"])
