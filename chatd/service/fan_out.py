@@ -84,6 +84,6 @@ class FanOut:
             unverified=new.signature is not None and new.signature.status == UNVERIFIED,
         )
         if new.extras is not None:
-            message = with_extras(message, new.extras)
+            message = with_extras(message, new.extras, stored.reply)
         self._presence.tell(audience, message, origin)
         return receipt

@@ -41,11 +41,11 @@ class MessageParts(msgspec.Struct, frozen=True):
         )
 
 
-def with_extras(message: Message, extras: Extras) -> Message:
-    """The message, with what few messages have."""
+def with_extras(message: Message, extras: Extras, reply: int | None) -> Message:
+    """The message, with what few messages have. `reply` is the seq of the message that it replies to."""
     return msgspec.structs.replace(
         message,
-        reply=extras.reply,
+        reply=reply,
         forwarded=extras.forwarded,
         mentions=mentions_of(extras.mentions),
         opaque=None if extras.media is None else Opaque(extras.media, extras.body or b""),

@@ -57,7 +57,7 @@ class Extras(msgspec.Struct, frozen=True):
 
 # The columns that the INSERT of most messages sets
 COMMON = len(messages.c) - len(Extras.__struct_fields__)
-NO_EXTRAS = msgspec.structs.astuple(Extras())
+NO_EXTRAS = Extras()
 
 
 class NewChange(msgspec.Struct, frozen=True):
@@ -106,14 +106,16 @@ class NewMessage(msgspec.Struct, frozen=True):
 
 
 class Stored(NamedTuple):
-    """A stored entry. `id` is that of a message. `number` is the entry's among all of this realm that cross,
-    or 0, and `parcel` the parcel that carries it to the other realms with the keys `realms`."""
+    """A stored entry. `id` is that of a message, and `reply` the seq of the message that it replies to.
+    `number` is the entry's among all of this realm that cross, or 0, and `parcel` the parcel that carries it
+    to the other realms with the keys `realms`."""
 
     id: int
     seq: int
     number: int = 0
     parcel: bytes = b""
     realms: tuple[str, ...] = ()
+    reply: int | None = None
 
 
 class MessageWriter:
@@ -282,7 +284,10 @@ class MessageWriter:
             rows.append(_row(item, ident, seq, number))
             rare = rare or item.extras is not None or shown != ident
             signed = signed or item.signature is not None
-        self._insert(connection, items, rows, stored if rare else ())
+        if rare:
+            self._insert_rare(connection, items, rows, stored)
+        else:
+            self._insert(connection, rows)
         self._last_id = ident
         if crossing:
             self._cross(connection, items, stored, crossing)
@@ -305,36 +310,38 @@ class MessageWriter:
         for index, (parcel, signature) in zip(crossing, made, strict=True):
             item = items[index]
             realms = item.copies.realms if item.copies is not None else ()
-            ident, seq, number, _, _ = stored[index]
-            place = stored[index] = Stored(ident, seq, number, parcel, realms)
+            ident, seq, number, _, _, reply = stored[index]
+            place = stored[index] = Stored(ident, seq, number, parcel, realms, reply)
             parcels.extend(_parcels(item, parcel, place.number))
             if signature is not None:
                 signed.append((item.conversation, place.seq, signature))
         self._outbox.store(connection, parcels)
         self._signatures.add(connection, signed)
 
-    def _insert(
+    def _insert(self, connection: Connection, rows: list[tuple[object, ...]]) -> None:
+        """Insert rows of messages without extras."""
+        if self._statement is None:
+            self._statement = driver_insert(connection, messages, COMMON)
+        connection.exec_driver_sql(self._statement, rows)
+
+    def _insert_rare(
         self,
         connection: Connection,
         items: Sequence[NewMessage],
-        rows: list[tuple[object, ...]],
-        rare: Sequence[Stored],
+        rows: Sequence[tuple[object, ...]],
+        stored: list[Stored],
     ) -> None:
-        """Insert rows of messages. If some of them have extras, `rare` has the places of all."""
-        if rare:
-            if self._full_statement is None:
-                self._full_statement = driver_insert(connection, messages)
-            statement = self._full_statement
-            replies = seqs_of(connection, [item.reply_to for item in items], rows)
-            rows = [
-                (*row, *_extras(item, reply, None if place.id == row[0] else place.id))
-                for row, item, reply, place in zip(rows, items, replies, rare, strict=True)
-            ]
-        else:
-            if self._statement is None:
-                self._statement = driver_insert(connection, messages, COMMON)
-            statement = self._statement
-        connection.exec_driver_sql(statement, rows)
+        """Insert rows of messages of which some have extras. Adds to `stored` what each replies to."""
+        if self._full_statement is None:
+            self._full_statement = driver_insert(connection, messages)
+        replies = seqs_of(connection, [item.reply_to for item in items], rows)
+        full = []
+        for index, (item, row, reply) in enumerate(zip(items, rows, replies, strict=True)):
+            place = stored[index]
+            extras = _extras(item, reply, None if place.id == row[0] else place.id)
+            stored[index] = place._replace(reply=extras.reply)
+            full.append((*row, *msgspec.structs.astuple(extras)))
+        connection.exec_driver_sql(self._full_statement, full)
 
     def _last_message_id(self, connection: Connection) -> int:
         if self._last_id is None:
@@ -350,15 +357,14 @@ class MessageWriter:
         return self._last_id
 
 
-def _extras(item: NewMessage, reply: int | None, shown_id: int | None) -> tuple[object, ...]:
-    extras = item.extras
+def _extras(item: NewMessage, reply: int | None, shown_id: int | None) -> Extras:
+    """The extras of a message as they are stored. `reply` is what `item.reply_to` names here."""
+    extras = item.extras or NO_EXTRAS
     if shown_id is not None:
-        extras = msgspec.structs.replace(extras or Extras(), shown_id=shown_id)
-    if extras is None:
-        return NO_EXTRAS
+        extras = msgspec.structs.replace(extras, shown_id=shown_id)
     if item.reply_to is not None:
         extras = msgspec.structs.replace(extras, reply=reply)
-    return msgspec.structs.astuple(extras)
+    return extras
 
 
 def _origin(item: NewMessage | NewChange, given: int) -> tuple[str | None, int | None, int | None]:

@@ -7,6 +7,8 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from chatd.base.names import Place, parse_address
+from chatd.commands import values as ask
 from chatd.federation.parcels import KEPT, Direct, Ref, encode, try_decode
 from chatd.store.schema import messages
 from tests.unit.federation.test_receive import NOW, InboundTestCase
@@ -35,6 +37,16 @@ class DirectParts(InboundTestCase):
         for ref in (Ref(True, 11), Ref(False, number), Ref(True, 99), Ref(False, 11)):
             self.assertEqual(self.says(self.direct("ya", reply=ref)), KEPT)
         self.assertEqual([reply for (reply,) in self.rows("reply")], [None, None, 1, 2, None, None])
+
+    def test_live(self) -> None:
+        """What listeners are told has all parts that the history has."""
+        self.ana.inbox()  # her connection listens
+        self.says(self.direct("satu"), number=11)
+        self.says(self.direct("dua", reply=Ref(True, 11), forwarded="dewi", mentions=("ana@realm1",)))
+        self.says(self.direct(None, media="application/x-box", body=b"abc", reply=Ref(True, 11)))
+        shown = self.ana.does(ask.ShowHistory(Place(parse_address("citra@realm2")), 10)).items
+        self.assertEqual([each.reply for each in shown], [None, 1, 1])
+        self.assertEqual(self.ana.events, list(shown))
 
     def test_reply_in_another_conversation(self) -> None:
         """A ref does not lead into the conversations of others."""

@@ -141,6 +141,8 @@ class ChangesTestCase(ThreeRealms):
         self.network.refusing.clear()
         self.network.advance(60)
         self.assertEqual([each.reply for each in self.log_of(self.dewi)], [None, seq])
+        told = [each for each in self.dewi.events if isinstance(each, Message)]
+        self.assertEqual([each.reply for each in told], [None, seq])
 
     def test_deletion_of_what_waits(self) -> None:
         """The message comes without its content, and then the deletion, which is an entry everywhere."""
