@@ -110,18 +110,3 @@ def build_messages(
 def message_of(row: Sequence[Any], account: Account) -> Message | None:
     """The message at the beginning of a row, as the account reads it; None if an outer join found none."""
     return None if row[0] is None else build_message(row[: len(COLUMNS)], account)
-
-
-def history(
-    connection: sa.Connection,
-    account: Account,
-    conversation: int,
-    limit: int,
-    before: int | None = None,
-) -> Page:
-    """The last `limit` messages of a conversation, or the last ones before the seq `before`."""
-    query = select_messages(account).where(messages.c.conversation_id == conversation)
-    if before is not None:
-        query = query.where(messages.c.seq < before)
-    rows = connection.execute(query.order_by(messages.c.seq.desc()).limit(limit)).all()
-    return Page(build_messages(connection, rows[::-1], account))

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from chatd.base.model import Account, Message
 from chatd.base.names import InboxFilter
 from chatd.base.read_marks import MAX_LEFT, ReadMark
-from chatd.store.history import Page, build_messages, history, select_messages
+from chatd.store.history import Page, build_messages, select_messages
 from chatd.store.schema import messages, participants, skipped
 from chatd.store.unread import Scope, as_text, conditions_of, is_among, marks_of, select_unread
 
@@ -34,11 +34,11 @@ def newest(
 
     A conversation with more than MAX_LEFT older unread messages keeps its mark.
     """
-    if conversation is not None:
-        page = history(connection, account, conversation, limit).messages
+    if conversation is None:
+        wanted = _newest_directs(account, limit)
     else:
-        rows = connection.execute(_newest_directs(account, limit)).all()
-        page = build_messages(connection, rows[::-1], account)
+        wanted = _newest_in(account, conversation, limit)
+    page = build_messages(connection, connection.execute(wanted).all()[::-1], account)
     # The clients that ask for the newest messages can't show that one was deleted.
     page = _that_fit([each for each in page if not each.deleted])
     scope = Scope(InboxFilter(direct=conversation is None, own=True), conversation)
@@ -67,6 +67,12 @@ def _that_fit(page: list[Message]) -> list[Message]:
         if left < 0:
             return page[min(place + 1, len(page) - 1) :]
     return page
+
+
+def _newest_in(account: Account, conversation: int, limit: int) -> sa.Select[Any]:
+    """Select the newest messages of a conversation."""
+    here = select_messages(account).where(messages.c.conversation_id == conversation)
+    return here.order_by(messages.c.seq.desc()).limit(limit)
 
 
 def _newest_directs(account: Account, limit: int) -> sa.Select[Any]:

@@ -17,8 +17,6 @@ from chatd.base.read_marks import MAX_LEFT, ReadMark
 from chatd.store.history import Page, build_messages, select_messages
 from chatd.store.schema import groups, messages, participants, skipped
 
-# Clients that ask for the newest messages get them each time, and read them in small pieces.
-NEWEST_TEXT = 256 << 10
 MAX_LOOKED_AT = 2000  # messages, in a search for those of one sender
 
 
