@@ -171,7 +171,7 @@ class Realm:
         accepted loss none is set aside, because files that the database does not know may be all that is left
         of their messages."""
         erased = files_to_erase(connection)
-        uploads.erase(erased)
+        uploads.erase_now(erased)
         files_erased(connection, erased)
         marker = self.state.marker
         if marker is not None and marker.lossy:

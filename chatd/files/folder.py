@@ -117,8 +117,12 @@ class Uploads:
             moved += 1
         return moved
 
-    def erase(self, stored: Collection[str]) -> None:
-        """Remove files of deleted messages that a crash has left. Call it at the start only."""
+    def erase(self, stored: Collection[str]) -> Deferred[None]:
+        """Remove files of deleted messages, so that they do not come back after a power cut."""
+        return self.in_thread(self.erase_now, stored)
+
+    def erase_now(self, stored: Collection[str]) -> None:
+        """As `erase`, in this thread."""
         for name in stored:
             self._path(name).unlink(missing_ok=True)
         if stored:

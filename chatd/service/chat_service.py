@@ -18,6 +18,7 @@ from chatd.service.contacts import Contacts
 from chatd.service.context import Context
 from chatd.service.conversations import Conversations
 from chatd.service.directs import Directs
+from chatd.service.erased_files import ErasedFiles
 from chatd.service.fan_out import FanOut
 from chatd.service.groups import Groups
 from chatd.service.home_groups import HomeGroups
@@ -120,7 +121,8 @@ class ChatService:
         self.sync = LogSync(context, forwarder)
         self.conversations = Conversations(self.database, self.presence, self.reading, forwarder)
         self.messages = self._make_messages(forwarder)
-        self.pending = PendingPosts(context, forwarder)
+        erased = ErasedFiles(context, uploads)
+        self.pending = PendingPosts(context, forwarder, erased)
         finder = TargetFinder(
             self.database, self.accounts, self.directs, self.rosters, self.reading
         )
@@ -132,7 +134,7 @@ class ChatService:
             Mentions(context, self.accounts, self.rosters),
         )
         self.changes = MessageChanges(
-            context, finder, self.rosters, self.presence, self.quotas, forwarder, uploads
+            context, finder, self.rosters, self.presence, self.quotas, forwarder, erased
         )
         self.homes = HomeGroups(context, self.accounts, self.presence, self.rosters, realms)
         self.invitations = Invitations(context, self.accounts, self.presence, realms)

@@ -6,15 +6,14 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 from sqlalchemy import Connection
-from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from chatd.base.entries import Edit, MadeChange, MessageChange
 from chatd.base.errors import UnknownMessage
 from chatd.base.model import Account, Message, party_of
 from chatd.base.names import Place
-from chatd.files.folder import Uploads
 from chatd.service.context import Context
+from chatd.service.erased_files import ErasedFiles
 from chatd.service.mentions import Mentions
 from chatd.service.presence import IListener, Presence
 from chatd.service.quotas import LEAST, MessageQuotas, cost
@@ -22,7 +21,6 @@ from chatd.service.remote import IForwarder
 from chatd.service.rosters import Rosters
 from chatd.service.target_finder import TargetFinder
 from chatd.service.targets import Target
-from chatd.store import content as content_store
 from chatd.store import pinned as pinned_store
 from chatd.store.message_changes import ChangeResult, WantedChange
 from chatd.store.messages import RemoteCopies
@@ -51,7 +49,7 @@ class MessageChanges:
         presence: Presence,
         quotas: MessageQuotas,
         forwarder: IForwarder,
-        uploads: Uploads,
+        erased: ErasedFiles,
     ) -> None:
         self._context = context
         self._database = context.database
@@ -61,7 +59,7 @@ class MessageChanges:
         self._presence = presence
         self._quotas = quotas
         self._forwarder = forwarder
-        self._uploads = uploads
+        self._erased = erased
         self._mentions = Mentions(context, finder.accounts, rosters)
 
     async def change(
@@ -109,8 +107,7 @@ class MessageChanges:
 
     def publish(self, result: ChangeResult, target: Target, origin: IListener | None) -> None:
         """Tell the listeners of a change that is on disk, and remove the files that it has erased."""
-        if result.erased:
-            self.erase_files(result.erased)
+        self._erased.remove(result.erased)
         if result.event is None:
             return
         audience: Collection[int] = target.audience
@@ -133,21 +130,6 @@ class MessageChanges:
         if outcome.error is not None:
             raise outcome.error
         return msgspec.structs.replace(receipt, queued=outcome.queued)
-
-    # Files of deleted messages
-
-    def erase_files(self, stored: Sequence[str]) -> None:
-        """Remove files of deleted messages from the disk. Those that can't be removed now are removed at the
-        next start."""
-        for name in stored:
-            erased = Deferred.fromCoroutine(self._erase_file(name))
-            erased.addErrback(
-                lambda failure: log.failure("the file of a deleted message stays", failure)
-            )
-
-    async def _erase_file(self, stored: str) -> None:
-        await self._uploads.remove(stored)
-        await self._database.run(content_store.files_erased, (stored,))
 
     # Pins
 

@@ -35,9 +35,8 @@ def mark_edited(
 
 
 def erase(connection: sa.Connection, conversation: int, seq: int, at: int) -> tuple[str, ...]:
-    """Remove the content of a message, with its reactions and its pin. Returns the name of its file in the
-    uploads folder if no other message carries it; it stays in `erased_files` until it is removed from there.
-    """
+    """Remove the content of a message, with its reactions and its pin. Returns as `erase_file` the files that
+    were removed with it."""
     here = (messages.c.conversation_id == conversation) & (messages.c.seq == seq)
     file = connection.scalar(sa.select(messages.c.attachment_id).where(here))
     nothing = dict.fromkeys(
@@ -48,12 +47,16 @@ def erase(connection: sa.Connection, conversation: int, seq: int, at: int) -> tu
         connection.execute(
             sa.delete(table).where(table.c.conversation_id == conversation, table.c.seq == seq)
         )
-    return () if file is None else _erase_file(connection, file)
+    return () if file is None else erase_file(connection, file)
 
 
-def _erase_file(connection: sa.Connection, file: int) -> tuple[str, ...]:
-    """Remove a file that nothing carries any more. Otherwise it counts for the sender of the oldest message
-    that does."""
+def erase_file(connection: sa.Connection, file: int) -> tuple[str, ...]:
+    """Remove a file if nothing carries it any more. Otherwise it counts for the sender of the oldest message
+    that does.
+
+    Returns the name of a removed file in the uploads folder; it stays in `erased_files` until it is removed
+    from there.
+    """
     carrier = connection.execute(
         sa.select(messages.c.sender_id)
         .where(messages.c.attachment_id == file)

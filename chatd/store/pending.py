@@ -15,6 +15,8 @@ import sqlalchemy as sa
 from chatd.base.model import DELIVERED, QUEUED, REFUSED, Account, Attachment, Message
 from chatd.store import files
 from chatd.store import outbox as outbox_store
+from chatd.store.content import erase_file
+from chatd.store.details import with_details
 from chatd.store.engine import driver_insert
 from chatd.store.messages import MessageWriter, NewMessage, Stored
 from chatd.store.outbox import NewParcel, OutboxWriter
@@ -91,6 +93,10 @@ def pending_of(
             pending.c.group,
             pending.c.text,
             pending.c.reply,
+            pending.c.forwarded,
+            pending.c.mentions,
+            pending.c.media,
+            pending.c.body,
             pending.c.refused,
             pending.c.realm,
             pending.c.number,
@@ -107,10 +113,11 @@ def pending_of(
 
 
 def _message(row: sa.Row[Any], account: Account) -> Message:
-    ident, conversation, at, group, text, reply, refused, realm, number, waits, *file = tuple(row)
+    ident, conversation, at, group, text, reply, forwarded, mentions, media, body, *rest = row
+    refused, realm, number, waits, *file = rest
     refusal = read_refusal(refused)
     state = REFUSED if refusal is not None else QUEUED if waits else DELIVERED
-    return Message(
+    message = Message(
         ident,
         conversation or 0,
         0,
@@ -122,8 +129,10 @@ def _message(row: sa.Row[Any], account: Account) -> Message:
         None if file[0] is None else Attachment(*file),
         state=state,
         reason=None if refusal is None else refusal.sentence,
-        reply=reply,
         waits=(realm, number) if state == QUEUED else None,
+    )
+    return with_details(
+        message, (reply, None, None, forwarded, mentions, media, body, False, False)
     )
 
 
@@ -141,20 +150,20 @@ def finish(connection: sa.Connection, numbered: Sequence[tuple[int, int]]) -> li
     return [None] * len(numbered)
 
 
-def dismiss(connection: sa.Connection, account_id: int, ident: int) -> bool:
-    """Remove a message of an account that is pending and does not wait any more. Returns whether there was
-    one."""
+def dismiss(connection: sa.Connection, account_id: int, ident: int) -> tuple[str, ...] | None:
+    """Remove a message of an account that is pending and does not wait any more. Returns the names of files
+    that nothing carries any more, as `content.erase_file`, or None if there was no such message."""
     row = connection.execute(
-        sa.select(pending.c.refused).where(
+        sa.select(pending.c.refused, pending.c.attachment_id).where(
             pending.c.id == ident,
             pending.c.account_id == account_id,
             sa.not_(outbox_store.waits(pending.c.realm, pending.c.number)),
         )
     ).first()
     if row is None:
-        return False
+        return None
     _remove(connection, account_id, ident, refused=row.refused)
-    return True
+    return () if row.attachment_id is None else erase_file(connection, row.attachment_id)
 
 
 def _remove(

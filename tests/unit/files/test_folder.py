@@ -10,6 +10,7 @@ from twisted.internet.task import Clock
 
 from chatd.base.errors import FileMissing
 from chatd.base.model import StoredFile
+from chatd.files import folder as module
 from chatd.files.folder import KEEP_PARTS, Uploads
 from tests.unit.files.cases import UploadsTestCase, noted
 
@@ -66,6 +67,14 @@ class Cleaning(UploadsTestCase):
         await self.uploads.remove(stored)
         self.assertEqual(self.files(), [])
         await self.uploads.remove(stored)
+
+    async def test_erasing(self) -> None:
+        """The folder is synced when the files are gone, so that a power cut does not bring them back."""
+        stored = [await self._store(b"x"), await self._store(b"y")]
+        synced: list[list[str]] = []
+        self.patch(module, "sync_folder", lambda _: synced.append(self.files()))
+        await self.uploads.erase([*stored, "gone"])
+        self.assertEqual(synced, [[]])
 
 
 class Reading(UploadsTestCase):

@@ -11,6 +11,7 @@ from chatd.base import errors, events
 from chatd.base.entries import Deletion, Edit, MessageChange, Pin, React
 from chatd.base.model import Account, EmojiReactions, Message, Party, StoredFile
 from chatd.base.names import Address, Place
+from chatd.service.erased_files import ErasedFiles
 from chatd.service.message_changes import ChangeReceipt
 from chatd.store import files as file_store
 from chatd.store import message_changes as module
@@ -148,7 +149,7 @@ class Deletions(ChangesTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.removed: list[str] = []
-        self.patch(self.service.changes, "erase_files", self.removed.extend)
+        self.patch(ErasedFiles, "remove", lambda _, stored: self.removed.extend(stored))
 
     def test_nothing_is_left(self) -> None:
         self.send(self.ana, "budi", "secret")

@@ -258,6 +258,32 @@ class Posts(StatesTestCase):
         again = self.other.does(ask.SendGroupMessage(parse_address(FUTSAL), "halo", "k"))
         self.assertEqual((again.data["id"], again.data["state"]), (ident, REFUSED))
 
+    def test_file_of_a_refused_post(self) -> None:
+        """It is kept until the post is dismissed."""
+        self.other.does(ask.LeaveGroup(parse_address(FUTSAL)))
+        self.budi.does(ask.CloseGroup(parse_address("futsal")))
+        self.network.settle()
+        reply = self.other.sends_file(f"#{FUTSAL}", "a.bin", b"abc")
+        self.network.settle()
+        self.assertEqual(self.states()[-1], (0, REFUSED, GroupClosed.code))
+        uploads = self.one.config.state / "uploads"
+        self.assertEqual(len([each for each in uploads.iterdir() if each.is_file()]), 1)
+        self.assertEqual(self.ana.fetches(str(reply.fields["code"])), b"abc")
+        self.ana.does(ask.DismissMessage(reply.data["id"]))
+        self.network.settle()
+        self.assertEqual([each for each in uploads.iterdir() if each.is_file()], [])
+
+    def test_parts_of_what_is_pending(self) -> None:
+        """A message that has no number yet is shown with all its parts."""
+        seq = self.ana.posts(FUTSAL, "siapa?").data["seq"]
+        self.part()
+        place = Place(group=parse_address(FUTSAL))
+        self.other.does(ask.ReplyToMessage(place, seq, "@budi@realm2 saya"))
+        self.other.does(ask.ForwardMessage(place, seq, place))
+        first, second = self.page(FUTSAL).pending
+        self.assertEqual((first.reply, first.mentions), (seq, ("budi@realm2",)))
+        self.assertEqual((second.forwarded, second.mentions), ("ana", ()))
+
     def test_restart(self) -> None:
         self.part()
         ident = self.ana.posts(FUTSAL, "halo").data["id"]
