@@ -81,28 +81,31 @@ def _row(item: NewPost, place: Stored) -> tuple[object, ...]:
     )
 
 
+_COLUMNS: tuple[Any, ...] = (
+    pending.c.id,
+    pending.c.conversation_id,
+    pending.c.at,
+    pending.c.group,
+    pending.c.text,
+    pending.c.reply,
+    pending.c.forwarded,
+    pending.c.mentions,
+    pending.c.media,
+    pending.c.body,
+    pending.c.refused,
+    pending.c.realm,
+    pending.c.number,
+    outbox_store.waits(pending.c.realm, pending.c.number),
+    *files.COLUMNS,
+)
+
+
 def pending_of(
     connection: sa.Connection, account: Account, conversation: int | None = None
 ) -> list[Message]:
     """Return the messages of an account that are pending, oldest first: those of a conversation, or all."""
     query = (
-        sa.select(
-            pending.c.id,
-            pending.c.conversation_id,
-            pending.c.at,
-            pending.c.group,
-            pending.c.text,
-            pending.c.reply,
-            pending.c.forwarded,
-            pending.c.mentions,
-            pending.c.media,
-            pending.c.body,
-            pending.c.refused,
-            pending.c.realm,
-            pending.c.number,
-            outbox_store.waits(pending.c.realm, pending.c.number),
-            *files.COLUMNS,
-        )
+        sa.select(*_COLUMNS)
         .outerjoin(attachments, attachments.c.id == pending.c.attachment_id)
         .where(pending.c.account_id == account.id)
         .order_by(pending.c.id)
@@ -113,7 +116,9 @@ def pending_of(
 
 
 def _message(row: sa.Row[Any], account: Account) -> Message:
-    ident, conversation, at, group, text, reply, forwarded, mentions, media, body, *rest = row
+    ident, conversation, at, group, text, reply, forwarded, mentions, media, body, *rest = tuple(
+        row
+    )
     refused, realm, number, waits, *file = rest
     refusal = read_refusal(refused)
     state = REFUSED if refusal is not None else QUEUED if waits else DELIVERED

@@ -42,7 +42,9 @@ class DirectParts(InboundTestCase):
         """What listeners are told has all parts that the history has."""
         self.ana.inbox()  # her connection listens
         self.says(self.direct("satu"), number=11)
-        self.says(self.direct("dua", reply=Ref(True, 11), forwarded="dewi", mentions=("ana@realm1",)))
+        self.says(
+            self.direct("dua", reply=Ref(True, 11), forwarded="dewi", mentions=("ana@realm1",))
+        )
         self.says(self.direct(None, media="application/x-box", body=b"abc", reply=Ref(True, 11)))
         shown = self.ana.does(ask.ShowHistory(Place(parse_address("citra@realm2")), 10)).items
         self.assertEqual([each.reply for each in shown], [None, 1, 1])
