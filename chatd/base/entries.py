@@ -15,10 +15,18 @@ from chatd.base.model import Opaque, Party
 
 
 class Edit(msgspec.Struct, frozen=True):
-    """Give a message another text. `mentions` are the addresses that the new text mentions."""
+    """Give a message another text. `mentions` are the addresses that the new text mentions.
+
+    An edit is blank if its message was deleted before the edit crossed to another realm. Its text is empty
+    then, and it is only an entry of the log.
+    """
 
     text: str
     mentions: tuple[str, ...] = ()
+
+    @property
+    def is_blank(self) -> bool:
+        return not self.text
 
 
 class Deletion(msgspec.Struct, frozen=True):

@@ -122,9 +122,11 @@ class EntryReader:
         origin, signature = (realm, stated.number), signature_of(entry, realm)
         target = group_target(roster)
         if stated.kind != MESSAGE:
-            wanted = self._wanted(group.id, opened, sender, origin, signature)
+            wanted, about = self._wanted(group.id, opened, sender, origin, signature)
+            if opened.attributes is None:
+                return None  # an edit of a message that was deleted since, and the deletion follows
             some = copies if copies.realms else None
-            return None if wanted is None else EntryChange(*wanted, target, some, (roster, sender))
+            return EntryChange(wanted, about, target, some, (roster, sender))
         new = self._message(opened, group.id, sender, origin, signature)
         new = msgspec.structs.replace(new, copies=copies, epoch=target.epoch)
         return Arrived(new, target)
@@ -148,10 +150,7 @@ class EntryReader:
         if stated.kind != MESSAGE:
             if trust is not Trust.VERIFIED and stated.kind == EDITED:
                 raise BadSignature(reason="it would replace words, and its key is not known")
-            found = self._wanted(roster.group.id, opened, author, origin, signature)
-            if found is None:
-                return None
-            wanted, about = found
+            wanted, about = self._wanted(roster.group.id, opened, author, origin, signature)
             wanted = msgspec.structs.replace(wanted, relayed=True, given=parcel.seq)
             return EntryChange(wanted, about, target)
         new = self._message(opened, roster.group.id, author, origin, signature)
@@ -189,14 +188,11 @@ class EntryReader:
         author: Party,
         origin: Origin,
         signature: NewSignature | None,
-    ) -> tuple[WantedChange, EntryRef] | None:
-        """A change, and the message that it is about; None for an edit of a message that was deleted since.
-        Raises BadSignature, BadName."""
+    ) -> tuple[WantedChange, EntryRef]:
+        """A change, and the message that it is about. Raises BadSignature, BadName, BadText, EmptyText."""
         change, about = change_of(opened, self._address), opened.statement.target
         if about is None:
             raise BadSignature(reason="it is about no message")
-        if change is None:
-            return None
         at = self._at(opened.statement.at)
         wanted = WantedChange(
             conversation, 0, change, author, at, origin=origin, signature=signature

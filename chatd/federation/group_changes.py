@@ -56,15 +56,16 @@ class EntryChange(msgspec.Struct, frozen=True):
     guest: tuple[Roster, Party] | None = None
 
 
-def change_of(opened: OpenedEntry, address: Callable[[str], str]) -> MessageChange | None:
-    """The change that an entry states, with addresses as `address` writes them; None for an edit of a message
-    that was deleted since. Raises BadSignature if it is none that is known here, BadName."""
+def change_of(opened: OpenedEntry, address: Callable[[str], str]) -> MessageChange:
+    """The change that an entry states, with addresses as `address` writes them; a blank one for an edit of a
+    message that was deleted since. Raises BadSignature if it is none that is known here, BadName, BadText,
+    EmptyText."""
     attributes = opened.attributes
     match attributes:
         case None if opened.statement.kind == "edited":
-            return None
+            return Edit("")
         case EditAttributes(mentions):
-            return Edit(opened.text or "", tuple(map(address, mentions)))
+            return Edit(check_text(opened.text or ""), tuple(map(address, mentions)))
         case DeletionAttributes():
             return Deletion()
         case ReactionAttributes(emoji, on) if is_emoji(emoji):
@@ -97,11 +98,10 @@ class GroupChanges:
 
     def make(self, realm: str, change: EntryChange, stream: ParcelStream) -> Deferred[Verdict]:
         """Make a change that `realm` has brought, unless it was made before. Fires with the verdict once it
-        is on disk. Raises BadText, EmptyText, MessageTooLong, RealmQuota."""
+        is on disk. Raises MessageTooLong, RealmQuota."""
         wanted = change.wanted.change
         size = LEAST
-        if isinstance(wanted, Edit):
-            check_text(wanted.text)
+        if isinstance(wanted, Edit) and not wanted.is_blank:
             self._messages.check_text(wanted.text)
             size = cost(wanted.text)
         self._quotas.charge_bytes(realm, size)

@@ -1,4 +1,4 @@
-"""Replacing and erasing the content of messages. Jobs for the Database.
+"""Replacing and erasing the content of messages, and counting their reactions. Jobs for the Database.
 
 What is replaced or erased is overwritten in the database (see chatd.store.engine), and not kept anywhere.
 """
@@ -32,6 +32,30 @@ def mark_edited(
         .where(messages.c.id == ident)
         .values(text=text, mentions=stored, edited_at=at)
     )
+
+
+def count_reactions(
+    connection: sa.Connection, place: tuple[int, int], emoji: str, step: int, at: int
+) -> None:
+    """Count one reaction more (`step` is 1) or less (-1) of an emoji to the message at that conversation and
+    seq."""
+    conversation, seq = place
+    counted = sa.and_(
+        reaction_counts.c.conversation_id == conversation,
+        reaction_counts.c.seq == seq,
+        reaction_counts.c.emoji == emoji,
+    )
+    done = connection.execute(
+        sa.update(reaction_counts).where(counted).values(count=reaction_counts.c.count + step)
+    )
+    if not done.rowcount and step > 0:
+        connection.execute(
+            sa.insert(reaction_counts).values(
+                conversation_id=conversation, seq=seq, emoji=emoji, count=1, at=at
+            )
+        )
+    if step < 0:
+        connection.execute(sa.delete(reaction_counts).where(counted, reaction_counts.c.count <= 0))
 
 
 def erase(connection: sa.Connection, conversation: int, seq: int, at: int) -> tuple[str, ...]:

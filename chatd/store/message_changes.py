@@ -26,7 +26,7 @@ from chatd.base.entries import (
 )
 from chatd.base.model import Party
 from chatd.base.names import key_of
-from chatd.store.content import erase, mark_edited
+from chatd.store.content import count_reactions, erase, mark_edited
 from chatd.store.crossing import entry_at, newest_pin
 from chatd.store.messages import MessageWriter, NewChange, RemoteCopies, Stored
 from chatd.store.origins import Origin
@@ -59,7 +59,8 @@ class WantedChange(msgspec.Struct, frozen=True):
 
     `moderator`: the author is a moderator of this realm. `elsewhere`: the group lives in another realm, which
     makes the change; this realm only sends the request. `relayed`: the group's home has made the change, with
-    the number `given`, so that only authorship is checked. `origin` and `signature` as in NewChange.
+    the number `given`: only authorship is checked, and the log here has it even if it changes nothing, like
+    the log there. `origin` and `signature` as in NewChange.
     """
 
     conversation: int
@@ -103,7 +104,7 @@ class ChangeWriter:
     def make(
         self, connection: sa.Connection, wanted: WantedChange, copies_of: CopiesOf
     ) -> ChangeResult:
-        """Make a change. One that has been made already changes nothing.
+        """Make a change. One that has no effect is not written to the log, unless it is relayed.
 
         Raises UnknownMessage, NotYours, NotEditable, NotMember, NotAdmin, TooManyReactions, TooManyPins, and
         what `copies_of` does.
@@ -111,7 +112,8 @@ class ChangeWriter:
         row = _message(connection, wanted)
         _check_right(connection, wanted, row)
         wanted = _check_content(connection, wanted, row)
-        if not _has_effect(connection, wanted, row):
+        has_effect = _has_effect(connection, wanted, row)
+        if not has_effect and not wanted.relayed:
             return NOTHING
         if isinstance(wanted.change, Pin) and wanted.origin is None:
             # Of the two sides of a direct conversation, the later one counts.
@@ -124,9 +126,9 @@ class ChangeWriter:
         if wanted.elsewhere and copies is not None:
             return ChangeResult(None, self._writer.add_request(connection, entry, copies), copies)
         stored = self._writer.add_change(connection, entry)
-        erased = self._apply(connection, wanted, row)
-        self._forget_salts(connection, wanted, stored.seq)
-        return ChangeResult(_event(wanted, stored.seq, row.group), stored, copies, erased)
+        erased = self._apply(connection, wanted, row) if has_effect else ()
+        self._forget_salts(connection, wanted, row, stored.seq)
+        return ChangeResult(_event(wanted, stored.seq, row), stored, copies, erased)
 
     def _apply(
         self, connection: sa.Connection, wanted: WantedChange, row: sa.Row[Any]
@@ -149,13 +151,15 @@ class ChangeWriter:
                 assert_never(change)
         return ()
 
-    def _forget_salts(self, connection: sa.Connection, wanted: WantedChange, seq: int) -> None:
-        """Forget the salts of contents that were replaced or erased by the change `seq`, so that nobody can
-        guess them from their hashes."""
-        if isinstance(wanted.change, Edit):
-            forget_contents(connection, wanted.conversation, wanted.seq, seq)
-        elif isinstance(wanted.change, Deletion):
+    def _forget_salts(
+        self, connection: sa.Connection, wanted: WantedChange, row: sa.Row[Any], seq: int
+    ) -> None:
+        """Forget the salts of contents that were replaced or erased by the change `seq`, or came after they
+        were, so that nobody can guess them from their hashes."""
+        if isinstance(wanted.change, Deletion) or row.deleted_at is not None:
             forget_contents(connection, wanted.conversation, wanted.seq)
+        elif isinstance(wanted.change, Edit) and not wanted.change.is_blank:
+            forget_contents(connection, wanted.conversation, wanted.seq, seq)
 
     def _content_changed(self, connection: sa.Connection, ident: int, text: str | None) -> None:
         for then in self._on_content:
@@ -240,6 +244,8 @@ def _check_content(
     if isinstance(change, Deletion):
         return wanted
     if row.deleted_at is not None:
+        if wanted.relayed:
+            return wanted
         raise errors.MessageDeleted(seq=wanted.seq)
     if isinstance(change, Edit):
         if row.text is None:
@@ -286,13 +292,15 @@ def _pinned(wanted: WantedChange) -> sa.ColumnElement[bool]:
 
 
 def _has_effect(connection: sa.Connection, wanted: WantedChange, row: sa.Row[Any]) -> bool:
+    """Whether a change changes the row of its message, its reactions or its pin."""
+    if row.deleted_at is not None:
+        return False
     change = wanted.change
     match change:
         case Edit(text):
-            return bool(text != row.text)
+            return bool(text != row.text) and not change.is_blank
         case Deletion():
-            # The message may have come without its content. The log has the deletion all the same.
-            return wanted.given is not None or row.deleted_at is None
+            return True
         case React(on=on):
             mine = _own_reaction(wanted, change)
             return (connection.scalar(sa.select(reactions.c.at).where(mine)) is None) is on
@@ -316,32 +324,8 @@ def _react(connection: sa.Connection, wanted: WantedChange, change: React) -> No
         )
     else:
         connection.execute(sa.delete(reactions).where(_own_reaction(wanted, change)))
-    _count(connection, wanted, change)
-
-
-def _count(connection: sa.Connection, wanted: WantedChange, change: React) -> None:
-    """Count one reaction more, or one less."""
-    counted = sa.and_(
-        reaction_counts.c.conversation_id == wanted.conversation,
-        reaction_counts.c.seq == wanted.seq,
-        reaction_counts.c.emoji == change.emoji,
-    )
-    step = 1 if change.on else -1
-    done = connection.execute(
-        sa.update(reaction_counts).where(counted).values(count=reaction_counts.c.count + step)
-    )
-    if not done.rowcount and change.on:
-        connection.execute(
-            sa.insert(reaction_counts).values(
-                conversation_id=wanted.conversation,
-                seq=wanted.seq,
-                emoji=change.emoji,
-                count=1,
-                at=wanted.at,
-            )
-        )
-    if not change.on:
-        connection.execute(sa.delete(reaction_counts).where(counted, reaction_counts.c.count <= 0))
+    place, step = (wanted.conversation, wanted.seq), 1 if change.on else -1
+    count_reactions(connection, place, change.emoji, step, wanted.at)
 
 
 def _pin(connection: sa.Connection, wanted: WantedChange, on: bool) -> None:
@@ -382,13 +366,14 @@ def _entry(wanted: WantedChange, copies: RemoteCopies | None) -> NewChange:
     )
 
 
-def _event(wanted: WantedChange, seq: int, group: str | None) -> events.Change:
-    """The event that announces a change."""
-    change, by = wanted.change, wanted.author.name
+def _event(wanted: WantedChange, seq: int, row: sa.Row[Any]) -> events.Change:
+    """The event that announces a change of the message that was `row` before."""
+    change, by, group = wanted.change, wanted.author.name, row.group
     conversation, target, at = wanted.conversation, wanted.seq, wanted.at
     match change:
         case Edit(text):
-            return events.Edited(conversation, seq, target, text, at, by, group)
+            current = None if row.deleted_at is not None else text or row.text
+            return events.Edited(conversation, seq, target, current, at, by, group)
         case Deletion():
             return events.Deleted(conversation, seq, target, at, by, group)
         case React(emoji, on):

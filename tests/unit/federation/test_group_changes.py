@@ -156,6 +156,33 @@ class ChangesTestCase(ThreeRealms):
         for server in (self.one, self.two, self.three):
             self.assertEqual([row.seq for row in self.rows(server, query)], [seq + 1])
 
+    def test_changes_that_wait_when_their_message_is_deleted(self) -> None:
+        """All realms have the same log, whether the message has come with its content before, or has not."""
+        for comes_first in (True, False):
+            seq = self.ana.posts("bagan", "satu").data["seq"] if comes_first else 0
+            self.network.settle()
+            self.network.refusing[self.three.where] = OSError()
+            self.network.cut()
+            seq = seq or self.ana.posts("bagan", "satu").data["seq"]
+            self.does(self.ana, ask.EditMessage, seq, "rahasia")
+            self.does(self.ana, ask.ReactToMessage, seq, "👍")
+            self.does(self.ana, ask.PinMessage, seq)
+            self.does(self.ana, ask.DeleteMessage, seq)
+            self.network.refusing.clear()
+            self.network.advance(60)
+        self.assertEqual(self.texts(), [None, None])
+        query = sa.select(changes.c.seq, changes.c.kind, changes.c.target, changes.c.data)
+        query = query.where(changes.c.target.is_not(None)).order_by(changes.c.seq)
+        first, *others = [
+            [tuple(row) for row in self.rows(server, query)]
+            for server in (self.one, self.two, self.three)
+        ]
+        self.assertEqual([row[1] for row in first], ["edited", "reaction", "pinned", "deleted"] * 2)
+        for other in others:
+            self.assertEqual(other, first)
+        (shown, _) = self.log_of(self.dewi)
+        self.assertEqual((shown.pinned, shown.reactions), (False, ()))
+
     def test_what_others_may_not(self) -> None:
         self.ana.posts("bagan", "satu")
         with self.assertRaises(NotYours):
