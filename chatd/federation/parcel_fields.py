@@ -9,6 +9,9 @@ import msgspec
 # Numbers from other realms have to fit into the database.
 MAX_NUMBER = 2**63 - 1
 Number: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=MAX_NUMBER)]
+# The log of a mirror goes on from the seq that the home gives, and clients read it as JSON.
+MAX_SEQ = 2**53 - 1
+Seq: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=MAX_SEQ)]
 
 # What limits fields where nothing else does: an address, an emoji, a media type, an opaque body.
 MAX_MENTIONS = 100

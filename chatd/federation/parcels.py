@@ -27,6 +27,7 @@ from chatd.federation.parcel_fields import (
     Mentions,
     Number,
     OpaqueBody,
+    Seq,
     Title,
 )
 from chatd.federation.signing.entries import OpenedEntry, SignedEntry, open_entry
@@ -135,7 +136,7 @@ class GroupMark(msgspec.Struct, frozen=True, array_like=True, tag="group-read"):
     sender: AddressText
     home: str
     group_id: Number
-    seq: Number
+    seq: Seq
 
 
 class EntryParcel(msgspec.Struct, frozen=True, array_like=True, dict=True):
@@ -215,7 +216,7 @@ class Relay(EntryParcel, frozen=True, array_like=True, tag="relay"):
 
     group: str
     group_id: Number
-    seq: Number
+    seq: Seq
 
 
 class Joined(msgspec.Struct, frozen=True, array_like=True, tag="joined"):
@@ -225,7 +226,7 @@ class Joined(msgspec.Struct, frozen=True, array_like=True, tag="joined"):
     group: str
     group_id: Number
     user: str
-    seq: Number
+    seq: Seq
 
 
 class Removed(msgspec.Struct, frozen=True, array_like=True, tag="removed"):
@@ -235,7 +236,7 @@ class Removed(msgspec.Struct, frozen=True, array_like=True, tag="removed"):
     group: str
     group_id: Number
     user: str
-    seq: Number = 0
+    seq: Seq = 0
     by: AddressText = ""
 
 
@@ -256,7 +257,7 @@ class MemberEntry(msgspec.Struct, frozen=True, array_like=True, tag="member"):
 
     group: str
     group_id: Number
-    seq: Number
+    seq: Seq
     at: Number
     by: AddressText
     who: AddressText
@@ -268,7 +269,7 @@ class GroupEntry(msgspec.Struct, frozen=True, array_like=True, tag="group"):
 
     group: str
     group_id: Number
-    seq: Number
+    seq: Seq
     at: Number
     by: AddressText
     fields: GroupFields
@@ -296,7 +297,7 @@ class Verdict(msgspec.Struct, frozen=True, array_like=True):
 
     code: str = ""
     details: Mapping[str, object] = {}
-    seq: Number = 0
+    seq: Seq = 0
 
 
 KEPT = Verdict()

@@ -13,6 +13,8 @@ import sqlalchemy as sa
 from chatd.base.model import Message
 from chatd.base.names import Place, parse_group
 from chatd.commands import values as ask
+from chatd.federation import parcels
+from chatd.federation.parcel_fields import MAX_SEQ
 from chatd.federation.parcels import KEPT, Joined, Relay, Verdict
 from chatd.federation.signing.entries import SignedEntry
 from chatd.federation.signing.keys import GRACE, RealmKey, encode_keys
@@ -73,6 +75,23 @@ class HomeTestCase(InboundTestCase):
 
 
 class AttemptsTestCase(HomeTestCase):
+    def test_no_room_for_more_numbers(self) -> None:
+        """The log of the mirror goes on after the highest number that an entry may have."""
+        for seq in (2**63 - 1, 2**53):
+            for refused in (
+                Relay(self.dewi(), "bagan", BAGAN, seq),
+                Joined("bagan", BAGAN, "ana", seq),
+            ):
+                with self.assertRaises(msgspec.ValidationError):
+                    parcels.decode(parcels.encode(refused))
+        for seq in (MAX_SEQ, 11):
+            parcel = parcels.decode(
+                parcels.encode(Relay(self.dewi(f"no. {seq}"), "bagan", BAGAN, seq))
+            )
+            assert parcel is not None
+            self.assertEqual(self.says(parcel).code, "")
+        self.assertEqual(len(self.history()), 2)
+
     def test_relay(self) -> None:
         self.assertEqual(self.relays(self.dewi()), Verdict(seq=11))
         self.assertEqual(self.history(), ["dewi@realm3: halo"])
