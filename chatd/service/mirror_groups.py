@@ -228,7 +228,7 @@ class MirrorGroups:
 
     async def entry(self, realm: str, number: int, report: ReportedFact) -> None:
         """Store an entry of the log of a group of `realm`, which has arrived in the parcel `number`. Raises
-        UnknownGroup, BadName."""
+        UnknownGroup, BadName, and NotMember if its author is of this realm and can't have caused it."""
         name = Address(report.group, self._realms.name_of(realm))
         try:
             group = (await self._rosters.find(name)).group
@@ -244,6 +244,7 @@ class MirrorGroups:
             origin = realm, number
             if change_is_stored(connection, (group.id, origin)):
                 return None
+            _check_author(connection, group, made)
             return self._rosters.log.mirror(connection, group, made, report.seq, origin)
 
         fact = await self._database.run(job)
@@ -284,6 +285,19 @@ class MirrorGroups:
                 return party_of(await self._accounts.find(address.name))
             return Party(address.key, str(address))
         return Party(address.key, str(address), realm=key_of(address.realm))
+
+
+def _check_author(connection: Connection, group: Group, made: MadeFact) -> None:
+    """Homes report facts without a signature. So they can name a person of this realm as the author only if
+    that is a member. Accounts that leave a group are no members any more when the home reports it, or whom
+    it has promoted in their place. Raises NotMember."""
+    fact, author = made.fact, made.author
+    if author.realm is not None or (
+        isinstance(fact, MemberFact) and fact.what in ("left", "promoted", "ended")
+    ):
+        return
+    if author.id is None or not takes_part(connection, author.id, group.id):
+        raise NotMember(group=group.name)
 
 
 def _shown(value: str | bool | None) -> str | bool | None:

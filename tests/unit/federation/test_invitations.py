@@ -11,6 +11,7 @@ from chatd.base.events import GroupChange, Invitation, MemberChange
 from chatd.base.names import parse_address
 from chatd.commands import values as ask
 from chatd.federation.parcels import GroupEntry, Invite, MemberEntry
+from chatd.service.quotas import LEAST
 from chatd.store import invitations as store
 from chatd.store.schema import changes, invitations, invited, remote_members
 from tests.support.common import Listener
@@ -243,6 +244,43 @@ class Hostile(InvitingTestCase):
         ):
             self.assertEqual(self.verdict(parcel, 10_000 + number), code)
         self.assertEqual(self.facts(self.two), before)
+
+    def test_entries_in_the_name_of_others(self) -> None:
+        """A home can't name people of this realm as authors who are no members, whether they exist or not."""
+        self.budi.joins(GROUP)
+        self.bela.joins(GROUP)
+        self.network.settle()
+        ident = self.ident()
+        kick = MemberEntry("bagan", ident, 9, 1, "bela@realm2", "budi@realm2", "kicked")
+        self.assertEqual(self.verdict(kick), "")
+        self.bela.does(ask.LeaveGroup(parse_address(GROUP)))
+        self.network.settle()
+        self.assertEqual(self.facts(self.two)[-1][2:], ("bela", '{"who":"bela","what":"left"}'))
+        before = self.facts(self.two)
+        self.assertEqual(self.verdict(kick), "")  # a repetition
+        for number, by in enumerate(("bela@realm2", "hantu@realm2"), 10_001):
+            for parcel in (
+                MemberEntry("bagan", ident, 19, 1, by, by, "joined"),
+                MemberEntry("bagan", ident, 19, 1, by, "budi@realm2", "invited"),
+                MemberEntry("bagan", ident, 19, 1, by, "budi@realm2", "kicked"),
+                GroupEntry("bagan", ident, 19, 1, by, {"title": "Rahasia"}),
+            ):
+                self.assertEqual(self.verdict(parcel, number), "not-member")
+        self.assertEqual(self.facts(self.two), before)
+
+    def test_flood_of_entries(self) -> None:
+        """Each counts for the quota of the home."""
+        self.budi.joins(GROUP)
+        self.network.settle()
+        ident, before = self.ident(), len(self.facts(self.two))
+        quotas = self.two.federation.receiver._quotas
+        charged: list[int] = []
+        self.patch(quotas, "charge_bytes", lambda _realm, size: charged.append(size))
+        for number in range(10_000, 10_005):
+            entry = GroupEntry("bagan", ident, 9, 1, "ana", {"title": f"no. {number}"})
+            self.assertEqual(self.verdict(entry, number), "")
+        self.assertEqual(charged, [LEAST] * 5)
+        self.assertEqual(len(self.facts(self.two)), before + 5)
 
     def test_entries_twice(self) -> None:
         self.budi.joins(GROUP)
