@@ -125,11 +125,17 @@ reply begins with `status` (`OK`, `ERROR` or `READY`) and `id`. Then come `code`
 with a sentence, and other fields. An object that begins with `event` was pushed. The bytes of a file follow
 the end of the line.
 
-The reply to a message or file has `conversation`, `seq` and `message_id`; if the request had no `id`, the
-reply has the message's id as `id` instead. The reply to a list of recipients has them in `sent`, and names
-without an account in `unknown`. Your own messages to another realm have `"queued": true` while they wait
-for it. With `"peek": true`, `inbox` leaves messages unread. With `"before"` (a seq), `history` gives older
-messages. With `"everywhere": true`, `logout` ends all sessions of the account.
+The reply to a message or file has `conversation`, `seq`, `at`, `state` and `message_id`; if the request had
+no `id`, the reply has the message's id as `id` instead. The reply to a list of recipients has them in
+`sent`, and names without an account in `unknown`. `state` is `stored`, or for a message to another realm
+`queued`, `delivered` or `refused` (with a `reason`). With `"wait": true`, the reply to a message for another
+realm comes once that realm has answered, or after 5 s. With `"peek": true`, `inbox` leaves messages unread.
+With `"before"` (a seq), `history` gives older messages. With `"everywhere": true`, `logout` ends all sessions
+of the account.
+
+`send` and `sendgroup` take `opaque` in place of `text`, for content that the server does not read, such as
+an encrypted message: `"opaque":{"type":"application/example","body":"aGFsbw=="}`. Clients that can't show
+it show that there is an encrypted message. It is not searched and can't be edited.
 """
 WEB = """\
 ## Over HTTP and WebSocket

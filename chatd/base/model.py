@@ -9,6 +9,7 @@ import msgspec
 
 from chatd.base.errors import ChatError
 
+MAX_OPAQUE = 32 << 10  # bytes of an opaque body
 MAX_READERS = 100  # members of a group in which read receipts and typing are shown
 
 # The delivery of a message (Message.state)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -16,13 +16,15 @@ from chatd.commands.values import Command
 
 class Arg(msgspec.Struct, frozen=True):
     """An argument of a command. `also` are other names for it in requests with named arguments; one that is
-    `named` can't be given by position in a line."""
+    `named` can't be given by position in a line. `unless`: it may be left out if that argument is given by
+    name."""
 
     name: str
     type: types.Type
     optional: bool = False
     also: tuple[str, ...] = ()
     named: bool = False
+    unless: str | None = None
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -33,6 +35,10 @@ class Arg(msgspec.Struct, frozen=True):
         generic = self.type.shape in ("name", "text", "number", "secret", "code|filename")
         shape = self.name if generic else self.type.shape
         return f"[{shape}]" if self.optional else shape
+
+
+# The fields of an Arg that are needed to parse named arguments.
+_NamedArg: TypeAlias = tuple[str, tuple[str, ...], Callable[[str, Any], Any], bool, str | None]
 
 
 class Row(msgspec.Struct, frozen=True, dict=True):
@@ -58,8 +64,10 @@ class Row(msgspec.Struct, frozen=True, dict=True):
         return " ".join((self.verb, *(arg.usage for arg in self.args if not arg.named)))
 
     @cached_property
-    def _by_name(self) -> tuple[tuple[str, tuple[str, ...], Callable[[str, Any], Any], bool], ...]:
-        return tuple((arg.name, arg.also, arg.type.from_json, arg.optional) for arg in self.args)
+    def _by_name(self) -> tuple[_NamedArg, ...]:
+        return tuple(
+            (arg.name, arg.also, arg.type.from_json, arg.optional, arg.unless) for arg in self.args
+        )
 
     def wrong(self, reason: str) -> Usage:
         return Usage(reason=reason, usage=self.usage)
@@ -103,7 +111,7 @@ class Row(msgspec.Struct, frozen=True, dict=True):
         """Parse named arguments with JSON values. Raises BadRequest."""
         values = {}
         used = 0
-        for name, also, from_json, optional in self._by_name:
+        for name, also, from_json, optional, unless in self._by_name:
             if name in given:
                 values[name] = from_json(name, given[name])
                 used += 1
@@ -114,7 +122,7 @@ class Row(msgspec.Struct, frozen=True, dict=True):
                     used += 1
                     break
             else:
-                if not optional:
+                if not optional and unless not in given:
                     raise self.wrong(f"{name} is missing")
         if used != len(given):
             known = {key for arg in self.args for key in arg.keys}

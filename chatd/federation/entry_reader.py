@@ -11,7 +11,7 @@ from twisted.internet.task import deferLater
 from chatd.base import errors
 from chatd.base.entries import EntryRef
 from chatd.base.errors import BadSignature
-from chatd.base.model import Party, party_of
+from chatd.base.model import MAX_OPAQUE, Party, party_of
 from chatd.base.names import (
     Address,
     key_of,
@@ -26,7 +26,6 @@ from chatd.federation.forwarder import Forwarder
 from chatd.federation.group_changes import EntryChange, change_of
 from chatd.federation.links import ILinks
 from chatd.federation.name_guesses import NameGuesses
-from chatd.federation.parcel_fields import MAX_OPAQUE
 from chatd.federation.parcels import Post, Relay
 from chatd.federation.questions import guest_of
 from chatd.federation.signing.drafts import signature_of

@@ -6,6 +6,8 @@ from typing import Annotated, TypeAlias
 
 import msgspec
 
+from chatd.base.model import MAX_OPAQUE
+
 # Numbers from other realms have to fit into the database.
 MAX_NUMBER = 2**63 - 1
 Number: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=MAX_NUMBER)]
@@ -18,7 +20,6 @@ MAX_MENTIONS = 100
 AddressText: TypeAlias = Annotated[str, msgspec.Meta(max_length=200)]
 Emoji: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=32)]
 MediaType: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=127)]
-MAX_OPAQUE = 32 << 10  # bytes
 OpaqueBody: TypeAlias = Annotated[bytes, msgspec.Meta(max_length=MAX_OPAQUE)]
 Mentions: TypeAlias = Annotated[tuple[AddressText, ...], msgspec.Meta(max_length=MAX_MENTIONS)]
 

@@ -168,8 +168,12 @@ class Messages:
         key: str | None = None,
         wait: bool = True,
     ) -> Deferred[Sent]:
-        """Send a message that has more than a text. Call it in a turn (`turns`)."""
-        return self._post(sender, target, parts.text, origin, key, wait, parts)
+        """Send a message that has more than a text. Call it in a turn (`turns`). Fails with
+        NotSupportedThere."""
+        try:
+            return self._post(sender, target, parts.text, origin, key, wait, parts)
+        except ChatError as error:
+            return fail(error)
 
     def send_to_either(
         self,

@@ -8,5 +8,6 @@ from __future__ import annotations
 
 from chatd.commands.arguments.addresses import *
 from chatd.commands.arguments.base import *
+from chatd.commands.arguments.opaque import *
 from chatd.commands.arguments.texts import *
 from chatd.commands.arguments.values import *

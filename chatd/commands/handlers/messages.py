@@ -41,8 +41,12 @@ def send_group(client: Client, command: ask.SendGroupMessage) -> Deferred[Result
         return _send_to_people(client, command.group, command)
     messages, service = client.service.messages, client.service
     messages.check_text(command.text)
-    if command.reply is not None or ("@" in command.text and not command.either):
-        options, parts = _options(client, command, command.reply), MessageParts(command.text)
+    if (
+        command.reply is not None
+        or command.opaque is not None
+        or ("@" in command.text and not command.either)
+    ):
+        options, parts = _options(client, command, command.reply), _parts(command)
         composed = service.composed.to_group(client.account, command.group, parts, options)
         return Deferred.fromCoroutine(composed).addCallback(message_sent)
     post = messages.send_to_either if command.either else messages.post
@@ -57,15 +61,25 @@ def _send_to_people(
     messages, text, key = client.service.messages, command.text, command.key
     messages.check_text(text)
     answer = message_sent if len(to) == 1 else messages_sent
-    if command.reply is not None or "@" in text:
+    if command.reply is not None or command.opaque is not None or "@" in text:
         if command.reply is not None and len(to) > 1:
             expected = "none, because the message goes to several people"
             raise BadArgument(argument="reply", found=command.reply, expected=expected)
-        options, parts = _options(client, command, command.reply), MessageParts(text)
+        options, parts = _options(client, command, command.reply), _parts(command)
         composed = client.service.composed.to_people(client.account, to, parts, options)
         return Deferred.fromCoroutine(composed).addCallback(answer)
     sent = messages.send(client.account, to, text, client.listener, key, client.waits(command.wait))
     return sent.addCallback(answer)
+
+
+def _parts(command: ask.SendMessage | ask.SendGroupMessage) -> MessageParts:
+    """The content of the message. Raises BadArgument."""
+    if command.opaque is None:
+        return MessageParts(command.text)
+    if command.text:
+        expected = "none, because the message is opaque"
+        raise BadArgument(argument="text", found="given", expected=expected)
+    return MessageParts(opaque=command.opaque)
 
 
 def _options(

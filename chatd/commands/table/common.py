@@ -38,6 +38,8 @@ SIZE = Arg("size", types.SIZE)
 KEY = Arg("key", types.KEY, optional=True, named=True)
 WAIT = Arg("wait", types.FLAG, optional=True, named=True)
 SEQ = Arg("seq", types.COUNT)  # of a message, in its conversation
+OPAQUE = Arg("opaque", types.OPAQUE, optional=True, named=True)
+TEXT_OR_OPAQUE = Arg("text", types.TEXT, unless="opaque")
 REPLY = Arg("reply", types.COUNT, optional=True, named=True)
 # As CONVERSATION, for commands that have another `to`.
 FROM_CONVERSATION = Arg("place", types.CONVERSATION, also=("user", "group", "conversation"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chatd.base.model import Opaque
 from chatd.base.names import Address, Place
 from chatd.commands.values.base import Command
 
@@ -22,24 +23,28 @@ __all__ = [
 
 class SendMessage(Command, frozen=True):
     """`key`: the idempotency key. `reply`: the seq of the message that is answered. `wait`: reply once other
-    realms have accepted or refused it, 5 s at most. All also in the other commands that send."""
+    realms have accepted or refused it, 5 s at most. All also in the other commands that send.
+
+    `opaque` is given in place of `text`."""
 
     to: tuple[Address, ...]
-    text: str
+    text: str = ""
     key: str | None = None
     wait: bool = False
     reply: int | None = None
+    opaque: Opaque | None = None
 
 
 class SendGroupMessage(Command, frozen=True):
-    """`either`: `group` may also be the name of a person."""
+    """`either`: `group` may also be the name of a person. `opaque` as in SendMessage."""
 
     group: Address | tuple[Address, ...]
-    text: str
+    text: str = ""
     key: str | None = None
     either: bool = False
     wait: bool = False
     reply: int | None = None
+    opaque: Opaque | None = None
 
 
 class ReplyToMessage(Command, frozen=True):

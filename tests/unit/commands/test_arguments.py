@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.base.characters import is_blank
-from chatd.base.errors import BadArgument, BadName, BadRequest, BadText, EmptyText
+from chatd.base.errors import BadArgument, BadName, BadRequest, BadText, EmptyText, MessageTooLong
+from chatd.base.model import MAX_OPAQUE, Opaque
 from chatd.base.names import Address, Place
 from chatd.base.texts import Secret, check_text
 from chatd.commands import arguments as types
@@ -55,10 +56,15 @@ ALL: tuple[Type, ...] = (
     types.PORT,
     types.VERB,
     types.KEY,
+    types.OPAQUE,
 )
+
+SEALED = Opaque("application/x-a.b+c", b"\x00\xff")
+LARGEST = Opaque("a/b", bytes(MAX_OPAQUE))
 
 # type, text, value
 FROM_TEXT: tuple[tuple[Type, str, Any], ...] = (
+    (types.OPAQUE, "application/x-a.b+c AP8=", SEALED),
     (types.NAME, "Messi", "Messi"),
     (types.GROUP_NAME, "ABC:234", "abc:234"),
     (types.EMOJI, "👍🏽", "👍🏽"),
@@ -288,12 +294,39 @@ FROM_JSON: tuple[tuple[Type, str, Any, Any], ...] = (
     (types.SECRET, "password", "with space", "with space"),
     (types.COUNT, "n", 1, 1),
     (types.SIZE, "size", 0, 0),
+    (types.OPAQUE, "opaque", {"type": "application/x-a.b+c", "body": "AP8="}, SEALED),
+    (types.OPAQUE, "opaque", {"type": "a/b", "body": "A" * 43688 + "AAA="}, LARGEST),
     (types.FLAG, "on", True, True),
     (types.FLAG, "on", "off", False),
 )
 
 # type, the argument's name, value as given
 NOT_FROM_JSON: tuple[tuple[Type, str, Any], ...] = (
+    (types.OPAQUE, "opaque", "AP8="),
+    (types.OPAQUE, "opaque", None),
+    (types.OPAQUE, "opaque", {"type": "a/b"}),
+    (types.OPAQUE, "opaque", {"type": "a/b", "body": "AP8=", "text": "x"}),
+    (types.OPAQUE, "opaque", {"type": "a/b", "body": ["AP8="]}),
+    (types.OPAQUE, "opaque", {"type": 1, "body": "AP8="}),
+    *(
+        (types.OPAQUE, "opaque", {"type": media, "body": "AP8="})
+        for media in (
+            "",
+            "a",
+            "a/",
+            "/b",
+            "a/b/c",
+            "a/b; c=d",
+            "a b/c",
+            "a/b\n",
+            "é/b",
+            f"a/{'b' * 65}",
+        )
+    ),
+    *(
+        (types.OPAQUE, "opaque", {"type": "a/b", "body": body})
+        for body in ("", "=", "AP8", "AP8=\n", "AP 8=", "AP8=AP8=", "_-8=", "ÄP8=")
+    ),
     (types.NAME, "username", 7),
     (types.NAME, "username", None),
     (types.NAME, "username", ["messi"]),
@@ -401,6 +434,12 @@ class Reading(SynchronousTestCase):
         with self.assertRaises(BadArgument) as caught:
             types.COUNT.from_text("n", "0")
         self.assertEqual(str(caught.exception), "n can't be 0; expected a whole number, 1 or more")
+
+    def test_opaque_too_long(self) -> None:
+        """The length is checked before the bytes are decoded, and after."""
+        for body in ("A" * 43692, "!" * 60_000):
+            with self.assertRaises(MessageTooLong):
+                types.OPAQUE.from_json("opaque", {"type": "a/b", "body": body})
 
     @given(any_type, any_text)
     def test_any_text(self, kind: Type, text: str) -> None:

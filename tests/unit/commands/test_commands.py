@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.base.errors import BadRequest, EmptyText, Usage
+from chatd.base.model import Opaque
 from chatd.base.names import Address, Place
 from chatd.base.texts import Secret
 from chatd.commands import values as ask
@@ -21,6 +22,7 @@ from chatd.commands.values import Command
 
 A, B, G = Address("a"), Address("b", "realm1"), Address("g")
 FORWARD = ask.ForwardMessage(Place(A, A), 7, Place(B, B))
+SEALED = {"type": "a/b", "body": "Yw=="}
 TEN = Secret("0123456789")
 
 # The verbs of `plain`, with their aliases (spec/dialects.md).
@@ -360,6 +362,12 @@ NAMES_ONLY: tuple[tuple[str, dict[str, Any], Command], ...] = (
     ("history", {"to": "b@realm1"}, ask.ShowHistory(Place(B))),
     ("history", {"user": "b@realm1", "n": 5}, ask.ShowHistory(Place(B), 5)),
     ("sendgroup", {"users": "a", "text": "x"}, ask.SendGroupMessage((A,), "x")),
+    ("send", {"to": "a", "opaque": SEALED}, ask.SendMessage((A,), opaque=Opaque("a/b", b"c"))),
+    (
+        "sendgroup",
+        {"group": "g", "opaque": SEALED},
+        ask.SendGroupMessage(G, opaque=Opaque("a/b", b"c")),
+    ),
     (
         "sendgrouprealm",
         {"realm": "r", "to": "a", "text": "x"},
@@ -471,6 +479,8 @@ BAD_NAMES: tuple[tuple[str, dict[str, Any]], ...] = (
     ("send", {"to": [], "text": "x"}),
     ("send", {"to": "a", "users": "b", "text": "x"}),
     ("send", {"to": "a", "text": None}),
+    ("send", {"to": "a", "opaque": None}),
+    ("reply", {"user": "a", "seq": 1, "opaque": SEALED}),
     ("send", {"to": "a", "text": ""}),
     ("inbox", {"peek": "maybe"}),
     ("read", {"conversation": 1, "seq": "2"}),

@@ -1,0 +1,72 @@
+"""Opaque messages between realms."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chatd.base.errors import NotSupportedThere
+from chatd.base.model import MAX_OPAQUE, Opaque
+from chatd.base.names import Address, Place, parse_address
+from chatd.commands import values as ask
+from chatd.federation import capabilities
+from tests.support.network import LinkedTestCase, Person, lacks
+
+SEALED = Opaque("application/x-sealed", bytes(range(256)) * (MAX_OPAQUE // 256))
+
+
+def send(person: Person, *to: str) -> Any:
+    return person.does(ask.SendMessage(tuple(map(parse_address, to)), opaque=SEALED))
+
+
+def post(person: Person, group: str) -> Any:
+    return person.does(ask.SendGroupMessage(parse_address(group), opaque=SEALED))
+
+
+def shown(person: Person, place: Place) -> list[Opaque | None]:
+    return [each.opaque for each in person.does(ask.ShowHistory(place, 500)).items]
+
+
+class Crossing(LinkedTestCase):
+    def test_direct(self) -> None:
+        """The largest one arrives with the same bytes, and its deletion too."""
+        there = Place(user=parse_address("ana@realm1"))
+        send(self.ana, "budi@realm2")
+        self.assertEqual(shown(self.budi, there), [SEALED])
+        self.ana.does(ask.DeleteMessage(Place(user=parse_address("budi@realm2")), 1))
+        self.network.settle()
+        self.assertEqual(shown(self.budi, there), [None])
+
+    def test_group(self) -> None:
+        """The signature of one from either realm is verified."""
+        self.ana.creates("bagan")
+        self.budi.joins("bagan@realm1")
+        post(self.ana, "bagan")
+        post(self.budi, "bagan@realm1")
+        self.network.settle()
+        here, there = Place(group=Address("bagan")), Place(group=parse_address("bagan@realm1"))
+        for person, place in ((self.ana, here), (self.budi, there)):
+            found = person.does(ask.ShowHistory(place, 500)).items
+            self.assertEqual([each.opaque for each in found], [SEALED, SEALED])
+            self.assertEqual([each.unverified for each in found], [False, False])
+
+
+class OtherLacksThem(LinkedTestCase):
+    """realm2 does not take opaque messages."""
+
+    def setUp(self) -> None:
+        lacks(self, "realm2", capabilities.OPAQUE)
+        super().setUp()
+
+    def test_one(self) -> None:
+        with self.assertRaises(NotSupportedThere):
+            send(self.ana, "budi@realm2")
+        self.assertEqual(self.one.parcels_waiting(), 0)
+        self.ana.sends("budi@realm2", "halo")
+        self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
+
+    def test_several(self) -> None:
+        """The others get it."""
+        dewi = self.one.person("dewi")
+        reply = send(self.ana, "dewi", "budi@realm2")
+        self.assertEqual([each["to"] for each in reply.data["sent"]], ["dewi"])
+        self.assertEqual(shown(dewi, Place(user=Address("ana"))), [SEALED])
