@@ -6,6 +6,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 
+from chatd.base.errors import StorageFailed
 from chatd.service.context import Context
 from chatd.store.search.interface import SearchIndex
 
@@ -62,10 +63,15 @@ class Indexing:
             if piece is None:
                 return EVERY
             await self._database.run(self._index.store, piece)
-        except Exception as error:
-            # The disk may be full. Searches read what the index lacks.
-            log.warn("the search index was not updated: {error}", error=str(error))
-            self._index.forget()
-            return AFTER_FAILURE
+        except StorageFailed:  # which the database has logged
+            return self._failed()
+        except Exception:
+            log.failure("the search index was not updated")
+            return self._failed()
         took = self._clock.seconds() - began
         return min(max(REST * took, MIN_REST), MAX_REST)
+
+    def _failed(self) -> float:
+        """Searches read what the index lacks. Returns the seconds to wait."""
+        self._index.forget()
+        return AFTER_FAILURE
