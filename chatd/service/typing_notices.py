@@ -18,10 +18,11 @@ from chatd.store import receipts as store
 from chatd.store.receipts import Audience
 
 INTERVAL = 3.0  # seconds in which one person is told of once in a conversation
+MAX_NOTED = 10_000  # of them at a time; beyond that some are told of more often
 
 
 class Lately:
-    """What was noted in the last INTERVAL seconds. Older things are forgotten."""
+    """The last MAX_NOTED things that were noted in the last INTERVAL seconds."""
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
@@ -37,6 +38,8 @@ class Lately:
             del when[oldest]
         if what in when:
             return False
+        if len(when) >= MAX_NOTED:
+            del when[next(iter(when))]
         when[what] = now
         return True
 

@@ -8,6 +8,7 @@ from chatd.base.errors import UnknownMessage
 from chatd.base.events import ReadMoved, Typing
 from chatd.base.model import Account
 from chatd.base.read_marks import ReadMark
+from chatd.service import typing_notices
 from chatd.service.read_events import INTERVAL
 from chatd.service.typing_notices import INTERVAL as TYPING_INTERVAL
 from chatd.store import receipts as store
@@ -136,6 +137,15 @@ class Writing(ReceiptsTestCase):
         result_of(self.typing.tell(self.ana, here, None))
         self.assertEqual(self.told(self.budi), ["ana types"])
         self.assertEqual(len(self.typing._lately), 1)
+
+    def test_many_at_once(self) -> None:
+        """What is kept is bounded. What is forgotten may be told again."""
+        self.patch(typing_notices, "MAX_NOTED", 2)
+        lately = typing_notices.Lately(self.clock)
+        self.assertEqual(
+            [lately.note(each) for each in "abbcbac"], [*map(bool, (1, 1, 0, 1, 0, 1, 0))]
+        )
+        self.assertEqual(len(lately), 2)
 
     def test_only_those_who_listen_to_all(self) -> None:
         basic = Listener()
