@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import assert_never
 
+from chatd.base.entries import EntryRef
 from chatd.base.model import Account
 from chatd.base.names import parse_address
 from chatd.service.context import Context
@@ -14,6 +15,7 @@ from chatd.service.remote import DirectRead, GroupRead, IForwarder, ReadNews
 from chatd.service.remote_news import RemoteNews
 from chatd.store import marks as mark_store
 from chatd.store import receipts as store
+from chatd.store.crossing import seq_of
 from chatd.store.receipts import Audience
 
 
@@ -65,7 +67,8 @@ class Receipts:
                 if direct is None:
                     return
                 reader, _, place = direct
-                seq = await self._database.read(mark_store.seq_of, place, number)
+                sent = EntryRef(None, number)
+                seq = await self._database.read(seq_of, place, sent)
             case GroupRead(person, home, group_id, seq):
                 group = await self._news.group(realm, person, home, group_id)
                 if group is None:

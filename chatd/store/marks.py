@@ -11,12 +11,16 @@ from collections.abc import Iterable, Mapping
 import sqlalchemy as sa
 
 from chatd.base.errors import UnknownConversation
-from chatd.base.model import Account
+from chatd.base.model import MAX_READERS, Account
 from chatd.base.names import Address
 from chatd.base.read_marks import ReadMark
 from chatd.store.conversations import last_seq, takes_part
 from chatd.store.schema import messages, participants, remote_marks, skipped
 from chatd.store.versions import Kind, Subject, VersionWriter
+
+MAX_REMOTE = (
+    10 * MAX_READERS
+)  # people of other realms with marks in a conversation; members may change
 
 _MOVE = (
     sa.update(participants)
@@ -145,19 +149,14 @@ def last_received(connection: sa.Connection, conversation: int, seq: int) -> int
     )
 
 
-def seq_of(connection: sa.Connection, conversation: int, number: int) -> int | None:
-    """The seq of the message in this conversation that this realm has sent elsewhere under `number`."""
-    return connection.scalar(
-        sa.select(messages.c.seq).where(
-            messages.c.number == number, messages.c.conversation_id == conversation
-        )
-    )
-
-
 def move_remote_mark(
     connection: sa.Connection, versions: VersionWriter, conversation: int, reader: Address, seq: int
 ) -> bool:
-    """Move the mark of a person of another realm, at most to the newest entry. Returns whether it moved."""
+    """Move the mark of a person of another realm, at most to the newest entry. Returns whether it moved.
+
+    A conversation has MAX_REMOTE marks. Others are ignored, because the home of a group may name any number
+    of people.
+    """
     seq = min(seq, last_seq(connection, conversation))
     here = (remote_marks.c.conversation_id == conversation) & (remote_marks.c.key == reader.key)
     before = connection.scalar(sa.select(remote_marks.c.seq).where(here))
@@ -165,6 +164,8 @@ def move_remote_mark(
         return False
     if before is not None:
         connection.execute(sa.update(remote_marks).where(here).values(seq=seq))
+    elif _remote_marks(connection, conversation) >= MAX_REMOTE:
+        return False
     else:
         connection.execute(
             sa.insert(remote_marks).values(
@@ -173,3 +174,9 @@ def move_remote_mark(
         )
     versions.note(connection, [Subject(conversation, Kind.MARK, reader.key)])
     return True
+
+
+def _remote_marks(connection: sa.Connection, conversation: int) -> int:
+    """How many people of other realms have a mark in a conversation."""
+    here = remote_marks.c.conversation_id == conversation
+    return connection.scalar(sa.select(sa.func.count()).where(here)) or 0

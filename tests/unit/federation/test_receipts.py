@@ -7,6 +7,7 @@ from chatd.base.names import Address, Place
 from chatd.commands import values as ask
 from chatd.service.read_events import INTERVAL
 from chatd.service.remote import DirectRead, DirectTyping, GroupRead, GroupTyping
+from chatd.store import marks
 from tests.support.network import LinkedTestCase, Person
 
 
@@ -181,3 +182,13 @@ class Groups(ReceiptsTestCase):
             self.network.result(receipts.arrived("realm2", news))
         self.assertEqual(self.told(self.ana), [])
         self.assertEqual(self.readers(self.ana, self.here, self.seq), [])
+
+    def test_home_that_makes_up_readers(self) -> None:
+        """The marks of a group are bounded."""
+        self.patch(marks, "MAX_REMOTE", 1)
+        receipts = self.two.realm.service.receipts
+        group = self.ana.does(ask.ShowHistory(self.here, 1)).items[0].conversation
+        for seq, reader in ((1, "dewi"), (self.seq, "nobody"), (self.seq, "dewi")):
+            news = GroupRead(reader, "realm1", group, seq)
+            self.network.result(receipts.arrived("realm1", news))
+        self.assertEqual(self.readers(self.budi, self.there, self.seq), ["dewi@realm1"])
