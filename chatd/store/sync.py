@@ -17,7 +17,8 @@ from chatd.base import events
 from chatd.base.errors import UnknownConversation
 from chatd.base.model import Account, Message, SyncedLog
 from chatd.store.conversations import last_seq, takes_part
-from chatd.store.history import build_messages, select_messages
+from chatd.store.guard import checked
+from chatd.store.history import build_message, build_messages, select_messages
 from chatd.store.pending import pending_of
 from chatd.store.receipts import all_marks, visible_marks
 from chatd.store.schema import changes, groups, heads, messages, participants, rosters
@@ -122,8 +123,24 @@ def _entries(
         return []
     end = seqs[-1]
     shown = build_messages(connection, [row for row in rows if row.seq <= end], account)
-    changed = [_change(row) for row in made if row.seq <= end]
+    made = [row for row in made if row.seq <= end]
+    edited = {row.target for row in made if row.kind == "edited"}
+    texts = _texts(connection, account, conversation, edited)
+    changed = [_change(row, texts.get(row.target)) for row in made]
     return list(merge(shown, changed, key=_seq_of))
+
+
+def _texts(
+    connection: sa.Connection, account: Account, conversation: int, seqs: Collection[int]
+) -> dict[int, str | None]:
+    """The present texts of these messages, checked against their signatures."""
+    if not seqs:
+        return {}
+    wanted = select_messages(account).where(
+        messages.c.conversation_id == conversation, messages.c.seq.in_(seqs)
+    )
+    found = [build_message(row, account) for row in connection.execute(wanted)]
+    return {message.seq: message.text for message in checked(connection, found)}
 
 
 def _seq_of(entry: Message | events.Change) -> int:
@@ -131,10 +148,7 @@ def _seq_of(entry: Message | events.Change) -> int:
 
 
 def _select_changes() -> sa.Select[Any]:
-    """Select changes, with the current text of their messages."""
-    is_target = (messages.c.conversation_id == changes.c.conversation_id) & (
-        messages.c.seq == changes.c.target
-    )
+    """Select changes, with the names of their groups."""
     return (
         sa.select(
             changes.c.conversation_id,
@@ -144,22 +158,20 @@ def _select_changes() -> sa.Select[Any]:
             changes.c.author,
             changes.c.target,
             changes.c.data,
-            messages.c.text,
             groups.c.name.label("group"),
         )
         .select_from(changes)
-        .outerjoin(messages, is_target)
         .outerjoin(groups, groups.c.conversation_id == changes.c.conversation_id)
     )
 
 
-def _change(row: sa.Row[Any]) -> events.Change:
-    """An entry that is no message."""
+def _change(row: sa.Row[Any], text: str | None) -> events.Change:
+    """An entry that is no message. `text` is the present one of a message that was edited."""
     data = {} if row.data is None else _decode(row.data)
     here, seq, at, by, group = row.conversation_id, row.seq, row.at, row.author, row.group
     match row.kind:
         case "edited":
-            return events.Edited(here, seq, row.target, row.text, at, by, group)
+            return events.Edited(here, seq, row.target, text, at, by, group)
         case "deleted":
             return events.Deleted(here, seq, row.target, at, by, group)
         case "reaction":

@@ -7,11 +7,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from chatd.base.errors import NotAdmin, NotYours
+from chatd.base.events import Edited
 from chatd.base.model import Message
 from chatd.base.names import Place, parse_group
 from chatd.commands import values as ask
 from chatd.store import guard
 from chatd.store.schema import changes, messages, outbox, signatures
+from chatd.store.sync import Cursor
 from tests.support.network import NetworkTestCase, Person, Server
 
 
@@ -105,7 +107,12 @@ class ChangesTestCase(ThreeRealms):
         self.three.realm.database.now(
             lambda connection: connection.execute(sa.update(messages).values(text="enam"))
         )
-        self.assertEqual([each.text for each in self.log_of(self.dewi)], [guard.ALTERED])
+        (shown,) = self.log_of(self.dewi)
+        self.assertEqual(shown.text, guard.ALTERED)
+        syncing = self.three.service.sync.one(self.dewi.account, shown.conversation, Cursor(), 9)
+        entries = self.network.result(syncing).entries
+        texts = [each.text for each in entries if isinstance(each, Message | Edited)]
+        self.assertEqual(texts, [guard.ALTERED, guard.ALTERED])
 
     def test_deletions(self) -> None:
         """By the author, and by an admin of the group. Nothing of the content is left."""
