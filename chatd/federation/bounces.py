@@ -17,7 +17,7 @@ from chatd.service.chat_service import ChatService
 from chatd.service.targets import Target
 from chatd.store import accounts as account_store
 from chatd.store import conversations as conversation_store
-from chatd.store.messages import NewMessage, Stored
+from chatd.store.new_entries import NewMessage, Stored
 
 # Changes that were not delivered, before the address of the other person
 CHANGES: dict[type[Parcel], str] = {

@@ -41,7 +41,7 @@ from chatd.service.presence import IListener
 from chatd.service.targets import Target, group_target
 from chatd.store.members import Roster
 from chatd.store.message_changes import WantedChange
-from chatd.store.messages import Extras, NewMessage, RemoteCopies
+from chatd.store.new_entries import Extras, NewMessage, RemoteCopies
 from chatd.store.origins import FIRST_NUMBER, Origin
 from chatd.store.sealing import NewSignature
 

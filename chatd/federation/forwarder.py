@@ -59,7 +59,7 @@ from chatd.service.remote import (
 from chatd.service.targets import Target
 from chatd.store import crossing
 from chatd.store import outbox as outbox_store
-from chatd.store.messages import RemoteCopies, Stored
+from chatd.store.new_entries import RemoteCopies, Stored
 from chatd.store.outbox import BlankedParcel, NewParcel
 from chatd.store.outcomes import SentEntry
 

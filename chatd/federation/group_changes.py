@@ -39,7 +39,7 @@ from chatd.store import outbox as outbox_store
 from chatd.store.bans import check_ban
 from chatd.store.members import Roster
 from chatd.store.message_changes import ChangeResult, WantedChange
-from chatd.store.messages import RemoteCopies
+from chatd.store.new_entries import RemoteCopies
 from chatd.store.parcel_stream import ParcelStream
 
 log = Logger()

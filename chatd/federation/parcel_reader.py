@@ -32,7 +32,7 @@ from chatd.federation.realm_quotas import RealmQuotas
 from chatd.federation.signing.key_book import KeyBook
 from chatd.service.chat_service import ChatService
 from chatd.service.targets import Target
-from chatd.store.messages import Extras, NewMessage
+from chatd.store.new_entries import Extras, NewMessage
 
 CACHED_PAIRS = 100_000
 

@@ -24,7 +24,7 @@ from chatd.service.chat_service import ChatService
 from chatd.service.codes import with_new_code
 from chatd.store import files as file_store
 from chatd.store.files import Owner
-from chatd.store.messages import NewMessage, Stored
+from chatd.store.new_entries import NewMessage, Stored
 from chatd.store.origins import KnownEntry, is_stored
 from chatd.store.parcel_stream import ParcelStream
 

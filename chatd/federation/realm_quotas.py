@@ -6,7 +6,7 @@ from chatd.federation.links import ILinks
 from chatd.federation.parcels import Direct
 from chatd.service.chat_service import ChatService
 from chatd.service.quotas import cost_of, cost_of_text
-from chatd.store.messages import NewMessage
+from chatd.store.new_entries import NewMessage
 
 
 class RealmQuotas:

@@ -107,45 +107,56 @@ class ChatService:
         )
         self.rooms = Rooms()
         self.room_files = RoomFiles(context, self.rooms, uploads, self.disk)
+        self._make_people(passwords)
+        self._make_reading(forwarder)
+        self._make_sending(forwarder)
+        self._make_groups(forwarder)
+        self.files = Files(
+            context, self.directs, self.messages, self.reading, self.quotas, uploads, self.disk
+        )
+
+    def _make_people(self, passwords: Passwords) -> None:
+        context, realms = self.context, self.realms
         self.accounts = Accounts(context, passwords, self.presence)
         self.contacts = Contacts(context, self.accounts, self.presence, realms)
         self.operators = Operators(context, self.accounts)
         self.directs = Directs(context, self.accounts, realms)
-        self.rosters = Rosters(context, self.presence, realms, forwarder)
+
+    def _make_reading(self, forwarder: IForwarder) -> None:
+        context, presence = self.context, self.presence
+        self.rosters = Rosters(context, presence, self.realms, forwarder)
         index = SQLiteIndex()
         self.indexing = Indexing(context, index)
-        news = RemoteNews(context, realms)
-        self.receipts = Receipts(context, self.presence, news, forwarder)
-        self.typing = TypingNotices(context, self.presence, news, forwarder)
+        news = RemoteNews(context, self.realms)
+        self.receipts = Receipts(context, presence, news, forwarder)
+        self.typing = TypingNotices(context, presence, news, forwarder)
         self.reading = Reading(context, self.directs, self.rosters, self.receipts, forwarder, index)
         self.sync = LogSync(context, forwarder)
-        self.conversations = Conversations(self.database, self.presence, self.reading, forwarder)
+        self.conversations = Conversations(self.database, presence, self.reading, forwarder)
+
+    def _make_sending(self, forwarder: IForwarder) -> None:
+        context = self.context
         self.messages = self._make_messages(forwarder)
-        erased = ErasedFiles(context, uploads)
+        erased = ErasedFiles(context, self.uploads)
         self.pending = PendingPosts(context, forwarder, erased)
         finder = TargetFinder(
             self.database, self.accounts, self.directs, self.rosters, self.reading
         )
-        self.composed = ComposedSends(
-            self.database,
-            self.messages,
-            self.directs,
-            finder,
-            Mentions(context, self.accounts, self.rosters),
-        )
+        mentions = Mentions(context, self.accounts, self.rosters)
+        self.composed = ComposedSends(self.database, self.messages, self.directs, finder, mentions)
         self.changes = MessageChanges(
             context, finder, self.rosters, self.presence, self.quotas, forwarder, erased
         )
-        self.homes = HomeGroups(context, self.accounts, self.presence, self.rosters, realms)
-        self.invitations = Invitations(context, self.accounts, self.presence, realms)
+
+    def _make_groups(self, forwarder: IForwarder) -> None:
+        context, accounts, realms = self.context, self.accounts, self.realms
+        self.homes = HomeGroups(context, accounts, self.presence, self.rosters, realms)
+        self.invitations = Invitations(context, accounts, self.presence, realms)
         self.mirrors = MirrorGroups(
-            context, self.accounts, self.rosters, self.invitations, realms, forwarder
+            context, accounts, self.rosters, self.invitations, realms, forwarder
         )
         self.groups = Groups(
-            context, self.accounts, self.rosters, self.homes, self.mirrors, self.invitations, realms
-        )
-        self.files = Files(
-            context, self.directs, self.messages, self.reading, self.quotas, uploads, self.disk
+            context, accounts, self.rosters, self.homes, self.mirrors, self.invitations, realms
         )
 
     def _make_messages(self, forwarder: IForwarder) -> Messages:

@@ -12,7 +12,7 @@ from chatd.service.reading import Reading
 from chatd.service.remote import IForwarder
 from chatd.service.rosters import Rosters
 from chatd.service.targets import Target
-from chatd.store.messages import NewMessage, Stored
+from chatd.store.new_entries import NewMessage, Stored
 from chatd.store.sealing import UNVERIFIED
 
 

@@ -17,7 +17,7 @@ from chatd.base.model import Group
 from chatd.service.context import Context
 from chatd.service.presence import IListener, Presence
 from chatd.service.remote import IForwarder
-from chatd.store.messages import NewChange, Stored
+from chatd.store.new_entries import NewChange, Stored
 
 
 class StoredFact(msgspec.Struct, frozen=True):

@@ -18,7 +18,7 @@ from chatd.service.remote import IForwarder
 from chatd.service.targets import Target
 from chatd.store import idempotent_sends as store
 from chatd.store.idempotent_sends import NamedPost, RecordedSend, SendKey
-from chatd.store.messages import NewMessage, Stored
+from chatd.store.new_entries import NewMessage, Stored
 from chatd.store.pending import NewPost
 
 

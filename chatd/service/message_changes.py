@@ -23,7 +23,7 @@ from chatd.service.target_finder import TargetFinder
 from chatd.service.targets import Target
 from chatd.store import pinned as pinned_store
 from chatd.store.message_changes import ChangeResult, WantedChange
-from chatd.store.messages import RemoteCopies
+from chatd.store.new_entries import RemoteCopies
 
 log = Logger()
 

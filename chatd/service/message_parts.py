@@ -8,7 +8,7 @@ import msgspec
 from chatd.base.entries import EntryRef, SentParts
 from chatd.base.model import Attachment, Message, Opaque
 from chatd.store.details import encode_mentions, mentions_of
-from chatd.store.messages import Extras
+from chatd.store.new_entries import Extras
 
 
 class MessageParts(msgspec.Struct, frozen=True):

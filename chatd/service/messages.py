@@ -40,7 +40,7 @@ from chatd.service.rosters import Rosters
 from chatd.service.send_turns import SendTurns
 from chatd.service.targets import Target, group_target
 from chatd.store.idempotent_sends import RecordedSend, SendKey
-from chatd.store.messages import NewMessage, Stored
+from chatd.store.new_entries import NewMessage, Stored
 
 
 class Messages:

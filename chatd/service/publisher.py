@@ -15,7 +15,7 @@ from chatd.service.presence import IListener
 from chatd.service.remote_sends import RemoteSends, StoredPost
 from chatd.service.targets import Target
 from chatd.store.idempotent_sends import RecordedSend, SendKey
-from chatd.store.messages import NewMessage, Stored
+from chatd.store.new_entries import NewMessage, Stored
 
 
 class StoredMessage(msgspec.Struct, frozen=True):

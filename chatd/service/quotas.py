@@ -19,7 +19,7 @@ from chatd.base.timers import cancel
 from chatd.files.disk_space import DiskSpace
 from chatd.store import usage as store
 from chatd.store.database import Database
-from chatd.store.messages import NewMessage
+from chatd.store.new_entries import NewMessage
 from chatd.store.usage import Owner
 
 DAY = 24 * 3600 * 1000  # ms

@@ -25,7 +25,7 @@ from chatd.base.model import (
 )
 from chatd.service.presence import IListener
 from chatd.service.targets import Target
-from chatd.store.messages import RemoteCopies, Stored
+from chatd.store.new_entries import RemoteCopies, Stored
 from chatd.store.outbox import NewParcel
 from chatd.store.outcomes import SentEntry
 

@@ -18,7 +18,7 @@ from chatd.service.presence import IListener, Presence
 from chatd.service.remote import DeliveryOutcome, IForwarder
 from chatd.service.targets import Target
 from chatd.store.idempotent_sends import NamedPost, RecordedSend, SendKey
-from chatd.store.messages import NewMessage, Stored
+from chatd.store.new_entries import NewMessage, Stored
 from chatd.store.outcomes import SentEntry
 from chatd.store.pending import NewPost
 

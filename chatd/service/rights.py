@@ -17,7 +17,7 @@ from chatd.store.crossing import entry_at
 from chatd.store.files import get_attachment
 from chatd.store.groups import group_of
 from chatd.store.members import realms_of
-from chatd.store.messages import NewMessage, RemoteCopies
+from chatd.store.new_entries import NewMessage, RemoteCopies
 
 
 class PostRights:

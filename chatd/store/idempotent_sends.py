@@ -15,7 +15,8 @@ from twisted.python.failure import Failure
 
 from chatd.base.model import DELIVERED, QUEUED, REFUSED, STORED
 from chatd.store.engine import driver_insert, placeholder
-from chatd.store.messages import MessageWriter, NewMessage, Stored
+from chatd.store.messages import MessageWriter
+from chatd.store.new_entries import NewMessage, Stored
 from chatd.store.once import store_once
 from chatd.store.outcomes import KeptRefusal, read_refusal, sent_state
 from chatd.store.pending import NewPost, PendingWriter

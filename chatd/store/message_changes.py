@@ -28,7 +28,8 @@ from chatd.base.model import Party
 from chatd.base.names import key_of
 from chatd.store.content import count_reactions, erase, mark_edited
 from chatd.store.crossing import entry_at, newest_pin
-from chatd.store.messages import MessageWriter, NewChange, RemoteCopies, Stored
+from chatd.store.messages import MessageWriter
+from chatd.store.new_entries import NewChange, RemoteCopies, Stored
 from chatd.store.origins import Origin
 from chatd.store.schema import (
     groups,

@@ -18,7 +18,8 @@ from chatd.store import outbox as outbox_store
 from chatd.store.content import erase_file
 from chatd.store.details import with_details
 from chatd.store.engine import driver_insert
-from chatd.store.messages import MessageWriter, NewMessage, Stored
+from chatd.store.messages import MessageWriter
+from chatd.store.new_entries import NewMessage, Stored
 from chatd.store.outbox import NewParcel, OutboxWriter
 from chatd.store.outcomes import read_refusal
 from chatd.store.schema import attachments, pending, sends

@@ -11,7 +11,7 @@ from chatd.base.model import party_of
 from chatd.federation.parcels import Direct, DirectDeletion, DirectEdit, Ref, decode
 from chatd.service.targets import Target
 from chatd.store import outbox as store
-from chatd.store.messages import NewChange
+from chatd.store.new_entries import NewChange
 from chatd.store.schema import messages
 from tests.support.network import LinkedTestCase
 

@@ -25,7 +25,7 @@ from chatd.federation.outcomes import TRY_AGAIN
 from chatd.lines.dialects.json_messages import message_object
 from chatd.store import idempotent_sends as store
 from chatd.store.idempotent_sends import NamedPost, RecordedSend, SendKey
-from chatd.store.messages import NewMessage, Stored
+from chatd.store.new_entries import NewMessage, Stored
 from chatd.store.outbox import TERM_BITS, NewParcel
 from chatd.store.pending import NewPost
 from chatd.store.schema import messages, outbox, pending, sends

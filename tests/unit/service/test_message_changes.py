@@ -18,7 +18,7 @@ from chatd.store import message_changes as module
 from chatd.store.details import MAX_NAMED
 from chatd.store.files import Owner
 from chatd.store.message_changes import WantedChange
-from chatd.store.messages import NewMessage
+from chatd.store.new_entries import NewMessage
 from chatd.store.schema import (
     attachments,
     changes,
