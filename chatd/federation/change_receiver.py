@@ -21,7 +21,7 @@ from chatd.federation.parcels import KEPT, UNREADABLE, DirectChange, DirectDelet
 from chatd.federation.realm_quotas import RealmQuotas
 from chatd.federation.refusals import verdict_of
 from chatd.service.chat_service import ChatService
-from chatd.service.quotas import LEAST, cost
+from chatd.service.quotas import cost_of_change
 from chatd.service.targets import Target
 from chatd.store import accounts as account_store
 from chatd.store import conversations as conversation_store
@@ -101,7 +101,7 @@ class ChangeReceiver:
             realm > self._context.realm_key,
             (realm, number),
         )
-        size = cost(change.text) if isinstance(change, Edit) else LEAST
+        size = cost_of_change(change)
         self._quotas.charge_bytes(realm, size)
         making = self._database.run(self._make, stream, arrived)
         return making.addCallbacks(

@@ -32,7 +32,7 @@ from chatd.federation.signing.statements import (
     ReactionAttributes,
 )
 from chatd.service.chat_service import ChatService
-from chatd.service.quotas import LEAST, cost
+from chatd.service.quotas import cost_of_change
 from chatd.service.targets import Target
 from chatd.store import crossing
 from chatd.store import outbox as outbox_store
@@ -100,10 +100,9 @@ class GroupChanges:
         """Make a change that `realm` has brought, unless it was made before. Fires with the verdict once it
         is on disk. Raises MessageTooLong, RealmQuota."""
         wanted = change.wanted.change
-        size = LEAST
-        if isinstance(wanted, Edit) and not wanted.is_blank:
+        if isinstance(wanted, Edit):
             self._messages.check_text(wanted.text)
-            size = cost(wanted.text)
+        size = cost_of_change(wanted)
         self._quotas.charge_bytes(realm, size)
         making = self._database.run(self._make_in_order, stream, change)
         return making.addCallbacks(

@@ -22,7 +22,7 @@ from chatd.federation.parcels import (
 from chatd.federation.questions import guest_of
 from chatd.federation.realm_quotas import RealmQuotas
 from chatd.service.chat_service import ChatService
-from chatd.service.quotas import LEAST
+from chatd.service.quotas import LEAST, cost
 from chatd.service.remote import MemberInvited, MemberJoined, MemberRemoved, ReportedFact
 
 
@@ -42,7 +42,7 @@ class MembershipNews:
     async def receive(self, realm: str, number: int, parcel: GroupNews) -> None:
         """Apply a report. Raises BadName, TooManyUnknown, and what MirrorGroups and Invitations raise."""
         if isinstance(parcel, Fact):
-            self._quotas.charge_bytes(realm, LEAST)
+            self._quotas.charge_bytes(realm, _cost(parcel))
         match parcel:
             case Joined(group, group_id, user, seq):
                 parse_foreign_name(group)
@@ -76,3 +76,10 @@ class MembershipNews:
         guest, name = guest_of(self._links, realm, left.sender), Address(parse_name(left.group))
         await self._guesses.check_group(realm, name)
         await self._homes.leave(guest, name, number)
+
+
+def _cost(fact: Fact) -> int:
+    """The bytes that an entry about a group counts."""
+    if isinstance(fact, MemberEntry):
+        return LEAST
+    return cost("".join(each for each in fact.fields.values() if isinstance(each, str)))

@@ -16,7 +16,7 @@ from chatd.service.context import Context
 from chatd.service.erased_files import ErasedFiles
 from chatd.service.mentions import Mentions
 from chatd.service.presence import IListener, Presence
-from chatd.service.quotas import LEAST, MessageQuotas, cost
+from chatd.service.quotas import MessageQuotas, cost_of_change
 from chatd.service.remote import IForwarder
 from chatd.service.rosters import Rosters
 from chatd.service.target_finder import TargetFinder
@@ -91,8 +91,7 @@ class MessageChanges:
             moderator=account.operator,
             elsewhere=target.home is not None,
         )
-        size = cost(change.text) if isinstance(change, Edit) else LEAST
-        with self._quotas.charged(account.id, size, now):
+        with self._quotas.charged(account.id, cost_of_change(change), now):
             result = await self.make(wanted, target)
         self.publish(result, target, origin)
         return await self._forward(result, target, seq)

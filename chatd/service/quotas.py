@@ -14,6 +14,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from chatd.base.entries import Edit, MessageChange
 from chatd.base.errors import ChatError, MessageQuota, RealmQuota
 from chatd.base.timers import cancel
 from chatd.files.disk_space import DiskSpace
@@ -33,12 +34,19 @@ log = Logger()
 
 
 def cost_of(new: NewMessage) -> int:
-    """The bytes that a message counts: its text or opaque body, once for this realm and once for each other
-    realm that gets a copy."""
+    """The bytes that a message counts: its text, opaque body or mentions, whichever is most, once for this
+    realm and once for each other realm that gets a copy."""
     size = LEAST if new.text is None else cost(new.text)
-    if new.extras is not None and new.extras.body is not None:
-        size = max(size, len(new.extras.body))
+    if new.extras is not None:
+        size = max(size, len(new.extras.body or b""), cost(new.extras.mentions or ""))
     return size if new.copies is None else size * (1 + len(new.copies.realms))
+
+
+def cost_of_change(change: MessageChange) -> int:
+    """The bytes that a change of a message counts."""
+    if not isinstance(change, Edit):
+        return LEAST
+    return max(cost(change.text), cost("".join(change.mentions)))
 
 
 def cost_of_text(text: str | None) -> int:

@@ -17,7 +17,7 @@ from chatd.federation.amp.link import MAX_SHOWN
 from chatd.federation.amp.rate_limited_log import MAX_LINES
 from chatd.federation.name_guesses import MAX_UNKNOWN
 from chatd.federation.parcel_fields import MAX_NUMBER, FileNote
-from chatd.federation.parcels import Direct, Invite, Joined, Left, Removed, encode
+from chatd.federation.parcels import Direct, DirectEdit, Invite, Joined, Left, Ref, Removed, encode
 from chatd.service.quotas import REALMS_OF_SOURCE
 from chatd.store.schema import conversations
 from tests.support.amp_peer import AmpPeer, batch, direct, hello
@@ -109,6 +109,16 @@ class NothingForNothingTestCase(GuessingTestCase):
         before = self.conversations()
         self.assertEqual(self.verdicts(Direct("other", "dewi", 1, "x" * 100)), ["realm-quota"])
         self.assertEqual(self.conversations(), before)
+
+    def test_mentions_count(self) -> None:
+        """A short text with many of them takes as much room as a long one."""
+        many = tuple(f"{'x' * 60}{number}@realm3" for number in range(25))
+        short = Direct("budi", "dewi", 1, "halo", mentions=many)
+        self.assertEqual(self.verdicts(short), [""])
+        edit = DirectEdit("budi", "dewi", 1, Ref(True, 1), "dua", many)
+        self.assertEqual(self.verdicts(edit), ["realm-quota"])
+        self.network.advance(2)
+        self.assertEqual(self.verdicts(short), ["realm-quota"])
 
     def test_files_that_are_only_offered(self) -> None:
         before = self.conversations()

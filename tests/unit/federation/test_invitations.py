@@ -269,7 +269,7 @@ class Hostile(InvitingTestCase):
         self.assertEqual(self.facts(self.two), before)
 
     def test_flood_of_entries(self) -> None:
-        """Each counts for the quota of the home."""
+        """Each counts for the quota of the home, with what it has."""
         self.budi.joins(GROUP)
         self.network.settle()
         ident, before = self.ident(), len(self.facts(self.two))
@@ -279,8 +279,10 @@ class Hostile(InvitingTestCase):
         for number in range(10_000, 10_005):
             entry = GroupEntry("bagan", ident, 9, 1, "ana", {"title": f"no. {number}"})
             self.assertEqual(self.verdict(entry, number), "")
-        self.assertEqual(charged, [LEAST] * 5)
-        self.assertEqual(len(self.facts(self.two)), before + 5)
+        entry = GroupEntry("bagan", ident, 9, 1, "ana", {"title": "x" * 200, "topic": "y" * 2000})
+        self.assertEqual(self.verdict(entry, 10_005), "")
+        self.assertEqual(charged, [LEAST] * 5 + [2200])
+        self.assertEqual(len(self.facts(self.two)), before + 6)
 
     def test_entries_twice(self) -> None:
         self.budi.joins(GROUP)
