@@ -1,11 +1,10 @@
-"""The index for searching is kept up to date in the background."""
+"""The index for searching is built in the background, piece by piece."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
 from typing import Any
 
-from twisted.internet.defer import Deferred, maybeDeferred
+from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -13,72 +12,104 @@ from chatd.base.errors import StorageFailed
 from chatd.service.indexing import AFTER_FAILURE, EVERY, MAX_REST, Indexing
 
 
-class Index:
-    """Has `pieces` to add. `failure` is raised by `store`."""
+class FakeIndex:
+    """Lacks `pieces`. `stored` has those that were added."""
 
-    def __init__(self, *pieces: str) -> None:
+    def __init__(self, *pieces: Any) -> None:
         self.pieces = list(pieces)
-        self.stored: list[str] = []
-        self.failure: Exception | None = None
-        self.forgot = 0
+        self.stored: list[Any] = []
+        self.forgotten = 0
 
-    def prepare(self) -> str | None:
+    def prepare(self) -> Any:
         return self.pieces[0] if self.pieces else None
 
-    def store(self, piece: str) -> None:
-        if self.failure is not None:
-            raise self.failure
+    def store(self, piece: Any) -> None:
         self.stored.append(self.pieces.pop(0))
 
     def forget(self) -> None:
-        self.forgot += 1
+        self.forgotten += 1
 
 
-class Database:
-    def read(self, query: Any, *args: Any) -> Deferred[Any]:
-        return maybeDeferred(query, *args)
+class FakeContext:
+    """Runs jobs at once, or fails with `error`. A job takes `seconds`, and waits for `gate` if there is
+    one."""
 
-    run = read
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.database = self
+        self.error: Exception | None = None
+        self.gate: Deferred[None] | None = None
+        self.seconds = 0.0
+
+    def read(self, function: Any, *args: Any) -> Deferred[Any]:
+        return succeed(function(*args))
+
+    def run(self, function: Any, *args: Any) -> Deferred[Any]:
+        self.clock.rightNow += self.seconds
+        if self.error is not None:
+            return fail(self.error)
+        if self.gate is not None:
+            return self.gate.addCallback(lambda _result: function(*args))
+        return succeed(function(*args))
 
 
-class IndexingTest(SynchronousTestCase):
-    def begin(self, *pieces: str) -> Index:
-        self.clock, index = Clock(), Index(*pieces)
-        context: Any = SimpleNamespace(clock=self.clock, database=Database())
-        given: Any = index
-        self.indexing = Indexing(context, given)
+class Building(SynchronousTestCase):
+    def begin(self, *pieces: str) -> FakeIndex:
+        index = FakeIndex(*pieces)
+        self.context = FakeContext()
+        self.indexing = Indexing(self.context, index)  # type: ignore[arg-type]
+        self.indexing.start()
         return index
 
-    def test_pieces(self) -> None:
-        """One after the other; then it looks for new ones."""
+    def test_piece_by_piece(self) -> None:
+        """Pieces follow one another with pauses; then it looks for new ones now and then."""
         index = self.begin("a", "b")
-        self.indexing.start()
-        self.clock.pump([0, MAX_REST, MAX_REST])
+        self.context.clock.advance(0)
+        self.assertEqual(index.stored, ["a"])
+        self.context.clock.pump([0.01, 0.01])
         self.assertEqual(index.stored, ["a", "b"])
         index.pieces.append("c")
-        self.clock.advance(EVERY)
+        self.context.clock.advance(EVERY / 2)
+        self.assertEqual(index.stored, ["a", "b"])
+        self.context.clock.advance(EVERY / 2)
         self.assertEqual(index.stored, ["a", "b", "c"])
-        self.indexing.stop()
-        self.assertEqual(self.clock.getDelayedCalls(), [])
 
-    def test_full_disk(self) -> None:
-        """It is tried again later. The database has logged it."""
-        index = self.begin("a")
-        index.failure = StorageFailed()
-        self.indexing.start()
-        self.clock.advance(0)
-        self.assertEqual(index.forgot, 1)
-        index.failure = None
-        self.clock.advance(AFTER_FAILURE)
+    def test_rests(self) -> None:
+        """After a long piece it rests for longer, within bounds."""
+        index = self.begin("a", "b")
+        self.context.seconds = 10.0
+        self.context.clock.advance(0)
+        self.context.clock.advance(MAX_REST * 0.9)
+        self.assertEqual(index.stored, ["a"])
+        self.context.clock.advance(MAX_REST * 0.2)
+        self.assertEqual(index.stored, ["a", "b"])
+
+    def test_failures(self) -> None:
+        """A full disk, or a bug, delays it. It drops what it has in memory and begins again later."""
+        for error in (StorageFailed(), ValueError("a bug")):
+            index = self.begin("a")
+            self.context.error = error
+            self.context.clock.advance(0)
+            self.assertEqual((index.stored, index.forgotten), ([], 1))
+            self.context.error = None
+            self.context.clock.advance(AFTER_FAILURE)
+            self.assertEqual(index.stored, ["a"])
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+
+    def test_stop(self) -> None:
+        """Stopping waits for the piece under way; nothing is added after it."""
+        index = self.begin("a", "b")
+        gate = self.context.gate = Deferred()
+        self.context.clock.advance(0)
+        stopping = self.indexing.stop()
+        self.assertNoResult(stopping)
+        gate.callback(None)
+        self.successResultOf(stopping)
+        self.context.clock.advance(EVERY * 10)
         self.assertEqual(index.stored, ["a"])
 
-    def test_error(self) -> None:
-        """It is logged with its traceback, and does not end the indexing."""
-        index = self.begin("a")
-        index.failure = ZeroDivisionError()
-        self.indexing.start()
-        self.clock.advance(0)
-        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
-        index.failure = None
-        self.clock.advance(AFTER_FAILURE)
-        self.assertEqual(index.stored, ["a"])
+    def test_stop_while_it_waits(self) -> None:
+        self.begin()
+        self.context.clock.advance(0)
+        self.successResultOf(self.indexing.stop())
+        self.assertEqual(self.context.clock.getDelayedCalls(), [])
