@@ -69,21 +69,26 @@ class FanOut:
         )
         if len(audience) == 1 and not self._presence.hears(audience, origin):
             return receipt
-        message = Message(
-            stored.id,
-            new.conversation,
-            stored.seq,
-            new.at,
-            new.sender,
-            target.to,
-            target.group,
-            new.text,
-            file,
-            target.title,
-            state,
-            unverified=new.signature is not None and new.signature.status == UNVERIFIED,
-        )
-        if new.extras is not None:
-            message = with_extras(message, new.extras, stored.reply)
-        self._presence.tell(audience, message, origin)
+        self._presence.tell(audience, _event(stored, new, target, file, state), origin)
         return receipt
+
+
+def _event(
+    stored: Stored, new: NewMessage, target: Target, file: Attachment | None, state: str
+) -> Message:
+    """The message as listeners get it."""
+    message = Message(
+        stored.id,
+        new.conversation,
+        stored.seq,
+        new.at,
+        new.sender,
+        target.to,
+        target.group,
+        new.text,
+        file,
+        target.title,
+        state,
+        unverified=new.signature is not None and new.signature.status == UNVERIFIED,
+    )
+    return message if new.extras is None else with_extras(message, new.extras, stored.reply)

@@ -206,7 +206,7 @@ def _changed_states(
 ) -> Iterable[Subject]:
     """The states that change with the removal of these parcels."""
     mark, rows = placeholder(connection), outbox_store.ROWS
-    # Notices and copies of a group's messages have no sender, and nobody is told of their delivery.
+    # Notices and copies of a group's messages have no sender who could be told of their delivery.
     statement = (
         "SELECT m.conversation_id, max(m.seq) FROM outbox o JOIN messages m ON m.number = o.id "  # noqa: S608
         f"WHERE o.realm = {mark} AND o.id IN ({', '.join([mark] * rows)}) "

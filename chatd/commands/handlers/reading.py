@@ -83,7 +83,7 @@ async def readers(client: Client, command: ask.ShowReaders) -> Reply:
 async def typing(client: Client, command: ask.TellTyping) -> Reply:
     service = client.service
     conversation = await service.reading.find(client.account, command.place)
-    if conversation is not None:  # else nobody has written there yet
+    if conversation is not None:  # otherwise it begins with the first message
         await service.typing.tell(client.account, conversation, client.listener)
     return Reply("They are told")
 

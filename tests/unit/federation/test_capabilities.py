@@ -111,7 +111,7 @@ class LackingTestCase(LinkedTestCase):
         )
 
     def test_marks_and_typing(self) -> None:
-        """They are not sent, and nobody is told."""
+        """They are not sent, and this is no error."""
         self.without(c.RECEIPTS, c.TYPING)
         forwarder = self.one.federation.forwarder
         forwarder.tell_read("realm2", DirectRead("ana", "budi", 1))

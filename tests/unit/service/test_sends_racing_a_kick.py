@@ -25,7 +25,7 @@ GONE = ("kicked", "left")
 
 
 def log_of(connection: Connection) -> list[tuple[str, str]]:
-    """The entries of all groups, in order: who wrote (`said`), or what happened to whom."""
+    """The entries of all groups, in order: the author and `said`, or the member and the change."""
     said = connection.execute(select(messages.c.seq, messages.c.sender)).all()
     facts = connection.execute(
         select(changes.c.seq, changes.c.data).where(changes.c.kind == "member")
