@@ -30,6 +30,7 @@ class SendTurns:
         turn = self._turns.get(sender.id)
         if turn is not None:
             await turn.run(lambda: None)
+            self._forget(sender, turn)
 
     @asynccontextmanager
     async def turn(self, sender: Account) -> AsyncIterator[None]:
@@ -41,5 +42,9 @@ class SendTurns:
                 yield
             finally:
                 turn.release()
-                if not turn.locked and self._turns.get(sender.id) is turn:
-                    del self._turns[sender.id]
+                self._forget(sender, turn)
+
+    def _forget(self, sender: Account, turn: DeferredLock) -> None:
+        """Forget a turn that nothing waits for."""
+        if not turn.locked and self._turns.get(sender.id) is turn:
+            del self._turns[sender.id]
