@@ -95,11 +95,9 @@ class ComposedSends:
     ) -> Sent:
         """Send to a person or a group. Fails as `to_people` and `to_group`, and as Reading.find."""
         target = await self._finder.find(sender, place)
-        if isinstance(place, int):
-            assert target is not None  # noqa: S101 - the finder has checked the id
-            return await self.to_place(sender, _place_of(target), parts, options)
         if target is not None:
             place = _place_of(target)
+        assert isinstance(place, Place)  # noqa: S101 - the finder has found an id, or has raised
         if place.user is None:
             assert place.group is not None  # noqa: S101 - a place has one of the two
             return await self.to_group(sender, place.group, parts, options)

@@ -34,7 +34,10 @@ class TargetFinder:
     async def find(self, account: Account, where: Place | int) -> Target | None:
         """The conversation of `account` at that place, or with that id. None if it does not exist yet. Raises
         as Reading.find."""
-        conversation = await self._reading.find(account, where)
+        if isinstance(where, int):
+            conversation: int | None = where
+        else:
+            conversation = await self._reading.conversation_of(account, where)
         if conversation is None:
             return None
         side = await self._database.read(side_of, account.id, conversation)
