@@ -246,3 +246,8 @@ pending = Table(
     Column("refused", Text, comment="JSON: why it was refused, code and sentence"),
     Index("pending_by_account", "account_id", "conversation_id"),
 )
+Index(
+    "pending_by_attachment",
+    pending.c.attachment_id,
+    sqlite_where=pending.c.attachment_id.is_not(None),
+)

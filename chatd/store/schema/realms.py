@@ -61,6 +61,13 @@ Index(
     sqlite_where=outbox.c.subject.is_not(None),
 )
 
+# Whether a file still has to cross.
+Index(
+    "outbox_by_attachment",
+    outbox.c.attachment_id,
+    sqlite_where=outbox.c.attachment_id.is_not(None),
+)
+
 # Parcels that have come and left no entry in a log (chatd.store.received).
 received = Table(
     "received",

@@ -321,3 +321,11 @@ def _create_pending() -> None:
         sa.UniqueConstraint("number", name="pending_number_once"),
     )
     op.create_index("pending_by_account", "pending", ["account_id", "conversation_id"])
+    with_file = sa.text(_WITH_FILE)
+    op.create_index(
+        "pending_by_attachment",
+        "pending",
+        ["attachment_id"],
+        sqlite_where=with_file,
+        postgresql_where=with_file,
+    )

@@ -62,14 +62,12 @@ def _alter_outbox() -> None:
 
 
 def _index_outbox() -> None:
-    with_subject = sa.text("subject IS NOT NULL")
-    op.create_index(
-        "outbox_by_subject",
-        "outbox",
-        ["realm", "subject"],
-        sqlite_where=with_subject,
-        postgresql_where=with_subject,
-    )
+    for name, columns, where in (
+        ("outbox_by_subject", ["realm", "subject"], "subject IS NOT NULL"),
+        ("outbox_by_attachment", ["attachment_id"], "attachment_id IS NOT NULL"),
+    ):
+        condition = sa.text(where)
+        op.create_index(name, "outbox", columns, sqlite_where=condition, postgresql_where=condition)
 
 
 def _create_privacy() -> None:
