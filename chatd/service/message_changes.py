@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import msgspec
 from sqlalchemy import Connection
 from twisted.logger import Logger
 
-from chatd.base.entries import Edit, MadeChange, MessageChange
+from chatd.base.entries import Deletion, Edit, MadeChange, MessageChange
 from chatd.base.errors import UnknownMessage
 from chatd.base.model import Account, Message, party_of
 from chatd.base.names import Place
@@ -91,10 +92,22 @@ class MessageChanges:
             moderator=account.operator,
             elsewhere=target.home is not None,
         )
-        with self._quotas.charged(account.id, cost_of_change(change), now):
+        with self._charged(wanted, account, target):
             result = await self.make(wanted, target)
         self.publish(result, target, origin)
         return await self._forward(result, target, seq)
+
+    def _charged(
+        self, wanted: WantedChange, account: Account, target: Target
+    ) -> AbstractContextManager[object]:
+        """A context in which a change is charged to the account, once for each realm that gets it. A deletion
+        is free, because it makes room, and a message is deleted only once; requests to another realm are
+        not."""
+        change = wanted.change
+        if isinstance(change, Deletion) and not wanted.elsewhere:
+            return nullcontext()
+        copies = 1 if wanted.elsewhere else 1 + len(target.realms)
+        return self._quotas.charged(account.id, cost_of_change(change) * copies, wanted.at)
 
     async def make(self, wanted: WantedChange, target: Target) -> ChangeResult:
         """Store a change. Raises as ChangeWriter.make."""

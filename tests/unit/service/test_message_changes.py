@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest import mock
 
 import sqlalchemy as sa
 from twisted.internet.defer import Deferred
@@ -328,6 +329,17 @@ class Numbers(ChangesTestCase):
         refused = self.refusal(self.budi, WITH_ANA, 1, Edit("x" * 5000))
         self.assertIs(refused, errors.NotYours)
         self.assertEqual(used.get(self.budi.id, 0), 0)
+
+    def test_deletion_on_a_full_disk(self) -> None:
+        """A full disk does not keep people from deleting."""
+        self.send(self.ana, "budi", "a")
+        disk = self.service.disk
+        self.patch(disk, "low", True)
+        self.patch(disk, "check", mock.Mock(side_effect=errors.DiskFull))
+        self.assertIs(self.refusal(self.ana, WITH_BUDI, 1, Edit("b")), errors.DiskFull)
+        self.change(self.ana, WITH_BUDI, 1, Deletion())
+        (message,) = self.shown(self.budi, WITH_ANA)
+        self.assertTrue(message.deleted)
 
 
 class Erasing(RealmTestCase):
