@@ -50,19 +50,21 @@ class KeyBook:
         return encode_keys(list(self.ring.of(self._realm).values()))
 
     async def learn(self, realm: str, announcement: bytes) -> None:
-        """Note the keys that a realm announces in its own link, and verify what waits for them. Raises
+        """Note the keys that a realm announces in its own link, and verify the entries that wait for them: also
+        for keys that were known, because this realm may have been killed while it verified. Raises
         BadSignature if they can't be decoded."""
         try:
             announced = decode_keys(announcement)
         except (msgspec.DecodeError, RecursionError):
             raise BadSignature(reason="its keys can't be decoded") from None
-        news = self.ring.news(realm, announced)
-        if not news or realm == self._realm:
+        if realm == self._realm:
             return
-        gone = self.ring.learn(realm, news)
-        keys = [StoredKey(realm, key.id, key.public, key.since, key.until) for key in news]
-        await self._database.run(key_store.learn, keys, gone)
-        verifying = Deferred.fromCoroutine(self._verify(realm, [key.id for key in keys]))
+        news = self.ring.news(realm, announced)
+        if news:
+            gone = self.ring.learn(realm, news)
+            keys = [StoredKey(realm, key.id, key.public, key.since, key.until) for key in news]
+            await self._database.run(key_store.learn, keys, gone)
+        verifying = Deferred.fromCoroutine(self._verify(realm, [key.id for key in announced]))
         verifying.addErrback(
             lambda failure: log.failure("entries of {realm} stay unverified", failure, realm=realm)
         )

@@ -17,6 +17,7 @@ from chatd.federation import parcels
 from chatd.federation.parcel_fields import MAX_SEQ
 from chatd.federation.parcels import KEPT, Joined, Relay, Verdict
 from chatd.federation.signing.entries import SignedEntry
+from chatd.federation.signing.key_book import KeyBook
 from chatd.federation.signing.keys import GRACE, RealmKey, encode_keys
 from chatd.federation.signing.statements import (
     Attributes,
@@ -319,6 +320,20 @@ class UnknownKeyTestCase(HomeTestCase):
         self.assertEqual(self.unverified(), [False])
         self.relays(self.eka("lagi"))
         self.assertEqual(self.unverified(), [False, False])
+
+    def test_killed_before_they_were_verified(self) -> None:
+        """The key is on disk, and the entries are verified when it is announced again."""
+        self.relays(self.eka())
+
+        async def killed(*_: Any) -> None:
+            pass
+
+        patch = self.patch(KeyBook, "_verify", killed)
+        self.four.announces(self.one)
+        self.assertEqual(self.unverified(), [True])
+        patch.restore()
+        self.four.announces(self.one)
+        self.assertEqual(self.unverified(), [False])
 
     def test_many(self) -> None:
         for number in range(100):
