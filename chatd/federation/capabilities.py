@@ -1,6 +1,6 @@
 """Capabilities: what realms take beyond texts of one line between two people. Each says its own in Hello.
 
-A realm gets what it can take. A sender is told what it can't.
+A parcel that needs a capability the other realm lacks is not sent. Its sender is told.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PINS = "pins"
 RECEIPTS = "receipts"
 TYPING = "typing"
 
-# What each of them stands for, as a sender reads it.
+# What each capability allows, as shown to senders.
 ALL = {
     LINES: "texts of several lines",
     FILES: "files",
@@ -40,18 +40,14 @@ def lacking(capabilities: Collection[str]) -> frozenset[str]:
     return frozenset(ALL) - frozenset(capabilities)
 
 
-def fitted(data: bytes, lacks: Collection[str], realm: str) -> bytes:
-    """An encoded parcel as a realm takes it that lacks some capabilities. Raises NotSupportedThere.
-
-    Nothing is changed in a text: that of a group is signed.
-    """
+def check_fits(data: bytes, lacks: Collection[str], realm: str) -> None:
+    """Raises NotSupportedThere if an encoded parcel needs one of the capabilities that the realm lacks."""
     parcel = parcels.try_decode(data)
     if parcel is None:
-        return data
+        return
     for capability in _needs(parcel):
         if capability in lacks:
             raise NotSupportedThere(realm=realm, what=ALL[capability])
-    return data
 
 
 # What the kinds of parcels need. A `Direct` needs nothing.

@@ -19,7 +19,7 @@ from chatd.federation.amp.link import PeerLink
 from chatd.federation.amp.outcome_waiters import OutcomeWaiters
 from chatd.federation.amp.send_queue import Item, SendQueue
 from chatd.federation.amp.wire import Refused
-from chatd.federation.capabilities import fitted
+from chatd.federation.capabilities import check_fits
 from chatd.federation.outbox import Outbox
 from chatd.federation.outcomes import DeliveredParcel, Outcomes
 from chatd.federation.parcels import INCOMPLETE, Verdict
@@ -185,11 +185,10 @@ class LinkSender:
         self._pump()
 
     def _fits(self, item: Item) -> bool:
-        """Whether the other realm takes the parcel, which is then as it takes it. If not, its sender is
-        told."""
+        """Whether the other realm takes the parcel. If not, its sender is told."""
         to = self._to
         try:
-            item.parcel = fitted(item.parcel, self._link.lacks, to.name())
+            check_fits(item.parcel, self._link.lacks, to.name())
         except NotSupportedThere as error:
             self._refused(item, error)
             return False
