@@ -128,7 +128,7 @@ class ChangeReceiver:
         """The verdict on a change that is on disk, was made before, or can't be made. Never raises."""
         if not isinstance(made, MadeHere):
             self._quotas.give_back_bytes(realm, size)
-            # What is not there, or not any more, is deleted already.
+            # A message that is not here, or no longer here, counts as deleted.
             gone = isinstance(made, UnknownMessage) and isinstance(parcel, DirectDeletion)
             if made is None or gone or isinstance(made, MessageDeleted):
                 return KEPT

@@ -41,7 +41,7 @@ def needed(change: MessageChange) -> str | None:
 
 
 def ref_to(entry: EntryRef) -> Ref:
-    """An entry of a direct conversation, as the other of its two realms reads it."""
+    """The name of an entry of a direct conversation in a parcel to the other realm."""
     return Ref(entry.realm is None, entry.number)
 
 
@@ -51,7 +51,7 @@ def entry_of(ref: Ref, realm: str) -> EntryRef:
 
 
 def with_parts(direct: Direct, parts: SentParts) -> Direct:
-    """A message with what it has besides its text or file."""
+    """A message with its parts other than the text or file."""
     opaque = parts.opaque
     return msgspec.structs.replace(
         direct,

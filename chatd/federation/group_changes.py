@@ -144,7 +144,8 @@ class GroupChanges:
         """The verdict on a change that is on disk, was made before, or can't be made. Never raises."""
         if not isinstance(made, ChangeResult):
             self._quotas.give_back_bytes(realm, size)
-            # What is not there, or not any more, is deleted already. Nobody could be told of a relay.
+            # A message that is not here, or no longer here, counts as deleted. The refusal of a relay would
+            # reach no author.
             is_gone = isinstance(made, UnknownMessage) and (
                 change.wanted.relayed or isinstance(change.wanted.change, Deletion)
             )

@@ -22,8 +22,8 @@ _GROUP = re.compile(r"#([0-9]{1,18})@(.+)", re.ASCII)
 
 
 def mark_parcel(realm: str, news: ReadNews, now: int) -> NewParcel:
-    """The parcel of a read mark. It takes the place of an older one that waits. Nobody is told if it can't be
-    delivered."""
+    """The parcel of a read mark. It replaces an older one that waits. It has no sender, so a failure to
+    deliver it is not reported."""
     mark: Mark
     match news:
         case DirectRead(reader, user, number):
@@ -48,7 +48,7 @@ def news_of(mark: Mark) -> ReadNews:
 
 
 def typing_to(news: TypingNews) -> tuple[str, str]:
-    """Who is writing, and where, as `Typing` has it."""
+    """The arguments `sender` and `to` of a `Typing` request."""
     match news:
         case DirectTyping(who, user):
             return who, user

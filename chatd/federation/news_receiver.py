@@ -1,4 +1,4 @@
-"""Receives what is no message: changes of messages, read marks, typing, and changes of membership."""
+"""Receives everything but messages: changes of messages, read marks, typing, and changes of membership."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from chatd.store.parcel_stream import ParcelStream
 
 News: TypeAlias = DirectChange | Mark | GroupNews
 
-# Called with the key of a realm and its news: that somebody has read, or is writing
+# Called with the key of a realm and its news: a read mark, or that a person is writing
 OnRead: TypeAlias = Callable[[str, ReadNews], Awaitable[None]]
 OnTyping: TypeAlias = Callable[[str, TypingNews], Awaitable[None]]
 
@@ -36,7 +36,7 @@ log = Logger()
 
 
 async def ignore(_realm: str, _news: object) -> None:
-    """Tell nobody."""
+    """Do nothing with the news."""
 
 
 class NewsReceiver:
@@ -89,4 +89,4 @@ class NewsReceiver:
         except ChatError:
             return
         except Exception:
-            log.failure("nobody was told that somebody in {realm} is writing", realm=realm)
+            log.failure("members were not told that a person of {realm} is writing", realm=realm)

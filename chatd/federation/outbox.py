@@ -36,10 +36,8 @@ log = Logger()
 
 @implementer(ISettled)
 class Settled:
-    """The parcels whose outcomes became known since a moment, and those that had not left the database then.
-
-    Whoever reads the database from that moment on may find them waiting.
-    """
+    """Parcels that are settled, but that a read of the database may still find waiting: those that had not
+    been removed from it when the watch began, and those that were settled since."""
 
     def __init__(self, delivered: list[tuple[str, Sequence[int]]]) -> None:
         self._delivered = delivered
@@ -121,7 +119,8 @@ class Outbox:
 
     @contextmanager
     def watch(self) -> Iterator[Settled]:
-        """While messages are read: what became of their parcels, also what is not on disk yet."""
+        """A context in which to read messages. It yields the outcomes of their parcels that are not on disk
+        yet."""
         known: list[tuple[str, Sequence[int]]] = [*self._leaving]
         known += [(realm, [*numbers]) for realm, numbers in self._delivered.items()]
         watch = Settled(known)

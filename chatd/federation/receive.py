@@ -154,8 +154,8 @@ class Receiver:
         parcel: Parcel | None,
         arrived: Arrived | EntryChange | None,
     ) -> Verdict | Deferred[Verdict]:
-        """Apply a parcel that is not a text for somebody here: it has a file, is no message, concerns nobody
-        here, or is unreadable."""
+        """Apply a parcel that is not a text message for an account here: it has a file, is not a message,
+        concerns no account here, or is unreadable."""
         realm = submission.realm
         if parcel is None:
             return parcels.UNREADABLE

@@ -1,7 +1,8 @@
 """Signs the posts and relays of version 1 that wait in the outbox when a realm is updated.
 
-Version 1 was never released. What people of other realms wrote was not signed then, and its relays become
-unsigned entries, which realms accept for a while (`chatd.federation.signing.key_book`).
+Version 1 was never released. It had no signatures. This realm can sign what its own people wrote. Relays of
+messages by people of other realms become unsigned entries, which realms accept for a limited time
+(`chatd.federation.signing.key_book`).
 """
 
 from __future__ import annotations
@@ -122,7 +123,7 @@ class OldParcels:
         return entry
 
     def _unsigned(self, home: EntryPlace, parcel: OldRelay) -> SignedEntry:
-        """The entry of a person of another realm, which nobody has signed."""
+        """The unsigned entry of a person of another realm."""
         name, _, realm = parcel.sender.partition("@")
         number = self._connection.scalar(
             sa.select(messages.c.origin_id).where(

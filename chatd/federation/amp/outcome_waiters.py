@@ -39,7 +39,7 @@ class OutcomeWaiters:
         deadlines.append((self._clock.seconds() + PATIENCE, number))
 
     def settle(self, numbers: Iterable[int], outcome: DeliveryOutcome) -> None:
-        """Tell those who wait for these parcels."""
+        """Report the outcome of these parcels to their waiters."""
         waiters = self._waiters
         for number in numbers:
             waiter = waiters.pop(number, None)
@@ -50,7 +50,7 @@ class OutcomeWaiters:
                     log.failure(UNTOLD)
 
     def give_up(self) -> None:
-        """Tell all who wait that their parcels are queued."""
+        """Report to all waiters that their parcels are queued."""
         self._deadlines.clear()
         self._timer.cancel()
         waiters, self._waiters = self._waiters, {}
@@ -58,7 +58,7 @@ class OutcomeWaiters:
             guarded(UNTOLD, waiter, QUEUED)
 
     def _run_out(self) -> None:
-        """Tell those who have waited for too long."""
+        """Report to the waiters whose time is up that their parcels are queued."""
         now = self._clock.seconds()
         while self._deadlines:
             deadline, number = self._deadlines[0]

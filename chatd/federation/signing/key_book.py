@@ -50,8 +50,8 @@ class KeyBook:
         return encode_keys(list(self.ring.of(self._realm).values()))
 
     async def learn(self, realm: str, announcement: bytes) -> None:
-        """Note the keys that a realm announces in its own link, and verify the entries that wait for them: also
-        for keys that were known, because this realm may have been killed while it verified. Raises
+        """Note the keys that a realm announces in its own link, and verify the entries that wait for them.
+        Keys that are known already are included: this realm may have been killed while it verified. Raises
         BadSignature if they can't be decoded."""
         try:
             announced = decode_keys(announcement)

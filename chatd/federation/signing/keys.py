@@ -1,7 +1,7 @@
 """The public keys with which realms sign, as far as this realm has learnt them.
 
-A realm announces its own keys inside its own link, with the times of their validity. Nobody else is asked, so
-that no realm can speak for another.
+A realm announces its own keys inside its own link, with the times of their validity. Keys are taken from no
+other source, so no realm can speak for another.
 """
 
 from __future__ import annotations

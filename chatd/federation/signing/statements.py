@@ -1,11 +1,11 @@
-"""Statements: what a realm signs about an entry of a group, and the content that it vouches for.
+"""Statements: what a realm signs about an entry of a group, and the content that goes with it.
 
-A statement names the entry and its place, and has a hash of the content. The hash is salted, so that nobody
-can guess a deleted content from it. Everything in it is absolute: realms are named by their keys, people of
-a content by `name@realm`, and entries by the realm of their author and their number there.
+A statement names the entry and its place, and contains a hash of the content. The hash is salted, so that a
+deleted content can't be guessed from it. All names mean the same in every realm: realms are named by their
+keys, people in a content by `name@realm`, and entries by their author's realm and their number there.
 
-The encoding is MessagePack in its shortest form, with arrays only. The bytes that were signed travel and are
-stored as they are, so that no realm ever has to write them again.
+The encoding is MessagePack in its shortest form, with arrays only. The signed bytes themselves are sent and
+stored, so no realm has to encode a statement again.
 """
 
 from __future__ import annotations
@@ -56,12 +56,12 @@ class Statement(msgspec.Struct, frozen=True, array_like=True, tag="chatd entry 1
         return f"{self.author}@{self.realm}"
 
 
-# The attributes of a content, by the kind of its entry. What is long is not here but in the content's body:
-# the text of a message, in UTF-8, or the bytes of an opaque entry.
+# The attributes of a content, by the kind of its entry. The content's body is separate: the text of a message
+# in UTF-8, or the bytes of an opaque message.
 
 
 class MessageAttributes(msgspec.Struct, frozen=True, array_like=True, tag="message"):
-    """Of a message. With `media`, the body is opaque and of that media type."""
+    """Of a message. If `media` is set, the body is opaque and has that media type."""
 
     reply: StatedRef | None = None
     mentions: Mentions = ()
@@ -71,7 +71,7 @@ class MessageAttributes(msgspec.Struct, frozen=True, array_like=True, tag="messa
 
 
 class EditAttributes(msgspec.Struct, frozen=True, array_like=True, tag="edited"):
-    """Of an edit. The body is the text that the message has from then on."""
+    """Of an edit. The body is the new text of the message."""
 
     mentions: Mentions = ()
 
@@ -121,7 +121,7 @@ encode = msgspec.msgpack.Encoder().encode
 _statements = msgspec.msgpack.Decoder(Statement)
 _attributes = msgspec.msgpack.Decoder(Attributes)
 
-# Most messages have neither a reply nor anything else.
+# The attributes of most messages: all fields have their defaults.
 PLAIN_MESSAGE = encode(MessageAttributes())
 
 
@@ -138,7 +138,7 @@ def decode_attributes(data: bytes) -> Attributes:
 
 
 def kind_of(attributes: Attributes) -> str:
-    """The kind of the entry that has such a content."""
+    """The kind of an entry with these attributes."""
     tag = attributes.__struct_config__.tag
-    assert isinstance(tag, str)  # noqa: S101 - all of them have one
+    assert isinstance(tag, str)  # noqa: S101 - all attributes have a tag
     return tag
