@@ -20,6 +20,7 @@ from chatd.commands.arguments import (
     EmojiType,
     FlagType,
     NumberType,
+    OpaqueType,
     PortType,
     PrivacyKeyType,
     TimeType,
@@ -176,10 +177,13 @@ def _example_line(row: Row) -> str:
 
 
 def _example_names(row: Row) -> dict[str, Any]:
-    return {
-        arg.name: {NumberType: 7, PortType: 7, FlagType: True}.get(type(arg.type), _example(arg))
-        for arg in row.args
+    values: dict[type, Any] = {
+        NumberType: 7,
+        PortType: 7,
+        FlagType: True,
+        OpaqueType: {"type": "application/example", "body": "aGFsbw=="},
     }
+    return {arg.name: values.get(type(arg.type), _example(arg)) for arg in row.args}
 
 
 def _example(arg: Arg) -> str:
