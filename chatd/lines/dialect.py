@@ -6,7 +6,7 @@ dialects.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, final
 
 import msgspec
@@ -147,6 +147,11 @@ class Dialect:
         self._last_events: Sequence[Event] = ()
         self._last_bytes = b""
 
+    def form(self, original: bool, numbered: bool) -> Dialect:
+        """The dialect in the form of the system's client (`original`), or with the numbers of messages; this
+        one if it has no such form."""
+        return (original and self.original) or (numbered and self.numbered) or self
+
     def new_buffer(self, limit: int, most: int) -> LineBuffer:
         """The buffer of a new connection, which splits the input into requests. A request may have `limit`
         bytes, and `most` bytes with permission."""
@@ -186,6 +191,12 @@ class Dialect:
             self._last_bytes = b"".join(map(self.write_event, events))
             self._last_events = events
         return self._last_bytes
+
+    def events_apart(self, events: Sequence[Event], own: Collection[str]) -> Iterator[bytes]:
+        """The events one by one, without the messages of the accounts `own`."""
+        for event in events:
+            if not (isinstance(event, Message) and event.sender in own):
+                yield self.write_event(event)
 
     def write_event(self, event: Event) -> bytes:
         """One event. Empty, as here, for a dialect that pushes nothing."""

@@ -18,7 +18,6 @@ from zope.interface import implementer
 
 from chatd.base import errors
 from chatd.base.events import Closing, Event
-from chatd.base.model import Message
 from chatd.commands.connection import Connection, Origin, Traits
 from chatd.lines.dialect import (
     Composition,
@@ -61,7 +60,7 @@ class ChatLineProtocol(BufferedLineReceiver):
         super().__init__(factory.text_limit, factory.line_limit, dialect.new_buffer)
         self.factory = factory
         self.dialect = dialect  # of the last request
-        self._form = dialect  # with the numbers of messages, or without
+        self._numbered = False  # whether messages are shown with their numbers
         self.connection = Connection(
             factory.sessions,
             self,
@@ -312,13 +311,12 @@ class ChatLineProtocol(BufferedLineReceiver):
 
     def _change_form(self) -> None:
         """Use the dialect in whose form the request is: that of the document, or of the system's client."""
-        self.dialect = (self.lines.original and self._form.original) or self._form
+        self.dialect = self.factory.dialect.form(self.lines.original, self._numbered)
         self.output.set_gap(self.dialect.gap)
 
     def show_numbers(self, on: bool) -> None:
         """Show messages with their numbers, or without, from the next reply on."""
-        dialect = self.factory.dialect
-        self._form = (on and dialect.numbered) or dialect
+        self._numbered = on
         self._change_form()
 
     def _submit_partial(self, request: PartialRequest, size: int) -> None:
@@ -371,16 +369,11 @@ class ChatLineProtocol(BufferedLineReceiver):
 
     def deliver(self, events: Sequence[Event]) -> None:
         """IListener: push events."""
-        if self.dialect.gap:
-            self._deliver_each(events)
-        else:
+        if not self.dialect.gap:
             self.output.push(self.dialect.events(events))
-
-    def _deliver_each(self, events: Sequence[Event]) -> None:
-        own = self.connection.names
-        for event in events:
-            if not (isinstance(event, Message) and event.sender in own):
-                self.output.push(self.dialect.write_event(event))
+            return
+        for data in self.dialect.events_apart(events, self.connection.names):
+            self.output.push(data)
 
     def drop(self) -> None:
         """IListener: drop the connection, because its code raised an exception."""
