@@ -152,26 +152,7 @@ class Screen:
 
     def _keys(self) -> KeyBindings:
         keys = KeyBindings()
-
-        is_picking = Condition(lambda: self._state.picked is not None)
-        may_pick = Condition(
-            lambda: self._state.chat is not None and not self._line.default_buffer.text
-        )
-
-        @keys.add("up", filter=is_picking | may_pick)
-        def _pick_earlier(event: KeyPressEvent) -> None:
-            self._state.pick(back=True)
-            event.app.invalidate()
-
-        @keys.add("down", filter=is_picking)
-        def _pick_later(event: KeyPressEvent) -> None:
-            self._state.pick(back=False)
-            event.app.invalidate()
-
-        @keys.add("escape", filter=is_picking)
-        def _pick_none(event: KeyPressEvent) -> None:
-            self._state.picked = None
-            event.app.invalidate()
+        self._add_picking(keys)
 
         @keys.add("c-c")
         def _interrupt(event: KeyPressEvent) -> None:
@@ -198,6 +179,28 @@ class Screen:
             buffer.insert_text(text)
 
         return keys
+
+    def _add_picking(self, keys: KeyBindings) -> None:
+        """The keys that pick a message of the open chat."""
+        is_picking = Condition(lambda: self._state.picked is not None)
+        may_pick = Condition(
+            lambda: self._state.chat is not None and not self._line.default_buffer.text
+        )
+
+        @keys.add("up", filter=is_picking | may_pick)
+        def _pick_earlier(event: KeyPressEvent) -> None:
+            self._state.pick(back=True)
+            event.app.invalidate()
+
+        @keys.add("down", filter=is_picking)
+        def _pick_later(event: KeyPressEvent) -> None:
+            self._state.pick(back=False)
+            event.app.invalidate()
+
+        @keys.add("escape", filter=is_picking)
+        def _pick_none(event: KeyPressEvent) -> None:
+            self._state.picked = None
+            event.app.invalidate()
 
     @property
     def _columns(self) -> int:
