@@ -75,6 +75,10 @@ class FakeRealm:
                 kept.append(message)
             first = {"seq": kept[0]["seq"], "message_id": kept[0]["id"]} if len(kept) == 1 else {}
             return {"status": "OK", "id": 1, "message": "Message sent", **first}
+        if command == "reply":
+            message = self.keys.get((given["key"], "reply")) or self.keep(given["text"], to="budi")
+            self.keys[given["key"], "reply"] = message
+            return {"status": "OK", "id": 1, "message": "Message sent"}
         if command == "history":
             if "nobody" in given.values():
                 return {"status": "ERROR", "code": "unknown-user", "message": "no such user"}

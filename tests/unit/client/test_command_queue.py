@@ -13,11 +13,30 @@ from chatd.client.actions import OpenChat, QueuedAction
 from chatd.client.client import Client
 from chatd.client.command_queue import CommandQueue
 from chatd.client.connection import Target
+from chatd.client.idempotency import KEYED, REPEATABLE
 from chatd.client.line_parser import parse_line
 from chatd.client.local_store import Store
 from chatd.client.state import Kind
 from chatd.commands import arguments as types
+from chatd.commands import values as ask
+from chatd.commands.table import BY_COMMAND
 from tests.unit.client.fakes import FakeRealm, FakeReconnector, RecordingOutput
+
+# Commands that could be done twice, or that would be refused the second time.
+NEVER_REPEATED = (
+    ask.Register,
+    ask.ClaimRealm,
+    ask.ChangePassword,
+    ask.AcceptInvitation,
+    ask.DeclineInvitation,
+    ask.LiftBan,
+    ask.DismissMessage,
+    ask.SendRoomMessage,
+    ask.SendRoomFile,
+    ask.GetFile,
+    ask.GetRoomFile,
+    ask.Quit,
+)
 
 
 class CommandQueueTests(TestCase):
@@ -113,6 +132,19 @@ class CommandQueueTests(TestCase):
         self.realm.lose = ["", "", "", "after"]  # history, inbox, unread of opening it
         self.play("chat budi", "halo")
         self.assertEqual(self.texts(), ["halo"])
+
+    def test_changes_and_replies(self) -> None:
+        """A reply is sent once, under a key. A change of a message has the same result twice as once."""
+        self.realm.lose = ["after", "", "after"]
+        self.play("reply @budi 1 halo", "edit @budi 1 Jumat")
+        self.assertEqual(self.texts(), ["halo"])
+        self.assertEqual(self.realm.asked, ["reply", "reply", "edit", "edit"])
+        self.assertNotIn("may or may not", self.shown())
+
+    def test_every_command_is_decided(self) -> None:
+        decided = {*KEYED, *REPEATABLE, *NEVER_REPEATED}
+        self.assertEqual(decided, set(BY_COMMAND))
+        self.assertEqual(len(decided), len(KEYED) + len(REPEATABLE) + len(NEVER_REPEATED))
 
     def test_lost_again_and_again(self) -> None:
         self.realm.lose = ["before"] * 6
