@@ -25,6 +25,7 @@ from chatd.store.outcomes import read_refusal
 from chatd.store.schema import attachments, pending, sends
 
 MAX_REFUSED = 1000  # refused messages that are kept for an account
+MAX_SHOWN = 1000  # pending messages that are read at a time
 MAX_REMOVED = 500  # rows in one transaction
 
 
@@ -104,16 +105,18 @@ _COLUMNS: tuple[Any, ...] = (
 def pending_of(
     connection: sa.Connection, account: Account, conversation: int | None = None
 ) -> list[Message]:
-    """Return the messages of an account that are pending, oldest first: those of a conversation, or all."""
+    """Return the newest MAX_SHOWN messages of an account that are pending, oldest first: those of a
+    conversation, or all."""
     query = (
         sa.select(*_COLUMNS)
         .outerjoin(attachments, attachments.c.id == pending.c.attachment_id)
         .where(pending.c.account_id == account.id)
-        .order_by(pending.c.id)
+        .order_by(pending.c.id.desc())
+        .limit(MAX_SHOWN)
     )
     if conversation is not None:
         query = query.where(pending.c.conversation_id == conversation)
-    return [_message(row, account) for row in connection.execute(query)]
+    return [_message(row, account) for row in connection.execute(query).all()[::-1]]
 
 
 def _message(row: sa.Row[Any], account: Account) -> Message:
@@ -190,22 +193,17 @@ def _remove(
 
 
 def limit_refused(connection: sa.Connection, account_id: int) -> None:
-    """Keep MAX_REFUSED refused messages of an account, the newest ones."""
-    last = connection.scalar(
+    """Dismiss the refused messages of an account beyond the newest MAX_REFUSED. Their files are removed from
+    the disk at the next start."""
+    query = (
         sa.select(pending.c.id)
         .where(pending.c.account_id == account_id, pending.c.refused.is_not(None))
         .order_by(pending.c.id.desc())
         .offset(MAX_REFUSED)
-        .limit(1)
+        .limit(MAX_REMOVED)
     )
-    if last is not None:
-        connection.execute(
-            sa.delete(pending).where(
-                pending.c.account_id == account_id,
-                pending.c.refused.is_not(None),
-                pending.c.id <= last,
-            )
-        )
+    for ident in connection.scalars(query).all():
+        dismiss(connection, account_id, ident)
 
 
 def remove_unreturned(connection: sa.Connection, before: int) -> int:

@@ -14,7 +14,7 @@ from chatd.commands import values as ask
 from chatd.commands.connection import Traits
 from chatd.federation.outbox import TIDY_AFTER
 from chatd.federation.outcomes import TRY_AGAIN
-from chatd.store import versions
+from chatd.store import pending, versions
 from chatd.store.schema import outbox
 from chatd.store.versions import Kind
 from tests.support.network import LinkedTestCase, Person
@@ -272,6 +272,29 @@ class Posts(StatesTestCase):
         self.ana.does(ask.DismissMessage(reply.data["id"]))
         self.network.settle()
         self.assertEqual([each for each in uploads.iterdir() if each.is_file()], [])
+
+    def test_many_refused(self) -> None:
+        """The oldest are dismissed. A repeated send still gets the refusal."""
+        self.patch(pending, "MAX_REFUSED", 2)
+        self.other.does(ask.LeaveGroup(parse_address(FUTSAL)))
+        self.budi.does(ask.CloseGroup(parse_address("futsal")))
+        self.network.settle()
+        idents = []
+        for key in "abc":
+            send = ask.SendGroupMessage(parse_address(FUTSAL), "halo", key)
+            idents.append(self.other.does(send).data["id"])
+            self.network.settle()
+        mine = self.network.result(self.one.service.pending.of(self.ana.account))
+        self.assertEqual([each.id for each in mine], idents[1:])
+        again = self.other.does(ask.SendGroupMessage(parse_address(FUTSAL), "halo", "a"))
+        self.assertEqual(again.data["state"], REFUSED)
+
+    def test_many_pending(self) -> None:
+        """Only the newest are read."""
+        self.patch(pending, "MAX_SHOWN", 2)
+        self.part()
+        idents = [self.other.posts(FUTSAL, "halo").data["id"] for _ in range(3)]
+        self.assertEqual(self.pending(), [(each, QUEUED) for each in idents[1:]])
 
     def test_parts_of_what_is_pending(self) -> None:
         """A message that has no number yet is shown with all its parts."""
