@@ -1,4 +1,4 @@
-"""Passes on what is on disk: messages that are stored here, or on their way to another realm."""
+"""Passes on stored messages: to listeners here, and to other realms."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Kept: TypeAlias = StoredMessage | StoredPost | RecordedSend
 
 
 class Publisher:
-    """Sends what is on disk to listeners and to other realms."""
+    """Sends stored messages to listeners and to other realms."""
 
     def __init__(self, fan_out: FanOut, remote: RemoteSends) -> None:
         self._fan_out = fan_out
@@ -45,9 +45,9 @@ class Publisher:
         name: SendKey | None = None,
         wait: bool = True,
     ) -> Deferred[Sent]:
-        """Send what is on disk to the listeners here and to other realms. `name` is the identity of the send,
-        if it has one. With `wait`, fires once other realms have answered or taken too long, and fails with
-        the reason if they refuse it."""
+        """Send a stored message to the listeners here and to other realms. `name` is the identity of the
+        send, if it has one. With `wait`, fires once other realms have answered or taken too long, and fails
+        with the reason if they refuse it."""
         match kept:
             case RecordedSend():
                 if wait and kept.refusal is not None:

@@ -245,8 +245,8 @@ class IForwarder(Interface):
     def send_change(
         stored: Stored, copies: RemoteCopies, target: Target
     ) -> Deferred[DeliveryOutcome]:
-        """Send the copies of a change. Fires within seconds with what the home of a group of another realm
-        says of it; in other cases at once: who made the change is told later if it is refused."""
+        """Send the copies of a change. For a group of another realm, it fires within seconds with the answer
+        of the group's home. Otherwise it fires at once; the author is told later if the change is refused."""
 
     def send_post(parcel: NewParcel, entry: SentEntry, number: int) -> None:
         """Send the parcel with that number, of a message to a group of another realm."""
@@ -275,8 +275,8 @@ class IForwarder(Interface):
         """Wait until the realm knows which of its groups `user` has left. Errs with RealmDown."""
 
     def watch() -> AbstractContextManager[ISettled]:
-        """A context in which messages are read: what becomes of them meanwhile, and what is not written down
-        yet."""
+        """A context in which messages are read. Its value has the outcomes that come meanwhile, and those
+        that are not stored yet."""
 
     def flush() -> object:
         """Remove delivered parcels from the outbox before the next job of the database."""

@@ -17,8 +17,10 @@ from chatd.service.remote_news import RemoteNews
 from chatd.store import receipts as store
 from chatd.store.receipts import Audience
 
-INTERVAL = 3.0  # seconds in which one person is told of once in a conversation
-MAX_NOTED = 10_000  # of them at a time; beyond that some are told of more often
+INTERVAL = 3.0  # seconds between two notices about one person in a conversation
+MAX_NOTED = (
+    10_000  # notices that are remembered; without the older ones, some may be repeated sooner
+)
 
 
 class Lately:

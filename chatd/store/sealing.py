@@ -1,6 +1,6 @@
 """Signing entries of this realm when they are stored, and so have their numbers.
 
-What is signed and how is the business of chatd.federation.signing: here, statements and proofs are bytes.
+chatd.federation.signing makes and checks signatures. Here, statements and proofs are only bytes.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Signatures of entries that several realms keep. Jobs for the Database.
 
-What is signed and how is the business of chatd.federation.signing: here, statements and proofs are bytes.
+chatd.federation.signing makes and checks signatures. Here, statements and proofs are only bytes.
 """
 
 from __future__ import annotations
