@@ -210,9 +210,10 @@ class EntryReader:
 
     def _check_content(self, opened: OpenedEntry) -> None:
         """Raises BadText, EmptyText, MessageTooLong."""
-        if opened.text is not None:
-            check_text(opened.text)
-            self._messages.check_text(opened.text)
+        text = opened.text  # decoded each time
+        if text is not None:
+            check_text(text)
+            self._messages.check_text(text)
         elif opened.opaque is not None:
             if len(opened.opaque) > MAX_OPAQUE:
                 raise errors.MessageTooLong(size=len(opened.opaque), limit=MAX_OPAQUE)

@@ -18,9 +18,8 @@ from chatd.store.conversations import last_seq, takes_part
 from chatd.store.schema import messages, participants, remote_marks, skipped
 from chatd.store.versions import Kind, Subject, VersionWriter
 
-MAX_REMOTE = (
-    10 * MAX_READERS
-)  # people of other realms with marks in a conversation; members may change
+# People of other realms with marks in a conversation. Members may change, so there may be more than readers.
+MAX_REMOTE = 10 * MAX_READERS
 
 _MOVE = (
     sa.update(participants)
