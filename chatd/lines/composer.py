@@ -13,8 +13,8 @@ END = b"."
 
 
 class Composer:
-    """The text of `composition`, as far as it has arrived. If it has more than `limit` bytes, they are
-    counted and dropped."""
+    """The lines of `composition` so far. Once there are more than `limit` bytes, they are dropped, and only
+    counted."""
 
     __slots__ = ("_composition", "_limit", "_size", "_text", "_uncounted")
 

@@ -71,7 +71,7 @@ class Prompts:
         self._host.requests.refuse_line(error)
 
     def forget(self) -> None:
-        """Drop what has arrived of an answer."""
+        """Drop an incomplete answer."""
         self.pending = None
 
     def negotiate(self, commands: list[tuple[int, int]]) -> None:

@@ -61,7 +61,7 @@ export class Log extends Emitter {
     return this.#parts.get(place.key)?.list ?? [];
   }
 
-  /** The addresses of those who are typing. @param {Place} place */
+  /** The addresses of the people who are typing. @param {Place} place */
   typing(place) {
     return this.#typing.in(place.key);
   }

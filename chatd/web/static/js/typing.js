@@ -13,7 +13,7 @@ export class Typing {
     this.#changed = changed;
   }
 
-  /** The addresses of those who type there. @param {string} key @returns {string[]} */
+  /** The addresses of the people who are typing there. @param {string} key @returns {string[]} */
   in(key) {
     return [...(this.#timers.get(key)?.keys() ?? [])];
   }
