@@ -9,9 +9,9 @@ import msgspec
 from twisted.internet.task import deferLater
 
 from chatd.base import errors
-from chatd.base.entries import EntryRef
+from chatd.base.entries import EntryRef, SentParts
 from chatd.base.errors import BadSignature
-from chatd.base.model import MAX_OPAQUE, Party, party_of
+from chatd.base.model import MAX_OPAQUE, Opaque, Party, party_of
 from chatd.base.names import (
     Address,
     key_of,
@@ -37,6 +37,7 @@ from chatd.federation.signing.entries import (
 from chatd.federation.signing.key_book import KeyBook
 from chatd.federation.signing.statements import MessageAttributes, StatedRef, Statement
 from chatd.service.chat_service import ChatService
+from chatd.service.message_parts import extras_of
 from chatd.service.presence import IListener
 from chatd.service.targets import Target, group_target
 from chatd.store.members import Roster
@@ -230,13 +231,12 @@ class EntryReader:
         reply, mentions, forwarded, _, media = msgspec.structs.astuple(attributes)
         if reply is None and not mentions and forwarded is None and media is None:
             return None
-        found = [self._address(each) for each in mentions]
-        return Extras(
+        parts = SentParts(
             forwarded=None if forwarded is None else self._address(forwarded),
-            mentions=msgspec.json.encode(found).decode() if found else None,
-            media=None if media is None else printable(media),
-            body=opened.opaque,
+            mentions=tuple(map(self._address, mentions)),
+            opaque=None if media is None else Opaque(printable(media), opened.opaque or b""),
         )
+        return extras_of(parts)
 
     def _reply(self, opened: OpenedEntry) -> EntryRef | None:
         """The message that a message replies to."""

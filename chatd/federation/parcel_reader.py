@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-import msgspec
-
 from chatd.base import errors
 from chatd.base.cache import Cache
+from chatd.base.entries import SentParts
+from chatd.base.model import Opaque
 from chatd.base.names import (
     Address,
     key_of,
@@ -31,6 +31,7 @@ from chatd.federation.parcels import Direct, Post, Relay
 from chatd.federation.realm_quotas import RealmQuotas
 from chatd.federation.signing.key_book import KeyBook
 from chatd.service.chat_service import ChatService
+from chatd.service.message_parts import extras_of
 from chatd.service.targets import Target
 from chatd.store.new_entries import Extras, NewMessage
 
@@ -134,13 +135,13 @@ class ParcelReader:
             return None
         if parcel.is_blank:
             return Extras(deleted_at=at)
-        mentions = [self.address(realm, each) for each in parcel.mentions]
-        return Extras(
+        media = parcel.media
+        parts = SentParts(
             forwarded=None if parcel.forwarded is None else self.address(realm, parcel.forwarded),
-            mentions=msgspec.json.encode(mentions).decode() if mentions else None,
-            media=None if parcel.media is None else printable(parcel.media),
-            body=parcel.body,
+            mentions=tuple(self.address(realm, each) for each in parcel.mentions),
+            opaque=None if media is None else Opaque(printable(media), parcel.body or b""),
         )
+        return extras_of(parts)
 
     def address(self, realm: str, text: str) -> str:
         """An address in a parcel of the realm, as it is written here. Raises BadName."""

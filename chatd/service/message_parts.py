@@ -31,22 +31,34 @@ class MessageParts(msgspec.Struct, frozen=True):
     @property
     def extras(self) -> Extras:
         """The parts as they are stored."""
-        opaque = self.opaque
-        return Extras(
-            reply=self.reply,
-            forwarded=self.forwarded,
-            mentions=encode_mentions(self.mentions).decode() if self.mentions else None,
-            media=None if opaque is None else opaque.media,
-            body=None if opaque is None else opaque.body,
-        )
+        return extras_of(self.crossing, self.reply)
+
+
+def extras_of(parts: SentParts, reply: int | None = None) -> Extras:
+    """The parts of a message as they are stored. `reply` is the seq of the message that it replies to."""
+    opaque = parts.opaque
+    return Extras(
+        reply=reply,
+        forwarded=parts.forwarded,
+        mentions=encode_mentions(parts.mentions).decode() if parts.mentions else None,
+        media=None if opaque is None else opaque.media,
+        body=None if opaque is None else opaque.body,
+    )
+
+
+def parts_of(extras: Extras, reply: EntryRef | None = None) -> SentParts:
+    """The parts that are stored, for other realms. `reply` names the message that is replied to."""
+    opaque = None if extras.media is None else Opaque(extras.media, extras.body or b"")
+    return SentParts(reply, extras.forwarded, mentions_of(extras.mentions), opaque)
 
 
 def with_extras(message: Message, extras: Extras, reply: int | None) -> Message:
     """The message, with what few messages have. `reply` is the seq of the message that it replies to."""
+    parts = parts_of(extras)
     return msgspec.structs.replace(
         message,
         reply=reply,
-        forwarded=extras.forwarded,
-        mentions=mentions_of(extras.mentions),
-        opaque=None if extras.media is None else Opaque(extras.media, extras.body or b""),
+        forwarded=parts.forwarded,
+        mentions=parts.mentions,
+        opaque=parts.opaque,
     )

@@ -7,8 +7,9 @@ from sqlalchemy import Connection
 
 from chatd.base.entries import NO_PARTS, SentParts
 from chatd.base.errors import NotMember
-from chatd.base.model import Group, Opaque
+from chatd.base.model import Group
 from chatd.base.names import key_of
+from chatd.service.message_parts import parts_of
 from chatd.service.remote import IForwarder
 from chatd.service.targets import Target
 from chatd.store import rights as store
@@ -61,8 +62,4 @@ def _parts(connection: Connection, new: NewMessage) -> SentParts:
     reply = None
     if extras.reply is not None:
         reply = entry_at(connection, new.conversation, extras.reply)
-    mentions = () if extras.mentions is None else tuple(msgspec.json.decode(extras.mentions))
-    opaque = None
-    if extras.media is not None and extras.body is not None:
-        opaque = Opaque(extras.media, extras.body)
-    return SentParts(reply, extras.forwarded, mentions, opaque)
+    return parts_of(extras, reply)
