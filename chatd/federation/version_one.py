@@ -7,6 +7,7 @@ messages by people of other realms become unsigned entries, which realms accept 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TypeAlias
 
 import msgspec
@@ -60,14 +61,31 @@ class OldParcels:
         self._relayed: dict[Place, SignedEntry] = {}
 
     def rewrite(self) -> int:
-        """Sign the posts and relays of version 1. Returns how many there were."""
+        """Sign the posts and relays of version 1. Returns how many there were.
+
+        This runs at each start, so it does not scan the outbox: it looks up the first parcels of each realm.
+        """
+        return sum(map(self._rewrite, self._realms()))
+
+    def _realms(self) -> Iterator[str]:
+        """The realms for which parcels wait."""
+        realm: str | None = ""
+        while True:
+            following = sa.select(sa.func.min(outbox.c.realm)).where(outbox.c.realm > realm)
+            realm = self._connection.scalar(following)
+            if realm is None:
+                return
+            yield realm
+
+    def _rewrite(self, realm: str) -> int:
+        """Sign what waits for one realm. Returns how many parcels there were."""
         old = self._connection.execute(
-            sa.select(outbox.c.realm, outbox.c.id, outbox.c.parcel)
-            .where(outbox.c.id < FIRST_NUMBER)
+            sa.select(outbox.c.id, outbox.c.parcel)
+            .where(outbox.c.realm == realm, outbox.c.id < FIRST_NUMBER)
             .order_by(outbox.c.id)
         ).all()
         count = 0
-        for realm, number, data in old:
+        for number, data in old:
             try:
                 parcel = _decoder.decode(data)
             except (msgspec.DecodeError, RecursionError):

@@ -8,6 +8,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from chatd.federation.parcels import encode
+from chatd.federation.version_one import OldParcels
+from chatd.store.origins import FIRST_NUMBER
 from chatd.store.schema import messages, outbox
 from tests.support.network import LinkedTestCase
 
@@ -127,6 +129,30 @@ class VersionOneOutbox(LinkedTestCase):
         self.arrives()
         self.assertEqual(self.budi.history(group="nusa"), ["ana@realm1: halo"])
         self.assertEqual(self.ana.history(group="nusa@realm2"), ["ana: halo"])
+
+    def test_later_starts(self) -> None:
+        """They do not read the parcels that wait, of which there may be many."""
+        for number in range(10):
+            self.waits(FIRST_NUMBER + number, ["direct", "ana", "budi", AT, "halo", None])
+        statements: list[tuple[str, Any]] = []
+
+        def note(_c: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+            statements.append((statement, parameters))
+
+        def job(connection: sa.Connection) -> list[str]:
+            sa.event.listen(connection, "before_cursor_execute", note)
+            self.assertEqual(OldParcels(connection, "realm1", self.one.realm.signer).rewrite(), 0)
+            sa.event.remove(connection, "before_cursor_execute", note)
+            return [
+                row[3]
+                for statement, parameters in statements
+                for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            ]
+
+        plan = self.one.realm.database.now(job)
+        self.assertEqual(len(plan), 3)
+        for step in plan:
+            self.assertIn("SEARCH outbox USING PRIMARY KEY", step)
 
     def test_members(self) -> None:
         self.waits(3, ["removed", "bagan", self.group, "budi"])
