@@ -153,7 +153,8 @@ class Client:
         finally:
             early, self._early = self._early, None
             for event in early or ():
-                self.on_event(event)
+                if not (again and self.state.has_applied(event)):
+                    self.on_event(event)
         if not again and (count := self.state.total_unread):
             self.out.note(
                 trn(

@@ -10,6 +10,7 @@ from typing import Any
 from chatd.base.names import key_of
 from chatd.client.threads import Shown, Threads
 
+CHANGES = ("edited", "deleted", "reaction", "pinned", "member", "group")  # entries of logs
 MAX_REMEMBERED = 20_000  # of ids, names and files each; the oldest are dropped
 
 
@@ -187,6 +188,12 @@ class State:
             return False
         self.note(number)
         return True
+
+    def has_applied(self, event: Mapping[str, Any]) -> bool:
+        """Whether the event is a change of the log that was seen already."""
+        thread, seq = self.threads.of_conversation(event.get("conversation")), event.get("seq")
+        is_change = event.get("event") in CHANGES
+        return thread is not None and is_change and isinstance(seq, int) and seq <= thread.seq
 
     def apply(self, event: Mapping[str, Any]) -> None:
         """Apply an edit or a deletion to the message that was shown."""

@@ -59,6 +59,29 @@ class EventTests(TestCase):
         self.assertEqual(len(self.out.lines), 1)
         self.assertIn("budi: halo", self.out.lines[0])
 
+    def test_change_during_catching_up(self) -> None:
+        """A change that is pushed and is also in the reply to `sync` is shown once; a newer one, too."""
+        halo = {"id": 7, "seq": 1, "conversation": 3, "from": "budi", "to": "lina", "text": "halo"}
+        client = self.client()
+
+        def edit(seq: int, text: str) -> dict[str, Any]:
+            facts = {"seq": seq, "target": 1, "from": "budi", "text": text}
+            return {"event": "edited", "conversation": 3, **facts}
+
+        class Realm(FakeRealm):
+            def do(self, command: str, given: dict[str, Any]) -> dict[str, Any]:
+                if command == "sync":
+                    client.on_event(edit(2, "dua"))
+                    client.on_event(edit(3, "tiga"))
+                    entries = [{"kind": "edited", **edit(2, "dua")}] if given["after"] < 2 else []
+                    return {"status": "OK", "entries": entries}
+                return super().do(command, given)
+
+        client.on_event({"event": "message", **halo})
+        asyncio.run(client.settle_in(Realm(), again=True))
+        shown = [line for line in self.out.lines if "changed #1" in line]
+        self.assertEqual([line.rpartition(" ")[2] for line in shown], ["dua", "tiga"])
+
     def test_open_chat_marks_messages_as_read(self) -> None:
         asked: list[Any] = []
 
