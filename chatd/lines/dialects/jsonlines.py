@@ -104,9 +104,7 @@ def _item(item: model.Item) -> Any:
         case model.RealmInfo():
             return _realm_info(item)
         case model.InvitationInfo():
-            given = msgspec.structs.asdict(item).items()
-            fields = {name: value for name, value in given if value is not None}
-            return {**fields, "at": timestamp(item.at)}
+            return {**msgspec.to_builtins(item), "at": timestamp(item.at)}
         case _:
             return item
 
