@@ -70,3 +70,23 @@ class OtherLacksThem(LinkedTestCase):
         reply = send(self.ana, "dewi", "budi@realm2")
         self.assertEqual([each["to"] for each in reply.data["sent"]], ["dewi"])
         self.assertEqual(shown(dewi, Place(user=Address("ana"))), [SEALED])
+
+    def test_queued(self) -> None:
+        """A sender who is not waiting any more is told later."""
+        self.part()
+        self.assertEqual(send(self.ana, "budi@realm2").data["state"], "queued")
+        self.meet()
+        (notice,) = self.ana.reads()
+        self.assertRegex(notice, r"\Asystem: .* was not delivered: realm2 does not support opaque")
+        self.assertEqual(self.one.parcels_waiting(), 0)
+
+    def test_group(self) -> None:
+        """Its members elsewhere do not get it; those of this realm do."""
+        self.ana.creates("bagan")
+        dewi = self.one.person("dewi")
+        dewi.joins("bagan")
+        self.budi.joins("bagan@realm1")
+        post(self.ana, "bagan")
+        self.network.settle()
+        self.assertEqual(shown(dewi, Place(group=Address("bagan"))), [SEALED])
+        self.assertEqual(shown(self.budi, Place(group=parse_address("bagan@realm1"))), [])
