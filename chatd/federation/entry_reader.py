@@ -11,6 +11,7 @@ from twisted.internet.task import deferLater
 from chatd.base import errors
 from chatd.base.entries import EntryRef, SentParts
 from chatd.base.errors import BadSignature
+from chatd.base.mentions import ALL
 from chatd.base.model import MAX_OPAQUE, Opaque, Party, party_of
 from chatd.base.names import (
     Address,
@@ -47,7 +48,6 @@ from chatd.store.origins import FIRST_NUMBER, Origin
 from chatd.store.sealing import NewSignature
 
 MESSAGE, EDITED = "message", "edited"
-ALL = "@all"  # a mention of all members
 MAX_AT_ONCE = 8  # signatures that are verified before other work gets its turn
 
 
@@ -114,6 +114,8 @@ class EntryReader:
                 name=parcel.group
             )  # no other realm could tell which group it is
         _check_place(stated, self._context.realm_key, group.id, group.key)
+        if ALL in getattr(opened.attributes, "mentions", ()) and not roster.role(sender):
+            raise errors.NotAdmin(group=group.name)  # as here, where only admins mention everybody
 
         def relay(seq: int) -> bytes:
             return parcels.encode(Relay(entry, group.name, group.id, seq))

@@ -26,6 +26,7 @@ from chatd.federation.parcels import (
     order_of,
 )
 from chatd.federation.refusals import refusal
+from chatd.federation.signing.statements import EditAttributes, MessageAttributes, StatedRef
 from tests.support.network import NetworkTestCase
 from tests.support.signing import SigningRealm, example_post, example_relay
 
@@ -217,6 +218,20 @@ class PostTestCase(InboundTestCase):
         self.assertEqual(self.code_of(self.post(None)), "empty-text")
         self.assertEqual(self.code_of(self.post("x" * 8193)), "message-too-long")
         self.assertEqual(self.ana.history(group="bagan"), [])
+
+    def test_mention_of_everybody(self) -> None:
+        """Only an admin of the group can do that, as in this realm."""
+        signer, questions = self.signers["realm2"], self.one.federation.questions
+        self.network.result(questions.join("realm2", "citra", "bagan"))
+        everybody = MessageAttributes(mentions=("@all",))
+        post = Post(signer.signs(everybody, b"@all halo"), "bagan")
+        self.assertEqual(self.code_of(post), "not-admin")
+        self.says(Post(signer.says("halo", number=90), "bagan"))
+        edit = signer.signs(EditAttributes(("@all",)), b"@all halo", target=StatedRef("realm2", 90))
+        self.assertEqual(self.code_of(Post(edit, "bagan")), "not-admin")
+        self.assertEqual(self.ana.history(group="bagan"), ["citra@realm2: halo"])
+        self.ana.does(ask.PromoteMember(parse_address("bagan"), parse_address("citra@realm2")))
+        self.assertEqual(self.code_of(Post(signer.signs(everybody, b"@all halo"), "bagan")), "")
 
     def test_left_again(self) -> None:
         """citra has joined again since she left: the repeated parcel is ignored."""
