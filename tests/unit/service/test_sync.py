@@ -13,6 +13,7 @@ from chatd.base.model import Account, Message
 from chatd.base.names import Address
 from chatd.lines.dialects.json_events import entry_object
 from chatd.lines.dialects.json_messages import message_object
+from chatd.store import terms as term_store
 from chatd.store.schema import terms
 from chatd.store.sync import Cursor, SyncPage
 from chatd.store.versions import first_of, term_of
@@ -226,3 +227,19 @@ class Resets(SyncTestCase):
         query = sa.select(sa.func.max(terms.c.term))
         self.assertEqual(result_of(self.database.read(lambda db: db.scalar(query))), page.term)
         self.assertTrue(all(isinstance(each, Message) for each in page.entries))
+
+
+class Terms(SyncTestCase):
+    def test_many_starts(self) -> None:
+        """The terms of a log are bounded. A client of an older one reads the whole log again."""
+        self.patch(term_store, "KEPT", 3)
+        ends = []
+        for term in range(10, 16):
+            result_of(self.database.run(term_store.begin_term, 7, term, term * 10))
+            end = self.database.read(term_store.end_of_term, 7, 10, term * 10 + 9)
+            ends.append(result_of(end))
+        self.assertEqual(ends, [109, 109, 109, 0, 0, 0])
+        kept = self.database.read(lambda db: db.scalars(sa.select(terms.c.term)).all())
+        self.assertEqual(result_of(kept), [13, 14, 15])
+        end = self.database.read(term_store.end_of_term, 7, 14, 200)
+        self.assertEqual(result_of(end), 149)
