@@ -132,21 +132,18 @@ class ReadEvents:
         found = await self._find(moves.reader, list(moved))
         audiences = {audience.conversation: audience for audience in found}
         told: set[int | str] = set()
-        rest: dict[int, int] = {}
+        waiting = {place: seq for place, seq in moved.items() if place in audiences}
         try:
-            for place, seq in moved.items():
-                if place not in audiences:
-                    continue  # nobody sees this mark
+            for place, seq in list(waiting.items()):
                 audience = audiences[place]
                 people: set[int | str] = set(self._presence.followers_of(audience.accounts))
                 people.update([audience.peer] if audience.peer else audience.realms)
                 if told.isdisjoint(people):
                     told |= people
+                    del waiting[place]
                     await self._tell(moves.reader, audience, seq)
-                else:
-                    rest[place] = seq
         finally:
-            moves.others = {**rest, **moves.others}
+            moves.others = {**waiting, **moves.others}
             self._presence.flush()
 
     async def _tell(self, reader: Reader, audience: Audience, seq: int) -> None:

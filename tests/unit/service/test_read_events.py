@@ -64,6 +64,20 @@ class Rounds(SynchronousTestCase):
         self.clock.advance(INTERVAL)
         self.assertEqual(self.clock.getDelayedCalls(), [])
 
+    def test_one_that_fails(self) -> None:
+        """The others are told in the next round."""
+        self.audiences = {
+            7: Audience(7, realms=("realm2",)),
+            8: Audience(8, realms=("realm3",)),
+            9: Audience(9, (SENDER,)),
+        }
+        told = self.events._tell_realms
+        self.patch(self.events, "_tell_realms", lambda *_: fail(StorageFailed()))
+        self.events.moved(BUDI, {7: 1, 8: 1, 9: 1})
+        self.patch(self.events, "_tell_realms", told)
+        self.clock.advance(INTERVAL)
+        self.assertEqual((self.realms, self.heard(self.sender)), ([("realm3", 1)], [(9, 1)]))
+
     def test_not_where_it_came_from(self) -> None:
         other = self.listener(READER)
         self.events.moved(BUDI, {7: 1}, self.device)
