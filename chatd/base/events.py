@@ -202,9 +202,6 @@ class SessionEnded(msgspec.Struct, frozen=True):
     reason: str
 
 
-# What connections are told that listen for messages only (`listen on`).
-BASIC = (Message, RoomTalk, RoomChange, Closing, SessionEnded)
-
 Event: TypeAlias = (
     Message
     | Change

@@ -52,10 +52,10 @@ from chatd.service.rosters import RosterChange, Rosters
 from chatd.store import invitations as request_store
 from chatd.store import mirrors
 from chatd.store.conversations import takes_part
+from chatd.store.crossing import is_made
 from chatd.store.groups import find_group
 from chatd.store.invitations import NewInvitation, add_invitation, take_request
 from chatd.store.members import Delta, check_groups
-from chatd.store.origins import change_is_stored
 
 JOIN_TIME = 5.0  # seconds to wait for the parcel in which a home reports a new member
 
@@ -242,7 +242,7 @@ class MirrorGroups:
 
         def job(connection: Connection) -> StoredFact | None:
             origin = realm, number
-            if change_is_stored(connection, (group.id, origin)):
+            if is_made(connection, group.id, origin):
                 return None
             _check_author(connection, group, made)
             return self._rosters.log.mirror(connection, group, made, report.seq, origin)

@@ -90,11 +90,6 @@ def add_attachment(
     )
 
 
-def remove_attachment(connection: sa.Connection, ident: int) -> None:
-    """Remove the row of a file that no message carries."""
-    connection.execute(sa.delete(attachments).where(attachments.c.id == ident))
-
-
 def get_attachment(connection: sa.Connection, ident: int) -> Attachment | None:
     row = connection.execute(sa.select(*COLUMNS).where(attachments.c.id == ident)).first()
     return None if row is None else Attachment(*row)

@@ -48,8 +48,6 @@ MAX_PINS = 100  # in a conversation
 
 # Makes the copies of a change for other realms.
 CopiesOf: TypeAlias = Callable[[sa.Connection, MadeChange], RemoteCopies | None]
-# Called with the id of a message whose content has changed, and its text, None if it has none now.
-OnContent: TypeAlias = Callable[[sa.Connection, int, str | None], None]
 
 _encode = msgspec.json.Encoder().encode
 
@@ -96,11 +94,6 @@ class ChangeWriter:
 
     def __init__(self, writer: MessageWriter) -> None:
         self._writer = writer
-        self._on_content: list[OnContent] = []
-
-    def on_content(self, then: OnContent) -> None:
-        """Call `then` in the transaction that changes or deletes the content of a message."""
-        self._on_content.append(then)
 
     def make(
         self, connection: sa.Connection, wanted: WantedChange, copies_of: CopiesOf
@@ -127,44 +120,37 @@ class ChangeWriter:
         if wanted.elsewhere and copies is not None:
             return ChangeResult(None, self._writer.add_request(connection, entry, copies), copies)
         stored = self._writer.add_change(connection, entry)
-        erased = self._apply(connection, wanted, row) if has_effect else ()
-        self._forget_salts(connection, wanted, row, stored.seq)
+        erased = _apply(connection, wanted, row) if has_effect else ()
+        _forget_salts(connection, wanted, row, stored.seq)
         return ChangeResult(_event(wanted, stored.seq, row), stored, copies, erased)
 
-    def _apply(
-        self, connection: sa.Connection, wanted: WantedChange, row: sa.Row[Any]
-    ) -> tuple[str, ...]:
-        """Change the row of the message. Returns the names of files to remove."""
-        change = wanted.change
-        match change:
-            case Edit(text, mentions):
-                mark_edited(connection, row.id, text, mentions, wanted.at)
-                self._content_changed(connection, row.id, text)
-            case Deletion():
-                erased = erase(connection, wanted.conversation, wanted.seq, wanted.at)
-                self._content_changed(connection, row.id, None)
-                return erased
-            case React():
-                _react(connection, wanted, change)
-            case Pin(on):
-                _pin(connection, wanted, on)
-            case _:
-                assert_never(change)
-        return ()
 
-    def _forget_salts(
-        self, connection: sa.Connection, wanted: WantedChange, row: sa.Row[Any], seq: int
-    ) -> None:
-        """Forget the salts of contents that were replaced or erased by the change `seq`, or came after they
-        were, so that nobody can guess them from their hashes."""
-        if isinstance(wanted.change, Deletion) or row.deleted_at is not None:
-            forget_contents(connection, wanted.conversation, wanted.seq)
-        elif isinstance(wanted.change, Edit) and not wanted.change.is_blank:
-            forget_contents(connection, wanted.conversation, wanted.seq, seq)
+def _apply(connection: sa.Connection, wanted: WantedChange, row: sa.Row[Any]) -> tuple[str, ...]:
+    """Change the row of the message. Returns the names of files to remove."""
+    change = wanted.change
+    match change:
+        case Edit(text, mentions):
+            mark_edited(connection, row.id, text, mentions, wanted.at)
+        case Deletion():
+            return erase(connection, wanted.conversation, wanted.seq, wanted.at)
+        case React():
+            _react(connection, wanted, change)
+        case Pin(on):
+            _pin(connection, wanted, on)
+        case _:
+            assert_never(change)
+    return ()
 
-    def _content_changed(self, connection: sa.Connection, ident: int, text: str | None) -> None:
-        for then in self._on_content:
-            then(connection, ident, text)
+
+def _forget_salts(
+    connection: sa.Connection, wanted: WantedChange, row: sa.Row[Any], seq: int
+) -> None:
+    """Forget the salts of contents that the change `seq` has replaced or erased, or that came after that.
+    Without them, contents can't be guessed from their hashes."""
+    if isinstance(wanted.change, Deletion) or row.deleted_at is not None:
+        forget_contents(connection, wanted.conversation, wanted.seq)
+    elif isinstance(wanted.change, Edit) and not wanted.change.is_blank:
+        forget_contents(connection, wanted.conversation, wanted.seq, seq)
 
 
 def _message(connection: sa.Connection, wanted: WantedChange) -> sa.Row[Any]:

@@ -33,19 +33,6 @@ def is_stored(connection: Connection, placed: Placed) -> bool:
     return bool(stored_places(connection, (placed,)))
 
 
-def change_is_stored(connection: Connection, placed: Placed) -> bool:
-    """Whether the entry of this origin is stored in that conversation, if it is no message."""
-    conversation, (realm, number) = placed
-    found = connection.scalar(
-        select(changes.c.seq).where(
-            changes.c.conversation_id == conversation,
-            changes.c.origin_realm == realm,
-            changes.c.origin_id == number,
-        )
-    )
-    return found is not None
-
-
 def stored_places(connection: Connection, wanted: Collection[Placed]) -> dict[Placed, KnownEntry]:
     """Return those of `wanted` that are stored."""
     places = _places(connection, [origin for _, origin in wanted])

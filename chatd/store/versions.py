@@ -102,25 +102,10 @@ def version_of(connection: sa.Connection, conversation: int) -> int:
     )
 
 
-def changed_since(
-    connection: sa.Connection, conversation: int, kind: Kind, version: int
-) -> list[str]:
-    """Return the names of the subjects of a kind that changed after `version`."""
-    return list(
-        connection.scalars(
-            sa.select(local_changes.c.subject).where(
-                local_changes.c.conversation_id == conversation,
-                local_changes.c.version > version,
-                local_changes.c.kind == kind,
-            )
-        )
-    )
-
-
 def changed_between(
     connection: sa.Connection, conversation: int, kind: Kind, after: int, upto: int
 ) -> set[str]:
-    """As `changed_since`, for changes up to the version `upto`."""
+    """Return the names of the subjects of a kind that changed after the version `after`, and up to `upto`."""
     found = connection.scalars(
         sa.select(local_changes.c.subject).where(
             local_changes.c.conversation_id == conversation,

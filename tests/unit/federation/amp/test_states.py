@@ -175,9 +175,9 @@ class Directs(StatesTestCase):
         self.network.advance(2 * TIDY_AFTER)
         self.assertGreater(self.version(conversation), before)
         changed = self.one.realm.database.now(
-            lambda connection: versions.changed_since(connection, conversation, Kind.STATE, before)
+            versions.changed_between, conversation, Kind.STATE, before, self.version(conversation)
         )
-        self.assertEqual(changed, ["0"])
+        self.assertEqual(changed, {"0"})
 
     def version(self, conversation: int) -> int:
         found: int = self.one.realm.database.now(
