@@ -10,6 +10,7 @@ from chatd.client.threads import Thread, Threads
 
 MAX_THREADS_SYNCED = 20  # those used last; what is unread in others is found in the inbox
 PAGE = 500  # entries
+MAX_PAGES = 4  # for each thread; after that the history has the rest
 
 
 async def missed(link: RequestChannel, threads: Threads) -> AsyncIterator[Reply]:
@@ -21,7 +22,7 @@ async def missed(link: RequestChannel, threads: Threads) -> AsyncIterator[Reply]
 
 
 async def _missed_in(link: RequestChannel, thread: Thread) -> AsyncIterator[Reply]:
-    while True:
+    for _ in range(MAX_PAGES):
         after = thread.seq
         given: dict[str, Any] = {"conversation": thread.conversation, "after": after, "n": PAGE}
         if thread.version is not None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from twisted.trial.unittest import TestCase
 
-from chatd.client.catch_up import missed
+from chatd.client.catch_up import MAX_PAGES, missed
 from chatd.client.state import Kind, Place, State
 from chatd.client.threads import MAX_SHOWN, Thread, Threads
 
@@ -124,6 +124,12 @@ class CatchUpTests(TestCase):
         self.assertEqual(self.missed(realm), expected)
         self.assertEqual(self.missed(realm), [])
         self.assertEqual(realm.asked[-1]["version"], 7)
+
+    def test_many(self) -> None:
+        """After a long time, only the first pages are shown."""
+        realm = FakeLog(*map(entry, range(1, 100)))
+        self.assertEqual(len(self.missed(realm)), 2 * MAX_PAGES + 1)
+        self.assertEqual(len(realm.asked), MAX_PAGES)
 
     def test_restored_realm(self) -> None:
         """A realm that was restored from a backup says from where to read again."""
