@@ -150,6 +150,13 @@ class KilledDaemons(LinkedDaemons):
         if found and max(found) >= sender.sent:
             report.problem(f"{reader}: {max(found)} of {sender.label} was never sent")
 
+    def wait_for_marks(self) -> None:
+        """Wait until the read marks that `compare` has moved are delivered, too."""
+        wait_until(
+            lambda: not any(peer.count("outbox") for peer in self.daemons),
+            lambda: "read marks are still queued",
+        )
+
     def check_databases(self) -> None:
         """Check that SQLite finds no damage, and that the outbox is empty. The daemons have ended."""
         for peer in self.daemons:
@@ -169,6 +176,7 @@ def kill_linked(folder: Path, kills: int, seed: int) -> LinkReport:
         while linked.report.kills < kills:
             linked.kill_once()
         linked.compare()
+        linked.wait_for_marks()
         for peer in linked.daemons:
             peer.daemon.stop()
         linked.check_databases()
