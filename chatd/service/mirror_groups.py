@@ -168,12 +168,7 @@ class MirrorGroups:
                 return RosterChange(Delta(0))
             if not is_member and not take_request(connection, account.id, name.key, realm, now):
                 # The home has made it a member under older rules, or means harm. It gets an invitation.
-                invitation = NewInvitation(
-                    str(name), name.key, realm, report.group_id, str(name.realm), now
-                )
-                with suppress(TooManyInvitations):
-                    if add_invitation(connection, account, invitation):
-                        told.append(invitation)
+                told.extend(_invite(connection, account, name, realm, report.group_id, now))
                 refused = NotRequested(name=account.name, group=report.group)
                 return RosterChange(Delta(0), refused=refused)
             mirrors.is_news(connection, realm, key_of(report.group), number)
@@ -310,3 +305,14 @@ def _parsed(text: str, realm: str | None) -> str:
         return parse_foreign_name(text)
     except BadName:
         raise PeerFailed(realm=realm) from None
+
+
+def _invite(
+    connection: Connection, account: Account, name: Address, realm: str, home_id: int, now: int
+) -> list[NewInvitation]:
+    """Add an invitation to the group. Returns those that are new, for listeners."""
+    invitation = NewInvitation(str(name), name.key, realm, home_id, str(name.realm), now)
+    with suppress(TooManyInvitations):
+        if add_invitation(connection, account, invitation):
+            return [invitation]
+    return []

@@ -194,33 +194,44 @@ def readers(
     )
     if (size or 0) > MAX_READERS or not has_receipts(connection, account.id):
         return None
+    here = _readers_here(connection, conversation, seq, author.sender_id)
+    return [*here, *_readers_elsewhere(connection, conversation, seq, author.sender)]
+
+
+def _readers_here(
+    connection: sa.Connection, conversation: int, seq: int, author: int | None
+) -> Sequence[str]:
     left = sa.exists().where(
         skipped.c.account_id == participants.c.account_id,
         skipped.c.conversation_id == conversation,
         skipped.c.seq == seq,
     )
-    here = connection.scalars(
+    return connection.scalars(
         sa.select(accounts.c.name)
         .join(participants, participants.c.account_id == accounts.c.id)
         .where(
             participants.c.conversation_id == conversation,
             participants.c.read_seq >= seq,
             with_receipts(accounts.c.id),
-            accounts.c.id.is_distinct_from(author.sender_id),
+            accounts.c.id.is_distinct_from(author),
             ~left,
         )
         .order_by(accounts.c.key)
     ).all()
-    elsewhere = connection.scalars(
+
+
+def _readers_elsewhere(
+    connection: sa.Connection, conversation: int, seq: int, author: str
+) -> Sequence[str]:
+    return connection.scalars(
         sa.select(remote_marks.c.address)
         .where(
             remote_marks.c.conversation_id == conversation,
             remote_marks.c.seq >= seq,
-            remote_marks.c.key != key_of(author.sender),
+            remote_marks.c.key != key_of(author),
         )
         .order_by(remote_marks.c.key)
     ).all()
-    return [*here, *elsewhere]
 
 
 def visible_marks(
