@@ -300,12 +300,17 @@ class Files:
 
 
 def _file_of(connection: Connection, known: Sequence[RecordedSend]) -> Attachment:
-    """The file of an earlier send. Raises BadArgument if that was a message."""
-    idents = [each.attachment_id for each in known if each.attachment_id is not None]
-    file = store.get_attachment(connection, idents[0]) if idents else None
-    if file is None:
+    """The file of an earlier send. Raises BadArgument if that was a message, and MessageDeleted or the reason
+    of the refusal if the file was removed with its message."""
+    first = next((each for each in known if each.attachment_id is not None), None)
+    if first is None or first.attachment_id is None:
         expected = "a new one for each message or file"
         raise errors.BadArgument(argument="key", found="that of a message", expected=expected)
+    file = store.get_attachment(connection, first.attachment_id)
+    if file is None and first.refusal is not None:
+        raise errors.kept_error(first.refusal.code, first.refusal.sentence)
+    if file is None:
+        raise errors.MessageDeleted(seq=first.seq)
     return file
 
 

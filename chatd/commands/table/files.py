@@ -25,7 +25,7 @@ ROWS: tuple[Row, ...] = (
         "send a file: after the READY reply, send exactly that many raw bytes",
         (TO, FILENAME, SIZE, KEY, WAIT),
         aliases=("send_file",),
-        errors=(*PEOPLE_ERRORS, *FILE_ERRORS),
+        errors=(*PEOPLE_ERRORS, *FILE_ERRORS, errors.UnknownMessage),
     ),
     Row(
         "sendgroupfile",
@@ -33,7 +33,14 @@ ROWS: tuple[Row, ...] = (
         "send a file to a group or to several people",
         (GROUP_OR_PEOPLE, FILENAME, SIZE, KEY, WAIT),
         aliases=("sendgroup_file",),
-        errors=(*GROUP_ERRORS, errors.UnknownUser, errors.GroupClosed, errors.Banned, *FILE_ERRORS),
+        errors=(
+            *GROUP_ERRORS,
+            errors.UnknownUser,
+            errors.GroupClosed,
+            errors.Banned,
+            *FILE_ERRORS,
+            errors.UnknownMessage,
+        ),
     ),
     Row("files", ask.ListFiles, "list the files you may download"),
     Row(

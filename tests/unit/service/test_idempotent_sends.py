@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 from chatd.base.errors import (
     BadArgument,
     GroupClosed,
+    MessageDeleted,
     NotMember,
     QuotaExceeded,
     StorageFailed,
@@ -534,6 +535,15 @@ class Files(ThereTestCase):
         self.go_on()
         self.assertEqual(self.facts(first[0]), self.facts(again[0]))
         self.assertEqual(self.budi.reads(), ["ana@realm1: file a.txt"])
+
+    def test_deleted(self) -> None:
+        """A repeated send of a file that was deleted since says so."""
+        self.one.person("agus")
+        sent = self.ana.sends_file("agus", "a.bin", b"abc", "k")
+        place = Place(parse_address("agus"))
+        self.ana.does(ask.DeleteMessage(place, sent.data["seq"]))
+        with self.assertRaises(MessageDeleted):
+            self.ana.sends_file("agus", "a.bin", b"abc", "k")
 
     def test_quota(self) -> None:
         """A repeated send is answered even if it would exceed the quota."""
