@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from chatd.base.errors import UnknownRealm, UnknownUser
-from chatd.base.model import Attachment, Item, Message, Receipt, Reply, Sent
+from chatd.base.model import QUEUED, Attachment, Item, Message, Receipt, Reply, Sent
 from chatd.base.names import parse_address
 from chatd.commands.client import Client
 from chatd.commands.results import DownloadReply
@@ -106,7 +106,7 @@ def _position(receipt: Receipt) -> dict[str, Any]:
 
 def message_sent(sent: Sent) -> Reply:
     receipt = sent.receipts[0]
-    if not receipt.queued:  # the common case
+    if receipt.state != QUEUED:  # the common case
         return Reply("Message sent", data=_position(receipt))
     return Reply(f"Message sent{queue_suffix(sent)}", data=receipt_data(sent, single=True))
 
