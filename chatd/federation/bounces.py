@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 import msgspec
 from sqlalchemy import Connection
 
 from chatd.base.errors import ChatError, UnknownRealm
 from chatd.base.model import Account
 from chatd.base.names import SYSTEM
+from chatd.base.timestamps import timestamp
 from chatd.federation import parcels
 from chatd.federation.links import ILinks
 from chatd.federation.parcels import Parcel
@@ -74,7 +73,7 @@ class Bounces:
         else:
             text = (parcel.text or "").replace("\n", " ")
             what = f'message "{text[:MAX_QUOTED]}{"…" if len(text) > MAX_QUOTED else ""}"'
-        sent = datetime.fromtimestamp(parcel.at / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        sent = timestamp(parcel.at)
         return f"Your {what} of {sent} to {whom} was not delivered: {error}"
 
     def store(self, connection: Connection, account_id: int, text: str, now: int) -> BounceMessage:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Sized
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -11,6 +10,7 @@ import msgspec
 from chatd.base.errors import UnknownRealm, UnknownUser
 from chatd.base.model import QUEUED, Attachment, Item, Message, Receipt, Reply, Sent
 from chatd.base.names import parse_address
+from chatd.base.timestamps import timestamp
 from chatd.commands.client import Client
 from chatd.commands.results import DownloadReply
 from chatd.service.attachments import Download
@@ -99,7 +99,7 @@ def _position(receipt: Receipt) -> dict[str, Any]:
         "conversation": receipt.conversation or None,
         "seq": receipt.seq or None,
         "id": receipt.id or None,
-        "at": datetime.fromtimestamp(receipt.at // 1000, UTC),
+        "at": timestamp(receipt.at),
         "state": receipt.state,
     }
 

@@ -7,9 +7,9 @@ from typing import Any, assert_never
 import msgspec
 
 from chatd.base import events, model
+from chatd.base.timestamps import timestamp
 from chatd.lines.dialect import content
 from chatd.lines.dialects.json_messages import file_object, message_object
-from chatd.lines.dialects.timestamps import timestamp
 
 
 def event_object(event: events.Event) -> dict[str, Any]:

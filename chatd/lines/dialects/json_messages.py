@@ -6,7 +6,7 @@ from base64 import b64encode
 from typing import Any
 
 from chatd.base import model
-from chatd.lines.dialects.timestamps import timestamp
+from chatd.base.timestamps import timestamp
 
 
 def message_object(message: model.Message) -> dict[str, Any]:

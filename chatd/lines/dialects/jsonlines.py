@@ -14,13 +14,13 @@ import msgspec
 
 from chatd.base import events, model
 from chatd.base.errors import BadEncoding, BadSyntax, ChatError
+from chatd.base.timestamps import timestamp
 from chatd.commands.table import BY_VERB
 from chatd.commands.words import row_of
 from chatd.lines.dialect import Dialect, Prompt, Request, Unreadable
 from chatd.lines.dialects.json_events import entry_object, event_object
 from chatd.lines.dialects.json_messages import message_object
 from chatd.lines.dialects.json_text import encode as _encode
-from chatd.lines.dialects.timestamps import timestamp
 
 _decode = msgspec.json.Decoder().decode
 END = b"\r\n"

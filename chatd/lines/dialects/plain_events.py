@@ -6,9 +6,9 @@ from typing import assert_never
 
 from chatd.base import events, model
 from chatd.base.characters import isolated, isolated_lines
+from chatd.base.timestamps import timestamp
 from chatd.lines.dialect import content
 from chatd.lines.dialects.plain_messages import FURTHER, PUSHED_FURTHER, message_lines
-from chatd.lines.dialects.timestamps import timestamp
 
 
 def event_lines(event: events.Event) -> str:

@@ -6,10 +6,10 @@ from typing import assert_never
 
 from chatd.base import model
 from chatd.base.characters import isolated, isolated_lines
+from chatd.base.timestamps import timestamp
 from chatd.lines.dialect import content
 from chatd.lines.dialects.plain_events import entry_lines
 from chatd.lines.dialects.plain_messages import FURTHER, message_lines
-from chatd.lines.dialects.timestamps import timestamp
 
 
 def item_lines(item: model.Item) -> str:  # noqa: C901 - one case for each kind

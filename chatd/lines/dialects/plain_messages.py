@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from chatd.base import model
 from chatd.base.characters import isolated, isolated_lines
+from chatd.base.timestamps import timestamp
 from chatd.lines.dialect import content
-from chatd.lines.dialects.timestamps import timestamp
 
 FURTHER = "\r\n  | "  # before each further line of a text
 PUSHED_FURTHER = "\r\n* | "

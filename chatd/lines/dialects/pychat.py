@@ -15,6 +15,7 @@ import msgspec
 from chatd.base.errors import BadArgument, BadSyntax, ChatError, UnknownCommand
 from chatd.base.model import Contact, GroupInfo, Message, Reply
 from chatd.base.names import printable
+from chatd.base.timestamps import timestamp
 from chatd.commands import arguments as types
 from chatd.commands import values as ask
 from chatd.commands.rows import Arg
@@ -32,7 +33,6 @@ from chatd.lines.dialects.pychat_common import (
     registration,
     title_of,
 )
-from chatd.lines.dialects.timestamps import timestamp
 from chatd.lines.dialects.verbs import (
     Verb,
     group_inbox,

@@ -1,4 +1,4 @@
-"""Formats times for the dialects."""
+"""Times as texts (RFC 3339)."""
 
 from __future__ import annotations
 
