@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chatd.base.errors import GroupClosed, MessageTooLong, UnknownGroup, UnknownUser
+from chatd.base.errors import GroupClosed, MessageTooLong, StorageFailed, UnknownGroup, UnknownUser
 from chatd.federation import bounces as module
 from chatd.federation import outcomes, parcels
 from chatd.federation.parcel_fields import FileNote
@@ -101,6 +101,58 @@ class ReturnsTestCase(NetworkTestCase):
         self.assertEqual(len(told), 7)
         self.assertIn("could not be reached in time", told[0])
         self.assertEqual(self.one.parcels_waiting(), 1)
+
+    def test_expire_that_fails(self) -> None:
+        """A parcel whose sender can't be told is removed, and the senders of the others are told. While the
+        disk is full, all stay."""
+        for number in range(3):
+            self.put(Direct("ana", "budi", AT, f"no. {number}"), at=number)
+        settle = self.returns._settle
+
+        async def failing(undelivered: Any) -> None:
+            if any(getattr(each.parcel, "text", "") == "no. 1" for each in undelivered):
+                raise ZeroDivisionError
+            await settle(undelivered)
+
+        self.one.realm.database.full = True
+        with self.assertRaises(StorageFailed):
+            self.network.result(self.returns.expire(50))
+        self.one.realm.database.full = False
+        self.assertEqual(self.one.parcels_waiting(), 3)
+        self.patch(self.returns, "_settle", failing)
+        self.assertEqual(self.network.result(self.returns.expire(50)), 3)
+        self.assertEqual(self.one.parcels_waiting(), 0)
+        told = self.ana.reads()
+        self.assertEqual(
+            [f"no. {each}" in " ".join(told) for each in range(3)], [True, False, True]
+        )
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 2)
+        self.flushLoggedErrors(StorageFailed)
+
+    def test_refusals_that_are_not_kept(self) -> None:
+        """Their number is bounded: the oldest is forgotten. Once the link is down, all of the realm are, and
+        those of other realms stay."""
+        self.patch(outcomes, "MAX_UNKEPT", 3)
+        self.one.knows("realm3")
+        error = UnknownUser(name="budi")
+        numbers = [self.put(Direct("ana", "budi", AT, str(each))) for each in range(3)]
+        other = self.put(Direct("ana", "budi", AT, "x"), "realm3")
+        self.one.realm.database.full = True
+        for number in numbers:
+            self.network.result(self.returns.refuse("realm2", number, error))
+        self.network.result(self.returns.refuse("realm3", other, error))
+        self.returns.link_down("realm2")
+        self.one.realm.database.full = False
+        self.network.advance(2 * outcomes.TRY_AGAIN)
+        self.assertEqual(len(self.ana.inbox()), 1)
+        self.assertEqual(self.one.parcels_waiting(), 3)
+        self.one.realm.database.full = True
+        self.network.result(self.returns.refuse("realm2", numbers[0], error))
+        self.returns.link_down("realm2")
+        self.one.realm.database.full = False
+        self.network.advance(2 * outcomes.TRY_AGAIN)
+        self.assertEqual(self.one.parcels_waiting(), 3)
+        self.flushLoggedErrors(StorageFailed)
 
     def test_members_that_do_not_exist(self) -> None:
         """A member that does not exist in its realm is removed from the group. Other refusals change

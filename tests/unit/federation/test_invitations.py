@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from chatd.base.errors import Banned, RealmDown, UnknownInvitation
+from chatd.base.errors import Banned, RealmDown, UnknownGroup, UnknownInvitation
 from chatd.base.events import GroupChange, Invitation, MemberChange
 from chatd.base.names import parse_address
 from chatd.commands import values as ask
@@ -15,7 +15,7 @@ from chatd.service.quotas import LEAST
 from chatd.store import invitations as store
 from chatd.store.schema import changes, invitations, invited, remote_members
 from tests.support.common import Listener
-from tests.support.network import Person, Server
+from tests.support.network import Person, Server, outcome
 from tests.unit.federation.test_realm_groups import GroupTestCase
 
 GROUP = "bagan@realm1"
@@ -108,6 +108,31 @@ class Answering(InvitingTestCase):
         self.network.settle()
         self.assertEqual(self.budi.invitations(), [GROUP])
         self.assertEqual(len(self.rows(self.two, sa.select(invitations))), 1)
+
+    def test_group_that_ended(self) -> None:
+        """An invitation that can't be accepted any more is forgotten, and the others stay."""
+        self.ana.creates("nusa")
+        self.invite(self.ana, "budi@realm2")
+        self.invite(self.ana, "budi@realm2", group="nusa")
+        self.network.settle()
+        self.assertEqual(self.budi.invitations(), [GROUP, "nusa@realm1"])
+        self.ana.does(ask.LeaveGroup(parse_address("nusa")))
+        with self.assertRaises(UnknownGroup):
+            self.budi.accepts("nusa@realm1")
+        self.assertEqual(self.budi.invitations(), [GROUP])
+        self.budi.accepts(GROUP)
+        self.assertEqual(self.budi.mine(), [GROUP])
+
+    def test_declined_twice_at_once(self) -> None:
+        """Of two connections that decline at the same moment, one is told that there is no invitation."""
+        self.invite(self.ana, "budi@realm2")
+        self.network.settle()
+        declining = ask.DeclineInvitation(parse_address(GROUP))
+        both = [outcome(self.budi.begins(declining)) for _ in range(2)]
+        self.network.settle()
+        refused = [isinstance(each[0], UnknownInvitation) for each in both]
+        self.assertEqual(sorted(refused), [False, True])
+        self.assertEqual(self.budi.invitations(), [])
 
     def test_while_down(self) -> None:
         """An invitation that can't be accepted now stays."""

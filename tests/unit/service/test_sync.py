@@ -9,6 +9,7 @@ import sqlalchemy as sa
 
 from chatd.base.entries import Deletion, Edit, Pin, React
 from chatd.base.errors import UnknownConversation
+from chatd.base.events import GroupChange
 from chatd.base.model import Account, Message
 from chatd.base.names import Address
 from chatd.lines.dialects.json_events import entry_object
@@ -138,6 +139,17 @@ class Entries(SyncTestCase):
         self.change(self.ana, WITH_BUDI, 1, React("👍"))
         (log,) = result_of(self.service.sync.all(self.budi))
         self.assertEqual((log.conversation, log.seq), (place, 2))
+
+    def test_changes_of_the_group(self) -> None:
+        """Closing and opening a group are entries of its log, with their author."""
+        group, name = self.group(self.ana, self.budi), Address("bagan")
+        last = self.sync(self.budi, group).seq
+        for closed in (True, False):
+            result_of(self.service.groups.set_closed(self.ana, name, closed))
+        entries = self.sync(self.budi, group, after=last).entries
+        self.assertEqual({type(each) for each in entries}, {GroupChange})
+        self.assertEqual([each.by for each in entries], ["ana", "ana"])
+        self.assertEqual([each.seq for each in entries], [last + 1, last + 2])
 
     def test_group(self) -> None:
         result_of(self.service.groups.create(self.ana, "bagan"))

@@ -16,6 +16,7 @@ from chatd.federation.outbox import TIDY_AFTER
 from chatd.federation.outcomes import TRY_AGAIN
 from chatd.store import pending, versions
 from chatd.store.schema import outbox
+from chatd.store.sync import Cursor
 from chatd.store.versions import Kind
 from tests.support.network import LinkedTestCase, Person
 
@@ -165,6 +166,25 @@ class Directs(StatesTestCase):
         found = self.states()
         self.assertEqual([seq for seq, _, _ in found], list(range(1, 301)))
         self.assertEqual({state for _, state, _ in found}, {DELIVERED})
+
+    def test_synced(self) -> None:
+        """A client that has read the message as queued gets its new state, and no other entry, by the version
+        that it has."""
+        self.part()
+        self.other.sends("budi@realm2", "halo")
+        place = self.page("budi@realm2").items[0].conversation
+        sync = self.one.service.sync
+        first = self.network.result(sync.one(self.ana.account, place, Cursor(), 9))
+        self.meet()
+        self.network.advance(2 * TIDY_AFTER)
+        cursor = Cursor(first.seq, first.version)
+        second = self.network.result(sync.one(self.ana.account, place, cursor, 9))
+        self.assertEqual([each.state for each in first.entries], [QUEUED])
+        self.assertEqual(second.entries, [])
+        self.assertEqual([(each.seq, each.state) for each in second.states], [(1, DELIVERED)])
+        cursor = Cursor(second.seq, second.version)
+        third = self.network.result(sync.one(self.ana.account, place, cursor, 9))
+        self.assertEqual((third.entries, third.states), ([], []))
 
     def test_version(self) -> None:
         """Each change of a state raises the version of its conversation."""
