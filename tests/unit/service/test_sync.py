@@ -146,8 +146,8 @@ class Entries(SyncTestCase):
         last = self.sync(self.budi, group).seq
         for closed in (True, False):
             result_of(self.service.groups.set_closed(self.ana, name, closed))
-        entries = self.sync(self.budi, group, after=last).entries
-        self.assertEqual({type(each) for each in entries}, {GroupChange})
+        page = self.sync(self.budi, group, after=last)
+        entries = [each for each in page.entries if isinstance(each, GroupChange)]
         self.assertEqual([each.by for each in entries], ["ana", "ana"])
         self.assertEqual([each.seq for each in entries], [last + 1, last + 2])
 

@@ -172,7 +172,9 @@ class Directs(StatesTestCase):
         that it has."""
         self.part()
         self.other.sends("budi@realm2", "halo")
-        place = self.page("budi@realm2").items[0].conversation
+        (queued,) = self.page("budi@realm2").items
+        assert isinstance(queued, Message)
+        place = queued.conversation
         sync = self.one.service.sync
         first = self.network.result(sync.one(self.ana.account, place, Cursor(), 9))
         self.meet()
