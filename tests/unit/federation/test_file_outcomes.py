@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
+from twisted.internet.defer import Deferred
 
 from chatd.base.errors import PeerFailed, RealmDown
 from chatd.base.names import Address, Place, parse_address
@@ -64,6 +65,29 @@ class Failures(FilesTestCase):
         (told,) = self.ana.reads()
         self.assertIn("file a.bin", told)
         self.assertEqual(self.ana.sends("budi@realm2", "halo").message, "Message sent")
+
+    def test_deleted_meanwhile(self) -> None:
+        """The message of a file is deleted while its bytes are sent, which then fails: it arrives as a
+        deleted one, and its sender is not told of a failure."""
+        gate: Deferred[None] = Deferred()
+
+        async def failing(*_args: Any) -> None:
+            await gate
+            raise ZeroDivisionError
+
+        self.patch(FileSender, "send", failing)
+        self.ana.begins_to_send_file("budi@realm2", "a.bin", many(1000))
+        self.network.settle()
+        there = Place(user=parse_address("budi@realm2"))
+        self.ana.does(ask.DeleteMessage(there, 1))
+        self.network.settle()
+        gate.callback(None)
+        self.network.settle()
+        here = Place(user=parse_address("ana@realm1"))
+        shown = [each.deleted for each in self.budi.does(ask.ShowHistory(here, 9)).items]
+        self.assertEqual(shown, [True])
+        self.assertEqual(self.ana.reads(), [])
+        self.assertEqual(self.one.parcels_waiting(), 0)
 
     def answer_incomplete(self, times: int) -> list[int]:
         """Let realm2 say some times that a parcel is incomplete. Returns a list of all attempts."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from hypothesis import given
@@ -14,6 +14,7 @@ from chatd.base.model import Account
 from chatd.base.search_query import parse_query
 from chatd.store.engine import connect
 from chatd.store.schema import metadata
+from chatd.store.search import sqlite_query
 from chatd.store.search.blocks import MAX_MESSAGES, PARTS
 from chatd.store.search.interface import Wanted
 from chatd.store.search.matching import newest_first
@@ -213,6 +214,45 @@ class Queries(SQLiteTestCase):
         for plan in loose:
             self.assertRegex(plan, r"conversation_id=\? AND seq[=>]\?")
         self.assertFalse([plan for plan in found if plan.startswith("SCAN messages")])
+
+
+class Counting(SQLiteTestCase):
+    """Many hits, of which only some are counted."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        for number in range(3 * MAX_MESSAGES):
+            self.say("halo" if number % 2 else "hai", (TOGETHER, ALONE)[number // 2 % 2])
+        self.update()
+        self.patch(sqlite_query, "MAX_REMAINING", 5)
+        self.patch(sqlite_query, "_CHUNK", 1)
+
+    def page(self, limit: int, before: int | None = None) -> tuple[list[int], int]:
+        wanted = Wanted(("halo",), before_id=before)
+        with self.engine.connect() as connection, connection.begin():
+            page = self.index.search(connection, ANA, wanted, limit)
+        return [message.id for message in page.messages], page.remaining
+
+    def test_newest_first(self) -> None:
+        """A page has the newest hits of all conversations, also when the search ends early."""
+        hits = range(3 * MAX_MESSAGES, 0, -2)
+        for limit in (1, 10, MAX_MESSAGES):
+            self.assertEqual(self.page(limit), (list(hits[:limit]), 5))
+        self.assertEqual(self.page(10, hits[9]), (list(hits[10:20]), 5))
+        self.assertEqual(self.page(10, hits[-4]), (list(hits[-3:]), 0))
+
+    def test_reads_no_more_than_it_needs(self) -> None:
+        """Older blocks are not read once the page is full and enough is counted."""
+        read: list[int] = []
+        look = sqlite_query.Search._read_block
+
+        def counted(search: sqlite_query.Search, head: sqlite_query.Head, *args: Any) -> None:
+            read.append(head.id)
+            look(search, head, *args)
+
+        self.patch(sqlite_query.Search, "_read_block", counted)
+        self.page(10)
+        self.assertLess(len(read), len(self.numbers("SELECT id FROM search_blocks")))
 
 
 class Building(SQLiteTestCase):
