@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 
@@ -38,7 +38,6 @@ class Arg(msgspec.Struct, frozen=True):
 
 
 # The fields of an Arg that are needed to parse named arguments.
-_NamedArg: TypeAlias = tuple[str, tuple[str, ...], Callable[[str, Any], Any], bool, str | None]
 
 
 class Row(msgspec.Struct, frozen=True, dict=True):
@@ -64,10 +63,13 @@ class Row(msgspec.Struct, frozen=True, dict=True):
         return " ".join((self.verb, *(arg.usage for arg in self.args if not arg.named)))
 
     @cached_property
-    def _by_name(self) -> tuple[_NamedArg, ...]:
-        return tuple(
-            (arg.name, arg.also, arg.type.from_json, arg.optional, arg.unless) for arg in self.args
-        )
+    def _by_key(self) -> dict[str, tuple[str, Callable[[str, Any], Any]]]:
+        return {key: (arg.name, arg.type.from_json) for arg in self.args for key in arg.keys}
+
+    @cached_property
+    def _required(self) -> tuple[tuple[str, str | None], ...]:
+        """The arguments that have to be given, each unless another one is."""
+        return tuple((arg.name, arg.unless) for arg in self.args if not arg.optional)
 
     def wrong(self, reason: str) -> Usage:
         return Usage(reason=reason, usage=self.usage)
@@ -109,23 +111,18 @@ class Row(msgspec.Struct, frozen=True, dict=True):
 
     def named_values(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Parse named arguments with JSON values. Raises BadRequest."""
-        values = {}
-        used = 0
-        for name, also, from_json, optional, unless in self._by_name:
-            if name in given:
-                values[name] = from_json(name, given[name])
-                used += 1
-                continue
-            for key in also:
-                if key in given:
-                    values[name] = from_json(key, given[key])
-                    used += 1
-                    break
+        values: dict[str, Any] = {}
+        by_key, extra = self._by_key, False
+        for key, value in given.items():
+            found = by_key.get(key)
+            if found is None or found[0] in values:
+                extra = True
             else:
-                if not optional and unless not in given:
-                    raise self.wrong(f"{name} is missing")
-        if used != len(given):
-            known = {key for arg in self.args for key in arg.keys}
-            extra = ", ".join(sorted(set(given) - known)) or "the same argument twice"
-            raise self.wrong(f"{self.verb} does not take {extra}")
+                values[found[0]] = found[1](key, value)
+        for name, unless in self._required:
+            if name not in values and unless not in given:
+                raise self.wrong(f"{name} is missing")
+        if extra:
+            unknown = ", ".join(sorted(set(given) - set(by_key))) or "the same argument twice"
+            raise self.wrong(f"{self.verb} does not take {unknown}")
         return values
