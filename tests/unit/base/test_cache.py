@@ -21,6 +21,12 @@ class CacheTest(SynchronousTestCase):
         self.cache["c"] = 3
         self.assert_holds(b=2, c=3)
 
+    def test_size(self) -> None:
+        """It never grows beyond its capacity."""
+        for number in range(10):
+            self.cache[f"{number}"] = number
+        self.assertEqual(len(self.cache), 2)
+
     def test_lookup_counts_as_use(self) -> None:
         self.assertEqual(self.cache.get("a"), 1)
         self.cache["c"] = 3
