@@ -253,7 +253,7 @@ class MessageWriter:
         for index, (item, row, reply) in enumerate(zip(items, rows, replies, strict=True)):
             place = stored[index]
             extras = _extras(item, reply, None if place.id == row[0] else place.id)
-            stored[index] = place._replace(reply=extras.reply)
+            stored[index] = Stored(*place[:5], extras.reply)
             full.append((*row, *msgspec.structs.astuple(extras)))
         connection.exec_driver_sql(self._full_statement, full)
 
