@@ -158,14 +158,16 @@ class KilledDaemons(LinkedDaemons):
         )
 
     def check_databases(self) -> None:
-        """Check that SQLite finds no damage, and that the outbox is empty. The daemons have ended."""
+        """Check that SQLite finds no damage, and that the outbox has nothing but read marks. The daemons have
+        ended. Read marks have a subject. They are told in rounds, so the last may be too late for the link."""
         for peer in self.daemons:
             with peer.database() as connection:
                 verdict = connection.execute("PRAGMA integrity_check").fetchone()[0]
             if verdict != "ok":
                 self.report.problem(f"{peer.name}: integrity_check: {verdict}")
-            if peer.count("outbox"):
-                self.report.problem(f"{peer.name}: {peer.count('outbox')} are still queued")
+            queued = peer.count("outbox WHERE subject IS NULL")
+            if queued:
+                self.report.problem(f"{peer.name}: {queued} are still queued")
 
 
 def kill_linked(folder: Path, kills: int, seed: int) -> LinkReport:
