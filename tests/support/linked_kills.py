@@ -159,7 +159,7 @@ class KilledDaemons(LinkedDaemons):
 
     def check_databases(self) -> None:
         """Check that SQLite finds no damage, and that the outbox has nothing but read marks. The daemons have
-        ended. Read marks have a subject. They are told in rounds, so the last may be too late for the link."""
+        ended. Read marks have a subject. They are told in rounds, so the last may miss the link."""
         for peer in self.daemons:
             with peer.database() as connection:
                 verdict = connection.execute("PRAGMA integrity_check").fetchone()[0]
