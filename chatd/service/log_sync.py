@@ -44,6 +44,9 @@ class LogSync:
             pending=list(map(settled.fresh, page.pending)),
         )
 
-    async def all(self, account: Account) -> list[SyncedLog]:
-        """Where the log of each conversation of the account ends."""
-        return await self._database.read(store.logs, account)
+    async def all(
+        self, account: Account, after: int = 0, count: int = MAX_PAGE
+    ) -> tuple[list[SyncedLog], bool]:
+        """Where the logs of at most `count` conversations of the account end, from the first one above
+        `after`. Also returns whether there are more."""
+        return await self._database.read(store.logs, account, after, min(count, MAX_PAGE))

@@ -66,7 +66,7 @@ class Receipts:
                 direct = await self._news.direct(realm, person, user)
                 if direct is None:
                     return
-                reader, _, place = direct
+                reader, place = direct
                 sent = EntryRef(None, number)
                 seq = await self._database.read(seq_of, place, sent)
             case GroupRead(person, home, group_id, seq):
@@ -82,10 +82,10 @@ class Receipts:
             self._events.moved(who, {place: seq})
 
     async def _audiences(self, reader: Reader, places: Sequence[int]) -> Iterable[Audience]:
-        read = self._database.read
+        read, key = self._database.read, reader.key
         if reader.account_id is None:
-            return await read(store.audiences_of_guest, reader.realm or "", places, True)
-        return await read(store.audiences, reader.account_id, places, True)
+            return await read(store.audiences_of_guest, reader.realm or "", key, places, True)
+        return await read(store.audiences, reader.account_id, key, places, True)
 
     async def _tell_realms(self, reader: Reader, audience: Audience, seq: int) -> None:
         """Tell other realms that the reader has read a conversation up to `seq`."""

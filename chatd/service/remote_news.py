@@ -16,13 +16,13 @@ class RemoteNews:
         self._database = context.database
         self._realms = realms
 
-    async def direct(self, realm: str, person: str, user: str) -> tuple[Address, int, int] | None:
-        """The address of a `person` of the realm, and the account of this realm named `user` with its
-        conversation with them. None if they have none. Raises BadName, UnknownRealm."""
+    async def direct(self, realm: str, person: str, user: str) -> tuple[Address, int] | None:
+        """The address of a `person` of the realm, and their conversation with the `user` of this realm. None
+        if they have none. Raises BadName, UnknownRealm."""
         address = Address(parse_foreign_name(person), self._realms.name_of(realm))
         key = key_of(parse_name(user))
         found = await self._database.read(store.direct_between, key, address.key)
-        return None if found is None else (address, *found)
+        return None if found is None else (address, found)
 
     async def group(
         self, realm: str, person: str, home: str, group_id: int

@@ -64,7 +64,8 @@ class TypingNotices:
         """The account is writing in a conversation, on the connection `origin`."""
         if not self._lately.note((account.id, conversation)):
             return
-        found = await self._database.read(store.audiences, account.id, (conversation,), False)
+        find, places = store.audiences, (conversation,)
+        found = await self._database.read(find, account.id, account.key, places, False)
         for audience in found:
             self._pass_on(Address(account.name), audience, origin)
 
@@ -80,17 +81,16 @@ class TypingNotices:
                 direct = await self._news.direct(realm, person, user)
                 if direct is None:
                     return
-                who, account, place = direct
-                audience: Audience | None = Audience(place, (account,))
+                who, place = direct
             case GroupTyping(person, home, group_id):
                 group = await self._news.group(realm, person, home, group_id)
                 if group is None:
                     return
                 who, place = group
-                audience = await self._database.read(store.group_audience, place, False, realm)
             case _:
                 assert_never(news)
-        if audience is not None:
+        find = store.audiences_of_guest
+        for audience in await self._database.read(find, realm, who.key, (place,), False):
             self._pass_on(who, audience, None)
 
     def _pass_on(self, who: Address, audience: Audience, origin: IListener | None) -> None:

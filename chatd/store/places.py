@@ -8,20 +8,17 @@ import sqlalchemy as sa
 from chatd.store.schema import accounts, groups, participants, remote_members
 
 
-def direct_between(
-    connection: sa.Connection, account_key: str, peer_key: str
-) -> tuple[int, int] | None:
-    """The id of the account with that key, and its direct conversation with an address of another realm."""
-    row = connection.execute(
-        sa.select(accounts.c.id, participants.c.conversation_id)
-        .join(participants, participants.c.account_id == accounts.c.id)
+def direct_between(connection: sa.Connection, account_key: str, peer_key: str) -> int | None:
+    """The direct conversation of the account with that key with an address of another realm."""
+    return connection.scalar(
+        sa.select(participants.c.conversation_id)
+        .join(accounts, participants.c.account_id == accounts.c.id)
         .where(
             accounts.c.key == account_key,
             participants.c.peer_key == peer_key,
             participants.c.realm.is_not(None),
         )
-    ).first()
-    return None if row is None else (row[0], row[1])
+    )
 
 
 def group_with(connection: sa.Connection, group: int, member: str) -> int | None:

@@ -34,6 +34,15 @@ def with_receipts(account_id: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
     return ~sa.exists().where(privacy.c.account_id == account_id, ~privacy.c.receipts)
 
 
+def may_see(
+    account_id: sa.ColumnElement[int],
+    key: sa.ColumnElement[str] | str,
+) -> sa.ColumnElement[bool]:
+    """A condition: the account and the person with that key see each other's read marks and typing. What
+    separates two people, such as a block or a request that waits for an answer, belongs here."""
+    return account_id.is_not(None)
+
+
 def has_receipts(connection: sa.Connection, account_id: int) -> bool:
     """Whether others see how far the account has read, and it sees that of others."""
     chosen = sa.select(privacy.c.receipts).where(privacy.c.account_id == account_id)
@@ -84,10 +93,10 @@ class Audience(msgspec.Struct, frozen=True):
 
 
 def audiences(
-    connection: sa.Connection, account_id: int, places: Sequence[int], receipts: bool
+    connection: sa.Connection, account_id: int, key: str, places: Sequence[int], receipts: bool
 ) -> list[Audience]:
-    """Who, besides the account, is told what it does in these conversations. With `receipts`, only those who
-    see its read marks. Larger groups are left out."""
+    """Who, besides the account with that id and key, is told what it does in these conversations. With
+    `receipts`, only those who see its read marks. Larger groups are left out."""
     if receipts and not has_receipts(connection, account_id):
         return []
     rows = connection.execute(
@@ -105,13 +114,18 @@ def audiences(
             (accounts.c.key == participants.c.peer_key) & participants.c.realm.is_(None),
         )
         .outerjoin(groups, groups.c.conversation_id == participants.c.conversation_id)
-        .where(participants.c.account_id == account_id, participants.c.conversation_id.in_(places))
+        .where(
+            participants.c.account_id == account_id,
+            participants.c.conversation_id.in_(places),
+            participants.c.peer_key.is_(None)
+            | may_see(participants.c.account_id, participants.c.peer_key),
+        )
     ).all()
     found = []
     for row in rows:
         here = row.conversation_id
         if row.group is not None:
-            audience = group_audience(connection, here, receipts, but=account_id)
+            audience = group_audience(connection, here, key, receipts, but=account_id)
             if audience is not None:
                 found.append(audience)
         elif row.realm is not None:
@@ -122,12 +136,12 @@ def audiences(
 
 
 def audiences_of_guest(
-    connection: sa.Connection, realm: str, places: Sequence[int], receipts: bool
+    connection: sa.Connection, realm: str, key: str, places: Sequence[int], receipts: bool
 ) -> list[Audience]:
-    """As `audiences`, for what a person of the realm with that key does."""
+    """As `audiences`, for what the person with that key does, who is of another realm."""
     found = []
     for place in places:
-        audience = group_audience(connection, place, receipts, but=realm)
+        audience = group_audience(connection, place, key, receipts, but=realm)
         if audience is None:
             audience = _direct_audience(connection, place, receipts)
         if audience is not None:
@@ -140,7 +154,9 @@ def _direct_audience(
 ) -> Audience | None:
     """The account of a direct conversation with another realm."""
     query = sa.select(participants.c.account_id).where(
-        participants.c.conversation_id == conversation, participants.c.peer_key.is_not(None)
+        participants.c.conversation_id == conversation,
+        participants.c.peer_key.is_not(None),
+        may_see(participants.c.account_id, participants.c.peer_key),
     )
     if receipts:
         query = query.where(with_receipts(participants.c.account_id))
@@ -149,17 +165,19 @@ def _direct_audience(
 
 
 def group_audience(
-    connection: sa.Connection, group: int, receipts: bool, but: int | str | None = None
+    connection: sa.Connection, group: int, key: str, receipts: bool, but: int | str
 ) -> Audience | None:
-    """As `audiences`, for one group. `but` is the account or the realm that causes it. Returns None for a
-    larger group."""
+    """As `audiences`, for what the person with that key does in one group. `but` is their account or realm.
+    Returns None for a larger group."""
     size = connection.scalar(sa.select(rosters.c.members).where(rosters.c.conversation_id == group))
     if size is None or size > MAX_READERS:
         return None
     realm, home_id = connection.execute(
         sa.select(groups.c.realm, groups.c.home_id).where(groups.c.conversation_id == group)
     ).one()
-    members = sa.select(participants.c.account_id).where(participants.c.conversation_id == group)
+    members = sa.select(participants.c.account_id).where(
+        participants.c.conversation_id == group, may_see(participants.c.account_id, key)
+    )
     if receipts:
         members = members.where(with_receipts(participants.c.account_id))
     told = tuple(each for each in connection.scalars(members) if each != but)
@@ -194,12 +212,12 @@ def readers(
     )
     if (size or 0) > MAX_READERS or not has_receipts(connection, account.id):
         return None
-    here = _readers_here(connection, conversation, seq, author.sender_id)
-    return [*here, *_readers_elsewhere(connection, conversation, seq, author.sender)]
+    here = _readers_here(connection, account, conversation, seq, author.sender_id)
+    return [*here, *_readers_elsewhere(connection, account, conversation, seq, author.sender)]
 
 
 def _readers_here(
-    connection: sa.Connection, conversation: int, seq: int, author: int | None
+    connection: sa.Connection, account: Account, conversation: int, seq: int, author: int | None
 ) -> Sequence[str]:
     left = sa.exists().where(
         skipped.c.account_id == participants.c.account_id,
@@ -213,6 +231,7 @@ def _readers_here(
             participants.c.conversation_id == conversation,
             participants.c.read_seq >= seq,
             with_receipts(accounts.c.id),
+            may_see(accounts.c.id, account.key),
             accounts.c.id.is_distinct_from(author),
             ~left,
         )
@@ -221,7 +240,7 @@ def _readers_here(
 
 
 def _readers_elsewhere(
-    connection: sa.Connection, conversation: int, seq: int, author: str
+    connection: sa.Connection, account: Account, conversation: int, seq: int, author: str
 ) -> Sequence[str]:
     return connection.scalars(
         sa.select(remote_marks.c.address)
@@ -229,6 +248,7 @@ def _readers_elsewhere(
             remote_marks.c.conversation_id == conversation,
             remote_marks.c.seq >= seq,
             remote_marks.c.key != key_of(author),
+            may_see(sa.literal(account.id), remote_marks.c.key),
         )
         .order_by(remote_marks.c.key)
     ).all()
@@ -243,8 +263,9 @@ def visible_marks(
         sa.select(rosters.c.members).where(rosters.c.conversation_id == conversation)
     )
     seen = has_receipts(connection, account.id)
+    shown = with_receipts(accounts.c.id) & may_see(accounts.c.id, account.key)
     here = (
-        sa.select(accounts.c.key, accounts.c.name, READ, with_receipts(accounts.c.id))
+        sa.select(accounts.c.key, accounts.c.name, READ, shown)
         .join(participants, participants.c.account_id == accounts.c.id)
         .where(participants.c.conversation_id == conversation)
         .order_by(accounts.c.key)
@@ -252,14 +273,17 @@ def visible_marks(
     if (size or 0) > MAX_READERS:
         here = here.where(accounts.c.id == account.id)
     found = [
-        (key, name, seq if key == account.key or (seen and shown) else 0)
-        for key, name, seq, shown in connection.execute(here)
+        (key, name, seq if key == account.key or (seen and seen_by_others) else 0)
+        for key, name, seq, seen_by_others in connection.execute(here)
     ]
     if (size or 0) > MAX_READERS:
         return found
     elsewhere = connection.execute(
         sa.select(remote_marks.c.key, remote_marks.c.address, remote_marks.c.seq)
-        .where(remote_marks.c.conversation_id == conversation)
+        .where(
+            remote_marks.c.conversation_id == conversation,
+            may_see(sa.literal(account.id), remote_marks.c.key),
+        )
         .order_by(remote_marks.c.key)
     )
     return found + [(key, address, seq if seen else 0) for key, address, seq in elsewhere]

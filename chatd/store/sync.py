@@ -232,8 +232,11 @@ def _marks(
     ]
 
 
-def logs(connection: sa.Connection, account: Account) -> list[SyncedLog]:
-    """The end of the log of each conversation of the account, and its epoch."""
+def logs(
+    connection: sa.Connection, account: Account, after: int, limit: int
+) -> tuple[list[SyncedLog], bool]:
+    """The ends of at most `limit` logs of the account and their epochs, by conversation, from the first one
+    above `after`. Also returns whether there are more."""
     here = participants.c.conversation_id
     newest = [
         sa.func.coalesce(
@@ -254,7 +257,9 @@ def logs(connection: sa.Connection, account: Account) -> list[SyncedLog]:
         )
         .outerjoin(rosters, rosters.c.conversation_id == here)
         .outerjoin(heads, heads.c.conversation_id == here)
-        .where(participants.c.account_id == account.id)
+        .where(participants.c.account_id == account.id, here > after)
         .order_by(here)
+        .limit(limit + 1)
     )
-    return [SyncedLog(place, max(seqs), epoch) for place, *seqs, epoch in rows]
+    found = [SyncedLog(place, max(seqs), epoch) for place, *seqs, epoch in rows]
+    return found[:limit], len(found) > limit

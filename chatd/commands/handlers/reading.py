@@ -41,8 +41,10 @@ async def read(client: Client, command: ask.MarkRead) -> Reply:
 async def sync(client: Client, command: ask.SyncLog) -> Reply:
     logs = client.service.sync
     if command.conversation is None:
-        found = tuple(await logs.all(client.account))
-        return Reply(count(found, "conversation"), items=found, items_name="conversations")
+        found, more = await logs.all(client.account, command.after, command.n)
+        ends = tuple(found)
+        sentence = count(ends, "conversation") + (", more remain" if more else "")
+        return Reply(sentence, {}, {"more": more}, ends, "conversations")
     cursor = Cursor(command.after, command.version, command.term)
     page = await logs.one(client.account, command.conversation, cursor, command.n)
     data: dict[str, Any] = {
@@ -85,7 +87,7 @@ async def typing(client: Client, command: ask.TellTyping) -> Reply:
     conversation = await service.reading.find(client.account, command.place)
     if conversation is not None:  # otherwise it begins with the first message
         await service.typing.tell(client.account, conversation, client.listener)
-    return Reply("They are told")
+    return Reply("Typing notice sent")
 
 
 @HANDLERS.of(ask.ChangePrivacy)

@@ -71,8 +71,8 @@ class ShowHistory(Command, frozen=True):
 
 
 class SyncLog(Command, frozen=True):
-    """Without a conversation, the ends of all logs. `after`, `version` and `term` are what the client has
-    (chatd.store.sync.Cursor); `n` is the number of entries."""
+    """`after`, `version` and `term` are what the client has (chatd.store.sync.Cursor); `n` is the number of
+    entries. Without a conversation, the ends of `n` logs, from the first conversation above `after`."""
 
     conversation: int | None = None
     after: int = 0

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import sqlalchemy as sa
+
 from chatd.base.events import ReadMoved, Typing
 from chatd.base.names import Address, Place
 from chatd.commands import values as ask
 from chatd.service.read_events import INTERVAL
 from chatd.service.remote import DirectRead, DirectTyping, GroupRead, GroupTyping
 from chatd.store import marks
+from chatd.store import receipts as store
 from tests.support.network import LinkedTestCase, Person
 
 
@@ -87,6 +90,17 @@ class Directs(ReceiptsTestCase):
         self.assertEqual(self.readers(self.ana, BUDI, 4), [])
         self.ana.does(ask.ChangePrivacy(receipts=True))
         self.assertEqual(self.readers(self.ana, BUDI, 4), ["budi@realm2"])
+
+    def test_separated(self) -> None:
+        """Nothing goes either way between people who do not see what the other does."""
+        self.patch(store, "may_see", lambda _account_id, _key: sa.false())
+        self.budi.does(ask.MarkRead(self.here, 4))
+        self.budi.does(ask.TellTyping(ANA))
+        self.assertEqual(self.told(self.ana), [])
+        self.assertEqual(self.readers(self.ana, BUDI, 4), [])
+        self.wait()
+        self.patch(store, "may_see", lambda _account_id, _key: sa.true())
+        self.assertEqual(self.readers(self.ana, BUDI, 4), [])
 
     def test_typing(self) -> None:
         """At most one in 3 s; what happens while the link is down is forgotten."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
 from unittest import mock
+
+import sqlalchemy as sa
 
 from chatd.base.errors import UnknownMessage
 from chatd.base.events import ReadMoved, Typing
@@ -12,6 +15,7 @@ from chatd.service import typing_notices
 from chatd.service.read_events import INTERVAL
 from chatd.service.typing_notices import INTERVAL as TYPING_INTERVAL
 from chatd.store import receipts as store
+from chatd.store.sync import Cursor
 from tests.support.common import Listener
 from tests.support.inline import outcome_of, result_of
 from tests.unit.service.test_messages import MessagesTestCase
@@ -120,6 +124,44 @@ class Reading(ReceiptsTestCase):
             result_of(self.typing.tell(self.budi, group, None))
             self.assertEqual(self.told(self.ana), [])
             self.assertIsNone(self.readers(self.ana, group, seq))
+
+
+class Separated(ReceiptsTestCase):
+    def setUp(self) -> None:
+        """Ana and Budi do not see what the other does."""
+        super().setUp()
+        apart = {self.ana.id: self.budi.key, self.budi.id: self.ana.key}
+
+        def may_see(account_id: Any, key: Any) -> sa.ColumnElement[bool]:
+            return sa.and_(
+                *(~((account_id == here) & (key == other)) for here, other in apart.items())
+            )
+
+        self.patch(store, "may_see", may_see)
+
+    def test_direct(self) -> None:
+        here = self.send(self.ana, "budi", "1").receipts[0].conversation
+        self.move(self.budi, here, 1)
+        result_of(self.typing.tell(self.budi, here, None))
+        self.assertEqual(self.told(self.ana), [])
+        self.assertEqual(self.readers(self.ana, here, 1), [])
+        self.assertEqual(self.marks(self.ana, here), {"ana": 0, "Budi": 0})
+        self.assertEqual(self.marks(self.budi, here), {"ana": 0, "Budi": 1})
+
+    def test_group(self) -> None:
+        group = self.group(self.ana, self.budi, self.citra)
+        seq = self.post(self.ana, "bagan", "1").receipts[0].seq
+        self.move(self.budi, group, seq)
+        self.clock.advance(INTERVAL)
+        result_of(self.typing.tell(self.budi, group, None))
+        self.assertEqual(self.told(self.ana), [])
+        self.assertEqual(self.told(self.citra), [f"Budi {seq}", "Budi types"])
+        self.assertEqual(self.readers(self.ana, group, seq), [])
+        self.assertEqual(self.readers(self.citra, group, seq), ["Budi"])
+
+    def marks(self, who: Account, conversation: int) -> dict[str, int]:
+        page = result_of(self.service.sync.one(who, conversation, Cursor(), 1))
+        return {mark.who: mark.seq for mark in page.marks}
 
 
 class Writing(ReceiptsTestCase):

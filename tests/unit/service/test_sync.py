@@ -75,7 +75,7 @@ class Entries(SyncTestCase):
             random = Random(seed)  # noqa: S311 - not for secrets
             self.ana, self.budi = self.account(f"ana{seed}"), self.account(f"budi{seed}")
             self.send(self.ana, self.budi.name, "0")
-            [log] = result_of(self.service.sync.all(self.ana))
+            [log], _ = result_of(self.service.sync.all(self.ana))
             place = log.conversation
             snapshots: dict[int, dict[int, Any]] = {0: {}}
             for step in range(25):
@@ -135,10 +135,22 @@ class Entries(SyncTestCase):
         place = self.shown(self.ana, WITH_BUDI)[0].conversation
         refused = outcome_of(self.service.sync.one(self.citra, place, Cursor(), 500))
         self.assertIs(refused, UnknownConversation)
-        self.assertEqual(result_of(self.service.sync.all(self.citra)), [])
+        self.assertEqual(result_of(self.service.sync.all(self.citra)), ([], False))
         self.change(self.ana, WITH_BUDI, 1, React("👍"))
-        (log,) = result_of(self.service.sync.all(self.budi))
-        self.assertEqual((log.conversation, log.seq), (place, 2))
+        (log,), more = result_of(self.service.sync.all(self.budi))
+        self.assertEqual((log.conversation, log.seq, more), (place, 2, False))
+
+    def test_pages_of_conversations(self) -> None:
+        self.send(self.ana, "budi", "1")
+        self.send(self.ana, "citra", "1")
+        self.send(self.ana, "ana", "1")
+        everything, more = result_of(self.service.sync.all(self.ana))
+        self.assertEqual((len(everything), more), (3, False))
+        first, more = result_of(self.service.sync.all(self.ana, count=2))
+        self.assertTrue(more)
+        rest, more = result_of(self.service.sync.all(self.ana, first[-1].conversation, 2))
+        self.assertFalse(more)
+        self.assertEqual(first + rest, everything)
 
     def test_changes_of_the_group(self) -> None:
         """Closing and opening a group are entries of its log, with their author."""
