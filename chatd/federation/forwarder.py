@@ -43,6 +43,7 @@ from chatd.service.context import Context
 from chatd.service.presence import IListener
 from chatd.service.remote import (
     DELIVERED,
+    QUEUED,
     DeliveryOutcome,
     IForwarder,
     MemberInvited,
@@ -185,9 +186,10 @@ class Forwarder:
             number, parcel = stored.number, stored.parcel
             self._links.dispatch(target.home, number, parcel, None, None, outcome.callback)
             return outcome
-        for realm in copies.realms:
-            self._links.post(realm, stored.number, stored.parcel, None)
-        return succeed(DELIVERED)
+        sent = [
+            self._links.post(realm, stored.number, stored.parcel, None) for realm in copies.realms
+        ]
+        return succeed(QUEUED if target.group is None and not all(sent) else DELIVERED)
 
     # Messages to groups of other realms
 

@@ -22,8 +22,8 @@ class ILinks(IRealms):
 
     def post(
         realm: str, number: int, parcel: bytes, file: int | None, entry: SentEntry | None = None
-    ) -> None:
-        """As `dispatch`, where nobody waits for the outcome."""
+    ) -> bool:
+        """As `dispatch`, without waiting for the outcome. Returns whether the realm is linked."""
 
     def blanked(realm: str, number: int, parcel: bytes) -> None:
         """A parcel that may wait in memory has lost its content: send it in this form."""

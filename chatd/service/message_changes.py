@@ -31,7 +31,8 @@ log = Logger()
 
 class ChangeReceipt(msgspec.Struct, frozen=True):
     """A change of the message `target`. `seq` is that of its entry: 0 if nothing had to be changed, or if the
-    group's home numbers it. `queued`: it waits for the group's home."""
+    group's home numbers it. `queued`: it waits for another realm, the group's home or that of the other
+    person."""
 
     conversation: int
     target: int
@@ -129,16 +130,12 @@ class MessageChanges:
         self._presence.tell_followers(audience, result.event, origin)
 
     async def _forward(self, result: ChangeResult, target: Target, seq: int) -> ChangeReceipt:
-        """Send a change to other realms. Only the outcome at a group's home is waited for."""
+        """Send a change to other realms."""
         stored, copies = result.stored, result.copies
         receipt = ChangeReceipt(target.conversation, seq, 0 if stored is None else stored.seq)
         if stored is None or copies is None:
             return receipt
-        sending = self._forwarder.send_change(stored, copies, target)
-        if target.home is None:
-            sending.addErrback(lambda failure: log.failure("a change was not sent", failure))
-            return receipt
-        outcome = await sending
+        outcome = await self._forwarder.send_change(stored, copies, target)
         if outcome.error is not None:
             raise outcome.error
         return msgspec.structs.replace(receipt, queued=outcome.queued)

@@ -246,7 +246,8 @@ class IForwarder(Interface):
         stored: Stored, copies: RemoteCopies, target: Target
     ) -> Deferred[DeliveryOutcome]:
         """Send the copies of a change. For a group of another realm, it fires within seconds with the answer
-        of the group's home. Otherwise it fires at once; the author is told later if the change is refused."""
+        of the group's home. Otherwise it fires at once, in a direct conversation with QUEUED if the other
+        realm is not linked; the author is told later if the change is refused."""
 
     def send_post(parcel: NewParcel, entry: SentEntry, number: int) -> None:
         """Send the parcel with that number, of a message to a group of another realm."""

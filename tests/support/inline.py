@@ -127,9 +127,9 @@ class NoLinks(NoRealms):
         on_outcome(QUEUED)
 
     def post(
-        self, realm: str, number: int, parcel: bytes, file: int | None, entry: object = None
-    ) -> None:
-        """The parcel stays in the outbox."""
+        self, _realm: str, _number: int, _parcel: bytes, _file: int | None, _entry: object = None
+    ) -> bool:
+        return False
 
     def blanked(self, realm: str, number: int, parcel: bytes) -> None:
         """Nothing waits in memory."""

@@ -58,6 +58,6 @@ async def _change(
         "target": receipt.target,
     }
     if receipt.queued:
-        sentence += "; queued until the group's realm is reached"
+        sentence += "; queued until it can be delivered"
         data["queued"] = True
     return Reply(sentence, data=data)

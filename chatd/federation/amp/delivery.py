@@ -32,10 +32,12 @@ class Delivery:
 
     def post(
         self, number: int, parcel: bytes, file: int | None, entry: SentEntry | None = None
-    ) -> None:
-        """Send a parcel whose outcome nobody waits for."""
-        if self._sender is not None:
-            self._sender.add(number, parcel, file, entry)
+    ) -> bool:
+        """Send a parcel without waiting for the outcome. Returns whether there is a link."""
+        if self._sender is None:
+            return False
+        self._sender.add(number, parcel, file, entry)
+        return True
 
     def blanked(self, number: int, parcel: bytes) -> None:
         """A parcel has lost its content."""

@@ -128,14 +128,15 @@ class AmpLinks:
         parcel: bytes,
         file: int | None,
         entry: SentEntry | None = None,
-    ) -> None:
+    ) -> bool:
         peer = self.peers.by_key.get(realm)
         if peer is None:
-            return
+            return False
         try:
-            peer.delivery.post(number, parcel, file, entry)
+            return peer.delivery.post(number, parcel, file, entry)
         except Exception:
             _drop_link(peer)
+            return False
 
     def blanked(self, realm: str, number: int, parcel: bytes) -> None:
         peer = self.peers.by_key.get(realm)

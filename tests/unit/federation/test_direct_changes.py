@@ -68,6 +68,27 @@ class BothSides(LinkedTestCase):
         )
         self.assertEqual(self.one.parcels_waiting() + self.two.parcels_waiting(), 0)
 
+    def test_queued(self) -> None:
+        """The author of a change is told whether it waits."""
+        self.ana.sends("budi@realm2", "satu")
+        place = Place(parse_address("budi@realm2"))
+        told = self.ana.does(ask.EditMessage(place, 1, "SATU"))
+        self.assertNotIn("queued", told.data)
+        self.part()
+        for command in (
+            ask.EditMessage(place, 1, "satu"),
+            ask.ReactToMessage(place, 1, "👍", True),
+            ask.PinMessage(place, 1, True),
+            ask.DeleteMessage(place, 1),
+        ):
+            told = self.ana.does(command)
+            self.assertIs(told.data["queued"], True)
+            self.assertIn("; queued until it can be delivered", told.message)
+        again = self.ana.does(ask.DeleteMessage(place, 1))
+        self.assertNotIn("queued", again.data)  # there is nothing to send
+        self.meet()
+        self.same((None, False, True, False, set()))
+
     def test_while_parted(self) -> None:
         """What was done meanwhile arrives in order. What was deleted leaves a tombstone, and no text."""
         self.ana.sends("budi@realm2", "satu")
