@@ -177,11 +177,11 @@ class LinkSender:
         if self._closed:
             return
         self._flying -= 1
-        if verdicts is None:
-            self._delivered(batch)
-        else:
+        if verdicts is not None and any(verdict.code for verdict in verdicts):
             for item, verdict in zip(batch, verdicts, strict=True):
                 self._settle(item, verdict)
+        else:
+            self._delivered(batch, verdicts)
         self._pump()
 
     def _fits(self, item: Item) -> bool:
@@ -206,14 +206,18 @@ class LinkSender:
 
     # Outcomes
 
-    def _delivered(self, batch: Sequence[Item]) -> None:
-        """The other realm has kept the whole batch."""
+    def _delivered(self, batch: Sequence[Item], verdicts: Sequence[Verdict] | None = None) -> None:
+        """The other realm has kept the whole batch. `verdicts` may have numbers that it has given."""
         to = self._to
         numbers = [item.number for item in batch]
         if to.outcomes.heard:
             self._tell_delivered(batch)
         to.outbox.done(to.realm, numbers)
-        to.waiters.settle(numbers, DELIVERED)
+        if verdicts is None:
+            to.waiters.settle(numbers, DELIVERED)
+        else:
+            for item, verdict in zip(batch, verdicts, strict=True):
+                self._numbered(item, verdict.seq)
         if to.suspects.failures:
             to.suspects.clear(batch)
         if self._lanes.count:
@@ -244,10 +248,18 @@ class LinkSender:
             return
         if to.outcomes.heard:
             self._tell_delivered((item,))
-        if verdict.seq and (item.entry is None or not item.entry.conversation):
-            to.outcomes.numbered(item.number, verdict.seq)
         to.outbox.done(to.realm, (item.number,))
-        to.waiters.settle((item.number,), DeliveryOutcome(seq=verdict.seq))
+        self._numbered(item, verdict.seq)
+
+    def _numbered(self, item: Item, seq: int) -> None:
+        """The home of a group has given `seq` to a message of an account here; 0: it gave none."""
+        to, entry = self._to, item.entry
+        # A member's message comes back, and has its number then.
+        is_post = seq and item.sender_id is not None
+        if is_post and (entry is None or not entry.conversation):
+            to.outcomes.numbered(item.number, seq)
+        if item.number in to.waiters:
+            to.waiters.settle((item.number,), DeliveryOutcome(seq=seq))
 
     def _refused(self, item: Item, error: ChatError) -> None:
         """A parcel will not be delivered: keep that, and tell its sender."""
