@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import time
-from pathlib import Path
-from typing import Any
 from unittest import SkipTest
 
 from tests.browser.test_access import THEMES, violations
-from tests.support.browser import AXE, BrowserTestCase, Site, in_browser, why_not
-from tests.support.page import NARROW, Person
-from tests.support.scripted_realm import ScriptedRealm
+from tests.support.browser import AXE, BrowserTestCase, in_browser
+from tests.support.page import NARROW
+from tests.support.scripted import Scripted
 from tests.support.visitor import expect
 
 RENDER = """
@@ -45,40 +41,6 @@ TEXTS = {
     "\u202eopen **bold**": "\u2068\u202eopen \u202c\u2069<strong>bold</strong>",
 }
 LONG = ("* " * 4096, "`" * 8192, ">\n" * 4096, "```x\n" * 1600, " *a" * 2700, "[a](http://b" * 680)
-
-
-class Scripted(BrowserTestCase):
-    """`messi` has a page whose realm is scripted. One daemon serves all tests of a class."""
-
-    shared: Site
-
-    @classmethod
-    def setUpClass(cls) -> None:
-        if why_not():
-            return
-        root = Path(tempfile.mkdtemp(prefix="chatd-test-")).resolve()
-        cls.addClassCleanup(shutil.rmtree, root, ignore_errors=True)
-        cls.shared = Site(root, "realm1")
-        cls.addClassCleanup(cls.shared.close)
-        cls.shared.start().register("messi")
-
-    def begin(self) -> Site:
-        return self.shared
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.script = ScriptedRealm("messi")
-
-    def messi(self, **options: Any) -> Person:
-        """A person at a page of the scripted realm."""
-        person = self.person(**options)
-        self.script.serve(person.page)
-        person.comes_back("messi")
-        return person
-
-    def asked(self, command: str) -> dict[str, Any]:
-        """The last request with that command."""
-        return next(each for each in reversed(self.script.asked) if each["command"] == command)
 
 
 class Shown(Scripted):

@@ -33,8 +33,22 @@ class Realms(BrowserTestCase):
         henderson.sees("halo dari realm1")
         henderson.say("halo juga")
         messi.sees("halo juga")
+        self.invited(messi, there)
+        messi.open_chat("henderson@realm2")
         self.away(messi, henderson, there)
         self.assertEqual(messi.texts(), henderson.texts())
+
+    def invited(self, messi: Person, there: Site) -> None:
+        """An invitation to a group there is answered on the page of groups."""
+        with there.login("henderson") as talker:
+            for group in ("bola", "tenis"):
+                talker.must(command="addgroup", group=group)
+                talker.must(command="invite", group=group, users=["messi@realm1"])
+        messi.page.get_by_role("link", name="2 invitations Groups").click()
+        messi.press_button("Decline the invitation to tenis@realm2")
+        messi.press_button("Accept the invitation to bola@realm2")
+        messi.heading("bola@realm2")
+        expect(messi.row("bola@realm2")).to_be_visible()
 
     def away(self, messi: Person, henderson: Person, there: Site) -> None:
         """Messages to a realm that is down wait, and arrive when it is up again."""

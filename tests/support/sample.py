@@ -1,7 +1,7 @@
 """A realm as after some weeks of use, for pictures of its pages and for tests of them.
 
-It has users with display names, groups, another realm that is up and one that is down, pictures and files,
-and unread messages.
+It has users with display names, groups, another realm that is up, with an invitation from there, and one that
+is down, pictures and files, and unread messages.
 """
 
 from __future__ import annotations
@@ -122,6 +122,9 @@ class Sample:
             self._talkers[ME].must(command="addgroup", group=group)
             self._talkers[ME].must(command="invite", group=group, users=list(people))
         self._talkers["lineker"].must(command="addgroup", group="pundits")
+        poets, title = "penyair", "Penyair Nusantara"
+        self._talkers["alam"].must(command="addgroup", group=poets, title=title)
+        self._talkers["alam"].must(command="invite", group=poets, users=[f"{ME}@realm1"])
         for contact in ("henderson", "tasya", "alam@realm2"):
             self._talkers[ME].must(command="addcontact", user=contact)
         self._talkers["budi"].must(command="roomjoin", room="stadium")

@@ -123,6 +123,9 @@ class ScriptedRealm:
             "last": messages[-1] if messages else None,
         }
 
+    def _invitations(self, _request: Object) -> Object:
+        return {"invitations": []}
+
     def _history(self, request: Object) -> Object:
         conversation = 1 if "user" in request else 2
         messages, n = self.messages[conversation], request["n"]

@@ -4,6 +4,7 @@
 import { announce, confirm, prepareNotices, toast } from "./dialogs.js";
 import { ask } from "./http.js";
 import { t } from "./i18n.js";
+import { Invitations } from "./invitations.js";
 import { Log } from "./log.js";
 import { watchMessages } from "./notify.js";
 import { Outbox } from "./outbox.js";
@@ -11,7 +12,7 @@ import { lookForUpdate } from "./worker.js";
 
 /** @import { App } from "./types.js" */
 
-/** Gives the app its log, outbox, toasts, announcements and `signOut`. @param {App} app */
+/** Gives the app its log, outbox, invitations, toasts, announcements and `signOut`. @param {App} app */
 export function makeDeferred(app) {
   const { connection, store } = app;
   const log = new Log(connection, store);
@@ -24,6 +25,8 @@ export function makeDeferred(app) {
     announce,
     signOut: (/** @type {{everywhere?: boolean}} */ options) => signOut(app, options),
   });
+  app.invitations = new Invitations(app);
+  app.invitations.on("change", () => store.emit("invitations"));
   prepareNotices();
   watchMessages(app);
   store.on("me", follow);

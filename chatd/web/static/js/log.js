@@ -45,7 +45,7 @@ export class Log extends Emitter {
     connection.on("file", ({ conversation, seq, state }) => this.#takeFile(conversation, seq, state));
     connection.on("read", ({ conversation, seq, who }) => this.#takeMark(this.#partOf(conversation), who, seq));
     connection.on("typing", ({ conversation, who }) => this.#types(conversation, who));
-    store.on("me", () => store.me ?? this.#parts.clear());
+    store.on("me", () => store.me ?? this.forget());
     store.on("removed", (/** @type {{place: Place}} */ { place }) => this.#parts.delete(place.key));
   }
 
@@ -54,6 +54,11 @@ export class Log extends Emitter {
     let part = this.#parts.get(place.key);
     if (!part) this.#parts.set(place.key, (part = new Loaded()));
     return part;
+  }
+
+  /** Forgets what is loaded. Conversations are loaded again when they are opened. */
+  forget() {
+    this.#parts.clear();
   }
 
   /** @param {Place} place @returns {readonly Message[]} sorted by seq, without duplicates */

@@ -130,11 +130,16 @@ export function spinner(label = t("ui.loading")) {
 
 /** A badge with the number of unread messages, or null for 0. @param {number} n @returns {HTMLElement | null} */
 export function unreadBadge(n) {
+  return countBadge(n, t("ui.unread", { n }));
+}
+
+/** A badge with a number, or null for 0. @param {number} n @param {string} label for screen readers */
+export function countBadge(n, label) {
   if (n <= 0) return null;
   return h(
     "span",
     { class: "badge" },
     h("span", { "aria-hidden": "true" }, n > 99 ? "99+" : String(n)),
-    h("span", { class: "visually-hidden" }, t("ui.unread", { n })),
+    h("span", { class: "visually-hidden" }, label),
   );
 }

@@ -4,7 +4,7 @@
 import { fill, h } from "./dom.js";
 import { t } from "./i18n.js";
 import { icon } from "./icons.js";
-import { button, unreadBadge } from "./parts.js";
+import { button, countBadge, unreadBadge } from "./parts.js";
 
 /** @import { App, View } from "./types.js" */
 /** @import { Found } from "./router.js" */
@@ -58,6 +58,7 @@ export class Shell {
     const { store } = this.#app;
     this.#makeList = makeList;
     store.on("conversations", () => this.#drawRail());
+    store.on("invitations", () => this.#drawRail());
     store.on("link", () => this.#drawBar());
     store.on("me", () => this.#drawSide());
   }
@@ -127,13 +128,16 @@ export class Shell {
   #drawRail() {
     const name = this.#found?.route.name ?? "";
     const unread = this.#app.store?.totalUnread() ?? 0;
+    const invited = this.#app.invitations?.list.length ?? 0;
+    /** @type {Record<string, HTMLElement | null>} */
+    const badges = { "#/": unreadBadge(unread), "#/groups": countBadge(invited, t("ui.invited", { n: invited })) };
     const focused = /** @type {HTMLElement | null} */ (document.activeElement)?.dataset.way;
     const links = WAYS.map((way) => {
       const current = /** @type {readonly string[]} */ (way.routes).includes(name);
       return h(
         "a",
         { class: "way", href: way.hash, "aria-current": current ? "page" : null, dataset: { way: way.hash } },
-        h("span", { class: "way-icon" }, icon(way.icon), way.hash === "#/" && unreadBadge(unread)),
+        h("span", { class: "way-icon" }, icon(way.icon), badges[way.hash]),
         h("span", { class: "way-label" }, t(way.key)),
       );
     });

@@ -3,7 +3,8 @@
  * What the page knows: the account, the people, and the list of conversations. Their messages are in log.js.
  *
  * Events: `me`, `link` (LinkState), `conversations`, `incoming` (a new Message from somebody else), `removed` (from a
- * group: its Place, a code, and a sentence in English).
+ * group: its Place, a code, and a sentence in English). What is loaded later tells of itself here: `outbox` when it is
+ * there, `invitations` when they have changed.
  */
 
 import { changed } from "./changes.js";

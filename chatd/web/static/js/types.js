@@ -79,6 +79,15 @@
  */
 
 /**
+ * An invitation to a group of another realm.
+ * @typedef {object} Invitation
+ * @property {string} group its address
+ * @property {string} [title]
+ * @property {string} by the address of the person who invites
+ * @property {string} at RFC 3339, UTC
+ */
+
+/**
  * @typedef {object} Account
  * @property {string} username
  * @property {string} name display name
@@ -143,6 +152,7 @@
  * @property {import("./store.js").Store} store
  * @property {import("./log.js").Log} log
  * @property {import("./outbox.js").Outbox} outbox
+ * @property {import("./invitations.js").Invitations} invitations
  * @property {import("./router.js").Router} router
  * @property {typeof import("./dialogs.js").toast} toast
  * @property {typeof import("./dialogs.js").announce} announce

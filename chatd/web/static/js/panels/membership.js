@@ -36,9 +36,12 @@ export function inviteForm(app, group, changed) {
       h("p", null, ...sentence(key, { names: listed(names.map((each) => app.store.displayName(each))) }));
     fill(
       report,
-      line("members.invited", reply.joined) || h("p", null, t("members.invited-none")),
+      line("members.invited", reply.joined),
+      line("members.asked", reply.invited ?? []),
+      !reply.joined.length && !reply.invited?.length && h("p", null, t("members.invited-none")),
       line("members.present", reply.members),
       line("members.unknown", reply.unknown),
+      line("members.no-room", reply.refused ?? []),
     );
     if (!reply.unknown.length) who.value = "";
     changed();

@@ -4,6 +4,7 @@
 import { h } from "../dom.js";
 import { t } from "../i18n.js";
 import { filtered } from "../panels/filter.js";
+import { invited } from "../panels/invited.js";
 import { attempt, live } from "../panels/live.js";
 import { matches, parseAddress, parseGroup, realmOf } from "../panels/names.js";
 import { bdi, noted, page, row, section, sentence, tag } from "../panels/page.js";
@@ -52,15 +53,20 @@ export function view(app) {
     ],
     every: INTERVAL,
   });
+  const waiting = invited(app);
   const add = button(t("groups.add"), { kind: "primary", icon: "plus", onClick: () => askName(app) });
   return {
     title: t("groups.title"),
     node: page(
       { title: t("groups.title"), actions: [add] },
+      waiting.node,
       section(t("groups.join"), joinForm(app)),
       shown.node,
     ),
-    destroy: () => shown.destroy(),
+    destroy: () => {
+      waiting.destroy();
+      shown.destroy();
+    },
   };
 }
 

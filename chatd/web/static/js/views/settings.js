@@ -1,10 +1,11 @@
 // @ts-check
-/** Settings: profile, password, language, theme, notifications, installing, logging out. */
+/** Settings: profile, password, privacy, language, theme, notifications, installing, logging out. */
 
 import { h, uid } from "../dom.js";
 import { language, t } from "../i18n.js";
 import { page, section } from "../panels/page.js";
 import { installing, notifying } from "../panels/device.js";
+import { receiptsSwitch } from "../panels/privacy.js";
 import { setTheme, theme } from "../theme.js";
 import { button, confirm, field, form } from "../ui.js";
 
@@ -14,6 +15,7 @@ import { button, confirm, field, form } from "../ui.js";
 export function view(app) {
   const { realm = "", version = "" } = app.store.session ?? {};
   const install = installing(app);
+  const receipts = receiptsSwitch(app);
   return {
     title: t("settings.title"),
     node: page(
@@ -22,6 +24,7 @@ export function view(app) {
       app.store.session?.claimable && section(t("settings.claim"), claim(app)),
       section(t("settings.look"), looks(app)),
       section(t("settings.notifications"), notifying()),
+      section(t("settings.privacy"), receipts.node),
       section(t("settings.password"), password(app)),
       section(t("settings.install"), install.node),
       section(t("settings.sessions"), sessions(app)),
@@ -30,7 +33,10 @@ export function view(app) {
         h("p", { class: "quiet", dir: "auto" }, t("settings.about-text", { version, realm })),
       ),
     ),
-    destroy: () => install.destroy(),
+    destroy: () => {
+      install.destroy();
+      receipts.destroy();
+    },
   };
 }
 

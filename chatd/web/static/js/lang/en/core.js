@@ -55,4 +55,6 @@ export default {
   "ui.online": "online",
   "ui.unread.one": "1 unread",
   "ui.unread.other": "{n} unread",
+  "ui.invited.one": "1 invitation",
+  "ui.invited.other": "{n} invitations",
 };

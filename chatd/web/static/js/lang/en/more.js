@@ -7,6 +7,8 @@ export default {
   "app.said-in": "{name} in {group}: {text}",
   "app.in": "{name} in {group}",
   "app.file": "File {name}",
+  "app.invited": "{name} invites you to {group}",
+  "app.invited.show": "Show",
 
   "out.unsent.title": "Log out anyway?",
   "out.unsent.one": "One message has not been sent yet. It is lost if you log out.",

@@ -55,4 +55,5 @@ export default {
   "ui.online": "online",
   "ui.unread.one": "1 belum dibaca",
   "ui.unread.other": "{n} belum dibaca",
+  "ui.invited.other": "{n} undangan",
 };

@@ -7,6 +7,8 @@ export default {
   "app.said-in": "{name} di {group}: {text}",
   "app.in": "{name} di {group}",
   "app.file": "File {name}",
+  "app.invited": "{name} mengundang Anda ke {group}",
+  "app.invited.show": "Lihat",
 
   "out.unsent.title": "Tetap keluar?",
   "out.unsent.one": "Satu pesan belum terkirim. Pesan itu hilang jika Anda keluar.",

@@ -1,0 +1,88 @@
+"""What the pages show of invitations, of receipts, and of who is there."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.support.browser import in_browser
+from tests.support.scripted import Scripted
+from tests.support.visitor import expect
+
+AT = "2026-11-20T12:00:00Z"
+CLUB = {"group": "club@realm2", "by": "tasya@realm2", "at": AT, "realm": "realm2"}
+ACCEPT, DECLINE = "Accept the invitation to {}", "Decline the invitation to {}"
+
+
+class Invitations(Scripted):
+    def setUp(self) -> None:
+        super().setUp()
+        self.waiting: list[dict[str, Any]] = [{**CLUB, "title": "The <b>Club</b>"}]
+        groups: dict[str, Any] = {"groups": []}
+        self.script.answers |= {
+            "invitations": lambda _request: {"invitations": self.waiting},
+            "accept": lambda request: {"group": request["group"]},
+            "groups": lambda _request: groups,
+            "mygroups": lambda _request: groups,
+        }
+
+    @in_browser
+    def test_answers(self) -> None:
+        """Invitations are counted beside Groups, and listed there with buttons to answer them."""
+        messi = self.messi()
+        groups = messi.page.get_by_role("link", name="Groups")
+        expect(groups).to_contain_text("1 invitation")
+        messi.go("#/groups")
+        listed = messi.page.get_by_role("list", name="Invitations").get_by_role("listitem")
+        expect(listed).to_contain_text("The <b>Club</b>tasya@realm2 invites you · club@realm2")
+        self.script.push("invitation", {**CLUB, "group": "tim@realm2"})
+        messi.is_told("tasya@realm2 invites you to tim@realm2")
+        expect(groups).to_contain_text("2 invitations")
+        messi.press_button(DECLINE.format("tim@realm2"))
+        messi.is_told("You have declined the invitation to tim@realm2")
+        expect(listed).to_have_count(1)
+        self.assertEqual(self.asked("decline")["group"], "tim@realm2")
+        messi.press_button(ACCEPT.format("The <b>Club</b>"))
+        messi.heading("club@realm2")
+        self.assertEqual(self.asked("accept")["group"], "club@realm2")
+        expect(groups).not_to_contain_text("invitation")
+        messi.go("#/groups")
+        messi.heading("Groups")
+        expect(messi.page.get_by_role("heading", name="Invitations")).to_have_count(0)
+
+    @in_browser
+    def test_answered_elsewhere(self) -> None:
+        """An invitation that is accepted on another device, or no longer there, disappears."""
+        messi = self.messi()
+        messi.go("#/groups")
+        accept = messi.page.get_by_role("button", name=ACCEPT.format("The <b>Club</b>"))
+        expect(accept).to_be_visible()
+        joined = {"conversation": 3, "seq": 1, "group": "club@realm2", "what": "joined"}
+        self.script.push("member", {**joined, "who": "messi", "by": "messi"})
+        expect(accept).to_have_count(0)
+        self.script.push("invitation", CLUB)
+        self.waiting.clear()
+        refusal = {"status": "ERROR", "code": "unknown-invitation", "message": "It is gone"}
+        self.script.answers["decline"] = lambda _request: refusal
+        messi.press_button(DECLINE.format("club@realm2"))
+        messi.is_told("It is gone")
+        expect(messi.page.get_by_role("list", name="Invitations")).to_have_count(0)
+
+
+class Receipts(Scripted):
+    @in_browser
+    def test_switch(self) -> None:
+        """Receipts are switched in the settings. A refused change is taken back."""
+        self.script.answers["privacy"] = lambda request: {"receipts": request.get("receipts", True)}
+        messi = self.messi()
+        messi.go("#/settings")
+        switch = messi.page.get_by_role("switch", name="Show others what I have read")
+        expect(switch).to_be_checked()
+        switch.click()
+        messi.is_told("Read receipts are not shown any more")
+        expect(switch).not_to_be_checked()
+        self.assertEqual(self.asked("privacy")["receipts"], False)
+        refusal = {"status": "ERROR", "code": "storage-failed", "message": "The disk is full"}
+        self.script.answers["privacy"] = lambda _request: refusal
+        switch.click()
+        expect(messi.page.get_by_role("alert").filter(has=messi.page.locator("p"))).to_be_visible()
+        expect(switch).not_to_be_checked()
