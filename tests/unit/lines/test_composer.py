@@ -63,7 +63,7 @@ class Composing(ProtocolTestCase):
     async def test_too_long_texts_take_no_memory(self) -> None:
         """Of lines and in one line. There is one refusal, and nothing of the text is executed."""
         wire = await self.composing()
-        for _ in range(40):
+        for _ in range(10):
             wire.feed(b"send henderson forged\n" * 50)
             await settle()
         wire.feed(b"x" * 200_000)
