@@ -46,6 +46,7 @@ from chatd.store.database import Database
 from chatd.store.database_identity import quick_check
 from chatd.store.files import all_stored
 from chatd.store.operators import has_had_operator
+from chatd.store.peer_marks import StoredMarks, read_marks
 from chatd.store.peers import KnownPeer, all_peers
 from chatd.store.realm_keys import StoredKey, all_keys, begin_signing, use_own
 from chatd.store.usage import Owner, used_on
@@ -85,6 +86,7 @@ class StoredState(msgspec.Struct, frozen=True):
     day: int
     used: list[tuple[Owner, int]]
     has_operator: bool
+    marks: StoredMarks
 
 
 class Realm:
@@ -191,6 +193,7 @@ class Realm:
             day,
             used_on(connection, day),
             has_had_operator(connection),
+            read_marks(connection, self.environment.random_bytes),
         )
 
     def _assemble(self, context: Context, uploads: Uploads, stored: StoredState) -> None:
@@ -200,7 +203,7 @@ class Realm:
         self.service = ChatService(context, self.passwords, uploads, self.directory, forwarder)
         self.service.quotas.load(stored.day, stored.used)
         keys = KeyBook(context.database, context.realm_key, stored.keys, stored.unsigned_until)
-        self.federation = Federation(self.service, forwarder, self.directory, keys)
+        self.federation = Federation(self.service, forwarder, self.directory, keys, stored.marks)
         self.directory.attach(self.federation)
         self.directory.peers.load(stored.peers)
         self.sessions = Sessions(self.service, HANDLERS)

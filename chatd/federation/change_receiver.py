@@ -50,6 +50,7 @@ class ArrivedChange(msgspec.Struct, frozen=True):
     stated_at: int
     wins: bool
     origin: Origin
+    seal: bytes = b""
 
 
 class MadeHere(msgspec.Struct, frozen=True):
@@ -100,6 +101,7 @@ class ChangeReceiver:
             parcel.at,
             realm > self._context.realm_key,
             (realm, number),
+            parcel.seal,
         )
         size = cost_of_change(change)
         self._quotas.charge_bytes(realm, size)
@@ -166,7 +168,13 @@ def make(
         if (newest, not arrived.wins) > (arrived.stated_at, arrived.wins):
             return None
     wanted = WantedChange(
-        place, seq, arrived.change, arrived.author, arrived.at, origin=arrived.origin
+        place,
+        seq,
+        arrived.change,
+        arrived.author,
+        arrived.at,
+        origin=arrived.origin,
+        seal=arrived.seal,
     )
     try:
         result = writer.make(connection, wanted, lambda *_: None)

@@ -108,30 +108,60 @@ class EntryReader:
         name = Address(parse_group_name(parcel.group))
         await self._guesses.check_group(realm, name)
         roster = await self._homes.find_postable(sender, name)
-        group = roster.group
-        if stated.group == group.code:
+        if stated.group == roster.group.code:
             raise errors.UnknownGroup(
                 name=parcel.group
             )  # no other realm could tell which group it is
-        _check_place(stated, self._context.realm_key, group.id, group.key)
         if ALL in getattr(opened.attributes, "mentions", ()) and not roster.role(sender):
-            raise errors.NotAdmin(group=group.name)  # as here, where only admins mention everybody
+            raise errors.NotAdmin(
+                group=roster.group.name
+            )  # as here, where only admins mention everybody
+        return self._at_home(parcel, opened, roster, sender, (realm, stated.number))
+
+    def _at_home(
+        self, parcel: Post, opened: OpenedEntry, roster: Roster, author: Party, origin: Origin
+    ) -> Arrived | EntryChange | None:
+        """An entry to be numbered here, with copies for all realms that have members of the group. Raises
+        BadSignature."""
+        entry, stated, group = parcel.entry, opened.statement, roster.group
+        _check_place(stated, self._context.realm_key, group.id, group.key)
 
         def relay(seq: int) -> bytes:
             return parcels.encode(Relay(entry, group.name, group.id, seq))
 
         copies = RemoteCopies(tuple(roster.realms), relay)
-        origin, signature = (realm, stated.number), signature_of(entry, realm)
-        target = group_target(roster)
+        signature, target = signature_of(entry, stated.realm), group_target(roster)
         if stated.kind != MESSAGE:
-            wanted, about = self._wanted(group.id, opened, sender, origin, signature)
+            wanted, about = self._wanted(group.id, opened, author, origin, signature)
             if opened.attributes is None:
                 return None  # an edit of a message that was deleted since, and the deletion follows
             some = copies if copies.realms else None
-            return EntryChange(wanted, about, target, some, (roster, sender))
-        new = self._message(opened, group.id, sender, origin, signature)
+            return EntryChange(wanted, about, target, some, (roster, author))
+        new = self._message(opened, group.id, author, origin, signature)
         new = msgspec.structs.replace(new, copies=copies, epoch=target.epoch)
         return Arrived(new, target)
+
+    async def returned(self, realm: str, parcel: Post) -> Arrived | EntryChange | None:
+        """An entry of a group of this realm that `realm` has, and that this one may have lost. Raises as
+        `read`."""
+        opened, entry = parcel.opening, parcel.entry
+        if isinstance(opened, BadSignature):
+            raise opened
+        stated = opened.statement
+        if await self._trust(realm, entry, stated) is not Trust.VERIFIED:
+            raise BadSignature(reason="its key is not known")
+        roster = await self._rosters.find(Address(parse_group_name(parcel.group)))
+        own = stated.realm == self._context.realm_key
+        if realm not in roster.realms:
+            raise errors.NotMember(group=roster.group.name)
+        if own:
+            author = party_of(await self._accounts.find(stated.author))
+        else:
+            author = guest_of(self._links, stated.realm, stated.author)
+        if author.key in roster.banned:
+            raise errors.Banned(group=roster.group.name)
+        origin = (None if own else stated.realm, stated.number)
+        return self._at_home(parcel, opened, roster, author, origin)
 
     async def _relay(
         self, realm: str, parcel: Relay, opened: OpenedEntry

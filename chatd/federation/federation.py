@@ -16,8 +16,13 @@ from chatd.federation.parcel_writer import ParcelWriter
 from chatd.federation.questions import Questions
 from chatd.federation.realm_quotas import RealmQuotas
 from chatd.federation.receive import Receiver
+from chatd.federation.restores import Restores
+from chatd.federation.returned import ReturnedEntries, ReturnReceiver
+from chatd.federation.seals import Seals
 from chatd.federation.signing.key_book import KeyBook
+from chatd.federation.standing import Standings
 from chatd.service.chat_service import ChatService
+from chatd.store.peer_marks import StoredMarks
 
 
 class Federation:
@@ -25,7 +30,12 @@ class Federation:
     contents."""
 
     def __init__(
-        self, service: ChatService, forwarder: Forwarder, links: ILinks, keys: KeyBook
+        self,
+        service: ChatService,
+        forwarder: Forwarder,
+        links: ILinks,
+        keys: KeyBook,
+        marks: StoredMarks,
     ) -> None:
         context, disk = service.context, service.disk
         # Sending: copies and posts, and the outbox that they wait in
@@ -45,14 +55,21 @@ class Federation:
         entries = GroupChanges(service, forwarder, quotas)
         on_read, on_typing = service.receipts.arrived, service.typing.arrived
         self.news = NewsReceiver(membership, changes, entries, on_read, on_typing)
+        writer = ParcelWriter(service, forwarder, self.files, quotas)
         self.receiver = Receiver(
             context.database,
             self.files,
             disk,
             quotas,
             reader,
-            ParcelWriter(service, forwarder, self.files, quotas),
+            writer,
             self.news,
         )
+        # What other realms have lost since a backup, and what they return that this one has lost
+        self.seals = Seals(marks.seal_key)
+        self.standings = Standings(context, marks.by_realm)
+        self.restores = Restores(context, self.standings, self.seals)
+        returned = ReturnedEntries(reader.entries, writer, entries, quotas)
+        self.returned = ReturnReceiver(service, links, self.receiver, returned, self.seals)
         # Questions that other realms ask
         self.questions = Questions(service, links, guesses)

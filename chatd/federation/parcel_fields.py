@@ -15,12 +15,13 @@ Number: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=MAX_NUMBER)]
 MAX_SEQ = 2**53 - 1
 Seq: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=MAX_SEQ)]
 
-# What limits fields where nothing else does: an address, an emoji, a media type, an opaque body.
+# What limits fields where nothing else does: an address, an emoji, a media type, an opaque body, a seal.
 MAX_MENTIONS = 100
 AddressText: TypeAlias = Annotated[str, msgspec.Meta(max_length=200)]
 Emoji: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=32)]
 MediaType: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=127)]
 OpaqueBody: TypeAlias = Annotated[bytes, msgspec.Meta(max_length=MAX_OPAQUE)]
+Seal: TypeAlias = Annotated[bytes, msgspec.Meta(max_length=32)]
 Mentions: TypeAlias = Annotated[tuple[AddressText, ...], msgspec.Meta(max_length=MAX_MENTIONS)]
 
 

@@ -58,7 +58,7 @@ class ParcelReader:
         self._accounts = service.accounts
         self._directs = service.directs
         self._messages = service.messages
-        self._entries = EntryReader(service, forwarder, links, guesses, keys)
+        self.entries = EntryReader(service, forwarder, links, guesses, keys)
         self._links = links
         self._guesses = guesses
         self._quotas = quotas
@@ -125,6 +125,7 @@ class ParcelReader:
                 origin=(realm, number),
                 extras=self._extras(realm, parcel, at),
                 reply_to=reply,
+                seal=parcel.seal,
             ),
             target,
         )
@@ -163,7 +164,7 @@ class ParcelReader:
 
     async def read(self, realm: str, parcel: Post | Relay) -> Arrived | EntryChange | None:
         """The message or the change in a group, or None if it is not for anyone here."""
-        return await self._entries.read(realm, parcel)
+        return await self.entries.read(realm, parcel)
 
     def _check(self, parcel: Direct) -> None:
         """Raises BadText, EmptyText, MessageTooLong."""

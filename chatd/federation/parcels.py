@@ -27,6 +27,7 @@ from chatd.federation.parcel_fields import (
     Mentions,
     Number,
     OpaqueBody,
+    Seal,
     Seq,
     Title,
 )
@@ -49,7 +50,8 @@ class Direct(msgspec.Struct, frozen=True, array_like=True, tag="direct"):
 
     It has a text, a file, or a `body` of the type `media` that no realm reads. If it has none of these, it
     was deleted before it was sent: it keeps its number and place. `forwarded` is the address of the author of
-    the message that it was forwarded from.
+    the message that it was forwarded from. `seal` is that of the sending realm (chatd.federation.seals), as
+    in all parcels of directs but read marks.
     """
 
     sender: str
@@ -62,6 +64,7 @@ class Direct(msgspec.Struct, frozen=True, array_like=True, tag="direct"):
     mentions: Mentions = ()
     media: MediaType | None = None
     body: OpaqueBody | None = None
+    seal: Seal = b""
 
     def __post_init__(self) -> None:
         """Raises ValueError, which makes it malformed."""
@@ -89,6 +92,7 @@ class DirectEdit(msgspec.Struct, frozen=True, array_like=True, tag="edit"):
     target: Ref
     text: str | None = None
     mentions: Mentions = ()
+    seal: Seal = b""
 
 
 class DirectDeletion(msgspec.Struct, frozen=True, array_like=True, tag="delete"):
@@ -98,6 +102,7 @@ class DirectDeletion(msgspec.Struct, frozen=True, array_like=True, tag="delete")
     to: str
     at: Number
     target: Ref
+    seal: Seal = b""
 
 
 class DirectReaction(msgspec.Struct, frozen=True, array_like=True, tag="react"):
@@ -109,6 +114,7 @@ class DirectReaction(msgspec.Struct, frozen=True, array_like=True, tag="react"):
     target: Ref
     emoji: Emoji
     on: bool = True
+    seal: Seal = b""
 
 
 class DirectPin(msgspec.Struct, frozen=True, array_like=True, tag="pin"):
@@ -119,6 +125,7 @@ class DirectPin(msgspec.Struct, frozen=True, array_like=True, tag="pin"):
     at: Number
     target: Ref
     on: bool = True
+    seal: Seal = b""
 
 
 class DirectMark(msgspec.Struct, frozen=True, array_like=True, tag="read"):

@@ -34,6 +34,13 @@ def mark_edited(
     )
 
 
+def revive(connection: sa.Connection, ident: int) -> None:
+    """Let the message with this id have an empty text in place of none, so that it can be edited."""
+    connection.execute(
+        sa.update(messages).where(messages.c.id == ident).values(text="", deleted_at=None)
+    )
+
+
 def count_reactions(
     connection: sa.Connection, place: tuple[int, int], emoji: str, step: int, at: int
 ) -> None:

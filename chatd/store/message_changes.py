@@ -26,12 +26,13 @@ from chatd.base.entries import (
 )
 from chatd.base.model import Party
 from chatd.base.names import key_of
-from chatd.store.content import count_reactions, erase, mark_edited
+from chatd.store.content import count_reactions, erase, mark_edited, revive
 from chatd.store.crossing import entry_at, newest_pin
 from chatd.store.messages import MessageWriter
 from chatd.store.new_entries import NewChange, RemoteCopies, Stored
 from chatd.store.origins import Origin
 from chatd.store.schema import (
+    changes,
     groups,
     messages,
     participants,
@@ -59,7 +60,7 @@ class WantedChange(msgspec.Struct, frozen=True):
     `moderator`: the author is a moderator of this realm. `elsewhere`: the group lives in another realm, which
     makes the change; this realm only sends the request. `relayed`: the group's home has made the change, with
     the number `given`: only authorship is checked, and the log here has it even if it changes nothing, like
-    the log there. `origin` and `signature` as in NewChange.
+    the log there. `origin`, `signature` and `seal` as in NewChange.
     """
 
     conversation: int
@@ -73,6 +74,7 @@ class WantedChange(msgspec.Struct, frozen=True):
     given: int | None = None
     origin: Origin | None = None
     signature: NewSignature | None = None
+    seal: bytes = b""
 
 
 class ChangeResult(msgspec.Struct, frozen=True):
@@ -105,6 +107,9 @@ class ChangeWriter:
         """
         row = _message(connection, wanted)
         _check_right(connection, wanted, row)
+        if _is_replaced(connection, wanted, row):
+            revive(connection, row.id)
+            row = _message(connection, wanted)
         wanted = _check_content(connection, wanted, row)
         has_effect = _has_effect(connection, wanted, row)
         if not has_effect and not wanted.relayed:
@@ -123,6 +128,20 @@ class ChangeWriter:
         erased = _apply(connection, wanted, row) if has_effect else ()
         _forget_salts(connection, wanted, row, stored.seq)
         return ChangeResult(_event(wanted, stored.seq, row), stored, copies, erased)
+
+
+def _is_replaced(connection: sa.Connection, wanted: WantedChange, row: sa.Row[Any]) -> bool:
+    """Whether this signed edit has the content of a message that came without one: a realm that sends the
+    message again has no content of it but that of its last edit."""
+    edit = wanted.change
+    if row.deleted_at is None or wanted.signature is None or not isinstance(edit, Edit):
+        return False
+    deleted = sa.select(changes.c.seq).where(
+        changes.c.conversation_id == wanted.conversation,
+        changes.c.target == wanted.seq,
+        changes.c.kind == "deleted",
+    )
+    return not edit.is_blank and connection.scalar(deleted.limit(1)) is None
 
 
 def _apply(connection: sa.Connection, wanted: WantedChange, row: sa.Row[Any]) -> tuple[str, ...]:
@@ -163,6 +182,7 @@ def _message(connection: sa.Connection, wanted: WantedChange) -> sa.Row[Any]:
         messages.c.text,
         messages.c.media,
         messages.c.forwarded,
+        messages.c.edited_at,
         messages.c.deleted_at,
         messages.c.refused,
         groups.c.name.label("group"),
@@ -285,7 +305,9 @@ def _has_effect(connection: sa.Connection, wanted: WantedChange, row: sa.Row[Any
     change = wanted.change
     match change:
         case Edit(text):
-            return bool(text != row.text) and not change.is_blank
+            # A message that another realm sends again has the text of its last edit already.
+            again = wanted.origin is not None and row.edited_at is None
+            return (again or bool(text != row.text)) and not change.is_blank
         case Deletion():
             return True
         case React(on=on):
@@ -350,6 +372,7 @@ def _entry(wanted: WantedChange, copies: RemoteCopies | None) -> NewChange:
         wanted.origin,
         copies,
         wanted.signature,
+        wanted.seal,
     )
 
 

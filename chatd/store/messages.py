@@ -21,6 +21,7 @@ from chatd.store.outcomes import take_pending
 from chatd.store.parcel_stream import ParcelStream
 from chatd.store.schema import changes, messages, pending
 from chatd.store.sealing import NewSignature, Numbered, make_parcels
+from chatd.store.seals import add_seals
 from chatd.store.signatures import SignatureWriter
 from chatd.store.terms import begin_term
 
@@ -81,6 +82,14 @@ class MessageWriter:
             connection, [each for each in placed if self._may_be_known(connection, each[1])]
         )
         results = store_once(placed, items, known, partial(self.send, connection), _repeated)
+        add_seals(
+            connection,
+            [
+                (item.conversation, place.seq, item.seal)
+                for item, place in zip(items, results, strict=True)
+                if item.seal and isinstance(place, Stored)
+            ],
+        )
         for _, (realm, number) in placed:
             if realm is not None and number > self._newest[realm]:
                 self._newest[realm] = number
@@ -126,12 +135,14 @@ class MessageWriter:
         seq = self.next_seq(connection, new.conversation, new.seq)
         given, parcel, signature = 0, b"", new.signature
         if new.copies is not None:
-            given = self._outbox.next(connection)
+            given = _own_number(new) or self._outbox.next(connection)
             [(parcel, made)] = make_parcels([Numbered(new.copies.parcel, given, seq)])
             signature = made or signature
             self._outbox.store(connection, _parcels(new, parcel, given))
         if signature is not None:
             self._signatures.add(connection, [(new.conversation, seq, signature)])
+        if new.seal:
+            add_seals(connection, [(new.conversation, seq, new.seal)])
         origin_realm, origin_id, number = _origin(new, given)
         connection.execute(
             insert(changes).values(
@@ -192,7 +203,7 @@ class MessageWriter:
                 seqs[conversation] = seq = last + 1
             number = 0
             if item.copies is not None and item.copies.realms:
-                number = self._outbox.next(connection) + len(crossing)
+                number = _own_number(item) or self._outbox.next(connection) + len(crossing)
                 crossing.append(len(stored))
             stored.append(Stored(shown, seq, number))
             rows.append(_row(item, ident, seq, number))
@@ -288,6 +299,11 @@ def _origin(item: NewMessage | NewChange, given: int) -> tuple[str | None, int |
         return None, None, given or None
     realm, number = item.origin
     return (None, None, number) if realm is None else (realm, number, given or None)
+
+
+def _own_number(item: NewMessage | NewChange) -> int | None:
+    """The number of an entry of this realm that has one already, because another realm has returned it."""
+    return item.origin[1] if item.origin is not None and item.origin[0] is None else None
 
 
 def _row(item: NewMessage, ident: int, seq: int, given: int) -> tuple[object, ...]:

@@ -42,7 +42,7 @@ class Extras(msgspec.Struct, frozen=True):
 class NewChange(msgspec.Struct, frozen=True):
     """An entry that is no message, on its way into a log. `kind` and `data`: see chatd.store.schema.log.
 
-    `seq`, `origin` and `copies` as in NewMessage.
+    `seq`, `origin`, `copies` and `seal` as in NewMessage.
     """
 
     conversation: int
@@ -56,6 +56,7 @@ class NewChange(msgspec.Struct, frozen=True):
     origin: Origin | None = None
     copies: RemoteCopies | None = None
     signature: NewSignature | None = None
+    seal: bytes = b""
 
 
 class NewMessage(msgspec.Struct, frozen=True):
@@ -65,7 +66,8 @@ class NewMessage(msgspec.Struct, frozen=True):
     it. `origin` is the realm of its author, and its number there. `key` is its idempotency key (see
     chatd.store.idempotent_sends). `extras` are for few messages; a reply from another realm has `reply_to` in
     place of `extras.reply`. `signature` is that of an entry that is signed already. `epoch` is the log's when
-    the sender's right to write was checked; None: nothing can take that right away.
+    the sender's right to write was checked; None: nothing can take that right away. `seal` is that of the
+    other realm (chatd.federation.seals).
     """
 
     conversation: int
@@ -82,6 +84,7 @@ class NewMessage(msgspec.Struct, frozen=True):
     reply_to: EntryRef | None = None
     signature: NewSignature | None = None
     epoch: int | None = None
+    seal: bytes = b""
 
 
 class Stored(NamedTuple):

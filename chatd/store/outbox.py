@@ -12,6 +12,7 @@ from chatd.store.engine import driver_insert, placeholder
 from chatd.store.schema import outbox
 from chatd.store.sealing import Draft, Numbered, make_parcels
 from chatd.store.settings import get_or_add_setting, put_setting
+from chatd.store.starts import begin_start
 
 _TERM = "term"
 FIRST_TERM = 1_577_836_800  # 2020-01-01, in seconds since 1970 UTC
@@ -88,6 +89,7 @@ class OutboxWriter:
                 known = int(get_or_add_setting(connection, _TERM, "0"))
                 self._term = max(known + 1, self._now() // 1000 - FIRST_TERM)
                 self._last = self._term << TERM_BITS
+            begin_start(connection, self._term << TERM_BITS)
             put_setting(connection, _TERM, str(self._term))
             self._stored = True
         return self._term

@@ -16,6 +16,7 @@ from chatd.base.errors import ChatError
 from chatd.base.model import DELIVERED, QUEUED, REFUSED, STORED
 from chatd.store import outbox as outbox_store
 from chatd.store.engine import placeholder
+from chatd.store.peer_marks import PeerMark, raise_mark
 from chatd.store.schema import messages, participants, pending, sends
 from chatd.store.versions import Subject, VersionWriter, state_of
 
@@ -196,7 +197,8 @@ def refuse(
 def delivered(
     connection: sa.Connection, versions: VersionWriter, realm: str, numbers: Sequence[int]
 ) -> None:
-    """Remove parcels that a realm has acknowledged, and note whose states have changed with that."""
+    """Remove parcels that a realm has acknowledged, and note that, and whose states have changed with it."""
+    raise_mark(connection, realm, PeerMark(acknowledged=max(numbers)))
     versions.note(connection, set(_changed_states(connection, realm, numbers)))
     outbox_store.done(connection, realm, numbers)
 

@@ -9,7 +9,7 @@ import msgspec
 import sqlalchemy as sa
 
 from chatd.base.model import Exposure
-from chatd.store import received
+from chatd.store import peer_marks, received
 from chatd.store.schema import (
     accounts,
     contacts,
@@ -65,6 +65,7 @@ def remember(connection: sa.Connection, peer: KnownPeer, now: int) -> None:
 def forget(connection: sa.Connection, keys: Collection[str]) -> None:
     connection.execute(sa.delete(peers).where(peers.c.key.in_(keys)))
     received.forget(connection, keys)
+    peer_marks.forget(connection, keys)
 
 
 def uses(connection: sa.Connection, realms: Collection[str]) -> dict[str, Use]:

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from twisted.internet.defer import Deferred
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from chatd.base.errors import RealmDown, RealmQuota, StorageFailed
+from chatd.base.names import printable
 from chatd.federation.amp.link import PeerLink
 from chatd.federation.amp.link_sender import Destination, LinkSender
+from chatd.federation.amp.wire import Refused
 from chatd.service.remote import QUEUED, OnOutcome
 from chatd.store.outcomes import SentEntry
+
+PAUSE = 60.0  # seconds until what was too much for the other realm is sent again
+
+log = Logger()
 
 
 class Delivery:
@@ -14,6 +25,7 @@ class Delivery:
     def __init__(self, to: Destination) -> None:
         self._to = to
         self._sender: LinkSender | None = None
+        self._link: PeerLink | None = None  # which this realm sends over
 
     def dispatch(
         self,
@@ -45,10 +57,39 @@ class Delivery:
             self._sender.blanked(number, parcel)
 
     def link_up(self, link: PeerLink) -> None:
-        """Send everything that waits over `link`."""
+        """Send everything that waits over `link`: first what the other realm has lost since a backup."""
         self._end()
-        self._sender = LinkSender(self._to, link)
-        self._sender.start()
+        self._link = link
+        if not self._to.restores.is_needed(self._to.realm, link.standing):
+            self._start(link)
+            return
+        restoring = Deferred.fromCoroutine(self._restore(link))
+        restoring.addErrback(lambda failure: log.failure("a restore failed", failure))
+
+    async def _restore(self, link: PeerLink) -> None:
+        to = self._to
+        while self._link is link and link.standing is not None:
+            try:
+                await to.outbox.tidy()  # what was delivered does not wait any more
+                await to.restores.run(link, to.realm, link.standing)
+            except (RealmDown, StorageFailed):
+                link.abort()
+                return
+            except Refused as refused:
+                link.warn(f"{to.realm} does not take what it lacks: {printable(refused.code)}")
+                if refused.code == StorageFailed.code:
+                    link.abort()
+                    return
+                if refused.code == RealmQuota.code:
+                    await deferLater(to.clock, PAUSE)
+                    continue
+            break
+        self._start(link)
+
+    def _start(self, link: PeerLink) -> None:
+        if self._link is link:
+            self._sender = LinkSender(self._to, link)
+            self._sender.start()
 
     def link_down(self) -> None:
         """Tell waiting senders that their parcels are queued. The next link sends what was not answered."""
@@ -56,7 +97,7 @@ class Delivery:
         self._to.waiters.give_up()
 
     def _end(self) -> None:
-        sender, self._sender = self._sender, None
+        sender, self._sender, self._link = self._sender, None, None
         if sender is not None:
             sender.close()
             self._to.outcomes.link_down(self._to.realm)

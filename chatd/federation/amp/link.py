@@ -5,7 +5,7 @@ chatd.federation.amp.wire describes the protocol.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -32,7 +32,9 @@ from chatd.federation.amp.tls import TLSTransport
 from chatd.federation.amp.trust import Authentication
 from chatd.federation.amp.wire import Introduction, Refused
 from chatd.federation.capabilities import TYPING, lacking
-from chatd.federation.parcels import Verdict
+from chatd.federation.parcels import Verdict, encode
+from chatd.federation.restores import Returned
+from chatd.federation.standing import Standing, decode_standing
 from chatd.net.twisted_compat import BoundedAMP
 
 if TYPE_CHECKING:
@@ -80,6 +82,7 @@ class PeerLink(BoundedAMP):
         self.authentication: Authentication | None = None
         self.instance = b""  # of the other realm (`wire.Introduction`)
         self.lacks: frozenset[str] = frozenset()  # the capabilities that the other realm lacks
+        self.standing: Standing | None = None  # of the other realm with this one
         self.ready: Deferred[PeerLink] = Deferred()
         self.reason: ChatError | None = None  # why the link will not come up
         self._heard = host.clock.seconds()
@@ -213,7 +216,7 @@ class PeerLink(BoundedAMP):
 
     async def _greet(self) -> None:
         """Say hello, at the side that has dialled."""
-        own = self.host.introduce()
+        own = await self.host.introduce_to(self.realm)
         answer = await self.call(wire.HelloCommand, **msgspec.structs.asdict(own))
         self.greeted()
         await self.accept(Introduction(**answer))
@@ -230,6 +233,7 @@ class PeerLink(BoundedAMP):
             raise OtherVersion(realm=name, theirs=other.version, ours=wire.VERSION)
         self.instance = other.instance
         self.lacks = lacking(other.capabilities)
+        self.standing = decode_standing(other.standing)
         await self.host.accept(self, other)
 
     def come_up(self) -> None:
@@ -340,6 +344,15 @@ class PeerLink(BoundedAMP):
         if verdicts is None:
             raise Refused(wire.INTERNAL)
         return verdicts
+
+    async def give_back(self, items: Sequence[Returned], upto: int | None = None) -> None:
+        """See IReturning. Raises Refused, RealmDown."""
+        await self.call(wire.ReturnCommand, parcels=encode(items), upto=upto)
+
+    async def tails(self, groups: Sequence[int]) -> Mapping[int, int]:
+        """See IReturning. Raises Refused, RealmDown."""
+        answer = await self.call(wire.TailsCommand, groups=encode(groups))
+        return wire.decode_tails(answer["tails"])
 
     async def offer(self, number: int, parcel: bytes) -> int:
         """Offer a file. Returns the offset from which to send it. Raises Refused, RealmDown."""

@@ -23,6 +23,7 @@ from chatd.federation.amp.trust import Authentication
 from chatd.federation.amp.unconfirmed import UnconfirmedRealms
 from chatd.federation.amp.wire import Introduction, Refused
 from chatd.federation.federation import Federation
+from chatd.federation.parcels import encode
 from chatd.service.context import Context
 from chatd.store.peers import KnownPeer
 
@@ -94,6 +95,11 @@ class LinkManager:
             self._instance,
             self.federation.keys.announcement,
         )
+
+    async def introduce_to(self, realm: str) -> Introduction:
+        """As `introduce`, with how this realm stands with that one."""
+        standing = await self.federation.standings.tell(realm)
+        return msgspec.structs.replace(self.introduce(), standing=encode(standing))
 
     def refused(self, realm: str, error: ChatError) -> None:
         """The realm with that key was not let in, although its certificate was accepted."""

@@ -24,6 +24,7 @@ from chatd.federation.outbox import Outbox
 from chatd.federation.outcomes import DeliveredParcel, Outcomes
 from chatd.federation.parcels import INCOMPLETE, Verdict
 from chatd.federation.refusals import refusal, verdict_of
+from chatd.federation.restores import Restores
 from chatd.service.remote import DELIVERED, DeliveryOutcome
 from chatd.store.outbox import QueuedParcel
 from chatd.store.outcomes import SentEntry
@@ -78,6 +79,7 @@ class Destination(msgspec.Struct, frozen=True):
     file_sender: FileSender
     waiters: OutcomeWaiters
     suspects: Suspects
+    restores: Restores
 
 
 class LinkSender:
@@ -166,7 +168,10 @@ class LinkSender:
 
     async def _send(self, batch: Sequence[Item]) -> None:
         try:
-            verdicts = await self._link.deliver([(item.number, item.parcel) for item in batch])
+            seal = self._to.restores.seals.add
+            verdicts = await self._link.deliver(
+                [(item.number, seal(item.number, item.parcel)) for item in batch]
+            )
         except RealmDown:
             self._link.abort()
             return
@@ -212,7 +217,7 @@ class LinkSender:
         numbers = [item.number for item in batch]
         if to.outcomes.heard:
             self._tell_delivered(batch)
-        to.outbox.done(to.realm, numbers)
+        self._acknowledged(numbers)
         if verdicts is None:
             to.waiters.settle(numbers, DELIVERED)
         else:
@@ -223,6 +228,11 @@ class LinkSender:
         if self._lanes.count:
             for item in batch:
                 self._release(item)
+
+    def _acknowledged(self, numbers: Sequence[int]) -> None:
+        to = self._to
+        to.restores.standings.acknowledged(to.realm, numbers)
+        to.outbox.done(to.realm, numbers)
 
     def _tell_delivered(self, batch: Sequence[Item]) -> None:
         """Tell the senders that do not wait for their replies."""
@@ -248,7 +258,7 @@ class LinkSender:
             return
         if to.outcomes.heard:
             self._tell_delivered((item,))
-        to.outbox.done(to.realm, (item.number,))
+        self._acknowledged((item.number,))
         self._numbered(item, verdict.seq)
 
     def _numbered(self, item: Item, seq: int) -> None:

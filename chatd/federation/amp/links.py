@@ -72,6 +72,7 @@ class AmpLinks:
                 FileSender(context.database, self._uploads),
                 OutcomeWaiters(context.clock),
                 Suspects(),
+                federation.restores,
             )
         )
 
@@ -87,6 +88,7 @@ class AmpLinks:
             self._expiring.stop()
         await self.manager.stop()
         self._federation.outbox.stop()
+        self._federation.standings.store()
         await self._federation.files.drop_all()
 
     async def _expire(self) -> None:
@@ -200,6 +202,7 @@ class AmpLinks:
 
     async def _forget(self, realm: str) -> int:
         await self.peers.forget(realm)
+        self._federation.standings.forget((realm,))
         await self._federation.keys.forget((realm,))
         if realm in self._context.config.peers.known:
             # The configuration still names it.

@@ -25,6 +25,7 @@ from chatd.federation.amp.flow_control import Pause
 from chatd.federation.amp.link_state import LinkState
 from chatd.federation.amp.wire import Introduction, Refused
 from chatd.federation.file_receive import FileIncomplete
+from chatd.federation.parcel_fields import MAX_NUMBER
 from chatd.federation.parcels import encode, try_decode
 from chatd.federation.refusals import verdict_of
 from chatd.store.parcel_stream import ParcelStream
@@ -146,7 +147,7 @@ class Responder(amp.CommandLocator):
     async def _greet_back(self, other: Introduction) -> dict[str, Any]:
         link, clock = self._link, self._link.host.clock
         try:
-            own = link.host.introduce()
+            own = await link.host.introduce_to(link.realm)
             await link.accept(other)
         except Refused as refused:
             if refused.code == "wrong-name":
@@ -189,7 +190,10 @@ class Responder(amp.CommandLocator):
         link = self._link
 
         async def work() -> dict[str, Any]:
-            verdicts = await link.host.federation.receiver.receive(link.realm, batch, self._stream)
+            federation, realm = link.host.federation, link.realm
+            verdicts = await federation.receiver.receive(realm, batch, self._stream)
+            if batch:
+                federation.standings.received(realm, max(number for number, _ in batch))
             if link.is_up and any(each.code == RealmQuota.code for each in verdicts):
                 link.flow.slow(QUOTA_PAUSE)
             return {"verdicts": wire.encode_verdicts(verdicts)}
@@ -203,6 +207,30 @@ class Responder(amp.CommandLocator):
             sender[:MAX_NAME] for _, each in batch if (sender := getattr(each, "sender", None))
         ]
         return self._answer(work, len(batch), senders)
+
+    @wire.ReturnCommand.responder
+    def take_back(self, parcels: bytes, upto: int | None = None) -> Deferred[Any]:
+        link = self._link
+
+        async def work() -> dict[str, Any]:
+            federation, realm = link.host.federation, link.realm
+            await federation.returned.take(realm, items, self._stream)
+            if upto is not None:
+                await federation.standings.settle(realm, max(0, min(upto, MAX_NUMBER)))
+            return {}
+
+        try:
+            items = wire.decode_returned(parcels)
+        except Refused as refused:
+            return fail(refused)
+        return self._answer(work, len(items))
+
+    @_answers(wire.TailsCommand)
+    async def tails(self, groups: bytes) -> dict[str, Any]:
+        federation, realm = self._link.host.federation, self._link.realm
+        return {
+            "tails": encode(await federation.standings.tails(realm, wire.decode_groups(groups)))
+        }
 
     @_answers(wire.OfferCommand)
     async def offer(self, number: int, parcel: bytes) -> dict[str, Any]:

@@ -7,11 +7,11 @@ It is AMP (twisted.protocols.amp) over TLS 1.3.
 it sends is processed. One connection, a *link*, serves both directions, whichever side has dialled.
 
 **Greeting.** The side that has dialled says `Hello`; before that nothing else is answered. `Hello` carries
-the version, the capabilities, an `instance` that changes with each start, and the public `keys` with which
-the realm signs entries. A realm of another version gets a `Goodbye`. If the two have a link already, the
-answer settles which one stays. A link of an earlier start, or one that is older than ten seconds, gives way
-to the new one. Of two links that were dialled at the same time, the one dialled by the realm with the lower
-name stays, and the other is refused (`already-linked`).
+the version, the capabilities, an `instance` that changes with each start, the public `keys` with which the
+realm signs entries, and its `standing` with the other realm. A realm of another version gets a `Goodbye`. If
+the two have a link already, the answer settles which one stays. A link of an earlier start, or one that is
+older than ten seconds, gives way to the new one. Of two links that were dialled at the same time, the one
+dialled by the realm with the lower name stays, and the other is refused (`already-linked`).
 
 **Parcels** (chatd.federation.parcels) are sent in batches: `Deliver` holds a MessagePack array of `[number,
 parcel]` in at most 60,000 bytes, because an AMP value holds at most 65,535. Numbers increase and are never
@@ -20,6 +20,9 @@ array with a verdict `[code, details, seq]` for each parcel. Several batches may
 processed in order. What is not answered when a link ends is sent again over the next link, and recognized by
 its number. If a batch can't be stored at all (`storage-failed`), all later batches on that link are refused
 too, so that nothing overtakes it: the sender closes the link and starts again.
+
+**After a restore** (chatd.federation.restores), each side tells in Hello what it has of the other's parcels,
+and `Return` brings what it lacks, before anything new is sent.
 
 **Files** are sent before the message that carries them. `Offer` holds the parcel; the answer is the offset
 from which to send, or the reason why the message would be refused. `Chunk` holds up to 32 KiB, and is
@@ -41,8 +44,9 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 from twisted.protocols import amp
 
-from chatd.federation.parcel_fields import MAX_NUMBER
+from chatd.federation.parcel_fields import MAX_NUMBER, Seq
 from chatd.federation.parcels import MAX_PARCEL, Parcel, Verdict, encode, try_decode
+from chatd.federation.restores import Returned
 
 VERSION = 2
 MAX_BATCH = 128  # parcels; with small batches both realms work at the same time
@@ -87,6 +91,7 @@ class Introduction(msgspec.Struct, frozen=True):
     capabilities: list[str]
     instance: bytes
     keys: bytes | None = None  # a realm of version 1 has none
+    standing: bytes | None = None
 
 
 class PeerCommand(amp.Command):
@@ -103,6 +108,7 @@ class HelloCommand(PeerCommand):
         (b"capabilities", amp.ListOf(amp.Unicode())),
         (b"instance", amp.String()),
         (b"keys", amp.String(optional=True)),
+        (b"standing", amp.String(optional=True)),
     ]
     response: ClassVar[list[Any]] = arguments
 
@@ -138,6 +144,24 @@ class ChunkCommand(PeerCommand):
         (b"offset", amp.Integer()),
         (b"data", amp.String()),
     ]
+
+
+class ReturnCommand(PeerCommand):
+    commandName = b"Return"  # noqa: N815
+    """Parcels that are sent again after a restore. Only the last one has `upto`."""
+
+    arguments: ClassVar[list[Any]] = [
+        (b"parcels", amp.String()),
+        (b"upto", amp.Integer(optional=True)),
+    ]
+
+
+class TailsCommand(PeerCommand):
+    commandName = b"Tails"  # noqa: N815
+    """Where the logs of groups of the other realm ended when it was last settled."""
+
+    arguments: ClassVar[list[Any]] = [(b"groups", amp.String())]
+    response: ClassVar[list[Any]] = [(b"tails", amp.String())]
 
 
 class TypingCommand(PeerCommand):
@@ -184,6 +208,35 @@ class PresenceCommand(PeerCommand):
     commandName = b"Presence"  # noqa: N815
     arguments: ClassVar[list[Any]] = [(b"users", amp.ListOf(amp.Unicode()))]
     response: ClassVar[list[Any]] = [(b"online", amp.String())]
+
+
+_returned = msgspec.msgpack.Decoder(Annotated[list[Returned], msgspec.Meta(max_length=MAX_TAKEN)])
+_groups = msgspec.msgpack.Decoder(Annotated[list[int], msgspec.Meta(max_length=MAX_TAKEN)])
+_tails = msgspec.msgpack.Decoder(dict[int, Seq])
+
+
+def decode_returned(data: bytes) -> list[Returned]:
+    """Raises Refused if it is malformed."""
+    try:
+        return list(_returned.decode(data))
+    except (msgspec.DecodeError, RecursionError):
+        raise Refused("bad-batch") from None
+
+
+def decode_groups(data: bytes) -> list[int]:
+    """Raises Refused if it is malformed."""
+    try:
+        return list(_groups.decode(data))
+    except (msgspec.DecodeError, RecursionError):
+        raise Refused("bad-batch") from None
+
+
+def decode_tails(data: bytes) -> dict[int, int]:
+    """Raises Refused if it is malformed."""
+    try:
+        return _tails.decode(data)
+    except (msgspec.DecodeError, RecursionError):
+        raise Refused(INTERNAL) from None
 
 
 Number = Annotated[int, msgspec.Meta(ge=1, le=MAX_NUMBER)]

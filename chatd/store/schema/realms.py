@@ -36,6 +36,32 @@ peers = Table(
     Column("linked_at", BigInteger, comment="ms since 1970 UTC"),
 )
 
+# What each other realm and this one have of each other's parcels (chatd.store.peer_marks).
+peer_marks = Table(
+    "peer_marks",
+    metadata,
+    Column("realm", Text, primary_key=True, comment="key of the other realm"),
+    Column(
+        "received",
+        BigInteger,
+        nullable=False,
+        comment="its parcels up to this number were kept or refused",
+    ),
+    Column(
+        "acknowledged",
+        BigInteger,
+        nullable=False,
+        comment="our newest parcel that it has acknowledged",
+    ),
+    Column(
+        "settled",
+        BigInteger,
+        nullable=False,
+        comment="the first number of our last start after which it has returned what we lacked",
+    ),
+    sqlite_with_rowid=False,
+)
+
 # No foreign keys here either: a parcel may outlive its sender.
 outbox = Table(
     "outbox",
@@ -137,6 +163,16 @@ Index(
     "signatures_unverified",
     signatures.c.realm,
     sqlite_where=signatures.c.status == "unverified",
+)
+
+# What other realms have sealed: entries of directs that they wrote (chatd.federation.seals).
+seals = Table(
+    "seals",
+    metadata,
+    Column("conversation_id", BigInteger, primary_key=True),
+    Column("seq", BigInteger, primary_key=True, comment="of the message or change"),
+    Column("seal", LargeBinary, nullable=False, comment="as it came; only its realm can check it"),
+    sqlite_with_rowid=False,
 )
 
 realm_keys = Table(

@@ -163,7 +163,9 @@ class InMemory(SynchronousTestCase):
             clock = Clock()
             waiters = OutcomeWaiters(clock)
             mocks = mock.Mock(), mock.Mock(), mock.Mock()
-            delivery = Delivery(Destination("r", str, clock, *mocks, waiters, Suspects()))
+            restores = mock.Mock(is_needed=lambda *_: False)
+            to = Destination("r", str, clock, *mocks, waiters, Suspects(), restores)
+            delivery = Delivery(to)
             delivery.link_up(mock.Mock())
             for number, waiter in enumerate((heard.append, fails, heard.append)):
                 delivery.dispatch(number, b"", None, None, waiter)

@@ -24,6 +24,8 @@ def upgrade() -> None:
     _create_privacy()
     _create_received()
     _create_signatures()
+    _create_seals()
+    _create_peer_marks()
     _create_realm_keys()
     _create_invitations()
     _create_invited()
@@ -127,6 +129,49 @@ def _create_signatures() -> None:
         ["realm"],
         sqlite_where=sa.text("status = 'unverified'"),
         postgresql_where=sa.text("status = 'unverified'"),
+    )
+
+
+def _create_seals() -> None:
+    op.create_table(
+        "seals",
+        sa.Column("conversation_id", sa.BigInteger, nullable=False),
+        sa.Column("seq", sa.BigInteger, nullable=False, comment="of the message or change"),
+        sa.Column(
+            "seal",
+            sa.LargeBinary,
+            nullable=False,
+            comment="as it came; only its realm can check it",
+        ),
+        sa.PrimaryKeyConstraint("conversation_id", "seq", name="seals_key"),
+        sqlite_with_rowid=False,
+    )
+
+
+def _create_peer_marks() -> None:
+    op.create_table(
+        "peer_marks",
+        sa.Column("realm", sa.Text, nullable=False, comment="key of the other realm"),
+        sa.Column(
+            "received",
+            sa.BigInteger,
+            nullable=False,
+            comment="its parcels up to this number were kept or refused",
+        ),
+        sa.Column(
+            "acknowledged",
+            sa.BigInteger,
+            nullable=False,
+            comment="our newest parcel that it has acknowledged",
+        ),
+        sa.Column(
+            "settled",
+            sa.BigInteger,
+            nullable=False,
+            comment="the first number of our last start after which it has returned what we lacked",
+        ),
+        sa.PrimaryKeyConstraint("realm", name="peer_marks_key"),
+        sqlite_with_rowid=False,
     )
 
 

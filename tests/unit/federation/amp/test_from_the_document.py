@@ -97,7 +97,7 @@ class FromTheDocument(PeeringTestCase):
         edit, reaction, deletion = [parcel for _, parcel in (await self.hears(4))[1:]]
         self.assertEqual((edit[0], edit[4], edit[5]), ("edit", [True, number], "TIGA"))
         self.assertEqual(reaction[0], "react")
-        self.assertEqual(reaction[4:], [[False, first], "👍", True])
+        self.assertEqual(reaction[4:7], [[False, first], "👍", True])
         self.assertEqual((deletion[0], deletion[4]), ("delete", [True, number]))
         self.assertEqual(len(peer.parcels), 4)
 

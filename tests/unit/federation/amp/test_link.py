@@ -56,7 +56,7 @@ class AnswerTestCase(AmpPeerTestCase):
             (3, direct("dua")),
             (4, ["direct", "budi"]),
             (5, {"no": "array"}),
-            (6, ["direct", "budi", "ana", 1, "tiga", *[None] * 3, [], None, None, "something", 2]),
+            (6, ["direct", "budi", "ana", 1, "tiga", *[None] * 3, [], None, None, b"", "more"]),
         )
         bad = parcels.UNREADABLE
         self.assertEqual(verdicts, [KEPT, bad, KEPT, bad, bad, KEPT])

@@ -1,0 +1,233 @@
+"""Sends another realm again what it has lost: what this realm sent, and what its own people wrote.
+
+A realm can't notice itself that its whole state was restored from a backup. Its peers can: it tells less than
+they have sent, or there are gaps in its numbers that they can fill. So this is looked at whenever a link
+comes up, before anything new is sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Protocol
+
+import msgspec
+
+from chatd.base.entries import EntryRef
+from chatd.federation import parcels
+from chatd.federation.parcel_fields import FileNote
+from chatd.federation.parcels import (
+    Direct,
+    DirectChange,
+    DirectDeletion,
+    DirectEdit,
+    DirectPin,
+    DirectReaction,
+    GroupEntry,
+    MemberEntry,
+    Parcel,
+    Post,
+    Ref,
+    Relay,
+)
+from chatd.federation.seals import Seals
+from chatd.federation.signing.entries import SignedEntry
+from chatd.federation.signing.proofs import Proof
+from chatd.federation.standing import Standing, Standings
+from chatd.service.context import Context
+from chatd.store import held as held_store
+from chatd.store import losses as store
+from chatd.store.held import HeldChange, HeldEntry, HeldFact, HeldMessage, HeldPage, HeldSigned
+from chatd.store.losses import Lost, SharedDirect, SharedGroup
+
+MAX_ITEMS = 100  # in one request
+MAX_BYTES = 50_000  # of their parcels; one parcel may be larger
+MIRRORS = 500  # groups whose ends are asked for at a time
+
+_proofs = msgspec.msgpack.Decoder(Proof)
+_data = msgspec.json.Decoder(dict[str, str | bool | None])
+
+# Reads the page of a conversation after a seq
+ReadPage = Callable[[int], Awaitable[HeldPage]]
+
+
+class Returned(msgspec.Struct, frozen=True, array_like=True):
+    """A parcel that is sent again. `theirs`: it is one of the realm that gets it, or an entry for a group
+    that lives there. The content of a message may come from a later change of it: then `by` is the number of
+    that, and the seal is that of the change."""
+
+    number: int
+    parcel: msgspec.Raw
+    theirs: bool = False
+    by: int = 0
+
+
+class IReturning(Protocol):
+    """The link over which it is sent."""
+
+    async def give_back(self, items: Sequence[Returned], upto: int | None = None) -> None:
+        """Send parcels again. Returns once they are on disk there. With `upto` these are the last ones, and
+        this realm has nothing else with a number up to that."""
+
+    async def tails(self, groups: Sequence[int]) -> Mapping[int, int]:
+        """The numbers of the last entries which groups of the other realm had when it was last settled."""
+
+
+class Restores:
+    """`name` is that of this realm."""
+
+    def __init__(self, context: Context, standings: Standings, seals: Seals) -> None:
+        self._database = context.database
+        self._name = context.config.realm
+        self.standings = standings
+        self.seals = seals
+
+    def is_needed(self, realm: str, other: Standing | None) -> bool:
+        """Whether the realm, which stands with us as `other`, may lack something."""
+        if other is None:
+            return False
+        return not other.is_settled or other.received < self.standings.of(realm).acknowledged
+
+    async def run(self, link: IReturning, realm: str, other: Standing) -> None:
+        """Send what the realm lacks. Raises RealmDown, and the errors with which the realm refuses."""
+        upto = self.standings.of(realm).acknowledged
+        lost = Lost(realm, min(other.received, upto), upto, () if other.is_settled else other.gaps)
+        batch: list[Returned] = []
+        size = 0
+        async for item in self._items(link, lost, other):
+            if batch and (len(batch) >= MAX_ITEMS or size + len(item.parcel) > MAX_BYTES):
+                await link.give_back(batch)
+                batch, size = [], 0
+            batch.append(item)
+            size += len(item.parcel)
+        await link.give_back(batch, upto)
+
+    async def _items(
+        self, link: IReturning, lost: Lost, other: Standing
+    ) -> AsyncIterator[Returned]:
+        """All that the realm lacks, each conversation in order."""
+        for direct in await self._database.read(store.directs, lost):
+            async for entry in self._entries(self._direct_pages(direct, lost)):
+                yield self._of_direct(direct, entry)
+        if lost.after < lost.upto:
+            for home in await self._database.read(store.homes, lost.realm):
+                async for entry in self._entries(self._group_pages(home, lost)):
+                    yield Returned(entry.number, _raw(_relay(home, entry)))
+        if not other.is_settled:
+            async for mirror in self._mirrors(link, lost.realm):
+                async for entry in self._entries(self._group_pages(mirror, None)):
+                    if isinstance(entry, HeldSigned):
+                        yield Returned(0, _raw(Post(_entry(entry), mirror.name)), theirs=True)
+
+    async def _mirrors(self, link: IReturning, realm: str) -> AsyncIterator[SharedGroup]:
+        """The groups of the realm, each with the seq up to which the realm lacks nothing."""
+        after = 0
+        while True:
+            page = await self._database.read(store.mirrors, realm, after, MIRRORS)
+            if not page:
+                return
+            after = page[-1].conversation
+            tails = await link.tails([group.ident for group in page])
+            for group in page:
+                if group.ident in tails:
+                    yield msgspec.structs.replace(group, after=tails[group.ident])
+
+    async def _entries(self, read: ReadPage) -> AsyncIterator[HeldEntry]:
+        after = 0
+        while True:
+            page = await read(after)
+            for entry in page.entries:
+                yield entry
+            if not page.upto:
+                return
+            after = page.upto
+
+    def _direct_pages(self, direct: SharedDirect, lost: Lost) -> ReadPage:
+        return lambda after: self._database.read(held_store.direct_page, direct, lost, after)
+
+    def _group_pages(self, group: SharedGroup, lost: Lost | None) -> ReadPage:
+        return lambda after: self._database.read(held_store.group_page, group, lost, after)
+
+    # Parcels of directs
+
+    def _of_direct(self, direct: SharedDirect, entry: HeldEntry) -> Returned:
+        assert isinstance(entry, HeldMessage | HeldChange)  # noqa: S101 - of a direct
+        people = (direct.name, direct.peer) if entry.ours else (direct.peer, direct.name)
+        if isinstance(entry, HeldChange):
+            return self._returned(entry, _change(people, entry))
+        parcel, by = self._message(people, entry), 0
+        if entry.changed_by is not None and not entry.ours:
+            by, seal = entry.changed_by
+            parcel = msgspec.structs.replace(parcel, seal=seal or b"")
+        return self._returned(entry, parcel, by)
+
+    def _returned(self, entry: HeldMessage | HeldChange, parcel: Parcel, by: int = 0) -> Returned:
+        data = parcels.encode(parcel)
+        if entry.ours:
+            return Returned(entry.number, msgspec.Raw(self.seals.add(entry.number, data)))
+        return Returned(entry.number, msgspec.Raw(data), theirs=True, by=by)
+
+    def _message(self, people: tuple[str, str], held: HeldMessage) -> Direct:
+        ours = held.ours
+        return Direct(
+            *people,
+            held.at,
+            held.text,
+            None if held.file is None else FileNote(*held.file),
+            None if held.reply is None else _ref(held.reply, ours),
+            None if held.forwarded is None else self._address(held.forwarded),
+            tuple(map(self._address, held.mentions)),
+            held.media,
+            held.body,
+            b"" if ours else held.seal or b"",
+        )
+
+    def _address(self, address: str) -> str:
+        """An address as it is written here, for any realm."""
+        return address if "@" in address else f"{address}@{self._name}"
+
+
+def _change(people: tuple[str, str], held: HeldChange) -> DirectChange:
+    target, at = _ref(held.target, held.ours), held.at
+    seal = b"" if held.ours else held.seal or b""
+    data = {} if held.data is None else _data.decode(held.data)
+    match held.kind:
+        case "edited":
+            return DirectEdit(*people, at, target, held.text, held.mentions, seal)
+        case "deleted":
+            return DirectDeletion(*people, at, target, seal)
+        case "reaction":
+            return DirectReaction(*people, at, target, str(data["emoji"]), bool(data["on"]), seal)
+        case _:
+            return DirectPin(*people, at, target, bool(data["on"]), seal)
+
+
+def _ref(entry: EntryRef, ours: bool) -> Ref:
+    """The name of an entry in a parcel of this realm, or of the other one."""
+    return Ref((entry.realm is None) is ours, entry.number)
+
+
+# Parcels of groups
+
+
+def _relay(group: SharedGroup, entry: HeldEntry) -> Parcel:
+    """The parcel with which this realm has sent an entry of a group."""
+    name, ident = group.name, group.ident
+    if isinstance(entry, HeldSigned):
+        return Relay(_entry(entry), name, ident, entry.seq)
+    assert isinstance(entry, HeldFact)  # noqa: S101 - of a group
+    fields = _data.decode(entry.data)
+    if entry.kind == "group":
+        return GroupEntry(name, ident, entry.seq, entry.at, entry.author, fields)
+    who, what = str(fields["who"]), str(fields["what"])
+    return MemberEntry(name, ident, entry.seq, entry.at, entry.author, who, what)
+
+
+def _entry(held: HeldSigned) -> SignedEntry:
+    proof = _proofs.decode(held.proof)
+    if not held.salt:
+        return SignedEntry(held.statement, proof, b"", b"")
+    return SignedEntry(held.statement, proof, held.salt, held.attributes, held.body)
+
+
+def _raw(parcel: Parcel) -> msgspec.Raw:
+    return msgspec.Raw(parcels.encode(parcel))

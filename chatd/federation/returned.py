@@ -1,0 +1,237 @@
+"""Takes what another realm sends again after a restore (chatd.federation.restores).
+
+What is of the other realm is received as ever, and recognised by its number if it is here. What is of this
+realm counts only with its own seal, or with the signature of the author's realm.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from chatd.base.entries import EntryRef, MessageChange, SentParts
+from chatd.base.errors import BadSignature, ChatError, RealmQuota, StorageFailed, UnknownMessage
+from chatd.base.model import Account, Opaque, party_of
+from chatd.base.names import Address, parse_foreign_address, parse_foreign_name
+from chatd.base.texts import check_text
+from chatd.federation import parcels
+from chatd.federation.changes import change_in
+from chatd.federation.entry_reader import Arrived, EntryReader
+from chatd.federation.group_changes import GroupChanges
+from chatd.federation.links import ILinks
+from chatd.federation.parcel_writer import ParcelWriter
+from chatd.federation.parcels import (
+    Direct,
+    DirectChange,
+    DirectDeletion,
+    DirectEdit,
+    DirectPin,
+    DirectReaction,
+    Parcel,
+    Post,
+    Ref,
+    Verdict,
+)
+from chatd.federation.realm_quotas import RealmQuotas
+from chatd.federation.receive import Receiver
+from chatd.federation.restores import Returned
+from chatd.federation.seals import Seals
+from chatd.service.chat_service import ChatService
+from chatd.service.message_parts import extras_of
+from chatd.service.targets import Target
+from chatd.store import crossing
+from chatd.store.message_changes import ChangeResult, WantedChange
+from chatd.store.new_entries import Extras, NewMessage, Stored
+from chatd.store.parcel_stream import ParcelStream
+
+log = Logger()
+
+
+class ReturnedEntries:
+    """Entries of groups of this realm that it has lost, and mirrors have."""
+
+    def __init__(
+        self, entries: EntryReader, writer: ParcelWriter, changes: GroupChanges, quotas: RealmQuotas
+    ) -> None:
+        self._entries = entries
+        self._writer = writer
+        self._changes = changes
+        self._quotas = quotas
+
+    async def take_back(self, realm: str, post: Post, stream: ParcelStream) -> None:
+        """Store an entry that `realm` returns. Raises what EntryReader.returned does, and RealmQuota."""
+        entry = await self._entries.returned(realm, post)
+        if entry is None:
+            return
+        storing: Deferred[Verdict]
+        if isinstance(entry, Arrived):
+            self._quotas.charge(realm, entry.new)
+            [storing] = self._writer.store(realm, [entry], stream)
+        else:
+            storing = self._changes.make(realm, entry, stream)
+        await storing
+
+
+class ReturnReceiver:
+    """Entries that can't be taken are skipped, because nobody waits for a verdict on them."""
+
+    def __init__(
+        self,
+        service: ChatService,
+        links: ILinks,
+        receiver: Receiver,
+        groups: ReturnedEntries,
+        seals: Seals,
+    ) -> None:
+        self._context = service.context
+        self._database = service.database
+        self._writers = service.context.writers
+        self._accounts = service.accounts
+        self._directs = service.directs
+        self._changes = service.changes
+        self._fan_out = service.messages.fan_out
+        self._links = links
+        self._receiver = receiver
+        self._groups = groups
+        self._seals = seals
+
+    async def take(self, realm: str, items: Sequence[Returned], stream: ParcelStream) -> None:
+        """Store what `realm` sends again, in order. Raises RealmQuota if that is too much for now, and
+        StorageFailed; then the realm may send it once more."""
+        theirs: list[tuple[int, Parcel | None]] = []
+        for item in items:
+            parcel = parcels.try_decode(item.parcel)
+            if not item.theirs:
+                theirs.append((item.number, parcel))
+                continue
+            await self._receive(realm, theirs, stream)
+            theirs = []
+            try:
+                await self._take_back(realm, item, parcel, stream)
+            except (RealmQuota, StorageFailed):
+                raise
+            except ChatError as error:
+                log.info("{realm} returns what is not taken: {error}", realm=realm, error=error)
+        await self._receive(realm, theirs, stream)
+
+    async def _receive(
+        self, realm: str, batch: Sequence[tuple[int, Parcel | None]], stream: ParcelStream
+    ) -> None:
+        """Store what the realm had sent before."""
+        if not batch:
+            return
+        for verdict in await self._receiver.receive(realm, batch, stream):
+            if verdict.code == RealmQuota.code:
+                raise RealmQuota(**verdict.details)
+
+    async def _take_back(
+        self, realm: str, item: Returned, parcel: Parcel | None, stream: ParcelStream
+    ) -> None:
+        match parcel:
+            case Post():
+                await self._groups.take_back(realm, parcel, stream)
+            case Direct():
+                await self._message(realm, item, parcel, stream)
+            case DirectEdit() | DirectDeletion() | DirectReaction() | DirectPin():
+                await self._change(realm, item, parcel)
+            case _:
+                return
+
+    # What people of this realm have written in directs
+
+    async def _side(self, realm: str, parcel: Direct | DirectChange) -> tuple[Account, Target]:
+        """The author, and their conversation. Raises UnknownUser, BadName."""
+        account = await self._accounts.find(parcel.sender)
+        there = Address(parse_foreign_name(parcel.to), self._links.name_of(realm))
+        [target], _ = await self._directs.open(account, [there])
+        return account, target
+
+    def _check_seal(self, item: Returned, parcel: Direct | DirectChange) -> None:
+        """Raises BadSignature unless people of this realm have sent that."""
+        said: list[tuple[int, Direct | DirectChange]] = [(item.number, parcel)]
+        if item.by and isinstance(parcel, Direct):
+            # It has the content that a later change has given it.
+            about = (parcel.sender, parcel.to, parcel.at, Ref(True, item.number))
+            changed: DirectChange = DirectEdit(*about, parcel.text)
+            said = [(item.by, DirectDeletion(*about) if parcel.is_blank else changed)]
+        if not any(self._seals.is_own(number, each, parcel.seal) for number, each in said):
+            raise BadSignature(reason="its seal is not of this realm")
+
+    async def _message(
+        self, realm: str, item: Returned, parcel: Direct, stream: ParcelStream
+    ) -> None:
+        """Raises BadSignature, UnknownUser, BadText, BadName."""
+        self._check_seal(item, parcel)
+        if parcel.text is not None:
+            check_text(parcel.text)
+        account, target = await self._side(realm, parcel)
+        new = NewMessage(
+            target.conversation,
+            account.id,
+            account.name,
+            min(parcel.at, self._context.now()),
+            parcel.text,
+            origin=(None, item.number),
+            extras=self._extras(parcel),
+            reply_to=None if parcel.reply is None else _own_ref(parcel.reply, realm),
+        )
+        [place] = await self._database.run(self._writers.messages.receive, [new], stream)
+        if isinstance(place, Stored) and not parcel.is_blank:
+            self._fan_out.tell(place, new, target, None, None)
+
+    def _extras(self, parcel: Direct) -> Extras | None:
+        """Raises BadName."""
+        if parcel.is_blank:
+            return Extras(deleted_at=min(parcel.at, self._context.now()))
+        media = parcel.media
+        parts = SentParts(
+            forwarded=None if parcel.forwarded is None else self._address(parcel.forwarded),
+            mentions=tuple(map(self._address, parcel.mentions)),
+            opaque=None if media is None else Opaque(media, parcel.body or b""),
+        )
+        return extras_of(parts)
+
+    def _address(self, text: str) -> str:
+        return str(self._context.localize(parse_foreign_address(text)))
+
+    async def _change(self, realm: str, item: Returned, parcel: DirectChange) -> None:
+        """Raises BadSignature, UnknownUser, BadName."""
+        change = change_in(parcel)
+        if change is None:
+            return
+        self._check_seal(item, parcel)
+        account, target = await self._side(realm, parcel)
+        about, at = _own_ref(parcel.target, realm), min(parcel.at, self._context.now())
+        made = await self._database.run(
+            self._make, target.conversation, account, about, change, at, item.number
+        )
+        if made is not None:
+            self._changes.publish(made, target, None)
+
+    def _make(
+        self,
+        connection: Connection,
+        conversation: int,
+        account: Account,
+        about: EntryRef,
+        change: MessageChange,
+        at: int,
+        number: int,
+    ) -> ChangeResult | None:
+        """Runs in the writer's thread. Returns None if it was made already. Raises as ChangeWriter.make."""
+        origin = None, number
+        if crossing.is_made(connection, conversation, origin):
+            return None
+        seq = crossing.seq_of(connection, conversation, about)
+        if seq is None:
+            raise UnknownMessage(seq=0)
+        wanted = WantedChange(conversation, seq, change, party_of(account), at, origin=origin)
+        return self._writers.changes.make(connection, wanted, lambda *_: None)
+
+
+def _own_ref(ref: Ref, realm: str) -> EntryRef:
+    """The entry that a parcel of this realm to `realm` names."""
+    return EntryRef(None if ref.own else realm, ref.number)

@@ -1,0 +1,132 @@
+"""Where this realm stands with each other realm: what both have of each other's parcels.
+
+Each end of a link tells it in Hello. So both know, also if the whole state of one was restored from a backup,
+what the other has lost (chatd.federation.restores).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Annotated
+
+import msgspec
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from chatd.base.errors import StorageFailed
+from chatd.base.timers import Timer
+from chatd.federation.parcel_fields import Number
+from chatd.service.context import Context
+from chatd.store import peer_marks as store
+from chatd.store.losses import tails
+from chatd.store.outbox import TERM_BITS
+from chatd.store.peer_marks import PeerMark
+from chatd.store.starts import KEPT, gaps_since
+
+STORE_AFTER = 1.0  # seconds; what is told twice because of that is recognised
+
+log = Logger()
+
+
+class Standing(msgspec.Struct, frozen=True, array_like=True):
+    """What a realm tells another. `received`: the other's parcels up to this number were kept or refused.
+    `first`: the numbers of this start are higher. `settled`: the `first` of the last start after which the
+    other has returned what was lacking. `gaps`: the numbers since then that the realm does not know, and may
+    have given before it was restored from a backup."""
+
+    received: Number
+    first: Number
+    settled: Number
+    gaps: Annotated[tuple[tuple[Number, Number], ...], msgspec.Meta(max_length=KEPT)] = ()
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the other realm has returned everything since the start of the realm."""
+        return self.settled == self.first
+
+
+_decoder = msgspec.msgpack.Decoder(Standing)
+encode = msgspec.msgpack.Encoder().encode
+
+
+def decode_standing(data: bytes | None) -> Standing | None:
+    """Decode what a realm tells; None if it tells nothing, or nothing that can be read."""
+    try:
+        return None if data is None else _decoder.decode(data)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
+class Standings:
+    """The marks of all realms, by their keys. `stored` are those in the database. Marks of parcels that were
+    received are stored a moment later; after a crash a realm tells less than it has, and gets it again."""
+
+    def __init__(self, context: Context, stored: Mapping[str, PeerMark]) -> None:
+        self._database = context.database
+        self._numbers = context.writers.parcels
+        self._marks = dict(stored)
+        self._first = 0
+        self._raised: set[str] = set()  # realms whose marks are not stored yet
+        self._storing = Timer(context.clock, self.store)
+
+    def of(self, realm: str) -> PeerMark:
+        return self._marks.get(realm, PeerMark())
+
+    async def tell(self, realm: str) -> Standing:
+        """What to tell the realm with that key."""
+        mark = self.of(realm)
+        if not self._first:
+            self._first = await self._database.run(self._numbers.term) << TERM_BITS
+        gaps = await self._database.read(gaps_since, mark.settled)
+        return Standing(mark.received, self._first, mark.settled, tuple(gaps))
+
+    def received(self, realm: str, number: int) -> None:
+        """Note that the realm's parcels up to this number are on disk, or refused."""
+        if number > self.of(realm).received:
+            self._raise(realm, PeerMark(received=number))
+            self._raised.add(realm)
+            self._storing.start(STORE_AFTER)
+
+    def acknowledged(self, realm: str, numbers: Collection[int]) -> None:
+        """Note that the realm has acknowledged these parcels. It is stored with their removal from the
+        outbox."""
+        newest = max(numbers)
+        if newest > self.of(realm).acknowledged:
+            self._raise(realm, PeerMark(acknowledged=newest))
+
+    async def settle(self, realm: str, received: int) -> None:
+        """Note that the realm has returned everything that this one lacked, and has nothing else to send with
+        a number up to `received`."""
+        settled = PeerMark(received=received, settled=self._first)
+        await self._database.run(store.raise_mark, realm, settled)
+        self._raise(realm, settled)
+
+    async def tails(self, realm: str, groups: Collection[int]) -> dict[int, int]:
+        """The numbers of the last entries which groups of this realm had when the other one had returned all
+        that was lacking: for those groups that have members of it."""
+        term = self.of(realm).settled >> TERM_BITS
+        return await self._database.read(tails, realm, groups, term)
+
+    def forget(self, realms: Collection[str]) -> None:
+        """Forget realms whose marks are no longer in the database."""
+        for realm in realms:
+            self._marks.pop(realm, None)
+            self._raised.discard(realm)
+
+    def _raise(self, realm: str, mark: PeerMark) -> None:
+        self._marks[realm] = self.of(realm).raised(mark)
+
+    def store(self) -> Deferred[None]:
+        """Store the marks of what was received."""
+        self._storing.cancel()
+        raised, self._raised = self._raised, set()
+        marks = {realm: PeerMark(received=self.of(realm).received) for realm in raised}
+        storing: Deferred[None] = self._database.run(store.raise_marks, marks)
+        return storing.addErrback(_not_stored)
+
+
+def _not_stored(failure: Failure) -> None:
+    """Later marks say the same and more, and until then more is sent again."""
+    if not failure.check(StorageFailed):
+        log.failure("marks of other realms were not stored", failure)

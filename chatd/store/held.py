@@ -1,0 +1,296 @@
+"""The entries that another realm lacks, as they are sent again. Queries for the Database.
+
+chatd.federation.restores makes parcels of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import msgspec
+import sqlalchemy as sa
+
+from chatd.base.entries import EntryRef
+from chatd.store.crossing import entry_at
+from chatd.store.details import mentions_of
+from chatd.store.losses import Lost, SharedDirect, SharedGroup, lacked_in_directs
+from chatd.store.schema import attachments, changes, messages, outbox, seals, signatures
+
+PAGE = 100  # entries that are read at a time
+
+
+class HeldMessage(msgspec.Struct, frozen=True):
+    """A message. `number` is that of its author's realm; `ours`: that is this one. `reply` is the message
+    that it replies to. `file` has name, size, hash and code."""
+
+    seq: int
+    ours: bool
+    number: int
+    at: int
+    text: str | None
+    file: tuple[str, int, str, str] | None
+    reply: EntryRef | None
+    forwarded: str | None
+    mentions: tuple[str, ...]
+    media: str | None
+    body: bytes | None
+    seal: bytes | None = None
+    # The number and the seal of the change that gave it this content, or deleted it
+    changed_by: tuple[int, bytes | None] | None = None
+
+
+class HeldChange(msgspec.Struct, frozen=True):
+    """A change of the message `target`. `text` is that of the newest edit; older ones have none."""
+
+    seq: int
+    ours: bool
+    number: int
+    kind: str
+    at: int
+    target: EntryRef
+    data: str | None
+    text: str | None = None
+    mentions: tuple[str, ...] = ()
+    seal: bytes | None = None
+
+
+class HeldSigned(msgspec.Struct, frozen=True):
+    """A signed entry of a group. `number` is that of its parcel here, if it has crossed from here. `salt` and
+    `attributes` are empty if its content was deleted or replaced; then `body` is, too."""
+
+    seq: int
+    number: int
+    statement: bytes
+    proof: bytes
+    salt: bytes
+    attributes: bytes
+    body: bytes
+
+
+class HeldFact(msgspec.Struct, frozen=True):
+    """An entry about a group of this realm: of the kind `member` or `group`, with the fields of that."""
+
+    seq: int
+    number: int
+    kind: str
+    at: int
+    author: str
+    data: str
+
+
+HeldEntry: TypeAlias = HeldMessage | HeldChange | HeldSigned | HeldFact
+
+
+class HeldPage(msgspec.Struct, frozen=True):
+    """Entries in order, and the seq up to which that are all; 0: to the end."""
+
+    entries: Sequence[HeldEntry]
+    upto: int = 0
+
+
+def _end(seqs: Sequence[int]) -> int:
+    """The seq up to which a page goes that has been read from two tables, PAGE rows from each at most."""
+    return sorted(seqs)[PAGE - 1] if len(seqs) >= PAGE else 0
+
+
+def _page(entries: Sequence[HeldEntry], end: int) -> HeldPage:
+    return HeldPage(sorted(entries, key=lambda each: each.seq), end)
+
+
+def waits(table: sa.Table, realm: str) -> sa.ColumnElement[bool]:
+    """A condition: the parcel of an entry still waits for that realm."""
+    return sa.exists().where(outbox.c.realm == realm, outbox.c.id == table.c.number)
+
+
+_FILE = (attachments.c.name, attachments.c.size, attachments.c.sha256, attachments.c.code)
+
+
+def direct_page(
+    connection: sa.Connection, direct: SharedDirect, lost: Lost, after: int
+) -> HeldPage:
+    """The first entries of a direct after a seq that the realm lacks, in order."""
+    place = direct.conversation
+    written = connection.execute(
+        sa.select(messages, seals.c.seal, *(each.label(f"file_{each.name}") for each in _FILE))
+        .outerjoin(seals, _same_place(seals, messages))
+        .outerjoin(attachments, attachments.c.id == messages.c.attachment_id)
+        .where(
+            messages.c.conversation_id == place,
+            messages.c.seq > after,
+            sa.or_(*lacked_in_directs(messages, lost)),
+            messages.c.refused.is_(None),
+            ~waits(messages, lost.realm),
+        )
+        .order_by(messages.c.seq)
+        .limit(PAGE)
+    ).all()
+    made = connection.execute(
+        sa.select(changes, seals.c.seal)
+        .outerjoin(seals, _same_place(seals, changes))
+        .where(
+            changes.c.conversation_id == place,
+            changes.c.seq > after,
+            sa.or_(*lacked_in_directs(changes, lost)),
+            ~waits(changes, lost.realm),
+        )
+        .order_by(changes.c.seq)
+        .limit(PAGE)
+    ).all()
+    end = _end([row.seq for row in (*written, *made)])
+    found: list[HeldEntry] = [
+        _message(connection, place, row) for row in written if not end or row.seq <= end
+    ]
+    found += [
+        change
+        for row in made
+        if (not end or row.seq <= end) and (change := _change(connection, place, row)) is not None
+    ]
+    return _page(found, end)
+
+
+def _same_place(one: sa.Table, other: sa.Table) -> sa.ColumnElement[bool]:
+    return (one.c.conversation_id == other.c.conversation_id) & (one.c.seq == other.c.seq)
+
+
+def _message(connection: sa.Connection, place: int, row: sa.Row[Any]) -> HeldMessage:
+    ours = row.origin_id is None
+    file = None
+    if row.file_code is not None:
+        file = (row.file_name, row.file_size, row.file_sha256, row.file_code)
+    changed = None
+    if row.edited_at is not None or row.deleted_at is not None:
+        changed = _last_content(connection, place, row.seq)
+    return HeldMessage(
+        row.seq,
+        ours,
+        row.number if ours else row.origin_id,
+        row.at,
+        row.text,
+        file,
+        None if row.reply is None else entry_at(connection, place, row.reply),
+        row.forwarded,
+        mentions_of(row.mentions),
+        row.media,
+        row.body,
+        row.seal,
+        None if changed is None else (changed.origin_id or changed.number or 0, changed.seal),
+    )
+
+
+def _last_content(connection: sa.Connection, place: int, seq: int) -> Any:
+    """The newest edit of a message, or its deletion."""
+    return connection.execute(
+        sa.select(changes.c.seq, changes.c.number, changes.c.origin_id, seals.c.seal)
+        .outerjoin(seals, _same_place(seals, changes))
+        .where(
+            changes.c.conversation_id == place,
+            changes.c.target == seq,
+            changes.c.kind.in_(("edited", "deleted")),
+        )
+        .order_by(changes.c.seq.desc())
+        .limit(1)
+    ).first()
+
+
+def _change(connection: sa.Connection, place: int, row: sa.Row[Any]) -> HeldChange | None:
+    """A change as it is sent again; None for an edit that was replaced since, and for a change of a message
+    that the other realm never had."""
+    target = entry_at(connection, place, row.target)
+    if target is None:
+        return None
+    ours, text, mentions = row.origin_id is None, None, None
+    if row.kind == "edited":
+        newest = _last_content(connection, place, row.target)
+        if newest is None or newest.seq != row.seq:
+            return None
+        text, mentions = connection.execute(
+            sa.select(messages.c.text, messages.c.mentions).where(
+                messages.c.conversation_id == place, messages.c.seq == row.target
+            )
+        ).one()
+    return HeldChange(
+        row.seq,
+        ours,
+        row.number if ours else row.origin_id,
+        row.kind,
+        row.at,
+        target,
+        row.data,
+        text,
+        mentions_of(mentions),
+        row.seal,
+    )
+
+
+# Entries of groups
+
+
+def group_page(
+    connection: sa.Connection, group: SharedGroup, lost: Lost | None, after: int
+) -> HeldPage:
+    """The first entries of a group after a seq, in order: those that carried parcels which the realm has
+    `lost`, or all that are signed."""
+    rows: list[sa.Row[Any]] = []
+    for table in (messages, changes):
+        query = (
+            sa.select(table, *_SIGNATURE)
+            .outerjoin(signatures, _same_place(signatures, table))
+            .where(
+                table.c.conversation_id == group.conversation,
+                table.c.seq > max(after, group.after),
+            )
+            .order_by(table.c.seq)
+            .limit(PAGE)
+        )
+        if lost is None:
+            query = query.where(signatures.c.statement.is_not(None))
+        else:
+            query = query.where(
+                table.c.number > lost.after,
+                table.c.number <= lost.upto,
+                ~waits(table, lost.realm),
+            )
+        rows += connection.execute(query)
+    end = _end([row.seq for row in rows])
+    found = (
+        _signed(connection, group.conversation, row) for row in rows if not end or row.seq <= end
+    )
+    return _page([each for each in found if each is not None], end)
+
+
+_SIGNATURE = (
+    signatures.c.statement,
+    signatures.c.proof,
+    signatures.c.salt,
+    signatures.c.attributes,
+)
+
+
+def _signed(
+    connection: sa.Connection, place: int, row: sa.Row[Any]
+) -> HeldSigned | HeldFact | None:
+    values = row._mapping
+    kind = values.get("kind")
+    if row.statement is None:
+        if kind not in ("member", "group"):
+            return None  # older than signatures
+        return HeldFact(row.seq, row.number or 0, row.kind, row.at, row.author, row.data or "{}")
+    body = b""
+    if row.salt is not None:
+        if kind is None:
+            body = (row.text or "").encode() if row.media is None else row.body or b""
+        elif kind == "edited":
+            text = sa.select(messages.c.text).where(
+                messages.c.conversation_id == place, messages.c.seq == row.target
+            )
+            body = (connection.scalar(text) or "").encode()
+    return HeldSigned(
+        row.seq,
+        row.number or 0,
+        row.statement,
+        row.proof,
+        row.salt or b"",
+        row.attributes or b"",
+        body,
+    )

@@ -1,0 +1,148 @@
+"""What another realm may have lost that this one holds, and in which conversations. Queries for the Database.
+
+chatd.store.held has the entries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+
+import msgspec
+import sqlalchemy as sa
+
+from chatd.store.schema import (
+    accounts,
+    changes,
+    groups,
+    messages,
+    participants,
+    remote_members,
+)
+from chatd.store.starts import Gap
+from chatd.store.terms import end_of_term
+
+MAX_CONVERSATIONS = 100_000  # of one realm
+
+
+class Lost(msgspec.Struct, frozen=True):
+    """What the realm with that key lacks: our parcels with numbers after `after` and up to `upto`, and what
+    others have of its own numbers in `gaps`."""
+
+    realm: str
+    after: int
+    upto: int
+    gaps: Sequence[Gap] = ()
+
+
+class SharedDirect(msgspec.Struct, frozen=True):
+    """A conversation of the account `name` with `peer`, of another realm; both by their names there."""
+
+    conversation: int
+    name: str
+    peer: str
+
+
+class SharedGroup(msgspec.Struct, frozen=True):
+    """A group, by the name and the id that its home gives it. Entries up to `after` are not lost."""
+
+    conversation: int
+    name: str
+    ident: int
+    after: int = 0
+
+
+def lacked_in_directs(table: sa.Table, lost: Lost) -> Iterator[sa.ColumnElement[bool]]:
+    """The conditions for what the realm lacks: what is ours, and what is its own."""
+    yield sa.and_(
+        table.c.number > lost.after,
+        table.c.number <= lost.upto,
+        table.c.origin_id.is_(None),
+    )
+    if lost.gaps:
+        yield sa.and_(
+            table.c.origin_realm == lost.realm,
+            sa.or_(*(table.c.origin_id.between(*gap) for gap in lost.gaps)),
+        )
+
+
+def directs(connection: sa.Connection, lost: Lost) -> list[SharedDirect]:
+    """The directs with people of the realm that have something which the realm lacks."""
+    found = sa.union(
+        *(
+            sa.select(table.c.conversation_id).where(condition)
+            for table in (messages, changes)
+            for condition in lacked_in_directs(table, lost)
+        )
+    ).subquery()
+    rows = connection.execute(
+        sa.select(participants.c.conversation_id, accounts.c.name, participants.c.peer)
+        .join(accounts, accounts.c.id == participants.c.account_id)
+        .where(
+            participants.c.conversation_id.in_(sa.select(found.c.conversation_id)),
+            participants.c.realm == lost.realm,
+            participants.c.peer.is_not(None),
+        )
+        .order_by(participants.c.conversation_id)
+        .limit(MAX_CONVERSATIONS)
+    )
+    return [SharedDirect(place, name, peer.partition("@")[0]) for place, name, peer in rows]
+
+
+def homes(connection: sa.Connection, realm: str) -> list[SharedGroup]:
+    """The groups of this realm with members of that one, which get what comes after the first of these has
+    joined."""
+    rows = connection.execute(
+        sa.select(
+            remote_members.c.conversation_id,
+            groups.c.name,
+            sa.func.min(remote_members.c.joined_at),
+        )
+        .join(groups, groups.c.conversation_id == remote_members.c.conversation_id)
+        .where(remote_members.c.realm == realm, groups.c.realm.is_(None))
+        .group_by(remote_members.c.conversation_id, groups.c.name)
+        .order_by(remote_members.c.conversation_id)
+        .limit(MAX_CONVERSATIONS)
+    ).all()
+    return [
+        SharedGroup(place, name, place, _joined(connection, place, at)) for place, name, at in rows
+    ]
+
+
+def _joined(connection: sa.Connection, conversation: int, at: int) -> int:
+    """The seq of the entry that reports the member who joined at that time (ms since 1970 UTC)."""
+    joined = sa.select(sa.func.max(changes.c.seq)).where(
+        changes.c.conversation_id == conversation, changes.c.kind == "member", changes.c.at <= at
+    )
+    return connection.scalar(joined) or 0
+
+
+def mirrors(connection: sa.Connection, realm: str, after: int, limit: int) -> list[SharedGroup]:
+    """The groups of that realm with members here, after a conversation, in order."""
+    rows = connection.execute(
+        sa.select(groups.c.conversation_id, groups.c.name, groups.c.home_id)
+        .where(groups.c.realm == realm, groups.c.key.is_not(None), groups.c.conversation_id > after)
+        .order_by(groups.c.conversation_id)
+        .limit(limit)
+    )
+    return [SharedGroup(place, name.partition("@")[0], ident) for place, name, ident in rows]
+
+
+def tails(
+    connection: sa.Connection, realm: str, idents: Collection[int], term: int
+) -> dict[int, int]:
+    """For those of the groups with these ids that have members of the realm: the last seq that their logs got
+    in a term or before it."""
+    found = connection.scalars(
+        sa.select(remote_members.c.conversation_id)
+        .where(remote_members.c.conversation_id.in_(list(idents)), remote_members.c.realm == realm)
+        .distinct()
+    )
+    return {ident: _tail(connection, ident, term) for ident in found}
+
+
+def _tail(connection: sa.Connection, conversation: int, term: int) -> int:
+    newest = 0
+    for table in (messages, changes):
+        seq = sa.select(sa.func.max(table.c.seq)).where(table.c.conversation_id == conversation)
+        newest = max(newest, connection.scalar(seq) or 0)
+    return min(end_of_term(connection, conversation, term, newest), newest)

@@ -1,0 +1,87 @@
+"""What each other realm and this one have of each other's parcels. Jobs and queries for the Database.
+
+The marks tell, when a link comes up, what a realm that was restored from a backup has lost
+(chatd.federation.standing).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+
+import msgspec
+import sqlalchemy as sa
+
+from chatd.store.schema import peer_marks
+from chatd.store.settings import get_or_add_setting
+
+_SEAL_KEY = "seal key"
+SEAL_KEY_SIZE = 32  # bytes
+
+
+class PeerMark(msgspec.Struct, frozen=True):
+    """`received`: the other realm's parcels up to this number were kept or refused. `acknowledged`: the
+    newest parcel of this realm that the other one has acknowledged. `settled`: the first number of the last
+    start of this realm after which the other one has returned what this one lacked."""
+
+    received: int = 0
+    acknowledged: int = 0
+    settled: int = 0
+
+    def raised(self, other: PeerMark) -> PeerMark:
+        """The higher of both marks, for each field."""
+        ours, theirs = msgspec.structs.astuple(self), msgspec.structs.astuple(other)
+        return PeerMark(*map(max, ours, theirs))
+
+
+class StoredMarks(msgspec.Struct, frozen=True):
+    """The marks of all realms by their keys, and the key with which this realm seals what it sends."""
+
+    seal_key: bytes
+    by_realm: Mapping[str, PeerMark]
+
+
+def read_marks(connection: sa.Connection, random_bytes: Callable[[int], bytes]) -> StoredMarks:
+    """Return the marks and the key, which is made at the first start."""
+    key = get_or_add_setting(connection, _SEAL_KEY, random_bytes(SEAL_KEY_SIZE).hex())
+    return StoredMarks(bytes.fromhex(key), all_marks(connection))
+
+
+def all_marks(connection: sa.Connection) -> dict[str, PeerMark]:
+    """Return the marks of all realms, by their keys."""
+    rows = connection.execute(
+        sa.select(
+            peer_marks.c.realm,
+            peer_marks.c.received,
+            peer_marks.c.acknowledged,
+            peer_marks.c.settled,
+        )
+    )
+    return {realm: PeerMark(*marks) for realm, *marks in rows}
+
+
+def raise_mark(connection: sa.Connection, realm: str, mark: PeerMark) -> None:
+    """Raise the marks of a realm. They never go back."""
+    values = msgspec.structs.asdict(mark)
+    raised = {
+        name: sa.case((peer_marks.c[name] < value, value), else_=peer_marks.c[name])
+        for name, value in values.items()
+        if value
+    }
+    if not raised:
+        return
+    changed = connection.execute(
+        sa.update(peer_marks).where(peer_marks.c.realm == realm).values(raised)
+    )
+    if not changed.rowcount:
+        connection.execute(sa.insert(peer_marks).values(realm=realm, **values))
+
+
+def raise_marks(connection: sa.Connection, marks: dict[str, PeerMark]) -> None:
+    """As `raise_mark`, for several realms."""
+    for realm, mark in marks.items():
+        raise_mark(connection, realm, mark)
+
+
+def forget(connection: sa.Connection, realms: Collection[str]) -> None:
+    """Forget the marks of realms that are forgotten themselves."""
+    connection.execute(sa.delete(peer_marks).where(peer_marks.c.realm.in_(realms)))

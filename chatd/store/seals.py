@@ -1,0 +1,23 @@
+"""The seals of entries that other realms have written in directs. Jobs for the Database.
+
+chatd.federation.seals makes and checks seals. Those that are kept here are only bytes: a realm that has lost
+an entry gets the seal back with it, and recognises its own words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from chatd.store.schema import seals
+
+
+def add_seals(connection: sa.Connection, items: Sequence[tuple[int, int, bytes]]) -> None:
+    """Store seals, each with the conversation and the seq of its entry."""
+    if items:
+        rows = [
+            {"conversation_id": conversation, "seq": seq, "seal": seal}
+            for conversation, seq, seal in items
+        ]
+        connection.execute(sa.insert(seals), rows)

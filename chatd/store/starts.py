@@ -1,0 +1,52 @@
+"""The numbers that this realm may have given to entries that it does not have. Jobs for the Database.
+
+Each start begins a new term of numbers (chatd.store.outbox). Between the last number that is known at a start
+and the first one of its term there is a gap. If the realm was restored from a backup, its entries since then
+have numbers in that gap, and other realms may have them.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+import sqlalchemy as sa
+
+from chatd.store.schema import changes, messages, outbox, pending
+from chatd.store.settings import get_setting, put_setting
+
+_GAPS = "gaps in numbers"
+KEPT = 100  # gaps, the newest ones
+
+# The first and the last number that this realm does not know of
+Gap: TypeAlias = tuple[int, int]
+
+_decode = msgspec.json.Decoder(list[Gap]).decode
+
+
+def gaps_since(connection: sa.Connection, number: int) -> list[Gap]:
+    """Return the gaps that end after a number, in order."""
+    return [gap for gap in _gaps(connection) if gap[1] > number]
+
+
+def begin_start(connection: sa.Connection, first: int) -> None:
+    """Note the gap before the numbers of a start, which are higher than `first`, unless that is done."""
+    gaps = _gaps(connection)
+    if gaps and gaps[-1][1] >= first:
+        return
+    gaps.append((_newest(connection) + 1, first))
+    put_setting(connection, _GAPS, msgspec.json.encode(gaps[-KEPT:]).decode())
+
+
+def _gaps(connection: sa.Connection) -> list[Gap]:
+    stored = get_setting(connection, _GAPS)
+    return [] if stored is None else _decode(stored)
+
+
+def _newest(connection: sa.Connection) -> int:
+    """The highest number that is known here."""
+    newest = 0
+    for column in (messages.c.number, changes.c.number, pending.c.number):
+        found = connection.scalar(sa.select(sa.func.max(column)).where(column.is_not(None)))
+        newest = max(newest, found or 0)
+    return max(newest, connection.scalar(sa.select(sa.func.max(outbox.c.id))) or 0)

@@ -1,0 +1,26 @@
+"""Realms that are restored from backups of their whole state."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from tests.support.network import LinkedTestCase, Server
+
+
+class RestoredTestCase(LinkedTestCase):
+    def back_up(self, server: Server) -> Path:
+        """Copy the whole state folder of a realm."""
+        copy = Path(self.mktemp())
+        server.close()
+        shutil.copytree(server.config.state, copy)
+        server.open()
+        self.network.advance(5)
+        return copy
+
+    def restore(self, server: Server, copy: Path) -> None:
+        server.kill()
+        shutil.rmtree(server.config.state)
+        shutil.copytree(copy, server.config.state)
+        server.open()
+        self.network.advance(5)

@@ -1,0 +1,131 @@
+"""The home of a group, or a mirror, is restored from a backup: nothing is lost that a realm still has."""
+
+from __future__ import annotations
+
+from chatd.base.names import Place, parse_group
+from chatd.commands import values as ask
+from tests.support.people import Person
+from tests.support.restores import RestoredTestCase
+
+HERE, THERE = Place(None, parse_group("bagan")), Place(None, parse_group("bagan@realm1"))
+
+
+class GroupRestoreTestCase(RestoredTestCase):
+    """bagan is a group of realm1 with ana; budi and citra of realm2 are members."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.ana.creates("bagan")
+        self.budi.joins("bagan@realm1")
+        self.citra.joins("bagan@realm1")
+        self.ana.posts("bagan", "satu")
+        self.network.advance(5)
+
+    def seqs(self, person: Person, place: Place) -> dict[str, int]:
+        """The seqs of the messages, by their texts."""
+        return {
+            each.text: each.seq
+            for each in person.does(ask.ShowHistory(place, 500)).items
+            if each.text
+        }
+
+    def shown(self, person: Person, place: Place) -> list[str]:
+        """The texts in the order of the log, without the realms of their authors."""
+        return [
+            f"{each.sender.partition('@')[0]}: {each.text}"
+            for each in person.does(ask.ShowHistory(place, 500)).items
+        ]
+
+
+class HomeTestCase(GroupRestoreTestCase):
+    def test_messages(self) -> None:
+        copy = self.back_up(self.one)
+        self.ana.posts("bagan", "dua")
+        self.budi.posts("bagan@realm1", "tiga")
+        self.network.advance(5)
+        self.restore(self.one, copy)
+        self.citra.posts("bagan@realm1", "empat")
+        self.network.advance(5)
+        texts = ["ana: satu", "ana: dua", "budi: tiga", "citra: empat"]
+        self.assertEqual(self.shown(self.ana, HERE), texts)
+        self.assertEqual(self.shown(self.budi, THERE), texts)
+        self.assertEqual(self.one.parcels_waiting() + self.two.parcels_waiting(), 0)
+
+    def test_changes(self) -> None:
+        """Edits, deletions, reactions and pins come back, and what was deleted does not."""
+        self.budi.posts("bagan@realm1", "dua")
+        self.network.advance(5)
+        copy = self.back_up(self.one)
+        self.ana.posts("bagan", "tiga")
+        seqs = self.seqs(self.ana, HERE)
+        self.ana.does(ask.EditMessage(HERE, seqs["tiga"], "tiga!"))
+        self.ana.does(ask.DeleteMessage(HERE, seqs["satu"]))
+        self.ana.does(ask.PinMessage(HERE, seqs["dua"], True))
+        self.citra.does(ask.ReactToMessage(THERE, seqs["dua"], "👍", True))
+        self.network.advance(5)
+        self.restore(self.one, copy)
+        self.network.advance(5)
+        for person, place in ((self.ana, HERE), (self.budi, THERE)):
+            first, second, third = person.does(ask.ShowHistory(place, 500)).items
+            self.assertEqual((first.text, first.deleted), (None, True))
+            self.assertEqual((second.text, second.pinned), ("dua", True))
+            self.assertEqual([each.emoji for each in second.reactions], ["👍"])
+            self.assertEqual(third.text, "tiga!")
+            self.assertIsNotNone(third.edited)
+
+    def test_after_a_second_start(self) -> None:
+        """The home is restored, writes, and starts again before it meets the mirror."""
+        copy = self.back_up(self.one)
+        self.budi.posts("bagan@realm1", "dua")
+        self.network.advance(5)
+        self.part()
+        self.restore(self.one, copy)
+        self.ana.posts("bagan", "tiga")
+        self.network.advance(5)
+        self.one.restart()
+        self.network.advance(5)
+        self.meet()
+        self.network.advance(5)
+        self.assertEqual(sorted(self.seqs(self.ana, HERE)), ["dua", "satu", "tiga"])
+        self.assertEqual(sorted(self.seqs(self.budi, THERE)), ["dua", "satu", "tiga"])
+
+
+class MirrorTestCase(GroupRestoreTestCase):
+    def test_messages(self) -> None:
+        copy = self.back_up(self.two)
+        self.ana.posts("bagan", "dua")
+        self.budi.posts("bagan@realm1", "tiga")
+        self.network.advance(5)
+        self.restore(self.two, copy)
+        self.ana.posts("bagan", "empat")
+        self.network.advance(5)
+        texts = ["ana: satu", "ana: dua", "budi: tiga", "ana: empat"]
+        self.assertEqual(self.shown(self.ana, HERE), texts)
+        self.assertEqual(self.shown(self.budi, THERE), texts)
+        self.assertEqual(self.seqs(self.ana, HERE), self.seqs(self.budi, THERE))
+
+    def test_what_comes_first(self) -> None:
+        """What has waited for the mirror comes after what it has lost."""
+        copy = self.back_up(self.two)
+        self.ana.posts("bagan", "dua")
+        self.part()
+        self.ana.posts("bagan", "tiga")
+        self.restore(self.two, copy)
+        self.meet()
+        self.network.advance(5)
+        self.assertEqual(self.shown(self.budi, THERE), ["ana: satu", "ana: dua", "ana: tiga"])
+        self.assertEqual(self.seqs(self.ana, HERE), self.seqs(self.budi, THERE))
+
+    def test_changes(self) -> None:
+        copy = self.back_up(self.two)
+        self.ana.posts("bagan", "dua")
+        seqs = self.seqs(self.ana, HERE)
+        self.ana.does(ask.EditMessage(HERE, seqs["dua"], "dua!"))
+        self.ana.does(ask.EditMessage(HERE, seqs["dua"], "dua!!"))
+        self.ana.does(ask.DeleteMessage(HERE, seqs["satu"]))
+        self.network.advance(5)
+        self.restore(self.two, copy)
+        self.network.advance(5)
+        first, second = self.budi.does(ask.ShowHistory(THERE, 500)).items
+        self.assertEqual((first.text, first.deleted), (None, True))
+        self.assertEqual(second.text, "dua!!")
