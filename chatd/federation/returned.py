@@ -125,7 +125,8 @@ class ReturnReceiver:
             return
         for verdict in await self._receiver.receive(realm, batch, stream):
             if verdict.code == RealmQuota.code:
-                raise RealmQuota(**verdict.details)
+                limit, minutes = verdict.details["limit"], verdict.details["minutes"]
+                raise RealmQuota(limit=limit, minutes=minutes)
 
     async def _take_back(
         self, realm: str, item: Returned, parcel: Parcel | None, stream: ParcelStream

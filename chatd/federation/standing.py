@@ -68,6 +68,7 @@ class Standings:
         self._marks = dict(stored)
         self._first = 0
         self._raised: set[str] = set()  # realms whose marks are not stored yet
+        self._stopped = False
         self._storing = Timer(context.clock, self.store)
 
     def of(self, realm: str) -> PeerMark:
@@ -86,7 +87,8 @@ class Standings:
         if number > self.of(realm).received:
             self._raise(realm, PeerMark(received=number))
             self._raised.add(realm)
-            self._storing.start(STORE_AFTER)
+            if not self._stopped:
+                self._storing.start(STORE_AFTER)
 
     def acknowledged(self, realm: str, numbers: Collection[int]) -> None:
         """Note that the realm has acknowledged these parcels. It is stored with their removal from the
@@ -116,6 +118,11 @@ class Standings:
 
     def _raise(self, realm: str, mark: PeerMark) -> None:
         self._marks[realm] = self.of(realm).raised(mark)
+
+    def stop(self) -> Deferred[None]:
+        """As `store`, for the last time."""
+        self._stopped = True
+        return self.store()
 
     def store(self) -> Deferred[None]:
         """Store the marks of what was received."""

@@ -88,7 +88,7 @@ class AmpLinks:
             self._expiring.stop()
         await self.manager.stop()
         self._federation.outbox.stop()
-        self._federation.standings.store()
+        self._federation.standings.stop()
         await self._federation.files.drop_all()
 
     async def _expire(self) -> None:

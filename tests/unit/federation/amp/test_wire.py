@@ -167,5 +167,5 @@ class CommandNamesTestCase(SynchronousTestCase):
     def test_names_on_the_wire(self) -> None:
         """The names of the Python classes do not matter to other realms."""
         names = [command.commandName for command in wire.PeerCommand.__subclasses__()]
-        expected = "Hello Goodbye Ping Deliver Offer Chunk Typing Join Members Change Presence"
+        expected = "Hello Goodbye Ping Deliver Offer Chunk Return Tails Typing Join Members Change Presence"
         self.assertEqual(names, expected.encode().split())
