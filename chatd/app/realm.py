@@ -198,7 +198,7 @@ class Realm:
 
     def _assemble(self, context: Context, uploads: Uploads, stored: StoredState) -> None:
         """Create the service, and on top of it the federation and the sessions."""
-        self.directory = AmpLinks(context, self.endpoint, uploads)
+        self.directory = AmpLinks(context, self.endpoint)
         forwarder = Forwarder(context, self.directory, self.signer)
         self.service = ChatService(context, self.passwords, uploads, self.directory, forwarder)
         self.service.quotas.load(stored.day, stored.used)

@@ -113,12 +113,13 @@ class StateChange(msgspec.Struct, frozen=True):
 
 
 class FileChange(msgspec.Struct, frozen=True):
-    """The file of the message `seq` is `arriving`, `here`, or `lost` for `reason`."""
+    """The file of the message `seq` is `here`, or `lost` for `reason`. `code` is that of the reason."""
 
     conversation: int
     seq: int
     state: str
     reason: str | None = None
+    code: str | None = None
 
 
 class ReadMoved(msgspec.Struct, frozen=True):

@@ -30,8 +30,27 @@ class Account(msgspec.Struct, frozen=True):
     operator: bool
 
 
+# Whether the bytes of a file are here (Attachment.state)
+HERE = "here"
+ARRIVING = "arriving"
+LOST = "lost"
+
+# Why a file is lost, by the code of the reason
+LOSSES = {
+    "file-gone": "the realm that it came from has it no longer",
+    "file-damaged": "the bytes that came are not those that were announced",
+    "file-stalled": "nothing of it has come for 24 hours",
+    "file-expired": "it has not come in time",
+    "file-missing": "it is missing from the disk of the realm that it came from",
+}
+
+
 class Attachment(msgspec.Struct, frozen=True):
-    """A file attached to a message. `stored` is its name in the uploads folder; `at` is in ms since 1970."""
+    """A file attached to a message. `stored` is its name in the uploads folder; `at` is in ms since 1970.
+
+    `arrival` is None if its bytes are here, empty while they arrive from another realm, and else the code of
+    the reason for which they are lost.
+    """
 
     id: int
     code: str
@@ -41,6 +60,17 @@ class Attachment(msgspec.Struct, frozen=True):
     mime: str
     stored: str
     at: int
+    arrival: str | None = None
+
+    @property
+    def state(self) -> str:
+        """Whether its bytes are here."""
+        return HERE if self.arrival is None else LOST if self.arrival else ARRIVING
+
+    @property
+    def reason(self) -> str | None:
+        """Why it is lost, or None."""
+        return LOSSES.get(self.arrival, self.arrival) if self.arrival else None
 
 
 class StoredFile(msgspec.Struct, frozen=True):

@@ -66,6 +66,7 @@ _NEEDS: dict[type[Parcel], tuple[str, ...]] = {
     parcels.Invite: (GROUPS,),
     parcels.MemberEntry: (GROUPS,),
     parcels.GroupEntry: (GROUPS,),
+    parcels.FileLoss: (FILES,),
 }
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from chatd.federation.bounces import Bounces
 from chatd.federation.change_receiver import ChangeReceiver
-from chatd.federation.file_receive import FileReceiver
+from chatd.federation.file_arrivals import FileArrivals
+from chatd.federation.file_losses import FileLosses
+from chatd.federation.file_supply import FileSupply
 from chatd.federation.forwarder import Forwarder
 from chatd.federation.group_changes import GroupChanges
 from chatd.federation.links import ILinks
@@ -45,8 +48,10 @@ class Federation:
         self.outbox = forwarder.outbox
         # Messages that were delivered, refused or expired
         self.outcomes = Outcomes(service, links, forwarder.outbox)
-        # Receiving: parcels, their files, and typing
-        self.files = FileReceiver(context.config, context.database, service.uploads, disk)
+        # Files: their bytes from other realms, and to them
+        self.arrivals = FileArrivals(service, links)
+        self.supply = FileSupply(context, service.uploads, links)
+        # Receiving: parcels, and typing
         guesses = NameGuesses(context, service.rosters, links)
         quotas = RealmQuotas(service, links)
         reader = ParcelReader(service, forwarder, links, guesses, quotas, keys)
@@ -54,11 +59,11 @@ class Federation:
         membership = MembershipNews(service, links, guesses, quotas)
         entries = GroupChanges(service, forwarder, quotas)
         on_read, on_typing = service.receipts.arrived, service.typing.arrived
-        self.news = NewsReceiver(membership, changes, entries, on_read, on_typing)
-        writer = ParcelWriter(service, forwarder, self.files, quotas)
+        losses = FileLosses(service, Bounces(service, links))
+        self.news = NewsReceiver(membership, changes, entries, losses, on_read, on_typing)
+        writer = ParcelWriter(service, forwarder, self.arrivals, quotas)
         self.receiver = Receiver(
             context.database,
-            self.files,
             disk,
             quotas,
             reader,

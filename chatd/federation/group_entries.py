@@ -8,7 +8,7 @@ from chatd.base.entries import Deletion, Edit, EntryRef, MadeChange, Pin, React,
 from chatd.base.model import Account, Attachment
 from chatd.base.names import key_of
 from chatd.federation import parcels
-from chatd.federation.parcel_fields import FileNote
+from chatd.federation.parcel_fields import MAX_MEDIA, FileNote
 from chatd.federation.signing.drafts import EntryDraft, EntryPlace, EntrySigner, Wrap
 from chatd.federation.signing.entries import SignedEntry
 from chatd.federation.signing.statements import (
@@ -104,4 +104,7 @@ def _wrap(target: Target) -> Wrap:
 
 
 def note_of(file: Attachment | None) -> FileNote | None:
-    return None if file is None else FileNote(file.name, file.size, file.sha256, file.code)
+    """A file as a parcel announces it."""
+    if file is None:
+        return None
+    return FileNote(file.name, file.size, file.sha256, file.code, file.mime[:MAX_MEDIA])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from twisted.internet.defer import Deferred
+
 from chatd.service.remote import IRealms, OnOutcome
 from chatd.store.outcomes import SentEntry
 
@@ -17,8 +19,9 @@ class ILinks(IRealms):
         entry: SentEntry | None,
         on_outcome: OnOutcome,
     ) -> None:
-        """Send a parcel, after the bytes of the attachment with the id `file`. `entry` is the message that it
-        carries, if an account here has sent it. `on_outcome` is called once, within seconds."""
+        """Send a parcel. `file` is the id of the attachment that it announces; then the outcome is known once
+        the realm has the file, too. `entry` is the message that it carries, if an account here has sent it.
+        `on_outcome` is called once, within seconds."""
 
     def post(
         realm: str, number: int, parcel: bytes, file: int | None, entry: SentEntry | None = None
@@ -30,6 +33,16 @@ class ILinks(IRealms):
 
     def type(realm: str, sender: str, to: str) -> None:
         """Tell the realm that somebody is writing to `to`, if it is linked and takes that."""
+
+    def file(realm: str, origin: str, number: int, offset: int, size: int) -> Deferred[bytes]:
+        """Ask a realm for a piece of the file of the entry `number` of the realm `origin`. Fails with
+        RealmDown if it is not linked or does not answer, and with its refusals."""
+
+    def file_ready(realm: str, origin: str, number: int) -> None:
+        """Tell the realm that it can ask for that file, if it is linked."""
+
+    def file_taken(realm: str, number: int) -> None:
+        """The realm has the file of the parcel with that number."""
 
     def lacks(realm: str, capability: str) -> bool:
         """Whether the realm is linked, and lacks a capability (chatd.federation.capabilities). May be called

@@ -1,4 +1,5 @@
-"""Receives everything but messages: changes of messages, read marks, typing, and changes of membership."""
+"""Receives everything but messages: changes of messages, read marks, typing, lost files, and changes of
+membership."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from twisted.logger import Logger
 
 from chatd.base.errors import ChatError, StorageFailed
 from chatd.federation.change_receiver import ChangeReceiver
+from chatd.federation.file_losses import FileLosses
 from chatd.federation.group_changes import EntryChange, GroupChanges
 from chatd.federation.membership import MembershipNews
 from chatd.federation.news import news_of, typing_in
@@ -17,6 +19,7 @@ from chatd.federation.parcels import (
     KEPT,
     DirectChange,
     DirectMark,
+    FileLoss,
     GroupMark,
     GroupNews,
     Mark,
@@ -26,7 +29,7 @@ from chatd.federation.refusals import verdict_of
 from chatd.service.remote import ReadNews, TypingNews
 from chatd.store.parcel_stream import ParcelStream
 
-News: TypeAlias = DirectChange | Mark | GroupNews
+News: TypeAlias = DirectChange | Mark | GroupNews | FileLoss
 
 # Called with the key of a realm and its news: a read mark, or that a person is writing
 OnRead: TypeAlias = Callable[[str, ReadNews], Awaitable[None]]
@@ -47,12 +50,14 @@ class NewsReceiver:
         membership: MembershipNews,
         changes: ChangeReceiver,
         entries: GroupChanges,
+        losses: FileLosses,
         on_read: OnRead = ignore,
         on_typing: OnTyping = ignore,
     ) -> None:
         self._membership = membership
         self._changes = changes
         self._entries = entries
+        self._losses = losses
         self._on_read = on_read
         self._on_typing = on_typing
 
@@ -64,6 +69,8 @@ class NewsReceiver:
         if isinstance(parcel, GroupNews):
             await self._membership.receive(realm, number, parcel)
             return KEPT
+        if isinstance(parcel, FileLoss):
+            return Deferred.fromCoroutine(self._losses.receive(realm, parcel))
         if isinstance(parcel, DirectMark | GroupMark):
             return Deferred.fromCoroutine(self._mark(realm, parcel))
         return self._changes.receive(realm, number, parcel, stream)

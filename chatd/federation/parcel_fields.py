@@ -17,22 +17,29 @@ Seq: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=MAX_SEQ)]
 
 # What limits fields where nothing else does: an address, an emoji, a media type, an opaque body, a seal.
 MAX_MENTIONS = 100
+MAX_FILE_CODE = 64
+MAX_MEDIA = 127
 AddressText: TypeAlias = Annotated[str, msgspec.Meta(max_length=200)]
 Emoji: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=32)]
-MediaType: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=127)]
+MediaType: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_MEDIA)]
 OpaqueBody: TypeAlias = Annotated[bytes, msgspec.Meta(max_length=MAX_OPAQUE)]
 Seal: TypeAlias = Annotated[bytes, msgspec.Meta(max_length=32)]
 Mentions: TypeAlias = Annotated[tuple[AddressText, ...], msgspec.Meta(max_length=MAX_MENTIONS)]
 
 
 class FileNote(msgspec.Struct, frozen=True, array_like=True):
-    """A file that a parcel announces. `code` is its code in the sender's realm."""
+    """A file that a parcel announces. `code` is its code in the realm of its author, and `media` the media
+    type that this realm has found."""
 
     name: str
     size: Number
-    sha256: str
-    code: str
+    sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
+    code: Annotated[str, msgspec.Meta(max_length=MAX_FILE_CODE)]
+    media: Annotated[str, msgspec.Meta(max_length=MAX_MEDIA)] = ""
 
+
+# The code of a reason
+Reason: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=32)]
 
 # What happened to a member of a group. A realm skips what it does not know.
 Happening: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=16)]

@@ -151,17 +151,6 @@ class ParcelReader:
             return f"{address.name}@{self._links.name_of(realm)}"
         return str(self._context.localize(address))
 
-    async def check_direct(self, realm: str, parcel: Direct) -> None:
-        """Check a message to one person before its file arrives. Creates no conversation, because the message
-        may never arrive."""
-        self._check(parcel)
-        if (realm, parcel.sender, parcel.to) in self._pairs:
-            return
-        parse_foreign_name(parcel.sender)
-        if await self._guesses.barred(realm, [key_of(parse_name(parcel.to))]):
-            raise errors.TooManyUnknown(limit=MAX_UNKNOWN)
-        await self._accounts.find(parcel.to)
-
     async def read(self, realm: str, parcel: Post | Relay) -> Arrived | EntryChange | None:
         """The message or the change in a group, or None if it is not for anyone here."""
         return await self.entries.read(realm, parcel)

@@ -11,21 +11,21 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from chatd.base.errors import ChatError
-from chatd.base.model import Attachment
+from chatd.base.model import HERE, Attachment
 from chatd.base.names import key_of
+from chatd.federation.announced_files import AnnouncedFiles
 from chatd.federation.entry_reader import Arrived
-from chatd.federation.file_receive import FileReceiver
+from chatd.federation.file_arrivals import FileArrivals
 from chatd.federation.forwarder import Forwarder
 from chatd.federation.parcels import KEPT, Direct, Post, Relay, Verdict
 from chatd.federation.realm_quotas import RealmQuotas
 from chatd.federation.refusals import verdict_of
-from chatd.files.file_names import safe_name
 from chatd.service.chat_service import ChatService
 from chatd.service.codes import with_new_code
 from chatd.store import files as file_store
 from chatd.store.files import Owner
 from chatd.store.new_entries import NewMessage, Stored
-from chatd.store.origins import KnownEntry, is_stored
+from chatd.store.origins import KnownEntry, stored_places
 from chatd.store.parcel_stream import ParcelStream
 
 log = Logger()
@@ -52,14 +52,19 @@ class ParcelWriter:
     """Stores what `ParcelReader` has read. Each message is charged to the quota of its realm."""
 
     def __init__(
-        self, service: ChatService, forwarder: Forwarder, files: FileReceiver, quotas: RealmQuotas
+        self,
+        service: ChatService,
+        forwarder: Forwarder,
+        arrivals: FileArrivals,
+        quotas: RealmQuotas,
     ) -> None:
         self._context = service.context
         self._database = service.database
         self._receive = service.context.writers.messages.receive
         self._fan_out = service.messages.fan_out
         self._forwarder = forwarder
-        self._files = files
+        self._files = AnnouncedFiles(service)
+        self._arrivals = arrivals
         self._quotas = quotas
 
     def store(
@@ -109,45 +114,35 @@ class ParcelWriter:
         return verdict_on(arrived, place)
 
     async def store_with_file(
-        self,
-        realm: str,
-        number: int,
-        arrived: Arrived,
-        parcel: Direct | Post | Relay,
-        stream: ParcelStream,
+        self, realm: str, arrived: Arrived, parcel: Direct | Post | Relay, stream: ParcelStream
     ) -> Verdict:
-        """Store a message whose file has arrived. Raises FileIncomplete, QuotaExceeded, RealmQuota,
-        StorageFailed."""
-        note = parcel.file
+        """Store a message whose file this realm has, or fetches now. Raises BadFileName, FileTooLarge,
+        QuotaExceeded, TooMuchArriving, RealmQuota, StorageFailed."""
+        note, new = parcel.file, arrived.new
         assert note is not None  # noqa: S101 - the caller has checked it
-        assert arrived.new.origin is not None  # noqa: S101 - it comes from another realm
-        if await self._database.read(is_stored, (arrived.new.conversation, arrived.new.origin)):
-            return KEPT
-        if arrived.new.sender_id is not None:
-            own = await self._database.read(file_store.own_file, arrived.new.sender_id, note.code)
-            if own is None or own.sha256 != note.sha256:
-                return KEPT
-            return await self._store_file(realm, arrived, stream, lambda _connection: own)
-        owner = owner_of(realm, parcel)
-        name = safe_name(note.name)
-        same = await self._files.known(note, owner)
+        assert new.origin is not None  # noqa: S101 - it comes from another realm
+        known = await self._database.read(stored_places, [(new.conversation, new.origin)])
+        for place in known.values():
+            return verdict_on(arrived, place)
+        if new.sender_id is not None:
+            own = await self._database.read(file_store.own_file, new.sender_id, note.code)
+            if own is not None and own.sha256 == note.sha256:
+                return await self._store_file(realm, arrived, stream, lambda _connection: own)
+        file = self._files.announced(note, owner_of(realm, parcel))
+        same = await self._files.known(file)
         if same is not None:
-            return await self._store_file(realm, arrived, stream, lambda _connection: same)
-        file = await self._files.finish(realm, number, arrived.new.at)
-        now = self._context.now()
-        quota = self._files.quota
+            verdict = await self._store_file(realm, arrived, stream, lambda _connection: same)
+            if same.state == HERE and new.origin[0] == realm:
+                self._arrivals.here(realm, new.origin[1], same.size)
+            return verdict
 
         def keep(code: str) -> Deferred[Verdict]:
-            def add(connection: Connection) -> Attachment:
-                return file_store.add_attachment(connection, owner, code, name, file, now, quota)
-
+            add = self._files.reservation(file, code)
             return Deferred.fromCoroutine(self._store_file(realm, arrived, stream, add))
 
-        try:
-            return await with_new_code(self._context.random_bytes, keep)
-        except Exception:
-            await self._files.discard(file)
-            raise
+        verdict = await with_new_code(self._context.random_bytes, keep)
+        self._arrivals.added(realm)
+        return verdict
 
     async def _store_file(
         self,

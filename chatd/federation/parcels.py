@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TypeAlias, assert_never
+from typing import TypeAlias
 
 import msgspec
 
@@ -27,6 +27,7 @@ from chatd.federation.parcel_fields import (
     Mentions,
     Number,
     OpaqueBody,
+    Reason,
     Seal,
     Seq,
     Title,
@@ -289,13 +290,21 @@ class Left(msgspec.Struct, frozen=True, array_like=True, tag="left"):
     group: str
 
 
+class FileLoss(msgspec.Struct, frozen=True, array_like=True, tag="file-lost"):
+    """The bytes of the file of the entry `number` of the receiving realm have not come, for the reason with
+    the code `reason`. Its message stays."""
+
+    number: Number
+    reason: Reason
+
+
 # A change of a message in a direct conversation
 DirectChange: TypeAlias = DirectEdit | DirectDeletion | DirectReaction | DirectPin
 Mark: TypeAlias = DirectMark | GroupMark
 # Entries about groups, and reports of who is in them
 Fact: TypeAlias = MemberEntry | GroupEntry
 GroupNews: TypeAlias = Joined | Removed | Left | Invite | Fact
-Parcel: TypeAlias = Direct | DirectChange | Mark | Post | Relay | GroupNews
+Parcel: TypeAlias = Direct | DirectChange | Mark | Post | Relay | GroupNews | FileLoss
 
 
 class Verdict(msgspec.Struct, frozen=True, array_like=True):
@@ -309,7 +318,6 @@ class Verdict(msgspec.Struct, frozen=True, array_like=True):
 
 KEPT = Verdict()
 UNREADABLE = Verdict("bad-parcel")
-INCOMPLETE = Verdict("file-incomplete")  # send its file first, or again
 
 encode = msgspec.msgpack.Encoder().encode
 _decoder = msgspec.msgpack.Decoder(Parcel)
@@ -342,23 +350,3 @@ def blanked(data: bytes) -> bytes:
             return encode(msgspec.structs.replace(parcel, entry=parcel.entry.blank()))
         case _:
             return data
-
-
-def order_of(parcel: Parcel) -> tuple[str, str]:
-    """The lane in which a parcel keeps its order: a sender and a conversation. A parcel that waits for its
-    file is overtaken only by parcels of other lanes."""
-    match parcel:
-        case Direct() | DirectEdit() | DirectDeletion() | DirectReaction() | DirectPin():
-            return parcel.sender, parcel.to
-        case DirectMark(sender=sender, to=to):
-            return sender, to
-        case GroupMark(home=home, group_id=group_id):
-            return "", f"mark {group_id}@{home}"
-        case Post(group=group):
-            return parcel.sender or "", f"#{group}"
-        case Relay(group=group) | Joined(group=group) | Removed(group=group) | Left(group=group):
-            return "", f"#{group}"
-        case Invite(group=group) | MemberEntry(group=group) | GroupEntry(group=group):
-            return "", f"#{group}"
-        case _:
-            assert_never(parcel)

@@ -1,4 +1,4 @@
-"""Receives parcels from other realms, in order, and the files that belong to them."""
+"""Receives parcels from other realms, in order."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from twisted.internet.defer import Deferred, DeferredList, DeferredLock, succeed
 from twisted.python.failure import Failure
 
-from chatd.base.errors import ChatError, RealmQuota, StorageFailed, UnknownGroup
+from chatd.base.errors import ChatError, RealmQuota, StorageFailed
 from chatd.federation import parcels
 from chatd.federation.entry_reader import Arrived
-from chatd.federation.file_receive import FileIncomplete, FileReceiver
 from chatd.federation.group_changes import EntryChange
 from chatd.federation.news_receiver import NewsReceiver
 from chatd.federation.parcel_reader import ParcelReader
-from chatd.federation.parcel_writer import ParcelWriter, owner_of
+from chatd.federation.parcel_writer import ParcelWriter
 from chatd.federation.parcels import KEPT, Direct, Parcel, Post, Relay, Verdict
 from chatd.federation.realm_quotas import RealmQuotas
 from chatd.federation.refusals import verdict_of
@@ -47,7 +46,6 @@ class Receiver:
     def __init__(
         self,
         database: Database,
-        files: FileReceiver,
         disk: DiskSpace,
         quotas: RealmQuotas,
         reader: ParcelReader,
@@ -55,7 +53,6 @@ class Receiver:
         news: NewsReceiver,
     ) -> None:
         self._database = database
-        self._files = files
         self._disk = disk
         self._quotas = quotas
         self._reader = reader
@@ -132,7 +129,7 @@ class Receiver:
                     verdict = await self._apply(submission, number, parcel, arrived)
                 except StorageFailed:
                     raise
-                except (ChatError, FileIncomplete) as error:
+                except ChatError as error:
                     self._store_run(submission)
                     verdict = await self._refuse(submission, number, parcel, error)
                 submission.verdicts.append(verdict)
@@ -164,11 +161,7 @@ class Receiver:
         if isinstance(arrived, EntryChange):
             return self._news.change(realm, arrived, submission.stream)
         if arrived is not None:
-            verdict = await self._writer.store_with_file(
-                realm, number, arrived, parcel, submission.stream
-            )
-            await self._files.forget(realm, number)
-            return verdict
+            return await self._writer.store_with_file(realm, arrived, parcel, submission.stream)
         return KEPT
 
     async def _refuse(
@@ -176,52 +169,22 @@ class Receiver:
         submission: Submission,
         number: int,
         parcel: Parcel | None,
-        error: ChatError | FileIncomplete,
+        error: ChatError,
     ) -> Verdict:
-        """The verdict on a parcel that raised `error`. Removes the file of a refused one."""
+        """The verdict on a parcel that raised `error`."""
         realm = submission.realm
         if isinstance(error, RealmQuota) and submission.known is None:
             # One query for the whole batch, because much of it may be refused.
             origins = [_origin(realm, *each) for each in submission.batch]
             submission.known = await self._database.read(stored_anywhere, origins)
-        if isinstance(error, ChatError) and getattr(parcel, "file", None) is not None:
-            await self._files.forget(realm, number)
         if isinstance(error, RealmQuota) and _origin(realm, number, parcel) in (
             submission.known or ()
         ):
             return KEPT  # it was stored before, and its verdict was lost with the link
         return verdict_of(error)
 
-    # Files
-
-    async def offer(self, realm: str, number: int, parcel: Parcel) -> int:
-        """Prepare for the file of a parcel that will follow. Returns the offset to send it from.
-
-        Raises what its message would be refused for, and what `FileReceiver.offer` does.
-        """
-        if not isinstance(parcel, Direct | Post | Relay) or parcel.file is None:
-            raise UnknownGroup(name="")
-        if isinstance(parcel, Direct):
-            await self._reader.check_direct(realm, parcel)
-        else:
-            await self._reader.read(realm, parcel)
-        return await self._files.offer(realm, number, parcel.file, owner_of(realm, parcel))
-
-    async def take(self, realm: str, number: int, offset: int, data: bytes) -> None:
-        """See `FileReceiver.take`."""
-        await self._files.take(realm, number, offset, data)
-
-    async def lost(self, realm: str) -> None:
-        """The link is gone. Keep the parts of files, to be resumed."""
-        self._end_turns(realm)
-        await self._files.drop_all(realm)
-
-    async def forget(self, realm: str) -> None:
-        """The realm itself is forgotten. Remove the parts of its files."""
-        self._end_turns(realm)
-        await self._files.forget_all(realm)
-
-    def _end_turns(self, realm: str) -> None:
+    def lost(self, realm: str) -> None:
+        """The link is gone."""
         turn = self._turns.get(realm)
         if turn is not None and not turn.locked:
             del self._turns[realm]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from chatd.base import errors
 from chatd.base.errors import ChatError, PeerFailed
 from chatd.base.names import printable
-from chatd.federation.parcels import INCOMPLETE, Verdict
+from chatd.federation.parcels import Verdict
 
 # The errors that a peer may report, with the details that are shown. Other errors and details are not shown.
 _REFUSALS: dict[str, tuple[type[ChatError], tuple[str, ...]]] = {
@@ -29,6 +29,12 @@ _REFUSALS: dict[str, tuple[type[ChatError], tuple[str, ...]]] = {
         (errors.BadFileName, ("name",)),
         (errors.FileTooLarge, ("size", "limit")),
         (errors.QuotaExceeded, ("limit", "left")),
+        (errors.TooMuchArriving, ("limit", "left")),
+        (errors.UnknownFile, ("name",)),
+        (errors.FileArriving, ("name",)),
+        (errors.FileLost, ("name", "reason")),
+        (errors.FileMissing, ("name",)),
+        (errors.FileDamaged, ("name",)),
         (errors.TooManyUnknown, ("limit",)),
         (errors.RealmQuota, ("limit", "minutes")),
         (errors.TextRefused, ("realm",)),
@@ -65,11 +71,8 @@ def refusal(verdict: Verdict, realm: str) -> ChatError:
     return error(**details)
 
 
-def verdict_of(error: Exception) -> Verdict:
-    """The verdict that tells another realm of an error. An unexpected error is INCOMPLETE: to be tried
-    again."""
-    if not isinstance(error, ChatError):
-        return INCOMPLETE
+def verdict_of(error: ChatError) -> Verdict:
+    """The verdict that tells another realm of an error."""
     _, names = _REFUSALS.get(error.code, (None, ()))
     return Verdict(
         error.code, {name: error.details[name] for name in names if name in error.details}

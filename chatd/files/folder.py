@@ -75,6 +75,7 @@ class Uploads:
         self._verified: Cache[str, FileState] = Cache(MAX_VERIFIED)
         self._digests: Cache[Path, Digest] = Cache(MAX_DIGESTS)
         self._claims: dict[Path, DeferredLock] = {}
+        self._active: dict[Path, Incoming] = {}  # those that can be resumed
 
     def start(self) -> None:
         for folder in (self.folder, self._incoming, self._rooms):
@@ -118,7 +119,12 @@ class Uploads:
         return moved
 
     def erase(self, stored: Collection[str]) -> Deferred[None]:
-        """Remove files of deleted messages, so that they do not come back after a power cut."""
+        """Remove files of deleted messages, so that they do not come back after a power cut. Those that are
+        arriving are aborted."""
+        for name in stored:
+            incoming = self._active.get(self._path(name))
+            if incoming is not None:
+                incoming.abort()
         return self.in_thread(self.erase_now, stored)
 
     def erase_now(self, stored: Collection[str]) -> None:
@@ -151,7 +157,7 @@ class Uploads:
     async def _resume(self, path: Path, name: str, size: int) -> Incoming:
         close = await self._claim(path)
         part = PartialFile(path, name, size, resumable=True, digest=self._digests.pop(path))
-        incoming = Incoming(self, part, close)
+        incoming = self._active[path] = Incoming(self, part, close)
         try:
             await incoming.read_back()
         except CancelledError:
@@ -205,6 +211,7 @@ class Uploads:
         await lock.acquire()
 
         def release(digest: Digest | None) -> None:
+            self._active.pop(path, None)
             if digest is not None:
                 self._digests[path] = digest
             lock.release()
@@ -224,8 +231,32 @@ class Uploads:
             self._opened, self._not_opened, (attachment,), {}, (attachment,)
         )
 
+    def read_piece(self, attachment: Attachment, offset: int, size: int) -> Deferred[bytes]:
+        """At most `size` bytes of a stored file, if it is intact. Fails as `open`."""
+        known = self._verified.get(attachment.stored)
+        reading = self.in_thread(self._read_piece, attachment, known, offset, size)
+        return reading.addCallbacks(
+            self._piece_read, self._not_opened, (attachment,), {}, (attachment,)
+        )
+
+    def _read_piece(
+        self, attachment: Attachment, verified: FileState | None, offset: int, size: int
+    ) -> tuple[bytes, FileState]:
+        """In a thread. Raises ChangedBytes, OSError."""
+        file, state = self._open(attachment, verified)
+        with file:
+            file.seek(offset)
+            return file.read(size), state
+
+    def _piece_read(self, found: tuple[bytes, FileState], attachment: Attachment) -> bytes:
+        data, self._verified[attachment.stored] = found
+        self.counters.given += len(data)
+        return data
+
     async def is_whole(self, attachment: Attachment) -> bool:
         """Whether a stored file exists and is intact."""
+        if attachment.arrival is not None:
+            return False
         try:
             file = await self.open(attachment)
         except (FileMissing, FileDamaged, OSError):

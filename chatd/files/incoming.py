@@ -112,6 +112,11 @@ class Incoming:
         """The safe name."""
         return self._part.name
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether it was suspended or aborted."""
+        return self._state in (State.SUSPENDING, State.DISCARDING, State.CLOSED)
+
     def read_back(self) -> Deferred[None]:
         """Before anything else with a resumable file: find the bytes that an earlier transfer left.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import msgspec
 from sqlalchemy import Connection
@@ -10,17 +11,16 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from chatd.base import errors
-from chatd.base.model import Account, Attachment, FileInfo, Sent, StoredFile
+from chatd.base.model import ARRIVING, LOST, Account, Attachment, FileInfo, Sent, StoredFile
 from chatd.base.names import Address, Place, printable
-from chatd.files.disk_space import DiskSpace
 from chatd.files.file_names import safe_name
-from chatd.files.folder import Uploads
 from chatd.files.incoming import Incoming
 from chatd.files.outgoing import Outgoing
 from chatd.service.arriving import ArrivingFile
 from chatd.service.codes import with_new_code
 from chatd.service.context import Context
 from chatd.service.directs import Directs
+from chatd.service.file_states import FileStates
 from chatd.service.idempotent_sends import name_for, receipt_of
 from chatd.service.messages import Messages
 from chatd.service.presence import IListener
@@ -35,6 +35,7 @@ from chatd.store.files import Owner
 from chatd.store.idempotent_sends import RecordedSend, SendKey
 
 MAX_LISTED = 1000
+PATIENCE = 5.0  # seconds to wait for the bytes of a file that arrives
 
 log = Logger()
 
@@ -75,8 +76,8 @@ class Files:
         messages: Messages,
         reading: Reading,
         quotas: MessageQuotas,
-        uploads: Uploads,
-        disk: DiskSpace,
+        states: FileStates,
+        under_way: UnderWay,
     ) -> None:
         self._context = context
         self._database = context.database
@@ -85,8 +86,9 @@ class Files:
         self._messages = messages
         self._reading = reading
         self._quotas = quotas
-        self._uploads = uploads
-        self.under_way = UnderWay(self._limits, context.database, uploads, disk)
+        self._states = states
+        self._uploads = under_way.uploads
+        self.under_way = under_way
 
     async def begin(
         self,
@@ -274,20 +276,34 @@ class Files:
         stamped: tuple[str, int] | None = None,
         place: Place | None = None,
     ) -> Download:
-        """Open the file of that code or name that the account may fetch (see commands.GetFile).
+        """Open the file of that code or name that the account may fetch (see commands.GetFile). Waits a few
+        seconds for one that arrives.
 
-        Raises UnknownFile, FileMissing, FileDamaged, StorageFailed, and with a place what
-        Reading.conversation_of does.
+        Raises UnknownFile, FileArriving, FileLost, FileMissing, FileDamaged, StorageFailed, and with a place
+        what Reading.conversation_of does.
         """
         conversation = None
         if place is not None:
             # Nothing was said there yet. No conversation has the id 0.
             conversation = await self._reading.conversation_of(account, place) or 0
-        attachment = await self._database.read(
-            store.find_file, account.id, name, by_code, stamped, conversation
+        find = partial(
+            store.find_file,
+            account_id=account.id,
+            name=name,
+            by_code=by_code,
+            stamped=stamped,
+            conversation=conversation,
         )
+        attachment = await self._database.read(find)
+        if attachment is not None and attachment.state == ARRIVING:
+            await self._states.until_settled(attachment.id, PATIENCE)
+            attachment = await self._database.read(find)
         if attachment is None:
             raise errors.UnknownFile(name=printable(name))
+        if attachment.state == ARRIVING:
+            raise errors.FileArriving(name=attachment.name)
+        if attachment.state == LOST:
+            raise errors.FileLost(name=attachment.name, reason=attachment.reason or "")
         try:
             file = await self._uploads.open(attachment)
         except OSError:

@@ -20,6 +20,7 @@ from chatd.service.conversations import Conversations
 from chatd.service.directs import Directs
 from chatd.service.erased_files import ErasedFiles
 from chatd.service.fan_out import FanOut
+from chatd.service.file_states import FileStates
 from chatd.service.groups import Groups
 from chatd.service.home_groups import HomeGroups
 from chatd.service.idempotent_sends import Sends
@@ -45,6 +46,7 @@ from chatd.service.rooms import Rooms
 from chatd.service.rosters import Rosters
 from chatd.service.target_finder import TargetFinder
 from chatd.service.typing_notices import TypingNotices
+from chatd.service.upload_limits import UnderWay
 from chatd.store.engine import limit_log
 from chatd.store.search.sqlite_index import SQLiteIndex
 
@@ -75,6 +77,7 @@ class ChatService:
     receipts: Receipts  # who has read what
     typing: TypingNotices  # who is writing
     files: Files  # send files, fetch them
+    file_states: FileStates  # files of other realms that have come, or are lost
     rooms: Rooms  # rooms that last as long as someone is in them
     room_files: RoomFiles  # the files that people send to them
     quotas: MessageQuotas  # how many bytes of messages a day
@@ -112,7 +115,13 @@ class ChatService:
         self._make_sending(forwarder)
         self._make_groups(forwarder)
         self.files = Files(
-            context, self.directs, self.messages, self.reading, self.quotas, uploads, self.disk
+            context,
+            self.directs,
+            self.messages,
+            self.reading,
+            self.quotas,
+            self.file_states,
+            UnderWay(limits, self.database, uploads, self.disk),
         )
 
     def _make_people(self, passwords: Passwords) -> None:
@@ -138,6 +147,7 @@ class ChatService:
         context = self.context
         self.messages = self._make_messages(forwarder)
         erased = ErasedFiles(context, self.uploads)
+        self.file_states = FileStates(context.clock, self.presence, erased)
         self.pending = PendingPosts(context, forwarder, erased)
         finder = TargetFinder(
             self.database, self.accounts, self.directs, self.rosters, self.reading

@@ -27,7 +27,7 @@ class UnderWay:
     ) -> None:
         self._limits = limits
         self._database = database
-        self._uploads = uploads
+        self.uploads = uploads
         self._disk = disk
         self._bytes: Counter[int] = Counter()  # by account
         self._files: Counter[int] = Counter()
@@ -52,12 +52,12 @@ class UnderWay:
         self._bytes[sender.id] += size
         self._files[sender.id] += 1
         room = most - self._files[sender.id]
-        claimed = self._uploads.claimed(_parts_of(sender))
+        claimed = self.uploads.claimed(_parts_of(sender))
         kept = {key: kept[key] for key in kept if key not in claimed and key != part}
         while kept and (len(kept) > room or size + sum(kept.values()) > left):
             oldest = next(iter(kept))
             del kept[oldest]
-            self._uploads.forget(oldest)
+            self.uploads.forget(oldest)
         return self._limits.account_files - used
 
     def grow(self, sender: Account, size: int, more: int, allowed: int) -> None:
@@ -83,7 +83,7 @@ class UnderWay:
         """The sizes of the files that the sender can resume, by part, the oldest first. Raises
         StorageFailed."""
         try:
-            return await self._uploads.suspended(_parts_of(sender))
+            return await self.uploads.suspended(_parts_of(sender))
         except OSError as error:
             log.error("uploads that can be resumed can't be listed: {error}", error=str(error))
             raise StorageFailed from None

@@ -11,12 +11,14 @@ import sqlalchemy as sa
 
 from chatd.store.details import encode_mentions
 from chatd.store.schema import (
+    arrivals,
     attachments,
     erased_files,
     messages,
     outbox,
     pending,
     pins,
+    posted_files,
     reaction_counts,
     reactions,
 )
@@ -97,7 +99,7 @@ def erase_file(connection: sa.Connection, file: int) -> tuple[str, ...]:
     if carrier is not None:
         _hand_over(connection, file)
         return ()
-    for table in (outbox, pending):
+    for table in (outbox, pending, posted_files):
         waiting = sa.select(table.c.attachment_id).where(table.c.attachment_id == file).limit(1)
         if connection.scalar(waiting) is not None:
             return ()
@@ -107,8 +109,19 @@ def erase_file(connection: sa.Connection, file: int) -> tuple[str, ...]:
     if row is None:
         return ()
     connection.execute(sa.delete(attachments).where(attachments.c.id == file))
-    connection.execute(sa.insert(erased_files).values(stored=row.stored))
-    return (row.stored,)
+    connection.execute(sa.delete(arrivals).where(arrivals.c.attachment_id == file))
+    return note_erased(connection, row.stored)
+
+
+def note_erased(connection: sa.Connection, stored: str) -> tuple[str, ...]:
+    """Note that a file in the uploads folder, or the part of one that arrives, is to be removed. Returns its
+    name."""
+    known = connection.scalar(
+        sa.select(erased_files.c.stored).where(erased_files.c.stored == stored)
+    )
+    if known is None:
+        connection.execute(sa.insert(erased_files).values(stored=stored))
+    return (stored,)
 
 
 def _hand_over(connection: sa.Connection, file: int) -> None:

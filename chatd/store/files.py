@@ -11,8 +11,19 @@ from chatd.base.errors import QuotaExceeded
 from chatd.base.file_handles import split_handle
 from chatd.base.model import Attachment, FileInfo, StoredFile
 from chatd.store.engine import inserted_id
-from chatd.store.schema import attachments, messages, participants
+from chatd.store.schema import arrivals, attachments, messages, participants
 from chatd.store.writer import CodeTaken
+
+# Only rows with a file are looked up.
+_ARRIVAL = sa.case(
+    (
+        attachments.c.id.is_not(None),
+        sa.select(sa.func.coalesce(arrivals.c.lost, ""))
+        .where(arrivals.c.attachment_id == attachments.c.id)
+        .correlate(attachments)
+        .scalar_subquery(),
+    )
+)
 
 # The columns of an Attachment.
 COLUMNS = (
@@ -24,6 +35,11 @@ COLUMNS = (
     attachments.c.mime,
     attachments.c.stored,
     attachments.c.created_at,
+    _ARRIVAL,
+)
+_IS_HERE = ~sa.exists().where(arrivals.c.attachment_id == attachments.c.id)
+_IS_LOST = sa.exists().where(
+    arrivals.c.attachment_id == attachments.c.id, arrivals.c.lost.is_not(None)
 )
 
 
@@ -42,13 +58,15 @@ class Owner(msgspec.Struct, frozen=True):
 
 
 def used_bytes(connection: sa.Connection, owner: Owner) -> int:
-    """The bytes of the owner's files."""
-    return _sum(connection, owner.condition)
+    """The bytes of the owner's files. Those of arriving files are reserved."""
+    if owner.account_id is not None:
+        return _sum(connection, owner.condition)
+    return _sum(connection, owner.condition & ~_IS_LOST)
 
 
 def used_by_realm(connection: sa.Connection, realm: str) -> int:
-    """The bytes of the files that came from a realm."""
-    return _sum(connection, attachments.c.realm == realm)
+    """The bytes of the files that came from a realm. Those of arriving files are reserved."""
+    return _sum(connection, (attachments.c.realm == realm) & ~_IS_LOST)
 
 
 def _sum(connection: sa.Connection, which: sa.ColumnElement[bool]) -> int:
@@ -98,7 +116,7 @@ def get_attachment(connection: sa.Connection, ident: int) -> Attachment | None:
 def same_file(
     connection: sa.Connection, owner: Owner, name: str, sha256: str, size: int
 ) -> Attachment | None:
-    """Return a file with this name and content that the owner has sent before, or None."""
+    """Return a file with this name and content that the owner has sent before and is not lost, or None."""
     row = connection.execute(
         sa.select(*COLUMNS)
         .where(
@@ -106,6 +124,7 @@ def same_file(
             attachments.c.name == name,
             attachments.c.sha256 == sha256,
             attachments.c.size == size,
+            ~_IS_LOST,
         )
         .order_by(attachments.c.id.desc())
         .limit(1)
@@ -177,8 +196,8 @@ def _ways(
 
 
 def files_of(connection: sa.Connection, account_id: int, limit: int) -> Sequence[FileInfo]:
-    """Return the newest `limit` files that the account may fetch, oldest first: those in its conversations,
-    and its own."""
+    """Return those of the newest `limit` files that the account may fetch and that are here, oldest first:
+    files in its conversations, and its own."""
     own = sa.select(attachments.c.id).where(attachments.c.owner_id == account_id)
     mine = sa.union(_may_fetch(account_id), own).subquery()
     newest = sa.select(mine.c[0]).order_by(mine.c[0].desc()).limit(limit)
@@ -191,7 +210,7 @@ def files_of(connection: sa.Connection, account_id: int, limit: int) -> Sequence
             attachments.c.created_at,
         )
         .join_from(attachments, messages, messages.c.attachment_id == attachments.c.id)
-        .where(attachments.c.id.in_(newest))
+        .where(attachments.c.id.in_(newest), _IS_HERE)
         .group_by(attachments.c.id)
         .order_by(attachments.c.id)
     ).all()

@@ -15,6 +15,7 @@ from chatd.store.details import DETAILS, has_reactions, with_details, with_react
 from chatd.store.guard import checked
 from chatd.store.outcomes import DELIVERY, SHOWN_ID, delivery_of
 from chatd.store.schema import attachments, groups, messages, participants
+from chatd.store.sent_files import LOST_THERE
 
 
 class Page(msgspec.Struct, frozen=True):
@@ -45,6 +46,7 @@ COLUMNS = (
     *DELIVERY,
     *DETAILS,
     *files.COLUMNS,
+    LOST_THERE,
 )
 _BEFORE_DETAILS = COLUMNS.index(DETAILS[0])
 _BEFORE_FILE = _BEFORE_DETAILS + len(DETAILS)
@@ -74,9 +76,11 @@ def build_message(row: Sequence[Any], account: Account) -> Message:
     ident, conversation, seq, at, sender, sender_id, text, peer, group, *delivery = row[
         :_BEFORE_DETAILS
     ]
-    file = row[_BEFORE_FILE:]
+    *file, lost_there = row[_BEFORE_FILE:]
     to = None if group is not None else peer if sender_id == account.id else account.name
     attachment = None if file[0] is None else Attachment(*file)
+    if lost_there is not None and attachment is not None:
+        attachment = msgspec.structs.replace(attachment, arrival=lost_there)
     state, reason, waits = delivery_of(sender_id == account.id, *delivery)
     message = Message(
         ident,

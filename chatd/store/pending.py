@@ -23,6 +23,7 @@ from chatd.store.new_entries import NewMessage, Stored
 from chatd.store.outbox import NewParcel, OutboxWriter
 from chatd.store.outcomes import read_refusal
 from chatd.store.schema import attachments, pending, sends
+from chatd.store.sent_files import keep_posted
 
 MAX_REFUSED = 1000  # refused messages that are kept for an account
 MAX_SHOWN = 1000  # pending messages that are read at a time
@@ -150,10 +151,17 @@ def finish(connection: sa.Connection, numbered: Sequence[tuple[int, int]]) -> li
     are members; remove the others here."""
     seqs = dict(numbered)
     rows = connection.execute(
-        sa.select(pending.c.id, pending.c.account_id, pending.c.number).where(
-            pending.c.number.in_(list(seqs)), pending.c.conversation_id.is_(None)
-        )
+        sa.select(
+            pending.c.id,
+            pending.c.account_id,
+            pending.c.number,
+            pending.c.realm,
+            pending.c.group,
+            pending.c.attachment_id,
+            pending.c.at,
+        ).where(pending.c.number.in_(list(seqs)), pending.c.conversation_id.is_(None))
     ).all()
+    keep_posted(connection, rows)
     for row in rows:
         _remove(connection, row.account_id, row.id, seq=seqs[row.number])
     return [None] * len(numbered)

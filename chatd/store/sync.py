@@ -49,7 +49,8 @@ class Cursor(msgspec.Struct, frozen=True):
 
 class SyncPage(msgspec.Struct, frozen=True):
     """Entries, oldest first, and where the log ends (`seq`). `states`, of messages that the reader has sent,
-    and `marks` are what has changed up to `version`. A mark of 0 is not shown any more. `more`: this is not
+    `files`, messages whose files have come or are lost, and `marks` are what has changed up to `version`. A
+    mark of 0 is not shown any more. `more`: this is not
     all. `reset`: the seq after which the client has read what the log lacks; the page begins there."""
 
     entries: list[Message | events.Change]
@@ -57,6 +58,7 @@ class SyncPage(msgspec.Struct, frozen=True):
     version: int
     term: int
     states: list[Message]
+    files: list[Message]
     marks: list[events.ReadMoved]
     pending: list[Message]
     more: bool
@@ -94,6 +96,7 @@ def sync(
         upto,
         term,
         _states(connection, account, conversation, after, (since or 0, upto)),
+        _files(connection, account, conversation, after, (since or 0, upto)),
         _marks(connection, account, conversation, since, upto),
         pending_of(connection, account, conversation),
         more=upto < current or (len(entries) == limit and entries[-1].seq < last),
@@ -207,6 +210,30 @@ def _states(
             messages.c.seq <= after,
             messages.c.sender_id == account.id,
             messages.c.number.is_not(None),
+        )
+        .order_by(messages.c.seq)
+    ).all()
+    return build_messages(connection, rows, account)
+
+
+def _files(
+    connection: sa.Connection,
+    account: Account,
+    conversation: int,
+    after: int,
+    between: tuple[int, int],
+) -> list[Message]:
+    """The messages whose files have changed their states between two versions, up to the seq `after`."""
+    names = changed_between(connection, conversation, Kind.FILE, *between)
+    seqs = sorted(seq for seq in map(int, names) if seq <= after)
+    if not seqs:
+        return []
+    rows = connection.execute(
+        select_messages(account)
+        .where(
+            messages.c.conversation_id == conversation,
+            messages.c.seq.in_(seqs),
+            messages.c.attachment_id.is_not(None),
         )
         .order_by(messages.c.seq)
     ).all()

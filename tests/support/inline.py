@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from chatd.base.counters import Counters
-from chatd.base.errors import ChatError
+from chatd.base.errors import ChatError, RealmDown
 from chatd.federation.forwarder import Forwarder
 from chatd.federation.links import ILinks
 from chatd.federation.signing.drafts import EntrySigner
@@ -133,6 +133,17 @@ class NoLinks(NoRealms):
 
     def blanked(self, realm: str, number: int, parcel: bytes) -> None:
         """Nothing waits in memory."""
+
+    def file(
+        self, realm: str, _origin: str, _number: int, _offset: int, _size: int
+    ) -> Deferred[bytes]:
+        return fail(RealmDown(realm=realm))
+
+    def file_ready(self, realm: str, origin: str, number: int) -> None:
+        """No realm waits for a file."""
+
+    def file_taken(self, realm: str, number: int) -> None:
+        """No sender waits for that."""
 
     def type(self, realm: str, sender: str, to: str) -> None:
         """Nobody hears it."""

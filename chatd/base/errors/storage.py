@@ -70,6 +70,27 @@ class TransferBroken(ChatError):
     sentence = "The connection of the file broke off; try again"
 
 
+class FileArriving(ChatError):
+    code = "file-arriving"
+    sentence = "The file {name} is still on its way from another realm; try again later"
+
+
+class FileLost(ChatError):
+    code = "file-lost"
+    sentence = "The file {name} has not come from its realm: {reason}; have it sent again"
+
+
+class TooMuchArriving(ChatError):
+    """Files of this size may not be on their way at a time."""
+
+    code = "too-much-arriving"
+    sentence = (
+        "Files of {limit} bytes may be on their way from one realm to {where} at a time, and {left} are "
+        "left; try again later"
+    )
+    defaults = {"where": "this realm"}
+
+
 class FileMissing(ChatError):
     code = "file-missing"
     sentence = "The file {name} is missing from the realm's disk; have it sent again"

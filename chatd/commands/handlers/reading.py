@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from chatd.base.model import LogEntry, Message, ReaderName, Reply
+from chatd.base.model import HERE, LogEntry, Message, ReaderName, Reply
 from chatd.commands import values as ask
 from chatd.commands.client import Client, Handlers
 from chatd.commands.handlers.replies import count, page_reply
@@ -54,6 +54,7 @@ async def sync(client: Client, command: ask.SyncLog) -> Reply:
         "term": page.term,
         "more": page.more,
         "states": list(map(_state, page.states)),
+        "files": list(map(_file, page.files)),
         "marks": [{"who": mark.who, "seq": mark.seq} for mark in page.marks],
         "pending": (),
     }
@@ -68,6 +69,15 @@ def _state(message: Message) -> dict[str, Any]:
     """The state of a message, as its event has it."""
     found = {"seq": message.seq, "id": message.id, "state": message.state}
     return found if message.reason is None else {**found, "reason": message.reason}
+
+
+def _file(message: Message) -> dict[str, Any]:
+    """The state of the file of a message, as its event has it."""
+    file = message.file
+    found = {"seq": message.seq, "state": HERE if file is None else file.state}
+    if file is None or not file.arrival:
+        return found
+    return {**found, "reason": file.reason, "code": file.arrival}
 
 
 @HANDLERS.of(ask.ShowReaders)

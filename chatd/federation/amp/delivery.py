@@ -56,6 +56,10 @@ class Delivery:
         if self._sender is not None:
             self._sender.blanked(number, parcel)
 
+    def file_taken(self, number: int) -> None:
+        """The realm has the file of this parcel."""
+        self._to.waiters.file_taken(number)
+
     def link_up(self, link: PeerLink) -> None:
         """Send everything that waits over `link`: first what the other realm has lost since a backup."""
         self._end()

@@ -31,8 +31,9 @@ from chatd.federation.amp.responder import Responder
 from chatd.federation.amp.tls import TLSTransport
 from chatd.federation.amp.trust import Authentication
 from chatd.federation.amp.wire import Introduction, Refused
-from chatd.federation.capabilities import TYPING, lacking
+from chatd.federation.capabilities import FILES, TYPING, lacking
 from chatd.federation.parcels import Verdict, encode
+from chatd.federation.refusals import refusal
 from chatd.federation.restores import Returned
 from chatd.federation.standing import Standing, decode_standing
 from chatd.net.twisted_compat import BoundedAMP
@@ -354,11 +355,21 @@ class PeerLink(BoundedAMP):
         answer = await self.call(wire.TailsCommand, groups=encode(groups))
         return wire.decode_tails(answer["tails"])
 
-    async def offer(self, number: int, parcel: bytes) -> int:
-        """Offer a file. Returns the offset from which to send it. Raises Refused, RealmDown."""
-        offset: int = (await self.call(wire.OfferCommand, number=number, parcel=parcel))["offset"]
-        return offset
+    def file(self, realm: str, number: int, offset: int, size: int) -> Deferred[bytes]:
+        """Ask for a piece of a file. Fails with the refusals of the other realm as ChatErrors, and with
+        RealmDown. A link on which no answer comes is dropped."""
+        answer = self.call(wire.FileCommand, realm=realm, number=number, offset=offset, size=size)
+        return answer.addCallbacks(lambda found: found["data"], self._no_piece)
 
-    def chunk(self, number: int, offset: int, data: bytes) -> Deferred[Any]:
-        """Send bytes of a file. Fails with Refused, RealmDown."""
-        return self.call(wire.ChunkCommand, number=number, offset=offset, data=data)
+    def _no_piece(self, failure: Failure) -> Any:
+        error = failure.value
+        if isinstance(error, Refused):
+            raise refusal(Verdict(error.code, error.details), self.realm)
+        if isinstance(error, RealmDown):
+            self.abort()
+        return failure
+
+    def file_ready(self, realm: str, number: int) -> None:
+        """Tell the other realm that a file can be asked for now."""
+        if FILES not in self.lacks and self.transport is not None:
+            self.callRemote(wire.FileReadyCommand, realm=realm, number=number)

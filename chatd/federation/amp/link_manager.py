@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import msgspec
-from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from chatd.base.errors import BadName, BadSignature, ChatError
@@ -133,6 +132,7 @@ class LinkManager:
         peer.source = link.route.source
         if old is not None:
             peer.delivery.link_down()
+            self.federation.arrivals.link_down(link.realm)
             old.abort()
 
     async def _learn_keys(self, realm: str, keys: bytes | None) -> None:
@@ -170,6 +170,7 @@ class LinkManager:
             "linked with {realm} at {address}", realm=peer.known.name, address=link.route.address
         )
         peer.delivery.link_up(link)
+        self.federation.arrivals.link_up(peer.known.key)
 
     def lost(self, link: PeerLink, reason: ChatError | None) -> None:
         """The connection is gone. `reason` says why the link never came up, if it is known."""
@@ -190,8 +191,8 @@ class LinkManager:
         peer.since = self.context.now()
         peer.error = str(reason) if reason else "the link was lost"
         peer.delivery.link_down()
-        suspending = Deferred.fromCoroutine(self.federation.receiver.lost(peer.known.key))
-        suspending.addErrback(lambda failure: log.failure("files were not suspended", failure))
+        self.federation.receiver.lost(peer.known.key)
+        self.federation.arrivals.link_down(peer.known.key)
         self.dialer.soon(peer)
 
     def is_added(self, realm: str) -> bool:

@@ -8,13 +8,10 @@ import msgspec
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from chatd.base.errors import ChatError, NotSupportedThere, PeerFailed, RealmDown
 from chatd.base.names import printable
 from chatd.federation.amp import wire
-from chatd.federation.amp.file_lanes import MAX_HELD, FileLanes
-from chatd.federation.amp.file_sender import FileSender
 from chatd.federation.amp.link import PeerLink
 from chatd.federation.amp.outcome_waiters import OutcomeWaiters
 from chatd.federation.amp.send_queue import Item, SendQueue
@@ -22,15 +19,13 @@ from chatd.federation.amp.wire import Refused
 from chatd.federation.capabilities import check_fits
 from chatd.federation.outbox import Outbox
 from chatd.federation.outcomes import DeliveredParcel, Outcomes
-from chatd.federation.parcels import INCOMPLETE, Verdict
+from chatd.federation.parcels import Verdict
 from chatd.federation.refusals import refusal, verdict_of
 from chatd.federation.restores import Restores
 from chatd.service.remote import DELIVERED, DeliveryOutcome
-from chatd.store.outbox import QueuedParcel
 from chatd.store.outcomes import SentEntry
 
 WINDOW = 16  # batches under way
-FILE_PAUSE = 30.0  # seconds until a file is offered again that there was no room for
 MAX_FAILURES = 3  # times that a parcel may make the other realm fail
 OVERHEAD = 16  # bytes at most that a parcel takes in a batch beside its own
 
@@ -76,7 +71,6 @@ class Destination(msgspec.Struct, frozen=True):
     clock: IReactorTime
     outbox: Outbox
     outcomes: Outcomes
-    file_sender: FileSender
     waiters: OutcomeWaiters
     suspects: Suspects
     restores: Restores
@@ -90,9 +84,6 @@ class LinkSender:
         self._to = to
         self._link = link
         self._queue = SendQueue(to.realm, to.outbox, self._pump, link.abort)
-        self._lanes = FileLanes(
-            to.realm, to.clock, self._send_file, self._file_sent, self._file_failed
-        )
         self._flying = 0  # batches under way
         self._waking = False
         self._closed = False
@@ -104,7 +95,6 @@ class LinkSender:
         """The link is gone."""
         self._closed = True
         self._queue.close()
-        self._lanes.close()
 
     def add(
         self, number: int, parcel: bytes, file: int | None, entry: SentEntry | None = None
@@ -120,7 +110,6 @@ class LinkSender:
     def blanked(self, number: int, parcel: bytes) -> None:
         """A parcel has lost its content. If it is on its way, the deletion follows."""
         self._queue.blanked(number, parcel)
-        self._lanes.blanked(number, parcel)
 
     def _wake(self) -> None:
         self._waking = False
@@ -140,25 +129,20 @@ class LinkSender:
             self._queue.fill()
 
     def _next_batch(self) -> list[Item]:
-        """Take the next batch from the queue. Parcels that must wait for a file are set aside."""
+        """Take the next batch from the queue."""
         batch: list[Item] = []
-        ready, lanes = self._queue.ready, self._lanes
+        ready = self._queue.ready
         if not ready:
             return batch
         size = 0
         limit = self._to.suspects.batch_limit()
         while ready and len(batch) < limit:
             item = ready[0]
-            if lanes.count >= MAX_HELD and item.lane is None:
-                break  # until files have arrived, and what waits behind them was sent
             size += len(item.parcel) + OVERHEAD
             if batch and size > wire.MAX_BATCH_BYTES:
                 break
             ready.popleft()
             if self._link.lacks and not self._fits(item):
-                size -= len(item.parcel) + OVERHEAD
-                continue
-            if (item.file is not None or lanes.count) and lanes.hold(item):
                 size -= len(item.parcel) + OVERHEAD
                 continue
             batch.append(item)
@@ -218,16 +202,16 @@ class LinkSender:
         if to.outcomes.heard:
             self._tell_delivered(batch)
         self._acknowledged(numbers)
-        if verdicts is None:
-            to.waiters.settle(numbers, DELIVERED)
-        else:
+        if verdicts is not None:
             for item, verdict in zip(batch, verdicts, strict=True):
                 self._numbered(item, verdict.seq)
+        elif files := [item.number for item in batch if item.file is not None]:
+            to.waiters.hold(files, DELIVERED)
+            to.waiters.settle([number for number in numbers if number not in files], DELIVERED)
+        else:
+            to.waiters.settle(numbers, DELIVERED)
         if to.suspects.failures:
             to.suspects.clear(batch)
-        if self._lanes.count:
-            for item in batch:
-                self._release(item)
 
     def _acknowledged(self, numbers: Sequence[int]) -> None:
         to = self._to
@@ -246,13 +230,8 @@ class LinkSender:
 
     def _settle(self, item: Item, verdict: Verdict) -> None:
         to = self._to
-        if verdict.code == INCOMPLETE.code:
-            self._file_missing(item)
-            return
         if to.suspects.failures:
             to.suspects.clear((item,))
-        if item.lane is not None:
-            self._release(item)
         if verdict.code:
             self._refused(item, refusal(verdict, to.name()))
             return
@@ -269,7 +248,8 @@ class LinkSender:
         if is_post and (entry is None or not entry.conversation):
             to.outcomes.numbered(item.number, seq)
         if item.number in to.waiters:
-            to.waiters.settle((item.number,), DeliveryOutcome(seq=seq))
+            settle = to.waiters.settle if item.file is None else to.waiters.hold
+            settle((item.number,), DeliveryOutcome(seq=seq))
 
     def _refused(self, item: Item, error: ChatError) -> None:
         """A parcel will not be delivered: keep that, and tell its sender."""
@@ -283,63 +263,3 @@ class LinkSender:
             # An error of this realm's own disk, say, is only told as the failure of the other realm.
             told = refusal(verdict_of(error), to.name())
             to.waiters.settle((number,), DeliveryOutcome(told))
-
-    # Files
-
-    def _send_file(self, item: Item) -> Deferred[None]:
-        assert item.file is not None  # noqa: S101 - lanes send only such items
-        sending = self._to.file_sender.send(self._link, item.number, item.parcel, item.file)
-        return Deferred.fromCoroutine(sending)
-
-    def _file_sent(self, item: Item) -> None:
-        """The bytes have arrived: send the message next."""
-        self._queue.ready.appendleft(item)
-        self._pump()
-
-    def _file_failed(self, item: Item, failure: Failure) -> None:
-        to = self._to
-        error = failure.value
-        if isinstance(error, RealmDown):
-            self._link.abort()
-            return
-        if item.blank:
-            self._file_sent(item)
-            return
-        if isinstance(error, Refused):
-            # If the other realm has no room, only this lane waits.
-            if error.code == "storage-failed" or (
-                error.code == wire.INTERNAL and not to.suspects.failed(item.number)
-            ):
-                to.clock.callLater(FILE_PAUSE, self._lanes.send, item)
-                return
-            error = refusal(Verdict(error.code, error.details), to.name())
-        elif not isinstance(error, ChatError):
-            log.failure("a file can't be sent to {realm}", failure, realm=to.realm)
-            error = PeerFailed(realm=to.name())
-        self._refused(item, error)
-        self._release(item)
-        self._pump()
-
-    def _file_missing(self, item: Item) -> None:
-        """The other realm has lost its part of the file: send it again, a few times at most."""
-        to = self._to
-        if to.suspects.failed(item.number):
-            self._release(item)
-            self._refused(item, PeerFailed(realm=to.name()))
-        elif item.lane is not None:
-            self._lanes.send(item)
-        else:
-            reading = to.outbox.get(to.realm, item.number)
-            reading.addCallback(self._send_again)
-            reading.addErrback(lambda failure: log.failure("a parcel was not found", failure))
-
-    def _send_again(self, waiting: QueuedParcel | None) -> None:
-        if waiting is not None and not self._closed:
-            item = Item(waiting.id, waiting.parcel, waiting.attachment_id)
-            self._queue.ready.appendleft(item)
-            self._pump()
-
-    def _release(self, item: Item) -> None:
-        """Send what waits behind the file of `item`."""
-        if item.lane is not None:
-            self._queue.ready.extendleft(reversed(list(self._lanes.release(item))))

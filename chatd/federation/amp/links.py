@@ -15,7 +15,6 @@ from chatd.base.isolation import guarded
 from chatd.base.model import Added, Member, RealmInfo
 from chatd.federation.amp.delivery import Delivery
 from chatd.federation.amp.dialer import Endpoint
-from chatd.federation.amp.file_sender import FileSender
 from chatd.federation.amp.link import PeerLink
 from chatd.federation.amp.link_manager import LinkManager
 from chatd.federation.amp.link_sender import Destination, Suspects
@@ -26,7 +25,6 @@ from chatd.federation.amp.presence_cache import PresenceCache
 from chatd.federation.amp.unconfirmed import UnconfirmedRealms
 from chatd.federation.federation import Federation
 from chatd.federation.links import ILinks
-from chatd.files.folder import Uploads
 from chatd.service.context import Context
 from chatd.service.remote import QUEUED, Membership, OnOutcome
 from chatd.store.outcomes import SentEntry
@@ -42,11 +40,10 @@ log = Logger()
 class AmpLinks:
     """`attach` federation, load the known `peers`, then `start`. `endpoint` makes the connections."""
 
-    def __init__(self, context: Context, endpoint: Endpoint, uploads: Uploads) -> None:
+    def __init__(self, context: Context, endpoint: Endpoint) -> None:
         self.peers = PeerTable(context, self._delivery_to)
         self._context = context
         self._endpoint = endpoint
-        self._uploads = uploads
         self._presence = PresenceCache(
             context.clock,
             lambda realm, users: self._ask(realm, lambda link: link.requests.presence(users)),
@@ -69,7 +66,6 @@ class AmpLinks:
                 context.clock,
                 federation.outbox,
                 federation.outcomes,
-                FileSender(context.database, self._uploads),
                 OutcomeWaiters(context.clock),
                 Suspects(),
                 federation.restores,
@@ -89,15 +85,20 @@ class AmpLinks:
         await self.manager.stop()
         self._federation.outbox.stop()
         self._federation.standings.stop()
-        await self._federation.files.drop_all()
+        await self._federation.arrivals.stop()
 
     async def _expire(self) -> None:
-        before = self._context.now() - self._context.config.peers.expire * 1000
+        expire = self._context.config.peers.expire * 1000
+        before = self._context.now() - expire
         try:
             while await self._federation.outcomes.expire(before):
                 pass
         except Exception:
             log.failure("expired parcels could not be returned to their senders")
+        try:
+            await self._federation.arrivals.expire(expire)
+        except Exception:
+            log.failure("files that do not come could not be given up")
         try:
             await self._unconfirmed.forget_idle()
         except Exception:
@@ -149,6 +150,19 @@ class AmpLinks:
         peer = self.peers.by_key.get(realm)
         if peer is not None and peer.link is not None and peer.link.is_up:
             peer.link.type(sender, to)
+
+    def file(self, realm: str, origin: str, number: int, offset: int, size: int) -> Deferred[bytes]:
+        return self._ask(realm, lambda link: link.file(origin, number, offset, size))
+
+    def file_ready(self, realm: str, origin: str, number: int) -> None:
+        peer = self.peers.by_key.get(realm)
+        if peer is not None and peer.link is not None and peer.link.is_up:
+            peer.link.file_ready(origin, number)
+
+    def file_taken(self, realm: str, number: int) -> None:
+        peer = self.peers.by_key.get(realm)
+        if peer is not None:
+            peer.delivery.file_taken(number)
 
     def lacks(self, realm: str, capability: str) -> bool:
         peer = self.peers.by_key.get(realm)

@@ -20,13 +20,16 @@ log = Logger()
 
 class OutcomeWaiters:
     """Callbacks by the number of the parcel. Each is called once: with the outcome, or with QUEUED if there
-    is none after `PATIENCE` seconds."""
+    is none after `PATIENCE` seconds. An outcome may be held until the other realm has the file."""
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
         self._waiters: dict[int, OnOutcome] = {}
         self._deadlines: deque[tuple[float, int]] = deque()  # one timer for all
         self._timer = Timer(clock, self._run_out)
+        # Outcomes of parcels whose files are on their way; and parcels whose files came before their outcomes
+        self._held: dict[int, DeliveryOutcome] = {}
+        self._taken: set[int] = set()
 
     def __contains__(self, number: int) -> bool:
         return number in self._waiters
@@ -49,16 +52,35 @@ class OutcomeWaiters:
                 except Exception:
                     log.failure(UNTOLD)
 
+    def hold(self, numbers: Iterable[int], outcome: DeliveryOutcome) -> None:
+        """Report the outcome of these parcels once the other realm has their files, or in `PATIENCE`
+        seconds."""
+        for number in numbers:
+            if number in self._taken:
+                self.settle((number,), outcome)
+            elif number in self._waiters:
+                self._held[number] = outcome
+
+    def file_taken(self, number: int) -> None:
+        """The other realm has the file of this parcel."""
+        if number in self._held:
+            self.settle((number,), self._held[number])
+        elif number in self._waiters:
+            self._taken.add(number)
+
     def give_up(self) -> None:
-        """Report to all waiters that their parcels are queued."""
+        """Report to all waiters that their parcels are queued, unless their outcomes are known."""
         self._deadlines.clear()
         self._timer.cancel()
         waiters, self._waiters = self._waiters, {}
-        for waiter in waiters.values():
-            guarded(UNTOLD, waiter, QUEUED)
+        held, self._held = self._held, {}
+        self._taken.clear()
+        for number, waiter in waiters.items():
+            guarded(UNTOLD, waiter, held.get(number, QUEUED))
 
     def _run_out(self) -> None:
-        """Report to the waiters whose time is up that their parcels are queued."""
+        """Report to the waiters whose time is up that their parcels are queued, unless their outcomes are
+        known."""
         now = self._clock.seconds()
         while self._deadlines:
             deadline, number = self._deadlines[0]
@@ -67,5 +89,7 @@ class OutcomeWaiters:
                 self._timer.start(deadline - now)
                 return
             self._deadlines.popleft()
+            held = self._held.pop(number, QUEUED)
+            self._taken.discard(number)
             if waits:
-                guarded(UNTOLD, self._waiters.pop(number), QUEUED)
+                guarded(UNTOLD, self._waiters.pop(number), held)

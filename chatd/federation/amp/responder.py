@@ -24,9 +24,8 @@ from chatd.federation.amp import wire
 from chatd.federation.amp.flow_control import Pause
 from chatd.federation.amp.link_state import LinkState
 from chatd.federation.amp.wire import Introduction, Refused
-from chatd.federation.file_receive import FileIncomplete
 from chatd.federation.parcel_fields import MAX_NUMBER
-from chatd.federation.parcels import encode, try_decode
+from chatd.federation.parcels import encode
 from chatd.federation.refusals import verdict_of
 from chatd.store.parcel_stream import ParcelStream
 
@@ -123,7 +122,7 @@ class Responder(amp.CommandLocator):
         """Turn any exception into a Refused."""
         if result.check(Refused):
             return result
-        if isinstance(result.value, ChatError | FileIncomplete):
+        if isinstance(result.value, ChatError):
             verdict = verdict_of(result.value)
             raise Refused(verdict.code, **verdict.details)
         reference = self._link.host.context.new_reference()
@@ -232,17 +231,17 @@ class Responder(amp.CommandLocator):
             "tails": encode(await federation.standings.tails(realm, wire.decode_groups(groups)))
         }
 
-    @_answers(wire.OfferCommand)
-    async def offer(self, number: int, parcel: bytes) -> dict[str, Any]:
-        found = try_decode(parcel)
-        if found is None:
-            raise Refused("bad-parcel")
-        receiver, realm = self._link.host.federation.receiver, self._link.realm
-        return {"offset": await receiver.offer(realm, number, found)}
+    @_answers(wire.FileCommand)
+    async def file(self, realm: str, number: int, offset: int, size: int) -> dict[str, Any]:
+        if not 0 < number <= MAX_NUMBER:
+            raise Refused("bad-number")
+        supply, asker = self._link.host.federation.supply, self._link.realm
+        return {"data": await supply.read(asker, realm, number, offset, size)}
 
-    @_answers(wire.ChunkCommand)
-    async def chunk(self, number: int, offset: int, data: bytes) -> dict[str, Any]:
-        await self._link.host.federation.receiver.take(self._link.realm, number, offset, data)
+    @_answers(wire.FileReadyCommand)
+    async def file_ready(self, realm: str, number: int) -> dict[str, Any]:
+        del realm, number  # what waits is few, and is asked for again
+        self._link.host.federation.arrivals.ready(self._link.realm)
         return {}
 
     @_answers(wire.JoinCommand)

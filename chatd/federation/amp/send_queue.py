@@ -25,24 +25,18 @@ log = Logger()
 
 
 class Item(msgspec.Struct):
-    """A parcel to be sent. `file` is the id of the attachment whose bytes must go first. Once they have
-    arrived, `lane` is the lane that waits behind the parcel (chatd.federation.amp.file_lanes). `sender_id` is
-    the account to tell the outcome, and `entry` its message, if it is known. `blank`: it has lost its content
-    since it waits, and goes without its file."""
+    """A parcel to be sent. `file` is the id of the attachment that it announces. `sender_id` is the account
+    to tell the outcome, and `entry` its message, if it is known."""
 
     number: int
     parcel: bytes
     file: int | None = None
     sender_id: int | None = None
     entry: SentEntry | None = None
-    lane: tuple[str, str] | None = None
-    blank: bool = False
 
     def empty(self, parcel: bytes) -> None:
-        """The content is deleted: send this in its place. A lane ends as it began, by the file."""
-        self.parcel, self.blank = parcel, True
-        if self.lane is None:
-            self.file = None
+        """The content is deleted: send this in its place."""
+        self.parcel, self.file = parcel, None
 
 
 class SendQueue:

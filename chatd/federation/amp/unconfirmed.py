@@ -86,10 +86,11 @@ class UnconfirmedRealms:
         await self._peers.forget(*keys)
         await self._federation.keys.forget(keys)
         for key in keys:
+            self._federation.receiver.lost(key)
             try:
-                await self._federation.receiver.forget(key)
-            except OSError:
-                log.failure("the partial files of {realm} could not be removed", realm=key)
+                await self._federation.arrivals.forget(key)
+            except Exception:
+                log.failure("the files of {realm} that arrive were not given up", realm=key)
 
 
 def _to_evict(unconfirmed: list[Peer], uses: dict[str, Use], count: int) -> list[Peer]:

@@ -24,10 +24,9 @@ too, so that nothing overtakes it: the sender closes the link and starts again.
 **After a restore** (chatd.federation.restores), each side tells in Hello what it has of the other's parcels,
 and `Return` brings what it lacks, before anything new is sent.
 
-**Files** are sent before the message that carries them. `Offer` holds the parcel; the answer is the offset
-from which to send, or the reason why the message would be refused. `Chunk` holds up to 32 KiB, and is
-answered when there is room for more. Then the parcel is delivered, and the receiver checks the SHA-256. The
-verdict `file-incomplete` means: offer the file again.
+**Files** follow their messages. The realm that has got a message with a file asks for its bytes with `File`,
+up to 32 KiB at a time, and checks the SHA-256. A realm that does not have them yet itself answers
+`file-arriving`, and says `FileReady` once it has.
 
 **Questions** on behalf of users: `Join`, `Members`, `Change`, `Presence`.
 
@@ -52,7 +51,6 @@ VERSION = 2
 MAX_BATCH = 128  # parcels; with small batches both realms work at the same time
 MAX_TAKEN = 1000  # parcels that are accepted: the verdicts of more might not fit into the answer
 MAX_BATCH_BYTES = MAX_PARCEL
-CHUNK = 32 << 10  # bytes of a file
 MAX_NAMES = 100  # in one question; that many always fit into a value
 
 # Why a realm of another version is not let in, as that realm reads it: `ours` is the version of this one.
@@ -131,19 +129,26 @@ class DeliverCommand(PeerCommand):
     response: ClassVar[list[Any]] = [(b"verdicts", amp.String())]
 
 
-class OfferCommand(PeerCommand):
-    commandName = b"Offer"  # noqa: N815
-    arguments: ClassVar[list[Any]] = [(b"number", amp.Integer()), (b"parcel", amp.String())]
-    response: ClassVar[list[Any]] = [(b"offset", amp.Integer())]
+class FileCommand(PeerCommand):
+    commandName = b"File"  # noqa: N815
+    """A piece of the file of an entry, which is named by the key of its author's realm and its number there.
+    With the size of the file as `offset` the sender says that it has the file."""
 
-
-class ChunkCommand(PeerCommand):
-    commandName = b"Chunk"  # noqa: N815
     arguments: ClassVar[list[Any]] = [
+        (b"realm", amp.Unicode()),
         (b"number", amp.Integer()),
         (b"offset", amp.Integer()),
-        (b"data", amp.String()),
+        (b"size", amp.Integer()),
     ]
+    response: ClassVar[list[Any]] = [(b"data", amp.String())]
+
+
+class FileReadyCommand(PeerCommand):
+    commandName = b"FileReady"  # noqa: N815
+    """The realm has the file of an entry that it was asked for too early, or will never have it."""
+
+    arguments: ClassVar[list[Any]] = [(b"realm", amp.Unicode()), (b"number", amp.Integer())]
+    requiresAnswer = False  # noqa: N815 - Twisted's name
 
 
 class ReturnCommand(PeerCommand):

@@ -49,9 +49,9 @@ def _outcome(event: events.StateChange | events.FileChange) -> dict[str, Any]:
     """What became of a message or of its file."""
     where = {"conversation": event.conversation, "seq": event.seq or None}
     reason = {} if event.reason is None else {"reason": event.reason}
+    code = {} if event.code is None else {"code": event.code}
     match event:
         case events.StateChange():
-            code = {} if event.code is None else {"code": event.code}
             return {
                 "event": "state",
                 **where,
@@ -61,7 +61,7 @@ def _outcome(event: events.StateChange | events.FileChange) -> dict[str, Any]:
                 **code,
             }
         case events.FileChange():
-            return {"event": "file", **where, "state": event.state, **reason}
+            return {"event": "file", **where, "state": event.state, **reason, **code}
         case _:
             assert_never(event)
 

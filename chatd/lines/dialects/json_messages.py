@@ -71,10 +71,14 @@ def opaque_object(opaque: model.Opaque) -> dict[str, str]:
 
 
 def file_object(file: model.Attachment) -> dict[str, Any]:
-    return {
+    """A file. One that is not here has its `state`, and a lost one also the `reason`."""
+    found = {
         "name": file.name,
         "size": file.size,
         "sha256": file.sha256,
         "mime": file.mime,
         "code": file.code,
     }
+    if file.arrival is None:
+        return found
+    return found | {"state": file.state} | ({"reason": file.reason} if file.arrival else {})

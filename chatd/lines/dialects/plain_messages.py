@@ -38,5 +38,12 @@ def _marks(message: model.Message) -> str:
         marks.append("unverified")
     if message.state in (model.QUEUED, model.REFUSED):
         marks.append(message.state if message.reason is None else f"refused: {message.reason}")
+    if message.file is not None and message.file.arrival is not None:
+        marks.append(_file_state(message.file))
     marks.extend(f"{each.emoji} {each.count}" for each in message.reactions)
     return f" ({', '.join(marks)})" if marks else ""
+
+
+def _file_state(file: model.Attachment) -> str:
+    """The mark of a file that is not here."""
+    return f"file {file.state}" if file.reason is None else f"file {file.state}: {file.reason}"

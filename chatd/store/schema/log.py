@@ -169,6 +169,42 @@ erased_files = Table(
     sqlite_with_rowid=False,
 )
 
+# Files of other realms whose bytes are not here. Their names in the uploads folder are those of their parts.
+# `heard_at` is when the last bytes came.
+arrivals = Table(
+    "arrivals",
+    metadata,
+    Column("attachment_id", BigInteger, primary_key=True),
+    Column("realm", Text, nullable=False, comment="key of the realm that has the bytes"),
+    Column("heard_at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    Column("lost", Text, comment="why it will not come, a code; NULL: it arrives"),
+    sqlite_with_rowid=False,
+)
+Index("arrivals_by_realm", arrivals.c.realm, sqlite_where=arrivals.c.lost.is_(None))
+
+# Messages of this realm whose files another realm has not got.
+lost_files = Table(
+    "lost_files",
+    metadata,
+    Column("conversation_id", BigInteger, primary_key=True),
+    Column("seq", BigInteger, primary_key=True, comment="of the message"),
+    Column("lost", Text, nullable=False, comment="why, a code"),
+    sqlite_with_rowid=False,
+)
+
+# Files of posts that are not kept here, because their senders are no members, until they are fetched.
+posted_files = Table(
+    "posted_files",
+    metadata,
+    Column("number", BigInteger, primary_key=True, comment="of the post's parcel"),
+    Column("realm", Text, nullable=False, comment="key of the group's realm"),
+    Column("group", Text, nullable=False, comment="its address as shown: group@realm"),
+    Column("attachment_id", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    Index("posted_files_by_attachment", "attachment_id"),
+    sqlite_with_rowid=False,
+)
+
 # What is known of a log beyond its entries. A conversation without a row has zeros.
 heads = Table(
     "heads",

@@ -69,7 +69,7 @@ outbox = Table(
     Column("realm", Text, primary_key=True, comment="key of the realm that it has to reach"),
     Column("id", BigInteger, primary_key=True, comment="1, 2, 3 ... and never again"),
     Column("sender_id", BigInteger, comment="the account to be told if it can't be delivered"),
-    Column("attachment_id", BigInteger, comment="the file that has to go first"),
+    Column("attachment_id", BigInteger, comment="the file that it names"),
     Column("created_at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
     Column(
         "parcel",

@@ -162,7 +162,7 @@ class InMemory(SynchronousTestCase):
         for by_time in (True, False):
             clock = Clock()
             waiters = OutcomeWaiters(clock)
-            mocks = mock.Mock(), mock.Mock(), mock.Mock()
+            mocks = mock.Mock(), mock.Mock()
             restores = mock.Mock(is_needed=lambda *_: False)
             to = Destination("r", str, clock, *mocks, waiters, Suspects(), restores)
             delivery = Delivery(to)

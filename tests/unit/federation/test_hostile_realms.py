@@ -16,8 +16,8 @@ from chatd.federation.amp import wire
 from chatd.federation.amp.link import MAX_SHOWN
 from chatd.federation.amp.rate_limited_log import MAX_LINES
 from chatd.federation.name_guesses import MAX_UNKNOWN
-from chatd.federation.parcel_fields import MAX_NUMBER, FileNote
-from chatd.federation.parcels import Direct, DirectEdit, Invite, Joined, Left, Ref, Removed, encode
+from chatd.federation.parcel_fields import MAX_NUMBER
+from chatd.federation.parcels import Direct, DirectEdit, Invite, Joined, Left, Ref, Removed
 from chatd.service.quotas import REALMS_OF_SOURCE
 from chatd.store.schema import conversations
 from tests.support.amp_peer import AmpPeer, batch, direct, hello
@@ -119,20 +119,6 @@ class NothingForNothingTestCase(GuessingTestCase):
         self.assertEqual(self.verdicts(edit), ["realm-quota"])
         self.network.advance(2)
         self.assertEqual(self.verdicts(short), ["realm-quota"])
-
-    def test_files_that_are_only_offered(self) -> None:
-        before = self.conversations()
-        note = FileNote("a.txt", 5, "0" * 64, "abcdef")
-        parcel = encode(Direct("budi", "dewi", 1, None, note))
-        self.assertEqual(self.asks(wire.OfferCommand, number=9, parcel=parcel)["offset"], 0)
-        self.assertEqual(self.conversations(), before)
-
-    def test_files_that_are_not_stored_do_not_count(self) -> None:
-        note = FileNote("a.txt", 5, "0" * 64, "abcdef")
-        for _ in range(30):
-            code = self.verdicts(Direct("budi", "dewi", 1, None, note))[0]
-            self.assertEqual(code, "file-incomplete")
-        self.assertEqual(self.verdicts(direct("x" * 2000)), [""])
 
     def test_beyond_the_quota_it_is_read_slowly(self) -> None:
         self.verdicts(direct("x" * 2000))

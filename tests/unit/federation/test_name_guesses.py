@@ -11,7 +11,8 @@ from chatd.base.names import parse_address
 from chatd.commands import values as ask
 from chatd.federation.amp import wire
 from chatd.federation.name_guesses import HOUR, MAX_UNKNOWN
-from chatd.federation.parcels import Direct, Joined, encode
+from chatd.federation.parcel_fields import FileNote
+from chatd.federation.parcels import Direct, Joined
 from chatd.store import accounts as account_store
 from tests.support.amp_peer import AmpPeer, AmpPeerTestCase, batch, direct, hello
 from tests.support.network import NetworkTestCase, Server
@@ -129,10 +130,10 @@ class DirectsTestCase(GuessingTestCase):
 
     def test_files(self) -> None:
         self.exhausts()
-        note = ("a.txt", 5, "0" * 64, "abcdef")
+        note = FileNote("a.txt", 5, "0" * 64, "abcdef")
         for name in ("dewi", "nobody"):
-            parcel = encode(["direct", "budi", name, 1, None, note])
-            self.assertEqual(self.refuses(wire.OfferCommand, number=999, parcel=parcel), LIMIT)
+            parcel = Direct("budi", name, 1, None, note)
+            self.assertEqual(self.verdicts(parcel), [LIMIT])
 
 
 class OtherWaysTestCase(GuessingTestCase):

@@ -1,36 +1,36 @@
-"""Files from other realms: limits, and malformed requests."""
+"""Files from other realms: limits, and malformed announcements."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from chatd.base.errors import FileTooLarge, PeerFailed, QuotaExceeded
-from chatd.federation import file_receive as arrivals_module
+from chatd.base.errors import FileTooLarge, QuotaExceeded, RealmDown, TooMuchArriving
 from chatd.federation.parcel_fields import FileNote
 from chatd.federation.parcels import Direct, encode, try_decode
+from chatd.store import arrivals as store
 from tests.support.network import outcome
 from tests.unit.federation.test_realm_files import FilesTestCase, many
 
 
 class LimitsTestCase(FilesTestCase):
     limits_there = {"file": 200_000, "account_files": 300_000}
-    settings_there = {"files": 500_000}
+    settings_there = {"files": 2_000_000}
 
     def test_too_large(self) -> None:
-        """It is refused before its bytes are sent."""
+        """It is refused before its bytes are fetched, and stays with its sender as a refused message."""
         with self.assertRaises(FileTooLarge) as caught:
             self.ana.sends_file("budi@realm2", "a.bin", many(200_001))
         self.assertIn("200001 bytes and 200000 are allowed", str(caught.exception))
-        self.assertEqual(self.log.count("Chunk"), 0)
+        self.assertEqual(self.pieces, 0)
+        self.assertEqual(self.budi.inbox(), [])
 
     def test_too_large_and_late(self) -> None:
-        self.network.refusing[self.two.where] = OSError()
-        self.network.cut()
+        self.part()
         self.ana.sends_file("budi@realm2", "a.bin", many(200_001))
-        self.network.refusing.clear()
-        self.network.advance(5)
+        self.meet()
         (notice,) = self.ana.reads()
         self.assertIn("file a.bin", notice)
         self.assertIn("200000 are allowed", notice)
@@ -42,104 +42,98 @@ class LimitsTestCase(FilesTestCase):
         self.one.person("agus").sends_file("budi@realm2", "c.bin", many(150_000))
 
     def test_quota_of_a_realm(self) -> None:
-        self.ana.sends_file("budi@realm2", "a.bin", many(200_000))
-        self.one.person("agus").sends_file("budi@realm2", "b.bin", many(200_000))
+        for number in range(10):
+            person = self.one.person(f"agus{number}")
+            person.sends_file("budi@realm2", f"{number}.bin", many(190_000 + number))
         with self.assertRaises(QuotaExceeded):
             self.one.person("andi").sends_file("budi@realm2", "c.bin", many(150_000))
 
-    def test_what_is_arriving_counts(self) -> None:
-        """Of two simultaneous files only one fits."""
-        end = self.connection.transport_of(self.one)
-        end.holding = {"Chunk"}
-        found = [
-            outcome(self.ana.begins_to_send_file("budi@realm2", "a.bin", many(190_000))),
-            outcome(self.ana.begins_to_send_file("bela@realm2", "b.bin", many(180_000))),
-        ]
+    def test_a_tenth_may_arrive(self) -> None:
+        """Of two files at the same time only one fits. The other one fits later."""
+        slow = self.slow()
+        self.ana.begins_to_send_file("budi@realm2", "a.bin", many(190_000))
         self.network.settle()
-        self.assertIsInstance(found[1][0], QuotaExceeded)
-        end.holding = set()
+        late = outcome(self.ana.begins_to_send_file("bela@realm2", "b.bin", many(80_000)))
         self.network.settle()
-        self.assertEqual(found[0][0].message, "File sent")
+        self.assertIsInstance(late[0], TooMuchArriving)
+        self.assertIn("Files of 200000 bytes may be on their way", str(late[0]))
+        slow()
+        self.network.advance(5)
+        self.ana.sends_file("bela@realm2", "b.bin", many(80_000))
 
-    def test_incomplete_files_count(self) -> None:
-        """Files that a realm begins and never completes count for its quota."""
-        arrivals = self.two.federation.files
-        taken = 0
-        for number in range(1, 20):
-            note = FileNote(f"{number}.bin", 150_000, f"{number:064x}", "abcdef")
-            parcel = Direct(f"a{number}", "budi", 0, None, note)
-            try:
-                offering = self.two.federation.receiver.offer("realm1", number, parcel)
-                self.assertEqual(self.network.result(offering), 0)
-            except QuotaExceeded:
-                break
-            taking = arrivals.take("realm1", number, 0, b"x" * 140_000)
-            self.network.result(Deferred.fromCoroutine(taking))
-            self.network.result(Deferred.fromCoroutine(arrivals.drop_all("realm1")))
-            taken += 1
-        self.assertLessEqual(taken, 4)
+    def slow(self) -> Callable[[], None]:
+        """realm1 does not answer requests for files until the function is called that this returns."""
+        waiting: list[Deferred[bytes]] = []
+        real = self.two.realm.directory.file
+
+        def silent(*_args: Any) -> Deferred[bytes]:
+            waiting.append(Deferred())
+            return waiting[-1]
+
+        def answers() -> None:
+            self.two.realm.directory.file = real
+            for each in waiting:
+                each.errback(RealmDown(realm="realm1"))
+            waiting.clear()
+
+        self.patch(self.two.realm.directory, "file", silent)
+        self.addCleanup(answers)
+        return answers
+
+    def test_many_small_files(self) -> None:
+        """The number of files that arrive is limited, too."""
+        self.patch(store, "MAX_ARRIVING", 3)
+        self.slow()
+        found = []
+        for number in range(5):
+            sending = self.ana.begins_to_send_file("budi@realm2", f"{number}.bin", b"x")
+            found.append(outcome(sending))
+            self.network.settle()
+        codes = [getattr(each[0], "code", "") if each else "" for each in found]
+        self.assertEqual(codes, ["", "", "", "too-much-arriving", "too-much-arriving"])
+
+    def test_lost_files_do_not_count(self) -> None:
+        """What a lost file would have taken is free again."""
+        for number in range(12):
+            self.announces(f"{number}.bin", 190_000, number)
+            self.network.advance(60)
+        self.assertEqual(self.announces("b.bin", 190_000, 99), "")
+
+    def announces(self, name: str, size: int, number: int) -> str:
+        """realm1 announces a file that it has not got. Returns the code of the verdict."""
+        note = FileNote(name, size, f"{number:064x}", "abcdef")
+        parcel = Direct("citra", "budi", 0, None, note)
+        (verdict,) = self.two.receives("realm1", (1 << 40 | number, parcel))
+        return verdict.code
 
 
-class OddTestCase(FilesTestCase):
-    """Malformed answers and requests about a file."""
-
-    def test_offset_beyond(self) -> None:
-        """The other realm claims to have more bytes than the file has."""
-        inbound = self.two.federation.receiver
-
-        async def offer(*_: object) -> int:
-            return 1 << 40
-
-        self.patch(inbound, "offer", offer)
-        with self.assertRaises(PeerFailed):
-            self.ana.sends_file("budi@realm2", "a.bin", many(100_000))
-        self.assertEqual(self.one.parcels_waiting(), 0)
-
-    def test_never_enough(self) -> None:
-        """It refuses each chunk as out of order. The sender gives up after some tries."""
-        arrivals = self.two.federation.files
-
-        async def take(*_: object) -> None:
-            raise arrivals_module.FileIncomplete
-
-        self.patch(arrivals, "take", take)
-        with self.assertRaises(PeerFailed):
-            self.ana.sends_file("budi@realm2", "a.bin", many(100_000))
-        self.assertLess(self.log.count("Offer"), 10)
-        self.assertEqual(self.one.parcels_waiting(), 0)
-        self.ana.sends("budi@realm2", "halo")
-
-    def test_chunks(self) -> None:
-        """Chunks with too many bytes, or at a wrong offset, are refused."""
-        arrivals = self.two.federation.files
-        note = FileNote("a.bin", 10, "0" * 64, "abcdef")
-        self.network.result(
-            self.two.federation.receiver.offer("realm1", 1, Direct("ana", "budi", 0, None, note))
-        )
-        for offset, data in ((0, b"x" * 11), (1, b"x"), (-1, b"x"), (5, b"x")):
-            with self.assertRaises(arrivals_module.FileIncomplete):
-                self.network.result(
-                    Deferred.fromCoroutine(arrivals.take("realm1", 1, offset, data))
-                )
-        self.network.result(Deferred.fromCoroutine(arrivals.drop_all()))
-
+class NamesTestCase(FilesTestCase):
     def test_names(self) -> None:
-        """A file name from another realm is made safe, or refused, and sizes are checked."""
+        """A file name from another realm is made safe, or refused, and sizes and hashes are checked."""
+        number = 1 << 40
 
-        def offer(name: str, size: int = 10) -> Any:
-            note = FileNote(name, size, "0" * 64, "abcdef")
-            parcel = Direct("ana", "budi", 0, None, note)
-            try:
-                return self.network.result(self.two.federation.receiver.offer("realm1", 1, parcel))
-            except Exception as error:
-                return getattr(error, "code", repr(error))
+        def announce(name: str, size: int = 10) -> str:
+            nonlocal number
+            number += 1
+            note = FileNote(name, size, f"{number:064x}", "abcdef", "text/plain\r\n")
+            parcel = Direct("citra", "budi", 0, None, note)
+            (verdict,) = self.two.receives("realm1", (number, parcel))
+            return verdict.code
 
-        self.assertEqual(offer("../../etc/passwd"), 0)
-        self.assertEqual(offer("x" * 5000), 0)
-        self.assertEqual(offer("\x00"), "bad-filename")
-        self.assertEqual(offer(".."), "bad-filename")
-        self.assertEqual(offer("a", 1 << 50), "file-too-large")
-        for size in (-1, 1 << 63):
-            parcel = ["direct", "ana", "budi", 0, None, ["a", size, "0" * 64, "abcdef"]]
-            self.assertIsNone(try_decode(encode(parcel)))
-        self.network.result(Deferred.fromCoroutine(self.two.federation.files.drop_all()))
+        self.assertEqual(announce("../../etc/passwd"), "")
+        self.assertEqual(announce("x" * 5000), "")
+        self.assertEqual(announce("\x00"), "bad-filename")
+        self.assertEqual(announce(".."), "bad-filename")
+        self.assertEqual(announce("a", 1 << 50), "file-too-large")
+        files = [message.file for message in self.budi.inbox()]
+        self.assertEqual([each and each.name for each in files], ["passwd", "x" * 200])
+        self.assertEqual({each and each.mime for each in files}, {"application/octet-stream"})
+        wrong: tuple[list[Any], ...] = (
+            ["a", -1, "0" * 64, "abcdef"],
+            ["a", 1 << 63, "0" * 64, "abcdef"],
+            ["a", 1, "0" * 63, "abcdef"],
+            ["a", 1, "../" * 21 + "a", "abcdef"],
+            ["a", 1, "0" * 64, "x" * 65],
+        )
+        for note in wrong:
+            self.assertIsNone(try_decode(encode(["direct", "ana", "budi", 0, None, note])))

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.base import errors
 from chatd.base.errors import ChatError, PeerFailed, every_error
-from chatd.federation.parcels import INCOMPLETE, Verdict, encode
+from chatd.federation.parcels import Verdict, encode
 from chatd.federation.refusals import refusal, verdict_of
 from tests.unit.base.test_errors import fields, needed
 
@@ -27,6 +27,12 @@ REPORTED = {
     "bad-filename",
     "file-too-large",
     "quota-exceeded",
+    "too-much-arriving",
+    "unknown-file",
+    "file-arriving",
+    "file-lost",
+    "file-missing",
+    "file-damaged",
     "realm-quota",
     "banned",
     "not-banned",
@@ -77,10 +83,6 @@ class Refusals(SynchronousTestCase):
             where = {"where": "Realm2"} if "where" in fields(error) else {}
             self.assertEqual((type(found), found.details), (error, {**given_details, **where}))
             self.assertEqual(str(found), str(error(**given_details, **where)))
-
-    def test_unexpected_errors_are_hidden(self) -> None:
-        """An unexpected error says nothing about this realm, and the parcel is to be sent again."""
-        self.assertEqual(verdict_of(ZeroDivisionError("secret")), INCOMPLETE)
 
     def test_details_that_are_not_for_others(self) -> None:
         """An error that is not passed to other realms has no details there."""

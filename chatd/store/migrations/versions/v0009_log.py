@@ -44,6 +44,8 @@ def upgrade() -> None:
     _create_reactions()
     _create_reaction_counts()
     _create_erased_files()
+    _create_arrivals()
+    _create_file_outcomes()
     _create_pins()
     _create_heads()
     _create_terms()
@@ -221,6 +223,44 @@ def _create_erased_files() -> None:
         sa.PrimaryKeyConstraint("stored", name="erased_files_key"),
         sqlite_with_rowid=False,
     )
+
+
+def _create_arrivals() -> None:
+    op.create_table(
+        "arrivals",
+        sa.Column("attachment_id", sa.BigInteger, nullable=False),
+        sa.Column("realm", sa.Text, nullable=False, comment="key of the realm that has the bytes"),
+        sa.Column("heard_at", sa.BigInteger, nullable=False, comment="ms since 1970 UTC"),
+        sa.Column("lost", sa.Text, comment="why it will not come, a code; NULL: it arrives"),
+        sa.PrimaryKeyConstraint("attachment_id", name="arrivals_key"),
+        sqlite_with_rowid=False,
+    )
+    arriving = sa.text("lost IS NULL")
+    op.create_index(
+        "arrivals_by_realm", "arrivals", ["realm"], sqlite_where=arriving, postgresql_where=arriving
+    )
+
+
+def _create_file_outcomes() -> None:
+    op.create_table(
+        "lost_files",
+        sa.Column("conversation_id", sa.BigInteger, nullable=False),
+        sa.Column("seq", sa.BigInteger, nullable=False, comment="of the message"),
+        sa.Column("lost", sa.Text, nullable=False, comment="why, a code"),
+        sa.PrimaryKeyConstraint("conversation_id", "seq", name="lost_files_key"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "posted_files",
+        sa.Column("number", sa.BigInteger, nullable=False, comment="of the post's parcel"),
+        sa.Column("realm", sa.Text, nullable=False, comment="key of the group's realm"),
+        sa.Column("group", sa.Text, nullable=False, comment="its address as shown: group@realm"),
+        sa.Column("attachment_id", sa.BigInteger, nullable=False),
+        sa.Column("at", sa.BigInteger, nullable=False, comment="ms since 1970 UTC"),
+        sa.PrimaryKeyConstraint("number", name="posted_files_key"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("posted_files_by_attachment", "posted_files", ["attachment_id"])
 
 
 def _create_pins() -> None:

@@ -61,6 +61,7 @@ def _rebuild_outbox() -> None:
 def _alter_outbox() -> None:
     comment = "only the newest parcel about it has to wait; NULL: all have"
     op.add_column("outbox", sa.Column("subject", sa.Text, comment=comment))
+    op.alter_column("outbox", "attachment_id", comment="the file that it names")
 
 
 def _index_outbox() -> None:

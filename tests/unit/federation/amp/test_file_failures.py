@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 
 from chatd.federation.amp import link as link_module
-from chatd.federation.file_receive import FileReceiver
+from chatd.federation.file_supply import FileSupply
 from chatd.files.folder import Uploads
 from tests.support.common import run, sleep
 from tests.support.peering import Person, until
@@ -42,15 +43,14 @@ class Files(ProxyTestCase):
         self.assertEqual(await citra.gets(1), ["mana?"])
         reply = await sent
         self.assertEqual(reply["status"], "OK")
+        await until(self.stored)
         await self.ana.must("send", to="budi@realm2", text="sudah?")
         (first, second) = await self.messages(self.budi, 2)
         self.assertEqual(second["text"], "sudah?")
         passed += self.bytes_there()
         self.assertLess(passed, len(data) * 1.5)
         self.assertEqual(first["file"]["sha256"], hashlib.sha256(data).hexdigest())
-        (stored,) = [
-            path for path in (self.two.config.state / "uploads").iterdir() if path.is_file()
-        ]
+        (stored,) = self.stored()
         self.assertEqual(stored.read_bytes(), data)
         self.assertEqual(list((self.two.config.state / "uploads" / "incoming").iterdir()), [])
         await self.nothing_queued(self.ana)
@@ -63,29 +63,32 @@ class Files(ProxyTestCase):
         (first, second) = await self.messages(self.budi, 2)
         self.assertEqual(first["file"]["sha256"], hashlib.sha256(data).hexdigest())
         self.assertEqual(second["text"], "sudah?")
+        await until(self.stored)
         await self.nothing_queued(self.ana)
 
-    async def test_unanswered_offer(self) -> None:
-        """The link is dropped, although messages still arrive, and everything is sent over another one.
-        Nothing behind the file is held up forever."""
+    def stored(self) -> list[Path]:
+        """The files that realm2 has."""
+        return [path for path in (self.two.config.state / "uploads").iterdir() if path.is_file()]
+
+    async def test_unanswered_request(self) -> None:
+        """The link is dropped, although messages still arrive, and the file is fetched over another one."""
         await self.begin()
         self.patch(link_module, "ANSWER_TIME", 0.3)
-        offer = FileReceiver.offer
-        asked: list[int] = []
+        read = FileSupply.read
+        asked: list[str] = []
 
-        async def silent(arrivals: FileReceiver, realm: str, number: int, *args: Any) -> int:
-            asked.append(number)
+        async def silent(supply: FileSupply, realm: str, *args: Any) -> bytes:
+            asked.append(realm)
             if len(asked) == 1:
                 await Deferred()
-            return await offer(arrivals, realm, number, *args)
+            return await read(supply, realm, *args)
 
-        self.patch(FileReceiver, "offer", silent)
+        self.patch(FileSupply, "read", silent)
         await self.file_arrives()
-        self.assertEqual((len(asked), self.proxy.met), (2, 2))
+        self.assertEqual(self.proxy.met, 2)
 
     async def test_lost_while_a_file_is_opened(self) -> None:
-        """The part of a file is still being read when the link is lost and the file is offered again over the
-        next one: the first offer does not block the second."""
+        """The part of a file is still being read when the link is lost, and is resumed over the next one."""
         await self.begin()
         resume = Uploads.resume
         opened: list[Any] = []
@@ -95,7 +98,7 @@ class Files(ProxyTestCase):
             opened.append(opening)
             if len(opened) == 1:
                 self.proxy.cut()
-                opening.addCallback(self.later, until(lambda: len(opened) == 2))
+                opening.addCallback(self.later, until(lambda: not self.two.links))
             return opening
 
         self.patch(Uploads, "resume", slowly)
@@ -104,8 +107,8 @@ class Files(ProxyTestCase):
         self.assertLess(net.seconds() - began, 5)
         self.assertEqual(list((self.two.config.state / "uploads" / "incoming").iterdir()), [])
 
-    async def test_lost_while_a_file_is_opened_and_never_offered_again(self) -> None:
-        """A file that is not resumed does not hold up others."""
+    async def test_lost_while_a_file_is_opened_for_good(self) -> None:
+        """A file that can't be resumed ends with its link."""
         await self.begin()
         resume = Uploads.resume
 
@@ -119,7 +122,8 @@ class Files(ProxyTestCase):
         await self.ana.send_file("budi@realm2", "gol.bin", b"x" * 100_000)
         await until(lambda: not self.two.links)
         await sleep(0.1)
-        self.assertEqual(self.two.federation.files._arriving, {})
+        realms = self.two.federation.arrivals._realms.values()
+        self.assertEqual([here.active for here in realms], [])
 
     def later(self, result: Any, when: Coroutine[Any, Any, Any]) -> Deferred[Any]:
         """Both calls get the same result."""

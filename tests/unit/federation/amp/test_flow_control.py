@@ -183,7 +183,14 @@ class GarbageTestCase(AmpPeerTestCase):
     def test_no_sense(self) -> None:
         arguments = amp.AmpBox({b"_command": b"Deliver", b"_ask": b"1"}).serialize()
         numbers = amp.AmpBox(
-            {b"_command": b"Offer", b"_ask": b"1", b"number": b"many", b"parcel": b""}
+            {
+                b"_command": b"File",
+                b"_ask": b"1",
+                b"realm": b"realm1",
+                b"number": b"many",
+                b"offset": b"0",
+                b"size": b"1",
+            }
         ).serialize()
         text = amp.AmpBox(
             {b"_command": b"Join", b"_ask": b"1", b"user": b"\xff\xfe", b"group": b"x"}

@@ -12,7 +12,6 @@ from chatd.base.errors import (
     RealmUnreachable,
     WrongRealm,
 )
-from chatd.federation import parcels
 from chatd.federation.amp import link as module
 from chatd.federation.amp import wire
 from chatd.federation.amp.link_manager import LinkManager
@@ -29,11 +28,8 @@ class GreetingTestCase(AmpPeerTestCase):
         self.assertEqual(self.refuses(wire.PingCommand), "not-greeted")
         self.assertEqual(self.refuses(wire.JoinCommand, user="budi", group="bagan"), "not-greeted")
         self.assertEqual(self.refuses(wire.PresenceCommand, users=["ana"]), "not-greeted")
-        parcel = parcels.encode(direct("halo"))
-        self.assertEqual(self.refuses(wire.OfferCommand, number=1, parcel=parcel), "not-greeted")
-        self.assertEqual(
-            self.refuses(wire.ChunkCommand, number=1, offset=0, data=b"bytes"), "not-greeted"
-        )
+        asked = {"realm": "realm1", "number": 1, "offset": 0, "size": 10}
+        self.assertEqual(self.refuses(wire.FileCommand, **asked), "not-greeted")
         self.assertEqual(self.ana.inbox(), [])
         self.greets()
 

@@ -137,13 +137,15 @@ class AnswerTestCase(AmpPeerTestCase):
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.stays()
 
-    def test_chunk_of_nothing(self) -> None:
-        self.assertEqual(
-            self.refuses(wire.ChunkCommand, number=1, offset=0, data=b"bytes"), "file-incomplete"
-        )
-        self.assertEqual(self.refuses(wire.OfferCommand, number=1, parcel=b"rubbish"), "bad-parcel")
-        parcel = parcels.encode(direct("no file"))
-        self.assertEqual(self.refuses(wire.OfferCommand, number=1, parcel=parcel), "unknown-group")
+    def test_file_of_nothing(self) -> None:
+        """Files that the realm has not got, and places in them that do not exist."""
+        for number in (1, 1 << 40):
+            for offset in (0, -1, 1 << 62):
+                asked = {"realm": "realm1", "number": number, "offset": offset, "size": 10}
+                self.assertEqual(self.refuses(wire.FileCommand, **asked), "unknown-file")
+        for number in (0, -1, 1 << 64):
+            asked = {"realm": "realm1", "number": number, "offset": 0, "size": 10}
+            self.assertEqual(self.refuses(wire.FileCommand, **asked), "bad-number")
         self.stays()
 
     def test_unknown_command(self) -> None:

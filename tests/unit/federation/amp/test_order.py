@@ -8,7 +8,6 @@ from unittest import mock
 from twisted.internet.defer import Deferred
 
 from chatd.base import config
-from chatd.base.errors import PeerFailed
 from chatd.federation import parcels
 from chatd.federation.amp import send_queue, wire
 from chatd.federation.amp.link_sender import MAX_FAILURES, WINDOW
@@ -260,19 +259,6 @@ class TroubleTestCase(LinkedTestCase):
             self.network.advance(10)
         self.assertEqual(self.budi.reads(), ["ana@realm1: lagi"] * 3)
         self.assertEqual(self.one.parcels_waiting(), 0)
-
-    def test_incomplete_for_ever(self) -> None:
-        """The other realm reports again and again that a file is missing: the message bounces."""
-        writer = self.two.federation.receiver._writer
-
-        async def forgets(*_: object) -> Any:
-            return parcels.INCOMPLETE
-
-        self.patch(writer, "store_with_file", forgets)
-        with self.assertRaises(PeerFailed):
-            self.ana.sends_file("budi@realm2", "a.txt", b"bytes")
-        self.assertEqual(self.one.parcels_waiting(), 0)
-        self.assertLess(self.connection.near.log.count("Deliver"), 10)
 
     def test_outbox_unreadable(self) -> None:
         """The outbox can't be read: the link is dropped, and the next one tries again."""

@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.federation.amp import wire
 from chatd.federation.amp.wire import Refused
+from chatd.federation.file_supply import MAX_PIECE
 from chatd.federation.parcels import (
     KEPT,
     MAX_PARCEL,
@@ -142,9 +143,7 @@ class CommandsTestCase(SynchronousTestCase):
         items = [(n, encode(HALO)) for n in range(1, wire.MAX_BATCH + 1)]
         boxes = [
             wire.DeliverCommand.makeArguments({"parcels": wire.encode_batch(items)}, None),
-            wire.ChunkCommand.makeArguments(
-                {"number": 1, "offset": 1 << 50, "data": os.urandom(wire.CHUNK)}, None
-            ),
+            wire.FileCommand.makeResponse({"data": os.urandom(MAX_PIECE)}, None),
             wire.PresenceCommand.makeArguments(
                 {"users": ["\U0001f600" * 64] * wire.MAX_NAMES}, None
             ),
@@ -157,7 +156,6 @@ class CommandsTestCase(SynchronousTestCase):
                 },
                 None,
             ),
-            wire.OfferCommand.makeArguments({"number": 1, "parcel": b"x" * MAX_PARCEL}, None),
         ]
         for box in boxes:
             box.serialize()
@@ -167,5 +165,5 @@ class CommandNamesTestCase(SynchronousTestCase):
     def test_names_on_the_wire(self) -> None:
         """The names of the Python classes do not matter to other realms."""
         names = [command.commandName for command in wire.PeerCommand.__subclasses__()]
-        expected = "Hello Goodbye Ping Deliver Offer Chunk Return Tails Typing Join Members Change Presence"
+        expected = "Hello Goodbye Ping Deliver File FileReady Return Tails Typing Join Members Change Presence"
         self.assertEqual(names, expected.encode().split())

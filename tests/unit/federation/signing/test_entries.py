@@ -37,7 +37,10 @@ PLAIN = MessageAttributes()
 
 EVERY_KIND: tuple[Attributes, ...] = (
     MessageAttributes(
-        StatedRef("realm2", 7), ("ana@realm1",), "budi@realm3", FileNote("a.txt", 3, "00", "AB12CD")
+        StatedRef("realm2", 7),
+        ("ana@realm1",),
+        "budi@realm3",
+        FileNote("a.txt", 3, "0" * 64, "AB12CD"),
     ),
     MessageAttributes(media="application/octet-stream"),
     EditAttributes(),

@@ -1,0 +1,60 @@
+"""Judges the files that other realms announce, and reserves room for them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from sqlalchemy import Connection
+
+from chatd.base.errors import FileTooLarge
+from chatd.base.model import Attachment
+from chatd.federation.file_arrivals import part_of
+from chatd.federation.parcel_fields import FileNote
+from chatd.files.file_names import safe_name
+from chatd.files.partial_file import guess_type
+from chatd.service.chat_service import ChatService
+from chatd.store import arrivals as store
+from chatd.store.arrivals import Announced, Limits
+from chatd.store.files import Owner, same_file
+
+ARRIVING_PART = 10  # a tenth of the bytes that a realm's files may take may arrive at a time
+
+_MEDIA = re.compile(r"[a-z0-9.+-]{1,63}/[a-z0-9.+-]{1,63}", re.IGNORECASE)
+
+
+class AnnouncedFiles:
+    """The rules for the files of other realms."""
+
+    def __init__(self, service: ChatService) -> None:
+        limits, quota = service.config.limits, service.config.peers.files
+        self._limits = Limits(limits.account_files, quota, quota // ARRIVING_PART)
+        self._largest = min(limits.file, self._limits.arriving)
+        self._database = service.database
+        self._uploads = service.uploads
+        self._now = service.context.now
+
+    def announced(self, note: FileNote, owner: Owner) -> Announced:
+        """The file that a parcel announces. Raises BadFileName, FileTooLarge."""
+        name = safe_name(note.name)
+        if note.size > self._largest:
+            raise FileTooLarge(size=note.size, limit=self._largest)
+        mime = note.media if _MEDIA.fullmatch(note.media) else guess_type(b"", name)
+        return Announced(owner, name, note.size, note.sha256, mime)
+
+    async def known(self, file: Announced) -> Attachment | None:
+        """The file with that name and content that the same sender has sent before, if it is undamaged or
+        arrives now."""
+        found = await self._database.read(same_file, file.owner, file.name, file.sha256, file.size)
+        if found is None or found.arrival is not None or await self._uploads.is_whole(found):
+            return found
+        return None
+
+    def reservation(self, file: Announced, code: str) -> Callable[[Connection], Attachment]:
+        """A job that adds a file which arrives. It raises QuotaExceeded, TooMuchArriving, CodeTaken."""
+        part, now = part_of(file.owner.realm or "", code), self._now()
+
+        def add(connection: Connection) -> Attachment:
+            return store.reserve(connection, file, (code, part), now, self._limits)
+
+        return add

@@ -1,0 +1,278 @@
+"""Files of other realms whose bytes are still to come. Jobs and queries for the Database.
+
+The message of a file is stored at once, with a row for the file. Its bytes are reserved until they are here,
+or lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+import sqlalchemy as sa
+
+from chatd.base.errors import QuotaExceeded, TooMuchArriving
+from chatd.base.model import Attachment, StoredFile
+from chatd.store.content import note_erased
+from chatd.store.files import COLUMNS, Owner, add_attachment, used_by_realm
+from chatd.store.origins import Origin
+from chatd.store.schema import (
+    arrivals,
+    attachments,
+    groups,
+    messages,
+    participants,
+    remote_members,
+)
+from chatd.store.versions import Kind, Subject, VersionWriter
+
+MAX_ARRIVING = 1000  # files of one realm
+MAX_PLACES = 10_000  # messages with one file whose readers are told of its state
+
+_ARRIVES = arrivals.c.lost.is_(None)
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """Bytes: of the files of one sender, of one realm, and of those of one realm that arrive at a time."""
+
+    sender: int
+    realm: int
+    arriving: int
+
+
+class Announced(msgspec.Struct, frozen=True):
+    """A file that another realm has announced."""
+
+    owner: Owner
+    name: str
+    size: int
+    sha256: str
+    mime: str
+
+
+class Arrival(NamedTuple):
+    """A file that arrives. `at` is when its message came, in ms since 1970 UTC."""
+
+    id: int
+    realm: str
+    name: str
+    size: int
+    sha256: str
+    stored: str
+    at: int
+
+
+class FilePlace(NamedTuple):
+    """A message with a file. `author` is an account here, or None; the realm `origin_realm` names it
+    `origin_id`, and this realm `number`."""
+
+    conversation: int
+    seq: int
+    author: int | None
+    origin_realm: str | None
+    origin_id: int | None
+    number: int | None
+
+
+class SettledFile(msgspec.Struct, frozen=True):
+    """A file that has come or is lost: its messages, with the accounts that read them, and the realms that
+    get it from here. `erased` as in `content.erase_file`."""
+
+    realm: str
+    places: Sequence[tuple[FilePlace, Sequence[int], Sequence[str]]]
+    erased: tuple[str, ...] = ()
+
+
+def reserve(
+    connection: sa.Connection,
+    file: Announced,
+    names: tuple[str, str],
+    now: int,
+    limits: Limits,
+) -> Attachment:
+    """Add the row of a file that arrives. `names` are its code, and the name in the uploads folder of what
+    has arrived of it. Raises QuotaExceeded, TooMuchArriving, CodeTaken."""
+    code, part = names
+    realm = file.owner.realm or ""
+    left = limits.realm - used_by_realm(connection, realm)
+    if file.size > left:
+        raise QuotaExceeded(limit=limits.realm, left=max(0, left))
+    count, size = connection.execute(
+        sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(attachments.c.size), 0))
+        .join_from(arrivals, attachments, attachments.c.id == arrivals.c.attachment_id)
+        .where(arrivals.c.realm == realm, _ARRIVES)
+    ).one()
+    if count >= MAX_ARRIVING or file.size > limits.arriving - size:
+        raise TooMuchArriving(limit=limits.arriving, left=max(0, limits.arriving - size))
+    stored = StoredFile(part, file.size, file.sha256, file.mime)
+    added = add_attachment(connection, file.owner, code, file.name, stored, now, limits.sender)
+    connection.execute(
+        sa.insert(arrivals).values(attachment_id=added.id, realm=realm, heard_at=now)
+    )
+    return msgspec.structs.replace(added, arrival="")
+
+
+_ARRIVAL = (
+    attachments.c.id,
+    arrivals.c.realm,
+    attachments.c.name,
+    attachments.c.size,
+    attachments.c.sha256,
+    attachments.c.stored,
+    attachments.c.created_at,
+)
+
+
+def _select() -> sa.Select[Any]:
+    return sa.select(*_ARRIVAL).join_from(
+        arrivals, attachments, attachments.c.id == arrivals.c.attachment_id
+    )
+
+
+def arriving(
+    connection: sa.Connection, realm: str, but: Collection[int], limit: int
+) -> list[Arrival]:
+    """Return the oldest files that arrive from a realm, without those with the ids `but`."""
+    rows = connection.execute(
+        _select()
+        .where(arrivals.c.realm == realm, _ARRIVES, attachments.c.id.not_in(list(but)))
+        .order_by(attachments.c.id)
+        .limit(limit)
+    )
+    return [Arrival(*row) for row in rows]
+
+
+def overdue(
+    connection: sa.Connection, heard: int, began: int, limit: int
+) -> list[tuple[int, bool]]:
+    """Return the ids of files of which nothing has come since `heard`, or that were announced before `began`
+    (ms since 1970 UTC), and whether it is for the latter."""
+    late = attachments.c.created_at < began
+    rows = connection.execute(
+        sa.select(attachments.c.id, late)
+        .join_from(arrivals, attachments, attachments.c.id == arrivals.c.attachment_id)
+        .where(_ARRIVES, late | (arrivals.c.heard_at < heard))
+        .limit(limit)
+    )
+    return [(ident, bool(expired)) for ident, expired in rows]
+
+
+def heard(connection: sa.Connection, ident: int, now: int) -> None:
+    """Note that bytes of a file have come."""
+    connection.execute(
+        sa.update(arrivals).where(arrivals.c.attachment_id == ident).values(heard_at=now)
+    )
+
+
+def entries_with(connection: sa.Connection, ident: int, limit: int) -> list[Origin]:
+    """Return the names of the oldest entries with a file, those of other realms first."""
+    number = sa.func.coalesce(messages.c.origin_id, messages.c.number)
+    rows = connection.execute(
+        sa.select(messages.c.origin_realm, number)
+        .where(messages.c.attachment_id == ident, number.is_not(None))
+        .order_by(messages.c.origin_id.is_(None), messages.c.id)
+        .limit(limit)
+    ).all()
+    return [(origin, number) for origin, number in rows]
+
+
+def arrived(
+    connection: sa.Connection, versions: VersionWriter, ident: int, file: StoredFile
+) -> SettledFile | None:
+    """The bytes of a file are here, as `file`. Returns None if it does not arrive any more."""
+    here = sa.and_(arrivals.c.attachment_id == ident, _ARRIVES)
+    realm = connection.scalar(sa.select(arrivals.c.realm).where(here))
+    if realm is None:
+        return None
+    connection.execute(sa.delete(arrivals).where(here))
+    connection.execute(
+        sa.update(attachments)
+        .where(attachments.c.id == ident)
+        .values(stored=file.stored, mime=file.mime)
+    )
+    return _settled(connection, versions, ident, realm)
+
+
+def lose(
+    connection: sa.Connection, versions: VersionWriter, ident: int, reason: str
+) -> SettledFile | None:
+    """A file will not come. Returns None if it does not arrive any more."""
+    here = sa.and_(arrivals.c.attachment_id == ident, _ARRIVES)
+    row = connection.execute(
+        sa.select(arrivals.c.realm, attachments.c.stored)
+        .join_from(arrivals, attachments, attachments.c.id == arrivals.c.attachment_id)
+        .where(here)
+    ).first()
+    if row is None:
+        return None
+    connection.execute(sa.update(arrivals).where(here).values(lost=reason))
+    settled = _settled(connection, versions, ident, row.realm)
+    return msgspec.structs.replace(settled, erased=note_erased(connection, row.stored))
+
+
+def _settled(
+    connection: sa.Connection, versions: VersionWriter, ident: int, realm: str
+) -> SettledFile:
+    rows = connection.execute(
+        sa.select(
+            messages.c.conversation_id,
+            messages.c.seq,
+            messages.c.sender_id,
+            messages.c.origin_realm,
+            messages.c.origin_id,
+            messages.c.number,
+        )
+        .where(messages.c.attachment_id == ident)
+        .order_by(messages.c.id)
+        .limit(MAX_PLACES)
+    ).all()
+    places = [FilePlace(*row) for row in rows]
+    versions.note(connection, {file_of(each.conversation, each.seq) for each in places})
+    readers = {each.conversation: _readers(connection, each.conversation) for each in places}
+    return SettledFile(realm, [(each, *readers[each.conversation]) for each in places])
+
+
+def file_of(conversation: int, seq: int) -> Subject:
+    """The subject of the file of a message."""
+    return Subject(conversation, Kind.FILE, str(seq))
+
+
+def _readers(connection: sa.Connection, conversation: int) -> tuple[list[int], list[str]]:
+    """The accounts that read a conversation, and the other realms that get what is sent there from here."""
+    rows = connection.execute(
+        sa.select(participants.c.account_id, participants.c.realm).where(
+            participants.c.conversation_id == conversation
+        )
+    ).all()
+    guests = connection.scalars(
+        sa.select(remote_members.c.realm)
+        .where(remote_members.c.conversation_id == conversation)
+        .distinct()
+    ).all()
+    realms = {realm for _, realm in rows if realm is not None} | set(guests)
+    return [account for account, _ in rows], sorted(realms)
+
+
+def requested(connection: sa.Connection, asker: str, entry: Origin) -> Attachment | None:
+    """Return the file of an entry that the realm `asker` has got from here, or that was posted to a group of
+    it. None if it has no file, or not any more."""
+    realm, number = entry
+    here = messages.c.conversation_id
+    crosses = sa.or_(
+        *(
+            sa.exists().where(table.c.conversation_id == here, table.c.realm == asker)
+            for table in (participants, remote_members, groups)
+        )
+    )
+    if realm is None:
+        named = (messages.c.number == number) & messages.c.origin_id.is_(None)
+    else:
+        named = (messages.c.origin_realm == realm) & (messages.c.origin_id == number)
+    row = connection.execute(
+        sa.select(*COLUMNS)
+        .join_from(messages, attachments, attachments.c.id == messages.c.attachment_id)
+        .where(named, crosses)
+        .limit(1)
+    ).first()
+    return None if row is None else Attachment(*row)
