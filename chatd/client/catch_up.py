@@ -14,8 +14,8 @@ MAX_PAGES = 4  # for each thread; after that the history has the rest
 
 
 async def missed(link: RequestChannel, threads: Threads) -> AsyncIterator[Reply]:
-    """Yield what the threads have missed, as events: entries in the order of each log, then states that have
-    changed. Raises ConnectionLost."""
+    """Yield what the threads have missed, as events: entries in the order of each log, then states of
+    messages and files that have changed. Raises ConnectionLost."""
     for thread in threads.all()[-MAX_THREADS_SYNCED:]:
         async for event in _missed_in(link, thread):
             yield event
@@ -39,6 +39,8 @@ async def _missed_in(link: RequestChannel, thread: Thread) -> AsyncIterator[Repl
             yield {"event": entry.get("kind"), **entry}
         for change in reply.get("states", ()):
             yield {"event": "state", "conversation": thread.conversation, **change}
+        for change in reply.get("files", ()):
+            yield {"event": "file", "conversation": thread.conversation, **change}
         learn_version(thread, reply)
         if not entries or thread.seq == after:
             return

@@ -215,10 +215,21 @@ class Renderer:
             marks.append(tr("waiting for its realm"))
         elif state == "refused":
             marks.append(tr("not delivered: {reason}", reason=safe(message.get("reason", ""))))
+        marks += self._file_marks(message.get("file") or {})
         found: Line = [("time", f" ({', '.join(marks)})")] if marks else []
         for emoji, people in (message.get("reactions") or {}).items():
             found.append(("time", f" {safe(emoji)} {len(people)}"))
         return found
+
+    def _file_marks(self, file: Item) -> list[str]:
+        """Whether the file of a message is still on its way from another realm, or lost."""
+        match file.get("state"):
+            case "arriving":
+                return [tr("on its way")]
+            case "lost":
+                return [tr("did not arrive: {reason}", reason=safe(file.get("reason", "")))]
+            case _:
+                return []
 
     def content(self, message: Item) -> str:
         if message.get("deleted"):

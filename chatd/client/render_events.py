@@ -87,6 +87,12 @@ class EventRenderer:
         return [error(sentence) if state == "refused" else note(sentence)]
 
     def _file(self, event: Event) -> list[Line]:
+        if event.get("state") == "here":
+            return [
+                note(
+                    tr("The file has arrived: {quote}", quote=self._quote(event, event.get("seq")))
+                )
+            ]
         if event.get("state") != "lost":
             return []
         quote, reason = self._quote(event, event.get("seq")), safe(event.get("reason", ""))

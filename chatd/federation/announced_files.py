@@ -15,7 +15,7 @@ from chatd.files.file_names import safe_name
 from chatd.files.partial_file import guess_type
 from chatd.service.chat_service import ChatService
 from chatd.store import arrivals as store
-from chatd.store.arrivals import Announced, Limits
+from chatd.store.arrivals import Announced, ArrivalLimits
 from chatd.store.files import Owner, same_file
 
 ARRIVING_PART = 10  # a tenth of the bytes that a realm's files may take may arrive at a time
@@ -28,7 +28,7 @@ class AnnouncedFiles:
 
     def __init__(self, service: ChatService) -> None:
         limits, quota = service.config.limits, service.config.peers.files
-        self._limits = Limits(limits.account_files, quota, quota // ARRIVING_PART)
+        self._limits = ArrivalLimits(limits.account_files, quota, quota // ARRIVING_PART)
         self._largest = min(limits.file, self._limits.arriving)
         self._database = service.database
         self._uploads = service.uploads

@@ -53,7 +53,7 @@ class FileStopped(Exception):
     """The file does not arrive any more."""
 
 
-class Pause(msgspec.Struct, frozen=True):
+class FilePause(msgspec.Struct, frozen=True):
     """A file is not asked for before `until` by the clock. `seconds` is how long the pause was."""
 
     until: float
@@ -69,7 +69,7 @@ class RealmArrivals(msgspec.Struct):
     look_again: bool = False
     active: dict[int, Deferred[None]] = {}
     missing: dict[int, int] = {}  # bytes of active files that are still to come
-    paused: dict[int, Pause] = {}
+    paused: dict[int, FilePause] = {}
 
 
 class FileArrivals:
@@ -190,7 +190,7 @@ class FileArrivals:
         pause = here.paused.pop(file.id, None)
         seconds = FIRST_PAUSE if pause is None else min(LAST_PAUSE, 2 * pause.seconds)
         # An unexpected error may end it anywhere; it is tried again later.
-        here.paused[file.id] = Pause(self._clock.seconds() + seconds, seconds)
+        here.paused[file.id] = FilePause(self._clock.seconds() + seconds, seconds)
         try:
             reason = await self._try(here, file)
         except errors.FileArriving:

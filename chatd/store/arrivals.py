@@ -33,7 +33,7 @@ MAX_PLACES = 10_000  # messages with one file whose readers are told of its stat
 _ARRIVES = arrivals.c.lost.is_(None)
 
 
-class Limits(msgspec.Struct, frozen=True):
+class ArrivalLimits(msgspec.Struct, frozen=True):
     """Bytes: of the files of one sender, of one realm, and of those of one realm that arrive at a time."""
 
     sender: int
@@ -89,7 +89,7 @@ def reserve(
     file: Announced,
     names: tuple[str, str],
     now: int,
-    limits: Limits,
+    limits: ArrivalLimits,
 ) -> Attachment:
     """Add the row of a file that arrives. `names` are its code, and the name in the uploads folder of what
     has arrived of it. Raises QuotaExceeded, TooMuchArriving, CodeTaken."""

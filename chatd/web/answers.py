@@ -45,7 +45,7 @@ _STATUSES: tuple[tuple[tuple[type[ChatError], ...], HTTPStatus], ...] = (
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     ),
     ((errors.DiskFull,), HTTPStatus.INSUFFICIENT_STORAGE),
-    ((errors.FileMissing, errors.FileDamaged), HTTPStatus.GONE),
+    ((errors.FileMissing, errors.FileDamaged, errors.FileLost), HTTPStatus.GONE),
     (
         (
             errors.TooManyAttempts,
@@ -56,7 +56,13 @@ _STATUSES: tuple[tuple[tuple[type[ChatError], ...], HTTPStatus], ...] = (
         HTTPStatus.TOO_MANY_REQUESTS,
     ),
     (
-        (errors.Busy, errors.TooManyConnections, errors.ShuttingDown, errors.StorageFailed),
+        (
+            errors.Busy,
+            errors.FileArriving,
+            errors.TooManyConnections,
+            errors.ShuttingDown,
+            errors.StorageFailed,
+        ),
         HTTPStatus.SERVICE_UNAVAILABLE,
     ),
     ((errors.InternalError,), HTTPStatus.INTERNAL_SERVER_ERROR),

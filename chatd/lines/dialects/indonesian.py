@@ -133,6 +133,12 @@ INDONESIAN: Texts = {
         "Realm itu menerima paling banyak {limit} byte pesan sehari dan itu sudah terpakai; "
         "coba lagi dalam {minutes} menit"
     ),
+    errors.FileArriving: "File {name} masih dalam perjalanan dari realm lain; coba lagi nanti",
+    errors.FileLost: "File {name} tidak sampai dari realm asalnya; minta dikirim lagi",
+    errors.TooMuchArriving: (
+        "Terlalu banyak file masih dalam perjalanan ke {where}; paling banyak {limit} byte pada satu saat, "
+        "coba lagi nanti"
+    ),
     errors.FileMissing: "File {name} tidak ada lagi di realm; minta dikirim lagi",
     errors.FileDamaged: "File {name} rusak di realm; minta dikirim lagi",
     errors.TooManyConnections: "Terlalu banyak koneksi; coba lagi nanti",

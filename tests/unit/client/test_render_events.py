@@ -56,7 +56,9 @@ class ChangesTestCase(EventsTestCase):
     def test_files(self) -> None:
         lost = self.shown("file", seq=1, state="lost", reason="expired")
         self.assertEqual(lost, ["The file “halo semua” did not arrive: expired"])
-        self.assertEqual(self.shown("file", seq=1, state="here"), [])
+        here = self.shown("file", seq=1, state="here")
+        self.assertEqual(here, ["The file has arrived: “halo semua”"])
+        self.assertEqual(self.shown("file", seq=1, state="arriving"), [])
 
     def test_members(self) -> None:
         for what in MEMBERS:

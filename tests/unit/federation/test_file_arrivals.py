@@ -17,6 +17,7 @@ from chatd.federation import file_arrivals as module
 from chatd.federation.file_arrivals import PIECE
 from chatd.federation.parcel_fields import FileNote
 from chatd.federation.parcels import Direct, DirectDeletion, FileLoss, Ref, decode
+from chatd.store import arrivals as store
 from chatd.store.schema import arrivals
 from tests.support.network import NetworkTestCase
 from tests.unit.federation.test_realm_files import many, rows
@@ -203,7 +204,7 @@ class Arriving(StrangerTestCase):
         run = self.one.realm.database.run
 
         def failing(job: Any, *args: Any) -> Any:
-            if job is module.store.arrived:
+            if job is store.arrived:
                 return fail(errors.StorageFailed())
             return run(job, *args)
 

@@ -71,7 +71,7 @@ class LimitsTestCase(FilesTestCase):
             return waiting[-1]
 
         def answers() -> None:
-            self.two.realm.directory.file = real
+            self.patch(self.two.realm.directory, "file", real)
             for each in waiting:
                 each.errback(RealmDown(realm="realm1"))
             waiting.clear()

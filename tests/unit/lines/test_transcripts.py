@@ -97,6 +97,9 @@ BETWEEN_REALMS = {
     "too-many-unknown",
     "too-many-invitations",
     "not-requested",
+    "file-arriving",
+    "file-lost",
+    "too-much-arriving",
 }
 # Errors of HTTP: tests of chatd.web show them.
 OVER_HTTP = {
