@@ -1,4 +1,4 @@
-"""Chooses the files of a page of messages whose bytes fit into one reply."""
+"""Chooses which messages with files a reply has: whose bytes fit into it, and whose bytes are here."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from chatd.base.model import Attachment, Message
+from chatd.base.model import ARRIVING, Attachment, Message
 from chatd.base.read_marks import MAX_LEFT, ReadMark
 from chatd.store.history import Page
 from chatd.store.unread import marks_of
@@ -50,3 +50,31 @@ async def choose_files(
     }
     remaining = page.remaining + len(page.messages) - len(shown)
     return PageWithFiles(Page(shown, remaining, marks), files)
+
+
+def without_arriving(page: Page) -> Page:
+    """The page without the messages whose files are still arriving from other realms. They stay unread until
+    the files are here; up to MAX_LEFT in a conversation, and the others are shown."""
+    if not any(_arrives(message) for message in page.messages):
+        return page
+    left = {place: set(mark.left) for place, mark in page.marks.items()}
+    shown: list[Message] = []
+    for message in page.messages:
+        waiting = left.setdefault(message.conversation, set())
+        if _arrives(message) and len(waiting) < MAX_LEFT:
+            waiting.add(message.seq)
+        else:
+            shown.append(message)
+    marks = {place: _mark(mark.seq, left[place]) for place, mark in page.marks.items()}
+    return msgspec.structs.replace(page, messages=shown, marks=marks)
+
+
+def _arrives(message: Message) -> bool:
+    return message.file is not None and message.file.state == ARRIVING
+
+
+def _mark(seq: int, left: set[int]) -> ReadMark:
+    """Everything up to `seq` is read, except `left`."""
+    while seq in left:
+        seq -= 1
+    return ReadMark(seq, frozenset(each for each in left if each < seq))

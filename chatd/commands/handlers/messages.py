@@ -19,6 +19,7 @@ from chatd.commands.handlers.replies import (
     message_sent,
     messages_sent,
     page_reply,
+    readable_by,
 )
 from chatd.commands.results import ReplyWithFiles, Result
 from chatd.commands.sessions import Session
@@ -129,6 +130,7 @@ async def inbox(client: Client, command: ask.ReadInbox) -> Reply | ReplyWithFile
     if command.newest:
         session, reading = client.logged_in, client.service.reading
         page = await reading.newest(session.account, command.place, client.given)
+        page = readable_by(client, page)
         reply = await _reply_with(client, page)
         client.give(session, page.marks)
         return reply
@@ -153,7 +155,7 @@ async def read_inbox(
     """The oldest unread messages in `scope`. Without `peek`, they become read once they have arrived. With
     `contents`, the reply has the bytes of files."""
     session, service = client.logged_in, client.service
-    page = await service.reading.inbox(session.account, scope, client.given)
+    page = readable_by(client, await service.reading.inbox(session.account, scope, client.given))
     if contents:
         budget = service.config.limits.inline_file
         found = await choose_files(page, budget, service.uploads.is_whole)

@@ -9,7 +9,7 @@ import msgspec
 from chatd.base.model import HERE, LogEntry, Message, ReaderName, Reply
 from chatd.commands import values as ask
 from chatd.commands.client import Client, Handlers
-from chatd.commands.handlers.replies import count, page_reply
+from chatd.commands.handlers.replies import count, page_reply, readable_by
 from chatd.commands.table import BY_COMMAND
 from chatd.store.sync import Cursor
 from chatd.store.windows import Window
@@ -26,6 +26,7 @@ async def history(client: Client, command: ask.ShowHistory) -> Reply:
         raise BY_COMMAND[ask.ShowHistory].wrong(reason)
     reading = client.service.reading
     page = await reading.history(client.account, command.place, command.n, Window(*given))
+    page = readable_by(client, page)
     sides = {"earlier": page.remaining, "later": page.later}
     return msgspec.structs.replace(page_reply(page, sides), pending=tuple(page.pending))
 

@@ -14,6 +14,7 @@ from chatd.base.timestamps import timestamp
 from chatd.commands.client import Client
 from chatd.commands.results import DownloadReply
 from chatd.service.attachments import Download
+from chatd.service.contents import without_arriving
 from chatd.store.history import Page
 
 
@@ -29,6 +30,12 @@ def list_reply(sentence: str, items: tuple[Item, ...], items_name: str, remainin
         sentence += f", {remaining} more remain"
         fields["remaining"] = remaining
     return Reply(sentence, fields, {"remaining": remaining}, items, items_name)
+
+
+def readable_by(client: Client, page: Page) -> Page:
+    """The page as the client may read it. The older dialects can't say that a file is still arriving from
+    another realm, so its message is not in it yet."""
+    return without_arriving(page) if client.connection.traits.detailed else page
 
 
 def page_reply(page: Page, details: Mapping[str, Any] = {}) -> Reply:

@@ -6,6 +6,7 @@ from array import array
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from chatd.base.errors import ChatError, FileLost, UnknownUser
@@ -192,6 +193,22 @@ class SendingTestCase(FilesTestCase):
         self.assertEqual(later[0].download.attachment.size, 1000)
         self.network.result(later[0].download.file.close())
         self.assertEqual([each.name for each in self.budi.files()], ["a.bin"])
+
+    def test_older_dialects(self) -> None:
+        """Their inboxes have the message once the file is here, and it stays unread until then."""
+        connection = self.budi.client.connection
+        connection.traits = msgspec.structs.replace(connection.traits, detailed=True)
+        end = self.connection.transport_of(self.one)
+        end.holding = {"File answer"}
+        self.ana.sends("budi@realm2", "before")
+        self.ana.begins_to_send_file("budi@realm2", "a.bin", many(1000))
+        self.network.settle()
+        self.assertEqual(self.budi.reads(), ["ana@realm1: before"])
+        self.assertEqual(self.budi.reads(), [])
+        end.holding = set()
+        self.network.settle()
+        self.assertEqual(self.budi.reads(), ["ana@realm1: file a.bin"])
+        self.assertEqual(self.budi.reads(), [])
 
     def test_others_pass(self) -> None:
         """Nothing waits for the bytes of a file."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.base.model import Attachment, Message
 from chatd.base.read_marks import MAX_LEFT, ReadMark
-from chatd.service.contents import PageWithFiles, choose_files
+from chatd.service.contents import PageWithFiles, choose_files, without_arriving
 from chatd.store.history import Page
 from chatd.store.unread import marks_of
 from tests.support.inline import result_of
@@ -21,6 +22,13 @@ def letter(seq: int, size: int | None = None, conversation: int = 1) -> Message:
         return Message(ident, conversation, seq, 0, "ana", "budi", text=f"t{seq}")
     file = Attachment(ident, f"c{ident}", f"f{ident}", size, "", "", f"f{ident}", 0)
     return Message(ident, conversation, seq, 0, "ana", "budi", file=file)
+
+
+def arriving(seq: int, conversation: int = 1) -> Message:
+    """A message whose file still arrives."""
+    message = letter(seq, 1, conversation)
+    assert message.file is not None
+    return msgspec.structs.replace(message, file=msgspec.structs.replace(message.file, arrival=""))
 
 
 def choose(messages: Sequence[Message], budget: int, broken: Sequence[int] = ()) -> PageWithFiles:
@@ -77,3 +85,39 @@ class ChoosingFiles(SynchronousTestCase):
         mark = found.page.marks[1]
         self.assertEqual((mark.seq, len(mark.left)), (9 + MAX_LEFT, MAX_LEFT - 1))
         self.assertLessEqual({1, 2}, mark.left)
+
+
+class ArrivingFiles(SynchronousTestCase):
+    """Messages for clients that can't be told that a file arrives."""
+
+    def shown(self, *messages: Message) -> Page:
+        return without_arriving(Page(list(messages), 3, marks_of(messages)))
+
+    def test_none(self) -> None:
+        page = Page([letter(1), letter(2, 5)], marks=marks_of([letter(2)]))
+        self.assertIs(without_arriving(page), page)
+
+    def test_in_between(self) -> None:
+        page = self.shown(letter(1), arriving(2), letter(3), arriving(2, 2), letter(9, 1, 3))
+        self.assertEqual([each.seq for each in page.messages], [1, 3, 9])
+        marks = {1: ReadMark(3, frozenset((2,))), 2: ReadMark(1), 3: ReadMark(9)}
+        self.assertEqual((page.marks, page.remaining), (marks, 3))
+
+    def test_at_the_end(self) -> None:
+        """The mark does not pass them."""
+        page = self.shown(letter(1), arriving(2), letter(3), arriving(4), arriving(5))
+        self.assertEqual(page.marks, {1: ReadMark(3, frozenset((2,)))})
+
+    def test_too_many(self) -> None:
+        page = self.shown(*map(arriving, range(1, MAX_LEFT + 3)), letter(999))
+        self.assertEqual([each.seq for each in page.messages], [MAX_LEFT + 1, MAX_LEFT + 2, 999])
+        self.assertEqual(len(page.marks[1].left), MAX_LEFT)
+
+    def test_lost(self) -> None:
+        """A lost file is named."""
+        lost = letter(1, 5)
+        assert lost.file is not None
+        lost = msgspec.structs.replace(
+            lost, file=msgspec.structs.replace(lost.file, arrival="file-gone")
+        )
+        self.assertEqual(self.shown(lost).messages, [lost])
