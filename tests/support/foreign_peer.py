@@ -57,11 +57,14 @@ class RefusedThere(Exception):
 
 class ForeignPeer:
     """A realm of that name, linked with the one at `port` here. `parcels` has what it has received,
-    each with its number; `refuse` may return the code of a verdict for a parcel."""
+    each with its number; `refuse` may return the code of a verdict for a parcel. `files` are its files, by
+    the numbers of their entries, and `taken` the numbers of those that the other realm has."""
 
     def __init__(self, realm: str, certificate: Path, port: int) -> None:
         self.realm = realm
         self.parcels: list[tuple[int, list[Any]]] = []
+        self.files: dict[int, bytes] = {}
+        self.taken: list[int] = []
         self.refuse: Callable[[list[Any]], str] = lambda parcel: ""
         self._tag = 0
         self._number = int(datetime.datetime.now(datetime.UTC).timestamp()) << 32
@@ -118,6 +121,11 @@ class ForeignPeer:
                 raise RefusedThere(*msgspec.json.decode(box[b"_error_description"]))
             self._respond(box)
 
+    def tell(self, command: str, **arguments: bytes) -> None:
+        """Send a request that wants no answer."""
+        named = {key.encode(): value for key, value in arguments.items()}
+        self._write({b"_command": command.encode(), **named})
+
     def hear(self, until: Callable[[], bool]) -> None:
         """Answer requests until a condition is true."""
         while not until():
@@ -134,6 +142,10 @@ class ForeignPeer:
             ]
             refused = any(code for code, _, _ in verdicts)
             answer[b"verdicts"] = msgspec.msgpack.encode(verdicts) if refused else b""
+        elif command == b"File" and int(box[b"number"]) in self.files:
+            answer[b"data"] = self._piece(
+                *(int(box[each]) for each in (b"number", b"offset", b"size"))
+            )
         elif command != b"Ping":
             answer = {
                 b"_error": tag,
@@ -141,6 +153,12 @@ class ForeignPeer:
                 b"_error_description": b'["internal", {}]',
             }
         self._write(answer)
+
+    def _piece(self, number: int, offset: int, size: int) -> bytes:
+        data = self.files[number]
+        if offset == len(data):
+            self.taken.append(number)
+        return data[offset : offset + min(size, 32768)]
 
     def _take_parcel(self, number: int, parcel: list[Any]) -> list[Any]:
         code = self.refuse(parcel)
@@ -181,6 +199,23 @@ class ForeignPeer:
         if not verdicts:
             return [""] * len(parcels)
         return [code for code, _, _ in msgspec.msgpack.decode(verdicts)]
+
+    def fetch(self, realm: str, number: int, size: int) -> bytes:
+        """Fetch the file of an entry of the other realm, and say that it is here."""
+        data = b""
+        while len(data) < size:
+            asked = {
+                "realm": realm,
+                "number": str(number),
+                "offset": str(len(data)),
+                "size": "9999",
+            }
+            data += self.ask("File", **{key: value.encode() for key, value in asked.items()})[
+                b"data"
+            ]
+        asked = {"realm": realm, "number": str(number), "offset": str(size), "size": "0"}
+        self.ask("File", **{key: value.encode() for key, value in asked.items()})
+        return data
 
     def next_number(self) -> int:
         self._number += 1

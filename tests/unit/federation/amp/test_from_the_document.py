@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 from twisted.internet.defer import ensureDeferred
 from twisted.internet.threads import deferToThread
 
-from tests.support.foreign_peer import ForeignPeer, make_certificate
+from tests.support.foreign_peer import ForeignPeer, RefusedThere, make_certificate
 from tests.support.peering import PeeringTestCase, until
 
 T = TypeVar("T")
@@ -100,6 +101,41 @@ class FromTheDocument(PeeringTestCase):
         self.assertEqual(reaction[4:7], [[False, first], "👍", True])
         self.assertEqual((deletion[0], deletion[4]), ("delete", [True, number]))
         self.assertEqual(len(peer.parcels), 4)
+
+    async def test_file_from_the_peer(self) -> None:
+        """Its message is there at once, and its bytes are asked for."""
+        peer = await self.linked(*CAPABILITIES, "files")
+        data = bytes(range(256)) * 300
+        note = ["a.bin", len(data), hashlib.sha256(data).hexdigest(), "abcdef", "text/x-y"]
+        number = await self.says("direct", "budi", "ana", AT, None, note)
+        ((file,),) = [[each["file"] for each in await self.history()]]
+        self.assertEqual(
+            (file["name"], file["mime"], file["state"]), ("a.bin", "text/x-y", "arriving")
+        )
+        peer.files[number] = data
+        peer.tell("FileReady", realm=b"elsewhere", number=b"%d" % number)
+        await self.says("direct", "budi", "ana", AT, "Halo")
+        await self.blocking(peer.hear, lambda: number in peer.taken)
+        ((file, _),) = [[each.get("file") for each in await self.history()]]
+        self.assertNotIn("state", file)
+
+    async def test_file_to_the_peer(self) -> None:
+        """It is fetched, or reported as lost."""
+        peer = await self.linked(*CAPABILITIES, "files")
+        await self.says("direct", "budi", "ana", AT, "satu")
+        data = bytes(range(256)) * 300
+        sending = ensureDeferred(self.ana.send_file("budi@elsewhere", "a.bin", data))
+        ((number, parcel),) = await self.hears(1)
+        self.assertEqual(parcel[5][:3], ["a.bin", len(data), hashlib.sha256(data).hexdigest()])
+        self.assertEqual(await self.blocking(peer.fetch, "realm1", number, len(data)), data)
+        self.assertEqual((await sending)["status"], "OK")
+        for realm, entry in (("realm1", number + 99), ("elsewhere", number)):
+            with self.assertRaises(RefusedThere) as caught:
+                await self.blocking(peer.fetch, realm, entry, 1)
+            self.assertEqual(caught.exception.args[0], "unknown-file")
+        await self.says("file-lost", number, "file-stalled")
+        file = (await self.history())[-1]["file"]
+        self.assertEqual((file["state"], "24 hours" in file["reason"]), ("lost", True))
 
     async def test_rights(self) -> None:
         """Nobody changes what is not theirs, and nothing is known of other conversations."""
