@@ -34,13 +34,13 @@ class AnnouncedFiles:
         self._uploads = service.uploads
         self._now = service.context.now
 
-    def announced(self, note: FileNote, owner: Owner) -> Announced:
-        """The file that a parcel announces. Raises BadFileName, FileTooLarge."""
+    def announced(self, realm: str, note: FileNote, owner: Owner) -> Announced:
+        """The file that a parcel of the realm announces. Raises BadFileName, FileTooLarge."""
         name = safe_name(note.name)
         if note.size > self._largest:
             raise FileTooLarge(size=note.size, limit=self._largest)
         mime = note.media if _MEDIA.fullmatch(note.media) else guess_type(b"", name)
-        return Announced(owner, name, note.size, note.sha256, mime)
+        return Announced(owner, realm, name, note.size, note.sha256, mime)
 
     async def known(self, file: Announced) -> Attachment | None:
         """The file with that name and content that the same sender has sent before, if it is undamaged or
@@ -52,7 +52,7 @@ class AnnouncedFiles:
 
     def reservation(self, file: Announced, code: str) -> Callable[[Connection], Attachment]:
         """A job that adds a file which arrives. It raises QuotaExceeded, TooMuchArriving, CodeTaken."""
-        part, now = part_of(file.owner.realm or "", code), self._now()
+        part, now = part_of(file.realm, code), self._now()
 
         def add(connection: Connection) -> Attachment:
             return store.reserve(connection, file, (code, part), now, self._limits)

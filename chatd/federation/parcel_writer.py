@@ -114,9 +114,15 @@ class ParcelWriter:
         return verdict_on(arrived, place)
 
     async def store_with_file(
-        self, realm: str, arrived: Arrived, parcel: Direct | Post | Relay, stream: ParcelStream
+        self,
+        realm: str,
+        arrived: Arrived,
+        parcel: Direct | Post | Relay,
+        stream: ParcelStream,
+        owner: Owner | None = None,
     ) -> Verdict:
-        """Store a message whose file this realm has, or fetches now. Raises BadFileName, FileTooLarge,
+        """Store a message whose file this realm has, or fetches from the realm now. The file counts for
+        `owner`, or else for the sender of the parcel. Raises BadFileName, FileTooLarge,
         QuotaExceeded, TooMuchArriving, RealmQuota, StorageFailed."""
         note, new = parcel.file, arrived.new
         assert note is not None  # noqa: S101 - the caller has checked it
@@ -128,7 +134,7 @@ class ParcelWriter:
             own = await self._database.read(file_store.own_file, new.sender_id, note.code)
             if own is not None and own.sha256 == note.sha256:
                 return await self._store_file(realm, arrived, stream, lambda _connection: own)
-        file = self._files.announced(note, owner_of(realm, parcel))
+        file = self._files.announced(realm, note, owner or owner_of(realm, parcel))
         same = await self._files.known(file)
         if same is not None:
             verdict = await self._store_file(realm, arrived, stream, lambda _connection: same)

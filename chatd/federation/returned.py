@@ -43,6 +43,7 @@ from chatd.service.chat_service import ChatService
 from chatd.service.message_parts import extras_of
 from chatd.service.targets import Target
 from chatd.store import crossing
+from chatd.store.files import Owner
 from chatd.store.message_changes import ChangeResult, WantedChange
 from chatd.store.new_entries import Extras, NewMessage, Stored
 from chatd.store.parcel_stream import ParcelStream
@@ -67,6 +68,9 @@ class ReturnedEntries:
         if entry is None:
             return
         storing: Deferred[Verdict]
+        if isinstance(entry, Arrived) and post.file is not None:
+            await self._writer.store_with_file(realm, entry, post, stream)
+            return
         if isinstance(entry, Arrived):
             self._quotas.charge(realm, entry.new)
             [storing] = self._writer.store(realm, [entry], stream)
@@ -85,6 +89,7 @@ class ReturnReceiver:
         receiver: Receiver,
         groups: ReturnedEntries,
         seals: Seals,
+        writer: ParcelWriter,
     ) -> None:
         self._context = service.context
         self._database = service.database
@@ -97,6 +102,7 @@ class ReturnReceiver:
         self._receiver = receiver
         self._groups = groups
         self._seals = seals
+        self._writer = writer
 
     async def take(self, realm: str, items: Sequence[Returned], stream: ParcelStream) -> None:
         """Store what `realm` sends again, in order. Raises RealmQuota if that is too much for now, and
@@ -179,6 +185,12 @@ class ReturnReceiver:
             extras=self._extras(parcel),
             reply_to=None if parcel.reply is None else _own_ref(parcel.reply, realm),
         )
+        if parcel.file is not None:
+            # The other realm has the file, and gives it back.
+            await self._writer.store_with_file(
+                realm, Arrived(new, target), parcel, stream, Owner(account.id)
+            )
+            return
         [place] = await self._database.run(self._writers.messages.receive, [new], stream)
         if isinstance(place, Stored) and not parcel.is_blank:
             self._fan_out.tell(place, new, target, None, None)

@@ -42,9 +42,10 @@ class ArrivalLimits(msgspec.Struct, frozen=True):
 
 
 class Announced(msgspec.Struct, frozen=True):
-    """A file that another realm has announced."""
+    """A file that the realm with the key `realm` has announced."""
 
     owner: Owner
+    realm: str
     name: str
     size: int
     sha256: str
@@ -94,7 +95,7 @@ def reserve(
     """Add the row of a file that arrives. `names` are its code, and the name in the uploads folder of what
     has arrived of it. Raises QuotaExceeded, TooMuchArriving, CodeTaken."""
     code, part = names
-    realm = file.owner.realm or ""
+    realm = file.realm
     left = limits.realm - used_by_realm(connection, realm)
     if file.size > left:
         raise QuotaExceeded(limit=limits.realm, left=max(0, left))

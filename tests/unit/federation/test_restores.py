@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from chatd.base.names import parse_address
+from chatd.base.names import Place, parse_address
 from chatd.commands import values as ask
+from tests.support.people import Person
 from tests.support.restores import RestoredTestCase
 
 
@@ -109,3 +110,76 @@ class RestoreTestCase(RestoredTestCase):
         self.network.advance(5)
         self.assertEqual(self.two.parcels_waiting(), 0)
         self.assertIn("budi@realm2", "".join(self.ana.members("bagan")))
+
+
+class RestoredFilesTestCase(RestoredTestCase):
+    """A backup has the files of its time only. Later ones come back from the other realm."""
+
+    def sent(self, data: bytes = b"bytes" * 20_000) -> tuple[str, bytes]:
+        self.budi.sends("ana@realm1", "satu")
+        return "a.bin", data
+
+    def code(self, person: Person) -> str:
+        (file,) = [each for each in person.files() if each.name == "a.bin"]
+        return file.code
+
+    def test_of_the_sender(self) -> None:
+        name, data = self.sent()
+        copy = self.back_up(self.one)
+        self.ana.sends_file("budi@realm2", name, data)
+        self.restore(self.one, copy)
+        self.assertEqual(self.ana.history("budi@realm2")[-1], "ana: file a.bin")
+        self.assertEqual(self.ana.fetches(self.code(self.ana)), data)
+        self.assertEqual(self.budi.fetches(self.code(self.budi)), data)
+
+    def test_of_the_receiver(self) -> None:
+        name, data = self.sent()
+        copy = self.back_up(self.one)
+        self.budi.sends_file("ana@realm1", name, data)
+        self.restore(self.one, copy)
+        self.assertEqual(self.ana.history("budi@realm2")[-1], "budi@realm2: file a.bin")
+        self.assertEqual(self.ana.fetches(self.code(self.ana)), data)
+
+    def test_while_it_arrives(self) -> None:
+        """The sender is restored to a time before the message: the bytes that are still to come are lost."""
+        name, data = self.sent()
+        copy = self.back_up(self.one)
+        end = self.connection.transport_of(self.one)
+        end.holding = {"File answer"}
+        self.ana.begins_to_send_file("budi@realm2", name, data)
+        self.network.settle()
+        self.restore(self.one, copy)
+        self.network.advance(70)
+        for person, other in ((self.ana, "budi@realm2"), (self.budi, "ana@realm1")):
+            place = Place(user=parse_address(other))
+            last = person.does(ask.ShowHistory(place, 9)).items[-1]
+            self.assertEqual(last.file.state, "lost")
+
+    def test_of_a_home(self) -> None:
+        name, data = self.sent()
+        self.ana.creates("bagan")
+        self.budi.joins("bagan@realm1")
+        copy = self.back_up(self.one)
+        self.ana.sends_file("#bagan", name, data)
+        self.budi.sends_file("#bagan@realm1", "b.bin", data[:-1])
+        self.restore(self.one, copy)
+        self.network.advance(5)
+        self.assertEqual(
+            self.ana.history(group="bagan")[-2:], ["ana: file a.bin", "budi@realm2: file b.bin"]
+        )
+        self.assertEqual(self.ana.fetches(self.code(self.ana)), data)
+        (other,) = [each for each in self.ana.files() if each.name == "b.bin"]
+        self.assertEqual(self.ana.fetches(other.code), data[:-1])
+
+    def test_of_a_mirror(self) -> None:
+        name, data = self.sent()
+        self.ana.creates("bagan")
+        self.budi.joins("bagan@realm1")
+        copy = self.back_up(self.two)
+        self.ana.sends_file("#bagan", name, data)
+        self.budi.sends_file("#bagan@realm1", "b.bin", data[:-1])
+        self.restore(self.two, copy)
+        self.network.advance(5)
+        shown = self.budi.history(group="bagan@realm1")[-2:]
+        self.assertEqual(shown, ["ana@realm1: file a.bin", "budi: file b.bin"])
+        self.assertEqual(self.budi.fetches(self.code(self.budi)), data)
