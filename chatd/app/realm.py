@@ -287,6 +287,7 @@ class Realm:
         quotas, keeper, database = self.service.quotas, self.keeper, self.database
         self.service.disk.stop()
         self.service.receipts.stop()
+        self.service.presence_news.stop()
         stopped = []
         indexing, passwords, uploads = self.service.indexing, self.passwords, self.uploads
         for part in (self.directory, quotas, keeper, indexing, database, passwords, uploads):

@@ -195,7 +195,7 @@ class Client:
         if kind == "room":
             notice = self.state.mentions_me(event)
             self.out.happened(event, [self.renderer.message(event)], notice)
-        elif kind in ("session-ended", "closing", "room-change"):
+        elif kind in ("session-ended", "closing"):
             self._take_notice(event)
         elif self._early is not None:
             self._early.append(event)

@@ -118,6 +118,12 @@ class EventRenderer:
         sentence = tr("{by} invites you to {group}: accept #{group} joins it", by=by, group=group)
         return [[("mention", sentence)]]
 
+    def _room_change(self, event: Event) -> list[Line]:
+        who, room = safe(event.get("who")), safe(event.get("room"))
+        if event.get("what") == "entered":
+            return [note(tr("{who} entered room {room}", who=who, room=room))]
+        return [note(tr("{who} left room {room}", who=who, room=room))]
+
     _PAINTERS: Mapping[str, Callable[[EventRenderer, Event], list[Line]]] = {
         "edited": _edited,
         "deleted": _deleted,
@@ -128,4 +134,5 @@ class EventRenderer:
         "member": _member,
         "group": _group,
         "invitation": _invitation,
+        "room-change": _room_change,
     }

@@ -35,6 +35,7 @@ from chatd.service.operators import Operators
 from chatd.service.passwords import Passwords
 from chatd.service.pending_posts import PendingPosts
 from chatd.service.presence import Presence
+from chatd.service.presence_news import PresenceNews
 from chatd.service.quotas import MessageQuotas
 from chatd.service.reading import Reading
 from chatd.service.receipts import Receipts
@@ -60,6 +61,7 @@ class ChatService:
     contacts: Contacts  # people's contact lists, with who is online
     operators: Operators  # who runs the realm
     presence: Presence  # who is online, who listens, and events to listeners
+    presence_news: PresenceNews  # tells who has come or gone, and who has changed their profile
     groups: Groups  # create, join, leave, invite, kick: groups here and in other realms
     homes: HomeGroups  # the groups that live here, for members of any realm
     mirrors: MirrorGroups  # the groups of other realms with members here
@@ -108,7 +110,7 @@ class ChatService:
         self.quotas = MessageQuotas(
             self.clock, self.database, self.disk, limits.account_messages, peers.messages
         )
-        self.rooms = Rooms()
+        self.rooms = Rooms(self.presence)
         self.room_files = RoomFiles(context, self.rooms, uploads, self.disk)
         self._make_people(passwords)
         self._make_reading(forwarder)
@@ -126,6 +128,7 @@ class ChatService:
 
     def _make_people(self, passwords: Passwords) -> None:
         context, realms = self.context, self.realms
+        self.presence_news = PresenceNews(self.clock, self.database, self.presence)
         self.accounts = Accounts(context, passwords, self.presence)
         self.contacts = Contacts(context, self.accounts, self.presence, realms)
         self.operators = Operators(context, self.accounts)

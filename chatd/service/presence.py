@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TypeAlias
 
 from zope.interface import Interface
@@ -39,16 +39,26 @@ class Presence:
         # Those of the listeners that get all events
         self._following: dict[int, list[IListener]] = {}
         self._told: list[Told] = []
+        self._on_change: Callable[[int, bool], None] = lambda _account, _online: None
+
+    def on_change(self, then: Callable[[int, bool], None]) -> None:
+        """Call `then(account_id, online)` when an account comes online or goes offline."""
+        self._on_change = then
 
     def arrive(self, account_id: int, listener: IListener) -> None:
         """The account has logged in on a connection."""
-        self._connected.setdefault(account_id, []).append(listener)
+        connected = self._connected.setdefault(account_id, [])
+        connected.append(listener)
+        if len(connected) == 1:
+            self._on_change(account_id, True)
 
     def leave(self, account_id: int, listener: IListener) -> None:
         """The account is no longer logged in on a connection."""
-        _remove(self._connected, account_id, listener)
-        _remove(self._listening, account_id, listener)
-        _remove(self._following, account_id, listener)
+        was_online = account_id in self._connected
+        for listeners in (self._connected, self._listening, self._following):
+            _remove(listeners, account_id, listener)
+        if was_online and account_id not in self._connected:
+            self._on_change(account_id, False)
 
     def listen(
         self, account_id: int, listener: IListener, on: bool, all_events: bool = False
@@ -98,6 +108,10 @@ class Presence:
         """Those of `accounts` for which some connection listens for all events."""
         following = self._following
         return [account for account in accounts if account in following]
+
+    def is_following(self, account_id: int, listener: IListener) -> bool:
+        """Whether that connection listens for all events of the account."""
+        return listener in self._following.get(account_id, ())
 
     def follows(self, accounts: Collection[int]) -> bool:
         """Whether any connection listens for all events of one of `accounts`."""

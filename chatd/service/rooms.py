@@ -12,14 +12,15 @@ from chatd.base.events import Event, RoomChange, RoomTalk
 from chatd.base.isolation import drop_failed
 from chatd.base.model import Account, Attachment, RoomInfo
 from chatd.base.names import key_of
-from chatd.service.presence import IListener
+from chatd.service.presence import IListener, Presence
 
 # With more people in a room, entering and leaving are not announced: each would be an event for everybody.
 CROWD: Final = 200
 
 
 class Occupant(msgspec.Struct, frozen=True):
-    """Someone in a room, and the connection that gets its events. `changes`: also who enters and leaves."""
+    """Someone in a room, and the connection that gets its events. `changes`: also who enters and leaves, even
+    if it does not listen for all events."""
 
     account: Account
     listener: IListener
@@ -55,18 +56,6 @@ class Room(msgspec.Struct):
             if session is not but:
                 _deliver(occupant.listener, events)
 
-    def announce(self, who: Occupant, entered: bool) -> None:
-        """Tell the others that `who` has entered or left, unless that account is here in another session. On
-        the connection of `who` the reply tells."""
-        others = [each for each in self.occupants.values() if each is not who]
-        account = who.account
-        if len(others) > CROWD or any(each.account.id == account.id for each in others):
-            return
-        events = (RoomChange(self.name, account.name, account.display_name, entered),)
-        for other in others:
-            if other.changes and other.listener is not who.listener:
-                _deliver(other.listener, events)
-
 
 def _deliver(listener: IListener, events: tuple[Event, ...]) -> None:
     try:
@@ -75,11 +64,17 @@ def _deliver(listener: IListener, events: tuple[Event, ...]) -> None:
         drop_failed(listener)
 
 
+def _change(room: Room, who: Occupant, entered: bool) -> tuple[Event, ...]:
+    account = who.account
+    return (RoomChange(room.name, account.name, account.display_name, entered),)
+
+
 class Rooms:
     """All rooms that someone is in. A session is in one room at a time, and gets its events on the connection
     on which it joined."""
 
-    def __init__(self) -> None:
+    def __init__(self, presence: Presence | None = None) -> None:
+        self._presence = presence or Presence()
         self._rooms: dict[str, Room] = {}
         self._whereabouts: dict[Hashable, str] = {}
         self._end: Callable[[Room], None] = lambda _room: None
@@ -109,16 +104,19 @@ class Rooms:
         changes: bool = False,
     ) -> RoomInfo:
         """Enter a room, which is created if necessary, and leave the one before. `changes`: be told who
-        enters and leaves."""
+        enters and leaves, as all are that listen for all events."""
         key = key_of(name)
         is_new = self._whereabouts.get(session) != key
         if is_new:
-            self.leave(session)
+            self.leave(session, by=listener)
         room = self._rooms.setdefault(key, Room(name))
+        before = room.occupants.get(session)
         occupant = room.occupants[session] = Occupant(account, listener, changes)
         self._whereabouts[session] = key
         if is_new:
-            room.announce(occupant, entered=True)
+            self._announce(room, occupant, entered=True)
+        elif before is not None and before.listener is not listener:
+            self._tell_change(before, _change(room, before, entered=False))
         return room.info()
 
     def display_names(self, session: Hashable) -> dict[str, str]:
@@ -133,10 +131,13 @@ class Rooms:
             occupants = self._rooms[key].occupants
             occupants[session] = msgspec.structs.replace(occupants[session], account=account)
 
-    def leave(self, session: Hashable, listener: IListener | None = None) -> str | None:
+    def leave(
+        self, session: Hashable, listener: IListener | None = None, by: IListener | None = None
+    ) -> str | None:
         """Leave the current room. Returns its name, or None if there was none. An empty room is removed.
 
-        With a `listener`, does so only if the room was entered on that connection.
+        With a `listener`, does so only if the room was entered on that connection. `by` is the connection
+        that leaves; if another one was in the room, it is told.
         """
         key = self._whereabouts.get(session)
         if key is None:
@@ -149,8 +150,25 @@ class Rooms:
         if not room.occupants:
             del self._rooms[key]
             self._end(room)
-        room.announce(occupant, entered=False)
+        self._announce(room, occupant, entered=False)
+        if by is not None and by is not occupant.listener:
+            self._tell_change(occupant, _change(room, occupant, entered=False))
         return room.name
+
+    def _announce(self, room: Room, who: Occupant, entered: bool) -> None:
+        """Tell the others that `who` has entered or left, unless that account is here in another session. On
+        the connection of `who` the reply tells."""
+        others = [each for each in room.occupants.values() if each is not who]
+        if len(others) > CROWD or any(each.account.id == who.account.id for each in others):
+            return
+        events = _change(room, who, entered)
+        for other in others:
+            if other.listener is not who.listener:
+                self._tell_change(other, events)
+
+    def _tell_change(self, whom: Occupant, events: tuple[Event, ...]) -> None:
+        if whom.changes or self._presence.is_following(whom.account.id, whom.listener):
+            _deliver(whom.listener, events)
 
     def talk(
         self, session: Hashable, text: str, at: int, file: Attachment | None = None

@@ -86,3 +86,49 @@ class Receipts(Scripted):
         switch.click()
         expect(messi.page.get_by_role("alert").filter(has=messi.page.locator("p"))).to_be_visible()
         expect(switch).not_to_be_checked()
+
+
+class Presence(Scripted):
+    @in_browser
+    def test_coming_and_going(self) -> None:
+        """Who is online is shown as it is told, and nothing is asked again and again."""
+        messi = self.messi()
+        messi.open_chat("henderson")
+        about = messi.page.locator(".chat-about")
+        expect(about).to_contain_text("online")
+        asked = len(self.script.asked)
+        self.script.push("presence", {"who": "henderson", "state": "offline"})
+        expect(about).to_contain_text("offline")
+        expect(messi.row("Jordan Henderson")).to_contain_text("offline")
+        self.script.push("profile", {"who": "henderson", "name": "Hendo", "country": ""})
+        messi.heading("Hendo")
+        self.assertEqual(len(self.script.asked), asked)
+
+    @in_browser
+    def test_contacts(self) -> None:
+        online = {"henderson": False}
+        self.script.answers["contacts"] = lambda _request: {
+            "contacts": [{"username": name, "online": state} for name, state in online.items()]
+        }
+        messi = self.messi()
+        messi.go("#/contacts")
+        expect(messi.contact("Jordan")).to_contain_text("offline")
+        online["henderson"] = True
+        self.script.push("presence", {"who": "henderson", "state": "online"})
+        expect(messi.contact("Jordan")).not_to_contain_text("offline")
+
+    @in_browser
+    def test_room(self) -> None:
+        """People who enter and leave are told. If another window takes the session out, the page says so."""
+        self.script.answers["roomjoin"] = lambda _request: {"room": "tamu", "users": ["messi"]}
+        messi = self.messi()
+        messi.go("#/room/tamu")
+        messi.is_told("Only you are here")
+        for who, what, shown in (
+            ("henderson", "entered", "henderson came in"),
+            ("henderson", "left", "henderson left"),
+            ("messi", "left", "You are no longer in this room"),
+        ):
+            change = {"room": "Tamu", "who": who, "name": who, "what": what}
+            self.script.push("room-change", change)
+            messi.is_told(shown)

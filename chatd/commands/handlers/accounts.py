@@ -96,6 +96,7 @@ async def profile(client: Client, command: ask.ChangeProfile) -> Reply:
         client.account, command.name, command.country
     )
     client.sessions.renew(account)
+    client.service.presence_news.profile_changed(account, client.listener)
     return _identity(account)
 
 

@@ -67,7 +67,7 @@ async def room_get_file(client: Client, command: ask.GetRoomFile) -> DownloadRep
 
 @HANDLERS.of(ask.LeaveRoom)
 def room_leave(client: Client, _command: ask.LeaveRoom) -> Reply:
-    room = client.service.rooms.leave(client.logged_in)
+    room = client.service.rooms.leave(client.logged_in, by=client.listener)
     if room is None:
         raise NotInRoom
     return Reply(f"You have left {room}", {"room": room})

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, ForeignKey, LargeBinary, Table, Text, false
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    Table,
+    Text,
+    false,
+)
 
 from chatd.store.schema.base import Id, metadata
 
@@ -35,6 +45,7 @@ contacts = Table(
     Column("account_id", ForeignKey("accounts.id"), primary_key=True, comment="whose list"),
     Column("key", Text, primary_key=True, comment="the address without case"),
     Column("address", Text, nullable=False, comment="as shown: name, or name@realm"),
+    Index("contacts_by_key", "key"),
 )
 
 # What accounts have chosen. One without a row has receipts on.

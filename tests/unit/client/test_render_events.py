@@ -68,6 +68,11 @@ class ChangesTestCase(EventsTestCase):
         found = self.shown("member", seq=None, group="bola", what="kicked", message=removed)
         self.assertEqual(found, [removed])
 
+    def test_rooms(self) -> None:
+        for what in ("entered", "left"):
+            found = self.shown("room-change", room="tamu", who="budi", what=what)
+            self.assertEqual(found, [f"budi {what} room tamu"])
+
     def test_control_characters(self) -> None:
         """Nothing in an event controls the terminal."""
         (line,) = self.shown("edited", target=1, text="a\x1b[2Jb", **{"from": "bu\x07di"})

@@ -12,7 +12,7 @@ from zope.interface import implementer
 from chatd.base.errors import NotInRoom
 from chatd.base.events import Event, RoomChange, RoomTalk
 from chatd.base.model import Account, RoomInfo
-from chatd.service.presence import IListener
+from chatd.service.presence import IListener, Presence
 from chatd.service.rooms import CROWD, Rooms
 from tests.support.common import Listener
 
@@ -154,6 +154,35 @@ class RoomsTest(SynchronousTestCase):
         self.rooms.leave(other)
         self.assertEqual(len(self.lineker.heard), 2)
         self.assertEqual(other.heard, [])
+
+    def test_listening_for_all_events(self) -> None:
+        """A connection that listens for all events is told too, also if it began after it had entered."""
+        presence = Presence()
+        rooms = Rooms(presence)
+        rooms.join(self.messi, MESSI, self.messi, "tamu")
+        rooms.join(self.lineker, LINEKER, self.lineker, "tamu")
+        self.assertEqual(self.messi.heard, [])
+        presence.listen(MESSI.id, self.messi, True, all_events=True)
+        rooms.leave(self.lineker, by=self.lineker)
+        left = RoomChange("tamu", "Lineker", "Lineker's name", False)
+        self.assertEqual((self.messi.heard, self.lineker.heard), ([left], []))
+
+    def test_on_another_connection(self) -> None:
+        """The connection that was in the room is told when its session enters or leaves on another one."""
+        session = object()
+        left = RoomChange("tamu", "messi", "messi's name", False)
+        for act in (
+            lambda: self.rooms.join(session, MESSI, self.lineker, "tamu"),
+            lambda: self.rooms.join(session, MESSI, self.lineker, "dapur"),
+            lambda: self.rooms.leave(session, by=self.lineker),
+        ):
+            self.rooms.join(session, MESSI, self.messi, "tamu", changes=True)
+            self.messi.heard.clear()
+            act()
+            self.assertEqual((self.messi.heard, self.lineker.heard), ([left], []))
+        self.rooms.join(session, MESSI, self.messi, "tamu", changes=True)
+        self.rooms.leave(session, self.messi)
+        self.assertEqual(self.messi.heard, [left])
 
     def test_a_crowd(self) -> None:
         """In a crowded room, entering and leaving are not announced."""

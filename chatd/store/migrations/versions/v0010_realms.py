@@ -22,6 +22,7 @@ def upgrade() -> None:
         _alter_outbox()
     _index_outbox()
     _create_privacy()
+    op.create_index("contacts_by_key", "contacts", ["key"])
     _create_received()
     _create_signatures()
     _create_seals()

@@ -14,7 +14,7 @@ import { Marks } from "./marks.js";
 
 /** @import { Message, Change, ChangeKind, Conversation, Place, Session, Account, User } from "./types.js" */
 
-const REFRESH_INTERVAL = 60_000; // ms: who is online is not pushed
+const REDRAW = 60_000; // ms: today becomes yesterday
 const SOON = 300;
 const YOUNG = 10_000; // ms for which a new conversation may be missing in the realm's list
 
@@ -55,7 +55,7 @@ export class Store extends Emitter {
     connection.on("conversation", () => this.#refreshSoon());
     connection.on("presence", ({ who, state }) => this.#update(who, { online: state !== "offline" }));
     connection.on("profile", ({ who, name }) => this.#renamed(who, name));
-    setInterval(() => this.#visible() && void this.refresh(), REFRESH_INTERVAL);
+    setInterval(() => this.#visible() && this.emit("conversations"), REDRAW);
     globalThis.document?.addEventListener("visibilitychange", () => this.#visible() && void this.refresh());
   }
 
@@ -105,6 +105,7 @@ export class Store extends Emitter {
   async users() {
     const { users } = await this.#connection.request("users");
     for (const user of users) this.#learn(user.username, user.name);
+    this.emit("conversations"); // they may show names
     return users;
   }
 

@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * A part of a page that shows an answer of the realm and keeps it up to date: when the link is back, when the page
- * becomes visible, and at intervals while it is visible.
+ * becomes visible, and after events or at intervals while it is visible.
  */
 
 import { fill, h } from "../dom.js";
@@ -18,10 +18,12 @@ import { button, emptyState } from "../ui.js";
  * @property {() => Promise<T>} load asks the realm
  * @property {(found: T) => Child[]} show makes the elements
  * @property {number} [every] ms after which it is loaded again; without it, never by itself
+ * @property {string[]} [events] of the realm, after which it is loaded again
  * @property {(error: unknown) => HTMLElement | null} [failed] what to show for an error; null: the usual message
  */
 
 const TIMEOUT = 300; // ms without an answer after which a spinner is shown
+const GATHER = 1000; // ms during which several events cause one question
 const LATER = 500; // ms between checks whether a dialog is still open
 
 /**
@@ -56,7 +58,7 @@ export class Live {
    */
   constructor(app, source) {
     this.#source = source;
-    this.#stop = keepFresh(app, () => void this.refresh(), source.every);
+    this.#stop = keepFresh(app, () => void this.refresh(), source);
     void this.refresh();
   }
 
@@ -111,22 +113,34 @@ export class Live {
 }
 
 /**
- * Calls `ask` when the link is back, when the page becomes visible, and every `every` ms while both are so.
+ * Calls `ask` when the link is back, when the page becomes visible, and after these events and every `every` ms while
+ * both are so.
  * @param {App} app
  * @param {() => void} ask
- * @param {number} [every] ms
+ * @param {{every?: number, events?: string[]}} when
  * @returns {() => void} ends that
  */
-function keepFresh(app, ask, every) {
+function keepFresh(app, ask, { every, events = [] }) {
   const { connection } = app;
   const look = () => {
     if (!document.hidden && connection.state === "open") ask();
   };
   connection.addEventListener("state", look);
   document.addEventListener("visibilitychange", look);
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let soon;
+  const lookSoon = () => {
+    soon ??= setTimeout(() => {
+      soon = undefined;
+      look();
+    }, GATHER);
+  };
+  const offs = events.map((name) => connection.on(name, lookSoon));
   const timer = every ? setInterval(look, every) : undefined;
   return () => {
     clearInterval(timer);
+    clearTimeout(soon);
+    for (const off of offs) off();
     connection.removeEventListener("state", look);
     document.removeEventListener("visibilitychange", look);
   };

@@ -2,9 +2,9 @@
 /**
  * A visit to a room: entering, listening, talking, leaving. Nothing of it is kept.
  *
- * The realm does not push who is in a room, so it is polled. A session is in one room at a time and hears it on the
- * connection that entered last. If another window of the same session enters a room, this one notices that the user
- * is missing from its list of people.
+ * A session is in one room at a time and hears it on the connection that entered last. If another window of the same
+ * session enters a room, this one is told that the user has left. The realm does not tell who comes and goes in a
+ * crowded room, so there this asks now and then.
  */
 
 import { ChatError } from "../errors.js";
@@ -19,7 +19,8 @@ import { keyOf } from "../keys.js";
  *   | {kind: 'back', at: number}} Line
  */
 
-const LOOK_INTERVAL = 5000; // ms
+const CROWD = 200; // people, with more of whom the realm does not tell
+const LOOK_INTERVAL = 15_000; // ms
 const MAX_LINES = 500; // older ones are dropped
 
 /** @type {RoomVisit | null} the visit of this page that the session is in */
@@ -31,8 +32,9 @@ export class RoomVisit extends EventTarget {
   #met = false;
   #tries = 0;
   #onLink = () => this.#linked();
-  #deaf;
-  #timer = setInterval(() => void this.#look(), LOOK_INTERVAL);
+  /** @type {(() => void)[]} */
+  #offs;
+  #timer = setInterval(() => this.people.length > CROWD && void this.#look(), LOOK_INTERVAL);
 
   /**
    * @param {App} app
@@ -51,7 +53,10 @@ export class RoomVisit extends EventTarget {
     /** @type {Line[]} */
     this.lines = [];
     app.connection.addEventListener("state", this.#onLink);
-    this.#deaf = app.connection.on("room", (talk) => this.#heard(talk));
+    this.#offs = [
+      app.connection.on("room", (talk) => this.#heard(talk)),
+      app.connection.on("room-change", (change) => this.#changed(change)),
+    ];
   }
 
   /** Enters the room; `state` tells the outcome. */
@@ -96,7 +101,7 @@ export class RoomVisit extends EventTarget {
     this.#gone = true;
     clearInterval(this.#timer);
     this.app.connection.removeEventListener("state", this.#onLink);
-    this.#deaf();
+    for (const off of this.#offs) off();
     if (current !== this) return;
     current = null;
     if (this.state !== "in" && this.state !== "joining") return;
@@ -123,6 +128,15 @@ export class RoomVisit extends EventTarget {
     const { from, name, text, file } = talk;
     if (!this.people.includes(from)) this.#seen([...this.people, from], true);
     this.#add({ kind: "said", from, name, text, at: Date.parse(talk.at) || Date.now(), mine: false, file });
+  }
+
+  /** @param {{room: string, who: string, what: string}} change */
+  #changed({ room, who, what }) {
+    if (this.state !== "in" || keyOf(room) !== keyOf(this.room)) return;
+    const others = this.people.filter((each) => keyOf(each) !== keyOf(who));
+    const gone = what === "left";
+    if (gone && this.app.store.isMe(who)) this.#become("elsewhere");
+    this.#seen(gone ? others : [...others, who], true);
   }
 
   async #look() {

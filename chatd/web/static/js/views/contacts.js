@@ -12,7 +12,7 @@ import { confirm, emptyState, field, form, iconButton } from "../ui.js";
 /** @typedef {import("../types.js").App} App */
 /** @typedef {{username: string, online: boolean}} Contact */
 
-const INTERVAL = 15_000; // ms
+const INTERVAL = 60_000; // ms: other realms do not tell who is online
 
 /** @param {App} app @returns {import("../types.js").View} */
 export function view(app) {
@@ -34,6 +34,7 @@ export function view(app) {
     },
     show: (contacts) => [list(contacts)],
     every: INTERVAL,
+    events: ["presence", "profile"],
   });
 
   /** @param {Contact} contact */

@@ -14,7 +14,7 @@ import { avatar, button, dialog, emptyState, field, form, iconButton, unreadBadg
 /** @typedef {import("../types.js").App} App */
 /** @typedef {{group: string, title?: string, code: string, members: number, closed: boolean, member: boolean, admin: boolean}} Group */
 
-const INTERVAL = 15_000; // ms
+const INTERVAL = 60_000; // ms: groups of others are not told of
 
 /** @param {App} app @returns {import("../types.js").View} */
 export function view(app) {
@@ -52,6 +52,7 @@ export function view(app) {
       ),
     ],
     every: INTERVAL,
+    events: ["member", "group", "conversation"],
   });
   const waiting = invited(app);
   const add = button(t("groups.add"), { kind: "primary", icon: "plus", onClick: () => askName(app) });

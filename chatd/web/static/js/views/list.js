@@ -165,7 +165,7 @@ class Rows {
     let at = this.#list.firstElementChild;
     for (const line of lines) {
       const { key } = line.conversation.place;
-      const looks = looksOf(line, current);
+      const looks = looksOf(app, line, current);
       const known = before.get(key);
       const node = known?.looks === looks ? known.node : row(app, line, current);
       node.dataset.key = key;
@@ -187,12 +187,13 @@ class Rows {
   }
 }
 
-/** Everything that a row shows, to detect changes. @param {Line} line @param {string} current */
-function looksOf({ conversation: found, entry }, current) {
+/** Everything that a row shows, to detect changes. @param {App} app @param {Line} line @param {string} current */
+function looksOf(app, { conversation: found, entry }, current) {
   const { name, online, unread, last, place } = found;
   const when = last && relative(last.at);
   const now = hashOf(place) === current;
-  return JSON.stringify([name, online, unread, last, when, now, entry?.state, entry?.text]);
+  const who = last?.group === undefined ? "" : app.store.displayName(last.from);
+  return JSON.stringify([who, name, online, unread, last, when, now, entry?.state, entry?.text]);
 }
 
 /** @param {App} app @param {Line} line @param {string} current */

@@ -17,7 +17,7 @@ import { button, emptyState, iconButton } from "../ui.js";
 /** @typedef {{username: string, admin: boolean, online: boolean}} Member */
 /** @typedef {{members: Member[], code: string, closed: boolean | null}} Found `closed` is null for groups of other realms, where it is unknown */
 
-const INTERVAL = 15_000; // ms
+const INTERVAL = 60_000; // ms: other realms, and large groups, do not tell who is online
 
 /**
  * @param {App} app
@@ -72,6 +72,7 @@ export function view(app, { group }) {
       ];
     },
     every: INTERVAL,
+    events: ["presence", "profile", "member", "group"],
     failed: (error) => {
       const instead = outsiderPage(app, place.name, error);
       if (instead) invite.hidden = below.hidden = true;

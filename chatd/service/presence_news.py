@@ -1,0 +1,105 @@
+"""Tells accounts that another one, with which they share something, has come online, gone offline or changed
+its profile (chatd.store.watchers).
+
+That an account has come online is told within INTERVAL. All other changes are told when the account's state
+has not changed for GRACE. So neither a page that is loaded again nor a client that comes and goes makes much
+noise.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from chatd.base.errors import StorageFailed
+from chatd.base.events import PresenceChange, ProfileChange
+from chatd.base.model import Account
+from chatd.base.timers import Timer
+from chatd.service.presence import IListener, Presence
+from chatd.store.database import Database
+from chatd.store.watchers import Watched, watchers_of
+
+INTERVAL: Final = 0.5  # seconds between two rounds
+GRACE: Final = 3.0  # seconds
+MAX_ROUND: Final = 100  # accounts in a round; the others wait for the next ones
+
+log = Logger()
+
+
+class PresenceNews:
+    """The accounts whose change is not told yet, in rounds."""
+
+    def __init__(self, clock: IReactorTime, database: Database, presence: Presence) -> None:
+        self._clock = clock
+        self._database = database
+        self._presence = presence
+        self._timer = Timer(clock, self._begin_round)
+        self._stopped = False
+        self._busy = False  # a round is under way
+        # When the change of an account is due, by its id
+        self._due: dict[int, float] = {}
+        presence.on_change(self._changed)
+
+    def stop(self) -> None:
+        """Forget what was not told, and tell nothing any more."""
+        self._stopped = True
+        self._timer.cancel()
+        self._due.clear()
+
+    def profile_changed(self, account: Account, origin: IListener | None) -> None:
+        """The account has changed its profile, on the connection `origin`."""
+        if self._presence.anyone_follows and not self._stopped:
+            done = Deferred.fromCoroutine(self._tell_profile(account, origin))
+            done.addErrback(_not_told)
+
+    async def _tell_profile(self, account: Account, origin: IListener | None) -> None:
+        watched = await self._find(account.id)
+        if watched is not None:
+            told = watched.watchers | {account.id}
+            event = ProfileChange(account.name, account.display_name, account.country)
+            self._presence.tell_followers(told, event, origin)
+            self._presence.flush()
+
+    def _changed(self, account_id: int, online: bool) -> None:
+        if self._stopped or not self._presence.anyone_follows:
+            return
+        at_once = online and account_id not in self._due
+        self._due[account_id] = self._clock.seconds() + (0 if at_once else GRACE)
+        if not self._busy:
+            self._timer.start(INTERVAL)
+
+    def _begin_round(self) -> None:
+        self._busy = True
+        done = Deferred.fromCoroutine(self._tell_due())
+        done.addErrback(_not_told)
+        done.addBoth(lambda _: self._end_round())
+
+    def _end_round(self) -> None:
+        self._busy = False
+        if self._due and not self._stopped:
+            self._timer.start(INTERVAL)
+
+    async def _tell_due(self) -> None:
+        now = self._clock.seconds()
+        due = [account for account, when in self._due.items() if when <= now][:MAX_ROUND]
+        for account in due:
+            self._due.pop(account, None)
+        for account in due:
+            watched = await self._find(account)
+            if watched is not None and watched.watchers:
+                state = "online" if self._presence.is_online(account) else "offline"
+                event = PresenceChange(watched.name, state)
+                self._presence.tell_followers(watched.watchers, event, None)
+        self._presence.flush()
+
+    async def _find(self, account_id: int) -> Watched | None:
+        return await self._database.read(watchers_of, account_id)
+
+
+def _not_told(failure: Failure) -> None:
+    if not failure.check(StorageFailed):  # which the database has logged
+        log.failure("a change of presence was not told", failure)
