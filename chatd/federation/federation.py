@@ -75,6 +75,8 @@ class Federation:
         self.standings = Standings(context, marks.by_realm)
         self.restores = Restores(context, self.standings, self.seals)
         returned = ReturnedEntries(reader.entries, writer, entries, quotas)
-        self.returned = ReturnReceiver(service, links, self.receiver, returned, self.seals, writer)
+        self.returned = ReturnReceiver(
+            service, links, self.receiver, returned, self.seals, writer, self.standings
+        )
         # Questions that other realms ask
         self.questions = Questions(service, links, guesses)

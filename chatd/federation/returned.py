@@ -39,6 +39,7 @@ from chatd.federation.realm_quotas import RealmQuotas
 from chatd.federation.receive import Receiver
 from chatd.federation.restores import Returned
 from chatd.federation.seals import Seals
+from chatd.federation.standing import Standings
 from chatd.service.chat_service import ChatService
 from chatd.service.message_parts import extras_of
 from chatd.service.targets import Target
@@ -90,6 +91,7 @@ class ReturnReceiver:
         groups: ReturnedEntries,
         seals: Seals,
         writer: ParcelWriter,
+        standings: Standings,
     ) -> None:
         self._context = service.context
         self._database = service.database
@@ -103,6 +105,7 @@ class ReturnReceiver:
         self._groups = groups
         self._seals = seals
         self._writer = writer
+        self._standings = standings
 
     async def take(self, realm: str, items: Sequence[Returned], stream: ParcelStream) -> None:
         """Store what `realm` sends again, in order. Raises RealmQuota if that is too much for now, and
@@ -156,8 +159,8 @@ class ReturnReceiver:
         [target], _ = await self._directs.open(account, [there])
         return account, target
 
-    def _check_seal(self, item: Returned, parcel: Direct | DirectChange) -> None:
-        """Raises BadSignature unless people of this realm have sent that."""
+    def _check_seal(self, realm: str, item: Returned, parcel: Direct | DirectChange) -> None:
+        """Check that people of this realm have sent that to `realm`. Raises BadSignature."""
         said: list[tuple[int, Direct | DirectChange]] = [(item.number, parcel)]
         if item.by and isinstance(parcel, Direct):
             # It has the content that a later change has given it.
@@ -166,12 +169,13 @@ class ReturnReceiver:
             said = [(item.by, DirectDeletion(*about) if parcel.is_blank else changed)]
         if not any(self._seals.is_own(number, each, parcel.seal) for number, each in said):
             raise BadSignature(reason="its seal is not of this realm")
+        self._standings.acknowledged(realm, (item.number,))
 
     async def _message(
         self, realm: str, item: Returned, parcel: Direct, stream: ParcelStream
     ) -> None:
         """Raises BadSignature, UnknownUser, BadText, BadName."""
-        self._check_seal(item, parcel)
+        self._check_seal(realm, item, parcel)
         if parcel.text is not None:
             check_text(parcel.text)
         account, target = await self._side(realm, parcel)
@@ -215,7 +219,7 @@ class ReturnReceiver:
         change = change_in(parcel)
         if change is None:
             return
-        self._check_seal(item, parcel)
+        self._check_seal(realm, item, parcel)
         account, target = await self._side(realm, parcel)
         about, at = _own_ref(parcel.target, realm), min(parcel.at, self._context.now())
         made = await self._database.run(

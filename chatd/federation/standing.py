@@ -91,8 +91,8 @@ class Standings:
                 self._storing.start(STORE_AFTER)
 
     def acknowledged(self, realm: str, numbers: Collection[int]) -> None:
-        """Note that the realm has acknowledged these parcels. It is stored with their removal from the
-        outbox."""
+        """Note that the realm has acknowledged these parcels, or has returned them. It is stored with their
+        removal from the outbox, or when everything is returned."""
         newest = max(numbers)
         if newest > self.of(realm).acknowledged:
             self._raise(realm, PeerMark(acknowledged=newest))
@@ -100,7 +100,8 @@ class Standings:
     async def settle(self, realm: str, received: int) -> None:
         """Note that the realm has returned everything that this one lacked, and has nothing else to send with
         a number up to `received`."""
-        settled = PeerMark(received=received, settled=self._first)
+        acknowledged = self.of(realm).acknowledged
+        settled = PeerMark(received, acknowledged, self._first)
         await self._database.run(store.raise_mark, realm, settled)
         self._raise(realm, settled)
 

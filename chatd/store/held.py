@@ -248,7 +248,6 @@ def group_page(
         else:
             query = query.where(
                 table.c.number > lost.after,
-                table.c.number <= lost.upto,
                 ~waits(table, lost.realm),
             )
         rows += connection.execute(query)

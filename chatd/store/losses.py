@@ -25,12 +25,11 @@ MAX_CONVERSATIONS = 100_000  # of one realm
 
 
 class Lost(msgspec.Struct, frozen=True):
-    """What the realm with that key lacks: our parcels with numbers after `after` and up to `upto`, and what
-    others have of its own numbers in `gaps`."""
+    """What the realm with that key lacks: our parcels with numbers after `after` that do not wait in the
+    outbox any more, and what others have of its own numbers in `gaps`."""
 
     realm: str
     after: int
-    upto: int
     gaps: Sequence[Gap] = ()
 
 
@@ -55,7 +54,6 @@ def lacked_in_directs(table: sa.Table, lost: Lost) -> Iterator[sa.ColumnElement[
     """The conditions for what the realm lacks: what is ours, and what is its own."""
     yield sa.and_(
         table.c.number > lost.after,
-        table.c.number <= lost.upto,
         table.c.origin_id.is_(None),
     )
     if lost.gaps:

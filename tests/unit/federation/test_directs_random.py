@@ -1,8 +1,10 @@
 """Two people in two realms do at random all that one can do with a direct, while links are cut and realms are
-killed. In the end both see the same, and nothing deleted is left anywhere."""
+killed, or restored from backups of their whole state. In the end both see the same, and nothing deleted is
+left anywhere."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -20,9 +22,10 @@ EMOJI = ("👍", "🎉")
 
 
 class Directs:
-    """One run. `texts` has what was ever deleted."""
+    """One run. `deleted` has what was ever deleted. With `restores`, realms are restored."""
 
-    def __init__(self, folder: Path, seed: int) -> None:
+    def __init__(self, folder: Path, seed: int, *, restores: bool = False) -> None:
+        self.folder = folder
         self.random = Random(seed)  # noqa: S311 - a test
         self.network = Network(folder)
         self.one, self.two = self.network.pair()
@@ -32,6 +35,8 @@ class Directs:
         }
         self.count = 0
         self.deleted: list[str] = []
+        self.troubles = 6 if restores else 4
+        self.backups: dict[Server, Path] = {}
 
     def shown(self, person: Person) -> list[Any]:
         place = Place(parse_address(self.people[person][1]), None)
@@ -81,7 +86,7 @@ class Directs:
             self.deleted.append(message.text)
 
     def trouble(self, server: Server) -> None:
-        match self.random.randrange(4):
+        match self.random.randrange(self.troubles):
             case 0:
                 self.network.cut()
             case 1:
@@ -89,8 +94,29 @@ class Directs:
             case 2:
                 for connection in self.network.connections:
                     connection.far.losing = {"Deliver answer"}
-            case _:
+            case 3:
                 self.network.advance(3)
+            case 4:
+                self.back_up(server)
+            case _:
+                self.restore(server)
+
+    def back_up(self, server: Server) -> None:
+        server.kill()
+        copy = self.backups[server] = self.folder / f"backup of {server.name}"
+        shutil.rmtree(copy, ignore_errors=True)
+        shutil.copytree(server.config.state, copy)
+        server.open()
+
+    def restore(self, server: Server) -> None:
+        copy = self.backups.get(server)
+        if copy is None:
+            return
+        server.kill()
+        shutil.rmtree(server.config.state)
+        shutil.copytree(copy, server.config.state)
+        self.network.advance(60)  # longer than the starts since the backup have taken
+        server.open()
 
     def ends(self) -> tuple[list[Any], list[Any]]:
         """What both see once everything has arrived, oldest first by what was written."""
@@ -111,8 +137,10 @@ class Directs:
         return who, message.text, message.deleted, message.pinned, reactions
 
     def left(self) -> list[str]:
-        """Deleted texts that are still in the files of one of the realms."""
+        """Deleted texts that are still in the files of one of the realms. After a restore, no realm may know
+        of a deletion."""
         self.network.settle()
+        shown = {each.text for person in self.people for each in self.shown(person)}
         for server in (self.one, self.two):
             server.close()
         data = b"".join(
@@ -121,14 +149,14 @@ class Directs:
             for path in Path(server.config.state).rglob("*")
             if path.is_file()
         )
-        return [text for text in self.deleted if text.encode() in data]
+        return [text for text in self.deleted if text not in shown and text.encode() in data]
 
 
 class RandomTestCase(SynchronousTestCase):
-    def run_seed(self, seed: int) -> None:
+    def run_seed(self, seed: int, *, restores: bool = False) -> None:
         folder = Path(self.mktemp())
         folder.mkdir()
-        run = Directs(folder, seed)
+        run = Directs(folder, seed, restores=restores)
         try:
             for _ in range(STEPS):
                 run.act()
@@ -142,3 +170,7 @@ class RandomTestCase(SynchronousTestCase):
     def test_some(self) -> None:
         for seed in range(12):
             self.run_seed(seed)
+
+    def test_restores(self) -> None:
+        for seed in range(12):
+            self.run_seed(seed, restores=True)
