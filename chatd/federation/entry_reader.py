@@ -161,7 +161,11 @@ class EntryReader:
         if author.key in roster.banned:
             raise errors.Banned(group=roster.group.name)
         origin = (None if own else stated.realm, stated.number)
-        return self._at_home(parcel, opened, roster, author, origin)
+        found = self._at_home(parcel, opened, roster, author, origin)
+        if isinstance(found, EntryChange):
+            late = msgspec.structs.replace(found.wanted, late=True)
+            return msgspec.structs.replace(found, wanted=late)
+        return found
 
     async def _relay(
         self, realm: str, parcel: Relay, opened: OpenedEntry

@@ -245,7 +245,8 @@ class ReturnReceiver:
         seq = crossing.seq_of(connection, conversation, about)
         if seq is None:
             raise UnknownMessage(seq=0)
-        wanted = WantedChange(conversation, seq, change, party_of(account), at, origin=origin)
+        author = party_of(account)
+        wanted = WantedChange(conversation, seq, change, author, at, origin=origin, late=True)
         return self._writers.changes.make(connection, wanted, lambda *_: None)
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, func, select
 
 from chatd.base.entries import EntryRef
+from chatd.store.new_entries import NewChange
 from chatd.store.origins import Origin
 from chatd.store.schema import changes, messages
 
@@ -92,6 +94,30 @@ def newest_pin(connection: Connection, conversation: int, seq: int, *, own: bool
         changes.c.kind == "pinned",
     )
     return connection.scalar(newest.where(changes.c.author_id.is_not(None)) if own else newest) or 0
+
+
+def is_overtaken(connection: Connection, change: NewChange) -> bool:
+    """Whether a later change of the same kind has been made, against which this one does not count. Edits and
+    reactions of an author have numbers in their order. Of the pins of several people, the last one counts.
+    """
+    same = [
+        changes.c.conversation_id == change.conversation,
+        changes.c.target == change.target,
+        changes.c.kind == change.kind,
+    ]
+    if change.kind == "pinned":
+        same.append(changes.c.at > change.at)
+    elif change.origin is not None:
+        realm, number = change.origin
+        same += [
+            changes.c.author == change.author,
+            (changes.c.number if realm is None else changes.c.origin_id) > number,
+        ]
+        if change.kind == "reaction" and change.data is not None:
+            said = msgspec.json.decode(change.data)
+            opposite = msgspec.json.encode({**said, "on": not said["on"]}).decode()
+            same.append(changes.c.data.in_((change.data, opposite)))
+    return connection.scalar(select(changes.c.seq).where(*same).limit(1)) is not None
 
 
 def numbers_of(connection: Connection, conversation: int, seq: int) -> list[int]:

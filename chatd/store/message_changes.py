@@ -27,7 +27,7 @@ from chatd.base.entries import (
 from chatd.base.model import Party
 from chatd.base.names import key_of
 from chatd.store.content import count_reactions, erase, mark_edited, revive
-from chatd.store.crossing import entry_at, newest_pin
+from chatd.store.crossing import entry_at, is_overtaken, newest_pin
 from chatd.store.messages import MessageWriter
 from chatd.store.new_entries import NewChange, RemoteCopies, Stored
 from chatd.store.origins import Origin
@@ -60,7 +60,8 @@ class WantedChange(msgspec.Struct, frozen=True):
     `moderator`: the author is a moderator of this realm. `elsewhere`: the group lives in another realm, which
     makes the change; this realm only sends the request. `relayed`: the group's home has made the change, with
     the number `given`: only authorship is checked, and the log here has it even if it changes nothing, like
-    the log there. `origin`, `signature` and `seal` as in NewChange.
+    the log there. `origin`, `signature` and `seal` as in NewChange. `late`: it was returned, and
+    later changes may have been made before.
     """
 
     conversation: int
@@ -75,6 +76,7 @@ class WantedChange(msgspec.Struct, frozen=True):
     origin: Origin | None = None
     signature: NewSignature | None = None
     seal: bytes = b""
+    late: bool = False
 
 
 class ChangeResult(msgspec.Struct, frozen=True):
@@ -113,6 +115,8 @@ class ChangeWriter:
         wanted = _check_content(connection, wanted, row)
         has_effect = _has_effect(connection, wanted, row)
         if not has_effect and not wanted.relayed:
+            return NOTHING
+        if wanted.late and is_overtaken(connection, _entry(wanted, None)):
             return NOTHING
         if isinstance(wanted.change, Pin) and wanted.origin is None:
             # Of the two sides of a direct conversation, the later one counts.

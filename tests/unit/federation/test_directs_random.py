@@ -172,5 +172,5 @@ class RandomTestCase(SynchronousTestCase):
             self.run_seed(seed)
 
     def test_restores(self) -> None:
-        for seed in range(12):
+        for seed in range(8):
             self.run_seed(seed, restores=True)

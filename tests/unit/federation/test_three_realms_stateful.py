@@ -373,8 +373,8 @@ class ThreeRealms(TroubledRealms):
                     assert secret.encode() not in data, f"{secret} is in {path.name} of {name}"
 
 
-def run(examples: int, seed: int | None = None) -> None:
-    machine = ThreeRealms if seed is None else hypothesis.seed(seed)(ThreeRealms)
+def run(examples: int, seed: int | None = None, machine: type[ThreeRealms] = ThreeRealms) -> None:
+    machine = machine if seed is None else hypothesis.seed(seed)(machine)
     run_state_machine_as_test(
         machine,
         settings=settings(
