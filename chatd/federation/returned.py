@@ -13,7 +13,14 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from chatd.base.entries import EntryRef, MessageChange, SentParts
-from chatd.base.errors import BadSignature, ChatError, RealmQuota, StorageFailed, UnknownMessage
+from chatd.base.errors import (
+    BadSignature,
+    ChatError,
+    RealmQuota,
+    StorageFailed,
+    TooMuchArriving,
+    UnknownMessage,
+)
 from chatd.base.model import Account, Opaque, party_of
 from chatd.base.names import Address, parse_foreign_address, parse_foreign_name
 from chatd.base.texts import check_text
@@ -37,6 +44,7 @@ from chatd.federation.parcels import (
 )
 from chatd.federation.realm_quotas import RealmQuotas
 from chatd.federation.receive import Receiver
+from chatd.federation.refusals import refusal
 from chatd.federation.restores import Returned
 from chatd.federation.seals import Seals
 from chatd.federation.standing import Standings
@@ -48,6 +56,9 @@ from chatd.store.files import Owner
 from chatd.store.message_changes import ChangeResult, WantedChange
 from chatd.store.new_entries import Extras, NewMessage, Stored
 from chatd.store.parcel_stream import ParcelStream
+
+# Refusals of what may be sent again after a while
+LATER = (RealmQuota.code, TooMuchArriving.code)
 
 log = Logger()
 
@@ -108,8 +119,8 @@ class ReturnReceiver:
         self._standings = standings
 
     async def take(self, realm: str, items: Sequence[Returned], stream: ParcelStream) -> None:
-        """Store what `realm` sends again, in order. Raises RealmQuota if that is too much for now, and
-        StorageFailed; then the realm may send it once more."""
+        """Store what `realm` sends again, in order. Raises RealmQuota or TooMuchArriving if that is too
+        much for now, and StorageFailed; then the realm may send it once more."""
         theirs: list[tuple[int, Parcel | None]] = []
         for item in items:
             parcel = parcels.try_decode(item.parcel)
@@ -120,7 +131,7 @@ class ReturnReceiver:
             theirs = []
             try:
                 await self._take_back(realm, item, parcel, stream)
-            except (RealmQuota, StorageFailed):
+            except (RealmQuota, TooMuchArriving, StorageFailed):
                 raise
             except ChatError as error:
                 log.info("{realm} returns what is not taken: {error}", realm=realm, error=error)
@@ -133,9 +144,8 @@ class ReturnReceiver:
         if not batch:
             return
         for verdict in await self._receiver.receive(realm, batch, stream):
-            if verdict.code == RealmQuota.code:
-                limit, minutes = verdict.details["limit"], verdict.details["minutes"]
-                raise RealmQuota(limit=limit, minutes=minutes)
+            if verdict.code in LATER:
+                raise refusal(verdict, realm)
 
     async def _take_back(
         self, realm: str, item: Returned, parcel: Parcel | None, stream: ParcelStream

@@ -22,14 +22,14 @@ PAGE = 100  # entries that are read at a time
 
 class HeldMessage(msgspec.Struct, frozen=True):
     """A message. `number` is that of its author's realm; `ours`: that is this one. `reply` is the message
-    that it replies to. `file` has name, size, hash and code."""
+    that it replies to. `file` has name, size, hash, code and media type."""
 
     seq: int
     ours: bool
     number: int
     at: int
     text: str | None
-    file: tuple[str, int, str, str] | None
+    file: tuple[str, int, str, str, str] | None
     reply: EntryRef | None
     forwarded: str | None
     mentions: tuple[str, ...]
@@ -103,7 +103,13 @@ def waits(table: sa.Table, realm: str) -> sa.ColumnElement[bool]:
     return sa.exists().where(outbox.c.realm == realm, outbox.c.id == table.c.number)
 
 
-_FILE = (attachments.c.name, attachments.c.size, attachments.c.sha256, attachments.c.code)
+_FILE = (
+    attachments.c.name,
+    attachments.c.size,
+    attachments.c.sha256,
+    attachments.c.code,
+    attachments.c.mime,
+)
 
 
 def direct_page(
@@ -157,7 +163,7 @@ def _message(connection: sa.Connection, place: int, row: sa.Row[Any]) -> HeldMes
     ours = row.origin_id is None
     file = None
     if row.file_code is not None:
-        file = (row.file_name, row.file_size, row.file_sha256, row.file_code)
+        file = (row.file_name, row.file_size, row.file_sha256, row.file_code, row.file_mime)
     changed = None
     if row.edited_at is not None or row.deleted_at is not None:
         changed = _last_content(connection, place, row.seq)

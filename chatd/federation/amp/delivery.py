@@ -6,11 +6,12 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from chatd.base.errors import RealmDown, RealmQuota, StorageFailed
+from chatd.base.errors import RealmDown, StorageFailed
 from chatd.base.names import printable
 from chatd.federation.amp.link import PeerLink
 from chatd.federation.amp.link_sender import Destination, LinkSender
 from chatd.federation.amp.wire import Refused
+from chatd.federation.returned import LATER
 from chatd.service.remote import QUEUED, OnOutcome
 from chatd.store.outcomes import SentEntry
 
@@ -84,7 +85,7 @@ class Delivery:
                 if refused.code == StorageFailed.code:
                     link.abort()
                     return
-                if refused.code == RealmQuota.code:
+                if refused.code in LATER:
                     await deferLater(to.clock, PAUSE)
                     continue
             break

@@ -1,0 +1,273 @@
+"""What another realm may return as lost, true or not: nobody gets words back that they have not written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from chatd.base.errors import RealmQuota, StorageFailed
+from chatd.base.names import Place, parse_address, parse_group
+from chatd.commands import values as ask
+from chatd.federation import parcels
+from chatd.federation.parcels import (
+    Direct,
+    DirectDeletion,
+    DirectEdit,
+    DirectPin,
+    DirectReaction,
+    Joined,
+    Parcel,
+    Post,
+    Ref,
+)
+from chatd.federation.restores import Returned
+from chatd.federation.seals import Seals
+from chatd.federation.signing.statements import DeletionAttributes, StatedRef
+from chatd.store.parcel_stream import ParcelStream
+from tests.support.signing import START
+from tests.unit.federation.test_receive import InboundTestCase
+
+THEM = Place(parse_address("citra@realm2"), None)
+BAGAN = Place(None, parse_group("bagan"))
+
+
+class ReturnedTestCase(InboundTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.seals: Seals = self.one.federation.seals
+
+    def returns(
+        self,
+        number: int,
+        parcel: Parcel,
+        *,
+        theirs: bool = True,
+        by: int = 0,
+        realm: str = "realm2",
+    ) -> None:
+        """Let a realm return a parcel."""
+        item = Returned(number, msgspec.Raw(parcels.encode(parcel)), theirs, by)
+        taking = self.one.federation.returned.take(realm, [item], ParcelStream())
+        self.network.result(taking)
+
+    def sealed(self, number: int, parcel: Any) -> Any:
+        """The parcel, with the seal of realm1."""
+        return msgspec.structs.replace(parcel, seal=self.seals.seal(number, parcel))
+
+    def history(self) -> list[str]:
+        return self.ana.history("citra@realm2")
+
+
+class DirectsTestCase(ReturnedTestCase):
+    def test_own_message(self) -> None:
+        for _ in range(2):
+            self.returns(7, self.sealed(7, Direct("ana", "citra", START, "halo")))
+        self.assertEqual(self.history(), ["ana: halo"])
+        (message,) = self.ana.does(ask.ShowHistory(THEM, 5)).items
+        self.assertEqual(message.state, "delivered")
+
+    def test_no_seal(self) -> None:
+        """Nothing counts but what this realm has sealed."""
+        said = Direct("ana", "citra", START, "halo")
+        seal = self.seals.seal(7, said)
+        for number, parcel in (
+            (7, said),
+            (8, msgspec.structs.replace(said, seal=seal)),
+            (7, msgspec.structs.replace(said, seal=seal[:-1])),
+            (7, msgspec.structs.replace(said, text="lain", seal=seal)),
+            (7, msgspec.structs.replace(said, sender="budi", seal=seal)),
+            (7, msgspec.structs.replace(said, to="dewi", seal=seal)),
+            (7, msgspec.structs.replace(said, text=None, seal=seal)),
+            (7, DirectDeletion("ana", "citra", START, Ref(True, 7), seal)),
+        ):
+            self.returns(number, parcel)
+        self.ana.sends("citra@realm2", "satu")
+        self.assertEqual(self.history(), ["ana: satu"])
+
+    def test_by_a_later_change(self) -> None:
+        """The content of a message that was edited is proved by the edit, and the end of one by its
+        deletion."""
+        edit = self.sealed(9, DirectEdit("ana", "citra", START, Ref(True, 7), "HALO"))
+        deletion = self.sealed(9, DirectDeletion("ana", "citra", START, Ref(True, 8)))
+        message = Direct("ana", "citra", START, "HALO", seal=edit.seal)
+        self.returns(7, msgspec.structs.replace(message, text="lain"), by=9)
+        self.assertEqual(self.history(), [])
+        self.returns(7, message, by=9)
+        self.returns(9, edit)
+        self.returns(8, Direct("ana", "citra", START, seal=deletion.seal), by=9)
+        first, second = self.ana.does(ask.ShowHistory(THEM, 5)).items
+        self.assertEqual((first.text, first.edited is not None), ("HALO", True))
+        self.assertTrue(second.deleted)
+
+    def test_changes(self) -> None:
+        self.returns(7, self.sealed(7, Direct("ana", "citra", START, "halo")))
+        about = ("ana", "citra", START, Ref(True, 7))
+        for number, change in (
+            (8, DirectReaction(*about, "👍")),
+            (8, DirectReaction(*about, "👍")),
+            (10, DirectReaction(*about, "🎉")),
+            (9, DirectReaction(*about, "🎉", False)),  # later ones have come before it
+            (12, DirectEdit(*about, "tiga")),
+            (11, DirectEdit(*about, "dua")),
+            (13, DirectEdit(*about)),  # replaced since
+            (14, DirectPin(*about)),
+            (15, DirectPin("ana", "citra", START, Ref(True, 99))),
+        ):
+            self.returns(number, self.sealed(number, change))
+        (message,) = self.ana.does(ask.ShowHistory(THEM, 5)).items
+        self.assertEqual((message.text, message.pinned), ("tiga", True))
+        self.assertEqual(sorted(each.emoji for each in message.reactions), ["🎉", "👍"])
+        self.returns(16, self.sealed(16, DirectDeletion(*about)))
+        (message,) = self.ana.does(ask.ShowHistory(THEM, 5)).items
+        self.assertTrue(message.deleted)
+
+    def test_older_pin(self) -> None:
+        self.returns(7, self.sealed(7, Direct("ana", "citra", START, "halo")))
+        about = ("ana", "citra")
+        self.returns(9, self.sealed(9, DirectPin(*about, START - 5, Ref(True, 7))))
+        self.returns(8, self.sealed(8, DirectPin(*about, START - 9, Ref(True, 7), False)))
+        (message,) = self.ana.does(ask.ShowHistory(THEM, 5)).items
+        self.assertTrue(message.pinned)
+
+    def test_parts(self) -> None:
+        """What a message has besides its text comes back, too."""
+        self.says(Direct("citra", "ana", START, "satu"), number=5)
+        mentions = ("ana@realm1", "citra@realm2")
+        parcel = Direct("ana", "citra", START, "dua", None, Ref(False, 5), "budi@realm1", mentions)
+        self.returns(7, self.sealed(7, parcel))
+        first, second = self.ana.does(ask.ShowHistory(THEM, 5)).items
+        self.assertEqual((second.reply, second.forwarded), (first.seq, "budi"))
+        self.assertEqual(second.mentions, ("ana", "citra@realm2"))
+
+    def test_opaque(self) -> None:
+        parcel = Direct("ana", "citra", START, None, media="application/x", body=b"123")
+        self.returns(7, self.sealed(7, parcel))
+        (message,) = self.ana.does(ask.ShowHistory(THEM, 5)).items
+        assert message.opaque is not None
+        self.assertEqual(message.opaque.body, b"123")
+
+    def test_nobody(self) -> None:
+        """The account is not here, or the text not allowed: the others are taken."""
+        self.returns(7, self.sealed(7, Direct("dewi", "citra", START, "halo")))
+        self.returns(8, self.sealed(8, Direct("ana", "citra", START, "\0")))
+        self.returns(9, self.sealed(9, Direct("ana", "citra", START, "dua")))
+        self.assertEqual(self.history(), ["ana: dua"])
+
+    def test_other_kinds(self) -> None:
+        """Only entries come back."""
+        for parcel in (Joined("bagan", 5, "ana", 1), parcels.DirectMark("ana", "citra", 5)):
+            self.returns(7, parcel)
+        item = Returned(7, msgspec.Raw(b"\x93\x01\x02\x03"), theirs=True)
+        self.network.result(self.one.federation.returned.take("realm2", [item], ParcelStream()))
+        self.assertEqual(self.ana.mine(), [])
+
+    def test_theirs(self) -> None:
+        """What a realm sends again of its own people is received like anything else, once."""
+        for _ in range(2):
+            self.returns(5, Direct("citra", "ana", START, "halo"), theirs=False)
+        self.says(Direct("citra", "ana", START, "halo"), number=5)
+        self.assertEqual(self.history(), ["citra@realm2: halo"])
+
+    def test_too_much(self) -> None:
+        quotas = self.one.federation.receiver._quotas
+
+        def full(*_: Any) -> None:
+            raise RealmQuota(limit=1, minutes=5)
+
+        self.patch(quotas, "charge", full)
+        with self.assertRaises(RealmQuota):
+            self.returns(5, Direct("citra", "ana", START, "halo"), theirs=False)
+
+    def test_full_disk(self) -> None:
+        self.one.realm.database.full = True
+        for theirs in (True, False):
+            with self.assertRaises(StorageFailed):
+                people = ("ana", "citra") if theirs else ("citra", "ana")
+                parcel = self.sealed(5, Direct(*people, START, "halo"))
+                self.returns(5, parcel, theirs=theirs)
+        self.one.realm.database.full = False
+
+
+class GroupsTestCase(ReturnedTestCase):
+    """bagan is a group of realm1 with ana and budi, and with citra of realm2."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.ana.creates("bagan")
+        self.ask_join("realm2", "citra")
+        roster = self.network.result(self.one.service.rosters.find(parse_address("bagan")))
+        self.ident = roster.group.id
+
+    def ask_join(self, realm: str, user: str) -> None:
+        self.network.result(self.one.federation.questions.join(realm, user, "bagan"))
+
+    def posted(self, realm: str, text: str = "halo", **said: Any) -> Post:
+        said = {"group": self.ident, **said}
+        return Post(self.signers[realm].says(text, **said), "bagan")
+
+    def texts(self) -> list[str]:
+        return self.ana.history(group="bagan")
+
+    def test_taken(self) -> None:
+        """Words of the realm that returns them, of another one, and of this one."""
+        self.ask_join("realm3", "dewi")
+        entries = (
+            self.posted("realm2"),
+            self.posted("realm3", "hai", author="dewi"),
+            self.posted("realm1", "apa kabar", author="budi", number=7),
+        )
+        for entry in (*entries, *entries):
+            self.returns(0, entry)
+        self.assertEqual(
+            self.texts(), ["citra@realm2: halo", "dewi@realm3: hai", "budi: apa kabar"]
+        )
+
+    def test_not_taken(self) -> None:
+        """From realms without members; for other groups; with no signature, or a wrong one; by nobody."""
+        good = self.posted("realm2")
+        other = msgspec.structs.replace(good.entry, body=b"lain")
+        for entry, realm in (
+            (good, "realm3"),
+            (Post(good.entry, "nusa"), "realm2"),
+            (self.posted("realm2", group=self.ident + 1), "realm2"),
+            (Post(msgspec.structs.replace(good.entry, proof=None), "bagan"), "realm2"),
+            (Post(other, "bagan"), "realm2"),
+            (self.posted("realm1", author="dewi", number=7), "realm2"),
+        ):
+            self.returns(0, entry, realm=realm)
+        self.one.federation.keys.ring.forget("realm3")
+        self.returns(0, self.posted("realm3", author="dewi"))
+        self.assertEqual(self.texts(), [])
+
+    def test_banned(self) -> None:
+        group = parse_address("bagan")
+        self.ana.does(ask.KickMember(group, parse_address("citra@realm2")))
+        self.ask_join("realm2", "cici")
+        self.returns(0, self.posted("realm2"))
+        self.assertEqual(self.texts(), [])
+
+    def test_deletion(self) -> None:
+        entry = self.posted("realm2", number=1)
+        self.returns(0, entry)
+        target = StatedRef("realm2", 1)
+        gone = self.signers["realm2"].signs(
+            DeletionAttributes(), group=self.ident, target=target, number=2
+        )
+        self.returns(0, Post(gone, "bagan"))
+        self.returns(0, entry)
+        (message,) = self.ana.does(ask.ShowHistory(BAGAN, 5)).items
+        self.assertTrue(message.deleted)
+
+    def test_rights(self) -> None:
+        """A deletion that the home would refuse is not made by its return."""
+        self.ana.posts("bagan", "satu")
+        (message,) = self.one.realm.database.now(
+            lambda db: db.exec_driver_sql("SELECT number FROM messages").all()
+        )
+        target = StatedRef("realm1", message.number)
+        gone = self.signers["realm2"].signs(
+            DeletionAttributes(), group=self.ident, target=target, number=2
+        )
+        self.returns(0, Post(gone, "bagan"))
+        self.assertEqual(self.texts(), ["ana: satu"])
