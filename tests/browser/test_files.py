@@ -11,6 +11,7 @@ from PIL import Image
 
 from tests.support.browser import BrowserTestCase, in_browser
 from tests.support.page import GONE
+from tests.support.scripted import Scripted
 from tests.support.visitor import expect
 
 if TYPE_CHECKING:
@@ -28,6 +29,48 @@ def picture(name: str = "endgame.png", size: tuple[int, int] = (320, 200)) -> Fi
 def some(name: str, size: int) -> FilePayload:
     """Random bytes."""
     return {"name": name, "mimeType": "application/octet-stream", "buffer": os.urandom(size)}
+
+
+class FromElsewhere(Scripted):
+    @in_browser
+    def test_states(self) -> None:
+        """A file from another realm is shown at once, and can be fetched once it is here. A lost one says
+        why."""
+        file = {
+            "name": "laporan.pdf",
+            "size": 184_000,
+            "mime": "application/pdf",
+            "code": "abc:234",
+        }
+        for number in range(2):
+            coming = {**file, "name": f"{number}.pdf", "state": "arriving"}
+            self.script.said(1, "henderson", None, file=coming)
+        self.script.said(1, "messi", None, file={**file, "name": "mine.pdf"})
+        messi, push = self.messi(), self.script.push
+        messi.open_chat("henderson")
+        expect(messi.sees("0.pdf")).to_contain_text("arriving from another realm")
+        expect(messi.page.locator("a.file")).to_have_count(1)
+        push("file", {"conversation": 1, "seq": 1, "state": "here"})
+        messi.sees_file("0.pdf")
+        reason = "nothing of it has come for 24 hours"
+        lost = {"conversation": 1, "state": "lost", "reason": reason, "code": "file-stalled"}
+        push("file", {**lost, "seq": 2})
+        expect(messi.sees("1.pdf")).to_contain_text(f"It did not arrive: {reason}")
+        push("file", {**lost, "seq": 3})
+        expect(messi.sees("mine.pdf")).to_contain_text("It did not arrive in the other realm")
+        expect(messi.page.locator("a.file")).to_have_count(2)
+
+    @in_browser
+    def test_after_a_lost_link(self) -> None:
+        """What happened to a file meanwhile comes with the entries that were missed."""
+        file = {"name": "a.pdf", "size": 9, "mime": "application/pdf", "code": "abc:234"}
+        self.script.said(1, "henderson", None, file={**file, "state": "arriving"})
+        messi = self.messi()
+        messi.open_chat("henderson")
+        expect(messi.sees("a.pdf")).to_contain_text("arriving")
+        self.script.files = [{"seq": 1, "state": "here"}]
+        self.script.cut()
+        messi.sees_file("a.pdf")
 
 
 class Files(BrowserTestCase):

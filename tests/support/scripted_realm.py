@@ -27,6 +27,8 @@ class ScriptedRealm:
         self.changes: dict[int, list[Object]] = {1: [], 2: []}
         self.pending: list[Object] = []
         self.marks: list[Object] = []
+        #: The states of files, as `sync` tells them.
+        self.files: list[Object] = []
         self.read = {1: 0, 2: 0}
         #: The requests so far.
         self.asked: list[Object] = []
@@ -147,7 +149,13 @@ class ScriptedRealm:
         new = [{"kind": "message", **each} for each in self.messages[conversation]]
         entries = sorted(new + self.changes[conversation], key=lambda each: int(each["seq"]))
         entries = [each for each in entries if each["seq"] > request["after"]][: request["n"]]
-        rest = {"seq": self.head(conversation), "version": 1, "marks": self.marks, "states": []}
+        rest: Object = {
+            "seq": self.head(conversation),
+            "version": 1,
+            "marks": self.marks,
+            "states": [],
+        }
+        rest["files"] = self.files
         return {"entries": entries, **rest}
 
     def _send(self, request: Object) -> Object:

@@ -42,7 +42,9 @@ export class Log extends Emitter {
     connection.on("message", (message) => this.#add(store.placeOf(message), message));
     for (const kind of KINDS) connection.on(kind, (change) => this.apply({ ...change, kind }));
     connection.on("state", (state) => this.#takeState(this.#partOf(state.conversation), state));
-    connection.on("file", ({ conversation, seq, state }) => this.#takeFile(conversation, seq, state));
+    connection.on("file", (file) => {
+      if (this.#takeFile(this.#partOf(file.conversation), file)) this.#tellOf(file.conversation);
+    });
     connection.on("read", ({ conversation, seq, who }) => this.#takeMark(this.#partOf(conversation), who, seq));
     connection.on("typing", ({ conversation, who }) => this.#types(conversation, who));
     store.on("me", () => store.me ?? this.forget());
@@ -284,6 +286,7 @@ export class Log extends Emitter {
       part.seq = Math.max(part.seq, entry.seq);
     }
     for (const state of reply.states ?? []) this.#takeState(part, state);
+    for (const file of reply.files ?? []) this.#takeFile(part, file);
     for (const { who, seq } of reply.marks ?? []) this.#takeMark(part, who, seq);
     if (reply.pending) part.pending = reply.pending.map(unnumbered);
     part.version = reply.version;
@@ -317,11 +320,15 @@ export class Log extends Emitter {
     this.#tellOf(conversation);
   }
 
-  /** @param {number} conversation @param {number} seq @param {Attachment["state"]} state */
-  #takeFile(conversation, seq, state) {
+  /**
+   * Takes the state of a message's file. Returns whether anything changes.
+   * @param {Loaded | undefined} part
+   * @param {{seq: number, state: Attachment["state"], reason?: string}} found
+   */
+  #takeFile(part, { seq, state, reason }) {
     const change = (/** @type {Message} */ message) =>
-      message.file ? { ...message, file: { ...message.file, state } } : message;
-    if (this.#partOf(conversation)?.update(seq, change)) this.#tellOf(conversation);
+      message.file ? { ...message, file: { ...message.file, state, reason } } : message;
+    return part?.update(seq, change) ?? false;
   }
 
   /** @param {Loaded | undefined} part @param {string} who @param {number} seq */

@@ -11,7 +11,8 @@
  * @property {string} sha256
  * @property {string} mime
  * @property {string} code what `/files/<code>` takes
- * @property {"arriving" | "here" | "lost"} [state] of a file that comes from another realm
+ * @property {"arriving" | "here" | "lost"} [state] of a file that crosses to or from another realm; without it: here
+ * @property {string} [reason] why it is lost, as a sentence in English
  */
 
 /**

@@ -14,11 +14,15 @@ import { fileUrl, isPreviewed, kindOf, endingOf, sizeText } from "./files.js";
 
 /**
  * @param {Attachment} file
+ * @param {boolean} mine whether the user has sent it: then it is here, also if another realm has not got it
  * @returns {HTMLElement}
  */
-export function fileBody(file) {
-  if (file.state === "arriving" || file.state === "lost") return absent(file, file.state);
-  return isPreviewed(file.mime, file.size) ? picture(file) : card(file);
+export function fileBody(file, mine) {
+  const { state = "here" } = file;
+  if (state !== "here" && !mine) return absent(file, state);
+  const body = isPreviewed(file.mime, file.size) ? picture(file) : card(file);
+  if (state !== "lost") return body;
+  return h("div", null, body, h("p", { class: "file-trouble", dir: "auto" }, icon("alert"), troubleOf(file, "lost-there")));
 }
 
 /**
@@ -27,17 +31,33 @@ export function fileBody(file) {
  * @param {"arriving" | "lost"} state
  */
 function absent(file, state) {
+  const lost = state === "lost";
   return h(
     "div",
-    { class: "file" },
+    { class: `file file-${state}` },
     h("span", { class: "file-icon", "aria-hidden": "true" }, icon("file"), ending(file.name)),
     h(
       "span",
       { class: "file-text" },
       h("bdi", { class: "file-name" }, file.name),
-      h("span", { class: "file-about" }, `${sizeText(file.size, language())} · ${t(`chat.file.${state}`)}`),
+      h(
+        "span",
+        { class: lost ? "file-about file-trouble" : "file-about", dir: "auto" },
+        icon(lost ? "alert" : "clock"),
+        lost ? troubleOf(file, "lost") : t("chat.file.arriving", { size: sizeText(file.size, language()) }),
+      ),
     ),
   );
+}
+
+/**
+ * What is wrong with a lost file. The realm's reason is in English.
+ * @param {Attachment} file
+ * @param {"lost" | "lost-there"} what
+ */
+function troubleOf({ reason }, what) {
+  const said = t(`chat.file.${what}`);
+  return reason && language() === "en" ? `${said}: ${reason}` : said;
 }
 
 /** @param {Attachment} file */

@@ -166,7 +166,7 @@ function body(item, bubbles) {
     const { file, deleted, opaque } = item.message;
     if (deleted) return placeholder("trash", t("chat.deleted"));
     if (opaque !== undefined) return placeholder("lock", t("chat.opaque"));
-    if (file) return fileBody(file);
+    if (file) return fileBody(file, item.mine);
   }
   const text = (item.kind === "message" ? item.message.text : item.entry.text) ?? "";
   const size = isFewEmoji(text) ? " bubble-emoji" : "";
@@ -188,7 +188,7 @@ function foot(item, delivery) {
     "div",
     { class: "bubble-foot" },
     message?.pinned && mark("pin", "chat.pinned"),
-    message?.unverified && mark("alert", "chat.unverified"),
+    message?.unverified && unverified(),
     message?.edited && h("span", { title: new Date(message.edited).toLocaleString() }, t("chat.edited")),
     time(item.at),
     delivery !== null && deliveryMark(delivery),
@@ -198,6 +198,12 @@ function foot(item, delivery) {
 /** @param {import("../icons.js").IconName} picture @param {string} key of its text */
 function mark(picture, key) {
   return h("span", { class: "bubble-mark", title: t(`${key}.title`) }, icon(picture), h("span", { class: "visually-hidden" }, t(key)));
+}
+
+/** The mark of a message that may not be what its author wrote. It can be read without a pointer. */
+function unverified() {
+  const title = t("chat.unverified.title");
+  return h("span", { class: "bubble-mark bubble-unverified", title }, icon("alert"), t("chat.unverified"));
 }
 
 /** @param {number} at */

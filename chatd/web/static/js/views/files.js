@@ -31,6 +31,7 @@ export function view(app) {
       return [...files].sort((one, other) => other.at.localeCompare(one.at));
     },
     show: (files) => [list(files)],
+    events: ["file"],
   });
   const off = app.store.on("incoming", (message) => message.file && void shown.refresh());
   return {
