@@ -11,8 +11,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from typing import Protocol
 
 import msgspec
+from twisted.logger import Logger
 
 from chatd.base.entries import EntryRef
+from chatd.base.errors import ChatError, RealmDown
 from chatd.federation import parcels
 from chatd.federation.parcel_fields import FileNote
 from chatd.federation.parcels import (
@@ -42,6 +44,9 @@ from chatd.store.losses import Lost, SharedDirect, SharedGroup
 MAX_ITEMS = 100  # in one request
 MAX_BYTES = 50_000  # of their parcels; one parcel may be larger
 MIRRORS = 500  # groups whose ends are asked for at a time
+MAX_REJOINING = 1000  # members of one group
+
+log = Logger()
 
 _proofs = msgspec.msgpack.Decoder(Proof)
 _data = msgspec.json.Decoder(dict[str, str | bool | None])
@@ -67,6 +72,10 @@ class IReturning(Protocol):
     async def give_back(self, items: Sequence[Returned], upto: int | None = None) -> None:
         """Send parcels again. Returns once they are on disk there. With `upto` these are the last ones, and
         this realm has nothing else with a number up to that."""
+
+    async def rejoin(self, user: str, group: str) -> None:
+        """Let a person of this realm be a member of a group there, again. Raises what the realm refuses
+        with."""
 
     async def tails(self, groups: Sequence[int]) -> Mapping[int, int]:
         """The numbers of the last entries which groups of the other realm had when it was last settled."""
@@ -112,23 +121,48 @@ class Restores:
             async for entry in self._entries(self._group_pages(home, lost)):
                 yield Returned(entry.number, _raw(_relay(home, entry)))
         if not other.is_settled:
-            async for mirror in self._mirrors(link, lost.realm):
+            forgotten = self._is_forgotten(lost)
+            async for mirror in self._mirrors(link, lost.realm, forgotten=forgotten):
                 async for entry in self._entries(self._group_pages(mirror, None)):
                     if isinstance(entry, HeldSigned):
                         yield Returned(0, _raw(Post(_entry(entry), mirror.name)), theirs=True)
 
-    async def _mirrors(self, link: IReturning, realm: str) -> AsyncIterator[SharedGroup]:
-        """The groups of the realm, each with the seq up to which the realm lacks nothing."""
+    def _is_forgotten(self, lost: Lost) -> bool:
+        """Whether the realm may not know the newest parcel that it has sent."""
+        newest = self.standings.of(lost.realm).received
+        return any(first <= newest <= last for first, last in lost.gaps)
+
+    async def _mirrors(
+        self, link: IReturning, realm: str, *, forgotten: bool
+    ) -> AsyncIterator[SharedGroup]:
+        """The groups of the realm, each with the seq up to which the realm lacks nothing. With `forgotten`,
+        their members join again, if they may: the realm may have forgotten them."""
         after = 0
         while True:
             page = await self._database.read(store.mirrors, realm, after, MIRRORS)
             if not page:
                 return
             after = page[-1].conversation
+            if forgotten:
+                for group in page:
+                    await self._rejoin(link, group)
             tails = await link.tails([group.ident for group in page])
             for group in page:
                 if group.ident in tails:
                     yield msgspec.structs.replace(group, after=tails[group.ident])
+
+    async def _rejoin(self, link: IReturning, group: SharedGroup) -> None:
+        """Raises RealmDown."""
+        place = group.conversation
+        for user in await self._database.read(store.members_here, place, MAX_REJOINING):
+            try:
+                await link.rejoin(user, group.name)
+            except RealmDown:
+                raise
+            except ChatError as error:
+                log.info(
+                    "{user} is not in {group}: {error}", user=user, group=group.name, error=error
+                )
 
     async def _entries(self, read: ReadPage) -> AsyncIterator[HeldEntry]:
         after = 0

@@ -125,6 +125,18 @@ def mirrors(connection: sa.Connection, realm: str, after: int, limit: int) -> li
     return [SharedGroup(place, name.partition("@")[0], ident) for place, name, ident in rows]
 
 
+def members_here(connection: sa.Connection, conversation: int, limit: int) -> list[str]:
+    """The names of the accounts that are in a group."""
+    rows = connection.scalars(
+        sa.select(accounts.c.name)
+        .join(participants, participants.c.account_id == accounts.c.id)
+        .where(participants.c.conversation_id == conversation)
+        .order_by(participants.c.joined_at)
+        .limit(limit)
+    )
+    return list(rows)
+
+
 def tails(
     connection: sa.Connection, realm: str, idents: Collection[int], term: int
 ) -> dict[int, int]:

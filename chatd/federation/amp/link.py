@@ -350,6 +350,10 @@ class PeerLink(BoundedAMP):
         """See IReturning. Raises Refused, RealmDown."""
         await self.call(wire.ReturnCommand, parcels=encode(items), upto=upto)
 
+    async def rejoin(self, user: str, group: str) -> None:
+        """See IReturning. Raises ChatError."""
+        await self.requests.join(user, group)
+
     async def tails(self, groups: Sequence[int]) -> Mapping[int, int]:
         """See IReturning. Raises Refused, RealmDown."""
         answer = await self.call(wire.TailsCommand, groups=encode(groups))

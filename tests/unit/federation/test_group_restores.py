@@ -73,6 +73,40 @@ class HomeTestCase(GroupRestoreTestCase):
             self.assertEqual(third.text, "tiga!")
             self.assertIsNotNone(third.edited)
 
+    def test_before_the_mirror(self) -> None:
+        """The home is restored to a time before others joined: they join again, and it gets back what was
+        written."""
+        self.ana.creates("nusa")
+        copy = self.back_up(self.one)
+        self.budi.joins("nusa@realm1")
+        self.citra.joins("nusa@realm1")
+        self.ana.posts("nusa", "satu")
+        self.budi.posts("nusa@realm1", "dua")
+        self.network.advance(5)
+        self.restore(self.one, copy)
+        self.network.advance(5)
+        here, there = Place(None, parse_group("nusa")), Place(None, parse_group("nusa@realm1"))
+        self.ana.posts("nusa", "tiga")
+        self.network.advance(5)
+        texts = ["ana: satu", "budi: dua", "ana: tiga"]
+        self.assertEqual(self.shown(self.ana, here), texts)
+        self.assertEqual(self.shown(self.citra, there), texts)
+        self.assertEqual(len(self.ana.members("nusa")), 3)
+
+    def test_not_known_any_more(self) -> None:
+        """The home is restored to a time before the group: its mirror stays as it is."""
+        copy = self.back_up(self.one)
+        self.ana.creates("nusa")
+        self.budi.joins("nusa@realm1")
+        self.ana.posts("nusa", "satu")
+        self.network.advance(5)
+        self.restore(self.one, copy)
+        self.network.advance(5)
+        self.ana.posts("bagan", "dua")
+        there = Place(None, parse_group("nusa@realm1"))
+        self.assertEqual(self.shown(self.budi, there), ["ana: satu"])
+        self.assertEqual(self.shown(self.budi, THERE), ["ana: satu", "ana: dua"])
+
     def test_after_a_second_start(self) -> None:
         """The home is restored, writes, and starts again before it meets the mirror."""
         copy = self.back_up(self.one)
