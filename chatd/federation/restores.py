@@ -16,7 +16,7 @@ from twisted.logger import Logger
 from chatd.base.entries import EntryRef
 from chatd.base.errors import ChatError, RealmDown
 from chatd.federation import parcels
-from chatd.federation.parcel_fields import FileNote
+from chatd.federation.parcel_fields import FileNote, Number
 from chatd.federation.parcels import (
     Direct,
     DirectChange,
@@ -60,10 +60,10 @@ class Returned(msgspec.Struct, frozen=True, array_like=True):
     that lives there. The content of a message may come from a later change of it: then `by` is the number of
     that, and the seal is that of the change."""
 
-    number: int
+    number: Number
     parcel: msgspec.Raw
     theirs: bool = False
-    by: int = 0
+    by: Number = 0
 
 
 class IReturning(Protocol):

@@ -125,7 +125,8 @@ class ReturnReceiver:
         for item in items:
             parcel = parcels.try_decode(item.parcel)
             if not item.theirs:
-                theirs.append((item.number, parcel))
+                if item.number:
+                    theirs.append((item.number, parcel))
                 continue
             await self._receive(realm, theirs, stream)
             theirs = []

@@ -69,6 +69,17 @@ class AnswerTestCase(AmpPeerTestCase):
             self.assertEqual(self.refuses(wire.DeliverCommand, parcels=data), "bad-batch")
         self.stays()
 
+    def test_malformed_returns(self) -> None:
+        for data in (b"", b"\xc1", encode([[1]]), encode([[-1, 1]]), encode({"a": 1})):
+            self.assertEqual(self.refuses(wire.ReturnCommand, parcels=data), "bad-batch")
+            self.assertEqual(self.refuses(wire.TailsCommand, groups=data), "bad-batch")
+        for item in ([1, 2], [1, "x", True], [1, ["direct"]], [1, None, False, 7]):
+            self.assertEqual(self.asks(wire.ReturnCommand, parcels=encode([item])), {})
+        self.assertEqual(self.asks(wire.TailsCommand, groups=encode([1, -1])), {"tails": b"\x80"})
+        for upto in (-5, 1 << 70):
+            self.assertEqual(self.asks(wire.ReturnCommand, parcels=encode([]), upto=upto), {})
+        self.stays()
+
     def test_absurd_numbers(self) -> None:
         for number in (0, -1, 1 << 63, (1 << 64) - 1):
             self.assertEqual(

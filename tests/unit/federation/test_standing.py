@@ -1,0 +1,190 @@
+"""What realms tell each other of what they have, and how they send again what is lacking."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from twisted.internet.defer import fail
+
+from chatd.base.errors import RealmDown, RealmQuota, StorageFailed
+from chatd.base.names import parse_address
+from chatd.commands import values as ask
+from chatd.federation import restores
+from chatd.federation.amp.wire import Refused
+from chatd.federation.standing import Standing, decode_standing, encode
+from chatd.store import held
+from chatd.store.peer_marks import PeerMark
+from chatd.store.schema import changes
+from tests.support.restores import RestoredTestCase
+
+
+class StandingTestCase(RestoredTestCase):
+    def test_decoding(self) -> None:
+        told = Standing(5, 9, 3, ((1, 2),))
+        self.assertEqual(decode_standing(encode(told)), told)
+        for data in (None, b"", b"\xc1", msgspec.msgpack.encode([1, 2, "x"]), encode([-1, 2, 3])):
+            self.assertIsNone(decode_standing(data))
+
+    def test_of_two_realms(self) -> None:
+        """Both know what the other has got. After a clean stop nothing is told again."""
+        self.ana.sends("budi@realm2", "halo")
+        self.network.advance(5)
+        one, two = self.one.federation.standings, self.two.federation.standings
+        self.assertEqual(one.of("realm2").acknowledged, two.of("realm1").received)
+        told = self.network.result(two.tell("realm1"))
+        self.assertTrue(told.is_settled)
+        self.assertFalse(self.one.federation.restores.is_needed("realm2", told))
+        self.assertEqual(two.of("realm3"), PeerMark())
+        self.two.close()
+        self.two.open()
+        self.network.advance(5)
+        again = self.two.federation.standings
+        self.assertEqual(two.of("realm1").received, again.of("realm1").received)
+
+    def test_a_realm_that_tells_nothing(self) -> None:
+        self.assertFalse(self.one.federation.restores.is_needed("realm2", None))
+
+    def test_forgotten(self) -> None:
+        self.ana.sends("budi@realm2", "halo")
+        self.network.advance(5)
+        self.network.result(self.two.realm.directory.forget("realm1"))
+        self.assertEqual(self.two.federation.standings.of("realm1"), PeerMark())
+
+    def test_full_disk(self) -> None:
+        """Marks that are not stored are lost with a crash, and more is sent again than is lacking."""
+        self.ana.sends("budi@realm2", "satu")
+        self.network.advance(5)
+        self.ana.sends("budi@realm2", "dua")
+        self.two.realm.database.full = True
+        self.network.advance(5)
+        self.two.realm.database.full = False
+        self.two.restart()
+        self.network.advance(5)
+        self.assertEqual(self.budi.reads(), ["ana@realm1: satu", "ana@realm1: dua"])
+
+    def test_a_bug(self) -> None:
+        self.patch(self.two.realm.database, "run", lambda *_: fail(ZeroDivisionError()))
+        self.two.federation.standings.received("realm1", 1 << 60)
+        self.network.advance(2)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+
+class AgainTestCase(RestoredTestCase):
+    """realm2 is restored to a time before four messages of ana."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.ana.sends("budi@realm2", "0")
+        self.copy = self.back_up(self.two)
+        for number in range(1, 5):
+            self.ana.sends("budi@realm2", str(number))
+            self.budi.sends("ana@realm1", f"jawab {number}")
+        self.network.advance(5)
+
+    def all_there(self) -> None:
+        texts = ["ana@realm1: 0"]
+        for number in range(1, 5):
+            texts += [f"ana@realm1: {number}", f"budi: jawab {number}"]
+        self.assertEqual(self.budi.history("ana@realm1"), texts)
+
+    def test_in_pages(self) -> None:
+        self.patch(held, "PAGE", 3)
+        self.patch(restores, "MAX_ITEMS", 2)
+        self.restore(self.two, self.copy)
+        self.all_there()
+
+    def test_large(self) -> None:
+        self.patch(restores, "MAX_BYTES", 10)
+        self.restore(self.two, self.copy)
+        self.all_there()
+
+    def fails(self, *errors: Exception) -> None:
+        """Let realm2 refuse what is returned, with these errors, one after another."""
+        left = list(errors)
+        kind = type(self.two.federation.returned)
+        take = kind.take
+
+        async def taking(*arguments: Any) -> None:
+            if left:
+                raise left.pop(0)
+            await take(*arguments)
+
+        self.patch(kind, "take", taking)
+
+    def test_too_much_for_now(self) -> None:
+        """What exceeds a quota is sent again later, and what is new waits behind it."""
+        self.fails(RealmQuota(limit=5, minutes=5))
+        self.restore(self.two, self.copy)
+        self.ana.begins_to_send("budi@realm2", "5")
+        self.network.advance(5)
+        self.assertEqual(self.budi.history("ana@realm1"), ["ana@realm1: 0"])
+        self.network.advance(60)
+        self.assertEqual(self.budi.history("ana@realm1")[-1], "ana@realm1: 5")
+        self.assertEqual(len(self.budi.history("ana@realm1")), 10)
+
+    def test_full_disk_there(self) -> None:
+        """The link ends, and the next one begins anew."""
+        self.fails(StorageFailed(), Refused("storage-failed"))
+        self.restore(self.two, self.copy)
+        self.network.advance(30)
+        self.all_there()
+
+    def test_broken_there(self) -> None:
+        """A realm that can't take it back gets what is new nevertheless."""
+        self.fails(*[ZeroDivisionError()] * 3)
+        self.restore(self.two, self.copy)
+        self.ana.sends("budi@realm2", "5")
+        self.assertEqual(self.budi.history("ana@realm1")[-1], "ana@realm1: 5")
+        self.flushLoggedErrors(ZeroDivisionError)
+
+    def test_link_lost(self) -> None:
+        self.fails(RealmDown(realm="realm2"))
+        self.restore(self.two, self.copy)
+        self.network.advance(30)
+        self.network.cut()
+        self.network.advance(30)
+        self.all_there()
+
+    def test_killed_in_between(self) -> None:
+        """Either side may be killed before all is returned."""
+        self.patch(restores, "MAX_ITEMS", 1)
+        for server in (self.one, self.two):
+            self.restore(self.two, self.copy)
+            server.restart()
+            self.network.advance(30)
+            self.all_there()
+
+    def test_queued_meanwhile(self) -> None:
+        """What the outbox holds is not sent twice."""
+        self.part()
+        self.ana.sends("budi@realm2", "5")
+        self.restore(self.two, self.copy)
+        self.meet()
+        self.network.advance(5)
+        self.assertEqual(len(self.budi.history("ana@realm1")), 10)
+        self.assertEqual(self.one.parcels_waiting(), 0)
+
+
+class FactsTestCase(RestoredTestCase):
+    def test_mirror(self) -> None:
+        """Who has joined, and what a group has become, comes back under the same numbers."""
+        self.ana.creates("bagan")
+        self.budi.joins("bagan@realm1")
+        self.network.advance(5)
+        copy = self.back_up(self.two)
+        self.one.person("dewi").joins("bagan")
+        self.ana.does(ask.CloseGroup(parse_address("bagan")))
+        self.network.advance(5)
+        self.restore(self.two, copy)
+        self.network.advance(5)
+        here, there = (self.facts(server) for server in (self.one, self.two))
+        self.assertEqual(here[-2:], there[-2:])
+        self.assertEqual([kind for _, kind in there[-2:]], ["member", "group"])
+
+    def facts(self, server: Any) -> list[tuple[int, str]]:
+        table = changes.select().order_by(changes.c.seq)
+        return [
+            (row.seq, row.kind)
+            for row in server.realm.database.now(lambda db: db.execute(table).all())
+        ]
