@@ -36,6 +36,7 @@
  * @property {boolean} [deleted]
  * @property {number} [reply] the seq of the message that it answers
  * @property {string} [forwarded] the address of the author, of a forwarded message
+ * @property {string[]} [mentions] addresses of the people that the text mentions, and `@all` for everybody
  * @property {Record<string, string[]>} [reactions] addresses by emoji
  * @property {Record<string, number>} [reaction_counts] where there are more than those addresses
  * @property {boolean} [pinned]

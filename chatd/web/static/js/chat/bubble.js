@@ -11,6 +11,7 @@ import { icon, iconButton } from "../ui.js";
 import { fileBody, uploadBody } from "./attachments.js";
 import { deliveryMark, deliveryOf, refusal } from "./delivery.js";
 import { happened } from "./happened.js";
+import { withMentions } from "./mentions.js";
 import { quotation } from "./quote.js";
 import { chips } from "./reactions.js";
 import { richText } from "./rich.js";
@@ -170,7 +171,8 @@ function body(item, bubbles) {
   }
   const text = (item.kind === "message" ? item.message.text : item.entry.text) ?? "";
   const size = isFewEmoji(text) ? " bubble-emoji" : "";
-  return h("span", { class: `bubble-text${size}` }, ...richText(text));
+  const mentions = (item.kind === "message" && item.message.mentions) || [];
+  return h("span", { class: `bubble-text${size}` }, ...withMentions(richText(text), mentions, bubbles.isMe));
 }
 
 /** @param {import("../icons.js").IconName} picture @param {string} text */

@@ -10,11 +10,13 @@ import { icon } from "../ui.js";
 import { draftOf, keepDraft } from "./drafts.js";
 import { byteLength, sendable } from "./text.js";
 import { sizeText } from "./files.js";
+import { Mentioning } from "./mentioning.js";
 import { Mode } from "./mode.js";
 import { Tray } from "./tray.js";
 
 /** @typedef {import("../types.js").Message} Message */
 /** @typedef {import("../types.js").Place} Place */
+/** @typedef {import("./mentioning.js").Candidate} Candidate */
 
 /**
  * @typedef {{
@@ -23,11 +25,12 @@ import { Tray } from "./tray.js";
  *   send: (text: string, files: File[], reply?: number) => void,
  *   save: (message: Message, text: string) => void,
  *   editLast: () => void,
+ *   people: () => Promise<readonly Candidate[]>,
  *   typing: () => void,
  *   page: (screens: number) => void,
  *   refused: (text: string) => void,
  * }} Options `save` is for an edited message; `typing` is called at each change of the text; `page` scrolls the
- *   messages by so many screens; limits are in bytes
+ *   messages by so many screens; `people` are those who can be mentioned; limits are in bytes
  */
 
 const MAX_HEIGHT = 0.35; // of the window's height, for the field
@@ -40,6 +43,7 @@ export class Composer {
   #field;
   #send;
   #input;
+  #mentioning;
   #mode = new Mode(() => this.#leaveMode());
 
   /** @param {Options} options */
@@ -61,8 +65,10 @@ export class Composer {
       on: {
         input: () => this.#typed(),
         keydown: (/** @type {KeyboardEvent} */ event) => this.#key(event),
+        click: () => void this.#mentioning.update(),
       },
     });
+    this.#mentioning = new Mentioning(this.#field, options.people);
     this.#send = h(
       "button",
       {
@@ -92,6 +98,7 @@ export class Composer {
           },
         },
       },
+      this.#mentioning.node,
       this.#mode.node,
       this.#tray.node,
       h(
@@ -175,6 +182,7 @@ export class Composer {
   #key(event) {
     // While an input method composes, Enter belongs to it; some report it as key code 229.
     if (event.isComposing || event.keyCode === 229) return;
+    if (this.#mentioning.key(event)) return event.preventDefault();
     const plain = !event.shiftKey && !event.altKey && !event.ctrlKey && !event.metaKey;
     const empty = this.#field.value === "" && this.#mode.kind === "new";
     if (event.key === "Enter" && !event.shiftKey && !event.altKey) {
@@ -220,6 +228,7 @@ export class Composer {
 
   #typed() {
     this.#changed();
+    void this.#mentioning.update();
     if (this.#field.value !== "" && this.#mode.kind !== "edit") this.#options.typing();
   }
 

@@ -9,6 +9,7 @@ import { Header } from "../chat/header.js";
 import { Announcer } from "../chat/announcer.js";
 import { instead } from "../chat/instead.js";
 import { Thread } from "../chat/thread.js";
+import { mentionable } from "../chat/mentions.js";
 import { learnNames } from "../chat/names.js";
 import { filesOf } from "../chat/tray.js";
 import { TypingNotice } from "../chat/typing.js";
@@ -171,6 +172,7 @@ class Chat {
         const last = log.messages(this.place).findLast((message) => this.actions.mayEdit(message));
         if (last) this.composer.edit(last);
       },
+      people: mentionable(this.app, this.place),
       typing: () => this.notice.tell(),
       page: (screens) => this.thread.page(screens),
       refused: (text) => this.app.toast(text, "error"),

@@ -151,6 +151,8 @@ export default {
   "chat.composer": "Write a message",
   "chat.write": "Write a message",
   "chat.write.to": "Message to {name}",
+  "chat.mentions": "People to mention",
+  "chat.mentions.all": "Everybody",
   "chat.send": "Send",
   "chat.attach": "Attach files",
   "chat.drop": "Drop to attach",

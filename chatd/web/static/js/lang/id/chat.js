@@ -148,6 +148,8 @@ export default {
   "chat.composer": "Tulis pesan",
   "chat.write": "Tulis pesan",
   "chat.write.to": "Pesan untuk {name}",
+  "chat.mentions": "Orang yang dapat disebut",
+  "chat.mentions.all": "Semua orang",
   "chat.send": "Kirim",
   "chat.attach": "Lampirkan berkas",
   "chat.drop": "Lepaskan untuk melampirkan",
