@@ -7,7 +7,6 @@ line of a text begins with `  | `, in an event with `* | `, so no text can be ta
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from chatd.base import events, model
@@ -29,9 +28,6 @@ from chatd.lines.dialects.plain_events import event_lines
 from chatd.lines.dialects.plain_items import item_lines
 from chatd.lines.telnet import HIDE, SHOW
 
-# What the reply to a sending command says of the message, if its numbers are shown.
-POSITION = ("conversation", "seq", "at", "state")
-
 # Missing arguments for which the user gets a prompt. The answer is not shown while it is typed. If there are
 # two prompts for one argument, both answers must be the same.
 Prompts = tuple[tuple[str, bytes], ...]
@@ -45,6 +41,10 @@ PROMPTS: dict[type[Command], Prompts] = {
         ("new", b"New password again: "),
     ),
 }
+
+
+# What the reply to a sending command tells of the message
+SENT = ("conversation", "seq", "at", "state")
 
 
 class PlainDialect(Dialect):
@@ -77,9 +77,12 @@ class PlainDialect(Dialect):
 
     def reply(self, request: Request, reply: model.Reply) -> bytes:
         lines = ["status: OK", f"message: {reply.message}"]
-        for key, value in self.fields(reply).items():
+        for key, value in reply.fields.items():
             shown = {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
             lines.append(f"{key}: {shown}")
+        data = reply.data
+        if "state" in data:  # a message was sent
+            lines += [f"{key}: {data[key]}" for key in SENT if data[key] is not None]
         for item in (*reply.items, *reply.pending):
             lines.append(f"- {self.number(item)}{item_lines(item)}")
         return _block(lines)
@@ -93,24 +96,13 @@ class PlainDialect(Dialect):
     def write_event(self, event: events.Event) -> bytes:
         return f"* {self.number(event)}{event_lines(event)}\r\n".encode()
 
-    def fields(self, reply: model.Reply) -> Mapping[str, str | int | bool]:
-        """The lines of a reply after its sentence."""
-        return reply.fields
-
     def number(self, _item: object) -> str:
         """What stands before an item or an event: nothing."""
         return ""
 
 
 class NumberedPlainDialect(PlainDialect):
-    """`plain` after `verbose on`: each message has its number in its conversation before it. The reply to
-    a sending command has the place, the time and the state of the message."""
-
-    def fields(self, reply: model.Reply) -> Mapping[str, str | int | bool]:
-        if "state" not in reply.data:
-            return reply.fields
-        place = {name: reply.data[name] for name in POSITION if reply.data.get(name) is not None}
-        return {**reply.fields, **place}
+    """`plain` after `verbose on`: each message has its number in its conversation before it."""
 
     def number(self, item: object) -> str:
         return f"#{item.seq} " if isinstance(item, model.Message) and item.seq else ""

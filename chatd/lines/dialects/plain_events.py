@@ -98,8 +98,11 @@ def _change(change: events.Change, further: str) -> str:
             if change.removed:
                 return change.sentence
             by = f" by {change.by}" if change.by not in ("", change.who) else ""
-            return f"{change.who} {change.what}{by}{place}"
+            where = f" {change.group}" if change.what in ("joined", "left") else place
+            return f"{change.who} {change.what}{where}{by}"
         case events.GroupChange():
+            if (closed := change.fields.get("closed")) is not None:
+                return f"{change.by} {'closed' if closed else 'opened'} {change.group}"
             facts = ", ".join(f"{key} {value}" for key, value in change.fields.items())
             return f"{change.by} changed {change.group}: {isolated(facts)}"
         case _:

@@ -133,7 +133,7 @@ class Pipelining(ProtocolTestCase):
         self.assertEqual(wire.taken(), b"")
         release()
         data = await wire.until(b"Password: ")
-        self.assertTrue(data.startswith(b"status: OK\r\nmessage: Message sent\r\n\r\n"), data)
+        self.assertTrue(data.startswith(b"status: OK\r\nmessage: Message sent\r\n"), data)
 
 
 class Prompts(ProtocolTestCase):
