@@ -11,6 +11,8 @@ from hashlib import blake2b
 from hmac import compare_digest
 from typing import TypeAlias, assert_never
 
+import msgspec
+
 from chatd.base.names import key_of
 from chatd.federation import parcels
 from chatd.federation.parcels import (
@@ -28,6 +30,9 @@ SealedParcel: TypeAlias = Direct | DirectChange
 # How the encoded parcels begin that have a seal, after the byte with the number of their fields
 _TAGS = tuple(parcels.encode(tag) for tag in ("direct", "edit", "delete", "react", "pin"))
 _UNSEALED = parcels.encode(b"")
+_HEADER = parcels.encode(bytes(SIZE))[:-SIZE]
+
+_decode = msgspec.msgpack.Decoder(SealedParcel).decode
 
 
 class Seals:
@@ -40,11 +45,14 @@ class Seals:
         """The encoded parcel with that number, with its seal if it is one of a direct."""
         if not parcel.startswith(_TAGS, 1) or not parcel.endswith(_UNSEALED):
             return parcel
-        found = parcels.try_decode(parcel)
-        if not isinstance(found, SealedParcel) or found.seal:
+        try:
+            found = _decode(parcel)
+        except msgspec.DecodeError:
+            return parcel
+        if found.seal:
             return parcel
         # The seal is the last field.
-        return parcel[: -len(_UNSEALED)] + parcels.encode(self.seal(number, found))
+        return parcel[: -len(_UNSEALED)] + _HEADER + self.seal(number, found)
 
     def seal(self, number: int, parcel: SealedParcel) -> bytes:
         """The seal of a parcel with that number."""

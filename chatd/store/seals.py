@@ -10,14 +10,14 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from chatd.store.schema import seals
+from chatd.store.engine import placeholder
 
 
 def add_seals(connection: sa.Connection, items: Sequence[tuple[int, int, bytes]]) -> None:
     """Store seals, each with the conversation and the seq of its entry."""
     if items:
-        rows = [
-            {"conversation_id": conversation, "seq": seq, "seal": seal}
-            for conversation, seq, seal in items
-        ]
-        connection.execute(sa.insert(seals), rows)
+        mark = placeholder(connection)
+        connection.exec_driver_sql(
+            f"INSERT INTO seals (conversation_id, seq, seal) VALUES ({mark}, {mark}, {mark})",  # noqa: S608
+            list(items),
+        )
