@@ -135,12 +135,16 @@ class Shown(Scripted):
         script.happened(2, "member", who="tasya", what="joined", **group)
         script.said(2, "tasya", "hello")
         script.happened(2, "member", who="henderson", what="invited", **group)
+        script.happened(2, "member", who="henderson", what="joined", **group)
+        script.happened(2, "member", who="alam@realm2", what="joined", **group)
         script.said(2, "messi", "hi")
         script.read[2] = script.head(2)
         messi = self.messi()
         messi.open_group("bola")
         lines = messi.page.locator(".happened-line p")
-        expect(lines).to_have_text(["You added Tasya Kamila", "You invited Jordan Henderson"])
+        expect(lines).to_have_text(
+            ["You added Tasya Kamila", "You added Jordan Henderson and alam@realm2"]
+        )
         script.push("group", script.happened(2, "group", title="Bola!", **group))
         messi.heading("Bola!")
         expect(lines.last).to_have_text("You changed the title to Bola!")

@@ -94,15 +94,15 @@ export function looksOf(item, bubbles) {
 }
 
 /**
- * A change of the group or of its members, as a line.
+ * Changes of the group or of its members, as a line.
  * @param {Item & {kind: "line"}} item
  * @param {Bubbles} bubbles
  */
-export function line({ change, at }, bubbles) {
+export function line({ changes, at }, bubbles) {
   return h(
     "div",
     { class: "happened-line", role: "listitem" },
-    h("p", { dir: "auto" }, happened(change, bubbles.nameOf, bubbles.isMe)),
+    h("p", { dir: "auto" }, happened(changes, bubbles.nameOf, bubbles.isMe)),
     time(at),
   );
 }

@@ -13,7 +13,7 @@
  * @typedef {{kind: "day", key: string, at: number}
  *   | {kind: "unread", key: string}
  *   | {kind: "notice", key: string, at: number, message: Message}
- *   | {kind: "line", key: string, at: number, change: Change}
+ *   | {kind: "line", key: string, at: number, changes: Change[]}
  *   | {kind: "message", key: string, at: number, mine: boolean, first: boolean, last: boolean, message: Message}
  *   | {kind: "entry", key: string, at: number, mine: true, first: boolean, last: boolean, entry: Entry}
  *   | {kind: "upload", key: string, at: number, mine: true, first: boolean, last: boolean, upload: Upload}
@@ -58,7 +58,7 @@ export function layOut(scene) {
     const at = Date.parse(found.at ?? "") || 0;
     if ("kind" in found) {
       startDay(at);
-      items.push({ kind: "line", key: `seq ${found.seq}`, at, change: found });
+      addLine(items, found, at);
       continue;
     }
     const message = found;
@@ -83,6 +83,50 @@ export function layOut(scene) {
   }
   joinRuns(items);
   return items;
+}
+
+/**
+ * Adds a change as a line, or to the line above it if it tells the same of another person.
+ * @param {Item[]} items
+ * @param {Change} change
+ * @param {number} at
+ */
+function addLine(items, change, at) {
+  const above = items.at(-1);
+  if (above?.kind === "line") {
+    const last = above.changes[above.changes.length - 1];
+    if (isFulfilled(last, change)) {
+      above.changes.pop();
+      if (above.changes.length === 0) items.pop();
+      return addLine(items, change, at);
+    }
+    if (isAlike(last, change) && at - above.at <= RUN) return void above.changes.push(change);
+  }
+  items.push({ kind: "line", key: `seq ${change.seq}`, at, changes: [change] });
+}
+
+/** Whether `change` is what an invitation has led to at once. @param {Change} invited @param {Change} change */
+function isFulfilled(invited, change) {
+  return (
+    invited.what === "invited" && change.what === "joined" && invited.who === change.who && invited.by === change.by
+  );
+}
+
+/** @param {Change} one @param {Change} other */
+function isAlike(one, other) {
+  const alike = one.kind === "member" && other.kind === "member" && one.what === other.what;
+  if (!alike || isCreation(one)) return false;
+  return isOwn(one) ? isOwn(other) : one.by === other.by && !isOwn(other);
+}
+
+/** Whether somebody did it themselves. @param {Change} change */
+export function isOwn({ by, who }) {
+  return !by || by === who;
+}
+
+/** Whether it is the first entry of a group. @param {Change} change */
+export function isCreation(change) {
+  return change.seq === 1 && change.what === "joined" && isOwn(change);
 }
 
 /**

@@ -141,7 +141,7 @@ function looksOf(item, bubbles) {
     case "upload":
       return bubbleLooks(item, bubbles);
     case "line":
-      return [item.change.who, item.change.by].map((who) => who && bubbles.nameOf(who)).join(" ");
+      return item.changes.flatMap(({ seq, who, by }) => [seq, who && bubbles.nameOf(who), by && bubbles.nameOf(by)]).join(" ");
     default:
       return "";
   }

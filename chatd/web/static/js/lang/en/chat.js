@@ -128,6 +128,8 @@ export default {
   "chat.editing.cancel": "Do not edit",
 
   "chat.you.object": "you",
+  "chat.member.created": "{name} created the group",
+  "chat.member.more": "{n} others",
   "chat.member.joined": "{name} joined",
   "chat.member.joined.by": "{by} added {name}",
   "chat.member.left": "{name} left",

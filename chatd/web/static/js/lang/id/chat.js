@@ -125,6 +125,8 @@ export default {
   "chat.editing.cancel": "Jangan sunting",
 
   "chat.you.object": "Anda",
+  "chat.member.created": "{name} membuat grup ini",
+  "chat.member.more": "{n} lainnya",
   "chat.member.joined": "{name} bergabung",
   "chat.member.joined.by": "{by} menambahkan {name}",
   "chat.member.left": "{name} keluar",
