@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import assert_never
 
-import msgspec
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
@@ -29,15 +29,14 @@ from chatd.base.entries import (
     SentParts,
 )
 from chatd.base.errors import NotSupportedThere, RealmDown, StorageFailed
-from chatd.base.model import DELIVERED as DELIVERED_STATE
-from chatd.base.model import QUEUED as QUEUED_STATE
-from chatd.base.model import Account, Attachment, Group, Receipt
+from chatd.base.model import Account, Attachment, Group
 from chatd.base.names import key_of
 from chatd.federation import capabilities, changes, parcels
 from chatd.federation.group_entries import GroupEntries, note_of
 from chatd.federation.links import ILinks
 from chatd.federation.news import mark_parcel, typing_to
 from chatd.federation.outbox import Outbox, Settled
+from chatd.federation.returning_posts import ReturningPost, ReturningPosts
 from chatd.federation.signing.drafts import EntryDraft, EntrySigner
 from chatd.service.context import Context
 from chatd.service.presence import IListener
@@ -63,21 +62,12 @@ from chatd.store import outbox as outbox_store
 from chatd.store.new_entries import RemoteCopies, Stored
 from chatd.store.outbox import BlankedParcel, NewParcel
 from chatd.store.outcomes import SentEntry
+from chatd.store.pending import NewPost
 
-ECHO_TIME = 5.0  # seconds to wait for a message to come back from its group's home
 LEAVE_TIME = 5.0  # seconds to wait until a realm knows of a group that was left
 MAX_LEAVING = 10_000
 
 log = Logger()
-
-
-class Echo:
-    """The wait for a message to come back from its group's home. `origin` is the connection that waits."""
-
-    def __init__(self, origin: IListener | None) -> None:
-        self.origin = origin
-        self.receipt: Receipt | None = None
-        self.back: Deferred[None] = Deferred()
 
 
 @implementer(IForwarder)
@@ -89,8 +79,7 @@ class Forwarder:
         self._context = context
         self._links = links
         self._entries = GroupEntries(context.config.realm, signer)
-        # The number of a parcel to a group elsewhere -> the wait for its message to come back.
-        self._echoes: dict[int, Echo] = {}
+        self.posts = ReturningPosts(context.clock)
         # (account's key, realm) -> the last parcel that tells that realm of a group that was left
         self._leaving: Cache[tuple[str, str], int] = Cache(MAX_LEAVING)
 
@@ -206,56 +195,28 @@ class Forwarder:
         draft = self._entries.message(sender, target, at, text, file, parts)
         return NewParcel(target.home, draft, at, sender.id, None if file is None else file.id)
 
-    def send_post(self, parcel: NewParcel, entry: SentEntry, number: int) -> None:
-        self._links.post(parcel.realm, number, _encoded(parcel), parcel.attachment_id, entry)
-
-    async def deliver_post(
+    def send_post(
         self,
-        target: Target,
-        parcel: NewParcel,
-        entry: SentEntry,
-        number: int,
-        origin: IListener | None,
-    ) -> Receipt:
-        echo = Echo(origin)
-        is_member = bool(entry.conversation)  # only members get the message back
-        if is_member:
-            self._echoes[number] = echo
-        settled: Deferred[DeliveryOutcome] = Deferred()
-        self._links.dispatch(
-            parcel.realm,
-            number,
-            _encoded(parcel),
-            parcel.attachment_id,
-            entry,
-            settled.callback,
-        )
-        try:
-            outcome = await settled
-            if outcome.error is not None:
-                raise outcome.error
-            if is_member and not outcome.queued and echo.receipt is None:
-                await echo.back.addTimeout(
-                    ECHO_TIME, self._context.clock, lambda _result, _seconds: None
-                )
-        finally:
-            self._echoes.pop(number, None)
-        if echo.receipt is not None:
-            return msgspec.structs.replace(echo.receipt, state=DELIVERED_STATE)
-        state = QUEUED_STATE if outcome.queued else DELIVERED_STATE
-        return Receipt(entry.conversation, outcome.seq, entry.id, target.name, state)
-
-    def awaited(self, number: int) -> IListener | None:
-        """The connection that waits for the message of that parcel to come back."""
-        echo = self._echoes.get(number)
-        return None if echo is None else echo.origin
-
-    def echoed(self, number: int, receipt: Receipt) -> None:
-        """Note that the message of that parcel has come back."""
-        echo = self._echoes.pop(number, None)
-        if echo is not None:
-            echo.receipt = receipt
-            echo.back.callback(None)
+        post: NewPost,
+        place: Stored,
+        origin: IListener | None = None,
+        on_outcome: OnOutcome | None = None,
+    ) -> None:
+        new, parcel, number = post.new, post.parcel, place.number
+        draft = parcel.parcel
+        assert new.sender_id is not None  # noqa: S101 - only accounts here send to other realms
+        assert isinstance(draft, EntryDraft)  # noqa: S101 - as `post_parcel` has made it
+        entry = SentEntry(new.sender_id, new.conversation, 0, place.id)
+        if new.conversation:  # only members get the message back
+            returning = ReturningPost(new, number, draft, origin, on_outcome)
+            self.posts.add(returning)
+            if on_outcome is not None:
+                on_outcome = partial(self.posts.delivered, returning)
+        realm, file = parcel.realm, parcel.attachment_id
+        if on_outcome is None:
+            self._links.post(realm, number, draft.parcel, file, entry)
+        else:
+            self._links.dispatch(realm, number, draft.parcel, file, entry, on_outcome)
 
     # Notices
 

@@ -151,6 +151,10 @@ class ParcelReader:
             return f"{address.name}@{self._links.name_of(realm)}"
         return str(self._context.localize(address))
 
+    def unchanged(self, realm: str, parcel: Relay) -> Arrived | None:
+        """The message of this realm that comes back as it was sent, or None."""
+        return self.entries.unchanged(realm, parcel)
+
     async def read(self, realm: str, parcel: Post | Relay) -> Arrived | EntryChange | None:
         """The message or the change in a group, or None if it is not for anyone here."""
         return await self.entries.read(realm, parcel)

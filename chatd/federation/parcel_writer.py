@@ -110,7 +110,7 @@ class ParcelWriter:
             return KEPT  # the change that has deleted it follows, and is told
         receipt = self._fan_out.tell(place, arrived.new, arrived.target, file, arrived.origin)
         if arrived.echo:
-            self._forwarder.echoed(arrived.echo, receipt)
+            self._forwarder.posts.returned(arrived.echo, receipt.seq)
         return verdict_on(arrived, place)
 
     async def store_with_file(

@@ -119,7 +119,9 @@ class Receiver:
                     if type(parcel) is Direct:
                         arrived = self._reader.direct(realm, number, parcel, refused)
                     elif isinstance(parcel, Post | Relay):
-                        arrived = await self._reader.read(realm, parcel)
+                        if type(parcel) is Relay:
+                            arrived = self._reader.unchanged(realm, parcel)
+                        arrived = arrived or await self._reader.read(realm, parcel)
                     if isinstance(arrived, Arrived) and getattr(parcel, "file", None) is None:
                         self._quotas.charge(realm, arrived.new)
                         run.append(arrived)

@@ -35,10 +35,11 @@ from chatd.service.message_parts import MessageParts
 from chatd.service.presence import IListener
 from chatd.service.publisher import Kept, Publisher, collect, stored_message
 from chatd.service.quotas import MessageQuotas, cost, cost_of
-from chatd.service.remote_sends import RemoteSend, RemoteSends
+from chatd.service.remote_sends import RemotePost, RemoteSend, RemoteSends
 from chatd.service.rosters import Rosters
 from chatd.service.send_turns import SendTurns
 from chatd.service.targets import Target, group_target
+from chatd.store.database import Batch, Item
 from chatd.store.idempotent_sends import RecordedSend, SendKey
 from chatd.store.new_entries import NewMessage, Stored
 
@@ -67,6 +68,7 @@ class Messages:
         self.sends = sends
         self.publisher = Publisher(fan_out, remote)
         self._writer = context.writers.messages
+        self._posts = context.writers.posts
         self.turns = SendTurns()
 
     # Sending
@@ -242,12 +244,7 @@ class Messages:
             once = self._post_once(sender, target, text, origin, name, wait, parts)
             return Deferred.fromCoroutine(once)
         now = self._context.now()
-        if target.home is not None:
-            post = self._new(sender, target, now, text, parts=parts)
-            return Deferred.fromCoroutine(
-                self._post_elsewhere(sender, target, post, origin, wait, parts)
-            )
-        if target.realms or parts is not None:
+        if target.realms or target.home is not None or parts is not None:
             new = self._new(sender, target, now, text, parts=parts)
         else:
             new = NewMessage(
@@ -258,39 +255,33 @@ class Messages:
             self._quotas.charge_account(sender.id, size, now)
         except ChatError as error:
             return fail(error)
-        refund = (sender.id, size)
-        if new.copies is None or target.group is not None:
-            stored: Deferred[Stored] = self._database.batch(self._writer.send, new)
-            return stored.addCallbacks(
-                self._post_arrived, self._not_stored, (new, target, origin, parts), {}, refund
-            )
-        file = None if parts is None else parts.file
-        send = RemoteSend(self._remote, new, target, file, origin, wait)
-        self._database.submit(self._writer.send, new, send)
-        return send.sent.addErrback(self._not_sent, send, *refund)
+        if target.home is not None:
+            post = self._remote.new_post(sender, target, new, parts)
+            posting = RemotePost(self._remote, post, target, origin, wait)
+            return self._submit(self._posts.store, post, posting, size)
+        if new.copies is not None and target.group is None:
+            file = None if parts is None else parts.file
+            sending = RemoteSend(self._remote, new, target, file, origin, wait)
+            return self._submit(self._writer.send, new, sending, size)
+        stored: Deferred[Stored] = self._database.batch(self._writer.send, new)
+        arrived, refund = (new, target, origin, parts), (sender.id, size)
+        return stored.addCallbacks(self._post_arrived, self._not_stored, arrived, {}, refund)
+
+    def _submit(
+        self, job: Batch[Item, Stored], item: Item, send: RemoteSend | RemotePost, size: int
+    ) -> Deferred[Sent]:
+        """Store a message of that size, and let `send` continue with it."""
+        self._database.submit(job, item, send)
+        return send.sent.addErrback(self._not_sent, send, size)
 
     def _not_stored(self, failure: Failure, sender_id: int, size: int) -> Failure:
         """Return the bytes to the quota, since nothing was stored."""
         self._quotas.give_back(sender_id, size)
         return failure
 
-    def _not_sent(self, failure: Failure, send: RemoteSend, sender_id: int, size: int) -> Failure:
+    def _not_sent(self, failure: Failure, send: RemoteSend | RemotePost, size: int) -> Failure:
         """As `_not_stored`, unless the message is stored and another realm has refused it."""
-        return failure if send.stored else self._not_stored(failure, sender_id, size)
-
-    async def _post_elsewhere(
-        self,
-        sender: Account,
-        target: Target,
-        new: NewMessage,
-        origin: IListener | None,
-        wait: bool,
-        parts: MessageParts | None,
-    ) -> Sent:
-        """A message to a group of another realm."""
-        with self._quotas.charged(sender.id, cost_of(new), new.at):
-            stored = await self._remote.store_post(sender, target, new, parts)
-        return await self._remote.deliver_post(target, stored, origin, wait)
+        return failure if send.stored else self._not_stored(failure, send.sender_id, size)
 
     def _new(
         self,

@@ -54,8 +54,7 @@ class Publisher:
                     return fail(kept_error(*msgspec.structs.astuple(kept.refusal)))
                 return succeed(Sent((receipt_of(kept, target),)))
             case StoredPost():
-                posted = self._remote.deliver_post(target, kept, origin, wait)
-                return Deferred.fromCoroutine(posted)
+                return self._remote.deliver_post(target, kept, origin, wait)
             case StoredMessage(new, place):
                 if target.realms and target.group is None:
                     return self._remote.deliver(place, new, target, file, origin, wait)

@@ -21,13 +21,13 @@ from chatd.base.model import (
     Member,
     Message,
     RealmInfo,
-    Receipt,
 )
 from chatd.service.presence import IListener
 from chatd.service.targets import Target
 from chatd.store.new_entries import RemoteCopies, Stored
 from chatd.store.outbox import NewParcel
 from chatd.store.outcomes import SentEntry
+from chatd.store.pending import NewPost
 
 # The changes that an admin may request from a group's home. `bans` lists the banned addresses, after the
 # given one if there is one; the others take users.
@@ -249,19 +249,16 @@ class IForwarder(Interface):
         of the group's home. Otherwise it fires at once, in a direct conversation with QUEUED if the other
         realm is not linked; the author is told later if the change is refused."""
 
-    def send_post(parcel: NewParcel, entry: SentEntry, number: int) -> None:
-        """Send the parcel with that number, of a message to a group of another realm."""
-
-    async def deliver_post(
-        target: Target,
-        parcel: NewParcel,
-        entry: SentEntry,
-        number: int,
-        origin: IListener | None,
-    ) -> Receipt:
-        """As `send_post`. Returns the receipt once the message has come back from there, or a `queued` one
-        within seconds. Raises the error with which it was refused. `origin` is the connection that waits.
-        """
+    def send_post(
+        post: NewPost,
+        place: Stored,
+        origin: IListener | None = None,
+        on_outcome: OnOutcome | None = None,
+    ) -> None:
+        """Send the parcel of a message to a group of another realm. `on_outcome` is called once, within
+        seconds: when the message has come back with its number, with the error for which it was refused, or
+        with QUEUED. The message does not go to the listener `origin` when it comes back, if that waits for
+        it."""
 
     def tell_read(realm: str, news: ReadNews) -> None:
         """Tell the realm how far somebody has read, once it can be reached. Of several marks of one reader in

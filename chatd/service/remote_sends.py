@@ -15,6 +15,7 @@ from chatd.service.fan_out import FanOut
 from chatd.service.idempotent_sends import Sends, name_for
 from chatd.service.message_parts import MessageParts
 from chatd.service.presence import IListener, Presence
+from chatd.service.remote import QUEUED as OUTCOME_QUEUED
 from chatd.service.remote import DeliveryOutcome, IForwarder
 from chatd.service.targets import Target
 from chatd.store.idempotent_sends import NamedPost, RecordedSend, SendKey
@@ -46,6 +47,7 @@ class RemoteSend:
         "_sends",
         "_target",
         "_wait",
+        "sender_id",
         "sent",
         "stored",
     )
@@ -65,6 +67,8 @@ class RemoteSend:
         self._file = file
         self._origin = origin
         self._wait = wait
+        assert new.sender_id is not None  # noqa: S101 - only accounts here send to other realms
+        self.sender_id = new.sender_id
         self.stored = False
         self.sent: Deferred[Sent] = Deferred()
 
@@ -77,11 +81,10 @@ class RemoteSend:
         self.stored = True
         sends, new, target, wait = self._sends, self._new, self._target, self._wait
         file = None if self._file is None else self._file.id
-        assert new.sender_id is not None  # noqa: S101 - only accounts here send to other realms
         try:
             receipt = sends.fan_out.tell(stored, new, target, self._file, self._origin)
             self._receipt = receipt
-            entry = SentEntry(new.sender_id, new.conversation, stored.seq, stored.id)
+            entry = SentEntry(self.sender_id, new.conversation, stored.seq, stored.id)
             on_outcome = self._settled if wait else None
             sends.forwarder.deliver(target.realms[0], stored, file, entry, on_outcome)
         except Exception:
@@ -99,6 +102,72 @@ class RemoteSend:
         if not outcome.queued:
             self._sends.tell_delivered(self._new, receipt, self._origin)
             receipt = msgspec.structs.replace(receipt, state=DELIVERED)
+        self.sent.callback(Sent((receipt,)))
+
+
+class RemotePost:
+    """As `RemoteSend`, for a message to a group of another realm. With `wait`, `sent` fires once the message
+    has come back with its number, or within seconds."""
+
+    __slots__ = (
+        "_new",
+        "_origin",
+        "_place",
+        "_sends",
+        "_target",
+        "_wait",
+        "sender_id",
+        "sent",
+        "stored",
+    )
+
+    def __init__(
+        self,
+        sends: RemoteSends,
+        new: NewPost,
+        target: Target,
+        origin: IListener | None,
+        wait: bool,
+    ) -> None:
+        self._sends = sends
+        self._new = new
+        self._target = target
+        self._origin = origin
+        self._wait = wait
+        assert new.new.sender_id is not None  # noqa: S101 - only accounts here post
+        self.sender_id = new.new.sender_id
+        self.stored = False
+        self.sent: Deferred[Sent] = Deferred()
+
+    def errback(self, failure: Failure | Exception) -> None:
+        """It could not be stored."""
+        self.sent.errback(failure)
+
+    def callback(self, place: Stored) -> None:
+        """It is on disk, with its parcel."""
+        self.stored = True
+        self._place = place
+        sends, origin = self._sends, self._origin
+        try:
+            sends.tell_queued(self._new.new, place, origin)
+            if self._wait:
+                sends.forwarder.send_post(self._new, place, origin, self._settled)
+            else:
+                sends.forwarder.send_post(self._new, place)
+        except Exception:
+            self.sent.errback(Failure())  # the sender waits for it
+            return
+        if not self._wait:
+            self._settled(OUTCOME_QUEUED)
+
+    def _settled(self, outcome: DeliveryOutcome) -> None:
+        """The outcome is known while the sender waits, or is not known in time."""
+        if outcome.error is not None:
+            self.sent.errback(outcome.error)
+            return
+        new, state = self._new.new, QUEUED if outcome.queued else DELIVERED
+        ident, name = self._place.id, self._target.name
+        receipt = Receipt(new.conversation, outcome.seq, ident, name, state, new.at)
         self.sent.callback(Sent((receipt,)))
 
 
@@ -145,6 +214,13 @@ class RemoteSends:
 
     # Messages to groups of other realms
 
+    def new_post(
+        self, sender: Account, target: Target, new: NewMessage, parts: MessageParts | None = None
+    ) -> NewPost:
+        """A message to a group elsewhere, for `PendingWriter.store`."""
+        file, crossing = (None, NO_PARTS) if parts is None else (parts.file, parts.crossing)
+        return self._new_post(sender, target, new, file, crossing)
+
     def _new_post(
         self,
         sender: Account,
@@ -156,20 +232,6 @@ class RemoteSends:
         parcel = self.forwarder.post_parcel(sender, target, new.at, new.text, file, parts)
         return NewPost(new, target.name, parcel)
 
-    def _post_of(
-        self, sender: Account, target: Target, new: NewMessage, parts: MessageParts | None
-    ) -> NewPost:
-        if parts is None:
-            return self._new_post(sender, target, new, None)
-        return self._new_post(sender, target, new, parts.file, parts.crossing)
-
-    async def store_post(
-        self, sender: Account, target: Target, new: NewMessage, parts: MessageParts | None = None
-    ) -> StoredPost:
-        """Store a message to a group elsewhere, for `deliver_post`."""
-        post = self._post_of(sender, target, new, parts)
-        return StoredPost(post, await self._database.batch(self._writers.posts.store, post))
-
     async def store_post_once(
         self,
         name: SendKey,
@@ -178,8 +240,8 @@ class RemoteSends:
         new: NewMessage,
         parts: MessageParts | None = None,
     ) -> StoredPost | RecordedSend:
-        """As `store_post`, unless the message was sent under `name` before."""
-        post = self._post_of(sender, target, new, parts)
+        """Store a message to a group elsewhere, unless it was sent under `name` before."""
+        post = self.new_post(sender, target, new, parts)
         return _stored(post, await self._sends.put(name, post))
 
     def store_file(
@@ -197,26 +259,20 @@ class RemoteSends:
         named = NamedPost(name_for(sender, new.key, target), post)
         return _stored(post, self._writers.sends.put(connection, [named])[0])
 
-    async def deliver_post(
+    def deliver_post(
         self, target: Target, post: StoredPost, origin: IListener | None, wait: bool
-    ) -> Sent:
-        """Send a message to a group elsewhere that is on disk. With `wait`, returns once it has come back
-        with its number, or within seconds, and raises the reason if it was refused."""
-        new, stored = post.new.new, post.stored
-        assert new.sender_id is not None  # noqa: S101 - only accounts here send to other realms
-        entry = SentEntry(new.sender_id, new.conversation, 0, stored.id)
-        event = StateChange(new.conversation, 0, stored.id, QUEUED)
-        self._presence.tell_followers((new.sender_id,), event, origin)
-        if not wait:
-            self.forwarder.send_post(post.new.parcel, entry, stored.number)
-            receipt = Receipt(new.conversation, 0, stored.id, target.name, QUEUED, new.at)
-        else:
-            parcel = post.new.parcel
-            receipt = await self.forwarder.deliver_post(
-                target, parcel, entry, stored.number, origin
-            )
-            receipt = msgspec.structs.replace(receipt, at=new.at)
-        return Sent((receipt,))
+    ) -> Deferred[Sent]:
+        """Send a message to a group elsewhere that is on disk. With `wait`, fires once it has come back with
+        its number, or within seconds, and errs with the reason if it was refused."""
+        send = RemotePost(self, post.new, target, origin, wait)
+        send.callback(post.stored)
+        return send.sent
+
+    def tell_queued(self, new: NewMessage, place: Stored, origin: IListener | None) -> None:
+        """Tell the sender's connections that a message is pending, except `origin`, whose reply says so."""
+        if self._presence.anyone_follows and new.sender_id is not None:
+            event = StateChange(new.conversation, 0, place.id, QUEUED)
+            self._presence.tell_followers((new.sender_id,), event, origin)
 
 
 def _stored(post: NewPost, place: Stored | RecordedSend) -> StoredPost | RecordedSend:

@@ -13,11 +13,11 @@ from chatd.base.errors import ChatError, NotSupportedThere, PeerFailed, RealmDow
 from chatd.base.names import printable
 from chatd.federation.amp import wire
 from chatd.federation.amp.link import PeerLink
-from chatd.federation.amp.outcome_waiters import OutcomeWaiters
 from chatd.federation.amp.send_queue import Item, SendQueue
 from chatd.federation.amp.wire import Refused
 from chatd.federation.capabilities import check_fits
 from chatd.federation.outbox import Outbox
+from chatd.federation.outcome_waiters import OutcomeWaiters
 from chatd.federation.outcomes import DeliveredParcel, Outcomes
 from chatd.federation.parcels import Verdict
 from chatd.federation.refusals import refusal, verdict_of

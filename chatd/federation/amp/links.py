@@ -18,13 +18,13 @@ from chatd.federation.amp.dialer import Endpoint
 from chatd.federation.amp.link import PeerLink
 from chatd.federation.amp.link_manager import LinkManager
 from chatd.federation.amp.link_sender import Destination, Suspects
-from chatd.federation.amp.outcome_waiters import OutcomeWaiters
 from chatd.federation.amp.peer_status import all_peers
 from chatd.federation.amp.peers import Peer, PeerTable
 from chatd.federation.amp.presence_cache import PresenceCache
 from chatd.federation.amp.unconfirmed import UnconfirmedRealms
 from chatd.federation.federation import Federation
 from chatd.federation.links import ILinks
+from chatd.federation.outcome_waiters import OutcomeWaiters
 from chatd.service.context import Context
 from chatd.service.remote import QUEUED, Membership, OnOutcome
 from chatd.store.outcomes import SentEntry
@@ -83,6 +83,7 @@ class AmpLinks:
         if self._expiring.running:
             self._expiring.stop()
         await self.manager.stop()
+        self._federation.forwarder.posts.stop()
         self._federation.outbox.stop()
         self._federation.standings.stop()
         await self._federation.arrivals.stop()

@@ -19,6 +19,8 @@ from chatd.federation.signing.statements import (
 )
 from chatd.store.sealing import VERIFIED, NewSignature
 
+SALTS = 64  # that are made at a time
+
 # Makes the encoded parcel that carries an entry with this seq (0: the group's home numbers it).
 Wrap = Callable[[SignedEntry, int], bytes]
 
@@ -32,9 +34,23 @@ class EntryPlace(msgspec.Struct, frozen=True):
 
 
 class EntryDraft:
-    """One entry (`chatd.store.sealing.Draft`). `_unnumbered` is its statement with the number 0."""
+    """One entry (`chatd.store.sealing.Draft`). `_unnumbered` is its statement with the number 0. Once it is
+    signed, `sealed` is the entry, `signature` what is stored of it, and `parcel` carries it."""
 
-    __slots__ = ("_attributes", "_body", "_key", "_salt", "_unnumbered", "_wrap", "parcel")
+    __slots__ = (
+        "_attributes",
+        "_body",
+        "_key",
+        "_salt",
+        "_unnumbered",
+        "_wrap",
+        "parcel",
+        "sealed",
+        "signature",
+    )
+
+    sealed: SignedEntry
+    signature: NewSignature
 
     def __init__(
         self,
@@ -51,7 +67,7 @@ class EntryDraft:
         self._attributes = attributes
         self._body = body
         self._wrap = wrap
-        self.parcel = b""  # once it is sealed
+        self.parcel = b""
 
     def sign(self, statements: Sequence[bytes]) -> Sequence[Proof]:
         return self._key.sign(statements)
@@ -64,9 +80,10 @@ class EntryDraft:
         return SignedEntry(statement, proof, self._salt, self._attributes, self._body)
 
     def seal(self, statement: bytes, proof: Proof, seq: int) -> tuple[bytes, NewSignature]:
-        entry = self.entry(statement, proof)
-        self.parcel = self._wrap(entry, seq)
-        return self.parcel, signature_of(entry, self._unnumbered.realm)
+        self.sealed = self.entry(statement, proof)
+        self.parcel = self._wrap(self.sealed, seq)
+        self.signature = signature_of(self.sealed, self._unnumbered.realm)
+        return self.parcel, self.signature
 
 
 def signature_of(entry: SignedEntry, realm: str, status: str = VERIFIED) -> NewSignature:
@@ -90,6 +107,14 @@ class EntrySigner:
         self._realm = realm
         self._key = key
         self._random_bytes = random_bytes
+        self._salts = b""  # that are not used yet
+
+    def _salt(self) -> bytes:
+        if not self._salts:
+            # Asking the system takes as long for many.
+            self._salts = self._random_bytes(SALT * SALTS)
+        salt, self._salts = self._salts[:SALT], self._salts[SALT:]
+        return salt
 
     def draft(
         self,
@@ -102,7 +127,7 @@ class EntrySigner:
         target: StatedRef | None = None,
     ) -> EntryDraft:
         """An entry that `author`, by name, makes at `at` (ms since 1970 UTC)."""
-        salt = self._random_bytes(SALT)
+        salt = self._salt()
         encoded = encode(attributes)
         statement = Statement(
             self._realm,

@@ -26,7 +26,7 @@ from chatd.base.names import parse_address
 from chatd.base.thread_pools import stop_pool
 from chatd.federation.amp.delivery import Delivery
 from chatd.federation.amp.link_sender import Destination, Suspects
-from chatd.federation.amp.outcome_waiters import OutcomeWaiters
+from chatd.federation.outcome_waiters import OutcomeWaiters
 from chatd.federation.parcels import KEPT, Direct, encode
 from chatd.lines.dialects.jsonlines import JsonDialect
 from chatd.net.eager import FlushQueue

@@ -20,8 +20,8 @@ from chatd.base.errors import (
 from chatd.base.model import DELIVERED, QUEUED, REFUSED, STORED, Account, Message, Reply, Sent
 from chatd.base.names import Address, Place, parse_address
 from chatd.commands import values as ask
-from chatd.federation.amp.outcome_waiters import PATIENCE
 from chatd.federation.outbox import TIDY_AFTER
+from chatd.federation.outcome_waiters import PATIENCE
 from chatd.federation.outcomes import TRY_AGAIN
 from chatd.lines.dialects.json_messages import message_object
 from chatd.store import idempotent_sends as store

@@ -8,7 +8,7 @@ from chatd.base.errors import UnknownRealm, UnknownUser
 from chatd.base.model import REFUSED
 from chatd.base.names import Address, Place, parse_address
 from chatd.commands import values as ask
-from chatd.federation.amp.outcome_waiters import PATIENCE
+from chatd.federation.outcome_waiters import PATIENCE
 from tests.support.network import LinkedTestCase, outcome
 
 

@@ -1,0 +1,105 @@
+"""Messages to groups of other realms that are on their way to their home and back.
+
+The home of a group numbers a message and sends it back, as it was signed here. A message that comes back
+unchanged needs no second check, because all of it is in memory. Others are read as any entry is.
+"""
+
+from __future__ import annotations
+
+from twisted.internet.interfaces import IReactorTime
+
+from chatd.federation.outcome_waiters import OutcomeWaiters
+from chatd.federation.parcels import Relay
+from chatd.federation.signing.drafts import EntryDraft
+from chatd.service.presence import IListener
+from chatd.service.remote import DeliveryOutcome, OnOutcome
+from chatd.store.new_entries import NewMessage
+
+MAX_POSTS = 10_000  # that are remembered; those beyond are read as any entry when they come back
+
+
+class ReturningPost:
+    """One message, and the number of its parcel. `draft` is signed. `origin` is the connection that waits for
+    it, if there is one."""
+
+    __slots__ = ("_on_outcome", "draft", "new", "number", "origin")
+
+    def __init__(
+        self,
+        new: NewMessage,
+        number: int,
+        draft: EntryDraft,
+        origin: IListener | None,
+        on_outcome: OnOutcome | None,
+    ) -> None:
+        self._on_outcome = on_outcome
+        self.new = new
+        self.number = number
+        self.draft = draft
+        self.origin = origin
+
+    @property
+    def waits(self) -> bool:
+        """Whether its sender waits for it."""
+        return self._on_outcome is not None
+
+    def tell(self, outcome: DeliveryOutcome) -> None:
+        """Tell its sender, if that was not done before."""
+        on_outcome, self._on_outcome, self.origin = self._on_outcome, None, None
+        if on_outcome is not None:
+            on_outcome(outcome)
+
+
+class ReturningPosts:
+    """Those that members of groups elsewhere have sent, oldest first. A sender who waits is told once: when
+    the message has come back and is stored, was refused, or neither happens in time."""
+
+    def __init__(self, clock: IReactorTime) -> None:
+        self._by_statement: dict[bytes, ReturningPost] = {}
+        self._by_number: dict[int, ReturningPost] = {}
+        self._waiters = OutcomeWaiters(clock)
+
+    def add(self, post: ReturningPost) -> None:
+        """Note a message that is stored here, before it is sent."""
+        if len(self._by_number) >= MAX_POSTS:
+            self._forget(next(iter(self._by_number.values())))
+        self._by_statement[post.draft.sealed.statement] = post
+        self._by_number[post.number] = post
+
+    def _forget(self, post: ReturningPost) -> None:
+        del self._by_statement[post.draft.sealed.statement]
+        del self._by_number[post.number]
+
+    def delivered(self, post: ReturningPost, outcome: DeliveryOutcome) -> None:
+        """The home has answered, or has not in time."""
+        if outcome.error is not None and post.number in self._by_number:
+            self._forget(post)
+        if outcome.error is not None or outcome.queued or post.number not in self._by_number:
+            post.tell(outcome)
+        elif post.waits:
+            # It may not come back in time; then its number is known nevertheless.
+            self._waiters.add(post.number, lambda back: post.tell(outcome if back.queued else back))
+
+    def returned(self, number: int, seq: int) -> None:
+        """The message of that parcel has come back, and is stored."""
+        post = self._by_number.get(number)
+        if post is None:
+            return
+        self._forget(post)
+        outcome = DeliveryOutcome(seq=seq)
+        self._waiters.settle((number,), outcome)
+        post.tell(outcome)
+
+    def stop(self) -> None:
+        """Tell the waiting senders that their messages have not come back in time."""
+        self._waiters.give_up()
+
+    def origin_of(self, number: int) -> IListener | None:
+        """The connection that waits for the message of that parcel to come back."""
+        post = self._by_number.get(number)
+        return None if post is None else post.origin
+
+    def find(self, relay: Relay) -> ReturningPost | None:
+        """The message that `relay` brings back, if its entry is exactly as it was signed here."""
+        post = self._by_statement.get(relay.entry.statement)
+        return None if post is None or post.draft.sealed != relay.entry else post
