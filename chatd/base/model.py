@@ -37,6 +37,7 @@ LOST = "lost"
 
 # Why a file is lost, by the code of the reason
 LOSSES = {
+    "file-refused": "this realm has no room for it",
     "file-gone": "the realm that it came from has it no longer",
     "file-damaged": "the bytes that came are not those that were announced",
     "file-stalled": "nothing of it has come for 24 hours",

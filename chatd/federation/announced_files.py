@@ -35,10 +35,8 @@ class AnnouncedFiles:
         self._now = service.context.now
 
     def announced(self, realm: str, note: FileNote, owner: Owner) -> Announced:
-        """The file that a parcel of the realm announces. Raises BadFileName, FileTooLarge."""
+        """The file that a parcel of the realm announces. Raises BadFileName."""
         name = safe_name(note.name)
-        if note.size > self._largest:
-            raise FileTooLarge(size=note.size, limit=self._largest)
         mime = note.media if _MEDIA.fullmatch(note.media) else guess_type(b"", name)
         return Announced(owner, realm, name, note.size, note.sha256, mime)
 
@@ -50,11 +48,19 @@ class AnnouncedFiles:
             return found
         return None
 
-    def reservation(self, file: Announced, code: str) -> Callable[[Connection], Attachment]:
-        """A job that adds a file which arrives. It raises QuotaExceeded, TooMuchArriving, CodeTaken."""
+    async def check(self, file: Announced) -> None:
+        """Raises FileTooLarge, QuotaExceeded, TooMuchArriving."""
+        if file.size > self._largest:
+            raise FileTooLarge(size=file.size, limit=self._largest)
+        await self._database.read(store.check_room, file, self._limits)
+
+    def addition(
+        self, file: Announced, code: str, lost: str | None = None
+    ) -> Callable[[Connection], Attachment]:
+        """A job that adds a file which arrives, or is lost. It raises CodeTaken."""
         part, now = part_of(file.realm, code), self._now()
 
         def add(connection: Connection) -> Attachment:
-            return store.reserve(connection, file, (code, part), now, self._limits)
+            return store.announce(connection, file, (code, part), now, lost)
 
         return add

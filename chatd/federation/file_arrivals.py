@@ -23,6 +23,7 @@ from chatd.files.incoming import Incoming
 from chatd.files.partial_file import ChangedBytes
 from chatd.service.chat_service import ChatService
 from chatd.store import arrivals as store
+from chatd.store import sent_files
 from chatd.store.arrivals import Arrival, SettledFile
 from chatd.store.origins import Origin
 from chatd.store.outbox import NewParcel
@@ -132,7 +133,7 @@ class FileArrivals:
     def ready(self, realm: str) -> None:
         """The realm has got or lost a file from elsewhere: ask again for those that it did not have yet."""
         here = self._realms.get(realm)
-        if here is not None:
+        if here is not None and here.paused:
             here.paused.clear()
             self._look(realm)
 
@@ -335,11 +336,13 @@ class FileArrivals:
 
     async def expire(self, expire: int) -> None:
         """Give up the files of which nothing has come for 24 hours, and those that were announced more than
-        `expire` ms ago."""
+        `expire` ms ago. Files of posts are kept for other realms for as long."""
         now = self._context.now()
         late = await self._database.read(store.overdue, now - STALLED, now - expire, MAX_LOST)
         for file, expired in late:
             await self.lose(file, "file-expired" if expired else "file-stalled")
+        if await self._database.read(sent_files.any_posted, now - expire):
+            await self._database.run(sent_files.forget_posted, now - expire)
 
     async def forget(self, realm: str) -> None:
         """Give up the files of a realm that is forgotten."""

@@ -28,6 +28,9 @@ from chatd.store.new_entries import NewMessage, Stored
 from chatd.store.origins import KnownEntry, stored_places
 from chatd.store.parcel_stream import ParcelStream
 
+# Why this realm has not got a file of a group elsewhere, which it does not take
+REFUSED_HERE = "file-refused"
+
 log = Logger()
 
 
@@ -122,7 +125,8 @@ class ParcelWriter:
         owner: Owner | None = None,
     ) -> Verdict:
         """Store a message whose file this realm has, or fetches from the realm now. The file counts for
-        `owner`, or else for the sender of the parcel. Raises BadFileName, FileTooLarge,
+        `owner`, or else for the sender of the parcel. A file of a group elsewhere that this realm does not
+        take is lost. Raises BadFileName, FileTooLarge,
         QuotaExceeded, TooMuchArriving, RealmQuota, StorageFailed."""
         note, new = parcel.file, arrived.new
         assert note is not None  # noqa: S101 - the caller has checked it
@@ -141,9 +145,16 @@ class ParcelWriter:
             if same.state == HERE and new.origin[0] == realm:
                 self._arrivals.here(realm, new.origin[1], same.size)
             return verdict
+        lost = None
+        try:
+            await self._files.check(file)
+        except ChatError:
+            if not isinstance(parcel, Relay):
+                raise
+            lost = REFUSED_HERE  # the log here has all entries of the home's
 
         def keep(code: str) -> Deferred[Verdict]:
-            add = self._files.reservation(file, code)
+            add = self._files.addition(file, code, lost)
             return Deferred.fromCoroutine(self._store_file(realm, arrived, stream, add))
 
         verdict = await with_new_code(self._context.random_bytes, keep)

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from chatd.base.errors import QuotaExceeded, TooMuchArriving
 from chatd.base.model import Attachment, StoredFile
 from chatd.store.content import note_erased
-from chatd.store.files import COLUMNS, Owner, add_attachment, used_by_realm
+from chatd.store.files import COLUMNS, Owner, insert_attachment, used_by_realm, used_bytes
 from chatd.store.origins import Origin
 from chatd.store.schema import (
     arrivals,
@@ -85,33 +85,42 @@ class SettledFile(msgspec.Struct, frozen=True):
     erased: tuple[str, ...] = ()
 
 
-def reserve(
+def check_room(connection: sa.Connection, file: Announced, limits: ArrivalLimits) -> None:
+    """Raises QuotaExceeded if there is no room for a file, and TooMuchArriving. Files of one realm are
+    announced one after another, so that no other one takes the room meanwhile."""
+    for limit, used in (
+        (limits.sender, used_bytes(connection, file.owner)),
+        (limits.realm, used_by_realm(connection, file.realm)),
+    ):
+        if file.size > limit - used:
+            raise QuotaExceeded(limit=limit, left=max(0, limit - used))
+    count, size = connection.execute(
+        sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(attachments.c.size), 0))
+        .join_from(arrivals, attachments, attachments.c.id == arrivals.c.attachment_id)
+        .where(arrivals.c.realm == file.realm, _ARRIVES)
+    ).one()
+    if count >= MAX_ARRIVING or file.size > limits.arriving - size:
+        raise TooMuchArriving(limit=limits.arriving, left=max(0, limits.arriving - size))
+
+
+def announce(
     connection: sa.Connection,
     file: Announced,
     names: tuple[str, str],
     now: int,
-    limits: ArrivalLimits,
+    lost: str | None = None,
 ) -> Attachment:
-    """Add the row of a file that arrives. `names` are its code, and the name in the uploads folder of what
-    has arrived of it. Raises QuotaExceeded, TooMuchArriving, CodeTaken."""
+    """Add the row of a file that arrives, or that is `lost` for the reason with that code. `names` are its
+    code, and the name in the uploads folder of what has arrived of it. Raises CodeTaken."""
     code, part = names
-    realm = file.realm
-    left = limits.realm - used_by_realm(connection, realm)
-    if file.size > left:
-        raise QuotaExceeded(limit=limits.realm, left=max(0, left))
-    count, size = connection.execute(
-        sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(attachments.c.size), 0))
-        .join_from(arrivals, attachments, attachments.c.id == arrivals.c.attachment_id)
-        .where(arrivals.c.realm == realm, _ARRIVES)
-    ).one()
-    if count >= MAX_ARRIVING or file.size > limits.arriving - size:
-        raise TooMuchArriving(limit=limits.arriving, left=max(0, limits.arriving - size))
     stored = StoredFile(part, file.size, file.sha256, file.mime)
-    added = add_attachment(connection, file.owner, code, file.name, stored, now, limits.sender)
+    added = insert_attachment(connection, file.owner, code, file.name, stored, now)
     connection.execute(
-        sa.insert(arrivals).values(attachment_id=added.id, realm=realm, heard_at=now)
+        sa.insert(arrivals).values(
+            attachment_id=added.id, realm=file.realm, heard_at=now, lost=lost
+        )
     )
-    return msgspec.structs.replace(added, arrival="")
+    return msgspec.structs.replace(added, arrival=lost or "")
 
 
 _ARRIVAL = (

@@ -87,6 +87,13 @@ def add_attachment(
     left = quota - used_bytes(connection, owner)
     if file.size > left:
         raise QuotaExceeded(limit=quota, left=max(0, left))
+    return insert_attachment(connection, owner, code, name, file, now)
+
+
+def insert_attachment(
+    connection: sa.Connection, owner: Owner, code: str, name: str, file: StoredFile, now: int
+) -> Attachment:
+    """As `add_attachment`, for a file for which there is room. Raises CodeTaken."""
     if connection.scalar(sa.select(attachments.c.id).where(attachments.c.code == code)) is not None:
         raise CodeTaken
     result = connection.execute(

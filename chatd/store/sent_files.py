@@ -94,6 +94,12 @@ def fetched(connection: sa.Connection, realm: str, number: int) -> None:
     )
 
 
+def any_posted(connection: sa.Connection, before: int) -> bool:
+    """Whether a file is kept for a post of before `before` (ms since 1970 UTC)."""
+    old = sa.select(posted_files.c.number).where(posted_files.c.at < before).limit(1)
+    return connection.scalar(old) is not None
+
+
 def forget_posted(connection: sa.Connection, before: int) -> None:
     """Keep no files for posts of before `before` (ms since 1970 UTC) any more: they are lost there."""
     connection.execute(sa.delete(posted_files).where(posted_files.c.at < before))

@@ -516,6 +516,19 @@ class GroupFilesTestCase(FilesTestCase):
         agus.sends_file("#bagan@realm2", "a.bin", many(100_000))
         self.assertEqual(self.ana.fetches(self.code(who=self.ana)), many(100_000))
         self.assertEqual(self.budi.reads(), ["agus@realm1: file a.bin"])
+        self.assertEqual(rows(self.one, posted_files), 0)
+
+    def test_of_a_stranger_that_is_not_fetched(self) -> None:
+        """The file of a post that is not kept here is kept for the home, but not for ever."""
+        agus = self.one.person("agus")
+        self.connection.transport_of(self.one).holding = {"File answer"}
+        agus.begins_to_send_file("#bagan@realm2", "a.bin", many(100_000))
+        self.network.settle()
+        for days, kept in ((6, 1), (8, 0)):
+            self.one.stepped = days * 86_400
+            expire = self.one.config.peers.expire * 1000
+            self.network.result(self.one.federation.arrivals.expire(expire))
+            self.assertEqual(rows(self.one, posted_files), kept)
 
     def test_echo_lost(self) -> None:
         self.connection.transport_of(self.one).losing = {"Deliver answer"}

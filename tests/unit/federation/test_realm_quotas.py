@@ -7,7 +7,9 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from chatd.base.errors import FileTooLarge, QuotaExceeded, RealmDown, TooMuchArriving
+from chatd.base.errors import FileLost, FileTooLarge, QuotaExceeded, RealmDown, TooMuchArriving
+from chatd.base.names import Place, parse_address
+from chatd.commands import values as ask
 from chatd.federation.parcel_fields import FileNote
 from chatd.federation.parcels import Direct, encode, try_decode
 from chatd.store import arrivals as store
@@ -137,3 +139,24 @@ class NamesTestCase(FilesTestCase):
         )
         for note in wrong:
             self.assertIsNone(try_decode(encode(["direct", "ana", "budi", 0, None, note])))
+
+
+class MirrorLimitsTestCase(FilesTestCase):
+    """bagan lives in realm1; realm2 takes small files only."""
+
+    limits_there = {"file": 1000}
+
+    def test_group_elsewhere(self) -> None:
+        """The message is in the log of the realm that does not take its file."""
+        self.ana.creates("bagan")
+        self.budi.joins("bagan@realm1")
+        self.ana.sends_file("#bagan", "a.bin", many(1001))
+        self.ana.posts("bagan", "halo")
+        self.network.settle()
+        place = Place(group=parse_address("bagan@realm1"))
+        file, text = self.budi.does(ask.ShowHistory(place, 2)).items
+        self.assertEqual((file.file.state, file.file.arrival), ("lost", "file-refused"))
+        self.assertEqual(text.text, "halo")
+        self.assertEqual(self.ana.reads(), [])
+        with self.assertRaises(FileLost):
+            self.budi.fetches(file.file.code)
