@@ -64,8 +64,6 @@ _NEEDS: dict[type[Parcel], tuple[str, ...]] = {
     parcels.Removed: (GROUPS,),
     parcels.Left: (GROUPS,),
     parcels.Invite: (GROUPS,),
-    parcels.MemberEntry: (GROUPS,),
-    parcels.GroupEntry: (GROUPS,),
     parcels.FileLoss: (FILES,),
 }
 

@@ -6,7 +6,6 @@ A post is for a group of this realm. A relay comes from the home of a group that
 from __future__ import annotations
 
 import msgspec
-from twisted.internet.task import deferLater
 
 from chatd.base import errors
 from chatd.base.entries import EntryRef, SentParts
@@ -23,6 +22,8 @@ from chatd.base.names import (
 )
 from chatd.base.texts import check_text
 from chatd.federation import parcels
+from chatd.federation.entry_trust import EntryTrust, check_place
+from chatd.federation.fact_reader import FACTS, FactReader, RelayedFact
 from chatd.federation.forwarder import Forwarder
 from chatd.federation.group_changes import EntryChange, change_of
 from chatd.federation.links import ILinks
@@ -30,12 +31,7 @@ from chatd.federation.name_guesses import NameGuesses
 from chatd.federation.parcels import Post, Relay
 from chatd.federation.questions import guest_of
 from chatd.federation.signing.drafts import signature_of
-from chatd.federation.signing.entries import (
-    OpenedEntry,
-    SignedEntry,
-    Trust,
-)
-from chatd.federation.signing.key_book import KeyBook
+from chatd.federation.signing.entries import OpenedEntry, Trust
 from chatd.federation.signing.statements import MessageAttributes, StatedRef, Statement
 from chatd.service.chat_service import ChatService
 from chatd.service.message_parts import extras_of
@@ -44,11 +40,10 @@ from chatd.service.targets import Target, group_target
 from chatd.store.members import Roster
 from chatd.store.message_changes import WantedChange
 from chatd.store.new_entries import Extras, NewMessage, RemoteCopies
-from chatd.store.origins import FIRST_NUMBER, Origin
+from chatd.store.origins import Origin
 from chatd.store.sealing import NewSignature
 
 MESSAGE, EDITED = "message", "edited"
-MAX_AT_ONCE = 8  # signatures that are verified before other work gets its turn
 
 
 class Arrived(msgspec.Struct, frozen=True):
@@ -73,7 +68,8 @@ class EntryReader:
         forwarder: Forwarder,
         links: ILinks,
         guesses: NameGuesses,
-        keys: KeyBook,
+        trust: EntryTrust,
+        facts: FactReader,
     ) -> None:
         self._context = service.context
         self._accounts = service.accounts
@@ -83,11 +79,14 @@ class EntryReader:
         self._forwarder = forwarder
         self._links = links
         self._guesses = guesses
-        self._keys = keys
+        self._trust = trust
+        self._facts = facts
 
-    async def read(self, realm: str, parcel: Post | Relay) -> Arrived | EntryChange | None:
-        """The message or the change in a group, or None if it is not for anyone here. Raises BadSignature,
-        UnknownGroup, NotMember, Banned, GroupClosed."""
+    async def read(
+        self, realm: str, parcel: Post | Relay
+    ) -> Arrived | EntryChange | RelayedFact | None:
+        """The entry of a group, or None if it is not for anyone here. Raises BadSignature, UnknownGroup,
+        NotMember, Banned, GroupClosed."""
         opened = parcel.opening
         if isinstance(opened, BadSignature):
             raise opened
@@ -114,10 +113,7 @@ class EntryReader:
     ) -> Arrived | EntryChange | None:
         """An entry for a group of this realm, with copies for all realms that have members of it."""
         entry, stated = parcel.entry, opened.statement
-        if stated.realm != realm:
-            raise BadSignature(reason="it is the entry of another realm")
-        if await self._trust(realm, entry, stated) is not Trust.VERIFIED:
-            raise BadSignature(reason="it is not signed")
+        await self._trust.check_own(realm, entry, stated)
         sender = guest_of(self._links, realm, stated.author)
         name = Address(parse_group_name(parcel.group))
         await self._guesses.check_group(realm, name)
@@ -138,7 +134,7 @@ class EntryReader:
         """An entry to be numbered here, with copies for all realms that have members of the group. Raises
         BadSignature."""
         entry, stated, group = parcel.entry, opened.statement, roster.group
-        _check_place(stated, self._context.realm_key, group.id, group.key)
+        check_place(stated, self._context.realm_key, group.id, group.key)
 
         def relay(seq: int) -> bytes:
             return parcels.encode(Relay(entry, group.name, group.id, seq))
@@ -162,7 +158,7 @@ class EntryReader:
         if isinstance(opened, BadSignature):
             raise opened
         stated = opened.statement
-        if await self._trust(realm, entry, stated) is not Trust.VERIFIED:
+        if await self._trust.check(realm, entry, stated) is not Trust.VERIFIED:
             raise BadSignature(reason="its key is not known")
         roster = await self._rosters.find(Address(parse_group_name(parcel.group)))
         own = stated.realm == self._context.realm_key
@@ -183,12 +179,12 @@ class EntryReader:
 
     async def _relay(
         self, realm: str, parcel: Relay, opened: OpenedEntry
-    ) -> Arrived | EntryChange | None:
+    ) -> Arrived | EntryChange | RelayedFact | None:
         """An entry of a group of that realm with members here."""
         entry, stated = parcel.entry, opened.statement
         roster = await self._mirror(realm, parcel)
-        _check_place(stated, realm, parcel.group_id, roster.group.key.partition("@")[0])
-        trust = await self._trust(realm, entry, stated)
+        check_place(stated, realm, parcel.group_id, roster.group.key.partition("@")[0])
+        trust = await self._trust.check(realm, entry, stated)
         author = await self._author(stated)
         if author is None:
             return None
@@ -196,6 +192,8 @@ class EntryReader:
         signature = None
         if entry.proof is not None:
             signature = signature_of(entry, stated.realm, trust.value)
+        if stated.kind in FACTS:
+            return await self._facts.relayed(roster.group, parcel, opened, author, signature)
         target = group_target(roster)
         if stated.kind != MESSAGE:
             if trust is not Trust.VERIFIED and stated.kind == EDITED:
@@ -312,26 +310,6 @@ class EntryReader:
         except errors.UnknownRealm:
             return str(address)
 
-    async def _trust(self, realm: str, entry: SignedEntry, stated: Statement) -> Trust:
-        """Verify an entry that `realm` brings. Raises BadSignature, also if a key is unknown that must be
-        known: that of the realm itself, or of this one."""
-        proof, verifier = entry.proof, self._keys.verifier
-        if proof is None:
-            return self._unsigned(stated)
-        if verifier.verified >= MAX_AT_ONCE:
-            await deferLater(self._context.clock, 0.0)
-            verifier.verified = 0
-        trust = verifier.check(entry.statement, stated.realm, stated.at, proof)
-        if trust is Trust.UNVERIFIED and stated.realm in (realm, self._context.realm_key):
-            raise BadSignature(reason="its key was never announced")
-        return trust
-
-    def _unsigned(self, stated: Statement) -> Trust:
-        """Accept an entry of version 1 that has waited while realms were updated. Raises BadSignature."""
-        if stated.number >= FIRST_NUMBER or self._context.now() >= self._keys.unsigned_until:
-            raise BadSignature(reason="it is not signed")
-        return Trust.UNSIGNED
-
     def _at(self, at: int) -> int:
         """The time that an entry states (ms since 1970 UTC), limited to the time up to now."""
         return min(at, self._context.now())
@@ -345,10 +323,3 @@ class EntryReader:
         if roster.group.home_id != parcel.group_id:
             raise errors.UnknownGroup(name=parcel.group)
         return roster
-
-
-def _check_place(stated: Statement, home: str, group: int, name: str) -> None:
-    """Raises BadSignature unless an entry was made for the group of `home` with this id, and this name as it
-    is compared."""
-    if stated.home != home or stated.group not in (group, name):
-        raise BadSignature(reason="it was made for another group")

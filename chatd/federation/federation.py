@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from chatd.federation.bounces import Bounces
 from chatd.federation.change_receiver import ChangeReceiver
+from chatd.federation.entry_reader import EntryReader
+from chatd.federation.entry_trust import EntryTrust
+from chatd.federation.fact_reader import FactReader
 from chatd.federation.file_arrivals import FileArrivals
 from chatd.federation.file_losses import FileLosses
 from chatd.federation.file_supply import FileSupply
@@ -54,9 +57,12 @@ class Federation:
         # Receiving: parcels, and typing
         guesses = NameGuesses(context, service.rosters, links)
         quotas = RealmQuotas(service, links)
-        reader = ParcelReader(service, forwarder, links, guesses, quotas, keys)
+        trust = EntryTrust(context, keys)
+        facts = FactReader(service, trust)
+        read_entries = EntryReader(service, forwarder, links, guesses, trust, facts)
+        reader = ParcelReader(service, links, guesses, quotas, read_entries)
         changes = ChangeReceiver(service, links, reader, quotas)
-        membership = MembershipNews(service, links, guesses, quotas)
+        membership = MembershipNews(service, links, guesses, quotas, facts)
         entries = GroupChanges(service, forwarder, quotas)
         on_read, on_typing = service.receipts.arrived, service.typing.arrived
         losses = FileLosses(service, Bounces(service, links))
@@ -73,10 +79,10 @@ class Federation:
         # What other realms have lost since a backup, and what they return that this one has lost
         self.seals = Seals(marks.seal_key)
         self.standings = Standings(context, marks.by_realm)
-        self.restores = Restores(context, self.standings, self.seals)
-        returned = ReturnedEntries(reader.entries, writer, entries, quotas)
+        self.restores = Restores(context, self.standings, self.seals, forwarder)
+        returned = ReturnedEntries(read_entries, writer, entries, quotas)
         self.returned = ReturnReceiver(
             service, links, self.receiver, returned, self.seals, writer, self.standings
         )
         # Questions that other realms ask
-        self.questions = Questions(service, links, guesses)
+        self.questions = Questions(service, links, guesses, facts)

@@ -22,22 +22,22 @@ from chatd.base.cache import Cache
 from chatd.base.entries import (
     NO_PARTS,
     Deletion,
-    GroupFact,
     MadeChange,
     MadeFact,
     MemberFact,
     SentParts,
 )
 from chatd.base.errors import NotSupportedThere, RealmDown, StorageFailed
-from chatd.base.model import Account, Attachment, Group
+from chatd.base.model import Account, Attachment, Group, Party
 from chatd.base.names import key_of
 from chatd.federation import capabilities, changes, parcels
-from chatd.federation.group_entries import GroupEntries, note_of
+from chatd.federation.group_entries import GroupEntries, note_of, relay_of
 from chatd.federation.links import ILinks
 from chatd.federation.news import mark_parcel, typing_to
 from chatd.federation.outbox import Outbox, Settled
 from chatd.federation.returning_posts import ReturningPost, ReturningPosts
-from chatd.federation.signing.drafts import EntryDraft, EntrySigner
+from chatd.federation.signing.drafts import EntryDraft, EntryPlace, EntrySigner, sign_now
+from chatd.federation.signing.entries import SignedEntry
 from chatd.service.context import Context
 from chatd.service.presence import IListener
 from chatd.service.remote import (
@@ -48,7 +48,6 @@ from chatd.service.remote import (
     MemberInvited,
     MemberJoined,
     MemberLeft,
-    MemberNews,
     MemberRemoved,
     Notice,
     OnOutcome,
@@ -124,17 +123,19 @@ class Forwarder:
     # Entries about groups of this realm
 
     def fact_copies(self, group: Group, made: MadeFact, realms: tuple[str, ...]) -> RemoteCopies:
-        name, ident, at, by = group.name, group.id, made.at, made.author.name
+        place = EntryPlace(self._context.realm_key, group.id)
+        draft = self._entries.fact(made, place, relay_of(group.name, group.id))
+        return RemoteCopies(realms, draft)
 
-        def entry(seq: int) -> bytes:
-            match made.fact:
-                case MemberFact(who, what):
-                    parcel = parcels.MemberEntry(name, ident, seq, at, by, who.name, what)
-                    return parcels.encode(parcel)
-                case GroupFact(fields):
-                    return parcels.encode(parcels.GroupEntry(name, ident, seq, at, by, fields))
-
-        return RemoteCopies(realms, entry)
+    def sign_facts(
+        self, connection: Connection, home: str, group: int | str, facts: Sequence[MadeFact]
+    ) -> list[bytes]:
+        if not facts:
+            return []
+        place = EntryPlace(home, group)
+        drafts = [self._entries.fact(each, place, _unused) for each in facts]
+        numbers = [self.outbox.writer.take(connection) for _ in facts]
+        return [parcels.encode(entry) for entry in sign_now(drafts, numbers)]
 
     # Changes of messages
 
@@ -224,11 +225,31 @@ class Forwarder:
         if not notices:
             return []
         items = [
-            NewParcel(each.realm, _encode_news(each.news), each.at, each.sender_id)
+            NewParcel(each.realm, self._parcel_of(each), each.at, each.sender_id)
             for each in notices
         ]
         numbers = self.outbox.writer.store(connection, items)
         return list(map(StagedNotice, notices, numbers, items))
+
+    def _parcel_of(self, notice: Notice) -> bytes | EntryDraft:
+        news = notice.news
+        match news:
+            case MemberJoined(group, group_id, user, seq):
+                return parcels.encode(parcels.Joined(group, group_id, user, seq))
+            case MemberRemoved(group, group_id, user, seq, by):
+                return parcels.encode(parcels.Removed(group, group_id, user, seq, by))
+            case MemberInvited(group, group_id, user, by, title):
+                return parcels.encode(parcels.Invite(group, group_id, user, by, title))
+            case MemberLeft(group, group_id, user):
+                member = Party(key_of(user), user)
+                left = MadeFact(MemberFact(member, "left"), member, notice.at)
+                return self._entries.fact(
+                    left,
+                    EntryPlace(notice.realm, group_id),
+                    lambda entry, _seq: parcels.encode(parcels.Left(user, group, entry)),
+                )
+            case _:
+                assert_never(news)
 
     def send_notices(self, staged: Sequence[StagedNotice]) -> None:
         for each in staged:
@@ -284,15 +305,6 @@ def _mark_not_stored(failure: Failure) -> None:
         log.failure("a read mark was not stored", failure)
 
 
-def _encode_news(news: MemberNews) -> bytes:
-    match news:
-        case MemberJoined(group, group_id, user, seq):
-            return parcels.encode(parcels.Joined(group, group_id, user, seq))
-        case MemberRemoved(group, group_id, user, seq, by):
-            return parcels.encode(parcels.Removed(group, group_id, user, seq, by))
-        case MemberInvited(group, group_id, user, by, title):
-            return parcels.encode(parcels.Invite(group, group_id, user, by, title))
-        case MemberLeft(group, user):
-            return parcels.encode(parcels.Left(user, group))
-        case _:
-            assert_never(news)
+def _unused(_entry: SignedEntry, _seq: int) -> bytes:
+    """For entries that cross in no parcel."""
+    return b""

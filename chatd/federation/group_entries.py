@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from chatd.base.entries import Deletion, Edit, EntryRef, MadeChange, Pin, React, SentParts
+from chatd.base.entries import (
+    Deletion,
+    Edit,
+    EntryRef,
+    GroupFact,
+    MadeChange,
+    MadeFact,
+    MemberFact,
+    Pin,
+    React,
+    SentParts,
+)
 from chatd.base.model import Account, Attachment
 from chatd.base.names import key_of
 from chatd.federation import parcels
@@ -15,6 +26,8 @@ from chatd.federation.signing.statements import (
     Attributes,
     DeletionAttributes,
     EditAttributes,
+    GroupAttributes,
+    MemberAttributes,
     MessageAttributes,
     PinAttributes,
     ReactionAttributes,
@@ -76,6 +89,19 @@ class GroupEntries:
         place, wrap, about = self._place(target), _wrap(target), self.ref(made.ref)
         return self._signer.draft(place, made.author.name, made.at, attributes, body, wrap, about)
 
+    def fact(self, made: MadeFact, place: EntryPlace, wrap: Wrap) -> EntryDraft:
+        """What somebody of this realm has done to a group."""
+        fact = made.fact
+        attributes: Attributes
+        match fact:
+            case MemberFact(who, what):
+                attributes = MemberAttributes(what, self._for_all(who.name))
+            case GroupFact(fields):
+                attributes = GroupAttributes(fields)
+            case _:
+                assert_never(fact)
+        return self._signer.draft(place, made.author.name, made.at, attributes, b"", wrap)
+
     def ref(self, entry: EntryRef) -> StatedRef:
         """An entry, as all realms name it."""
         return StatedRef(entry.realm or self._realm, entry.number)
@@ -92,15 +118,23 @@ class GroupEntries:
 
 def _wrap(target: Target) -> Wrap:
     """What makes the parcel of a signed entry: to the home of the group, or from it."""
-    group, conversation, home = target.there, target.conversation, target.home
+    group = target.there
+    if target.home is None:
+        return relay_of(group, target.conversation)
 
     def post(entry: SignedEntry, _seq: int) -> bytes:
         return parcels.encode(parcels.Post(entry, group))
 
-    def relay(entry: SignedEntry, seq: int) -> bytes:
-        return parcels.encode(parcels.Relay(entry, group, conversation, seq))
+    return post
 
-    return relay if home is None else post
+
+def relay_of(group: str, group_id: int) -> Wrap:
+    """What makes the relay of a signed entry of a group of this realm."""
+
+    def relay(entry: SignedEntry, seq: int) -> bytes:
+        return parcels.encode(parcels.Relay(entry, group, group_id, seq))
+
+    return relay
 
 
 def note_of(file: Attachment | None) -> FileNote | None:

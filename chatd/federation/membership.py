@@ -5,34 +5,32 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import assert_never
 
-from chatd.base.errors import NotMember, TooManyUnknown, UnknownGroup
+from chatd.base.entries import MadeFact, MemberFact
+from chatd.base.errors import BadSignature, NotMember, TooManyUnknown, UnknownGroup
 from chatd.base.names import Address, key_of, parse_foreign_name, parse_name
+from chatd.federation.fact_reader import FactReader, RelayedFact
 from chatd.federation.links import ILinks
 from chatd.federation.name_guesses import NameGuesses
-from chatd.federation.parcels import (
-    Fact,
-    GroupEntry,
-    GroupNews,
-    Invite,
-    Joined,
-    Left,
-    MemberEntry,
-    Removed,
-)
+from chatd.federation.parcels import GroupNews, Invite, Joined, Left, Removed
 from chatd.federation.questions import guest_of
 from chatd.federation.realm_quotas import RealmQuotas
 from chatd.service.chat_service import ChatService
-from chatd.service.quotas import LEAST, cost
-from chatd.service.remote import MemberInvited, MemberJoined, MemberRemoved, ReportedFact
+from chatd.service.remote import MemberInvited, MemberJoined, MemberRemoved
 
 
 class MembershipNews:
     """Checks the reports of other realms, and passes them to the groups."""
 
     def __init__(
-        self, service: ChatService, links: ILinks, guesses: NameGuesses, quotas: RealmQuotas
+        self,
+        service: ChatService,
+        links: ILinks,
+        guesses: NameGuesses,
+        quotas: RealmQuotas,
+        facts: FactReader,
     ) -> None:
         self._quotas = quotas
+        self._facts = facts
         self._homes = service.homes
         self._mirrors = service.mirrors
         self._invitations = service.invitations
@@ -41,8 +39,6 @@ class MembershipNews:
 
     async def receive(self, realm: str, number: int, parcel: GroupNews) -> None:
         """Apply a report. Raises BadName, TooManyUnknown, and what MirrorGroups and Invitations raise."""
-        if isinstance(parcel, Fact):
-            self._quotas.charge_bytes(realm, _cost(parcel))
         match parcel:
             case Joined(group, group_id, user, seq):
                 parse_foreign_name(group)
@@ -53,12 +49,6 @@ class MembershipNews:
                 await self._guesses.check_people(realm, [Address(parse_name(user))])
                 invited = MemberInvited(group, group_id, user, by, title)
                 await self._invitations.arrived(realm, invited)
-            case MemberEntry(group, group_id, seq, at, by, who, what):
-                fact = ReportedFact(group, group_id, seq, at, by, who, what)
-                await self._mirrors.entry(realm, number, fact)
-            case GroupEntry(group, group_id, seq, at, by, fields):
-                fact = ReportedFact(group, group_id, seq, at, by, fields=fields)
-                await self._mirrors.entry(realm, number, fact)
             case Removed(group, group_id, user, seq, by):
                 # No verdict tells whether there is such a user, but the time that it takes would.
                 if not await self._guesses.barred(realm, [key_of(parse_name(user))]):
@@ -67,19 +57,20 @@ class MembershipNews:
             case Left():
                 # Someone who is not a member has left already.
                 with suppress(UnknownGroup, NotMember, TooManyUnknown):
-                    await self._leave(realm, number, parcel)
+                    await self._leave(realm, parcel)
             case _:
                 assert_never(parcel)
 
-    async def _leave(self, realm: str, number: int, left: Left) -> None:
-        """Raises UnknownGroup, NotMember, TooManyUnknown."""
+    async def fact(self, realm: str, fact: RelayedFact) -> None:
+        """Store an entry about a group of the realm. Raises RealmQuota."""
+        self._quotas.charge_bytes(realm, fact.cost)
+        await self._mirrors.entry(fact.group, fact.made, fact.seq, fact.origin, fact.signature)
+
+    async def _leave(self, realm: str, left: Left) -> None:
+        """Raises UnknownGroup, NotMember, TooManyUnknown, BadSignature."""
         guest, name = guest_of(self._links, realm, left.sender), Address(parse_name(left.group))
         await self._guesses.check_group(realm, name)
-        await self._homes.leave(guest, name, number)
-
-
-def _cost(fact: Fact) -> int:
-    """The bytes that an entry about a group counts."""
-    if isinstance(fact, MemberEntry):
-        return LEAST
-    return cost("".join(each for each in fact.fields.values() if isinstance(each, str)))
+        signed = await self._facts.said(realm, guest, name, left.entry)
+        if not signed.says(MadeFact(MemberFact(guest, "left"), guest, 0)):
+            raise BadSignature(reason="it says something else")
+        await self._homes.leave(guest, name, signed=signed)

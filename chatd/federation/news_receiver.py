@@ -11,6 +11,7 @@ from twisted.logger import Logger
 
 from chatd.base.errors import ChatError, StorageFailed
 from chatd.federation.change_receiver import ChangeReceiver
+from chatd.federation.fact_reader import RelayedFact
 from chatd.federation.file_losses import FileLosses
 from chatd.federation.group_changes import EntryChange, GroupChanges
 from chatd.federation.membership import MembershipNews
@@ -78,6 +79,11 @@ class NewsReceiver:
     def change(self, realm: str, change: EntryChange, stream: ParcelStream) -> Deferred[Verdict]:
         """Make a change of a message in a group. Fires and raises as GroupChanges.make."""
         return self._entries.make(realm, change, stream)
+
+    async def fact(self, realm: str, fact: RelayedFact) -> Verdict:
+        """Store an entry about a group. Raises as MembershipNews.fact."""
+        await self._membership.fact(realm, fact)
+        return KEPT
 
     async def _mark(self, realm: str, mark: Mark) -> Verdict:
         """Note how far a person of the realm has read."""

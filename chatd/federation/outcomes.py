@@ -263,11 +263,7 @@ class Outcomes:
                 guest = Address(user, realm)
                 party = Party(guest.key, str(guest), realm=realm)
                 await self._lost.drop_guest(Address(group), group_id, party)
-            case (
-                parcels.Relay(group=group, group_id=group_id)
-                | parcels.MemberEntry(group=group, group_id=group_id)
-                | parcels.GroupEntry(group=group, group_id=group_id)
-            ):
+            case parcels.Relay(group=group, group_id=group_id):
                 await self._lost.drop_realm(Address(group), group_id, realm)
             case _:
                 return

@@ -23,13 +23,12 @@ from chatd.base.names import (
 from chatd.base.texts import check_text
 from chatd.federation.changes import entry_of
 from chatd.federation.entry_reader import Arrived, EntryReader
-from chatd.federation.forwarder import Forwarder
+from chatd.federation.fact_reader import RelayedFact
 from chatd.federation.group_changes import EntryChange
 from chatd.federation.links import ILinks
 from chatd.federation.name_guesses import MAX_UNKNOWN, NameGuesses
 from chatd.federation.parcels import Direct, Post, Relay
 from chatd.federation.realm_quotas import RealmQuotas
-from chatd.federation.signing.key_book import KeyBook
 from chatd.service.chat_service import ChatService
 from chatd.service.message_parts import extras_of
 from chatd.service.targets import Target
@@ -48,17 +47,16 @@ class ParcelReader:
     def __init__(
         self,
         service: ChatService,
-        forwarder: Forwarder,
         links: ILinks,
         guesses: NameGuesses,
         quotas: RealmQuotas,
-        keys: KeyBook,
+        entries: EntryReader,
     ) -> None:
         self._context = service.context
         self._accounts = service.accounts
         self._directs = service.directs
         self._messages = service.messages
-        self.entries = EntryReader(service, forwarder, links, guesses, keys)
+        self._entries = entries
         self._links = links
         self._guesses = guesses
         self._quotas = quotas
@@ -153,11 +151,13 @@ class ParcelReader:
 
     def unchanged(self, realm: str, parcel: Relay) -> Arrived | None:
         """The message of this realm that comes back as it was sent, or None."""
-        return self.entries.unchanged(realm, parcel)
+        return self._entries.unchanged(realm, parcel)
 
-    async def read(self, realm: str, parcel: Post | Relay) -> Arrived | EntryChange | None:
-        """The message or the change in a group, or None if it is not for anyone here."""
-        return await self.entries.read(realm, parcel)
+    async def read(
+        self, realm: str, parcel: Post | Relay
+    ) -> Arrived | EntryChange | RelayedFact | None:
+        """The entry of a group, or None if it is not for anyone here."""
+        return await self._entries.read(realm, parcel)
 
     def _check(self, parcel: Direct) -> None:
         """Raises BadText, EmptyText, MessageTooLong."""

@@ -21,8 +21,6 @@ from chatd.federation.parcel_fields import (
     AddressText,
     Emoji,
     FileNote,
-    GroupFields,
-    Happening,
     MediaType,
     Mentions,
     Number,
@@ -259,35 +257,12 @@ class Invite(msgspec.Struct, frozen=True, array_like=True, tag="invite"):
     title: Title | None = None
 
 
-class MemberEntry(msgspec.Struct, frozen=True, array_like=True, tag="member"):
-    """An entry of a group of the sending realm, to a realm with members: `what` happened to `who`. `by` has
-    caused it. Addresses are written as the sending realm writes them."""
-
-    group: str
-    group_id: Number
-    seq: Seq
-    at: Number
-    by: AddressText
-    who: AddressText
-    what: Happening
-
-
-class GroupEntry(msgspec.Struct, frozen=True, array_like=True, tag="group"):
-    """As `MemberEntry`: what `fields` has of the group is so now."""
-
-    group: str
-    group_id: Number
-    seq: Seq
-    at: Number
-    by: AddressText
-    fields: GroupFields
-
-
 class Left(msgspec.Struct, frozen=True, array_like=True, tag="left"):
-    """`sender` has left a group of the receiving realm."""
+    """`sender` has left a group of the receiving realm, and `entry` says so to all realms with members."""
 
     sender: str
     group: str
+    entry: SignedEntry | None = None
 
 
 class FileLoss(msgspec.Struct, frozen=True, array_like=True, tag="file-lost"):
@@ -301,9 +276,8 @@ class FileLoss(msgspec.Struct, frozen=True, array_like=True, tag="file-lost"):
 # A change of a message in a direct conversation
 DirectChange: TypeAlias = DirectEdit | DirectDeletion | DirectReaction | DirectPin
 Mark: TypeAlias = DirectMark | GroupMark
-# Entries about groups, and reports of who is in them
-Fact: TypeAlias = MemberEntry | GroupEntry
-GroupNews: TypeAlias = Joined | Removed | Left | Invite | Fact
+# Reports of who is in a group
+GroupNews: TypeAlias = Joined | Removed | Left | Invite
 Parcel: TypeAlias = Direct | DirectChange | Mark | Post | Relay | GroupNews | FileLoss
 
 

@@ -7,7 +7,8 @@ from contextlib import suppress
 
 import msgspec
 
-from chatd.base.errors import BadName, TooManyUnknown, UnknownGroup
+from chatd.base.entries import GroupFact, MadeFact, MemberFact
+from chatd.base.errors import BadName, BadSignature, TooManyUnknown, UnknownGroup
 from chatd.base.model import Member, Party
 from chatd.base.names import (
     Address,
@@ -17,10 +18,12 @@ from chatd.base.names import (
     parse_group_name,
     parse_name,
 )
+from chatd.federation.fact_reader import FactReader
 from chatd.federation.name_guesses import MAX_UNKNOWN, NameGuesses
+from chatd.federation.signing.entries import decode_entries, decode_entry
 from chatd.service.chat_service import ChatService
 from chatd.service.home_invites import HomeInvites
-from chatd.service.remote import IRealms, Membership
+from chatd.service.remote import IRealms, Membership, SignedFact
 
 MAX_ASKED = 1000  # people in one question
 MAX_OFFSET = 1 << 31  # in a list of members
@@ -33,22 +36,50 @@ def guest_of(realms: IRealms, realm: str, user: str) -> Party:
     return Party(address.key, str(address), realm=realm)
 
 
+def _check_says(
+    said: Sequence[SignedFact], party: Party, facts: Sequence[MemberFact | GroupFact]
+) -> None:
+    """Raises BadSignature unless a person has said all of these facts."""
+    for fact in facts:
+        if not any(each.says(MadeFact(fact, party, 0)) for each in said):
+            raise BadSignature(reason="it is not signed")
+
+
 class Questions:
     """All methods raise BadName and, for a realm that was not added, TooManyUnknown."""
 
-    def __init__(self, service: ChatService, links: IRealms, guesses: NameGuesses) -> None:
+    def __init__(
+        self, service: ChatService, links: IRealms, guesses: NameGuesses, facts: FactReader
+    ) -> None:
         self._context = service.context
         self._accounts = service.accounts
         self._homes = service.homes
+        self._rosters = service.rosters
         self._invites = HomeInvites(service.context, service.rosters, service.homes)
         self._links = links
         self._guesses = guesses
+        self._facts = facts
 
-    async def join(self, realm: str, user: str, group: str) -> Membership:
-        """Make a person of the realm a member. Raises as `HomeGroups.join`."""
+    async def find(self, realm: str, user: str, group: str) -> Membership:
+        """The group with that name or code. Raises UnknownGroup."""
+        _, name = await self._asked(realm, user, group)
+        found = (await self._rosters.find(name)).group
+        return Membership(found.name, found.id)
+
+    async def join(self, realm: str, user: str, group: str, entry: bytes) -> Membership:
+        """Make a person of the realm a member, who says so in `entry`. Raises BadSignature, and as
+        `HomeGroups.join`."""
         party, name = await self._asked(realm, user, group)
-        joined = await self._homes.join_again(party, name)
+        said = await self._said(realm, party, name, [msgspec.Raw(entry)])
+        _check_says(said, party, [MemberFact(party, "joined")])
+        joined = await self._homes.join_again(party, name, said)
         return Membership(joined.name, joined.id)
+
+    async def _said(
+        self, realm: str, party: Party, name: Address, entries: Sequence[msgspec.Raw]
+    ) -> list[SignedFact]:
+        """What a person of the realm has signed. Raises BadSignature, BadName, UnknownGroup."""
+        return [await self._facts.said(realm, party, name, decode_entry(each)) for each in entries]
 
     async def members(
         self, realm: str, user: str, group: str, start: int, limit: int
@@ -66,30 +97,72 @@ class Questions:
         return party, name
 
     async def change(
-        self, realm: str, user: str, group: str, change: str, users: Sequence[str]
+        self,
+        realm: str,
+        user: str,
+        group: str,
+        change: str,
+        users: Sequence[str],
+        entries: bytes = b"",
     ) -> Mapping[str, Sequence[str]]:
-        """Make a change for an admin of a group. Raises as the methods of HomeGroups."""
+        """Make a change for an admin of a group, who says so in `entries`. Raises BadSignature, and as the
+        methods of HomeGroups."""
         party, name = await self._asked(realm, user, group)
         people = [parse_address(each) for each in users[:MAX_ASKED]]
         await self._guesses.check_people(realm, people)
         match change, people:
-            case "invite", _:
-                _, invited = await self._invites.invite(party, name, people)
-                return msgspec.structs.asdict(invited)
-            case "kick", [user_address]:
-                await self._homes.kick(party, name, user_address)
             case "unban", [user_address]:
                 await self._homes.unban(party, name, user_address)
             case "bans", []:
                 return await self._bans(party, name, "")
             case "bans", [last]:
                 return await self._bans(party, name, self._context.localize(last).key)
-            case "promote", [user_address]:
-                await self._homes.promote(party, name, user_address)
-            case (("close" | "open"), []):
-                await self._homes.set_closed(party, name, change == "close")
             case _:
-                raise UnknownGroup(name=group)
+                wanted = self._facts_of(change, name, party, people)
+                await self._homes.find_ruled(party, name)  # before signatures are verified
+                said = await self._said(realm, party, name, decode_entries(entries))
+                _check_says(said, party, wanted)
+                return await self._make(party, name, change, people, said)
+        return {}
+
+    def _facts_of(
+        self, change: str, name: Address, party: Party, people: Sequence[Address]
+    ) -> list[MemberFact | GroupFact]:
+        """What a person of another realm has to say to make a change. Raises UnknownGroup if there is no such
+        change."""
+        local = [self._context.localize(each) for each in people]
+        parties = [Party(each.key, str(each)) for each in local]
+        match change, parties:
+            case "invite", [_, *_]:
+                return [MemberFact(each, "invited") for each in parties]
+            case "kick", [each]:
+                # Kicking oneself is leaving.
+                return [MemberFact(each, "left" if each.key == party.key else "kicked")]
+            case "promote", [each]:
+                return [MemberFact(each, "promoted")]
+            case (("close" | "open"), []):
+                return [GroupFact({"closed": change == "close"})]
+            case _:
+                raise UnknownGroup(name=name.name)
+
+    async def _make(
+        self,
+        party: Party,
+        name: Address,
+        change: str,
+        people: Sequence[Address],
+        said: Sequence[SignedFact],
+    ) -> Mapping[str, Sequence[str]]:
+        match change:
+            case "invite":
+                _, invited = await self._invites.invite(party, name, people, signed=said)
+                return msgspec.structs.asdict(invited)
+            case "kick":
+                await self._homes.kick(party, name, people[0], signed=said)
+            case "promote":
+                await self._homes.promote(party, name, people[0], signed=said)
+            case _:
+                await self._homes.set_closed(party, name, change == "close", signed=said)
         return {}
 
     async def _bans(self, party: Party, name: Address, after: str) -> Mapping[str, Sequence[str]]:

@@ -10,6 +10,7 @@ from twisted.python.failure import Failure
 from chatd.base.errors import ChatError, RealmQuota, StorageFailed
 from chatd.federation import parcels
 from chatd.federation.entry_reader import Arrived
+from chatd.federation.fact_reader import RelayedFact
 from chatd.federation.group_changes import EntryChange
 from chatd.federation.news_receiver import NewsReceiver
 from chatd.federation.parcel_reader import ParcelReader
@@ -115,7 +116,7 @@ class Receiver:
         try:
             for number, parcel in submission.batch:
                 try:
-                    arrived: Arrived | EntryChange | None = None
+                    arrived: Arrived | EntryChange | RelayedFact | None = None
                     if type(parcel) is Direct:
                         arrived = self._reader.direct(realm, number, parcel, refused)
                     elif isinstance(parcel, Post | Relay):
@@ -151,7 +152,7 @@ class Receiver:
         submission: Submission,
         number: int,
         parcel: Parcel | None,
-        arrived: Arrived | EntryChange | None,
+        arrived: Arrived | EntryChange | RelayedFact | None,
     ) -> Verdict | Deferred[Verdict]:
         """Apply a parcel that is not a text message for an account here: it has a file, is not a message,
         concerns no account here, or is unreadable."""
@@ -162,6 +163,8 @@ class Receiver:
             return await self._news.receive(realm, number, parcel, submission.stream)
         if isinstance(arrived, EntryChange):
             return self._news.change(realm, arrived, submission.stream)
+        if isinstance(arrived, RelayedFact):
+            return await self._news.fact(realm, arrived)
         if arrived is not None:
             return await self._writer.store_with_file(realm, arrived, parcel, submission.stream)
         return KEPT

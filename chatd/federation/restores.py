@@ -13,8 +13,10 @@ from typing import Protocol
 import msgspec
 from twisted.logger import Logger
 
-from chatd.base.entries import EntryRef
+from chatd.base.entries import EntryRef, MadeFact, MemberFact
 from chatd.base.errors import ChatError, RealmDown
+from chatd.base.model import Party
+from chatd.base.names import key_of
 from chatd.federation import parcels
 from chatd.federation.parcel_fields import FileNote, Number
 from chatd.federation.parcels import (
@@ -24,8 +26,6 @@ from chatd.federation.parcels import (
     DirectEdit,
     DirectPin,
     DirectReaction,
-    GroupEntry,
-    MemberEntry,
     Parcel,
     Post,
     Ref,
@@ -36,9 +36,10 @@ from chatd.federation.signing.entries import SignedEntry
 from chatd.federation.signing.proofs import Proof
 from chatd.federation.standing import Standing, Standings
 from chatd.service.context import Context
+from chatd.service.remote import IForwarder
 from chatd.store import held as held_store
 from chatd.store import losses as store
-from chatd.store.held import HeldChange, HeldEntry, HeldFact, HeldMessage, HeldPage, HeldSigned
+from chatd.store.held import HeldChange, HeldEntry, HeldMessage, HeldPage, HeldSigned
 from chatd.store.losses import Lost, SharedDirect, SharedGroup
 
 MAX_ITEMS = 100  # in one request
@@ -73,9 +74,9 @@ class IReturning(Protocol):
         """Send parcels again. Returns once they are on disk there. With `upto` these are the last ones, and
         this realm has nothing else with a number up to that."""
 
-    async def rejoin(self, user: str, group: str) -> None:
-        """Let a person of this realm be a member of a group there, again. Raises what the realm refuses
-        with."""
+    async def rejoin(self, user: str, group: str, entry: bytes) -> None:
+        """Let a person of this realm be a member of a group there, again, as the signed `entry` says. Raises
+        what the realm refuses with."""
 
     async def tails(self, groups: Sequence[int]) -> Mapping[int, int]:
         """The numbers of the last entries which groups of the other realm had when it was last settled."""
@@ -84,8 +85,12 @@ class IReturning(Protocol):
 class Restores:
     """`name` is that of this realm."""
 
-    def __init__(self, context: Context, standings: Standings, seals: Seals) -> None:
+    def __init__(
+        self, context: Context, standings: Standings, seals: Seals, forwarder: IForwarder
+    ) -> None:
         self._database = context.database
+        self._now = context.now
+        self._sign = forwarder.sign_facts
         self._name = context.config.realm
         self.standings = standings
         self.seals = seals
@@ -145,18 +150,21 @@ class Restores:
             after = page[-1].conversation
             if forgotten:
                 for group in page:
-                    await self._rejoin(link, group)
+                    await self._rejoin(link, realm, group)
             tails = await link.tails([group.ident for group in page])
             for group in page:
                 if group.ident in tails:
                     yield msgspec.structs.replace(group, after=tails[group.ident])
 
-    async def _rejoin(self, link: IReturning, group: SharedGroup) -> None:
+    async def _rejoin(self, link: IReturning, realm: str, group: SharedGroup) -> None:
         """Raises RealmDown."""
         place = group.conversation
         for user in await self._database.read(store.members_here, place, MAX_REJOINING):
+            party = Party(key_of(user), user)
+            joined = MadeFact(MemberFact(party, "joined"), party, self._now())
+            [entry] = await self._database.run(self._sign, realm, group.ident, [joined])
             try:
-                await link.rejoin(user, group.name)
+                await link.rejoin(user, group.name, entry)
             except RealmDown:
                 raise
             except ChatError as error:
@@ -244,15 +252,8 @@ def _ref(entry: EntryRef, ours: bool) -> Ref:
 
 def _relay(group: SharedGroup, entry: HeldEntry) -> Parcel:
     """The parcel with which this realm has sent an entry of a group."""
-    name, ident = group.name, group.ident
-    if isinstance(entry, HeldSigned):
-        return Relay(_entry(entry), name, ident, entry.seq)
-    assert isinstance(entry, HeldFact)  # noqa: S101 - of a group
-    fields = _data.decode(entry.data)
-    if entry.kind == "group":
-        return GroupEntry(name, ident, entry.seq, entry.at, entry.author, fields)
-    who, what = str(fields["who"]), str(fields["what"])
-    return MemberEntry(name, ident, entry.seq, entry.at, entry.author, who, what)
+    assert isinstance(entry, HeldSigned)  # noqa: S101 - of a group
+    return Relay(_entry(entry), group.name, group.ident, entry.seq)
 
 
 def _entry(held: HeldSigned) -> SignedEntry:

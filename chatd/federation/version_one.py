@@ -16,9 +16,20 @@ import sqlalchemy as sa
 from chatd.base.names import key_of
 from chatd.federation import parcels
 from chatd.federation.parcel_fields import FileNote
-from chatd.federation.signing.drafts import EntryDraft, EntryPlace, EntrySigner, signature_of
+from chatd.federation.signing.drafts import (
+    EntryDraft,
+    EntryPlace,
+    EntrySigner,
+    sign_now,
+    signature_of,
+)
 from chatd.federation.signing.entries import SignedEntry
-from chatd.federation.signing.statements import MessageAttributes, decode_statement, encode
+from chatd.federation.signing.statements import (
+    MemberAttributes,
+    MessageAttributes,
+    decode_statement,
+    encode,
+)
 from chatd.store.origins import FIRST_NUMBER
 from chatd.store.schema import groups, messages, outbox
 from chatd.store.signatures import SignatureWriter
@@ -47,7 +58,15 @@ class OldRelay(msgspec.Struct, frozen=True, array_like=True, tag="relay"):
     file: FileNote | None = None
 
 
-_decoder = msgspec.msgpack.Decoder(OldPost | OldRelay)
+class OldLeft(msgspec.Struct, frozen=True, array_like=True, tag="left"):
+    """A `Left` of version 1."""
+
+    sender: str
+    group: str
+    entry: SignedEntry | None = None  # it was rewritten already
+
+
+_decoder = msgspec.msgpack.Decoder(OldPost | OldRelay | OldLeft)
 Place: TypeAlias = tuple[int, int]  # a conversation and a seq
 
 
@@ -80,31 +99,44 @@ class OldParcels:
     def _rewrite(self, realm: str) -> int:
         """Sign what waits for one realm. Returns how many parcels there were."""
         old = self._connection.execute(
-            sa.select(outbox.c.id, outbox.c.parcel)
+            sa.select(outbox.c.id, outbox.c.parcel, outbox.c.created_at)
             .where(outbox.c.realm == realm, outbox.c.id < FIRST_NUMBER)
             .order_by(outbox.c.id)
         ).all()
         count = 0
-        for number, data in old:
+        for number, data, at in old:
             try:
                 parcel = _decoder.decode(data)
             except (msgspec.DecodeError, RecursionError):
                 continue  # another kind, or rewritten already
+            if isinstance(parcel, OldLeft) and parcel.entry is not None:
+                continue
             self._connection.execute(
                 sa.update(outbox)
                 .where(outbox.c.realm == realm, outbox.c.id == number)
-                .values(parcel=self._rewritten(realm, number, parcel))
+                .values(parcel=self._rewritten(realm, number, parcel, at))
             )
             count += 1
         return count
 
-    def _rewritten(self, realm: str, number: int, parcel: OldPost | OldRelay) -> bytes:
+    def _rewritten(
+        self, realm: str, number: int, parcel: OldPost | OldRelay | OldLeft, at: int
+    ) -> bytes:
+        if isinstance(parcel, OldLeft):
+            return parcels.encode(self._left(realm, number, parcel, at))
         if isinstance(parcel, OldPost):
             place = EntryPlace(realm, self._home_id(realm, parcel.group))
             entry = self._signed(place, number, parcel)
             return parcels.encode(parcels.Post(entry, parcel.group))
         entry = self._relay(number, parcel)
         return parcels.encode(parcels.Relay(entry, parcel.group, parcel.group_id, parcel.seq))
+
+    def _left(self, realm: str, number: int, parcel: OldLeft, at: int) -> parcels.Left:
+        sender, group = parcel.sender, parcel.group
+        place = EntryPlace(realm, self._home_id(realm, group))
+        attributes = MemberAttributes("left", f"{sender}@{self._realm}")
+        draft = self._signer.draft(place, sender, at, attributes, b"", lambda _entry, _seq: b"")
+        return parcels.Left(sender, group, sign_now([draft], [number])[0])
 
     def _home_id(self, realm: str, group: str) -> int | str:
         """The id of a group at its home, or the key of its name if this realm does not know it."""
@@ -115,9 +147,7 @@ class OldParcels:
         return key_of(group) if found is None else found
 
     def _signed(self, place: EntryPlace, number: int, parcel: OldPost | OldRelay) -> SignedEntry:
-        draft = self._draft(place, parcel)
-        statement = draft.statement(number)
-        return draft.entry(statement, draft.sign([statement])[0])
+        return sign_now([self._draft(place, parcel)], [number])[0]
 
     def _draft(self, place: EntryPlace, parcel: OldPost | OldRelay) -> EntryDraft:
         body = b"" if parcel.text is None else parcel.text.encode()

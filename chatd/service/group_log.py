@@ -6,18 +6,25 @@ realms with members, which store them under the same numbers.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import msgspec
 from sqlalchemy import Connection
 
 from chatd.base.entries import GroupFact, MadeFact, MemberFact
 from chatd.base.events import GroupChange, MemberChange
-from chatd.base.model import Group
+from chatd.base.model import Group, Party
+from chatd.base.names import SYSTEM
 from chatd.service.context import Context
 from chatd.service.presence import IListener, Presence
-from chatd.service.remote import IForwarder
-from chatd.store.new_entries import NewChange, Stored
+from chatd.service.remote import IForwarder, SignedFact
+from chatd.store.crossing import is_made
+from chatd.store.new_entries import NewChange, RemoteCopies, Stored
+from chatd.store.origins import Origin
+from chatd.store.sealing import NewSignature
+
+# The author of what a group's home does by itself: when the last admin leaves, somebody else becomes one.
+HOME = Party(SYSTEM, SYSTEM)
 
 
 class StoredFact(msgspec.Struct, frozen=True):
@@ -41,10 +48,34 @@ class GroupLog:
         return self._writer.newest(connection, group.id)
 
     def write(
+        self,
+        connection: Connection,
+        group: Group,
+        made: MadeFact,
+        realms: tuple[str, ...],
+        signed: Sequence[SignedFact] = (),
+    ) -> StoredFact:
+        """Write an entry of a group of this realm, with copies for other realms. What people of other realms
+        have said themselves is among `signed`; what else they cause is the act of this realm. Runs in the
+        writer's thread."""
+        if made.author.realm is None:
+            return self._write_own(connection, group, made, realms)
+        said = next((each for each in signed if each.says(made)), None)
+        if said is None or is_made(connection, group.id, said.origin):
+            own = msgspec.structs.replace(made, author=HOME)
+            return self._write_own(connection, group, own, realms)
+        made = msgspec.structs.replace(made, at=said.made.at)
+        new = msgspec.structs.replace(
+            _new(group, made),
+            origin=said.origin,
+            signature=said.signature,
+            copies=RemoteCopies(realms, said.relay) if realms else None,
+        )
+        return StoredFact(group, made, self._writer.add_change(connection, new))
+
+    def _write_own(
         self, connection: Connection, group: Group, made: MadeFact, realms: tuple[str, ...]
     ) -> StoredFact:
-        """Write an entry of a group of this realm, with copies for other realms. Runs in the writer's
-        thread."""
         copies = self._forwarder.fact_copies(group, made, realms) if realms else None
         new = msgspec.structs.replace(_new(group, made), copies=copies)
         return StoredFact(group, made, self._writer.add_change(connection, new))
@@ -55,10 +86,12 @@ class GroupLog:
         group: Group,
         made: MadeFact,
         seq: int,
-        origin: tuple[str, int],
+        origin: Origin,
+        signature: NewSignature | None,
     ) -> StoredFact:
-        """As `write`, for an entry that a group's home has numbered; `origin` is its parcel."""
-        new = msgspec.structs.replace(_new(group, made), seq=seq, origin=origin)
+        """As `write`, for an entry that a group's home has numbered."""
+        new = _new(group, made)
+        new = msgspec.structs.replace(new, seq=seq, origin=origin, signature=signature)
         return StoredFact(group, made, self._writer.add_change(connection, new))
 
     def tell(self, fact: StoredFact, members: Collection[int], origin: IListener | None) -> None:

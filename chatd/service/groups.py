@@ -11,8 +11,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from chatd.base.entries import GroupFact, MemberFact
 from chatd.base.errors import AlreadyMember, BadName, ChatError, PeerFailed, UnknownGroup
-from chatd.base.model import Account, Ban, Group, GroupInfo, Member, party_of
+from chatd.base.model import Account, Ban, Group, GroupInfo, Member, Party, party_of
 from chatd.base.names import Address, key_of, parse_foreign_address
 from chatd.service.accounts import MAX_LISTED, Accounts
 from chatd.service.context import Context
@@ -125,7 +126,8 @@ class Groups:
         if realm is None:
             group, invited = await self._invites.invite(party_of(account), name, users, origin)
             return group.name, invited
-        shown, found = await self._ask(realm, account, name, "invite", users)
+        facts = [MemberFact(self._person(user), "invited") for user in users]
+        shown, found = await self._ask(realm, account, name, "invite", users, facts)
         return shown, Invited(
             *(
                 tuple(self._from(name, each) for each in found.get(key, ()))
@@ -141,7 +143,10 @@ class Groups:
         realm = self._elsewhere(name)
         if realm is None:
             return (await self._homes.kick(party_of(account), name, user, origin)).name
-        return (await self._ask(realm, account, name, "kick", (user,)))[0]
+        person = self._person(user)
+        # Kicking oneself is leaving.
+        fact = MemberFact(person, "left" if person.key == account.key else "kicked")
+        return (await self._ask(realm, account, name, "kick", (user,), (fact,)))[0]
 
     async def unban(self, account: Account, name: Address, user: Address) -> tuple[str, str]:
         """Lift a ban. Returns the group's name and the address. Raises UnknownGroup, NotMember, NotAdmin,
@@ -176,7 +181,8 @@ class Groups:
         realm = self._elsewhere(name)
         if realm is None:
             return (await self._homes.promote(party_of(account), name, user, origin)).name
-        return (await self._ask(realm, account, name, "promote", (user,)))[0]
+        fact = MemberFact(self._person(user), "promoted")
+        return (await self._ask(realm, account, name, "promote", (user,), (fact,)))[0]
 
     async def set_closed(
         self, account: Account, name: Address, closed: bool, origin: IListener | None = None
@@ -186,7 +192,9 @@ class Groups:
         if realm is None:
             group = await self._homes.set_closed(party_of(account), name, closed, origin)
             return group.name
-        return (await self._ask(realm, account, name, "close" if closed else "open", ()))[0]
+        change: GroupVerb = "close" if closed else "open"
+        fact = GroupFact({"closed": closed})
+        return (await self._ask(realm, account, name, change, (), (fact,)))[0]
 
     async def _ask(
         self,
@@ -195,11 +203,19 @@ class Groups:
         name: Address,
         change: GroupVerb,
         users: Sequence[Address],
+        facts: Sequence[MemberFact | GroupFact] = (),
     ) -> tuple[str, Mapping[str, Sequence[str]]]:
-        """Have the group's home make a change. Returns the group's name, and the home's answer."""
+        """Have the group's home make a change, which has these facts. Returns the group's name, and the
+        home's answer."""
+        shown = f"{name.name}@{self._realms.name_of(realm)}"
         named = [self._for(realm, user) for user in users]
-        found = await self._realms.change(realm, account.name, name.name, change, named)
-        return f"{name.name}@{self._realms.name_of(realm)}", found
+        entries = await self._mirrors.sign(account, realm, shown, facts)
+        found = await self._realms.change(realm, account.name, name.name, change, named, entries)
+        return shown, found
+
+    def _person(self, user: Address) -> Party:
+        local = self._context.localize(user)
+        return Party(local.key, str(local))
 
     async def list(self, account: Account, mine: bool) -> tuple[tuple[GroupInfo, ...], int]:
         """The first groups, and how many more there are: the account's own here and elsewhere if `mine`, else

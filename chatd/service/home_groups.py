@@ -28,7 +28,7 @@ from chatd.service.accounts import Accounts
 from chatd.service.codes import new_group_code, with_new_code
 from chatd.service.context import Context
 from chatd.service.presence import IListener, Presence
-from chatd.service.remote import IRealms, MemberJoined, MemberRemoved, Notice
+from chatd.service.remote import IRealms, MemberJoined, MemberRemoved, Notice, SignedFact
 from chatd.service.rosters import RosterChange, Rosters
 from chatd.store import bans as ban_store
 from chatd.store import members as store
@@ -43,7 +43,8 @@ def _joined(group: Group, party: Party, newest: int) -> MemberJoined:
 
 
 class HomeGroups:
-    """Members, and those who act on a group, are `Party`s: accounts of this realm, or people of another."""
+    """Members, and people who act on a group, are `Party`s: accounts of this realm, or people of another.
+    What these do comes with what they have `signed`."""
 
     def __init__(
         self,
@@ -130,7 +131,13 @@ class HomeGroups:
             self._creations.give_back(account.key)
             raise
 
-    async def join(self, party: Party, name: Address, origin: IListener | None = None) -> Group:
+    async def join(
+        self,
+        party: Party,
+        name: Address,
+        origin: IListener | None = None,
+        signed: Sequence[SignedFact] = (),
+    ) -> Group:
         """Join by name or by code. Raises UnknownGroup, AlreadyMember, Banned, and what `join_group` does."""
         roster = await self._rosters.find(name)
         # The job checks this too, but if a job fails, its whole transaction runs again.
@@ -138,14 +145,14 @@ class HomeGroups:
             raise AlreadyMember(name=party.name, group=roster.group.name)
         if party.key in roster.banned:
             raise Banned(group=roster.group.name)
-        await self.admit(roster.group, party, party, origin)
+        await self.admit(roster.group, party, party, origin, signed)
         return roster.group
 
-    async def join_again(self, party: Party, name: Address) -> Group:
+    async def join_again(self, party: Party, name: Address, signed: Sequence[SignedFact]) -> Group:
         """As `join`, for a person of another realm whose realm does not know of a membership: it is reported
         again."""
         try:
-            return await self.join(party, name)
+            return await self.join(party, name, signed=signed)
         except AlreadyMember:
             group = (await self._rosters.find(name)).group
             now, realm = self._context.now(), party.realm or ""
@@ -158,7 +165,14 @@ class HomeGroups:
             await self._rosters.change(job)
             return group
 
-    async def admit(self, group: Group, party: Party, by: Party, origin: IListener | None) -> None:
+    async def admit(
+        self,
+        group: Group,
+        party: Party,
+        by: Party,
+        origin: IListener | None,
+        signed: Sequence[SignedFact] = (),
+    ) -> None:
         """Make `party` a member, at the request of `by`: theirs, or that of an admin who invites them."""
         now, invited = self._context.now(), by.key != party.key
 
@@ -174,27 +188,27 @@ class HomeGroups:
                 forget_invited(connection, group.id, party.key)
             return RosterChange(delta, steps, group)
 
-        await self._rosters.change(job, origin)
+        await self._rosters.change(job, origin, signed)
 
     async def leave(
         self,
         party: Party,
         name: Address,
-        number: int | None = None,
         origin: IListener | None = None,
+        signed: SignedFact | None = None,
     ) -> Group:
-        """Leave a group. `number` is that of the parcel in which the realm of `party` reports it; nothing is
-        done if a later one has arrived. Raises UnknownGroup, NotMember."""
+        """Leave a group. If the realm of `party` reports it in an entry that is older than its newest such
+        report, nothing is done. Raises UnknownGroup, NotMember."""
         group = (await self._find_of(party, name)).group
 
         def job(connection: Connection) -> RosterChange:
-            if number is not None and not mirrors.is_news(
-                connection, party.realm or "", name.key, number
+            if signed is not None and not mirrors.is_news(
+                connection, party.realm or "", name.key, signed.origin[1]
             ):
                 return RosterChange(Delta(group.id))
             return self._take_out(connection, group, party, party)
 
-        await self._rosters.change(job, origin)
+        await self._rosters.change(job, origin, () if signed is None else (signed,))
         return group
 
     def _take_out(
@@ -235,7 +249,12 @@ class HomeGroups:
         return Party(shown.key, str(shown), realm=realm)
 
     async def kick(
-        self, party: Party, name: Address, user: Address, origin: IListener | None = None
+        self,
+        party: Party,
+        name: Address,
+        user: Address,
+        origin: IListener | None = None,
+        signed: Sequence[SignedFact] = (),
     ) -> Group:
         """Remove and ban a member. Returns the group.
 
@@ -257,7 +276,7 @@ class HomeGroups:
             delta = msgspec.structs.replace(change.delta, banned=(member.key,), unbanned=dropped)
             return msgspec.structs.replace(change, delta=delta)
 
-        await self._rosters.change(job, origin)
+        await self._rosters.change(job, origin, signed)
         return group
 
     async def unban(self, party: Party, name: Address, user: Address) -> tuple[Group, str]:
@@ -281,7 +300,12 @@ class HomeGroups:
         return group, await self._database.read(ban_store.bans_of, group.id, after, limit)
 
     async def promote(
-        self, party: Party, name: Address, user: Address, origin: IListener | None = None
+        self,
+        party: Party,
+        name: Address,
+        user: Address,
+        origin: IListener | None = None,
+        signed: Sequence[SignedFact] = (),
     ) -> Group:
         """Make a member an admin. Raises UnknownGroup, NotMember, NotAdmin, UnknownUser, NotTheirGroup."""
         roster = await self.find_ruled(party, name)
@@ -293,11 +317,16 @@ class HomeGroups:
             delta = store.set_admin(connection, group, member)
             return RosterChange(delta, self.facts_of(delta, "promoted", party), group)
 
-        await self._rosters.change(job, origin)
+        await self._rosters.change(job, origin, signed)
         return group
 
     async def set_closed(
-        self, party: Party, name: Address, closed: bool, origin: IListener | None = None
+        self,
+        party: Party,
+        name: Address,
+        closed: bool,
+        origin: IListener | None = None,
+        signed: Sequence[SignedFact] = (),
     ) -> Group:
         """Close or open a group. Raises UnknownGroup, NotMember, NotAdmin."""
         group = (await self.find_ruled(party, name)).group
@@ -307,7 +336,7 @@ class HomeGroups:
             delta = store.set_closed(connection, group, closed)
             return RosterChange(delta, () if delta.is_empty else (fact,), group)
 
-        await self._rosters.change(job, origin)
+        await self._rosters.change(job, origin, signed)
         return group
 
     async def members(

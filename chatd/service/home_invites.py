@@ -14,7 +14,7 @@ from chatd.base.names import Address
 from chatd.service.context import Context
 from chatd.service.home_groups import HomeGroups
 from chatd.service.presence import IListener
-from chatd.service.remote import MemberInvited, Notice
+from chatd.service.remote import MemberInvited, Notice, SignedFact
 from chatd.service.rosters import RosterChange, Rosters
 from chatd.store.bans import lift_ban
 from chatd.store.invitations import note_invited
@@ -46,8 +46,10 @@ class HomeInvites:
         name: Address,
         users: Sequence[Address],
         origin: IListener | None = None,
+        signed: Sequence[SignedFact] = (),
     ) -> tuple[Group, Invited]:
-        """Make `users` of this realm members, send an invitation to those of others, and lift their bans.
+        """Make `users` of this realm members, send an invitation to those of others, and lift their bans. If
+        `party` is of another realm, `signed` is what they say.
 
         Raises UnknownGroup, NotMember, NotAdmin. If none of them is a member or invited afterwards, raises
         their error.
@@ -61,10 +63,10 @@ class HomeInvites:
             try:
                 guest = await self._homes.party(address)
                 if guest.realm is None:
-                    await self._homes.admit(group, guest, party, origin)
+                    await self._homes.admit(group, guest, party, origin, signed)
                     joined.append(guest.name)
                 else:
-                    await self._invite(group, guest, party, origin)
+                    await self._invite(group, guest, party, origin, signed)
                     asked.append(guest.name)
             except AlreadyMember:
                 present.append(str(address))
@@ -79,7 +81,12 @@ class HomeInvites:
         )
 
     async def _invite(
-        self, group: Group, guest: Party, by: Party, origin: IListener | None
+        self,
+        group: Group,
+        guest: Party,
+        by: Party,
+        origin: IListener | None,
+        signed: Sequence[SignedFact],
     ) -> None:
         """Send an invitation to a person of another realm. Raises AlreadyMember, TooManyInvitations."""
         now, realm = self._context.now(), guest.realm or ""
@@ -95,4 +102,4 @@ class HomeInvites:
             invited = MadeFact(MemberFact(guest, "invited"), by, now)
             return RosterChange(delta, (invited, Notice(realm, now, news, by.id)), group)
 
-        await self._rosters.change(job, origin)
+        await self._rosters.change(job, origin, signed)

@@ -7,10 +7,11 @@ from sqlalchemy import Connection
 from chatd.base.errors import UnknownGroup
 from chatd.base.model import Group, Party
 from chatd.base.names import Address
+from chatd.service.group_log import HOME
 from chatd.service.home_groups import HomeGroups
 from chatd.service.rosters import RosterChange, Rosters
 from chatd.store.invitations import forget_invited
-from chatd.store.members import Delta, leave_group, realm_leaves
+from chatd.store.members import leave_group, realm_leaves
 
 
 class LostGuests:
@@ -29,7 +30,7 @@ class LostGuests:
         def job(connection: Connection) -> RosterChange:
             forget_invited(connection, group.id, guest.key)
             delta = leave_group(connection, group, guest)
-            return RosterChange(delta, self._homes.facts_of(delta, "left", guest), group)
+            return RosterChange(delta, self._homes.facts_of(delta, "kicked", HOME), group)
 
         await self._rosters.change(job)
 
@@ -42,12 +43,7 @@ class LostGuests:
 
         def job(connection: Connection) -> RosterChange:
             delta = realm_leaves(connection, group, realm)
-            facts = [
-                fact
-                for party, role in delta.roles
-                for fact in self._homes.facts_of(Delta(group.id, ((party, role),)), "left", party)
-            ]
-            return RosterChange(delta, facts, group)
+            return RosterChange(delta, self._homes.facts_of(delta, "kicked", HOME), group)
 
         await self._rosters.change(job)
 

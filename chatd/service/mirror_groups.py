@@ -6,12 +6,13 @@ somebody has joined counts only in answer to a request of theirs, which is on di
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 
 from sqlalchemy import Connection
 from twisted.internet import defer
 
-from chatd.base.entries import GROUP_FIELDS, HAPPENINGS, GroupFact, MadeFact, MemberFact
+from chatd.base.entries import GroupFact, MadeFact, MemberFact
 from chatd.base.errors import (
     AlreadyMember,
     BadName,
@@ -21,17 +22,15 @@ from chatd.base.errors import (
     PeerFailed,
     RealmDown,
     TooManyInvitations,
-    UnknownGroup,
     UnknownUser,
 )
 from chatd.base.events import MemberChange
-from chatd.base.model import Account, Group, Party, party_of
+from chatd.base.model import Account, Group, party_of
 from chatd.base.names import (
     Address,
     key_of,
     parse_foreign_address,
     parse_foreign_name,
-    printable,
 )
 from chatd.base.timers import Signal
 from chatd.service.accounts import Accounts
@@ -46,7 +45,6 @@ from chatd.service.remote import (
     MemberLeft,
     MemberRemoved,
     Notice,
-    ReportedFact,
 )
 from chatd.service.rosters import RosterChange, Rosters
 from chatd.store import invitations as request_store
@@ -56,6 +54,8 @@ from chatd.store.crossing import is_made
 from chatd.store.groups import find_group
 from chatd.store.invitations import NewInvitation, add_invitation, take_request
 from chatd.store.members import Delta, check_groups
+from chatd.store.origins import Origin
+from chatd.store.sealing import NewSignature
 
 JOIN_TIME = 5.0  # seconds to wait for the parcel in which a home reports a new member
 
@@ -93,24 +93,28 @@ class MirrorGroups:
             raise AlreadyMember(name=account.name, group=roster.group.name)
         await self._database.read(check_groups, account.id, account.name, self._limit)
         await self._forwarder.until_left(account.name, realm)
-        asked = Address(name.name, self._realms.name_of(realm)).key
-        now = self._context.now()
-        await self._database.run(request_store.add_request, account.id, asked, realm, now)
+        found = await self._realms.find(realm, account.name, name.name)
+        there = Address(_parsed(found.group, name.realm), self._realms.name_of(realm))
+        party, now = party_of(account), self._context.now()
+        fact = MadeFact(MemberFact(party, "joined"), party, now)
+
+        def job(connection: Connection) -> list[bytes]:
+            request_store.add_request(connection, account.id, there.key, realm, now)
+            return self._forwarder.sign_facts(connection, realm, found.group_id, [fact])
+
+        (entry,) = await self._database.run(job)
         try:
-            membership = await self._realms.join(realm, account.name, name.name)
+            await self._realms.join(realm, account.name, there.name, entry)
         except RealmDown:
             raise  # the home may have done it nevertheless
         except ChatError:
-            await self._database.run(request_store.forget_request, account.id, asked)
+            await self._database.run(request_store.forget_request, account.id, there.key)
             raise
-        there = Address(_parsed(membership.group, name.realm), self._realms.name_of(realm))
-        if there.key != asked:
-            await self._database.run(request_store.rename_request, account.id, asked, there.key)
         await self._until_joined(account, there)
         roster = self._rosters.cached(there.key)
         if roster is not None:
             return roster.group
-        return Group(0, str(there), there.key, "", False, realm, membership.group_id)
+        return Group(0, str(there), there.key, "", False, realm, found.group_id)
 
     async def _until_joined(self, account: Account, group: Address) -> None:
         """Wait until the home has reported the new member in a parcel, and that is on disk."""
@@ -132,7 +136,7 @@ class MirrorGroups:
     ) -> Group:
         """Leave a group. A home that is not reached is told later. Raises UnknownGroup, NotMember."""
         group = (await self._rosters.find_mine(account, name)).group
-        left = MemberLeft(group.name.partition("@")[0], account.name)
+        left = MemberLeft(group.name.partition("@")[0], group.home_id or 0, account.name)
         notice = Notice(realm, self._context.now(), left)
 
         def job(connection: Connection) -> RosterChange:
@@ -145,6 +149,21 @@ class MirrorGroups:
             event = MemberChange(group.id, group.name, who, "left", at=self._context.now(), by=who)
             self._rosters.log.tell_removed(account.id, event, origin)
         return group
+
+    async def sign(
+        self, account: Account, realm: str, group: str, facts: Sequence[MemberFact | GroupFact]
+    ) -> list[bytes]:
+        """What an account says to change a group of `realm`, which is shown as `group`."""
+        author, now = party_of(account), self._context.now()
+        made = [MadeFact(fact, author, now) for fact in facts]
+
+        def job(connection: Connection) -> list[bytes]:
+            known = find_group(connection, key_of(group))
+            # The home refuses what somebody who is no member says.
+            place = key_of(group.partition("@")[0]) if known is None else known.home_id or 0
+            return self._forwarder.sign_facts(connection, realm, place, made)
+
+        return await self._database.run(job) if made else []
 
     # What the home of a group reports
 
@@ -221,26 +240,20 @@ class MirrorGroups:
             )
             self._rosters.log.tell_removed(account.id, event, None)
 
-    async def entry(self, realm: str, number: int, report: ReportedFact) -> None:
-        """Store an entry of the log of a group of `realm`, which has arrived in the parcel `number`. Raises
-        UnknownGroup, BadName, and NotMember if its author is of this realm and can't have caused it."""
-        name = Address(report.group, self._realms.name_of(realm))
-        try:
-            group = (await self._rosters.find(name)).group
-        except NotMember:
-            raise UnknownGroup(name=report.group) from None
-        if group.home_id != report.group_id:
-            raise UnknownGroup(name=report.group)
-        made = await self._made(realm, report)
-        if made is None:
-            return
+    async def entry(
+        self,
+        group: Group,
+        made: MadeFact,
+        seq: int,
+        origin: Origin,
+        signature: NewSignature | None,
+    ) -> None:
+        """Store the entry `seq` of the log of a group, which its home reports."""
 
         def job(connection: Connection) -> StoredFact | None:
-            origin = realm, number
             if is_made(connection, group.id, origin):
                 return None
-            _check_author(connection, group, made)
-            return self._rosters.log.mirror(connection, group, made, report.seq, origin)
+            return self._rosters.log.mirror(connection, group, made, seq, origin, signature)
 
         fact = await self._database.run(job)
         roster = self._rosters.of_conversation(group.id)
@@ -250,53 +263,12 @@ class MirrorGroups:
                 members.discard(made.fact.who.id or 0)  # told once they are removed
             self._rosters.log.tell_members(fact, members, None)
 
-    async def _made(self, realm: str, report: ReportedFact) -> MadeFact | None:
-        """The fact as this realm writes it, or None if this version does not know such facts."""
-        fact: MemberFact | GroupFact
-        if report.fields is not None:
-            known = {key: report.fields[key] for key in GROUP_FIELDS if key in report.fields}
-            fact = GroupFact({key: _shown(value) for key, value in known.items()})
-            if not known:
-                return None
-        else:
-            what = HAPPENINGS.get(report.what)
-            if what is None:
-                return None
-            fact = MemberFact(await self._party(realm, report.who), what)
-        author = await self._party(realm, report.by)
-        return MadeFact(fact, author, min(report.at, self._context.now()))
-
     def address_from(self, realm: str, text: str) -> Address:
         """An address as the home of a group writes it, as this realm does. Raises BadName."""
         there = parse_foreign_address(text)
         return self._context.localize(
             Address(there.name, there.realm or self._realms.name_of(realm))
         )
-
-    async def _party(self, realm: str, text: str) -> Party:
-        address = self.address_from(realm, text)
-        if address.realm is None:
-            with suppress(UnknownUser):
-                return party_of(await self._accounts.find(address.name))
-            return Party(address.key, str(address))
-        return Party(address.key, str(address), realm=key_of(address.realm))
-
-
-def _check_author(connection: Connection, group: Group, made: MadeFact) -> None:
-    """Homes report facts without a signature. So they can name a person of this realm as the author only if
-    that is a member. Accounts that leave a group are no members any more when the home reports it, or whom
-    it has promoted in their place. Raises NotMember."""
-    fact, author = made.fact, made.author
-    if author.realm is not None or (
-        isinstance(fact, MemberFact) and fact.what in ("left", "promoted", "ended")
-    ):
-        return
-    if author.id is None or not takes_part(connection, author.id, group.id):
-        raise NotMember(group=group.name)
-
-
-def _shown(value: str | bool | None) -> str | bool | None:
-    return printable(value) if isinstance(value, str) else value
 
 
 def _parsed(text: str, realm: str | None) -> str:

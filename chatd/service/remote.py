@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
 from zope.interface import Interface
 
-from chatd.base.entries import NO_PARTS, MadeChange, MadeFact, SentParts
+from chatd.base.entries import NO_PARTS, MadeChange, MadeFact, MemberFact, SentParts
 from chatd.base.errors import ChatError
 from chatd.base.model import (
     Account,
@@ -25,9 +25,11 @@ from chatd.base.model import (
 from chatd.service.presence import IListener
 from chatd.service.targets import Target
 from chatd.store.new_entries import RemoteCopies, Stored
+from chatd.store.origins import Origin
 from chatd.store.outbox import NewParcel
 from chatd.store.outcomes import SentEntry
 from chatd.store.pending import NewPost
+from chatd.store.sealing import NewSignature
 
 # The changes that an admin may request from a group's home. `bans` lists the banned addresses, after the
 # given one if there is one; the others take users.
@@ -79,24 +81,30 @@ class MemberLeft(msgspec.Struct, frozen=True):
     """`user`, of the sending realm, has left a group of the receiving realm."""
 
     group: str
+    group_id: int
     user: str
 
 
 MemberNews: TypeAlias = MemberJoined | MemberRemoved | MemberInvited | MemberLeft
 
 
-class ReportedFact(msgspec.Struct, frozen=True):
-    """An entry of the log of a group of the sending realm, as that realm writes it: `what` happened to `who`,
-    or what `fields` has of the group is so now. `by` has caused it."""
+class SignedFact(msgspec.Struct, frozen=True):
+    """What a member of another realm does to a group of this realm, as that realm has signed it. `origin` is
+    the name of the entry. `relay` makes the parcel that carries it to other realms, from its seq."""
 
-    group: str
-    group_id: int
-    seq: int
-    at: int
-    by: str
-    who: str = ""
-    what: str = ""
-    fields: Mapping[str, str | bool | None] | None = None
+    made: MadeFact
+    origin: Origin
+    signature: NewSignature
+    relay: Callable[[int], bytes]
+
+    def says(self, made: MadeFact) -> bool:
+        """Whether it is this fact."""
+        own, other = self.made.fact, made.fact
+        if self.made.author.key != made.author.key:
+            return False
+        if isinstance(own, MemberFact) and isinstance(other, MemberFact):
+            return own.what == other.what and own.who.key == other.who.key
+        return own == other
 
 
 class Notice(msgspec.Struct, frozen=True):
@@ -219,7 +227,14 @@ class IForwarder(Interface):
         """Make the parcel of a message to a group of another realm, which alone stores the message."""
 
     def fact_copies(group: Group, made: MadeFact, realms: tuple[str, ...]) -> RemoteCopies:
-        """Make the copies of an entry about a group of this realm, for realms with members."""
+        """Make the copies of an entry about a group of this realm, for realms with members. Its author is of
+        this realm."""
+
+    def sign_facts(
+        connection: Connection, home: str, group: int | str, facts: Sequence[MadeFact]
+    ) -> list[bytes]:
+        """Sign what people of this realm want to do to a group of the realm `home`, which has the id `group`,
+        or its name if the id is not known here. Returns what IRealms takes. Runs in the writer's thread."""
 
     def stage(connection: Connection, notices: Sequence[Notice]) -> Sequence[StagedNotice]:
         """Store notices in the transaction of `connection`. Runs in the writer's thread."""
@@ -292,16 +307,25 @@ class IRealms(Interface):
     def is_added(realm: str) -> bool:
         """Whether somebody here has added the realm, or it has only linked on its own."""
 
-    def join(realm: str, user: str, group: str) -> Deferred[Membership]:
-        """Make `user`, of this realm, a member of a group there, by its name or code."""
+    def find(realm: str, user: str, group: str) -> Deferred[Membership]:
+        """The group there with that name or code, which `user`, of this realm, wants to join."""
+
+    def join(realm: str, user: str, group: str, entry: bytes) -> Deferred[Membership]:
+        """Make `user`, of this realm, a member of a group there. `entry` is the signed fact."""
 
     def members(realm: str, user: str, group: str) -> Deferred[Sequence[Member]]:
         """The members of a group there that `user` is in, as that realm names them."""
 
     def change(
-        realm: str, user: str, group: str, change: GroupVerb, users: Sequence[str]
+        realm: str,
+        user: str,
+        group: str,
+        change: GroupVerb,
+        users: Sequence[str],
+        entries: Sequence[bytes] = (),
     ) -> Deferred[Mapping[str, Sequence[str]]]:
-        """Make a change for `user`, an admin of a group there. Returns lists of addresses."""
+        """Make a change for `user`, an admin of a group there. `entries` are the signed facts of the change:
+        one for each of `users`, if it has any. Returns lists of addresses."""
 
     def presence(realm: str, users: Collection[str]) -> Deferred[dict[str, bool]]:
         """Which of `users` there are online. Unknown ones are left out."""

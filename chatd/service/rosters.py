@@ -21,7 +21,7 @@ from chatd.base.names import Address, key_of
 from chatd.service.context import Context
 from chatd.service.group_log import GroupLog, StoredFact
 from chatd.service.presence import IListener, Presence
-from chatd.service.remote import IForwarder, IRealms, Notice, StagedNotice
+from chatd.service.remote import IForwarder, IRealms, Notice, SignedFact, StagedNotice
 from chatd.service.rights import PostRights
 from chatd.store.groups import find_group
 from chatd.store.members import Delta, Roster, find_named, member_ids, realms_of, roster_of
@@ -129,10 +129,14 @@ class Rosters:
     # Changes
 
     async def change(
-        self, run: Callable[[Connection], RosterChange], origin: IListener | None = None
+        self,
+        run: Callable[[Connection], RosterChange],
+        origin: IListener | None = None,
+        signed: Sequence[SignedFact] = (),
     ) -> RosterChange:
         """Run a job that changes a group, apply what it returns to the roster in memory, and pass it on: to
-        other realms, and to members except the connection `origin`, which has caused it."""
+        other realms, and to members except the connection `origin`, which has caused it. If people of another
+        realm have, `signed` is what they say."""
 
         def job(connection: Connection) -> tuple[RosterChange, list[Staged]]:
             change = run(connection)
@@ -140,7 +144,7 @@ class Rosters:
                 epoch = self._epochs.move(connection, change.delta.group)
                 delta = msgspec.structs.replace(change.delta, epoch=epoch)
                 change = msgspec.structs.replace(change, delta=delta)
-            return change, self._stage(connection, change)
+            return change, self._stage(connection, change, signed)
 
         change, staged = await self._database.run(job)
         if change.refused is not None:
@@ -160,7 +164,9 @@ class Rosters:
             await self._tell(facts, roster, origin)
         return change
 
-    def _stage(self, connection: Connection, change: RosterChange) -> list[Staged]:
+    def _stage(
+        self, connection: Connection, change: RosterChange, signed: Sequence[SignedFact]
+    ) -> list[Staged]:
         group = change.group
         realms: tuple[str, ...] = ()
         if group is not None and change.steps:
@@ -170,7 +176,7 @@ class Rosters:
             if isinstance(step, Notice):
                 staged += self._forwarder.stage(connection, (step,))
             elif group is not None:
-                staged.append(self.log.write(connection, group, step, realms))
+                staged.append(self.log.write(connection, group, step, realms, signed))
         return staged
 
     async def _tell(

@@ -68,18 +68,7 @@ class HeldSigned(msgspec.Struct, frozen=True):
     body: bytes
 
 
-class HeldFact(msgspec.Struct, frozen=True):
-    """An entry about a group of this realm: of the kind `member` or `group`, with the fields of that."""
-
-    seq: int
-    number: int
-    kind: str
-    at: int
-    author: str
-    data: str
-
-
-HeldEntry: TypeAlias = HeldMessage | HeldChange | HeldSigned | HeldFact
+HeldEntry: TypeAlias = HeldMessage | HeldChange | HeldSigned
 
 
 class HeldPage(msgspec.Struct, frozen=True):
@@ -272,15 +261,11 @@ _SIGNATURE = (
 )
 
 
-def _signed(
-    connection: sa.Connection, place: int, row: sa.Row[Any]
-) -> HeldSigned | HeldFact | None:
+def _signed(connection: sa.Connection, place: int, row: sa.Row[Any]) -> HeldSigned | None:
     values = row._mapping
     kind = values.get("kind")
     if row.statement is None:
-        if kind not in ("member", "group"):
-            return None  # older than signatures
-        return HeldFact(row.seq, row.number or 0, row.kind, row.at, row.author, row.data or "{}")
+        return None  # older than signatures
     body = b""
     if row.salt is not None:
         if kind is None:

@@ -99,6 +99,11 @@ class OutboxWriter:
         self.term(connection)
         return self._last + 1
 
+    def take(self, connection: sa.Connection) -> int:
+        """Return a number for an entry that crosses in no parcel of its own."""
+        self._last = self.next(connection)
+        return self._last
+
     def store(self, connection: sa.Connection, items: Sequence[NewParcel]) -> list[int]:
         """Store `items` in this order, and return their numbers."""
         last = self.next(connection) - 1

@@ -68,6 +68,7 @@ class AmpPeerTestCase(NetworkTestCase):
         self.ana = self.one.person("ana")
         self.raw: AmpPeer = self.network.connect_by_hand(self.one, "realm2", AmpPeer())
         self.end: Any = self.raw.transport
+        self.signer = SigningRealm("realm2")
 
     def begins(self, command: type[wire.PeerCommand], **arguments: Any) -> list[Any]:
         """Return a list that will have the answer, or the exception."""
@@ -88,6 +89,11 @@ class AmpPeerTestCase(NetworkTestCase):
         self.assertIsInstance(error, Refused)
         code: str = error.code
         return code
+
+    def joins(self, user: str, group: str) -> Any:
+        """Ask to join a group of realm1, with a signed entry."""
+        entry = self.signer.joins(user, group=group)
+        return self.asks(wire.JoinCommand, user=user, group=group, entry=entry)
 
     def greets(self) -> None:
         self.assertEqual(self.asks(wire.HelloCommand, **hello())["realm"], "realm1")

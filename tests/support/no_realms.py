@@ -28,14 +28,23 @@ class NoRealms:
     def _unknown(self, realm: str) -> Deferred[T]:
         return fail(UnknownRealm(realm=realm))
 
-    def join(self, realm: str, _user: str, _group: str) -> Deferred[Membership]:
+    def find(self, realm: str, _user: str, _group: str) -> Deferred[Membership]:
+        return self._unknown(realm)
+
+    def join(self, realm: str, _user: str, _group: str, _entry: bytes) -> Deferred[Membership]:
         return self._unknown(realm)
 
     def members(self, realm: str, _user: str, _group: str) -> Deferred[Sequence[Member]]:
         return self._unknown(realm)
 
     def change(
-        self, realm: str, _user: str, _group: str, _change: str, _users: Sequence[str]
+        self,
+        realm: str,
+        _user: str,
+        _group: str,
+        _change: str,
+        _users: Sequence[str],
+        _entries: Sequence[bytes] = (),
     ) -> Deferred[Mapping[str, Sequence[str]]]:
         return self._unknown(realm)
 

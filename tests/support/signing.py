@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from hashlib import sha256
 from itertools import count
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from chatd.base.content_hash import content_hash
 from chatd.federation.parcel_fields import FileNote
-from chatd.federation.parcels import Post, Relay
+from chatd.federation.parcels import Left, Post, Relay
 from chatd.federation.signing.entries import SignedEntry
 from chatd.federation.signing.keys import RealmKey, encode_keys
 from chatd.federation.signing.proofs import SigningKey
 from chatd.federation.signing.statements import (
     Attributes,
+    MemberAttributes,
     MessageAttributes,
     StatedRef,
     Statement,
@@ -76,11 +78,25 @@ class SigningRealm:
         return SignedEntry(statement, self.key.sign([statement])[0], SALT, encoded, body)
 
     def says(
-        self, text: str | None = "halo", file: FileNote | None = None, **said: object
+        self, text: str | None = "halo", file: FileNote | None = None, **said: Any
     ) -> SignedEntry:
         """A message. `said` is what `signs` takes."""
         body = b"" if text is None else text.encode()
-        return self.signs(MessageAttributes(file=file), body, **said)  # type: ignore[arg-type]
+        return self.signs(MessageAttributes(file=file), body, **said)
+
+    def happened(self, what: str, who: str, *, author: str, **said: Any) -> SignedEntry:
+        """What `author` did to `who`, an address, in a group."""
+        return self.signs(MemberAttributes(what, who), author=author, **said)
+
+    def joins(self, user: str, **said: Any) -> bytes:
+        """What `Join` takes."""
+        who = f"{user}@{self.name}"
+        return encode(self.happened("joined", who, author=user, **said))
+
+    def leaves(self, user: str, group: str = "bagan", **said: Any) -> Left:
+        who = f"{user}@{self.name}"
+        said = {"group": group, **said}
+        return Left(user, group, self.happened("left", who, author=user, **said))
 
 
 def example_post(group: str = "bagan", author: str = "ana") -> Post:

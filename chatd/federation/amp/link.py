@@ -350,9 +350,9 @@ class PeerLink(BoundedAMP):
         """See IReturning. Raises Refused, RealmDown."""
         await self.call(wire.ReturnCommand, parcels=encode(items), upto=upto)
 
-    async def rejoin(self, user: str, group: str) -> None:
+    async def rejoin(self, user: str, group: str, entry: bytes) -> None:
         """See IReturning. Raises ChatError."""
-        await self.requests.join(user, group)
+        await self.requests.join(user, group, entry)
 
     async def tails(self, groups: Sequence[int]) -> Mapping[int, int]:
         """See IReturning. Raises Refused, RealmDown."""

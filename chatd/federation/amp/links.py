@@ -181,16 +181,27 @@ class AmpLinks:
 
         return Deferred.fromCoroutine(ask())
 
-    def join(self, realm: str, user: str, group: str) -> Deferred[Membership]:
-        return self._ask(realm, lambda link: link.requests.join(user, group))
+    def find(self, realm: str, user: str, group: str) -> Deferred[Membership]:
+        return self._ask(realm, lambda link: link.requests.find(user, group))
+
+    def join(self, realm: str, user: str, group: str, entry: bytes) -> Deferred[Membership]:
+        return self._ask(realm, lambda link: link.requests.join(user, group, entry))
 
     def members(self, realm: str, user: str, group: str) -> Deferred[Sequence[Member]]:
         return self._ask(realm, lambda link: link.requests.members(user, group))
 
     def change(
-        self, realm: str, user: str, group: str, change: str, users: Sequence[str]
+        self,
+        realm: str,
+        user: str,
+        group: str,
+        change: str,
+        users: Sequence[str],
+        entries: Sequence[bytes] = (),
     ) -> Deferred[Mapping[str, Sequence[str]]]:
-        return self._ask(realm, lambda link: link.requests.change(user, group, change, users))
+        return self._ask(
+            realm, lambda link: link.requests.change(user, group, change, users, entries)
+        )
 
     def presence(self, realm: str, users: Collection[str]) -> Deferred[dict[str, bool]]:
         return Deferred.fromCoroutine(self._presence.get(realm, users))

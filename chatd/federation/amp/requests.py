@@ -11,8 +11,9 @@ from chatd.base.errors import ChatError, PeerFailed, RealmDown, UnknownRealm, Un
 from chatd.base.model import Member
 from chatd.federation.amp import wire
 from chatd.federation.amp.wire import Refused
-from chatd.federation.parcels import Verdict
+from chatd.federation.parcels import Verdict, encode
 from chatd.federation.refusals import refusal
+from chatd.federation.signing.entries import MAX_IN_QUESTION
 from chatd.service.remote import Membership
 
 if TYPE_CHECKING:
@@ -35,8 +36,12 @@ class PeerRequests:
         self._under_way = 0
         self._unanswered = 0
 
-    async def join(self, user: str, group: str) -> Membership:
-        return Membership(**await self._ask(wire.JoinCommand, user=user, group=group))
+    async def find(self, user: str, group: str) -> Membership:
+        return Membership(**await self._ask(wire.FindCommand, user=user, group=group))
+
+    async def join(self, user: str, group: str, entry: bytes) -> Membership:
+        asked = {"user": user, "group": group, "entry": entry}
+        return Membership(**await self._ask(wire.JoinCommand, **asked))
 
     async def members(self, user: str, group: str) -> list[Member]:
         found: list[Member] = []
@@ -49,15 +54,27 @@ class PeerRequests:
         return found
 
     async def change(
-        self, user: str, group: str, change: str, users: Sequence[str]
+        self,
+        user: str,
+        group: str,
+        change: str,
+        users: Sequence[str],
+        entries: Sequence[bytes],
     ) -> Mapping[str, Sequence[str]]:
         result: dict[str, list[str]] = {}
         refused: ChatError | None = None
-        for start in range(0, max(1, len(users)), wire.MAX_NAMES):
-            some = list(users[start : start + wire.MAX_NAMES])
+        step = MAX_IN_QUESTION if entries else wire.MAX_NAMES
+        for start in range(0, max(1, len(users)), step):
+            some = list(users[start : start + step])
+            signed = [msgspec.Raw(each) for each in entries[start : start + step]]
             try:
                 answer = await self._ask(
-                    wire.ChangeCommand, user=user, group=group, change=change, users=some
+                    wire.ChangeCommand,
+                    user=user,
+                    group=group,
+                    change=change,
+                    users=some,
+                    entries=encode(signed),
                 )
             except (UnknownUser, UnknownRealm) as error:
                 # The realm knows none of these, but may know some of the others.

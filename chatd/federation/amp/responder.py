@@ -244,10 +244,15 @@ class Responder(amp.CommandLocator):
         self._link.host.federation.arrivals.ready(self._link.realm)
         return {}
 
-    @_answers(wire.JoinCommand)
-    async def join(self, user: str, group: str) -> dict[str, Any]:
-        found = await self._link.host.federation.questions.join(self._link.realm, user, group)
+    @_answers(wire.FindCommand)
+    async def find(self, user: str, group: str) -> dict[str, Any]:
+        found = await self._link.host.federation.questions.find(self._link.realm, user, group)
         return msgspec.structs.asdict(found)
+
+    @_answers(wire.JoinCommand)
+    async def join(self, user: str, group: str, entry: bytes) -> dict[str, Any]:
+        questions, realm = self._link.host.federation.questions, self._link.realm
+        return msgspec.structs.asdict(await questions.join(realm, user, group, entry))
 
     @_answers(wire.MembersCommand)
     async def members(self, user: str, group: str, start: int) -> dict[str, Any]:
@@ -256,9 +261,12 @@ class Responder(amp.CommandLocator):
         return {"members": encode(page), "more": more}
 
     @_answers(wire.ChangeCommand)
-    async def change(self, user: str, group: str, change: str, users: list[str]) -> dict[str, Any]:
+    async def change(
+        self, user: str, group: str, change: str, users: list[str], entries: bytes | None = None
+    ) -> dict[str, Any]:
         questions, realm = self._link.host.federation.questions, self._link.realm
-        return {"result": encode(await questions.change(realm, user, group, change, users))}
+        result = await questions.change(realm, user, group, change, users, entries or b"")
+        return {"result": encode(result)}
 
     @_answers(wire.PresenceCommand)
     async def presence(self, users: list[str]) -> dict[str, Any]:

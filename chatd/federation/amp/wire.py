@@ -28,7 +28,7 @@ and `Return` brings what it lacks, before anything new is sent.
 up to 32 KiB at a time, and checks the SHA-256. A realm that does not have them yet itself answers
 `file-arriving`, and says `FileReady` once it has.
 
-**Questions** on behalf of users: `Join`, `Members`, `Change`, `Presence`.
+**Questions** on behalf of users: `Find`, `Join`, `Members`, `Change`, `Presence`.
 
 `Ping` is sent after 30 seconds of silence. A link whose other end answers nothing for 30 seconds is dropped.
 
@@ -177,9 +177,23 @@ class TypingCommand(PeerCommand):
     requiresAnswer = False  # noqa: N815 - Twisted's name
 
 
+class FindCommand(PeerCommand):
+    commandName = b"Find"  # noqa: N815
+    """The group with that name or code, which `user` wants to join."""
+
+    arguments: ClassVar[list[Any]] = [(b"user", amp.Unicode()), (b"group", amp.Unicode())]
+    response: ClassVar[list[Any]] = [(b"group", amp.Unicode()), (b"group_id", amp.Integer())]
+
+
 class JoinCommand(PeerCommand):
     commandName = b"Join"  # noqa: N815
-    arguments: ClassVar[list[Any]] = [(b"user", amp.Unicode()), (b"group", amp.Unicode())]
+    """`entry` is signed by the realm of `user`, and says that they join."""
+
+    arguments: ClassVar[list[Any]] = [
+        (b"user", amp.Unicode()),
+        (b"group", amp.Unicode()),
+        (b"entry", amp.String()),
+    ]
     response: ClassVar[list[Any]] = [(b"group", amp.Unicode()), (b"group_id", amp.Integer())]
 
 
@@ -198,13 +212,16 @@ class MembersCommand(PeerCommand):
 class ChangeCommand(PeerCommand):
     commandName = b"Change"  # noqa: N815
     """An admin's change to a group: `invite`, `kick`, `unban` or `promote` users, `close` or `open` it, or
-    list its `bans`, after the address in `users` if there is one."""
+    list its `bans`, after the address in `users` if there is one. `entries` are signed by the admin's
+    realm: one for each user who is invited, kicked or promoted, or one that says that the group is closed or
+    open."""
 
     arguments: ClassVar[list[Any]] = [
         (b"user", amp.Unicode()),
         (b"group", amp.Unicode()),
         (b"change", amp.Unicode()),
         (b"users", amp.ListOf(amp.Unicode())),
+        (b"entries", amp.String(optional=True)),
     ]
     response: ClassVar[list[Any]] = [(b"result", amp.String())]
 

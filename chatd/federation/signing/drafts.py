@@ -86,6 +86,16 @@ class EntryDraft:
         return self.parcel, self.signature
 
 
+def sign_now(drafts: Sequence[EntryDraft], numbers: Sequence[int]) -> list[SignedEntry]:
+    """The entries of at least one draft, with these numbers."""
+    statements = [draft.statement(number) for draft, number in zip(drafts, numbers, strict=True)]
+    proofs = drafts[0].sign(statements)
+    return [
+        draft.entry(statement, proof)
+        for draft, statement, proof in zip(drafts, statements, proofs, strict=True)
+    ]
+
+
 def signature_of(entry: SignedEntry, realm: str, status: str = VERIFIED) -> NewSignature:
     """What is stored of an entry, which has a proof, besides its content."""
     assert entry.proof is not None  # noqa: S101 - the caller has checked it

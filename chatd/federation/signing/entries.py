@@ -27,6 +27,7 @@ from chatd.federation.signing.statements import (
 )
 
 CACHED_ROOTS = 4096
+MAX_IN_QUESTION = 25  # entries; that many fit into a value of AMP
 
 
 class SignedEntry(msgspec.Struct, frozen=True, array_like=True):
@@ -47,6 +48,30 @@ class SignedEntry(msgspec.Struct, frozen=True, array_like=True):
     def blank(self) -> SignedEntry:
         """The entry without its content. It still verifies."""
         return msgspec.structs.replace(self, salt=b"", attributes=b"", body=b"")
+
+
+_entry = msgspec.msgpack.Decoder(SignedEntry)
+_entries = msgspec.msgpack.Decoder(
+    Annotated[list[msgspec.Raw], msgspec.Meta(max_length=MAX_IN_QUESTION)]
+)
+
+
+def decode_entry(data: bytes | msgspec.Raw) -> SignedEntry:
+    """Raises BadSignature."""
+    try:
+        entry: SignedEntry = _entry.decode(data)
+    except (msgspec.DecodeError, RecursionError):
+        raise BadSignature(reason="it can't be decoded") from None
+    return entry
+
+
+def decode_entries(data: bytes) -> list[msgspec.Raw]:
+    """The encoded entries of a question. Raises BadSignature."""
+    try:
+        entries: list[msgspec.Raw] = _entries.decode(data)
+    except (msgspec.DecodeError, RecursionError):
+        raise BadSignature(reason="it can't be decoded") from None
+    return entries
 
 
 class OpenedEntry(msgspec.Struct, frozen=True):

@@ -14,7 +14,16 @@ from typing import Annotated, TypeAlias
 
 import msgspec
 
-from chatd.federation.parcel_fields import AddressText, Emoji, FileNote, MediaType, Mentions, Number
+from chatd.federation.parcel_fields import (
+    AddressText,
+    Emoji,
+    FileNote,
+    GroupFields,
+    Happening,
+    MediaType,
+    Mentions,
+    Number,
+)
 
 SALT = 16  # bytes
 MAX_STATEMENT = 1280  # bytes: four names of 64 characters, and 256 bytes for the rest
@@ -96,15 +105,14 @@ class PinAttributes(msgspec.Struct, frozen=True, array_like=True, tag="pinned"):
 class MemberAttributes(msgspec.Struct, frozen=True, array_like=True, tag="member"):
     """Of a change of membership: `what` happened to `who`."""
 
-    what: Annotated[str, msgspec.Meta(min_length=1, max_length=16)]
+    what: Happening
     who: AddressText
 
 
 class GroupAttributes(msgspec.Struct, frozen=True, array_like=True, tag="group"):
-    """Of a change of the group itself: `key` has this `value` now."""
+    """Of a change of the group itself: what `fields` has of it is so now."""
 
-    key: Annotated[str, msgspec.Meta(min_length=1, max_length=16)]
-    value: Annotated[str, msgspec.Meta(max_length=2048)]
+    fields: GroupFields
 
 
 Attributes: TypeAlias = (

@@ -11,7 +11,7 @@ from chatd.federation.parcel_fields import FileNote
 from chatd.federation.parcels import Direct, Joined, Left, Parcel
 from chatd.store.outbox import NewParcel
 from tests.support.network import NetworkTestCase
-from tests.support.signing import example_post, example_relay
+from tests.support.signing import SigningRealm, example_post, example_relay
 
 AT = 1_795_169_703_000
 
@@ -159,9 +159,11 @@ class ReturnsTestCase(NetworkTestCase):
         nothing."""
         code = self.ana.creates("bagan")
         self.assertTrue(code)
-        self.one.receives("realm2", (1, Left("x", "bagan")))
+        signer = SigningRealm("realm2")
+        signer.announces(self.one)
         for name in ("budi", "citra"):
-            joining = self.one.federation.questions.join("realm2", name, "bagan")
+            entry = signer.joins(name, group="bagan")
+            joining = self.one.federation.questions.join("realm2", name, "bagan", entry)
             membership = self.network.result(joining)
         group = membership.group_id
         unknown = UnknownUser(name="budi")

@@ -37,8 +37,6 @@ NEEDS: tuple[tuple[p.Parcel, set[str]], ...] = (
     (p.Removed("g", 1, "a"), {c.GROUPS}),
     (p.Left("a", "g"), {c.GROUPS}),
     (p.Invite("g", 1, "a", "b"), {c.GROUPS}),
-    (p.MemberEntry("g", 1, 2, 3, "a", "b", "kicked"), {c.GROUPS}),
-    (p.GroupEntry("g", 1, 2, 3, "a", {"closed": True}), {c.GROUPS}),
     (p.FileLoss(1, "file-gone"), {c.FILES}),
 )
 

@@ -35,7 +35,7 @@ class Posts(InboundTestCase):
         super().setUp()
         self.code = self.ana.creates("bagan")
         self.signer = self.signers["realm2"]
-        self.network.result(self.one.federation.questions.join("realm2", "citra", "bagan"))
+        self.joins("citra", "bagan")
         self.says(Post(self.signer.says("halo", number=90), "bagan"))
 
     def post(self, entry: SignedEntry, group: str = "bagan") -> str:
@@ -84,7 +84,7 @@ class Posts(InboundTestCase):
         message; nor can a change of no message."""
         for attributes in (
             MemberAttributes("promoted", "citra@realm2"),
-            GroupAttributes("closed", "true"),
+            GroupAttributes({"closed": True}),
             ReactionAttributes("no emoji", True),
         ):
             self.assertEqual(self.post(self.change(attributes)), "bad-signature", attributes)

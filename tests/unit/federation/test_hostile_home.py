@@ -23,6 +23,8 @@ from chatd.federation.signing.statements import (
     Attributes,
     DeletionAttributes,
     EditAttributes,
+    GroupAttributes,
+    MemberAttributes,
     MessageAttributes,
     PinAttributes,
     ReactionAttributes,
@@ -32,7 +34,7 @@ from chatd.federation.signing.statements import (
     encode,
 )
 from chatd.store import guard
-from chatd.store.schema import messages
+from chatd.store.schema import changes, messages
 from tests.support.network import LinkedTestCase
 from tests.support.signing import START, SigningRealm
 from tests.unit.federation.test_receive import InboundTestCase
@@ -134,17 +136,17 @@ class AttemptsTestCase(HomeTestCase):
             {"salt": b"x" * 16},
             {"attributes": encode(MessageAttributes(forwarded="budi@realm1"))},
         )
-        for changes in content:
-            self.refuses(msgspec.structs.replace(entry, **changes))
+        for altered in content:
+            self.refuses(msgspec.structs.replace(entry, **altered))
         stated = decode_statement(entry.statement)
-        for changes in (
+        for altered in (
             {"author": "eka"},
             {"number": 77},
             {"at": START - 1},
             {"realm": "realm2"},
             {"group": NUSA},
         ):
-            other: Statement = msgspec.structs.replace(stated, **changes)
+            other: Statement = msgspec.structs.replace(stated, **altered)
             self.refuses(msgspec.structs.replace(entry, statement=encode(other)))
 
     def test_remove_the_content(self) -> None:
@@ -297,6 +299,84 @@ class ChangesTestCase(HomeTestCase):
         edit = self.changes(EditAttributes(), "dua", group=NUSA)
         self.assertEqual(self.relays(edit, "nusa", NUSA), KEPT)
         self.assertEqual(self.history(), ["dewi@realm3: satu"])
+
+
+class FactsTestCase(HomeTestCase):
+    """What the home reports about the group and its members. dewi@realm3 is one of them."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.before = self.facts()
+
+    def facts(self) -> list[tuple[str, str]]:
+        query = sa.select(changes.c.author, changes.c.data).order_by(changes.c.seq)
+        found = self.one.realm.database.now(lambda connection: connection.execute(query).all())
+        return [tuple(row) for row in found]
+
+    def fact(
+        self, what: str, who: str, author: str, by: str = "realm3", group: int = BAGAN
+    ) -> SignedEntry:
+        return self.signers[by].happened(what, who, author=author, home="realm2", group=group)
+
+    def test_what_guests_say(self) -> None:
+        for what, who in (
+            ("joined", "dewi@realm3"),
+            ("kicked", "eka@realm4"),
+            ("left", "dewi@realm3"),
+        ):
+            self.assertEqual(self.relays(self.fact(what, who, "dewi")).code, "")
+        closed = self.signers["realm3"].signs(
+            GroupAttributes({"closed": True}), author="dewi", home="realm2", group=BAGAN
+        )
+        self.assertEqual(self.relays(closed).code, "")
+        self.assertEqual({author for author, _ in self.facts()}, {"dewi@realm3"})
+        self.assertEqual(len(self.facts()), 4)
+
+    def test_what_the_home_does(self) -> None:
+        """In its own name it may do all that its admins may."""
+        for what, who, author in (
+            ("joined", "citra@realm2", "citra"),
+            ("kicked", "dewi@realm3", "citra"),
+            ("promoted", "ana@realm1", "system"),
+        ):
+            self.assertEqual(self.relays(self.fact(what, who, author, "realm2")).code, "")
+        self.assertEqual(self.facts()[-1], ("system@realm2", '{"who":"ana","what":"promoted"}'))
+
+    def test_others_join_and_leave_by_themselves(self) -> None:
+        for what in ("joined", "left"):
+            for who in ("dewi@realm3", "ana@realm1", "hantu@realm1"):
+                self.refuses(self.fact(what, who, "citra", "realm2"))
+        self.assertEqual(self.facts(), self.before)
+
+    def test_invented(self) -> None:
+        """In the name of a guest, or of somebody here, whether they are members or not."""
+        proof = self.signers["realm3"].key.sign([b"something else"])[0]
+        for realm, author in (("realm3", "dewi"), ("realm1", "ana"), ("realm1", "hantu")):
+            forger = SigningRealm(realm, self.signers["realm2"].key)
+            for attributes in (
+                MemberAttributes("joined", f"{author}@{realm}"),
+                MemberAttributes("kicked", "budi@realm1"),
+                GroupAttributes({"title": "Rahasia"}),
+            ):
+                entry = forger.signs(attributes, author=author, home="realm2", group=BAGAN)
+                if realm == "realm1":
+                    self.refuses(entry)  # of other realms, an unknown key may be a new one
+                self.refuses(msgspec.structs.replace(entry, proof=proof))
+                self.refuses(msgspec.structs.replace(entry, proof=None))
+        self.assertEqual(self.facts(), self.before)
+
+    def test_moved_or_altered(self) -> None:
+        entry = self.fact("kicked", "eka@realm4", "dewi")
+        self.refuses(entry, "nusa", NUSA)
+        other = encode(MemberAttributes("kicked", "budi@realm1"))
+        self.refuses(msgspec.structs.replace(entry, attributes=other))
+        self.assertEqual(self.facts(), self.before)
+
+    def test_twice(self) -> None:
+        entry = self.fact("kicked", "eka@realm4", "dewi")
+        for _ in range(3):
+            self.assertEqual(self.relays(entry).code, "")
+        self.assertEqual(len(self.facts()), len(self.before) + 1)
 
 
 class UnknownKeyTestCase(HomeTestCase):

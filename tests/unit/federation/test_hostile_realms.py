@@ -22,6 +22,7 @@ from chatd.service.quotas import REALMS_OF_SOURCE
 from chatd.store.schema import conversations
 from tests.support.amp_peer import AmpPeer, batch, direct, hello
 from tests.support.network import NetworkTestCase, outcome
+from tests.support.signing import SigningRealm
 from tests.unit.federation.amp.test_flow_control import Watched
 from tests.unit.federation.test_name_guesses import GuessingTestCase
 
@@ -195,7 +196,9 @@ class FullTestCase(NetworkTestCase):
             found = outcome(raw.callRemote(wire.HelloCommand, **hello(name)))
             self.network.settle()
             self.assertEqual(found[0]["realm"], "realm1", name)
-            outcome(raw.callRemote(wire.JoinCommand, user="budi", group="bagan"))
+            entry = SigningRealm(name).joins("budi", group="bagan")
+            join = {"user": "budi", "group": "bagan", "entry": entry}
+            outcome(raw.callRemote(wire.JoinCommand, **join))
             self.network.settle()
             self.network.cut()
             self.network.settle()

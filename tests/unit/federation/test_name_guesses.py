@@ -156,12 +156,13 @@ class OtherWaysTestCase(GuessingTestCase):
         """By name or by code: to join, to list the members, to post."""
         self.ana.creates("bagan")
         found = [
-            self.refuses(wire.JoinCommand, user="budi", group=f"aaaa{chr(97 + number)}a")
+            self.refuses(wire.FindCommand, user="budi", group=f"aaaa{chr(97 + number)}a")
             for number in range(MAX_UNKNOWN)
         ]
         self.assertEqual(set(found), {"unknown-group"})
         for group in ("bagan", "nothing"):
-            self.assertEqual(self.refuses(wire.JoinCommand, user="budi", group=group), LIMIT)
+            self.assertEqual(self.refuses(wire.FindCommand, user="budi", group=group), LIMIT)
+            self.assertEqual(self.joins("budi", group).code, LIMIT)
             self.assertEqual(
                 self.refuses(wire.MembersCommand, user="budi", group=group, start=0), LIMIT
             )
@@ -174,17 +175,17 @@ class OtherWaysTestCase(GuessingTestCase):
     def test_ones_own_group(self) -> None:
         """A realm can always reach a group that it has members in."""
         self.ana.creates("bagan")
-        self.asks(wire.JoinCommand, user="budi", group="bagan")
+        self.joins("budi", "bagan")
         self.exhausts()
         self.assertEqual(
             self.asks(wire.MembersCommand, user="budi", group="bagan", start=0)["more"], 0
         )
-        self.assertEqual(self.asks(wire.JoinCommand, user="citra", group="bagan")["group"], "bagan")
+        self.assertEqual(self.joins("citra", "bagan")["group"], "bagan")
 
     def test_invitations(self) -> None:
         """An admin from that realm invites people of this one."""
         self.ana.creates("bagan")
-        self.asks(wire.JoinCommand, user="budi", group="bagan")
+        self.joins("budi", "bagan")
         self.ana.does(ask.PromoteMember(parse_address("bagan"), parse_address("budi@realm2")))
         names = [f"nobody{number}" for number in range(MAX_UNKNOWN + 3)]
         change = {"user": "budi", "group": "bagan", "change": "invite"}
@@ -238,7 +239,7 @@ class PresenceTestCase(GuessingTestCase):
 
     def test_group_here(self) -> None:
         self.ana.creates("bagan")
-        self.asks(wire.JoinCommand, user="budi", group="bagan")
+        self.joins("budi", "bagan")
         self.assertEqual(self.online("ana", "dewi"), {"ana": True, "dewi": False})
 
     def test_group_there(self) -> None:

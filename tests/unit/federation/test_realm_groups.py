@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.trial.unittest import SynchronousTestCase
+
 from chatd.base.errors import (
     AlreadyMember,
     GroupClosed,
@@ -15,7 +17,7 @@ from chatd.base.errors import (
 from chatd.base.names import Place, parse_address
 from chatd.commands import values as ask
 from chatd.service import mirror_groups as module
-from tests.support.network import NetworkTestCase, Person, Server, outcome
+from tests.support.network import NetworkTestCase, PeerTransport, Person, Server, outcome
 
 
 def addresses(*names: str) -> Any:
@@ -55,6 +57,18 @@ class GroupTestCase(NetworkTestCase):
 
     def promote(self, who: Person, user: str, group: str = "bagan") -> None:
         who.does(ask.PromoteMember(parse_address(group), parse_address(user)))
+
+
+def hold_at_join(case: SynchronousTestCase, home: Server, end: PeerTransport) -> None:
+    """Let nothing leave the home of a group from the moment when it is asked to let somebody join."""
+    questions = home.federation.questions
+    join = questions.join
+
+    async def held(*asked: Any) -> Any:
+        end.held = True
+        return await join(*asked)
+
+    case.patch(questions, "join", held)
 
 
 class JoiningTestCase(GroupTestCase):
@@ -138,7 +152,7 @@ class JoiningTestCase(GroupTestCase):
     def test_acknowledgement_of_joining_lost(self) -> None:
         """The home has accepted the member, and the link breaks: they are a member nevertheless."""
         connection = self.network.connection(self.one, self.two)
-        connection.transport_of(self.one).held = True
+        hold_at_join(self, self.one, connection.transport_of(self.one))
         found = outcome(self.budi.begins(ask.JoinGroup(parse_address("bagan@realm1"))))
         self.network.settle()
         connection.cut()

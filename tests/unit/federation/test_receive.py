@@ -26,6 +26,7 @@ from chatd.federation.parcels import (
 )
 from chatd.federation.refusals import refusal
 from chatd.federation.signing.statements import EditAttributes, MessageAttributes, StatedRef
+from chatd.service.remote import Membership
 from tests.support.network import NetworkTestCase
 from tests.support.signing import SigningRealm, example_post, example_relay
 
@@ -52,6 +53,13 @@ class InboundTestCase(NetworkTestCase):
         self.number = max(self.number + 1, number)
         (verdict,) = self.one.receives(realm, (number or self.number, parcel))
         return verdict
+
+    def joins(self, user: str, group: str, realm: str = "realm2") -> Membership:
+        """Let a person of another realm join a group of realm1."""
+        entry = self.signers[realm].joins(user, group=group)
+        questions = self.one.federation.questions
+        joined: Membership = self.network.result(questions.join(realm, user, group, entry))
+        return joined
 
     def code_of(self, parcel: Parcel, realm: str = "realm2") -> str:
         return self.says(parcel, realm).code
@@ -162,7 +170,7 @@ class DirectTestCase(InboundTestCase):
             (3, self.direct("dua", to="nobody")),
             (4, self.direct("dua", to="budi")),
             (5, self.direct("a\x00")),
-            (6, Left("citra", "bagan")),
+            (6, self.signers["realm2"].leaves("citra")),
             (7, self.direct("tiga")),
             (8, Post(self.signers["realm2"].says("x"), "bagan")),
             (9, self.direct("empat")),
@@ -222,8 +230,8 @@ class PostTestCase(InboundTestCase):
 
     def test_mention_of_everybody(self) -> None:
         """Only an admin of the group can do that, as in this realm."""
-        signer, questions = self.signers["realm2"], self.one.federation.questions
-        self.network.result(questions.join("realm2", "citra", "bagan"))
+        signer = self.signers["realm2"]
+        self.joins("citra", "bagan")
         everybody = MessageAttributes(mentions=("@all",))
         post = Post(signer.signs(everybody, b"@all halo"), "bagan")
         self.assertEqual(self.code_of(post), "not-admin")
@@ -236,21 +244,22 @@ class PostTestCase(InboundTestCase):
 
     def test_left_again(self) -> None:
         """citra has joined again since she left: the repeated parcel is ignored."""
-        questions = self.one.federation.questions
         for _ in range(2):
-            self.network.result(questions.join("realm2", "citra", "bagan"))
+            self.joins("citra", "bagan")
             self.assertEqual(self.ana.members("bagan"), ["*ana+", "citra@realm2"])
-            self.says(Left("citra", "bagan"))
+            left = self.signers["realm2"].leaves("citra")
+            self.says(left)
             self.assertEqual(self.ana.members("bagan"), ["*ana+"])
-        self.network.result(questions.join("realm2", "citra", "bagan"))
-        self.one.receives("realm2", (self.number, Left("citra", "bagan")))
+        self.joins("citra", "bagan")
+        self.one.receives("realm2", (self.number, left))
         self.assertEqual(self.ana.members("bagan"), ["*ana+", "citra@realm2"])
 
     def test_leave_of_a_non_member(self) -> None:
         """The parcel is accepted."""
-        self.assertEqual(self.says(Left("citra", "bagan")), KEPT)
-        self.assertEqual(self.says(Left("ana", "bagan")), KEPT)
-        self.assertEqual(self.says(Left("citra", "nusantara")), KEPT)
+        signer = self.signers["realm2"]
+        self.assertEqual(self.says(signer.leaves("citra")), KEPT)
+        self.assertEqual(self.says(signer.leaves("ana")), KEPT)
+        self.assertEqual(self.says(signer.leaves("citra", "nusantara")), KEPT)
         self.assertEqual(self.code_of(Left("ana@realm1", "bagan")), "bad-name")
         self.assertEqual(self.ana.members("bagan"), ["*ana+"])
 
@@ -479,5 +488,6 @@ class ParcelsTestCase(NetworkTestCase):
             Joined("bagan", 5, "budi", 6),
             Removed("bagan", 5, "budi"),
             Left("ana", "bagan"),
+            SigningRealm("realm2").leaves("ana"),
         ):
             self.assertEqual(decode(encode(parcel)), parcel)

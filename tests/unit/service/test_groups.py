@@ -31,6 +31,7 @@ from chatd.base.model import Account, Group, GroupInfo, Member, Party
 from chatd.base.names import UNFILTERED, Address, Place, is_code, parse_address, parse_name
 from chatd.federation import parcels
 from chatd.federation.outbox import Outbox
+from chatd.federation.signing.statements import MemberAttributes
 from chatd.service import groups as module
 from chatd.service import home_groups as homegroups
 from chatd.service.home_invites import HomeInvites, Invited
@@ -497,10 +498,14 @@ class Guests(GroupsTestCase):
             self.reopen()
         joined = parcels.Joined("bagan", self.group.id, "Emma", 2)
         self.assertEqual(self.waiting("realm2")[0], joined)
-        told = [each for each in self.waiting("realm2") if isinstance(each, parcels.MemberEntry)]
+        told = [each for each in self.waiting("realm2") if isinstance(each, parcels.Relay)]
         self.assertEqual(
-            [(each.seq, each.who, each.what) for each in told],
-            [(3, "Emma@Realm2", "joined"), (4, "Budi", "joined"), (5, "Finn@Realm3", "joined")],
+            [(each.seq, each.opened and each.opened.attributes) for each in told],
+            [
+                (3, MemberAttributes("joined", "Emma@Realm2")),
+                (4, MemberAttributes("joined", "Budi@realm1")),
+                (5, MemberAttributes("joined", "Finn@Realm3")),
+            ],
         )
         joined = parcels.Joined("bagan", self.group.id, "Finn", 4)
         self.assertEqual(self.waiting("realm3"), [joined, told[-1]])
@@ -513,7 +518,8 @@ class Guests(GroupsTestCase):
         self.admit(Party("gita@realm2", "gita@Realm2", realm="realm2"))
         self.admit(self.finn)
         self.post(self.ana, "halo")
-        (relay,) = [each for each in self.waiting("realm2") if isinstance(each, parcels.Relay)]
+        relay = self.waiting("realm2")[-1]
+        assert isinstance(relay, parcels.Relay)
         self.assertEqual((relay.group_id, relay.seq), (self.group.id, 5))
         self.assertEqual((relay.sender, relay.text), ("ana@realm1", "halo"))
         self.assertEqual(self.waiting("realm3")[-1], relay)
@@ -524,7 +530,7 @@ class Guests(GroupsTestCase):
         result_of(self.homes.leave(self.emma, BAGAN))
         self.post(self.ana, "halo")
         kinds = [type(each) for each in self.waiting("realm2")]
-        self.assertEqual(kinds, [parcels.Joined, parcels.MemberEntry, parcels.Removed])
+        self.assertEqual(kinds, [parcels.Joined, parcels.Relay, parcels.Removed])
         self.assertEqual(self.members(self.ana), [("ana", True)])
         self.assertIs(outcome_of(self.homes.leave(self.emma, BAGAN)), NotMember)
 
@@ -578,8 +584,11 @@ class OneRealm(NoRealms):
     def name_of(self, _realm: str) -> str:
         return "Realm2"
 
-    def join(self, _realm: str, *_args: object) -> Deferred[Any]:
+    def find(self, _realm: str, *_args: object) -> Deferred[Any]:
         return succeed(Membership(self._name, 7))
+
+    def join(self, realm: str, *_args: object) -> Deferred[Any]:
+        return self.find(realm)
 
     def members(self, _realm: str, *_args: object) -> Deferred[Any]:
         return succeed([Member(self._name, True, True)])

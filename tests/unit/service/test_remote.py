@@ -17,7 +17,8 @@ class Alone(SynchronousTestCase):
         verifyObject(IRealms, realms)
         self.assertEqual(result_of(realms.all()), ())
         for asked in (
-            realms.join("realm2", "ana", "bagan"),
+            realms.find("realm2", "ana", "bagan"),
+            realms.join("realm2", "ana", "bagan", b""),
             realms.members("realm2", "ana", "bagan"),
             realms.change("realm2", "ana", "bagan", "kick", ["budi"]),
             realms.presence("realm2", ["ana"]),

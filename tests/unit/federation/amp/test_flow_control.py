@@ -93,7 +93,7 @@ class UnreadTestCase(AmpPeerTestCase):
                 wire.DeliverCommand,
                 parcels=batch(*((n, direct("x", to="y" * 60)) for n in range(1, 20))),
             ),
-            self.box(wire.JoinCommand, user="budi", group="g" * 64),
+            self.box(wire.JoinCommand, user="budi", group="g" * 64, entry=b""),
             unknown,
         ):
             read = self.asks_on(box, 20_000)

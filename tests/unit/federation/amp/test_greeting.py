@@ -26,7 +26,9 @@ class GreetingTestCase(AmpPeerTestCase):
             self.refuses(wire.DeliverCommand, parcels=batch((1, direct("halo")))), "not-greeted"
         )
         self.assertEqual(self.refuses(wire.PingCommand), "not-greeted")
-        self.assertEqual(self.refuses(wire.JoinCommand, user="budi", group="bagan"), "not-greeted")
+        self.assertEqual(
+            self.refuses(wire.JoinCommand, user="budi", group="bagan", entry=b""), "not-greeted"
+        )
         self.assertEqual(self.refuses(wire.PresenceCommand, users=["ana"]), "not-greeted")
         asked = {"realm": "realm1", "number": 1, "offset": 0, "size": 10}
         self.assertEqual(self.refuses(wire.FileCommand, **asked), "not-greeted")

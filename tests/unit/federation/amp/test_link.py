@@ -104,11 +104,16 @@ class AnswerTestCase(AmpPeerTestCase):
     def test_questions(self) -> None:
         code = self.ana.creates("bagan")
         self.assertEqual(
-            self.refuses(wire.JoinCommand, user="budi", group="nusantara"), "unknown-group"
+            self.refuses(wire.FindCommand, user="budi", group="nusantara"), "unknown-group"
         )
-        self.assertEqual(self.refuses(wire.JoinCommand, user="b u d i", group="bagan"), "bad-name")
-        self.assertEqual(self.asks(wire.JoinCommand, user="budi", group=code)["group"], "bagan")
-        self.assertEqual(self.asks(wire.JoinCommand, user="budi", group="bagan")["group"], "bagan")
+        self.assertEqual(self.refuses(wire.FindCommand, user="b u d i", group="bagan"), "bad-name")
+        self.assertEqual(self.asks(wire.FindCommand, user="budi", group=code)["group"], "bagan")
+        self.assertEqual(self.joins("budi", "bagan")["group"], "bagan")
+        self.assertEqual(self.joins("budi", "bagan")["group"], "bagan")
+        entry = self.signer.joins("budi", group="bagan")
+        for wrong in (b"", b"\x90", entry[:-1], self.signer.joins("citra", group="bagan")):
+            asked = {"user": "budi", "group": "bagan", "entry": wrong}
+            self.assertEqual(self.refuses(wire.JoinCommand, **asked), "bad-signature")
         members = self.asks(wire.MembersCommand, user="budi", group="bagan", start=0)
         found = msgspec.msgpack.decode(members["members"])
         self.assertEqual([each["username"] for each in found], ["ana", "budi@realm2"])
@@ -142,7 +147,7 @@ class AnswerTestCase(AmpPeerTestCase):
             raise ZeroDivisionError
 
         self.patch(self.one.federation.questions, "join", fails)
-        error = self.asks(wire.JoinCommand, user="budi", group="bagan")
+        error = self.joins("budi", "bagan")
         self.assertEqual(error.code, "internal")
         self.assertRegex(error.details["reference"], r"^[0-9a-f]{8}$")
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
@@ -339,7 +344,7 @@ class AliveTestCase(NetworkTestCase):
             def fails(*_: object, error: Refused = said) -> Any:
                 raise error
 
-            self.patch(self.two.federation.questions, "join", fails)
+            self.patch(self.two.federation.questions, "find", fails)
             with self.assertRaises(PeerFailed):
                 self.ana.joins("bagan@realm2")
         for details in ({"name": "x\x1b[2J"}, {"name": "y" * 10_000}):
@@ -347,7 +352,7 @@ class AliveTestCase(NetworkTestCase):
             def refuses(*_: object, said: dict[str, str] = details) -> Any:
                 raise Refused("unknown-group", **said)
 
-            self.patch(self.two.federation.questions, "join", refuses)
+            self.patch(self.two.federation.questions, "find", refuses)
             with self.assertRaises(UnknownGroup) as caught:
                 self.ana.joins("bagan@realm2")
             self.assertNotIn("\x1b", str(caught.exception))

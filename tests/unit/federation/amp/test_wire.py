@@ -44,7 +44,7 @@ class BatchTestCase(SynchronousTestCase):
 
     def test_more_than_is_known(self) -> None:
         """A later version may add fields to a parcel."""
-        data = encode([[1, ["left", "ana", "bagan", "and why"]]])
+        data = encode([[1, ["left", "ana", "bagan", None, "and why"]]])
         self.assertEqual(wire.decode_batch(data), [(1, LEFT)])
 
     def test_no_batch(self) -> None:
@@ -165,5 +165,5 @@ class CommandNamesTestCase(SynchronousTestCase):
     def test_names_on_the_wire(self) -> None:
         """The names of the Python classes do not matter to other realms."""
         names = [command.commandName for command in wire.PeerCommand.__subclasses__()]
-        expected = "Hello Goodbye Ping Deliver File FileReady Return Tails Typing Join Members"
-        self.assertEqual(names, f"{expected} Change Presence".encode().split())
+        expected = "Hello Goodbye Ping Deliver File FileReady Return Tails Typing Find Join"
+        self.assertEqual(names, f"{expected} Members Change Presence".encode().split())

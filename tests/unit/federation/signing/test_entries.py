@@ -48,7 +48,7 @@ EVERY_KIND: tuple[Attributes, ...] = (
     ReactionAttributes("👍", True),
     PinAttributes(False),
     MemberAttributes("kicked", "budi@realm3"),
-    GroupAttributes("title", "Futsal"),
+    GroupAttributes({"title": "Futsal", "topic": None, "closed": True}),
 )
 
 

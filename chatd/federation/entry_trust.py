@@ -1,0 +1,54 @@
+"""Whether an entry that another realm brings was signed by the realm of its author."""
+
+from __future__ import annotations
+
+from twisted.internet.task import deferLater
+
+from chatd.base.errors import BadSignature
+from chatd.federation.signing.entries import SignedEntry, Trust
+from chatd.federation.signing.key_book import KeyBook
+from chatd.federation.signing.statements import Statement
+from chatd.service.context import Context
+from chatd.store.origins import FIRST_NUMBER
+
+MAX_AT_ONCE = 8  # signatures that are verified before other work gets its turn
+
+
+class EntryTrust:
+    def __init__(self, context: Context, keys: KeyBook) -> None:
+        self._context = context
+        self._keys = keys
+
+    async def check(self, realm: str, entry: SignedEntry, stated: Statement) -> Trust:
+        """Verify an entry that `realm` brings. Raises BadSignature, also if a key is unknown that must be
+        known: that of the realm itself, or of this one."""
+        proof, verifier = entry.proof, self._keys.verifier
+        if proof is None:
+            return self._unsigned(stated)
+        if verifier.verified >= MAX_AT_ONCE:
+            await deferLater(self._context.clock, 0.0)
+            verifier.verified = 0
+        trust = verifier.check(entry.statement, stated.realm, stated.at, proof)
+        if trust is Trust.UNVERIFIED and stated.realm in (realm, self._context.realm_key):
+            raise BadSignature(reason="its key was never announced")
+        return trust
+
+    def _unsigned(self, stated: Statement) -> Trust:
+        """Accept an entry of version 1 that has waited while realms were updated. Raises BadSignature."""
+        if stated.number >= FIRST_NUMBER or self._context.now() >= self._keys.unsigned_until:
+            raise BadSignature(reason="it is not signed")
+        return Trust.UNSIGNED
+
+    async def check_own(self, realm: str, entry: SignedEntry, stated: Statement) -> None:
+        """Check that `realm`, which brings an entry, has signed it itself. Raises BadSignature."""
+        if stated.realm != realm:
+            raise BadSignature(reason="it is the entry of another realm")
+        if await self.check(realm, entry, stated) is not Trust.VERIFIED:
+            raise BadSignature(reason="it is not signed")
+
+
+def check_place(stated: Statement, home: str, group: int, name: str) -> None:
+    """Raises BadSignature unless an entry was made for the group of `home` with this id, and this name as it
+    is compared."""
+    if stated.home != home or stated.group not in (group, name):
+        raise BadSignature(reason="it was made for another group")

@@ -1,0 +1,136 @@
+"""Reads what other realms have signed about groups: who joined, left, was invited, kicked or promoted, and
+what a group has become.
+
+A person of another realm who changes a group of this realm sends such an entry with the request. A group's
+home relays such entries to the realms with members, with its own for what it has done itself.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+import msgspec
+
+from chatd.base.entries import GROUP_FIELDS, HAPPENINGS, GroupFact, MadeFact, MemberFact
+from chatd.base.errors import BadSignature, UnknownUser
+from chatd.base.model import Group, Party, party_of
+from chatd.base.names import Address, key_of, parse_foreign_address, printable
+from chatd.federation import parcels
+from chatd.federation.entry_trust import EntryTrust, check_place
+from chatd.federation.parcels import Relay
+from chatd.federation.signing.drafts import signature_of
+from chatd.federation.signing.entries import OpenedEntry, SignedEntry, open_entry
+from chatd.federation.signing.statements import GroupAttributes, MemberAttributes, Statement
+from chatd.service.chat_service import ChatService
+from chatd.service.quotas import LEAST
+from chatd.service.remote import SignedFact
+from chatd.store.origins import Origin
+from chatd.store.sealing import NewSignature
+
+FACTS = ("member", "group")  # the kinds of entries
+
+
+class RelayedFact(msgspec.Struct, frozen=True):
+    """A fact of a group of another realm, which has numbered it."""
+
+    group: Group
+    made: MadeFact
+    seq: int
+    origin: Origin
+    signature: NewSignature | None
+
+    @property
+    def cost(self) -> int:
+        """The bytes that it counts for the quota of the home."""
+        signature = self.signature
+        attributes = None if signature is None else signature.attributes
+        return max(LEAST, len(attributes or b""))
+
+
+class FactReader:
+    def __init__(self, service: ChatService, trust: EntryTrust) -> None:
+        self._context = service.context
+        self._accounts = service.accounts
+        self._rosters = service.rosters
+        self._trust = trust
+
+    async def said(
+        self, realm: str, party: Party, name: Address, entry: SignedEntry | None
+    ) -> SignedFact:
+        """What `party`, of `realm`, has signed about a group of this realm. Raises BadSignature, BadName,
+        UnknownGroup."""
+        if entry is None:
+            raise BadSignature(reason="it is not signed")
+        opened = open_entry(entry)
+        stated = opened.statement
+        await self._trust.check_own(realm, entry, stated)
+        if key_of(stated.address) != party.key:
+            raise BadSignature(reason="it is the entry of somebody else")
+        group = (await self._rosters.find(name)).group
+        check_place(stated, self._context.realm_key, group.id, group.key)
+        made = await self._made(opened, party)
+        if made is None:
+            raise BadSignature(reason="this realm knows no such entries")
+
+        def relay(seq: int) -> bytes:
+            return parcels.encode(Relay(entry, group.name, group.id, seq))
+
+        return SignedFact(made, (realm, stated.number), signature_of(entry, realm), relay)
+
+    async def relayed(
+        self,
+        group: Group,
+        parcel: Relay,
+        opened: OpenedEntry,
+        author: Party,
+        signature: NewSignature | None,
+    ) -> RelayedFact | None:
+        """What the home of a group reports in a verified entry, or None if this version does not know such
+        facts. Raises BadSignature, BadName."""
+        made = await self._made(opened, author)
+        if made is None:
+            return None
+        stated = opened.statement
+        _check_speaker(stated, made, self._context.realm_key)
+        return RelayedFact(group, made, parcel.seq, (author.realm, stated.number), signature)
+
+    async def _made(self, opened: OpenedEntry, author: Party) -> MadeFact | None:
+        """The fact as this realm writes it, or None if this version does not know such facts."""
+        fact: MemberFact | GroupFact
+        match opened.attributes:
+            case MemberAttributes(what, who) if what in HAPPENINGS:
+                fact = MemberFact(await self._party(who), HAPPENINGS[what])
+            case GroupAttributes(fields):
+                known = {key: fields[key] for key in GROUP_FIELDS if key in fields}
+                if not known:
+                    return None
+                fact = GroupFact({key: _shown(value) for key, value in known.items()})
+            case _:
+                return None
+        return MadeFact(fact, author, min(opened.statement.at, self._context.now()))
+
+    async def _party(self, text: str) -> Party:
+        """The person with an address as all realms write it. Raises BadName, BadSignature."""
+        there = parse_foreign_address(text)
+        if there.realm is None:
+            raise BadSignature(reason="it has an address without a realm")
+        address = self._context.localize(there)
+        if address.realm is not None:
+            return Party(address.key, str(address), realm=key_of(address.realm))
+        with suppress(UnknownUser):
+            return party_of(await self._accounts.find(address.name))
+        return Party(address.key, str(address))
+
+
+def _check_speaker(stated: Statement, made: MadeFact, own: str) -> None:
+    """Raises BadSignature if an entry says that somebody of another realm than its author's has joined or
+    left: that is theirs to say."""
+    fact = made.fact
+    if isinstance(fact, MemberFact) and fact.what in ("joined", "left"):
+        realm = own if fact.who.realm is None else fact.who.realm
+        if realm != stated.realm:
+            raise BadSignature(reason="only the realm of a member says that they join or leave")
+
+
+def _shown(value: str | bool | None) -> str | bool | None:
+    return printable(value) if isinstance(value, str) else value
