@@ -98,7 +98,7 @@ class LimitsTestCase(FilesTestCase):
         """What a lost file would have taken is free again."""
         for number in range(12):
             self.announces(f"{number}.bin", 190_000, number)
-            self.network.advance(60)
+            self.network.settle()
         self.assertEqual(self.announces("b.bin", 190_000, 99), "")
 
     def announces(self, name: str, size: int, number: int) -> str:
