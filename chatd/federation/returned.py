@@ -135,7 +135,7 @@ class ReturnReceiver:
             except (RealmQuota, TooMuchArriving, StorageFailed):
                 raise
             except ChatError as error:
-                log.info("{realm} returns what is not taken: {error}", realm=realm, error=error)
+                log.debug("{realm} returns what is not taken: {error}", realm=realm, error=error)
         await self._receive(realm, theirs, stream)
 
     async def _receive(
