@@ -137,15 +137,17 @@ def take_pending(
     """Messages have come back from their groups' homes: by conversation and number, the ids as which they are
     stored. Remove them from `pending`, and their parcels, which have arrived. Returns the ids that those had
     that were pending."""
-    rows = connection.execute(
-        sa.select(
-            pending.c.conversation_id,
-            pending.c.number,
-            pending.c.id,
-            pending.c.account_id,
-            pending.c.realm,
-        ).where(pending.c.number.in_([number for _, number in arrived]))
-    ).all()
+    mark, pages = placeholder(connection), outbox_store.pages_of
+    marks = ", ".join([mark] * outbox_store.ROWS)
+    find = (
+        "SELECT conversation_id, number, id, account_id, realm FROM pending "  # noqa: S608
+        f"WHERE number IN ({marks})"
+    )
+    rows = [
+        row
+        for page in pages([number for _, number in arrived])
+        for row in connection.exec_driver_sql(find, tuple(page))
+    ]
     taken = {
         (row.conversation_id, row.number): row
         for row in rows
@@ -154,7 +156,10 @@ def take_pending(
     if not taken:
         return {}
     stored = {row.id: arrived[place] for place, row in taken.items()}
-    connection.execute(sa.delete(pending).where(pending.c.id.in_(stored)))
+    connection.exec_driver_sql(
+        f"DELETE FROM pending WHERE id IN ({marks})",  # noqa: S608
+        [tuple(page) for page in pages(list(stored))],
+    )
     _follow(connection, {row.account_id for row in taken.values()}, stored)
     for realm in {row.realm for row in taken.values()}:
         numbers = [row.number for row in taken.values() if row.realm == realm]
