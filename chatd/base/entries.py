@@ -13,6 +13,10 @@ import msgspec
 
 from chatd.base.model import Opaque, Party
 
+# The pattern of the type of an opaque message
+_MEDIA_NAME = "[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,63}"  # RFC 6838, section 4.2
+MEDIA_TYPE = f"{_MEDIA_NAME}/{_MEDIA_NAME}"
+
 
 class Edit(msgspec.Struct, frozen=True):
     """Give a message another text. `mentions` are the addresses that the new text mentions.

@@ -6,6 +6,7 @@ from typing import Annotated, TypeAlias
 
 import msgspec
 
+from chatd.base.entries import MEDIA_TYPE
 from chatd.base.model import MAX_OPAQUE
 
 # Numbers from other realms have to fit into the database.
@@ -21,7 +22,9 @@ MAX_FILE_CODE = 64
 MAX_MEDIA = 127
 AddressText: TypeAlias = Annotated[str, msgspec.Meta(max_length=200)]
 Emoji: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=32)]
-MediaType: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_MEDIA)]
+MediaType: TypeAlias = Annotated[
+    str, msgspec.Meta(max_length=MAX_MEDIA, pattern=rf"\A{MEDIA_TYPE}\Z")
+]
 OpaqueBody: TypeAlias = Annotated[bytes, msgspec.Meta(max_length=MAX_OPAQUE)]
 Seal: TypeAlias = Annotated[bytes, msgspec.Meta(max_length=32)]
 Mentions: TypeAlias = Annotated[tuple[AddressText, ...], msgspec.Meta(max_length=MAX_MENTIONS)]

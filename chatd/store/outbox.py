@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import takewhile
 from typing import Any
 
 import msgspec
@@ -226,14 +227,16 @@ def get(connection: sa.Connection, realm: str, number: int) -> QueuedParcel | No
 
 
 def too_old(connection: sa.Connection, before: int, limit: int) -> list[tuple[str, QueuedParcel]]:
-    """Return the parcels that are older than `before` (ms since 1970 UTC), with their realms."""
-    rows = connection.execute(
-        sa.select(outbox.c.realm, *_WAITING)
-        .where(outbox.c.created_at < before)
-        .order_by(outbox.c.id)
-        .limit(limit)
-    )
-    return [(row[0], QueuedParcel(*row[1:])) for row in rows]
+    """Return at most `limit` parcels that are older than `before` (ms since 1970 UTC), with their realms.
+    Only the front of each queue is read: an older parcel behind a younger one has its turn after that."""
+    found: list[tuple[str, QueuedParcel]] = []
+    for realm in _waiting_realms(connection):
+        front = waiting(connection, realm, 0, 1)
+        if front and front[0].created_at < before:
+            page = waiting(connection, realm, 0, limit - len(found))
+            old = takewhile(lambda each: each.created_at < before, page)
+            found += [(realm, each) for each in old]
+    return found
 
 
 def done(connection: sa.Connection, realm: str, numbers: Sequence[int]) -> None:

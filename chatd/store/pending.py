@@ -216,9 +216,9 @@ def limit_refused(connection: sa.Connection, account_id: int) -> None:
 
 def remove_unreturned(connection: sa.Connection, before: int) -> int:
     """Remove messages of before `before` (ms since 1970 UTC) that were delivered and did not come back.
-    Returns their number."""
+    Returns their number. Their files are removed from the disk at the next start."""
     old = (
-        sa.select(pending.c.id)
+        sa.select(pending.c.id, pending.c.attachment_id)
         .where(
             pending.c.at < before,
             pending.c.refused.is_(None),
@@ -226,4 +226,8 @@ def remove_unreturned(connection: sa.Connection, before: int) -> int:
         )
         .limit(MAX_REMOVED)
     )
-    return connection.execute(sa.delete(pending).where(pending.c.id.in_(old))).rowcount
+    rows = connection.execute(old).all()
+    connection.execute(sa.delete(pending).where(pending.c.id.in_([row.id for row in rows])))
+    for file in {row.attachment_id for row in rows} - {None}:
+        erase_file(connection, file)
+    return len(rows)

@@ -6,14 +6,14 @@ import binascii
 import re
 from typing import Any
 
+from chatd.base.entries import MEDIA_TYPE
 from chatd.base.errors import BadArgument, MessageTooLong
 from chatd.base.model import MAX_OPAQUE, Opaque
 from chatd.base.names import printable
 from chatd.commands.arguments.base import Type, kind_of
 
 MAX_MEDIA = 127
-_MEDIA_NAME = "[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,63}"  # RFC 6838, section 4.2
-_MEDIA = re.compile(f"{_MEDIA_NAME}/{_MEDIA_NAME}")
+_MEDIA = re.compile(MEDIA_TYPE)
 _MAX_ENCODED = (MAX_OPAQUE + 2) // 3 * 4
 
 

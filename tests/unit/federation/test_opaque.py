@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+from twisted.trial.unittest import TestCase
+
 from chatd.base.errors import NotSupportedThere
 from chatd.base.model import MAX_OPAQUE, Opaque
 from chatd.base.names import Address, Place, parse_address
 from chatd.commands import values as ask
 from chatd.federation import capabilities
+from chatd.federation.parcels import Direct, encode, try_decode
 from tests.support.network import LinkedTestCase, Person, lacks
 
 SEALED = Opaque("application/x-sealed", bytes(range(256)) * (MAX_OPAQUE // 256))
@@ -48,6 +52,16 @@ class Crossing(LinkedTestCase):
             found = person.does(ask.ShowHistory(place, 500)).items
             self.assertEqual([each.opaque for each in found], [SEALED, SEALED])
             self.assertEqual([each.unverified for each in found], [False, False])
+
+
+class Types(TestCase):
+    def test_only_media_types(self) -> None:
+        """What another realm calls a type is shown to people and given to their clients."""
+        good = Direct("budi", "ana", 0, None, media="application/x-sealed", body=b"1")
+        self.assertEqual(try_decode(encode(good)), good)
+        for media in ("", "text", "text/html; charset=x", "a/b\n", "a/\x1b[31m", "a/" + "b" * 65):
+            bad = msgspec.structs.replace(good, media=media)
+            self.assertIsNone(try_decode(encode(bad)), media)
 
 
 class OtherLacksThem(LinkedTestCase):

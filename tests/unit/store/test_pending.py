@@ -1,0 +1,43 @@
+"""Messages to groups elsewhere that were delivered there, and never came back."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from chatd.store.pending import remove_unreturned
+from chatd.store.schema import attachments, erased_files, pending
+from tests.support.inline import result_of
+from tests.unit.service.test_messages import MessagesTestCase
+
+
+class Unreturned(MessagesTestCase):
+    def add(self, number: int, at: int, file: int | None = None) -> None:
+        values = {"id": number, "account_id": self.ana.id, "group": "bagan@realm2", "at": at}
+        row = {**values, "realm": "realm2", "number": number, "attachment_id": file}
+        self.database.run(lambda db: db.execute(sa.insert(pending).values(row)))
+
+    def add_file(self, ident: int) -> None:
+        fields = {each: f"{each}{ident}" for each in ("code", "name", "sha256", "mime", "stored")}
+        row = {**fields, "id": ident, "size": 1, "owner_id": self.ana.id, "created_at": 1}
+        self.database.run(lambda db: db.execute(sa.insert(attachments).values(row)))
+
+    def count(self, table: sa.Table) -> int:
+        query = sa.select(sa.func.count()).select_from(table)
+        found: int = result_of(self.database.run(lambda db: db.scalar(query)))
+        return found
+
+    def test_files_leave_the_quota(self) -> None:
+        """The file that only old messages carry goes with the last of them."""
+        self.add_file(1)
+        self.add_file(2)
+        self.add(1, at=10, file=1)
+        self.add(2, at=10, file=1)
+        self.add(3, at=10, file=2)
+        self.add(4, at=30, file=2)
+        self.add(5, at=10)
+        removed: list[int] = []
+        self.database.run(lambda db: removed.append(remove_unreturned(db, 20)))
+        self.assertEqual(removed, [4])
+        self.assertEqual(self.count(pending), 1)
+        self.assertEqual(self.count(attachments), 1)
+        self.assertEqual(self.count(erased_files), 1)
