@@ -200,7 +200,8 @@ class GroupsTestCase(ReturnedTestCase):
         self.ident = roster.group.id
 
     def ask_join(self, realm: str, user: str) -> None:
-        self.network.result(self.one.federation.questions.join(realm, user, "bagan"))
+        entry = self.signers[realm].joins(user, group="bagan")
+        self.network.result(self.one.federation.questions.join(realm, user, "bagan", entry))
 
     def posted(self, realm: str, text: str = "halo", **said: Any) -> Post:
         said = {"group": self.ident, **said}
