@@ -262,8 +262,7 @@ _SIGNATURE = (
 
 
 def _signed(connection: sa.Connection, place: int, row: sa.Row[Any]) -> HeldSigned | None:
-    values = row._mapping
-    kind = values.get("kind")
+    kind = getattr(row, "kind", None)  # which messages have not
     if row.statement is None:
         return None  # older than signatures
     body = b""

@@ -98,6 +98,12 @@ class VersionOneOutbox(LinkedTestCase):
         self.assertEqual(self.budi.reads(), ["ana@realm1: file a.txt", "ana@realm1: halo"])
 
     def test_relay(self) -> None:
+        row = {"id": 80, "conversation_id": self.group, "seq": 90, "sender": "ana", "number": 3}
+        self.one.realm.database.now(
+            lambda connection: connection.execute(
+                sa.insert(messages).values({**row, "at": AT, "text": "halo"})
+            )
+        )
         self.waits(3, ["relay", "bagan", self.group, 90, "ana", AT, "halo", None, 0, b""])
         self.arrives()
         self.assertEqual(self.budi.history(group="bagan@realm1"), ["ana@realm1: halo"])

@@ -199,6 +199,9 @@ class Silence(ProxyTestCase):
         self.patch(link_sender, "WINDOW", 200)  # so that all are sent, even one by one
         await self.begin()
         (old,) = self.proxy.passages
+        first = {"command": "send", "to": "budi@realm2", "text": "first"}
+        await self.acknowledged(self.ana, [first])  # so the realms have compared what they have
+        self.assertEqual(await self.budi.gets(1), ["first"])
         self.proxy.swallowing.add(BACK)
         requests = [{"command": "send", "to": "budi@realm2", "text": str(n)} for n in range(200)]
         sending = run(self.acknowledged(self.ana, requests))
