@@ -422,7 +422,7 @@ class GroupThere(ThereTestCase):
         first = self.ana.posts("futsal@realm2", "halo", "k")
         self.assertNotIn(None, where(first))
         self.assertEqual(where(self.ana.posts("FUTSAL@Realm2", "halo", "k")), where(first))
-        self.assertEqual(self.parcels(), 1)
+        self.assertEqual(self.parcels(), 2, "that she joined, and one message")
         self.one.restart()
         self.meet()
         self.assertEqual(where(self.ana.posts("futsal@realm2", "halo", "k")), where(first))
