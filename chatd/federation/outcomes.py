@@ -7,7 +7,7 @@ other realm judges it again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from sqlalchemy import Connection
@@ -57,11 +57,13 @@ log = Logger()
 
 
 class DeliveredParcel(msgspec.Struct, frozen=True):
-    """A parcel that was delivered: its number, the account that sent it, and the message if it is known."""
+    """A parcel that was delivered: its number, the account that sent it, and the message if it is known.
+    `seq` is what the home of a group has given to the message, or 0."""
 
     number: int
     sender_id: int
     entry: SentEntry | None = None
+    seq: int = 0
 
 
 class Undelivered(msgspec.Struct, frozen=True):
@@ -99,26 +101,28 @@ class Outcomes:
 
     def delivered(self, sent: Sequence[DeliveredParcel]) -> None:
         """Tell the senders of these that their messages are delivered."""
-        unknown: list[int] = []
+        unknown: dict[int, int] = {}
         for each in sent:
             if not self._presence.follows((each.sender_id,)):
                 continue
             if each.entry is None:
-                unknown.append(each.number)
+                unknown[each.number] = each.seq
             else:
-                self._tell(each.entry, DELIVERED)
+                self._tell(each.entry, DELIVERED, seq=each.seq)
         if unknown:
-            looking = self._database.read(store.sent_entries, unknown)
-            looking.addCallback(self._tell_delivered)
+            looking = self._database.read(store.sent_entries, list(unknown))
+            looking.addCallback(self._tell_delivered, unknown)
             looking.addErrback(lambda failure: log.failure(UNTOLD, failure))
 
-    def _tell_delivered(self, entries: Sequence[SentEntry]) -> None:
-        for entry in entries:
-            self._tell(entry, DELIVERED)
+    def _tell_delivered(self, entries: Mapping[int, SentEntry], seqs: Mapping[int, int]) -> None:
+        for number, entry in entries.items():
+            self._tell(entry, DELIVERED, seq=seqs[number])
 
-    def _tell(self, entry: SentEntry, state: str, error: ChatError | None = None) -> None:
+    def _tell(
+        self, entry: SentEntry, state: str, error: ChatError | None = None, seq: int = 0
+    ) -> None:
         reason, code = (None, None) if error is None else (str(error), error.code)
-        event = StateChange(entry.conversation, entry.seq, entry.id, state, reason, code)
+        event = StateChange(entry.conversation, entry.seq or seq, entry.id, state, reason, code)
         self._presence.tell_followers((entry.account_id,), event, None)
 
     def numbered(self, number: int, seq: int) -> None:

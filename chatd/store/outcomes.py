@@ -117,18 +117,24 @@ def sent_state(connection: sa.Connection, account_id: int, ident: int) -> SentSt
     return SentState(conversation or 0, 0, ident, state, read_refusal(refused))
 
 
-def sent_entries(connection: sa.Connection, numbers: Sequence[int]) -> list[SentEntry]:
-    """Return the messages with these numbers that accounts here have sent."""
+def sent_entries(connection: sa.Connection, numbers: Sequence[int]) -> dict[int, SentEntry]:
+    """Return the messages with these numbers that accounts here have sent, by number."""
     ours = sa.select(
-        messages.c.sender_id, messages.c.conversation_id, messages.c.seq, SHOWN_ID
+        messages.c.number,
+        messages.c.sender_id,
+        messages.c.conversation_id,
+        messages.c.seq,
+        SHOWN_ID,
     ).where(messages.c.number.in_(numbers), messages.c.sender_id.is_not(None))
     waiting = sa.select(
+        pending.c.number,
         pending.c.account_id,
         sa.func.coalesce(pending.c.conversation_id, 0),
         sa.literal(0),
         pending.c.id,
     ).where(pending.c.number.in_(numbers))
-    return [SentEntry(*row) for row in connection.execute(sa.union_all(ours, waiting))]
+    found = connection.execute(sa.union_all(waiting, ours))
+    return {number: SentEntry(*entry) for number, *entry in found}
 
 
 def take_pending(
@@ -188,10 +194,9 @@ def refuse(
     connection: sa.Connection, versions: VersionWriter, number: int, refusal: str
 ) -> SentEntry | None:
     """Keep a refusal with the message of that number. Returns the message, or None if there is none."""
-    found = sent_entries(connection, [number])
-    if not found:
+    entry = sent_entries(connection, [number]).get(number)
+    if entry is None:
         return None
-    entry = found[0]
     table = messages if entry.seq else pending
     connection.execute(sa.update(table).where(table.c.id == entry.id).values(refused=refusal))
     if entry.seq:

@@ -19,7 +19,7 @@ from chatd.federation.capabilities import check_fits
 from chatd.federation.outbox import Outbox
 from chatd.federation.outcome_waiters import OutcomeWaiters
 from chatd.federation.outcomes import DeliveredParcel, Outcomes
-from chatd.federation.parcels import Verdict
+from chatd.federation.parcels import KEPT, Verdict
 from chatd.federation.refusals import refusal, verdict_of
 from chatd.federation.restores import Restores
 from chatd.service.remote import DELIVERED, DeliveryOutcome
@@ -200,7 +200,7 @@ class LinkSender:
         to = self._to
         numbers = [item.number for item in batch]
         if to.outcomes.heard:
-            self._tell_delivered(batch)
+            self._tell_delivered(batch, verdicts or [KEPT] * len(batch))
         self._acknowledged(numbers)
         if verdicts is not None:
             for item, verdict in zip(batch, verdicts, strict=True):
@@ -218,12 +218,12 @@ class LinkSender:
         to.restores.standings.acknowledged(to.realm, numbers)
         to.outbox.done(to.realm, numbers)
 
-    def _tell_delivered(self, batch: Sequence[Item]) -> None:
+    def _tell_delivered(self, batch: Sequence[Item], verdicts: Sequence[Verdict]) -> None:
         """Tell the senders that do not wait for their replies."""
         self._to.outcomes.delivered(
             [
-                DeliveredParcel(item.number, item.sender_id, item.entry)
-                for item in batch
+                DeliveredParcel(item.number, item.sender_id, item.entry, verdict.seq)
+                for item, verdict in zip(batch, verdicts, strict=True)
                 if item.sender_id is not None and item.number not in self._to.waiters
             ]
         )
@@ -236,7 +236,7 @@ class LinkSender:
             self._refused(item, refusal(verdict, to.name()))
             return
         if to.outcomes.heard:
-            self._tell_delivered((item,))
+            self._tell_delivered((item,), (verdict,))
         self._acknowledged((item.number,))
         self._numbered(item, verdict.seq)
 

@@ -228,7 +228,17 @@ class Posts(StatesTestCase):
         (message,) = self.page(FUTSAL).items
         assert isinstance(message, Message)
         self.assertEqual((message.id, message.seq, message.state), (ident, 3, DELIVERED))
+        self.assertEqual(self.states(), [(3, DELIVERED, None)])
         self.assertEqual(self.pending(), [])
+
+    def test_numbered_after_a_restart(self) -> None:
+        """The event of a delivery has the number then, too."""
+        self.part()
+        self.other.does(ask.SendGroupMessage(parse_address(FUTSAL), "halo"))
+        self.one.restart()
+        self.other = self.connect()
+        self.meet()
+        self.assertEqual(self.states(), [(3, DELIVERED, None)])
 
     def test_waiting(self) -> None:
         """The connection whose reply has the number gets no event."""
