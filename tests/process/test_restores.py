@@ -58,7 +58,13 @@ class RestoreTests(LinkedTestCase):
             budi.must(command="joingroup", group="bola@realm1")
             ana.must(command="send", to="budi@realm2", text="lama", wait=True)
             ana.must(command="sendgroup", group="bola", text="lama")
-            wait_until(lambda: len(budi.texts()) >= 2, lambda: "budi's inbox")
+            got: list[str] = []  # the inbox has each message once
+
+            def both() -> bool:
+                got.extend(budi.texts())
+                return len(got) >= 2
+
+            wait_until(both, lambda: f"budi has {got}")
         direct: list[tuple[str, Any, bool]] = [("ana", "lama", False)]
         group = direct[:]
         for count, peer in enumerate((self.one, self.two)):
