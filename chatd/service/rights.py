@@ -28,7 +28,8 @@ class PostRights:
 
     def check_again(self, connection: Connection, new: NewMessage) -> NewMessage:
         """The message as it is stored in this transaction, with copies for the realms that have members of
-        the group now. Runs in the writer's thread. Raises NotMember, Banned, GroupClosed."""
+        the group now. Runs in the writer's thread. Raises NotMember, UnknownGroup, Banned, GroupClosed.
+        """
         group = group_of(connection, new.conversation)
         assert group is not None  # noqa: S101 - the rows of groups stay
         if new.sender_id is not None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, exists, select
 
-from chatd.base.errors import Banned, GroupClosed, NotMember
+from chatd.base.errors import Banned, GroupClosed, NotMember, UnknownGroup
 from chatd.base.model import Group
 from chatd.store.bans import is_banned
 from chatd.store.conversations import takes_part
@@ -20,8 +20,10 @@ def check_account(connection: Connection, group: Group, account_id: int) -> None
 
 
 def check_guest(connection: Connection, group: Group, key: str) -> None:
-    """Raises Banned or GroupClosed if the person of another realm, by the key of their address, may not write
-    to the group."""
+    """Raises UnknownGroup, Banned or GroupClosed if the person of another realm, by the key of their address,
+    may not write to the group."""
+    if not group.key:
+        raise UnknownGroup(name=group.name)  # it has ended
     if is_banned(connection, group.id, key):
         raise Banned(group=group.name)
     is_member = exists().where(

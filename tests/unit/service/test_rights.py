@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 
-from chatd.base.errors import Banned, GroupClosed
+from chatd.base.errors import Banned, GroupClosed, UnknownGroup
 from chatd.base.model import Account, Opaque, Party
 from chatd.base.names import Address, Place
 from chatd.commands import values as ask
 from chatd.service.message_parts import MessageParts
 from chatd.store.bans import add_ban
 from chatd.store.new_entries import NewMessage, RemoteCopies
+from chatd.store.schema import messages
 from tests.support.inline import outcome_of, result_of
 from tests.support.network import LinkedTestCase
 from tests.unit.service.test_groups import BAGAN, GroupsTestCase
@@ -66,6 +67,15 @@ class Guests(GroupsTestCase):
         self.join(self.budi)
         self.assertIs(self.post_late(), Banned)
         self.assertEqual(self.inbox(self.ana), [])
+
+    def test_ended(self) -> None:
+        """A guest may not write to a group that ended meanwhile, even if it was open."""
+        result_of(self.groups.leave(self.ana, BAGAN))
+        self.assertIs(self.post_late(), UnknownGroup)
+        count = select(func.count()).select_from(messages)
+        self.assertEqual(
+            result_of(self.database.read(lambda connection: connection.scalar(count))), 0
+        )
 
 
 class Copies(LinkedTestCase):
