@@ -16,8 +16,9 @@ from chatd.store.settings import get_or_add_setting, put_setting
 from chatd.store.starts import begin_start
 
 _TERM = "term"
-FIRST_TERM = 1_577_836_800  # 2020-01-01, in seconds since 1970 UTC
-TERM_BITS = 32  # of a number: its place in the term
+FIRST_TERM = 1_577_836_800_000  # 2020-01-01, in ms since 1970 UTC
+TICKS = 1024  # in a second: the unit of terms
+TERM_BITS = 22  # of a number: its place in the term
 ROWS = 32  # that one statement deletes
 MAX_NUMBERS = 500  # that one statement looks for
 
@@ -66,9 +67,10 @@ class Depth(msgspec.Struct, frozen=True):
 class OutboxWriter:
     """Numbers parcels and stores them, in the writer's thread.
 
-    Each start of the daemon takes a new term, and numbers begin with it: term * 2^32 + counter. So a number
+    Each start of the daemon takes a new term, and numbers begin with it: term * 2^22 + counter. So a number
     is never used again, not even after a restore of a backup, and the counter is not written for each parcel.
-    The term is the time of the start in seconds since 2020, or one more than the last if the clock is behind.
+    The term is the time of the start in TICKS since 2020, or one more than the last if the clock is behind.
+    The counter may exceed its bits: it goes up more slowly than the time.
     """
 
     def __init__(self, now: Callable[[], int]) -> None:
@@ -88,7 +90,7 @@ class OutboxWriter:
         if self._term is None or not self._stored:
             if self._term is None:
                 known = int(get_or_add_setting(connection, _TERM, "0"))
-                self._term = max(known + 1, self._now() // 1000 - FIRST_TERM)
+                self._term = max(known + 1, (self._now() - FIRST_TERM) * TICKS // 1000)
                 self._last = self._term << TERM_BITS
             begin_start(connection, self._term << TERM_BITS)
             put_setting(connection, _TERM, str(self._term))

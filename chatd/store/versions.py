@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from chatd.store.engine import placeholder
 from chatd.store.schema import heads, local_changes
 
-VERSION_BITS = 20  # of a version: its place in the term
+VERSION_BITS = 10  # of a version: its place in the term, which it may exceed as a number may
 MAX_CACHED = 100_000  # conversations
 STATES = 64  # messages whose states have one subject, so that few rows are kept
 

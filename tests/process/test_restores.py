@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from typing import Any
 
 from tests.process.test_federation import LinkedTestCase
@@ -18,18 +17,12 @@ class RestoreTests(LinkedTestCase):
     def back_up(self, peer: PeerDaemon) -> None:
         peer.kill()
         shutil.copytree(peer.folder / "state", self.copy_of(peer))
-        self.start(peer)
+        peer.start()
 
     def restore(self, peer: PeerDaemon) -> None:
         peer.kill()
         shutil.rmtree(peer.folder / "state")
         shutil.copytree(self.copy_of(peer), peer.folder / "state")
-        self.start(peer)
-
-    def start(self, peer: PeerDaemon) -> None:
-        """Start it in another second than before: two starts in one second take terms ahead of the clock, and
-        a restored realm would take one of these again."""
-        time.sleep(1.1)
         peer.start()
 
     def shown(self, peer: PeerDaemon, name: str, **place: str) -> list[tuple[str, Any, bool]]:
