@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from twisted.internet.defer import Deferred
-from twisted.internet.task import deferLater
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from chatd.base.errors import RealmDown, StorageFailed
 from chatd.base.names import printable
+from chatd.base.throttle import TokenBucket
+from chatd.base.timers import Timer
 from chatd.federation.amp.link import PeerLink
 from chatd.federation.amp.link_sender import Destination, LinkSender
 from chatd.federation.amp.wire import Refused
@@ -16,6 +18,10 @@ from chatd.service.remote import QUEUED, OnOutcome
 from chatd.store.outcomes import SentEntry
 
 PAUSE = 60.0  # seconds until what was too much for the other realm is sent again
+# A realm may claim a loss over each new link, and this realm then searches all that it has sent. So after
+# `BURST` restores there are `EVERY` seconds between them.
+BURST = 10
+EVERY = 10.0
 
 log = Logger()
 
@@ -27,6 +33,8 @@ class Delivery:
         self._to = to
         self._sender: LinkSender | None = None
         self._link: PeerLink | None = None  # which this realm sends over
+        self._restores = TokenBucket(1 / EVERY, BURST)
+        self._waiting = Timer(to.clock, self._restore)
 
     def dispatch(
         self,
@@ -68,27 +76,43 @@ class Delivery:
         if not self._to.restores.is_needed(self._to.realm, link.standing):
             self._start(link)
             return
-        restoring = Deferred.fromCoroutine(self._restore(link))
-        restoring.addErrback(lambda failure: log.failure("a restore failed", failure))
+        pause = self._restores.take(self._to.clock.seconds())
+        self._restores.forgive(EVERY)
+        if pause:
+            self._waiting.start(pause)
+        else:
+            self._restore()
 
-    async def _restore(self, link: PeerLink) -> None:
+    def _restore(self) -> None:
+        """Send what the other realm has lost, and then what waits."""
+        link = self._link
+        assert link is not None  # noqa: S101 - the timer ends with the link
+        restoring = Deferred.fromCoroutine(self._send_lost(link))
+        restoring.addErrback(self._restore_failed, link)
+
+    async def _send_lost(self, link: PeerLink) -> None:
         to = self._to
-        while self._link is link and link.standing is not None:
-            try:
-                await to.outbox.tidy()  # what was delivered does not wait any more
-                await to.restores.run(link, to.realm, link.standing)
-            except (RealmDown, StorageFailed):
+        assert link.standing is not None  # noqa: S101 - else no restore is needed
+        try:
+            await to.outbox.tidy()  # what was delivered does not wait any more
+            await to.restores.run(link, to.realm, link.standing)
+        except (RealmDown, StorageFailed):
+            link.abort()
+            return
+        except Refused as refused:
+            link.warn(f"{to.realm} does not take what it lacks: {printable(refused.code)}")
+            if refused.code == StorageFailed.code:
                 link.abort()
                 return
-            except Refused as refused:
-                link.warn(f"{to.realm} does not take what it lacks: {printable(refused.code)}")
-                if refused.code == StorageFailed.code:
-                    link.abort()
-                    return
-                if refused.code in LATER:
-                    await deferLater(to.clock, PAUSE)
-                    continue
-            break
+            if refused.code in LATER:
+                if self._link is link:
+                    self._waiting.start(PAUSE)
+                return
+        self._start(link)
+
+    def _restore_failed(self, failure: Failure, link: PeerLink) -> None:
+        """A bug in a restore does not hold up what waits."""
+        log.failure("a restore failed", failure)
         self._start(link)
 
     def _start(self, link: PeerLink) -> None:
@@ -103,6 +127,7 @@ class Delivery:
 
     def _end(self) -> None:
         sender, self._sender, self._link = self._sender, None, None
+        self._waiting.cancel()
         if sender is not None:
             sender.close()
             self._to.outcomes.link_down(self._to.realm)

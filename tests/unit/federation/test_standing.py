@@ -11,6 +11,7 @@ from chatd.base.errors import RealmDown, RealmQuota, StorageFailed
 from chatd.base.names import parse_address
 from chatd.commands import values as ask
 from chatd.federation import restores
+from chatd.federation.amp import delivery
 from chatd.federation.amp.wire import Refused
 from chatd.federation.standing import Standing, decode_standing, encode
 from chatd.store import held
@@ -137,6 +138,34 @@ class AgainTestCase(RestoredTestCase):
         self.ana.sends("budi@realm2", "5")
         self.assertEqual(self.budi.history("ana@realm1")[-1], "ana@realm1: 5")
         self.flushLoggedErrors(ZeroDivisionError)
+
+    def test_a_bug(self) -> None:
+        """A restore that fails here does not hold up what is new."""
+        self.patch(restores.Restores, "run", lambda *_: fail(ZeroDivisionError()))
+        self.restore(self.two, self.copy)
+        self.ana.sends("budi@realm2", "5")
+        self.assertEqual(self.budi.history("ana@realm1")[-1], "ana@realm1: 5")
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
+    def test_claimed_again_and_again(self) -> None:
+        """A realm that claims a loss over each of many links gets no search for each of them."""
+        searches: list[str] = []
+
+        async def run(_: Any, link: Any, realm: str, __: Any) -> None:
+            if link.host is self.one.realm.directory.manager:
+                searches.append(realm)
+
+        self.patch(restores.Restores, "run", run)
+        self.patch(restores.Restores, "is_needed", lambda *_: True)
+        self.network.advance(60 * 60)
+        for _ in range(2 * delivery.BURST):
+            self.network.cut()
+            self.network.advance(3)
+        self.assertGreaterEqual(len(searches), delivery.BURST)
+        self.assertLess(len(searches), 2 * delivery.BURST)
+        self.ana.begins_to_send("budi@realm2", "5")
+        self.network.advance(3 * delivery.EVERY)
+        self.assertEqual(self.budi.history("ana@realm1")[-1], "ana@realm1: 5")
 
     def test_link_lost(self) -> None:
         self.fails(RealmDown(realm="realm2"))
