@@ -7,10 +7,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from chatd.federation.parcels import encode
+from chatd.federation.parcels import Left, decode, encode
+from chatd.federation.signing.entries import open_entry
+from chatd.federation.signing.statements import MemberAttributes
 from chatd.federation.version_one import OldParcels
 from chatd.store.origins import FIRST_NUMBER
-from chatd.store.schema import messages, outbox
+from chatd.store.schema import changes, messages, outbox, signatures
 from tests.support.network import LinkedTestCase
 
 AT = 1_795_169_000_000
@@ -170,3 +172,36 @@ class VersionOneOutbox(LinkedTestCase):
         self.citra.accepts("bagan@realm1")
         self.assertEqual((self.citra.mine(), self.citra.invitations()), (["bagan@realm1"], []))
         self.assertEqual(self.budi.members("nusa"), ["*budi+"])
+
+    def test_left(self) -> None:
+        """A report that somebody has left is signed once, in the name of its author. The group's home keeps
+        the signed entry in its log."""
+        self.waits(3, ["left", "ana", "nusa"])
+        waiting = "SELECT parcel, created_at FROM outbox WHERE id = 3"
+        self.one.restart()
+        data, at = self.one_row(waiting)
+        self.one.restart()
+        self.assertEqual(self.one_row(waiting), (data, at))
+        parcel = decode(data)
+        assert isinstance(parcel, Left)
+        assert parcel.entry is not None
+        opened = open_entry(parcel.entry)
+        (nusa,) = self.one_row("SELECT home_id FROM groups WHERE key = 'nusa@realm2'")
+        said = opened.statement
+        self.assertEqual((said.realm, said.author, said.number, said.at), ("realm1", "ana", 3, at))
+        self.assertEqual((said.home, said.group), ("realm2", nusa))
+        self.assertEqual(opened.attributes, MemberAttributes("left", "ana@realm1"))
+        self.arrives()
+        self.assertEqual(self.budi.members("nusa"), ["*budi+"])
+        stored = self.two.realm.database.now(
+            lambda connection: connection.execute(
+                sa.select(changes.c.author, signatures.c.statement, signatures.c.status)
+                .join(signatures, changes.c.seq == signatures.c.seq)
+                .where(
+                    changes.c.conversation_id == nusa,
+                    signatures.c.conversation_id == nusa,
+                    changes.c.origin_id == 3,
+                )
+            ).all()
+        )
+        self.assertEqual(stored, [("ana@realm1", parcel.entry.statement, "verified")])
