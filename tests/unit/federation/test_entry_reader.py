@@ -153,8 +153,8 @@ class Relays(HomeTestCase):
         self.assertIsNone(message.text)
 
     def test_author_of_an_unknown_realm(self) -> None:
-        """An author whose realm this one does not know is shown by the address that the entry states, and
-        the message as one that nobody has verified."""
+        """An author whose realm is not known here is shown by the address that the entry states. The message
+        is shown as unverified."""
         entry = SigningRealm("realm4").says("halo", home="realm2", group=BAGAN, author="eka")
         self.assertEqual(self.relays(entry).code, "")
         (message,) = self.shown()
