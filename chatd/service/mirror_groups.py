@@ -202,8 +202,13 @@ class MirrorGroups:
         finally:
             for invitation in told:
                 self._invitations.tell(account, invitation)
+        await self._has_joined(account, name, change.delta.group)
+
+    async def _has_joined(self, account: Account, name: Address, ident: int) -> None:
+        """Read the members of the group that an account has joined, and let its request go on. `ident` is the
+        group's id, or 0 if nothing was changed."""
         roster = self._rosters.cached(name.key)
-        if roster is None or change.delta.group not in (0, roster.group.id):
+        if roster is None or ident not in (0, roster.group.id):
             with suppress(NotMember):  # it has ended
                 await self._rosters.load(name)
         if (joined := self._joining.pop((name.key, account.id), None)) is not None:
