@@ -31,40 +31,27 @@ class StoredPost(msgspec.Struct, frozen=True):
     stored: Stored
 
 
-class RemoteSend:
-    """A direct message on its way to the disk, then to another realm. `sent` fires once it is on disk, or if
-    the sender waits, once the outcome is known, within seconds.
+class Sending:
+    """A message on its way to the disk, then to another realm. `sent` fires once it is on disk, or if the
+    sender waits, once the outcome is known, within seconds.
 
     The database calls `callback` or `errback`, as of a Deferred. There is one Deferred for the whole way,
     because Deferreds are most of what a message costs here.
     """
 
-    __slots__ = (
-        "_file",
-        "_new",
-        "_origin",
-        "_receipt",
-        "_sends",
-        "_target",
-        "_wait",
-        "sender_id",
-        "sent",
-        "stored",
-    )
+    __slots__ = ("_new", "_origin", "_sends", "_target", "_wait", "sender_id", "sent", "stored")
 
     def __init__(
         self,
         sends: RemoteSends,
         new: NewMessage,
         target: Target,
-        file: Attachment | None,
         origin: IListener | None,
         wait: bool,
     ) -> None:
         self._sends = sends
         self._new = new
         self._target = target
-        self._file = file
         self._origin = origin
         self._wait = wait
         assert new.sender_id is not None  # noqa: S101 - only accounts here send to other realms
@@ -75,6 +62,24 @@ class RemoteSend:
     def errback(self, failure: Failure | Exception) -> None:
         """It could not be stored."""
         self.sent.errback(failure)
+
+
+class RemoteSend(Sending):
+    """A direct message."""
+
+    __slots__ = ("_file", "_receipt")
+
+    def __init__(
+        self,
+        sends: RemoteSends,
+        new: NewMessage,
+        target: Target,
+        file: Attachment | None,
+        origin: IListener | None,
+        wait: bool,
+    ) -> None:
+        super().__init__(sends, new, target, origin, wait)
+        self._file = file
 
     def callback(self, stored: Stored) -> None:
         """It is on disk, with its parcel."""
@@ -105,43 +110,21 @@ class RemoteSend:
         self.sent.callback(Sent((receipt,)))
 
 
-class RemotePost:
-    """As `RemoteSend`, for a message to a group of another realm. With `wait`, `sent` fires once the message
-    has come back with its number, or within seconds."""
+class RemotePost(Sending):
+    """A message to a group of another realm. The outcome is known once it has come back with its number."""
 
-    __slots__ = (
-        "_new",
-        "_origin",
-        "_place",
-        "_sends",
-        "_target",
-        "_wait",
-        "sender_id",
-        "sent",
-        "stored",
-    )
+    __slots__ = ("_place", "_post")
 
     def __init__(
         self,
         sends: RemoteSends,
-        new: NewPost,
+        post: NewPost,
         target: Target,
         origin: IListener | None,
         wait: bool,
     ) -> None:
-        self._sends = sends
-        self._new = new
-        self._target = target
-        self._origin = origin
-        self._wait = wait
-        assert new.new.sender_id is not None  # noqa: S101 - only accounts here post
-        self.sender_id = new.new.sender_id
-        self.stored = False
-        self.sent: Deferred[Sent] = Deferred()
-
-    def errback(self, failure: Failure | Exception) -> None:
-        """It could not be stored."""
-        self.sent.errback(failure)
+        super().__init__(sends, post.new, target, origin, wait)
+        self._post = post
 
     def callback(self, place: Stored) -> None:
         """It is on disk, with its parcel."""
@@ -149,11 +132,11 @@ class RemotePost:
         self._place = place
         sends, origin = self._sends, self._origin
         try:
-            sends.tell_queued(self._new.new, place, origin)
+            sends.tell_queued(self._new, place, origin)
             if self._wait:
-                sends.forwarder.send_post(self._new, place, origin, self._settled)
+                sends.forwarder.send_post(self._post, place, origin, self._settled)
             else:
-                sends.forwarder.send_post(self._new, place)
+                sends.forwarder.send_post(self._post, place)
         except Exception:
             self.sent.errback(Failure())  # the sender waits for it
             return
@@ -165,7 +148,7 @@ class RemotePost:
         if outcome.error is not None:
             self.sent.errback(outcome.error)
             return
-        new, state = self._new.new, QUEUED if outcome.queued else DELIVERED
+        new, state = self._new, QUEUED if outcome.queued else DELIVERED
         ident, name = self._place.id, self._target.name
         receipt = Receipt(new.conversation, outcome.seq, ident, name, state, new.at)
         self.sent.callback(Sent((receipt,)))
