@@ -172,13 +172,10 @@ class ReturnReceiver:
 
     def _check_seal(self, realm: str, item: Returned, parcel: Direct | DirectChange) -> None:
         """Check that people of this realm have sent that to `realm`. Raises BadSignature."""
-        said: list[tuple[int, Direct | DirectChange]] = [(item.number, parcel)]
+        number, said = item.number, parcel
         if item.by and isinstance(parcel, Direct):
-            # It has the content that a later change has given it.
-            about = (parcel.sender, parcel.to, parcel.at, Ref(True, item.number))
-            changed: DirectChange = DirectEdit(*about, parcel.text)
-            said = [(item.by, DirectDeletion(*about) if parcel.is_blank else changed)]
-        if not any(self._seals.is_own(number, each, parcel.seal) for number, each in said):
+            number, said = item.by, _content_change(item.number, parcel)
+        if not self._seals.is_own(number, said, parcel.seal):
             raise BadSignature(reason="its seal is not of this realm")
         self._standings.acknowledged(realm, (item.number,))
 
@@ -259,6 +256,17 @@ class ReturnReceiver:
         author = party_of(account)
         wanted = WantedChange(conversation, seq, change, author, at, origin=origin, late=True)
         return self._writers.changes.make(connection, wanted, lambda *_: None)
+
+
+def _content_change(number: int, parcel: Direct) -> DirectChange:
+    """The change that has given a message its content, or has deleted it. Raises BadSignature if no change
+    gives such content."""
+    about = (parcel.sender, parcel.to, parcel.at, Ref(True, number))
+    if parcel.is_blank:
+        return DirectDeletion(*about)
+    if parcel.text is None:
+        raise BadSignature(reason="an edit gives no file, and no body")
+    return DirectEdit(*about, parcel.text)
 
 
 def _own_ref(ref: Ref, realm: str) -> EntryRef:

@@ -10,6 +10,7 @@ from chatd.base.errors import RealmQuota, StorageFailed
 from chatd.base.names import Place, parse_address, parse_group
 from chatd.commands import values as ask
 from chatd.federation import parcels
+from chatd.federation.parcel_fields import FileNote
 from chatd.federation.parcels import (
     Direct,
     DirectDeletion,
@@ -99,6 +100,16 @@ class DirectsTestCase(ReturnedTestCase):
         first, second = self.ana.does(ask.ShowHistory(THEM, 5)).items
         self.assertEqual((first.text, first.edited is not None), ("HALO", True))
         self.assertTrue(second.deleted)
+
+    def test_by_an_edit_without_a_text(self) -> None:
+        """An edit that was deleted before it was sent proves no content at all."""
+        seal = self.sealed(9, DirectEdit("ana", "citra", START, Ref(True, 7))).seal
+        file = FileNote("a.txt", 4, "0" * 64, "0" * 16, "text/plain")
+        self.returns(7, Direct("ana", "citra", START, file=file, seal=seal), by=9)
+        opaque = Direct("ana", "citra", START, media="application/x", body=b"123", seal=seal)
+        self.returns(7, opaque, by=9)
+        self.ana.sends("citra@realm2", "satu")
+        self.assertEqual(self.history(), ["ana: satu"])
 
     def test_changes(self) -> None:
         self.returns(7, self.sealed(7, Direct("ana", "citra", START, "halo")))
