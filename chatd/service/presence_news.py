@@ -3,7 +3,7 @@ its profile (chatd.store.watchers).
 
 That an account has come online is told within INTERVAL. All other changes are told when the account's state
 has not changed for GRACE. So neither a page that is loaded again nor a client that comes and goes makes much
-noise.
+noise. A changed profile is told at once, one account at a time.
 """
 
 from __future__ import annotations
@@ -42,6 +42,9 @@ class PresenceNews:
         self._busy = False  # a round is under way
         # When the change of an account is due, by its id
         self._due: dict[int, float] = {}
+        # Accounts with their new profiles, and the connections that changed them, by the accounts' ids
+        self._profiles: dict[int, tuple[Account, IListener | None]] = {}
+        self._telling_profiles = False
         presence.on_change(self._changed)
 
     def stop(self) -> None:
@@ -49,20 +52,28 @@ class PresenceNews:
         self._stopped = True
         self._timer.cancel()
         self._due.clear()
+        self._profiles.clear()
 
     def profile_changed(self, account: Account, origin: IListener | None) -> None:
         """The account has changed its profile, on the connection `origin`."""
-        if self._presence.anyone_follows and not self._stopped:
-            done = Deferred.fromCoroutine(self._tell_profile(account, origin))
+        if self._stopped or not self._presence.anyone_follows:
+            return
+        self._profiles[account.id] = (account, origin)
+        if not self._telling_profiles:
+            self._telling_profiles = True
+            done = Deferred.fromCoroutine(self._tell_profiles())
             done.addErrback(_not_told)
+            done.addBoth(lambda _: setattr(self, "_telling_profiles", False))
 
-    async def _tell_profile(self, account: Account, origin: IListener | None) -> None:
-        watched = await self._find(account.id)
-        if watched is not None:
-            told = watched.watchers | {account.id}
-            event = ProfileChange(account.name, account.display_name, account.country)
-            self._presence.tell_followers(told, event, origin)
-            self._presence.flush()
+    async def _tell_profiles(self) -> None:
+        while self._profiles:
+            account, origin = self._profiles.pop(next(iter(self._profiles)))
+            watched = await self._find(account.id)
+            if watched is not None:
+                told = watched.watchers | {account.id}
+                event = ProfileChange(account.name, account.display_name, account.country)
+                self._presence.tell_followers(told, event, origin)
+                self._presence.flush()
 
     def _changed(self, account_id: int, online: bool) -> None:
         if self._stopped or not self._presence.anyone_follows:
@@ -94,10 +105,13 @@ class PresenceNews:
                 state = "online" if self._presence.is_online(account) else "offline"
                 event = PresenceChange(watched.name, state)
                 self._presence.tell_followers(watched.watchers, event, None)
-        self._presence.flush()
+                self._presence.flush()
 
     async def _find(self, account_id: int) -> Watched | None:
-        return await self._database.read(watchers_of, account_id)
+        """Who is told of the account; None if that can't be looked up, so that the next account is told."""
+        found: Deferred[Watched | None] = self._database.read(watchers_of, account_id)
+        watched = await found.addErrback(_not_told)
+        return None if self._stopped else watched
 
 
 def _not_told(failure: Failure) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from unittest import mock
 
+import msgspec
 from twisted.internet.defer import fail
 
 from chatd.base.errors import StorageFailed
@@ -178,6 +179,50 @@ class Trouble(PresenceNewsTestCase):
             self.assertEqual(len(self.flushLoggedErrors(ValueError)), 2 * logged)
             self.wait(GRACE)
             self.assertEqual(self.told(self.ana), ["Budi offline"])
+
+    def test_one_lookup_fails(self) -> None:
+        """The other accounts of the round are told."""
+        self.group(self.ana, self.budi, self.citra)
+        read = self.database.read
+
+        def failing(query: Any, account_id: int) -> Any:
+            return fail(ValueError("x")) if account_id == self.budi.id else read(query, account_id)
+
+        with mock.patch.object(self.database, "read", failing):
+            for account in (self.budi, self.citra):
+                self.presence.arrive(account.id, Listener())
+            self.wait(INTERVAL)
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+        self.assertEqual(self.told(self.ana), ["citra online"])
+
+    def test_many_changes_of_a_profile(self) -> None:
+        """While the first one is looked up, the others are not. Of these, only the last one is told."""
+        self.send(self.ana, "budi", "1")
+        self.told(self.ana)
+        self.database.held_reads = True
+        with mock.patch.object(self.database, "read", wraps=self.database.read) as read:
+            for number in range(20):
+                renamed = msgspec.structs.replace(self.budi, display_name=f"B{number}")
+                self.news.profile_changed(renamed, None)
+            self.assertEqual(read.call_count, 1)
+            self.database.held_reads = False
+            self.database.answer()
+            self.assertEqual(read.call_count, 2)
+        heard = self.devices[self.ana.id].heard
+        names = [each.name for each in heard if isinstance(each, ProfileChange)]
+        self.assertEqual(names, ["B0", "B19"])
+
+    def test_end_during_a_lookup(self) -> None:
+        """Nothing is told any more."""
+        self.send(self.ana, "budi", "1")
+        self.told(self.ana)
+        self.database.held_reads = True
+        self.presence.arrive(self.budi.id, Listener())
+        self.clock.advance(INTERVAL)
+        self.news.stop()
+        self.database.answer()
+        self.assertEqual(self.told(self.ana), [])
+        self.assertFalse(self.scheduled())
 
     def test_unknown_account(self) -> None:
         self.assertIsNone(result_of(self.database.read(watchers_of, 999)))
