@@ -44,7 +44,7 @@ from chatd.store.losses import Lost, SharedDirect, SharedGroup
 
 MAX_ITEMS = 100  # in one request
 MAX_BYTES = 50_000  # of their parcels; one parcel may be larger
-MIRRORS = 500  # groups whose ends are asked for at a time
+MIRRORS = 100  # groups whose ends are asked for at a time: each counts as a request
 MAX_REJOINING = 1000  # members of one group
 
 log = Logger()

@@ -224,12 +224,19 @@ class Responder(amp.CommandLocator):
             return fail(refused)
         return self._answer(work, len(items))
 
-    @_answers(wire.TailsCommand)
-    async def tails(self, groups: bytes) -> dict[str, Any]:
-        federation, realm = self._link.host.federation, self._link.realm
-        return {
-            "tails": encode(await federation.standings.tails(realm, wire.decode_groups(groups)))
-        }
+    @wire.TailsCommand.responder
+    def tails(self, groups: bytes) -> Deferred[Any]:
+        link = self._link
+
+        async def work() -> dict[str, Any]:
+            found = await link.host.federation.standings.tails(link.realm, idents)
+            return {"tails": encode(found)}
+
+        try:
+            idents = wire.decode_groups(groups)
+        except Refused as refused:
+            return fail(refused)
+        return self._answer(work, len(idents))
 
     @_answers(wire.FileCommand)
     async def file(self, realm: str, number: int, offset: int, size: int) -> dict[str, Any]:

@@ -240,6 +240,16 @@ class RateTestCase(AmpPeerTestCase):
         self.assertEqual(sum(map(len, answers)), 700)
         self.assertFalse(self.raw.is_lost)
 
+    def test_tails(self) -> None:
+        """Each group that is asked for counts."""
+        self.greets()
+        self.begins(wire.TailsCommand, groups=encode(list(range(1000))))
+        answer = self.begins(wire.PingCommand)
+        self.network.settle()
+        self.assertEqual(answer, [])
+        self.network.advance(6)
+        self.assertEqual(len(answer), 1)
+
     def test_many_in_one_piece(self) -> None:
         """Requests that were read together are counted together."""
         self.greets()
