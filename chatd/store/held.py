@@ -15,7 +15,8 @@ from chatd.base.entries import EntryRef
 from chatd.store.crossing import entry_at
 from chatd.store.details import mentions_of
 from chatd.store.losses import Lost, SharedDirect, SharedGroup, lacked_in_directs
-from chatd.store.schema import attachments, changes, messages, outbox, seals, signatures
+from chatd.store.outbox import waits
+from chatd.store.schema import attachments, changes, messages, seals, signatures
 
 PAGE = 100  # entries that are read at a time
 
@@ -87,11 +88,6 @@ def _page(entries: Sequence[HeldEntry], end: int) -> HeldPage:
     return HeldPage(sorted(entries, key=lambda each: each.seq), end)
 
 
-def waits(table: sa.Table, realm: str) -> sa.ColumnElement[bool]:
-    """A condition: the parcel of an entry still waits for that realm."""
-    return sa.exists().where(outbox.c.realm == realm, outbox.c.id == table.c.number)
-
-
 _FILE = (
     attachments.c.name,
     attachments.c.size,
@@ -106,32 +102,14 @@ def direct_page(
 ) -> HeldPage:
     """The first entries of a direct after a seq that the realm lacks, in order."""
     place = direct.conversation
+    files = (each.label(f"file_{each.name}") for each in _FILE)
     written = connection.execute(
-        sa.select(messages, seals.c.seal, *(each.label(f"file_{each.name}") for each in _FILE))
-        .outerjoin(seals, _same_place(seals, messages))
+        _lacked(messages, place, lost, after)
+        .add_columns(*files)
         .outerjoin(attachments, attachments.c.id == messages.c.attachment_id)
-        .where(
-            messages.c.conversation_id == place,
-            messages.c.seq > after,
-            sa.or_(*lacked_in_directs(messages, lost)),
-            messages.c.refused.is_(None),
-            ~waits(messages, lost.realm),
-        )
-        .order_by(messages.c.seq)
-        .limit(PAGE)
+        .where(messages.c.refused.is_(None))
     ).all()
-    made = connection.execute(
-        sa.select(changes, seals.c.seal)
-        .outerjoin(seals, _same_place(seals, changes))
-        .where(
-            changes.c.conversation_id == place,
-            changes.c.seq > after,
-            sa.or_(*lacked_in_directs(changes, lost)),
-            ~waits(changes, lost.realm),
-        )
-        .order_by(changes.c.seq)
-        .limit(PAGE)
-    ).all()
+    made = connection.execute(_lacked(changes, place, lost, after)).all()
     end = _end([row.seq for row in (*written, *made)])
     found: list[HeldEntry] = [
         _message(connection, place, row) for row in written if not end or row.seq <= end
@@ -142,6 +120,22 @@ def direct_page(
         if (not end or row.seq <= end) and (change := _change(connection, place, row)) is not None
     ]
     return _page(found, end)
+
+
+def _lacked(table: sa.Table, place: int, lost: Lost, after: int) -> sa.Select[Any]:
+    """The first messages or changes of a direct after a seq that the realm lacks, with their seals."""
+    return (
+        sa.select(table, seals.c.seal)
+        .outerjoin(seals, _same_place(seals, table))
+        .where(
+            table.c.conversation_id == place,
+            table.c.seq > after,
+            sa.or_(*lacked_in_directs(table, lost)),
+            ~waits(sa.literal(lost.realm), table.c.number),
+        )
+        .order_by(table.c.seq)
+        .limit(PAGE)
+    )
 
 
 def _same_place(one: sa.Table, other: sa.Table) -> sa.ColumnElement[bool]:
@@ -243,7 +237,7 @@ def group_page(
         else:
             query = query.where(
                 table.c.number > lost.after,
-                ~waits(table, lost.realm),
+                ~waits(sa.literal(lost.realm), table.c.number),
             )
         rows += connection.execute(query)
     end = _end([row.seq for row in rows])
