@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import msgspec
 
 from chatd.base.errors import ChatError
+from chatd.base.realms import Exposure, RealmInfo
 
 MAX_OPAQUE = 32 << 10  # bytes of an opaque body
 MAX_READERS = 100  # members of a group in which read receipts and typing are shown
@@ -196,24 +197,6 @@ def party_of(account: Account) -> Party:
     return Party(account.key, account.name, account.id)
 
 
-class RealmInfo(msgspec.Struct, frozen=True):
-    """A peer as `realms` shows it. Times are in ms since 1970 UTC, or None.
-
-    `state` is `up`, `down` or `connecting`, and `since` the time of its last change. `direction` is `out` if
-    this realm dialled, `in` if the peer did.
-    """
-
-    realm: str
-    state: str
-    since: int
-    direction: str | None
-    address: str | None
-    queued: int
-    oldest: int | None
-    error: str | None
-    next_try: int | None
-
-
 class UserInfo(msgspec.Struct, frozen=True):
     username: str
     name: str
@@ -347,24 +330,6 @@ class CommandInfo(msgspec.Struct, frozen=True):
     login: bool
     arguments: tuple[ArgumentInfo, ...]
     errors: tuple[str, ...]
-
-
-class Exposure(msgspec.Struct, frozen=True):
-    """The numbers of messages sent to and received from another realm in one conversation."""
-
-    conversation: str
-    sent: int
-    received: int
-
-
-class Added(msgspec.Struct, frozen=True):
-    """A realm that became a peer. `fingerprint` is empty if no certificate is remembered. `replaced` is the
-    fingerprint of the certificate that was remembered before, and `exposed` counts the messages exchanged
-    with its holder."""
-
-    fingerprint: str
-    replaced: str = ""
-    exposed: tuple[Exposure, ...] = ()
 
 
 # What the list of a reply contains.

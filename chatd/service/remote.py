@@ -13,15 +13,8 @@ from zope.interface import Interface
 
 from chatd.base.entries import NO_PARTS, MadeChange, MadeFact, MemberFact, SentParts
 from chatd.base.errors import ChatError
-from chatd.base.model import (
-    Account,
-    Added,
-    Attachment,
-    Group,
-    Member,
-    Message,
-    RealmInfo,
-)
+from chatd.base.model import Account, Attachment, Group, Member, Message
+from chatd.base.realms import Added, RealmInfo
 from chatd.service.presence import IListener
 from chatd.service.targets import Target
 from chatd.store.new_entries import RemoteCopies, Stored

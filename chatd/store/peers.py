@@ -8,7 +8,7 @@ from enum import Enum
 import msgspec
 import sqlalchemy as sa
 
-from chatd.base.model import Exposure
+from chatd.base.realms import Exposure
 from chatd.store import peer_marks, received
 from chatd.store.schema import (
     accounts,

@@ -29,7 +29,7 @@ from twisted.web.server import NOT_DONE_YET, Request
 from chatd import __version__
 from chatd.base.counters import Counters, Histogram
 from chatd.base.errors import ChatError, every_error
-from chatd.base.model import RealmInfo
+from chatd.base.realms import RealmInfo
 from chatd.commands.sessions import Sessions
 from chatd.lines.connections import Connections
 from chatd.service.chat_service import ChatService

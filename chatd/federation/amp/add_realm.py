@@ -13,8 +13,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from chatd.base.errors import ChatError, RealmExists, RealmNotAllowed, RealmUnreachable
-from chatd.base.model import Added
 from chatd.base.names import key_of
+from chatd.base.realms import Added
 from chatd.federation.amp.addresses import check_literal, place_of
 from chatd.federation.amp.connect import explain
 from chatd.federation.amp.dialer import Dialer

@@ -12,7 +12,8 @@ from zope.interface import implementer
 
 from chatd.base.errors import RealmDown, UnknownRealm
 from chatd.base.isolation import guarded
-from chatd.base.model import Added, Member, RealmInfo
+from chatd.base.model import Member
+from chatd.base.realms import Added, RealmInfo
 from chatd.federation.amp.delivery import Delivery
 from chatd.federation.amp.dialer import Endpoint
 from chatd.federation.amp.link import PeerLink

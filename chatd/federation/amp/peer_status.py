@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chatd.base.model import RealmInfo
+from chatd.base.realms import RealmInfo
 from chatd.federation.amp.add_realm import NOT_REACHED
 from chatd.federation.amp.peers import Peer, PeerTable
 from chatd.federation.outbox import Outbox

@@ -14,6 +14,7 @@ import msgspec
 
 from chatd.base import events, model
 from chatd.base.errors import BadEncoding, BadSyntax, ChatError
+from chatd.base.realms import RealmInfo
 from chatd.base.timestamps import timestamp
 from chatd.commands.table import BY_VERB
 from chatd.commands.words import row_of
@@ -101,7 +102,7 @@ def _item(item: model.Item) -> Any:
             return entry_object(item.entry)
         case model.ReaderName():
             return item.username
-        case model.RealmInfo():
+        case RealmInfo():
             return _realm_info(item)
         case model.InvitationInfo():
             return {**msgspec.to_builtins(item), "at": timestamp(item.at)}
@@ -143,7 +144,7 @@ def _file_info(file: model.FileInfo) -> dict[str, Any]:
     }
 
 
-def _realm_info(realm: model.RealmInfo) -> dict[str, Any]:
+def _realm_info(realm: RealmInfo) -> dict[str, Any]:
     found = msgspec.structs.asdict(realm)
     for key in ("since", "oldest", "next_try"):
         if found[key] is not None:

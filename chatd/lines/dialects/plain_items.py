@@ -6,6 +6,7 @@ from typing import assert_never
 
 from chatd.base import model
 from chatd.base.characters import isolated, isolated_lines
+from chatd.base.realms import Exposure, RealmInfo
 from chatd.base.timestamps import timestamp
 from chatd.lines.dialect import content
 from chatd.lines.dialects.plain_events import entry_lines
@@ -31,7 +32,7 @@ def item_lines(item: model.Item) -> str:  # noqa: C901 - one case for each kind
             return _conversation(item)
         case model.RoomInfo():
             return f"{item.room}: {', '.join(item.users)}"
-        case model.RealmInfo():
+        case RealmInfo():
             return _realm(item)
         case model.FileInfo():
             file = f"file {item.name} ({item.size} bytes) code {item.code}"
@@ -43,7 +44,7 @@ def item_lines(item: model.Item) -> str:  # noqa: C901 - one case for each kind
             return entry_lines(item.entry)
         case model.SyncedLog():
             return f"conversation {item.conversation} up to #{item.seq}"
-        case model.Exposure():
+        case Exposure():
             return f"{item.conversation}: {item.sent} sent, {item.received} received"
         case _:
             assert_never(item)
@@ -102,7 +103,7 @@ def _conversation(conversation: model.ConversationInfo) -> str:
     return ", ".join(facts)
 
 
-def _realm(realm: model.RealmInfo) -> str:
+def _realm(realm: RealmInfo) -> str:
     facts = [f"{realm.realm} {realm.state} since {timestamp(realm.since)}"]
     if realm.address is not None:
         facts.append(f"at {realm.address}")

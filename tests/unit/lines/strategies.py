@@ -17,7 +17,6 @@ from chatd.base.model import (
     GroupInfo,
     Member,
     Message,
-    RealmInfo,
     Receipt,
     Reply,
     RoomInfo,
@@ -25,6 +24,7 @@ from chatd.base.model import (
     UserInfo,
 )
 from chatd.base.names import printable
+from chatd.base.realms import RealmInfo
 from chatd.base.texts import check_text
 from chatd.commands.table import TABLE, describe
 from chatd.files.file_names import safe_name

@@ -13,7 +13,7 @@ from twisted.internet.threads import deferToThread
 
 from chatd.base.counters import JOBS
 from chatd.base.errors import StorageFailed
-from chatd.base.model import RealmInfo
+from chatd.base.realms import RealmInfo
 from chatd.web import metrics
 from chatd.web.metrics import MAX_REALMS
 from tests.support.common import sleep

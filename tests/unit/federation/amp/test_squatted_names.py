@@ -11,8 +11,8 @@ from chatd.base.errors import (
     RealmNotAllowed,
     RealmUnreachable,
 )
-from chatd.base.model import Exposure
 from chatd.base.names import parse_address
+from chatd.base.realms import Exposure
 from chatd.commands import values as ask
 from tests.support.network import NetworkTestCase, Server, certificate_of, outcome
 
