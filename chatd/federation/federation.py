@@ -43,7 +43,7 @@ class Federation:
         keys: KeyBook,
         marks: StoredMarks,
     ) -> None:
-        context, disk = service.context, service.disk
+        context = service.context
         # Sending: copies and posts, and the outbox that they wait in
         self.forwarder = forwarder
         # The keys with which this realm and others sign
@@ -54,10 +54,18 @@ class Federation:
         # Files: their bytes from other realms, and to them
         self.arrivals = FileArrivals(service, links)
         self.supply = FileSupply(context, service.uploads, links)
-        # Receiving: parcels, and typing
+        # What other realms have lost since a backup
+        self.seals = Seals(marks.seal_key)
+        self.standings = Standings(context, marks.by_realm)
+        self.restores = Restores(context, self.standings, self.seals, forwarder)
+        self._make_receivers(service, links)
+
+    def _make_receivers(self, service: ChatService, links: ILinks) -> None:
+        """Make what receives: parcels and typing, what this realm has lost since a backup, and questions."""
+        context, forwarder = service.context, self.forwarder
         guesses = NameGuesses(context, service.rosters, links)
         quotas = RealmQuotas(service, links)
-        trust = EntryTrust(context, keys)
+        trust = EntryTrust(context, self.keys)
         facts = FactReader(service, trust)
         read_entries = EntryReader(service, forwarder, links, guesses, trust, facts)
         reader = ParcelReader(service, links, guesses, quotas, read_entries)
@@ -66,23 +74,11 @@ class Federation:
         entries = GroupChanges(service, forwarder, quotas)
         on_read, on_typing = service.receipts.arrived, service.typing.arrived
         losses = FileLosses(service, Bounces(service, links))
-        self.news = NewsReceiver(membership, changes, entries, losses, on_read, on_typing)
         writer = ParcelWriter(service, forwarder, self.arrivals, quotas)
-        self.receiver = Receiver(
-            context.database,
-            disk,
-            quotas,
-            reader,
-            writer,
-            self.news,
-        )
-        # What other realms have lost since a backup, and what they return that this one has lost
-        self.seals = Seals(marks.seal_key)
-        self.standings = Standings(context, marks.by_realm)
-        self.restores = Restores(context, self.standings, self.seals, forwarder)
         returned = ReturnedEntries(read_entries, writer, entries, quotas)
+        self.news = NewsReceiver(membership, changes, entries, losses, on_read, on_typing)
+        self.receiver = Receiver(context.database, service.disk, quotas, reader, writer, self.news)
         self.returned = ReturnReceiver(
             service, links, self.receiver, returned, self.seals, writer, self.standings
         )
-        # Questions that other realms ask
         self.questions = Questions(service, links, guesses, facts)
