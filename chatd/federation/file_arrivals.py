@@ -158,13 +158,21 @@ class FileArrivals:
 
     async def _start(self, realm: str, here: RealmArrivals) -> None:
         now = self._clock.seconds()
-        due = [ident for ident, pause in here.paused.items() if pause.until <= now]
-        busy = here.active.keys() | (here.paused.keys() - set(due))
+        due = {
+            ident
+            for ident, pause in here.paused.items()
+            if pause.until <= now and ident not in here.active
+        }
+        busy = here.active.keys() | (here.paused.keys() - due)
         room = MAX_ACTIVE - len(here.active)
         if room > 0:
-            for file in await self._database.read(store.arriving, realm, busy, room):
+            found = await self._database.read(store.arriving, realm, busy, room)
+            for file in found:
                 if here.linked and file.id not in here.active:
                     self._begin(realm, here, file)
+            if len(found) < room:
+                for ident in due - {file.id for file in found}:
+                    here.paused.pop(ident, None)  # it does not arrive any more
         waiting = [pause.until for ident, pause in here.paused.items() if ident not in here.active]
         if waiting and here.linked and len(here.active) < MAX_ACTIVE:
             here.timer.restart(max(0.1, min(waiting) - now))
@@ -194,6 +202,8 @@ class FileArrivals:
         here.paused[file.id] = FilePause(self._clock.seconds() + seconds, seconds)
         try:
             reason = await self._try(here, file)
+            if reason is not None:
+                await self.lose(file.id, reason)
         except errors.FileArriving:
             await self._database.run(store.heard, file.id, self._context.now())
         except errors.RealmDown:
@@ -204,8 +214,6 @@ class FileArrivals:
             here.paused.pop(file.id, None)
         else:
             here.paused.pop(file.id, None)
-            if reason is not None:
-                await self.lose(file.id, reason)
 
     async def _try(self, here: RealmArrivals, file: Arrival) -> str | None:
         """Fetch a file by the entries that have it. Returns the code of the reason if it is lost."""

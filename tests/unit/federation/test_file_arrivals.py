@@ -220,6 +220,35 @@ class Arriving(StrangerTestCase):
         ]
         self.assertEqual(stored.read_bytes(), DATA)
 
+    def test_full_database_when_it_is_lost(self) -> None:
+        """Without room to note the loss, the file is asked for again, more and more rarely."""
+        asked: list[int] = []
+
+        def gone(offset: int, _size: int) -> Deferred[bytes]:
+            asked.append(offset)
+            return fail(errors.UnknownFile(name="x"))
+
+        self.answer = gone
+        with mock.patch.object(store, "lose", side_effect=errors.StorageFailed()):
+            self.announces()
+            self.network.advance(300)
+        self.assertLess(len(asked), 12)
+        self.assertEqual(self.states(), ["arriving"])
+        self.network.advance(100)
+        self.assertEqual(self.states(), ["file-gone"])
+
+    def test_deleted_while_it_is_paused(self) -> None:
+        """Nothing is looked up for it any more."""
+        self.answer = lambda _offset, _size: fail(errors.FileArriving(name="x"))
+        self.announces()
+        self.network.settle()
+        parcel = DirectDeletion("citra", "ana", 2, Ref(True, self.number))
+        self.one.receives("realm2", (self.number + 1, parcel))
+        self.network.advance(10)
+        with mock.patch.object(store, "arriving") as look:
+            self.network.advance(100)
+        look.assert_not_called()
+
 
 class Expiring(StrangerTestCase):
     settings = {"expire": 3 * 24 * HOUR}
