@@ -104,7 +104,7 @@ class Restores:
     async def run(self, link: IReturning, realm: str, other: Standing) -> None:
         """Send what the realm lacks. Raises RealmDown, and the errors with which the realm refuses."""
         upto = self.standings.of(realm).acknowledged
-        lost = Lost(realm, other.received, () if other.is_settled else other.gaps)
+        lost = Lost(realm, other.received, upto, () if other.is_settled else other.gaps)
         batch: list[Returned] = []
         size = 0
         async for item in self._items(link, lost, other):
@@ -122,7 +122,8 @@ class Restores:
         for direct in await self._database.read(store.directs, lost):
             async for entry in self._entries(self._direct_pages(direct, lost)):
                 yield self._of_direct(direct, entry)
-        for home in await self._database.read(store.homes, lost.realm):
+        homes = await self._database.read(store.homes, lost.realm) if lost.has_ours else ()
+        for home in homes:
             async for entry in self._entries(self._group_pages(home, lost)):
                 yield Returned(entry.number, _raw(_relay(home, entry)))
         if not other.is_settled:

@@ -236,7 +236,7 @@ def group_page(
             query = query.where(signatures.c.statement.is_not(None))
         else:
             query = query.where(
-                table.c.number > lost.after,
+                lost.ours(table.c.number),
                 ~waits(sa.literal(lost.realm), table.c.number),
             )
         rows += connection.execute(query)

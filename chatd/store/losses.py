@@ -6,6 +6,7 @@ chatd.store.held has the entries.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -25,12 +26,22 @@ MAX_CONVERSATIONS = 100_000  # of one realm
 
 
 class Lost(msgspec.Struct, frozen=True):
-    """What the realm with that key lacks: our parcels with numbers after `after` that do not wait in the
-    outbox any more, and what others have of its own numbers in `gaps`."""
+    """What the realm with that key lacks: of our parcels with numbers after `after` and up to `upto` those
+    that do not wait in the outbox, and what we have of its own numbers in `gaps`."""
 
     realm: str
     after: int
+    upto: int
     gaps: Sequence[Gap] = ()
+
+    @property
+    def has_ours(self) -> bool:
+        """Whether it may lack parcels of ours."""
+        return self.after < self.upto
+
+    def ours(self, number: sa.ColumnElement[Any]) -> sa.ColumnElement[bool]:
+        """The condition for the numbers of the parcels of ours that it may lack."""
+        return number.between(self.after + 1, self.upto)
 
 
 class SharedDirect(msgspec.Struct, frozen=True):
@@ -52,10 +63,7 @@ class SharedGroup(msgspec.Struct, frozen=True):
 
 def lacked_in_directs(table: sa.Table, lost: Lost) -> Iterator[sa.ColumnElement[bool]]:
     """The conditions for what the realm lacks: what is ours, and what is its own."""
-    yield sa.and_(
-        table.c.number > lost.after,
-        table.c.origin_id.is_(None),
-    )
+    yield sa.and_(lost.ours(table.c.number), table.c.origin_id.is_(None))
     if lost.gaps:
         yield sa.and_(
             table.c.origin_realm == lost.realm,

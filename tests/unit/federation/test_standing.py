@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest import mock
 
 import msgspec
 from twisted.internet.defer import fail
@@ -14,7 +15,8 @@ from chatd.federation import restores
 from chatd.federation.amp import delivery
 from chatd.federation.amp.wire import Refused
 from chatd.federation.standing import Standing, decode_standing, encode
-from chatd.store import held
+from chatd.store import held, losses
+from chatd.store.losses import Lost, SharedDirect
 from chatd.store.peer_marks import PeerMark
 from chatd.store.schema import changes
 from tests.support.restores import RestoredTestCase
@@ -63,6 +65,34 @@ class StandingTestCase(RestoredTestCase):
         self.two.restart()
         self.network.advance(5)
         self.assertEqual(self.budi.reads(), ["ana@realm1: satu", "ana@realm1: dua"])
+
+    def test_a_start_without_a_loss(self) -> None:
+        """Nothing is searched that the other realm has acknowledged, however old that is."""
+        self.ana.creates("bagan")
+        self.budi.joins("bagan@realm1")
+        self.ana.posts("bagan", "satu")
+        self.ana.sends("budi@realm2", "dua")
+        self.network.advance(5)
+        searched: list[Any] = []
+        page = held.group_page
+
+        def group_page(connection: Any, group: Any, lost: Any, after: int) -> Any:
+            if lost is not None:
+                searched.append(group)
+            return page(connection, group, lost, after)
+
+        self.patch(held, "group_page", group_page)
+        self.two.restart()
+        self.network.advance(5)
+        self.assertEqual(searched, [])
+        mark = self.one.federation.standings.of("realm2")
+        lost = Lost("realm2", mark.acknowledged, mark.acknowledged)
+        self.assertEqual(self.one.realm.database.now(lambda db: losses.directs(db, lost)), [])
+        lost = Lost("realm2", 0, mark.acknowledged)
+        self.assertEqual(
+            self.one.realm.database.now(lambda db: losses.directs(db, lost)),
+            [SharedDirect(mock.ANY, "ana", "budi")],
+        )
 
     def test_a_bug(self) -> None:
         self.patch(self.two.realm.database, "run", lambda *_: fail(ZeroDivisionError()))
