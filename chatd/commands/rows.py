@@ -37,9 +37,6 @@ class Arg(msgspec.Struct, frozen=True):
         return f"[{shape}]" if self.optional else shape
 
 
-# The fields of an Arg that are needed to parse named arguments.
-
-
 class Row(msgspec.Struct, frozen=True, dict=True):
     """The complete description of a command.
 

@@ -18,13 +18,11 @@ from chatd.store import receipts as store
 from chatd.store.receipts import Audience
 
 INTERVAL = 3.0  # seconds between two notices about one person in a conversation
-MAX_NOTED = (
-    10_000  # notices that are remembered; without the older ones, some may be repeated sooner
-)
+MAX_NOTED = 10_000  # notices that are remembered; one that is not may be repeated sooner
 
 
 class Lately:
-    """The last MAX_NOTED things that were noted in the last INTERVAL seconds."""
+    """The things that were noted in the last INTERVAL seconds: at most MAX_NOTED, the newest ones."""
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock

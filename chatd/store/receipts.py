@@ -7,6 +7,7 @@ MAX_READERS members.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -99,7 +100,23 @@ def audiences(
     `receipts`, only those who see its read marks. Larger groups are left out."""
     if receipts and not has_receipts(connection, account_id):
         return []
-    rows = connection.execute(
+    found = []
+    for row in connection.execute(_select_places(account_id, places)).all():
+        here = row.conversation_id
+        if row.group is not None:
+            audience = group_audience(connection, here, key, receipts, but=account_id)
+            if audience is not None:
+                found.append(audience)
+        elif row.realm is not None:
+            found.append(Audience(here, realms=(row.realm,), peer=row.peer))
+        elif row.peer_id not in (None, account_id) and (row.receipts or not receipts):
+            found.append(Audience(here, (row.peer_id,)))
+    return found
+
+
+def _select_places(account_id: int, places: Sequence[int]) -> sa.Select[Any]:
+    """Select those of these conversations that the account is in, with the other side of each direct one."""
+    return (
         sa.select(
             participants.c.conversation_id,
             participants.c.peer,
@@ -120,19 +137,7 @@ def audiences(
             participants.c.peer_key.is_(None)
             | may_see(participants.c.account_id, participants.c.peer_key),
         )
-    ).all()
-    found = []
-    for row in rows:
-        here = row.conversation_id
-        if row.group is not None:
-            audience = group_audience(connection, here, key, receipts, but=account_id)
-            if audience is not None:
-                found.append(audience)
-        elif row.realm is not None:
-            found.append(Audience(here, realms=(row.realm,), peer=row.peer))
-        elif row.peer_id not in (None, account_id) and (row.receipts or not receipts):
-            found.append(Audience(here, (row.peer_id,)))
-    return found
+    )
 
 
 def audiences_of_guest(

@@ -48,10 +48,13 @@ class Cursor(msgspec.Struct, frozen=True):
 
 
 class SyncPage(msgspec.Struct, frozen=True):
-    """Entries, oldest first, and where the log ends (`seq`). `states`, of messages that the reader has sent,
-    `files`, messages whose files have come or are lost, and `marks` are what has changed up to `version`. A
-    mark of 0 is not shown any more. `more`: this is not
-    all. `reset`: the seq after which the client has read what the log lacks; the page begins there."""
+    """Entries, oldest first, and the seq at which the log ends (`seq`).
+
+    `states` (of messages that the reader has sent), `files` (messages whose files have come or are lost) and
+    `marks` have changed since the cursor, up to `version`. A mark of 0 is not shown any more. `more`: further
+    pages follow. `reset`: the last seq that the client and the log have in common, if the log has lost what came later;
+    the page begins after it.
+    """
 
     entries: list[Message | events.Change]
     seq: int

@@ -166,7 +166,7 @@ class Separated(ReceiptsTestCase):
 
 class Writing(ReceiptsTestCase):
     def test_rate(self) -> None:
-        """One notice in 3 s for each person and conversation; nothing is kept after that."""
+        """One notice in 3 s for each person and conversation. It is not remembered for longer."""
         group = self.group(self.ana, self.budi, self.citra)
         here = self.send(self.ana, "budi", "1").receipts[0].conversation
         for _ in range(10):
@@ -181,12 +181,11 @@ class Writing(ReceiptsTestCase):
         self.assertEqual(len(self.typing._lately), 1)
 
     def test_many_at_once(self) -> None:
-        """What is kept is bounded. What is forgotten may be told again."""
+        """At most MAX_NOTED notices are remembered. One that is no longer remembered may be repeated."""
         self.patch(typing_notices, "MAX_NOTED", 2)
         lately = typing_notices.Lately(self.clock)
-        self.assertEqual(
-            [lately.note(each) for each in "abbcbac"], [*map(bool, (1, 1, 0, 1, 0, 1, 0))]
-        )
+        noted = [lately.note(each) for each in "abbcbac"]
+        self.assertEqual(noted, [True, True, False, True, False, True, False])
         self.assertEqual(len(lately), 2)
 
     def test_only_those_who_listen_to_all(self) -> None:
