@@ -52,8 +52,8 @@ class SyncPage(msgspec.Struct, frozen=True):
 
     `states` (of messages that the reader has sent), `files` (messages whose files have come or are lost) and
     `marks` have changed since the cursor, up to `version`. A mark of 0 is not shown any more. `more`: further
-    pages follow. `reset`: the last seq that the client and the log have in common, if the log has lost what came later;
-    the page begins after it.
+    pages follow. `reset`: the last seq that the client and the log have in common, if the log has lost later
+    entries; the page begins after it.
     """
 
     entries: list[Message | events.Change]
@@ -202,21 +202,16 @@ def _states(
     states of later ones come with their entries."""
     names = changed_between(connection, conversation, Kind.STATE, *between)
     firsts = sorted(first for first in map(int, names) if first <= after)
-    found: list[Message] = []
     if not firsts:
-        return found
-    rows = connection.execute(
-        select_messages(account)
-        .where(
-            messages.c.conversation_id == conversation,
-            sa.or_(*(messages.c.seq.between(each, each + STATES - 1) for each in firsts)),
-            messages.c.seq <= after,
-            messages.c.sender_id == account.id,
-            messages.c.number.is_not(None),
-        )
-        .order_by(messages.c.seq)
-    ).all()
-    return build_messages(connection, rows, account)
+        return []
+    seq = messages.c.seq
+    wanted = select_messages(account).where(
+        sa.or_(*(seq.between(each, each + STATES - 1) for each in firsts)),
+        seq <= after,
+        messages.c.sender_id == account.id,
+        messages.c.number.is_not(None),
+    )
+    return _select(connection, account, conversation, wanted)
 
 
 def _files(
@@ -231,16 +226,18 @@ def _files(
     seqs = sorted(seq for seq in map(int, names) if seq <= after)
     if not seqs:
         return []
-    rows = connection.execute(
-        select_messages(account)
-        .where(
-            messages.c.conversation_id == conversation,
-            messages.c.seq.in_(seqs),
-            messages.c.attachment_id.is_not(None),
-        )
-        .order_by(messages.c.seq)
-    ).all()
-    return build_messages(connection, rows, account)
+    wanted = select_messages(account).where(
+        messages.c.seq.in_(seqs), messages.c.attachment_id.is_not(None)
+    )
+    return _select(connection, account, conversation, wanted)
+
+
+def _select(
+    connection: sa.Connection, account: Account, conversation: int, wanted: sa.Select[Any]
+) -> list[Message]:
+    """The messages of a conversation that a query selects, oldest first."""
+    here = wanted.where(messages.c.conversation_id == conversation).order_by(messages.c.seq)
+    return build_messages(connection, connection.execute(here).all(), account)
 
 
 def _marks(
