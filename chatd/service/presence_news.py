@@ -1,13 +1,15 @@
-"""Tells accounts that another one, with which they share something, has come online, gone offline or changed
-its profile (chatd.store.watchers).
+"""Sends presence and profile events to the accounts that share something with the account that has changed
+(chatd.store.watchers).
 
-That an account has come online is told within INTERVAL. All other changes are told when the account's state
-has not changed for GRACE. So neither a page that is loaded again nor a client that comes and goes makes much
-noise. A changed profile is told at once, one account at a time.
+An account that comes online is announced within INTERVAL, unless many do so at once. Other changes of
+presence wait until the account's state has been the same for GRACE, so that a page that is loaded again, or a
+client with an unstable connection, causes few events. A new profile is announced at once, one account at a
+time.
 """
 
 from __future__ import annotations
 
+from math import inf
 from typing import Final
 
 from twisted.internet.defer import Deferred
@@ -25,7 +27,8 @@ from chatd.store.watchers import Watched, watchers_of
 
 INTERVAL: Final = 0.5  # seconds between two rounds
 GRACE: Final = 3.0  # seconds
-MAX_ROUND: Final = 100  # accounts in a round; the others wait for the next ones
+MAX_ROUND: Final = 100  # accounts in a round; the others wait for the next rounds
+MAX_TOLD: Final = 5000  # events in a round, after which no other account is begun
 
 log = Logger()
 
@@ -97,18 +100,28 @@ class PresenceNews:
     async def _tell_due(self) -> None:
         now = self._clock.seconds()
         due = [account for account, when in self._due.items() if when <= now][:MAX_ROUND]
+        told = 0
         for account in due:
-            self._due.pop(account, None)
-        for account in due:
-            watched = await self._find(account)
-            if watched is not None and watched.watchers:
-                state = "online" if self._presence.is_online(account) else "offline"
-                event = PresenceChange(watched.name, state)
-                self._presence.tell_followers(watched.watchers, event, None)
-                self._presence.flush()
+            if told >= MAX_TOLD:
+                return
+            # The account may have changed again during the lookup of an earlier one.
+            if self._due.get(account, inf) <= now:
+                del self._due[account]
+                told += await self._tell(account)
+
+    async def _tell(self, account_id: int) -> int:
+        """Tell the watchers of the account whether it is online. Returns how many of them follow."""
+        watched = await self._find(account_id)
+        if watched is None:
+            return 0
+        followers = self._presence.followers_of(watched.watchers)
+        state = "online" if self._presence.is_online(account_id) else "offline"
+        self._presence.tell_followers(followers, PresenceChange(watched.name, state), None)
+        self._presence.flush()
+        return len(followers)
 
     async def _find(self, account_id: int) -> Watched | None:
-        """Who is told of the account; None if that can't be looked up, so that the next account is told."""
+        """Who is told of the account. Returns None if the lookup fails, which must not stop the others."""
         found: Deferred[Watched | None] = self._database.read(watchers_of, account_id)
         watched = await found.addErrback(_not_told)
         return None if self._stopped else watched

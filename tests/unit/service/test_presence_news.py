@@ -150,6 +150,35 @@ class Trouble(PresenceNewsTestCase):
         self.assertEqual(self.told(self.ana), ["citra online"])
         self.assertFalse(self.scheduled())
 
+    def test_many_watchers(self) -> None:
+        """A round ends when it has told enough accounts. The next one continues."""
+        self.patch(presence_news, "MAX_TOLD", 1)
+        self.group(self.ana, self.budi, self.citra)
+        for account in (self.budi, self.citra):
+            self.presence.arrive(account.id, Listener())
+        self.clock.advance(INTERVAL)
+        self.assertEqual(self.told(self.ana), ["Budi online"])
+        self.clock.advance(INTERVAL)
+        self.assertEqual(self.told(self.ana), ["citra online"])
+        self.assertFalse(self.scheduled())
+
+    def test_change_during_a_round(self) -> None:
+        """An account that leaves during the lookup of another one is not announced before GRACE is over."""
+        self.group(self.ana, self.budi, self.citra)
+        line = Listener()
+        self.presence.arrive(self.budi.id, Listener())
+        self.presence.arrive(self.citra.id, line)
+        self.database.held_reads = True
+        self.clock.advance(INTERVAL)
+        self.presence.leave(self.citra.id, line)
+        self.database.held_reads = False
+        self.database.answer()
+        self.assertEqual(self.told(self.ana), ["Budi online"])
+        self.wait(GRACE - 2 * INTERVAL)
+        self.assertEqual(self.told(self.ana), [])
+        self.wait(2 * INTERVAL)
+        self.assertEqual(self.told(self.ana), ["citra offline"])
+
     def test_slow_database(self) -> None:
         """Further changes wait until the lookup is over."""
         self.send(self.ana, "budi", "1")
