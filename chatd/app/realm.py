@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import msgspec
 from sqlalchemy import Connection
@@ -38,6 +39,7 @@ from chatd.federation.version_one import OldParcels
 from chatd.files.folder import Uploads
 from chatd.service.chat_service import ChatService
 from chatd.service.context import Context
+from chatd.service.judged_messages import tell_judged
 from chatd.service.operators import CodeFile
 from chatd.service.passwords import Passwords
 from chatd.service.quotas import DAY
@@ -202,7 +204,8 @@ class Realm:
         forwarder = Forwarder(context, self.directory, self.signer)
         self.service = ChatService(context, self.passwords, uploads, self.directory, forwarder)
         self.service.quotas.load(stored.day, stored.used)
-        keys = KeyBook(context.database, context.realm_key, stored.keys, stored.unsigned_until)
+        on_judged = partial(tell_judged, self.service.presence)
+        keys = KeyBook(context, stored.keys, on_judged, stored.unsigned_until)
         self.federation = Federation(self.service, forwarder, self.directory, keys, stored.marks)
         self.directory.attach(self.federation)
         self.directory.peers.load(stored.peers)

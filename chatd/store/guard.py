@@ -20,7 +20,8 @@ from chatd.store.sealing import UNVERIFIED
 from chatd.store.signatures import FORGED
 
 ALTERED = "(This message was altered on disk and is not shown; tell the operator of this realm)"
-NOT_WRITTEN = "(This message is not shown: the realm of {sender} did not sign it)"
+NOT_SIGNED = "the realm of {sender} did not sign it"
+NOT_WRITTEN = f"(This message is not shown: {NOT_SIGNED})"
 
 log = Logger()
 
@@ -43,6 +44,11 @@ ON changes.conversation_id = asked.conversation AND changes.target = asked.seq A
 JOIN signatures ON signatures.conversation_id = changes.conversation_id
 AND signatures.seq = changes.seq AND signatures.salt IS NOT NULL
 """  # noqa: S608
+
+
+def reason_of(status: str, sender: str) -> str | None:
+    """Why a message is not shown whose signature has this status; None if it is shown."""
+    return NOT_SIGNED.format(sender=sender) if status == FORGED else None
 
 
 def checked(connection: sa.Connection, found: list[Message]) -> list[Message]:

@@ -5,14 +5,14 @@ chatd.federation.signing makes and checks signatures. Here, statements and proof
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Sequence
 
 import msgspec
 import sqlalchemy as sa
 
 from chatd.store.engine import driver_insert
 from chatd.store.schema import changes, signatures
-from chatd.store.sealing import UNVERIFIED, NewSignature
+from chatd.store.sealing import NewSignature
 
 FORGED = "forged"
 
@@ -56,53 +56,3 @@ def forget_contents(connection: sa.Connection, conversation: int, seq: int, sinc
         )
         .values(salt=None, attributes=None)
     )
-
-
-class UnverifiedEntry(msgspec.Struct, frozen=True):
-    """An entry whose signature could not be verified when it came."""
-
-    conversation: int
-    seq: int
-    statement: bytes
-    proof: bytes
-
-
-def unverified(
-    connection: sa.Connection,
-    realm: str,
-    keys: Collection[bytes],
-    after: tuple[int, int],
-    limit: int,
-) -> list[UnverifiedEntry]:
-    """The first unverified entries of a realm that name one of these keys, after that conversation and seq,
-    in order."""
-    place = sa.tuple_(signatures.c.conversation_id, signatures.c.seq)
-    rows = connection.execute(
-        sa.select(
-            signatures.c.conversation_id,
-            signatures.c.seq,
-            signatures.c.statement,
-            signatures.c.proof,
-        )
-        .where(
-            signatures.c.status == UNVERIFIED,
-            signatures.c.realm == realm,
-            signatures.c.key.in_(keys),
-            place > after,
-        )
-        .order_by(signatures.c.conversation_id, signatures.c.seq)
-        .limit(limit)
-    )
-    return [UnverifiedEntry(*row) for row in rows]
-
-
-def set_statuses(connection: sa.Connection, status: Mapping[UnverifiedEntry, str]) -> None:
-    """Note what was found out about these entries."""
-    for entry, found in status.items():
-        connection.execute(
-            sa.update(signatures)
-            .where(
-                signatures.c.conversation_id == entry.conversation, signatures.c.seq == entry.seq
-            )
-            .values(status=found)
-        )

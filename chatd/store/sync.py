@@ -17,11 +17,19 @@ from chatd.base import events
 from chatd.base.errors import UnknownConversation
 from chatd.base.model import Account, Message, SyncedLog
 from chatd.store.conversations import last_seq, takes_part
-from chatd.store.guard import checked
+from chatd.store.guard import checked, reason_of
 from chatd.store.history import build_message, build_messages, select_messages
 from chatd.store.pending import pending_of
 from chatd.store.receipts import all_marks, visible_marks
-from chatd.store.schema import changes, groups, heads, messages, participants, rosters
+from chatd.store.schema import (
+    changes,
+    groups,
+    heads,
+    messages,
+    participants,
+    rosters,
+    signatures,
+)
 from chatd.store.terms import end_of_term
 from chatd.store.versions import (
     STATES,
@@ -50,10 +58,10 @@ class Cursor(msgspec.Struct, frozen=True):
 class SyncPage(msgspec.Struct, frozen=True):
     """Entries, oldest first, and the seq at which the log ends (`seq`).
 
-    `states` (of messages that the reader has sent), `files` (messages whose files have come or are lost) and
-    `marks` have changed since the cursor, up to `version`. A mark of 0 is not shown any more. `more`: further
-    pages follow. `reset`: the last seq that the client and the log have in common, if the log has lost later
-    entries; the page begins after it.
+    `states` (of messages that the reader has sent, and of those that are verified now or found to be forged),
+    `files` (messages whose files have come or are lost) and `marks` have changed since the cursor, up to
+    `version`. A mark of 0 is not shown any more. `more`: further pages follow. `reset`: the last seq that the
+    client and the log have in common, if the log has lost later entries; the page begins after it.
     """
 
     entries: list[Message | events.Change]
@@ -98,7 +106,8 @@ def sync(
         last,
         upto,
         term,
-        _states(connection, account, conversation, after, (since or 0, upto)),
+        _states(connection, account, conversation, after, (since or 0, upto))
+        + _judged(connection, conversation, after, (since or 0, upto)),
         _files(connection, account, conversation, after, (since or 0, upto)),
         _marks(connection, account, conversation, since, upto),
         pending_of(connection, account, conversation),
@@ -238,6 +247,37 @@ def _select(
     """The messages of a conversation that a query selects, oldest first."""
     here = wanted.where(messages.c.conversation_id == conversation).order_by(messages.c.seq)
     return build_messages(connection, connection.execute(here).all(), account)
+
+
+def _judged(
+    connection: sa.Connection, conversation: int, after: int, between: tuple[int, int]
+) -> list[Message]:
+    """The messages whose signatures were verified or found to be forged between two versions, up to the seq
+    `after`. This is their state, as in the event, and they have no content."""
+    names = changed_between(connection, conversation, Kind.TRUST, *between)
+    seqs = sorted(seq for seq in map(int, names) if seq <= after)
+    if not seqs:
+        return []
+    is_signed = (signatures.c.conversation_id == messages.c.conversation_id) & (
+        signatures.c.seq == messages.c.seq
+    )
+    columns = (messages.c.id, messages.c.seq, messages.c.at, messages.c.sender, signatures.c.status)
+    rows = connection.execute(
+        sa.select(*columns)
+        .join_from(messages, signatures, is_signed)
+        .where(
+            messages.c.conversation_id == conversation,
+            messages.c.seq.in_(seqs),
+            messages.c.deleted_at.is_(None),
+        )
+        .order_by(messages.c.seq)
+    )
+    return [
+        Message(
+            ident, conversation, seq, at, sender, state=status, reason=reason_of(status, sender)
+        )
+        for ident, seq, at, sender, status in rows
+    ]
 
 
 def _marks(

@@ -1,4 +1,5 @@
-"""What changes in a conversation without an entry: states of messages and files, and read marks.
+"""What changes in a conversation without an entry: states of messages and files, read marks, and whether a
+message is verified.
 
 Each such change raises the `version` of its conversation. `sync` reports what changed since a version. Jobs
 and queries for the Database.
@@ -26,6 +27,7 @@ class Kind(StrEnum):
     STATE = "state"
     FILE = "file"
     MARK = "mark"
+    TRUST = "trust"
 
 
 class Subject(NamedTuple):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import msgspec
 from twisted.internet.defer import Deferred
@@ -13,11 +13,11 @@ from chatd.federation.signing.entries import Trust, Verifier
 from chatd.federation.signing.keys import KeyRing, RealmKey, decode_keys, encode_keys
 from chatd.federation.signing.proofs import Proof
 from chatd.federation.signing.statements import decode_statement
+from chatd.service.context import Context
+from chatd.store import judged as store
 from chatd.store import realm_keys as key_store
-from chatd.store import signatures as store
-from chatd.store.database import Database
+from chatd.store.judged import JudgedMessage, UnverifiedEntry
 from chatd.store.realm_keys import StoredKey
-from chatd.store.signatures import UnverifiedEntry
 
 PAGE = 32  # entries that are verified at a time
 _proofs = msgspec.msgpack.Decoder(Proof)
@@ -26,19 +26,22 @@ log = Logger()
 
 
 class KeyBook:
-    """`realm` is the key of this realm; `stored` are all keys in the database. Entries of version 1 are
-    accepted without a signature until `unsigned_until` (ms since 1970 UTC)."""
+    """`stored` are all keys in the database. Entries of version 1 are accepted without a signature until
+    `unsigned_until` (ms since 1970 UTC). `on_judged` is called with the messages that are verified later, or
+    turn out to be forged."""
 
     def __init__(
         self,
-        database: Database,
-        realm: str,
+        context: Context,
         stored: Sequence[StoredKey],
+        on_judged: Callable[[Sequence[JudgedMessage]], object],
         unsigned_until: int = 0,
     ) -> None:
         self.unsigned_until = unsigned_until
-        self._database = database
-        self._realm = realm
+        self._database = context.database
+        self._versions = context.writers.versions
+        self._realm = realm = context.realm_key
+        self._on_judged = on_judged
         self.ring = KeyRing(
             (key.realm or realm, RealmKey(key.public, key.since, key.until)) for key in stored
         )
@@ -83,7 +86,7 @@ class KeyBook:
             if not page:
                 return
             status = {each: self._status(realm, each) for each in page}
-            await self._database.run(store.set_statuses, status)
+            self._on_judged(await self._database.run(store.judge, self._versions, status))
             after = (page[-1].conversation, page[-1].seq)
 
     def _status(self, realm: str, entry: UnverifiedEntry) -> str:

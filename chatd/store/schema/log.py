@@ -241,7 +241,7 @@ local_changes = Table(
     "local_changes",
     metadata,
     Column("conversation_id", BigInteger, primary_key=True),
-    Column("kind", Text, primary_key=True, comment="state, file or mark"),
+    Column("kind", Text, primary_key=True, comment="state, file, mark or trust"),
     Column("subject", Text, primary_key=True, comment="a seq, or an address without case"),
     Column("version", BigInteger, nullable=False),
     Index("local_changes_by_version", "conversation_id", "version"),

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from chatd.base.events import StateChange
 from chatd.base.model import Message
 from chatd.base.names import Place, parse_group
 from chatd.commands import values as ask
@@ -439,6 +440,64 @@ class UnknownKeyTestCase(HomeTestCase):
         self.four.announces(self.one)
         (shown,) = self.history()
         self.assertIn("the realm of eka@realm4 did not sign it", shown)
+
+    def announce(self) -> None:
+        """Let realm4 announce its key, and wait until everything is verified."""
+        self.four.announces(self.one)
+        self.network.settle()
+
+    def states(self, version: int) -> list[dict[str, Any]]:
+        """The states that `sync` reports, which have changed since a version."""
+        (conversation,) = {each.conversation for each in self.shown()}
+        found: list[dict[str, Any]] = self.ana.does(
+            ask.SyncLog(conversation, self.seq, 500, version)
+        ).data["states"]
+        return found
+
+    def test_told_when_the_key_is_known(self) -> None:
+        """Members who follow are told, and others learn it from `sync`."""
+        self.relays(self.eka())
+        (message,) = self.shown()
+        before = self.ana.does(ask.SyncLog(message.conversation, 0, 500)).data["version"]
+        self.assertEqual(self.states(before), [])
+        self.ana.does(ask.SetListening(True, True))
+        self.announce()
+        told = StateChange(message.conversation, message.seq, message.id, "verified")
+        self.assertEqual(self.ana.events, [told])
+        self.assertEqual(
+            self.states(before), [{"seq": message.seq, "id": message.id, "state": "verified"}]
+        )
+        self.announce()
+        self.assertEqual(self.ana.events, [told])
+
+    def test_told_that_it_was_invented(self) -> None:
+        entry, other = self.eka("I resign"), self.four.key.sign([b"something else"])[0]
+        self.relays(msgspec.structs.replace(entry, proof=other))
+        (message,) = self.shown()
+        self.ana.does(ask.SetListening(True, True))
+        self.announce()
+        (told,) = self.ana.events
+        reason = "the realm of eka@realm4 did not sign it"
+        assert isinstance(told, StateChange)
+        self.assertEqual((told.seq, told.state, told.reason), (message.seq, "forged", reason))
+        (state,) = self.states(0)
+        self.assertEqual((state["state"], state["reason"]), ("forged", reason))
+
+    def test_not_told_of_what_was_deleted(self) -> None:
+        """Nor of changes, which have no mark."""
+        self.relays(self.four.says(home="realm2", group=BAGAN, author="eka", number=90))
+        for attributes in (ReactionAttributes("👍", True), DeletionAttributes()):
+            target = StatedRef("realm4", 90)
+            said: dict[str, Any] = {
+                "home": "realm2",
+                "group": BAGAN,
+                "author": "eka",
+                "target": target,
+            }
+            self.assertEqual(self.relays(self.four.signs(attributes, **said)).code, "")
+        self.ana.does(ask.SetListening(True, True))
+        self.announce()
+        self.assertEqual((self.ana.events, self.states(0)), ([], []))
 
     def test_key_that_is_never_announced(self) -> None:
         entry = SigningRealm("realm4", self.signers["realm2"].key).says(

@@ -312,7 +312,7 @@ def _create_local_changes() -> None:
     op.create_table(
         "local_changes",
         sa.Column("conversation_id", sa.BigInteger, nullable=False),
-        sa.Column("kind", sa.Text, nullable=False, comment="state, file or mark"),
+        sa.Column("kind", sa.Text, nullable=False, comment="state, file, mark or trust"),
         sa.Column("subject", sa.Text, nullable=False, comment="a seq, or an address without case"),
         sa.Column("version", sa.BigInteger, nullable=False),
         sa.PrimaryKeyConstraint("conversation_id", "kind", "subject", name="local_changes_key"),

@@ -1,0 +1,21 @@
+"""Tells readers that an unverified message was verified, or that its author's realm did not sign it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from chatd.base.events import StateChange
+from chatd.base.isolation import guarded
+from chatd.service.presence import Presence
+from chatd.store.guard import reason_of
+from chatd.store.judged import JudgedMessage
+
+UNTOLD = "readers were not told whether a message was signed"
+
+
+def tell_judged(presence: Presence, judged: Sequence[JudgedMessage]) -> None:
+    """Tell the members of the groups of these messages, where they follow everything."""
+    for conversation, seq, ident, sender, status, accounts in judged:
+        event = StateChange(conversation, seq, ident, status, reason_of(status, sender))
+        guarded(UNTOLD, presence.tell_followers, accounts, event, None)
+    presence.flush()
