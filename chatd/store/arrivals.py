@@ -111,7 +111,7 @@ def announce(
     lost: str | None = None,
 ) -> Attachment:
     """Add the row of a file that arrives, or that is `lost` for the reason with that code. `names` are its
-    code, and the name in the uploads folder of what has arrived of it. Raises CodeTaken."""
+    code, and the name of its part in the uploads folder. Raises CodeTaken."""
     code, part = names
     stored = StoredFile(part, file.size, file.sha256, file.mime)
     added = insert_attachment(connection, file.owner, code, file.name, stored, now)
@@ -239,7 +239,8 @@ def _settled(
     ).all()
     places = [FilePlace(*row) for row in rows]
     versions.note(connection, {file_of(each.conversation, each.seq) for each in places})
-    readers = {each.conversation: _readers(connection, each.conversation) for each in places}
+    conversations = {each.conversation for each in places}
+    readers = {each: _readers(connection, each) for each in conversations}
     return SettledFile(realm, [(each, *readers[each.conversation]) for each in places])
 
 

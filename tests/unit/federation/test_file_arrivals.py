@@ -109,6 +109,17 @@ class Arriving(StrangerTestCase):
         self.assertEqual([each[:2] for each in self.asked], [("realm2", self.number)] * 4)
         self.assertEqual(self.told(), [])
 
+    def test_many_messages_with_one_file(self) -> None:
+        """The readers of a conversation are looked up once for all of them."""
+        self.unlinks()
+        for _ in range(5):
+            self.announces()
+        with mock.patch.object(store, "_readers", wraps=store._readers) as look:
+            self.links()
+            self.network.settle()
+        self.assertEqual(self.states(), ["here"] * 5)
+        self.assertEqual(look.call_count, 1)
+
     def test_media_type(self) -> None:
         """While it arrives, it has the type that its realm says; then that of its bytes."""
         self.unlinks()
