@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from chatd.base.errors import ChatError
+from chatd.base.errors import ChatError, StorageFailed
 from chatd.base.model import HERE, Attachment
 from chatd.base.names import key_of
 from chatd.federation.announced_files import AnnouncedFiles
@@ -23,6 +23,7 @@ from chatd.federation.refusals import verdict_of
 from chatd.service.chat_service import ChatService
 from chatd.service.codes import with_new_code
 from chatd.store import files as file_store
+from chatd.store.arrivals import Announced
 from chatd.store.files import Owner
 from chatd.store.new_entries import NewMessage, Stored
 from chatd.store.origins import KnownEntry, stored_places
@@ -49,6 +50,19 @@ def verdict_on(arrived: Arrived, place: Stored | KnownEntry) -> Verdict:
 def _refused(failure: Failure) -> Verdict:
     assert isinstance(failure.value, ChatError)  # noqa: S101 - the writer returns no others
     return verdict_of(failure.value)
+
+
+def _again(file: Attachment) -> Callable[[Connection], Attachment]:
+    """A job that finds a file that was here a moment ago. It raises StorageFailed if the file was removed
+    meanwhile; then the parcel comes again."""
+
+    def find(connection: Connection) -> Attachment:
+        found = file_store.get_attachment(connection, file.id)
+        if found is None:
+            raise StorageFailed
+        return found
+
+    return find
 
 
 class ParcelWriter:
@@ -126,8 +140,9 @@ class ParcelWriter:
     ) -> Verdict:
         """Store a message whose file this realm has, or fetches from the realm now. The file counts for
         `owner`, or else for the sender of the parcel. A file of a group elsewhere that this realm does not
-        take is lost. Raises BadFileName, FileTooLarge,
-        QuotaExceeded, TooMuchArriving, RealmQuota, StorageFailed."""
+        take is lost. Raises BadFileName, FileTooLarge, QuotaExceeded, TooMuchArriving, RealmQuota,
+        StorageFailed.
+        """
         note, new = parcel.file, arrived.new
         assert note is not None  # noqa: S101 - the caller has checked it
         assert new.origin is not None  # noqa: S101 - it comes from another realm
@@ -137,21 +152,37 @@ class ParcelWriter:
         if new.sender_id is not None:
             own = await self._database.read(file_store.own_file, new.sender_id, note.code)
             if own is not None and own.sha256 == note.sha256:
-                return await self._store_file(realm, arrived, stream, lambda _connection: own)
+                return await self._store_file(realm, arrived, stream, _again(own))
         file = self._files.announced(realm, note, owner or owner_of(realm, parcel))
         same = await self._files.known(file)
-        if same is not None:
-            verdict = await self._store_file(realm, arrived, stream, lambda _connection: same)
-            if same.state == HERE and new.origin[0] == realm:
-                self._arrivals.here(realm, new.origin[1], same.size)
-            return verdict
-        lost = None
+        if same is None:
+            lost = await self._judge(file, parcel)
+            return await self._announce(realm, arrived, stream, file, lost)
+        verdict = await self._store_file(realm, arrived, stream, _again(same))
+        if same.state == HERE and new.origin[0] == realm:
+            self._arrivals.here(realm, new.origin[1], same.size)
+        return verdict
+
+    async def _judge(self, file: Announced, parcel: Direct | Post | Relay) -> str | None:
+        """Return the code of the reason if the message is kept without its file. Raises the error if the
+        message is refused."""
         try:
             await self._files.check(file)
         except ChatError:
             if not isinstance(parcel, Relay):
                 raise
-            lost = REFUSED_HERE  # the log here has all entries of the home's
+            return REFUSED_HERE  # the log here has all entries of the home's
+        return None
+
+    async def _announce(
+        self,
+        realm: str,
+        arrived: Arrived,
+        stream: ParcelStream,
+        file: Announced,
+        lost: str | None,
+    ) -> Verdict:
+        """Store a message with a new file, which arrives from now on or is `lost`."""
 
         def keep(code: str) -> Deferred[Verdict]:
             add = self._files.addition(file, code, lost)

@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred, fail, maybeDeferred
 
 from chatd.base import errors
 from chatd.base.events import FileChange
+from chatd.base.model import Attachment
 from chatd.base.names import Place, parse_address
 from chatd.commands import values as ask
 from chatd.federation import file_arrivals as module
@@ -18,6 +19,7 @@ from chatd.federation.file_arrivals import PIECE
 from chatd.federation.parcel_fields import FileNote
 from chatd.federation.parcels import Direct, DirectDeletion, FileLoss, Ref, decode
 from chatd.store import arrivals as store
+from chatd.store import content
 from chatd.store.schema import arrivals
 from tests.support.network import NetworkTestCase
 from tests.unit.federation.test_realm_files import many, rows
@@ -259,6 +261,27 @@ class Arriving(StrangerTestCase):
         with mock.patch.object(store, "arriving") as look:
             self.network.advance(100)
         look.assert_not_called()
+
+    def test_deleted_while_it_is_announced_again(self) -> None:
+        """The second message comes again, and its file is fetched anew."""
+        self.announces()
+        self.network.settle()
+        whole = self.one.realm.uploads.is_whole
+
+        async def deleting(file: Attachment) -> bool:
+            found = await whole(file)
+            await self.one.realm.database.run(content.erase, 1, 1, 1)
+            return found
+
+        with (
+            mock.patch.object(self.one.realm.uploads, "is_whole", deleting),
+            self.assertRaises(errors.StorageFailed),
+        ):
+            self.announces()
+        self.assertEqual(self.states(), [])
+        self.announces()
+        self.network.settle()
+        self.assertEqual(self.states(), ["here"])
 
 
 class Expiring(StrangerTestCase):
