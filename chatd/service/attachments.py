@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -294,10 +294,7 @@ class Files:
             stamped=stamped,
             conversation=conversation,
         )
-        attachment = await self._database.read(find)
-        if attachment is not None and attachment.state == ARRIVING:
-            await self._states.until_settled(attachment.id, PATIENCE)
-            attachment = await self._database.read(find)
+        attachment = await self._find(find)
         if attachment is None:
             raise errors.UnknownFile(name=printable(name))
         if attachment.state == ARRIVING:
@@ -309,6 +306,14 @@ class Files:
         except OSError:
             raise errors.StorageFailed from None
         return Download(attachment, file)
+
+    async def _find(self, find: Callable[[Connection], Attachment | None]) -> Attachment | None:
+        """Find a file. If it arrives, wait for it a few seconds."""
+        found = await self._database.read(find)
+        if found is None or found.state != ARRIVING:
+            return found
+        await self._states.until_settled(found.id, PATIENCE)
+        return await self._database.read(find)
 
     async def list(self, account: Account) -> tuple[FileInfo, ...]:
         """The newest files that the account may fetch."""

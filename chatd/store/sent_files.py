@@ -110,6 +110,24 @@ def lose_there(
 ) -> LostFile | None:
     """Keep with a message of this realm that another realm has not got its file. Returns None if that is
     known, or if there is no such message."""
+    lost = _sent_with_file(connection, realm, number)
+    if lost is None:
+        return _lose_posted(connection, realm, number)
+    fetched(connection, realm, number)
+    known = sa.select(lost_files.c.lost).where(
+        lost_files.c.conversation_id == lost.conversation, lost_files.c.seq == lost.seq
+    )
+    if connection.scalar(known) is not None:
+        return None
+    connection.execute(
+        sa.insert(lost_files).values(conversation_id=lost.conversation, seq=lost.seq, lost=reason)
+    )
+    versions.note(connection, [file_of(lost.conversation, lost.seq)])
+    return lost
+
+
+def _sent_with_file(connection: sa.Connection, realm: str, number: int) -> LostFile | None:
+    """Find the file of a message of this realm that was sent to `realm`."""
     here = messages.c.conversation_id
     row = connection.execute(
         sa.select(
@@ -136,19 +154,7 @@ def lose_there(
             (participants.c.realm == realm) | (groups.c.realm == realm),
         )
     ).first()
-    if row is None:
-        return _lose_posted(connection, realm, number)
-    fetched(connection, realm, number)
-    known = sa.select(lost_files.c.lost).where(
-        lost_files.c.conversation_id == row.conversation_id, lost_files.c.seq == row.seq
-    )
-    if connection.scalar(known) is not None:
-        return None
-    connection.execute(
-        sa.insert(lost_files).values(conversation_id=row.conversation_id, seq=row.seq, lost=reason)
-    )
-    versions.note(connection, [file_of(row.conversation_id, row.seq)])
-    return LostFile(*row)
+    return None if row is None else LostFile(*row)
 
 
 def _lose_posted(connection: sa.Connection, realm: str, number: int) -> LostFile | None:
