@@ -1,19 +1,19 @@
 """Fetches the bytes of files from other realms. Their messages are here already.
 
-A file is fetched in pieces, several at a time, while its realm is linked. What has arrived of it is kept when
-the link or this realm goes down, and the transfer is resumed.
+A file is fetched in pieces, several at a time, while its realm is linked. When the link or this realm goes
+down, the bytes that came are kept on disk, and the next link resumes the transfer.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from hashlib import sha256
-from typing import Any
 
 import msgspec
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from chatd.base import errors
 from chatd.base.timers import Timer
@@ -113,7 +113,7 @@ class FileArrivals:
             del self._realms[realm]
 
     async def stop(self) -> None:
-        """All links are gone. Returns once what has arrived is kept."""
+        """All links are gone. Returns when the bytes that came are on disk."""
         active = [ended for here in self._realms.values() for ended in here.active.values()]
         for realm in [*self._realms]:
             self.link_down(realm)
@@ -148,8 +148,13 @@ class FileArrivals:
             return
         here.looking, here.look_again = True, False
         looking = Deferred.fromCoroutine(self._start(realm, here))
-        looking.addErrback(lambda failure: log.failure(FAILED, failure))
+        looking.addErrback(lambda failure: self._not_looked(here, failure))
         looking.addBoth(lambda _: self._looked(realm, here))
+
+    def _not_looked(self, here: RealmArrivals, failure: Failure) -> None:
+        log.failure(FAILED, failure)
+        if here.linked:
+            here.timer.restart(LAST_PAUSE)
 
     def _looked(self, realm: str, here: RealmArrivals) -> None:
         here.looking = False
@@ -322,25 +327,26 @@ class FileArrivals:
         """Give a file up for the reason with that code, and tell the realm that has sent it."""
         now = self._context.now()
 
-        def job(connection: Connection) -> tuple[SettledFile | None, list[tuple[NewParcel, int]]]:
+        def job(connection: Connection) -> tuple[SettledFile | None, list[tuple[int, bytes]]]:
             settled = store.lose(connection, self._versions, file, reason)
             if settled is None:
                 return None, []
             told = [
-                NewParcel(settled.realm, _lost(place.origin_id, reason), now)
+                parcels.encode(parcels.FileLoss(place.origin_id, reason))
                 for place, _, _ in settled.places
                 if place.origin_realm == settled.realm and place.origin_id is not None
             ]
-            numbers = self._outbox.store(connection, told) if told else []
-            return settled, list(zip(told, numbers, strict=True))
+            new = [NewParcel(settled.realm, each, now) for each in told]
+            numbers = self._outbox.store(connection, new) if new else []
+            return settled, list(zip(numbers, told, strict=True))
 
         settled, told = await self._database.run(job)
         if settled is None:
             return
         log.info("a file from {realm} is lost: {reason}", realm=settled.realm, reason=reason)
         self._settled(file, settled, reason)
-        for parcel, number in told:
-            self._links.post(parcel.realm, number, _encoded(parcel), None)
+        for number, parcel in told:
+            self._links.post(settled.realm, number, parcel, None)
 
     async def expire(self, expire: int) -> None:
         """Give up the files of which nothing has come for 24 hours, and those that were announced more than
@@ -360,16 +366,8 @@ class FileArrivals:
                 await self.lose(file.id, "file-gone")
 
 
-def _lost(number: int | None, reason: str) -> bytes:
-    return parcels.encode(parcels.FileLoss(number or 0, reason))
-
-
-def _encoded(parcel: NewParcel) -> Any:
-    return parcel.parcel
-
-
 def part_of(realm: str, code: str) -> str:
-    """The name in the uploads folder of what has arrived of the file with that code here."""
+    """The name in the uploads folder of the part of the file with that code."""
     return f"incoming/{part_prefix(realm)}.{code}.part"
 
 

@@ -235,20 +235,24 @@ class Arriving(StrangerTestCase):
 
     def test_full_database_when_it_is_lost(self) -> None:
         """Without room to note the loss, the file is asked for again, more and more rarely."""
-        asked: list[int] = []
-
-        def gone(offset: int, _size: int) -> Deferred[bytes]:
-            asked.append(offset)
-            return fail(errors.UnknownFile(name="x"))
-
-        self.answer = gone
+        self.answer = lambda _offset, _size: fail(errors.UnknownFile(name="x"))
         with mock.patch.object(store, "lose", side_effect=errors.StorageFailed()):
             self.announces()
             self.network.advance(300)
-        self.assertLess(len(asked), 12)
+        self.assertLess(len(self.asked), 12)
         self.assertEqual(self.states(), ["arriving"])
         self.network.advance(100)
         self.assertEqual(self.states(), ["file-gone"])
+
+    def test_database_fails(self) -> None:
+        """If the files to fetch can't be looked up, they are looked up a minute later."""
+        with mock.patch.object(store, "arriving", side_effect=ZeroDivisionError()):
+            self.announces()
+            self.network.settle()
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(self.states(), ["arriving"])
+        self.network.advance(60)
+        self.assertEqual(self.states(), ["here"])
 
     def test_deleted_while_it_is_paused(self) -> None:
         """Nothing is looked up for it any more."""
