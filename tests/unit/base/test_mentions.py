@@ -15,7 +15,7 @@ class Mentions(SynchronousTestCase):
         self.assertEqual(found, ([Address("Budi"), Address("budi", "realm2")], True))
 
     def test_words_that_are_no_names(self) -> None:
-        """What can be no name is text, and the names behind it still count."""
+        """Words that are no valid names are text. Names that follow them are still found."""
         for word in ("@" + "_" * 65, "@budi@-", "@..."):
             found, everybody = mentions_in(f"{word} @citra")
             self.assertIn(Address("citra"), found, word)

@@ -162,7 +162,7 @@ class Finding(ComposedSendsTestCase):
         self.assertEqual(self.history(self.budi, BAGAN), ["dua"])
 
     def test_member_who_was_kicked(self) -> None:
-        """Somebody who was kicked changes nothing in the group any more."""
+        """A person who was kicked can't change anything in the group."""
         group = self.group(self.ana, self.budi)
         self.post(self.budi, "bagan", "satu")
         result_of(self.service.groups.kick(self.ana, Address("bagan"), Address("budi")))

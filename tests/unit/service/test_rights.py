@@ -80,8 +80,8 @@ class Guests(GroupsTestCase):
 
 class Copies(LinkedTestCase):
     def test_realm_that_joins_meanwhile(self) -> None:
-        """What is stored after another realm got its first member reaches that realm whole, although it was
-        written for this realm alone."""
+        """A message that was prepared before another realm got its first member reaches that realm with all
+        its parts."""
         self.ana.creates("bagan")
         self.ana.posts("bagan", "satu")
         service, place = self.one.service, Place(group=Address("bagan"))

@@ -156,7 +156,7 @@ class RoomsTest(SynchronousTestCase):
         self.assertEqual(other.heard, [])
 
     def test_listening_for_all_events(self) -> None:
-        """A connection that listens for all events is told too, also if it began after it had entered."""
+        """A connection that listens for all events is told too, even if it began to after entering."""
         presence = Presence()
         rooms = Rooms(presence)
         rooms.join(self.messi, MESSI, self.messi, "tamu")

@@ -13,7 +13,7 @@ ANA = Account(1, "ana", "ana", "Ana", "", False)
 
 class SendTurnsTest(SynchronousTestCase):
     def test_order(self) -> None:
-        """Each waits for the earlier ones. Nothing is kept after the last."""
+        """Each waits for the earlier ones. After the last one, no turn is remembered."""
         turns = SendTurns()
         done: list[str] = []
         looked_up: Deferred[None] = Deferred()

@@ -19,7 +19,7 @@ import { keyOf } from "../keys.js";
  *   | {kind: 'back', at: number}} Line
  */
 
-const CROWD = 200; // people, with more of whom the realm does not tell
+const CROWD = 200; // people; in a larger room the realm does not tell who comes and goes
 const LOOK_INTERVAL = 15_000; // ms
 const MAX_LINES = 500; // older ones are dropped
 

@@ -14,7 +14,7 @@ import { avatar, button, dialog, emptyState, field, form, iconButton, unreadBadg
 /** @typedef {import("../types.js").App} App */
 /** @typedef {{group: string, title?: string, code: string, members: number, closed: boolean, member: boolean, admin: boolean}} Group */
 
-const INTERVAL = 60_000; // ms: groups of others are not told of
+const INTERVAL = 60_000; // ms: there are no events about groups that the user is not in
 
 /** @param {App} app @returns {import("../types.js").View} */
 export function view(app) {
