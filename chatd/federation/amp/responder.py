@@ -191,7 +191,7 @@ class Responder(amp.CommandLocator):
         async def work() -> dict[str, Any]:
             federation, realm = link.host.federation, link.realm
             verdicts = await federation.receiver.receive(realm, batch, self._stream)
-            if batch:
+            if batch and link.is_up:  # else there is no answer, and they come again
                 federation.standings.received(realm, max(number for number, _ in batch))
             if link.is_up and any(each.code == RealmQuota.code for each in verdicts):
                 link.flow.slow(QUOTA_PAUSE)
@@ -214,7 +214,7 @@ class Responder(amp.CommandLocator):
         async def work() -> dict[str, Any]:
             federation, realm = link.host.federation, link.realm
             await federation.returned.take(realm, items, self._stream)
-            if upto is not None:
+            if upto is not None and link.is_up:
                 await federation.standings.settle(realm, max(0, min(upto, MAX_NUMBER)))
             return {}
 

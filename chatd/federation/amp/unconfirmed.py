@@ -84,6 +84,7 @@ class UnconfirmedRealms:
             return
         log.info("{count} realms that nobody talks with are forgotten", count=len(keys))
         await self._peers.forget(*keys)
+        self._federation.standings.forget(keys)
         await self._federation.keys.forget(keys)
         for key in keys:
             self._federation.receiver.lost(key)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import Any
 from unittest import mock
 
+from sqlalchemy import Connection
+from twisted.internet.defer import Deferred
+
 from chatd.base.config import PeerConfig
 from chatd.base.errors import RealmNotAllowed
 from chatd.base.names import parse_address
@@ -13,12 +16,19 @@ from chatd.federation.amp import unconfirmed as module
 from chatd.federation.amp import wire
 from chatd.federation.amp.unconfirmed import _to_evict
 from chatd.federation.parcels import encode
+from chatd.store.peer_marks import PeerMark
 from chatd.store.peers import Use, all_peers
+from chatd.store.schema import peer_marks
 from tests.support.amp_peer import AmpPeer, direct, hello
 from tests.support.network import NetworkTestCase, Server, outcome
 
 DAY = 86400.0 / 24
 MARGIN = 7200.0 / 24
+
+
+def _marked(connection: Connection) -> list[str]:
+    """The realms with stored marks."""
+    return list(connection.scalars(peer_marks.select().with_only_columns(peer_marks.c.realm)))
 
 
 class StrangersTestCase(NetworkTestCase):
@@ -85,6 +95,28 @@ class RoomTestCase(StrangersTestCase):
         self.assertEqual(len(self.known()), 20)
         self.assertEqual(self.comes("honest")["realm"], "realm1")
         self.assertEqual(len(self.ana.inbox()), 20, "what they wrote stays")
+        standings = self.one.federation.standings
+        self.network.advance(5)
+        marks = [standings.of(f"invented{number}").received for number in range(20)]
+        self.assertEqual(sorted(marks), [0] + [1] * 19, "one is forgotten")
+        self.assertEqual(len(self.one.realm.database.now(_marked)), 19)
+
+    def test_forgotten_while_it_delivers(self) -> None:
+        """What arrives meanwhile leaves no trace of the realm."""
+        raw: AmpPeer = self.network.connect_by_hand(self.one, "invented", AmpPeer())
+        raw.callRemote(wire.HelloCommand, **hello("invented"))
+        self.network.settle()
+        wait: Deferred[list[Any]] = Deferred()
+        self.patch(self.one.federation.receiver, "receive", lambda *_: wait)
+        self.patch(self.one.federation.returned, "take", lambda *_: wait)
+        outcome(raw.callRemote(wire.DeliverCommand, parcels=encode([(1, direct("halo"))])))
+        outcome(raw.callRemote(wire.ReturnCommand, parcels=encode([]), upto=9))
+        self.network.settle()
+        self.network.result(self.one.realm.directory.forget("invented"))
+        wait.callback([])
+        self.network.advance(5)
+        self.assertEqual(self.one.federation.standings.of("invented"), PeerMark())
+        self.assertEqual(self.one.realm.database.now(_marked), [])
 
     def test_all_in_use(self) -> None:
         for number in range(20):
