@@ -73,8 +73,8 @@ class Rooms:
     """All rooms that someone is in. A session is in one room at a time, and gets its events on the connection
     on which it joined."""
 
-    def __init__(self, presence: Presence | None = None) -> None:
-        self._presence = presence or Presence()
+    def __init__(self, presence: Presence) -> None:
+        self._presence = presence
         self._rooms: dict[str, Room] = {}
         self._whereabouts: dict[Hashable, str] = {}
         self._end: Callable[[Room], None] = lambda _room: None

@@ -39,8 +39,8 @@ def may_see(
     account_id: sa.ColumnElement[int],
     key: sa.ColumnElement[str] | str,
 ) -> sa.ColumnElement[bool]:
-    """A condition: the account and the person with that key see each other's read marks and typing. What
-    separates two people, such as a block or a request that waits for an answer, belongs here."""
+    """A condition: the account and the person with that key see each other's read marks, typing and presence.
+    What separates two people, such as a block or a request that waits for an answer, belongs here."""
     return account_id.is_not(None)
 
 

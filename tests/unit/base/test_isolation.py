@@ -137,7 +137,7 @@ class InMemory(SynchronousTestCase):
         self.logged(2)
 
     def test_a_room(self) -> None:
-        rooms = Rooms()
+        rooms = Rooms(Presence())
         people = [Account(n, f"u{n}", f"u{n}", "", "", False) for n in range(4)]
         listeners: list[Any] = [Listener(), Listener(), Bad(), Listener()]
         for account, listener in zip(people, listeners, strict=True):

@@ -26,7 +26,7 @@ MESSI, LINEKER, HENDERSON = account("messi"), account("Lineker"), account("hende
 
 class RoomsTest(SynchronousTestCase):
     def setUp(self) -> None:
-        self.rooms = Rooms()
+        self.rooms = Rooms(Presence())
         self.messi, self.lineker, self.henderson = Listener(), Listener(), Listener()
 
     def test_made_on_demand(self) -> None:
@@ -249,7 +249,7 @@ class RoomsTest(SynchronousTestCase):
     )
     def test_rooms_agree_with_a_model(self, steps: list[tuple[int, str, str]]) -> None:
         """After any moves the list says who is in which room, and has no empty one."""
-        rooms = Rooms()
+        rooms = Rooms(Presence())
         people = [(Listener(), account(f"u{n}")) for n in range(4)]
         where: dict[int, str] = {}
         for who, what, room in steps:
