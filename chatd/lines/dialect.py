@@ -85,8 +85,8 @@ class Wrapping(msgspec.Struct, frozen=True):
 
     The first piece comes before the first file, the last one after the last file, so there is one piece more
     than files. `encode` is given a multiple of three bytes at a time, except at the end of a file. In a reply
-    with messages, `files` are the ids of those whose files are there. `offered`: the bytes of the only file
-    wait for a Confirmation.
+    with messages, `files` are the ids of the messages whose files it has. `offered`: the bytes of the only
+    file wait for a Confirmation.
     """
 
     pieces: tuple[bytes, ...]

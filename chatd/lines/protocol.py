@@ -261,7 +261,7 @@ class ChatLineProtocol(BufferedLineReceiver):
             self._close_if_idle()
 
     def settle(self) -> None:
-        """Take what has arrived for a complete request, because nothing has followed it."""
+        """Treat the input so far as a complete request, because nothing has followed it."""
         if self.lines.wait and not self.paused:
             self.lines.settle()
             self.dataReceived(b"")

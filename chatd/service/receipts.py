@@ -50,7 +50,7 @@ class Receipts:
         return await self._database.run(store.set_receipts, self._versions, account, on)
 
     async def readers(self, account: Account, conversation: int, seq: int) -> list[str] | None:
-        """The addresses of those who have read a message; None if that is not shown. Raises
+        """The addresses of the people who have read a message; None if that is not shown. Raises
         UnknownMessage."""
         return await self._database.read(store.readers, account, conversation, seq)
 

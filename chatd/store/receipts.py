@@ -96,8 +96,8 @@ class Audience(msgspec.Struct, frozen=True):
 def audiences(
     connection: sa.Connection, account_id: int, key: str, places: Sequence[int], receipts: bool
 ) -> list[Audience]:
-    """Who, besides the account with that id and key, is told what it does in these conversations. With
-    `receipts`, only those who see its read marks. Larger groups are left out."""
+    """The audiences of the account with that id and key in these conversations, without the account itself.
+    With `receipts`, only people who see its read marks. Larger groups are left out."""
     if receipts and not has_receipts(connection, account_id):
         return []
     found = []
@@ -200,8 +200,8 @@ def group_audience(
 def readers(
     connection: sa.Connection, account: Account, conversation: int, seq: int
 ) -> list[str] | None:
-    """The addresses of those who have read a message, besides its author, as far as the account sees their
-    marks. Returns None if that is not shown: in a larger group, or if the account has receipts off.
+    """The addresses of the people who have read a message, without its author, as far as the account sees
+    their marks. Returns None if that is not shown: in a larger group, or if the account has receipts off.
 
     Raises UnknownMessage.
     """

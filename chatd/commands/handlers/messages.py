@@ -152,8 +152,8 @@ async def inbox_group(client: Client, command: ask.ReadGroupInbox) -> Reply | Re
 async def read_inbox(
     client: Client, scope: InboxFilter, *, peek: bool = False, contents: bool = False
 ) -> Reply | ReplyWithFiles:
-    """The oldest unread messages in `scope`. Without `peek`, they become read once they have arrived. With
-    `contents`, the reply has the bytes of files."""
+    """The oldest unread messages in `scope`. Without `peek`, they become read once the client has them.
+    With `contents`, the reply has the bytes of files."""
     session, service = client.logged_in, client.service
     page = readable_by(client, await service.reading.inbox(session.account, scope, client.given))
     if contents:

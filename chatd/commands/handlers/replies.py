@@ -84,8 +84,8 @@ def queue_suffix(sent: Sent) -> str:
 
 
 def receipt_data(sent: Sent, single: bool) -> dict[str, Any]:
-    """The positions of what was sent: for a single recipient, its conversation, seq and id; for a list of
-    recipients, a list of these, and those who were refused."""
+    """Where sent messages are: for a single recipient the conversation, seq and id; for a list of recipients
+    a list of these, and the recipients that were refused."""
     if single:
         return _position(sent.receipts[0])
     unknown = _unknown(sent)
