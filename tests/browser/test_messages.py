@@ -119,6 +119,12 @@ class Shown(Scripted):
         push("state", {**state, "state": "refused", "reason": reason, "code": "not-accepted"})
         messi.sees_as("waits", "Not sent")
         expect(messi.sees("waits")).to_contain_text(reason)
+        push("state", {"conversation": 1, "seq": 7, "id": 0, "state": "verified"})
+        expect(messi.sees("from her")).not_to_contain_text("Unverified")
+        reason = "the realm of tasya@realm2 did not sign it"
+        push("state", {"conversation": 1, "seq": 7, "id": 0, "state": "forged", "reason": reason})
+        messi.sees(reason)
+        expect(messi.page.get_by_text("from her")).to_have_count(0)
         push("read", {"conversation": 1, "seq": 5, "who": "henderson"})
         messi.sees_as("across", "Read")
         push("typing", {"conversation": 1, "who": "henderson"})

@@ -11,7 +11,7 @@ import { ChatError } from "./errors.js";
 import { Loaded } from "./loaded.js";
 import { Typing } from "./typing.js";
 
-/** @import { Attachment, Change, ChangeKind, Message, Place, Reply } from "./types.js" */
+/** @import { Attachment, Change, ChangeKind, DeliveryState, Judgement, Message, Place, Reply } from "./types.js" */
 /** @import { Page } from "./loaded.js" */
 
 const PAGE = 60; // messages
@@ -306,12 +306,18 @@ export class Log extends Emitter {
   }
 
   /**
-   * Takes the outcome of a delivery. A pending post that was delivered has its seq now.
+   * Takes the outcome of a delivery, or of the check of a signature. A pending post that was delivered has its seq now.
    * @param {Loaded | undefined} part
-   * @param {Partial<Message> & {conversation: number}} outcome
+   * @param {Omit<Partial<Message>, "state"> & {conversation: number, state?: DeliveryState | Judgement}} outcome
    */
   #takeState(part, { conversation, seq, id, state, reason, code }) {
     if (!part) return;
+    if (state === "verified" || state === "forged") {
+      const content = state === "forged" ? { text: `(${reason})`, file: undefined, opaque: undefined } : {};
+      const judged = { ...content, unverified: false };
+      if (part.update(seq, (message) => ({ ...message, ...judged }))) this.#tellOf(conversation);
+      return;
+    }
     const outcome = { state, ...(reason ? { reason } : {}), ...(code ? { code } : {}) };
     const pending = part.pending.find((message) => message.id === id);
     if (pending && seq) part.add({ ...pending, ...outcome, seq });

@@ -50,7 +50,10 @@ export class Store extends Emitter {
     for (const kind of /** @type {ChangeKind[]} */ (["edited", "deleted", "reaction", "member", "group"])) {
       connection.on(kind, (change) => this.takeChange({ ...change, kind }));
     }
-    connection.on("state", ({ conversation, seq, state }) => this.#updateLast(conversation, seq, { state }));
+    connection.on("state", ({ conversation, seq, state }) => {
+      if (state !== "verified" && state !== "forged") this.#updateLast(conversation, seq, { state });
+      else if (state === "forged") this.#refreshSoon();
+    });
     connection.on("read", ({ conversation, seq, who }) => this.#wasRead(conversation, seq, who));
     connection.on("conversation", () => this.#refreshSoon());
     connection.on("presence", ({ who, state }) => this.#update(who, { online: state !== "offline" }));

@@ -46,6 +46,8 @@
 
 /** @typedef {"stored" | "queued" | "delivered" | "refused"} DeliveryState */
 
+/** What became of an unverified message. @typedef {"verified" | "forged"} Judgement */
+
 /**
  * A change in the log of a conversation. `target` is the seq of the message that it changes; `member` and `group`
  * have none. The other fields depend on the kind.
