@@ -159,7 +159,7 @@ class Restores:
 
     async def _rejoin(self, link: IReturning, realm: str, group: SharedGroup) -> None:
         """Raises RealmDown."""
-        place = group.conversation
+        place, refused = group.conversation, 0
         for user in await self._database.read(store.members_here, place, MAX_REJOINING):
             party = Party(key_of(user), user)
             joined = MadeFact(MemberFact(party, "joined"), party, self._now())
@@ -169,9 +169,13 @@ class Restores:
             except RealmDown:
                 raise
             except ChatError as error:
-                log.info(
+                refused += 1
+                log.debug(
                     "{user} is not in {group}: {error}", user=user, group=group.name, error=error
                 )
+        if refused:
+            where = f"{group.name}@{realm}"
+            log.info("{count} members of {group} may not join again", count=refused, group=where)
 
     async def _entries(self, read: ReadPage) -> AsyncIterator[HeldEntry]:
         after = 0

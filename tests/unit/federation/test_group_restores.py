@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from chatd.base.names import Place, parse_group
+from chatd.base.names import Address, Place, parse_address, parse_group
 from chatd.commands import values as ask
+from chatd.federation import restores
 from tests.support.people import Person
 from tests.support.restores import RestoredTestCase
 
@@ -106,6 +107,23 @@ class HomeTestCase(GroupRestoreTestCase):
         there = Place(None, parse_group("nusa@realm1"))
         self.assertEqual(self.shown(self.budi, there), ["ana: satu"])
         self.assertEqual(self.shown(self.budi, THERE), ["ana: satu", "ana: dua"])
+
+    def test_members_who_may_not_join_again(self) -> None:
+        """The home is restored to a time when they were banned. The mirror logs one line."""
+        group = parse_address("bagan")
+        for name in ("budi", "citra"):
+            self.ana.does(ask.KickMember(group, Address(name, "realm2")))
+        copy = self.back_up(self.one)
+        for person in (self.budi, self.citra):
+            self.ana.does(ask.LiftBan(group, Address(person.name, "realm2")))
+            person.joins("bagan@realm1")
+        self.network.advance(5)
+        lines: list[str] = []
+        self.patch(restores.log, "info", lambda line, **said: lines.append(line.format(**said)))
+        self.restore(self.one, copy)
+        self.network.advance(5)
+        self.assertEqual(self.ana.members("bagan"), ["*ana+"])
+        self.assertEqual(lines, ["2 members of bagan@realm1 may not join again"])
 
     def test_after_a_second_start(self) -> None:
         """The home is restored, writes, and starts again before it meets the mirror."""
