@@ -24,6 +24,7 @@ MEMBERS = {
 STATES = {
     "delivered": later("Delivered: {quote}"),
     "refused": later("Not delivered: {quote}: {reason}"),
+    "forged": later("Not from its author: {quote}: {reason}"),
 }
 
 
@@ -84,7 +85,7 @@ class EventRenderer:
             return []
         quote = self._quote(event, event.get("seq"))
         sentence = tr(STATES[state], quote=quote, reason=safe(event.get("reason", "")))
-        return [error(sentence) if state == "refused" else note(sentence)]
+        return [error(sentence) if state in ("refused", "forged") else note(sentence)]
 
     def _file(self, event: Event) -> list[Line]:
         if event.get("state") == "here":

@@ -52,6 +52,9 @@ class ChangesTestCase(EventsTestCase):
         self.assertEqual(refused, ["Not delivered: “halo semua”: There is no user budi"])
         self.assertEqual(self.shown("state", seq=1, state="delivered"), ["Delivered: “halo semua”"])
         self.assertEqual(self.shown("state", seq=1, state="queued"), [])
+        self.assertEqual(self.shown("state", seq=1, state="verified"), [])
+        forged = self.shown("state", seq=1, state="forged", reason="realm2 did not sign it")
+        self.assertEqual(forged, ["Not from its author: “halo semua”: realm2 did not sign it"])
 
     def test_files(self) -> None:
         lost = self.shown("file", seq=1, state="lost", reason="expired")
