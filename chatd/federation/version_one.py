@@ -63,7 +63,7 @@ class OldLeft(msgspec.Struct, frozen=True, array_like=True, tag="left"):
 
     sender: str
     group: str
-    entry: SignedEntry | None = None  # it was rewritten already
+    entry: SignedEntry | None = None  # only in a parcel that was rewritten at an earlier start
 
 
 _decoder = msgspec.msgpack.Decoder(OldPost | OldRelay | OldLeft)

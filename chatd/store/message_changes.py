@@ -60,8 +60,8 @@ class WantedChange(msgspec.Struct, frozen=True):
     `moderator`: the author is a moderator of this realm. `elsewhere`: the group lives in another realm, which
     makes the change; this realm only sends the request. `relayed`: the group's home has made the change, with
     the number `given`: only authorship is checked, and the log here has it even if it changes nothing, like
-    the log there. `origin`, `signature` and `seal` as in NewChange. `late`: it was returned, and
-    later changes may have been made before.
+    the log there. `origin`, `signature` and `seal` as in NewChange. `late`: another realm has returned it, so
+    the log may have later changes already.
     """
 
     conversation: int

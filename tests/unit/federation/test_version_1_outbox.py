@@ -111,7 +111,7 @@ class VersionOneOutbox(LinkedTestCase):
         self.assertEqual(self.budi.history(group="bagan@realm1"), ["ana@realm1: halo"])
 
     def test_relay_of_another_realm(self) -> None:
-        """Nobody has signed it. It is accepted for as long as it may have waited, if realm2 was updated."""
+        """It is unsigned. An updated realm2 accepts such an entry for as long as one may have waited."""
         row = {"id": 80, "conversation_id": self.group, "seq": 90, "sender": "dewi@realm3"}
         origin = {"at": AT, "text": "halo", "origin_realm": "realm3", "origin_id": 7}
         self.one.realm.database.now(
