@@ -15,14 +15,17 @@ from chatd.service.presence import IListener
 from chatd.service.remote import DeliveryOutcome, OnOutcome
 from chatd.store.new_entries import NewMessage
 
-MAX_POSTS = 10_000  # that are remembered; those beyond are read as any entry when they come back
+# Posts that are remembered, and the bytes of their parcels. Those beyond are read as any entry when they come
+# back.
+MAX_POSTS = 10_000
+MAX_BYTES = 16 << 20
 
 
 class ReturningPost:
     """One message, and the number of its parcel. `draft` is signed. `origin` is the connection that waits for
     it, if there is one."""
 
-    __slots__ = ("_on_outcome", "draft", "new", "number", "origin")
+    __slots__ = ("_on_outcome", "draft", "new", "number", "origin", "size")
 
     def __init__(
         self,
@@ -36,6 +39,7 @@ class ReturningPost:
         self.new = new
         self.number = number
         self.draft = draft
+        self.size = len(draft.parcel)
         self.origin = origin
 
     @property
@@ -57,11 +61,13 @@ class ReturningPosts:
     def __init__(self, clock: IReactorTime) -> None:
         self._by_statement: dict[bytes, ReturningPost] = {}
         self._by_number: dict[int, ReturningPost] = {}
+        self._size = 0  # of their parcels
         self._waiters = OutcomeWaiters(clock)
 
     def add(self, post: ReturningPost) -> None:
         """Note a message that is stored here, before it is sent."""
-        if len(self._by_number) >= MAX_POSTS:
+        self._size += post.size
+        while self._by_number and (len(self._by_number) >= MAX_POSTS or self._size > MAX_BYTES):
             self._forget(next(iter(self._by_number.values())))
         self._by_statement[post.draft.sealed.statement] = post
         self._by_number[post.number] = post
@@ -69,6 +75,7 @@ class ReturningPosts:
     def _forget(self, post: ReturningPost) -> None:
         del self._by_statement[post.draft.sealed.statement]
         del self._by_number[post.number]
+        self._size -= post.size
 
     def delivered(self, post: ReturningPost, outcome: DeliveryOutcome) -> None:
         """The home has answered, or has not in time."""

@@ -119,6 +119,19 @@ class ReturningTestCase(TestCase):
         other = msgspec.structs.replace(relay.entry, body=b"hola")
         self.assertIsNone(self.posts.find(msgspec.structs.replace(relay, entry=other)))
 
+    def test_too_large(self) -> None:
+        """The bytes that are remembered have a bound, too. What has come back does not count."""
+        size = self.post(1).size
+        self.assertGreater(size, 0)
+        with mock.patch.object(returning_posts, "MAX_BYTES", 2 * size):
+            self.posts.returned(1, 11)
+            second, third = (self.post(number) for number in (2, 3))
+            self.assertIs(self.posts.find(self.relay(second)), second)
+            fourth = self.post(4)
+        self.assertIsNone(self.posts.find(self.relay(second)))
+        self.assertIs(self.posts.find(self.relay(third)), third)
+        self.assertIs(self.posts.find(self.relay(fourth)), fourth)
+
     def test_too_many(self) -> None:
         """The oldest is read as any entry when it comes back, and its sender is still told."""
         with mock.patch.object(returning_posts, "MAX_POSTS", 2):
