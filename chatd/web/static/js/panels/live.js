@@ -24,6 +24,7 @@ import { button, emptyState } from "../ui.js";
 
 const TIMEOUT = 300; // ms without an answer after which a spinner is shown
 const GATHER = 1000; // ms during which several events cause one question
+const REST = 5000; // ms between two questions that events cause
 const LATER = 500; // ms between checks whether a dialog is still open
 
 /**
@@ -129,11 +130,14 @@ function keepFresh(app, ask, { every, events = [] }) {
   document.addEventListener("visibilitychange", look);
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   let soon;
+  let asked = -Infinity;
   const lookSoon = () => {
+    const wait = Math.max(GATHER, asked + REST - performance.now());
     soon ??= setTimeout(() => {
       soon = undefined;
+      asked = performance.now();
       look();
-    }, GATHER);
+    }, wait);
   };
   const offs = events.map((name) => connection.on(name, lookSoon));
   const timer = every ? setInterval(look, every) : undefined;
