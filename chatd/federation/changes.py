@@ -67,17 +67,23 @@ def parcel_of(made: MadeChange, to: str) -> bytes:
     """The parcel that carries a change of a message, which both realms have, to the realm of the person
     `to`."""
     assert made.ref is not None  # noqa: S101 - the caller has checked it
-    sender, at, target = made.author.name, made.at, ref_to(made.ref)
-    change = made.change
+    people = made.author.name, to
+    return parcels.encode(change_parcel(people, made.at, ref_to(made.ref), made.change))
+
+
+def change_parcel(
+    people: tuple[str, str], at: int, target: Ref, change: MessageChange
+) -> DirectChange:
+    """The parcel of a change without a seal. `people` are the author, and the other one."""
     match change:
         case Edit(text, mentions):
-            return parcels.encode(DirectEdit(sender, to, at, target, text, mentions))
+            return DirectEdit(*people, at, target, text, mentions)
         case Deletion():
-            return parcels.encode(DirectDeletion(sender, to, at, target))
+            return DirectDeletion(*people, at, target)
         case React(emoji, on):
-            return parcels.encode(DirectReaction(sender, to, at, target, emoji, on))
+            return DirectReaction(*people, at, target, emoji, on)
         case Pin(on):
-            return parcels.encode(DirectPin(sender, to, at, target, on))
+            return DirectPin(*people, at, target, on)
         case _:
             assert_never(change)
 

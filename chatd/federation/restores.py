@@ -13,24 +13,23 @@ from typing import Protocol
 import msgspec
 from twisted.logger import Logger
 
-from chatd.base.entries import EntryRef, MadeFact, MemberFact
+from chatd.base.entries import (
+    Deletion,
+    Edit,
+    EntryRef,
+    MadeFact,
+    MemberFact,
+    MessageChange,
+    Pin,
+    React,
+)
 from chatd.base.errors import ChatError, RealmDown
 from chatd.base.model import Party
 from chatd.base.names import key_of
 from chatd.federation import parcels
+from chatd.federation.changes import change_parcel
 from chatd.federation.parcel_fields import FileNote, Number
-from chatd.federation.parcels import (
-    Direct,
-    DirectChange,
-    DirectDeletion,
-    DirectEdit,
-    DirectPin,
-    DirectReaction,
-    Parcel,
-    Post,
-    Ref,
-    Relay,
-)
+from chatd.federation.parcels import Direct, DirectChange, Parcel, Post, Ref, Relay
 from chatd.federation.seals import Seals
 from chatd.federation.signing.entries import SignedEntry
 from chatd.federation.signing.proofs import Proof
@@ -233,18 +232,21 @@ class Restores:
 
 
 def _change(people: tuple[str, str], held: HeldChange) -> DirectChange:
-    target, at = _ref(held.target, held.ours), held.at
-    seal = b"" if held.ours else held.seal or b""
+    parcel = change_parcel(people, held.at, _ref(held.target, held.ours), _made(held))
+    return parcel if held.ours else msgspec.structs.replace(parcel, seal=held.seal or b"")
+
+
+def _made(held: HeldChange) -> MessageChange:
     data = {} if held.data is None else _data.decode(held.data)
     match held.kind:
         case "edited":
-            return DirectEdit(*people, at, target, held.text, held.mentions, seal)
+            return Edit(held.text or "", held.mentions)
         case "deleted":
-            return DirectDeletion(*people, at, target, seal)
+            return Deletion()
         case "reaction":
-            return DirectReaction(*people, at, target, str(data["emoji"]), bool(data["on"]), seal)
+            return React(str(data["emoji"]), bool(data["on"]))
         case _:
-            return DirectPin(*people, at, target, bool(data["on"]), seal)
+            return Pin(bool(data["on"]))
 
 
 def _ref(entry: EntryRef, ours: bool) -> Ref:
