@@ -32,8 +32,8 @@ log = Logger()
 class Standing(msgspec.Struct, frozen=True, array_like=True):
     """What a realm tells another. `received`: the other's parcels up to this number were kept or refused.
     `first`: the numbers of this start are higher. `settled`: the `first` of the last start after which the
-    other has returned what was lacking. `gaps`: the numbers since then that the realm does not know, and may
-    have given before it was restored from a backup."""
+    other has returned what this realm had lost. `gaps`: the numbers since then that this realm does not know,
+    and may have given before it was restored from a backup."""
 
     received: Number
     first: Number
@@ -98,8 +98,8 @@ class Standings:
             self._raise(realm, PeerMark(acknowledged=newest))
 
     async def settle(self, realm: str, received: int) -> None:
-        """Note that the realm has returned everything that this one lacked, and has nothing else to send with
-        a number up to `received`."""
+        """Note that the realm has returned everything that this one had lost, and has nothing else to send
+        with a number up to `received`."""
         acknowledged = self.of(realm).acknowledged
         settled = PeerMark(received, acknowledged, self._first)
         await self._database.run(store.raise_mark, realm, settled)
@@ -107,7 +107,7 @@ class Standings:
 
     async def tails(self, realm: str, groups: Collection[int]) -> dict[int, int]:
         """The numbers of the last entries which groups of this realm had when the other one had returned all
-        that was lacking: for those groups that have members of it."""
+        that this one had lost: for groups with members of that realm."""
         term = self.of(realm).settled >> TERM_BITS
         return await self._database.read(tails, realm, groups, term)
 

@@ -325,8 +325,8 @@ class RestartTestCase(LinkedTestCase):
         self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
 
     def test_older_state(self) -> None:
-        """An older state of realm1 is restored: what it gets back what it has lost, and what it then sends
-        is new."""
+        """An older state of realm1 is restored: it gets back what it has lost, and what it sends then is
+        new."""
         self.ana.sends("budi@realm2", "satu")
         self.one.close()
         shutil.copytree(self.one.config.state, "backup")
