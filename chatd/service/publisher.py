@@ -6,6 +6,8 @@ from typing import TypeAlias, assert_never
 
 import msgspec
 from twisted.internet.defer import Deferred, fail, succeed
+from twisted.logger import Logger
+from twisted.python.failure import Failure
 
 from chatd.base.errors import ChatError, kept_error
 from chatd.base.model import Attachment, Receipt, Sent
@@ -16,6 +18,8 @@ from chatd.service.remote_sends import RemoteSends, StoredPost
 from chatd.service.targets import Target
 from chatd.store.idempotent_sends import RecordedSend, SendKey
 from chatd.store.new_entries import NewMessage, Stored
+
+log = Logger()
 
 
 class StoredMessage(msgspec.Struct, frozen=True):
@@ -68,16 +72,18 @@ def stored_message(new: NewMessage, place: Stored | RecordedSend) -> StoredMessa
 
 
 async def collect(posts: dict[str, Deferred[Sent]], errors: dict[str, ChatError]) -> list[Receipt]:
-    """All receipts. Refusals are added to `errors`; any other exception is raised after all posts are
-    done."""
+    """All receipts. Refusals are added to `errors`. Of other exceptions the first one is raised after all posts
+    are done, and the others are logged."""
     receipts: list[Receipt] = []
-    failures = []
+    failures: list[Exception] = []
     for name, post in posts.items():
         try:
             receipts.extend((await post).receipts)
         except ChatError as error:
             errors[name] = error
         except Exception as error:
+            if failures:
+                log.failure("a message was not passed on", Failure(error))
             failures.append(error)
     if failures:
         raise failures[0]
