@@ -72,8 +72,8 @@ def stored_message(new: NewMessage, place: Stored | RecordedSend) -> StoredMessa
 
 
 async def collect(posts: dict[str, Deferred[Sent]], errors: dict[str, ChatError]) -> list[Receipt]:
-    """All receipts. Refusals are added to `errors`. Of other exceptions the first one is raised after all posts
-    are done, and the others are logged."""
+    """All receipts. Refusals are added to `errors`. Of other exceptions the first one is raised after all
+    posts are done, and the others are logged."""
     receipts: list[Receipt] = []
     failures: list[Exception] = []
     for name, post in posts.items():
