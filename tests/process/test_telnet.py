@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import pty
-import select
 import shutil
 import signal
 import time
 from unittest import SkipTest
 
 from tests.support.browser import PASSWORD, Site
-from tests.support.processes import DaemonTestCase
+from tests.support.processes import DaemonTestCase, can_be_read
 
 
 class Terminal:
@@ -28,7 +27,7 @@ class Terminal:
         end = time.monotonic() + patience
         while text.encode() not in self.screen:
             left = end - time.monotonic()
-            if left <= 0 or not select.select([self._fd], [], [], left)[0]:
+            if left <= 0 or not can_be_read(self._fd, left):
                 raise AssertionError(f"waited in vain for {text!r}; there is {self.screen!r}")
             try:
                 self.screen += os.read(self._fd, 4096)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import select
 import shutil
 import signal
 import subprocess
@@ -77,6 +78,14 @@ def configuration(
     """The configuration file of a realm with doors on these ports."""
     lines = [f"{door} = {local_endpoint(port)}" for door, port in doors.items()]
     return CONFIG.format(name=name, state=state, doors="\n".join(lines)) + more
+
+
+def can_be_read(descriptor: int, patience: float) -> bool:
+    """Wait at most `patience` seconds for something to read, or the end. `select` takes no numbers above
+    1023, and a test of many connections may have those below."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(patience * 1000))
 
 
 def wait_until(

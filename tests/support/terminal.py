@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import pty
-import select
 import subprocess
 import sys
 import termios
@@ -22,7 +21,7 @@ from wcwidth import wcwidth
 
 from tests.support import ROOT, forked
 from tests.support.forked import Forked, Process, Streams, Surroundings
-from tests.support.processes import DaemonTestCase
+from tests.support.processes import DaemonTestCase, can_be_read
 from tests.support.talker import PATIENCE
 
 CLIENT = (sys.executable, "-m", "chatd.client.main")
@@ -97,7 +96,7 @@ class Terminal:
 
     def pump(self) -> None:
         """Read what the program writes, until it has written nothing for a moment."""
-        while select.select([self._leader], [], [], 0.01)[0]:
+        while can_be_read(self._leader, 0.01):
             data = os.read(self._leader, 65536)
             self.raw += data
             self._stream.feed(data)
