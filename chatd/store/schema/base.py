@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Connection, Integer, MetaData, event
 
 # The newest revision in migrations/versions. A test compares the two.
-SCHEMA_VERSION = "0011"
+SCHEMA_VERSION = "0012"
 
 # SQLite numbers rows automatically only if the type of the key is INTEGER.
 Id = BigInteger().with_variant(Integer(), "sqlite")

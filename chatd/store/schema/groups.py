@@ -37,6 +37,15 @@ groups = Table(
     Column("realm", Text, comment="key of the realm it lives in, if that is another"),
     Column("home_id", BigInteger, comment="the group's id there"),
     Column("title", Text, comment="what people call it; NULL: only its name"),
+    Column("topic", Text, comment="what it is about"),
+    Column("private", Boolean, nullable=False, server_default=false()),
+    Column(
+        "past",
+        Text,
+        nullable=False,
+        server_default="all",
+        comment="what new members see of the past: all, or joined (nothing)",
+    ),
     Index("groups_by_home", "realm", "home_id", unique=True),
 )
 
@@ -78,6 +87,13 @@ participants = Table(
         Text,
         comment="key of the realm that the other party or the group is of; NULL: ours",
     ),
+    Column(
+        "first_seq",
+        BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="the first entry that the member may see",
+    ),
     Index("participants_direct_once", "account_id", "peer_key", unique=True),
     # Finds the longest-standing member, the newest, and any admin without reading the others.
     Index("participants_by_standing", "conversation_id", "admin", "joined_at"),
@@ -110,6 +126,13 @@ remote_members = Table(
     Column("realm", Text, nullable=False, comment="key of the member's realm"),
     Column("admin", Boolean, nullable=False, server_default=false()),
     Column("joined_at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    Column(
+        "first_seq",
+        BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="the first entry that the member may see",
+    ),
     Index("remote_members_by_standing", "conversation_id", "admin", "joined_at"),
     Index("remote_members_by_realm", "conversation_id", "realm"),
 )

@@ -175,14 +175,6 @@ class To0007(UpgradeTestCase):
             "UPDATE groups SET name = 'Zo\u00eb', key = 'zo\u00eb' WHERE conversation_id = 2", {}
         )
 
-    def execute(self, statement: str, *rows: dict[str, object]) -> None:
-        with self.old.begin() as connection:
-            connection.execute(text(statement), list(rows))
-
-    def values(self, query: str) -> list[tuple[object, ...]]:
-        with self.old.connect() as connection:
-            return [tuple(row) for row in connection.execute(text(query))]
-
     def test_keys(self) -> None:
         """Keys are renewed. If another account has the new key, the account keeps its old key, also in
         conversations."""
@@ -276,7 +268,7 @@ class To0008(UpgradeTestCase):
 
     def test_rows(self) -> None:
         """Groups keep their values, and have no titles."""
-        prepare(self.old)
+        prepare(self.old, newest="0008")
         expected = [row | {"title": None} for row in self.before["groups"]]
         self.assertEqual(self.rows(self.old)["groups"], expected)
 
@@ -290,3 +282,39 @@ class To0008(UpgradeTestCase):
 
     def test_failing_anywhere_changes_nothing(self) -> None:
         self.assertGreater(self.failures("0007", "0008"), 5)
+
+
+class To0012(UpgradeTestCase):
+    """The upgrade to private groups."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        with mock.patch("chatd.store.migrate.back_up"):
+            upgrade(self.old, "0001", SCRIPTS, "0011")
+        self.execute(
+            "INSERT INTO skipped SELECT account_id, conversation_id, 1 FROM participants", {}
+        )
+        self.before = self.rows(self.old)
+
+    def test_rows(self) -> None:
+        """Groups are public, members see all of the past, and what they have skipped stays unread."""
+        skipped = self.values("SELECT * FROM skipped ORDER BY 1, 2")
+        prepare(self.old)
+        found = self.rows(self.old)
+        new = {"topic": None, "private": 0, "past": "all"}
+        self.assertEqual(found["groups"], [row | new for row in self.before["groups"]])
+        expected = [row | {"first_seq": 0} for row in self.before["participants"]]
+        self.assertEqual(found["participants"], expected)
+        self.assertEqual(self.values("SELECT * FROM skipped ORDER BY 1, 2"), skipped)
+        self.assertNotEqual(skipped, [])
+
+    def test_watched(self) -> None:
+        """What is skipped goes with its participant, also afterwards, and has one."""
+        prepare(self.old)
+        self.refused("INSERT INTO skipped VALUES (77, 77, 1)")
+        self.refused("UPDATE participants SET account_id = 77 WHERE conversation_id = 1")
+        self.execute("DELETE FROM participants", {})
+        self.assertEqual(self.values("SELECT * FROM skipped"), [])
+
+    def test_failing_anywhere_changes_nothing(self) -> None:
+        self.assertGreater(self.failures("0011", "0012"), 15)

@@ -213,6 +213,14 @@ class UpgradeTestCase(MigrateTestCase):
                 for table in ROWS_0001
             }
 
+    def execute(self, statement: str, *rows: dict[str, object]) -> None:
+        with self.old.begin() as connection:
+            connection.execute(text(statement), list(rows))
+
+    def values(self, query: str) -> list[tuple[object, ...]]:
+        with self.old.connect() as connection:
+            return [tuple(row) for row in connection.execute(text(query))]
+
     def refused(self, statement: str) -> None:
         with self.assertRaises(IntegrityError), self.old.begin() as connection:
             connection.execute(text(statement))

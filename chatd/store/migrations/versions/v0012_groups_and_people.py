@@ -1,0 +1,168 @@
+"""Private groups, and what a member may see of a group's past.
+
+The migration is self-contained: it does not import chatd.store.schema, which changes over time.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0012"
+down_revision = "0011"
+
+
+def upgrade() -> None:
+    if op.get_context().dialect.name == "sqlite":
+        _rebuild_groups()
+        _rebuild_participants()
+        _rebuild_remote_members()
+    else:
+        for column in _group_columns():
+            op.add_column("groups", column)
+        op.add_column("participants", _first_seq())
+        op.add_column("remote_members", _first_seq())
+
+
+def _group_columns() -> list[sa.Column[Any]]:
+    return [
+        sa.Column("topic", sa.Text, comment="what it is about"),
+        sa.Column("private", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Column(
+            "past",
+            sa.Text,
+            nullable=False,
+            server_default="all",
+            comment="what new members see of the past: all, or joined (nothing)",
+        ),
+    ]
+
+
+def _first_seq() -> sa.Column[int]:
+    return sa.Column(
+        "first_seq",
+        sa.BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="the first entry that the member may see",
+    )
+
+
+# SQLite adds columns after the constraints, so the tables are copied.
+
+
+def _copy(name: str, kept: list[str], *elements: Any, **options: Any) -> None:
+    """Copy the columns `kept` of a table into a new one."""
+    op.rename_table(name, f"{name}_before")
+    table = op.create_table(name, *elements, **options)
+    old = sa.table(f"{name}_before", *map(sa.column, kept))
+    op.get_bind().execute(table.insert().from_select(kept, sa.select(old)))
+
+
+def _rebuild_groups() -> None:
+    op.drop_index("groups_by_home", "groups")
+    kept = ["conversation_id", "name", "key", "code", "closed", "realm", "home_id", "title"]
+    _copy(
+        "groups",
+        kept,
+        sa.Column("conversation_id", sa.Integer, nullable=False),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("key", sa.Text),
+        sa.Column("code", sa.Text),
+        sa.Column("closed", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Column("realm", sa.Text),
+        sa.Column("home_id", sa.BigInteger),
+        sa.Column("title", sa.Text),
+        *_group_columns(),
+        sa.PrimaryKeyConstraint("conversation_id", name="groups_key"),
+        sa.ForeignKeyConstraint(
+            ["conversation_id"], ["conversations.id"], name="groups_conversation_id_exists"
+        ),
+        sa.UniqueConstraint("key", name="groups_key_once"),
+        sa.UniqueConstraint("code", name="groups_code_once"),
+    )
+    op.drop_table("groups_before")
+    op.create_index("groups_by_home", "groups", ["realm", "home_id"], unique=True)
+
+
+def _rebuild_participants() -> None:
+    """`skipped` refers to the table, and is copied too."""
+    op.drop_index("participants_direct_once", "participants")
+    op.drop_index("participants_by_standing", "participants")
+    kept = ["account_id", "conversation_id", "peer", "peer_key", "read_seq", "admin"]
+    _copy(
+        "participants",
+        [*kept, "joined_at", "realm"],
+        sa.Column("account_id", sa.Integer, nullable=False),
+        sa.Column("conversation_id", sa.Integer, nullable=False),
+        sa.Column("peer", sa.Text),
+        sa.Column("peer_key", sa.Text),
+        sa.Column("read_seq", sa.BigInteger, nullable=False, server_default="0"),
+        sa.Column("admin", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Column("joined_at", sa.BigInteger, nullable=False),
+        sa.Column("realm", sa.Text),
+        _first_seq(),
+        sa.PrimaryKeyConstraint("account_id", "conversation_id", name="participants_key"),
+        sa.ForeignKeyConstraint(
+            ["account_id"], ["accounts.id"], name="participants_account_id_exists"
+        ),
+        sa.ForeignKeyConstraint(
+            ["conversation_id"], ["conversations.id"], name="participants_conversation_id_exists"
+        ),
+    )
+    _rebuild_skipped()
+    op.drop_table("participants_before")
+    op.create_index(
+        "participants_direct_once", "participants", ["account_id", "peer_key"], unique=True
+    )
+    standing = ["conversation_id", "admin", "joined_at"]
+    op.create_index("participants_by_standing", "participants", standing)
+
+
+def _rebuild_skipped() -> None:
+    key = ["account_id", "conversation_id"]
+    _copy(
+        "skipped",
+        [*key, "seq"],
+        sa.Column("account_id", sa.BigInteger, nullable=False),
+        sa.Column("conversation_id", sa.BigInteger, nullable=False),
+        sa.Column("seq", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint(*key, "seq", name="skipped_key"),
+        sa.ForeignKeyConstraint(
+            key,
+            [f"participants.{each}" for each in key],
+            name="skipped_account_id_exists",
+            ondelete="CASCADE",
+        ),
+        sqlite_with_rowid=False,
+    )
+    op.drop_table("skipped_before")
+
+
+def _rebuild_remote_members() -> None:
+    indexes = {
+        "remote_members_by_standing": ["conversation_id", "admin", "joined_at"],
+        "remote_members_by_realm": ["conversation_id", "realm"],
+    }
+    for name in indexes:
+        op.drop_index(name, "remote_members")
+    _copy(
+        "remote_members",
+        ["conversation_id", "key", "address", "realm", "admin", "joined_at"],
+        sa.Column("conversation_id", sa.Integer, nullable=False),
+        sa.Column("key", sa.Text, nullable=False),
+        sa.Column("address", sa.Text, nullable=False),
+        sa.Column("realm", sa.Text, nullable=False),
+        sa.Column("admin", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Column("joined_at", sa.BigInteger, nullable=False),
+        _first_seq(),
+        sa.PrimaryKeyConstraint("conversation_id", "key", name="remote_members_key"),
+        sa.ForeignKeyConstraint(
+            ["conversation_id"], ["conversations.id"], name="remote_members_conversation_id_exists"
+        ),
+    )
+    op.drop_table("remote_members_before")
+    for name, columns in indexes.items():
+        op.create_index(name, "remote_members", columns)
