@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeAlias
 
 from twisted.internet.defer import CancelledError, Deferred, DeferredLock
 from twisted.internet.threads import deferToThreadPool
@@ -37,7 +37,6 @@ from chatd.files.file_names import from_disk, stored_names, to_disk
 from chatd.files.incoming import Incoming
 from chatd.files.outgoing import Outgoing
 from chatd.files.partial_file import (
-    ChangedBytes,
     Digest,
     FileInPlace,
     FileState,
@@ -53,7 +52,18 @@ MAX_DIGESTS = 256  # suspended files that can be resumed without reading them ba
 
 log = Logger()
 
+# The state of a file when its bytes were compared with its SHA-256, and whether they were intact
+Verified: TypeAlias = tuple[FileState, bool]
+
 _KEY = re.compile(r"[a-z0-9.-]+")
+
+
+class DamagedFile(OSError):
+    """The bytes of a stored file are not those that came. `state` is that of the file."""
+
+    def __init__(self, state: FileState) -> None:
+        super().__init__("its bytes are not those that came")
+        self.state = state
 
 
 class Uploads:
@@ -71,8 +81,8 @@ class Uploads:
         self._rooms = folder / "rooms"
         self._pool = ThreadPool(0, THREADS, name="uploads")
         self._counter = count(1)
-        # The state of a file when its bytes were last compared with its SHA-256, by name.
-        self._verified: Cache[str, FileState] = Cache(MAX_VERIFIED)
+        # What the last comparison of a file's bytes with its SHA-256 has shown, by name.
+        self._verified: Cache[str, Verified] = Cache(MAX_VERIFIED)
         self._digests: Cache[Path, Digest] = Cache(MAX_DIGESTS)
         self._claims: dict[Path, DeferredLock] = {}
         self._active: dict[Path, Incoming] = {}  # those that can be resumed
@@ -240,16 +250,17 @@ class Uploads:
         )
 
     def _read_piece(
-        self, attachment: Attachment, verified: FileState | None, offset: int, size: int
+        self, attachment: Attachment, verified: Verified | None, offset: int, size: int
     ) -> tuple[bytes, FileState]:
-        """In a thread. Raises ChangedBytes, OSError."""
+        """In a thread. Raises DamagedFile, OSError."""
         file, state = self._open(attachment, verified)
         with file:
             file.seek(offset)
             return file.read(size), state
 
     def _piece_read(self, found: tuple[bytes, FileState], attachment: Attachment) -> bytes:
-        data, self._verified[attachment.stored] = found
+        data, state = found
+        self._verified[attachment.stored] = state, True
         self.counters.given += len(data)
         return data
 
@@ -265,20 +276,22 @@ class Uploads:
         return True
 
     def _open(
-        self, attachment: Attachment, verified: FileState | None
+        self, attachment: Attachment, verified: Verified | None
     ) -> tuple[IO[bytes], FileState]:
-        """In a thread. Raises ChangedBytes, OSError."""
+        """In a thread. Raises DamagedFile, OSError."""
         file = self._path(attachment.stored).open("rb")
         try:
             state = state_of(file.fileno())
-            if state != verified:
+            if verified is not None and verified[0] == state:
+                intact = verified[1]
+            else:
                 intact = (
                     state[1] == attachment.size
                     and hashlib.file_digest(file, "sha256").hexdigest() == attachment.sha256
                 )
-                if not intact:
-                    raise ChangedBytes("its bytes are not those that came")
                 file.seek(0)
+            if not intact:
+                raise DamagedFile(state)
         except BaseException:
             file.close()
             raise
@@ -286,20 +299,25 @@ class Uploads:
 
     def _opened(self, found: tuple[IO[bytes], FileState], attachment: Attachment) -> Outgoing:
         file, state = found
-        self._verified[attachment.stored] = state
+        self._verified[attachment.stored] = state, True
         return Outgoing(self, file, attachment.size)
 
     def _not_opened(self, failure: Failure, attachment: Attachment) -> Failure:
-        error = "it is missing" if failure.check(FileNotFoundError) else str(failure.value)
+        error = failure.value
+        if isinstance(error, DamagedFile):
+            damaged = error.state, False
+            if self._verified.get(attachment.stored) == damaged:
+                raise FileDamaged(name=attachment.name)  # which was logged before
+            self._verified[attachment.stored] = damaged
         log.critical(
             "the file {code} in uploads/{stored} is not sent: {error}",
             code=attachment.code,
             stored=attachment.stored,
-            error=error,
+            error="it is missing" if isinstance(error, FileNotFoundError) else str(error),
         )
-        if failure.check(FileNotFoundError):
+        if isinstance(error, FileNotFoundError):
             raise FileMissing(name=attachment.name)
-        if failure.check(ChangedBytes):
+        if isinstance(error, DamagedFile):
             raise FileDamaged(name=attachment.name)
         return failure
 

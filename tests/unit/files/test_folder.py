@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+from unittest import mock
 
 from twisted.internet import reactor
 from twisted.internet.task import Clock
 
-from chatd.base.errors import FileMissing
+from chatd.base.errors import FileDamaged, FileMissing
 from chatd.base.model import StoredFile
 from chatd.files import folder as module
 from chatd.files.folder import KEEP_PARTS, Uploads
@@ -93,6 +94,23 @@ class Reading(UploadsTestCase):
     async def test_not_there(self) -> None:
         with self.assertRaises(FileMissing):
             await self.uploads.open(noted(StoredFile("nothing", 1, "", "")))
+
+    async def test_damaged(self) -> None:
+        """The bytes of a damaged file are compared and reported once, until the file changes again."""
+        incoming = self.receive(10, "x")
+        incoming.write(b"0123456789")
+        stored = await incoming.finish()
+        path, file = self.folder / stored.stored, noted(stored)
+        path.write_bytes(b"0123456xxx")
+        with mock.patch.object(module.hashlib, "file_digest", wraps=hashlib.file_digest) as digest:
+            with mock.patch.object(module.log, "critical") as critical:
+                for offset in (0, 4, 8):
+                    with self.assertRaises(FileDamaged):
+                        await self.uploads.read_piece(file, offset, 4)
+                self.assertFalse(await self.uploads.is_whole(file))
+            self.assertEqual((digest.call_count, critical.call_count), (1, 1))
+        path.write_bytes(b"0123456789")
+        self.assertEqual(await self.uploads.read_piece(file, 4, 3), b"456")
 
     async def test_from_the_middle(self) -> None:
         incoming = self.receive(10, "x")
