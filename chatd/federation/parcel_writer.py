@@ -10,13 +10,14 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from chatd.base.errors import ChatError, StorageFailed
+from chatd.base.errors import BadFileName, ChatError, StorageFailed
 from chatd.base.model import HERE, Attachment
 from chatd.base.names import key_of
 from chatd.federation.announced_files import AnnouncedFiles
 from chatd.federation.entry_reader import Arrived
 from chatd.federation.file_arrivals import FileArrivals
 from chatd.federation.forwarder import Forwarder
+from chatd.federation.parcel_fields import FileNote
 from chatd.federation.parcels import KEPT, Direct, Post, Relay, Verdict
 from chatd.federation.realm_quotas import RealmQuotas
 from chatd.federation.refusals import verdict_of
@@ -31,6 +32,7 @@ from chatd.store.parcel_stream import ParcelStream
 
 # Why this realm has not got a file of a group elsewhere, which it does not take
 REFUSED_HERE = "file-refused"
+UNNAMED = "file"  # the name of a file whose name is not taken here
 
 log = Logger()
 
@@ -153,7 +155,7 @@ class ParcelWriter:
             own = await self._database.read(file_store.own_file, new.sender_id, note.code)
             if own is not None and own.sha256 == note.sha256:
                 return await self._store_file(realm, arrived, stream, _again(own))
-        file = self._files.announced(realm, note, owner or owner_of(realm, parcel))
+        file = self._announced(realm, note, parcel, owner or owner_of(realm, parcel))
         same = await self._files.known(file)
         if same is None:
             lost = await self._judge(file, parcel)
@@ -162,6 +164,19 @@ class ParcelWriter:
         if same.state == HERE and new.origin[0] == realm:
             self._arrivals.here(realm, new.origin[1], same.size)
         return verdict
+
+    def _announced(
+        self, realm: str, note: FileNote, parcel: Direct | Post | Relay, owner: Owner
+    ) -> Announced:
+        """The file of a message. One of a relay may have any name, because the log here has all entries of
+        the home's. Raises BadFileName."""
+        try:
+            return self._files.announced(realm, note, owner)
+        except BadFileName:
+            if not isinstance(parcel, Relay):
+                raise
+            renamed = msgspec.structs.replace(note, name=UNNAMED)
+            return self._files.announced(realm, renamed, owner)
 
     async def _judge(self, file: Announced, parcel: Direct | Post | Relay) -> str | None:
         """Return the code of the reason if the message is kept without its file. Raises the error if the

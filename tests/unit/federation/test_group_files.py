@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from chatd.base.errors import BadFileName
 from chatd.base.names import Place, parse_address
 from chatd.commands import values as ask
+from chatd.federation import announced_files
 from chatd.store.schema import posted_files
 from tests.unit.federation.test_realm_files import FilesTestCase, many, rows
 
@@ -80,6 +82,21 @@ class GroupFilesTestCase(FilesTestCase):
         end.holding = set()
         self.network.settle()
         self.assertEqual(self.ana.fetches(self.code(who=self.ana)), many(100_000))
+
+    def test_name_that_only_the_mirror_refuses(self) -> None:
+        """The message is kept as the home has it, with another name of the file."""
+
+        def only_file(name: str) -> str:
+            if name != "file":
+                raise BadFileName(name=name)
+            return name
+
+        self.patch(announced_files, "safe_name", only_file)
+        self.budi.sends_file("#bagan", "a.bin", b"bytes")
+        self.network.advance(5)
+        self.assertEqual(self.ana.history(group="bagan@realm2"), ["budi@realm2: file file"])
+        (file,) = self.ana.files()
+        self.assertEqual(self.ana.fetches(file.code), b"bytes")
 
     def test_two_hops(self) -> None:
         """The third realm fetches a file from the home as soon as the home has it."""
