@@ -17,7 +17,7 @@ from wcwidth import wcswidth, wcwidth
 
 from chatd.base.names import key_of
 from chatd.client.state import State
-from chatd.client.translations import tr, trc, trn
+from chatd.client.translations import loss, tr, trc, trn
 
 Line = list[tuple[str, str]]  # (style class, text)
 Item = Mapping[str, Any]
@@ -227,7 +227,7 @@ class Renderer:
             case "arriving":
                 return [tr("on its way")]
             case "lost":
-                return [tr("did not arrive: {reason}", reason=safe(file.get("reason", "")))]
+                return [tr("did not arrive: {reason}", reason=safe(loss(file.get("reason", ""))))]
             case _:
                 return []
 

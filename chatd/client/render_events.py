@@ -7,7 +7,7 @@ from typing import Any
 
 from chatd.client.render import Line, colour_of, cut, error, note, safe, safe_lines
 from chatd.client.state import State
-from chatd.client.translations import later, tr
+from chatd.client.translations import later, loss, tr
 
 Event = Mapping[str, Any]
 
@@ -96,7 +96,8 @@ class EventRenderer:
             ]
         if event.get("state") != "lost":
             return []
-        quote, reason = self._quote(event, event.get("seq")), safe(event.get("reason", ""))
+        reason = safe(loss(event.get("reason", "")))
+        quote = self._quote(event, event.get("seq"))
         return [error(tr("The file {quote} did not arrive: {reason}", quote=quote, reason=reason))]
 
     def _member(self, event: Event) -> list[Line]:

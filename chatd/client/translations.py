@@ -49,6 +49,16 @@ _PARTS: Mapping[str, tuple[str, ...]] = {
     ),
 }
 
+# Why a file is lost: sentences of the realm (chatd.base.model.LOSSES)
+_LOSSES = (
+    later("this realm has no room for it"),
+    later("the realm that it came from has it no longer"),
+    later("the bytes that came are not those that were announced"),
+    later("nothing of it has come for 24 hours"),
+    later("it has not come in time"),
+    later("it is missing from the disk of the realm that it came from"),
+)
+
 _catalogue: gettext.NullTranslations = gettext.NullTranslations()
 
 
@@ -113,6 +123,11 @@ def _part(name: str, text: str) -> str:
         if found := _pattern(sentence).fullmatch(text):
             return _catalogue.gettext(sentence).format_map(found.groupdict())
     return text
+
+
+def loss(reason: str) -> str:
+    """The translation of the reason for which a file is lost."""
+    return _catalogue.gettext(reason) if reason in _LOSSES else reason
 
 
 def of_error(error: ChatError) -> str:

@@ -71,7 +71,7 @@ def opaque_object(opaque: model.Opaque) -> dict[str, str]:
 
 
 def file_object(file: model.Attachment) -> dict[str, Any]:
-    """A file. One that is not here has its `state`, and a lost one also the `reason`."""
+    """A file. One that is not here has its `state`, and a lost one also the `reason` and its code, `lost`."""
     found = {
         "name": file.name,
         "size": file.size,
@@ -81,4 +81,5 @@ def file_object(file: model.Attachment) -> dict[str, Any]:
     }
     if file.arrival is None:
         return found
-    return found | {"state": file.state} | ({"reason": file.reason} if file.arrival else {})
+    lost = {"reason": file.reason, "lost": file.arrival} if file.arrival else {}
+    return found | {"state": file.state} | lost

@@ -6,6 +6,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from chatd.client import translations
 from chatd.client.render import Renderer, text_of
 from chatd.client.render_events import MEMBERS, EventRenderer
 from chatd.client.state import State
@@ -59,6 +60,11 @@ class ChangesTestCase(EventsTestCase):
     def test_files(self) -> None:
         lost = self.shown("file", seq=1, state="lost", reason="expired")
         self.assertEqual(lost, ["The file “halo semua” did not arrive: expired"])
+        translations.use("id")
+        self.addCleanup(translations.use, "en")
+        lost = self.shown("file", seq=1, state="lost", reason="it has not come in time")
+        self.assertEqual(lost, ["Berkas “halo semua” tidak sampai: tidak datang pada waktunya"])
+        translations.use("en")
         here = self.shown("file", seq=1, state="here")
         self.assertEqual(here, ["The file has arrived: “halo semua”"])
         self.assertEqual(self.shown("file", seq=1, state="arriving"), [])

@@ -11,6 +11,7 @@ from twisted.trial.unittest import TestCase
 
 import chatd.client
 from chatd.base.errors import ChatError, UnknownGroup, UnknownUser, WrongPassword, every_error
+from chatd.base.model import LOSSES
 from chatd.client import translations
 from chatd.commands.table import TABLE
 from chatd.commands.words import row_of
@@ -69,6 +70,13 @@ class TranslationTests(TestCase):
             with self.assertRaises(ChatError) as caught:
                 row_of(verb).from_words(rest)
             self.assertEqual(translations.of_error(caught.exception), shown)
+
+    def test_losses(self) -> None:
+        """All reasons for which files are lost are translated. Others are shown as they are."""
+        translations.use("id")
+        for reason in LOSSES.values():
+            self.assertNotEqual(translations.loss(reason), reason)
+        self.assertEqual(translations.loss("edited"), "edited")
 
     def test_catalogue_is_complete(self) -> None:
         keywords = {"tr": None, "trn": (1, 2), "later": None}

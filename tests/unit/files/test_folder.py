@@ -102,7 +102,7 @@ class Reading(UploadsTestCase):
         stored = await incoming.finish()
         path, file = self.folder / stored.stored, noted(stored)
         path.write_bytes(b"0123456xxx")
-        with mock.patch.object(module.hashlib, "file_digest", wraps=hashlib.file_digest) as digest:
+        with mock.patch("hashlib.file_digest", wraps=hashlib.file_digest) as digest:
             with mock.patch.object(module.log, "critical") as critical:
                 for offset in (0, 4, 8):
                     with self.assertRaises(FileDamaged):

@@ -329,11 +329,11 @@ export class Log extends Emitter {
   /**
    * Takes the state of a message's file. Returns whether anything changes.
    * @param {Loaded | undefined} part
-   * @param {{seq: number, state: Attachment["state"], reason?: string}} found
+   * @param {{seq: number, state: Attachment["state"], reason?: string, code?: string}} found
    */
-  #takeFile(part, { seq, state, reason }) {
+  #takeFile(part, { seq, state, reason, code }) {
     const change = (/** @type {Message} */ message) =>
-      message.file ? { ...message, file: { ...message.file, state, reason } } : message;
+      message.file ? { ...message, file: { ...message.file, state, reason, lost: code } } : message;
     return part?.update(seq, change) ?? false;
   }
 

@@ -13,6 +13,7 @@
  * @property {string} code what `/files/<code>` takes
  * @property {"arriving" | "here" | "lost"} [state] of a file that crosses to or from another realm; without it: here
  * @property {string} [reason] why it is lost, as a sentence in English
+ * @property {string} [lost] the code of that reason
  */
 
 /**

@@ -50,14 +50,25 @@ function absent(file, state) {
   );
 }
 
+/** @type {Record<string, string>} The texts of the reasons for which files are lost, by their codes. */
+const LOSSES = {
+  "file-refused": "chat.lost.refused",
+  "file-gone": "chat.lost.gone",
+  "file-damaged": "chat.lost.damaged",
+  "file-stalled": "chat.lost.stalled",
+  "file-expired": "chat.lost.expired",
+  "file-missing": "chat.lost.missing",
+};
+
 /**
- * What is wrong with a lost file. The realm's reason is in English.
+ * What is wrong with a lost file. A reason without a known code is in English.
  * @param {Attachment} file
  * @param {"lost" | "lost-there"} what
  */
-function troubleOf({ reason }, what) {
+function troubleOf({ reason, lost = "" }, what) {
   const said = t(`chat.file.${what}`);
-  return reason && language() === "en" ? `${said}: ${reason}` : said;
+  const why = LOSSES[lost] ? t(LOSSES[lost]) : language() === "en" ? reason : "";
+  return why ? `${said}: ${why}` : said;
 }
 
 /** @param {Attachment} file */
