@@ -16,7 +16,8 @@ from chatd.base.model import Attachment, Message
 
 
 class Edited(msgspec.Struct, frozen=True):
-    """The author has changed the text of the message `target`. `text` is its current text."""
+    """The author has changed the text of the message `target`. `text` is its current text, and `mentions` are
+    the addresses that this mentions."""
 
     conversation: int
     seq: int
@@ -25,6 +26,7 @@ class Edited(msgspec.Struct, frozen=True):
     at: int
     by: str
     group: str | None = None
+    mentions: tuple[str, ...] = ()
 
 
 class Deleted(msgspec.Struct, frozen=True):

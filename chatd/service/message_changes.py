@@ -32,12 +32,13 @@ log = Logger()
 class ChangeReceipt(msgspec.Struct, frozen=True):
     """A change of the message `target`. `seq` is that of its entry: 0 if nothing had to be changed, or if the
     group's home numbers it. `queued`: it waits for another realm, the group's home or that of the other
-    person."""
+    person. `mentions` are the addresses that an edited text mentions."""
 
     conversation: int
     target: int
     seq: int = 0
     queued: bool = False
+    mentions: tuple[str, ...] = ()
 
 
 class MessageChanges:
@@ -96,7 +97,8 @@ class MessageChanges:
         with self._charged(wanted, account, target):
             result = await self.make(wanted, target)
         self.publish(result, target, origin)
-        return await self._forward(result, target, seq)
+        receipt = await self._forward(result, target, seq)
+        return msgspec.structs.replace(receipt, mentions=getattr(change, "mentions", ()))
 
     def _charged(
         self, wanted: WantedChange, account: Account, target: Target

@@ -44,10 +44,9 @@ class Receipts:
         """Whether the account has receipts on."""
         return await self._database.read(store.has_receipts, account.id)
 
-    async def switch(self, account: Account, on: bool) -> int:
-        """Switch the account's receipts on or off. Returns in how many conversations that changed
-        something."""
-        return await self._database.run(store.set_receipts, self._versions, account, on)
+    async def switch(self, account: Account, on: bool) -> None:
+        """Switch the account's receipts on or off."""
+        await self._database.run(store.set_receipts, self._versions, account, on)
 
     async def readers(self, account: Account, conversation: int, seq: int) -> list[str] | None:
         """The addresses of the people who have read a message; None if that is not shown. Raises

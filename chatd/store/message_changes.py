@@ -28,6 +28,7 @@ from chatd.base.model import Party
 from chatd.base.names import key_of
 from chatd.store.content import count_reactions, erase, mark_edited, revive
 from chatd.store.crossing import entry_at, is_overtaken, newest_pin
+from chatd.store.details import mentions_of
 from chatd.store.messages import MessageWriter
 from chatd.store.new_entries import NewChange, RemoteCopies, Stored
 from chatd.store.origins import Origin
@@ -184,6 +185,7 @@ def _message(connection: sa.Connection, wanted: WantedChange) -> sa.Row[Any]:
         messages.c.sender,
         messages.c.origin_realm,
         messages.c.text,
+        messages.c.mentions,
         messages.c.media,
         messages.c.forwarded,
         messages.c.edited_at,
@@ -210,8 +212,7 @@ def _is_author(wanted: WantedChange, row: sa.Row[Any]) -> bool:
 
 def _role(connection: sa.Connection, wanted: WantedChange) -> bool | None:
     """Whether the author of the change is an admin; None if they take no part in the conversation."""
-    author = wanted.author
-    here = participants.c.conversation_id == wanted.conversation
+    author, here = wanted.author, participants.c.conversation_id == wanted.conversation
     if author.id is not None:
         mine = here & (participants.c.account_id == author.id)
         return connection.scalar(sa.select(participants.c.admin).where(mine))
@@ -381,13 +382,14 @@ def _entry(wanted: WantedChange, copies: RemoteCopies | None) -> NewChange:
 
 
 def _event(wanted: WantedChange, seq: int, row: sa.Row[Any]) -> events.Change:
-    """The event that announces a change of the message that was `row` before."""
+    """The event that announces a change of the message `row`."""
     change, by, group = wanted.change, wanted.author.name, row.group
     conversation, target, at = wanted.conversation, wanted.seq, wanted.at
     match change:
-        case Edit(text):
-            current = None if row.deleted_at is not None else text or row.text
-            return events.Edited(conversation, seq, target, current, at, by, group)
+        case Edit(text, mentions):
+            now = (text, mentions) if text else (row.text, mentions_of(row.mentions))
+            current = (None, ()) if row.deleted_at is not None else now
+            return events.Edited(conversation, seq, target, current[0], at, by, group, current[1])
         case Deletion():
             return events.Deleted(conversation, seq, target, at, by, group)
         case React(emoji, on):

@@ -27,7 +27,7 @@ from chatd.store.schema import (
     rosters,
     skipped,
 )
-from chatd.store.versions import Kind, Subject, VersionWriter
+from chatd.store.versions import VersionWriter
 
 
 def with_receipts(account_id: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
@@ -52,30 +52,38 @@ def has_receipts(connection: sa.Connection, account_id: int) -> bool:
 
 def set_receipts(
     connection: sa.Connection, versions: VersionWriter, account: Account, on: bool
-) -> int:
-    """Switch receipts on or off. Returns in how many conversations that changes the marks that are shown, as
-    `sync` tells."""
+) -> None:
+    """Switch receipts on or off. That changes the marks that are shown in all of the account's conversations,
+    as `sync` tells."""
     if has_receipts(connection, account.id) is on:
-        return 0
-    connection.execute(sa.delete(privacy).where(privacy.c.account_id == account.id))
-    connection.execute(sa.insert(privacy).values(account_id=account.id, receipts=on))
-    places = connection.scalars(
-        sa.select(participants.c.conversation_id)
-        .outerjoin(rosters, rosters.c.conversation_id == participants.c.conversation_id)
-        .where(
-            participants.c.account_id == account.id,
-            sa.func.coalesce(rosters.c.members, 0) <= MAX_READERS,
+        return
+    values = {"receipts": on, "version": versions.raise_all(connection)}
+    mine = sa.update(privacy).where(privacy.c.account_id == account.id)
+    if not connection.execute(mine.values(values)).rowcount:
+        connection.execute(sa.insert(privacy).values(account_id=account.id, **values))
+
+
+def switches(connection: sa.Connection, account: Account, conversation: int) -> dict[str, int]:
+    """When people have switched their receipts, as versions by their keys: those whose marks the account
+    sees in a conversation."""
+    query = sa.select(accounts.c.key, privacy.c.version).join(
+        privacy, privacy.c.account_id == accounts.c.id
+    )
+    if _shows_marks(connection, conversation):
+        query = query.join(participants, participants.c.account_id == accounts.c.id).where(
+            participants.c.conversation_id == conversation
         )
-    ).all()
-    names = account.key, all_marks(account)
-    subjects = [Subject(place, Kind.MARK, name) for place in places for name in names]
-    versions.note(connection, subjects)
-    return len(places)
+    else:
+        query = query.where(accounts.c.id == account.id)
+    return {row.key: row.version for row in connection.execute(query)}
 
 
-def all_marks(account: Account) -> str:
-    """The name of a subject: all marks, as the account sees them."""
-    return f"*{account.key}"
+def _shows_marks(connection: sa.Connection, conversation: int) -> bool:
+    """Whether others' marks are shown: not in larger groups."""
+    size = connection.scalar(
+        sa.select(rosters.c.members).where(rosters.c.conversation_id == conversation)
+    )
+    return (size or 0) <= MAX_READERS
 
 
 class Audience(msgspec.Struct, frozen=True):
@@ -212,10 +220,7 @@ def readers(
     ).first()
     if author is None:
         raise UnknownMessage(seq=seq)
-    size = connection.scalar(
-        sa.select(rosters.c.members).where(rosters.c.conversation_id == conversation)
-    )
-    if (size or 0) > MAX_READERS or not has_receipts(connection, account.id):
+    if not _shows_marks(connection, conversation) or not has_receipts(connection, account.id):
         return None
     here = _readers_here(connection, account, conversation, seq, author.sender_id)
     return [*here, *_readers_elsewhere(connection, account, conversation, seq, author.sender)]
@@ -264,9 +269,7 @@ def visible_marks(
 ) -> list[tuple[str, str, int]]:
     """How far people have read: the key and the address of each, and a seq, 0 if the account does not see it.
     In a larger group only its own."""
-    size = connection.scalar(
-        sa.select(rosters.c.members).where(rosters.c.conversation_id == conversation)
-    )
+    others = _shows_marks(connection, conversation)
     seen = has_receipts(connection, account.id)
     shown = with_receipts(accounts.c.id) & may_see(accounts.c.id, account.key)
     here = (
@@ -275,13 +278,13 @@ def visible_marks(
         .where(participants.c.conversation_id == conversation)
         .order_by(accounts.c.key)
     )
-    if (size or 0) > MAX_READERS:
+    if not others:
         here = here.where(accounts.c.id == account.id)
     found = [
         (key, name, seq if key == account.key or (seen and seen_by_others) else 0)
         for key, name, seq, seen_by_others in connection.execute(here)
     ]
-    if (size or 0) > MAX_READERS:
+    if not others:
         return found
     elsewhere = connection.execute(
         sa.select(remote_marks.c.key, remote_marks.c.address, remote_marks.c.seq)

@@ -6,7 +6,7 @@ it. After a restore of a backup the log may have ended before that seq; then the
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from heapq import merge
 from typing import Any
 
@@ -20,7 +20,7 @@ from chatd.store.conversations import last_seq, takes_part
 from chatd.store.guard import checked, reason_of
 from chatd.store.history import build_message, build_messages, select_messages
 from chatd.store.pending import pending_of
-from chatd.store.receipts import all_marks, visible_marks
+from chatd.store.receipts import switches, visible_marks
 from chatd.store.schema import (
     changes,
     groups,
@@ -88,7 +88,8 @@ def sync(
     if not takes_part(connection, account.id, conversation):
         raise UnknownConversation(name=conversation)
     last = last_seq(connection, conversation)
-    current = max(version_of(connection, conversation), first_of(term))
+    switched = switches(connection, account, conversation)
+    current = max(version_of(connection, conversation), first_of(term), *switched.values())
     after, since = cursor.after, cursor.version
     known = cursor.term
     if known is None:
@@ -109,7 +110,7 @@ def sync(
         _states(connection, account, conversation, after, (since or 0, upto))
         + _judged(connection, conversation, after, (since or 0, upto)),
         _files(connection, account, conversation, after, (since or 0, upto)),
-        _marks(connection, account, conversation, since, upto),
+        _marks(connection, account, conversation, since, upto, switched),
         pending_of(connection, account, conversation),
         more=upto < current or (len(entries) == limit and entries[-1].seq < last),
         reset=reset,
@@ -140,22 +141,22 @@ def _entries(
     shown = build_messages(connection, [row for row in rows if row.seq <= end], account)
     made = [row for row in made if row.seq <= end]
     edited = {row.target for row in made if row.kind == "edited"}
-    texts = _texts(connection, account, conversation, edited)
-    changed = [_change(row, texts.get(row.target)) for row in made]
+    present = _present(connection, account, conversation, edited)
+    changed = [_change(row, present.get(row.target)) for row in made]
     return list(merge(shown, changed, key=_seq_of))
 
 
-def _texts(
+def _present(
     connection: sa.Connection, account: Account, conversation: int, seqs: Collection[int]
-) -> dict[int, str | None]:
-    """The present texts of these messages, checked against their signatures."""
+) -> dict[int, Message]:
+    """These messages by their seqs, checked against their signatures."""
     if not seqs:
         return {}
     wanted = select_messages(account).where(
         messages.c.conversation_id == conversation, messages.c.seq.in_(seqs)
     )
     found = [build_message(row, account) for row in connection.execute(wanted)]
-    return {message.seq: message.text for message in checked(connection, found)}
+    return {message.seq: message for message in checked(connection, found)}
 
 
 def _seq_of(entry: Message | events.Change) -> int:
@@ -180,13 +181,14 @@ def _select_changes() -> sa.Select[Any]:
     )
 
 
-def _change(row: sa.Row[Any], text: str | None) -> events.Change:
-    """An entry that is no message. `text` is the present one of a message that was edited."""
+def _change(row: sa.Row[Any], edited: Message | None) -> events.Change:
+    """An entry that is no message. `edited` is the message that it has edited."""
     data = {} if row.data is None else _decode(row.data)
     here, seq, at, by, group = row.conversation_id, row.seq, row.at, row.author, row.group
     match row.kind:
         case "edited":
-            return events.Edited(here, seq, row.target, text, at, by, group)
+            text, mentions = (None, ()) if edited is None else (edited.text, edited.mentions)
+            return events.Edited(here, seq, row.target, text, at, by, group, mentions)
         case "deleted":
             return events.Deleted(here, seq, row.target, at, by, group)
         case "reaction":
@@ -281,16 +283,23 @@ def _judged(
 
 
 def _marks(
-    connection: sa.Connection, account: Account, conversation: int, since: int | None, upto: int
+    connection: sa.Connection,
+    account: Account,
+    conversation: int,
+    since: int | None,
+    upto: int,
+    switched: Mapping[str, int],
 ) -> list[events.ReadMoved]:
-    """The read marks that have changed between two versions; without `since`, all."""
+    """The read marks that have changed between two versions; without `since`, all. `switched` as from
+    `switches`."""
     names: Collection[str] | None = None
     if since is not None:
         names = changed_between(connection, conversation, Kind.MARK, since, upto)
+        names |= {key for key, version in switched.items() if since < version <= upto}
         if not names:
             return []
-        if all_marks(account) in names:
-            names = None
+        if account.key in names and since < switched.get(account.key, 0) <= upto:
+            names = None  # it sees the marks of others now, or does not see them any more
     found: Sequence[tuple[str, str, int]] = visible_marks(connection, account, conversation)
     return [
         events.ReadMoved(conversation, seq, who)

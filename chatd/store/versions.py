@@ -1,8 +1,9 @@
 """What changes in a conversation without an entry: states of messages and files, read marks, and whether a
 message is verified.
 
-Each such change raises the `version` of its conversation. `sync` reports what changed since a version. Jobs
-and queries for the Database.
+Each such change raises the `version` of its conversation. `sync` reports what changed since a version. What
+an account changes for all of its conversations gets a version above those of all. Jobs and queries for the
+Database.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from chatd.store.engine import placeholder
-from chatd.store.schema import heads, local_changes
+from chatd.store.schema import heads, local_changes, privacy
 
 VERSION_BITS = 10  # of a version: its place in the term, which it may exceed as a number may
 MAX_CACHED = 100_000  # conversations
@@ -60,6 +61,8 @@ class VersionWriter:
     def __init__(self, term: Callable[[sa.Connection], int]) -> None:
         self._term = term
         self._last: dict[int, int] = {}
+        self._floor: int | None = None  # new versions are above it
+        self._top: int | None = None  # the highest version of all; None if it was not looked up
 
     def forget(self) -> None:
         """Drop the cache: after a rollback it may be ahead of the database."""
@@ -69,10 +72,10 @@ class VersionWriter:
         """Raise the versions of the conversations of `subjects`, and keep what has changed with them."""
         if not subjects:
             return
-        floor = first_of(self._term(connection)) + 1
+        floor = self._above(connection)
         raised: dict[int, int] = {}
         for conversation in {subject.conversation for subject in subjects}:
-            raised[conversation] = max(self._version(connection, conversation) + 1, floor)
+            raised[conversation] = max(self._version(connection, conversation), floor) + 1
         mark = placeholder(connection)
         connection.exec_driver_sql(
             f"INSERT INTO heads (conversation_id, version) VALUES ({mark}, {mark}) "  # noqa: S608
@@ -86,6 +89,21 @@ class VersionWriter:
             [(*subject, raised[subject.conversation]) for subject in set(subjects)],
         )
         self._last.update(raised)
+        if self._top is not None:
+            self._top = max(self._top, *raised.values())
+
+    def raise_all(self, connection: sa.Connection) -> int:
+        """Return a version above those of all conversations. Later changes get higher ones."""
+        if self._top is None:
+            self._top = connection.scalar(sa.select(sa.func.max(heads.c.version))) or 0
+        self._top = self._floor = max(self._top, self._above(connection)) + 1
+        return self._top
+
+    def _above(self, connection: sa.Connection) -> int:
+        if self._floor is None:
+            switched = connection.scalar(sa.select(sa.func.max(privacy.c.version))) or 0
+            self._floor = max(switched, first_of(self._term(connection)))
+        return self._floor
 
     def _version(self, connection: sa.Connection, conversation: int) -> int:
         found = self._last.get(conversation)

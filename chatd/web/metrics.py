@@ -21,6 +21,7 @@ from prometheus_client.core import (
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
+from twisted.internet import defer
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.logger import Logger
 from twisted.web.resource import Resource
@@ -286,8 +287,10 @@ class MetricsResource(Resource):
             realms = await self._realms.ask(DATABASE_TIME)
         except CancelledError:
             raise
-        except Exception as error:
+        except (defer.TimeoutError, ChatError) as error:
             log.debug("what waits for other realms is not known: {error!r}", error=error)
+        except Exception:
+            log.failure("what waits for other realms is not known")
         self._chatd.view = View(self._service, self._sessions, self._connections, realms)
         encode, content_type = _encoder(request.getHeader("accept"))
         data = encode(self._registry)

@@ -57,6 +57,8 @@ async def _change(
         "seq": receipt.seq or None,
         "target": receipt.target,
     }
+    if receipt.mentions:
+        data["mentions"] = receipt.mentions
     if receipt.queued:
         sentence += "; queued until it can be delivered"
         data["queued"] = True

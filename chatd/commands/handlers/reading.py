@@ -15,7 +15,6 @@ from chatd.store.sync import Cursor
 from chatd.store.windows import Window
 
 HANDLERS = Handlers()
-PRIVACY_COST = 20  # conversations whose marks change that count as one more command of the rate
 
 
 @HANDLERS.of(ask.ShowHistory)
@@ -105,12 +104,11 @@ async def typing(client: Client, command: ask.TellTyping) -> Reply:
 async def privacy(client: Client, command: ask.ChangePrivacy) -> Reply:
     if (command.key is None) != (command.value is None):
         raise BY_COMMAND[ask.ChangePrivacy].wrong("value is missing")
-    session, receipts = client.logged_in, client.service.receipts
+    receipts = client.service.receipts
     on = command.value if command.receipts is None else command.receipts
     if on is None:
-        on = await receipts.is_on(session.account)
+        on = await receipts.is_on(client.account)
     else:
-        changed = await receipts.switch(session.account, on)
-        session.bucket.take(client.service.clock.seconds(), changed // PRIVACY_COST)
+        await receipts.switch(client.account, on)
     sentence = "are" if on else "are not"
     return Reply(f"Read receipts {sentence} shown", {"receipts": on})

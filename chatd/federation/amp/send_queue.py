@@ -7,6 +7,7 @@ in memory.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Sequence
 
@@ -39,11 +40,15 @@ class Item(msgspec.Struct):
         self.parcel, self.file = parcel, None
 
 
+def _number_of(item: Item) -> int:
+    return item.number
+
+
 class SendQueue:
     """The queue of one link. It begins with everything that is on disk.
 
-    `ready` holds the next parcels. `filled` is called when more were read, `failed` when the disk can't be
-    read.
+    `ready` holds the next parcels, in the order of their numbers. `filled` is called when more were read,
+    `failed` when the disk can't be read.
     """
 
     def __init__(
@@ -58,8 +63,8 @@ class SendQueue:
         self._behind = True  # whether there may be parcels on disk that are not in memory
         self._reading = False
         self._cursor = 0  # the number of the last parcel that was in `ready`
-        # What was committed since the disk began to be read; None if it was too much.
-        self._fresh: deque[Item] | None = deque()
+        # What was committed since the disk began to be read, by number; None if it was too much.
+        self._fresh: dict[int, Item] | None = {}
         # What was blanked since then, by number
         self._blanked: dict[int, bytes] = {}
 
@@ -71,7 +76,7 @@ class SendQueue:
         """Add a parcel that was committed."""
         if self._behind:
             if self._fresh is not None:
-                self._fresh.append(item)
+                self._fresh[item.number] = item
                 if len(self._fresh) > MAX_READY:
                     self._fresh = None
         elif len(self.ready) < MAX_READY and item.number > self._cursor:
@@ -80,13 +85,15 @@ class SendQueue:
         else:
             self._behind = True
             self._cursor = min(self._cursor, item.number - 1)
-            self._fresh = deque()
+            self._fresh = {}
 
     def blanked(self, number: int, parcel: bytes) -> None:
         """A parcel has lost its content. What is being read from the disk may still have it."""
-        for item in (*self.ready, *(self._fresh or ())):
-            if item.number == number:
-                item.empty(parcel)
+        place = bisect_left(self.ready, number, key=_number_of)
+        if place < len(self.ready) and self.ready[place].number == number:
+            self.ready[place].empty(parcel)
+        if self._fresh and (item := self._fresh.get(number)) is not None:
+            item.empty(parcel)
         if self._reading:
             self._blanked[number] = parcel
 
@@ -94,7 +101,7 @@ class SendQueue:
         """Read from the disk if nothing in memory is ready and the disk may hold more."""
         if self._behind and not self.ready and not self._reading:
             self._reading = True
-            self._fresh = deque()
+            self._fresh = {}
             self._outbox.tidy()
             reading = self._outbox.waiting(self._realm, self._cursor, PAGE)
             reading.addCallback(self._have_read)
@@ -113,9 +120,9 @@ class SendQueue:
         if page:
             self._cursor = page[-1].id
         if len(page) < PAGE and self._fresh is not None:
-            fresh, self._fresh = self._fresh, deque()
+            fresh, self._fresh = self._fresh, {}
             self._behind = False
-            for item in fresh:
+            for item in fresh.values():
                 if item.number > self._cursor:
                     self._cursor = item.number
                     self.ready.append(item)

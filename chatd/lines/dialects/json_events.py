@@ -134,8 +134,10 @@ def _kind_and_facts(change: events.Change) -> tuple[str, dict[str, Any]]:
     """The name of a kind of entry, and what only this kind has."""
     match change:
         case events.Edited():
+            about = {"target": change.target, "from": change.by}
             text = {} if change.text is None else {"text": change.text}
-            return "edited", {"target": change.target, "from": change.by, **text}
+            mentions = {"mentions": change.mentions} if change.mentions else {}
+            return "edited", {**about, **text, **mentions}
         case events.Deleted():
             return "deleted", {"target": change.target, "from": change.by}
         case events.Reaction():

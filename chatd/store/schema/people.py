@@ -59,6 +59,12 @@ privacy = Table(
         nullable=False,
         comment="shows others how far it has read, and sees that of others",
     ),
+    Column(
+        "version",
+        BigInteger,
+        nullable=False,
+        comment="when that was switched: above the version of each conversation until then",
+    ),
 )
 
 # Accounts and groups of this realm share one namespace. A name from an older version may be here

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from unittest import mock
 
+import msgspec
 import sqlalchemy as sa
 from twisted.internet.defer import Deferred
 
@@ -29,6 +30,7 @@ from chatd.store.schema import (
     reaction_counts,
     reactions,
 )
+from chatd.store.sync import Cursor
 from tests.support.common import RealmTestCase
 from tests.support.inline import outcome_of, result_of
 from tests.unit.service.test_messages import MessagesTestCase, Reader
@@ -134,6 +136,18 @@ class Edits(ChangesTestCase):
         self.change(self.budi, BAGAN, 4, Edit(text))
         first, second = self.shown(self.ana, BAGAN)
         self.assertEqual((first.mentions, second.mentions), (("@all", "Budi"), ("Budi",)))
+
+    def test_mentions_are_told(self) -> None:
+        """By the event, the entry and the reply."""
+        reader = self.follow(self.budi)
+        edited = events.Edited(1, 0, 1, None, 1_000_000_000, "ana")
+        for text, expected in (("hi @budi", ("Budi",)), ("hi", ())):
+            receipt = result_of(self.changing(self.ana, WITH_BUDI, 1, Edit(text)))
+            self.assertEqual(receipt.mentions, expected)
+            self.service.presence.flush()
+            synced = result_of(self.service.sync.one(self.budi, 1, Cursor(1), 100))
+            told = msgspec.structs.replace(edited, seq=receipt.seq, text=text, mentions=expected)
+            self.assertEqual([reader.heard[-1], synced.entries[-1]], [told, told])
 
 
 def attach(test: ChangesTestCase, owner: Account) -> Any:

@@ -198,9 +198,26 @@ class Marks(SyncTestCase):
         version = self.sync(self.ana, self.place).version
         result_of(self.service.receipts.switch(self.budi, False))
         self.assertEqual(self.marks(self.sync(self.ana, self.place, version=version)), {"Budi": 0})
-        self.assertEqual(
-            self.marks(self.sync(self.budi, self.place, version=version)), {"ana": 0, "Budi": 2}
-        )
+        page = self.sync(self.budi, self.place, version=version)
+        self.assertEqual(self.marks(page), {"ana": 0, "Budi": 2})
+        result_of(self.service.receipts.switch(self.budi, False))
+        self.assertEqual(self.sync(self.budi, self.place, version=page.version).marks, [])
+
+    def test_receipts_on_again(self) -> None:
+        """A switch and what follows it have higher versions, in all conversations and after a restart."""
+        result_of(self.reading.mark_read(self.budi, self.place, 1))
+        version = self.sync(self.ana, self.place).version
+        for on, seq in ((False, 2), (True, 3)):
+            result_of(self.service.receipts.switch(self.budi, on))
+            if on:
+                self.reopen()
+            for shown in (1, seq):
+                result_of(self.reading.mark_read(self.budi, self.place, shown))
+                page = self.sync(self.ana, self.place, after=3, version=version)
+                expected = max(shown, seq - 1) if on else 0
+                self.assertEqual(self.marks(page), {"Budi": expected})
+                self.assertGreater(page.version, version)
+                version = page.version
 
 
 class Resets(SyncTestCase):

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
-from twisted.internet.defer import Deferred, gatherResults, succeed
+from twisted.internet.defer import Deferred, fail, gatherResults, succeed
 from twisted.internet.threads import deferToThread
 
 from chatd.base.counters import JOBS
@@ -181,6 +181,13 @@ class Realms(MetricsTestCase):
     async def test_a_database_that_fails(self) -> None:
         await self.realm.database.stop()
         self.check(await self.values(), database_answers=0, sessions=0)
+
+    async def test_an_unexpected_failure(self) -> None:
+        """It is logged, and all other metrics are returned."""
+        self.show(fail(ZeroDivisionError()))
+        values = read((await self.served.ask("/metrics")).body)
+        self.check(values, database_answers=0, sessions=0)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     async def test_client_is_gone(self) -> None:
         """A request whose connection is gone gets no answer, and nothing is logged."""

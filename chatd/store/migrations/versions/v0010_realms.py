@@ -84,6 +84,12 @@ def _create_privacy() -> None:
             nullable=False,
             comment="shows others how far it has read, and sees that of others",
         ),
+        sa.Column(
+            "version",
+            sa.BigInteger,
+            nullable=False,
+            comment="when that was switched: above the version of each conversation until then",
+        ),
         sa.PrimaryKeyConstraint("account_id", name="privacy_key"),
         sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name="privacy_account_id_exists"),
     )

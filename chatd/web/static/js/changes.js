@@ -12,8 +12,10 @@
 export function changed(message, change) {
   if (message.deleted) return message;
   switch (change.kind) {
-    case "edited":
-      return typeof change.text !== "string" ? message : { ...message, text: change.text, edited: change.at ?? message.at };
+    case "edited": {
+      const { text, mentions, at } = change;
+      return typeof text !== "string" ? message : { ...message, text, mentions, edited: at ?? message.at };
+    }
     case "deleted": {
       const { text, file, opaque, reactions, reaction_counts, pinned, ...rest } = message;
       return { ...rest, deleted: true };

@@ -182,7 +182,7 @@ export class Actions {
   async #readers(message) {
     const reply = await this.#ask("readers", { ...this.#at(), seq: message.seq });
     if (reply === null) return;
-    const names = /** @type {{username: string}[]} */ (reply.readers).map(({ username }) => this.#nameOf(username));
+    const names = /** @type {string[]} */ (reply.readers).map((address) => this.#nameOf(address));
     const list = h("ul", { class: "readers" }, ...names.map((name) => h("li", null, h("bdi", null, name))));
     dialog(t("chat.readers"), names.length ? list : h("p", null, t("chat.readers.none")), { narrow: true });
   }
@@ -231,7 +231,8 @@ export class Actions {
     const reply = await this.#ask(command, { conversation, seq, ...args });
     if (reply === null) return false;
     const at = reply.at ?? new Date().toISOString();
-    const whole = /** @type {Change} */ ({ ...change, conversation, target: seq, seq: reply.seq ?? 0, at });
+    const { mentions } = reply;
+    const whole = /** @type {Change} */ ({ ...change, mentions, conversation, target: seq, seq: reply.seq ?? 0, at });
     this.#app.log.apply(whole);
     this.#app.store.takeChange(whole);
     return true;

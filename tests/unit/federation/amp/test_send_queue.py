@@ -1,0 +1,60 @@
+"""Parcels that are waiting lose their content, wherever they are in the queue of a link."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from chatd.federation.amp.send_queue import Item, SendQueue
+from chatd.store.outbox import QueuedParcel
+
+
+class Disk:
+    """An outbox whose pages come when the test says so."""
+
+    def __init__(self) -> None:
+        self.reading: Deferred[Sequence[QueuedParcel]] = Deferred()
+
+    def tidy(self) -> None: ...
+
+    def waiting(self, _realm: str, _after: int, _count: int) -> Deferred[Sequence[QueuedParcel]]:
+        return self.reading
+
+
+class Blanked(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.disk = Disk()
+        self.queue = SendQueue("realm2", cast(Any, self.disk), lambda: None, lambda: None)
+        self.queue.fill()
+
+    def add(self, *numbers: int) -> None:
+        for number in numbers:
+            self.queue.add(Item(number, b"text", number))
+
+    def read(self, *numbers: int) -> None:
+        page = [QueuedParcel(number, b"text", 0, None, number) for number in numbers]
+        self.disk.reading.callback(page)
+
+    def blank(self, *numbers: int) -> None:
+        for number in numbers:
+            self.queue.blanked(number, b"")
+
+    def check(self, *expected: tuple[int, bytes]) -> None:
+        self.assertEqual([(item.number, item.parcel) for item in self.queue.ready], [*expected])
+        self.assertTrue(all(bool(item.parcel) is bool(item.file) for item in self.queue.ready))
+
+    def test_while_reading(self) -> None:
+        """What the disk still has with its content, and what was committed meanwhile."""
+        self.add(8, 9)
+        self.blank(3, 9, 11)
+        self.read(3, 5, 8)
+        self.check((3, b""), (5, b"text"), (8, b"text"), (9, b""))
+
+    def test_in_memory(self) -> None:
+        self.read(3, 5)
+        self.add(8, 9)
+        self.blank(2, 5, 7, 9, 10)
+        self.check((3, b"text"), (5, b""), (8, b"text"), (9, b""))
