@@ -115,6 +115,36 @@ skipped = Table(
     sqlite_with_rowid=False,
 )
 
+# What an account has chosen for a conversation. It goes with the participant.
+preferences = Table(
+    "preferences",
+    metadata,
+    Column("account_id", BigInteger, primary_key=True),
+    Column("conversation_id", BigInteger, primary_key=True),
+    Column("notify", Text, comment="mentions or none; NULL: all"),
+    Column("until", BigInteger, comment="when notify ends; ms since 1970 UTC"),
+    Column("archived", Boolean, nullable=False, server_default=false()),
+    ForeignKeyConstraint(
+        ["account_id", "conversation_id"],
+        ["participants.account_id", "participants.conversation_id"],
+        ondelete="CASCADE",
+    ),
+    sqlite_with_rowid=False,
+)
+
+# Messages that people have reported to the moderators.
+reports = Table(
+    "reports",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("account_id", ForeignKey("accounts.id"), nullable=False, comment="who reports"),
+    Column("conversation_id", ForeignKey("conversations.id"), nullable=False),
+    Column("seq", BigInteger, nullable=False, comment="of the message"),
+    Column("reason", Text, nullable=False),
+    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    Index("reports_once", "account_id", "conversation_id", "seq", unique=True),
+)
+
 remote_members = Table(
     "remote_members",
     metadata,

@@ -1,4 +1,4 @@
-"""Accounts, their sessions and contacts, and the namespace."""
+"""Accounts, their sessions, contacts, blocks and choices, and the namespace."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from sqlalchemy import (
     Table,
     Text,
     false,
+    true,
 )
 
 from chatd.store.schema.base import Id, metadata
@@ -29,6 +30,14 @@ accounts = Table(
     Column("created_at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
 )
 
+# What accounts show of themselves besides their names. One without a row shows nothing.
+profiles = Table(
+    "profiles",
+    metadata,
+    Column("account_id", ForeignKey("accounts.id"), primary_key=True),
+    Column("status", Text, nullable=False, server_default="", comment="a short text"),
+)
+
 sessions = Table(
     "sessions",
     metadata,
@@ -37,6 +46,17 @@ sessions = Table(
     Column("account_id", ForeignKey("accounts.id"), nullable=False, index=True),
     Column("created_at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
     Column("expires_at", BigInteger, nullable=False, index=True, comment="ms since 1970 UTC"),
+    Column(
+        "used_at",
+        BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="ms since 1970 UTC",
+    ),
+    Column(
+        "client", Text, nullable=False, server_default="", comment="of the last login or resume"
+    ),
+    Column("address", Text, nullable=False, server_default="", comment="that it came from"),
 )
 
 contacts = Table(
@@ -48,7 +68,22 @@ contacts = Table(
     Index("contacts_by_key", "key"),
 )
 
-# What accounts have chosen. One without a row has receipts on.
+blocks = Table(
+    "blocks",
+    metadata,
+    Column("account_id", ForeignKey("accounts.id"), primary_key=True, comment="who blocks"),
+    Column(
+        "key",
+        Text,
+        primary_key=True,
+        comment="an address without case, or @ and the key of a realm",
+    ),
+    Column("address", Text, nullable=False, comment="as shown: name, name@realm, or @@realm"),
+    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    sqlite_with_rowid=False,
+)
+
+# What accounts have chosen. One without a row has the defaults.
 privacy = Table(
     "privacy",
     metadata,
@@ -65,6 +100,29 @@ privacy = Table(
         nullable=False,
         comment="when that was switched: above the version of each conversation until then",
     ),
+    Column(
+        "presence",
+        Boolean,
+        nullable=False,
+        server_default=true(),
+        comment="shows others whether it is online",
+    ),
+    Column(
+        "invitations",
+        Boolean,
+        nullable=False,
+        server_default=true(),
+        comment="people of this realm may add it to groups without asking",
+    ),
+)
+
+# Accounts that were deleted, until they have left their groups.
+departures = Table(
+    "departures",
+    metadata,
+    Column("account_id", ForeignKey("accounts.id"), primary_key=True),
+    Column("erase", Boolean, nullable=False, comment="its messages are deleted first"),
+    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
 )
 
 # Accounts and groups of this realm share one namespace. A name from an older version may be here

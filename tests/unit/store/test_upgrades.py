@@ -285,7 +285,7 @@ class To0008(UpgradeTestCase):
 
 
 class To0012(UpgradeTestCase):
-    """The upgrade to private groups."""
+    """The upgrade to private groups, and to sessions that say where they were used."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -318,3 +318,12 @@ class To0012(UpgradeTestCase):
 
     def test_failing_anywhere_changes_nothing(self) -> None:
         self.assertGreater(self.failures("0011", "0012"), 15)
+
+    def test_sessions_and_choices(self) -> None:
+        self.execute("INSERT INTO privacy (account_id, receipts, version) VALUES (1, false, 7)", {})
+        prepare(self.old)
+        added = {"client": "", "address": ""}
+        expected = [row | added | {"used_at": row["created_at"]} for row in self.before["sessions"]]
+        self.assertEqual(self.rows(self.old)["sessions"], expected)
+        self.assertNotEqual(expected, [])
+        self.assertEqual(self.values("SELECT * FROM privacy"), [(1, 0, 7, 1, 1)])

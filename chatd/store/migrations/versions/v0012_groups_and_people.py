@@ -1,4 +1,5 @@
-"""Private groups, and what a member may see of a group's past.
+"""Private groups, and what a member may see of a group's past; blocks, profiles, reports, settings of
+conversations, accounts that are being deleted, and what is shown of sessions.
 
 The migration is self-contained: it does not import chatd.store.schema, which changes over time.
 """
@@ -19,11 +20,20 @@ def upgrade() -> None:
         _rebuild_groups()
         _rebuild_participants()
         _rebuild_remote_members()
+        _rebuild_sessions()
+        _rebuild_privacy()
     else:
         for column in _group_columns():
             op.add_column("groups", column)
         op.add_column("participants", _first_seq())
         op.add_column("remote_members", _first_seq())
+        for column in _session_columns():
+            op.add_column("sessions", column)
+        for column in _privacy_columns():
+            op.add_column("privacy", column)
+    op.execute("UPDATE sessions SET used_at = created_at")
+    _create_tables_of_people()
+    _create_tables_of_conversations()
 
 
 def _group_columns() -> list[sa.Column[Any]]:
@@ -48,6 +58,38 @@ def _first_seq() -> sa.Column[int]:
         server_default="0",
         comment="the first entry that the member may see",
     )
+
+
+def _session_columns() -> list[sa.Column[Any]]:
+    return [
+        sa.Column(
+            "used_at",
+            sa.BigInteger,
+            nullable=False,
+            server_default="0",
+            comment="ms since 1970 UTC",
+        ),
+        sa.Column(
+            "client",
+            sa.Text,
+            nullable=False,
+            server_default="",
+            comment="of the last login or resume",
+        ),
+        sa.Column(
+            "address", sa.Text, nullable=False, server_default="", comment="that it came from"
+        ),
+    ]
+
+
+def _privacy_columns() -> list[sa.Column[Any]]:
+    return [
+        sa.Column(name, sa.Boolean, nullable=False, server_default=sa.true(), comment=comment)
+        for name, comment in (
+            ("presence", "shows others whether it is online"),
+            ("invitations", "people of this realm may add it to groups without asking"),
+        )
+    ]
 
 
 # SQLite adds columns after the constraints, so the tables are copied.
@@ -166,3 +208,122 @@ def _rebuild_remote_members() -> None:
     op.drop_table("remote_members_before")
     for name, columns in indexes.items():
         op.create_index(name, "remote_members", columns)
+
+
+def _rebuild_sessions() -> None:
+    for column in ("account_id", "expires_at"):
+        op.drop_index(f"sessions_by_{column}", "sessions")
+    _copy(
+        "sessions",
+        ["id", "token_hash", "account_id", "created_at", "expires_at"],
+        sa.Column("id", sa.Integer, nullable=False),
+        sa.Column("token_hash", sa.LargeBinary, nullable=False),
+        sa.Column("account_id", sa.Integer, nullable=False),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("expires_at", sa.BigInteger, nullable=False),
+        *_session_columns(),
+        sa.PrimaryKeyConstraint("id", name="sessions_key"),
+        sa.UniqueConstraint("token_hash", name="sessions_token_hash_once"),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name="sessions_account_id_exists"),
+    )
+    op.drop_table("sessions_before")
+    for column in ("account_id", "expires_at"):
+        op.create_index(f"sessions_by_{column}", "sessions", [column])
+
+
+def _rebuild_privacy() -> None:
+    _copy(
+        "privacy",
+        ["account_id", "receipts", "version"],
+        sa.Column("account_id", sa.Integer, nullable=False),
+        sa.Column("receipts", sa.Boolean, nullable=False),
+        sa.Column("version", sa.BigInteger, nullable=False),
+        *_privacy_columns(),
+        sa.PrimaryKeyConstraint("account_id", name="privacy_key"),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name="privacy_account_id_exists"),
+    )
+    op.drop_table("privacy_before")
+
+
+def _id_type() -> sa.types.TypeEngine[int]:
+    return sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+
+
+def _account_of(table: str) -> sa.ForeignKeyConstraint:
+    name = f"{table}_account_id_exists"
+    return sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=name)
+
+
+def _at() -> sa.Column[int]:
+    return sa.Column("at", sa.BigInteger, nullable=False, comment="ms since 1970 UTC")
+
+
+def _create_tables_of_people() -> None:
+    op.create_table(
+        "blocks",
+        sa.Column("account_id", _id_type(), nullable=False, comment="who blocks"),
+        sa.Column(
+            "key",
+            sa.Text,
+            nullable=False,
+            comment="an address without case, or @ and the key of a realm",
+        ),
+        sa.Column(
+            "address", sa.Text, nullable=False, comment="as shown: name, name@realm, or @@realm"
+        ),
+        _at(),
+        sa.PrimaryKeyConstraint("account_id", "key", name="blocks_key"),
+        _account_of("blocks"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "profiles",
+        sa.Column("account_id", _id_type(), nullable=False),
+        sa.Column("status", sa.Text, nullable=False, server_default="", comment="a short text"),
+        sa.PrimaryKeyConstraint("account_id", name="profiles_key"),
+        _account_of("profiles"),
+    )
+    op.create_table(
+        "departures",
+        sa.Column("account_id", _id_type(), nullable=False),
+        sa.Column("erase", sa.Boolean, nullable=False, comment="its messages are deleted first"),
+        _at(),
+        sa.PrimaryKeyConstraint("account_id", name="departures_key"),
+        _account_of("departures"),
+    )
+
+
+def _create_tables_of_conversations() -> None:
+    op.create_table(
+        "reports",
+        sa.Column("id", _id_type(), nullable=False),
+        sa.Column("account_id", _id_type(), nullable=False, comment="who reports"),
+        sa.Column("conversation_id", _id_type(), nullable=False),
+        sa.Column("seq", sa.BigInteger, nullable=False, comment="of the message"),
+        sa.Column("reason", sa.Text, nullable=False),
+        _at(),
+        sa.PrimaryKeyConstraint("id", name="reports_key"),
+        _account_of("reports"),
+        sa.ForeignKeyConstraint(
+            ["conversation_id"], ["conversations.id"], name="reports_conversation_id_exists"
+        ),
+    )
+    op.create_index(
+        "reports_once", "reports", ["account_id", "conversation_id", "seq"], unique=True
+    )
+    op.create_table(
+        "preferences",
+        sa.Column("account_id", sa.BigInteger, nullable=False),
+        sa.Column("conversation_id", sa.BigInteger, nullable=False),
+        sa.Column("notify", sa.Text, comment="mentions or none; NULL: all"),
+        sa.Column("until", sa.BigInteger, comment="when notify ends; ms since 1970 UTC"),
+        sa.Column("archived", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.PrimaryKeyConstraint("account_id", "conversation_id", name="preferences_key"),
+        sa.ForeignKeyConstraint(
+            ["account_id", "conversation_id"],
+            ["participants.account_id", "participants.conversation_id"],
+            name="preferences_account_id_exists",
+            ondelete="CASCADE",
+        ),
+        sqlite_with_rowid=False,
+    )
