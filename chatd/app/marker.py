@@ -17,6 +17,7 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from chatd.base.background import in_background
 from chatd.base.private_files import write_private
 from chatd.store import database_identity
 from chatd.store.database import Database
@@ -81,10 +82,7 @@ class MarkKeeper:
         now = self._clock.seconds()
         if now >= self._next_check and self._advancing is None and not self._stopped:
             self._next_check = now + CHECK_EVERY
-            self._advancing = Deferred.fromCoroutine(self._advance(now))
-            self._advancing.addErrback(
-                lambda failure: log.failure("the mark was not advanced", failure)
-            )
+            self._advancing = in_background("the mark was not advanced", self._advance(now))
             if self._advancing.called:
                 self._advancing = None
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from chatd.base.background import in_background
 from chatd.base.errors import NotLoggedIn, TokenInText
 from chatd.base.model import Account, Reply
 from chatd.base.read_marks import ReadMark, join_marks
@@ -166,12 +167,8 @@ class Client:
         marks, self.given = self.given, {}
         if session is None or not marks:
             return
-        moving = Deferred.fromCoroutine(
-            self.service.reading.move_marks(session.account, marks, self.listener)
-        )
-        moving.addErrback(
-            lambda failure: log.failure("read marks were not moved; they stay unread", failure)
-        )
+        moving = self.service.reading.move_marks(session.account, marks, self.listener)
+        in_background("read marks were not moved; they stay unread", moving)
 
 
 Answer: TypeAlias = Result | Deferred[Result] | Coroutine[Any, Any, Result]

@@ -16,6 +16,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from chatd.base import errors
+from chatd.base.background import in_background, log_unexpected
 from chatd.base.timers import Timer
 from chatd.federation import parcels
 from chatd.federation.links import ILinks
@@ -152,7 +153,7 @@ class FileArrivals:
         looking.addBoth(lambda _: self._looked(realm, here))
 
     def _not_looked(self, here: RealmArrivals, failure: Failure) -> None:
-        log.failure(FAILED, failure)
+        log_unexpected(FAILED, failure)
         if here.linked:
             here.timer.restart(LAST_PAUSE)
 
@@ -184,10 +185,9 @@ class FileArrivals:
 
     def _begin(self, realm: str, here: RealmArrivals, file: Arrival) -> None:
         here.missing[file.id] = file.size
-        fetching = Deferred.fromCoroutine(self._fetch(here, file))
         ended: Deferred[None] = Deferred()
         here.active[file.id] = ended
-        fetching.addErrback(lambda failure: log.failure(FAILED, failure))
+        fetching = in_background(FAILED, self._fetch(here, file))
         fetching.addBoth(lambda _: self._ended(realm, here, file, ended))
 
     def _ended(self, realm: str, here: RealmArrivals, file: Arrival, ended: Deferred[None]) -> None:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from sqlalchemy import Connection
-from twisted.internet.defer import Deferred
-from twisted.logger import Logger
 
+from chatd.base.background import in_background
 from chatd.base.errors import FileArriving, FileLost, StorageFailed, UnknownFile
 from chatd.base.model import Attachment
 from chatd.federation.links import ILinks
@@ -15,8 +14,6 @@ from chatd.store import arrivals, sent_files
 from chatd.store.origins import Origin
 
 MAX_PIECE = 32 << 10  # bytes
-
-log = Logger()
 
 
 class FileSupply:
@@ -53,8 +50,8 @@ class FileSupply:
 
     def _taken(self, asker: str, number: int) -> None:
         self._links.file_taken(asker, number)
-        noting: Deferred[None] = self._database.run(sent_files.fetched, asker, number)
-        noting.addErrback(lambda failure: log.failure("the file of a post is kept", failure))
+        noting = self._database.run(sent_files.fetched, asker, number)
+        in_background("the file of a post is kept", noting)
 
 
 def _find(connection: Connection, asker: str, entry: Origin) -> Attachment | None:

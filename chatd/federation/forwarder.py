@@ -14,10 +14,9 @@ from typing import assert_never
 
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, succeed
-from twisted.logger import Logger
-from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from chatd.base.background import in_background
 from chatd.base.cache import Cache
 from chatd.base.entries import (
     NO_PARTS,
@@ -27,7 +26,7 @@ from chatd.base.entries import (
     MemberFact,
     SentParts,
 )
-from chatd.base.errors import NotSupportedThere, RealmDown, StorageFailed
+from chatd.base.errors import NotSupportedThere, RealmDown
 from chatd.base.model import Account, Attachment, Group, Party
 from chatd.base.names import key_of
 from chatd.federation import capabilities, changes, parcels
@@ -65,8 +64,6 @@ from chatd.store.pending import NewPost
 
 LEAVE_TIME = 5.0  # seconds to wait until a realm knows of a group that was left
 MAX_LEAVING = 10_000
-
-log = Logger()
 
 
 @implementer(IForwarder)
@@ -267,7 +264,8 @@ class Forwarder:
             self._links.post(realm, number, _encoded(parcel), None)
 
         putting = self.outbox.put(parcel).addCallback(stored)
-        putting.addErrback(_mark_not_stored)
+        # If it fails, the next mark says the same and more.
+        in_background("a read mark was not stored", putting)
 
     def tell_typing(self, realm: str, news: TypingNews) -> None:
         self._links.type(realm, *typing_to(news))
@@ -297,12 +295,6 @@ def _encoded(stored: NewParcel) -> bytes:
     """The bytes of a parcel that is stored."""
     parcel = stored.parcel
     return parcel if isinstance(parcel, bytes) else parcel.parcel
-
-
-def _mark_not_stored(failure: Failure) -> None:
-    """A full disk is not a bug, and the next mark says the same and more."""
-    if not failure.check(StorageFailed):
-        log.failure("a read mark was not stored", failure)
 
 
 def _unused(_entry: SignedEntry, _seq: int) -> bytes:

@@ -13,10 +13,10 @@ from contextlib import contextmanager
 import msgspec
 from twisted.internet import defer
 from twisted.internet.defer import Deferred, DeferredList
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from chatd.base.background import log_unexpected
 from chatd.base.model import DELIVERED, REFUSED, Message
 from chatd.base.timers import Signal, Timer
 from chatd.service.context import Context
@@ -30,8 +30,6 @@ TIDY_AFTER = 0.05
 MAX_UNTIDY = 2000  # delivered parcels of one realm that may stay
 TRY_AGAIN = 10.0  # seconds until parcels are removed that the disk has kept
 MAX_KEPT = 100_000  # of these, for one realm; more are sent again over its next link
-
-log = Logger()
 
 
 @implementer(ISettled)
@@ -180,7 +178,7 @@ class Outbox:
 
     def _not_removed(self, failure: Failure, realm: str, numbers: list[int]) -> None:
         """Try again later. If there is no later, they are sent again, and the realm ignores them."""
-        log.failure("delivered parcels were not removed from the outbox", failure)
+        log_unexpected("delivered parcels were not removed from the outbox", failure)
         if self._stopped:
             return
         self._failed = True

@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 from sqlalchemy import Connection
-from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from chatd.base.background import in_background
 from chatd.base.errors import (
     ChatError,
     Expired,
@@ -112,7 +112,7 @@ class Outcomes:
         if unknown:
             looking = self._database.read(store.sent_entries, list(unknown))
             looking.addCallback(self._tell_delivered, unknown)
-            looking.addErrback(lambda failure: log.failure(UNTOLD, failure))
+            in_background(UNTOLD, looking)
 
     def _tell_delivered(self, entries: Mapping[int, SentEntry], seqs: Mapping[int, int]) -> None:
         for number, entry in entries.items():
@@ -127,8 +127,8 @@ class Outcomes:
 
     def numbered(self, number: int, seq: int) -> None:
         """The home of a group has given `seq` to the message of that parcel."""
-        finishing: Deferred[None] = self._database.batch(pending_store.finish, (number, seq))
-        finishing.addErrback(lambda failure: log.failure("a message stays pending", failure))
+        finishing = self._database.batch(pending_store.finish, (number, seq))
+        in_background("a message stays pending", finishing)
 
     # Refused
 
@@ -176,8 +176,7 @@ class Outcomes:
     def _keep_again(self) -> None:
         unkept, self._unkept = self._unkept, {}
         for (realm, number), error in unkept.items():
-            refusing = Deferred.fromCoroutine(self.refuse(realm, number, error))
-            refusing.addErrback(lambda failure: log.failure(UNTOLD, failure))
+            in_background(UNTOLD, self.refuse(realm, number, error))
 
     def link_down(self, realm: str) -> None:
         """Forget the refusals of a realm that are not kept: it judges the parcels again."""

@@ -11,10 +11,8 @@ from typing import Annotated
 
 import msgspec
 from twisted.internet.defer import Deferred
-from twisted.logger import Logger
-from twisted.python.failure import Failure
 
-from chatd.base.errors import StorageFailed
+from chatd.base.background import in_background
 from chatd.base.timers import Timer
 from chatd.federation.parcel_fields import Number
 from chatd.service.context import Context
@@ -25,8 +23,6 @@ from chatd.store.peer_marks import PeerMark
 from chatd.store.starts import KEPT, gaps_since
 
 STORE_AFTER = 1.0  # seconds; what is told twice because of that is recognised
-
-log = Logger()
 
 
 class Standing(msgspec.Struct, frozen=True, array_like=True):
@@ -130,11 +126,6 @@ class Standings:
         self._storing.cancel()
         raised, self._raised = self._raised, set()
         marks = {realm: PeerMark(received=self.of(realm).received) for realm in raised}
-        storing: Deferred[None] = self._database.run(store.raise_marks, marks)
-        return storing.addErrback(_not_stored)
-
-
-def _not_stored(failure: Failure) -> None:
-    """Later marks say the same and more, and until then more is sent again."""
-    if not failure.check(StorageFailed):
-        log.failure("marks of other realms were not stored", failure)
+        # If it fails, later marks say the same and more. Until then more is sent again.
+        storing = self._database.run(store.raise_marks, marks)
+        return in_background("marks of other realms were not stored", storing)

@@ -9,10 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from twisted.internet.defer import Deferred
-from twisted.logger import Logger
-from twisted.python.failure import Failure
-
+from chatd.base.background import in_background
 from chatd.base.errors import ChatError, InlineFull, LineStalled, LineTooLong
 from chatd.base.timers import Timer
 from chatd.commands.client import Client
@@ -24,8 +21,6 @@ if TYPE_CHECKING:
 TOKEN_BYTES = 4 << 10  # bytes at the beginning of a line that must contain its token
 STALL = 30.0  # seconds in which a line has to grow by GAIN bytes
 GAIN = 16 << 10
-
-log = Logger()
 
 
 class LongLine:
@@ -57,8 +52,7 @@ class LongLine:
             self._begin(connection.find(token))
             return
         self._host.flow.hold(Hold.LOOKUP)
-        looking = Deferred.fromCoroutine(connection.look_up(token))
-        looking.addErrback(_not_looked_up)
+        looking = in_background("a token was not looked up", connection.look_up(token))
         looking.addCallback(self._begin)
         looking.addCallback(lambda _result: self._host.flow.release(Hold.LOOKUP))
 
@@ -121,7 +115,3 @@ class LongLine:
         self._host.lines.drop()
         self.end()
         self._host.refuse_long_line(error)
-
-
-def _not_looked_up(failure: Failure) -> None:
-    log.failure("a token was not looked up", failure)

@@ -15,6 +15,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from chatd.base.background import in_background, log_unexpected
 from chatd.base.errors import BadSyntax, ChatError, FileTooLarge, ShuttingDown
 from chatd.base.timers import Timer
 from chatd.commands.results import DownloadReply, ExpectUpload, ReplyWithFiles, Result
@@ -180,7 +181,7 @@ class RequestFiles:
     def _download_broke(self, failure: Failure) -> None:
         """Drop the connection: nothing else may take the place of bytes that were announced."""
         number = self._host.connection.origin.number
-        log.failure("a download on connection {connection} broke", failure, connection=number)
+        log_unexpected("a download on connection {connection} broke", failure, connection=number)
         self._host.transport.abortConnection()
 
     # To the client, once it is ready
@@ -219,8 +220,7 @@ class RequestFiles:
         if offer is None:
             return
         offer.timer.cancel()
-        closing = offer.file.close()
-        closing.addErrback(lambda failure: log.failure("a file was not closed", failure))
+        in_background("a file was not closed", offer.file.close())
         self._host.output.release_events()
         self._queue.answer(offer.slot, b"")
 

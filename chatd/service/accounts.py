@@ -11,9 +11,9 @@ from typing import Protocol
 import msgspec
 from sqlalchemy import Connection
 from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from chatd.base import errors
+from chatd.base.background import in_background
 from chatd.base.cache import Cache
 from chatd.base.model import Account, UserInfo
 from chatd.base.names import check_new_name, check_reserved, key_of, parse_name
@@ -52,11 +52,6 @@ class LiveSessions(Protocol):
 
     def ended(self, hashes: Collection[bytes]) -> None:
         """Tell the clients that use these sessions that the sessions have ended."""
-
-
-def _not_renewed(failure: Failure) -> None:
-    if not failure.check(errors.StorageFailed):  # which the database has logged
-        log.failure("a session was not extended", failure)
 
 
 def _is_token_among(
@@ -318,7 +313,7 @@ class Accounts:
         """
         expires_at = self._context.now() + self._lifetime
         renewing = self._database.run(store.extend_session, token_hash, expires_at)
-        renewing.addErrback(_not_renewed)
+        in_background("a session was not extended", renewing)
         return expires_at
 
     async def end_session(self, token_hash: bytes) -> None:

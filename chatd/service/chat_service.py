@@ -7,8 +7,7 @@ Other realms are behind `IRealms` and `IForwarder` (chatd.service.remote).
 
 from __future__ import annotations
 
-from twisted.logger import Logger
-
+from chatd.base.background import in_background
 from chatd.files.disk_space import DiskSpace
 from chatd.files.folder import Uploads
 from chatd.service.accounts import Accounts
@@ -50,8 +49,6 @@ from chatd.service.typing_notices import TypingNotices
 from chatd.service.upload_limits import UnderWay
 from chatd.store.engine import limit_log
 from chatd.store.search.sqlite_index import SQLiteIndex
-
-log = Logger()
 
 
 class ChatService:
@@ -183,6 +180,4 @@ class ChatService:
         """Limit the database's log while disk space is low, because logins and read marks are still
         stored."""
         limited = self.database.run(limit_log, low)
-        limited.addErrback(
-            lambda failure: log.failure("the database's log was not limited", failure)
-        )
+        in_background("the database's log was not limited", limited)

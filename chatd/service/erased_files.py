@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from twisted.internet.defer import Deferred
-from twisted.logger import Logger
-
+from chatd.base.background import in_background
 from chatd.files.folder import Uploads
 from chatd.service.context import Context
 from chatd.store import content as store
-
-log = Logger()
 
 
 class ErasedFiles:
@@ -26,10 +22,7 @@ class ErasedFiles:
         at the next start."""
         if not stored:
             return
-        removing = Deferred.fromCoroutine(self._remove(stored))
-        removing.addErrback(
-            lambda failure: log.failure("the file of a deleted message stays", failure)
-        )
+        in_background("the file of a deleted message stays", self._remove(stored))
 
     async def _remove(self, stored: Sequence[str]) -> None:
         await self._uploads.erase(stored)

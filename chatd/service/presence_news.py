@@ -12,12 +12,9 @@ from __future__ import annotations
 from math import inf
 from typing import Final
 
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
-from twisted.python.failure import Failure
 
-from chatd.base.errors import StorageFailed
+from chatd.base.background import in_background
 from chatd.base.events import PresenceChange, ProfileChange
 from chatd.base.model import Account
 from chatd.base.timers import Timer
@@ -29,8 +26,7 @@ INTERVAL: Final = 0.5  # seconds between two rounds
 GRACE: Final = 3.0  # seconds
 MAX_ROUND: Final = 100  # accounts in a round; the others wait for the next rounds
 MAX_TOLD: Final = 5000  # events in a round, after which no other account is begun
-
-log = Logger()
+UNTOLD: Final = "a change of presence was not told"
 
 
 class PresenceNews:
@@ -64,8 +60,7 @@ class PresenceNews:
         self._profiles[account.id] = (account, origin)
         if not self._telling_profiles:
             self._telling_profiles = True
-            done = Deferred.fromCoroutine(self._tell_profiles())
-            done.addErrback(_not_told)
+            done = in_background(UNTOLD, self._tell_profiles())
             done.addBoth(lambda _: setattr(self, "_telling_profiles", False))
 
     async def _tell_profiles(self) -> None:
@@ -88,8 +83,7 @@ class PresenceNews:
 
     def _begin_round(self) -> None:
         self._busy = True
-        done = Deferred.fromCoroutine(self._tell_due())
-        done.addErrback(_not_told)
+        done = in_background(UNTOLD, self._tell_due())
         done.addBoth(lambda _: self._end_round())
 
     def _end_round(self) -> None:
@@ -122,11 +116,6 @@ class PresenceNews:
 
     async def _find(self, account_id: int) -> Watched | None:
         """Who is told of the account. Returns None if the lookup fails, which must not stop the others."""
-        found: Deferred[Watched | None] = self._database.read(watchers_of, account_id)
-        watched = await found.addErrback(_not_told)
+        found = self._database.read(watchers_of, account_id)
+        watched: Watched | None = await in_background(UNTOLD, found)
         return None if self._stopped else watched
-
-
-def _not_told(failure: Failure) -> None:
-    if not failure.check(StorageFailed):  # which the database has logged
-        log.failure("a change of presence was not told", failure)

@@ -12,20 +12,15 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 import msgspec
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
-from twisted.python.failure import Failure
 
-from chatd.base.errors import StorageFailed
+from chatd.base.background import in_background
 from chatd.base.events import ReadMoved
 from chatd.base.timers import Timer
 from chatd.service.presence import IListener, Presence
 from chatd.store.receipts import Audience
 
 INTERVAL = 0.6  # seconds between two rounds of a reader; a little longer than half a second
-
-log = Logger()
 
 
 class Reader(msgspec.Struct, frozen=True):
@@ -60,11 +55,6 @@ class Moves:
         self.others.update(moved)
         if self.reader.account_id is not None:
             self.own.update({place: (seq, origin) for place, seq in moved.items()})
-
-
-def _not_told(failure: Failure) -> None:
-    if not failure.check(StorageFailed):  # which the database has logged
-        log.failure("read marks were not told", failure)
 
 
 class ReadEvents:
@@ -115,8 +105,7 @@ class ReadEvents:
         if moves.busy:
             return  # the lookup of the last round is still under way
         moves.busy = True
-        done = Deferred.fromCoroutine(self._tell_others(moves))
-        done.addErrback(_not_told)
+        done = in_background("read marks were not told", self._tell_others(moves))
         done.addBoth(lambda _: setattr(moves, "busy", False))
 
     def _end_round(self, key: str) -> None:

@@ -13,6 +13,7 @@ import msgspec
 from twisted.logger import Logger
 
 from chatd.base import errors
+from chatd.base.background import in_background
 from chatd.base.file_handles import find_by_handle
 from chatd.base.model import Account, Attachment, FileInfo, StoredFile
 from chatd.base.names import key_of, printable
@@ -140,9 +141,7 @@ class RoomFiles:
 
     def _remove(self, room: Room, sender: Account, size: int, stored: str) -> None:
         self.release(room, sender, size)
-        self._uploads.remove(stored).addErrback(
-            lambda failure: log.failure("a file of a room was not removed", failure)
-        )
+        in_background("a file of a room was not removed", self._uploads.remove(stored))
 
 
 def _owners(room: Room, sender: Account) -> tuple[tuple[str, Hashable], ...]:

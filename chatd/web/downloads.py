@@ -14,11 +14,11 @@ from typing import Any
 from urllib.parse import quote
 
 from twisted.internet.interfaces import IPushProducer
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.web.server import Request
 from zope.interface import implementer
 
+from chatd.base.background import log_unexpected
 from chatd.base.model import Attachment
 from chatd.base.timers import Signal, cancel
 from chatd.files.outgoing import Outgoing, ReaderGone, send_chunks
@@ -40,8 +40,6 @@ _TAG = re.compile(r'(?:W/)?("[^"]*")')
 # Characters that change the direction of text, so that a name could seem to have another extension.
 _DIRECTIONAL = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _PLAIN = re.compile(r"[^ !#-\[\]-~]|%")
-
-log = Logger()
 
 
 class BadRange(Exception):
@@ -131,7 +129,7 @@ class DownloadResource(AsyncResource):
             return
         if request.startedWriting and not is_lost(request):
             # The announced bytes can't be sent, and nothing else may take their place.
-            log.failure("a download broke", failure)
+            log_unexpected("a download broke", failure)
             hang_up(request)
             return
         super()._failed(failure, request)

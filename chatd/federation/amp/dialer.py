@@ -9,6 +9,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from chatd.base.background import in_background
 from chatd.base.config import PeersConfig
 from chatd.base.isolation import guarded
 from chatd.base.timers import cancel
@@ -89,7 +90,7 @@ class Dialer:
         private = self._config.private or self._peers.is_confirmed(peer)
         dialling = self.connect(known.name, known.host, known.port, private=private)
         dialling.addBoth(self._dialled, peer)
-        dialling.addErrback(lambda failure: log.failure("dialling", failure))
+        in_background("{realm} was not dialled", dialling, realm=known.name)
 
     def connect(self, name: str, host: str, port: int, *, private: bool) -> Deferred[PeerLink]:
         """Dial a realm once. Fires with the link; fails with the reason."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from twisted.logger import Logger
 
+from chatd.base.background import in_background
 from chatd.base.errors import BadName, BadSignature, ChatError
 from chatd.base.isolation import guarded
 from chatd.base.names import key_of, parse_name
@@ -185,9 +186,7 @@ class LinkManager:
         log.info("the link with {realm} is lost", realm=peer.known.name)
         peer.link = None
         remembering = self._peers.remember(peer, self._peers.linked(peer.known))
-        remembering.addErrback(
-            lambda failure: log.failure("the end of a link was not written", failure)
-        )
+        in_background("the end of a link was not written", remembering)
         peer.since = self.context.now()
         peer.error = str(reason) if reason else "the link was lost"
         peer.delivery.link_down()

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.logger import Logger
 
+from chatd.base.background import in_background
 from chatd.base.errors import ChatError, NotSupportedThere, PeerFailed, RealmDown
 from chatd.base.names import printable
 from chatd.federation.amp import wire
@@ -28,8 +27,6 @@ from chatd.store.outcomes import SentEntry
 WINDOW = 16  # batches under way
 MAX_FAILURES = 3  # times that a parcel may make the other realm fail
 OVERHEAD = 16  # bytes at most that a parcel takes in a batch beside its own
-
-log = Logger()
 
 
 class Suspects:
@@ -123,8 +120,7 @@ class LinkSender:
             if not batch:
                 break
             self._flying += 1
-            sending = Deferred.fromCoroutine(self._send(batch))
-            sending.addErrback(lambda failure: log.failure("a delivery failed", failure))
+            in_background("a delivery failed", self._send(batch))
         if not self._closed:
             self._queue.fill()
 
@@ -253,8 +249,7 @@ class LinkSender:
 
     def _refused(self, item: Item, error: ChatError) -> None:
         """A parcel will not be delivered: keep that, and tell its sender."""
-        refusing = Deferred.fromCoroutine(self._refuse(item, error))
-        refusing.addErrback(lambda failure: log.failure("a sender was not told", failure))
+        in_background("a sender was not told", self._refuse(item, error))
 
     async def _refuse(self, item: Item, error: ChatError) -> None:
         to, number = self._to, item.number

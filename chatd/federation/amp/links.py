@@ -10,6 +10,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from chatd.base.background import log_unexpected
 from chatd.base.errors import RealmDown, UnknownRealm
 from chatd.base.isolation import guarded
 from chatd.base.model import Member
@@ -96,15 +97,15 @@ class AmpLinks:
             while await self._federation.outcomes.expire(before):
                 pass
         except Exception:
-            log.failure("expired parcels could not be returned to their senders")
+            log_unexpected("expired parcels could not be returned to their senders")
         try:
             await self._federation.arrivals.expire(expire)
         except Exception:
-            log.failure("files that do not come could not be given up")
+            log_unexpected("files that do not come could not be given up")
         try:
             await self._unconfirmed.forget_idle()
         except Exception:
-            log.failure("unused realms could not be forgotten")
+            log_unexpected("unused realms could not be forgotten")
 
     # ILinks: parcels
 

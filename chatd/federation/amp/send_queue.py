@@ -12,17 +12,15 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 import msgspec
-from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from chatd.base.background import log_unexpected
 from chatd.federation.outbox import Outbox
 from chatd.store.outbox import QueuedParcel
 from chatd.store.outcomes import SentEntry
 
 MAX_READY = 5000  # parcels in memory; more are read from the disk when it is their turn
 PAGE = 1000  # parcels that are read at a time
-
-log = Logger()
 
 
 class Item(msgspec.Struct):
@@ -129,5 +127,5 @@ class SendQueue:
         self._filled()
 
     def _not_read(self, failure: Failure) -> None:
-        log.failure("the outbox can't be read", failure)
+        log_unexpected("the outbox can't be read", failure)
         self._failed()

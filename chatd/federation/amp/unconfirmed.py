@@ -13,6 +13,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 
+from chatd.base.background import log_unexpected
 from chatd.base.errors import RealmNotAllowed
 from chatd.federation.amp.peers import Peer, PeerTable
 from chatd.federation.federation import Federation
@@ -91,7 +92,7 @@ class UnconfirmedRealms:
             try:
                 await self._federation.arrivals.forget(key)
             except Exception:
-                log.failure("the files of {realm} that arrive were not given up", realm=key)
+                log_unexpected("the files of {realm} that arrive were not given up", realm=key)
 
 
 def _to_evict(unconfirmed: list[Peer], uses: dict[str, Use], count: int) -> list[Peer]:

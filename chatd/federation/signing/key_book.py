@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 
 import msgspec
-from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from chatd.base.background import in_background
 from chatd.base.errors import BadSignature
 from chatd.federation.signing.entries import Trust, Verifier
 from chatd.federation.signing.keys import KeyRing, RealmKey, decode_keys, encode_keys
@@ -67,10 +67,8 @@ class KeyBook:
             gone = self.ring.learn(realm, news)
             keys = [StoredKey(realm, key.id, key.public, key.since, key.until) for key in news]
             await self._database.run(key_store.learn, keys, gone)
-        verifying = Deferred.fromCoroutine(self._verify(realm, [key.id for key in announced]))
-        verifying.addErrback(
-            lambda failure: log.failure("entries of {realm} stay unverified", failure, realm=realm)
-        )
+        verifying = self._verify(realm, [key.id for key in announced])
+        in_background("entries of {realm} stay unverified", verifying, realm=realm)
 
     async def forget(self, realms: Collection[str]) -> None:
         """Forget the keys of realms that are forgotten."""
