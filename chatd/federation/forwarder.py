@@ -61,6 +61,7 @@ from chatd.store.new_entries import RemoteCopies, Stored
 from chatd.store.outbox import BlankedParcel, NewParcel
 from chatd.store.outcomes import SentEntry
 from chatd.store.pending import NewPost
+from chatd.store.unreturned import UnreturnedPost
 
 LEAVE_TIME = 5.0  # seconds to wait until a realm knows of a group that was left
 MAX_LEAVING = 10_000
@@ -97,7 +98,7 @@ class Forwarder:
                 if parts.opaque is not None:
                     self._check_lacks(target.realms[0], capabilities.OPAQUE)
             return RemoteCopies(target.realms, parcels.encode(direct), sender.id)
-        draft = self._entries.message(sender, target, at, text, file, parts)
+        draft = self._entries.message(sender.name, target, at, text, file, parts)
         return RemoteCopies(target.realms, draft)
 
     def deliver(
@@ -190,8 +191,22 @@ class Forwarder:
         parts: SentParts = NO_PARTS,
     ) -> NewParcel:
         assert target.home is not None  # noqa: S101 - the caller has checked it
-        draft = self._entries.message(sender, target, at, text, file, parts)
+        draft = self._entries.message(sender.name, target, at, text, file, parts)
         return NewParcel(target.home, draft, at, sender.id, None if file is None else file.id)
+
+    def repost(self, connection: Connection, realm: str, posts: Sequence[UnreturnedPost]) -> None:
+        """Store the parcels of messages again that were acknowledged and did not come back. They keep their
+        numbers. Runs in the writer's thread."""
+        items = [self._post_again(realm, post) for post in posts]
+        if items:
+            self.outbox.writer.store(connection, items)
+
+    def _post_again(self, realm: str, post: UnreturnedPost) -> NewParcel:
+        target = Target(post.conversation, (), group=post.group, home=realm, home_id=post.home_id)
+        file, at = post.file, post.at
+        draft = self._entries.message(post.sender, target, at, post.text, file, post.parts)
+        ident = None if file is None else file.id
+        return NewParcel(realm, draft, at, post.account_id, ident, number=post.number)
 
     def send_post(
         self,

@@ -16,7 +16,7 @@ from chatd.base.entries import (
     React,
     SentParts,
 )
-from chatd.base.model import Account, Attachment
+from chatd.base.model import Attachment
 from chatd.base.names import key_of
 from chatd.federation import parcels
 from chatd.federation.parcel_fields import MAX_MEDIA, FileNote
@@ -46,14 +46,14 @@ class GroupEntries:
 
     def message(
         self,
-        sender: Account,
+        author: str,
         target: Target,
         at: int,
         text: str | None,
         file: Attachment | None,
         parts: SentParts,
     ) -> EntryDraft:
-        """A message to a group of this realm or of another."""
+        """A message to a group of this realm or of another. `author` is the name of an account."""
         opaque = parts.opaque
         attributes = MessageAttributes(
             None if parts.reply is None else self.ref(parts.reply),
@@ -64,7 +64,7 @@ class GroupEntries:
         )
         body = (text or "").encode() if opaque is None else opaque.body
         place, wrap = self._place(target), _wrap(target)
-        return self._signer.draft(place, sender.name, at, attributes, body, wrap)
+        return self._signer.draft(place, author, at, attributes, body, wrap)
 
     def change(self, made: MadeChange, target: Target) -> EntryDraft:
         """A change of a message that other realms have too."""

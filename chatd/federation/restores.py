@@ -23,11 +23,12 @@ from chatd.base.entries import (
     Pin,
     React,
 )
-from chatd.base.errors import ChatError, RealmDown
+from chatd.base.errors import ChatError, RealmDown, RealmQuota, TooMuchArriving
 from chatd.base.model import Party
 from chatd.base.names import key_of
 from chatd.federation import parcels
 from chatd.federation.changes import change_parcel
+from chatd.federation.forwarder import Forwarder
 from chatd.federation.parcel_fields import FileNote, Number
 from chatd.federation.parcels import Direct, DirectChange, Parcel, Post, Ref, Relay
 from chatd.federation.seals import Seals
@@ -35,16 +36,20 @@ from chatd.federation.signing.entries import SignedEntry
 from chatd.federation.signing.proofs import Proof
 from chatd.federation.standing import Standing, Standings
 from chatd.service.context import Context
-from chatd.service.remote import IForwarder
 from chatd.store import held as held_store
 from chatd.store import losses as store
 from chatd.store.held import HeldChange, HeldEntry, HeldMessage, HeldPage, HeldSigned
 from chatd.store.losses import Lost, SharedDirect, SharedGroup
+from chatd.store.unreturned import unreturned
 
 MAX_ITEMS = 100  # in one request
 MAX_BYTES = 50_000  # of their parcels; one parcel may be larger
 MIRRORS = 100  # groups whose ends are asked for at a time: each counts as a request
 MAX_REJOINING = 1000  # members of one group
+MAX_POSTS = 100  # that are sent again in one transaction
+
+# Refusals of what may be sent again after a while
+LATER = (RealmQuota.code, TooMuchArriving.code)
 
 log = Logger()
 
@@ -70,8 +75,8 @@ class IReturning(Protocol):
     """The link over which it is sent."""
 
     async def give_back(self, items: Sequence[Returned], upto: int | None = None) -> None:
-        """Send parcels again. Returns once they are on disk there. With `upto` these are the last ones, and
-        this realm has nothing else with a number up to that."""
+        """Send parcels again. Returns once they are on disk there; what is too much for now waits. With
+        `upto` these are the last ones, and this realm has nothing else with a number up to that."""
 
     async def rejoin(self, user: str, group: str, entry: bytes) -> None:
         """Let a person of this realm be a member of a group there, again, as the signed `entry` says. Raises
@@ -85,11 +90,11 @@ class Restores:
     """`name` is that of this realm."""
 
     def __init__(
-        self, context: Context, standings: Standings, seals: Seals, forwarder: IForwarder
+        self, context: Context, standings: Standings, seals: Seals, forwarder: Forwarder
     ) -> None:
         self._database = context.database
         self._now = context.now
-        self._sign = forwarder.sign_facts
+        self._forwarder = forwarder
         self._name = context.config.realm
         self.standings = standings
         self.seals = seals
@@ -112,7 +117,17 @@ class Restores:
                 batch, size = [], 0
             batch.append(item)
             size += len(item.parcel)
+        if not other.is_settled:
+            await self._repost(realm)
         await link.give_back(batch, upto)
+
+    async def _repost(self, realm: str) -> None:
+        """Send the messages to groups of the realm again that it has acknowledged and not sent back. It
+        recognises those that it still has."""
+        after = 0
+        while posts := await self._database.read(unreturned, realm, after, MAX_POSTS):
+            after = posts[-1].id
+            await self._database.run(self._forwarder.repost, realm, posts)
 
     async def _items(
         self, link: IReturning, lost: Lost, other: Standing
@@ -121,7 +136,7 @@ class Restores:
         for direct in await self._database.read(store.directs, lost):
             async for entry in self._entries(self._direct_pages(direct, lost)):
                 yield self._of_direct(direct, entry)
-        homes = await self._database.read(store.homes, lost.realm) if lost.has_ours else ()
+        homes = await self._database.read(store.homes, lost) if lost.has_ours else ()
         for home in homes:
             async for entry in self._entries(self._group_pages(home, lost)):
                 yield Returned(entry.number, _raw(_relay(home, entry)))
@@ -162,7 +177,9 @@ class Restores:
         for user in await self._database.read(store.members_here, place, MAX_REJOINING):
             party = Party(key_of(user), user)
             joined = MadeFact(MemberFact(party, "joined"), party, self._now())
-            [entry] = await self._database.run(self._sign, realm, group.ident, [joined])
+            [entry] = await self._database.run(
+                self._forwarder.sign_facts, realm, group.ident, [joined]
+            )
             try:
                 await link.rejoin(user, group.name, entry)
             except RealmDown:

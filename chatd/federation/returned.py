@@ -45,7 +45,7 @@ from chatd.federation.parcels import (
 from chatd.federation.realm_quotas import RealmQuotas
 from chatd.federation.receive import Receiver
 from chatd.federation.refusals import refusal
-from chatd.federation.restores import Returned
+from chatd.federation.restores import LATER, Returned
 from chatd.federation.seals import Seals
 from chatd.federation.standing import Standings
 from chatd.service.chat_service import ChatService
@@ -56,9 +56,6 @@ from chatd.store.files import Owner
 from chatd.store.message_changes import ChangeResult, WantedChange
 from chatd.store.new_entries import Extras, NewMessage, Stored
 from chatd.store.parcel_stream import ParcelStream
-
-# Refusals of what may be sent again after a while
-LATER = (RealmQuota.code, TooMuchArriving.code)
 
 log = Logger()
 

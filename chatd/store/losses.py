@@ -94,23 +94,34 @@ def directs(connection: sa.Connection, lost: Lost) -> list[SharedDirect]:
     return [SharedDirect(place, name, peer.partition("@")[0]) for place, name, peer in rows]
 
 
-def homes(connection: sa.Connection, realm: str) -> list[SharedGroup]:
-    """The groups of this realm with members of that one, which get what comes after the first of these has
-    joined."""
+def homes(connection: sa.Connection, lost: Lost) -> list[SharedGroup]:
+    """The groups of this realm with members of that one, which may lack entries that carried parcels. It gets
+    what comes after the first of these has joined, beginning with the first entry that it may lack."""
+    first = sa.union_all(
+        *(
+            sa.select(table.c.conversation_id, sa.func.min(table.c.seq).label("seq"))
+            .where(lost.ours(table.c.number))
+            .group_by(table.c.conversation_id)
+            for table in (messages, changes)
+        )
+    ).subquery()
     rows = connection.execute(
         sa.select(
             remote_members.c.conversation_id,
             groups.c.name,
             sa.func.min(remote_members.c.joined_at),
+            sa.func.min(first.c.seq),
         )
+        .join(first, first.c.conversation_id == remote_members.c.conversation_id)
         .join(groups, groups.c.conversation_id == remote_members.c.conversation_id)
-        .where(remote_members.c.realm == realm, groups.c.realm.is_(None))
+        .where(remote_members.c.realm == lost.realm, groups.c.realm.is_(None))
         .group_by(remote_members.c.conversation_id, groups.c.name)
         .order_by(remote_members.c.conversation_id)
         .limit(MAX_CONVERSATIONS)
     ).all()
     return [
-        SharedGroup(place, name, place, _joined(connection, place, at)) for place, name, at in rows
+        SharedGroup(place, name, place, max(_joined(connection, place, at), seq - 1))
+        for place, name, at, seq in rows
     ]
 
 

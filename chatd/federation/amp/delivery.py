@@ -7,17 +7,15 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from chatd.base.errors import RealmDown, StorageFailed
-from chatd.base.names import printable
 from chatd.base.throttle import TokenBucket
 from chatd.base.timers import Timer
 from chatd.federation.amp.link import PeerLink
 from chatd.federation.amp.link_sender import Destination, LinkSender
+from chatd.federation.amp.return_link import ReturnLink
 from chatd.federation.amp.wire import Refused
-from chatd.federation.returned import LATER
 from chatd.service.remote import QUEUED, OnOutcome
 from chatd.store.outcomes import SentEntry
 
-PAUSE = 60.0  # seconds until what was too much for the other realm is sent again
 # A realm may claim a loss over each new link, and this realm then searches all that it has sent. So after
 # `BURST` restores there are `EVERY` seconds between them.
 BURST = 10
@@ -95,18 +93,13 @@ class Delivery:
         assert link.standing is not None  # noqa: S101 - else no restore is needed
         try:
             await to.outbox.tidy()  # what was delivered does not wait any more
-            await to.restores.run(link, to.realm, link.standing)
+            await to.restores.run(ReturnLink(link), to.realm, link.standing)
         except (RealmDown, StorageFailed):
             link.abort()
             return
         except Refused as refused:
-            link.warn(f"{to.realm} does not take what it lacks: {printable(refused.code)}")
             if refused.code == StorageFailed.code:
                 link.abort()
-                return
-            if refused.code in LATER:
-                if self._link is link:
-                    self._waiting.start(PAUSE)
                 return
         self._start(link)
 

@@ -5,7 +5,7 @@ chatd.federation.amp.wire describes the protocol.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -32,9 +32,8 @@ from chatd.federation.amp.tls import TLSTransport
 from chatd.federation.amp.trust import Authentication
 from chatd.federation.amp.wire import Introduction, Refused
 from chatd.federation.capabilities import FILES, TYPING, lacking
-from chatd.federation.parcels import Verdict, encode
+from chatd.federation.parcels import Verdict
 from chatd.federation.refusals import refusal
-from chatd.federation.restores import Returned
 from chatd.federation.standing import Standing, decode_standing
 from chatd.net.twisted_compat import BoundedAMP
 
@@ -345,19 +344,6 @@ class PeerLink(BoundedAMP):
         if verdicts is None:
             raise Refused(wire.INTERNAL)
         return verdicts
-
-    async def give_back(self, items: Sequence[Returned], upto: int | None = None) -> None:
-        """See IReturning. Raises Refused, RealmDown."""
-        await self.call(wire.ReturnCommand, parcels=encode(items), upto=upto)
-
-    async def rejoin(self, user: str, group: str, entry: bytes) -> None:
-        """See IReturning. Raises ChatError."""
-        await self.requests.join(user, group, entry)
-
-    async def tails(self, groups: Sequence[int]) -> Mapping[int, int]:
-        """See IReturning. Raises Refused, RealmDown."""
-        answer = await self.call(wire.TailsCommand, groups=encode(groups))
-        return wire.decode_tails(answer["tails"])
 
     def file(self, realm: str, number: int, offset: int, size: int) -> Deferred[bytes]:
         """Ask for a piece of a file. Fails with the refusals of the other realm as ChatErrors, and with

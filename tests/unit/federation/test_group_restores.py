@@ -125,6 +125,37 @@ class HomeTestCase(GroupRestoreTestCase):
         self.assertEqual(self.ana.members("bagan"), ["*ana+"])
         self.assertEqual(lines, ["2 members of bagan@realm1 may not join again"])
 
+    def test_posts_that_did_not_come_back(self) -> None:
+        """The home has acknowledged them, and is restored before the other realm has them. They are sent
+        again with all their parts, and refused where their author may not write."""
+        group, citra = parse_address("bagan"), Address("citra", "realm2")
+        self.ana.does(ask.KickMember(group, citra))
+        self.network.advance(5)
+        copy = self.back_up(self.one)
+        self.ana.does(ask.LiftBan(group, citra))
+        self.citra.joins("bagan@realm1")
+        self.network.advance(5)
+        self.connection.transport_of(self.one).losing = {"Deliver"}
+        seq = self.seqs(self.budi, THERE)["satu"]
+        self.budi.begins(ask.ReplyToMessage(THERE, seq, "@ana@realm1 dua"))
+        self.citra.begins_to_post("bagan@realm1", "tiga")
+        self.budi.begins_to_send_file("#bagan@realm1", "a.bin", b"bytes")
+        self.network.advance(5)
+        self.assertEqual(self.two.parcels_waiting(), 0)
+        self.assertEqual(len(self.seqs(self.ana, HERE)), 3)
+        self.restore(self.one, copy)
+        self.network.advance(5)
+        for person, place in ((self.ana, HERE), (self.budi, THERE)):
+            items = person.does(ask.ShowHistory(place, 500)).items
+            [reply] = [each for each in items if each.text == "@ana@realm1 dua"]
+            self.assertEqual(reply.reply, self.seqs(person, place)["satu"])
+            self.assertEqual([each.partition("@")[0] for each in reply.mentions], ["ana"])
+            [file] = [each.file for each in items if each.file]
+            self.assertEqual(person.fetches(file.code), b"bytes")
+        [pending] = self.citra.does(ask.ShowHistory(THERE, 500)).pending
+        self.assertEqual((pending.text, pending.state), ("tiga", "refused"))
+        self.assertEqual(self.two.parcels_waiting(), 0)
+
     def test_after_a_second_start(self) -> None:
         """The home is restored, writes, and starts again before it meets the mirror."""
         copy = self.back_up(self.one)

@@ -13,6 +13,7 @@ from chatd.base.names import parse_address
 from chatd.commands import values as ask
 from chatd.federation import restores
 from chatd.federation.amp import delivery
+from chatd.federation.amp.return_link import ReturnLink
 from chatd.federation.amp.wire import Refused
 from chatd.federation.standing import Standing, decode_standing, encode
 from chatd.store import held, losses
@@ -144,7 +145,17 @@ class AgainTestCase(RestoredTestCase):
         self.patch(kind, "take", taking)
 
     def test_too_much_for_now(self) -> None:
-        """What exceeds a quota is sent again later, and what is new waits behind it."""
+        """What exceeds a quota is sent again later, beginning with it, and what is new waits behind it."""
+        self.patch(restores, "MAX_ITEMS", 3)
+        returned: list[int] = []
+        give = ReturnLink.give_back
+
+        async def give_back(link: Any, items: Any, upto: Any = None) -> None:
+            if link._link.host is self.one.realm.directory.manager:
+                returned.append(len(items))
+            await give(link, items, upto)
+
+        self.patch(ReturnLink, "give_back", give_back)
         self.fails(RealmQuota(limit=5, minutes=5))
         self.restore(self.two, self.copy)
         self.ana.begins_to_send("budi@realm2", "5")
@@ -153,6 +164,7 @@ class AgainTestCase(RestoredTestCase):
         self.network.advance(60)
         self.assertEqual(self.budi.history("ana@realm1")[-1], "ana@realm1: 5")
         self.assertEqual(len(self.budi.history("ana@realm1")), 10)
+        self.assertEqual(returned, [3, 3, 2])
 
     def test_full_disk_there(self) -> None:
         """The link ends, and the next one begins anew."""
@@ -182,7 +194,7 @@ class AgainTestCase(RestoredTestCase):
         searches: list[str] = []
 
         async def run(_: Any, link: Any, realm: str, __: Any) -> None:
-            if link.host is self.one.realm.directory.manager:
+            if link._link.host is self.one.realm.directory.manager:
                 searches.append(realm)
 
         self.patch(restores.Restores, "run", run)

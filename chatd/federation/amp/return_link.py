@@ -1,0 +1,46 @@
+"""Sends another realm again, over a link, what it has lost since a backup."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from twisted.internet.task import deferLater
+
+from chatd.base.names import printable
+from chatd.federation.amp import wire
+from chatd.federation.amp.link import PeerLink
+from chatd.federation.amp.wire import Refused
+from chatd.federation.parcels import encode
+from chatd.federation.restores import LATER, Returned
+
+PAUSE = 60.0  # seconds until what was too much for the other realm is sent again
+
+
+class ReturnLink:
+    """What `IReturning` describes, over `link`."""
+
+    def __init__(self, link: PeerLink) -> None:
+        self._link = link
+
+    async def give_back(self, items: Sequence[Returned], upto: int | None = None) -> None:
+        """See IReturning. Raises Refused, RealmDown."""
+        link, parcels = self._link, encode(items)
+        while True:
+            try:
+                await link.call(wire.ReturnCommand, parcels=parcels, upto=upto)
+            except Refused as refused:
+                link.warn(f"{link.realm} does not take what it lacks: {printable(refused.code)}")
+                if refused.code not in LATER:
+                    raise
+            else:
+                return
+            await deferLater(link.host.clock, PAUSE)
+
+    async def rejoin(self, user: str, group: str, entry: bytes) -> None:
+        """See IReturning. Raises ChatError."""
+        await self._link.requests.join(user, group, entry)
+
+    async def tails(self, groups: Sequence[int]) -> Mapping[int, int]:
+        """See IReturning. Raises Refused, RealmDown."""
+        answer = await self._link.call(wire.TailsCommand, groups=encode(groups))
+        return wire.decode_tails(answer["tails"])
