@@ -51,7 +51,8 @@ class Attachment(msgspec.Struct, frozen=True):
     """A file attached to a message. `stored` is its name in the uploads folder; `at` is in ms since 1970.
 
     `arrival` is None if its bytes are here, empty while they arrive from another realm, and else the code of
-    the reason for which they are lost.
+    the reason for which they are lost. A picture has its `width` and `height` in pixels. `received` is the
+    SHA-256 of the bytes as the sender sent them, if location data were removed from them.
     """
 
     id: int
@@ -63,6 +64,9 @@ class Attachment(msgspec.Struct, frozen=True):
     stored: str
     at: int
     arrival: str | None = None
+    width: int | None = None
+    height: int | None = None
+    received: str | None = None
 
     @property
     def state(self) -> str:
@@ -76,12 +80,33 @@ class Attachment(msgspec.Struct, frozen=True):
 
 
 class StoredFile(msgspec.Struct, frozen=True):
-    """A complete file on disk, with the name `stored` in the uploads folder."""
+    """A complete file on disk, with the name `stored` in the uploads folder. `width`, `height` and `received`
+    as in Attachment; a file that is no picture has the size 0."""
 
     stored: str
     size: int
     sha256: str
     mime: str
+    width: int = 0
+    height: int = 0
+    received: str | None = None
+
+
+def attachment_of(ident: int, code: str, name: str, file: StoredFile, at: int) -> Attachment:
+    """The attachment with a file that is here."""
+    return Attachment(
+        ident,
+        code,
+        name,
+        file.size,
+        file.sha256,
+        file.mime,
+        file.stored,
+        at,
+        width=file.width or None,
+        height=file.height or None,
+        received=file.received,
+    )
 
 
 class Opaque(msgspec.Struct, frozen=True):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import mimetypes
+import mmap
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple, TypeAlias
 
 from chatd.base.model import StoredFile
+from chatd.files.picture_formats import UNKNOWN, Examined, Piece, examine
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -124,8 +126,8 @@ class PartialFile:
         self._hashed += len(data)
 
     def complete(self, chunks: Sequence[bytes], keep: Keep) -> StoredFile:
-        """Write the last bytes, sync the file, and let `keep` give it its final name. Raises ChangedBytes and
-        other OSErrors."""
+        """Write the last bytes, sync the file, and let `keep` give it its final name. A picture loses its
+        location data, unless its SHA-256 is given. Raises ChangedBytes and other OSErrors."""
         self.append(chunks)
         assert self._file is not None  # noqa: S101 - opened by the line above
         sha256 = self._hash.hexdigest()
@@ -134,11 +136,32 @@ class PartialFile:
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
-        return StoredFile(self._stored(keep), self.size, sha256, guess_type(self._head, self.name))
+        picture = _examined(self.path)
+        size, received, path = self.size, None, self.path
+        if picture.pieces is not None and self.sha256 is None:
+            received, path = sha256, self.path.with_suffix(".clean")
+            size, sha256 = _copy(self.path, path, picture.pieces)
+        return StoredFile(
+            self._stored(keep, path),
+            size,
+            sha256,
+            guess_type(self._head, self.name),
+            picture.width,
+            picture.height,
+            received,
+        )
 
-    def _stored(self, keep: Keep) -> str:
-        """Give the complete file its final name, and return it."""
-        return keep(self.path, self.name, self.sent_at)
+    def _stored(self, keep: Keep, path: Path) -> str:
+        """Give the complete file at `path` its final name, and return it."""
+        try:
+            stored = keep(path, self.name, self.sent_at)
+        except OSError:
+            if path != self.path:
+                path.unlink(missing_ok=True)
+            raise
+        if path != self.path:
+            self.path.unlink(missing_ok=True)
+        return stored
 
     def discard(self) -> None:
         """Remove the file."""
@@ -162,8 +185,49 @@ class PartialFile:
         return Digest(state, self._hash, self._head) if self._hashed == state[1] else None
 
 
+def _examined(path: Path) -> Examined:
+    """What is known of the picture in a file."""
+    with path.open("rb") as file:
+        if not os.fstat(file.fileno()).st_size:
+            return UNKNOWN
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return examine(data)
+
+
+def _copy(source: Path, target: Path, pieces: Sequence[Piece]) -> tuple[int, str]:
+    """Write the pieces of `source` to `target`, and sync it. Returns the size and the SHA-256 of `target`.
+    Raises OSError, and leaves nothing then."""
+    digest, size = hashlib.sha256(), 0
+    try:
+        with source.open("rb") as old, target.open("wb") as new:
+            os.chmod(target, 0o600)  # noqa: PTH101
+            for data in _read_pieces(old, pieces):
+                new.write(data)
+                digest.update(data)
+                size += len(data)
+            new.flush()
+            os.fsync(new.fileno())
+    except OSError:
+        target.unlink(missing_ok=True)
+        raise
+    return size, digest.hexdigest()
+
+
+def _read_pieces(file: IO[bytes], pieces: Sequence[Piece]) -> Iterator[bytes]:
+    for piece in pieces:
+        if isinstance(piece, bytes):
+            yield piece
+            continue
+        at, end = piece
+        file.seek(at)
+        while at < end and (data := file.read(min(READ, end - at))):
+            yield data
+            at += len(data)
+
+
 class FileInPlace(PartialFile):
     """An incomplete file that stays at its path, in a folder within the uploads folder."""
 
-    def _stored(self, keep: Keep) -> str:
+    def _stored(self, keep: Keep, path: Path) -> str:
+        path.replace(self.path)
         return f"{self.path.parent.name}/{self.path.name}"

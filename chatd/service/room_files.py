@@ -15,7 +15,7 @@ from twisted.logger import Logger
 from chatd.base import errors
 from chatd.base.background import in_background
 from chatd.base.file_handles import find_by_handle
-from chatd.base.model import Account, Attachment, FileInfo, StoredFile
+from chatd.base.model import Account, Attachment, FileInfo, StoredFile, attachment_of
 from chatd.base.names import key_of, printable
 from chatd.files.disk_space import DiskSpace
 from chatd.files.file_names import safe_name
@@ -93,15 +93,15 @@ class RoomFiles:
     def keep(self, send: RoomSend, name: str, stored: StoredFile) -> Attachment:
         """Add a file whose bytes are on disk to its room. Raises NotInRoom, and removes the file, if the
         session has left the room."""
+        for owner in _owners(send.room, send.sender):
+            self._bytes[owner] -= send.size - stored.size  # location data were removed
         if self._rooms.find(send.session) is not send.room:
             self._remove(send.room, send.sender, stored.size, stored.stored)
             raise errors.NotInRoom
         files, now = send.room.files, self._context.now()
         while (code := new_code(self._context.random_bytes)) in files:
             pass
-        file = Attachment(
-            NO_ROW, code, name, stored.size, stored.sha256, stored.mime, stored.stored, now
-        )
+        file = attachment_of(NO_ROW, code, name, stored, now)
         files[code] = RoomFile(file, send.sender)
         if send.announce:
             self._rooms.talk(send.session, "", now, file)

@@ -15,7 +15,14 @@ import sqlalchemy as sa
 from chatd.base.errors import QuotaExceeded, TooMuchArriving
 from chatd.base.model import Attachment, StoredFile
 from chatd.store.content import note_erased
-from chatd.store.files import COLUMNS, Owner, insert_attachment, used_by_realm, used_bytes
+from chatd.store.files import (
+    COLUMNS,
+    Owner,
+    add_picture,
+    insert_attachment,
+    used_by_realm,
+    used_bytes,
+)
 from chatd.store.origins import Origin
 from chatd.store.schema import (
     arrivals,
@@ -201,6 +208,7 @@ def arrived(
         .where(attachments.c.id == ident)
         .values(stored=file.stored, mime=file.mime)
     )
+    add_picture(connection, ident, file)
     return _settled(connection, versions, ident, realm)
 
 

@@ -17,6 +17,7 @@ from chatd.store.schema import (
     messages,
     outbox,
     pending,
+    pictures,
     pins,
     posted_files,
     reaction_counts,
@@ -109,7 +110,8 @@ def erase_file(connection: sa.Connection, file: int) -> tuple[str, ...]:
     if row is None:
         return ()
     connection.execute(sa.delete(attachments).where(attachments.c.id == file))
-    connection.execute(sa.delete(arrivals).where(arrivals.c.attachment_id == file))
+    for about in (arrivals, pictures):
+        connection.execute(sa.delete(about).where(about.c.attachment_id == file))
     return note_erased(connection, row.stored)
 
 

@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
 from chatd.base.errors import QuotaExceeded
 from chatd.base.file_handles import split_handle
-from chatd.base.model import Attachment, FileInfo, StoredFile
+from chatd.base.model import Attachment, FileInfo, StoredFile, attachment_of
 from chatd.store.engine import inserted_id
-from chatd.store.schema import arrivals, attachments, messages, participants
+from chatd.store.schema import arrivals, attachments, messages, participants, pictures
 from chatd.store.writer import CodeTaken
 
-# Only rows with a file are looked up.
-_ARRIVAL = sa.case(
-    (
-        attachments.c.id.is_not(None),
-        sa.select(sa.func.coalesce(arrivals.c.lost, ""))
-        .where(arrivals.c.attachment_id == attachments.c.id)
-        .correlate(attachments)
-        .scalar_subquery(),
+
+def _if_file(found: sa.Select[Any]) -> sa.ColumnElement[Any]:
+    """A value from another table. Only rows with a file are looked up."""
+    return sa.case((attachments.c.id.is_not(None), found.correlate(attachments).scalar_subquery()))
+
+
+def _of_picture(column: sa.Column[Any]) -> sa.ColumnElement[Any]:
+    return _if_file(sa.select(column).where(pictures.c.attachment_id == attachments.c.id))
+
+
+_ARRIVAL = _if_file(
+    sa.select(sa.func.coalesce(arrivals.c.lost, "")).where(
+        arrivals.c.attachment_id == attachments.c.id
     )
 )
 
@@ -36,6 +42,9 @@ COLUMNS = (
     attachments.c.stored,
     attachments.c.created_at,
     _ARRIVAL,
+    _of_picture(pictures.c.width),
+    _of_picture(pictures.c.height),
+    _of_picture(pictures.c.received_sha256),
 )
 _IS_HERE = ~sa.exists().where(arrivals.c.attachment_id == attachments.c.id)
 _IS_LOST = sa.exists().where(
@@ -110,9 +119,22 @@ def insert_attachment(
             created_at=now,
         )
     )
-    return Attachment(
-        inserted_id(result), code, name, file.size, file.sha256, file.mime, file.stored, now
-    )
+    ident = inserted_id(result)
+    add_picture(connection, ident, file)
+    return attachment_of(ident, code, name, file, now)
+
+
+def add_picture(connection: sa.Connection, ident: int, file: StoredFile) -> None:
+    """Record what is known of the picture in a file, if it is one."""
+    if file.width or file.received is not None:
+        connection.execute(
+            sa.insert(pictures).values(
+                attachment_id=ident,
+                width=file.width or None,
+                height=file.height or None,
+                received_sha256=file.received,
+            )
+        )
 
 
 def get_attachment(connection: sa.Connection, ident: int) -> Attachment | None:

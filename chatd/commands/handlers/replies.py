@@ -127,8 +127,19 @@ def file_sent(file: Attachment, sent: Sent, single: bool, details: Mapping[str, 
     return Reply(
         f"File sent{queue_suffix(sent)}{refusal_suffix(sent)}",
         {"name": file.name, "size": file.size, "sha256": file.sha256, "code": file.code},
-        {**receipt_data(sent, single), "mime": file.mime, **details},
+        {**receipt_data(sent, single), **about(file), **details},
     )
+
+
+def about(file: Attachment) -> dict[str, Any]:
+    """What programs are told of a file that was sent: its type, the size of a picture, and the SHA-256 of
+    the bytes as they were received, if that is another than of the file."""
+    found: dict[str, Any] = {"mime": file.mime}
+    if file.width is not None:
+        found |= {"width": file.width, "height": file.height}
+    if file.received is not None:
+        found["received_sha256"] = file.received
+    return found
 
 
 def file_found(download: Download, details: Mapping[str, Any] = {}) -> DownloadReply:

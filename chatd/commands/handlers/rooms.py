@@ -8,7 +8,7 @@ from chatd.base.errors import NotInRoom
 from chatd.base.model import Reply
 from chatd.commands import values as ask
 from chatd.commands.client import Client, Handlers
-from chatd.commands.handlers.replies import count, file_found
+from chatd.commands.handlers.replies import about, count, file_found
 from chatd.commands.results import DownloadReply, ExpectUpload
 
 HANDLERS = Handlers()
@@ -48,7 +48,7 @@ def room_send_file(client: Client, command: ask.SendRoomFile) -> ExpectUpload:
         return Reply(
             f"File sent to {upload.where}",
             {**fields, "sha256": file.sha256, "code": file.code},
-            {"mime": file.mime},
+            about(file),
         )
 
     return ExpectUpload(upload, finish)

@@ -71,14 +71,17 @@ def opaque_object(opaque: model.Opaque) -> dict[str, str]:
 
 
 def file_object(file: model.Attachment) -> dict[str, Any]:
-    """A file. One that is not here has its `state`, and a lost one also the `reason` and its code, `lost`."""
-    found = {
+    """A file. A picture has its size in pixels. A file that is not here has its `state`, and a lost one also
+    the `reason` and its code, `lost`."""
+    found: dict[str, Any] = {
         "name": file.name,
         "size": file.size,
         "sha256": file.sha256,
         "mime": file.mime,
         "code": file.code,
     }
+    if file.width is not None:
+        found |= {"width": file.width, "height": file.height}
     if file.arrival is None:
         return found
     lost = {"reason": file.reason, "lost": file.arrival} if file.arrival else {}

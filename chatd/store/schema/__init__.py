@@ -24,6 +24,7 @@ from chatd.store.schema.log import (
     lost_files,
     messages,
     pending,
+    pictures,
     pins,
     posted_files,
     reaction_counts,
@@ -33,6 +34,7 @@ from chatd.store.schema.log import (
 )
 from chatd.store.schema.people import (
     accounts,
+    avatars,
     blocks,
     contacts,
     departures,
@@ -62,6 +64,7 @@ __all__ = [
     "accounts",
     "arrivals",
     "attachments",
+    "avatars",
     "bans",
     "blocks",
     "changes",
@@ -85,6 +88,7 @@ __all__ = [
     "peer_marks",
     "peers",
     "pending",
+    "pictures",
     "pins",
     "posted_files",
     "preferences",

@@ -26,6 +26,16 @@ attachments = Table(
     Column("realm", Text, index=True, comment="key of the realm that it came from; NULL: ours"),
 )
 
+# Those attachments that are pictures.
+pictures = Table(
+    "pictures",
+    metadata,
+    Column("attachment_id", Id, primary_key=True),
+    Column("width", BigInteger, comment="pixels; NULL: not known"),
+    Column("height", BigInteger, comment="pixels"),
+    Column("received_sha256", Text, comment="before location data were removed; NULL: none were"),
+)
+
 # No foreign keys on the two ids that every message carries: both come from rows that are never
 # deleted, and checking them costs a fifth of the insert.
 messages = Table(

@@ -135,3 +135,22 @@ names = Table(
     Column("skeleton", Text, nullable=False, index=True, comment="what it looks like (UTS 39)"),
     sqlite_with_rowid=False,
 )
+
+# Pictures of people and groups, and those of other realms that were asked for.
+avatars = Table(
+    "avatars",
+    metadata,
+    Column(
+        "place", Text, primary_key=True, comment="@ and an address without case, or # of a group"
+    ),
+    Column("hash", Text, comment="of the picture; NULL: there is none"),
+    Column("body", LargeBinary, comment="a square WebP"),
+    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    Column("realm", Text, comment="key of the realm that it came from; NULL: ours"),
+)
+Index(
+    "avatars_by_realm",
+    avatars.c.realm,
+    avatars.c.at,
+    sqlite_where=avatars.c.realm.is_not(None),
+)

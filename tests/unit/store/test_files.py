@@ -5,8 +5,10 @@ from __future__ import annotations
 import sqlalchemy as sa
 from twisted.trial.unittest import SynchronousTestCase
 
-from chatd.store.files import files_of, find_file
-from chatd.store.schema import metadata
+from chatd.base.model import StoredFile
+from chatd.store.content import erase_file
+from chatd.store.files import Owner, files_of, find_file, get_attachment, insert_attachment
+from chatd.store.schema import metadata, pictures
 from tests.support.query_plans import plans
 
 READER = 1
@@ -40,3 +42,22 @@ class QueryPlans(SynchronousTestCase):
         self.assertTrue(found)
         for plan in found:
             self.assertRegex(plan, "^SEARCH .* USING (COVERING )?INDEX .*=")
+
+
+class Pictures(SynchronousTestCase):
+    def test_sizes(self) -> None:
+        """The size of a picture is kept with its file, and goes with it."""
+        engine = sa.create_engine("sqlite://")
+        self.addCleanup(engine.dispose)
+        metadata.create_all(engine)
+        with engine.begin() as connection:
+            for number, about in enumerate(((640, 480, "00ff"), (640, 480), (0, 0, "00ff"), ())):
+                stored = StoredFile(f"stored {number}", 5, "ab", "image/png", *about)
+                owner = Owner(sender_key="a@b", realm="b")
+                added = insert_attachment(connection, owner, f"c{number}", "gol.png", stored, 1)
+                self.assertEqual(get_attachment(connection, added.id), added)
+                found = (added.width, added.height, added.received)
+                width, height, received = *about, *(0, 0, None)[len(about) :]
+                self.assertEqual(found, (width or None, height or None, received))
+                erase_file(connection, added.id)
+            self.assertEqual(connection.execute(sa.select(pictures)).all(), [])

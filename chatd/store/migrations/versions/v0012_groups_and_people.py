@@ -1,5 +1,5 @@
 """Private groups, and what a member may see of a group's past; blocks, profiles, reports, settings of
-conversations, accounts that are being deleted, and what is shown of sessions.
+conversations, accounts that are being deleted, and what is shown of sessions; pictures of people and groups.
 
 The migration is self-contained: it does not import chatd.store.schema, which changes over time.
 """
@@ -34,6 +34,7 @@ def upgrade() -> None:
     op.execute("UPDATE sessions SET used_at = created_at")
     _create_tables_of_people()
     _create_tables_of_conversations()
+    _create_tables_of_pictures()
 
 
 def _group_columns() -> list[sa.Column[Any]]:
@@ -326,4 +327,37 @@ def _create_tables_of_conversations() -> None:
             ondelete="CASCADE",
         ),
         sqlite_with_rowid=False,
+    )
+
+
+def _create_tables_of_pictures() -> None:
+    op.create_table(
+        "pictures",
+        sa.Column("attachment_id", _id_type(), nullable=False),
+        sa.Column("width", sa.BigInteger, comment="pixels; NULL: not known"),
+        sa.Column("height", sa.BigInteger, comment="pixels"),
+        sa.Column(
+            "received_sha256",
+            sa.Text,
+            comment="before location data were removed; NULL: none were",
+        ),
+        sa.PrimaryKeyConstraint("attachment_id", name="pictures_key"),
+    )
+    op.create_table(
+        "avatars",
+        sa.Column(
+            "place", sa.Text, nullable=False, comment="@ and an address without case, or # of a group"
+        ),
+        sa.Column("hash", sa.Text, comment="of the picture; NULL: there is none"),
+        sa.Column("body", sa.LargeBinary, comment="a square WebP"),
+        sa.Column("at", sa.BigInteger, nullable=False, comment="ms since 1970 UTC"),
+        sa.Column("realm", sa.Text, comment="key of the realm that it came from; NULL: ours"),
+        sa.PrimaryKeyConstraint("place", name="avatars_key"),
+    )
+    op.create_index(
+        "avatars_by_realm",
+        "avatars",
+        ["realm", "at"],
+        sqlite_where=sa.text("realm IS NOT NULL"),
+        postgresql_where=sa.text("realm IS NOT NULL"),
     )
