@@ -51,13 +51,16 @@ class Pictures(SynchronousTestCase):
         self.addCleanup(engine.dispose)
         metadata.create_all(engine)
         with engine.begin() as connection:
-            for number, about in enumerate(((640, 480, "00ff"), (640, 480), (0, 0, "00ff"), ())):
-                stored = StoredFile(f"stored {number}", 5, "ab", "image/png", *about)
+            for number, (width, height, received) in enumerate(
+                ((640, 480, "00ff"), (640, 480, None), (0, 0, "00ff"), (0, 0, None))
+            ):
+                stored = StoredFile(
+                    f"stored {number}", 5, "ab", "image/png", width, height, received
+                )
                 owner = Owner(sender_key="a@b", realm="b")
                 added = insert_attachment(connection, owner, f"c{number}", "gol.png", stored, 1)
                 self.assertEqual(get_attachment(connection, added.id), added)
                 found = (added.width, added.height, added.received)
-                width, height, received = *about, *(0, 0, None)[len(about) :]
                 self.assertEqual(found, (width or None, height or None, received))
                 erase_file(connection, added.id)
             self.assertEqual(connection.execute(sa.select(pictures)).all(), [])

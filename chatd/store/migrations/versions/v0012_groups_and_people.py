@@ -346,7 +346,10 @@ def _create_tables_of_pictures() -> None:
     op.create_table(
         "avatars",
         sa.Column(
-            "place", sa.Text, nullable=False, comment="@ and an address without case, or # of a group"
+            "place",
+            sa.Text,
+            nullable=False,
+            comment="@ and an address without case, or # of a group",
         ),
         sa.Column("hash", sa.Text, comment="of the picture; NULL: there is none"),
         sa.Column("body", sa.LargeBinary, comment="a square WebP"),
