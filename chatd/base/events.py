@@ -98,8 +98,10 @@ class GroupChange(msgspec.Struct, frozen=True):
     fields: dict[str, str | bool | None]
 
 
+# The changes of messages, each with the seq of its `target`
+ChangeOfMessage: TypeAlias = Edited | Deleted | Reaction | Pinned
 # The entries of a log that are no messages.
-Change: TypeAlias = Edited | Deleted | Reaction | Pinned | MemberChange | GroupChange
+Change: TypeAlias = ChangeOfMessage | MemberChange | GroupChange
 
 
 class StateChange(msgspec.Struct, frozen=True):

@@ -37,10 +37,10 @@ from chatd.service.chat_service import ChatService
 from chatd.service.message_parts import extras_of
 from chatd.service.presence import IListener
 from chatd.service.targets import Target, group_target
-from chatd.store.members import Roster
 from chatd.store.message_changes import WantedChange
 from chatd.store.new_entries import Extras, NewMessage, RemoteCopies
 from chatd.store.origins import Origin
+from chatd.store.roster import Roster
 from chatd.store.sealing import NewSignature
 
 MESSAGE, EDITED = "message", "edited"

@@ -37,10 +37,10 @@ from chatd.service.targets import Target
 from chatd.store import crossing
 from chatd.store import outbox as outbox_store
 from chatd.store.bans import check_ban
-from chatd.store.members import Roster
 from chatd.store.message_changes import ChangeResult, WantedChange
 from chatd.store.new_entries import RemoteCopies
 from chatd.store.parcel_stream import ParcelStream
+from chatd.store.roster import Roster
 
 log = Logger()
 

@@ -24,7 +24,8 @@ from chatd.service.presence import IListener
 from chatd.service.publisher import collect
 from chatd.service.target_finder import TargetFinder
 from chatd.service.targets import Target
-from chatd.store.crossing import entry_at, is_message
+from chatd.store.access import has_message, view_of
+from chatd.store.crossing import entry_at
 from chatd.store.database import Database
 from chatd.store.pinned import message_at
 
@@ -113,7 +114,9 @@ class ComposedSends:
     ) -> MessageParts:
         """The parts with the reply and the mentions in that conversation. Raises UnknownMessage."""
         if options.reply is not None:
-            known, ref = await self._database.read(_answered, target.conversation, options.reply)
+            known, ref = await self._database.read(
+                _answered, sender.id, target.conversation, options.reply
+            )
             if not known:
                 raise UnknownMessage(seq=options.reply)
             parts = msgspec.structs.replace(parts, reply=options.reply, reply_ref=ref)
@@ -157,7 +160,11 @@ def _place_of(target: Target) -> Place:
     return Place(group=address) if target.group is not None else Place(user=address)
 
 
-def _answered(connection: Connection, conversation: int, seq: int) -> tuple[bool, EntryRef | None]:
-    """Whether the conversation has that message, also if it was deleted since, and its name elsewhere."""
-    exists = is_message(connection, conversation, seq)
-    return exists, entry_at(connection, conversation, seq)
+def _answered(
+    connection: Connection, account_id: int, conversation: int, seq: int
+) -> tuple[bool, EntryRef | None]:
+    """Whether the account sees that message, also if it was deleted since, and its name elsewhere."""
+    view = view_of(connection, account_id, conversation)
+    if view is None or not has_message(connection, view, seq):
+        return False, None
+    return True, entry_at(connection, conversation, seq)

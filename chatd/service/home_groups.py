@@ -35,7 +35,8 @@ from chatd.store import members as store
 from chatd.store import mirrors
 from chatd.store.groups import add_group
 from chatd.store.invitations import forget_invited
-from chatd.store.members import Bounds, Delta, Roster
+from chatd.store.members import Bounds
+from chatd.store.roster import Delta, Roster
 
 
 def _joined(group: Group, party: Party, newest: int) -> MemberJoined:

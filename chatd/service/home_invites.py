@@ -18,7 +18,8 @@ from chatd.service.remote import MemberInvited, Notice, SignedFact
 from chatd.service.rosters import RosterChange, Rosters
 from chatd.store.bans import lift_ban
 from chatd.store.invitations import note_invited
-from chatd.store.members import Delta, check_guest
+from chatd.store.members import check_guest
+from chatd.store.roster import Delta
 
 
 class Invited(msgspec.Struct, frozen=True):

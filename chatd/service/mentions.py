@@ -10,7 +10,7 @@ from chatd.service.accounts import Accounts
 from chatd.service.context import Context
 from chatd.service.rosters import Rosters
 from chatd.service.targets import Target
-from chatd.store.members import Roster
+from chatd.store.roster import Roster
 
 
 class Mentions:

@@ -128,7 +128,8 @@ class MessageChanges:
         audience: Collection[int] = target.audience
         if target.group is not None:
             roster = self._rosters.of_conversation(target.conversation)
-            audience = audience if roster is None else roster.members
+            if roster is not None:
+                audience = roster.viewers(result.event.target)
         self._presence.tell_followers(audience, result.event, origin)
 
     async def _forward(self, result: ChangeResult, target: Target, seq: int) -> ChangeReceipt:

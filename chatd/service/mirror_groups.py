@@ -53,8 +53,9 @@ from chatd.store.conversations import takes_part
 from chatd.store.crossing import is_made
 from chatd.store.groups import find_group
 from chatd.store.invitations import NewInvitation, add_invitation, take_request
-from chatd.store.members import Delta, check_groups
+from chatd.store.members import check_groups
 from chatd.store.origins import Origin
+from chatd.store.roster import Delta
 from chatd.store.sealing import NewSignature
 
 JOIN_TIME = 5.0  # seconds to wait for the parcel in which a home reports a new member

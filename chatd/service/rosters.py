@@ -24,7 +24,8 @@ from chatd.service.presence import IListener, Presence
 from chatd.service.remote import IForwarder, IRealms, Notice, SignedFact, StagedNotice
 from chatd.service.rights import PostRights
 from chatd.store.groups import find_group
-from chatd.store.members import Delta, Roster, find_named, member_ids, realms_of, roster_of
+from chatd.store.members import find_named, member_ids, realms_of, roster_of
+from chatd.store.roster import Delta, Roster
 
 CACHED_GROUPS = 10_000
 

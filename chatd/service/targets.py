@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import msgspec
 
-from chatd.store.members import Roster
+from chatd.store.roster import Roster
 
 
 class Target(msgspec.Struct, frozen=True):

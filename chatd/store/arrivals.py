@@ -249,7 +249,7 @@ def _settled(
     versions.note(connection, {file_of(each.conversation, each.seq) for each in places})
     conversations = {each.conversation for each in places}
     readers = {each: _readers(connection, each) for each in conversations}
-    return SettledFile(realm, [(each, *readers[each.conversation]) for each in places])
+    return SettledFile(realm, [(each, *readers[each.conversation].of(each.seq)) for each in places])
 
 
 def file_of(conversation: int, seq: int) -> Subject:
@@ -257,10 +257,21 @@ def file_of(conversation: int, seq: int) -> Subject:
     return Subject(conversation, Kind.FILE, str(seq))
 
 
-def _readers(connection: sa.Connection, conversation: int) -> tuple[list[int], list[str]]:
-    """The accounts that read a conversation, and the other realms that get what is sent there from here."""
+class Readers(msgspec.Struct, frozen=True):
+    """The accounts that read a conversation, each with the first entry that it sees, and the other realms
+    that get what is sent there from here."""
+
+    accounts: Sequence[tuple[int, int]]
+    realms: Sequence[str]
+
+    def of(self, seq: int) -> tuple[list[int], Sequence[str]]:
+        """The accounts that see an entry, and the realms."""
+        return [account for account, first in self.accounts if first <= seq], self.realms
+
+
+def _readers(connection: sa.Connection, conversation: int) -> Readers:
     rows = connection.execute(
-        sa.select(participants.c.account_id, participants.c.realm).where(
+        sa.select(participants.c.account_id, participants.c.first_seq, participants.c.realm).where(
             participants.c.conversation_id == conversation
         )
     ).all()
@@ -269,8 +280,8 @@ def _readers(connection: sa.Connection, conversation: int) -> tuple[list[int], l
         .where(remote_members.c.conversation_id == conversation)
         .distinct()
     ).all()
-    realms = {realm for _, realm in rows if realm is not None} | set(guests)
-    return [account for account, _ in rows], sorted(realms)
+    realms = {row.realm for row in rows if row.realm is not None} | set(guests)
+    return Readers([(row.account_id, row.first_seq) for row in rows], sorted(realms))
 
 
 def requested(connection: sa.Connection, asker: str, entry: Origin) -> Attachment | None:

@@ -47,16 +47,6 @@ def seqs_of(
     return found
 
 
-def is_message(connection: Connection, conversation: int, seq: int) -> bool:
-    """Whether a conversation has a message with that number, also if it was deleted."""
-    found = connection.scalar(
-        select(messages.c.id).where(
-            messages.c.conversation_id == conversation, messages.c.seq == seq
-        )
-    )
-    return found is not None
-
-
 def entry_at(connection: Connection, conversation: int, seq: int) -> EntryRef | None:
     """Return the name of a message of a conversation; None if it has none in other realms."""
     row = connection.execute(

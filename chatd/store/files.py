@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from chatd.base.errors import QuotaExceeded
 from chatd.base.file_handles import split_handle
 from chatd.base.model import Attachment, FileInfo, StoredFile, attachment_of
+from chatd.store.access import sees_message
 from chatd.store.engine import inserted_id
 from chatd.store.schema import arrivals, attachments, messages, participants, pictures
 from chatd.store.writer import CodeTaken
@@ -170,11 +171,11 @@ def own_file(connection: sa.Connection, account_id: int, code: str) -> Attachmen
 
 
 def _may_fetch(account_id: int) -> sa.Select[tuple[int]]:
-    """Select the attachments in the account's conversations."""
+    """Select the attachments of the messages that the account sees."""
     return (
         sa.select(messages.c.attachment_id)
-        .join(participants, participants.c.conversation_id == messages.c.conversation_id)
-        .where(participants.c.account_id == account_id, messages.c.attachment_id.is_not(None))
+        .join(participants, sees_message(account_id))
+        .where(messages.c.attachment_id.is_not(None))
     )
 
 

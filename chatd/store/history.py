@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from chatd.base.model import Account, Attachment, Message
 from chatd.base.read_marks import ReadMark
 from chatd.store import files
+from chatd.store.access import sees_message
 from chatd.store.details import DETAILS, has_reactions, with_details, with_reactions
 from chatd.store.guard import checked
 from chatd.store.outcomes import DELIVERY, SHOWN_ID, delivery_of
@@ -53,19 +54,12 @@ _BEFORE_FILE = _BEFORE_DETAILS + len(DETAILS)
 
 
 def select_messages(account: Account, known: bool = False) -> sa.Select[Any]:
-    """Select COLUMNS of the messages in the account's conversations. `known`: those that the query selects by
-    their ids are known to be in these; then SQLite looks them up, instead of reading the conversations."""
+    """Select COLUMNS of the messages that the account sees. `known`: it is known to see those that the query
+    selects by their ids; then SQLite looks them up, instead of reading the conversations."""
     return (
         sa.select(*COLUMNS)
         .select_from(messages)
-        .join(
-            participants,
-            sa.and_(
-                participants.c.conversation_id == messages.c.conversation_id,
-                participants.c.account_id == account.id,
-            ),
-            isouter=known,
-        )
+        .join(participants, sees_message(account.id), isouter=known)
         .outerjoin(groups, groups.c.conversation_id == messages.c.conversation_id)
         .outerjoin(attachments, attachments.c.id == messages.c.attachment_id)
     )

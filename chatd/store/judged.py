@@ -10,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 import sqlalchemy as sa
 
-from chatd.store.members import member_ids
+from chatd.store.access import viewers
 from chatd.store.schema import messages, signatures
 from chatd.store.sealing import UNVERIFIED
 from chatd.store.versions import Kind, Subject, VersionWriter
@@ -70,7 +70,6 @@ def judge(
 ) -> list[JudgedMessage]:
     """Note what was found out about these entries. Returns those that are messages, for their readers."""
     judged: list[JudgedMessage] = []
-    members: dict[int, Collection[int]] = {}
     for entry, found in status.items():
         place = entry.conversation, entry.seq
         connection.execute(
@@ -87,9 +86,7 @@ def judge(
         ).first()
         if message is None or found == UNVERIFIED:
             continue
-        if entry.conversation not in members:
-            members[entry.conversation] = member_ids(connection, entry.conversation)
-        judged.append(JudgedMessage(*place, *message, found, members[entry.conversation]))
+        judged.append(JudgedMessage(*place, *message, found, viewers(connection, *place)))
     subjects = [Subject(each.conversation, Kind.TRUST, str(each.seq)) for each in judged]
     versions.note(connection, subjects)
     return judged

@@ -14,9 +14,11 @@ import sqlalchemy as sa
 from chatd.base import errors
 from chatd.base.model import Group, Party
 from chatd.store import names
+from chatd.store.access import first_seqs
 from chatd.store.bans import banned_keys, forget_bans, lift_ban
 from chatd.store.epochs import epoch_of
 from chatd.store.groups import find_group, find_group_by_code
+from chatd.store.roster import Delta, Roster
 from chatd.store.schema import (
     accounts,
     bans,
@@ -34,73 +36,6 @@ class Bounds(msgspec.Struct, frozen=True):
     members: int
     realm_members: int
     account_groups: int
-
-
-class Delta(msgspec.Struct, frozen=True):
-    """What a transaction changed in the roster of the group with the id `group`. `roles` are in order: True
-    is an admin, None is no longer a member. `banned` and `unbanned` are keys of addresses. `epoch` is the
-    log's after the change."""
-
-    group: int
-    roles: tuple[tuple[Party, bool | None], ...] = ()
-    closed: bool | None = None
-    ended: bool = False
-    banned: tuple[str, ...] = ()
-    unbanned: tuple[str, ...] = ()
-    epoch: int = 0
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing was changed."""
-        return self == Delta(self.group)
-
-
-class Roster(msgspec.Struct):
-    """A group and its members, each with whether they are an admin, longest-standing first: `members` by
-    account id; `guests`, who are of other realms, by the key of their address. `realms` counts guests by
-    the key of their realm. `banned` holds keys of addresses. `epoch` is that of the group's log."""
-
-    group: Group
-    members: dict[int, bool]
-    guests: dict[str, bool]
-    realms: dict[str, int]
-    banned: set[str]
-    epoch: int = 0
-
-    def role(self, party: Party) -> bool | None:
-        """Whether `party` is an admin; None for non-members."""
-        return self.members.get(party.id) if party.id is not None else self.guests.get(party.key)
-
-    @property
-    def size(self) -> int:
-        """How many members there are, of all realms."""
-        return len(self.members) + len(self.guests)
-
-    def apply(self, delta: Delta) -> None:
-        """Deltas have to be applied in the order of their transactions."""
-        for party, admin in delta.roles:
-            if party.id is None:
-                self._set_guest(party, admin)
-            elif admin is None:
-                self.members.pop(party.id, None)
-            else:
-                self.members[party.id] = admin
-        if delta.closed is not None:
-            self.group = msgspec.structs.replace(self.group, closed=delta.closed)
-        self.banned.difference_update(delta.unbanned)
-        self.banned.update(delta.banned)
-        self.epoch = max(self.epoch, delta.epoch)
-
-    def _set_guest(self, party: Party, admin: bool | None) -> None:
-        realm = party.realm or ""
-        if admin is not None:
-            if party.key not in self.guests:
-                self.realms[realm] = self.realms.get(realm, 0) + 1
-            self.guests[party.key] = admin
-        elif self.guests.pop(party.key, None) is not None:
-            self.realms[realm] -= 1
-            if not self.realms[realm]:
-                del self.realms[realm]
 
 
 def find_named(connection: sa.Connection, key: str) -> Group | None:
@@ -126,7 +61,8 @@ def roster_of(connection: sa.Connection, group: Group) -> Roster:
         guests[key] = admin
         realms[realm] = realms.get(realm, 0) + 1
     banned, epoch = banned_keys(connection, group.id), epoch_of(connection, group.id)
-    return Roster(group, members, guests, realms, banned, epoch)
+    firsts = first_seqs(connection, group.id)
+    return Roster(group, members, guests, realms, banned, epoch, firsts)
 
 
 def member_ids(connection: sa.Connection, group: int) -> frozenset[int]:

@@ -32,15 +32,14 @@ from chatd.store.details import mentions_of
 from chatd.store.messages import MessageWriter
 from chatd.store.new_entries import NewChange, RemoteCopies, Stored
 from chatd.store.origins import Origin
+from chatd.store.rights import role_in
 from chatd.store.schema import (
     changes,
     groups,
     messages,
-    participants,
     pins,
     reaction_counts,
     reactions,
-    remote_members,
 )
 from chatd.store.sealing import NewSignature
 from chatd.store.signatures import forget_contents
@@ -85,7 +84,7 @@ class ChangeResult(msgspec.Struct, frozen=True):
     or only its number and parcel if the group lives elsewhere. `erased` are the names of files in the uploads
     folder that no message carries any more; they are to be removed from the disk."""
 
-    event: events.Change | None = None
+    event: events.ChangeOfMessage | None = None
     stored: Stored | None = None
     copies: RemoteCopies | None = None
     erased: tuple[str, ...] = ()
@@ -210,32 +209,14 @@ def _is_author(wanted: WantedChange, row: sa.Row[Any]) -> bool:
     return row.sender_id is None and key_of(row.sender) == author.key
 
 
-def _role(connection: sa.Connection, wanted: WantedChange) -> bool | None:
-    """Whether the author of the change is an admin; None if they take no part in the conversation."""
-    author, here = wanted.author, participants.c.conversation_id == wanted.conversation
-    if author.id is not None:
-        mine = here & (participants.c.account_id == author.id)
-        return connection.scalar(sa.select(participants.c.admin).where(mine))
-    other_side = here & (participants.c.peer_key == author.key)
-    found = connection.scalar(sa.select(participants.c.admin).where(other_side))
-    if found is not None:
-        return bool(found)
-    return connection.scalar(
-        sa.select(remote_members.c.admin).where(
-            remote_members.c.conversation_id == wanted.conversation,
-            remote_members.c.key == author.key,
-        )
-    )
-
-
 def _check_right(connection: sa.Connection, wanted: WantedChange, row: sa.Row[Any]) -> None:
-    """Raises NotMember, NotYours, NotAdmin."""
+    """Raises NotMember, UnknownMessage, NotYours, NotAdmin."""
     right, is_author = RIGHTS[type(wanted.change)], _is_author(wanted, row)
     if right is Right.AUTHOR and not is_author:
         raise errors.NotYours(seq=wanted.seq, who=right.value)
     if wanted.relayed:
         return
-    admin = _role(connection, wanted)
+    admin = role_in(connection, wanted.conversation, wanted.author, wanted.seq)
     if admin is None:
         raise errors.NotMember(group=row.group or "this conversation")
     if wanted.elsewhere:
@@ -381,7 +362,7 @@ def _entry(wanted: WantedChange, copies: RemoteCopies | None) -> NewChange:
     )
 
 
-def _event(wanted: WantedChange, seq: int, row: sa.Row[Any]) -> events.Change:
+def _event(wanted: WantedChange, seq: int, row: sa.Row[Any]) -> events.ChangeOfMessage:
     """The event that announces a change of the message `row`."""
     change, by, group = wanted.change, wanted.author.name, row.group
     conversation, target, at = wanted.conversation, wanted.seq, wanted.at

@@ -10,8 +10,9 @@ from chatd.base.names import Address
 from chatd.store import received
 from chatd.store.conversations import add_conversation, last_seq, takes_part
 from chatd.store.groups import find_group, find_mirror
-from chatd.store.members import Delta, check_groups
+from chatd.store.members import check_groups
 from chatd.store.origins import FIRST_NUMBER
+from chatd.store.roster import Delta
 from chatd.store.schema import groups, participants, rosters
 from chatd.store.settings import get_setting
 

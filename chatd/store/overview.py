@@ -104,11 +104,14 @@ def _without_deleted(connection: Connection, marks: dict[int, ReadMark]) -> dict
 
 
 def _newest() -> ScalarSelect[int]:
-    """The id of the newest message of a participant's conversation."""
+    """The id of the newest message that a participant sees of a conversation."""
     each = messages.alias("each")
     return (
         select(each.c.id)
-        .where(each.c.conversation_id == participants.c.conversation_id)
+        .where(
+            each.c.conversation_id == participants.c.conversation_id,
+            each.c.seq >= participants.c.first_seq,
+        )
         .order_by(each.c.seq.desc())
         .limit(1)
         .correlate(participants)

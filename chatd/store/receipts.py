@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from chatd.base.errors import UnknownMessage
 from chatd.base.model import MAX_READERS, Account
 from chatd.base.names import key_of
+from chatd.store.access import sees_message
 from chatd.store.marks import READ
 from chatd.store.schema import (
     accounts,
@@ -214,9 +215,9 @@ def readers(
     Raises UnknownMessage.
     """
     author = connection.execute(
-        sa.select(messages.c.sender_id, messages.c.sender).where(
-            messages.c.conversation_id == conversation, messages.c.seq == seq
-        )
+        sa.select(messages.c.sender_id, messages.c.sender)
+        .join(participants, sees_message(account.id))
+        .where(messages.c.conversation_id == conversation, messages.c.seq == seq)
     ).first()
     if author is None:
         raise UnknownMessage(seq=seq)

@@ -1,4 +1,4 @@
-"""Who may write to a group of this realm, by the database. Queries for the writer's thread, where they are
+"""Who may write to a conversation, by the database. Queries for the writer's thread, where they are
 exact: what is checked there is checked in the same transaction in which the message is stored.
 """
 
@@ -6,11 +6,11 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, exists, select
 
-from chatd.base.errors import Banned, GroupClosed, NotMember, UnknownGroup
-from chatd.base.model import Group
+from chatd.base.errors import Banned, GroupClosed, NotMember, UnknownGroup, UnknownMessage
+from chatd.base.model import Group, Party
 from chatd.store.bans import is_banned
 from chatd.store.conversations import takes_part
-from chatd.store.schema import remote_members
+from chatd.store.schema import participants, remote_members
 
 
 def check_account(connection: Connection, group: Group, account_id: int) -> None:
@@ -31,3 +31,24 @@ def check_guest(connection: Connection, group: Group, key: str) -> None:
     )
     if group.closed and not connection.scalar(select(is_member)):
         raise GroupClosed(group=group.name)
+
+
+def role_in(connection: Connection, conversation: int, party: Party, seq: int) -> bool | None:
+    """Whether a person is an admin of a conversation; None if they take no part in it. Raises UnknownMessage
+    if they don't see the message `seq`."""
+    is_party = participants.c.peer_key == party.key  # the other side
+    if party.id is not None:
+        is_party = participants.c.account_id == party.id
+    columns = participants.c.admin, participants.c.first_seq
+    side = select(*columns).where(participants.c.conversation_id == conversation, is_party)
+    found = connection.execute(side).first()
+    if found is None and party.id is None:
+        guest = select(remote_members.c.admin, remote_members.c.first_seq).where(
+            remote_members.c.conversation_id == conversation, remote_members.c.key == party.key
+        )
+        found = connection.execute(guest).first()
+    if found is None:
+        return None
+    if found.first_seq > seq:
+        raise UnknownMessage(seq=seq)
+    return bool(found.admin)

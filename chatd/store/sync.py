@@ -16,7 +16,8 @@ import sqlalchemy as sa
 from chatd.base import events
 from chatd.base.errors import UnknownConversation
 from chatd.base.model import Account, Message, SyncedLog
-from chatd.store.conversations import last_seq, takes_part
+from chatd.store.access import View, view_of
+from chatd.store.conversations import last_seq
 from chatd.store.guard import checked, reason_of
 from chatd.store.history import build_message, build_messages, select_messages
 from chatd.store.pending import pending_of
@@ -85,7 +86,8 @@ def sync(
     term: int,
 ) -> SyncPage:
     """At most `limit` entries after a cursor. `term` is that of this start. Raises UnknownConversation."""
-    if not takes_part(connection, account.id, conversation):
+    view = view_of(connection, account.id, conversation)
+    if view is None:
         raise UnknownConversation(name=conversation)
     last = last_seq(connection, conversation)
     switched = switches(connection, account, conversation)
@@ -100,7 +102,7 @@ def sync(
         after = reset
     if reset is not None or (since or 0) > current:
         since = None  # it counts changes that are lost
-    entries = _entries(connection, account, conversation, after, limit)
+    entries = _entries(connection, account, view, after, limit)
     upto = page_end(connection, conversation, since or 0, MAX_SUBJECTS) or current
     return SyncPage(
         entries,
@@ -108,7 +110,7 @@ def sync(
         upto,
         term,
         _states(connection, account, conversation, after, (since or 0, upto))
-        + _judged(connection, conversation, after, (since or 0, upto)),
+        + _judged(connection, view, after, (since or 0, upto)),
         _files(connection, account, conversation, after, (since or 0, upto)),
         _marks(connection, account, conversation, since, upto, switched),
         pending_of(connection, account, conversation),
@@ -118,19 +120,16 @@ def sync(
 
 
 def _entries(
-    connection: sa.Connection, account: Account, conversation: int, after: int, limit: int
+    connection: sa.Connection, account: Account, view: View, after: int, limit: int
 ) -> list[Message | events.Change]:
     """Messages and changes, merged by their seq."""
     seq = messages.c.seq
     rows = connection.execute(
-        select_messages(account)
-        .where(messages.c.conversation_id == conversation, seq > after)
-        .order_by(seq)
-        .limit(limit)
+        select_messages(account).where(view.has(messages, seq > after)).order_by(seq).limit(limit)
     ).all()
     made = connection.execute(
         _select_changes()
-        .where(changes.c.conversation_id == conversation, changes.c.seq > after)
+        .where(view.has(changes, changes.c.seq > after))
         .order_by(changes.c.seq)
         .limit(limit)
     ).all()
@@ -141,7 +140,7 @@ def _entries(
     shown = build_messages(connection, [row for row in rows if row.seq <= end], account)
     made = [row for row in made if row.seq <= end]
     edited = {row.target for row in made if row.kind == "edited"}
-    present = _present(connection, account, conversation, edited)
+    present = _present(connection, account, view.conversation, edited)
     changed = [_change(row, present.get(row.target)) for row in made]
     return list(merge(shown, changed, key=_seq_of))
 
@@ -252,11 +251,11 @@ def _select(
 
 
 def _judged(
-    connection: sa.Connection, conversation: int, after: int, between: tuple[int, int]
+    connection: sa.Connection, view: View, after: int, between: tuple[int, int]
 ) -> list[Message]:
     """The messages whose signatures were verified or found to be forged between two versions, up to the seq
     `after`. This is their state, as in the event, and they have no content."""
-    names = changed_between(connection, conversation, Kind.TRUST, *between)
+    names = changed_between(connection, view.conversation, Kind.TRUST, *between)
     seqs = sorted(seq for seq in map(int, names) if seq <= after)
     if not seqs:
         return []
@@ -268,15 +267,20 @@ def _judged(
         sa.select(*columns)
         .join_from(messages, signatures, is_signed)
         .where(
-            messages.c.conversation_id == conversation,
-            messages.c.seq.in_(seqs),
+            view.has(messages, messages.c.seq.in_(seqs)),
             messages.c.deleted_at.is_(None),
         )
         .order_by(messages.c.seq)
     )
     return [
         Message(
-            ident, conversation, seq, at, sender, state=status, reason=reason_of(status, sender)
+            ident,
+            view.conversation,
+            seq,
+            at,
+            sender,
+            state=status,
+            reason=reason_of(status, sender),
         )
         for ident, seq, at, sender, status in rows
     ]

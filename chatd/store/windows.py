@@ -7,6 +7,7 @@ import msgspec
 import sqlalchemy as sa
 
 from chatd.base.model import Account
+from chatd.store.access import View, view_of
 from chatd.store.history import Page, build_messages, select_messages
 from chatd.store.schema import messages
 
@@ -32,8 +33,12 @@ NEWEST = Window()
 def look(
     connection: sa.Connection, account: Account, conversation: int, window: Window, limit: int
 ) -> Page:
-    """The at most `limit` messages of a conversation that the window shows."""
-    first, last = _bounds(connection, conversation, window, limit)
+    """The at most `limit` messages of a conversation that the window shows, of those that the account
+    sees."""
+    view = view_of(connection, account.id, conversation)
+    if view is None:
+        return Page([], later=0)
+    first, last = _bounds(connection, view, window, limit)
     seq = messages.c.seq
     rows = connection.execute(
         select_messages(account)
@@ -41,90 +46,84 @@ def look(
         .order_by(seq)
     ).all()
     shown = build_messages(connection, rows, account)
-    earlier = _count(connection, conversation, seq < first)
-    return Page(shown, earlier, later=_count(connection, conversation, seq > last))
+    earlier = _count(connection, view, seq < first)
+    return Page(shown, earlier, later=_count(connection, view, seq > last))
 
 
-def _count(connection: sa.Connection, conversation: int, condition: sa.ColumnElement[bool]) -> int:
-    """How many messages of the conversation satisfy the condition. It reads only an index."""
-    here = messages.c.conversation_id == conversation
+def _count(connection: sa.Connection, view: View, condition: sa.ColumnElement[bool]) -> int:
+    """How many messages of the view satisfy the condition. It reads only an index."""
     return connection.execute(
-        sa.select(sa.func.count(messages.c.seq)).where(here, condition)
+        sa.select(sa.func.count(messages.c.seq)).where(view.has(messages, condition))
     ).scalar_one()
 
 
-def _bounds(
-    connection: sa.Connection, conversation: int, window: Window, limit: int
-) -> tuple[int, int]:
+def _bounds(connection: sa.Connection, view: View, window: Window, limit: int) -> tuple[int, int]:
     """The numbers of the first and the last message to show. If there is none, the last is one less than the
     first, and both say where the window is."""
     if window.around is not None:
-        return _around(connection, conversation, window.around, limit)
+        return _around(connection, view, window.around, limit)
     after = window.after
     if window.since is not None:
-        after = first_since(connection, conversation, window.since) - 1
+        after = first_since(connection, view, window.since) - 1
     if after is not None:
-        seqs = _after(connection, conversation, after, limit)
+        seqs = _after(connection, view, after, limit)
         return after + 1, seqs[-1] if seqs else after
     before = window.before
     if before is None:
-        before = _last(connection, conversation) + 1
-    seqs = _before(connection, conversation, before, limit)
+        before = _last(connection, view) + 1
+    seqs = _before(connection, view, before, limit)
     return seqs[-1] if seqs else before, before - 1
 
 
-def _around(connection: sa.Connection, conversation: int, seq: int, limit: int) -> tuple[int, int]:
+def _around(connection: sa.Connection, view: View, seq: int, limit: int) -> tuple[int, int]:
     """Half of the messages are older, unless there are too few of one kind."""
-    older = _before(connection, conversation, seq, limit)
-    newer = _after(connection, conversation, seq - 1, limit)
+    older = _before(connection, view, seq, limit)
+    newer = _after(connection, view, seq - 1, limit)
     before = min(len(older), max(limit // 2, limit - len(newer)))
     after = min(len(newer), limit - before)
     return older[before - 1] if before else seq, newer[after - 1] if after else seq - 1
 
 
-def _before(connection: sa.Connection, conversation: int, seq: int, limit: int) -> list[int]:
+def _before(connection: sa.Connection, view: View, seq: int, limit: int) -> list[int]:
     """The numbers of the last messages before `seq`, newest first."""
     found = messages.c.seq
-    here = messages.c.conversation_id == conversation
-    query = sa.select(found).where(here, found < seq).order_by(found.desc())
+    query = sa.select(found).where(view.has(messages, found < seq)).order_by(found.desc())
     return list(connection.scalars(query.limit(limit)))
 
 
-def _after(connection: sa.Connection, conversation: int, seq: int, limit: int) -> list[int]:
+def _after(connection: sa.Connection, view: View, seq: int, limit: int) -> list[int]:
     """The numbers of the first messages after `seq`."""
     found = messages.c.seq
-    here = messages.c.conversation_id == conversation
-    query = sa.select(found).where(here, found > seq).order_by(found)
+    query = sa.select(found).where(view.has(messages, found > seq)).order_by(found)
     return list(connection.scalars(query.limit(limit)))
 
 
-def _last(connection: sa.Connection, conversation: int) -> int:
-    newest = _before(connection, conversation, MAX_SEQ, 1)
+def _last(connection: sa.Connection, view: View) -> int:
+    newest = _before(connection, view, MAX_SEQ, 1)
     return newest[0] if newest else 0
 
 
-def first_since(connection: sa.Connection, conversation: int, since: int) -> int:
+def first_since(connection: sa.Connection, view: View, since: int) -> int:
     """The number of the first message that was sent at the time `since` (ms since 1970 UTC) or later; a
     number after all if there is none.
 
     Times grow with the numbers, except those of messages that were delivered late. So it is a binary search;
     then the messages before the one that it finds are looked at.
     """
-    oldest = _after(connection, conversation, -1, 1)
+    oldest = _after(connection, view, -1, 1)
     if not oldest:
         return 1
-    earlier, found = oldest[0] - 1, _last(connection, conversation) + 1
-    here = messages.c.conversation_id == conversation
+    earlier, found = oldest[0] - 1, _last(connection, view) + 1
     seq, at = messages.c.seq, messages.c.at
     while found - earlier > 1:
         middle = (earlier + found) // 2
-        probe = sa.select(seq, at).where(here, seq >= middle).order_by(seq).limit(1)
+        probe = sa.select(seq, at).where(view.has(messages, seq >= middle)).order_by(seq).limit(1)
         row = connection.execute(probe).one()
         if row.at >= since:
             found = middle
         else:
             earlier = row.seq
-    recent = sa.select(seq, at).where(here, seq < found).order_by(seq.desc()).limit(LOOKED_BACK)
-    late = recent.subquery()
+    recent = sa.select(seq, at).where(view.has(messages, seq < found)).order_by(seq.desc())
+    late = recent.limit(LOOKED_BACK).subquery()
     better = sa.select(sa.func.min(late.c.seq)).where(late.c.at >= since)
     return connection.scalar(better) or found

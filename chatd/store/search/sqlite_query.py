@@ -11,6 +11,7 @@ import msgspec
 from sqlalchemy import Connection, select
 
 from chatd.base.model import Account
+from chatd.store.access import SEES
 from chatd.store.history import Page, build_messages, select_messages
 from chatd.store.schema import messages
 from chatd.store.search.blocks import PARTS, Part, decode_facts, decode_ids
@@ -24,26 +25,27 @@ MAX_COUNTED_TEXT = 12 << 20
 _CHUNK = 128  # blocks that are looked up at a time
 _NO_END = (1 << 63) - 1  # the largest id
 
-# The conversations that an account may search. If a member may not see all of a conversation's past, this is
-# the place to say from which message on.
-_MINE = "SELECT conversation_id FROM participants WHERE account_id = ?"
-
-_BLOCKS = f"""
-SELECT id, conversation_id, last_id, earliest, latest, messages, size FROM search_blocks
-WHERE first_id < ? AND messages > 0 AND conversation_id IN ({_MINE}) ORDER BY last_id DESC
+# `hidden` is the seq before which the account sees nothing, if that is in the block.
+_BLOCKS = """
+SELECT id, b.conversation_id, last_id, earliest, latest, messages, size, b.first_seq,
+    CASE WHEN b.first_seq < p.first_seq THEN p.first_seq ELSE 0 END AS hidden
+FROM participants AS p JOIN search_blocks AS b
+ON b.conversation_id = p.conversation_id AND b.last_seq >= p.first_seq
+WHERE p.account_id = ? AND first_id < ? AND messages > 0 ORDER BY last_id DESC
 """
+_HIDDEN = "SELECT id FROM messages WHERE conversation_id = ? AND seq >= ? AND seq < ?"
 _TAIL = f"""
 SELECT {SEARCHED} FROM participants JOIN messages
 ON messages.conversation_id = participants.conversation_id
 AND messages.seq > coalesce((SELECT max(last_seq) FROM search_blocks
     WHERE search_blocks.conversation_id = participants.conversation_id), 0)
-{WITH_FILE} WHERE participants.account_id = ?
+AND {SEES} {WITH_FILE} WHERE participants.account_id = ?
 """
 _CHANGED = f"""
-SELECT DISTINCT {SEARCHED} FROM search_changes CROSS JOIN messages
-ON messages.conversation_id = search_changes.conversation_id
-AND messages.seq = search_changes.seq
-{WITH_FILE} WHERE search_changes.conversation_id IN ({_MINE})
+SELECT DISTINCT {SEARCHED} FROM search_changes JOIN participants
+ON participants.conversation_id = search_changes.conversation_id AND participants.account_id = ?
+CROSS JOIN messages ON messages.conversation_id = search_changes.conversation_id
+AND messages.seq = search_changes.seq AND {SEES} {WITH_FILE}
 """
 # The rows come in the order of the array.
 _SIGNATURES = f"""
@@ -69,6 +71,8 @@ class Head(NamedTuple):
     latest: int
     messages: int
     size: int
+    first_seq: int
+    hidden: int
 
 
 class Search:
@@ -137,7 +141,7 @@ class Search:
         places, in_time = self._wanted.conversations, self._matcher.in_time
         heads = [
             head
-            for head in starmap(Head, self._rows(_BLOCKS, self._end, self._account.id))
+            for head in starmap(Head, self._rows(_BLOCKS, self._account.id, self._end))
             if (places is None or head.conversation in places)
             and in_time(head.earliest, head.latest)
         ]
@@ -179,15 +183,21 @@ class Search:
         idents = decode_ids(ids)
         found = None if facts is None else decode_facts(facts)
         changed = self._changed.get(head.conversation, ())
+        hidden = self._hidden(head) if head.hidden else ()
         newest, end, most = self._newest, self._end, self._limit + MAX_REMAINING
         for number in self._matcher.numbers(texts, head.messages, found):
             ident = idents[number]
-            if ident >= end or ident in changed:
+            if ident >= end or ident in changed or ident in hidden:
                 continue
             if self._found >= most and ident <= newest.floor:
                 return
             self._found += 1
             newest.add(ident)
+
+    def _hidden(self, head: Head) -> set[int]:
+        """The ids of the messages of a block that the account does not see."""
+        rows = self._rows(_HIDDEN, head.conversation, head.first_seq, head.hidden)
+        return {row[0] for row in rows}
 
 
 def _array(ids: Sequence[int]) -> str:

@@ -1,0 +1,89 @@
+"""Who is in a group, as it is kept in memory, and what a transaction changes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import msgspec
+
+from chatd.base.model import Group, Party
+
+
+class Delta(msgspec.Struct, frozen=True):
+    """What a transaction changed in the roster of the group with the id `group`. `roles` are in order: True
+    is an admin, None is no longer a member. New members see the entries from `first` on. `banned` and
+    `unbanned` are keys of addresses. `epoch` is the log's after the change."""
+
+    group: int
+    roles: tuple[tuple[Party, bool | None], ...] = ()
+    closed: bool | None = None
+    ended: bool = False
+    banned: tuple[str, ...] = ()
+    unbanned: tuple[str, ...] = ()
+    epoch: int = 0
+    first: int = 0
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was changed."""
+        return self == Delta(self.group)
+
+
+class Roster(msgspec.Struct):
+    """A group and its members, each with whether they are an admin, longest-standing first: `members` by
+    account id; `guests`, who are of other realms, by the key of their address. `realms` counts guests by
+    the key of their realm. `banned` holds keys of addresses. `epoch` is that of the group's log. `firsts` has
+    the first entry that each account sees, if it does not see all."""
+
+    group: Group
+    members: dict[int, bool]
+    guests: dict[str, bool]
+    realms: dict[str, int]
+    banned: set[str]
+    epoch: int = 0
+    firsts: dict[int, int] = {}
+
+    def role(self, party: Party) -> bool | None:
+        """Whether `party` is an admin; None for non-members."""
+        return self.members.get(party.id) if party.id is not None else self.guests.get(party.key)
+
+    @property
+    def size(self) -> int:
+        """How many members there are, of all realms."""
+        return len(self.members) + len(self.guests)
+
+    def apply(self, delta: Delta) -> None:
+        """Deltas have to be applied in the order of their transactions."""
+        for party, admin in delta.roles:
+            if party.id is None:
+                self._set_guest(party, admin)
+            elif admin is None:
+                self.members.pop(party.id, None)
+                self.firsts.pop(party.id, None)
+            else:
+                if delta.first and party.id not in self.members:
+                    self.firsts[party.id] = delta.first
+                self.members[party.id] = admin
+        if delta.closed is not None:
+            self.group = msgspec.structs.replace(self.group, closed=delta.closed)
+        self.banned.difference_update(delta.unbanned)
+        self.banned.update(delta.banned)
+        self.epoch = max(self.epoch, delta.epoch)
+
+    def viewers(self, seq: int) -> Collection[int]:
+        """The accounts that see an entry."""
+        if not self.firsts:
+            return self.members
+        hidden = {account for account, first in self.firsts.items() if first > seq}
+        return self.members.keys() - hidden if hidden else self.members
+
+    def _set_guest(self, party: Party, admin: bool | None) -> None:
+        realm = party.realm or ""
+        if admin is not None:
+            if party.key not in self.guests:
+                self.realms[realm] = self.realms.get(realm, 0) + 1
+            self.guests[party.key] = admin
+        elif self.guests.pop(party.key, None) is not None:
+            self.realms[realm] -= 1
+            if not self.realms[realm]:
+                del self.realms[realm]
