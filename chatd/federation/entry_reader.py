@@ -151,15 +151,20 @@ class EntryReader:
         new = msgspec.structs.replace(new, copies=copies, epoch=target.epoch)
         return Arrived(new, target)
 
-    async def returned(self, realm: str, parcel: Post) -> Arrived | EntryChange | None:
-        """An entry of a group of this realm that `realm` has, and that this one may have lost. Raises as
-        `read`."""
-        opened, entry = parcel.opening, parcel.entry
+    async def check_returned(self, realm: str, parcel: Post) -> OpenedEntry:
+        """Check an entry that `realm` has, and that this realm may have lost. Raises BadSignature."""
+        opened = parcel.opening
         if isinstance(opened, BadSignature):
             raise opened
-        stated = opened.statement
-        if await self._trust.check(realm, entry, stated) is not Trust.VERIFIED:
+        if await self._trust.check(realm, parcel.entry, opened.statement) is not Trust.VERIFIED:
             raise BadSignature(reason="its key is not known")
+        return opened
+
+    async def returned(
+        self, realm: str, parcel: Post, opened: OpenedEntry
+    ) -> Arrived | EntryChange | None:
+        """As `read`, for an entry of a group of this realm that `realm` returns."""
+        stated = opened.statement
         roster = await self._rosters.find(Address(parse_group_name(parcel.group)))
         own = stated.realm == self._context.realm_key
         if realm not in roster.realms:

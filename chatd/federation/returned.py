@@ -64,8 +64,17 @@ class ReturnedEntries:
     """Entries of groups of this realm that it has lost, and mirrors have."""
 
     def __init__(
-        self, entries: EntryReader, writer: ParcelWriter, changes: GroupChanges, quotas: RealmQuotas
+        self,
+        own: str,
+        entries: EntryReader,
+        writer: ParcelWriter,
+        changes: GroupChanges,
+        quotas: RealmQuotas,
+        standings: Standings,
     ) -> None:
+        """`own` is the key of this realm."""
+        self._own = own
+        self._standings = standings
         self._entries = entries
         self._writer = writer
         self._changes = changes
@@ -73,7 +82,10 @@ class ReturnedEntries:
 
     async def take_back(self, realm: str, post: Post, stream: ParcelStream) -> None:
         """Store an entry that `realm` returns. Raises what EntryReader.returned does, and RealmQuota."""
-        entry = await self._entries.returned(realm, post)
+        opened = await self._entries.check_returned(realm, post)
+        if opened.statement.realm == self._own:
+            await self._standings.given(opened.statement.number)
+        entry = await self._entries.returned(realm, post, opened)
         if entry is None:
             return
         storing: Deferred[Verdict]
@@ -167,7 +179,7 @@ class ReturnReceiver:
         [target], _ = await self._directs.open(account, [there])
         return account, target
 
-    def _check_seal(self, realm: str, item: Returned, parcel: Direct | DirectChange) -> None:
+    async def _check_seal(self, realm: str, item: Returned, parcel: Direct | DirectChange) -> None:
         """Check that people of this realm have sent that to `realm`. Raises BadSignature."""
         number, said = item.number, parcel
         if item.by and isinstance(parcel, Direct):
@@ -175,12 +187,13 @@ class ReturnReceiver:
         if not self._seals.is_own(number, said, parcel.seal):
             raise BadSignature(reason="its seal is not of this realm")
         self._standings.acknowledged(realm, (item.number,))
+        await self._standings.given(number)
 
     async def _message(
         self, realm: str, item: Returned, parcel: Direct, stream: ParcelStream
     ) -> None:
         """Raises BadSignature, UnknownUser, BadText, BadName."""
-        self._check_seal(realm, item, parcel)
+        await self._check_seal(realm, item, parcel)
         if parcel.text is not None:
             check_text(parcel.text)
         account, target = await self._side(realm, parcel)
@@ -224,7 +237,7 @@ class ReturnReceiver:
         change = change_in(parcel)
         if change is None:
             return
-        self._check_seal(realm, item, parcel)
+        await self._check_seal(realm, item, parcel)
         account, target = await self._side(realm, parcel)
         about, at = _own_ref(parcel.target, realm), min(parcel.at, self._context.now())
         made = await self._database.run(

@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred
 
 from chatd.base.background import in_background
 from chatd.base.timers import Timer
-from chatd.federation.parcel_fields import Number
+from chatd.federation.parcel_fields import MAX_NUMBER, Number
 from chatd.service.context import Context
 from chatd.store import peer_marks as store
 from chatd.store.losses import tails
@@ -62,7 +62,8 @@ class Standings:
         self._database = context.database
         self._numbers = context.writers.parcels
         self._marks = dict(stored)
-        self._first = 0
+        self._told: dict[str, int] = {}  # by realm: `first` as it was told last
+        self._given = 0  # the highest number that this realm is proved to have given
         self._raised: set[str] = set()  # realms whose marks are not stored yet
         self._stopped = False
         self._storing = Timer(context.clock, self.store)
@@ -73,10 +74,13 @@ class Standings:
     async def tell(self, realm: str) -> Standing:
         """What to tell the realm with that key."""
         mark = self.of(realm)
-        if not self._first:
-            self._first = await self._database.run(self._numbers.term) << TERM_BITS
+        first, last = await self._database.run(self._numbers.span)
+        self._told[realm] = first
         gaps = await self._database.read(gaps_since, mark.settled)
-        return Standing(mark.received, self._first, mark.settled, tuple(gaps))
+        if mark.settled != first:
+            # If the clock was behind at the start, what is lost has higher numbers than that.
+            gaps = [*gaps[1 - KEPT :], (last + 1, MAX_NUMBER)]
+        return Standing(mark.received, first, mark.settled, tuple(gaps))
 
     def received(self, realm: str, number: int) -> None:
         """Note that the realm's parcels up to this number are on disk, or refused."""
@@ -93,11 +97,17 @@ class Standings:
         if newest > self.of(realm).acknowledged:
             self._raise(realm, PeerMark(acknowledged=newest))
 
+    async def given(self, number: int) -> None:
+        """Note that this realm is proved to have given that number."""
+        if number > self._given:
+            await self._database.run(self._numbers.given, number)
+            self._given = number
+
     async def settle(self, realm: str, received: int) -> None:
         """Note that the realm has returned everything that this one had lost, and has nothing else to send
         with a number up to `received`."""
         acknowledged = self.of(realm).acknowledged
-        settled = PeerMark(received, acknowledged, self._first)
+        settled = PeerMark(received, acknowledged, self._told.get(realm, 0))
         await self._database.run(store.raise_mark, realm, settled)
         self._raise(realm, settled)
 
@@ -111,6 +121,7 @@ class Standings:
         """Forget realms whose marks are no longer in the database."""
         for realm in realms:
             self._marks.pop(realm, None)
+            self._told.pop(realm, None)
             self._raised.discard(realm)
 
     def _raise(self, realm: str, mark: PeerMark) -> None:

@@ -25,8 +25,10 @@ class Writers:
     """The jobs that number and store messages, posts, sends, parcels and versions, in the writer's thread of
     `database`."""
 
-    def __init__(self, database: Database, now: Callable[[], int]) -> None:
-        self.parcels = OutboxWriter(now)
+    def __init__(
+        self, database: Database, now: Callable[[], int], random_bytes: Callable[[int], bytes]
+    ) -> None:
+        self.parcels = OutboxWriter(now, random_bytes)
         self.messages = MessageWriter(self.parcels)
         self.posts = PendingWriter(self.messages, self.parcels)
         self.sends = SendsWriter(self.messages, self.posts)
@@ -53,7 +55,7 @@ class Context:
     @cached_property
     def writers(self) -> Writers:
         """The writers of `database`, one set for all who store something."""
-        return Writers(self.database, self.now)
+        return Writers(self.database, self.now, self.random_bytes)
 
     @cached_property
     def realm_key(self) -> str:

@@ -19,6 +19,9 @@ _TERM = "term"
 FIRST_TERM = 1_577_836_800_000  # 2020-01-01, in ms since 1970 UTC
 TICKS = 1024  # in a second: the unit of terms
 TERM_BITS = 22  # of a number: its place in the term
+# If the clock is behind the last term, the next one is higher by a random number of ticks below this (17
+# minutes). So a realm that is restored while its clock is behind takes no term twice.
+SPREAD = 1 << 20
 ROWS = 32  # that one statement deletes
 MAX_NUMBERS = 500  # that one statement looks for
 
@@ -69,15 +72,17 @@ class OutboxWriter:
 
     Each start of the daemon takes a new term, and numbers begin with it: term * 2^22 + counter. So a number
     is never used again, not even after a restore of a backup, and the counter is not written for each parcel.
-    The term is the time of the start in TICKS since 2020, or one more than the last if the clock is behind.
+    The term is the time of the start in TICKS since 2020, or some more than the last if the clock is behind.
     The counter may exceed its bits: it goes up more slowly than the time.
     """
 
-    def __init__(self, now: Callable[[], int]) -> None:
+    def __init__(self, now: Callable[[], int], random_bytes: Callable[[int], bytes]) -> None:
         """`now` returns the time in ms since 1970 UTC."""
         self._now = now
+        self._random_bytes = random_bytes
         self._term: int | None = None
         self._stored = False
+        self._since: int | None = None  # the first number before the term that may have been lost
         self._last = 0
         self._statement: str | None = None
 
@@ -89,13 +94,36 @@ class OutboxWriter:
         """Return the term of this start, which is stored at its first use."""
         if self._term is None or not self._stored:
             if self._term is None:
-                known = int(get_or_add_setting(connection, _TERM, "0"))
-                self._term = max(known + 1, (self._now() - FIRST_TERM) * TICKS // 1000)
-                self._last = self._term << TERM_BITS
-            begin_start(connection, self._term << TERM_BITS)
+                self._begin(self._new_term(connection))
+            assert self._term is not None  # noqa: S101 - it has begun
+            begin_start(connection, self._term << TERM_BITS, self._since)
             put_setting(connection, _TERM, str(self._term))
             self._stored = True
         return self._term
+
+    def _new_term(self, connection: sa.Connection) -> int:
+        known = int(get_or_add_setting(connection, _TERM, "0"))
+        ticks = (self._now() - FIRST_TERM) * TICKS // 1000
+        if ticks > known:
+            return ticks
+        return known + 1 + int.from_bytes(self._random_bytes(4)) % SPREAD
+
+    def _begin(self, term: int) -> None:
+        self._term, self._stored = term, False
+        self._last = term << TERM_BITS
+
+    def given(self, connection: sa.Connection, number: int) -> None:
+        """Note that this realm is proved to have given that number before it was restored. If it is not lower
+        than those of this start, a new term begins, because the clock was behind."""
+        self.term(connection)
+        if number > self._last:
+            self._since = self._last + 1
+            self._begin((number >> TERM_BITS) + 1)
+            self.term(connection)
+
+    def span(self, connection: sa.Connection) -> tuple[int, int]:
+        """Return the number below those of this start, and the last one that was given."""
+        return self.term(connection) << TERM_BITS, self._last
 
     def next(self, connection: sa.Connection) -> int:
         """Return the number of the next parcel."""

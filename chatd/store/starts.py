@@ -29,12 +29,13 @@ def gaps_since(connection: sa.Connection, number: int) -> list[Gap]:
     return [gap for gap in _gaps(connection) if gap[1] > number]
 
 
-def begin_start(connection: sa.Connection, first: int) -> None:
-    """Note the gap before the numbers of a start, which are higher than `first`, unless that is done."""
+def begin_start(connection: sa.Connection, first: int, since: int | None = None) -> None:
+    """Note the gap before the numbers of a start, which are higher than `first`, unless that is done. It
+    begins with the number `since`, or after the last one that is known."""
     gaps = _gaps(connection)
     if gaps and gaps[-1][1] >= first:
         return
-    gaps.append((_newest(connection) + 1, first))
+    gaps.append((since or _newest(connection) + 1, first))
     put_setting(connection, _GAPS, msgspec.json.encode(gaps[-KEPT:]).decode())
 
 

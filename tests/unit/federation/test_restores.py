@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from chatd.base.names import Place, parse_address
 from chatd.commands import values as ask
+from chatd.store import outbox
 from tests.support.people import Person
 from tests.support.restores import RestoredTestCase
 
@@ -94,6 +95,37 @@ class RestoreTestCase(RestoredTestCase):
             self.budi.reads(),
             [f"ana@realm1: {text}" for text in ("satu", "dua", "tiga", "empat")],
         )
+
+    def test_clock_behind(self) -> None:
+        """A realm is restored while its clock is behind: its numbers are lower than those that it has lost.
+        These come back, and what follows has higher numbers. So both sides agree after another restore."""
+        self.ana.creates("bagan")
+        self.budi.joins("bagan@realm1")
+        copy, mirror = self.back_up(self.one), self.back_up(self.two)
+        self.network.advance(7200)
+        self.one.restart()
+        self.network.advance(5)
+        self.ana.sends("budi@realm2", "satu")
+        self.ana.posts("bagan", "dua")
+        self.budi.posts("bagan@realm1", "tiga")
+        self.network.advance(5)
+        lost = self.one.federation.standings.of("realm2").acknowledged
+        self.patch(outbox, "FIRST_TERM", outbox.FIRST_TERM + 7_000_000)
+        self.restore(self.one, copy)
+        self.assertGreater(
+            self.one.realm.database.now(self.one.service.context.writers.parcels.take), lost
+        )
+        self.ana.sends("budi@realm2", "empat")
+        self.ana.posts("bagan", "lima")
+        self.network.advance(5)
+        for _ in range(2):
+            texts = [each.partition(": ")[2] for each in self.budi.history("ana@realm1")]
+            self.assertEqual(texts, ["satu", "empat"])
+            self.assertEqual(self.ana.history("budi@realm2"), ["ana: satu", "ana: empat"])
+            for person, group in ((self.ana, "bagan"), (self.budi, "bagan@realm1")):
+                texts = [each.partition(": ")[2] for each in person.history(group=group)]
+                self.assertEqual(texts, ["dua", "tiga", "lima"])
+            self.restore(self.two, mirror)
 
     def test_membership(self) -> None:
         """Budi has left, and joined again. The news that he has left comes again: it changes nothing."""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sqlalchemy as sa
 from twisted.trial.unittest import SynchronousTestCase
 
-from chatd.store.outbox import OutboxWriter
+from chatd.store.outbox import SPREAD, OutboxWriter
 from chatd.store.schema import metadata
 from chatd.store.settings import get_or_add_setting, put_setting
+from chatd.store.starts import gaps_since
 
 NOW = 1_795_169_000_000  # ms since 1970 UTC
 
@@ -20,9 +21,9 @@ class Numbers(SynchronousTestCase):
         self.connection = engine.connect()
         self.addCleanup(self.connection.close)
 
-    def start(self, now: int) -> OutboxWriter:
+    def start(self, now: int, random: int = 7) -> OutboxWriter:
         """The writer of a start at that time."""
-        writer = OutboxWriter(lambda: now)
+        writer = OutboxWriter(lambda: now, lambda size: random.to_bytes(size))
         writer.term(self.connection)
         return writer
 
@@ -49,3 +50,24 @@ class Numbers(SynchronousTestCase):
         lost = self.start(NOW + 300).take(self.connection)
         put_setting(self.connection, "term", backup)
         self.assertGreater(self.start(NOW + 600).take(self.connection), lost)
+
+    def test_restored_while_the_clock_is_behind(self) -> None:
+        """The numbers differ from those of lost starts. Once a lost number is proved, later ones are higher,
+        and the numbers in between may be lost, too."""
+        self.start(NOW)
+        backup = get_or_add_setting(self.connection, "term", "0")
+        lost = self.start(NOW - 5000, random=90_000).take(self.connection)
+        put_setting(self.connection, "term", backup)
+        writer = self.start(NOW - 9000, random=SPREAD + 5)
+        own = writer.take(self.connection)
+        self.assertLess(own, lost)
+        writer.given(self.connection, own)
+        self.assertEqual(writer.take(self.connection), own + 1)
+        writer.given(self.connection, lost)
+        later = writer.take(self.connection)
+        self.assertGreater(later, lost)
+        self.assertEqual(gaps_since(self.connection, lost), [(own + 2, later - 1)])
+        self.assertEqual(writer.span(self.connection), (later - 1, later))
+        writer.forget()
+        self.assertEqual(writer.take(self.connection), later + 1)
+        self.assertGreater(self.start(NOW - 20_000).take(self.connection), later)
