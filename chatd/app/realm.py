@@ -43,6 +43,7 @@ from chatd.service.judged_messages import tell_judged
 from chatd.service.operators import CodeFile
 from chatd.service.passwords import Passwords
 from chatd.service.quotas import DAY
+from chatd.store.blocks import all_blocks
 from chatd.store.content import files_erased, files_to_erase
 from chatd.store.database import Database
 from chatd.store.database_identity import quick_check
@@ -89,6 +90,7 @@ class StoredState(msgspec.Struct, frozen=True):
     used: list[tuple[Owner, int]]
     has_operator: bool
     marks: StoredMarks
+    blocks: list[tuple[int, str]]
 
 
 class Realm:
@@ -196,6 +198,7 @@ class Realm:
             used_on(connection, day),
             has_had_operator(connection),
             read_marks(connection, self.environment.random_bytes),
+            all_blocks(connection),
         )
 
     def _assemble(self, context: Context, uploads: Uploads, stored: StoredState) -> None:
@@ -204,6 +207,7 @@ class Realm:
         forwarder = Forwarder(context, self.directory, self.signer)
         self.service = ChatService(context, self.passwords, uploads, self.directory, forwarder)
         self.service.quotas.load(stored.day, stored.used)
+        self.service.blocks.load(stored.blocks)
         on_judged = partial(tell_judged, self.service.presence)
         keys = KeyBook(context, stored.keys, on_judged, stored.unsigned_until)
         self.federation = Federation(self.service, forwarder, self.directory, keys, stored.marks)

@@ -48,6 +48,10 @@ class Cache(Generic[K, V]):
         """Remove the entry, if there is one, and return its value."""
         return self._entries.pop(key, None)
 
+    def clear(self) -> None:
+        """Remove all entries."""
+        self._entries.clear()
+
     def items(self) -> ItemsView[K, V]:
         """All entries. The one that was used least recently comes first."""
         return self._entries.items()

@@ -136,7 +136,7 @@ class Message(msgspec.Struct, frozen=True):
     `reason`. `waits` has the key of the realm that a queued message waits for, and the number of its parcel.
     `edited` is the time of the last edit. `reply` is the seq of the message that it replies to. `forwarded`
     is the address that wrote the message it was forwarded from. `mentions` are addresses. `unverified`: its
-    signature could not be checked.
+    signature could not be checked. `blocked`: the reader has blocked its sender.
     """
 
     id: int
@@ -161,6 +161,7 @@ class Message(msgspec.Struct, frozen=True):
     unverified: bool = False
     opaque: Opaque | None = None
     waits: tuple[str, int] | None = None
+    blocked: bool = False
 
 
 class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -256,6 +257,19 @@ class Ban(msgspec.Struct, frozen=True):
     """An address that is banned from a group."""
 
     username: str
+
+
+class BlockInfo(msgspec.Struct, frozen=True):
+    """What an account has blocked: an address, or a realm as `@@realm`. `at` is in ms since 1970 UTC."""
+
+    address: str
+    at: int
+
+    @property
+    def fields(self) -> dict[str, str | int | bool]:
+        """What is blocked, as programs read it: a `user`, or a `realm`."""
+        realm = self.address.removeprefix("@@")
+        return {"user": self.address} if realm == self.address else {"realm": realm}
 
 
 class ReaderName(msgspec.Struct, frozen=True):
@@ -365,6 +379,7 @@ Item: TypeAlias = (
     | GroupInfo
     | Member
     | Ban
+    | BlockInfo
     | ReaderName
     | InvitationInfo
     | UnreadCount

@@ -9,8 +9,8 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from chatd.base.emoji import is_emoji
-from chatd.base.entries import Edit, EntryRef, MessageChange, Pin, React
-from chatd.base.errors import ChatError, MessageDeleted, UnknownMessage
+from chatd.base.entries import Deletion, Edit, EntryRef, MessageChange, Pin, React
+from chatd.base.errors import ChatError, MessageDeleted, NotAccepted, UnknownMessage
 from chatd.base.model import Party
 from chatd.base.names import Address, key_of, parse_foreign_name, parse_name
 from chatd.base.texts import check_text
@@ -26,6 +26,7 @@ from chatd.service.targets import Target
 from chatd.store import accounts as account_store
 from chatd.store import conversations as conversation_store
 from chatd.store import crossing
+from chatd.store.blocks import is_blocked
 from chatd.store.message_changes import ChangeResult, ChangeWriter, WantedChange
 from chatd.store.origins import Origin
 from chatd.store.parcel_stream import ParcelStream
@@ -157,6 +158,9 @@ def make(
         place = conversation_store.find_direct(connection, account.id, arrived.author.key)
     if account is None or place is None:
         return UnknownMessage(seq=0)
+    is_deletion = isinstance(arrived.change, Deletion)
+    if not is_deletion and is_blocked(connection, account.id, arrived.author.key):
+        return NotAccepted(name=account.name)
     if crossing.is_made(connection, place, arrived.origin):
         return None
     seq = crossing.seq_of(connection, place, arrived.entry)

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from chatd.base import errors
 from chatd.base.cache import Cache
 from chatd.base.entries import SentParts
-from chatd.base.model import Opaque
+from chatd.base.model import Account, Opaque
 from chatd.base.names import (
     Address,
     key_of,
@@ -42,7 +42,8 @@ Refusals = Mapping[tuple[str, str], errors.ChatError]
 
 class ParcelReader:
     """Its methods raise the errors with which a message is refused: BadName, BadText, EmptyText,
-    MessageTooLong, UnknownUser, UnknownGroup, NotMember, Banned, TooManyUnknown, BadSignature."""
+    MessageTooLong, UnknownUser, NotAccepted, UnknownGroup, NotMember, Banned, TooManyUnknown,
+    BadSignature."""
 
     def __init__(
         self,
@@ -62,6 +63,12 @@ class ParcelReader:
         self._quotas = quotas
         # (realm, sender there, recipient here) -> their conversation, and the sender's address
         self._pairs: Cache[tuple[str, str, str], tuple[Target, str]] = Cache(CACHED_PAIRS)
+        service.blocks.on_block(self._blocked)
+
+    def _blocked(self, _blocker: Account, blocked: Account | None) -> None:
+        """Look all pairs up again after somebody of another realm, or a realm, was blocked."""
+        if blocked is None:
+            self._pairs.clear()
 
     async def open_directs(self, realm: str, direct: Sequence[Direct]) -> Refusals:
         """Load the conversations of these parcels into memory, for `direct`, and create missing ones.
@@ -92,8 +99,11 @@ class ParcelReader:
         for pair in [pair for pair, (key, _) in wanted.items() if key in barred]:
             del wanted[pair]
             refused[pair] = errors.TooManyUnknown(limit=MAX_UNKNOWN)
-        await self._directs.open_from(list(wanted.values()))
+        blocked = await self._directs.open_from(list(wanted.values()))
         for (sender_name, to), (key, sender) in wanted.items():
+            if (key, sender) in blocked:
+                refused[sender_name, to] = errors.NotAccepted(name=printable(to))
+                continue
             account = self._accounts.cached(key)
             target = None if account is None else self._directs.cached(account, sender)
             if account is not None and target is not None:

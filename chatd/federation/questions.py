@@ -55,7 +55,7 @@ class Questions:
         self._accounts = service.accounts
         self._homes = service.homes
         self._rosters = service.rosters
-        self._invites = HomeInvites(service.context, service.rosters, service.homes)
+        self._invites = HomeInvites(service.context, service.blocks, service.rosters, service.homes)
         self._links = links
         self._guesses = guesses
         self._facts = facts

@@ -12,6 +12,7 @@ _REFUSALS: dict[str, tuple[type[ChatError], tuple[str, ...]]] = {
     error.code: (error, details)
     for error, details in (
         (errors.UnknownUser, ("name",)),
+        (errors.NotAccepted, ("name",)),
         (errors.UnknownGroup, ("name",)),
         (errors.GroupClosed, ("group",)),
         (errors.NotMember, ("group",)),

@@ -12,6 +12,7 @@ from chatd.files.disk_space import DiskSpace
 from chatd.files.folder import Uploads
 from chatd.service.accounts import Accounts
 from chatd.service.attachments import Files
+from chatd.service.blocks import Blocks
 from chatd.service.composed_sends import ComposedSends
 from chatd.service.contacts import Contacts
 from chatd.service.context import Context
@@ -56,6 +57,7 @@ class ChatService:
 
     accounts: Accounts  # register, log in, profiles, sessions
     contacts: Contacts  # people's contact lists, with who is online
+    blocks: Blocks  # whom people have blocked
     operators: Operators  # who runs the realm
     presence: Presence  # who is online, who listens, and events to listeners
     presence_news: PresenceNews  # tells who has come or gone, and who has changed their profile
@@ -129,7 +131,8 @@ class ChatService:
         self.accounts = Accounts(context, passwords, self.presence)
         self.contacts = Contacts(context, self.accounts, self.presence, realms)
         self.operators = Operators(context, self.accounts)
-        self.directs = Directs(context, self.accounts, realms)
+        self.blocks = Blocks(context, self.accounts)
+        self.directs = Directs(context, self.accounts, self.blocks, realms)
 
     def _make_reading(self, forwarder: IForwarder) -> None:
         context, presence = self.context, self.presence
@@ -155,13 +158,13 @@ class ChatService:
         mentions = Mentions(context, self.accounts, self.rosters)
         self.composed = ComposedSends(self.database, self.messages, self.directs, finder, mentions)
         self.changes = MessageChanges(
-            context, finder, self.rosters, self.presence, self.quotas, forwarder, erased
+            context, finder, self.blocks, self.presence, self.quotas, forwarder, erased
         )
 
     def _make_groups(self, forwarder: IForwarder) -> None:
         context, accounts, realms = self.context, self.accounts, self.realms
         self.homes = HomeGroups(context, accounts, self.presence, self.rosters, realms)
-        self.invitations = Invitations(context, accounts, self.presence, realms)
+        self.invitations = Invitations(context, accounts, self.blocks, self.presence, realms)
         self.mirrors = MirrorGroups(
             context, accounts, self.rosters, self.invitations, realms, forwarder
         )
@@ -172,7 +175,7 @@ class ChatService:
     def _make_messages(self, forwarder: IForwarder) -> Messages:
         context = self.context
         sends = Sends(context, forwarder)
-        fan_out = FanOut(context, self.rosters, self.reading, self.presence, forwarder)
+        fan_out = FanOut(context, self.rosters, self.reading, self.presence, self.blocks, forwarder)
         remote = RemoteSends(context, forwarder, sends, fan_out, self.presence)
         return Messages(context, self.rosters, self.directs, sends, self.quotas, fan_out, remote)
 

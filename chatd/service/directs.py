@@ -7,15 +7,17 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection
 
 from chatd.base.cache import Cache
-from chatd.base.errors import ChatError, UnknownRealm, UnknownUser
+from chatd.base.errors import ChatError, NotAccepted, UnknownRealm, UnknownUser
 from chatd.base.model import Account, Party, party_of
 from chatd.base.names import Address, key_of
 from chatd.service.accounts import Accounts
+from chatd.service.blocks import Blocks
 from chatd.service.context import Context
 from chatd.service.remote import IRealms
 from chatd.service.targets import Target
 from chatd.store import accounts as account_store
 from chatd.store import conversations as store
+from chatd.store.blocks import is_blocked
 
 CACHED_CONVERSATIONS = 100_000
 
@@ -23,13 +25,22 @@ CACHED_CONVERSATIONS = 100_000
 class Directs:
     """Conversations by account and the other's address, cached in memory."""
 
-    def __init__(self, context: Context, accounts: Accounts, realms: IRealms) -> None:
+    def __init__(
+        self, context: Context, accounts: Accounts, blocks: Blocks, realms: IRealms
+    ) -> None:
         self._context = context
         self._database = context.database
         self._accounts = accounts
+        self._blocks = blocks
         self._realms = realms
         # (account id, key of the other's address) -> their conversation
         self._known: Cache[tuple[int, str], Target] = Cache(CACHED_CONVERSATIONS)
+        blocks.on_block(self._blocked)
+
+    def _blocked(self, blocker: Account, blocked: Account | None) -> None:
+        """Look the conversation up again at the next message of the blocked account."""
+        if blocked is not None:
+            self._known.pop((blocked.id, blocker.key))
 
     def cached(self, account: Account, address: Address) -> Target | None:
         """The conversation, if it is in memory and its realm is still known."""
@@ -52,8 +63,11 @@ class Directs:
             if key not in found:
                 errors[str(address)] = UnknownUser(name=address.name)
                 continue
-            target = self._remember(sender, address, *found[key])
-            targets.append(target)
+            other, conversation = found[key]
+            if conversation is None or self._refuses(other, sender):
+                errors[str(address)] = NotAccepted(name=address)
+                continue
+            targets.append(self._remember(sender, address, other, conversation))
         return targets, self._in_order(to, errors)
 
     async def look(
@@ -68,10 +82,17 @@ class Directs:
                 errors[str(address)] = UnknownUser(name=address.name)
                 continue
             account, conversation = found[key]
+            if self._refuses(account, sender):
+                errors[str(address)] = NotAccepted(name=address)
+                continue
             if conversation is None:
                 return None
             targets.append(self._remember(sender, address, account, conversation))
         return targets, self._in_order(to, errors)
+
+    def _refuses(self, other: Account | None, sender: Account) -> bool:
+        """Whether the other account has blocked the sender."""
+        return other is not None and self._blocks.has(other.id, sender.key)
 
     def _sort(self, to: Sequence[Address]) -> tuple[dict[str, Address], dict[str, ChatError]]:
         """The addresses by key, without repetitions, and the errors of those in unknown realms."""
@@ -117,13 +138,19 @@ class Directs:
         self._known[owner.id, address.key] = target
         return target
 
-    async def open_from(self, pairs: Sequence[tuple[str, Address]]) -> None:
+    async def open_from(self, pairs: Sequence[tuple[str, Address]]) -> set[tuple[str, Address]]:
         """Load the conversations of accounts (by their keys) with people of another realm into memory,
-        created if necessary. Accounts that do not exist are left out."""
+        created if necessary. Accounts that do not exist are left out. Returns the pairs of those that have
+        blocked the person."""
         found = await self._database.run(_open_from, pairs, self._context.now())
-        for (_, address), (owner, conversation) in found:
+        blocked = set()
+        for pair, owner, conversation in found:
             self._accounts.remember(owner)
-            self._remember(owner, address, None, conversation)
+            if conversation is None:
+                blocked.add(pair)
+            else:
+                self._remember(owner, pair[1], None, conversation)
+        return blocked
 
     async def party(self, address: Address) -> Party:
         """The person with that address. Raises UnknownUser, UnknownRealm."""
@@ -159,17 +186,21 @@ class Directs:
 
 def _open_all(
     connection: Connection, sender: Account, to: Sequence[Address], now: int
-) -> dict[str, tuple[Account | None, int]]:
-    """For each address of another realm or of an account: the account, and the sender's conversation with
-    it."""
-    opened: dict[str, tuple[Account | None, int]] = {}
+) -> dict[str, tuple[Account | None, int | None]]:
+    """For each address of another realm or of an account: the account, and the sender's conversation with it;
+    None if the account has blocked the sender."""
+    opened: dict[str, tuple[Account | None, int | None]] = {}
     for address in to:
         if address.realm is not None:
             opened[address.key] = None, store.open_remote(connection, sender.id, address, now)
             continue
         account = account_store.find_account(connection, address.key)
-        if account is not None:
-            opened[address.key] = account, store.open_direct(connection, sender, account, now)
+        if account is None:
+            continue
+        conversation = None
+        if not is_blocked(connection, account.id, sender.key):
+            conversation = store.open_direct(connection, sender, account, now)
+        opened[address.key] = account, conversation
     return opened
 
 
@@ -191,11 +222,14 @@ def _find_all(
 
 def _open_from(
     connection: Connection, pairs: Sequence[tuple[str, Address]], now: int
-) -> list[tuple[tuple[str, Address], tuple[Account, int]]]:
+) -> list[tuple[tuple[str, Address], Account, int | None]]:
+    """The pairs whose accounts exist, with the conversations; None if the account has blocked the person."""
     opened = []
     for key, address in dict.fromkeys(pairs):
         account = account_store.find_account(connection, key)
         if account is not None:
-            conversation = store.open_remote(connection, account.id, address, now)
-            opened.append(((key, address), (account, conversation)))
+            conversation = None
+            if not is_blocked(connection, account.id, address.key):
+                conversation = store.open_remote(connection, account.id, address, now)
+            opened.append(((key, address), account, conversation))
     return opened

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+import msgspec
+
 from chatd.base.model import QUEUED, STORED, Attachment, Message, Receipt
+from chatd.service.blocks import Blocks
 from chatd.service.context import Context
 from chatd.service.message_parts import with_extras
 from chatd.service.presence import IListener, Presence
@@ -25,11 +28,13 @@ class FanOut:
         rosters: Rosters,
         reading: Reading,
         presence: Presence,
+        blocks: Blocks,
         forwarder: IForwarder,
     ) -> None:
         self._rosters = rosters
         self._reading = reading
         self._presence = presence
+        self._blocks = blocks
         self._forwarder = forwarder
         self._counters = context.counters
 
@@ -69,8 +74,26 @@ class FanOut:
         )
         if len(audience) == 1 and not self._presence.hears(audience, origin):
             return receipt
-        self._presence.tell(audience, _event(stored, new, target, file, state), origin)
+        event = _event(stored, new, target, file, state)
+        if target.group is not None and (blockers := self._blocks.against(new.sender)):
+            audience = self._tell_blockers(audience, blockers, event, origin)
+        self._presence.tell(audience, event, origin)
         return receipt
+
+    def _tell_blockers(
+        self,
+        audience: Collection[int],
+        blockers: frozenset[int],
+        event: Message,
+        origin: IListener | None,
+    ) -> Collection[int]:
+        """Tell those of the audience who have blocked the sender of a message in a group. Returns the
+        others."""
+        told = blockers.intersection(audience)
+        if not told:
+            return audience
+        self._presence.tell(told, msgspec.structs.replace(event, blocked=True), origin)
+        return told.symmetric_difference(audience)
 
 
 def _event(

@@ -8,9 +8,10 @@ import msgspec
 from sqlalchemy import Connection
 
 from chatd.base.entries import MadeFact, MemberFact
-from chatd.base.errors import AlreadyMember, ChatError, none_known
+from chatd.base.errors import AlreadyMember, ChatError, NotAccepted, none_known
 from chatd.base.model import Group, Party
 from chatd.base.names import Address
+from chatd.service.blocks import Blocks
 from chatd.service.context import Context
 from chatd.service.home_groups import HomeGroups
 from chatd.service.presence import IListener
@@ -36,8 +37,11 @@ class Invited(msgspec.Struct, frozen=True):
 class HomeInvites:
     """Invitations by admins, who may be of any realm."""
 
-    def __init__(self, context: Context, rosters: Rosters, homes: HomeGroups) -> None:
+    def __init__(
+        self, context: Context, blocks: Blocks, rosters: Rosters, homes: HomeGroups
+    ) -> None:
         self._context = context
+        self._blocks = blocks
         self._rosters = rosters
         self._homes = homes
 
@@ -63,6 +67,8 @@ class HomeInvites:
         for address in users:
             try:
                 guest = await self._homes.party(address)
+                if guest.id is not None and self._blocks.has(guest.id, party.key):
+                    raise NotAccepted(name=guest.name)
                 if guest.realm is None:
                     await self._homes.admit(group, guest, party, origin, signed)
                     joined.append(guest.name)

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import msgspec
 
-from chatd.base.errors import UnknownInvitation
+from chatd.base.errors import NotAccepted, UnknownInvitation
 from chatd.base.events import Invitation
 from chatd.base.model import Account, InvitationInfo
 from chatd.base.names import Address, parse_foreign_address, parse_foreign_name, printable
 from chatd.service.accounts import Accounts
+from chatd.service.blocks import Blocks
 from chatd.service.context import Context
 from chatd.service.presence import Presence
 from chatd.service.remote import IRealms, MemberInvited
@@ -24,8 +25,14 @@ class Invitations:
     """Those that wait for an answer. They expire after 30 days."""
 
     def __init__(
-        self, context: Context, accounts: Accounts, presence: Presence, realms: IRealms
+        self,
+        context: Context,
+        accounts: Accounts,
+        blocks: Blocks,
+        presence: Presence,
+        realms: IRealms,
     ) -> None:
+        self.blocks = blocks
         self._context = context
         self._database = context.database
         self._accounts = accounts
@@ -34,12 +41,14 @@ class Invitations:
 
     async def arrived(self, realm: str, report: MemberInvited) -> None:
         """Store an invitation to a group of the realm with the key `realm`, and tell the account. Raises
-        BadName, UnknownUser, TooManyInvitations."""
+        BadName, UnknownUser, NotAccepted, TooManyInvitations."""
         account = await self._accounts.find(report.user)
         home = self._realms.name_of(realm)
         group = Address(parse_foreign_name(report.group), home)
         inviter = parse_foreign_address(report.by)
         by = self._context.localize(Address(inviter.name, inviter.realm or home))
+        if self.blocks.has(account.id, by.key):
+            raise NotAccepted(name=account.name)
         title = None if report.title is None else printable(report.title)
         new = NewInvitation(
             str(group), group.key, realm, report.group_id, str(by), self._context.now(), title

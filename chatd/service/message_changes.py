@@ -13,13 +13,13 @@ from chatd.base.entries import Deletion, Edit, MadeChange, MessageChange
 from chatd.base.errors import UnknownMessage
 from chatd.base.model import Account, Message, party_of
 from chatd.base.names import Place
+from chatd.service.blocks import Blocks
 from chatd.service.context import Context
 from chatd.service.erased_files import ErasedFiles
 from chatd.service.mentions import Mentions
 from chatd.service.presence import IListener, Presence
 from chatd.service.quotas import MessageQuotas, cost_of_change
 from chatd.service.remote import IForwarder
-from chatd.service.rosters import Rosters
 from chatd.service.target_finder import TargetFinder
 from chatd.service.targets import Target
 from chatd.store import pinned as pinned_store
@@ -48,7 +48,7 @@ class MessageChanges:
         self,
         context: Context,
         finder: TargetFinder,
-        rosters: Rosters,
+        blocks: Blocks,
         presence: Presence,
         quotas: MessageQuotas,
         forwarder: IForwarder,
@@ -58,12 +58,13 @@ class MessageChanges:
         self._database = context.database
         self._writer = context.writers.changes
         self._finder = finder
-        self._rosters = rosters
+        self._rosters = finder.rosters
+        self._blocks = blocks
         self._presence = presence
         self._quotas = quotas
         self._forwarder = forwarder
         self._erased = erased
-        self._mentions = Mentions(context, finder.accounts, rosters)
+        self._mentions = Mentions(context, finder.accounts, finder.rosters)
 
     async def change(
         self,
@@ -75,12 +76,15 @@ class MessageChanges:
     ) -> ChangeReceipt:
         """Change the message `seq` of a conversation. `origin` is the connection that asks for it.
 
-        Raises as Reading.find, UnknownMessage, NotYours, NotEditable, NotMember, NotAdmin, TooManyReactions,
-        TooManyPins, MessageQuota, DiskFull, and the error with which a group's home refuses.
+        Raises as Reading.find, UnknownMessage, NotAccepted, NotYours, NotEditable, NotMember, NotAdmin,
+        TooManyReactions, TooManyPins, MessageQuota, DiskFull, and the error with which a group's home
+        refuses.
         """
         target = await self._finder.find(account, where)
         if target is None:
             raise UnknownMessage(seq=seq)
+        if target.group is None and not isinstance(change, Deletion):
+            self._blocks.check(account, target.audience, target.name)
         if isinstance(change, Edit):
             mentions = await self._mentions.resolve(account, target, change.text)
             change = msgspec.structs.replace(change, mentions=mentions)

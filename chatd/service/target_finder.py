@@ -28,7 +28,7 @@ class TargetFinder:
         self.accounts = accounts
         self._database = database
         self._directs = directs
-        self._rosters = rosters
+        self.rosters = rosters
         self._reading = reading
 
     async def find(self, account: Account, where: Place | int) -> Target | None:
@@ -54,10 +54,10 @@ class TargetFinder:
         return Target(conversation, frozenset(audience), to=peer)
 
     async def _group(self, account: Account, conversation: int, name: str) -> Target:
-        roster = self._rosters.of_conversation(conversation)
+        roster = self.rosters.of_conversation(conversation)
         if roster is None:
             try:
-                roster = await self._rosters.load(parse_address(name))
+                roster = await self.rosters.load(parse_address(name))
             except ChatError:
                 raise UnknownConversation(name=conversation) from None
         if account.id not in roster.members:

@@ -16,6 +16,7 @@ from chatd.base.errors import UnknownMessage
 from chatd.base.model import MAX_READERS, Account
 from chatd.base.names import key_of
 from chatd.store.access import sees_message
+from chatd.store.blocks import is_separated
 from chatd.store.marks import READ
 from chatd.store.schema import (
     accounts,
@@ -42,7 +43,7 @@ def may_see(
 ) -> sa.ColumnElement[bool]:
     """A condition: the account and the person with that key see each other's read marks, typing and presence.
     What separates two people, such as a block or a request that waits for an answer, belongs here."""
-    return account_id.is_not(None)
+    return ~is_separated(account_id, key)
 
 
 def has_receipts(connection: sa.Connection, account_id: int) -> bool:

@@ -86,6 +86,21 @@ class WrongCode(ChatError):
     )
 
 
+class NotAccepted(ChatError):
+    code = "not-accepted"
+    sentence = "{name} does not accept messages from you"
+
+
+class NotBlocked(ChatError):
+    code = "not-blocked"
+    sentence = "{name} is not blocked; blocked lists whom you have blocked"
+
+
+class TooManyBlocks(ChatError):
+    code = "too-many-blocks"
+    sentence = "You have {limit} blocks, the most an account may have; lift one first"
+
+
 class UnknownContact(ChatError):
     code = "unknown-contact"
     sentence = "{name} is not on your list of contacts"

@@ -9,6 +9,7 @@ from chatd.base.names import (
     Address,
     Place,
     parse_address,
+    parse_foreign_name,
     parse_group,
     parse_group_name,
     parse_name,
@@ -124,6 +125,24 @@ class NamesType(GroupOrNamesType):
         return self._names(name, text.split(","))
 
 
+class PersonOrRealmType(Type):
+    """The address of a person, or the name of a realm: `@@realm`, or in JSON under the key `realm`."""
+
+    shape = "address|@@realm"
+    about = "a username, username@realm, or @@realm for everybody there"
+
+    def from_text(self, name: str, text: str) -> Address | str:
+        if text.startswith("@@"):
+            return parse_foreign_name(text[2:])
+        return parse_address(text.removeprefix("@"))
+
+    def from_json(self, name: str, value: Any) -> Address | str:
+        text = self.string(name, value)
+        if name == "realm":
+            return parse_foreign_name(text.removeprefix("@@"))
+        return self.from_text(name, text)
+
+
 class GroupType(Type):
     """A group by name or code. A leading `#` is ignored."""
 
@@ -188,6 +207,7 @@ WORDS = WordsType()
 GROUP_OR_PEOPLE = GroupOrPeopleType()
 GROUP_OR_NAMES = GroupOrNamesType()
 NAMES = NamesType()
+PERSON_OR_REALM = PersonOrRealmType()
 GROUP = GroupType()
 JOINABLE = JoinableType()
 PLACE = PlaceType()

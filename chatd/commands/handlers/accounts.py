@@ -20,6 +20,7 @@ from chatd.commands.handlers.replies import count, list_reply
 from chatd.service.accounts import Login
 
 HANDLERS = Handlers()
+BLOCK_COST = 10  # commands of the rate
 
 
 @HANDLERS.of(ask.Register)
@@ -159,6 +160,27 @@ async def delete_contact(client: Client, command: ask.DeleteContact) -> Reply:
         return Reply(f"{changed} removed from your list of contacts", data={"changed": changed})
     await contacts.delete(account, command.user)
     return Reply(f"{command.user} is no longer on your list of contacts")
+
+
+@HANDLERS.of(ask.BlockPerson)
+async def block(client: Client, command: ask.BlockPerson) -> Reply:
+    session = client.logged_in
+    # Each block makes the realm look up conversations again.
+    session.bucket.take(client.service.clock.seconds(), BLOCK_COST)
+    found = await client.service.blocks.block(session.account, command.user)
+    return Reply(f"{found.address} is blocked", found.fields)
+
+
+@HANDLERS.of(ask.UnblockPerson)
+async def unblock(client: Client, command: ask.UnblockPerson) -> Reply:
+    found = await client.service.blocks.unblock(client.account, command.user)
+    return Reply(f"{found.address} is no longer blocked", found.fields)
+
+
+@HANDLERS.of(ask.ListBlocks)
+async def blocked(client: Client, _command: ask.ListBlocks) -> Reply:
+    found = await client.service.blocks.list(client.account)
+    return list_reply(f"{len(found)} blocked", found, "blocked", 0)
 
 
 async def _number_done(changes: Iterable[Coroutine[Any, Any, object]]) -> int:

@@ -41,7 +41,10 @@ async def pin(client: Client, command: ask.PinMessage) -> Reply:
 
 @HANDLERS.of(ask.ListPins)
 async def pins(client: Client, command: ask.ListPins) -> Reply:
-    found = tuple(await client.service.changes.pins(client.account, command.place))
+    service, account = client.service, client.account
+    found = tuple(
+        service.blocks.marked(account, await service.changes.pins(account, command.place))
+    )
     return list_reply(count(found, "pinned message"), found, "messages", 0)
 
 

@@ -130,7 +130,7 @@ async def inbox(client: Client, command: ask.ReadInbox) -> Reply | ReplyWithFile
     if command.newest:
         session, reading = client.logged_in, client.service.reading
         page = await reading.newest(session.account, command.place, client.given)
-        page = readable_by(client, page)
+        page = readable_by(client, session.account, page)
         reply = await _reply_with(client, page)
         client.give(session, page.marks)
         return reply
@@ -155,7 +155,9 @@ async def read_inbox(
     """The oldest unread messages in `scope`. Without `peek`, they become read once the client has them.
     With `contents`, the reply has the bytes of files."""
     session, service = client.logged_in, client.service
-    page = readable_by(client, await service.reading.inbox(session.account, scope, client.given))
+    account = session.account
+    page = await service.reading.inbox(account, scope, client.given)
+    page = readable_by(client, account, page)
     if contents:
         budget = service.config.limits.inline_file
         found = await choose_files(page, budget, service.uploads.is_whole)
@@ -208,8 +210,10 @@ async def conversations(client: Client, _command: ask.ListConversations) -> Repl
 
 @HANDLERS.of(ask.SearchMessages)
 async def search(client: Client, command: ask.SearchMessages) -> Reply:
-    search = client.service.reading.search
-    return page_reply(await search(client.account, command.text, command.before))
+    service, account = client.service, client.account
+    page = await service.reading.search(account, command.text, command.before)
+    messages = service.blocks.marked(account, page.messages)
+    return page_reply(msgspec.structs.replace(page, messages=messages))
 
 
 @HANDLERS.of(ask.DismissMessage)

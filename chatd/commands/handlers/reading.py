@@ -23,9 +23,9 @@ async def history(client: Client, command: ask.ShowHistory) -> Reply:
     if len(given) - given.count(None) > 1:
         reason = "give only one of before, after, around and since"
         raise BY_COMMAND[ask.ShowHistory].wrong(reason)
-    reading = client.service.reading
-    page = await reading.history(client.account, command.place, command.n, Window(*given))
-    page = readable_by(client, page)
+    reading, account = client.service.reading, client.account
+    page = await reading.history(account, command.place, command.n, Window(*given))
+    page = readable_by(client, account, page)
     sides = {"earlier": page.remaining, "later": page.later}
     return msgspec.structs.replace(page_reply(page, sides), pending=tuple(page.pending))
 
@@ -45,8 +45,8 @@ async def sync(client: Client, command: ask.SyncLog) -> Reply:
         ends = tuple(found)
         sentence = count(ends, "conversation") + (", more remain" if more else "")
         return Reply(sentence, {}, {"more": more}, ends, "conversations")
-    cursor = Cursor(command.after, command.version, command.term)
-    page = await logs.one(client.account, command.conversation, cursor, command.n)
+    cursor, account = Cursor(command.after, command.version, command.term), client.account
+    page = await logs.one(account, command.conversation, cursor, command.n)
     data: dict[str, Any] = {
         "conversation": command.conversation,
         "seq": page.seq,
@@ -61,7 +61,7 @@ async def sync(client: Client, command: ask.SyncLog) -> Reply:
     if page.reset is not None:
         data["reset"] = page.reset
     sentence = f"{len(page.entries)} {'entry' if len(page.entries) == 1 else 'entries'}"
-    entries = tuple(map(LogEntry, page.entries))
+    entries = tuple(map(LogEntry, client.service.blocks.marked(account, page.entries)))
     return Reply(sentence, {}, data, entries, "entries", tuple(page.pending))
 
 

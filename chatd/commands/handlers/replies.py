@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from chatd.base.errors import UnknownRealm, UnknownUser
-from chatd.base.model import QUEUED, Attachment, Item, Message, Receipt, Reply, Sent
+from chatd.base.model import QUEUED, Account, Attachment, Item, Message, Receipt, Reply, Sent
 from chatd.base.names import parse_address
 from chatd.base.timestamps import timestamp
 from chatd.commands.client import Client
@@ -32,10 +32,14 @@ def list_reply(sentence: str, items: tuple[Item, ...], items_name: str, remainin
     return Reply(sentence, fields, {"remaining": remaining}, items, items_name)
 
 
-def readable_by(client: Client, page: Page) -> Page:
-    """The page as the client may read it. The older dialects can't say that a file is still arriving from
-    another realm, so its message is not in it yet."""
-    return without_arriving(page) if client.connection.traits.detailed else page
+def readable_by(client: Client, account: Account, page: Page) -> Page:
+    """The page as the client may read it, with marks at the messages of people whom the account has blocked.
+    The older dialects can't say that a file is still arriving from another realm, so its message is not in it
+    yet."""
+    if client.connection.traits.detailed:
+        page = without_arriving(page)
+    messages = client.service.blocks.marked(account, page.messages)
+    return msgspec.structs.replace(page, messages=messages)
 
 
 def page_reply(page: Page, details: Mapping[str, Any] = {}) -> Reply:

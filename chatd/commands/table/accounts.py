@@ -6,7 +6,7 @@ from chatd.base import errors
 from chatd.commands import arguments as types
 from chatd.commands import values as ask
 from chatd.commands.rows import Arg, Row
-from chatd.commands.table.common import PEOPLE_ERRORS, USER
+from chatd.commands.table.common import PEOPLE_ERRORS, PERSON_OR_REALM, USER
 
 ROWS: tuple[Row, ...] = (
     Row(
@@ -97,4 +97,19 @@ ROWS: tuple[Row, ...] = (
         (USER,),
         errors=(errors.UnknownContact,),
     ),
+    Row(
+        "block",
+        ask.BlockPerson,
+        "refuse the messages of a person or of a whole realm",
+        (PERSON_OR_REALM,),
+        errors=(errors.UnknownUser, errors.TooManyBlocks),
+    ),
+    Row(
+        "unblock",
+        ask.UnblockPerson,
+        "lift a block",
+        (PERSON_OR_REALM,),
+        errors=(errors.NotBlocked,),
+    ),
+    Row("blocked", ask.ListBlocks, "list the people and realms that you have blocked"),
 )

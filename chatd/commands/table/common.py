@@ -26,6 +26,7 @@ GROUP = Arg("group", types.GROUP)
 TEXT = Arg("text", types.TEXT)
 TO = Arg("to", types.ADDRESSES, also=("users", "user"))
 USER = Arg("user", types.ADDRESS, also=("to",))
+PERSON_OR_REALM = Arg("user", types.PERSON_OR_REALM, also=("realm", "to"))
 PLACE = Arg("place", types.PLACE, also=("user", "to", "group"))
 # A place, or in JSON the id of a conversation. Reading.find has what it may be.
 CONVERSATION = Arg("place", types.CONVERSATION, also=("user", "to", "group", "conversation"))

@@ -10,12 +10,14 @@ from chatd.commands.values.base import Command
 
 __all__ = [
     "AddContact",
+    "BlockPerson",
     "ChangePassword",
     "ChangePrivacy",
     "ChangeProfile",
     "ClaimRealm",
     "DeleteContact",
     "ListActive",
+    "ListBlocks",
     "ListContacts",
     "ListUsers",
     "LogIn",
@@ -23,6 +25,7 @@ __all__ = [
     "Register",
     "ResumeSession",
     "ShowAccount",
+    "UnblockPerson",
 ]
 
 
@@ -96,6 +99,22 @@ class DeleteContact(Command, frozen=True):
     """Of several users, those that are no contacts are left out."""
 
     user: Address | tuple[Address, ...]
+
+
+class BlockPerson(Command, frozen=True):
+    """`user` is an address, or the name of a realm."""
+
+    user: Address | str
+
+
+class UnblockPerson(Command, frozen=True):
+    """`user` is an address, or the name of a realm."""
+
+    user: Address | str
+
+
+class ListBlocks(Command, frozen=True):
+    pass
 
 
 class ChangePrivacy(Command, frozen=True):

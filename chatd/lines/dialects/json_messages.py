@@ -40,6 +40,7 @@ def message_object(message: model.Message) -> dict[str, Any]:
         or message.reactions
         or message.pinned
         or message.unverified
+        or message.blocked
     ):
         found |= _rare_fields(message)
     return found
@@ -60,6 +61,7 @@ def _rare_fields(message: model.Message) -> dict[str, Any]:
         },
         "pinned": message.pinned,
         "unverified": message.unverified,
+        "blocked": message.blocked,
         "opaque": None if opaque is None else opaque_object(opaque),
     }
     return {name: value for name, value in fields.items() if value}

@@ -104,6 +104,8 @@ def _item(item: model.Item) -> Any:
             return item.username
         case RealmInfo():
             return _realm_info(item)
+        case model.BlockInfo():
+            return {**item.fields, "at": timestamp(item.at)}
         case model.InvitationInfo():
             return {**msgspec.to_builtins(item), "at": timestamp(item.at)}
         case _:

@@ -25,6 +25,8 @@ def item_lines(item: model.Item) -> str:  # noqa: C901 - one case for each kind
         case model.InvitationInfo():
             title = f" ({isolated(item.title)})" if item.title else ""
             return f"{timestamp(item.at)} {item.by} invites you to {item.group}{title}"
+        case model.BlockInfo():
+            return f"{item.address} since {timestamp(item.at)}"
         case model.UnreadCount():
             place = f"in {item.group}" if item.group is not None else f"from {item.user}"
             return f"{item.unread} {place}"

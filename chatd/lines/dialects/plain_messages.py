@@ -36,6 +36,8 @@ def _marks(message: model.Message) -> str:
         marks.append("pinned")
     if message.unverified:
         marks.append("unverified")
+    if message.blocked:
+        marks.append("blocked")
     if message.state in (model.QUEUED, model.REFUSED):
         marks.append(message.state if message.reason is None else f"refused: {message.reason}")
     if message.file is not None and message.file.arrival is not None:

@@ -1,0 +1,138 @@
+"""Whom accounts have blocked: persons of any realm, and whole realms.
+
+Direct messages of a blocked person are refused, their messages in groups are marked for the one who blocks
+them, and neither sees the other's read marks, typing and presence (chatd.store.receipts). All blocks are in
+memory, because each message of a group asks for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from chatd.base.errors import BadArgument, NotAccepted
+from chatd.base.model import Account, BlockInfo, Message
+from chatd.base.names import Address, key_of
+from chatd.service.accounts import Accounts
+from chatd.service.context import Context
+from chatd.store import blocks as store
+from chatd.store.blocks import REALM_MARK, keys_covering
+
+MAX_BLOCKS = 1000  # of an account
+NO_ONE: frozenset[int] = frozenset()
+
+# Called when an account has blocked another, or None: somebody of another realm, or a realm.
+OnBlock = Callable[[Account, Account | None], None]
+Shown = TypeVar("Shown")
+
+
+class Blocks:
+    """The blocks of all accounts."""
+
+    def __init__(self, context: Context, accounts: Accounts) -> None:
+        self._context = context
+        self._database = context.database
+        self._versions = context.writers.versions
+        self._accounts = accounts
+        # key of a block -> the accounts that have it
+        self._by_key: dict[str, frozenset[int]] = {}
+        self._on_block: list[OnBlock] = []
+
+    def load(self, found: Iterable[tuple[int, str]]) -> None:
+        """Take the blocks that are stored: accounts, and the keys of what they block."""
+        for account_id, key in found:
+            self._note(account_id, key)
+
+    def on_block(self, then: OnBlock) -> None:
+        """Call `then` at each new block."""
+        self._on_block.append(then)
+
+    def _note(self, account_id: int, key: str) -> None:
+        self._by_key[key] = self._by_key.get(key, NO_ONE) | {account_id}
+
+    # Who has blocked whom
+
+    def against(self, address: str) -> frozenset[int]:
+        """The accounts that have blocked that address, or its realm."""
+        if not self._by_key:
+            return NO_ONE
+        return self._against(key_of(address))
+
+    def _against(self, key: str) -> frozenset[int]:
+        return NO_ONE.union(*(self._by_key.get(each, NO_ONE) for each in keys_covering(key)))
+
+    def has(self, account_id: int, key: str) -> bool:
+        """Whether the account has blocked the person with that key, or their realm."""
+        return bool(self._by_key) and account_id in self._against(key)
+
+    def separate(self, one: Account, other: Account) -> bool:
+        """Whether one of the two accounts has blocked the other."""
+        return self.has(one.id, other.key) or self.has(other.id, one.key)
+
+    def check(self, sender: Account, audience: Iterable[int], name: str) -> None:
+        """Check that nobody in the audience of a direct message has blocked its sender. Raises
+        NotAccepted."""
+        blockers = self._by_key.get(sender.key, NO_ONE)
+        if any(each in blockers for each in audience):
+            raise NotAccepted(name=name)
+
+    def marked(self, account: Account, shown: Sequence[Shown]) -> list[Shown]:
+        """The messages and other entries, with the marks of those in groups whose senders the account has
+        blocked."""
+        if not self._by_key:
+            return list(shown)
+        return [
+            msgspec.structs.replace(each, blocked=True)
+            if isinstance(each, Message)
+            and each.group is not None
+            and account.id in self.against(each.sender)
+            else each
+            for each in shown
+        ]
+
+    # Changing them
+
+    async def block(self, account: Account, who: Address | str) -> BlockInfo:
+        """Block an address, or the realm with a name. Returns the block. Raises UnknownUser, BadArgument,
+        TooManyBlocks."""
+        key, shown = self._named(who)
+        if isinstance(who, str) and key == REALM_MARK + self._context.realm_key:
+            raise BadArgument(argument="realm", found=shown, expected="another realm")
+        if key == account.key:
+            raise BadArgument(argument="user", found=shown, expected="somebody else")
+        blocked = None
+        if "@" not in key:
+            blocked = await self._accounts.find(shown)
+            shown = blocked.name
+        block = BlockInfo(shown, self._context.now())
+        new = await self._database.run(
+            store.add_block, self._versions, account, key, block, MAX_BLOCKS
+        )
+        if new:
+            self._note(account.id, key)
+            for then in self._on_block:
+                then(account, blocked)
+        return block
+
+    async def unblock(self, account: Account, who: Address | str) -> BlockInfo:
+        """Lift a block. Returns it. Raises NotBlocked."""
+        key, shown = self._named(who)
+        lifted = await self._database.run(store.delete_block, self._versions, account, key, shown)
+        left = self._by_key.get(key, NO_ONE) - {account.id}
+        if left:
+            self._by_key[key] = left
+        else:
+            self._by_key.pop(key, None)
+        return lifted
+
+    async def list(self, account: Account) -> tuple[BlockInfo, ...]:
+        """What the account has blocked, by key."""
+        return tuple(await self._database.read(store.blocks_of, account.id))
+
+    def _named(self, who: Address | str) -> tuple[str, str]:
+        if isinstance(who, str):
+            return REALM_MARK + key_of(who), f"{REALM_MARK}{REALM_MARK}{who}"
+        local = self._context.localize(who)
+        return local.key, str(local)

@@ -1,0 +1,124 @@
+"""Whom accounts have blocked: persons by the keys of their addresses, and realms by `@` and their keys. Jobs
+and queries for the Database."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from chatd.base.errors import NotBlocked, TooManyBlocks
+from chatd.base.model import Account, BlockInfo
+from chatd.store.conversations import find_direct
+from chatd.store.schema import accounts, blocks
+from chatd.store.versions import Kind, Subject, VersionWriter
+
+REALM_MARK = "@"
+
+
+def keys_covering(key: str) -> tuple[str, ...]:
+    """The keys of the blocks that cover the person with that key: their own, and that of their realm."""
+    at = key.find("@")
+    return (key,) if at < 0 else (key, key[at:])
+
+
+def has_blocked(
+    account_id: sa.ColumnElement[int] | int, key: sa.ColumnElement[str] | str
+) -> sa.ColumnElement[bool]:
+    """A condition: the account has blocked the person with that key, or their realm."""
+    mine = blocks.alias()
+    if isinstance(key, str):
+        covers: sa.ColumnElement[bool] = mine.c.key.in_(keys_covering(key))
+    else:
+        # Only the keys of realms begin with the mark, and there it begins the realm of an address, too.
+        start = sa.func.length(key) - sa.func.length(mine.c.key) + 1
+        of_realm = sa.and_(
+            sa.func.substr(mine.c.key, 1, 1) == REALM_MARK,
+            sa.func.substr(key, start) == mine.c.key,
+        )
+        covers = sa.or_(mine.c.key == key, of_realm)
+    return sa.exists().where(mine.c.account_id == account_id, covers)
+
+
+def is_separated(
+    account_id: sa.ColumnElement[int], key: sa.ColumnElement[str] | str
+) -> sa.ColumnElement[bool]:
+    """A condition: the account has blocked the person with that key, or is blocked by them."""
+    other, account = accounts.alias(), accounts.alias()
+    theirs = blocks.alias()
+    blocked_by_them = (
+        sa.exists()
+        .select_from(
+            theirs.join(other, other.c.id == theirs.c.account_id).join(
+                account, account.c.key == theirs.c.key
+            )
+        )
+        .where(other.c.key == key, account.c.id == account_id)
+    )
+    return has_blocked(account_id, key) | blocked_by_them
+
+
+def all_blocks(connection: sa.Connection) -> list[tuple[int, str]]:
+    """The accounts that block, each with the key of what it blocks."""
+    rows = connection.execute(sa.select(blocks.c.account_id, blocks.c.key))
+    return [(account_id, key) for account_id, key in rows]
+
+
+def blocks_of(connection: sa.Connection, account_id: int) -> Sequence[BlockInfo]:
+    """What the account has blocked, by key."""
+    rows = connection.execute(
+        sa.select(blocks.c.address, blocks.c.at)
+        .where(blocks.c.account_id == account_id)
+        .order_by(blocks.c.key)
+    )
+    return [BlockInfo(address, at) for address, at in rows]
+
+
+def is_blocked(connection: sa.Connection, account_id: int, key: str) -> bool:
+    """Whether the account has blocked the person with that key, or their realm."""
+    return bool(connection.scalar(sa.select(has_blocked(account_id, key))))
+
+
+def add_block(
+    connection: sa.Connection,
+    versions: VersionWriter,
+    account: Account,
+    key: str,
+    block: BlockInfo,
+    limit: int,
+) -> bool:
+    """Block an address or a realm. Returns whether it was not blocked before. Raises TooManyBlocks."""
+    mine = blocks.c.account_id == account.id
+    if connection.scalar(sa.select(blocks.c.key).where(mine, blocks.c.key == key)) is not None:
+        return False
+    count = connection.scalar(sa.select(sa.func.count()).select_from(blocks).where(mine)) or 0
+    if count >= limit:
+        raise TooManyBlocks(limit=limit)
+    connection.execute(
+        sa.insert(blocks).values(account_id=account.id, key=key, address=block.address, at=block.at)
+    )
+    _note_marks(connection, versions, account, key)
+    return True
+
+
+def delete_block(
+    connection: sa.Connection, versions: VersionWriter, account: Account, key: str, shown: str
+) -> BlockInfo:
+    """Lift a block, and return it. Raises NotBlocked."""
+    this = blocks.c.account_id == account.id, blocks.c.key == key
+    found = connection.execute(sa.select(blocks.c.address, blocks.c.at).where(*this)).first()
+    if found is None:
+        raise NotBlocked(name=shown)
+    connection.execute(sa.delete(blocks).where(*this))
+    _note_marks(connection, versions, account, key)
+    return BlockInfo(*found)
+
+
+def _note_marks(
+    connection: sa.Connection, versions: VersionWriter, account: Account, key: str
+) -> None:
+    """Other read marks are shown in the conversation of the two from now on, as `sync` tells."""
+    place = find_direct(connection, account.id, key)
+    if place is not None:
+        names = account.key, key
+        versions.note(connection, [Subject(place, Kind.MARK, name) for name in names])

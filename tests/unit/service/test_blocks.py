@@ -1,0 +1,152 @@
+"""Blocks: what a blocked person can no longer send, and what the two no longer see of each other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chatd.base.entries import Deletion, Edit, React
+from chatd.base.errors import (
+    BadArgument,
+    NotAccepted,
+    NotBlocked,
+    TooManyBlocks,
+    UnknownUser,
+)
+from chatd.base.events import ReadMoved
+from chatd.base.model import Account, Message
+from chatd.base.names import Address, Place
+from chatd.service import blocks as module
+from chatd.service.read_events import INTERVAL
+from chatd.store import blocks as store
+from chatd.store.watchers import watchers_of
+from tests.support.common import Listener
+from tests.support.inline import outcome_of, result_of
+from tests.unit.service.test_messages import MessagesTestCase
+
+
+class BlocksTestCase(MessagesTestCase):
+    def block(self, who: Account, whom: Address | str) -> None:
+        result_of(self.service.blocks.block(who, whom))
+
+    def unblock(self, who: Account, whom: Address | str) -> None:
+        result_of(self.service.blocks.unblock(who, whom))
+
+    def shown(self, who: Account) -> list[str]:
+        return [each.address for each in result_of(self.service.blocks.list(who))]
+
+    def sent(self, who: Account, to: str) -> Any:
+        """The class of the error, or the result."""
+        return outcome_of(self.sending(who, to, "x"))
+
+
+class Directs(BlocksTestCase):
+    def test_refused(self) -> None:
+        """Also if the two have written before, and after a restart. The other direction stays open."""
+        self.send(self.ana, "budi", "1")
+        self.block(self.budi, Address("ana"))
+        for _ in range(2):
+            self.assertIs(self.sent(self.ana, "budi"), NotAccepted)
+            self.reopen()
+            self.service.blocks.load(self.read_blocks())
+        self.assertNotEqual(self.sent(self.budi, "ana"), NotAccepted)
+        self.assertEqual(self.send(self.ana, "budi,citra", "2").refused.keys(), {"budi"})
+        self.unblock(self.budi, Address("ana"))
+        self.send(self.ana, "budi", "3")
+        self.assertEqual(self.inbox(self.budi), ["1", "3"])
+
+    def read_blocks(self) -> list[tuple[int, str]]:
+        found: list[tuple[int, str]] = result_of(self.database.read(store.all_blocks))
+        return found
+
+    def test_refused_before_the_first_message(self) -> None:
+        """No conversation is created."""
+        self.block(self.budi, Address("ana"))
+        self.assertIs(self.sent(self.ana, "budi"), NotAccepted)
+        directs = self.service.directs
+        self.assertIsNone(result_of(directs.find(self.ana, Address("budi"))))
+        targets, errors = result_of(directs.look(self.ana, [Address("budi")]))
+        self.assertEqual(targets, [])
+        self.assertEqual([*map(type, errors.values())], [NotAccepted])
+
+    def test_changes(self) -> None:
+        """A blocked person may still delete, but not edit or react."""
+        here = self.send(self.ana, "budi", "1").receipts[0].conversation
+        self.block(self.budi, Address("ana"))
+        for change in (Edit("2"), React("👍", True)):
+            changing = self.service.changes.change(self.ana, here, 1, change, None)
+            self.assertIs(outcome_of(changing), NotAccepted)
+        result_of(self.service.changes.change(self.ana, here, 1, Deletion(), None))
+
+    def test_marks_and_presence(self) -> None:
+        """Neither sees the other's, whoever has blocked whom."""
+        here = self.send(self.ana, "budi", "1").receipts[0].conversation
+        for blocker, blocked in ((self.ana, self.budi), (self.budi, self.ana)):
+            self.block(blocker, Address(blocked.name))
+            listener = Listener()
+            self.service.presence.listen(self.ana.id, listener, True, all_events=True)
+            result_of(self.reading.mark_read(self.budi, here, 1))
+            self.clock.advance(INTERVAL)
+            self.assertFalse([each for each in listener.heard if isinstance(each, ReadMoved)])
+            self.assertEqual(result_of(self.service.receipts.readers(self.ana, here, 1)), [])
+            for account in (self.ana, self.budi):
+                watched = result_of(self.database.read(watchers_of, account.id))
+                self.assertEqual(watched.watchers, frozenset())
+            self.unblock(blocker, Address(blocked.name))
+        self.assertEqual(result_of(self.service.receipts.readers(self.ana, here, 1)), ["Budi"])
+
+
+class Groups(BlocksTestCase):
+    def test_marked(self) -> None:
+        """In what is read and in what is pushed, for the one who blocks only."""
+        group = self.group(self.ana, self.budi, self.citra)
+        self.block(self.budi, Address("ana"))
+        listeners = {each.id: self.listen(each) for each in (self.ana, self.budi, self.citra)}
+        self.post(self.ana, "bagan", "1")
+        self.post(self.citra, "bagan", "2")
+        self.service.presence.flush()
+
+        def marks(shown: list[Any]) -> list[tuple[str | None, bool]]:
+            return [(each.text, each.blocked) for each in shown if isinstance(each, Message)]
+
+        plain = [("1", False), ("2", False)]
+        for account in (self.ana, self.budi, self.citra):
+            expected = [("1", account is self.budi), ("2", False)]
+            self.assertEqual(marks(listeners[account.id].heard), expected)
+            page = result_of(self.reading.history(account, Place(group=Address("bagan")), 9))
+            self.assertEqual(marks(self.service.blocks.marked(account, page.messages)), expected)
+            self.assertEqual(marks(page.messages), plain)
+        self.assertGreater(group, 0)
+
+    def test_invitations(self) -> None:
+        self.group(self.ana)
+        self.block(self.budi, Address("ana"))
+        name, users = Address("bagan"), [Address("budi"), Address("citra")]
+        _, invited = result_of(self.service.groups.invite(self.ana, name, users, None))
+        self.assertEqual((invited.joined, invited.refused), (("citra",), ("budi",)))
+
+
+class Lists(BlocksTestCase):
+    def test_people_and_realms(self) -> None:
+        """They are listed by key, as they are written. To block again changes nothing."""
+        for whom in (Address("BUDI", "realm1"), Address("x", "Realm2"), "Realm2", Address("budi")):
+            self.block(self.ana, whom)
+        self.assertEqual(self.shown(self.ana), ["@@Realm2", "Budi", "x@Realm2"])
+        self.assertEqual(self.shown(self.budi), [])
+        self.unblock(self.ana, "realm2")
+        self.assertEqual(self.shown(self.ana), ["Budi", "x@Realm2"])
+        self.assertFalse(self.service.blocks.has(self.ana.id, "y@realm2"))
+        self.assertTrue(self.service.blocks.has(self.ana.id, "x@realm2"))
+
+    def test_refusals(self) -> None:
+        self.patch(module, "MAX_BLOCKS", 1)
+        blocks = self.service.blocks
+        for whom, error in (
+            (Address("nobody"), UnknownUser),
+            (Address("ana"), BadArgument),
+            ("realm1", BadArgument),
+        ):
+            self.assertIs(outcome_of(blocks.block(self.ana, whom)), error)
+        for whom in (Address("budi"), "realm2"):
+            self.assertIs(outcome_of(blocks.unblock(self.ana, whom)), NotBlocked)
+        self.block(self.ana, Address("budi"))
+        self.assertIs(outcome_of(blocks.block(self.ana, Address("citra"))), TooManyBlocks)
