@@ -88,33 +88,29 @@ class ParcelWriter:
 
     def store(
         self, realm: str, arrived: Sequence[Arrived], stream: ParcelStream
-    ) -> list[Deferred[Verdict]]:
-        """Store texts, which are charged already, in one job. Returns a verdict for each, which fires once it
-        is on disk."""
-        verdicts: list[Deferred[Verdict]] = [Deferred() for _ in arrived]
-        if not arrived:
-            return verdicts
-        run = list(zip(arrived, verdicts, strict=True))
-        stored = self._database.run(self._receive, [each.new for each in arrived], stream)
+    ) -> Deferred[list[Verdict]]:
+        """Store texts, which are charged already, in one job. Fires with a verdict for each, once they are on
+        disk."""
 
-        def kept(places: list[Stored | KnownEntry | Failure]) -> None:
-            for (each, verdict), place in zip(run, places, strict=True):
+        def kept(places: list[Stored | KnownEntry | Failure]) -> list[Verdict]:
+            verdicts: list[Verdict] = []
+            for each, place in zip(arrived, places, strict=True):
+                if type(place) is Stored:
+                    verdicts.append(self._told(each, place))
+                    continue
+                self._quotas.give_back(realm, (each.new,))
                 if isinstance(place, Failure):
-                    self._quotas.give_back(realm, each.new)
-                    verdict.callback(_refused(place))
-                elif isinstance(place, KnownEntry):
-                    self._quotas.give_back(realm, each.new)
-                    verdict.callback(verdict_on(each, place))
+                    verdicts.append(_refused(place))
                 else:
-                    verdict.callback(self._told(each, place))
+                    verdicts.append(verdict_on(each, place))
+            return verdicts
 
-        def failed(failure: Failure) -> None:
-            for each, verdict in run:
-                self._quotas.give_back(realm, each.new)
-                verdict.errback(failure)
+        def failed(failure: Failure) -> Failure:
+            self._quotas.give_back(realm, [each.new for each in arrived])
+            return failure
 
-        stored.addCallbacks(kept, failed)
-        return verdicts
+        stored = self._database.run(self._receive, [each.new for each in arrived], stream)
+        return stored.addCallbacks(kept, failed)
 
     def _told(self, arrived: Arrived, place: Stored) -> Verdict:
         """As `_tell`, but never raises, because the message is on disk and must be acknowledged."""
@@ -222,13 +218,13 @@ class ParcelWriter:
                 place.raiseException()
             return new, place, file
 
-        self._quotas.charge(realm, arrived.new)
+        self._quotas.charge(realm, (arrived.new,))
         try:
             new, place, file = await self._database.run(job)
         except Exception:
-            self._quotas.give_back(realm, arrived.new)
+            self._quotas.give_back(realm, (arrived.new,))
             raise
         if isinstance(place, KnownEntry):
-            self._quotas.give_back(realm, arrived.new)
+            self._quotas.give_back(realm, (arrived.new,))
             return verdict_on(arrived, place)
         return self._tell(msgspec.structs.replace(arrived, new=new), place, file)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from chatd.federation.links import ILinks
 from chatd.federation.parcels import Direct
 from chatd.service.chat_service import ChatService
@@ -28,12 +30,12 @@ class RealmQuotas:
         size = cost_of_text(parcel.text) if parcel.body is None else len(parcel.body)
         self._quotas.check(self._payers(realm), size, self._now())
 
-    def charge(self, realm: str, new: NewMessage) -> None:
-        """Count a message. Raises RealmQuota; then it is not counted."""
-        self._quotas.charge_all(self._payers(realm), cost_of(new), self._now())
+    def charge(self, realm: str, messages: Sequence[NewMessage]) -> None:
+        """Count messages. Raises RealmQuota; then none of them is counted."""
+        self.charge_bytes(realm, sum(map(cost_of, messages)))
 
     def charge_bytes(self, realm: str, size: int) -> None:
-        """Count a change of that size. Raises RealmQuota; then it is not counted."""
+        """Count changes of that size. Raises RealmQuota; then it is not counted."""
         self._quotas.charge_all(self._payers(realm), size, self._now())
 
     def give_back_bytes(self, realm: str, size: int) -> None:
@@ -41,7 +43,6 @@ class RealmQuotas:
         for payer in self._payers(realm):
             self._quotas.give_back(payer, size)
 
-    def give_back(self, realm: str, new: NewMessage) -> None:
-        """Cancel a charge, because the message was not stored."""
-        for payer in self._payers(realm):
-            self._quotas.give_back(payer, cost_of(new))
+    def give_back(self, realm: str, messages: Sequence[NewMessage]) -> None:
+        """Cancel a charge, because the messages were not stored."""
+        self.give_back_bytes(realm, sum(map(cost_of, messages)))

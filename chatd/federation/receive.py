@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 from twisted.internet.defer import Deferred, DeferredList, DeferredLock, succeed
 from twisted.python.failure import Failure
@@ -13,6 +14,7 @@ from chatd.federation.entry_reader import Arrived
 from chatd.federation.fact_reader import RelayedFact
 from chatd.federation.group_changes import EntryChange
 from chatd.federation.news_receiver import NewsReceiver
+from chatd.federation.parcel_fields import FileNote
 from chatd.federation.parcel_reader import ParcelReader
 from chatd.federation.parcel_writer import ParcelWriter
 from chatd.federation.parcels import KEPT, Direct, Parcel, Post, Relay, Verdict
@@ -26,16 +28,25 @@ from chatd.store.parcel_stream import ParcelStream
 Numbered = tuple[int, Parcel | None]  # None stands for a parcel that cannot be read
 
 
+class Text(NamedTuple):
+    """A message without a file, and the parcel that brings it."""
+
+    number: int
+    parcel: Parcel | None
+    arrived: Arrived
+
+
 class Submission:
-    """A batch of one realm while its parcels are handed to the database. `verdicts` has one for each parcel
-    so far; `run` has the texts since then, which are charged to the realm and stored together."""
+    """A batch of one realm while its parcels are handed to the database. `verdicts` has those for the parcels
+    so far, one or several at a time; `run` has the texts since then, which are charged to the realm and
+    stored together."""
 
     def __init__(self, realm: str, batch: Sequence[Numbered], stream: ParcelStream) -> None:
         self.realm = realm
         self.batch = batch
         self.stream = stream
-        self.verdicts: list[Verdict | Deferred[Verdict]] = []
-        self.run: list[Arrived] = []
+        self.verdicts: list[Verdict | Deferred[Verdict] | Deferred[list[Verdict]]] = []
+        self.run: list[Text] = []
         # The origins of the batch that were stored before; looked up when a parcel exceeds the quota.
         self.known: set[Origin] | None = None
 
@@ -98,54 +109,74 @@ class Receiver:
             raise
         finally:
             turn.release()
-        waits = [
-            succeed(each) if isinstance(each, Verdict) else each for each in submission.verdicts
-        ]
-        verdicts: list[Verdict] = []
-        for _, result in await DeferredList(waits, consumeErrors=True):
-            if isinstance(result, Failure):
-                result.raiseException()
-            verdicts.append(result)
-        return verdicts
+        return await _all_of(submission.verdicts)
 
     async def _submit(self, submission: Submission) -> None:
         """Hand the parcels to the database, and add their verdicts to the submission."""
-        realm, run = submission.realm, submission.run
+        realm = submission.realm
         direct = [each for _, each in submission.batch if type(each) is Direct]
         refused = await self._reader.open_directs(realm, direct)
-        try:
-            for number, parcel in submission.batch:
-                try:
-                    arrived: Arrived | EntryChange | RelayedFact | None = None
-                    if type(parcel) is Direct:
-                        arrived = self._reader.direct(realm, number, parcel, refused)
-                    elif isinstance(parcel, Post | Relay):
-                        if type(parcel) is Relay:
-                            arrived = self._reader.unchanged(realm, parcel)
-                        arrived = arrived or await self._reader.read(realm, parcel)
-                    if isinstance(arrived, Arrived) and getattr(parcel, "file", None) is None:
-                        self._quotas.charge(realm, arrived.new)
-                        run.append(arrived)
-                        continue
-                    self._store_run(submission)
-                    verdict: Verdict | Deferred[Verdict]
-                    verdict = await self._apply(submission, number, parcel, arrived)
-                except StorageFailed:
-                    raise
-                except ChatError as error:
-                    self._store_run(submission)
-                    verdict = await self._refuse(submission, number, parcel, error)
-                submission.verdicts.append(verdict)
-        except Exception:
-            for each in run:
-                self._quotas.give_back(realm, each.new)
-            raise
-        self._store_run(submission)
+        for number, parcel in submission.batch:
+            verdict: Verdict | Deferred[Verdict]
+            try:
+                arrived: Arrived | EntryChange | RelayedFact | None = None
+                file: FileNote | None = None
+                if type(parcel) is Direct:
+                    arrived = self._reader.direct(realm, number, parcel, refused)
+                    file = parcel.file
+                elif type(parcel) is Relay and (back := self._reader.unchanged(realm, parcel)):
+                    arrived = back
+                elif isinstance(parcel, Post | Relay):
+                    arrived = await self._reader.read(realm, parcel)
+                    file = parcel.file
+                if type(arrived) is Arrived and file is None:
+                    submission.run.append(Text(number, parcel, arrived))
+                    continue
+                await self._store_run(submission)
+                verdict = await self._apply(submission, number, parcel, arrived)
+            except StorageFailed:
+                raise
+            except ChatError as error:
+                await self._store_run(submission)
+                verdict = await self._refuse(submission, number, parcel, error)
+            submission.verdicts.append(verdict)
+        await self._store_run(submission)
 
-    def _store_run(self, submission: Submission) -> None:
-        run = submission.run
-        submission.verdicts += self._writer.store(submission.realm, list(run), submission.stream)
-        run.clear()
+    async def _store_run(self, submission: Submission) -> None:
+        """Charge the texts of the run to the realm, and hand them to the database. If they are too much
+        together, some may still fit."""
+        realm, run = submission.realm, submission.run
+        submission.run = []
+        if not run:
+            return
+        try:
+            self._quotas.charge(realm, [each.arrived.new for each in run])
+        except RealmQuota:
+            await self._store_some(submission, run)
+        else:
+            self._store(submission, run)
+
+    def _store(self, submission: Submission, run: Sequence[Text]) -> None:
+        """Hand texts to the database, which are charged."""
+        if run:
+            arrived = [each.arrived for each in run]
+            storing = self._writer.store(submission.realm, arrived, submission.stream)
+            submission.verdicts.append(storing)
+
+    async def _store_some(self, submission: Submission, run: Sequence[Text]) -> None:
+        """Charge texts one by one, hand those to the database that fit, and refuse the others."""
+        fitting: list[Text] = []
+        for each in run:
+            try:
+                self._quotas.charge(submission.realm, (each.arrived.new,))
+            except RealmQuota as error:
+                self._store(submission, fitting)
+                fitting = []
+                refused = await self._refuse(submission, each.number, each.parcel, error)
+                submission.verdicts.append(refused)
+            else:
+                fitting.append(each)
+        self._store(submission, fitting)
 
     async def _apply(
         self,
@@ -193,6 +224,24 @@ class Receiver:
         turn = self._turns.get(realm)
         if turn is not None and not turn.locked:
             del self._turns[realm]
+
+
+async def _all_of(
+    verdicts: Sequence[Verdict | Deferred[Verdict] | Deferred[list[Verdict]]],
+) -> list[Verdict]:
+    """Wait for all verdicts. Raises the first of their exceptions."""
+    waits: list[Deferred[Any]] = [
+        succeed(each) if isinstance(each, Verdict) else each for each in verdicts
+    ]
+    found: list[Verdict] = []
+    for _, result in await DeferredList(waits, consumeErrors=True):
+        if isinstance(result, Failure):
+            result.raiseException()
+        if isinstance(result, Verdict):
+            found.append(result)
+        else:
+            found += result
+    return found
 
 
 def _origin(realm: str, number: int, parcel: Parcel | None) -> Origin:

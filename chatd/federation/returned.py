@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sqlalchemy import Connection
-from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from chatd.base.entries import EntryRef, MessageChange, SentParts
@@ -40,7 +39,6 @@ from chatd.federation.parcels import (
     Parcel,
     Post,
     Ref,
-    Verdict,
 )
 from chatd.federation.realm_quotas import RealmQuotas
 from chatd.federation.receive import Receiver
@@ -88,16 +86,14 @@ class ReturnedEntries:
         entry = await self._entries.returned(realm, post, opened)
         if entry is None:
             return
-        storing: Deferred[Verdict]
         if isinstance(entry, Arrived) and post.file is not None:
             await self._writer.store_with_file(realm, entry, post, stream)
             return
         if isinstance(entry, Arrived):
-            self._quotas.charge(realm, entry.new)
-            [storing] = self._writer.store(realm, [entry], stream)
+            self._quotas.charge(realm, (entry.new,))
+            await self._writer.store(realm, [entry], stream)
         else:
-            storing = self._changes.make(realm, entry, stream)
-        await storing
+            await self._changes.make(realm, entry, stream)
 
 
 class ReturnReceiver:

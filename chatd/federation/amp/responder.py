@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -192,8 +193,8 @@ class Responder(amp.CommandLocator):
             federation, realm = link.host.federation, link.realm
             verdicts = await federation.receiver.receive(realm, batch, self._stream)
             if batch and link.is_up:  # else there is no answer, and they come again
-                federation.standings.received(realm, max(number for number, _ in batch))
-            if link.is_up and any(each.code == RealmQuota.code for each in verdicts):
+                federation.standings.received(realm, max(batch, key=itemgetter(0))[0])
+            if link.is_up and RealmQuota.code in [each.code for each in verdicts]:
                 link.flow.slow(QUOTA_PAUSE)
             return {"verdicts": wire.encode_verdicts(verdicts)}
 

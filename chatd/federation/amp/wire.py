@@ -44,7 +44,7 @@ import msgspec
 from twisted.protocols import amp
 
 from chatd.federation.parcel_fields import MAX_NUMBER, Seq
-from chatd.federation.parcels import MAX_PARCEL, Parcel, Verdict, encode, try_decode
+from chatd.federation.parcels import KEPT, MAX_PARCEL, Parcel, Verdict, encode, try_decode
 from chatd.federation.restores import Returned
 
 VERSION = 2
@@ -292,7 +292,7 @@ def decode_batch(data: bytes) -> list[tuple[int, Parcel | None]]:
 
 def encode_verdicts(verdicts: list[Verdict]) -> bytes:
     """Empty if every parcel was kept and has no number in a group."""
-    return encode(verdicts) if any(each.code or each.seq for each in verdicts) else b""
+    return b"" if verdicts.count(KEPT) == len(verdicts) else encode(verdicts)
 
 
 def decode_verdicts(data: bytes, count: int) -> list[Verdict] | None:

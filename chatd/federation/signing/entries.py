@@ -12,6 +12,7 @@ from chatd.base.content_hash import content_hash
 from chatd.base.errors import BadSignature
 from chatd.federation.parcel_fields import FileNote
 from chatd.federation.signing.keys import KeyRing
+from chatd.federation.signing.merkle import KnownRoots
 from chatd.federation.signing.proofs import Proof, is_signed, signed_root
 from chatd.federation.signing.statements import (
     MAX_ATTRIBUTES,
@@ -27,6 +28,7 @@ from chatd.federation.signing.statements import (
 )
 
 CACHED_ROOTS = 4096
+MAX_KNOWN = 1000  # nodes of trees; a tree of 64 entries has some 120
 MAX_IN_QUESTION = 25  # entries; that many fit into a value of AMP
 
 
@@ -154,11 +156,14 @@ class Verifier:
     def __init__(self, keys: KeyRing) -> None:
         self.keys = keys
         self._roots: Cache[tuple[bytes, bytes, bytes], bool] = Cache(CACHED_ROOTS)
+        self._known: KnownRoots = {}
         self.verified = 0  # signatures that were verified; the user of `check` may set it back
 
     def check(self, statement: bytes, realm: str, at: int, proof: Proof) -> Trust:
         """Whether `realm` has signed an encoded statement of the time `at`. Raises BadSignature."""
-        root = signed_root(statement, proof)
+        if len(self._known) > MAX_KNOWN:
+            self._known.clear()
+        root = signed_root(statement, proof, self._known)
         if root is None:
             raise BadSignature(reason="its proof leads nowhere")
         key = self.keys.get(realm, proof.key)

@@ -10,7 +10,7 @@ import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from chatd.federation.signing.merkle import BadPath, leaf_hash, root_from, tree_of
+from chatd.federation.signing.merkle import BadPath, KnownRoots, leaf_hash, root_from, tree_of
 
 # Statements under one root. A larger batch would save little time, and makes each proof longer.
 MAX_BATCH = 64
@@ -58,10 +58,11 @@ class SigningKey:
         return proofs
 
 
-def signed_root(statement: bytes, proof: Proof) -> bytes | None:
-    """The root that has to be signed if `proof` is one of `statement`; None if it can't be."""
+def signed_root(statement: bytes, proof: Proof, known: KnownRoots | None = None) -> bytes | None:
+    """The root that has to be signed if `proof` is one of `statement`; None if it can't be. `known`: see
+    `root_from`."""
     try:
-        return root_from(leaf_hash(statement), proof.index, proof.size, proof.path)
+        return root_from(leaf_hash(statement), proof.index, proof.size, proof.path, known)
     except BadPath:
         return None
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
 
-from chatd.federation.signing.merkle import HASH, BadPath, leaf_hash, root_from, tree_of
+from chatd.federation.signing.merkle import HASH, BadPath, KnownRoots, leaf_hash, root_from, tree_of
 
 leaves = st.lists(st.binary(max_size=8).map(leaf_hash), min_size=1, max_size=70)
 
@@ -64,6 +64,22 @@ class MerkleTests(TestCase):
         root, paths = tree_of(hashes)
         for index, (leaf, path) in enumerate(zip(hashes, paths, strict=True)):
             self.assertEqual(root_from(leaf, index, len(hashes), path), root)
+
+    @given(leaves, st.data())
+    def test_known_nodes_change_nothing(self, hashes: list[bytes], data: st.DataObject) -> None:
+        """With what was found for other leaves, each leaf leads to the same root, and only along its path."""
+        root, paths = tree_of(hashes)
+        known: KnownRoots = {}
+        for index in data.draw(st.permutations(range(len(hashes)))):
+            leaf, path = hashes[index], paths[index]
+            wrong = bytes(each ^ 1 for each in path)
+            self.assertEqual(root_from(leaf, index, len(hashes), path, known), root)
+            others = [(leaf_hash(b"not among them"), path)]
+            others += [(leaf, wrong), (leaf, path[:-1] + bytes([path[-1] ^ 1]))] if path else []
+            for other, way in others:
+                found = root_from(other, index, len(hashes), way, known)
+                self.assertEqual(found, root_from(other, index, len(hashes), way))
+                self.assertNotEqual(found, root)
 
     @given(leaves, st.data())
     def test_another_leaf_does_not(self, hashes: list[bytes], data: st.DataObject) -> None:
