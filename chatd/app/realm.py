@@ -48,6 +48,7 @@ from chatd.store.content import files_erased, files_to_erase
 from chatd.store.database import Database
 from chatd.store.database_identity import quick_check
 from chatd.store.files import all_stored
+from chatd.store.macs import begin_macs
 from chatd.store.operators import has_had_operator
 from chatd.store.peer_marks import StoredMarks, read_marks
 from chatd.store.peers import KnownPeer, all_peers
@@ -154,6 +155,7 @@ class Realm:
         with engine.begin() as connection:
             self._clean_uploads(connection, uploads)
             OldParcels(connection, key_of(self.config.realm), self.signer).rewrite()
+            begin_macs(connection, environment.random_bytes)
             stored = self._read(connection)
         self.passwords.start()
         database = Database(engine, environment.reactor, counters)

@@ -136,7 +136,8 @@ class Message(msgspec.Struct, frozen=True):
     `reason`. `waits` has the key of the realm that a queued message waits for, and the number of its parcel.
     `edited` is the time of the last edit. `reply` is the seq of the message that it replies to. `forwarded`
     is the address that wrote the message it was forwarded from. `mentions` are addresses. `unverified`: its
-    signature could not be checked. `blocked`: the reader has blocked its sender.
+    signature could not be checked. `blocked`: the reader has blocked its sender. `withheld`: its content is
+    not shown, and the text says why.
     """
 
     id: int
@@ -162,6 +163,7 @@ class Message(msgspec.Struct, frozen=True):
     opaque: Opaque | None = None
     waits: tuple[str, int] | None = None
     blocked: bool = False
+    withheld: bool = False
 
 
 class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from chatd.base.entries import EntryRef
 from chatd.base.errors import (
     MessageDeleted,
+    MessageWithheld,
     UnknownMessage,
     UnknownUser,
     none_known,
@@ -143,6 +144,8 @@ class ComposedSends:
             raise UnknownMessage(seq=seq)
         if message.deleted:
             raise MessageDeleted(seq=seq)
+        if message.withheld:
+            raise MessageWithheld(seq=seq)
         return await self.to_place(sender, to, _forwarded(message), options)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Collection, Sequence
 import sqlalchemy as sa
 
 from chatd.store.details import encode_mentions
+from chatd.store.macs import protect
 from chatd.store.schema import (
     arrivals,
     attachments,
@@ -35,6 +36,7 @@ def mark_edited(
         .where(messages.c.id == ident)
         .values(text=text, mentions=stored, edited_at=at)
     )
+    protect(connection, ident)
 
 
 def revive(connection: sa.Connection, ident: int) -> None:
@@ -42,6 +44,7 @@ def revive(connection: sa.Connection, ident: int) -> None:
     connection.execute(
         sa.update(messages).where(messages.c.id == ident).values(text="", deleted_at=None)
     )
+    protect(connection, ident)
 
 
 def count_reactions(
@@ -74,7 +77,17 @@ def erase(connection: sa.Connection, conversation: int, seq: int, at: int) -> tu
     here = (messages.c.conversation_id == conversation) & (messages.c.seq == seq)
     file = connection.scalar(sa.select(messages.c.attachment_id).where(here))
     nothing = dict.fromkeys(
-        ("text", "attachment_id", "reply", "edited_at", "forwarded", "mentions", "media", "body")
+        (
+            "text",
+            "attachment_id",
+            "mac",
+            "reply",
+            "edited_at",
+            "forwarded",
+            "mentions",
+            "media",
+            "body",
+        )
     )
     connection.execute(sa.update(messages).where(here).values(deleted_at=at, **nothing))
     for table in (reactions, reaction_counts, pins):

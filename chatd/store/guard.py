@@ -1,5 +1,5 @@
-"""Checks messages that are read against what was signed: a text that was altered on disk is not shown as the
-original. Queries for the Database.
+"""Checks messages that are read: a text that was altered on disk is not shown as the original, and neither is
+one that its author's realm has not signed. Queries for the Database.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from twisted.logger import Logger
 
 from chatd.base.content_hash import HASH, content_hash
 from chatd.base.model import Message
+from chatd.store.details import mentions_of
 from chatd.store.engine import placeholder
+from chatd.store.macs import GUARDED, hasher, is_intact
 from chatd.store.sealing import UNVERIFIED
 from chatd.store.signatures import FORGED
 
@@ -101,15 +103,38 @@ def _checked(message: Message, signature: Sequence[Any]) -> Message:
     if salt is not None:
         body = (message.text or "").encode() if message.opaque is None else message.opaque.body
         if content_hash(salt, attributes or b"", body) != statement[-HASH:]:
-            _report(message.conversation, message.seq)
-            return _without_content(message, ALTERED)
+            return without_altered(message)
     if status == UNVERIFIED:
         return msgspec.structs.replace(message, unverified=True)
     return message
 
 
+def is_row_intact(connection: sa.Connection, row: Any) -> bool:
+    """Whether the message in a row that has the columns GUARDED is as it was stored. If not, the log says so
+    once."""
+    intact = is_intact(hasher(connection), tuple(getattr(row, each.name) for each in GUARDED))
+    if not intact:
+        _report(row.conversation_id, row.seq)
+    return intact
+
+
+def content_of(connection: sa.Connection, row: Any) -> tuple[str | None, tuple[str, ...]]:
+    """The text of the message in such a row, as it is shown, and the addresses that it mentions."""
+    if is_row_intact(connection, row):
+        return row.text, mentions_of(row.mentions)
+    return ALTERED, ()
+
+
+def without_altered(message: Message) -> Message:
+    """A message that was altered on disk, as it is shown. The log says so once."""
+    _report(message.conversation, message.seq)
+    return _without_content(message, ALTERED)
+
+
 def _without_content(message: Message, sentence: str) -> Message:
-    return msgspec.structs.replace(message, text=sentence, file=None, opaque=None, mentions=())
+    return msgspec.structs.replace(
+        message, text=sentence, file=None, opaque=None, mentions=(), withheld=True
+    )
 
 
 @lru_cache(maxsize=1000)

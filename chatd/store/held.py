@@ -14,7 +14,9 @@ import sqlalchemy as sa
 from chatd.base.entries import EntryRef
 from chatd.store.crossing import entry_at
 from chatd.store.details import mentions_of
+from chatd.store.guard import is_row_intact
 from chatd.store.losses import Lost, SharedDirect, SharedGroup, lacked_in_directs
+from chatd.store.macs import GUARDED
 from chatd.store.outbox import waits
 from chatd.store.schema import attachments, changes, messages, seals, signatures
 
@@ -112,7 +114,9 @@ def direct_page(
     made = connection.execute(_lacked(changes, place, lost, after)).all()
     end = _end([row.seq for row in (*written, *made)])
     found: list[HeldEntry] = [
-        _message(connection, place, row) for row in written if not end or row.seq <= end
+        _message(connection, place, row)
+        for row in written
+        if (not end or row.seq <= end) and is_row_intact(connection, row)
     ]
     found += [
         change
@@ -183,8 +187,8 @@ def _last_content(connection: sa.Connection, place: int, seq: int) -> Any:
 
 
 def _change(connection: sa.Connection, place: int, row: sa.Row[Any]) -> HeldChange | None:
-    """A change as it is sent again; None for an edit that was replaced since, and for a change of a message
-    that the other realm never had."""
+    """A change as it is sent again; None for an edit that was replaced since or whose text was altered, and
+    for a change of a message that the other realm never had."""
     target = entry_at(connection, place, row.target)
     if target is None:
         return None
@@ -193,11 +197,14 @@ def _change(connection: sa.Connection, place: int, row: sa.Row[Any]) -> HeldChan
         newest = _last_content(connection, place, row.target)
         if newest is None or newest.seq != row.seq:
             return None
-        text, mentions = connection.execute(
-            sa.select(messages.c.text, messages.c.mentions).where(
+        message = connection.execute(
+            sa.select(*GUARDED).where(
                 messages.c.conversation_id == place, messages.c.seq == row.target
             )
         ).one()
+        if not is_row_intact(connection, message):
+            return None
+        text, mentions = message.text, message.mentions
     return HeldChange(
         row.seq,
         ours,
@@ -259,6 +266,8 @@ def _signed(connection: sa.Connection, place: int, row: sa.Row[Any]) -> HeldSign
     kind = getattr(row, "kind", None)  # which messages have not
     if row.statement is None:
         return None  # older than signatures
+    if kind is None and not is_row_intact(connection, row):
+        return None
     body = b""
     if row.salt is not None:
         if kind is None:

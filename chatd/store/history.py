@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -13,7 +14,8 @@ from chatd.base.read_marks import ReadMark
 from chatd.store import files
 from chatd.store.access import sees_message
 from chatd.store.details import DETAILS, has_reactions, with_details, with_reactions
-from chatd.store.guard import checked
+from chatd.store.guard import checked, without_altered
+from chatd.store.macs import GUARDED, hasher, is_intact
 from chatd.store.outcomes import DELIVERY, SHOWN_ID, delivery_of
 from chatd.store.schema import attachments, groups, messages, participants
 from chatd.store.sent_files import LOST_THERE
@@ -33,7 +35,7 @@ class Page(msgspec.Struct, frozen=True):
 
 
 # What an account reads of a message. Queries of other modules that select these columns first can pass their
-# rows to `message_of`.
+# rows to `build_checked`.
 COLUMNS = (
     SHOWN_ID,
     messages.c.conversation_id,
@@ -48,9 +50,14 @@ COLUMNS = (
     *DETAILS,
     *files.COLUMNS,
     LOST_THERE,
+    messages.c.attachment_id,
+    messages.c.mac,
 )
 _BEFORE_DETAILS = COLUMNS.index(DETAILS[0])
 _BEFORE_FILE = _BEFORE_DETAILS + len(DETAILS)
+_AFTER_FILE = _BEFORE_FILE + len(files.COLUMNS) + 1
+# Where the columns are that a MAC covers
+_guarded = itemgetter(*map(COLUMNS.index, GUARDED))
 
 
 def select_messages(account: Account, known: bool = False) -> sa.Select[Any]:
@@ -66,11 +73,11 @@ def select_messages(account: Account, known: bool = False) -> sa.Select[Any]:
 
 
 def build_message(row: Sequence[Any], account: Account) -> Message:
-    """The message in a row of `select_messages`, as the account reads it, without its reactions."""
+    """The message in a row that begins with COLUMNS, as it is stored."""
     ident, conversation, seq, at, sender, sender_id, text, peer, group, *delivery = row[
         :_BEFORE_DETAILS
     ]
-    *file, lost_there = row[_BEFORE_FILE:]
+    *file, lost_there = row[_BEFORE_FILE:_AFTER_FILE]
     to = None if group is not None else peer if sender_id == account.id else account.name
     attachment = None if file[0] is None else Attachment(*file)
     if lost_there is not None and attachment is not None:
@@ -93,18 +100,28 @@ def build_message(row: Sequence[Any], account: Account) -> Message:
     return with_details(message, row[_BEFORE_DETAILS:_BEFORE_FILE])
 
 
+def build_checked(
+    connection: sa.Connection, rows: Sequence[Sequence[Any]], account: Account
+) -> list[Message]:
+    """The messages in rows that begin with COLUMNS, as the account reads them, without their reactions. They
+    have no content that was altered."""
+    hashed = hasher(connection)
+    return checked(
+        connection,
+        [
+            message if is_intact(hashed, _guarded(row)) else without_altered(message)
+            for row in rows
+            for message in (build_message(row, account),)
+        ],
+    )
+
+
 def build_messages(
     connection: sa.Connection, rows: Sequence[Sequence[Any]], account: Account
 ) -> list[Message]:
-    """The messages in rows of `select_messages`, as the account reads them, with their reactions, and checked
-    against their signatures."""
-    found = checked(connection, [build_message(row, account) for row in rows])
+    """As `build_checked`, with their reactions."""
+    found = build_checked(connection, rows, account)
     reacted = [
         place for place, row in enumerate(rows) if has_reactions(row[_BEFORE_DETAILS:_BEFORE_FILE])
     ]
     return with_reactions(connection, account, found, reacted)
-
-
-def message_of(row: Sequence[Any], account: Account) -> Message | None:
-    """The message at the beginning of a row, as the account reads it; None if an outer join found none."""
-    return None if row[0] is None else build_message(row[: len(COLUMNS)], account)

@@ -28,7 +28,8 @@ from chatd.base.model import Party
 from chatd.base.names import key_of
 from chatd.store.content import count_reactions, erase, mark_edited, revive
 from chatd.store.crossing import entry_at, is_overtaken, newest_pin
-from chatd.store.details import mentions_of
+from chatd.store.guard import content_of
+from chatd.store.macs import GUARDED
 from chatd.store.messages import MessageWriter
 from chatd.store.new_entries import NewChange, RemoteCopies, Stored
 from chatd.store.origins import Origin
@@ -131,7 +132,7 @@ class ChangeWriter:
         stored = self._writer.add_change(connection, entry)
         erased = _apply(connection, wanted, row) if has_effect else ()
         _forget_salts(connection, wanted, row, stored.seq)
-        return ChangeResult(_event(wanted, stored.seq, row), stored, copies, erased)
+        return ChangeResult(_event(connection, wanted, stored.seq, row), stored, copies, erased)
 
 
 def _is_replaced(connection: sa.Connection, wanted: WantedChange, row: sa.Row[Any]) -> bool:
@@ -181,15 +182,10 @@ def _message(connection: sa.Connection, wanted: WantedChange) -> sa.Row[Any]:
     columns: tuple[Any, ...] = (
         messages.c.id,
         messages.c.sender_id,
-        messages.c.sender,
         messages.c.origin_realm,
-        messages.c.text,
-        messages.c.mentions,
-        messages.c.media,
-        messages.c.forwarded,
         messages.c.edited_at,
-        messages.c.deleted_at,
         messages.c.refused,
+        *GUARDED,
         groups.c.name.label("group"),
     )
     row = connection.execute(
@@ -362,13 +358,15 @@ def _entry(wanted: WantedChange, copies: RemoteCopies | None) -> NewChange:
     )
 
 
-def _event(wanted: WantedChange, seq: int, row: sa.Row[Any]) -> events.ChangeOfMessage:
+def _event(
+    connection: sa.Connection, wanted: WantedChange, seq: int, row: sa.Row[Any]
+) -> events.ChangeOfMessage:
     """The event that announces a change of the message `row`."""
     change, by, group = wanted.change, wanted.author.name, row.group
     conversation, target, at = wanted.conversation, wanted.seq, wanted.at
     match change:
         case Edit(text, mentions):
-            now = (text, mentions) if text else (row.text, mentions_of(row.mentions))
+            now = (text, mentions) if text else content_of(connection, row)
             current = (None, ()) if row.deleted_at is not None else now
             return events.Edited(conversation, seq, target, current[0], at, by, group, current[1])
         case Deletion():

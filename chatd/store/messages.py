@@ -13,6 +13,7 @@ from chatd.store.conversations import last_seq
 from chatd.store.crossing import seqs_of
 from chatd.store.engine import driver_insert
 from chatd.store.epochs import Epochs
+from chatd.store.macs import Hasher, encode, hasher, mac_of
 from chatd.store.new_entries import Extras, NewChange, NewMessage, RemoteCopies, Stored
 from chatd.store.once import store_once
 from chatd.store.origins import KnownEntry, Origin, stored_places
@@ -186,6 +187,7 @@ class MessageWriter:
             return []
         ident = self._last_message_id(connection)
         seqs = self._last_seq
+        hashed = hasher(connection)
         rows = []
         rare = signed = False
         stored: list[Stored] = []
@@ -206,7 +208,7 @@ class MessageWriter:
                 number = _own_number(item) or self._outbox.next(connection) + len(crossing)
                 crossing.append(len(stored))
             stored.append(Stored(shown, seq, number))
-            rows.append(_row(item, ident, seq, number))
+            rows.append(_row(item, ident, seq, number, hashed))
             rare = rare or item.extras is not None or shown != ident
             signed = signed or item.signature is not None
         if rare:
@@ -259,13 +261,14 @@ class MessageWriter:
         """Insert rows of messages of which some have extras. Adds to `stored` what each replies to."""
         if self._full_statement is None:
             self._full_statement = driver_insert(connection, messages)
+        hashed = hasher(connection)
         replies = seqs_of(connection, [item.reply_to for item in items], rows)
         full = []
         for index, (item, row, reply) in enumerate(zip(items, rows, replies, strict=True)):
             place = stored[index]
             extras = _extras(item, reply, None if place.id == row[0] else place.id)
             stored[index] = Stored(*place[:5], extras.reply)
-            full.append((*row, *msgspec.structs.astuple(extras)))
+            full.append(_full_row(row, extras, hashed))
         connection.exec_driver_sql(self._full_statement, full)
 
     def _last_message_id(self, connection: Connection) -> int:
@@ -306,22 +309,38 @@ def _own_number(item: NewMessage | NewChange) -> int | None:
     return item.origin[1] if item.origin is not None and item.origin[0] is None else None
 
 
-def _row(item: NewMessage, ident: int, seq: int, given: int) -> tuple[object, ...]:
-    """The values of a message, in the order of the table's columns up to `number`."""
+def _row(
+    item: NewMessage, ident: int, seq: int, given: int, hashed: Hasher | None
+) -> tuple[object, ...]:
+    """The values of a message without extras, in the order of the table's columns up to `mac`."""
     origin_realm, origin_id, number = _origin(item, given)
+    conversation, at, file = item.conversation, item.at, item.attachment_id
+    sender, text = item.sender, item.text
+    mac = hashed and hashed(encode((conversation, seq, at, file, sender, text))).digest()
     return (
         ident,
-        item.conversation,
+        conversation,
         seq,
         item.sender_id,
-        item.sender,
-        item.at,
-        item.text,
-        item.attachment_id,
+        sender,
+        at,
+        text,
+        file,
         origin_realm,
         origin_id,
         number,
+        mac,
     )
+
+
+def _full_row(row: tuple[object, ...], extras: Extras, hashed: Hasher | None) -> tuple[object, ...]:
+    """The values of a message with extras, in the order of the table's columns."""
+    rare = extras.reply, extras.forwarded, extras.mentions, extras.media, extras.body
+    mac = row[-1]
+    if hashed is not None and any(each is not None for each in rare):
+        _, conversation, seq, _, sender, at, text, file, *_ = row
+        mac = mac_of(hashed, (conversation, seq, at, file, sender, text), rare)
+    return (*row[:-1], mac, *msgspec.structs.astuple(extras))
 
 
 def _take_pending(

@@ -25,7 +25,7 @@ class RemoteCopies(msgspec.Struct, frozen=True):
 
 
 class Extras(msgspec.Struct, frozen=True):
-    """What few messages have, in the order of the table's columns after `number`. `mentions` and `refused`
+    """What few messages have, in the order of the table's columns after `mac`. `mentions` and `refused`
     are JSON."""
 
     reply: int | None = None

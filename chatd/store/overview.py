@@ -8,10 +8,9 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, ScalarSelect, Select, case, func, or_, select
 
-from chatd.base.model import Account, ConversationInfo, GroupInfo
+from chatd.base.model import Account, ConversationInfo, GroupInfo, Message
 from chatd.base.read_marks import ReadMark
-from chatd.store.guard import checked
-from chatd.store.history import COLUMNS, message_of
+from chatd.store.history import COLUMNS, build_checked
 from chatd.store.schema import (
     accounts,
     attachments,
@@ -43,23 +42,16 @@ def overview(
     behind = {row.here: marks[row.here].seq for row in rows if (row.seq or 0) > marks[row.here].seq}
     passed = {place: mark for place, mark in behind.items() if place in given}
     unread = _count_unread(connection, account, list(behind), passed)
+    newest = build_checked(connection, [row for row in rows if row.seq is not None], account)
+    last = {message.conversation: message for message in newest}
     found = [
-        (_info(row, account, marks[row.here], unread.get(row.here, Unread())), row.peer_id)
+        (
+            _info(row, last.get(row.here), marks[row.here], unread.get(row.here, Unread())),
+            row.peer_id,
+        )
         for row in rows
     ]
-    return _checked_last(connection, found), remaining
-
-
-def _checked_last(
-    connection: Connection, found: Sequence[tuple[ConversationInfo, int | None]]
-) -> list[tuple[ConversationInfo, int | None]]:
-    """The conversations, with their newest messages checked against their signatures."""
-    newest = checked(connection, [info.last for info, _ in found if info.last is not None])
-    by_conversation = {message.conversation: message for message in newest}
-    return [
-        (msgspec.structs.replace(info, last=by_conversation.get(info.conversation)), peer)
-        for info, peer in found
-    ]
+    return found, remaining
 
 
 def _marks(
@@ -187,8 +179,7 @@ def _count_unread(
     return {row[0]: Unread(row[1], row[2]) for row in rows}
 
 
-def _info(row: Row[Any], account: Account, mark: ReadMark, after: Unread) -> ConversationInfo:
-    last = message_of(row, account)
+def _info(row: Row[Any], last: Message | None, mark: ReadMark, after: Unread) -> ConversationInfo:
     seq = max(row.seq or 0, mark.seq)
     read = min(mark.left) - 1 if mark.left else mark.seq  # everything up to there
     unread = after.count + len(mark.left)

@@ -18,8 +18,8 @@ from chatd.base.errors import UnknownConversation
 from chatd.base.model import Account, Message, SyncedLog
 from chatd.store.access import View, view_of
 from chatd.store.conversations import last_seq
-from chatd.store.guard import checked, reason_of
-from chatd.store.history import build_message, build_messages, select_messages
+from chatd.store.guard import reason_of
+from chatd.store.history import build_checked, build_messages, select_messages
 from chatd.store.pending import pending_of
 from chatd.store.receipts import switches, visible_marks
 from chatd.store.schema import (
@@ -148,14 +148,14 @@ def _entries(
 def _present(
     connection: sa.Connection, account: Account, conversation: int, seqs: Collection[int]
 ) -> dict[int, Message]:
-    """These messages by their seqs, checked against their signatures."""
+    """These messages by their seqs, without contents that were altered."""
     if not seqs:
         return {}
     wanted = select_messages(account).where(
         messages.c.conversation_id == conversation, messages.c.seq.in_(seqs)
     )
-    found = [build_message(row, account) for row in connection.execute(wanted)]
-    return {message.seq: message for message in checked(connection, found)}
+    found = build_checked(connection, connection.execute(wanted).all(), account)
+    return {message.seq: message for message in found}
 
 
 def _seq_of(entry: Message | events.Change) -> int:

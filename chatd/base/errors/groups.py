@@ -116,6 +116,10 @@ class MessageDeleted(UnknownMessage):
     sentence = "Message #{seq} was deleted"
 
 
+class MessageWithheld(UnknownMessage):
+    sentence = "The content of message #{seq} is not shown, so it can't be forwarded"
+
+
 class NotYours(ChatError):
     code = "not-yours"
     sentence = "Message #{seq} is not yours; only {who} may do that"

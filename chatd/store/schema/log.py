@@ -52,6 +52,7 @@ messages = Table(
     Column("origin_realm", Text, comment="key of the realm of its author; NULL: ours"),
     Column("origin_id", BigInteger, comment="its number there"),
     Column("number", BigInteger, comment="ours, and it crosses: its number here"),
+    Column("mac", LargeBinary, comment="keyed hash of the content; NULL once it is deleted"),
     # The columns up to here are what `INSERT` sets for most messages.
     Column("reply", BigInteger, comment="the seq of the message that it replies to"),
     Column("edited_at", BigInteger, comment="ms since 1970 UTC"),

@@ -11,11 +11,18 @@ from chatd.federation.parcels import Left, decode, encode
 from chatd.federation.signing.entries import open_entry
 from chatd.federation.signing.statements import MemberAttributes
 from chatd.federation.version_one import OldParcels
+from chatd.store import macs
 from chatd.store.origins import FIRST_NUMBER
-from chatd.store.schema import changes, messages, outbox, signatures
+from chatd.store.schema import changes, messages, outbox, settings, signatures
 from tests.support.network import LinkedTestCase
 
 AT = 1_795_169_000_000
+
+
+def insert_older(connection: sa.Connection, row: dict[str, Any]) -> None:
+    """Insert a message as an older version does, which has no key for its MAC."""
+    connection.execute(sa.insert(messages).values(row))
+    connection.execute(sa.delete(settings).where(settings.c.name == macs._KEY))
 
 
 class VersionOneOutbox(LinkedTestCase):
@@ -78,7 +85,7 @@ class VersionOneOutbox(LinkedTestCase):
                 "origin_realm": "realm1",
                 "origin_id": 3,
             }
-            connection.execute(sa.insert(messages).values(row))
+            insert_older(connection, row)
 
         self.two.realm.database.now(origin)
         self.two.restart()
@@ -101,11 +108,7 @@ class VersionOneOutbox(LinkedTestCase):
 
     def test_relay(self) -> None:
         row = {"id": 80, "conversation_id": self.group, "seq": 90, "sender": "ana", "number": 3}
-        self.one.realm.database.now(
-            lambda connection: connection.execute(
-                sa.insert(messages).values({**row, "at": AT, "text": "halo"})
-            )
-        )
+        self.one.realm.database.now(insert_older, {**row, "at": AT, "text": "halo"})
         self.waits(3, ["relay", "bagan", self.group, 90, "ana", AT, "halo", None, 0, b""])
         self.arrives()
         self.assertEqual(self.budi.history(group="bagan@realm1"), ["ana@realm1: halo"])
@@ -114,9 +117,7 @@ class VersionOneOutbox(LinkedTestCase):
         """It is unsigned. An updated realm2 accepts such an entry for as long as one may have waited."""
         row = {"id": 80, "conversation_id": self.group, "seq": 90, "sender": "dewi@realm3"}
         origin = {"at": AT, "text": "halo", "origin_realm": "realm3", "origin_id": 7}
-        self.one.realm.database.now(
-            lambda connection: connection.execute(sa.insert(messages).values({**row, **origin}))
-        )
+        self.one.realm.database.now(insert_older, {**row, **origin})
         parcel = ["relay", "bagan", self.group, 90, "dewi@realm3", AT, "halo", None, 0, b""]
         self.waits(3, parcel)
         self.arrives()

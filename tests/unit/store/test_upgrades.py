@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from unittest import mock
 
+import sqlalchemy as sa
 from sqlalchemy import text
 
 from chatd.base import names
+from chatd.store.macs import GUARDED, hasher, is_intact
 from chatd.store.migrate import (
     SCRIPTS,
     prepare,
@@ -271,6 +273,16 @@ class To0008(UpgradeTestCase):
         prepare(self.old, newest="0008")
         expected = [row | {"title": None} for row in self.before["groups"]]
         self.assertEqual(self.rows(self.old)["groups"], expected)
+
+    def test_macs(self) -> None:
+        """Older messages are protected from being altered."""
+        prepare(self.old)
+        with self.old.connect() as connection:
+            rows = connection.execute(sa.select(*GUARDED)).all()
+            self.assertTrue(rows)
+            for row in map(tuple, rows):
+                self.assertTrue(is_intact(hasher(connection), row))
+                self.assertFalse(is_intact(hasher(connection), (*row[:2], 1, *row[3:])))
 
     def test_watched(self) -> None:
         """Constraints of groups are still enforced."""

@@ -5,6 +5,11 @@ The migration is self-contained: it does not import chatd.store.schema, which ch
 
 from __future__ import annotations
 
+import os
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
 import sqlalchemy as sa
 from alembic import op
 
@@ -23,6 +28,7 @@ _MESSAGE = (
     "origin_realm",
     "origin_id",
 )
+_IN_MAC = ("conversation_id", "seq", "at", "attachment_id", "sender", "text")
 _TEXT = "NULL where it is an attachment, or opaque, or deleted"
 _ORIGIN_REALM = "key of the realm of its author; NULL: ours"
 _ORIGIN_ID = "its number there"
@@ -60,6 +66,9 @@ def _id_type() -> sa.types.TypeEngine[int]:
 
 def _new_columns() -> list[sa.Column[object]]:
     return [
+        sa.Column(
+            "mac", sa.LargeBinary, comment="keyed hash of the content; NULL once it is deleted"
+        ),
         sa.Column("reply", sa.BigInteger, comment="the seq of the message that it replies to"),
         sa.Column("edited_at", sa.BigInteger, comment="ms since 1970 UTC"),
         sa.Column("deleted_at", sa.BigInteger, comment="ms since 1970 UTC"),
@@ -121,8 +130,10 @@ def _rebuild_messages() -> None:
         ),
     )
     old = sa.table("messages_before", *(sa.column(each) for each in (*_MESSAGE, "parcel")))
-    in_order = sa.select(old).order_by(old.c.id)
-    op.get_bind().execute(table.insert().from_select([*_MESSAGE, "number"], in_order))
+    _prepare_macs()
+    mac = sa.func.mac_of(*(old.c[each] for each in _IN_MAC))
+    in_order = sa.select(old, mac).order_by(old.c.id)
+    op.get_bind().execute(table.insert().from_select([*_MESSAGE, "number", "mac"], in_order))
     op.drop_table("messages_before")
     _create_index(
         "messages_by_conversation", ["conversation_id", "seq", "sender_id"], None, unique=True
@@ -130,6 +141,22 @@ def _rebuild_messages() -> None:
     _create_index("messages_by_attachment", ["attachment_id"], _WITH_FILE)
     _create_index("messages_by_file", ["conversation_id", "attachment_id"], _WITH_FILE)
     _create_index("messages_by_origin", _ORIGIN, _WITH_ORIGIN, unique=True)
+
+
+def _prepare_macs() -> None:
+    """Make the key of the MACs and the function that copies of messages get theirs from (see
+    chatd.store.macs), because a second pass over the table takes much longer."""
+    key = os.urandom(32)
+    encode = msgspec.msgpack.Encoder().encode
+
+    def mac_of(*values: object) -> bytes:
+        return blake2b(encode(values), digest_size=8, key=key).digest()
+
+    connection = op.get_bind()
+    driver: Any = connection.connection.driver_connection
+    driver.create_function("mac_of", len(_IN_MAC), mac_of, deterministic=True)
+    settings = sa.table("settings", sa.column("name"), sa.column("value"))
+    connection.execute(sa.insert(settings).values(name="content key", value=key.hex()))
 
 
 def _alter_messages() -> None:

@@ -1,0 +1,120 @@
+"""Message authentication codes (MACs) of stored messages: by these a message that was altered on disk is
+noticed when it is read.
+
+The key is a setting in the same database. So a MAC finds damage and changes that were made beside the daemon.
+It does not stop somebody who can read and write the whole state folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from hashlib import blake2b
+from typing import Any, TypeAlias
+
+import msgspec
+import sqlalchemy as sa
+
+from chatd.store.engine import placeholder
+from chatd.store.schema import messages
+from chatd.store.settings import get_setting, put_setting
+
+_KEY = "content key"
+KEY_SIZE = 32  # bytes
+SIZE = 8  # bytes of a MAC
+PAGE = 10_000  # rows that get their MACs at a time
+
+# Makes the hash object of an encoded content. It is called for each message that is stored, so it has no
+# Python function around it.
+Hasher: TypeAlias = Callable[[bytes], Any]
+
+encode = msgspec.msgpack.Encoder().encode
+
+# What a MAC covers of each message, and what it covers besides of those that have any of it. Values are
+# encoded in this order.
+_BASIC = (
+    messages.c.conversation_id,
+    messages.c.seq,
+    messages.c.at,
+    messages.c.attachment_id,
+    messages.c.sender,
+    messages.c.text,
+)
+_RARE = (
+    messages.c.reply,
+    messages.c.forwarded,
+    messages.c.mentions,
+    messages.c.media,
+    messages.c.body,
+)
+_NO_RARE = (None,) * len(_RARE)
+
+# What `is_intact` needs of a row.
+GUARDED = (*_BASIC, *_RARE, messages.c.deleted_at, messages.c.mac)
+
+
+def hasher(connection: sa.Connection) -> Hasher | None:
+    """The hasher with the key of this database, or None if it has no key yet. The connection remembers it."""
+    found: Hasher | None = connection.info.get(_KEY)
+    if found is None:
+        key = get_setting(connection, _KEY)
+        if key is not None:
+            found = partial(blake2b, digest_size=SIZE, key=bytes.fromhex(key))
+            connection.info[_KEY] = found
+    return found
+
+
+def mac_of(hashed: Hasher, basic: tuple[Any, ...], rare: tuple[Any, ...] = _NO_RARE) -> bytes:
+    """The MAC of a message with these values. A hot path has its own copy of the case without rare values."""
+    mac: bytes = hashed(encode(basic if rare == _NO_RARE else basic + rare)).digest()
+    return mac
+
+
+def is_intact(hashed: Hasher | None, row: tuple[Any, ...]) -> bool:
+    """Whether a row of the columns GUARDED is as it was stored."""
+    if hashed is None:
+        return True
+    basic, rare = row[: len(_BASIC)], row[len(_BASIC) : -2]
+    if row[-2] is not None:
+        return basic[-1] is None and rare == _NO_RARE
+    mac: bytes | None = row[-1]
+    return mac_of(hashed, basic, rare) == mac
+
+
+def protect(connection: sa.Connection, ident: int) -> None:
+    """Give the message with this id the MAC of its present content."""
+    hashed = hasher(connection)
+    if hashed is not None:
+        _protect(connection, hashed, messages.c.id == ident)
+
+
+def begin_macs(connection: sa.Connection, random_bytes: Callable[[int], bytes]) -> None:
+    """Make the key if there is none, and protect what is stored already: a job for the start. Then the
+    database is from an older version of chatd."""
+    if get_setting(connection, _KEY) is not None:
+        return
+    put_setting(connection, _KEY, random_bytes(KEY_SIZE).hex())
+    hashed = hasher(connection)
+    assert hashed is not None  # noqa: S101 - the key was just stored
+    after: int | None = 0
+    while after is not None:
+        after = _protect(connection, hashed, messages.c.id > after)
+
+
+def _protect(
+    connection: sa.Connection, hashed: Hasher, which: sa.ColumnElement[bool]
+) -> int | None:
+    """Give the first PAGE of these messages their MACs. Returns the last id, or None if there was none."""
+    rows = connection.execute(
+        sa.select(messages.c.id, *_BASIC, *_RARE)
+        .where(which, messages.c.deleted_at.is_(None))
+        .order_by(messages.c.id)
+        .limit(PAGE)
+    ).all()
+    if not rows:
+        return None
+    split = 1 + len(_BASIC)
+    found = [(mac_of(hashed, tuple(row[1:split]), tuple(row[split:])), row[0]) for row in rows]
+    mark = placeholder(connection)
+    connection.exec_driver_sql(f"UPDATE messages SET mac = {mark} WHERE id = {mark}", found)  # noqa: S608
+    return int(rows[-1].id)

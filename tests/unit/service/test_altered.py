@@ -1,0 +1,186 @@
+"""Messages that were altered on disk are noticed when they are read, and not shown as the original."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import sqlalchemy as sa
+
+from chatd.base import errors
+from chatd.base.entries import Deletion, Edit, Pin
+from chatd.base.events import Edited
+from chatd.base.model import Message, Opaque, party_of
+from chatd.base.names import Address, Place
+from chatd.commands import values as ask
+from chatd.service.composed_sends import SendOptions
+from chatd.service.message_parts import MessageParts
+from chatd.store import guard, macs
+from chatd.store.guard import ALTERED
+from chatd.store.message_changes import WantedChange
+from chatd.store.schema import messages, settings
+from chatd.store.sync import Cursor
+from tests.support.inline import result_of
+from tests.support.restores import RestoredTestCase
+from tests.unit.service.test_composed_sends import ComposedSendsTestCase
+from tests.unit.service.test_message_changes import WITH_ANA, WITH_BUDI, attach
+
+
+class AlteredTestCase(ComposedSendsTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        guard._report.cache_clear()
+        self.begin()
+
+    def begin(self) -> None:
+        result_of(self.database.run(macs.begin_macs, os.urandom))
+
+    def alters(self, seq: int, **values: Any) -> None:
+        """Alter a message of the direct between ana and budi beside the daemon."""
+        here = (messages.c.conversation_id == 1) & (messages.c.seq == seq)
+        update = sa.update(messages).where(here).values(**values)
+        result_of(self.database.run(lambda connection: connection.execute(update).rowcount))
+
+    def texts(self) -> list[str | None]:
+        return self.history(self.budi, WITH_ANA)
+
+
+class Values(AlteredTestCase):
+    def test_each(self) -> None:
+        """Whatever of a message is altered, it is not shown; the others are."""
+        self.send(self.ana, "budi", "satu")
+        self.send(self.ana, "budi", "dua")
+        result_of(
+            self.service.composed.to_place(
+                self.budi, WITH_ANA, MessageParts("@ana"), SendOptions(None, reply=1)
+            )
+        )
+        opaque = MessageParts(opaque=Opaque("application/x", b"123"))
+        result_of(self.service.composed.to_place(self.ana, WITH_BUDI, opaque, SendOptions(None)))
+        self.forward(self.ana, WITH_BUDI, 1, WITH_BUDI)
+        file = attach(self, self.ana).id
+        row = sa.select(messages).where(messages.c.conversation_id == 1)
+        whole = result_of(self.database.read(lambda db: db.execute(row.order_by("seq")).all()))
+        self.assertEqual(self.texts(), ["satu", "dua", "@ana", None, "satu"])
+        for seq, values in (
+            (1, {"text": "sepuluh"}),
+            (1, {"text": None, "media": "text/plain", "body": b"sepuluh"}),
+            (1, {"sender": "budi"}),
+            (1, {"at": 1}),
+            (1, {"attachment_id": file}),
+            (1, {"forwarded": "citra"}),
+            (1, {"mac": None}),
+            (1, {"mac": b"12345678"}),
+            (1, {"mac": whole[1].mac, "text": "dua"}),
+            (3, {"reply": 2}),
+            (3, {"mentions": '["budi"]'}),
+            (4, {"body": b"124"}),
+            (4, {"media": "text/plain"}),
+            (5, {"forwarded": "citra"}),
+            (5, {"forwarded": None}),
+        ):
+            with self.subTest(seq=seq, **values):
+                self.alters(seq, **values)
+                expected = ["satu", "dua", "@ana", None, "satu"]
+                expected[seq - 1] = ALTERED
+                self.assertEqual(self.texts(), expected)
+                before = whole[seq - 1]
+                self.alters(seq, **{name: getattr(before, name) for name in values})
+
+    def test_deleted(self) -> None:
+        """A deleted message has no content, and gets none."""
+        self.send(self.ana, "budi", "satu")
+        self.change(self.ana, WITH_BUDI, 1, Deletion())
+        self.assertEqual(self.texts(), [None])
+        self.alters(1, text="sepuluh")
+        self.assertEqual(self.texts(), [ALTERED])
+
+    def test_edit(self) -> None:
+        """An edited message is protected again."""
+        self.send(self.ana, "budi", "satu")
+        self.change(self.ana, WITH_BUDI, 1, Edit("dua"))
+        self.assertEqual(self.texts(), ["dua"])
+        self.alters(1, text="satu")
+        self.assertEqual(self.texts(), [ALTERED])
+        self.change(self.ana, WITH_BUDI, 1, Edit("tiga"))
+        self.assertEqual(self.texts(), ["tiga"])
+
+
+class Readers(AlteredTestCase):
+    def test_all(self) -> None:
+        """No way of reading shows it."""
+        reader = self.follow(self.budi)
+        self.send(self.ana, "budi", "satu")
+        self.change(self.ana, WITH_BUDI, 1, Edit("dua"))
+        self.change(self.ana, WITH_BUDI, 1, Pin())
+        self.alters(1, text="sepuluh")
+        reading = self.service.reading
+        shown: list[Any] = [
+            self.history(self.budi, WITH_ANA)[0],
+            self.inbox(self.budi)[0],
+            result_of(reading.search(self.budi, "sepuluh")).messages[0].text,
+            result_of(self.service.changes.pins(self.budi, WITH_ANA))[0].text,
+            result_of(self.service.conversations.all(self.budi, {}))[0][0].last.text,
+        ]
+        entries = result_of(self.service.sync.one(self.budi, 1, Cursor(), 9)).entries
+        shown += [each.text for each in entries if isinstance(each, Message | Edited)]
+        self.assertEqual(shown, [ALTERED] * 7)
+        to = Place(user=Address("citra"))
+        self.assertIs(self.forward(self.budi, WITH_ANA, 1, to), errors.MessageWithheld)
+        self.service.presence.flush()
+        self.assertEqual([each.text for each in reader.heard if isinstance(each, Edited)], ["dua"])
+
+    def test_edit_without_content(self) -> None:
+        """The event of an edit that was blanked has the present text."""
+        self.send(self.ana, "budi", "satu")
+        blank = WantedChange(1, 1, Edit(""), party_of(self.ana), 5, relayed=True)
+        for text in ("satu", ALTERED):
+            made = result_of(
+                self.database.run(self.service.context.writers.changes.make, blank, lambda *_: None)
+            )
+            self.assertEqual(made.event.text, text)
+            self.alters(1, text="sepuluh")
+
+
+class Older(AlteredTestCase):
+    def begin(self) -> None:
+        """Without a key, as in a database of an older version."""
+
+    def test_protected_at_the_start(self) -> None:
+        self.patch(macs, "PAGE", 2)
+        for text in ("satu", "dua", "tiga"):
+            self.send(self.ana, "budi", text)
+        self.change(self.ana, WITH_BUDI, 3, Deletion())
+        self.alters(1, text="sepuluh")
+        for _ in range(2):
+            super().begin()
+            self.assertEqual(self.texts(), ["sepuluh", "dua", None])
+            self.alters(2, text="duapuluh")
+            self.assertEqual(self.texts(), ["sepuluh", ALTERED, None])
+            self.alters(2, text="dua")
+
+    def test_lost_key(self) -> None:
+        """If the key is lost, the next start makes another one."""
+        super().begin()
+        self.send(self.ana, "budi", "satu")
+        lose = sa.delete(settings).where(settings.c.name == macs._KEY)
+        result_of(self.database.run(lambda connection: connection.execute(lose).rowcount))
+        self.reopen()
+        super().begin()
+        self.assertEqual(self.texts(), ["satu"])
+
+
+class Restored(RestoredTestCase):
+    def test_not_returned(self) -> None:
+        """What was altered is not sent to a realm that has lost it: neither its own messages nor those of the
+        realm that sends."""
+        copy = self.back_up(self.one)
+        self.ana.sends("budi@realm2", "satu")
+        self.budi.sends("ana@realm1", "dua")
+        for text in ("tiga", "empat"):
+            self.ana.sends("budi@realm2", text)
+        self.ana.does(ask.EditMessage(Place(user=Address("budi", "realm2")), 4, "lima"))
+        update = sa.update(messages).where(messages.c.text.in_(("satu", "dua", "lima")))
+        self.two.realm.database.now(lambda db: db.execute(update.values(text="sepuluh")).rowcount)
+        self.restore(self.one, copy)
+        self.assertEqual(self.ana.history("budi@realm2"), ["ana: tiga"])
