@@ -31,6 +31,27 @@ class Account(msgspec.Struct, frozen=True):
     operator: bool
 
 
+class Device(msgspec.Struct, frozen=True):
+    """What a session is used with: the name of the client program or of its dialect, and its network
+    address."""
+
+    client: str = ""
+    address: str = ""
+
+
+class SessionInfo(msgspec.Struct, frozen=True):
+    """A session of the account that asks. Times are in ms since 1970 UTC; `used` is exact to an hour.
+    `online`: a connection uses it. `current`: it is the one that asks."""
+
+    session: int
+    created: int
+    used: int
+    client: str
+    address: str
+    online: bool = False
+    current: bool = False
+
+
 # Whether the bytes of a file are here (Attachment.state)
 HERE = "here"
 ARRIVING = "arriving"
@@ -382,6 +403,7 @@ Item: TypeAlias = (
     | Member
     | Ban
     | BlockInfo
+    | SessionInfo
     | ReaderName
     | InvitationInfo
     | UnreadCount

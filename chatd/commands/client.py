@@ -125,6 +125,7 @@ class Client:
         """Attach the login's session to this client."""
         session = self.session = self.sessions.attach(login, self)
         connection = self.connection
+        self.service.session_list.used(login, connection.origin.device)
         if connection.traits.transient:
             return
         log.info(

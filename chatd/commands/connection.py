@@ -11,6 +11,7 @@ from twisted.internet.defer import DeferredLock
 
 from chatd.base.errors import BadToken
 from chatd.base.isolation import guarded
+from chatd.base.model import Device
 from chatd.base.tokens import hash_token, is_token
 from chatd.commands.client import Client
 from chatd.commands.sessions import Session, Sessions
@@ -24,12 +25,19 @@ NOBODY = 0  # an account id that no account has
 
 class Origin(msgspec.Struct, frozen=True):
     """Where a connection comes from: the source that it counts under (chatd.base.sources), its number for the
-    log, and its network address, to which other connections from there are matched (chatd.lines.data_claims).
+    log, its network address, to which other connections from there are matched (chatd.lines.data_claims), and
+    the name of the client program or of its dialect.
     """
 
     source: str
     number: int
     address: str = ""
+    client: str = ""
+
+    @property
+    def device(self) -> Device:
+        """What a session is used with."""
+        return Device(self.client, self.address or self.source)
 
 
 class Traits(msgspec.Struct, frozen=True):

@@ -73,6 +73,10 @@ class Sessions:
             if (session := self._by_token.get(token_hash)) is not None:
                 session.end("There are newer sessions; log in again")
 
+    def find(self, token_hash: bytes) -> Session | None:
+        """The session whose token has this hash, if a connection uses it."""
+        return self._by_token.get(token_hash)
+
     def attach(self, login: Login, client: Client) -> Session:
         """Add `client` to the clients of the login's session. Returns the session."""
         session = self._by_token.get(login.token_hash)

@@ -57,8 +57,13 @@ class ChatLineFactory(ServerFactory):
 
     def buildProtocol(self, addr: IAddress | None) -> ChatLineProtocol:
         """The protocol of a new connection."""
+        return self.build(addr, self.dialect.name)
+
+    def build(self, addr: IAddress | None, client: str) -> ChatLineProtocol:
+        """The protocol of a new connection with that client program."""
         address = address_of(getattr(addr, "host", None))
-        origin = Origin(host_of(addr), self._connections.number(), address)
+        number = self._connections.number()
+        origin = Origin(host_of(addr), number, address, client)
         self._connections.arrive(self.dialect.name, origin.source)
         protocol = ChatLineProtocol(self, origin)
         self._protocols.add(protocol)

@@ -15,7 +15,7 @@ from twisted.logger import Logger
 from chatd.base import errors
 from chatd.base.background import in_background
 from chatd.base.cache import Cache
-from chatd.base.model import Account, UserInfo
+from chatd.base.model import Account, Device, UserInfo
 from chatd.base.names import check_new_name, check_reserved, key_of, parse_name
 from chatd.base.texts import Secret
 from chatd.base.throttle import Quota
@@ -36,12 +36,13 @@ MAX_LISTED = 2000
 
 class Login(msgspec.Struct, frozen=True):
     """A session that was opened or resumed. `expires_at` is in ms since 1970 UTC. Only a new session has its
-    `token`, because the database stores only the hash."""
+    `token`, because the database stores only the hash. `device` is what it was used with before."""
 
     account: Account
     token_hash: bytes
     expires_at: int
     token: Secret | None = None
+    device: Device | None = None
 
 
 class LiveSessions(Protocol):
@@ -285,14 +286,14 @@ class Accounts:
             found = await self._database.read(store.find_session, token_hash, self._context.now())
         if found is None:
             raise errors.BadToken
-        account, created_at, expires_at = found
+        account, created_at, expires_at, device = found
         account = self.remember(account)
         if expires_at - created_at <= self._lifetime:
             # Store the first use after the login: unused sessions are ended first when there are too many.
             expires_at = self._renew_session(token_hash)
         else:
             expires_at = self.extend(token_hash, expires_at)
-        return Login(account, token_hash, expires_at)
+        return Login(account, token_hash, expires_at, device=device)
 
     async def is_token_among(self, account: Account, words: Collection[str]) -> bool:
         """Whether one of `words` is the token of a session of the account."""
@@ -311,8 +312,9 @@ class Accounts:
 
         It does not wait for the database, so that a session can be resumed while the disk is full.
         """
-        expires_at = self._context.now() + self._lifetime
-        renewing = self._database.run(store.extend_session, token_hash, expires_at)
+        now = self._context.now()
+        expires_at = now + self._lifetime
+        renewing = self._database.run(store.extend_session, token_hash, now, expires_at)
         in_background("a session was not extended", renewing)
         return expires_at
 

@@ -45,6 +45,7 @@ from chatd.service.remote_sends import RemoteSends
 from chatd.service.room_files import RoomFiles
 from chatd.service.rooms import Rooms
 from chatd.service.rosters import Rosters
+from chatd.service.session_list import SessionList
 from chatd.service.target_finder import TargetFinder
 from chatd.service.typing_notices import TypingNotices
 from chatd.service.upload_limits import UnderWay
@@ -56,6 +57,7 @@ class ChatService:
     """Everything that a realm consists of, except its links and ports. Its attributes are its contents."""
 
     accounts: Accounts  # register, log in, profiles, sessions
+    session_list: SessionList  # an account's sessions, and with what they are used
     contacts: Contacts  # people's contact lists, with who is online
     blocks: Blocks  # whom people have blocked
     operators: Operators  # who runs the realm
@@ -129,6 +131,7 @@ class ChatService:
         context, realms = self.context, self.realms
         self.presence_news = PresenceNews(self.clock, self.database, self.presence)
         self.accounts = Accounts(context, passwords, self.presence)
+        self.session_list = SessionList(context, self.accounts)
         self.contacts = Contacts(context, self.accounts, self.presence, realms)
         self.operators = Operators(context, self.accounts)
         self.blocks = Blocks(context, self.accounts)

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from chatd.base import errors
-from chatd.base.model import Account
+from chatd.base.model import Account, Device, SessionInfo
 from chatd.base.names import Address, key_of
 from chatd.store import names
 from chatd.store.engine import inserted_id
@@ -138,7 +138,11 @@ def add_session(
         connection.execute(delete(sessions).where(sessions.c.token_hash.in_(ended)))
     connection.execute(
         insert(sessions).values(
-            token_hash=token_hash, account_id=account.id, created_at=now, expires_at=expires_at
+            token_hash=token_hash,
+            account_id=account.id,
+            created_at=now,
+            expires_at=expires_at,
+            used_at=now,
         )
     )
     return ended
@@ -162,14 +166,24 @@ def _too_many(
 
 def find_session(
     connection: Connection, token_hash: bytes, now: int
-) -> tuple[Account, int, int] | None:
-    """The account of a live session, and the times when it was opened and when it expires."""
+) -> tuple[Account, int, int, Device] | None:
+    """The account of a live session, the times when it was opened and when it expires, and with what it was
+    used."""
     row = connection.execute(
-        select(*_COLUMNS, sessions.c.created_at, sessions.c.expires_at)
+        select(
+            *_COLUMNS,
+            sessions.c.created_at,
+            sessions.c.expires_at,
+            sessions.c.client,
+            sessions.c.address,
+        )
         .join_from(sessions, accounts)
         .where(sessions.c.token_hash == token_hash, sessions.c.expires_at > now)
     ).first()
-    return None if row is None else (Account(*row[:-2]), row[-2], row[-1])
+    if row is None:
+        return None
+    *account, created_at, expires_at, client, address = row
+    return Account(*account), created_at, expires_at, Device(client, address)
 
 
 def live_sessions(connection: Connection, account_id: int, now: int) -> set[bytes]:
@@ -180,10 +194,40 @@ def live_sessions(connection: Connection, account_id: int, now: int) -> set[byte
     return set(connection.scalars(chosen))
 
 
-def extend_session(connection: Connection, token_hash: bytes, expires_at: int) -> None:
+def extend_session(connection: Connection, token_hash: bytes, now: int, expires_at: int) -> None:
     connection.execute(
-        update(sessions).where(sessions.c.token_hash == token_hash).values(expires_at=expires_at)
+        update(sessions)
+        .where(sessions.c.token_hash == token_hash)
+        .values(expires_at=expires_at, used_at=now)
     )
+
+
+def note_device(connection: Connection, token_hash: bytes, device: Device, now: int) -> None:
+    """Note with what a session is used, from now on."""
+    connection.execute(
+        update(sessions)
+        .where(sessions.c.token_hash == token_hash)
+        .values(client=device.client, address=device.address, used_at=now)
+    )
+
+
+def sessions_of(
+    connection: Connection, account_id: int, now: int
+) -> list[tuple[bytes, SessionInfo]]:
+    """The account's live sessions with the hashes of their tokens, the one used last first."""
+    rows = connection.execute(
+        select(
+            sessions.c.token_hash,
+            sessions.c.id,
+            sessions.c.created_at,
+            sessions.c.used_at,
+            sessions.c.client,
+            sessions.c.address,
+        )
+        .where(sessions.c.account_id == account_id, sessions.c.expires_at > now)
+        .order_by(sessions.c.used_at.desc(), sessions.c.id.desc())
+    )
+    return [(row[0], SessionInfo(*row[1:])) for row in rows]
 
 
 def end_session(connection: Connection, token_hash: bytes) -> None:

@@ -28,6 +28,7 @@ from chatd.service.presence import IListener
 from chatd.web.hosts import is_own_origin
 from chatd.web.query import shown_path
 
+MAX_PROGRAM = 200  # characters of a program's name that are kept
 SAFE = (b"GET", b"HEAD")
 
 
@@ -45,6 +46,12 @@ class NullListener:
 def source_of(request: Request) -> str:
     """The network address of the client."""
     return host_of(request.getClientAddress())
+
+
+def program_of(request: Request) -> str:
+    """The name of the client program, as it says itself."""
+    name = (request.getHeader("user-agent") or "").strip()
+    return printable(name, MAX_PROGRAM) if name else "web"
 
 
 class AccessControl:
@@ -108,7 +115,7 @@ class AccessControl:
         connection = Connection(
             self._sessions,
             NullListener(),
-            Origin(source_of(request), self._new_number()),
+            Origin(source_of(request), self._new_number(), client=program_of(request)),
             Traits(transient=True),
         )
         request.notifyFinish().addBoth(lambda _result: connection.leave(clean=False))

@@ -27,7 +27,7 @@ from chatd.base.timers import cancel
 from chatd.lines.factory import ChatLineFactory
 from chatd.lines.protocol import ChatLineProtocol
 from chatd.service.accounts import Login
-from chatd.web.access import AccessControl, source_of
+from chatd.web.access import AccessControl, program_of, source_of
 from chatd.web.answers import is_lost
 from chatd.web.async_resource import AsyncResource
 from chatd.web.websocket_frames import FrameReader, FrameTransport, KeepAlive
@@ -53,6 +53,7 @@ class ChatWebSocket(WebSocketProtocol):
         self._lines = lines
         self._channel: Any = request.channel
         self._address = request.getClientAddress()
+        self._program = program_of(request)
         self._login = login
         self._refused = refused
 
@@ -62,7 +63,7 @@ class ChatWebSocket(WebSocketProtocol):
     def negotiationFinished(self) -> None:
         """Take the connection over from the HTTP channel."""
         frames, channel, lines = self._frames, self._channel, self._lines
-        protocol = self.protocol = lines.buildProtocol(self._address)
+        protocol = self.protocol = lines.build(self._address, self._program)
         self._reader = FrameReader(frames, channel.dataReceived, protocol.charge, lines.line_limit)
         channel.dataReceived = self._data_received
         channel.upgraded()

@@ -65,6 +65,11 @@ class BadToken(ChatError):
     sentence = "The token is wrong or its session has ended; log in again"
 
 
+class UnknownSession(ChatError):
+    code = "unknown-session"
+    sentence = "You have no session {session}; sessions lists yours"
+
+
 class NotOperator(ChatError):
     code = "not-operator"
     sentence = "Only operators of this realm may do that; ask one of them"

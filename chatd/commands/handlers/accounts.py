@@ -74,6 +74,27 @@ async def logout(client: Client, command: ask.LogOut) -> Reply:
     return Reply(goodbye)
 
 
+@HANDLERS.of(ask.ListSessions)
+async def sessions(client: Client, _command: ask.ListSessions) -> Reply:
+    session = client.logged_in
+    in_use = client.sessions.in_use(session.account.id)
+    listing = client.service.session_list
+    found = await listing.all(session.account, session.token_hash, in_use)
+    return list_reply(count(found, "session"), found, "sessions", 0)
+
+
+@HANDLERS.of(ask.RevokeSession)
+async def revoke(client: Client, command: ask.RevokeSession) -> Reply:
+    own = client.logged_in
+    token_hash = await client.service.session_list.revoke(own.account, command.session)
+    ended = client.sessions.find(token_hash)
+    if ended is not None:
+        ended.end("This session was ended by another one", but=client)
+    if token_hash == own.token_hash:
+        client.detach()
+    return Reply(f"Session {command.session} has ended", data={"session": command.session})
+
+
 @HANDLERS.of(ask.ChangePassword)
 async def change_password(client: Client, command: ask.ChangePassword) -> Reply:
     session = client.logged_in

@@ -55,6 +55,14 @@ ROWS: tuple[Row, ...] = (
         (Arg("everywhere", types.FLAG, optional=True, named=True),),
         aliases=("auth_logout", "logoff"),
     ),
+    Row("sessions", ask.ListSessions, "list your sessions and with what each was used last"),
+    Row(
+        "revoke",
+        ask.RevokeSession,
+        "end one of your sessions",
+        (Arg("session", types.SIZE, also=("session_id",)),),
+        errors=(errors.UnknownSession,),
+    ),
     Row(
         "password",
         ask.ChangePassword,

@@ -19,11 +19,13 @@ __all__ = [
     "ListActive",
     "ListBlocks",
     "ListContacts",
+    "ListSessions",
     "ListUsers",
     "LogIn",
     "LogOut",
     "Register",
     "ResumeSession",
+    "RevokeSession",
     "ShowAccount",
     "UnblockPerson",
 ]
@@ -53,6 +55,14 @@ class LogOut(Command, frozen=True):
     """`everywhere`: end all sessions of the account."""
 
     everywhere: bool = False
+
+
+class ListSessions(Command, frozen=True):
+    pass
+
+
+class RevokeSession(Command, frozen=True):
+    session: int
 
 
 class ChangePassword(Command, frozen=True):

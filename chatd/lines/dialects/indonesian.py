@@ -43,6 +43,7 @@ INDONESIAN: Texts = {
     errors.NotAccepted: "{name} tidak menerima pesan dari Anda",
     errors.NotBlocked: "{name} tidak diblokir",
     errors.TooManyBlocks: "Anda sudah memblokir {limit}; lepas satu dahulu",
+    errors.UnknownSession: "Anda tidak punya session {session}",
     errors.BadToken: "Session itu tidak ada atau sudah berakhir; login lagi",
     errors.UnknownRealm: "Realm ini tidak mengenal realm {realm}",
     errors.RealmExists: "Realm {realm} sudah ada",

@@ -106,6 +106,9 @@ def _item(item: model.Item) -> Any:
             return _realm_info(item)
         case model.BlockInfo():
             return {**item.fields, "at": timestamp(item.at)}
+        case model.SessionInfo():
+            times = {"created": timestamp(item.created), "used": timestamp(item.used)}
+            return {"id": item.session, **msgspec.to_builtins(item), **times}
         case model.InvitationInfo():
             return {**msgspec.to_builtins(item), "at": timestamp(item.at)}
         case _:

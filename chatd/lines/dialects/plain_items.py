@@ -27,6 +27,8 @@ def item_lines(item: model.Item) -> str:  # noqa: C901 - one case for each kind
             return f"{timestamp(item.at)} {item.by} invites you to {item.group}{title}"
         case model.BlockInfo():
             return f"{item.address} since {timestamp(item.at)}"
+        case model.SessionInfo():
+            return _session(item)
         case model.UnreadCount():
             place = f"in {item.group}" if item.group is not None else f"from {item.user}"
             return f"{item.unread} {place}"
@@ -71,6 +73,19 @@ def _person(
 
 def _online(online: bool) -> str:
     return "online" if online else "offline"
+
+
+def _session(session: model.SessionInfo) -> str:
+    facts = [f"{session.session} {isolated(session.client) or 'unknown client'}"]
+    if session.address:
+        facts[0] += f" from {session.address}"
+    facts.append(f"created {timestamp(session.created)}")
+    facts.append(f"last used {timestamp(session.used)}")
+    if session.online:
+        facts.append("online")
+    if session.current:
+        facts.append("this one")
+    return ", ".join(facts)
 
 
 def _group(group: model.GroupInfo) -> str:
