@@ -215,11 +215,17 @@ class Sent(msgspec.Struct, frozen=True):
     refused: Mapping[str, ChatError] = {}
 
 
+# Who finds a group, and what its new members see of the past
+PUBLIC, PRIVATE = "public", "private"
+PAST_ALL, PAST_JOINED = "all", "joined"
+
+
 class Group(msgspec.Struct, frozen=True):
-    """A group; `id` is the id of its conversation. Only members may post to a closed group.
+    """A group; `id` is the id of its conversation. Only members may post to a closed group. New members see
+    `all` of its past, or nothing before they `joined`.
 
     The name of a group of another realm is `group@realm`; then `realm` is the key of that realm and `home_id`
-    the id of the group there. Such a group has no title here.
+    the id of the group there.
     """
 
     id: int
@@ -230,6 +236,27 @@ class Group(msgspec.Struct, frozen=True):
     realm: str | None = None
     home_id: int | None = None
     title: str | None = None
+    topic: str | None = None
+    private: bool = False
+    past: str = PAST_ALL
+
+    @property
+    def members_only(self) -> bool:
+        """Whether only members may post."""
+        return self.closed or self.private
+
+    @property
+    def visibility(self) -> str:
+        return PRIVATE if self.private else PUBLIC
+
+
+class NewGroup(msgspec.Struct, frozen=True):
+    """A group to create. Without a `name` it gets one made of its title. A title that is the name is not
+    kept."""
+
+    name: str | None = None
+    title: str | None = None
+    private: bool = False
 
 
 class Party(msgspec.Struct, frozen=True):
@@ -268,6 +295,7 @@ class GroupInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     member: bool
     admin: bool
     title: str | None = None
+    visibility: str = PUBLIC
 
 
 class Member(msgspec.Struct, frozen=True):

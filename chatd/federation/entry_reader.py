@@ -116,7 +116,7 @@ class EntryReader:
         await self._trust.check_own(realm, entry, stated)
         sender = guest_of(self._links, realm, stated.author)
         name = Address(parse_group_name(parcel.group))
-        await self._guesses.check_group(realm, name)
+        await self._guesses.check_group(sender, name)
         roster = await self._homes.find_postable(sender, name)
         if stated.group == roster.group.code:
             raise errors.UnknownGroup(

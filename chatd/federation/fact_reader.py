@@ -66,7 +66,7 @@ class FactReader:
         await self._trust.check_own(realm, entry, stated)
         if key_of(stated.address) != party.key:
             raise BadSignature(reason="it is the entry of somebody else")
-        group = (await self._rosters.find(name)).group
+        group = (await self._rosters.find(name, party, joining=True)).group
         check_place(stated, self._context.realm_key, group.id, group.key)
         made = await self._made(opened, party)
         if made is None:

@@ -69,7 +69,7 @@ class MembershipNews:
     async def _leave(self, realm: str, left: Left) -> None:
         """Raises UnknownGroup, NotMember, TooManyUnknown, BadSignature."""
         guest, name = guest_of(self._links, realm, left.sender), Address(parse_name(left.group))
-        await self._guesses.check_group(realm, name)
+        await self._guesses.check_group(guest, name)
         signed = await self._facts.said(realm, guest, name, left.entry)
         if not signed.says(MadeFact(MemberFact(guest, "left"), guest, 0)):
             raise BadSignature(reason="it says something else")

@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from chatd.base.cache import Cache
 from chatd.base.errors import TooManyUnknown, UnknownGroup
+from chatd.base.model import Party
 from chatd.base.names import Address
 from chatd.federation.links import ILinks
 from chatd.service.context import Context
@@ -84,9 +85,10 @@ class NameGuesses:
         if await self.barred(realm, [each.key for each in local if each.realm is None]):
             raise TooManyUnknown(limit=MAX_UNKNOWN)
 
-    async def check_group(self, realm: str, name: Address) -> None:
-        """Raises TooManyUnknown if the realm is barred from the group with that name or code, UnknownGroup if
-        there is none."""
+    async def check_group(self, party: Party, name: Address, joining: bool = False) -> None:
+        """Raises TooManyUnknown if the realm of `party` is barred from the group with that name or code,
+        UnknownGroup if there is none that `party` knows."""
+        realm = party.realm or ""
         if self.is_free(realm):
             return
         shown = f"group {name.key}"
@@ -96,7 +98,7 @@ class NameGuesses:
                 return
             raise TooManyUnknown(limit=MAX_UNKNOWN)
         try:
-            await self._rosters.find(name)
+            await self._rosters.find(name, party, joining)
         except UnknownGroup:
             if self._may_tell(realm, shown):
                 self._count(realm, shown)

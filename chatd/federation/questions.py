@@ -54,7 +54,6 @@ class Questions:
         self._context = service.context
         self._accounts = service.accounts
         self._homes = service.homes
-        self._rosters = service.rosters
         self._invites = HomeInvites(service.context, service.blocks, service.rosters, service.homes)
         self._links = links
         self._guesses = guesses
@@ -62,14 +61,14 @@ class Questions:
 
     async def find(self, realm: str, user: str, group: str) -> Membership:
         """The group with that name or code. Raises UnknownGroup."""
-        _, name = await self._asked(realm, user, group)
-        found = (await self._rosters.find(name)).group
+        party, name = await self._asked(realm, user, group, joining=True)
+        found = (await self._homes.find_joinable(party, name)).group
         return Membership(found.name, found.id)
 
     async def join(self, realm: str, user: str, group: str, entry: bytes) -> Membership:
         """Make a person of the realm a member, who says so in `entry`. Raises BadSignature, and as
         `HomeGroups.join`."""
-        party, name = await self._asked(realm, user, group)
+        party, name = await self._asked(realm, user, group, joining=True)
         said = await self._said(realm, party, name, [msgspec.Raw(entry)])
         _check_says(said, party, [MemberFact(party, "joined")])
         joined = await self._homes.join_again(party, name, said)
@@ -90,10 +89,12 @@ class Questions:
         found, page = await self._homes.members(party, name, start, limit)
         return page, max(0, found.size - start - len(page))
 
-    async def _asked(self, realm: str, user: str, group: str) -> tuple[Party, Address]:
+    async def _asked(
+        self, realm: str, user: str, group: str, joining: bool = False
+    ) -> tuple[Party, Address]:
         """The person who asks, and the group's name. Raises UnknownGroup."""
         party, name = guest_of(self._links, realm, user), Address(parse_group_name(group))
-        await self._guesses.check_group(realm, name)
+        await self._guesses.check_group(party, name, joining)
         return party, name
 
     async def change(

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from chatd.base.entries import GroupFact, MemberFact
 from chatd.base.errors import AlreadyMember, BadName, ChatError, PeerFailed, UnknownGroup
-from chatd.base.model import Account, Ban, Group, GroupInfo, Member, Party, party_of
+from chatd.base.model import Account, Ban, Group, GroupInfo, Member, NewGroup, Party, party_of
 from chatd.base.names import Address, key_of, parse_foreign_address
 from chatd.service.accounts import MAX_LISTED, Accounts
 from chatd.service.context import Context
@@ -73,10 +73,11 @@ class Groups:
         name: str | None,
         title: str | None = None,
         origin: IListener | None = None,
+        private: bool = False,
     ) -> Group:
         """Create a group. Without a name, it gets one made of its title. Raises BadName, GroupExists,
         ReservedName, TooManyGroups, TooManyNewGroups."""
-        return await self._homes.create(account, name, title, origin)
+        return await self._homes.create(account, NewGroup(name, title, private), origin)
 
     async def join(self, account: Account, name: Address, origin: IListener | None = None) -> Group:
         """Join by name or by code. Raises UnknownGroup, AlreadyMember, Banned, GroupFull, RealmFull,

@@ -20,12 +20,12 @@ from chatd.base.errors import (
     NotTheirGroup,
     TooManyNewGroups,
 )
-from chatd.base.model import Account, Ban, Group, Member, Party, party_of
+from chatd.base.model import Account, Ban, Group, Member, NewGroup, Party, party_of
 from chatd.base.names import Address, key_of
 from chatd.base.throttle import Quota
 from chatd.base.titles import names_for
 from chatd.service.accounts import Accounts
-from chatd.service.codes import new_group_code, with_new_code
+from chatd.service.codes import new_group_code, new_private_code, with_new_code
 from chatd.service.context import Context
 from chatd.service.presence import IListener, Presence
 from chatd.service.remote import IRealms, MemberJoined, MemberRemoved, Notice, SignedFact
@@ -75,7 +75,7 @@ class HomeGroups:
 
     async def _find_of(self, party: Party, name: Address) -> Roster:
         """The group, if `party` is a member. Raises UnknownGroup, NotMember."""
-        roster = await self._rosters.find(name)
+        roster = await self._rosters.find(name, party)
         if roster.role(party) is None:
             raise NotMember(group=roster.group.name)
         return roster
@@ -83,21 +83,20 @@ class HomeGroups:
     async def create(
         self,
         account: Account,
-        name: str | None,
-        title: str | None,
+        new: NewGroup,
         origin: IListener | None = None,
     ) -> Group:
-        """Create a group, with `account` as its admin. Without a name, it gets one made of its title. Raises
-        BadName, GroupExists, ReservedName, TooManyGroups, TooManyNewGroups."""
-        if name is not None:
-            self._accounts.check_name(name)
-            return await self._create(account, [name], title, origin)
-        wanted = names_for(title or "", self._context.random_bytes)
+        """Create a group, with `account` as its admin. Raises BadName, GroupExists, ReservedName,
+        TooManyGroups, TooManyNewGroups."""
+        if new.name is not None:
+            self._accounts.check_name(new.name)
+            return await self._create(account, [new.name], new, origin)
+        wanted = names_for(new.title or "", self._context.random_bytes)
         allowed = [*filter(self._accounts.is_allowed, wanted)]
-        return await self._create(account, allowed, title, origin)
+        return await self._create(account, allowed, new, origin)
 
     async def _create(
-        self, account: Account, names: Sequence[str], title: str | None, origin: IListener | None
+        self, account: Account, names: Sequence[str], new: NewGroup, origin: IListener | None
     ) -> Group:
         """Create a group with the first of `names` that is free."""
         wait = self._creations.take(account.key, self._context.clock.seconds())
@@ -107,8 +106,8 @@ class HomeGroups:
         now, creator = self._context.now(), party_of(account)
 
         def make(connection: Connection, name: str, code: str) -> Group:
-            shown = None if title == name else title
-            return add_group(connection, name, shown, code, account.id, now)
+            named = msgspec.structs.replace(new, name=name)
+            return add_group(connection, named, code, account.id, now)
 
         def job(connection: Connection, code: str) -> RosterChange:
             store.check_groups(connection, account.id, account.name, self._bounds.account_groups)
@@ -127,10 +126,15 @@ class HomeGroups:
             return change.group
 
         try:
-            return await with_new_code(self._context.random_bytes, create, new_group_code)
+            make_code = new_private_code if new.private else new_group_code
+            return await with_new_code(self._context.random_bytes, create, make_code)
         except Exception:
             self._creations.give_back(account.key)
             raise
+
+    async def find_joinable(self, party: Party, name: Address) -> Roster:
+        """The group that `party` may want to join. Raises UnknownGroup."""
+        return await self._rosters.find(name, party, joining=True)
 
     async def join(
         self,
@@ -140,7 +144,7 @@ class HomeGroups:
         signed: Sequence[SignedFact] = (),
     ) -> Group:
         """Join by name or by code. Raises UnknownGroup, AlreadyMember, Banned, and what `join_group` does."""
-        roster = await self._rosters.find(name)
+        roster = await self.find_joinable(party, name)
         # The job checks this too, but if a job fails, its whole transaction runs again.
         if roster.role(party) is not None:
             raise AlreadyMember(name=party.name, group=roster.group.name)
@@ -264,7 +268,8 @@ class HomeGroups:
         """
         roster = await self.find_ruled(party, name)
         group, member = roster.group, await self.party(user)
-        may_post = member.realm is not None and not group.closed and member.key not in roster.banned
+        may_post = member.realm is not None and not group.members_only
+        may_post = may_post and member.key not in roster.banned
         if roster.role(member) is None and not may_post:
             raise NotTheirGroup(name=member.name, group=group.name)
         now = self._context.now()
@@ -356,9 +361,9 @@ class HomeGroups:
     async def find_postable(self, party: Party, name: Address) -> Roster:
         """The group, if `party`, of another realm, may post to it. Raises UnknownGroup, GroupClosed,
         Banned."""
-        roster = await self._rosters.find(name)
+        roster = await self._rosters.find(name, party)
         if party.key in roster.banned:
             raise Banned(group=roster.group.name)
-        if roster.group.closed and roster.role(party) is None:
+        if roster.group.members_only and roster.role(party) is None:
             raise GroupClosed(group=roster.group.name)
         return roster

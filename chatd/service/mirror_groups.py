@@ -89,7 +89,7 @@ class MirrorGroups:
     async def join(self, account: Account, realm: str, name: Address) -> Group:
         """Join a group there by name or code. Raises AlreadyMember, TooManyGroups, RealmDown, and what its
         home refuses with."""
-        roster = await self._rosters.named(name)
+        roster = await self._rosters.named(name, party_of(account))
         if roster is not None and account.id in roster.members:
             raise AlreadyMember(name=account.name, group=roster.group.name)
         await self._database.read(check_groups, account.id, account.name, self._limit)

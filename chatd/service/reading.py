@@ -16,7 +16,7 @@ from chatd.base.errors import (
     UnknownRealm,
     UnknownUser,
 )
-from chatd.base.model import Account, UnreadCount
+from chatd.base.model import Account, UnreadCount, party_of
 from chatd.base.names import UNFILTERED, Address, InboxFilter, Place
 from chatd.base.read_marks import ReadMark, join_marks
 from chatd.base.search_query import parse_query
@@ -244,7 +244,7 @@ class Reading:
             direct = await self._directs.find(account, user)
         except (UnknownUser, UnknownRealm) as error:
             unknown = error
-        roster = await self._rosters.named(group)
+        roster = await self._rosters.named(group, party_of(account))
         # This realm knows people of other realms only by their conversations.
         is_user = unknown is None and (direct is not None or self._directs.is_here(user))
         if roster is not None and not is_user:

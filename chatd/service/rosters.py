@@ -16,13 +16,14 @@ from sqlalchemy import Connection
 from chatd.base.cache import Cache
 from chatd.base.entries import MadeFact
 from chatd.base.errors import ChatError, NotMember, UnknownGroup
-from chatd.base.model import Account, Group
+from chatd.base.model import Account, Group, Party, party_of
 from chatd.base.names import Address, key_of
 from chatd.service.context import Context
 from chatd.service.group_log import GroupLog, StoredFact
 from chatd.service.presence import IListener, Presence
 from chatd.service.remote import IForwarder, IRealms, Notice, SignedFact, StagedNotice
 from chatd.service.rights import PostRights
+from chatd.store.access import knows_group
 from chatd.store.groups import find_group
 from chatd.store.members import find_named, member_ids, realms_of, roster_of
 from chatd.store.roster import Delta, Roster
@@ -72,18 +73,26 @@ class Rosters:
         """The roster of the group with that conversation, if it is cached."""
         return self._rosters.get(ident)
 
-    async def find(self, name: Address) -> Roster:
-        """The group with that name, else with that code. Raises UnknownGroup, NotMember, UnknownRealm."""
-        return self.cached(name.key) or await self.load(name)
+    async def find(
+        self, name: Address, viewer: Party | None = None, joining: bool = False
+    ) -> Roster:
+        """The group with that name, else with that code, if the `viewer` knows it: see `knows_group`. Without
+        a viewer, this realm asks for itself. Raises UnknownGroup, NotMember, UnknownRealm."""
+        roster = self.cached(name.key)
+        if roster is not None and _is_shown(roster, viewer):
+            return roster
+        return await self.load(name, viewer, joining)
 
-    async def load(self, name: Address) -> Roster:
+    async def load(
+        self, name: Address, viewer: Party | None = None, joining: bool = False
+    ) -> Roster:
         """As `find`, but in the order of the database's jobs."""
         local = self._context.localize(name)
         while True:
             known = self.cached(local.key)
-            group, read = await self._database.run(
-                _read, local.key, None if known is None else known.group.id
-            )
+            ident = None if known is None else known.group.id
+            asked = _Asked(local.key, ident, viewer, joining)
+            group, read = await self._database.run(_read, asked)
             if group is None:
                 break
             # A cached roster has the changes of all earlier transactions.
@@ -96,16 +105,16 @@ class Rosters:
         # It may exist in that realm, without members here.
         raise NotMember(group=f"{local.name}@{self._realms.name_of(key_of(local.realm))}")
 
-    async def named(self, name: Address) -> Roster | None:
-        """The group with that name, or None if this realm knows none. Codes do not count."""
+    async def named(self, name: Address, viewer: Party) -> Roster | None:
+        """The group with that name, or None if the viewer knows none. Codes do not count."""
         local = self._context.localize(name)
         roster = self.cached(local.key)
-        if roster is not None:
+        if roster is not None and _is_shown(roster, viewer):
             return roster if roster.group.key == local.key else None
-        if await self._database.read(find_group, local.key) is None:
+        if not await self._database.read(_is_named, local.key, viewer):
             return None
         with suppress(UnknownGroup, NotMember):  # it may have ended since
-            return await self.load(local)
+            return await self.load(local, viewer)
         return None
 
     def _remember(self, roster: Roster) -> None:
@@ -117,7 +126,8 @@ class Rosters:
 
     async def find_mine(self, account: Account, name: Address, in_turn: bool = False) -> Roster:
         """The group, if `account` is a member. Raises UnknownGroup, NotMember, UnknownRealm."""
-        roster = await (self.load(name) if in_turn else self.find(name))
+        find = self.load if in_turn else self.find
+        roster = await find(name, party_of(account))
         if account.id not in roster.members:
             raise NotMember(group=roster.group.name)
         return roster
@@ -192,11 +202,39 @@ class Rosters:
             self.log.tell(fact, members, origin)
 
 
-def _read(
-    connection: Connection, key: str, known: int | None
-) -> tuple[Group | None, Roster | None]:
-    """The group with that name or code, and its roster unless its id is `known`."""
-    group = find_named(connection, key)
-    if group is None or group.id == known:
+class _Asked(msgspec.Struct, frozen=True):
+    """A name or code to look up. The roster of the group with the id `known` is not read."""
+
+    key: str
+    known: int | None
+    viewer: Party | None
+    joining: bool
+
+
+def _is_shown(roster: Roster, viewer: Party | None) -> bool:
+    """Whether a person knows a group without looking further."""
+    return viewer is None or not roster.group.private or roster.role(viewer) is not None
+
+
+def _read(connection: Connection, asked: _Asked) -> tuple[Group | None, Roster | None]:
+    """The group, and its roster unless that is known. The time that this takes does not tell whether there is
+    a private group that the viewer does not know."""
+    group, by_code = find_named(connection, asked.key)
+    if not _knows(connection, group, asked, by_code):
+        return None, None
+    if group is None or group.id == asked.known:
         return group, None
     return group, roster_of(connection, group)
+
+
+def _knows(connection: Connection, group: Group | None, asked: _Asked, by_code: bool) -> bool:
+    if asked.viewer is None or (group is not None and not group.private):
+        return True
+    ident = 0 if group is None else group.id
+    return knows_group(connection, ident, asked.viewer, asked.joining, by_code)
+
+
+def _is_named(connection: Connection, key: str, viewer: Party) -> bool:
+    """Whether there is a group of that name that the viewer knows."""
+    group = find_group(connection, key)
+    return _knows(connection, group, _Asked(key, None, viewer, False), False) and group is not None

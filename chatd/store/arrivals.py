@@ -257,7 +257,7 @@ def file_of(conversation: int, seq: int) -> Subject:
     return Subject(conversation, Kind.FILE, str(seq))
 
 
-class Readers(msgspec.Struct, frozen=True):
+class FileReaders(msgspec.Struct, frozen=True):
     """The accounts that read a conversation, each with the first entry that it sees, and the other realms
     that get what is sent there from here."""
 
@@ -269,7 +269,7 @@ class Readers(msgspec.Struct, frozen=True):
         return [account for account, first in self.accounts if first <= seq], self.realms
 
 
-def _readers(connection: sa.Connection, conversation: int) -> Readers:
+def _readers(connection: sa.Connection, conversation: int) -> FileReaders:
     rows = connection.execute(
         sa.select(participants.c.account_id, participants.c.first_seq, participants.c.realm).where(
             participants.c.conversation_id == conversation
@@ -281,7 +281,7 @@ def _readers(connection: sa.Connection, conversation: int) -> Readers:
         .distinct()
     ).all()
     realms = {row.realm for row in rows if row.realm is not None} | set(guests)
-    return Readers([(row.account_id, row.first_seq) for row in rows], sorted(realms))
+    return FileReaders([(row.account_id, row.first_seq) for row in rows], sorted(realms))
 
 
 def requested(connection: sa.Connection, asker: str, entry: Origin) -> Attachment | None:

@@ -11,7 +11,15 @@ from typing import Any
 from sqlalchemy import Connection, func, insert, select, true
 
 from chatd.base.errors import GroupExists
-from chatd.base.model import Group, GroupInfo
+from chatd.base.model import (
+    PAST_ALL,
+    PAST_JOINED,
+    PRIVATE,
+    PUBLIC,
+    Group,
+    GroupInfo,
+    NewGroup,
+)
 from chatd.base.names import key_of
 from chatd.store import names
 from chatd.store.conversations import add_conversation
@@ -27,13 +35,17 @@ _GROUP = (
     groups.c.realm,
     groups.c.home_id,
     groups.c.title,
+    groups.c.topic,
+    groups.c.private,
+    groups.c.past,
 )
 
 
-def add_group(
-    connection: Connection, name: str, title: str | None, code: str, creator: int, now: int
-) -> Group:
-    """Make a group with its creator as admin. Raises GroupExists, CodeTaken."""
+def add_group(connection: Connection, new: NewGroup, code: str, creator: int, now: int) -> Group:
+    """Make a group with its creator as admin. `new` has a name. Raises GroupExists, CodeTaken."""
+    name = new.name or ""
+    title = None if new.title == name else new.title
+    past = PAST_JOINED if new.private else PAST_ALL
     if find_group_by_code(connection, code):
         raise CodeTaken
     if why := names.taken(connection, name):
@@ -43,7 +55,13 @@ def add_group(
     conversation = add_conversation(connection, "group", now)
     connection.execute(
         insert(groups).values(
-            conversation_id=conversation, name=name, key=key, code=code, title=title
+            conversation_id=conversation,
+            name=name,
+            key=key,
+            code=code,
+            title=title,
+            private=new.private,
+            past=past,
         )
     )
     connection.execute(
@@ -58,14 +76,16 @@ def add_group(
     connection.execute(
         insert(rosters).values(conversation_id=conversation, members=1, joined_at=now)
     )
-    return Group(conversation, name, key, code, closed=False, title=title)
+    return Group(
+        conversation, name, key, code, closed=False, title=title, private=new.private, past=past
+    )
 
 
 def _group(row: Sequence[Any] | None) -> Group | None:
     if row is None:
         return None
-    conversation, name, key, code, closed, realm, home_id, title = row
-    return Group(conversation, name, key or "", code or "", closed, realm, home_id, title)
+    conversation, name, key, code, *others = row
+    return Group(conversation, name, key or "", code or "", *others)
 
 
 def find_group(connection: Connection, key: str) -> Group | None:
@@ -91,17 +111,22 @@ def find_mirror(connection: Connection, realm: str, home_id: int) -> Group | Non
 
 
 def _info(row: Sequence[Any]) -> GroupInfo:
-    name, code, members, closed, member, admin, title = row
+    name, code, members, closed, member, admin, title, private = row
     shown = "" if member is None else code or ""
-    return GroupInfo(name, shown, members, closed, member is not None, bool(admin), title)
+    visibility = PRIVATE if private else PUBLIC
+    return GroupInfo(
+        name, shown, members, closed, member is not None, bool(admin), title, visibility
+    )
 
 
 def list_groups(
     connection: Connection, account_id: int, mine: bool, limit: int
 ) -> tuple[list[GroupInfo], int]:
     """The first `limit` groups by name, and the number of the others. They are all groups of this realm, or
-    the account's own, wherever they live. Codes are for members only."""
+    the account's own, wherever they live. Private groups and codes are for members only."""
     me = participants.alias("me")
+    is_shown = me.c.account_id.is_not(None) | groups.c.private.is_(False)
+    is_listed = groups.c.key.is_not(None) & groups.c.realm.is_(None) & is_shown
     query = (
         select(
             groups.c.name,
@@ -111,6 +136,7 @@ def list_groups(
             me.c.account_id,
             me.c.admin,
             groups.c.title,
+            groups.c.private,
         )
         .select_from(groups)
         .join(rosters, rosters.c.conversation_id == groups.c.conversation_id)
@@ -119,7 +145,7 @@ def list_groups(
             (me.c.conversation_id == groups.c.conversation_id) & (me.c.account_id == account_id),
             isouter=not mine,
         )
-        .where(groups.c.key.is_not(None) & groups.c.realm.is_(None) if not mine else true())
+        .where(true() if mine else is_listed)
         .order_by(groups.c.key)
     )
     total: int = connection.execute(

@@ -12,7 +12,7 @@ import msgspec
 import sqlalchemy as sa
 
 from chatd.base import errors
-from chatd.base.model import Group, Party
+from chatd.base.model import PAST_JOINED, Group, Party
 from chatd.store import names
 from chatd.store.access import first_seqs
 from chatd.store.bans import banned_keys, forget_bans, lift_ban
@@ -38,9 +38,10 @@ class Bounds(msgspec.Struct, frozen=True):
     account_groups: int
 
 
-def find_named(connection: sa.Connection, key: str) -> Group | None:
-    """The group of that name, else of that code."""
-    return find_group(connection, key) or find_group_by_code(connection, key)
+def find_named(connection: sa.Connection, key: str) -> tuple[Group | None, bool]:
+    """The group of that name, else of that code, and whether the code has found it."""
+    by_name, by_code = find_group(connection, key), find_group_by_code(connection, key)
+    return by_name or by_code, by_name is None
 
 
 def roster_of(connection: sa.Connection, group: Group) -> Roster:
@@ -117,7 +118,7 @@ def _joining(there: sa.Exists, used: sa.ScalarSelect[int]) -> sa.Select[Any]:
     longer than running it."""
     banned = sa.exists().where(bans.c.conversation_id == _GROUP, bans.c.key == _KEY)
     return (
-        sa.select(rosters.c.members, rosters.c.joined_at, there, banned, used)
+        sa.select(rosters.c.members, rosters.c.joined_at, groups.c.past, there, banned, used)
         .join(groups, groups.c.conversation_id == rosters.c.conversation_id)
         .where(rosters.c.conversation_id == _GROUP, groups.c.key.is_not(None))
     )
@@ -190,7 +191,7 @@ def join_group(
     found = connection.execute(query, {**asked, "most": most}).first()
     if found is None:
         raise errors.UnknownGroup(name=group.name)  # it has ended meanwhile
-    members, joined_at, is_member, is_banned, used = found
+    members, joined_at, past, is_member, is_banned, used = found
     if is_member:
         raise errors.AlreadyMember(name=party.name, group=group.name)
     if is_banned and not invited:
@@ -202,8 +203,11 @@ def join_group(
     if is_banned:
         lift_ban(connection, group, party)
     since = max(now, joined_at + 1)  # keeps the order of joins in the same millisecond
-    _add(connection, group, party, since, newest + 1)
-    return Delta(group.id, ((party, False),), unbanned=(party.key,) if is_banned else ())
+    seq = newest + 1
+    first = seq if past == PAST_JOINED else 0
+    _add(connection, group, party, since, (seq, first))
+    unbanned = (party.key,) if is_banned else ()
+    return Delta(group.id, ((party, False),), unbanned=unbanned, first=first)
 
 
 def check_guest(connection: sa.Connection, group: Group, guest: Party) -> None:
@@ -219,8 +223,12 @@ def _no_room(group: Group, party: Party, most: int) -> errors.ChatError:
     return errors.TooManyGroups(name=party.name, limit=most)
 
 
-def _add(connection: sa.Connection, group: Group, party: Party, since: int, seq: int) -> None:
-    row: dict[str, Any] = {"conversation_id": group.id, "joined_at": since}
+def _add(
+    connection: sa.Connection, group: Group, party: Party, since: int, seqs: tuple[int, int]
+) -> None:
+    """Add a member since that time, with the seqs of their read mark and of the first entry they see."""
+    seq, first = seqs
+    row: dict[str, Any] = {"conversation_id": group.id, "joined_at": since, "first_seq": first}
     if party.id is None:
         row |= {"key": party.key, "address": party.name, "realm": party.realm}
         connection.execute(sa.insert(remote_members), row)

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, ScalarSelect, Select, case, func, or_, select
 
-from chatd.base.model import Account, ConversationInfo, GroupInfo, Message
+from chatd.base.model import PRIVATE, PUBLIC, Account, ConversationInfo, GroupInfo, Message
 from chatd.base.read_marks import ReadMark
 from chatd.store.history import COLUMNS, build_checked
 from chatd.store.schema import (
@@ -128,6 +128,7 @@ def _conversations(account: Account) -> Select[Any]:
             groups.c.code.label("group_code"),
             groups.c.closed,
             groups.c.title,
+            groups.c.private,
             rosters.c.members,
         )
         .select_from(participants)
@@ -197,6 +198,7 @@ def _info(row: Row[Any], last: Message | None, mark: ReadMark, after: Unread) ->
         member=True,
         admin=row.admin,
         title=row.title,
+        visibility=PRIVATE if row.private else PUBLIC,
     )
     return ConversationInfo(
         row.here, row.group, unread, read, seq, last, group=group, first_unread=first

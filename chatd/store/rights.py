@@ -14,22 +14,23 @@ from chatd.store.schema import participants, remote_members
 
 
 def check_account(connection: Connection, group: Group, account_id: int) -> None:
-    """Raises NotMember if the account may not write to the group."""
+    """Raises NotMember, or UnknownGroup for a private group, if the account may not write to the group."""
     if not takes_part(connection, account_id, group.id):
-        raise NotMember(group=group.name)
+        raise UnknownGroup(name=group.name) if group.private else NotMember(group=group.name)
 
 
 def check_guest(connection: Connection, group: Group, key: str) -> None:
     """Raises UnknownGroup, Banned or GroupClosed if the person of another realm, by the key of their address,
     may not write to the group."""
-    if not group.key:
-        raise UnknownGroup(name=group.name)  # it has ended
-    if is_banned(connection, group.id, key):
-        raise Banned(group=group.name)
     is_member = exists().where(
         remote_members.c.conversation_id == group.id, remote_members.c.key == key
     )
-    if group.closed and not connection.scalar(select(is_member)):
+    is_outside = group.members_only and not connection.scalar(select(is_member))
+    if not group.key or (is_outside and group.private):
+        raise UnknownGroup(name=group.name)  # it has ended, or is none for them
+    if is_banned(connection, group.id, key):
+        raise Banned(group=group.name)
+    if is_outside:
         raise GroupClosed(group=group.name)
 
 

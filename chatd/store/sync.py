@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from chatd.base import events
 from chatd.base.errors import UnknownConversation
 from chatd.base.model import Account, Message, SyncedLog
-from chatd.store.access import View, view_of
+from chatd.store.access import LogView, view_of
 from chatd.store.conversations import last_seq
 from chatd.store.guard import reason_of
 from chatd.store.history import build_checked, build_messages, select_messages
@@ -120,7 +120,7 @@ def sync(
 
 
 def _entries(
-    connection: sa.Connection, account: Account, view: View, after: int, limit: int
+    connection: sa.Connection, account: Account, view: LogView, after: int, limit: int
 ) -> list[Message | events.Change]:
     """Messages and changes, merged by their seq."""
     seq = messages.c.seq
@@ -251,7 +251,7 @@ def _select(
 
 
 def _judged(
-    connection: sa.Connection, view: View, after: int, between: tuple[int, int]
+    connection: sa.Connection, view: LogView, after: int, between: tuple[int, int]
 ) -> list[Message]:
     """The messages whose signatures were verified or found to be forged between two versions, up to the seq
     `after`. This is their state, as in the event, and they have no content."""

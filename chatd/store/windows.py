@@ -7,7 +7,7 @@ import msgspec
 import sqlalchemy as sa
 
 from chatd.base.model import Account
-from chatd.store.access import View, view_of
+from chatd.store.access import LogView, view_of
 from chatd.store.history import Page, build_messages, select_messages
 from chatd.store.schema import messages
 
@@ -50,14 +50,16 @@ def look(
     return Page(shown, earlier, later=_count(connection, view, seq > last))
 
 
-def _count(connection: sa.Connection, view: View, condition: sa.ColumnElement[bool]) -> int:
+def _count(connection: sa.Connection, view: LogView, condition: sa.ColumnElement[bool]) -> int:
     """How many messages of the view satisfy the condition. It reads only an index."""
     return connection.execute(
         sa.select(sa.func.count(messages.c.seq)).where(view.has(messages, condition))
     ).scalar_one()
 
 
-def _bounds(connection: sa.Connection, view: View, window: Window, limit: int) -> tuple[int, int]:
+def _bounds(
+    connection: sa.Connection, view: LogView, window: Window, limit: int
+) -> tuple[int, int]:
     """The numbers of the first and the last message to show. If there is none, the last is one less than the
     first, and both say where the window is."""
     if window.around is not None:
@@ -75,7 +77,7 @@ def _bounds(connection: sa.Connection, view: View, window: Window, limit: int) -
     return seqs[-1] if seqs else before, before - 1
 
 
-def _around(connection: sa.Connection, view: View, seq: int, limit: int) -> tuple[int, int]:
+def _around(connection: sa.Connection, view: LogView, seq: int, limit: int) -> tuple[int, int]:
     """Half of the messages are older, unless there are too few of one kind."""
     older = _before(connection, view, seq, limit)
     newer = _after(connection, view, seq - 1, limit)
@@ -84,26 +86,26 @@ def _around(connection: sa.Connection, view: View, seq: int, limit: int) -> tupl
     return older[before - 1] if before else seq, newer[after - 1] if after else seq - 1
 
 
-def _before(connection: sa.Connection, view: View, seq: int, limit: int) -> list[int]:
+def _before(connection: sa.Connection, view: LogView, seq: int, limit: int) -> list[int]:
     """The numbers of the last messages before `seq`, newest first."""
     found = messages.c.seq
     query = sa.select(found).where(view.has(messages, found < seq)).order_by(found.desc())
     return list(connection.scalars(query.limit(limit)))
 
 
-def _after(connection: sa.Connection, view: View, seq: int, limit: int) -> list[int]:
+def _after(connection: sa.Connection, view: LogView, seq: int, limit: int) -> list[int]:
     """The numbers of the first messages after `seq`."""
     found = messages.c.seq
     query = sa.select(found).where(view.has(messages, found > seq)).order_by(found)
     return list(connection.scalars(query.limit(limit)))
 
 
-def _last(connection: sa.Connection, view: View) -> int:
+def _last(connection: sa.Connection, view: LogView) -> int:
     newest = _before(connection, view, MAX_SEQ, 1)
     return newest[0] if newest else 0
 
 
-def first_since(connection: sa.Connection, view: View, since: int) -> int:
+def first_since(connection: sa.Connection, view: LogView, since: int) -> int:
     """The number of the first message that was sent at the time `since` (ms since 1970 UTC) or later; a
     number after all if there is none.
 

@@ -8,6 +8,7 @@ from ipaddress import IPv6Address
 from typing import Any, Literal
 
 from chatd.base.errors import BadArgument
+from chatd.base.model import PRIVATE, PUBLIC
 from chatd.base.names import printable
 from chatd.commands.arguments.base import Type, kind_of
 
@@ -102,6 +103,21 @@ class PrivacyKeyType(Type):
         return "receipts"
 
 
+class WordType(Type):
+    """One of a few words."""
+
+    def __init__(self, *words: str) -> None:
+        self._words = words
+        self.shape = "|".join(words)
+        self.about = " or ".join(words)
+
+    def from_text(self, name: str, text: str) -> str:
+        word = text.lower()
+        if word not in self._words:
+            raise BadArgument(argument=name, found=printable(text), expected=self.about)
+        return word
+
+
 class TimeType(Type):
     """A time, in ms since 1970 UTC."""
 
@@ -138,5 +154,6 @@ FLAG = FlagType()
 LISTEN = ListenType()
 PRIVACY_KEY = PrivacyKeyType()
 TIME = TimeType()
+VISIBILITY = WordType(PUBLIC, PRIVATE)
 HOST = HostType()
 PORT = PortType()

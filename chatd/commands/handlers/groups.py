@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from chatd.base.model import Group, Reply
+from chatd.base.model import PRIVATE, Group, Reply
 from chatd.commands import values as ask
 from chatd.commands.client import Client, Handlers
 from chatd.commands.handlers.replies import count, list_reply
@@ -17,17 +17,23 @@ HANDLERS = Handlers()
 @HANDLERS.of(ask.AddGroup)
 async def add_group(client: Client, command: ask.AddGroup) -> Reply:
     group = await client.service.groups.create(
-        client.account, command.group, command.title, client.listener
+        client.account,
+        command.group,
+        command.title,
+        client.listener,
+        command.visibility == PRIVATE,
     )
+    way = "its code or an invitation" if group.private else "its name or its code"
     return Reply(
-        f"The group {group.name} was created; others can join it by its name or its code",
+        f"The group {group.name} was created; others can join it by {way}",
         {"group": group.name, "groupcode": group.code},
         _details(group),
     )
 
 
 def _details(group: Group) -> dict[str, Any]:
-    return {"conversation": group.id, **_title(group)}
+    private = {"visibility": PRIVATE} if group.private else {}
+    return {"conversation": group.id, **_title(group), **private}
 
 
 def _title(group: Group) -> dict[str, Any]:

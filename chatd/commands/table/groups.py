@@ -26,8 +26,12 @@ ROWS: tuple[Row, ...] = (
     Row(
         "addgroup",
         ask.AddGroup,
-        "create a group and become its admin",
-        (Arg("group", types.NAME), Arg("title", types.TITLE, optional=True, named=True)),
+        "create a public or private group and become its admin",
+        (
+            Arg("group", types.NAME),
+            Arg("visibility", types.VISIBILITY, optional=True),
+            Arg("title", types.TITLE, optional=True, named=True),
+        ),
         aliases=("mkgr",),
         errors=(
             errors.GroupExists,

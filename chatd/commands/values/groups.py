@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chatd.base.model import PUBLIC
 from chatd.base.names import Address
 from chatd.commands.values.base import Command
 
@@ -30,6 +31,7 @@ class AddGroup(Command, frozen=True):
 
     group: str | None
     title: str | None = None
+    visibility: str = PUBLIC
 
 
 class JoinGroup(Command, frozen=True):

@@ -234,6 +234,12 @@ CASES: tuple[tuple[str, str, dict[str, Any], Command], ...] = (
     ("pins", "a", {"place": "a"}, ask.ListPins(Place(A, A))),
     ("search", "halo semua", {"text": "halo semua"}, ask.SearchMessages("halo semua")),
     ("addgroup", "g", {"group": "g"}, ask.AddGroup("g")),
+    (
+        "addgroup",
+        "g private",
+        {"group": "g", "visibility": "private"},
+        ask.AddGroup("g", visibility="private"),
+    ),
     ("joingroup", "k3x9qa", {"code": "k3x9qa"}, ask.JoinGroup(Address("k3x9qa"))),
     ("joingroup", "b@realm1", {"group": "b@realm1"}, ask.JoinGroup(B)),
     ("leavegroup", "g", {"group": "g"}, ask.LeaveGroup(G)),

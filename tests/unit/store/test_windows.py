@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.store import windows
-from chatd.store.access import View
+from chatd.store.access import LogView
 from chatd.store.accounts import add_account
 from chatd.store.conversations import open_direct
 from chatd.store.schema import messages, metadata
@@ -109,7 +109,7 @@ class Parts(WindowTestCase):
 class Times(WindowTestCase):
     def first(self, since: int) -> int:
         with self.engine.connect() as connection:
-            return first_since(connection, View(self.here), since)
+            return first_since(connection, LogView(self.here), since)
 
     @given(
         st.lists(st.integers(1, 60), unique=True, min_size=1, max_size=30),
