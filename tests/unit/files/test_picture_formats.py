@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import struct
-import zlib
 from typing import Any
 
 from PIL import Image
@@ -12,24 +11,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.files import partial_file, picture_formats
 from chatd.files.picture_formats import UNKNOWN, Examined, examine
+from tests.support.pictures import exif, picture, png_chunk
 from tests.unit.files.cases import UploadsTestCase, sha256
 
 PLACE = b"52 North"
 SIDEWAYS = 6  # an orientation that exchanges width and height
-
-
-def exif(orientation: int | None = None) -> bytes:
-    found = Image.Exif()
-    found[0x010E] = PLACE.decode()
-    if orientation is not None:
-        found[0x0112] = orientation
-    return found.tobytes()
-
-
-def picture(kind: str, size: tuple[int, int] = (40, 30), **options: Any) -> bytes:
-    out = io.BytesIO()
-    Image.linear_gradient("L").resize(size).convert("RGB").save(out, kind, **options)
-    return out.getvalue()
 
 
 def kept(data: bytes, found: Examined) -> bytes:
@@ -48,10 +34,6 @@ def decoded(data: bytes) -> bytes:
 
 def jpeg_segment(marker: int, body: bytes) -> bytes:
     return bytes([0xFF, marker]) + struct.pack(">H", len(body) + 2) + body
-
-
-def png_chunk(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
 
 def riff(*chunks: bytes) -> bytes:
@@ -74,13 +56,14 @@ class Sizes(SynchronousTestCase):
 
     def test_a_picture_on_its_side(self) -> None:
         for kind in ("JPEG", "PNG", "WEBP"):
-            found = examine(picture(kind, (33, 70), exif=exif(SIDEWAYS)))
+            found = examine(picture(kind, (33, 70), exif=exif(PLACE.decode(), SIDEWAYS)))
             self.assertEqual((found.width, found.height), (70, 33), kind)
 
     def test_damaged(self) -> None:
         """The beginnings of pictures, and pictures with damaged bytes, do no harm."""
         for kind in ("JPEG", "PNG", "WEBP", "GIF"):
-            options = {} if kind == "GIF" else {"exif": exif(SIDEWAYS)}
+            options: dict[str, Any] = {"exif": exif(PLACE.decode(), SIDEWAYS)}
+            options = {} if kind == "GIF" else options
             whole = picture(kind, (9, 9), **options)
             for size in range(len(whole)):
                 part = whole[:size]
@@ -113,7 +96,7 @@ class LocationData(SynchronousTestCase):
         """The picture stays as it is, and keeps its orientation."""
         for kind in ("JPEG", "PNG", "WEBP"):
             for orientation in (None, 1, SIDEWAYS):
-                data = picture(kind, exif=exif(orientation), xmp=PLACE)
+                data = picture(kind, exif=exif(PLACE.decode(), orientation), xmp=PLACE)
                 found = kept(data, examine(data))
                 self.assertIn(PLACE, data)
                 self.assertNotIn(PLACE, found)
@@ -159,7 +142,7 @@ class Stored(UploadsTestCase):
         return await incoming.finish(sha)
 
     async def test_without_location_data(self) -> None:
-        data = picture("JPEG", exif=exif(SIDEWAYS))
+        data = picture("JPEG", exif=exif(PLACE.decode(), SIDEWAYS))
         stored = await self.stored(data)
         found = (self.folder / stored.stored).read_bytes()
         self.assertNotIn(PLACE, found)
@@ -170,13 +153,13 @@ class Stored(UploadsTestCase):
 
     async def test_with_a_given_hash(self) -> None:
         """A file that another realm has announced stays as it is."""
-        data = picture("JPEG", exif=exif())
+        data = picture("JPEG", exif=exif(PLACE.decode()))
         stored = await self.stored(data, sha256(data))
         self.assertEqual((self.folder / stored.stored).read_bytes(), data)
         self.assertEqual((stored.width, stored.height, stored.received), (40, 30, None))
 
     async def test_in_a_room(self) -> None:
-        data = picture("PNG", exif=exif())
+        data = picture("PNG", exif=exif(PLACE.decode()))
         incoming = self.uploads.receive_for_room("gol.png", len(data))
         incoming.write(data)
         stored = await incoming.finish()
@@ -185,7 +168,7 @@ class Stored(UploadsTestCase):
 
     async def test_the_disk_fails(self) -> None:
         """Whatever step fails, nothing is left."""
-        data = picture("JPEG", exif=exif())
+        data = picture("JPEG", exif=exif(PLACE.decode()))
 
         def fail(*_args: object) -> None:
             raise OSError("no room")

@@ -1,0 +1,1 @@
+"""Scaling pictures in a process of its own, with limits on pixels, memory and time."""
