@@ -37,6 +37,7 @@ from chatd.federation.signing.key_book import KeyBook
 from chatd.federation.signing.proofs import SigningKey
 from chatd.federation.version_one import OldParcels
 from chatd.files.folder import Uploads
+from chatd.media.scaler import PictureScaler
 from chatd.service.chat_service import ChatService
 from chatd.service.context import Context
 from chatd.service.judged_messages import tell_judged
@@ -101,6 +102,7 @@ class Realm:
     signing_key: SigningKey
     signer: EntrySigner
     passwords: Passwords
+    scaler: PictureScaler
     directory: AmpLinks
     service: ChatService
     federation: Federation
@@ -207,7 +209,10 @@ class Realm:
         """Create the service, and on top of it the federation and the sessions."""
         self.directory = AmpLinks(context, self.endpoint)
         forwarder = Forwarder(context, self.directory, self.signer)
-        self.service = ChatService(context, self.passwords, uploads, self.directory, forwarder)
+        self.scaler = PictureScaler(self.environment.reactor, context.clock)
+        self.service = ChatService(
+            context, self.passwords, uploads, self.directory, forwarder, self.scaler
+        )
         self.service.quotas.load(stored.day, stored.used)
         self.service.blocks.load(stored.blocks)
         on_judged = partial(tell_judged, self.service.presence)
@@ -299,7 +304,16 @@ class Realm:
         self.service.presence_news.stop()
         stopped = []
         indexing, passwords, uploads = self.service.indexing, self.passwords, self.uploads
-        for part in (self.directory, quotas, keeper, indexing, database, passwords, uploads):
+        for part in (
+            self.directory,
+            quotas,
+            keeper,
+            indexing,
+            database,
+            passwords,
+            self.scaler,
+            uploads,
+        ):
             try:
                 await maybeDeferred(part.stop)
                 stopped.append(part)

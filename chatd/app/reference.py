@@ -65,6 +65,10 @@ HTTP = (
             "a sandbox; with `?room`, one of the room that the session is in"
         ),
     ),
+    (
+        "`GET /thumbnails/<code>`",
+        "fetches a small WebP (at most 480 pixels wide and high) of a picture, for those who may fetch it",
+    ),
     ("`GET /healthz`", "tells whether the realm can do its work, and if not, why"),
     ("`GET /livez`", "answers while the process runs"),
 )
@@ -99,7 +103,8 @@ programs (port 8888). It also speaks the dialects of five older systems, which h
 - **To fetch a file**, read its size in the reply. Exactly this many raw bytes follow the reply.
 - **Pictures** (JPEG, PNG, WebP) lose location data and other metadata, such as EXIF and XMP, before they are
   stored; the picture itself stays the same. Then the reply has the SHA-256 of the stored file, in json also
-  that of the bytes that you sent (`received_sha256`). In json, a picture has its `width` and `height`.
+  that of the bytes that you sent (`received_sha256`). In json, a picture has its `width` and `height`,
+  and its `thumbnail`: a path over HTTP.
 
 ## plain
 

@@ -3,6 +3,8 @@
 A stored file is `YYYY_MM_DD_HH_MM_SS_<safe name>` (UTC, when it was sent). If that name is taken, it has the
 next second that is free, or a number before its ending. Files of older releases keep their names.
 
+`thumbnails/` has small versions of pictures (chatd.files.thumbnails).
+
 `incoming/` has the files that are still arriving. The next start removes them, except resumable ones
 (`<key>.part`), which come from other realms and over HTTP. `rooms/` has the files of rooms, which end with
 the daemon; the next start removes those that a killed one left.
@@ -43,6 +45,7 @@ from chatd.files.partial_file import (
     PartialFile,
     state_of,
 )
+from chatd.files.thumbnails import ThumbnailFolder
 
 THREADS = 4
 KEEP_PARTS = 7 * 24 * 3600.0  # seconds for which a suspended file is kept
@@ -79,6 +82,7 @@ class Uploads:
         self._wall = wall
         self._incoming = folder / "incoming"
         self._rooms = folder / "rooms"
+        self.thumbnails = ThumbnailFolder(folder / "thumbnails", self._exists)
         self._pool = ThreadPool(0, THREADS, name="uploads")
         self._counter = count(1)
         # What the last comparison of a file's bytes with its SHA-256 has shown, by name.
@@ -93,6 +97,7 @@ class Uploads:
         for path in self._rooms.iterdir():
             if path.is_file():
                 path.unlink()
+        self.thumbnails.start()
         self._pool.start()
 
     def stop(self) -> Deferred[None]:
@@ -112,6 +117,7 @@ class Uploads:
             if path.is_file() and (path.suffix != ".part" or path.stat().st_mtime < oldest):
                 path.unlink()
         known = set(known)
+        self.thumbnails.clean(known)
         unclaimed = [
             path
             for path in self.folder.iterdir()
@@ -141,6 +147,7 @@ class Uploads:
         """As `erase`, in this thread."""
         for name in stored:
             self._path(name).unlink(missing_ok=True)
+            self.thumbnails.remove(Path(name).name)  # of a part of a file it has no folder
         if stored:
             sync_folder(self.folder)
 
@@ -324,6 +331,9 @@ class Uploads:
     def remove(self, stored: str) -> Deferred[None]:
         """Remove a file whose attachment was not committed."""
         return self.in_thread(self._path(stored).unlink, True)
+
+    def _exists(self, stored: str) -> bool:
+        return self._path(stored).exists()
 
     def _path(self, stored: str) -> Path:
         path = self.folder / to_disk(stored)

@@ -276,11 +276,26 @@ class Files:
         stamped: tuple[str, int] | None = None,
         place: Place | None = None,
     ) -> Download:
-        """Open the file of that code or name that the account may fetch (see commands.GetFile). Waits a few
+        """As `find`, and open the file. Also raises FileMissing, FileDamaged, StorageFailed."""
+        attachment = await self.find(account, name, by_code, stamped, place)
+        try:
+            file = await self._uploads.open(attachment)
+        except OSError:
+            raise errors.StorageFailed from None
+        return Download(attachment, file)
+
+    async def find(
+        self,
+        account: Account,
+        name: str,
+        by_code: bool = False,
+        stamped: tuple[str, int] | None = None,
+        place: Place | None = None,
+    ) -> Attachment:
+        """The file of that code or name that the account may fetch (see commands.GetFile). Waits a few
         seconds for one that arrives.
 
-        Raises UnknownFile, FileArriving, FileLost, FileMissing, FileDamaged, StorageFailed, and with a place
-        what Reading.conversation_of does.
+        Raises UnknownFile, FileArriving, FileLost, and with a place what Reading.conversation_of does.
         """
         conversation = None
         if place is not None:
@@ -301,11 +316,7 @@ class Files:
             raise errors.FileArriving(name=attachment.name)
         if attachment.state == LOST:
             raise errors.FileLost(name=attachment.name, reason=attachment.reason or "")
-        try:
-            file = await self._uploads.open(attachment)
-        except OSError:
-            raise errors.StorageFailed from None
-        return Download(attachment, file)
+        return attachment
 
     async def _find(self, find: Callable[[Connection], Attachment | None]) -> Attachment | None:
         """Find a file. If it arrives, wait for it a few seconds."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 from chatd.base.background import in_background
 from chatd.files.disk_space import DiskSpace
 from chatd.files.folder import Uploads
+from chatd.media.scaler import PictureScaler
 from chatd.service.accounts import Accounts
 from chatd.service.attachments import Files
 from chatd.service.blocks import Blocks
@@ -47,6 +48,7 @@ from chatd.service.rooms import Rooms
 from chatd.service.rosters import Rosters
 from chatd.service.session_list import SessionList
 from chatd.service.target_finder import TargetFinder
+from chatd.service.thumbnails import Thumbnails
 from chatd.service.typing_notices import TypingNotices
 from chatd.service.upload_limits import UnderWay
 from chatd.store.engine import limit_log
@@ -80,6 +82,7 @@ class ChatService:
     receipts: Receipts  # who has read what
     typing: TypingNotices  # who is writing
     files: Files  # send files, fetch them
+    thumbnails: Thumbnails  # small versions of pictures
     file_states: FileStates  # files of other realms that have come, or are lost
     rooms: Rooms  # rooms that last as long as someone is in them
     room_files: RoomFiles  # the files that people send to them
@@ -95,6 +98,7 @@ class ChatService:
         uploads: Uploads,
         realms: IRealms,
         forwarder: IForwarder,
+        scaler: PictureScaler,
     ) -> None:
         self.context = context
         self.config, self.clock = context.config, context.clock
@@ -126,6 +130,7 @@ class ChatService:
             self.file_states,
             UnderWay(limits, self.database, uploads, self.disk),
         )
+        self.thumbnails = Thumbnails(self.files, uploads, self.disk, scaler)
 
     def _make_people(self, passwords: Passwords) -> None:
         context, realms = self.context, self.realms

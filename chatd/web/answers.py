@@ -39,6 +39,7 @@ _STATUSES: tuple[tuple[tuple[type[ChatError], ...], HTTPStatus], ...] = (
     ((errors.ForeignHost,), HTTPStatus.MISDIRECTED_REQUEST),
     ((errors.BadMethod,), HTTPStatus.METHOD_NOT_ALLOWED),
     ((errors.UserExists, errors.UploadOffset), HTTPStatus.CONFLICT),
+    ((errors.BadPicture,), HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
     ((errors.LengthRequired,), HTTPStatus.LENGTH_REQUIRED),
     (
         (errors.BodyTooLarge, errors.FileTooLarge, errors.QuotaExceeded),

@@ -154,7 +154,7 @@ class DownloadResource(AsyncResource):
         file = download.attachment
         tag = f'"{file.sha256}"'
         _describe(request, file, tag, inline and file.mime in IMAGES)
-        if _has(request, tag):
+        if has_tag(request, tag):
             request.setResponseCode(HTTPStatus.NOT_MODIFIED)
             request.finish()
             return
@@ -187,7 +187,7 @@ def _describe(request: Request, file: Attachment, tag: str, inline: bool) -> Non
     request.setHeader(b"Accept-Ranges", "bytes")
 
 
-def _has(request: Request, tag: str) -> bool:
+def has_tag(request: Request, tag: str) -> bool:
     """Whether the client has the file already."""
     fields = request.requestHeaders.getRawHeaders(b"If-None-Match") or ()
     known = b",".join(fields).decode("latin-1")

@@ -5,6 +5,7 @@
 /session  /accounts                           logging in and out, registering
 /ws                                           the json dialect over WebSocket
 /uploads/<key>  /files/<code>                 files
+/thumbnails/<code>                            small versions of pictures
 /healthz  /livez                              probes
 ```
 """
@@ -39,6 +40,7 @@ from chatd.web.lazy_resource import LazyResource
 from chatd.web.request import ChatRequest
 from chatd.web.sessions import AccountsResource, SessionResource
 from chatd.web.static import AT_ROOT, NotFoundResource, StaticFiles, load_files
+from chatd.web.thumbnails import ThumbnailResource
 from chatd.web.uploads import UploadResource
 from chatd.web.web_dialect import WebDialect
 
@@ -208,6 +210,7 @@ def make_site(
     uploads = UploadResource(service, access)
     root.putChild(b"uploads", uploads)
     root.putChild(b"files", DownloadResource(service, access))
+    root.putChild(b"thumbnails", ThumbnailResource(service, access))
     return ChatSite(root, lines, connections, uploads, service.clock)
 
 

@@ -18,6 +18,7 @@ from chatd.federation.forwarder import Forwarder
 from chatd.federation.links import ILinks
 from chatd.federation.signing.drafts import EntrySigner
 from chatd.files.folder import Uploads
+from chatd.media.scaler import PictureScaler
 from chatd.service.chat_service import ChatService
 from chatd.service.context import Context
 from chatd.service.passwords import Passwords
@@ -186,6 +187,7 @@ def open_inline(
         Forwarder(
             context, NoLinks(), EntrySigner("realm1", SigningRealm("realm1").key, random_bytes)
         ),
+        PictureScaler(None, clock),
     )
     return service, database
 

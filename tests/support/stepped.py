@@ -155,6 +155,7 @@ class SteppedUploads(Uploads):
     def start(self) -> None:
         for folder in (self.folder, self._incoming):
             folder.mkdir(mode=0o700, exist_ok=True)
+        self.thumbnails.start()
 
     def stop(self) -> Deferred[None]:
         return succeed(None)

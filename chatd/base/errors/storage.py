@@ -26,6 +26,12 @@ class QuotaExceeded(ChatError):
     sentence = "Your files may take {limit} bytes and {left} are left; send a smaller one"
 
 
+class BadPicture(ChatError):
+    code = "bad-picture"
+    sentence = "{name} can't be shown as a picture: {reason}; send a PNG, JPEG, WebP or GIF"
+    defaults = {"reason": "it is another file, or too large"}
+
+
 class RoomFilesFull(ChatError):
     code = "room-files-full"
     sentence = (

@@ -10,6 +10,7 @@ import msgspec
 from chatd.base.errors import UnknownRealm, UnknownUser
 from chatd.base.model import QUEUED, Account, Attachment, Item, Message, Receipt, Reply, Sent
 from chatd.base.names import parse_address
+from chatd.base.pictures import picture_fields
 from chatd.base.timestamps import timestamp
 from chatd.commands.client import Client
 from chatd.commands.results import DownloadReply
@@ -136,11 +137,9 @@ def file_sent(file: Attachment, sent: Sent, single: bool, details: Mapping[str, 
 
 
 def about(file: Attachment) -> dict[str, Any]:
-    """What programs are told of a file that was sent: its type, the size of a picture, and the SHA-256 of
-    the bytes as they were received, if that is another than of the file."""
-    found: dict[str, Any] = {"mime": file.mime}
-    if file.width is not None:
-        found |= {"width": file.width, "height": file.height}
+    """What programs are told of a file that was sent: its type, what is known of a picture, and the SHA-256
+    of the bytes as they were received, if that is another than of the file."""
+    found: dict[str, Any] = {"mime": file.mime, **picture_fields(file)}
     if file.received is not None:
         found["received_sha256"] = file.received
     return found

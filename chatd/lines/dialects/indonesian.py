@@ -170,6 +170,7 @@ INDONESIAN: Texts = {
     errors.BadHost: "Permintaan menyebut satu host, dalam satu baris Host yang benar; kirim seperti itu",
     errors.BodyTooLarge: "Isi permintaan ini paling banyak {limit} byte; kirim lebih sedikit",
     errors.LengthRequired: "Panjang isinya harus diketahui dahulu; kirim Content-Length",
+    errors.BadPicture: "{name} tidak bisa ditampilkan sebagai gambar; kirim PNG, JPEG, WebP atau GIF",
     errors.UploadOffset: "Sudah ada {offset} byte dari file itu di sini; lanjutkan dari sana",
     errors.TooManyUploads: "Ada {limit} file yang belum selesai; selesaikan atau batalkan salah satunya",
 }

@@ -6,6 +6,7 @@ from base64 import b64encode
 from typing import Any
 
 from chatd.base import model
+from chatd.base.pictures import picture_fields
 from chatd.base.timestamps import timestamp
 
 
@@ -73,17 +74,15 @@ def opaque_object(opaque: model.Opaque) -> dict[str, str]:
 
 
 def file_object(file: model.Attachment) -> dict[str, Any]:
-    """A file. A picture has its size in pixels. A file that is not here has its `state`, and a lost one also
-    the `reason` and its code, `lost`."""
-    found: dict[str, Any] = {
+    """A file. One that is not here has its `state`, and a lost one also the `reason` and its code, `lost`."""
+    found = {
         "name": file.name,
         "size": file.size,
         "sha256": file.sha256,
         "mime": file.mime,
         "code": file.code,
+        **picture_fields(file),
     }
-    if file.width is not None:
-        found |= {"width": file.width, "height": file.height}
     if file.arrival is None:
         return found
     lost = {"reason": file.reason, "lost": file.arrival} if file.arrival else {}

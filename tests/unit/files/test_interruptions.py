@@ -67,6 +67,7 @@ class Journey:
         uploads = ByHand(self.folder)
         for each in (self.folder, self.folder / "incoming"):
             each.mkdir(exist_ok=True)
+        uploads.thumbnails.start()
         return uploads
 
     def resume(self) -> Incoming:

@@ -113,6 +113,7 @@ OVER_HTTP = {
     "body-too-large",
     "length-required",
     "upload-offset",
+    "bad-picture",
     "too-many-uploads",
 }
 

@@ -82,6 +82,7 @@ export default {
   "error.not-in-room": "Anda tidak sedang berada di ruang mana pun; masuk ke salah satu dahulu.",
   "error.unknown-file": "File itu tidak ada, atau Anda tidak boleh mengunduhnya.",
   "error.file-too-large": "Filenya terlalu besar; kirim yang lebih kecil.",
+  "error.bad-picture": "File itu tidak bisa ditampilkan sebagai gambar; kirim PNG, JPEG, WebP, atau GIF.",
   "error.quota-exceeded": "Ruang untuk file Anda tidak cukup lagi; kirim file yang lebih kecil.",
   "error.room-files-full": "Ruang untuk file di ruang obrolan sudah penuh; kirim file itu ke orang atau grup.",
   "error.no-data-door": "File client ini lewat port kedua, dan port itu tertutup; minta operatornya membukanya.",

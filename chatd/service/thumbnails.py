@@ -1,0 +1,81 @@
+"""Small versions of the pictures that people send. They are made when somebody first asks for them."""
+
+from __future__ import annotations
+
+from twisted.logger import Logger
+
+from chatd.base import errors
+from chatd.base.cache import Cache
+from chatd.base.model import Account, Attachment
+from chatd.base.pictures import has_thumbnail
+from chatd.base.timers import Signal
+from chatd.files.disk_space import DiskSpace
+from chatd.files.folder import Uploads
+from chatd.media.process import Form, PictureRefused
+from chatd.media.scaler import PictureScaler
+from chatd.service.attachments import Files
+
+SIDE = 480  # pixels: sharp at twice the 240 that lists show
+MAX_THUMBNAIL = 64 << 10  # bytes
+FORM = Form(square=False, side=SIDE, most=MAX_THUMBNAIL)
+MAX_REFUSED = 10_000  # pictures that are remembered as unusable
+
+log = Logger()
+
+
+class Thumbnails:
+    """Makes each thumbnail once, and keeps it beside the files."""
+
+    def __init__(
+        self, files: Files, uploads: Uploads, disk: DiskSpace, scaler: PictureScaler
+    ) -> None:
+        self._files = files
+        self._uploads = uploads
+        self._disk = disk
+        self._scaler = scaler
+        self._making: dict[str, Signal] = {}  # by the names of stored files
+        self._refused: Cache[str, str] = Cache(MAX_REFUSED)  # the reasons
+
+    async def find(self, account: Account, code: str) -> Attachment:
+        """The picture with that code that the account may fetch. Raises BadPicture, and what Files.find
+        does."""
+        file = await self._files.find(account, code, by_code=True)
+        if not has_thumbnail(file):
+            raise errors.BadPicture(name=file.name)
+        return file
+
+    async def small(self, account: Account, file: Attachment) -> bytes:
+        """A small WebP of the picture. Raises BadPicture, Busy, ShuttingDown, FileMissing, FileDamaged,
+        StorageFailed."""
+        while (making := self._making.get(file.stored)) is not None:
+            await making.wait()
+        known = await self._uploads.in_thread(self._uploads.thumbnails.read, file.stored)
+        if known is not None:
+            return bytes(known)
+        if file.stored in self._making:  # somebody was faster
+            return await self.small(account, file)
+        if (reason := self._refused.get(file.stored)) is not None:
+            raise errors.BadPicture(name=file.name, reason=reason)
+        making = self._making[file.stored] = Signal()
+        try:
+            return await self._make(account, file)
+        finally:
+            del self._making[file.stored]
+            making.notify()
+
+    async def _make(self, account: Account, file: Attachment) -> bytes:
+        try:
+            scaled = await self._scaler.scale(account.id, lambda: self._uploads.open(file), FORM)
+        except PictureRefused as refused:
+            reason = self._refused[file.stored] = str(refused)
+            raise errors.BadPicture(name=file.name, reason=reason) from None
+        except OSError:
+            raise errors.StorageFailed from None
+        if not self._disk.is_low():
+            try:
+                await self._uploads.in_thread(
+                    self._uploads.thumbnails.write, file.stored, scaled.body
+                )
+            except OSError as error:
+                log.warn("a thumbnail is not kept: {error}", error=str(error))
+        return scaled.body
