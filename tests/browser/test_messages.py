@@ -216,6 +216,7 @@ class Done(Scripted):
     def test_menu(self) -> None:
         self.script.said(1, "henderson", "first")
         self.script.said(1, "messi", "second")
+        self.script.said(2, "messi", "third")
         messi = self.messi()
         messi.open_chat("henderson")
         messi.opens_menu("first")
@@ -233,6 +234,13 @@ class Done(Scripted):
         messi.page.get_by_role("dialog").get_by_role("button", name="bola").click()
         messi.is_told("Forwarded to bola")
         self.assertEqual(self.asked("forward")["to"], "#bola")
+        self.script.answers["readers"] = lambda _: {"status": "OK", "readers": ["henderson"]}
+        messi.open_group("bola")
+        messi.choose_from_menu("third", "Read by")
+        readers = messi.page.get_by_role("dialog").get_by_role("listitem")
+        expect(readers).to_have_text("Jordan Henderson")
+        messi.page.keyboard.press("Escape")
+        messi.open_chat("henderson")
         messi.choose_from_menu("second", "Delete")
         messi.confirm("Delete")
         messi.sees("Message deleted")
