@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 import msgspec
 
+from chatd.base.events import ConversationChange
 from chatd.base.model import QUEUED, STORED, Attachment, Message, Receipt
 from chatd.service.blocks import Blocks
 from chatd.service.context import Context
@@ -63,6 +64,8 @@ class FanOut:
                 state = QUEUED
             if len(audience) == 1 and not target.realms:
                 origin = None  # a message to oneself arrives on the sending connection too
+            if stored.seq == 1:
+                self._tell_new(new, target, origin)
         self._reading.arrived(audience)
         receipt = Receipt(
             new.conversation,
@@ -94,6 +97,13 @@ class FanOut:
             return audience
         self._presence.tell(told, msgspec.structs.replace(event, blocked=True), origin)
         return told.symmetric_difference(audience)
+
+    def _tell_new(self, new: NewMessage, target: Target, origin: IListener | None) -> None:
+        """Tell both sides that a direct conversation begins, with this message."""
+        for account in target.audience:
+            other = target.to if account == new.sender_id else new.sender
+            begun = ConversationChange(new.conversation, user=other)
+            self._presence.tell_followers((account,), begun, origin)
 
 
 def _event(

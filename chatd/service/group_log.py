@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from chatd.base.entries import GroupFact, MadeFact, MemberFact
-from chatd.base.events import GroupChange, MemberChange
+from chatd.base.events import ConversationChange, GroupChange, MemberChange
 from chatd.base.model import Group, Party
 from chatd.base.names import SYSTEM
 from chatd.service.context import Context
@@ -107,8 +107,14 @@ class GroupLog:
     def tell_members(
         self, fact: StoredFact, members: Collection[int], origin: IListener | None
     ) -> None:
-        """Tell `members` of an entry, where they follow everything."""
-        self._presence.tell_followers(members, event_of(fact), origin)
+        """Tell `members` of an entry, where they follow everything; and a new one, that they have a new
+        conversation."""
+        event, change = event_of(fact), fact.made.fact
+        if isinstance(change, MemberFact) and change.what == "joined":
+            begun = ConversationChange(fact.group.id, group=fact.group.name)
+            new = [member for member in (change.who.id,) if member in members]
+            self._presence.tell_followers(new, begun, origin)
+        self._presence.tell_followers(members, event, origin)
 
     def tell_removed(self, account_id: int, event: MemberChange, origin: IListener | None) -> None:
         """Tell an account that it has left a group, or was kicked. All that listen are told of a kick. This
