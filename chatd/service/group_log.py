@@ -112,8 +112,8 @@ class GroupLog:
         event, change = event_of(fact), fact.made.fact
         if isinstance(change, MemberFact) and change.what == "joined":
             begun = ConversationChange(fact.group.id, group=fact.group.name)
-            new = [member for member in (change.who.id,) if member in members]
-            self._presence.tell_followers(new, begun, origin)
+            if (account := change.who.id) is not None and account in members:
+                self._presence.tell_followers((account,), begun, origin)
         self._presence.tell_followers(members, event, origin)
 
     def tell_removed(self, account_id: int, event: MemberChange, origin: IListener | None) -> None:
