@@ -244,6 +244,9 @@ class CommandQueue:
                 client.state.room = None
             case ask.SendMessage(to=to):
                 client.state.names.users.add(*map(str, to))
+            case ask.JoinGroup(group=group):
+                # The list of groups is asked for later, and `chat` may be typed before its answer.
+                client.state.names.my_groups.add(str(group))
             case _:
                 return
 

@@ -188,6 +188,21 @@ class CommandQueueTests(TestCase):
         self.assertIs(client.state.chat.kind, Kind.GROUP)
         self.assertEqual(self.realm.messages[0]["group"], "futsal")
 
+    def test_group_that_was_just_joined(self) -> None:
+        """It is known as a group before the realm has listed the groups again."""
+        found: list[Kind] = []
+
+        def look(client: Client) -> None:
+            def do(command: str, given: dict[str, Any]) -> dict[str, Any]:
+                if command == "mygroups":
+                    found.append(client.state.resolve("futsal@realm2").kind)
+                return FakeRealm.do(self.realm, command, given)
+
+            self.realm.do = do  # type: ignore[method-assign]
+
+        self.play("join futsal@realm2", before=look)
+        self.assertEqual(found, [Kind.GROUP])
+
     def test_lines_of_another_user_are_dropped(self) -> None:
         """Lines that wait for a login are not sent in another user's name."""
 
