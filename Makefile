@@ -22,9 +22,9 @@ demo: $(STAMP)
 test: $(STAMP) $(MODULES)
 	$(PYTEST) tests
 
-# The part of the suite that starts no processes, under Twisted's own runner.
+# The part of the suite that starts no processes, under Twisted's own runner: all of it, or what TESTS names.
 trial: $(STAMP)
-	$(BIN)/python -m twisted.trial --jobs $(JOBS) tests.unit
+	$(BIN)/python -m twisted.trial --jobs $(JOBS) $(or $(TESTS),tests.unit)
 
 # The same tests, and how much of the code they reach.
 coverage: $(STAMP) $(MODULES)

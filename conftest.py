@@ -16,6 +16,8 @@ from typing import IO
 
 import pytest
 
+from chatd.app import memory
+
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of every Linux; containers may have a small one
 ENOUGH = 2 << 30  # bytes
 PREFIX = "chatd-tests-"
@@ -75,6 +77,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     os.environ["TMPDIR"] = tempfile.tempdir = str(scratch)
     os.chdir(scratch)
     Finalize(None, _remove, (scratch,), exitpriority=LAST)
+    memory.settle()  # as in the daemon: thousands of tests are not searched for garbage again and again
 
 
 def _remove(scratch: Path) -> None:
