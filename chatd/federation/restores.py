@@ -29,7 +29,7 @@ from chatd.base.names import key_of
 from chatd.federation import parcels
 from chatd.federation.changes import change_parcel
 from chatd.federation.forwarder import Forwarder
-from chatd.federation.parcel_fields import FileNote, Number
+from chatd.federation.parcel_fields import FileNote, Number, Seal
 from chatd.federation.parcels import Direct, DirectChange, Parcel, Post, Ref, Relay
 from chatd.federation.seals import Seals
 from chatd.federation.signing.entries import SignedEntry
@@ -63,12 +63,13 @@ ReadPage = Callable[[int], Awaitable[HeldPage]]
 class Returned(msgspec.Struct, frozen=True, array_like=True):
     """A parcel that is sent again. `theirs`: it is one of the realm that gets it, or an entry for a group
     that lives there. The content of a message may come from a later change of it: then `by` is the number of
-    that, and the seal is that of the change."""
+    that, the seal is that of the change, and `first` is the seal of the message."""
 
     number: Number
     parcel: msgspec.Raw
     theirs: bool = False
     by: Number = 0
+    first: Seal = b""
 
 
 class IReturning(Protocol):
@@ -216,17 +217,20 @@ class Restores:
         people = (direct.name, direct.peer) if entry.ours else (direct.peer, direct.name)
         if isinstance(entry, HeldChange):
             return self._returned(entry, _change(people, entry))
-        parcel, by = self._message(people, entry), 0
+        parcel, by, first = self._message(people, entry), 0, b""
         if entry.changed_by is not None and not entry.ours:
             by, seal = entry.changed_by
+            first = parcel.seal
             parcel = msgspec.structs.replace(parcel, seal=seal or b"")
-        return self._returned(entry, parcel, by)
+        return self._returned(entry, parcel, by, first)
 
-    def _returned(self, entry: HeldMessage | HeldChange, parcel: Parcel, by: int = 0) -> Returned:
+    def _returned(
+        self, entry: HeldMessage | HeldChange, parcel: Parcel, by: int = 0, first: bytes = b""
+    ) -> Returned:
         data = parcels.encode(parcel)
         if entry.ours:
             return Returned(entry.number, msgspec.Raw(self.seals.add(entry.number, data)))
-        return Returned(entry.number, msgspec.Raw(data), theirs=True, by=by)
+        return Returned(entry.number, msgspec.Raw(data), theirs=True, by=by, first=first)
 
     def _message(self, people: tuple[str, str], held: HeldMessage) -> Direct:
         ours = held.ours

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 from sqlalchemy import Connection
 from twisted.logger import Logger
 
-from chatd.base.entries import EntryRef, MessageChange, SentParts
+from chatd.base.entries import Edit, EntryRef, MessageChange, SentParts
 from chatd.base.errors import (
     BadSignature,
     ChatError,
@@ -28,7 +29,7 @@ from chatd.federation.changes import change_in
 from chatd.federation.entry_reader import Arrived, EntryReader
 from chatd.federation.group_changes import GroupChanges
 from chatd.federation.links import ILinks
-from chatd.federation.parcel_writer import ParcelWriter
+from chatd.federation.parcel_writer import UNNAMED, ParcelWriter
 from chatd.federation.parcels import (
     Direct,
     DirectChange,
@@ -44,7 +45,7 @@ from chatd.federation.realm_quotas import RealmQuotas
 from chatd.federation.receive import Receiver
 from chatd.federation.refusals import refusal
 from chatd.federation.restores import LATER, Returned
-from chatd.federation.seals import Seals
+from chatd.federation.seals import SealedParcel, Seals
 from chatd.federation.standing import Standings
 from chatd.service.chat_service import ChatService
 from chatd.service.message_parts import extras_of
@@ -177,19 +178,31 @@ class ReturnReceiver:
 
     async def _check_seal(self, realm: str, item: Returned, parcel: Direct | DirectChange) -> None:
         """Check that people of this realm have sent that to `realm`. Raises BadSignature."""
-        number, said = item.number, parcel
-        if item.by and isinstance(parcel, Direct):
-            number, said = item.by, _content_change(item.number, parcel)
+        number, said = _said(item, parcel)
         if not self._seals.is_own(number, said, parcel.seal):
             raise BadSignature(reason="its seal is not of this realm")
         self._standings.acknowledged(realm, (item.number,))
         await self._standings.given(number)
+
+    def _proved(self, item: Returned, parcel: Direct) -> Direct:
+        """The message with what its seals prove: without a reply and mentions that nothing proves. A file
+        whose name nothing proves gets another."""
+        first = item.first if item.by else parcel.seal
+        if not self._seals.proves_reply(item.number, parcel, first):
+            parcel = msgspec.structs.replace(parcel, reply=None)
+        number, said = _said(item, parcel)
+        if not self._seals.proves_shown(number, said, parcel.seal):
+            file = parcel.file
+            renamed = file and msgspec.structs.replace(file, name=UNNAMED)
+            parcel = msgspec.structs.replace(parcel, mentions=(), file=renamed)
+        return parcel
 
     async def _message(
         self, realm: str, item: Returned, parcel: Direct, stream: ParcelStream
     ) -> None:
         """Raises BadSignature, UnknownUser, BadText, BadName."""
         await self._check_seal(realm, item, parcel)
+        parcel = self._proved(item, parcel)
         if parcel.text is not None:
             check_text(parcel.text)
         account, target = await self._side(realm, parcel)
@@ -234,6 +247,10 @@ class ReturnReceiver:
         if change is None:
             return
         await self._check_seal(realm, item, parcel)
+        if isinstance(change, Edit):
+            is_proved = self._seals.proves_shown(item.number, parcel, parcel.seal)
+            mentions = map(self._address, change.mentions) if is_proved else ()
+            change = Edit(change.text, tuple(mentions))
         account, target = await self._side(realm, parcel)
         about, at = _own_ref(parcel.target, realm), min(parcel.at, self._context.now())
         made = await self._database.run(
@@ -264,6 +281,13 @@ class ReturnReceiver:
         return self._writers.changes.make(connection, wanted, lambda *_: None)
 
 
+def _said(item: Returned, parcel: SealedParcel) -> tuple[int, SealedParcel]:
+    """The parcel that has the seal of a returned one, and its number. Raises BadSignature."""
+    if item.by and isinstance(parcel, Direct):
+        return item.by, _content_change(item.number, parcel)
+    return item.number, parcel
+
+
 def _content_change(number: int, parcel: Direct) -> DirectChange:
     """The change that has given a message its content, or has deleted it. Raises BadSignature if no change
     gives such content."""
@@ -272,7 +296,7 @@ def _content_change(number: int, parcel: Direct) -> DirectChange:
         return DirectDeletion(*about)
     if parcel.text is None:
         raise BadSignature(reason="an edit gives no file, and no body")
-    return DirectEdit(*about, parcel.text)
+    return DirectEdit(*about, parcel.text, parcel.mentions)
 
 
 def _own_ref(ref: Ref, realm: str) -> EntryRef:

@@ -24,19 +24,23 @@ from chatd.federation.parcels import (
     DirectReaction,
 )
 
-SIZE = 16
+CONTENT = 16  # bytes of a seal that prove the content
+DETAIL = 8  # bytes that prove the reply, and as many the mentions and the file's name
 SealedParcel: TypeAlias = Direct | DirectChange
 
 # How the encoded parcels begin that have a seal, after the byte with the number of their fields
 _TAGS = tuple(parcels.encode(tag) for tag in ("direct", "edit", "delete", "react", "pin"))
 _UNSEALED = parcels.encode(b"")
-_HEADER = parcels.encode(bytes(SIZE))[:-SIZE]
 
 _decode = msgspec.msgpack.Decoder(SealedParcel).decode
 
 
 class Seals:
-    """Makes and checks the seals of this realm. `key` never leaves the realm."""
+    """Makes and checks the seals of this realm. `key` never leaves the realm.
+
+    A seal has up to three parts, because the other realm may lack what a message replies to, and the text of
+    an edited message has the seal of the edit. A seal without details is as long as its first part.
+    """
 
     def __init__(self, key: bytes) -> None:
         self._key = key
@@ -52,23 +56,44 @@ class Seals:
         if found.seal:
             return parcel
         # The seal is the last field.
-        return parcel[: -len(_UNSEALED)] + _HEADER + self.seal(number, found)
+        return parcel[: -len(_UNSEALED)] + parcels.encode(self.seal(number, found))
 
     def seal(self, number: int, parcel: SealedParcel) -> bytes:
         """The seal of a parcel with that number."""
-        said = (number, key_of(parcel.sender), key_of(parcel.to), *_content(parcel))
-        return blake2b(parcels.encode(said), digest_size=SIZE, key=self._key).digest()
+        content = self._part(CONTENT, number, parcel, _content(parcel))
+        if not (_replies(parcel) or _has_shown(parcel)):
+            return content
+        details = (_reply(parcel), _shown(parcel))
+        return content + b"".join(self._part(DETAIL, number, parcel, each) for each in details)
 
     def is_own(self, number: int, parcel: SealedParcel, seal: bytes) -> bool:
-        """Whether this realm has made the seal, for what this parcel says."""
-        return compare_digest(self.seal(number, parcel), seal)
+        """Whether this realm has made the seal, for the content of this parcel."""
+        return compare_digest(self._part(CONTENT, number, parcel, _content(parcel)), seal[:CONTENT])
+
+    def proves_reply(self, number: int, parcel: Direct, seal: bytes) -> bool:
+        """Whether it is the seal of a message with this reply, whatever its text; a message may lack its
+        reply."""
+        part = self._part(DETAIL, number, parcel, _reply(parcel))
+        return not _replies(parcel) or compare_digest(part, seal[CONTENT : CONTENT + DETAIL])
+
+    def proves_shown(self, number: int, parcel: SealedParcel, seal: bytes) -> bool:
+        """Whether it is the seal of a parcel with these mentions and this name of a file, if it has any."""
+        part = self._part(DETAIL, number, parcel, _shown(parcel))
+        return not _has_shown(parcel) or compare_digest(part, seal[CONTENT + DETAIL :])
+
+    def _part(
+        self, size: int, number: int, parcel: SealedParcel, values: tuple[object, ...]
+    ) -> bytes:
+        said = (number, key_of(parcel.sender), key_of(parcel.to), *values)
+        return blake2b(parcels.encode(said), digest_size=size, key=self._key).digest()
 
 
 def _content(parcel: SealedParcel) -> tuple[object, ...]:
-    """What a parcel says: all but when, and what belongs to other messages."""
+    """What a parcel says. Addresses are compared by their keys, because realms may spell them differently."""
     match parcel:
-        case Direct(text=text, file=file, media=media, body=body):
-            return "direct", text, None if file is None else file.sha256, media, body
+        case Direct(text=text, file=file, forwarded=forwarded, media=media, body=body):
+            author = None if forwarded is None else key_of(forwarded)
+            return "direct", text, None if file is None else file.sha256, author, media, body
         case DirectEdit(target=target, text=text):
             return "edit", target, text
         case DirectDeletion(target=target):
@@ -79,3 +104,24 @@ def _content(parcel: SealedParcel) -> tuple[object, ...]:
             return "pin", target, on
         case _:
             assert_never(parcel)
+
+
+def _replies(parcel: SealedParcel) -> bool:
+    return isinstance(parcel, Direct) and parcel.reply is not None
+
+
+def _reply(parcel: SealedParcel) -> tuple[object, ...]:
+    return "reply", parcel.reply if isinstance(parcel, Direct) else None
+
+
+def _has_shown(parcel: SealedParcel) -> bool:
+    return isinstance(parcel, Direct | DirectEdit) and (
+        bool(parcel.mentions) or (isinstance(parcel, Direct) and parcel.file is not None)
+    )
+
+
+def _shown(parcel: SealedParcel) -> tuple[object, ...]:
+    """The mentions of a parcel, and the name of its file."""
+    mentions = parcel.mentions if isinstance(parcel, Direct | DirectEdit) else ()
+    file = parcel.file if isinstance(parcel, Direct) else None
+    return "shown", tuple(map(key_of, mentions)), None if file is None else file.name

@@ -52,6 +52,22 @@ class RestoreTestCase(RestoredTestCase):
     def test_sender_without_a_link(self) -> None:
         self.sender_is_restored(linked=False)
 
+    def test_parts(self) -> None:
+        """Replies and mentions come back with their messages, also those of an edited one."""
+        self.budi.sends("ana@realm1", "satu")
+        copy = self.back_up(self.one)
+        place = Place(parse_address("budi@realm2"), None)
+        for text in ("@budi@realm2 dua", "tiga"):
+            self.ana.does(ask.SendMessage((parse_address("budi@realm2"),), text, reply=1))
+        self.ana.does(ask.EditMessage(place, 3, "@budi@realm2 empat"))
+        before = self.ana.does(ask.ShowHistory(place, 9)).items
+        self.restore(self.one, copy)
+        after = self.ana.does(ask.ShowHistory(place, 9)).items
+        for shown in (before, after):
+            self.assertEqual([each.reply for each in shown], [None, 1, 1])
+            self.assertEqual([len(each.mentions) for each in shown], [0, 1, 1])
+        self.assertEqual([each.mentions for each in before], [each.mentions for each in after])
+
     def test_twice(self) -> None:
         """The same backup is restored twice: what was sent in between is not taken for what follows."""
         copy = self.back_up(self.one)

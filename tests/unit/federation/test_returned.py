@@ -45,10 +45,11 @@ class ReturnedTestCase(InboundTestCase):
         *,
         theirs: bool = True,
         by: int = 0,
+        first: bytes = b"",
         realm: str = "realm2",
     ) -> None:
         """Let a realm return a parcel."""
-        item = Returned(number, msgspec.Raw(parcels.encode(parcel)), theirs, by)
+        item = Returned(number, msgspec.Raw(parcels.encode(parcel)), theirs, by, first)
         taking = self.one.federation.returned.take(realm, [item], ParcelStream())
         self.network.result(taking)
 
@@ -150,6 +151,57 @@ class DirectsTestCase(ReturnedTestCase):
         first, second = self.ana.does(ask.ShowHistory(THEM, 5)).items
         self.assertEqual((second.reply, second.forwarded), (first.seq, "budi"))
         self.assertEqual(second.mentions, ("ana", "citra@realm2"))
+
+    def test_parts_without_proof(self) -> None:
+        """A reply, mentions and the name of a file count only with their part of the seal. The message
+        counts without them."""
+        self.says(Direct("citra", "ana", START, "satu"), number=5)
+        file = FileNote("a.txt", 4, "0" * 64, "0" * 16, "text/plain")
+        replace, reply, mentions = msgspec.structs.replace, Ref(False, 5), ("citra@realm2",)
+        plain = self.sealed(7, Direct("ana", "citra", START, "dua"))
+        whole = self.sealed(8, replace(plain, reply=reply, mentions=mentions))
+        self.assertEqual((len(plain.seal), len(whole.seal)), (16, 32))
+        edit = self.sealed(20, DirectEdit("ana", "citra", START, Ref(True, 8), "dua", mentions))
+        for number, parcel, by, expected in (
+            (7, replace(plain, reply=reply, mentions=mentions), 0, (False, ())),
+            (8, whole, 0, (True, mentions)),
+            (9, replace(self.sealed(9, whole), reply=Ref(True, 8)), 0, (False, mentions)),
+            (10, replace(self.sealed(10, whole), mentions=("ana",)), 0, (True, ())),
+            (11, replace(self.sealed(11, whole), reply=None), 0, (False, mentions)),
+            (12, replace(self.sealed(12, plain), forwarded="budi@realm3"), 0, None),
+        ):
+            with self.subTest(number=number):
+                before = len(self.history())
+                self.returns(number, replace(parcel), by=by)
+                found = self.ana.does(ask.ShowHistory(THEM, 99)).items
+                if expected is None:
+                    self.assertEqual(len(found), before)
+                else:
+                    self.assertEqual((found[-1].reply is not None, found[-1].mentions), expected)
+        self.returns(13, replace(self.sealed(13, replace(plain, text=None, file=file)), file=file))
+        sent = self.sealed(14, replace(plain, text=None, file=file))
+        self.returns(14, replace(sent, file=replace(file, name="b.txt")))
+        found = self.ana.does(ask.ShowHistory(THEM, 99)).items[-2:]
+        self.assertEqual([each.file.name for each in found], ["a.txt", "file"])
+        self.returns(20, edit)
+        self.returns(21, replace(self.sealed(21, replace(edit, text="tiga")), mentions=("ana",)))
+        (edited,) = (each for each in self.ana.does(ask.ShowHistory(THEM, 99)).items if each.edited)
+        self.assertEqual((edited.text, edited.mentions), ("tiga", ()))
+
+    def test_parts_of_an_edited_message(self) -> None:
+        """Its seal proves the reply, and the seal of the edit the mentions."""
+        self.says(Direct("citra", "ana", START, "satu"), number=5)
+        mentions = ("citra@realm2",)
+        said = Direct("ana", "citra", START, "dua", reply=Ref(False, 5))
+        for number, first, of_edit in ((7, True, True), (8, False, True), (9, True, False)):
+            seal = self.seals.seal(number, said) if first else b""
+            about = ("ana", "citra", START, Ref(True, number), "tiga")
+            edit = self.sealed(20 + number, DirectEdit(*about, mentions if of_edit else ()))
+            parcel = msgspec.structs.replace(said, text="tiga", mentions=mentions, seal=edit.seal)
+            self.returns(number, parcel, by=20 + number, first=seal)
+            found = self.ana.does(ask.ShowHistory(THEM, 9)).items[-1]
+            expected = (first, mentions if of_edit else ())
+            self.assertEqual((found.reply is not None, found.mentions), expected)
 
     def test_opaque(self) -> None:
         parcel = Direct("ana", "citra", START, None, media="application/x", body=b"123")
