@@ -76,16 +76,21 @@ class FromElsewhere(Scripted):
 class Files(BrowserTestCase):
     @in_browser
     def test_picture(self) -> None:
-        """Sent with the button, shown on the other's page, and downloaded with the same bytes."""
+        """Sent with the button, shown small on the other's page, where its space is reserved, and downloaded
+        with the same bytes."""
         messi, henderson = self.person("messi"), self.person("henderson")
-        sent = picture()
+        sent = picture(size=(640, 400))
         messi.open_chat("henderson")
         messi.attach(sent)
         messi.sends_files()
         henderson.open_chat("messi")
         shown = henderson.page.get_by_role("img", name="endgame.png")
         expect(shown).to_be_visible()
-        henderson.waits_for(lambda: shown.evaluate("(image) => image.naturalWidth") == 320)
+        henderson.waits_for(lambda: shown.evaluate("(image) => image.naturalWidth") == 480)
+        self.assertIn("/thumbnails/", shown.get_attribute("src") or "")
+        box = shown.bounding_box()
+        assert box is not None
+        self.assertAlmostEqual(box["width"] / box["height"], 1.6, places=1)
         henderson.page.get_by_role("button", name="Picture: endgame.png").click()
         self.assertEqual(henderson.downloads("Download"), sent["buffer"])
         henderson.page.keyboard.press("Escape")

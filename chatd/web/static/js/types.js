@@ -11,6 +11,9 @@
  * @property {string} sha256
  * @property {string} mime
  * @property {string} code what `/files/<code>` takes
+ * @property {number} [width] of a picture, in pixels
+ * @property {number} [height]
+ * @property {string} [thumbnail] the path of a small version
  * @property {"arriving" | "here" | "lost"} [state] of a file that crosses to or from another realm; without it: here
  * @property {string} [reason] why it is lost, as a sentence in English
  * @property {string} [lost] the code of that reason

@@ -16,6 +16,7 @@ import { newKey } from "./keys.js";
  * @typedef {{
  *   conversation: number | null, seq: number | null, id: number | null, state?: string,
  *   name: string, size: number, sha256: string, code: string, mime: string,
+ *   width?: number, height?: number, thumbnail?: string,
  * }} UploadReply
  */
 

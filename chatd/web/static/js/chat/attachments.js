@@ -1,13 +1,13 @@
 // @ts-check
 /**
- * Files in bubbles: pictures in a box of fixed size, cards for other files, and uploads in progress.
+ * Files in bubbles: pictures whose space is reserved, cards for other files, and uploads in progress.
  */
 
 import { h } from "../dom.js";
 import { language, t } from "../i18n.js";
 import { button, icon } from "../ui.js";
 import { openLightbox } from "./lightbox.js";
-import { fileUrl, isPreviewed, kindOf, endingOf, sizeText } from "./files.js";
+import { fileUrl, isPreviewed, kindOf, endingOf, previewUrl, sizeText, spaceOf } from "./files.js";
 
 /** @typedef {import("../types.js").Attachment} Attachment */
 /** @typedef {import("./uploads.js").Upload} Upload */
@@ -20,7 +20,8 @@ import { fileUrl, isPreviewed, kindOf, endingOf, sizeText } from "./files.js";
 export function fileBody(file, mine) {
   const { state = "here" } = file;
   if (state !== "here" && !mine) return absent(file, state);
-  const body = isPreviewed(file.mime, file.size) ? picture(file) : card(file);
+  const url = previewUrl(file);
+  const body = url === null ? card(file) : picture(file, url);
   if (state !== "lost") return body;
   return h("div", null, body, h("p", { class: "file-trouble", dir: "auto" }, icon("alert"), troubleOf(file, "lost-there")));
 }
@@ -71,8 +72,8 @@ function troubleOf({ reason, lost = "" }, what) {
   return why ? `${said}: ${why}` : said;
 }
 
-/** @param {Attachment} file */
-function picture(file) {
+/** @param {Attachment} file @param {string} url */
+function picture(file, url) {
   /** @type {HTMLImageElement} */
   const image = h("img", {
     class: "picture-image",
@@ -85,11 +86,17 @@ function picture(file) {
       error: () => whole.replaceWith(card(file)),
     },
   });
-  image.setAttribute("src", fileUrl(file.code, true));
+  image.setAttribute("src", url);
   /** @type {HTMLButtonElement} */
   const frame = h(
     "button",
-    { class: "picture", type: "button", "aria-haspopup": "dialog", on: { click: () => openLightbox(file) } },
+    {
+      class: "picture",
+      type: "button",
+      "aria-haspopup": "dialog",
+      style: spaceOf(file),
+      on: { click: () => openLightbox(file) },
+    },
     image,
   );
   /** @type {HTMLDivElement} */

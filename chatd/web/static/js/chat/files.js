@@ -30,6 +30,31 @@ export function isPreviewed(mime, size) {
   return PICTURES.has(mime) && size <= MAX_PREVIEW;
 }
 
+const MAX_ANIMATION = 1024 * 1024; // bytes; thumbnails do not move
+const TALLEST = 0.6; // width by height
+const WIDEST = 2.4;
+
+/**
+ * Where the picture in a bubble comes from; null if the file is shown as a card.
+ * @param {import("../types.js").Attachment} file
+ */
+export function previewUrl({ code, mime, size, thumbnail }) {
+  const moves = mime === "image/gif" && size <= MAX_ANIMATION;
+  if (thumbnail !== undefined && !moves) return thumbnail;
+  return isPreviewed(mime, size) ? fileUrl(code, true) : null;
+}
+
+/**
+ * The custom properties that reserve the space of a picture before it is loaded.
+ * @param {import("../types.js").Attachment} file
+ * @returns {Record<string, string>}
+ */
+export function spaceOf({ width, height }) {
+  if (!width || !height) return {};
+  const ratio = Math.min(WIDEST, Math.max(TALLEST, width / height));
+  return { "--ratio": ratio.toFixed(3), "--natural": `${width}px` };
+}
+
 /**
  * The extension of a file name, for the icon: up to four letters, or empty.
  * @param {string} name

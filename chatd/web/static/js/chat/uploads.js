@@ -120,10 +120,10 @@ export class Uploads {
           this.#tell(item, false);
         },
       });
-      const { name, size, sha256, mime, code } = reply;
+      const { name, size, sha256, mime, code, width, height, thumbnail } = reply;
       this.#list = this.#list.filter((each) => each !== item);
       this.#app.log.addSent(item.place, /** @type {any} */ (reply), {
-        file: { name, size, sha256, mime, code },
+        file: { name, size, sha256, mime, code, width, height, thumbnail },
       });
     } catch (error) {
       if (!this.#list.includes(item)) return; // discarded
