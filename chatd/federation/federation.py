@@ -55,7 +55,7 @@ class Federation:
         self.arrivals = FileArrivals(service, links)
         self.supply = FileSupply(context, service.uploads, links)
         # What other realms have lost since a backup
-        self.seals = Seals(marks.seal_key)
+        self.seals = Seals(marks.seal_key, service.context.realm_key)
         self.standings = Standings(context, marks.by_realm)
         self.restores = Restores(context, self.standings, self.seals, forwarder)
         self._make_receivers(service, links)

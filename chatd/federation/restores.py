@@ -216,7 +216,7 @@ class Restores:
         assert isinstance(entry, HeldMessage | HeldChange)  # noqa: S101 - of a direct
         people = (direct.name, direct.peer) if entry.ours else (direct.peer, direct.name)
         if isinstance(entry, HeldChange):
-            return self._returned(entry, _change(people, entry))
+            return self._returned(entry, self._change(people, entry))
         parcel, by, first = self._message(people, entry), 0, b""
         if entry.changed_by is not None and not entry.ours:
             by, seal = entry.changed_by
@@ -247,14 +247,16 @@ class Restores:
             b"" if ours else held.seal or b"",
         )
 
+    def _change(self, people: tuple[str, str], held: HeldChange) -> DirectChange:
+        change = _made(held)
+        if isinstance(change, Edit):
+            change = Edit(change.text, tuple(map(self._address, change.mentions)))
+        parcel = change_parcel(people, held.at, _ref(held.target, held.ours), change)
+        return parcel if held.ours else msgspec.structs.replace(parcel, seal=held.seal or b"")
+
     def _address(self, address: str) -> str:
         """An address as it is written here, for any realm."""
         return address if "@" in address else f"{address}@{self._name}"
-
-
-def _change(people: tuple[str, str], held: HeldChange) -> DirectChange:
-    parcel = change_parcel(people, held.at, _ref(held.target, held.ours), _made(held))
-    return parcel if held.ours else msgspec.structs.replace(parcel, seal=held.seal or b"")
 
 
 def _made(held: HeldChange) -> MessageChange:

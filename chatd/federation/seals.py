@@ -42,8 +42,10 @@ class Seals:
     an edited message has the seal of the edit. A seal without details is as long as its first part.
     """
 
-    def __init__(self, key: bytes) -> None:
+    def __init__(self, key: bytes, realm: str) -> None:
+        """`realm` is the key of this realm."""
         self._key = key
+        self._here = f"@{realm}"
 
     def add(self, number: int, parcel: bytes) -> bytes:
         """The encoded parcel with that number, with its seal if it is one of a direct."""
@@ -60,15 +62,17 @@ class Seals:
 
     def seal(self, number: int, parcel: SealedParcel) -> bytes:
         """The seal of a parcel with that number."""
-        content = self._part(CONTENT, number, parcel, _content(parcel))
+        content = self._part(CONTENT, number, parcel, self._content(parcel))
         if not (_replies(parcel) or _has_shown(parcel)):
             return content
-        details = (_reply(parcel), _shown(parcel))
+        details = (_reply(parcel), self._shown(parcel))
         return content + b"".join(self._part(DETAIL, number, parcel, each) for each in details)
 
     def is_own(self, number: int, parcel: SealedParcel, seal: bytes) -> bool:
         """Whether this realm has made the seal, for the content of this parcel."""
-        return compare_digest(self._part(CONTENT, number, parcel, _content(parcel)), seal[:CONTENT])
+        return compare_digest(
+            self._part(CONTENT, number, parcel, self._content(parcel)), seal[:CONTENT]
+        )
 
     def proves_reply(self, number: int, parcel: Direct, seal: bytes) -> bool:
         """Whether it is the seal of a message with this reply, whatever its text; a message may lack its
@@ -78,7 +82,7 @@ class Seals:
 
     def proves_shown(self, number: int, parcel: SealedParcel, seal: bytes) -> bool:
         """Whether it is the seal of a parcel with these mentions and this name of a file, if it has any."""
-        part = self._part(DETAIL, number, parcel, _shown(parcel))
+        part = self._part(DETAIL, number, parcel, self._shown(parcel))
         return not _has_shown(parcel) or compare_digest(part, seal[CONTENT + DETAIL :])
 
     def _part(
@@ -87,23 +91,32 @@ class Seals:
         said = (number, key_of(parcel.sender), key_of(parcel.to), *values)
         return blake2b(parcels.encode(said), digest_size=size, key=self._key).digest()
 
+    def _content(self, parcel: SealedParcel) -> tuple[object, ...]:
+        """What a parcel says."""
+        match parcel:
+            case Direct(text=text, file=file, forwarded=forwarded, media=media, body=body):
+                author = None if forwarded is None else self._person(forwarded)
+                return "direct", text, None if file is None else file.sha256, author, media, body
+            case DirectEdit(target=target, text=text):
+                return "edit", target, text
+            case DirectDeletion(target=target):
+                return "delete", target
+            case DirectReaction(target=target, emoji=emoji, on=on):
+                return "react", target, emoji, on
+            case DirectPin(target=target, on=on):
+                return "pin", target, on
+            case _:
+                assert_never(parcel)
 
-def _content(parcel: SealedParcel) -> tuple[object, ...]:
-    """What a parcel says. Addresses are compared by their keys, because realms may spell them differently."""
-    match parcel:
-        case Direct(text=text, file=file, forwarded=forwarded, media=media, body=body):
-            author = None if forwarded is None else key_of(forwarded)
-            return "direct", text, None if file is None else file.sha256, author, media, body
-        case DirectEdit(target=target, text=text):
-            return "edit", target, text
-        case DirectDeletion(target=target):
-            return "delete", target
-        case DirectReaction(target=target, emoji=emoji, on=on):
-            return "react", target, emoji, on
-        case DirectPin(target=target, on=on):
-            return "pin", target, on
-        case _:
-            assert_never(parcel)
+    def _shown(self, parcel: SealedParcel) -> tuple[object, ...]:
+        """The mentions of a parcel, and the name of its file."""
+        mentions = parcel.mentions if isinstance(parcel, Direct | DirectEdit) else ()
+        file = parcel.file if isinstance(parcel, Direct) else None
+        return "shown", tuple(map(self._person, mentions)), None if file is None else file.name
+
+    def _person(self, address: str) -> str:
+        """An address as the seal has it: realms may spell it differently, and leave out their own name."""
+        return key_of(address).removesuffix(self._here)
 
 
 def _replies(parcel: SealedParcel) -> bool:
@@ -118,10 +131,3 @@ def _has_shown(parcel: SealedParcel) -> bool:
     return isinstance(parcel, Direct | DirectEdit) and (
         bool(parcel.mentions) or (isinstance(parcel, Direct) and parcel.file is not None)
     )
-
-
-def _shown(parcel: SealedParcel) -> tuple[object, ...]:
-    """The mentions of a parcel, and the name of its file."""
-    mentions = parcel.mentions if isinstance(parcel, Direct | DirectEdit) else ()
-    file = parcel.file if isinstance(parcel, Direct) else None
-    return "shown", tuple(map(key_of, mentions)), None if file is None else file.name
