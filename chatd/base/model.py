@@ -191,7 +191,7 @@ class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
     """The place and the state of a sent message (`Message.state`).
 
     Numbers are 0 while they are unknown: a message to a group of another realm gets its seq there. `at` is in
-    ms since 1970 UTC.
+    ms since 1970 UTC. A refused message has the `reason`.
     """
 
     conversation: int
@@ -200,6 +200,7 @@ class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
     to: str
     state: str = STORED
     at: int = 0
+    reason: str | None = None
 
     @property
     def queued(self) -> bool:

@@ -32,7 +32,9 @@ def name_for(sender: Account, key: str, target: Target) -> SendKey:
 
 def receipt_of(known: RecordedSend, target: Target) -> Receipt:
     """The receipt of an earlier send."""
-    return Receipt(known.conversation, known.seq, known.id, target.name, known.state, known.at)
+    reason = None if known.refusal is None else known.refusal.sentence
+    place = known.conversation, known.seq, known.id
+    return Receipt(*place, target.name, known.state, known.at, reason)
 
 
 class Sends:

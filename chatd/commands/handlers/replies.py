@@ -107,19 +107,23 @@ def receipt_data(sent: Sent, single: bool) -> dict[str, Any]:
 def _position(receipt: Receipt) -> dict[str, Any]:
     """The place, the time and the state of a message. None stands for a number that only the other realm
     knows."""
-    return {
+    found = {
         "conversation": receipt.conversation or None,
         "seq": receipt.seq or None,
         "id": receipt.id or None,
         "at": timestamp(receipt.at),
         "state": receipt.state,
     }
+    if receipt.reason is not None:
+        found["reason"] = receipt.reason
+    return found
 
 
 def message_sent(sent: Sent) -> Reply:
     receipt = sent.receipts[0]
     if receipt.state != QUEUED:  # the common case
-        return Reply("Message sent", data=_position(receipt))
+        sentence = "Message sent" if receipt.reason is None else f"Refused: {receipt.reason}"
+        return Reply(sentence, data=_position(receipt))
     return Reply(f"Message sent{queue_suffix(sent)}", data=receipt_data(sent, single=True))
 
 

@@ -20,6 +20,7 @@ from chatd.base.errors import (
 from chatd.base.model import DELIVERED, QUEUED, REFUSED, STORED, Account, Message, Reply, Sent
 from chatd.base.names import Address, Place, parse_address
 from chatd.commands import values as ask
+from chatd.commands.handlers.replies import message_sent
 from chatd.federation.outbox import TIDY_AFTER
 from chatd.federation.outcome_waiters import PATIENCE
 from chatd.federation.outcomes import TRY_AGAIN
@@ -364,6 +365,22 @@ class DirectThere(ThereTestCase):
         self.ana.sends("dewi@realm2", "halo", "l")
         self.assertEqual(dewi.reads(), ["ana@realm1: halo"])
         self.assertEqual(self.states(to="dewi@realm2"), [REFUSED, DELIVERED])
+
+    def test_refused_without_waiting(self) -> None:
+        """A client that does not wait reads the state that the message has by now, and the reason."""
+        to = parse_address("dewi@realm2")
+        reason = "There is no user dewi in realm2"
+        for sentence in (
+            "Message sent; queued until it can be delivered: dewi@realm2",
+            f"Refused: {reason}",
+        ):
+            sending = self.one.service.messages.send(
+                self.ana.account, [to], "halo", None, "k", False
+            )
+            reply = message_sent(self.network.result(sending))
+            self.assertEqual(reply.message, sentence)
+            self.network.settle()
+        self.assertEqual((reply.data["state"], reply.data["reason"]), (REFUSED, reason))
 
     def test_refused_and_killed(self) -> None:
         """A refused message is not sent after a restart."""
