@@ -23,6 +23,7 @@ from chatd.base.config import Config
 from chatd.base.counters import Counters
 from chatd.base.names import key_of
 from chatd.commands.handlers import HANDLERS
+from chatd.commands.idleness import Idleness
 from chatd.commands.sessions import Sessions
 from chatd.federation.amp.dialer import Endpoint
 from chatd.federation.amp.endpoint import TLSEndpoint
@@ -53,6 +54,7 @@ from chatd.store.macs import begin_macs
 from chatd.store.operators import has_had_operator
 from chatd.store.peer_marks import StoredMarks, read_marks
 from chatd.store.peers import KnownPeer, all_peers
+from chatd.store.privacy import all_hidden
 from chatd.store.realm_keys import StoredKey, all_keys, begin_signing, use_own
 from chatd.store.usage import Owner, used_on
 
@@ -93,6 +95,7 @@ class StoredState(msgspec.Struct, frozen=True):
     has_operator: bool
     marks: StoredMarks
     blocks: list[tuple[int, str]]
+    hidden: list[int]
 
 
 class Realm:
@@ -107,6 +110,7 @@ class Realm:
     service: ChatService
     federation: Federation
     sessions: Sessions
+    idleness: Idleness
     keeper: MarkKeeper
     operator_code: str | None = None  # makes the first operator, if the realm never had one
 
@@ -203,6 +207,7 @@ class Realm:
             has_had_operator(connection),
             read_marks(connection, self.environment.random_bytes),
             all_blocks(connection),
+            all_hidden(connection),
         )
 
     def _assemble(self, context: Context, uploads: Uploads, stored: StoredState) -> None:
@@ -220,7 +225,9 @@ class Realm:
         self.federation = Federation(self.service, forwarder, self.directory, keys, stored.marks)
         self.directory.attach(self.federation)
         self.directory.peers.load(stored.peers)
+        self.service.presence.hide(stored.hidden)
         self.sessions = Sessions(self.service, HANDLERS)
+        self.idleness = Idleness(self.sessions)
 
     def _watch_database(self) -> None:
         """Keep the marker up to date, and check the database after an unclean end."""
@@ -291,6 +298,7 @@ class Realm:
     def start(self) -> None:
         """Begin to link with other realms."""
         self.directory.start()
+        self.idleness.start()
 
     def refuse(self) -> None:
         """Refuse commands from now on, because the realm is about to close."""
@@ -301,6 +309,7 @@ class Realm:
         quotas, keeper, database = self.service.quotas, self.keeper, self.database
         self.service.disk.stop()
         self.service.receipts.stop()
+        self.idleness.stop()
         self.service.presence_news.stop()
         stopped = []
         indexing, passwords, uploads = self.service.indexing, self.passwords, self.uploads

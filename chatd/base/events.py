@@ -154,6 +154,7 @@ class ProfileChange(msgspec.Struct, frozen=True):
     who: str
     name: str
     country: str
+    status: str = ""
 
 
 class ConversationChange(msgspec.Struct, frozen=True):

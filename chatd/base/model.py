@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
@@ -29,6 +29,7 @@ class Account(msgspec.Struct, frozen=True):
     display_name: str
     country: str
     operator: bool
+    status: str = ""
 
 
 class Device(msgspec.Struct, frozen=True):
@@ -274,16 +275,35 @@ def party_of(account: Account) -> Party:
     return Party(account.key, account.name, account.id)
 
 
-class UserInfo(msgspec.Struct, frozen=True):
+PrivacyKey: TypeAlias = Literal["receipts", "presence", "invitations"]
+
+
+class Privacy(msgspec.Struct, frozen=True):
+    """What an account shows and allows: `receipts` and `presence` to others, and to be added to groups
+    without being asked."""
+
+    receipts: bool = True
+    presence: bool = True
+    invitations: bool = True
+
+
+class UserInfo(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`away`: online, but away."""
+
     username: str
     name: str
     country: str
     online: bool
+    away: bool = False
+    status: str = ""
 
 
-class Contact(msgspec.Struct, frozen=True):
+class Contact(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`away`: online, but away."""
+
     username: str
     online: bool
+    away: bool = False
 
 
 class GroupInfo(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -370,6 +390,7 @@ class ConversationInfo(msgspec.Struct, frozen=True):
     online: bool | None = None
     group: GroupInfo | None = None
     first_unread: int | None = None
+    away: bool = False
 
 
 class LogEntry(msgspec.Struct, frozen=True):

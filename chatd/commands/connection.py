@@ -6,6 +6,8 @@ several: there is a `Client` for each.
 
 from __future__ import annotations
 
+from math import inf
+
 import msgspec
 from twisted.internet.defer import DeferredLock
 
@@ -78,6 +80,9 @@ class Connection:
         # Held while a command is searched for tokens; later commands wait for it.
         self.turn = DeferredLock()
         self.gone = False
+        # When the client has sent the last line or raw bytes, as the clock counts. A connection for one
+        # request is never idle.
+        self.heard = inf
         self.own = Client(self)
         # Clients with a session, by the hash of its token, oldest first.
         self._clients: dict[bytes, Client] = {}

@@ -6,6 +6,7 @@ A `Session` is what a login opens. It outlives its connections, and several conn
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from math import inf
 from typing import TYPE_CHECKING
 
 from chatd.base.events import SessionEnded
@@ -98,6 +99,16 @@ class Sessions:
             tokens.discard(session.token_hash)
             if not tokens:
                 self._by_account.pop(session.account.id, None)
+
+    def last_heard(self, account_id: int) -> float:
+        """When a client of the account has sent something last, as the clock counts. Infinite for one without
+        sessions in use."""
+        heard = [
+            client.connection.heard
+            for token_hash in self._by_account.get(account_id, ())
+            for client in self._by_token[token_hash].clients
+        ]
+        return max(heard, default=inf)
 
     @property
     def attached(self) -> int:

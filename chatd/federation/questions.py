@@ -52,7 +52,7 @@ class Questions:
         self, service: ChatService, links: IRealms, guesses: NameGuesses, facts: FactReader
     ) -> None:
         self._context = service.context
-        self._accounts = service.accounts
+        self._people = service.people
         self._homes = service.homes
         self._invites = HomeInvites(service.context, service.blocks, service.rosters, service.homes)
         self._links = links
@@ -187,7 +187,7 @@ class Questions:
         if barred and len(barred) == len(set(keys.values())):
             raise TooManyUnknown(limit=MAX_UNKNOWN)
         met = await self._guesses.met(realm, list(keys.values()))
-        found = await self._accounts.online(
-            [user for user, key in keys.items() if key not in barred]
+        found = await self._people.online_for_realm(
+            realm, [user for user, key in keys.items() if key not in barred]
         )
         return {user: online and keys[user] in met for user, online in found.items()}

@@ -250,7 +250,7 @@ class ChatLineProtocol(BufferedLineReceiver):
                 return
         super().dataReceived(data)
         if self._long.account is not None and self._long.is_arriving:
-            self._silence.heard = self.factory.clock.seconds()
+            self.connection.heard = self.factory.clock.seconds()
             self._long.grow()
         if self.lines.wait:
             if self.state is ConnectionState.HALF_CLOSED:
@@ -267,7 +267,7 @@ class ChatLineProtocol(BufferedLineReceiver):
             self.dataReceived(b"")
 
     def lineReceived(self, line: bytes) -> None:
-        now = self._silence.heard = self.factory.clock.seconds()
+        now = self.connection.heard = self.factory.clock.seconds()
         if self.lines.original is not self.dialect.is_original:
             self._change_form()
         if self._long.account is not None:
@@ -329,7 +329,7 @@ class ChatLineProtocol(BufferedLineReceiver):
         self._long.end()
 
     def rawDataReceived(self, data: bytes) -> None:
-        self._silence.heard = self.factory.clock.seconds()
+        self.connection.heard = self.factory.clock.seconds()
         rest = self.requests.files.add_to_upload(data)
         if rest is not None:
             self.setLineMode(rest)

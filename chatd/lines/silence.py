@@ -18,15 +18,15 @@ UPLOAD_TIME = 300.0  # seconds in which some bytes of an upload have to arrive
 
 
 class Silence:
-    """Watches how long the client of `host` is silent. `heard` is when it sent the last line or raw bytes."""
+    """Watches how long the client of `host` is silent."""
 
-    __slots__ = ("_host", "_settling", "_timer", "heard")
+    __slots__ = ("_host", "_settling", "_timer")
 
     def __init__(self, host: ChatLineProtocol) -> None:
         self._host = host
         self._timer: IDelayedCall | None = None
         self._settling = Timer(host.factory.clock, host.settle)
-        self.heard = host.factory.clock.seconds()
+        host.connection.heard = host.factory.clock.seconds()
 
     def schedule(self, seconds: float, call: Callable[[], object]) -> None:
         """Make `call` after so many seconds, in place of the one that was scheduled before."""
@@ -48,7 +48,7 @@ class Silence:
         host = self._host
         factory, connection = host.factory, host.connection
         now = factory.clock.seconds()
-        stuck = host.requests.files.upload is not None and now - self.heard > UPLOAD_TIME
+        stuck = host.requests.files.upload is not None and now - connection.heard > UPLOAD_TIME
         if stuck or host.output.is_stalled():
             host.cut_off()
             return
@@ -58,7 +58,7 @@ class Silence:
             limit = 0.0 if factory.dialect.patient else LOGIN_TIME
         if factory.dialect.patient:
             factory.await_login(host)
-        left = self.heard + limit - now if limit else LOGIN_TIME
+        left = connection.heard + limit - now if limit else LOGIN_TIME
         if left > 0 or host.requests:
             # Look again in time for the other limit: the client may log in or out meanwhile.
             self.schedule(min(max(left, 1.0), idle or LOGIN_TIME, LOGIN_TIME), self.watch)

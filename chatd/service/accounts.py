@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Protocol
 
@@ -15,8 +15,8 @@ from twisted.logger import Logger
 from chatd.base import errors
 from chatd.base.background import in_background
 from chatd.base.cache import Cache
-from chatd.base.model import Account, Device, UserInfo
-from chatd.base.names import check_new_name, check_reserved, key_of, parse_name
+from chatd.base.model import Account, Device
+from chatd.base.names import check_new_name, check_reserved, key_of
 from chatd.base.texts import Secret
 from chatd.base.throttle import Quota
 from chatd.base.tokens import TOKEN_BYTES, hash_token, holds_one_of
@@ -30,8 +30,6 @@ log = Logger()
 
 RENEW_EVERY = 3_600_000  # ms; the use of a session is stored at most this often
 CACHED_ACCOUNTS = 50_000
-# People or groups in one reply. Writing more would block the reactor for too long.
-MAX_LISTED = 2000
 
 
 class Login(msgspec.Struct, frozen=True):
@@ -328,6 +326,10 @@ class Accounts:
         await self._database.run(store.end_sessions, account.id)
         self._endings += 1
 
+    async def set_status(self, account: Account, status: str) -> Account:
+        """Change the status text; an empty one removes it. Returns the changed account."""
+        return self.renew(await self._database.run(store.set_status, account.id, status))
+
     async def change_profile(
         self, account: Account, name: str | None, country: str | None
     ) -> Account:
@@ -358,32 +360,3 @@ class Accounts:
         renewed = await self._passwords.hash(new, (source, account.key), LOGIN)
         await self._database.run(store.set_password, account, hashed, renewed, keep)
         self._endings += 1
-
-    # Lists
-
-    async def users(self) -> tuple[tuple[UserInfo, ...], int]:
-        """The first accounts by name, and how many more there are."""
-        found, more = await self._database.read(store.all_accounts, MAX_LISTED)
-        return self._infos(found), more
-
-    async def active(self) -> tuple[tuple[UserInfo, ...], int]:
-        """Accounts that are online, by name, and how many more there are."""
-        online = tuple(self._presence.online())
-        found = await self._database.read(store.get_accounts, online[:MAX_LISTED])
-        return self._infos(found), max(0, len(online) - MAX_LISTED)
-
-    async def online(self, names: Iterable[str]) -> dict[str, bool]:
-        """Which of these accounts are online. Names that do not exist are left out."""
-        found = {}
-        for name in names:
-            with suppress(errors.UnknownUser, errors.BadName):
-                account = await self.find(parse_name(name))
-                found[name] = self._presence.is_online(account.id)
-        return found
-
-    def _infos(self, accounts: Iterable[Account]) -> tuple[UserInfo, ...]:
-        is_online = self._presence.is_online
-        return tuple(
-            UserInfo(each.name, each.display_name, each.country, is_online(each.id))
-            for each in accounts
-        )

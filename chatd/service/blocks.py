@@ -13,10 +13,11 @@ from typing import TypeVar
 import msgspec
 
 from chatd.base.errors import BadArgument, NotAccepted
-from chatd.base.model import Account, BlockInfo, Message
+from chatd.base.model import Account, BlockInfo, Message, Party
 from chatd.base.names import Address, key_of
 from chatd.service.accounts import Accounts
 from chatd.service.context import Context
+from chatd.service.presence import OFFLINE, Presence
 from chatd.store import blocks as store
 from chatd.store.blocks import REALM_MARK, keys_covering
 
@@ -31,7 +32,8 @@ Shown = TypeVar("Shown")
 class Blocks:
     """The blocks of all accounts."""
 
-    def __init__(self, context: Context, accounts: Accounts) -> None:
+    def __init__(self, context: Context, accounts: Accounts, presence: Presence) -> None:
+        self._presence = presence
         self._context = context
         self._database = context.database
         self._versions = context.writers.versions
@@ -67,9 +69,19 @@ class Blocks:
         """Whether the account has blocked the person with that key, or their realm."""
         return bool(self._by_key) and account_id in self._against(key)
 
-    def separate(self, one: Account, other: Account) -> bool:
-        """Whether one of the two accounts has blocked the other."""
-        return self.has(one.id, other.key) or self.has(other.id, one.key)
+    def separate(self, one: Account | Party, account_id: int, key: str) -> bool:
+        """Whether one of the two has blocked the other: `one`, and the account with that id and key."""
+        if self.has(account_id, one.key):
+            return True
+        return one.id is not None and self.has(one.id, key)
+
+    def state_for(self, viewer: Account | Party, account_id: int, key: str) -> str:
+        """What the viewer sees of the account with that id and key: online, away or offline."""
+        if viewer.id == account_id:
+            return self._presence.own_state(account_id)
+        if self.separate(viewer, account_id, key):
+            return OFFLINE
+        return self._presence.state(account_id)
 
     def check(self, sender: Account, audience: Iterable[int], name: str) -> None:
         """Check that nobody in the audience of a direct message has blocked its sender. Raises

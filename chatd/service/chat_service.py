@@ -35,8 +35,10 @@ from chatd.service.mirror_groups import MirrorGroups
 from chatd.service.operators import Operators
 from chatd.service.passwords import Passwords
 from chatd.service.pending_posts import PendingPosts
+from chatd.service.people import People
 from chatd.service.presence import Presence
 from chatd.service.presence_news import PresenceNews
+from chatd.service.privacy_settings import PrivacySettings
 from chatd.service.quotas import MessageQuotas
 from chatd.service.reading import Reading
 from chatd.service.receipts import Receipts
@@ -60,6 +62,7 @@ class ChatService:
 
     accounts: Accounts  # register, log in, profiles, sessions
     session_list: SessionList  # an account's sessions, and with what they are used
+    people: People  # the lists of all people, and of those online
     contacts: Contacts  # people's contact lists, with who is online
     blocks: Blocks  # whom people have blocked
     operators: Operators  # who runs the realm
@@ -80,6 +83,7 @@ class ChatService:
     sync: LogSync  # what a client has missed of a conversation
     indexing: Indexing  # keeps the index for searching up to date
     receipts: Receipts  # who has read what
+    privacy: PrivacySettings  # what people show and allow
     typing: TypingNotices  # who is writing
     files: Files  # send files, fetch them
     thumbnails: Thumbnails  # small versions of pictures
@@ -136,10 +140,11 @@ class ChatService:
         context, realms = self.context, self.realms
         self.presence_news = PresenceNews(self.clock, self.database, self.presence)
         self.accounts = Accounts(context, passwords, self.presence)
+        self.blocks = Blocks(context, self.accounts, self.presence)
+        self.people = People(context, self.accounts, self.presence, self.blocks)
         self.session_list = SessionList(context, self.accounts)
-        self.contacts = Contacts(context, self.accounts, self.presence, realms)
+        self.contacts = Contacts(context, self.accounts, self.blocks, realms)
         self.operators = Operators(context, self.accounts)
-        self.blocks = Blocks(context, self.accounts)
         self.directs = Directs(context, self.accounts, self.blocks, realms)
 
     def _make_reading(self, forwarder: IForwarder) -> None:
@@ -149,10 +154,11 @@ class ChatService:
         self.indexing = Indexing(context, index)
         news = RemoteNews(context, self.realms)
         self.receipts = Receipts(context, presence, news, forwarder)
+        self.privacy = PrivacySettings(self.database, presence, self.receipts)
         self.typing = TypingNotices(context, presence, news, forwarder)
         self.reading = Reading(context, self.directs, self.rosters, self.receipts, forwarder, index)
         self.sync = LogSync(context, forwarder)
-        self.conversations = Conversations(self.database, presence, self.reading, forwarder)
+        self.conversations = Conversations(self.database, self.blocks, self.reading, forwarder)
 
     def _make_sending(self, forwarder: IForwarder) -> None:
         context = self.context
@@ -171,13 +177,13 @@ class ChatService:
 
     def _make_groups(self, forwarder: IForwarder) -> None:
         context, accounts, realms = self.context, self.accounts, self.realms
-        self.homes = HomeGroups(context, accounts, self.presence, self.rosters, realms)
+        self.homes = HomeGroups(context, accounts, self.blocks, self.rosters, realms)
         self.invitations = Invitations(context, accounts, self.blocks, self.presence, realms)
         self.mirrors = MirrorGroups(
             context, accounts, self.rosters, self.invitations, realms, forwarder
         )
         self.groups = Groups(
-            context, accounts, self.rosters, self.homes, self.mirrors, self.invitations, realms
+            context, self.people, self.rosters, self.homes, self.mirrors, self.invitations, realms
         )
 
     def _make_messages(self, forwarder: IForwarder) -> Messages:

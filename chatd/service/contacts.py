@@ -8,8 +8,9 @@ from chatd.base.errors import RealmDown, UnknownUser
 from chatd.base.model import Account, Contact
 from chatd.base.names import Address, key_of, parse_address
 from chatd.service.accounts import Accounts
+from chatd.service.blocks import Blocks
 from chatd.service.context import Context
-from chatd.service.presence import Presence
+from chatd.service.presence import AWAY, OFFLINE
 from chatd.service.remote import IRealms, online_elsewhere
 from chatd.store import accounts as store
 
@@ -18,12 +19,12 @@ class Contacts:
     """The contact list of each account."""
 
     def __init__(
-        self, context: Context, accounts: Accounts, presence: Presence, realms: IRealms
+        self, context: Context, accounts: Accounts, blocks: Blocks, realms: IRealms
     ) -> None:
         self._context = context
         self._database = context.database
         self._accounts = accounts
-        self._presence = presence
+        self._blocks = blocks
         self._realms = realms
 
     async def add(self, account: Account, address: Address) -> Address:
@@ -64,7 +65,8 @@ class Contacts:
         for address in addresses:
             if address.realm is None:
                 contact = await self._accounts.find(address.name)
-                found.append(Contact(contact.name, self._presence.is_online(contact.id)))
+                state = self._blocks.state_for(account, contact.id, contact.key)
+                found.append(Contact(contact.name, state != OFFLINE, state == AWAY))
             else:
                 there = online[key_of(address.realm)]
                 found.append(Contact(str(address), there.get(key_of(address.name), False)))

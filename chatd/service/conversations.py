@@ -7,8 +7,10 @@ from collections.abc import Mapping
 import msgspec
 
 from chatd.base.model import Account, ConversationInfo
+from chatd.base.names import key_of
 from chatd.base.read_marks import ReadMark
-from chatd.service.presence import Presence
+from chatd.service.blocks import Blocks
+from chatd.service.presence import AWAY, OFFLINE
 from chatd.service.reading import MAX_PAGE, Reading
 from chatd.service.remote import IForwarder, ISettled
 from chatd.store import overview as store
@@ -19,11 +21,11 @@ class Conversations:
     """The conversations of each account."""
 
     def __init__(
-        self, database: Database, presence: Presence, reading: Reading, forwarder: IForwarder
+        self, database: Database, blocks: Blocks, reading: Reading, forwarder: IForwarder
     ) -> None:
         self._database = database
         self._forwarder = forwarder
-        self._presence = presence
+        self._blocks = blocks
         self._reading = reading
 
     async def all(
@@ -38,15 +40,17 @@ class Conversations:
         marks = self._reading.marks(account, given)
         with self._forwarder.watch() as settled:
             found, more = await self._database.read(store.overview, account, marks, MAX_PAGE)
-        return tuple(self._shown(each, peer, settled) for each, peer in found), more
+        return tuple(self._shown(account, each, peer, settled) for each, peer in found), more
 
     def _shown(
-        self, info: ConversationInfo, peer: int | None, settled: ISettled
+        self, account: Account, info: ConversationInfo, peer: int | None, settled: ISettled
     ) -> ConversationInfo:
         """The conversation, with the state of its last message and whether the account `peer` is online."""
         last = info.last
-        if last is not None and last.waits is not None:
-            info = msgspec.structs.replace(info, last=settled.fresh(last))
+        if last is not None:
+            last = settled.fresh(last) if last.waits is not None else last
+            info = msgspec.structs.replace(info, last=self._blocks.marked(account, [last])[0])
         if peer is None:
             return info
-        return msgspec.structs.replace(info, online=self._presence.is_online(peer))
+        state = self._blocks.state_for(account, peer, key_of(info.user or ""))
+        return msgspec.structs.replace(info, online=state != OFFLINE, away=state == AWAY)

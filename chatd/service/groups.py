@@ -15,12 +15,12 @@ from chatd.base.entries import GroupFact, MemberFact
 from chatd.base.errors import AlreadyMember, BadName, ChatError, PeerFailed, UnknownGroup
 from chatd.base.model import Account, Ban, Group, GroupInfo, Member, NewGroup, Party, party_of
 from chatd.base.names import Address, key_of, parse_foreign_address
-from chatd.service.accounts import MAX_LISTED, Accounts
 from chatd.service.context import Context
 from chatd.service.home_groups import HomeGroups
 from chatd.service.home_invites import HomeInvites, Invited
 from chatd.service.invitations import Invitations
 from chatd.service.mirror_groups import MirrorGroups
+from chatd.service.people import MAX_LISTED, People
 from chatd.service.presence import IListener
 from chatd.service.remote import GroupVerb, IRealms, online_elsewhere
 from chatd.service.rosters import Rosters
@@ -39,7 +39,7 @@ class Groups:
     def __init__(
         self,
         context: Context,
-        accounts: Accounts,
+        people: People,
         rosters: Rosters,
         homes: HomeGroups,
         mirrors: MirrorGroups,
@@ -48,7 +48,7 @@ class Groups:
     ) -> None:
         self._context = context
         self._database = context.database
-        self._accounts = accounts
+        self._people = people
         self._rosters = rosters
         self._homes = homes
         self._invites = HomeInvites(context, invitations.blocks, rosters, homes)
@@ -248,10 +248,10 @@ class Groups:
             found = [
                 Member(self._from(name, each.username), each.admin, each.online) for each in there
             ]
-        return shown, await self._with_presence(found, realm)
+        return shown, await self._with_presence(account, found, realm)
 
     async def _with_presence(
-        self, members: Sequence[Member], home: str | None
+        self, account: Account, members: Sequence[Member], home: str | None
     ) -> tuple[Member, ...]:
         """Add the online state of members from other realms than `home`, which the home does not know."""
         elsewhere: dict[str, list[str]] = defaultdict(list)
@@ -259,7 +259,7 @@ class Groups:
             name, _, realm = key_of(member.username).partition("@")
             if realm != (home or ""):
                 elsewhere[realm].append(name)
-        here = await self._accounts.online(elsewhere.pop("", ()))
+        here = await self._people.online(account, elsewhere.pop("", ()))
         online = {"": here, **await online_elsewhere(self._realms, elsewhere)}
         shown = []
         for member in members:

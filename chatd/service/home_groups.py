@@ -25,9 +25,10 @@ from chatd.base.names import Address, key_of
 from chatd.base.throttle import Quota
 from chatd.base.titles import names_for
 from chatd.service.accounts import Accounts
+from chatd.service.blocks import Blocks
 from chatd.service.codes import new_group_code, new_private_code, with_new_code
 from chatd.service.context import Context
-from chatd.service.presence import IListener, Presence
+from chatd.service.presence import OFFLINE, IListener
 from chatd.service.remote import IRealms, MemberJoined, MemberRemoved, Notice, SignedFact
 from chatd.service.rosters import RosterChange, Rosters
 from chatd.store import bans as ban_store
@@ -51,14 +52,14 @@ class HomeGroups:
         self,
         context: Context,
         accounts: Accounts,
-        presence: Presence,
+        blocks: Blocks,
         rosters: Rosters,
         realms: IRealms,
     ) -> None:
         self._context = context
         self._database = context.database
         self._accounts = accounts
-        self._presence = presence
+        self._blocks = blocks
         self._rosters = rosters
         self._realms = realms
         limits, peers = context.config.limits, context.config.peers
@@ -352,9 +353,13 @@ class HomeGroups:
         People of other realms count as offline. Raises UnknownGroup, NotMember."""
         roster = await self._find_of(party, name)
         found = await self._database.read(store.member_names, roster.group.id, start, limit)
-        is_online = self._presence.is_online
+        state_for = self._blocks.state_for
         return roster, tuple(
-            Member(shown, admin, ident is not None and is_online(ident))
+            Member(
+                shown,
+                admin,
+                ident is not None and state_for(party, ident, key_of(shown)) != OFFLINE,
+            )
             for ident, shown, admin in found
         )
 

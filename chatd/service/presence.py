@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TypeAlias
 
 from zope.interface import Interface
@@ -13,6 +13,12 @@ from chatd.base.isolation import drop_failed
 
 # Whom an event is for, the event, the connection that caused it, and whether it is for followers only
 Told: TypeAlias = "tuple[Collection[int], Event, IListener | None, bool]"
+
+
+# What others see of an account
+ONLINE = "online"
+AWAY = "away"
+OFFLINE = "offline"
 
 
 class IListener(Interface):
@@ -39,10 +45,16 @@ class Presence:
         # Those of the listeners that get all events
         self._following: dict[int, list[IListener]] = {}
         self._told: list[Told] = []
-        self._on_change: Callable[[int, bool], None] = lambda _account, _online: None
+        # Accounts that show nobody whether they are online; of those online, those that are away because they
+        # said so, and those that have sent nothing for a while
+        self._hidden: set[int] = set()
+        self._away: set[int] = set()
+        self._idle: set[int] = set()
+        self._on_change: Callable[[int, bool], None] = lambda _account, _soon: None
 
     def on_change(self, then: Callable[[int, bool], None]) -> None:
-        """Call `then(account_id, online)` when an account comes online or goes offline."""
+        """Call `then(account_id, soon)` when what others see of an account changes. `soon` is False for one
+        that has gone, because it may come back at once."""
         self._on_change = then
 
     def arrive(self, account_id: int, listener: IListener) -> None:
@@ -50,7 +62,7 @@ class Presence:
         connected = self._connected.setdefault(account_id, [])
         connected.append(listener)
         if len(connected) == 1:
-            self._on_change(account_id, True)
+            self._changed(account_id, True)
 
     def leave(self, account_id: int, listener: IListener) -> None:
         """The account is no longer logged in on a connection."""
@@ -58,7 +70,57 @@ class Presence:
         for listeners in (self._connected, self._listening, self._following):
             _remove(listeners, account_id, listener)
         if was_online and account_id not in self._connected:
-            self._on_change(account_id, False)
+            self._away.discard(account_id)
+            self._idle.discard(account_id)
+            self._changed(account_id, False)
+
+    def _changed(self, account_id: int, soon: bool) -> None:
+        if account_id not in self._hidden:
+            self._on_change(account_id, soon)
+
+    # What others see of an account
+
+    def hide(self, hidden: Iterable[int]) -> None:
+        """Show nobody whether these accounts are online."""
+        for account_id in hidden:
+            if account_id in self._connected:
+                self._changed(account_id, True)
+            self._hidden.add(account_id)
+
+    def unhide(self, account_id: int) -> None:
+        """Show whether the account is online."""
+        self._hidden.discard(account_id)
+        if account_id in self._connected:
+            self._changed(account_id, True)
+
+    def set_away(self, account_id: int, away: bool) -> None:
+        """The account says that it is away, or back."""
+        if not away:
+            self._idle.discard(account_id)
+        self._mark(self._away, account_id, away)
+
+    def set_idle(self, account_id: int, idle: bool) -> None:
+        """The account has sent nothing for a while, or does so again."""
+        self._mark(self._idle, account_id, idle)
+
+    def _mark(self, marked: set[int], account_id: int, on: bool) -> None:
+        before = self.state(account_id)
+        if not on:
+            marked.discard(account_id)
+        elif account_id in self._connected:
+            marked.add(account_id)
+        if self.state(account_id) != before:
+            self._changed(account_id, True)
+
+    def state(self, account_id: int) -> str:
+        """What others see of the account: ONLINE, AWAY or OFFLINE."""
+        return self.own_state(account_id) if self.is_online(account_id) else OFFLINE
+
+    def own_state(self, account_id: int) -> str:
+        """What the account would show if it did not hide it."""
+        if account_id not in self._connected:
+            return OFFLINE
+        return AWAY if account_id in self._away or account_id in self._idle else ONLINE
 
     def listen(
         self, account_id: int, listener: IListener, on: bool, all_events: bool = False
@@ -68,10 +130,14 @@ class Presence:
         _set(self._following, account_id, listener, on and all_events)
 
     def is_online(self, account_id: int) -> bool:
-        """Whether the account is logged in on any connection."""
-        return account_id in self._connected
+        """Whether others see that the account is logged in on some connection."""
+        return account_id in self._connected and account_id not in self._hidden
 
     def online(self) -> Collection[int]:
+        """The ids of the accounts that others see online."""
+        return self._connected.keys() - self._hidden if self._hidden else self._connected.keys()
+
+    def connected(self) -> Collection[int]:
         """The ids of the accounts that are logged in on some connection."""
         return self._connected.keys()
 

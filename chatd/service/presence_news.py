@@ -1,10 +1,10 @@
 """Sends presence and profile events to the accounts that share something with the account that has changed
 (chatd.store.watchers).
 
-An account that comes online is announced within INTERVAL, unless many do so at once. Other changes of
-presence wait until the account's state has been the same for GRACE, so that a page that is loaded again, or a
-client with an unstable connection, causes few events. A new profile is announced at once, one account at a
-time.
+An account that comes online, goes away or comes back is announced within INTERVAL, unless many do so at
+once. One that goes offline is announced when it has been so for GRACE, so that a page that is loaded again,
+or a client with an unstable connection, causes few events. A new profile is announced at once, one account at
+a time.
 """
 
 from __future__ import annotations
@@ -69,14 +69,16 @@ class PresenceNews:
             watched = await self._find(account.id)
             if watched is not None:
                 told = watched.watchers | {account.id}
-                event = ProfileChange(account.name, account.display_name, account.country)
+                event = ProfileChange(
+                    account.name, account.display_name, account.country, account.status
+                )
                 self._presence.tell_followers(told, event, origin)
                 self._presence.flush()
 
-    def _changed(self, account_id: int, online: bool) -> None:
+    def _changed(self, account_id: int, soon: bool) -> None:
         if self._stopped or not self._presence.anyone_follows:
             return
-        at_once = online and account_id not in self._due
+        at_once = soon and account_id not in self._due
         self._due[account_id] = self._clock.seconds() + (0 if at_once else GRACE)
         if not self._busy:
             self._timer.start(INTERVAL)
@@ -109,8 +111,8 @@ class PresenceNews:
         if watched is None:
             return 0
         followers = self._presence.followers_of(watched.watchers)
-        state = "online" if self._presence.is_online(account_id) else "offline"
-        self._presence.tell_followers(followers, PresenceChange(watched.name, state), None)
+        event = PresenceChange(watched.name, self._presence.state(account_id))
+        self._presence.tell_followers(followers, event, None)
         self._presence.flush()
         return len(followers)
 

@@ -40,10 +40,6 @@ class Receipts:
         """The account has read these conversations up to these seqs, on the connection `origin`."""
         self._events.moved(Reader(account.key, account.name, account.id), moved, origin)
 
-    async def is_on(self, account: Account) -> bool:
-        """Whether the account has receipts on."""
-        return await self._database.read(store.has_receipts, account.id)
-
     async def switch(self, account: Account, on: bool) -> None:
         """Switch the account's receipts on or off."""
         await self._database.run(store.set_receipts, self._versions, account, on)

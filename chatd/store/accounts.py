@@ -13,7 +13,7 @@ from chatd.base.model import Account, Device, SessionInfo
 from chatd.base.names import Address, key_of
 from chatd.store import names
 from chatd.store.engine import inserted_id
-from chatd.store.schema import accounts, contacts, sessions
+from chatd.store.schema import accounts, contacts, profiles, sessions
 
 _COLUMNS = (
     accounts.c.id,
@@ -22,6 +22,10 @@ _COLUMNS = (
     accounts.c.display_name,
     accounts.c.country,
     accounts.c.operator,
+    func.coalesce(
+        select(profiles.c.status).where(profiles.c.account_id == accounts.c.id).scalar_subquery(),
+        "",
+    ),
 )
 
 
@@ -74,6 +78,14 @@ def set_profile(
     changed = {"display_name": name, "country": country}
     if given := {column: value for column, value in changed.items() if value is not None}:
         connection.execute(update(accounts).where(accounts.c.id == account_id).values(given))
+    return account_of(connection, account_id)
+
+
+def set_status(connection: Connection, account_id: int, status: str) -> Account:
+    """Change the status text; an empty one removes it. Returns the changed account."""
+    mine = update(profiles).where(profiles.c.account_id == account_id).values(status=status)
+    if not connection.execute(mine).rowcount:
+        connection.execute(insert(profiles).values(account_id=account_id, status=status))
     return account_of(connection, account_id)
 
 

@@ -141,7 +141,7 @@ FAMILIES = (
         "chatd_accounts_online",
         "gauge",
         "Accounts that are logged in on some connection",
-        lambda view: len(view.service.presence.online()),
+        lambda view: len(view.service.presence.connected()),
     ),
     Family(
         "chatd_listeners",

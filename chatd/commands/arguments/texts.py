@@ -96,6 +96,16 @@ class TitleType(FullNameType):
         return super().from_json(name, self.string(name, value).strip())
 
 
+class StatusType(TitleType):
+    """The status of a person. An empty one removes it."""
+
+    what = "A status"
+
+    def from_json(self, name: str, value: Any) -> str:
+        text = self.string(name, value)
+        return super().from_json(name, text) if text.strip() else ""
+
+
 class SecretType(Type):
     shape = "secret"
     about = "text that is never shown (in a line, without spaces)"
@@ -156,6 +166,7 @@ DISPLAY_NAME = DisplayNameType()
 COUNTRY = CountryType()
 FULL_NAME = FullNameType()
 TITLE = TitleType()
+STATUS = StatusType()
 SECRET = SecretType()
 FILENAME = FileNameType()
 SPACED_FILENAME = SpacedFileNameType()

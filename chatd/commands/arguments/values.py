@@ -94,13 +94,18 @@ class FlagType(Type):
 class PrivacyKeyType(Type):
     """The name of a privacy setting."""
 
-    shape = "receipts"
-    about = "receipts: whether others see how far you have read, and you see that of others"
+    shape = "receipts|presence|invitations"
+    about = (
+        "receipts: others see how far you have read, and you see that of others; presence: others see whether"
+        " you are online; invitations: people of this realm may add you to groups without asking"
+    )
 
     def from_text(self, name: str, text: str) -> str:
-        if text.lower() != "receipts":
-            raise BadArgument(argument=name, found=printable(text), expected="receipts")
-        return "receipts"
+        key = text.lower()
+        if key not in self.shape.split("|"):
+            expected = "receipts, presence or invitations"
+            raise BadArgument(argument=name, found=printable(text), expected=expected)
+        return key
 
 
 class WordType(Type):

@@ -6,6 +6,8 @@ from collections.abc import Coroutine, Iterable
 from contextlib import suppress
 from typing import Any
 
+import msgspec
+
 from chatd.base.errors import (
     AlreadyLoggedIn,
     ContactExists,
@@ -13,11 +15,13 @@ from chatd.base.errors import (
     UnknownRealm,
     UnknownUser,
 )
-from chatd.base.model import Account, Reply
+from chatd.base.model import Account, PrivacyKey, Reply
 from chatd.commands import values as ask
 from chatd.commands.client import Client, Handlers
 from chatd.commands.handlers.replies import count, list_reply
+from chatd.commands.table import BY_COMMAND
 from chatd.service.accounts import Login
+from chatd.service.presence import AWAY
 
 HANDLERS = Handlers()
 BLOCK_COST = 10  # commands of the rate
@@ -122,6 +126,23 @@ async def profile(client: Client, command: ask.ChangeProfile) -> Reply:
     return _identity(account)
 
 
+@HANDLERS.of(ask.SetStatus)
+async def status(client: Client, command: ask.SetStatus) -> Reply:
+    account = await client.service.accounts.set_status(client.account, command.text)
+    client.sessions.renew(account)
+    client.service.presence_news.profile_changed(account, client.listener)
+    sentence = f"Your status is: {account.status}" if account.status else "You have no status"
+    return Reply(sentence, data={"status_text": account.status})
+
+
+@HANDLERS.of(ask.SetAway)
+def away(client: Client, command: ask.SetAway) -> Reply:
+    account_id = client.account.id
+    client.service.presence.set_away(account_id, command.on)
+    state = client.service.presence.own_state(account_id)
+    return Reply(f"You are {state}", data={"away": state == AWAY})
+
+
 @HANDLERS.of(ask.ClaimRealm)
 async def claim(client: Client, command: ask.ClaimRealm) -> Reply:
     account = await client.service.operators.claim(client.account, command.code, client.source)
@@ -136,6 +157,8 @@ def identity_of(account: Account) -> dict[str, str | int | bool]:
         "name": account.display_name,
         "country": account.country,
         "operator": account.operator,
+        # In json the key `status` is that of the reply.
+        **({"status_text": account.status} if account.status else {}),
     }
 
 
@@ -143,15 +166,34 @@ def _identity(account: Account) -> Reply:
     return Reply(f"You are {account.name}", identity_of(account))
 
 
+@HANDLERS.of(ask.ChangePrivacy)
+async def privacy(client: Client, command: ask.ChangePrivacy) -> Reply:
+    if (command.key is None) != (command.value is None):
+        raise BY_COMMAND[ask.ChangePrivacy].wrong("value is missing")
+    settings, account = client.service.privacy, client.account
+    chosen: dict[PrivacyKey, bool | None] = {
+        "receipts": command.receipts,
+        "presence": command.presence,
+        "invitations": command.invitations,
+    }
+    if command.key is not None:
+        chosen[command.key] = command.value
+    for key, on in chosen.items():
+        if on is not None:
+            await settings.choose(account, key, on)
+    found = await settings.of(account)
+    return Reply("Your privacy settings", msgspec.structs.asdict(found))
+
+
 @HANDLERS.of(ask.ListActive)
 async def info(client: Client, _command: ask.ListActive) -> Reply:
-    users, more = await client.service.accounts.active()
+    users, more = await client.service.people.active(client.account)
     return list_reply(f"{count(users, 'user')} active", users, "users", more)
 
 
 @HANDLERS.of(ask.ListUsers)
 async def users(client: Client, command: ask.ListUsers) -> Reply:
-    users, more = await client.service.accounts.users()
+    users, more = await client.service.people.all(client.account)
     if command.others:
         users = tuple(each for each in users if each.username != client.account.name)
     return list_reply(count(users, "user"), users, "users", more)

@@ -98,17 +98,3 @@ async def typing(client: Client, command: ask.TellTyping) -> Reply:
     if conversation is not None:  # otherwise it begins with the first message
         await service.typing.tell(client.account, conversation, client.listener)
     return Reply("Typing notice sent")
-
-
-@HANDLERS.of(ask.ChangePrivacy)
-async def privacy(client: Client, command: ask.ChangePrivacy) -> Reply:
-    if (command.key is None) != (command.value is None):
-        raise BY_COMMAND[ask.ChangePrivacy].wrong("value is missing")
-    receipts = client.service.receipts
-    on = command.value if command.receipts is None else command.receipts
-    if on is None:
-        on = await receipts.is_on(client.account)
-    else:
-        await receipts.switch(client.account, on)
-    sentence = "are" if on else "are not"
-    return Reply(f"Read receipts {sentence} shown", {"receipts": on})

@@ -88,6 +88,18 @@ ROWS: tuple[Row, ...] = (
             Arg("country", types.COUNTRY, optional=True),
         ),
     ),
+    Row(
+        "status",
+        ask.SetStatus,
+        "show others a short text about you, or without one remove it",
+        (Arg("text", types.STATUS, optional=True),),
+    ),
+    Row(
+        "away",
+        ask.SetAway,
+        "show others that you are away, or back",
+        (Arg("on", types.FLAG),),
+    ),
     Row("info", ask.ListActive, "list the active users", aliases=("who",)),
     Row("users", ask.ListUsers, "list all users of this realm", aliases=("ls",)),
     Row("contacts", ask.ListContacts, "list your contacts and show who is online"),

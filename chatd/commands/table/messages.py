@@ -141,11 +141,13 @@ ROWS: tuple[Row, ...] = (
     Row(
         "privacy",
         ask.ChangePrivacy,
-        "show what others see of you, or change it",
+        "show what others see of you and may do, or change it",
         (
             Arg("key", types.PRIVACY_KEY, optional=True),
             Arg("value", types.FLAG, optional=True),
             Arg("receipts", types.FLAG, optional=True, named=True),
+            Arg("presence", types.FLAG, optional=True, named=True),
+            Arg("invitations", types.FLAG, optional=True, named=True),
         ),
     ),
     Row(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
+from chatd.base.model import PrivacyKey
 from chatd.base.names import Address
 from chatd.base.texts import Secret
 from chatd.commands.values.base import Command
@@ -26,6 +25,8 @@ __all__ = [
     "Register",
     "ResumeSession",
     "RevokeSession",
+    "SetAway",
+    "SetStatus",
     "ShowAccount",
     "UnblockPerson",
 ]
@@ -85,6 +86,16 @@ class ChangeProfile(Command, frozen=True):
     country: str | None = None
 
 
+class SetStatus(Command, frozen=True):
+    """An empty text removes the status."""
+
+    text: str = ""
+
+
+class SetAway(Command, frozen=True):
+    on: bool
+
+
 class ListActive(Command, frozen=True):
     pass
 
@@ -128,8 +139,10 @@ class ListBlocks(Command, frozen=True):
 
 
 class ChangePrivacy(Command, frozen=True):
-    """Without a setting, they are shown. `key` and `value` are another form of `receipts`."""
+    """Without a setting, they are shown. `key` and `value` are another form of the others."""
 
-    key: Literal["receipts"] | None = None
+    key: PrivacyKey | None = None
     value: bool | None = None
     receipts: bool | None = None
+    presence: bool | None = None
+    invitations: bool | None = None

@@ -124,6 +124,8 @@ def _conversation(conversation: model.ConversationInfo) -> dict[str, Any]:
         found |= {"user": conversation.user, "name": conversation.name}
         if conversation.online is not None:
             found["online"] = conversation.online
+        if conversation.away:
+            found["away"] = True
     else:
         found |= {"group": group.group, "name": conversation.name, "code": group.code}
         found |= {"members": group.members, "closed": group.closed, "admin": group.admin}

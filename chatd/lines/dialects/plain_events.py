@@ -71,7 +71,8 @@ def _news(
         case events.PresenceChange():
             return f"{event.who} is {event.state}"
         case events.ProfileChange():
-            return f"{event.who} is now called {isolated(event.name)}"
+            status = f": {isolated(event.status)}" if event.status else ""
+            return f"{event.who} is now called {isolated(event.name)}{status}"
         case events.ConversationChange():
             return f"conversation with {event.group or event.user}: {event.what}"
         case events.Invitation():

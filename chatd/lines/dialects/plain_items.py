@@ -60,9 +60,11 @@ def _person(
     match item:
         case model.UserInfo():
             country = f", {item.country}" if item.country else ""
-            return f"{item.username} ({item.name}{country}) {_online(item.online)}"
+            status = f": {isolated(item.status)}" if item.status else ""
+            state = _online(item.online, item.away)
+            return f"{item.username} ({item.name}{country}) {state}{status}"
         case model.Contact():
-            return f"{item.username} {_online(item.online)}"
+            return f"{item.username} {_online(item.online, item.away)}"
         case model.Member():
             return f"{item.username}{' (admin)' if item.admin else ''} {_online(item.online)}"
         case model.Ban() | model.ReaderName():
@@ -71,8 +73,8 @@ def _person(
             assert_never(item)
 
 
-def _online(online: bool) -> str:
-    return "online" if online else "offline"
+def _online(online: bool, away: bool = False) -> str:
+    return "away" if away else "online" if online else "offline"
 
 
 def _session(session: model.SessionInfo) -> str:
@@ -109,7 +111,7 @@ def _conversation(conversation: model.ConversationInfo) -> str:
     else:
         facts = [f"{conversation.user} ({conversation.name})"]
     if conversation.online is not None:
-        facts[0] += f" {_online(conversation.online)}"
+        facts[0] += f" {_online(conversation.online, conversation.away)}"
     if conversation.unread:
         facts.append(f"{conversation.unread} unread")
     if conversation.last is not None:

@@ -21,6 +21,7 @@ from chatd.lines.dialects import bagan, kelompok3, pychat, tugas4, urlencoded
 from chatd.lines.dialects.jsonlines import JsonDialect
 from chatd.lines.dialects.plain import PlainDialect
 from chatd.lines.first_bytes import HTTP, METHODS, TLS, FirstBytes, is_request_line
+from chatd.store.accounts import all_accounts
 from chatd.web.web_dialect import WebDialect
 from tests.support.common import RealmTestCase, sleep
 
@@ -111,8 +112,8 @@ class Recognition(TestCase):
 
 class Doors(RealmTestCase):
     async def accounts(self) -> list[str]:
-        users, _ = await self.realm.service.accounts.users()
-        return [user.username for user in users]
+        found, _ = await self.realm.database.read(all_accounts, 10)
+        return [account.name for account in found]
 
     def turned_away(self, dialect: type[Dialect], pieces: Iterable[bytes]) -> bytes:
         """The answer before the connection is closed."""

@@ -34,7 +34,7 @@ from chatd.service.accounts import Login
 from chatd.service.login_guard import FREE_FAILURES, FREE_FAILURES_PER_ACCOUNT
 from chatd.service.passwords import Passwords
 from chatd.store.accounts import password_of
-from tests.support.common import CHEAP, ClockedTestCase, Listener, run, sleep
+from tests.support.common import CHEAP, ClockedTestCase, run, sleep
 
 PASSWORD = "surabaya"
 HERE = "192.0.2.1"
@@ -657,41 +657,6 @@ class People(AccountsTestCase):
         self.assertEqual(await self.accounts.find("messi"), account)
         self.assertEqual(await self.accounts.find("MESSI"), account)
         self.assertIs(await self.refused(self.accounts.find("nobody")), UnknownUser)
-
-    async def test_users_by_name(self) -> None:
-        for name in ("messi", "Lineker", "henderson"):
-            await self.register(name)
-        users, more = await self.accounts.users()
-        self.assertEqual([each.username for each in users], ["henderson", "Lineker", "messi"])
-        self.assertEqual(more, 0)
-        self.assertFalse(any(each.online for each in users))
-
-    async def test_active(self) -> None:
-        """An account is active if it is logged in on some connection."""
-        for name in ("messi", "lineker"):
-            await self.register(name)
-        lineker = await self.accounts.find("lineker")
-        listener = Listener()
-        presence = self.realm.service.presence
-        presence.arrive(lineker.id, listener)
-        users, more = await self.accounts.active()
-        self.assertEqual([(each.username, each.online) for each in users], [("lineker", True)])
-        self.assertEqual(more, 0)
-        presence.leave(lineker.id, listener)
-        self.assertEqual((await self.accounts.active())[0], ())
-
-    async def test_long_lists_are_cut(self) -> None:
-        """A list is limited, and says how many more there are."""
-        for number in range(5):
-            await self.register(f"u{number}")
-        presence = self.realm.service.presence
-        with mock.patch.object(module, "MAX_LISTED", 3):
-            users, more = await self.accounts.users()
-            self.assertEqual(([each.username for each in users], more), (["u0", "u1", "u2"], 2))
-            for number in range(5):
-                presence.arrive((await self.accounts.find(f"u{number}")).id, Listener())
-            users, more = await self.accounts.active()
-            self.assertEqual((len(users), more), (3, 2))
 
     async def test_own_realm(self) -> None:
         """The realm's own name is dropped from an address; another realm's stays."""

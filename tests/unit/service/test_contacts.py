@@ -98,7 +98,7 @@ class Elsewhere(ContactsTestCase):
     @property
     def contacts(self) -> Contacts:
         service = self.realm.service
-        return Contacts(service.context, service.accounts, service.presence, self.realms)
+        return Contacts(service.context, service.accounts, service.blocks, self.realms)
 
     async def test_list(self) -> None:
         """People of other realms are listed among the others, and each realm is asked once. Those whose realm

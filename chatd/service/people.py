@@ -1,0 +1,80 @@
+"""Lists of people, as an account or another realm sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import suppress
+
+from chatd.base.errors import BadName, UnknownUser
+from chatd.base.model import Account, UserInfo
+from chatd.base.names import parse_name
+from chatd.service.accounts import Accounts
+from chatd.service.blocks import Blocks
+from chatd.service.context import Context
+from chatd.service.presence import AWAY, OFFLINE, Presence
+from chatd.store import accounts as store
+from chatd.store.blocks import REALM_MARK
+
+# People or groups in one reply. Writing more would block the reactor for too long.
+MAX_LISTED = 2000
+
+
+class People:
+    """The accounts of this realm, and which of them are online."""
+
+    def __init__(
+        self, context: Context, accounts: Accounts, presence: Presence, blocks: Blocks
+    ) -> None:
+        self._database = context.database
+        self._accounts = accounts
+        self._presence = presence
+        self._blocks = blocks
+
+    async def all(self, viewer: Account) -> tuple[tuple[UserInfo, ...], int]:
+        """The first accounts by name, and how many more there are."""
+        found, more = await self._database.read(store.all_accounts, MAX_LISTED)
+        return tuple(self._info(viewer, each) for each in found), more
+
+    async def active(self, viewer: Account) -> tuple[tuple[UserInfo, ...], int]:
+        """Accounts that the viewer sees online, and the viewer, by name, and how many more there are."""
+        seen = set(self._presence.online())
+        if self._presence.own_state(viewer.id) != OFFLINE:
+            seen.add(viewer.id)
+        online = tuple(seen)
+        found = await self._database.read(store.get_accounts, online[:MAX_LISTED])
+        shown = (self._info(viewer, each) for each in found)
+        return tuple(each for each in shown if each.online), max(0, len(online) - MAX_LISTED)
+
+    async def online(self, viewer: Account, names: Iterable[str]) -> dict[str, bool]:
+        """Which of these accounts the viewer sees online. Names that do not exist are left out."""
+        return {
+            name: self._blocks.state_for(viewer, each.id, each.key) != OFFLINE
+            for name, each in (await self._known(names)).items()
+        }
+
+    async def online_for_realm(self, realm: str, names: Iterable[str]) -> dict[str, bool]:
+        """Which of these accounts the realm with that key sees online. Names that do not exist are left
+        out."""
+        key = REALM_MARK + realm
+        return {
+            name: self._presence.is_online(each.id) and not self._blocks.has(each.id, key)
+            for name, each in (await self._known(names)).items()
+        }
+
+    async def _known(self, names: Iterable[str]) -> dict[str, Account]:
+        found = {}
+        for name in names:
+            with suppress(UnknownUser, BadName):
+                found[name] = await self._accounts.find(parse_name(name))
+        return found
+
+    def _info(self, viewer: Account, account: Account) -> UserInfo:
+        state = self._blocks.state_for(viewer, account.id, account.key)
+        return UserInfo(
+            account.name,
+            account.display_name,
+            account.country,
+            state != OFFLINE,
+            state == AWAY,
+            account.status,
+        )

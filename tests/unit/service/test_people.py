@@ -1,0 +1,183 @@
+"""Lists of people, and what they show and hide: being online, away, and their status."""
+
+from __future__ import annotations
+
+from unittest import mock
+
+import msgspec
+
+from chatd.base.events import ProfileChange
+from chatd.base.model import Account, Privacy, PrivacyKey
+from chatd.base.names import Address
+from chatd.commands.idleness import IDLE_AFTER, INTERVAL, Idleness
+from chatd.service import people as module
+from chatd.service.presence import IListener
+from tests.support.common import Listener
+from tests.support.inline import result_of
+from tests.unit.service.test_presence_news import PresenceNewsTestCase
+
+
+class PeopleTestCase(PresenceNewsTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.people = self.service.people
+
+    def arrive(self, *accounts: Account) -> list[IListener]:
+        listeners: list[IListener] = [Listener() for _ in accounts]
+        for account, listener in zip(accounts, listeners, strict=True):
+            self.presence.arrive(account.id, listener)
+        return listeners
+
+    def active(self, viewer: Account) -> list[str]:
+        found, _ = result_of(self.people.active(viewer))
+        return [f"{each.username}{' away' if each.away else ''}" for each in found]
+
+    def choose(self, account: Account, key: PrivacyKey, on: bool) -> None:
+        result_of(self.service.privacy.choose(account, key, on))
+
+    def within(self, seconds: float) -> list[str]:
+        """What ana is told within so many seconds."""
+        self.wait(seconds)
+        return self.told(self.ana)
+
+
+class Lists(PeopleTestCase):
+    def test_by_name(self) -> None:
+        users, more = result_of(self.people.all(self.ana))
+        self.assertEqual([each.username for each in users], ["ana", "Budi", "citra"])
+        self.assertEqual(more, 0)
+        self.assertFalse(any(each.online for each in users))
+
+    def test_active(self) -> None:
+        """An account is active if it is logged in on some connection."""
+        (listener,) = self.arrive(self.budi)
+        self.assertEqual(self.active(self.ana), ["Budi"])
+        self.presence.leave(self.budi.id, listener)
+        self.assertEqual(self.active(self.ana), [])
+
+    def test_long_lists_are_cut(self) -> None:
+        """A list is limited, and says how many more there are."""
+        self.arrive(self.ana, self.budi, self.citra)
+        with mock.patch.object(module, "MAX_LISTED", 2):
+            for found, more in (
+                result_of(self.people.all(self.ana)),
+                result_of(self.people.active(self.ana)),
+            ):
+                self.assertEqual((len(found), more), (2, 1))
+
+    def test_blocks(self) -> None:
+        """Two people of whom one has blocked the other see each other offline, in every list."""
+        self.arrive(self.ana, self.budi, self.citra)
+        self.send(self.ana, "budi", "1")
+        result_of(self.service.contacts.add(self.ana, Address("budi")))
+        self.group(self.ana, self.budi)
+        result_of(self.service.blocks.block(self.budi, Address("ana")))
+        self.assertEqual(self.active(self.ana), ["ana", "citra"])
+        self.assertEqual(self.active(self.budi), ["Budi", "citra"])
+        (contact,) = result_of(self.service.contacts.all(self.ana))
+        self.assertFalse(contact.online)
+        conversations, _ = result_of(self.service.conversations.all(self.ana, {}))
+        self.assertEqual([each.online for each in conversations if each.user], [False])
+        _, members = result_of(self.service.groups.members(self.ana, Address("bagan")))
+        self.assertEqual([each.online for each in members], [True, False])
+
+
+class Hidden(PeopleTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.send(self.ana, "budi", "1")
+
+    def test_hidden(self) -> None:
+        """Others see the account offline and hear of it once, when it hides; it sees itself."""
+        self.arrive(self.budi)
+        self.assertEqual(self.within(INTERVAL), ["Budi online"])
+        self.choose(self.budi, "presence", False)
+        self.assertEqual(self.within(INTERVAL), ["Budi offline"])
+        self.assertEqual(self.active(self.ana), [])
+        self.assertEqual(self.active(self.budi), ["Budi"])
+        seen = result_of(self.people.online_for_realm("realm2", ["budi", "nobody"]))
+        self.assertEqual(seen, {"budi": False})
+        self.presence.set_away(self.budi.id, True)
+        (more,) = self.arrive(self.budi)
+        self.presence.leave(self.budi.id, more)
+        self.assertEqual(self.within(10), [])
+        self.choose(self.budi, "presence", True)
+        self.assertEqual(self.within(INTERVAL), ["Budi away"])
+
+    def test_while_offline(self) -> None:
+        """Nothing is told, then or when the account comes."""
+        for on in (True, False):
+            self.choose(self.budi, "presence", on)
+        self.arrive(self.budi)
+        self.assertEqual(self.within(10), [])
+
+    def test_blocked_realm(self) -> None:
+        self.arrive(self.budi)
+        seen = result_of(self.people.online_for_realm("realm2", ["budi"]))
+        self.assertEqual(seen, {"budi": True})
+        result_of(self.service.blocks.block(self.budi, "realm2"))
+        seen = result_of(self.people.online_for_realm("realm2", ["budi"]))
+        self.assertEqual(seen, {"budi": False})
+
+
+class Away(PeopleTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.send(self.ana, "budi", "1")
+        (self.line,) = self.arrive(self.budi)
+        self.wait(INTERVAL)
+        self.told(self.ana)
+
+    def test_said(self) -> None:
+        """It holds until the account says that it is back, or goes offline."""
+        for away, told in ((True, "Budi away"), (True, None), (False, "Budi online")):
+            self.presence.set_away(self.budi.id, away)
+            self.assertEqual(self.within(INTERVAL), [] if told is None else [told])
+        self.presence.set_away(self.budi.id, True)
+        self.assertEqual(self.active(self.ana), ["Budi away"])
+        self.presence.leave(self.budi.id, self.line)
+        self.presence.set_away(self.budi.id, True)
+        self.arrive(self.budi)
+        self.assertEqual(self.active(self.ana), ["Budi"])
+
+    def test_idle(self) -> None:
+        """An account is away when no connection of it has sent anything for a while."""
+        sessions = mock.Mock(service=self.service)
+        heard = self.clock.seconds()
+        sessions.last_heard.side_effect = lambda _account: heard
+        idleness = Idleness(sessions)
+        idleness.start()
+        self.clock.advance(IDLE_AFTER)
+        self.assertEqual(self.active(self.ana), ["Budi"])
+        self.clock.pump([INTERVAL] * 2)
+        self.assertEqual(self.active(self.ana), ["Budi away"])
+        heard = self.clock.seconds()
+        self.clock.pump([INTERVAL] * 2)
+        self.assertEqual(self.active(self.ana), ["Budi"])
+        idleness.stop()
+
+
+class Settings(PeopleTestCase):
+    def test_choices(self) -> None:
+        """Each choice is kept without the others, also over a restart."""
+        keys: tuple[PrivacyKey, ...] = ("receipts", "presence", "invitations")
+        for key in keys:
+            self.choose(self.ana, key, False)
+            expected = msgspec.structs.replace(Privacy(), **{key: False})
+            self.reopen()
+            self.assertEqual(result_of(self.service.privacy.of(self.ana)), expected)
+            self.choose(self.ana, key, True)
+        self.assertEqual(result_of(self.service.privacy.of(self.budi)), Privacy())
+
+    def test_status(self) -> None:
+        """It is told to those who share something, and shown in lists."""
+        self.send(self.ana, "budi", "1")
+        for text in ("di kantor", ""):
+            account = result_of(self.service.accounts.set_status(self.budi, text))
+            self.service.presence_news.profile_changed(account, None)
+            heard = self.devices[self.ana.id].heard
+            news = [each for each in heard if isinstance(each, ProfileChange)]
+            self.assertEqual(news, [ProfileChange("Budi", "Budi", "", text)])
+            self.devices[self.ana.id].heard.clear()
+            users, _ = result_of(self.people.all(self.ana))
+            self.assertEqual([each.status for each in users], ["", text, ""])
