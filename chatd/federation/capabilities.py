@@ -20,6 +20,7 @@ REACTIONS = "reactions"
 PINS = "pins"
 RECEIPTS = "receipts"
 TYPING = "typing"
+GUESTS = "guests"
 
 # What each capability allows, as shown to senders.
 ALL = {
@@ -32,6 +33,7 @@ ALL = {
     PINS: "pinned messages",
     RECEIPTS: "read marks",
     TYPING: "typing",
+    GUESTS: "lists of members",
 }
 
 

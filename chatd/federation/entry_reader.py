@@ -151,7 +151,7 @@ class EntryReader:
         new = msgspec.structs.replace(new, copies=copies, epoch=target.epoch)
         return Arrived(new, target)
 
-    async def check_returned(self, realm: str, parcel: Post) -> OpenedEntry:
+    async def check_returned(self, realm: str, parcel: Post | Relay) -> OpenedEntry:
         """Check an entry that `realm` has, and that this realm may have lost. Raises BadSignature."""
         opened = parcel.opening
         if isinstance(opened, BadSignature):

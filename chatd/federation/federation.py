@@ -12,6 +12,7 @@ from chatd.federation.file_losses import FileLosses
 from chatd.federation.file_supply import FileSupply
 from chatd.federation.forwarder import Forwarder
 from chatd.federation.group_changes import GroupChanges
+from chatd.federation.guest_lists import GuestLists
 from chatd.federation.links import ILinks
 from chatd.federation.membership import MembershipNews
 from chatd.federation.name_guesses import NameGuesses
@@ -58,6 +59,7 @@ class Federation:
         self.seals = Seals(marks.seal_key, service.context.realm_key)
         self.standings = Standings(context, marks.by_realm)
         self.restores = Restores(context, self.standings, self.seals, forwarder)
+        self.guests = GuestLists(service, links, forwarder.outbox, self.standings)
         self._make_receivers(service, links)
 
     def _make_receivers(self, service: ChatService, links: ILinks) -> None:
@@ -76,7 +78,13 @@ class Federation:
         losses = FileLosses(service, Bounces(service, links))
         writer = ParcelWriter(service, forwarder, self.arrivals, quotas)
         returned = ReturnedEntries(
-            context.realm_key, read_entries, writer, entries, quotas, self.standings
+            context.realm_key,
+            read_entries,
+            writer,
+            entries,
+            quotas,
+            self.standings,
+            service.mirrors,
         )
         self.news = NewsReceiver(membership, changes, entries, losses, on_read, on_typing)
         self.receiver = Receiver(context.database, service.disk, quotas, reader, writer, self.news)
@@ -84,3 +92,8 @@ class Federation:
             service, links, self.receiver, returned, self.seals, writer, self.standings
         )
         self.questions = Questions(service, links, guesses, facts)
+
+    def link_down(self, realm: str) -> None:
+        """The link to that realm is gone."""
+        self.arrivals.link_down(realm)
+        self.guests.link_down(realm)

@@ -137,6 +137,11 @@ class Restores:
         for direct in await self._database.read(store.directs, lost):
             async for entry in self._entries(self._direct_pages(direct, lost)):
                 yield self._of_direct(direct, entry)
+        for group, seq in await self._database.read(store.lost_joins, lost):
+            joined = await self._database.read(held_store.signed_change, group.conversation, seq)
+            if joined is not None:
+                parcel = _raw(_relay(group, joined))
+                yield Returned(0, parcel, theirs=True)
         homes = await self._database.read(store.homes, lost) if lost.has_ours else ()
         for home in homes:
             async for entry in self._entries(self._group_pages(home, lost)):

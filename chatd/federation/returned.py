@@ -22,11 +22,12 @@ from chatd.base.errors import (
     UnknownMessage,
 )
 from chatd.base.model import Account, Opaque, party_of
-from chatd.base.names import Address, parse_foreign_address, parse_foreign_name
+from chatd.base.names import Address, key_of, parse_foreign_address, parse_foreign_name
 from chatd.base.texts import check_text
 from chatd.federation import parcels
 from chatd.federation.changes import change_in
 from chatd.federation.entry_reader import Arrived, EntryReader
+from chatd.federation.entry_trust import check_place
 from chatd.federation.group_changes import GroupChanges
 from chatd.federation.links import ILinks
 from chatd.federation.parcel_writer import UNNAMED, ParcelWriter
@@ -40,15 +41,19 @@ from chatd.federation.parcels import (
     Parcel,
     Post,
     Ref,
+    Relay,
 )
 from chatd.federation.realm_quotas import RealmQuotas
 from chatd.federation.receive import Receiver
 from chatd.federation.refusals import refusal
 from chatd.federation.restores import LATER, Returned
 from chatd.federation.seals import SealedParcel, Seals
+from chatd.federation.signing.statements import MemberAttributes
 from chatd.federation.standing import Standings
 from chatd.service.chat_service import ChatService
 from chatd.service.message_parts import extras_of
+from chatd.service.mirror_groups import MirrorGroups
+from chatd.service.remote import MemberJoined
 from chatd.service.targets import Target
 from chatd.store import crossing
 from chatd.store.files import Owner
@@ -70,8 +75,10 @@ class ReturnedEntries:
         changes: GroupChanges,
         quotas: RealmQuotas,
         standings: Standings,
+        mirrors: MirrorGroups,
     ) -> None:
         """`own` is the key of this realm."""
+        self._mirrors = mirrors
         self._own = own
         self._standings = standings
         self._entries = entries
@@ -95,6 +102,21 @@ class ReturnedEntries:
             await self._writer.store(realm, [entry], stream)
         else:
             await self._changes.make(realm, entry, stream)
+
+    async def join_again(self, realm: str, relay: Relay) -> None:
+        """Make somebody of this realm a member of a group of `realm` again, because that is what they have
+        signed and this realm has lost. Raises BadSignature, UnknownUser, TooManyGroups."""
+        opened = await self._entries.check_returned(realm, relay)
+        stated, attributes = opened.statement, opened.attributes
+        check_place(stated, realm, relay.group_id, key_of(relay.group))
+        said = isinstance(attributes, MemberAttributes) and attributes.what == "joined"
+        if not said or stated.realm != self._own:
+            raise BadSignature(reason="nobody of this realm says so")
+        if not self._standings.may_have_lost(realm, stated.number):
+            return  # it is known here, and perhaps they have left since
+        await self._standings.given(stated.number)
+        report = MemberJoined(relay.group, relay.group_id, stated.author, relay.seq - 1)
+        await self._mirrors.joined_before(realm, report)
 
 
 class ReturnReceiver:
@@ -160,6 +182,8 @@ class ReturnReceiver:
         match parcel:
             case Post():
                 await self._groups.take_back(realm, parcel, stream)
+            case Relay():
+                await self._groups.join_again(realm, parcel)
             case Direct():
                 await self._message(realm, item, parcel, stream)
             case DirectEdit() | DirectDeletion() | DirectReaction() | DirectPin():

@@ -10,10 +10,10 @@ from collections.abc import Collection, Mapping
 from typing import Annotated
 
 import msgspec
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 
 from chatd.base.background import in_background
-from chatd.base.timers import Timer
+from chatd.base.timers import Signal, Timer
 from chatd.federation.parcel_fields import MAX_NUMBER, Number
 from chatd.service.context import Context
 from chatd.store import peer_marks as store
@@ -62,7 +62,8 @@ class Standings:
         self._database = context.database
         self._numbers = context.writers.parcels
         self._marks = dict(stored)
-        self._told: dict[str, int] = {}  # by realm: `first` as it was told last
+        self._told: dict[str, Standing] = {}  # what the realms were told last
+        self._settling: dict[str, Signal] = {}
         self._given = 0  # the highest number that this realm is proved to have given
         self._raised: set[str] = set()  # realms whose marks are not stored yet
         self._stopped = False
@@ -71,16 +72,28 @@ class Standings:
     def of(self, realm: str) -> PeerMark:
         return self._marks.get(realm, PeerMark())
 
+    def is_settled(self, realm: str) -> bool:
+        """Whether that realm has returned everything since the start which it was told of last."""
+        told = self._told.get(realm)
+        return told is not None and self.of(realm).settled == told.first
+
+    def may_have_lost(self, realm: str, number: int) -> bool:
+        """Whether this realm has told that one that it may have given that number, and lost its entry."""
+        told = self._told.get(realm)
+        if told is None or self.is_settled(realm):
+            return False
+        return any(first <= number <= last for first, last in told.gaps)
+
     async def tell(self, realm: str) -> Standing:
         """What to tell the realm with that key."""
         mark = self.of(realm)
         first, last = await self._database.run(self._numbers.span)
-        self._told[realm] = first
         gaps = await self._database.read(gaps_since, mark.settled)
         if mark.settled != first:
             # If the clock was behind at the start, what is lost has higher numbers than that.
             gaps = [*gaps[1 - KEPT :], (last + 1, MAX_NUMBER)]
-        return Standing(mark.received, first, mark.settled, tuple(gaps))
+        told = self._told[realm] = Standing(mark.received, first, mark.settled, tuple(gaps))
+        return told
 
     def received(self, realm: str, number: int) -> None:
         """Note that the realm's parcels up to this number are on disk, or refused."""
@@ -107,9 +120,18 @@ class Standings:
         """Note that the realm has returned everything that this one had lost, and has nothing else to send
         with a number up to `received`."""
         acknowledged = self.of(realm).acknowledged
-        settled = PeerMark(received, acknowledged, self._told.get(realm, 0))
+        settled = PeerMark(received, acknowledged, self._told[realm].first)
         await self._database.run(store.raise_mark, realm, settled)
         self._raise(realm, settled)
+        if realm in self._settling:
+            self._settling.pop(realm).notify()
+
+    def until_settled(self, realm: str) -> Deferred[None]:
+        """Fires when the realm has returned everything since the start which it was told of last. May be
+        cancelled."""
+        if self.is_settled(realm):
+            return succeed(None)
+        return self._settling.setdefault(realm, Signal()).wait()
 
     async def tails(self, realm: str, groups: Collection[int]) -> dict[int, int]:
         """The numbers of the last entries which groups of this realm had when the other one had returned all

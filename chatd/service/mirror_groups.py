@@ -205,6 +205,23 @@ class MirrorGroups:
                 self._invitations.tell(account, invitation)
         await self._has_joined(account, name, change.delta.group)
 
+    async def joined_before(self, realm: str, report: MemberJoined) -> None:
+        """Make an account a member in the mirror of a group of `realm` again. This realm has lost that, but
+        what it has signed proves it. Raises UnknownUser, TooManyGroups."""
+        account = await self._accounts.find(report.user)
+        name = Address(_parsed(report.group, realm), self._realms.name_of(realm))
+        now, limit = self._context.now(), self._limit
+
+        def job(connection: Connection) -> RosterChange:
+            return RosterChange(
+                mirrors.join_mirror(
+                    connection, name, realm, report.group_id, account, report.seq, now, limit
+                )
+            )
+
+        change = await self._rosters.change(job)
+        await self._has_joined(account, name, change.delta.group)
+
     async def _has_joined(self, account: Account, name: Address, ident: int) -> None:
         """Read the members of the group that an account has joined, and let its request go on. `ident` is the
         group's id, or 0 if nothing was changed."""

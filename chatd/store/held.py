@@ -254,6 +254,16 @@ def group_page(
     return _page([each for each in found if each is not None], end)
 
 
+def signed_change(connection: sa.Connection, conversation: int, seq: int) -> HeldSigned | None:
+    """An entry of a group that is no message, or None if it is not signed."""
+    row = connection.execute(
+        sa.select(changes, *_SIGNATURE)
+        .outerjoin(signatures, _same_place(signatures, changes))
+        .where(changes.c.conversation_id == conversation, changes.c.seq == seq)
+    ).first()
+    return None if row is None else _signed(connection, conversation, row)
+
+
 _SIGNATURE = (
     signatures.c.statement,
     signatures.c.proof,

@@ -43,6 +43,11 @@ class Lost(msgspec.Struct, frozen=True):
         """The condition for the numbers of the parcels of ours that it may lack."""
         return number.between(self.after + 1, self.upto)
 
+    def theirs(self, table: sa.Table) -> sa.ColumnElement[bool]:
+        """The condition for messages or changes of that realm in `gaps`, of which there is at least one."""
+        gaps = (table.c.origin_id.between(*gap) for gap in self.gaps)
+        return sa.and_(table.c.origin_realm == self.realm, sa.or_(*gaps))
+
 
 class SharedDirect(msgspec.Struct, frozen=True):
     """A conversation of the account `name` with `peer`, of another realm; both by their names there."""
@@ -65,10 +70,7 @@ def lacked_in_directs(table: sa.Table, lost: Lost) -> Iterator[sa.ColumnElement[
     """The conditions for what the realm lacks: what is ours, and what is its own."""
     yield sa.and_(lost.ours(table.c.number), table.c.origin_id.is_(None))
     if lost.gaps:
-        yield sa.and_(
-            table.c.origin_realm == lost.realm,
-            sa.or_(*(table.c.origin_id.between(*gap) for gap in lost.gaps)),
-        )
+        yield lost.theirs(table)
 
 
 def directs(connection: sa.Connection, lost: Lost) -> list[SharedDirect]:
@@ -123,6 +125,31 @@ def homes(connection: sa.Connection, lost: Lost) -> list[SharedGroup]:
         SharedGroup(place, name, place, max(_joined(connection, place, at), seq - 1))
         for place, name, at, seq in rows
     ]
+
+
+def lost_joins(connection: sa.Connection, lost: Lost) -> list[tuple[SharedGroup, int]]:
+    """The groups of this realm which members have joined whose own realm may have lost that, and the seqs of
+    the entries that say so, in order."""
+    if not lost.gaps:
+        return []
+    rows = connection.execute(
+        sa.select(changes.c.conversation_id, groups.c.name, changes.c.seq)
+        .join(groups, groups.c.conversation_id == changes.c.conversation_id)
+        .join(
+            remote_members,
+            (remote_members.c.conversation_id == changes.c.conversation_id)
+            & (remote_members.c.address == changes.c.author),
+        )
+        .where(
+            lost.theirs(changes),
+            changes.c.kind == "member",
+            changes.c.data.like('%"what":"joined"%'),
+            groups.c.realm.is_(None),
+        )
+        .order_by(changes.c.conversation_id, changes.c.seq)
+        .limit(MAX_CONVERSATIONS)
+    )
+    return [(SharedGroup(place, name, place), seq) for place, name, seq in rows]
 
 
 def _joined(connection: sa.Connection, conversation: int, at: int) -> int:

@@ -249,6 +249,14 @@ def waiting(connection: sa.Connection, realm: str, after: int, limit: int) -> li
     return [QueuedParcel(*row) for row in rows]
 
 
+def newest_waiting(connection: sa.Connection, realm: str) -> int | None:
+    """Return the number of the last parcel that waits for a realm."""
+    newest: int | None = connection.scalar(
+        sa.select(sa.func.max(outbox.c.id)).where(outbox.c.realm == realm)
+    )
+    return newest
+
+
 def get(connection: sa.Connection, realm: str, number: int) -> QueuedParcel | None:
     row = connection.execute(
         sa.select(*_WAITING).where(outbox.c.realm == realm, outbox.c.id == number)

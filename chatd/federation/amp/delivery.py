@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -13,6 +15,7 @@ from chatd.federation.amp.link import PeerLink
 from chatd.federation.amp.link_sender import Destination, LinkSender
 from chatd.federation.amp.return_link import ReturnLink
 from chatd.federation.amp.wire import Refused
+from chatd.federation.capabilities import GUESTS
 from chatd.service.remote import QUEUED, OnOutcome
 from chatd.store.outcomes import SentEntry
 
@@ -33,6 +36,9 @@ class Delivery:
         self._link: PeerLink | None = None  # which this realm sends over
         self._restores = TokenBucket(1 / EVERY, BURST)
         self._waiting = Timer(to.clock, self._restore)
+        self._to_compare = (
+            False  # who is in groups, because one of the realms may have been restored
+        )
 
     def dispatch(
         self,
@@ -71,6 +77,8 @@ class Delivery:
         """Send everything that waits over `link`: first what the other realm has lost since a backup."""
         self._end()
         self._link = link
+        if self._to.guests.is_needed(self._to.realm, link.standing):
+            self._to_compare = True
         if not self._to.restores.is_needed(self._to.realm, link.standing):
             self._start(link)
             return
@@ -112,6 +120,16 @@ class Delivery:
         if self._link is link:
             self._sender = LinkSender(self._to, link)
             self._sender.start()
+            if self._to_compare:
+                comparing = Deferred.fromCoroutine(self._compare(link))
+                comparing.addErrback(lambda failure: log.failure("no guests compared", failure))
+
+    async def _compare(self, link: PeerLink) -> None:
+        """Compare who is in groups. If that is not possible now, it is done over the next link."""
+        to = self._to
+        with suppress(RealmDown, StorageFailed, Refused):
+            if GUESTS in link.lacks or await to.guests.compare(ReturnLink(link), to.realm):
+                self._to_compare = False
 
     def link_down(self) -> None:
         """Tell waiting senders that their parcels are queued. The next link sends what was not answered."""

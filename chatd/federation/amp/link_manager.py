@@ -133,7 +133,7 @@ class LinkManager:
         peer.source = link.route.source
         if old is not None:
             peer.delivery.link_down()
-            self.federation.arrivals.link_down(link.realm)
+            self.federation.link_down(link.realm)
             old.abort()
 
     async def _learn_keys(self, realm: str, keys: bytes | None) -> None:
@@ -191,7 +191,7 @@ class LinkManager:
         peer.error = str(reason) if reason else "the link was lost"
         peer.delivery.link_down()
         self.federation.receiver.lost(peer.known.key)
-        self.federation.arrivals.link_down(peer.known.key)
+        self.federation.link_down(peer.known.key)
         self.dialer.soon(peer)
 
     def is_added(self, realm: str) -> bool:

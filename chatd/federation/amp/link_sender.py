@@ -15,6 +15,7 @@ from chatd.federation.amp.link import PeerLink
 from chatd.federation.amp.send_queue import Item, SendQueue
 from chatd.federation.amp.wire import Refused
 from chatd.federation.capabilities import check_fits
+from chatd.federation.guest_lists import GuestLists
 from chatd.federation.outbox import Outbox
 from chatd.federation.outcome_waiters import OutcomeWaiters
 from chatd.federation.outcomes import DeliveredParcel, Outcomes
@@ -71,6 +72,7 @@ class Destination(msgspec.Struct, frozen=True):
     waiters: OutcomeWaiters
     suspects: Suspects
     restores: Restores
+    guests: GuestLists
 
 
 class LinkSender:

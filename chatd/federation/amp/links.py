@@ -71,6 +71,7 @@ class AmpLinks:
                 OutcomeWaiters(context.clock),
                 Suspects(),
                 federation.restores,
+                federation.guests,
             )
         )
 

@@ -239,6 +239,20 @@ class Responder(amp.CommandLocator):
             return fail(refused)
         return self._answer(work, len(idents))
 
+    @wire.GuestsCommand.responder
+    def guests(self, listed: bytes) -> Deferred[Any]:
+        link = self._link
+
+        async def work() -> dict[str, Any]:
+            found = await link.host.federation.guests.answer(link.realm, guests)
+            return {"found": encode(found)}
+
+        try:
+            guests = wire.decode_list(listed)
+        except Refused as refused:
+            return fail(refused)
+        return self._answer(work, max(1, len(guests.guests)))
+
     @_answers(wire.FileCommand)
     async def file(self, realm: str, number: int, offset: int, size: int) -> dict[str, Any]:
         if not 0 < number <= MAX_NUMBER:

@@ -1,4 +1,4 @@
-"""Sends another realm again, over a link, what it has lost since a backup."""
+"""What is asked and sent over a link after one of the realms was restored from a backup."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from chatd.base.names import printable
 from chatd.federation.amp import wire
 from chatd.federation.amp.link import PeerLink
 from chatd.federation.amp.wire import Refused
+from chatd.federation.guest_lists import GuestAnswer, GuestList
 from chatd.federation.parcels import encode
 from chatd.federation.restores import LATER, Returned
 
@@ -17,7 +18,7 @@ PAUSE = 60.0  # seconds until what was too much for the other realm is sent agai
 
 
 class ReturnLink:
-    """What `IReturning` describes, over `link`."""
+    """What `IReturning` and `IComparing` describe, over `link`."""
 
     def __init__(self, link: PeerLink) -> None:
         self._link = link
@@ -44,3 +45,8 @@ class ReturnLink:
         """See IReturning. Raises Refused, RealmDown."""
         answer = await self._link.call(wire.TailsCommand, groups=encode(groups))
         return wire.decode_tails(answer["tails"])
+
+    async def guests(self, listed: GuestList) -> GuestAnswer:
+        """See IComparing. Raises Refused, RealmDown."""
+        answer = await self._link.call(wire.GuestsCommand, listed=encode(listed))
+        return wire.decode_answer(answer["found"])

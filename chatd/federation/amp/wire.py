@@ -22,7 +22,7 @@ its number. If a batch can't be stored at all (`storage-failed`), all later batc
 too, so that nothing overtakes it: the sender closes the link and starts again.
 
 **After a restore** (chatd.federation.restores), each side tells in Hello what it has of the other's parcels,
-and `Return` brings what it lacks, before anything new is sent.
+and `Return` brings what it lacks, before anything new is sent. `Guests` compares afterwards who is in groups.
 
 **Files** follow their messages. The realm that has got a message with a file asks for its bytes with `File`,
 up to 32 KiB at a time, and checks the SHA-256. A realm that does not have them yet itself answers
@@ -43,6 +43,7 @@ from typing import Annotated, Any, ClassVar
 import msgspec
 from twisted.protocols import amp
 
+from chatd.federation.guest_lists import GuestAnswer, GuestList
 from chatd.federation.parcel_fields import MAX_NUMBER, Seq
 from chatd.federation.parcels import KEPT, MAX_PARCEL, Parcel, Verdict, encode, try_decode
 from chatd.federation.restores import Returned
@@ -169,6 +170,14 @@ class TailsCommand(PeerCommand):
     response: ClassVar[list[Any]] = [(b"tails", amp.String())]
 
 
+class GuestsCommand(PeerCommand):
+    commandName = b"Guests"  # noqa: N815
+    """Who of the asking realm is in groups of the other one. The answer says what that one has otherwise."""
+
+    arguments: ClassVar[list[Any]] = [(b"listed", amp.String())]
+    response: ClassVar[list[Any]] = [(b"found", amp.String())]
+
+
 class TypingCommand(PeerCommand):
     commandName = b"Typing"  # noqa: N815
     """`sender` is writing to `to`. A group is `#`, its id, `@` and the key of its home."""
@@ -257,6 +266,26 @@ def decode_tails(data: bytes) -> dict[int, int]:
     """Raises Refused if it is malformed."""
     try:
         return _tails.decode(data)
+    except (msgspec.DecodeError, RecursionError):
+        raise Refused(INTERNAL) from None
+
+
+_list = msgspec.msgpack.Decoder(GuestList)
+_answer = msgspec.msgpack.Decoder(GuestAnswer)
+
+
+def decode_list(data: bytes) -> GuestList:
+    """Raises Refused if it is malformed."""
+    try:
+        return _list.decode(data)
+    except (msgspec.DecodeError, RecursionError):
+        raise Refused("bad-batch") from None
+
+
+def decode_answer(data: bytes) -> GuestAnswer:
+    """Raises Refused if it is malformed."""
+    try:
+        return _answer.decode(data)
     except (msgspec.DecodeError, RecursionError):
         raise Refused(INTERNAL) from None
 

@@ -164,7 +164,8 @@ class InMemory(SynchronousTestCase):
             waiters = OutcomeWaiters(clock)
             mocks = mock.Mock(), mock.Mock()
             restores = mock.Mock(is_needed=lambda *_: False)
-            to = Destination("r", str, clock, *mocks, waiters, Suspects(), restores)
+            guests = mock.Mock(is_needed=lambda *_: False)
+            to = Destination("r", str, clock, *mocks, waiters, Suspects(), restores, guests)
             delivery = Delivery(to)
             delivery.link_up(mock.Mock())
             for number, waiter in enumerate((heard.append, fails, heard.append)):

@@ -165,5 +165,5 @@ class CommandNamesTestCase(SynchronousTestCase):
     def test_names_on_the_wire(self) -> None:
         """The names of the Python classes do not matter to other realms."""
         names = [command.commandName for command in wire.PeerCommand.__subclasses__()]
-        expected = "Hello Goodbye Ping Deliver File FileReady Return Tails Typing Find Join"
+        expected = "Hello Goodbye Ping Deliver File FileReady Return Tails Guests Typing Find Join"
         self.assertEqual(names, f"{expected} Members Change Presence".encode().split())

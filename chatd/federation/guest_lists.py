@@ -1,0 +1,139 @@
+"""Compares with another realm who of each realm is in the groups of the other.
+
+If one of them was restored from a backup, it may have lost that somebody has joined or left. So the realm of
+the members lists them at the next link, when all that waits has been sent. The home of the groups answers
+with those that it does not have, and with those that are missing in the list. Then the realm of the members
+removes the former, and tells that the latter have left.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from contextlib import suppress
+from typing import Annotated, Any, Protocol, TypeVar
+
+import msgspec
+from twisted.internet.defer import CancelledError, Deferred
+
+from chatd.base.errors import BadName, RealmDown, UnknownRealm
+from chatd.base.names import MAX_NAME, parse_foreign_name, parse_name
+from chatd.federation.outbox import Outbox
+from chatd.federation.parcel_fields import Number
+from chatd.federation.standing import Standing, Standings
+from chatd.service.chat_service import ChatService
+from chatd.service.lost_members import LostMembers
+from chatd.service.remote import IRealms
+from chatd.store import guest_lists as store
+from chatd.store.guest_lists import Guest, GuestPage, Position
+from chatd.store.outbox import newest_waiting
+
+MAX_GUESTS = 100  # in a page, so that it fits into a value of AMP
+SENDING_TIME = 600.0  # seconds that the list waits for parcels that are to be sent before it
+ANSWER_TIME = 20.0  # seconds that an answer waits for them
+
+T = TypeVar("T")
+_Place = tuple[Number, Annotated[str, msgspec.Meta(max_length=2 * MAX_NAME + 1)]]
+_Guests = Annotated[tuple[Guest, ...], msgspec.Meta(max_length=MAX_GUESTS)]
+
+
+class GuestList(msgspec.Struct, frozen=True, array_like=True):
+    """The members between two places, in order: all of the realm that sends the list, in groups of the realm
+    that reads it. A place is a group's id, and the key of a member's address. `upto` is None at the end."""
+
+    guests: _Guests
+    after: _Place
+    upto: _Place | None = None
+
+
+class GuestAnswer(msgspec.Struct, frozen=True, array_like=True):
+    """What a home has otherwise: the places in the list of those that it does not have, and members that the
+    list does not have."""
+
+    unknown: Annotated[tuple[int, ...], msgspec.Meta(max_length=MAX_GUESTS)]
+    missing: _Guests
+
+
+class IComparing(Protocol):
+    """The link over which lists are compared."""
+
+    async def guests(self, listed: GuestList) -> GuestAnswer:
+        """Ask the home of groups. Raises RealmDown, and what the realm refuses with."""
+
+
+class GuestLists:
+    def __init__(
+        self, service: ChatService, realms: IRealms, outbox: Outbox, standings: Standings
+    ) -> None:
+        self._database = service.database
+        self._own = service.context.realm_key
+        self._outbox = outbox
+        self._standings = standings
+        # By realm: what a list or an answer waits for
+        self._waits: defaultdict[str, set[Deferred[Any]]] = defaultdict(set)
+        self._lost = LostMembers(service.context, service.accounts, service.rosters, realms)
+
+    def is_needed(self, realm: str, other: Standing | None) -> bool:
+        """Whether the realm, which stands with us as `other`, or this one may have been restored."""
+        if other is None:
+            return False
+        return not other.is_settled or not self._standings.is_settled(realm)
+
+    async def compare(self, link: IComparing, realm: str) -> bool:
+        """Compare the members of this realm in the groups of that one. Returns whether that is done. Raises
+        RealmDown, and what the realm refuses with."""
+        # What this realm gets back may say who has joined.
+        await self._wait(realm, self._standings.until_settled(realm))
+        if not await self._sent(realm, SENDING_TIME):
+            return False
+        after: Position = (0, "")
+        while True:
+            page: GuestPage = await self._database.read(
+                store.guests_here, realm, self._own, after, MAX_GUESTS
+            )
+            answer = await link.guests(GuestList(tuple(page.guests), after, page.upto))
+            for place in answer.unknown:
+                if 0 <= place < len(page.guests):
+                    await self._lost.not_there(realm, page.guests[place])
+            for guest in answer.missing:
+                with suppress(BadName, UnknownRealm):
+                    parse_foreign_name(guest.group)
+                    parse_name(guest.user)
+                    await self._lost.not_here(realm, guest)
+            if page.upto is None:
+                return True
+            after = page.upto
+
+    async def answer(self, realm: str, listed: GuestList) -> GuestAnswer:
+        """What this realm has otherwise than `realm`, as the home of groups. Raises RealmDown if parcels wait
+        that may tell of it."""
+        if not await self._sent(realm, ANSWER_TIME):
+            raise RealmDown(realm=realm)
+        guests, between = listed.guests, (listed.after, listed.upto)
+        unknown = await self._database.read(store.unknown_of, realm, guests)
+        missing = await self._database.read(store.missing_from, realm, guests, between, MAX_GUESTS)
+        return GuestAnswer(tuple(unknown), tuple(missing))
+
+    async def _sent(self, realm: str, seconds: float) -> bool:
+        """Whether all parcels that wait now for the realm are sent within `seconds`. Raises RealmDown if the
+        link ends before."""
+        newest = await self._database.read(newest_waiting, realm)
+        if newest is None:
+            return True
+        gone = Deferred.fromCoroutine(self._outbox.until_gone(realm, newest, seconds))
+        return await self._wait(realm, gone)
+
+    async def _wait(self, realm: str, waiting: Deferred[T]) -> T:
+        """Wait for something that goes over the link. Raises RealmDown if the link ends before."""
+        waits = self._waits[realm]
+        waits.add(waiting)
+        try:
+            return await waiting
+        except CancelledError:
+            raise RealmDown(realm=realm) from None
+        finally:
+            waits.discard(waiting)
+
+    def link_down(self, realm: str) -> None:
+        """The link is gone: wait for nothing that goes over it."""
+        for waiting in list(self._waits.pop(realm, ())):
+            waiting.cancel()

@@ -1,0 +1,137 @@
+"""Who of one realm is in the groups of another, as both of them know it. Queries for the Database.
+
+The two are compared after one of the realms was restored from a backup (chatd.federation.guest_lists).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Annotated, Any, NamedTuple
+
+import msgspec
+import sqlalchemy as sa
+
+from chatd.base.names import key_of
+from chatd.store.schema import (
+    accounts,
+    changes,
+    groups,
+    join_requests,
+    participants,
+    remote_members,
+)
+
+# Where a page of a list begins or ends: a group's id, and the key of an address. Lists are in this order.
+Position = tuple[int, str]
+
+
+class Guest(NamedTuple):
+    """A member of a group of another realm: the group's id and name there, and the member's name here."""
+
+    group_id: Annotated[int, msgspec.Meta(ge=0, le=(1 << 63) - 1)]
+    group: str
+    user: str
+
+
+class GuestPage(NamedTuple):
+    """Guests in order, and the position up to which these are all; None: to the end."""
+
+    guests: Sequence[Guest]
+    upto: Position | None
+
+
+def guests_here(
+    connection: sa.Connection, realm: str, own: str, after: Position, limit: int
+) -> GuestPage:
+    """The first people of this realm, whose key is `own`, who are in groups of that realm."""
+    key = accounts.c.key + sa.literal(f"@{own}")
+    rows = connection.execute(
+        sa.select(groups.c.home_id, groups.c.name, accounts.c.name, key)
+        .join(participants, participants.c.conversation_id == groups.c.conversation_id)
+        .join(accounts, accounts.c.id == participants.c.account_id)
+        .where(
+            groups.c.realm == realm, groups.c.key.is_not(None), _after(groups.c.home_id, key, after)
+        )
+        .order_by(groups.c.home_id, key)
+        .limit(limit)
+    ).all()
+    guests = [Guest(ident, name.partition("@")[0], user) for ident, name, user, _ in rows]
+    return GuestPage(guests, (rows[-1][0], rows[-1][3]) if len(rows) == limit else None)
+
+
+def _after(
+    group: sa.ColumnElement[int], key: sa.ColumnElement[str], position: Position
+) -> sa.ColumnElement[bool]:
+    return sa.or_(group > position[0], sa.and_(group == position[0], key > position[1]))
+
+
+def unknown_of(connection: sa.Connection, realm: str, guests: Sequence[Guest]) -> list[int]:
+    """The places in the list of those who are not in the groups of this realm with these names and ids.
+    Groups that never had members of that realm count as groups that do not exist, and are left out."""
+    return [
+        place
+        for place, guest in enumerate(guests)
+        if not _is_known(connection, realm, guest) and _had_guests(connection, realm, guest)
+    ]
+
+
+def _is_known(connection: sa.Connection, realm: str, guest: Guest) -> bool:
+    member = sa.select(remote_members.c.key).where(
+        remote_members.c.conversation_id == guest.group_id,
+        remote_members.c.key == key_of(f"{guest.user}@{realm}"),
+    )
+    return connection.scalar(member) is not None
+
+
+def _had_guests(connection: sa.Connection, realm: str, guest: Guest) -> bool:
+    """Whether the group of a guest has had members of that realm."""
+    place = guest.group_id
+    name = connection.scalar(
+        sa.select(groups.c.name).where(groups.c.conversation_id == place, groups.c.realm.is_(None))
+    )
+    was = sa.select(changes.c.seq).where(
+        changes.c.conversation_id == place,
+        changes.c.kind == "member",
+        changes.c.origin_realm == realm,
+    )
+    return (
+        name is not None
+        and key_of(name) == key_of(guest.group)
+        and connection.scalar(was.limit(1)) is not None
+    )
+
+
+def missing_from(
+    connection: sa.Connection,
+    realm: str,
+    listed: Collection[Guest],
+    between: tuple[Position, Position | None],
+    limit: int,
+) -> list[Guest]:
+    """The first members of that realm in groups of this one who are not `listed`, which are all between two
+    positions."""
+    table, (after, upto) = remote_members, between
+    query = (
+        sa.select(table.c.conversation_id, groups.c.name, table.c.address, table.c.key)
+        .join(groups, groups.c.conversation_id == table.c.conversation_id)
+        .where(table.c.realm == realm, _after(table.c.conversation_id, table.c.key, after))
+        .order_by(table.c.conversation_id, table.c.key)
+        .limit(len(listed) + limit)
+    )
+    if upto is not None:
+        query = query.where(~_after(table.c.conversation_id, table.c.key, upto))
+    known = {(each.group_id, key_of(f"{each.user}@{realm}")) for each in listed}
+    found = [
+        Guest(ident, name, address.partition("@")[0])
+        for ident, name, address, key in connection.execute(query)
+        if (ident, key) not in known
+    ]
+    return found[:limit]
+
+
+def has_asked(connection: sa.Connection, account_id: int, realm: str) -> bool:
+    """Whether an account waits for an answer to a join of a group of that realm."""
+    asked: Any = sa.select(join_requests.c.key).where(
+        join_requests.c.account_id == account_id, join_requests.c.realm == realm
+    )
+    return connection.scalar(asked.limit(1)) is not None
