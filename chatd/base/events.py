@@ -12,7 +12,7 @@ from typing import TypeAlias
 import msgspec
 
 from chatd.base.errors import ChatError
-from chatd.base.model import Attachment, Message
+from chatd.base.model import Attachment, Message, Preferences
 
 
 class Edited(msgspec.Struct, frozen=True):
@@ -158,12 +158,14 @@ class ProfileChange(msgspec.Struct, frozen=True):
 
 
 class ConversationChange(msgspec.Struct, frozen=True):
-    """The listener has a new conversation, or its settings have changed. `user` or `group` names it."""
+    """The listener has a new conversation, or has changed its `preferences`: it is muted, unmuted, archived
+    or unarchived. `user` or `group` names it."""
 
     conversation: int
     user: str | None = None
     group: str | None = None
     what: str = "new"
+    preferences: Preferences | None = None
 
 
 class Invitation(msgspec.Struct, frozen=True):

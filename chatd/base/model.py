@@ -372,6 +372,24 @@ class UnreadCount(msgspec.Struct, frozen=True):
     first_unread: int | None = None
 
 
+NotifyLevel: TypeAlias = Literal["all", "mentions", "none"]
+
+
+class Preferences(msgspec.Struct, frozen=True):
+    """What an account has chosen for a conversation. `notify`: of which messages its clients notify it, at
+    `until` (ms since 1970 UTC) of all of them again. `archived`: clients show it apart from the others."""
+
+    notify: NotifyLevel = "all"
+    until: int | None = None
+    archived: bool = False
+
+    def at(self, now: int) -> Preferences:
+        """The preferences at that time (ms since 1970 UTC)."""
+        if self.until is None or self.until > now:
+            return self
+        return msgspec.structs.replace(self, notify="all", until=None)
+
+
 class ConversationInfo(msgspec.Struct, frozen=True):
     """A conversation in the user's list, with its newest message. Either `user` or `group` is set.
 
@@ -391,6 +409,7 @@ class ConversationInfo(msgspec.Struct, frozen=True):
     group: GroupInfo | None = None
     first_unread: int | None = None
     away: bool = False
+    preferences: Preferences = Preferences()
 
 
 class LogEntry(msgspec.Struct, frozen=True):

@@ -17,6 +17,7 @@ from chatd.service.blocks import Blocks
 from chatd.service.composed_sends import ComposedSends
 from chatd.service.contacts import Contacts
 from chatd.service.context import Context
+from chatd.service.conversation_settings import ConversationSettings
 from chatd.service.conversations import Conversations
 from chatd.service.directs import Directs
 from chatd.service.erased_files import ErasedFiles
@@ -74,6 +75,7 @@ class ChatService:
     invitations: Invitations  # to groups of other realms, which accounts accept or decline
     rosters: Rosters  # who is in which group
     directs: Directs  # conversations of two people
+    settings: ConversationSettings  # notifications and archiving of conversations
     conversations: Conversations  # the list of an account's conversations
     messages: Messages  # send to people, post to groups
     composed: ComposedSends  # replies, mentions, forwarded and opaque messages
@@ -158,7 +160,8 @@ class ChatService:
         self.typing = TypingNotices(context, presence, news, forwarder)
         self.reading = Reading(context, self.directs, self.rosters, self.receipts, forwarder, index)
         self.sync = LogSync(context, forwarder)
-        self.conversations = Conversations(self.database, self.blocks, self.reading, forwarder)
+        self.settings = ConversationSettings(context, presence, self.reading)
+        self.conversations = Conversations(context, self.blocks, self.reading, forwarder)
 
     def _make_sending(self, forwarder: IForwarder) -> None:
         context = self.context

@@ -10,20 +10,21 @@ from chatd.base.model import Account, ConversationInfo
 from chatd.base.names import key_of
 from chatd.base.read_marks import ReadMark
 from chatd.service.blocks import Blocks
+from chatd.service.context import Context
 from chatd.service.presence import AWAY, OFFLINE
 from chatd.service.reading import MAX_PAGE, Reading
 from chatd.service.remote import IForwarder, ISettled
 from chatd.store import overview as store
-from chatd.store.database import Database
 
 
 class Conversations:
     """The conversations of each account."""
 
     def __init__(
-        self, database: Database, blocks: Blocks, reading: Reading, forwarder: IForwarder
+        self, context: Context, blocks: Blocks, reading: Reading, forwarder: IForwarder
     ) -> None:
-        self._database = database
+        self._context = context
+        self._database = context.database
         self._forwarder = forwarder
         self._blocks = blocks
         self._reading = reading
@@ -46,6 +47,8 @@ class Conversations:
         self, account: Account, info: ConversationInfo, peer: int | None, settled: ISettled
     ) -> ConversationInfo:
         """The conversation, with the state of its last message and whether the account `peer` is online."""
+        chosen = info.preferences.at(self._context.now())
+        info = msgspec.structs.replace(info, preferences=chosen)
         last = info.last
         if last is not None:
             last = settled.fresh(last) if last.waits is not None else last

@@ -11,12 +11,15 @@ from sqlalchemy import Connection, Row, ScalarSelect, Select, case, func, or_, s
 from chatd.base.model import PRIVATE, PUBLIC, Account, ConversationInfo, GroupInfo, Message
 from chatd.base.read_marks import ReadMark
 from chatd.store.history import COLUMNS, build_checked
+from chatd.store.preferences import COLUMNS as PREFERENCES
+from chatd.store.preferences import preferences_in
 from chatd.store.schema import (
     accounts,
     attachments,
     groups,
     messages,
     participants,
+    preferences,
     rosters,
     skipped,
 )
@@ -130,8 +133,14 @@ def _conversations(account: Account) -> Select[Any]:
             groups.c.title,
             groups.c.private,
             rosters.c.members,
+            *PREFERENCES,
         )
         .select_from(participants)
+        .outerjoin(
+            preferences,
+            (preferences.c.account_id == participants.c.account_id)
+            & (preferences.c.conversation_id == participants.c.conversation_id),
+        )
         .outerjoin(messages, messages.c.id == _newest())
         .outerjoin(attachments, attachments.c.id == messages.c.attachment_id)
         .outerjoin(groups, groups.c.conversation_id == participants.c.conversation_id)
@@ -185,10 +194,19 @@ def _info(row: Row[Any], last: Message | None, mark: ReadMark, after: Unread) ->
     read = min(mark.left) - 1 if mark.left else mark.seq  # everything up to there
     unread = after.count + len(mark.left)
     first = min(mark.left) if mark.left else after.first
+    chosen = preferences_in(row.notify, row.until, row.archived)
     if row.group is None:
         name = row.display_name or row.peer
         return ConversationInfo(
-            row.here, name, unread, read, seq, last, user=row.peer, first_unread=first
+            row.here,
+            name,
+            unread,
+            read,
+            seq,
+            last,
+            user=row.peer,
+            first_unread=first,
+            preferences=chosen,
         )
     group = GroupInfo(
         row.group,
@@ -201,5 +219,13 @@ def _info(row: Row[Any], last: Message | None, mark: ReadMark, after: Unread) ->
         visibility=PRIVATE if row.private else PUBLIC,
     )
     return ConversationInfo(
-        row.here, row.group, unread, read, seq, last, group=group, first_unread=first
+        row.here,
+        row.group,
+        unread,
+        read,
+        seq,
+        last,
+        group=group,
+        first_unread=first,
+        preferences=chosen,
     )

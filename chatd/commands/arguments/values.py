@@ -123,6 +123,20 @@ class WordType(Type):
         return word
 
 
+class NotifyType(Type):
+    """Of which messages of a conversation somebody is notified."""
+
+    shape = "all|mentions|none"
+    about = "all messages, only those that mention you, or none"
+
+    def from_text(self, name: str, text: str) -> str:
+        level = text.lower()
+        if level not in self.shape.split("|"):
+            expected = "all, mentions or none"
+            raise BadArgument(argument=name, found=printable(text), expected=expected)
+        return level
+
+
 class TimeType(Type):
     """A time, in ms since 1970 UTC."""
 
@@ -159,6 +173,7 @@ FLAG = FlagType()
 LISTEN = ListenType()
 PRIVACY_KEY = PrivacyKeyType()
 TIME = TimeType()
+NOTIFY = NotifyType()
 VISIBILITY = WordType(PUBLIC, PRIVATE)
 HOST = HostType()
 PORT = PortType()

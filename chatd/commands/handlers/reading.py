@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from chatd.base.model import HERE, LogEntry, Message, ReaderName, Reply
+from chatd.base.timestamps import timestamp
 from chatd.commands import values as ask
 from chatd.commands.client import Client, Handlers
 from chatd.commands.handlers.replies import count, page_reply, readable_by
@@ -98,3 +99,30 @@ async def typing(client: Client, command: ask.TellTyping) -> Reply:
     if conversation is not None:  # otherwise it begins with the first message
         await service.typing.tell(client.account, conversation, client.listener)
     return Reply("Typing notice sent")
+
+
+@HANDLERS.of(ask.SetNotifications)
+async def notify(client: Client, command: ask.SetNotifications) -> Reply:
+    conversation, chosen = await client.service.settings.notify(
+        client.account, command.place, command.level, command.until, client.listener
+    )
+    sentence = {
+        "all": "You are notified of all messages",
+        "mentions": "You are notified of mentions only",
+        "none": "You are not notified",
+    }[chosen.notify]
+    until = None if chosen.until is None else timestamp(chosen.until)
+    if until is not None:
+        sentence += f" until {until}"
+    data = {"conversation": conversation, "notify": chosen.notify, "until": until}
+    return Reply(sentence, data=data)
+
+
+@HANDLERS.of(ask.ArchiveConversation)
+async def archive(client: Client, command: ask.ArchiveConversation) -> Reply:
+    conversation, chosen = await client.service.settings.archive(
+        client.account, command.place, command.on, client.listener
+    )
+    state = "archived" if chosen.archived else "no longer archived"
+    data = {"conversation": conversation, "archived": chosen.archived}
+    return Reply(f"The conversation is {state}", data=data)

@@ -151,6 +151,24 @@ ROWS: tuple[Row, ...] = (
         ),
     ),
     Row(
+        "notify",
+        ask.SetNotifications,
+        "choose of which messages of a conversation your clients notify you",
+        (
+            CONVERSATION,
+            Arg("level", types.NOTIFY, also=("notify",)),
+            Arg("until", types.TIME, optional=True),
+        ),
+        errors=CONVERSATION_ERRORS,
+    ),
+    Row(
+        "archive",
+        ask.ArchiveConversation,
+        "put a conversation into the archive, or take it out",
+        (CONVERSATION, Arg("on", types.FLAG)),
+        errors=CONVERSATION_ERRORS,
+    ),
+    Row(
         "search",
         ask.SearchMessages,
         "search the messages of your conversations",

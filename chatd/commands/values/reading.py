@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from chatd.base.model import NotifyLevel
 from chatd.base.names import Address, Place
 from chatd.commands.values.base import Command
 
 __all__ = [
+    "ArchiveConversation",
     "CountUnread",
     "ListConversations",
     "MarkRead",
     "ReadGroupInbox",
     "ReadInbox",
     "SearchMessages",
+    "SetNotifications",
     "ShowHistory",
     "ShowReaders",
     "SyncLog",
@@ -95,3 +98,16 @@ class SearchMessages(Command, frozen=True):
 
     text: str
     before: int | None = None
+
+
+class SetNotifications(Command, frozen=True):
+    """`until` is in ms since 1970 UTC."""
+
+    place: Place | int
+    level: NotifyLevel
+    until: int | None = None
+
+
+class ArchiveConversation(Command, frozen=True):
+    place: Place | int
+    on: bool

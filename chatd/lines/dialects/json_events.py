@@ -87,11 +87,24 @@ def _news(
         case events.ProfileChange():
             return {"event": "profile", **given}
         case events.ConversationChange():
-            return {"event": "conversation", **given}
+            chosen = given.pop("preferences", None)
+            settings = {} if chosen is None else chosen_fields(chosen, every=True)
+            return {"event": "conversation", **given, **settings}
         case events.Invitation():
             return {"event": "invitation", **given, "at": timestamp(event.at)}
         case _:
             assert_never(event)
+
+
+def chosen_fields(chosen: model.Preferences, every: bool = False) -> dict[str, Any]:
+    """What an account has chosen for a conversation, as far as it differs from the defaults; or `every`
+    choice."""
+    until = None if chosen.until is None else timestamp(chosen.until)
+    found = {"notify": chosen.notify, "until": until, "archived": chosen.archived}
+    if every:
+        return found
+    defaults = model.Preferences()
+    return {key: value for key, value in found.items() if value != getattr(defaults, key)}
 
 
 def _in_room(event: events.RoomTalk | events.RoomChange) -> dict[str, Any]:

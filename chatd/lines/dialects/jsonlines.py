@@ -19,7 +19,7 @@ from chatd.base.timestamps import timestamp
 from chatd.commands.table import BY_VERB
 from chatd.commands.words import row_of
 from chatd.lines.dialect import Dialect, Prompt, Request, Unreadable
-from chatd.lines.dialects.json_events import entry_object, event_object
+from chatd.lines.dialects.json_events import chosen_fields, entry_object, event_object
 from chatd.lines.dialects.json_messages import message_object
 from chatd.lines.dialects.json_text import encode as _encode
 
@@ -136,6 +136,7 @@ def _conversation(conversation: model.ConversationInfo) -> dict[str, Any]:
         "first_unread": conversation.first_unread,
         "read": conversation.read,
         "seq": conversation.seq,
+        **chosen_fields(conversation.preferences),
         "last": None if last is None else message_object(last),
     }
     return found

@@ -112,6 +112,12 @@ def _conversation(conversation: model.ConversationInfo) -> str:
         facts = [f"{conversation.user} ({conversation.name})"]
     if conversation.online is not None:
         facts[0] += f" {_online(conversation.online, conversation.away)}"
+    chosen = conversation.preferences
+    if chosen.notify != "all":
+        until = "" if chosen.until is None else f" until {timestamp(chosen.until)}"
+        facts.append(f"notify {chosen.notify}{until}")
+    if chosen.archived:
+        facts.append("archived")
     if conversation.unread:
         facts.append(f"{conversation.unread} unread")
     if conversation.last is not None:

@@ -55,6 +55,8 @@ VERBS = {
     "readers": (),
     "typing": (),
     "privacy": (),
+    "notify": (),
+    "archive": (),
     "verbose": (),
     "sync": (),
     "compose": (),
@@ -199,6 +201,18 @@ CASES: tuple[tuple[str, str, dict[str, Any], Command], ...] = (
     ("readers", "@a 7", {"user": "a", "seq": 7}, ask.ShowReaders(Place(A), 7)),
     ("typing", "#g", {"group": "g"}, ask.TellTyping(Place(group=G))),
     ("privacy", "", {}, ask.ChangePrivacy()),
+    (
+        "notify",
+        "#g none 1970-01-01T00:00:01Z",
+        {"group": "g", "level": "none", "until": "1970-01-01T00:00:01Z"},
+        ask.SetNotifications(Place(group=G), "none", 1000),
+    ),
+    (
+        "archive",
+        "@a on",
+        {"user": "a", "on": True},
+        ask.ArchiveConversation(Place(A), True),
+    ),
     ("verbose", "on", {"on": True}, ask.SetVerbose(True)),
     ("sync", "", {}, ask.SyncLog()),
     (
