@@ -147,7 +147,7 @@ class StateTests(LinkedTestCase):
 class FileTests(LinkedTestCase):
     @in_thread
     def test_ended_in_the_middle_of_a_file(self) -> None:
-        """Either side is stopped in order while a file is sent. The file arrives complete."""
+        """Either side is stopped in order, and killed, while a file is sent. The file arrives complete."""
         self.begin()
         one, two = self.one, self.two
         # So that a realm dials the other at once after its restart.
@@ -156,7 +156,7 @@ class FileTests(LinkedTestCase):
         incoming = two.folder / "state" / "uploads" / "incoming"
         with one.talk("ana") as ana:
             send_file(ana, "budi@realm2", data)
-            for peer in (two, one):
+            for peer, kills in ((two, False), (one, False), (two, True), (one, True)):
                 before = sum(path.stat().st_size for path in incoming.iterdir())
                 wait_until(
                     lambda before=before: (  # type: ignore[misc]
@@ -164,8 +164,11 @@ class FileTests(LinkedTestCase):
                     ),
                     lambda: "some of the file",
                 )
-                peer.daemon.process.send_signal(signal.SIGTERM)
-                self.ended_cleanly(peer)
+                if kills:
+                    peer.kill()
+                else:
+                    peer.daemon.process.send_signal(signal.SIGTERM)
+                    self.ended_cleanly(peer)
                 self.assertEqual(stored(two), [])
                 kept = sum(path.stat().st_size for path in incoming.iterdir())
                 self.assertGreater(kept, before)

@@ -5,6 +5,8 @@ left anywhere."""
 from __future__ import annotations
 
 import shutil
+import sys
+import traceback
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -13,12 +15,25 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.base.entries import Deletion, Edit, MessageChange, Pin, React
 from chatd.base.errors import ChatError
+from chatd.base.model import HERE
 from chatd.base.names import Place, parse_address
 from chatd.commands import values as ask
 from tests.support.network import Network, Person, Server
 
 STEPS = 40
 EMOJI = ("👍", "🎉")
+
+
+def content(name: str) -> bytes:
+    """The bytes of the file with that name, in several pieces."""
+    return f"isi {name} akhir\n".encode() * 2500
+
+
+def secret(message: Any) -> str:
+    """What only this message has: its text, or the beginning of its file."""
+    if message.file is not None:
+        return content(message.file.name).split(b"\n")[0].decode()
+    return str(message.text)
 
 
 class Directs:
@@ -46,13 +61,20 @@ class Directs:
         """One thing that somebody does, or that happens to them."""
         person = self.random.choice(list(self.people))
         server, other = self.people[person]
-        what = self.random.choice(("send", "send", "edit", "delete", "react", "pin", "trouble"))
+        what = self.random.choice(
+            ("send", "send", "file", "edit", "delete", "delete", "react", "pin", "trouble")
+        )
         if what == "trouble":
             self.trouble(server)
             return
         if what == "send":
             self.count += 1
             person.begins_to_send(other, f"pesan-{self.count}-akhir").addErrback(lambda _: None)
+        elif what == "file":
+            self.count += 1
+            name = f"berkas-{self.count}.bin"
+            sending = person.begins_to_send_file(other, name, content(name))
+            sending.addErrback(lambda _: None)
         else:
             self.change(person, what)
         if self.random.random() < 0.6:
@@ -82,8 +104,8 @@ class Directs:
             self.network.result(making)
         except ChatError:
             return
-        if what == "delete" and message.text is not None:
-            self.deleted.append(message.text)
+        if what == "delete" and not message.deleted:
+            self.deleted.append(secret(message))
 
     def trouble(self, server: Server) -> None:
         match self.random.randrange(self.troubles):
@@ -134,13 +156,26 @@ class Directs:
             (each.emoji, tuple(sorted(name.partition("@")[0] for name in each.people)))
             for each in message.reactions
         )
-        return who, message.text, message.deleted, message.pinned, reactions
+        file = None if message.file is None else (message.file.name, message.file.state)
+        return who, message.text, file, message.deleted, message.pinned, reactions
+
+    def files(self) -> None:
+        """Compare the bytes of all files that are here."""
+        for person in self.people:
+            for message in self.shown(person):
+                if message.file is not None and message.file.state == HERE:
+                    assert person.fetches(message.file.code) == content(message.file.name)
 
     def left(self) -> list[str]:
         """Deleted texts that are still in the files of one of the realms. After a restore, no realm may know
         of a deletion."""
         self.network.settle()
-        shown = {each.text for person in self.people for each in self.shown(person)}
+        shown = {
+            secret(each)
+            for person in self.people
+            for each in self.shown(person)
+            if not each.deleted
+        }
         for server in (self.one, self.two):
             server.close()
         data = b"".join(
@@ -162,6 +197,7 @@ class RandomTestCase(SynchronousTestCase):
                 run.act()
             one, two = run.ends()
             self.assertEqual(one, two, f"seed {seed}")
+            run.files()
             self.assertEqual(run.one.parcels_waiting() + run.two.parcels_waiting(), 0)
             self.assertEqual(run.left(), [], f"seed {seed}")
         finally:
@@ -174,3 +210,18 @@ class RandomTestCase(SynchronousTestCase):
     def test_restores(self) -> None:
         for seed in range(8):
             self.run_seed(seed, restores=True)
+
+
+def main() -> None:
+    """`python -m tests.unit.federation.test_directs_random FIRST LAST` runs these seeds with restores."""
+    first, last = map(int, sys.argv[1:])
+    case = RandomTestCase()
+    for seed in range(first, last + 1):
+        try:
+            case.run_seed(seed, restores=True)
+        except Exception:
+            traceback.print_exc()
+
+
+if __name__ == "__main__":
+    main()
