@@ -122,12 +122,12 @@ class StateFolder:
         """Record that the database and the folder belong together and are in use."""
         old = self.marker
         with engine.begin() as connection:
-            found = database_identity.read(connection)
-            ident = found.id if found is not None else random_bytes(16).hex()
-            mark = database_identity.claim(connection, ident, 0 if old is None else old.mark).mark
+            identity = database_identity.claim(
+                connection, lambda: random_bytes(16).hex(), 0 if old is None else old.mark
+            )
         lossy = lossy or (old is not None and old.lossy)
         self.unchecked = old is not None and not old.clean and not is_small(self.database_file)
-        self.marker = Marker(ident, mark, clean=False, lossy=lossy)
+        self.marker = Marker(identity.id, identity.mark, clean=False, lossy=lossy)
         write_marker(self.path, self.marker)
 
     def close(self, marker: Marker) -> None:

@@ -5,6 +5,7 @@ Jobs and queries for the Database, and a check of an SQLite file that is not ope
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -37,13 +38,13 @@ def read(connection: Connection) -> DatabaseIdentity | None:
     return DatabaseIdentity(found[_ID], int(found[_MARK])) if len(found) == 2 else None
 
 
-def claim(connection: Connection, ident: str, mark: int) -> DatabaseIdentity:
-    """Give the database this id, and a mark above `mark` and above its own."""
-    found = read(connection)
-    mark = max(mark, found.mark if found is not None else 0) + 1
-    put_setting(connection, _ID, ident)
-    put_setting(connection, _MARK, str(mark))
-    return DatabaseIdentity(ident, mark)
+def claim(connection: Connection, new_id: Callable[[], str], mark: int) -> DatabaseIdentity:
+    """Give the database a mark above `mark` and above its own, and an id if it has none."""
+    found = read(connection) or DatabaseIdentity(new_id(), 0)
+    claimed = DatabaseIdentity(found.id, max(mark, found.mark) + 1)
+    put_setting(connection, _ID, claimed.id)
+    put_setting(connection, _MARK, str(claimed.mark))
+    return claimed
 
 
 def advance(connection: Connection, mark: int) -> int:

@@ -40,9 +40,8 @@ def begin_signing(connection: sa.Connection, now: int, grace: int) -> int:
     return int(found)
 
 
-def use_own(connection: sa.Connection, ident: bytes, public: bytes, now: int) -> list[StoredKey]:
-    """Note that this realm signs with a key from now on, and no longer with others. Returns all of its
-    keys."""
+def use_own(connection: sa.Connection, ident: bytes, public: bytes, now: int) -> None:
+    """Note that this realm signs with a key from now on, and no longer with others."""
     mine = realm_keys.c.realm == OWN
     connection.execute(
         sa.update(realm_keys)
@@ -55,7 +54,6 @@ def use_own(connection: sa.Connection, ident: bytes, public: bytes, now: int) ->
     )
     if not known.rowcount:
         _add(connection, [StoredKey(OWN, ident, public, now)])
-    return [key for key in all_keys(connection) if key.realm == OWN]
 
 
 def learn(connection: sa.Connection, keys: Sequence[StoredKey], gone: Sequence[bytes] = ()) -> None:

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, select
 
+from chatd.store.engine import placeholder
 from chatd.store.schema import settings
+
+_VALUE = select(settings.c.value).where(settings.c.name == bindparam("wanted"))
 
 
 def get_setting(connection: Connection, name: str) -> str | None:
     """Return the value under `name`, or None."""
-    found: str | None = connection.scalar(select(settings.c.value).where(settings.c.name == name))
+    found: str | None = connection.scalar(_VALUE, {"wanted": name})
     return found
 
 
 def put_setting(connection: Connection, name: str, value: str) -> None:
     """Store `value` under `name`, in place of an older one."""
-    changed = connection.execute(
-        update(settings).where(settings.c.name == name).values(value=value)
+    mark = placeholder(connection)
+    connection.exec_driver_sql(
+        f"INSERT INTO settings (name, value) VALUES ({mark}, {mark}) "  # noqa: S608 - only marks
+        "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+        (name, value),
     )
-    if not changed.rowcount:
-        connection.execute(insert(settings).values(name=name, value=value))
 
 
 def get_or_add_setting(connection: Connection, name: str, default: str) -> str:

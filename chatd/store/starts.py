@@ -23,6 +23,13 @@ Gap: TypeAlias = tuple[int, int]
 
 _decode = msgspec.json.Decoder(list[Gap]).decode
 
+_NEWEST = sa.select(
+    *(
+        sa.select(sa.func.max(column)).where(column.is_not(None)).scalar_subquery()
+        for column in (messages.c.number, changes.c.number, pending.c.number, outbox.c.id)
+    )
+)
+
 
 def gaps_since(connection: sa.Connection, number: int) -> list[Gap]:
     """Return the gaps that end after a number, in order."""
@@ -46,8 +53,4 @@ def _gaps(connection: sa.Connection) -> list[Gap]:
 
 def _newest(connection: sa.Connection) -> int:
     """The highest number that is known here."""
-    newest = 0
-    for column in (messages.c.number, changes.c.number, pending.c.number):
-        found = connection.scalar(sa.select(sa.func.max(column)).where(column.is_not(None)))
-        newest = max(newest, found or 0)
-    return max(newest, connection.scalar(sa.select(sa.func.max(outbox.c.id))) or 0)
+    return max(found or 0 for found in connection.execute(_NEWEST).one())

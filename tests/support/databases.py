@@ -15,6 +15,7 @@ from twisted.python.failure import Failure
 from chatd.base.config import Config
 from chatd.store import engine as engines
 from chatd.store.migrate import prepare
+from chatd.store.names import renew_skeletons
 from chatd.store.writer import Outcome
 
 DATABASE = "chatd.db"
@@ -51,6 +52,7 @@ def empty_database() -> Path:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     engine = connect_without_sync(f"sqlite:///{folder / DATABASE}")
     prepare(engine)
+    renew_skeletons(engine)
     engine.dispose()
     return folder / DATABASE
 
