@@ -310,6 +310,7 @@ class Realm:
         self.service.disk.stop()
         self.service.receipts.stop()
         self.idleness.stop()
+        self.service.room_watch.stop()
         self.service.presence_news.stop()
         stopped = []
         indexing, passwords, uploads = self.service.indexing, self.passwords, self.uploads

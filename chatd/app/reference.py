@@ -15,6 +15,7 @@ from chatd.base import events
 from chatd.base import model as m
 from chatd.base.config import Limits
 from chatd.base.errors import ShuttingDown, every_error
+from chatd.commands.handlers.replies import receipt_data
 from chatd.commands.table import BY_VERB, COMMON_ERRORS, TABLE, describe
 from chatd.commands.values import CheckAlive
 from chatd.lines.dialect import Request
@@ -141,6 +142,18 @@ realm comes once that realm has answered, or after 5 s. With `"peek": true`, `in
 With `"before"` (a seq), `history` gives older messages. With `"everywhere": true`, `logout` ends all sessions
 of the account.
 
+A message has `deleted` (true) once its content is gone, and if it has been changed or has more than a text:
+`edited` (a time), `reply` (a seq), `forwarded` (the author), `mentions`, `reactions` (addresses by emoji),
+`reaction_counts` (where more people reacted than are named), `pinned`, `opaque`. `unverified`: the realm does
+not know the key with which it is signed.
+
+Each conversation is one log. Its entries are messages and changes, and are numbered by `seq`. `sync` with
+`conversation` and `after` gives the entries after a seq, in order: each is the object of its event, with
+`kind` in place of `event`. `seq` is the end of the log, and `more` says whether to ask again. What has
+changed without an entry since `version` (that of the last reply) is in `states`, `files` and `marks`.
+`pending` has your messages that the group's home has not numbered yet. `reset`: the log has lost entries;
+drop what is after this seq. `sync` without arguments lists where each conversation ends.
+
 `send` and `sendgroup` take `opaque` in place of `text`, for content that the server does not read, such as
 an encrypted message: `"opaque":{"type":"application/example","body":"aGFsbw=="}`. Clients that can't show
 it show that there is an encrypted message. It is not searched and can't be edited.
@@ -153,6 +166,9 @@ suitable HTTP status. The session is in the cookie that a login sets, or in `Aut
 Requests that change something are refused from pages of other sites (`Origin`). `Host` must be the realm's
 name, `localhost`, an IP address or one of `[web] hosts`; others are refused (421). WebSockets are pinged
 every 30 s and closed if nothing arrives before the next ping.
+"""
+ALSO = """After `listen` with `all` come these, too. `seq` is the number of the entry that the event
+announces, or that it is about (`state`, `file`, `read`), and `target` that of the message that was changed.
 """
 AT = 1_795_169_703_000
 FILE = m.Attachment(1, "v4jgxn", "plan.txt", 21, "97201e35…", "text/plain", "", AT)
@@ -175,16 +191,50 @@ ITEMS: tuple[tuple[str, str, m.Item], ...] = (
     ("rooms", "rooms", m.RoomInfo("12345 67890", ("henderson", "messi"))),
     ("commands", "help", describe(BY_VERB["ping"])),
 )
+SENT = receipt_data(m.Sent((m.Receipt(2, 3, 7, "messi", at=AT),)), single=False)
+KICKED = events.MemberChange(7, "bola", "messi", "kicked", 9, AT, "lineker", removed=True)
 EVENTS: tuple[tuple[str, events.Event], ...] = (
     ("a message arrived (after `listen`)", TEXT),
     ("a file arrived in a group (after `listen`)", POST),
+    ("an admin has removed you from a group (after `listen`)", KICKED),
     ("talk in your room", events.RoomTalk("12345 67890", "messi", "Lionel Messi", "vamos", AT)),
-    ("an admin has removed you from a group", events.MemberChange(7, "bola", "lineker")),
+    ("somebody has entered or left it", events.RoomChange("tamu", "messi", "Lionel Messi", True)),
+    ("the list of rooms has changed (after `rooms` with `watch`)", events.RoomsChanged()),
     (
         "the session has ended elsewhere",
         events.SessionEnded("The password was changed; log in again"),
     ),
     ("the connection is being closed", events.Closing(ShuttingDown())),
+)
+# What `listen` with `all` shows besides
+ALL_EVENTS: tuple[tuple[str, events.Event], ...] = (
+    (
+        "a text was changed",
+        events.Edited(2, 4, 3, "halo @messi", AT, "henderson", mentions=("messi",)),
+    ),
+    ("a message was deleted", events.Deleted(5, 2, 1, AT, "lineker", "bagan")),
+    ("a reaction was added, or removed", events.Reaction(2, 5, 3, AT, "messi", "👍", on=True)),
+    ("a message was pinned, or unpinned", events.Pinned(2, 6, 3, AT, "messi", on=True)),
+    (
+        "who is in a group has changed",
+        events.MemberChange(5, "bagan", "messi", "joined", 3, AT, "messi"),
+    ),
+    ("a group has changed", events.GroupChange(5, 4, "bagan", AT, "lineker", {"closed": True})),
+    ("the delivery of your message has changed", events.StateChange(9, 1, 12, "delivered")),
+    (
+        "the same: it is refused",
+        events.StateChange(9, 2, 13, "refused", "There is no user bdui in realm2", "unknown-user"),
+    ),
+    ("the file of a message is here, or lost", events.FileChange(9, 4, "here")),
+    ("somebody has read a conversation", events.ReadMoved(2, 3, "henderson")),
+    ("somebody is typing", events.Typing(2, "henderson")),
+    ("somebody is online, away or offline", events.PresenceChange("henderson", "online")),
+    (
+        "a profile has changed",
+        events.ProfileChange("henderson", "Jordan Henderson", "England"),
+    ),
+    ("a conversation is new", events.ConversationChange(2, user="henderson")),
+    ("you are invited to a group", events.Invitation("futsal@realm2", "budi@realm2", AT, "realm2")),
 )
 
 
@@ -234,11 +284,11 @@ def _lists() -> str:
     return table(("name in json", "in the reply to", "in plain", "in json"), rows)
 
 
-def _events() -> str:
+def _events(shown: Sequence[tuple[str, events.Event]]) -> str:
     dialects = (PlainDialect(), JsonDialect())
     rows = (
         (when, *(code(dialect.write_event(event).decode().rstrip()) for dialect in dialects))
-        for when, event in EVENTS
+        for when, event in shown
     )
     return table(("when", "in plain", "in json"), rows)
 
@@ -274,9 +324,11 @@ def reference() -> str:
         "`sync` without `conversation` lists as many; if it says `more`, ask again `after` the last one.\n",
         "A group without a title has no `title`. Titles of groups of other realms are not known here.\n",
         _lists(),
-        f"A place in `sent`: {code(msgspec.json.encode(m.Receipt(2, 3, 7, 'messi')).decode())}.\n",
+        f"A place in `sent`: {code(msgspec.json.encode(SENT['sent'][0]).decode())}.\n",
         "## Events\n",
-        _events(),
+        _events(EVENTS),
+        ALSO,
+        _events(ALL_EVENTS),
         "## Errors\n\nCodes are stable; sentences may change. Values replace the names in braces.\n",
         _errors(),
         "## Limits\n\nDefaults, in bytes and seconds; etc/chatd.ini explains them.\n",

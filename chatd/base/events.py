@@ -198,6 +198,10 @@ class RoomChange(msgspec.Struct, frozen=True):
     entered: bool
 
 
+class RoomsChanged(msgspec.Struct, frozen=True):
+    """Somebody has entered or left some room. `rooms` lists them all."""
+
+
 class Closing(msgspec.Struct, frozen=True):
     """The connection will be closed because of `error`."""
 
@@ -223,6 +227,7 @@ Event: TypeAlias = (
     | Invitation
     | RoomTalk
     | RoomChange
+    | RoomsChanged
     | Closing
     | SessionEnded
 )

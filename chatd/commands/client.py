@@ -151,6 +151,7 @@ class Client:
         self.given = {}
         if session is not None:
             self.service.rooms.leave(session, self.listener)
+            self.service.room_watch.watch(self.listener, on=False)
             self.sessions.detach(session, self)
             self.connection.forget(self, session)
 

@@ -47,6 +47,7 @@ from chatd.service.remote import IForwarder, IRealms
 from chatd.service.remote_news import RemoteNews
 from chatd.service.remote_sends import RemoteSends
 from chatd.service.room_files import RoomFiles
+from chatd.service.room_watch import RoomWatch
 from chatd.service.rooms import Rooms
 from chatd.service.rosters import Rosters
 from chatd.service.session_list import SessionList
@@ -92,6 +93,7 @@ class ChatService:
     file_states: FileStates  # files of other realms that have come, or are lost
     rooms: Rooms  # rooms that last as long as someone is in them
     room_files: RoomFiles  # the files that people send to them
+    room_watch: RoomWatch  # tells who comes and goes in some room
     quotas: MessageQuotas  # how many bytes of messages a day
     disk: DiskSpace  # whether there is room left
     realms: IRealms  # other realms, and questions to them
@@ -122,6 +124,8 @@ class ChatService:
             self.clock, self.database, self.disk, limits.account_messages, peers.messages
         )
         self.rooms = Rooms(self.presence)
+        self.room_watch = RoomWatch(self.clock)
+        self.rooms.on_change(self.room_watch.changed)
         self.room_files = RoomFiles(context, self.rooms, uploads, self.disk)
         self._make_people(passwords)
         self._make_reading(forwarder)

@@ -78,6 +78,11 @@ class Rooms:
         self._rooms: dict[str, Room] = {}
         self._whereabouts: dict[Hashable, str] = {}
         self._end: Callable[[Room], None] = lambda _room: None
+        self._changed: Callable[[], None] = lambda: None
+
+    def on_change(self, then: Callable[[], None]) -> None:
+        """Call `then` when somebody has entered or left a room."""
+        self._changed = then
 
     def on_end(self, then: Callable[[Room], None]) -> None:
         """Call `then(room)` when the last occupant has left a room."""
@@ -158,6 +163,7 @@ class Rooms:
     def _announce(self, room: Room, who: Occupant, entered: bool) -> None:
         """Tell the others that `who` has entered or left, unless that account is here in another session. On
         the connection of `who` the reply tells."""
+        self._changed()
         others = [each for each in room.occupants.values() if each is not who]
         if len(others) > CROWD or any(each.account.id == who.account.id for each in others):
             return

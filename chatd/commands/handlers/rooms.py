@@ -74,6 +74,8 @@ def room_leave(client: Client, _command: ask.LeaveRoom) -> Reply:
 
 
 @HANDLERS.of(ask.ListRooms)
-def rooms(client: Client, _command: ask.ListRooms) -> Reply:
+def rooms(client: Client, command: ask.ListRooms) -> Reply:
+    if command.watch is not None:
+        client.service.room_watch.watch(client.listener, command.watch)
     rooms = client.service.rooms.all()
     return Reply(count(rooms, "room"), items=rooms, items_name="rooms")

@@ -46,5 +46,10 @@ ROWS: tuple[Row, ...] = (
         errors=(errors.NotInRoom, errors.UnknownFile),
     ),
     Row("roomleave", ask.LeaveRoom, "leave the room", errors=(errors.NotInRoom,)),
-    Row("rooms", ask.ListRooms, "list the rooms and who is in them"),
+    Row(
+        "rooms",
+        ask.ListRooms,
+        "list the rooms and who is in them",
+        (Arg("watch", types.FLAG, optional=True, named=True),),
+    ),
 )

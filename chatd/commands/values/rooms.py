@@ -49,4 +49,6 @@ class LeaveRoom(Command, frozen=True):
 
 
 class ListRooms(Command, frozen=True):
-    pass
+    """`watch`: whether the connection is told from now on when the list changes."""
+
+    watch: bool | None = None

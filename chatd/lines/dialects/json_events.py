@@ -30,6 +30,8 @@ def event_object(event: events.Event) -> dict[str, Any]:
             return _news(event)
         case events.RoomTalk() | events.RoomChange():
             return _in_room(event)
+        case events.RoomsChanged():
+            return {"event": "rooms"}
         case events.Closing():
             error = event.error
             return {"event": "closing", "code": error.code, "message": str(error)}

@@ -32,6 +32,8 @@ def event_lines(event: events.Event) -> str:
             return f"{timestamp(event.at)} {event.sender} in room {event.room}: {shown}"
         case events.RoomChange():
             return f"{event.who} has {'entered' if event.entered else 'left'} room {event.room}"
+        case events.RoomsChanged():
+            return "somebody has entered or left a room"
         case events.Closing():
             return str(event.error)
         case events.SessionEnded():

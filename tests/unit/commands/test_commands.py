@@ -391,6 +391,7 @@ WORDS_ONLY: tuple[tuple[str, str, Command], ...] = (
     ("history", "a 3", ask.ShowHistory(Place(A, A), 3)),
 )
 NAMES_ONLY: tuple[tuple[str, dict[str, Any], Command], ...] = (
+    ("rooms", {"watch": True}, ask.ListRooms(True)),
     ("inbox", {"group": "g"}, ask.ReadInbox(Place(group=G))),
     ("inbox", {"group": "b@realm1"}, ask.ReadInbox(Place(group=B))),
     ("inbox", {"user": "b@realm1"}, ask.ReadInbox(Place(B))),

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from unittest.mock import Mock
 
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from chatd.base.errors import NotInRoom
-from chatd.base.events import Event, RoomChange, RoomTalk
+from chatd.base.events import Event, RoomChange, RoomsChanged, RoomTalk
 from chatd.base.model import Account, RoomInfo
 from chatd.service.presence import IListener, Presence
+from chatd.service.room_watch import GATHER, RoomWatch
 from chatd.service.rooms import CROWD, Rooms
 from tests.support.common import Listener
 
@@ -54,6 +57,32 @@ class RoomsTest(SynchronousTestCase):
         self.rooms.talk(self.messi, "halo", 1)
         self.rooms.join(self.lineker, LINEKER, self.lineker, "tamu")
         self.assertEqual(self.lineker.heard, [])
+
+    def test_watching(self) -> None:
+        """Who comes and goes anywhere is told once a second to those who watch, until they stop."""
+        clock = Clock()
+        watch = RoomWatch(clock)
+        self.rooms.on_change(watch.changed)
+        self.rooms.join(self.messi, MESSI, self.messi, "tamu")
+        self.assertEqual(clock.getDelayedCalls(), [])
+        broken = Listener()
+        broken.deliver = Mock(side_effect=ZeroDivisionError)  # type: ignore[method-assign]
+        for watching in (broken, self.henderson, self.henderson):
+            watch.watch(watching, on=True)
+        self.rooms.join(self.messi, MESSI, self.messi, "tamu")
+        self.assertEqual(clock.getDelayedCalls(), [])
+        self.rooms.join(self.lineker, LINEKER, self.lineker, "tamu")
+        self.rooms.join(self.lineker, LINEKER, self.lineker, "dapur")
+        clock.advance(GATHER)
+        self.assertEqual(self.henderson.heard, [RoomsChanged()])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        watch.watch(broken, on=False)
+        self.rooms.leave(self.messi)
+        watch.stop()
+        self.assertEqual(clock.getDelayedCalls(), [])
+        watch.watch(self.henderson, on=False)
+        self.rooms.leave(self.lineker)
+        self.assertEqual(clock.getDelayedCalls(), [])
 
     def test_case_does_not_count(self) -> None:
         """A room is named as its first occupant wrote it."""

@@ -12,8 +12,6 @@ import { h } from "../dom.js";
 /** @typedef {import("../types.js").App} App */
 /** @typedef {{room: string, users: string[]}} Room */
 
-const INTERVAL = 10_000; // ms
-
 /** @param {App} app @returns {import("../types.js").View} */
 export function view(app) {
   const which = field({
@@ -31,7 +29,7 @@ export function view(app) {
   });
   const shown = live(app, {
     load: async () => {
-      const [reply] = await Promise.all([app.connection.request("rooms"), app.store.users()]);
+      const [reply] = await Promise.all([app.connection.request("rooms", { watch: true }), app.store.users()]);
       return /** @type {Room[]} */ (reply.rooms);
     },
     show: (found) => [
@@ -42,7 +40,7 @@ export function view(app) {
           )
         : emptyState(t("rooms.none"), t("rooms.none-hint"), null, "room"),
     ],
-    every: INTERVAL,
+    events: ["rooms"],
   });
   return {
     title: t("rooms.title"),
@@ -51,7 +49,11 @@ export function view(app) {
       section(t("rooms.join"), enter),
       section(t("rooms.list"), shown.node),
     ),
-    destroy: () => shown.destroy(),
+    destroy: () => {
+      shown.destroy();
+      // Ignore errors: a connection that is lost watches nothing.
+      app.connection.request("rooms", { watch: false }).catch(() => {});
+    },
   };
 }
 
