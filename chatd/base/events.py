@@ -69,7 +69,7 @@ class MemberChange(msgspec.Struct, frozen=True):
     """`what` happened to `who` in the group (chatd.base.entries.Happening). `by` has caused it.
 
     `seq` is 0 where this realm does not know the entry. `removed`: the listener is `who`, and no longer a
-    member.
+    member. `unverified`: its signature could not be checked, or is wrong.
     """
 
     conversation: int
@@ -80,6 +80,7 @@ class MemberChange(msgspec.Struct, frozen=True):
     at: int = 0
     by: str = ""
     removed: bool = False
+    unverified: bool = False
 
     @property
     def sentence(self) -> str:
@@ -88,7 +89,8 @@ class MemberChange(msgspec.Struct, frozen=True):
 
 
 class GroupChange(msgspec.Struct, frozen=True):
-    """`by` has changed what `fields` has: for example the title, or who may post."""
+    """`by` has changed what `fields` has: for example the title, or who may post. `unverified` as in
+    MemberChange."""
 
     conversation: int
     seq: int
@@ -96,6 +98,7 @@ class GroupChange(msgspec.Struct, frozen=True):
     at: int
     by: str
     fields: dict[str, str | bool | None]
+    unverified: bool = False
 
 
 # The changes of messages, each with the seq of its `target`
@@ -106,7 +109,8 @@ Change: TypeAlias = ChangeOfMessage | MemberChange | GroupChange
 
 class StateChange(msgspec.Struct, frozen=True):
     """The delivery of the message `seq` has the outcome `state`: queued, delivered, or refused for `reason`.
-    `id` is the message's; `seq` is 0 while it has none. `code` is that of the refusal."""
+    `id` is the message's; `seq` is 0 while it has none. `code` is that of the refusal. Or the signature of
+    the entry `seq` is `verified` or `forged` now; `id` is 0 if that is no message."""
 
     conversation: int
     seq: int

@@ -106,14 +106,16 @@ class EventRenderer:
             return [note(safe(event["message"]))] if event.get("message") else []
         who, group = safe(event.get("who")), safe(event.get("group"))
         by = safe(event.get("by") or event.get("who"))
-        return [note(tr(sentence, who=who, by=by, group=group))]
+        return [note(tr(sentence, who=who, by=by, group=group) + _trust(event))]
 
     def _group(self, event: Event) -> list[Line]:
         by, group = safe(event.get("by")), safe(event.get("group"))
         if event.get("title"):
             title = safe(event["title"])
-            return [note(tr("{by} calls {group} “{title}”", by=by, group=group, title=title))]
-        return [note(tr("{by} changed the settings of {group}", by=by, group=group))]
+            sentence = tr("{by} calls {group} “{title}”", by=by, group=group, title=title)
+        else:
+            sentence = tr("{by} changed the settings of {group}", by=by, group=group)
+        return [note(sentence + _trust(event))]
 
     def _invitation(self, event: Event) -> list[Line]:
         by, group = safe(event.get("by")), safe(event.get("group"))
@@ -138,3 +140,7 @@ class EventRenderer:
         "invitation": _invitation,
         "room-change": _room_change,
     }
+
+
+def _trust(event: Event) -> str:
+    return f" ({tr('not verified')})" if event.get("unverified") else ""

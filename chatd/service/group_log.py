@@ -21,7 +21,7 @@ from chatd.service.remote import IForwarder, SignedFact
 from chatd.store.crossing import is_made
 from chatd.store.new_entries import NewChange, RemoteCopies, Stored
 from chatd.store.origins import Origin
-from chatd.store.sealing import NewSignature
+from chatd.store.sealing import UNVERIFIED, NewSignature
 
 # The author of what a group's home does by itself: when the last admin leaves, somebody else becomes one.
 HOME = Party(SYSTEM, SYSTEM)
@@ -33,6 +33,7 @@ class StoredFact(msgspec.Struct, frozen=True):
     group: Group
     made: MadeFact
     place: Stored
+    unverified: bool = False
 
 
 class GroupLog:
@@ -92,7 +93,8 @@ class GroupLog:
         """As `write`, for an entry that a group's home has numbered."""
         new = _new(group, made)
         new = msgspec.structs.replace(new, seq=seq, origin=origin, signature=signature)
-        return StoredFact(group, made, self._writer.add_change(connection, new))
+        unverified = signature is not None and signature.status == UNVERIFIED
+        return StoredFact(group, made, self._writer.add_change(connection, new), unverified)
 
     def tell(self, fact: StoredFact, members: Collection[int], origin: IListener | None) -> None:
         """Tell of an entry: the `members`, and the person who is removed, but not the connection `origin`,
@@ -145,7 +147,8 @@ def event_of(fact: StoredFact) -> MemberChange | GroupChange:
     group, made, seq = fact.group, fact.made, fact.place.seq
     match made.fact:
         case MemberFact(who, what):
-            by = made.author.name
-            return MemberChange(group.id, group.name, who.name, what, seq, made.at, by)
+            about = group.id, group.name, who.name, what, seq, made.at, made.author.name
+            return MemberChange(*about, unverified=fact.unverified)
         case GroupFact(fields):
-            return GroupChange(group.id, seq, group.name, made.at, made.author.name, fields)
+            place = group.id, seq, group.name
+            return GroupChange(*place, made.at, made.author.name, fields, fact.unverified)

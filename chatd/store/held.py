@@ -19,6 +19,7 @@ from chatd.store.losses import Lost, SharedDirect, SharedGroup, lacked_in_direct
 from chatd.store.macs import GUARDED
 from chatd.store.outbox import waits
 from chatd.store.schema import attachments, changes, messages, seals, signatures
+from chatd.store.signatures import same_place
 
 PAGE = 100  # entries that are read at a time
 
@@ -130,7 +131,7 @@ def _lacked(table: sa.Table, place: int, lost: Lost, after: int) -> sa.Select[An
     """The first messages or changes of a direct after a seq that the realm lacks, with their seals."""
     return (
         sa.select(table, seals.c.seal)
-        .outerjoin(seals, _same_place(seals, table))
+        .outerjoin(seals, same_place(seals, table))
         .where(
             table.c.conversation_id == place,
             table.c.seq > after,
@@ -140,10 +141,6 @@ def _lacked(table: sa.Table, place: int, lost: Lost, after: int) -> sa.Select[An
         .order_by(table.c.seq)
         .limit(PAGE)
     )
-
-
-def _same_place(one: sa.Table, other: sa.Table) -> sa.ColumnElement[bool]:
-    return (one.c.conversation_id == other.c.conversation_id) & (one.c.seq == other.c.seq)
 
 
 def _message(connection: sa.Connection, place: int, row: sa.Row[Any]) -> HeldMessage:
@@ -175,7 +172,7 @@ def _last_content(connection: sa.Connection, place: int, seq: int) -> Any:
     """The newest edit of a message, or its deletion."""
     return connection.execute(
         sa.select(changes.c.seq, changes.c.number, changes.c.origin_id, seals.c.seal)
-        .outerjoin(seals, _same_place(seals, changes))
+        .outerjoin(seals, same_place(seals, changes))
         .where(
             changes.c.conversation_id == place,
             changes.c.target == seq,
@@ -231,7 +228,7 @@ def group_page(
     for table in (messages, changes):
         query = (
             sa.select(table, *_SIGNATURE)
-            .outerjoin(signatures, _same_place(signatures, table))
+            .outerjoin(signatures, same_place(signatures, table))
             .where(
                 table.c.conversation_id == group.conversation,
                 table.c.seq > max(after, group.after),
@@ -258,7 +255,7 @@ def signed_change(connection: sa.Connection, conversation: int, seq: int) -> Hel
     """An entry of a group that is no message, or None if it is not signed."""
     row = connection.execute(
         sa.select(changes, *_SIGNATURE)
-        .outerjoin(signatures, _same_place(signatures, changes))
+        .outerjoin(signatures, same_place(signatures, changes))
         .where(changes.c.conversation_id == conversation, changes.c.seq == seq)
     ).first()
     return None if row is None else _signed(connection, conversation, row)

@@ -11,7 +11,7 @@ import msgspec
 import sqlalchemy as sa
 
 from chatd.store.access import viewers
-from chatd.store.schema import messages, signatures
+from chatd.store.schema import changes, messages, signatures
 from chatd.store.sealing import UNVERIFIED
 from chatd.store.versions import Kind, Subject, VersionWriter
 
@@ -25,8 +25,9 @@ class UnverifiedEntry(msgspec.Struct, frozen=True):
     proof: bytes
 
 
-class JudgedMessage(NamedTuple):
-    """A message whose signature is `verified` or `forged` now, and the accounts that see it."""
+class JudgedEntry(NamedTuple):
+    """An entry whose signature is `verified` or `forged` now, and the accounts that see it. `id` is 0 if it
+    is no message; `sender` is its author."""
 
     conversation: int
     seq: int
@@ -67,9 +68,9 @@ def unverified(
 
 def judge(
     connection: sa.Connection, versions: VersionWriter, status: Mapping[UnverifiedEntry, str]
-) -> list[JudgedMessage]:
-    """Note what was found out about these entries. Returns those that are messages, for their readers."""
-    judged: list[JudgedMessage] = []
+) -> list[JudgedEntry]:
+    """Note what was found out about these entries. Returns those that readers see."""
+    judged: list[JudgedEntry] = []
     for entry, found in status.items():
         place = entry.conversation, entry.seq
         connection.execute(
@@ -77,16 +78,31 @@ def judge(
             .where(signatures.c.conversation_id == place[0], signatures.c.seq == place[1])
             .values(status=found)
         )
-        message = connection.execute(
-            sa.select(messages.c.id, messages.c.sender).where(
-                messages.c.conversation_id == place[0],
-                messages.c.seq == place[1],
-                messages.c.deleted_at.is_(None),
-            )
-        ).first()
-        if message is None or found == UNVERIFIED:
-            continue
-        judged.append(JudgedMessage(*place, *message, found, viewers(connection, *place)))
+        shown = None if found == UNVERIFIED else _shown(connection, *place)
+        if shown is not None:
+            judged.append(JudgedEntry(*place, *shown, found, viewers(connection, *place)))
     subjects = [Subject(each.conversation, Kind.TRUST, str(each.seq)) for each in judged]
     versions.note(connection, subjects)
     return judged
+
+
+def _shown(connection: sa.Connection, conversation: int, seq: int) -> tuple[int, str] | None:
+    """The id and the sender of a message that was not deleted, or 0 and the author of an entry about a group;
+    None if it is neither."""
+    message = connection.execute(
+        sa.select(messages.c.id, messages.c.sender).where(
+            messages.c.conversation_id == conversation,
+            messages.c.seq == seq,
+            messages.c.deleted_at.is_(None),
+        )
+    ).first()
+    if message is not None:
+        return message.id, message.sender
+    author = connection.scalar(
+        sa.select(changes.c.author).where(
+            changes.c.conversation_id == conversation,
+            changes.c.seq == seq,
+            changes.c.kind.in_(("member", "group")),
+        )
+    )
+    return None if author is None else (0, author)

@@ -17,6 +17,11 @@ from chatd.store.sealing import NewSignature
 FORGED = "forged"
 
 
+def same_place(one: sa.Table, other: sa.Table) -> sa.ColumnElement[bool]:
+    """A condition that joins an entry with what another table has of it."""
+    return (one.c.conversation_id == other.c.conversation_id) & (one.c.seq == other.c.seq)
+
+
 class SignatureWriter:
     """Stores signatures, in the writer's thread."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from heapq import merge
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -31,6 +32,8 @@ from chatd.store.schema import (
     rosters,
     signatures,
 )
+from chatd.store.sealing import UNVERIFIED
+from chatd.store.signatures import FORGED, same_place
 from chatd.store.terms import end_of_term
 from chatd.store.versions import (
     STATES,
@@ -163,7 +166,7 @@ def _seq_of(entry: Message | events.Change) -> int:
 
 
 def _select_changes() -> sa.Select[Any]:
-    """Select changes, with the names of their groups."""
+    """Select changes, with the names of their groups, and what is known of their signatures."""
     return (
         sa.select(
             changes.c.conversation_id,
@@ -174,8 +177,10 @@ def _select_changes() -> sa.Select[Any]:
             changes.c.target,
             changes.c.data,
             groups.c.name.label("group"),
+            signatures.c.status,
         )
         .select_from(changes)
+        .outerjoin(signatures, same_place(signatures, changes))
         .outerjoin(groups, groups.c.conversation_id == changes.c.conversation_id)
     )
 
@@ -196,9 +201,14 @@ def _change(row: sa.Row[Any], edited: Message | None) -> events.Change:
         case "pinned":
             return events.Pinned(here, seq, row.target, at, by, data["on"], group)
         case "member":
-            return events.MemberChange(here, group, data["who"], data["what"], seq, at, by)
+            about = here, group, data["who"], data["what"], seq, at, by
+            return events.MemberChange(*about, unverified=_is_unverified(row))
         case _:
-            return events.GroupChange(here, seq, group, at, by, data)
+            return events.GroupChange(here, seq, group, at, by, data, _is_unverified(row))
+
+
+def _is_unverified(row: sa.Row[Any]) -> bool:
+    return row.status in (UNVERIFIED, FORGED)
 
 
 def _states(
@@ -253,25 +263,26 @@ def _select(
 def _judged(
     connection: sa.Connection, view: LogView, after: int, between: tuple[int, int]
 ) -> list[Message]:
-    """The messages whose signatures were verified or found to be forged between two versions, up to the seq
-    `after`. This is their state, as in the event, and they have no content."""
+    """The entries whose signatures were verified or found to be forged between two versions, up to the seq
+    `after`. This is their state, as in the event, and they have no content. The id of an entry that is
+    no message is 0."""
     names = changed_between(connection, view.conversation, Kind.TRUST, *between)
     seqs = sorted(seq for seq in map(int, names) if seq <= after)
     if not seqs:
         return []
-    is_signed = (signatures.c.conversation_id == messages.c.conversation_id) & (
-        signatures.c.seq == messages.c.seq
-    )
-    columns = (messages.c.id, messages.c.seq, messages.c.at, messages.c.sender, signatures.c.status)
-    rows = connection.execute(
-        sa.select(*columns)
-        .join_from(messages, signatures, is_signed)
-        .where(
-            view.has(messages, messages.c.seq.in_(seqs)),
-            messages.c.deleted_at.is_(None),
+    rows: list[Any] = []
+    for table, ident, author in (
+        (messages, messages.c.id, messages.c.sender),
+        (changes, sa.literal(0), changes.c.author),
+    ):
+        query = (
+            sa.select(ident, table.c.seq, table.c.at, author, signatures.c.status)
+            .join_from(table, signatures, same_place(signatures, table))
+            .where(view.has(table, table.c.seq.in_(seqs)))
         )
-        .order_by(messages.c.seq)
-    )
+        if table is messages:
+            query = query.where(messages.c.deleted_at.is_(None))
+        rows += connection.execute(query)
     return [
         Message(
             ident,
@@ -282,7 +293,7 @@ def _judged(
             state=status,
             reason=reason_of(status, sender),
         )
-        for ident, seq, at, sender, status in rows
+        for ident, seq, at, sender, status in sorted(rows, key=itemgetter(1))
     ]
 
 

@@ -67,8 +67,8 @@ async def sync(client: Client, command: ask.SyncLog) -> Reply:
 
 
 def _state(message: Message) -> dict[str, Any]:
-    """The state of a message, as its event has it."""
-    found = {"seq": message.seq, "id": message.id, "state": message.state}
+    """The state of an entry, as its event has it."""
+    found = {"seq": message.seq, "id": message.id or None, "state": message.state}
     return found if message.reason is None else {**found, "reason": message.reason}
 
 

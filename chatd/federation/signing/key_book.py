@@ -16,7 +16,7 @@ from chatd.federation.signing.statements import decode_statement
 from chatd.service.context import Context
 from chatd.store import judged as store
 from chatd.store import realm_keys as key_store
-from chatd.store.judged import JudgedMessage, UnverifiedEntry
+from chatd.store.judged import JudgedEntry, UnverifiedEntry
 from chatd.store.realm_keys import StoredKey
 
 PAGE = 32  # entries that are verified at a time
@@ -27,14 +27,14 @@ log = Logger()
 
 class KeyBook:
     """`stored` are all keys in the database. Entries of version 1 are accepted without a signature until
-    `unsigned_until` (ms since 1970 UTC). `on_judged` is called with the messages that are verified later, or
+    `unsigned_until` (ms since 1970 UTC). `on_judged` is called with the entries that are verified later, or
     turn out to be forged."""
 
     def __init__(
         self,
         context: Context,
         stored: Sequence[StoredKey],
-        on_judged: Callable[[Sequence[JudgedMessage]], object],
+        on_judged: Callable[[Sequence[JudgedEntry]], object],
         unsigned_until: int = 0,
     ) -> None:
         self.unsigned_until = unsigned_until

@@ -57,7 +57,7 @@ def _outcome(event: events.StateChange | events.FileChange) -> dict[str, Any]:
             return {
                 "event": "state",
                 **where,
-                "id": event.id,
+                "id": event.id or None,
                 "state": event.state,
                 **reason,
                 **code,
@@ -162,8 +162,13 @@ def _kind_and_facts(change: events.Change) -> tuple[str, dict[str, Any]]:
             return "pinned", {"target": change.target, "from": change.by, "on": change.on}
         case events.MemberChange():
             facts = {"who": change.who, "what": change.what, "by": change.by or None}
-            return "member", facts | ({"message": change.sentence} if change.removed else {})
+            removed = {"message": change.sentence} if change.removed else {}
+            return "member", facts | removed | _trust(change)
         case events.GroupChange():
-            return "group", {"by": change.by, **change.fields}
+            return "group", {"by": change.by, **change.fields, **_trust(change)}
         case _:
             assert_never(change)
+
+
+def _trust(change: events.MemberChange | events.GroupChange) -> dict[str, Any]:
+    return {"unverified": True} if change.unverified else {}

@@ -49,7 +49,10 @@ def entry_lines(entry: model.Message | events.Change) -> str:
 
 def _outcome(event: events.StateChange | events.FileChange) -> str:
     """What became of a message or of its file."""
-    what = f"message #{event.seq} of conversation {event.conversation}"
+    is_message = isinstance(event, events.FileChange) or event.id
+    what = (
+        f"{'message' if is_message else 'entry'} #{event.seq} of conversation {event.conversation}"
+    )
     if isinstance(event, events.FileChange):
         what = f"the file of {what}"
     reason = "" if event.reason is None else f": {event.reason}"
@@ -102,11 +105,16 @@ def _change(change: events.Change, further: str) -> str:
                 return change.sentence
             by = f" by {change.by}" if change.by not in ("", change.who) else ""
             where = f" {change.group}" if change.what in ("joined", "left") else place
-            return f"{change.who} {change.what}{where}{by}"
+            return f"{change.who} {change.what}{where}{by}{_trust(change)}"
         case events.GroupChange():
             if (closed := change.fields.get("closed")) is not None:
-                return f"{change.by} {'closed' if closed else 'opened'} {change.group}"
+                done = "closed" if closed else "opened"
+                return f"{change.by} {done} {change.group}{_trust(change)}"
             facts = ", ".join(f"{key} {value}" for key, value in change.fields.items())
-            return f"{change.by} changed {change.group}: {isolated(facts)}"
+            return f"{change.by} changed {change.group}{_trust(change)}: {isolated(facts)}"
         case _:
             assert_never(change)
+
+
+def _trust(change: events.MemberChange | events.GroupChange) -> str:
+    return " (unverified)" if change.unverified else ""

@@ -73,6 +73,8 @@ class ChangesTestCase(EventsTestCase):
         for what in MEMBERS:
             (line,) = self.shown("member", group="bola", who="budi", what=what, by="ana")
             self.assertIn("bola", line)
+        (line,) = self.shown("group", group="bola", by="ana", title="Bola", unverified=True)
+        self.assertEqual(line, "ana calls bola “Bola” (not verified)")
         removed = "You were removed from bola"
         found = self.shown("member", seq=None, group="bola", what="kicked", message=removed)
         self.assertEqual(found, [removed])

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from chatd.base.events import StateChange
+from chatd.base.events import GroupChange, MemberChange, StateChange
 from chatd.base.model import Message
 from chatd.base.names import Place, parse_group
 from chatd.commands import values as ask
@@ -34,6 +34,7 @@ from chatd.federation.signing.statements import (
     decode_statement,
     encode,
 )
+from chatd.lines.dialects import json_events, plain_events
 from chatd.store import guard
 from chatd.store.schema import changes, messages
 from tests.support.network import LinkedTestCase
@@ -482,6 +483,55 @@ class UnknownKeyTestCase(HomeTestCase):
         self.assertEqual((told.seq, told.state, told.reason), (message.seq, "forged", reason))
         (state,) = self.states(0)
         self.assertEqual((state["state"], state["reason"]), ("forged", reason))
+
+    def lines(self) -> list[tuple[str, bool]]:
+        """What `sync` tells of the group and its members after the first entries."""
+        (conversation,) = {each.conversation for each in self.shown()}
+        entries = self.ana.does(ask.SyncLog(conversation, 0, 500)).items
+        found = (each.entry for each in entries if each.entry.seq >= self.first)
+        return [
+            (plain_events.entry_lines(each), each.unverified)
+            for each in found
+            if isinstance(each, MemberChange | GroupChange)
+        ]
+
+    def test_facts(self) -> None:
+        """What has happened to the group and its members is marked, too. What turns out to be invented stays
+        marked."""
+        self.relays(self.eka())
+        self.first = self.shown()[-1].seq
+        about: dict[str, Any] = {"home": "realm2", "group": BAGAN, "author": "eka"}
+        joined = MemberAttributes("joined", "eka@realm4")
+        facts: list[SignedEntry] = [
+            self.four.signs(attributes, **about)
+            for attributes in (joined, GroupAttributes({"closed": True}), joined)
+        ]
+        other = self.four.key.sign([b"something else"])[0]
+        self.ana.does(ask.SetListening(True, True))
+        for fact in (*facts[:2], msgspec.structs.replace(facts[2], proof=other)):
+            self.assertEqual(self.relays(fact).code, "")
+        events = [each for each in self.ana.events if isinstance(each, MemberChange | GroupChange)]
+        self.assertEqual([each.unverified for each in events], [True] * 3)
+        self.assertEqual(
+            [json_events.event_object(each)["unverified"] for each in events], [True] * 3
+        )
+        marked = [
+            ("eka@realm4 joined bagan@realm2 (unverified)", True),
+            ("eka@realm4 closed bagan@realm2 (unverified)", True),
+        ]
+        self.assertEqual(self.lines(), [*marked, marked[0]])
+        self.announce()
+        told = [each for each in self.ana.events if isinstance(each, StateChange) and not each.id]
+        self.assertEqual([each.state for each in told], ["verified", "verified", "forged"])
+        self.assertIsNone(json_events.event_object(told[0])["id"])
+        conversation, seq = told[0].conversation, told[0].seq
+        self.assertEqual(
+            plain_events.event_lines(told[0]),
+            f"entry #{seq} of conversation {conversation} is verified",
+        )
+        self.assertEqual([unverified for _, unverified in self.lines()], [False, False, True])
+        states = [each for each in self.states(0) if each["id"] is None]
+        self.assertEqual([each["state"] for each in states], ["verified", "verified", "forged"])
 
     def test_not_told_of_what_was_deleted(self) -> None:
         """Nor of changes, which have no mark."""

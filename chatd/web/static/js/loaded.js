@@ -112,6 +112,18 @@ export class Loaded {
     return true;
   }
 
+  /**
+   * Notes whether the realm of its author has signed a change of the group. Returns whether that changes anything.
+   * @param {number | undefined} seq
+   * @param {boolean} verified
+   */
+  judgeLine(seq, verified) {
+    const line = this.lines.get(Number(seq));
+    if (line === undefined || Boolean(line.unverified) !== verified) return false;
+    this.lines.set(line.seq, { ...line, unverified: !verified });
+    return true;
+  }
+
   /** A message that is loaded or quoted. @param {number} seq @returns {Message | null | undefined} */
   find(seq) {
     return this.list.find((message) => message.seq === seq) ?? this.quoted.get(seq);

@@ -315,7 +315,8 @@ export class Log extends Emitter {
     if (state === "verified" || state === "forged") {
       const content = state === "forged" ? { text: `(${reason})`, file: undefined, opaque: undefined } : {};
       const judged = { ...content, unverified: false };
-      if (part.update(seq, (message) => ({ ...message, ...judged }))) this.#tellOf(conversation);
+      const known = part.update(seq, (message) => ({ ...message, ...judged }));
+      if (part.judgeLine(seq, state === "verified") || known) this.#tellOf(conversation);
       return;
     }
     const outcome = { state, ...(reason ? { reason } : {}), ...(code ? { code } : {}) };

@@ -103,6 +103,7 @@ export function line({ changes, at }, bubbles) {
     "div",
     { class: "happened-line", role: "listitem" },
     h("p", { dir: "auto" }, happened(changes, bubbles.nameOf, bubbles.isMe)),
+    changes[0].unverified && unverified(),
     time(at),
   );
 }

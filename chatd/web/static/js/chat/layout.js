@@ -114,6 +114,7 @@ function isFulfilled(invited, change) {
 
 /** @param {Change} one @param {Change} other */
 function isAlike(one, other) {
+  if (Boolean(one.unverified) !== Boolean(other.unverified)) return false;
   const alike = one.kind === "member" && other.kind === "member" && one.what === other.what;
   if (!alike || isCreation(one)) return false;
   return isOwn(one) ? isOwn(other) : one.by === other.by && !isOwn(other);

@@ -141,7 +141,9 @@ function looksOf(item, bubbles) {
     case "upload":
       return bubbleLooks(item, bubbles);
     case "line":
-      return item.changes.flatMap(({ seq, who, by }) => [seq, who && bubbles.nameOf(who), by && bubbles.nameOf(by)]).join(" ");
+      return item.changes
+        .flatMap(({ seq, who, by, unverified }) => [seq, who && bubbles.nameOf(who), by && bubbles.nameOf(by), unverified])
+        .join(" ");
     default:
       return "";
   }
