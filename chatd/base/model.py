@@ -344,6 +344,17 @@ class BlockInfo(msgspec.Struct, frozen=True):
         return {"user": self.address} if realm == self.address else {"realm": realm}
 
 
+class ReportInfo(msgspec.Struct, frozen=True):
+    """A report of a message to the moderators, by the account `by`. `message` is None if it is gone. `at` is
+    in ms since 1970 UTC."""
+
+    report: int
+    at: int
+    by: str
+    reason: str
+    message: Message | None
+
+
 class ReaderName(msgspec.Struct, frozen=True):
     """The address of a person who has read a message."""
 
@@ -473,6 +484,7 @@ Item: TypeAlias = (
     | Ban
     | BlockInfo
     | SessionInfo
+    | ReportInfo
     | ReaderName
     | InvitationInfo
     | UnreadCount

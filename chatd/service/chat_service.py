@@ -46,6 +46,7 @@ from chatd.service.receipts import Receipts
 from chatd.service.remote import IForwarder, IRealms
 from chatd.service.remote_news import RemoteNews
 from chatd.service.remote_sends import RemoteSends
+from chatd.service.reports import Reports
 from chatd.service.room_files import RoomFiles
 from chatd.service.room_watch import RoomWatch
 from chatd.service.rooms import Rooms
@@ -76,6 +77,7 @@ class ChatService:
     invitations: Invitations  # to groups of other realms, which accounts accept or decline
     rosters: Rosters  # who is in which group
     directs: Directs  # conversations of two people
+    reports: Reports  # messages that people have reported to the moderators
     settings: ConversationSettings  # notifications and archiving of conversations
     conversations: Conversations  # the list of an account's conversations
     messages: Messages  # send to people, post to groups
@@ -164,6 +166,7 @@ class ChatService:
         self.typing = TypingNotices(context, presence, news, forwarder)
         self.reading = Reading(context, self.directs, self.rosters, self.receipts, forwarder, index)
         self.sync = LogSync(context, forwarder)
+        self.reports = Reports(context, self.reading)
         self.settings = ConversationSettings(context, presence, self.reading)
         self.conversations = Conversations(context, self.blocks, self.reading, forwarder)
 

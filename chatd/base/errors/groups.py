@@ -10,6 +10,16 @@ class GroupClosed(ChatError):
     sentence = "Only members may post to {group}; join it first, or ask its admins to open it"
 
 
+class UnknownReport(ChatError):
+    code = "unknown-report"
+    sentence = "There is no report {report}; reports lists them"
+
+
+class TooManyReports(ChatError):
+    code = "too-many-reports"
+    sentence = "There are {limit} open reports{whose}; try again when the moderators have read them"
+
+
 class UnknownGroup(ChatError):
     code = "unknown-group"
     sentence = "There is no group {name} in {where}"

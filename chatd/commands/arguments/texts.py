@@ -47,6 +47,10 @@ class SearchType(TextType):
         return super().from_text(name, text)
 
 
+class ReasonType(SearchType):
+    """The reason for a report."""
+
+
 class DisplayNameType(Type):
     """A display name or a country. In text an underscore stands for a space."""
 
@@ -167,6 +171,7 @@ COUNTRY = CountryType()
 FULL_NAME = FullNameType()
 TITLE = TitleType()
 STATUS = StatusType()
+REASON = ReasonType()
 SECRET = SecretType()
 FILENAME = FileNameType()
 SPACED_FILENAME = SpacedFileNameType()

@@ -151,6 +151,26 @@ ROWS: tuple[Row, ...] = (
         ),
     ),
     Row(
+        "report",
+        ask.ReportMessage,
+        "report a message to the moderators of this realm",
+        (CONVERSATION, SEQ, Arg("reason", types.REASON, also=("text",))),
+        errors=(*CONVERSATION_ERRORS, errors.UnknownMessage, errors.TooManyReports),
+    ),
+    Row(
+        "reports",
+        ask.ListReports,
+        "list the reported messages, for operators",
+        errors=(errors.NotOperator,),
+    ),
+    Row(
+        "closereport",
+        ask.CloseReport,
+        "close a report, for operators",
+        (Arg("report", types.SIZE),),
+        errors=(errors.NotOperator, errors.UnknownReport),
+    ),
+    Row(
         "notify",
         ask.SetNotifications,
         "choose of which messages of a conversation your clients notify you",

@@ -7,15 +7,18 @@ from chatd.base.names import Address, Place
 from chatd.commands.values.base import Command
 
 __all__ = [
+    "CloseReport",
     "ComposeMessage",
     "DeleteMessage",
     "DismissMessage",
     "EditMessage",
     "ForwardMessage",
     "ListPins",
+    "ListReports",
     "PinMessage",
     "ReactToMessage",
     "ReplyToMessage",
+    "ReportMessage",
     "SendGroupMessage",
     "SendMessage",
 ]
@@ -106,3 +109,17 @@ class DismissMessage(Command, frozen=True):
     """Remove a refused message to a group of another realm."""
 
     message_id: int
+
+
+class ReportMessage(Command, frozen=True):
+    place: Place | int
+    seq: int
+    reason: str
+
+
+class ListReports(Command, frozen=True):
+    pass
+
+
+class CloseReport(Command, frozen=True):
+    report: int

@@ -43,6 +43,8 @@ INDONESIAN: Texts = {
     errors.NotAccepted: "{name} tidak menerima pesan dari Anda",
     errors.NotBlocked: "{name} tidak diblokir",
     errors.TooManyBlocks: "Anda sudah memblokir {limit}; lepas satu dahulu",
+    errors.UnknownReport: "Tidak ada laporan {report}",
+    errors.TooManyReports: "Sudah ada {limit} laporan yang terbuka; coba lagi nanti",
     errors.UnknownSession: "Anda tidak punya session {session}",
     errors.BadToken: "Session itu tidak ada atau sudah berakhir; login lagi",
     errors.UnknownRealm: "Realm ini tidak mengenal realm {realm}",

@@ -106,6 +106,10 @@ def _item(item: model.Item) -> Any:
             return _realm_info(item)
         case model.BlockInfo():
             return {**item.fields, "at": timestamp(item.at)}
+        case model.ReportInfo():
+            message = None if item.message is None else message_object(item.message)
+            about = {"report": item.report, "at": timestamp(item.at), "by": item.by}
+            return {**about, "reason": item.reason, "message": message}
         case model.SessionInfo():
             times = {"created": timestamp(item.created), "used": timestamp(item.used)}
             return {"id": item.session, **msgspec.to_builtins(item), **times}

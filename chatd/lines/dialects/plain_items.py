@@ -29,6 +29,8 @@ def item_lines(item: model.Item) -> str:  # noqa: C901 - one case for each kind
             return f"{item.address} since {timestamp(item.at)}"
         case model.SessionInfo():
             return _session(item)
+        case model.ReportInfo():
+            return _report(item)
         case model.UnreadCount():
             place = f"in {item.group}" if item.group is not None else f"from {item.user}"
             return f"{item.unread} {place}"
@@ -75,6 +77,15 @@ def _person(
 
 def _online(online: bool, away: bool = False) -> str:
     return "away" if away else "online" if online else "offline"
+
+
+def _report(report: model.ReportInfo) -> str:
+    head = f"{report.report} {timestamp(report.at)} {report.by}: {isolated(report.reason)}"
+    message = report.message
+    if message is None:
+        return head
+    place = f"conversation {message.conversation} #{message.seq}"
+    return f"{head}; {place}: {message_lines(message)}"
 
 
 def _session(session: model.SessionInfo) -> str:

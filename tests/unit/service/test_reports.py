@@ -1,0 +1,78 @@
+"""Reports of messages: who may report what, and what the moderators read."""
+
+from __future__ import annotations
+
+from chatd.base.entries import Deletion
+from chatd.base.errors import (
+    NotOperator,
+    TooManyReports,
+    UnknownConversation,
+    UnknownMessage,
+    UnknownReport,
+)
+from chatd.base.model import Account
+from chatd.base.names import Address, Place
+from chatd.store import reports as store
+from tests.support.inline import outcome_of, result_of
+from tests.unit.service.test_messages import MessagesTestCase
+
+
+class ReportsTest(MessagesTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.reports = self.service.reports
+        self.citra = result_of(self.service.operators.appoint(self.citra))
+        self.here = self.send(self.ana, "budi", "1").receipts[0].conversation
+
+    def report(self, who: Account, seq: int, reason: str = "spam") -> None:
+        result_of(self.reports.add(who, self.here, seq, reason))
+
+    def queue(self) -> list[tuple[str, str, str | None]]:
+        found, more = result_of(self.reports.all(self.citra))
+        self.assertEqual(more, 0)
+        return [(each.by, each.reason, each.message and each.message.text) for each in found]
+
+    def test_read_and_closed(self) -> None:
+        """A moderator reads the message, who reports it and why, without being in the conversation. A second
+        report replaces the reason."""
+        self.report(self.budi, 1)
+        self.report(self.budi, 1, "insult")
+        self.report(self.ana, 1)
+        self.assertEqual(self.queue(), [("Budi", "insult", "1"), ("ana", "spam", "1")])
+        found, _ = result_of(self.reports.all(self.citra))
+        result_of(self.reports.close(self.citra, found[0].report))
+        self.assertEqual(self.queue(), [("ana", "spam", "1")])
+        self.assertIs(outcome_of(self.reports.close(self.citra, 77)), UnknownReport)
+
+    def test_what_is_gone(self) -> None:
+        """A deleted message is gone here, too; who has left the group since does not take it along."""
+        group = self.group(self.budi, self.ana)
+        seq = self.post(self.budi, "bagan", "2").receipts[0].seq
+        result_of(self.reports.add(self.ana, group, seq, "spam"))
+        result_of(self.service.groups.leave(self.ana, Address("bagan"), None))
+        self.assertEqual(self.queue(), [("ana", "spam", "2")])
+        result_of(self.service.changes.change(self.budi, group, seq, Deletion(), None))
+        self.assertEqual(self.queue(), [("ana", "spam", None)])
+
+    def test_refusals(self) -> None:
+        add = self.reports.add
+        for who, place, seq, error in (
+            (self.budi, self.here, 2, UnknownMessage),
+            (self.budi, Place(user=Address("citra")), 1, UnknownMessage),
+            (self.citra, self.here, 1, UnknownConversation),
+        ):
+            self.assertIs(outcome_of(add(who, place, seq, "x")), error)
+        for asking in (self.reports.all(self.ana), self.reports.close(self.ana, 1)):
+            self.assertIs(outcome_of(asking), NotOperator)
+
+    def test_limits(self) -> None:
+        """Each account has some open reports, and all together have a limit."""
+        self.send(self.ana, "budi", "2")
+        self.report(self.budi, 1)
+        for name in ("MAX_OWN_REPORTS", "MAX_REPORTS"):
+            with self.subTest(name):
+                patched = self.patch(store, name, 1)
+                self.assertIs(
+                    outcome_of(self.reports.add(self.budi, self.here, 2, "x")), TooManyReports
+                )
+                patched.restore()
