@@ -58,7 +58,9 @@ class Federation:
         # What other realms have lost since a backup
         self.seals = Seals(marks.seal_key, service.context.realm_key)
         self.standings = Standings(context, marks.by_realm)
-        self.restores = Restores(context, self.standings, self.seals, forwarder)
+        self.restores = Restores(
+            context, self.standings, self.seals, forwarder, service.receipts.tell_again
+        )
         self.guests = GuestLists(service, links, forwarder.outbox, self.standings)
         self._make_receivers(service, links)
 

@@ -7,8 +7,8 @@ comes up, before anything new is sent.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from typing import Protocol
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
+from typing import Any, Protocol
 
 import msgspec
 from twisted.logger import Logger
@@ -60,6 +60,10 @@ _data = msgspec.json.Decoder(dict[str, str | bool | None])
 ReadPage = Callable[[int], Awaitable[HeldPage]]
 
 
+# Tells the realm with that key again how far people have read
+TellMarks = Callable[[str], Coroutine[Any, Any, None]]
+
+
 class Returned(msgspec.Struct, frozen=True, array_like=True):
     """A parcel that is sent again. `theirs`: it is one of the realm that gets it, or an entry for a group
     that lives there. The content of a message may come from a later change of it: then `by` is the number of
@@ -91,12 +95,18 @@ class Restores:
     """`name` is that of this realm."""
 
     def __init__(
-        self, context: Context, standings: Standings, seals: Seals, forwarder: Forwarder
+        self,
+        context: Context,
+        standings: Standings,
+        seals: Seals,
+        forwarder: Forwarder,
+        tell_marks: TellMarks,
     ) -> None:
         self._database = context.database
         self._now = context.now
         self._forwarder = forwarder
         self._name = context.config.realm
+        self.tell_marks = tell_marks
         self.standings = standings
         self.seals = seals
 
@@ -106,8 +116,9 @@ class Restores:
             return False
         return not other.is_settled or other.received < self.standings.of(realm).acknowledged
 
-    async def run(self, link: IReturning, realm: str, other: Standing) -> None:
-        """Send what the realm lacks. Raises RealmDown, and the errors with which the realm refuses."""
+    async def run(self, link: IReturning, realm: str, other: Standing) -> bool:
+        """Send what the realm lacks. Returns whether it may have lost what this realm had sent. Raises
+        RealmDown, and the errors with which the realm refuses."""
         upto = self.standings.of(realm).acknowledged
         lost = Lost(realm, other.received, upto, () if other.is_settled else other.gaps)
         batch: list[Returned] = []
@@ -121,6 +132,7 @@ class Restores:
         if not other.is_settled:
             await self._repost(realm)
         await link.give_back(batch, upto)
+        return lost.has_ours
 
     async def _repost(self, realm: str) -> None:
         """Send the messages to groups of the realm again that it has acknowledged and not sent back. It

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import assert_never
 
+import msgspec
+
 from chatd.base.entries import EntryRef
 from chatd.base.model import Account
-from chatd.base.names import parse_address
+from chatd.base.names import key_of, parse_address
 from chatd.service.context import Context
 from chatd.service.presence import IListener, Presence
 from chatd.service.read_events import Reader, ReadEvents
@@ -15,6 +17,7 @@ from chatd.service.remote import DirectRead, GroupRead, IForwarder, ReadNews
 from chatd.service.remote_news import RemoteNews
 from chatd.store import marks as mark_store
 from chatd.store import receipts as store
+from chatd.store import shared_marks
 from chatd.store.crossing import seq_of
 from chatd.store.receipts import Audience
 
@@ -75,6 +78,19 @@ class Receipts:
         if seq and await self._database.run(move, self._versions, place, reader, seq):
             who = Reader(reader.key, str(reader), realm=realm)
             self._events.moved(who, {place: seq})
+
+    async def tell_again(self, realm: str) -> None:
+        """Tell a realm how far people have read what they share with its people: it has lost that."""
+        for place in await self._database.read(shared_marks.shared_places, realm):
+            for mark in await self._database.read(shared_marks.marks_for, place, realm):
+                other = (
+                    None if mark.account_id is not None else key_of(mark.address).partition("@")[2]
+                )
+                reader = Reader(mark.key, mark.address, mark.account_id, other)
+                for audience in await self._audiences(reader, (place,)):
+                    if realm in audience.realms:
+                        again = msgspec.structs.replace(audience, realms=(realm,))
+                        await self._tell_realms(reader, again, mark.seq)
 
     async def _audiences(self, reader: Reader, places: Sequence[int]) -> Iterable[Audience]:
         read, key = self._database.read, reader.key

@@ -8,6 +8,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from chatd.base.background import EXPECTED, in_background
 from chatd.base.errors import RealmDown, StorageFailed
 from chatd.base.throttle import TokenBucket
 from chatd.base.timers import Timer
@@ -99,10 +100,11 @@ class Delivery:
     async def _send_lost(self, link: PeerLink) -> None:
         to = self._to
         assert link.standing is not None  # noqa: S101 - else no restore is needed
+        has_lost = False
         try:
             await to.outbox.tidy()  # what was delivered does not wait any more
-            await to.restores.run(ReturnLink(link), to.realm, link.standing)
-        except (RealmDown, StorageFailed):
+            has_lost = await to.restores.run(ReturnLink(link), to.realm, link.standing)
+        except (RealmDown, *EXPECTED):
             link.abort()
             return
         except Refused as refused:
@@ -110,6 +112,8 @@ class Delivery:
                 link.abort()
                 return
         self._start(link)
+        if has_lost:
+            in_background("read marks were not told again", to.restores.tell_marks(to.realm))
 
     def _restore_failed(self, failure: Failure, link: PeerLink) -> None:
         """A bug in a restore does not hold up what waits."""
@@ -121,13 +125,12 @@ class Delivery:
             self._sender = LinkSender(self._to, link)
             self._sender.start()
             if self._to_compare:
-                comparing = Deferred.fromCoroutine(self._compare(link))
-                comparing.addErrback(lambda failure: log.failure("no guests compared", failure))
+                in_background("members were not compared", self._compare(link))
 
     async def _compare(self, link: PeerLink) -> None:
         """Compare who is in groups. If that is not possible now, it is done over the next link."""
         to = self._to
-        with suppress(RealmDown, StorageFailed, Refused):
+        with suppress(RealmDown, Refused):
             if GUESTS in link.lacks or await to.guests.compare(ReturnLink(link), to.realm):
                 self._to_compare = False
 

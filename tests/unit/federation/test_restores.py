@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chatd.base.names import Place, parse_address
+from chatd.base.names import Place, parse_address, parse_group
 from chatd.commands import values as ask
 from chatd.store import outbox
 from tests.support.people import Person
@@ -112,13 +112,50 @@ class RestoreTestCase(RestoredTestCase):
             [f"ana@realm1: {text}" for text in ("satu", "dua", "tiga", "empat")],
         )
 
+    def test_read_marks(self) -> None:
+        """A realm that has lost how far others have read is told again, in directs and in groups of either
+        realm."""
+        for person, group in ((self.ana, "bagan"), (self.budi, "nusa")):
+            person.creates(group)
+        for person, group in ((self.budi, "bagan@realm1"), (self.ana, "nusa@realm2")):
+            person.joins(group)
+        self.network.advance(5)
+        copy = self.back_up(self.one)
+        self.ana.sends("budi@realm2", "satu")
+        self.ana.posts("bagan", "dua")
+        self.ana.posts("nusa@realm2", "tiga")
+        self.network.advance(5)
+        places = [("budi@realm2", "ana@realm1"), ("#bagan", "#bagan@realm1")]
+        places.append(("#nusa@realm2", "#nusa"))
+        for _, there in places:
+            self.reads(self.budi, there)
+        self.network.advance(5)
+        self.restore(self.one, copy)
+        self.network.advance(5)
+        found = [self.readers(self.ana, here) for here, _ in places]
+        self.assertEqual(found, [["budi@realm2"]] * 3)
+
+    def place(self, name: str) -> Place:
+        if name.startswith("#"):
+            return Place(None, parse_group(name[1:]))
+        return Place(parse_address(name), None)
+
+    def reads(self, who: Person, name: str) -> None:
+        last = who.does(ask.ShowHistory(self.place(name), 1)).items[-1]
+        who.does(ask.MarkRead(last.conversation, last.seq))
+
+    def readers(self, who: Person, name: str) -> list[str]:
+        place = self.place(name)
+        last = who.does(ask.ShowHistory(place, 1)).items[-1]
+        return [each.username for each in who.does(ask.ShowReaders(place, last.seq)).items]
+
     def test_clock_behind(self) -> None:
         """A realm is restored while its clock is behind: its numbers are lower than those that it has lost.
         These come back, and what follows has higher numbers. So both sides agree after another restore."""
         self.ana.creates("bagan")
         self.budi.joins("bagan@realm1")
         copy, mirror = self.back_up(self.one), self.back_up(self.two)
-        self.network.advance(7200)
+        self.network.advance(600)
         self.one.restart()
         self.network.advance(5)
         self.ana.sends("budi@realm2", "satu")
@@ -126,7 +163,7 @@ class RestoreTestCase(RestoredTestCase):
         self.budi.posts("bagan@realm1", "tiga")
         self.network.advance(5)
         lost = self.one.federation.standings.of("realm2").acknowledged
-        self.patch(outbox, "FIRST_TERM", outbox.FIRST_TERM + 7_000_000)
+        self.patch(outbox, "FIRST_TERM", outbox.FIRST_TERM + 500_000)
         self.restore(self.one, copy)
         self.assertGreater(
             self.one.realm.database.now(self.one.service.context.writers.parcels.take), lost
