@@ -28,7 +28,7 @@ from chatd.base.model import Party
 from chatd.base.names import key_of
 from chatd.store.content import count_reactions, erase, mark_edited, revive
 from chatd.store.crossing import entry_at, is_overtaken, newest_pin
-from chatd.store.guard import content_of
+from chatd.store.guard import content_of, is_row_intact
 from chatd.store.macs import GUARDED
 from chatd.store.messages import MessageWriter
 from chatd.store.new_entries import NewChange, RemoteCopies, Stored
@@ -289,7 +289,9 @@ def _has_effect(connection: sa.Connection, wanted: WantedChange, row: sa.Row[Any
         case Edit(text):
             # A message that another realm sends again has the text of its last edit already.
             again = wanted.origin is not None and row.edited_at is None
-            return (again or bool(text != row.text)) and not change.is_blank
+            if change.is_blank:
+                return False
+            return again or text != row.text or not is_row_intact(connection, row)
         case Deletion():
             return True
         case React(on=on):

@@ -102,8 +102,8 @@ class Values(AlteredTestCase):
         self.assertEqual(self.texts(), ["dua"])
         self.alters(1, text="satu")
         self.assertEqual(self.texts(), [ALTERED])
-        self.change(self.ana, WITH_BUDI, 1, Edit("tiga"))
-        self.assertEqual(self.texts(), ["tiga"])
+        self.change(self.ana, WITH_BUDI, 1, Edit("satu"))
+        self.assertEqual(self.texts(), ["satu"])
 
 
 class Readers(AlteredTestCase):
