@@ -32,7 +32,7 @@ from chatd.federation.parcels import Post, Relay
 from chatd.federation.questions import guest_of
 from chatd.federation.signing.drafts import signature_of
 from chatd.federation.signing.entries import OpenedEntry, Trust
-from chatd.federation.signing.statements import MessageAttributes, StatedRef, Statement
+from chatd.federation.signing.statements import PLAIN, MessageAttributes, StatedRef, Statement
 from chatd.service.chat_service import ChatService
 from chatd.service.message_parts import extras_of
 from chatd.service.presence import IListener
@@ -148,8 +148,7 @@ class EntryReader:
             some = copies if copies.realms else None
             return EntryChange(wanted, about, target, some, (roster, author))
         new = self._message(opened, group.id, author, origin, signature)
-        new = msgspec.structs.replace(new, copies=copies, epoch=target.epoch)
-        return Arrived(new, target)
+        return Arrived(msgspec.structs.replace(new, copies=copies, epoch=target.epoch), target)
 
     async def check_returned(self, realm: str, parcel: Post | Relay) -> OpenedEntry:
         """Check an entry that `realm` has, and that this realm may have lost. Raises BadSignature."""
@@ -221,16 +220,18 @@ class EntryReader:
         signature: NewSignature | None,
     ) -> NewMessage:
         """Raises BadText, EmptyText, MessageTooLong, BadName."""
-        self._check_content(opened)
+        text = opened.text  # decoded each time
+        self._check_content(opened, text)
+        plain = opened.attributes is PLAIN
         return NewMessage(
             conversation,
             author.id,
             author.name,
             self._at(opened.statement.at),
-            opened.text,
+            text,
             origin=origin,
-            extras=self._extras(opened),
-            reply_to=self._reply(opened),
+            extras=None if plain else self._extras(opened),
+            reply_to=None if plain else self._reply(opened),
             signature=signature,
         )
 
@@ -262,9 +263,8 @@ class EntryReader:
         except errors.UnknownUser:
             return None
 
-    def _check_content(self, opened: OpenedEntry) -> None:
+    def _check_content(self, opened: OpenedEntry, text: str | None) -> None:
         """Raises BadText, EmptyText, MessageTooLong."""
-        text = opened.text  # decoded each time
         if text is not None:
             check_text(text)
             self._messages.check_text(text)

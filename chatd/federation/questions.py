@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import lru_cache
 
 import msgspec
 
@@ -27,12 +28,18 @@ from chatd.service.remote import IRealms, Membership, SignedFact
 
 MAX_ASKED = 1000  # people in one question
 MAX_OFFSET = 1 << 31  # in a list of members
+CACHED_GUESTS = 4096
 MAX_BANS_LISTED = 100  # in one answer, which has to fit into an AMP value of 65,535 bytes
 
 
 def guest_of(realms: IRealms, realm: str, user: str) -> Party:
     """A person of the realm with that key. Raises BadName, UnknownRealm."""
-    address = Address(parse_foreign_name(user), realms.name_of(realm))
+    return _guest(realm, realms.name_of(realm), user)
+
+
+@lru_cache(maxsize=CACHED_GUESTS)
+def _guest(realm: str, name: str, user: str) -> Party:
+    address = Address(parse_foreign_name(user), name)
     return Party(address.key, str(address), realm=realm)
 
 

@@ -106,6 +106,10 @@ class ReturningPosts:
         post = self._by_number.get(number)
         return None if post is None else post.origin
 
+    def __contains__(self, statement: bytes) -> bool:
+        """Whether the message with this statement is on its way."""
+        return statement in self._by_statement
+
     def find(self, relay: Relay) -> ReturningPost | None:
         """The message that `relay` brings back, if its entry is exactly as it was signed here."""
         post = self._by_statement.get(relay.entry.statement)

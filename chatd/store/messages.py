@@ -195,21 +195,23 @@ class MessageWriter:
         taken = _take_pending(connection, items, ident + 1)
         for item in items:
             ident += 1
-            shown, conversation = ident, item.conversation
+            conversation = item.conversation
             last = seqs.get(conversation)
-            if last is None or item.seq is not None:
+            if last is None:
                 seq = self.next_seq(connection, conversation, item.seq)
-                if taken and item.origin is not None and item.origin[0] is None:
-                    shown = taken.get((conversation, item.origin[1]), ident)
             else:
-                seqs[conversation] = seq = last + 1
+                given = item.seq
+                seqs[conversation] = seq = last + 1 if given is None or given <= last else given
+            shown = None
+            if taken and item.origin is not None and item.origin[0] is None:
+                shown = taken.get((conversation, item.origin[1]))
             number = 0
             if item.copies is not None and item.copies.realms:
                 number = _own_number(item) or self._outbox.next(connection) + len(crossing)
                 crossing.append(len(stored))
-            stored.append(Stored(shown, seq, number))
-            rows.append(_row(item, ident, seq, number, hashed))
-            rare = rare or item.extras is not None or shown != ident
+            stored.append(Stored(shown or ident, seq, number))
+            rows.append(_row(item, ident, seq, shown, number, hashed))
+            rare = rare or item.extras is not None
             signed = signed or item.signature is not None
         if rare:
             self._insert_rare(connection, items, rows, stored)
@@ -265,9 +267,10 @@ class MessageWriter:
         replies = seqs_of(connection, [item.reply_to for item in items], rows)
         full = []
         for index, (item, row, reply) in enumerate(zip(items, rows, replies, strict=True)):
-            place = stored[index]
-            extras = _extras(item, reply, None if place.id == row[0] else place.id)
-            stored[index] = Stored(*place[:5], extras.reply)
+            extras = item.extras or NO_EXTRAS
+            if item.reply_to is not None:
+                extras = msgspec.structs.replace(extras, reply=reply)
+            stored[index] = Stored(*stored[index][:5], extras.reply)
             full.append(_full_row(row, extras, hashed))
         connection.exec_driver_sql(self._full_statement, full)
 
@@ -285,16 +288,6 @@ class MessageWriter:
         return self._last_id
 
 
-def _extras(item: NewMessage, reply: int | None, shown_id: int | None) -> Extras:
-    """The extras of a message as they are stored. `reply` is what `item.reply_to` names here."""
-    extras = item.extras or NO_EXTRAS
-    if shown_id is not None:
-        extras = msgspec.structs.replace(extras, shown_id=shown_id)
-    if item.reply_to is not None:
-        extras = msgspec.structs.replace(extras, reply=reply)
-    return extras
-
-
 def _origin(item: NewMessage | NewChange, given: int) -> tuple[str | None, int | None, int | None]:
     """The origin of an entry of another realm, and the number with which it crosses from here. `given` is the
     number that its parcels have, or 0."""
@@ -310,7 +303,7 @@ def _own_number(item: NewMessage | NewChange) -> int | None:
 
 
 def _row(
-    item: NewMessage, ident: int, seq: int, given: int, hashed: Hasher | None
+    item: NewMessage, ident: int, seq: int, shown: int | None, given: int, hashed: Hasher | None
 ) -> tuple[object, ...]:
     """The values of a message without extras, in the order of the table's columns up to `mac`."""
     origin_realm, origin_id, number = _origin(item, given)
@@ -329,6 +322,7 @@ def _row(
         origin_realm,
         origin_id,
         number,
+        shown,
         mac,
     )
 

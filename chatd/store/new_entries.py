@@ -36,7 +36,6 @@ class Extras(msgspec.Struct, frozen=True):
     media: str | None = None
     body: bytes | None = None
     refused: str | None = None
-    shown_id: int | None = None
 
 
 class NewChange(msgspec.Struct, frozen=True):

@@ -6,9 +6,11 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from typing import NamedTuple, TypeAlias
 
-from sqlalchemy import Connection, Select, select
+from sqlalchemy import Connection, select
 
-from chatd.store.schema import changes, messages
+from chatd.store.engine import placeholder
+from chatd.store.outbox import ROWS, pages_of
+from chatd.store.schema import changes
 
 # Numbers below this are of version 1 of the protocol between realms.
 FIRST_NUMBER = 1 << 32
@@ -58,19 +60,23 @@ def _places(connection: Connection, origins: Sequence[Origin]) -> dict[Placed, K
     numbers: defaultdict[str | None, list[int]] = defaultdict(list)
     for realm, number in origins:
         numbers[realm].append(number)
+    mark = placeholder(connection)
+    marks = ", ".join([mark] * ROWS)
+    own = (
+        "SELECT conversation_id, number, seq FROM messages "  # noqa: S608
+        f"WHERE number IN ({marks}) AND origin_id IS NULL"
+    )
+    others = (
+        "SELECT conversation_id, origin_id, seq FROM messages "  # noqa: S608
+        f"WHERE origin_realm = {mark} AND origin_id IN ({marks})"
+    )
     return {
         (conversation, (realm, number)): KnownEntry(seq)
         for realm, some in numbers.items()
-        for conversation, number, seq in connection.execute(_stored(realm, some))
-        if number is not None
-    }
-
-
-def _stored(realm: str | None, numbers: Sequence[int]) -> Select[int, int | None, int]:
-    if realm is None:
-        return select(messages.c.conversation_id, messages.c.number, messages.c.seq).where(
-            messages.c.number.in_(numbers), messages.c.origin_id.is_(None)
+        for page in pages_of(some)
+        for conversation, number, seq in (
+            connection.exec_driver_sql(own, tuple(page))
+            if realm is None
+            else connection.exec_driver_sql(others, (realm, *page))
         )
-    return select(messages.c.conversation_id, messages.c.origin_id, messages.c.seq).where(
-        messages.c.origin_realm == realm, messages.c.origin_id.in_(numbers)
-    )
+    }

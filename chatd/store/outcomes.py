@@ -6,7 +6,8 @@ delivered: the parcel is gone then. A refusal is kept with the message.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -146,7 +147,7 @@ def take_pending(
     mark, pages = placeholder(connection), outbox_store.pages_of
     marks = ", ".join([mark] * outbox_store.ROWS)
     find = (
-        "SELECT conversation_id, number, id, account_id, realm FROM pending "  # noqa: S608
+        'SELECT conversation_id, number, id, account_id, realm, "key" FROM pending '  # noqa: S608
         f"WHERE number IN ({marks})"
     )
     rows = [
@@ -154,40 +155,34 @@ def take_pending(
         for page in pages([number for _, number in arrived])
         for row in connection.exec_driver_sql(find, tuple(page))
     ]
-    taken = {
-        (row.conversation_id, row.number): row
-        for row in rows
-        if (row.conversation_id, row.number) in arrived
-    }
+    taken: dict[tuple[int, int], int] = {}
+    numbers: defaultdict[str, list[int]] = defaultdict(list)
+    for conversation, number, ident, account_id, realm, key in rows:
+        place = conversation, number
+        if place not in arrived:
+            continue
+        taken[place] = ident
+        numbers[realm].append(number)
+        if key is not None:
+            _follow(connection, account_id, key, ident, arrived[place])
     if not taken:
         return {}
-    stored = {row.id: arrived[place] for place, row in taken.items()}
     connection.exec_driver_sql(
         f"DELETE FROM pending WHERE id IN ({marks})",  # noqa: S608
-        [tuple(page) for page in pages(list(stored))],
+        [tuple(page) for page in pages(list(taken.values()))],
     )
-    _follow(connection, {row.account_id for row in taken.values()}, stored)
-    for realm in {row.realm for row in taken.values()}:
-        numbers = [row.number for row in taken.values() if row.realm == realm]
-        outbox_store.done(connection, realm, numbers)
-    return {place: int(row.id) for place, row in taken.items()}
+    for realm, some in numbers.items():
+        outbox_store.done(connection, realm, some)
+    return taken
 
 
-def _follow(
-    connection: sa.Connection, account_ids: Collection[int], stored: Mapping[int, int]
-) -> None:
-    """Let the keyed sends of these messages lead to the ids as which they are stored now."""
-    keyed = connection.execute(
-        sa.select(sends.c.account_id, sends.c.message_id).where(
-            sends.c.account_id.in_(account_ids), sends.c.message_id.in_(stored)
-        )
-    ).all()
-    for account_id, ident in keyed:
-        connection.execute(
-            sa.update(sends)
-            .where(sends.c.account_id == account_id, sends.c.message_id == ident)
-            .values(message_id=stored[ident])
-        )
+def _follow(connection: sa.Connection, account_id: int, key: str, ident: int, stored: int) -> None:
+    """Let the keyed send of a message that was pending lead to the id as which it is stored now."""
+    connection.execute(
+        sa.update(sends)
+        .where(sends.c.account_id == account_id, sends.c.key == key, sends.c.message_id == ident)
+        .values(message_id=stored)
+    )
 
 
 def refuse(

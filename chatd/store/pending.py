@@ -81,6 +81,7 @@ def _row(item: NewPost, place: Stored) -> tuple[object, ...]:
             else (extras.reply, extras.forwarded, extras.mentions, extras.media, extras.body)
         ),
         None,
+        new.key,
     )
 
 

@@ -26,8 +26,9 @@ from chatd.federation.amp.flow_control import Pause
 from chatd.federation.amp.link_state import LinkState
 from chatd.federation.amp.wire import Introduction, Refused
 from chatd.federation.parcel_fields import MAX_NUMBER
-from chatd.federation.parcels import encode
+from chatd.federation.parcels import Direct, Parcel, Relay, encode
 from chatd.federation.refusals import verdict_of
+from chatd.federation.returning_posts import ReturningPosts
 from chatd.store.parcel_stream import ParcelStream
 
 if TYPE_CHECKING:
@@ -52,6 +53,13 @@ def _answers(command: type[wire.PeerCommand]) -> Callable[[Callable[..., Any]], 
         return command.responder(respond)
 
     return register
+
+
+def _sender_of(parcel: Parcel | None, posts: ReturningPosts) -> str | None:
+    """The sender of a parcel, if it has one and is not a message of this realm that comes back."""
+    if type(parcel) is Relay and parcel.entry.statement in posts:
+        return None
+    return getattr(parcel, "sender", None)
 
 
 class Responder(amp.CommandLocator):
@@ -202,9 +210,12 @@ class Responder(amp.CommandLocator):
             batch = wire.decode_batch(parcels)
         except Refused as refused:
             return fail(refused)
+        posts = link.host.federation.forwarder.posts
         # The other realm may claim senders of any length; keep no more of one than a name has.
         senders = [
-            sender[:MAX_NAME] for _, each in batch if (sender := getattr(each, "sender", None))
+            sender[:MAX_NAME]
+            for _, each in batch
+            if (sender := each.sender if type(each) is Direct else _sender_of(each, posts))
         ]
         return self._answer(work, len(batch), senders)
 

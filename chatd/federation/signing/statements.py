@@ -130,7 +130,8 @@ _statements = msgspec.msgpack.Decoder(Statement)
 _attributes = msgspec.msgpack.Decoder(Attributes)
 
 # The attributes of most messages: all fields have their defaults.
-PLAIN_MESSAGE = encode(MessageAttributes())
+PLAIN = MessageAttributes()
+PLAIN_MESSAGE = encode(PLAIN)
 
 
 def decode_statement(data: bytes) -> Statement:
@@ -140,7 +141,10 @@ def decode_statement(data: bytes) -> Statement:
 
 
 def decode_attributes(data: bytes) -> Attributes:
-    """Raises msgspec.DecodeError (or its subclass ValidationError), RecursionError."""
+    """Those of most messages are PLAIN itself. Raises msgspec.DecodeError (or its subclass ValidationError),
+    RecursionError."""
+    if data == PLAIN_MESSAGE:
+        return PLAIN
     attributes: Attributes = _attributes.decode(data)
     return attributes
 

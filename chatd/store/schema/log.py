@@ -52,6 +52,7 @@ messages = Table(
     Column("origin_realm", Text, comment="key of the realm of its author; NULL: ours"),
     Column("origin_id", BigInteger, comment="its number there"),
     Column("number", BigInteger, comment="ours, and it crosses: its number here"),
+    Column("shown_id", BigInteger, comment="the id that it had while it was pending; NULL: id"),
     Column("mac", LargeBinary, comment="keyed hash of the content; NULL once it is deleted"),
     # The columns up to here are what `INSERT` sets for most messages.
     Column("reply", BigInteger, comment="the seq of the message that it replies to"),
@@ -62,7 +63,6 @@ messages = Table(
     Column("media", Text, comment="opaque: the media type of `body`"),
     Column("body", LargeBinary, comment="opaque: bytes that nobody here reads"),
     Column("refused", Text, comment="JSON: why another realm refused it, code and sentence"),
-    Column("shown_id", BigInteger, comment="the id that it had while it was pending; NULL: id"),
     # It includes sender_id, so that counting unread messages reads only the index.
     Index("messages_by_conversation", "conversation_id", "seq", "sender_id", unique=True),
 )
@@ -291,6 +291,7 @@ pending = Table(
     Column("media", Text),
     Column("body", LargeBinary),
     Column("refused", Text, comment="JSON: why it was refused, code and sentence"),
+    Column("key", Text, comment="that of the send (table sends); NULL: it has none"),
     Index("pending_by_account", "account_id", "conversation_id"),
 )
 Index(

@@ -67,6 +67,11 @@ def _id_type() -> sa.types.TypeEngine[int]:
 def _new_columns() -> list[sa.Column[object]]:
     return [
         sa.Column(
+            "shown_id",
+            sa.BigInteger,
+            comment="the id that it had while it was pending; NULL: id",
+        ),
+        sa.Column(
             "mac", sa.LargeBinary, comment="keyed hash of the content; NULL once it is deleted"
         ),
         sa.Column("reply", sa.BigInteger, comment="the seq of the message that it replies to"),
@@ -84,11 +89,6 @@ def _new_columns() -> list[sa.Column[object]]:
             "refused",
             sa.Text,
             comment="JSON: why another realm refused it, code and sentence",
-        ),
-        sa.Column(
-            "shown_id",
-            sa.BigInteger,
-            comment="the id that it had while it was pending; NULL: id",
         ),
     ]
 
@@ -384,6 +384,7 @@ def _create_pending() -> None:
         sa.Column("media", sa.Text),
         sa.Column("body", sa.LargeBinary),
         sa.Column("refused", sa.Text, comment="JSON: why it was refused, code and sentence"),
+        sa.Column("key", sa.Text, comment="that of the send (table sends); NULL: it has none"),
         sa.PrimaryKeyConstraint("id", name="pending_key"),
         sa.UniqueConstraint("number", name="pending_number_once"),
     )

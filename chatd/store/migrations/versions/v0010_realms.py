@@ -268,6 +268,11 @@ INSERT INTO pending (id, account_id, conversation_id, "group", realm, number, at
 VALUES (:id, :account, :conversation, :group, :realm, :number, :at, :text, :file)
 """
 _NAME = "UPDATE sends SET message_id = :id WHERE realm = :realm AND parcel = :number"
+_KEYS = """
+UPDATE pending SET "key" = (
+    SELECT "key" FROM sends WHERE sends.realm = pending.realm AND parcel = number
+)
+"""
 
 
 def _add_pending() -> None:
@@ -287,6 +292,7 @@ def _add_pending() -> None:
         row["conversation"] = connection.scalar(sa.text(_MIRROR), row)
         connection.execute(sa.text(_ADD), row)
         connection.execute(sa.text(_NAME), row)
+    connection.execute(sa.text(_KEYS))
 
 
 def _rebuild_sends() -> None:
