@@ -11,7 +11,7 @@ from chatd.base import errors
 from chatd.base.entries import EntryRef, SentParts
 from chatd.base.errors import BadSignature
 from chatd.base.mentions import ALL
-from chatd.base.model import MAX_OPAQUE, Opaque, Party, party_of
+from chatd.base.model import MAX_OPAQUE, Group, Opaque, Party, party_of
 from chatd.base.names import (
     Address,
     key_of,
@@ -36,6 +36,7 @@ from chatd.federation.signing.statements import PLAIN, MessageAttributes, Stated
 from chatd.service.chat_service import ChatService
 from chatd.service.message_parts import extras_of
 from chatd.service.presence import IListener
+from chatd.service.remote import SignedFact
 from chatd.service.targets import Target, group_target
 from chatd.store.message_changes import WantedChange
 from chatd.store.new_entries import Extras, NewMessage, RemoteCopies
@@ -161,13 +162,18 @@ class EntryReader:
 
     async def returned(
         self, realm: str, parcel: Post, opened: OpenedEntry
-    ) -> Arrived | EntryChange | None:
+    ) -> Arrived | EntryChange | tuple[Group, SignedFact] | None:
         """As `read`, for an entry of a group of this realm that `realm` returns."""
         stated = opened.statement
         roster = await self._rosters.find(Address(parse_group_name(parcel.group)))
         own = stated.realm == self._context.realm_key
         if realm not in roster.realms:
             raise errors.NotMember(group=roster.group.name)
+        if stated.kind in FACTS:
+            if not own:
+                raise BadSignature(reason="its realm says it again")
+            group = roster.group
+            return group, await self._facts.returned(group, parcel.entry, opened)
         if own:
             author = party_of(await self._accounts.find(stated.author))
         else:

@@ -22,6 +22,7 @@ from chatd.federation.signing.drafts import signature_of
 from chatd.federation.signing.entries import OpenedEntry, SignedEntry, open_entry
 from chatd.federation.signing.statements import GroupAttributes, MemberAttributes, Statement
 from chatd.service.chat_service import ChatService
+from chatd.service.group_log import HOME
 from chatd.service.quotas import LEAST
 from chatd.service.remote import SignedFact
 from chatd.store.origins import Origin
@@ -67,15 +68,30 @@ class FactReader:
         if key_of(stated.address) != party.key:
             raise BadSignature(reason="it is the entry of somebody else")
         group = (await self._rosters.find(name, party, joining=True)).group
-        check_place(stated, self._context.realm_key, group.id, group.key)
-        made = await self._made(opened, party)
+        return await self._signed(group, entry, opened, party)
+
+    async def returned(self, group: Group, entry: SignedEntry, opened: OpenedEntry) -> SignedFact:
+        """What somebody of this realm has signed about a group of this realm. Raises BadSignature, BadName,
+        UnknownUser."""
+        name = opened.statement.author
+        author = HOME if name == HOME.name else party_of(await self._accounts.find(name))
+        return await self._signed(group, entry, opened, author)
+
+    async def _signed(
+        self, group: Group, entry: SignedEntry, opened: OpenedEntry, author: Party
+    ) -> SignedFact:
+        """A verified fact about a group of this realm. Raises BadSignature, BadName."""
+        stated, own = opened.statement, self._context.realm_key
+        check_place(stated, own, group.id, group.key)
+        made = await self._made(opened, author)
         if made is None:
             raise BadSignature(reason="this realm knows no such entries")
 
         def relay(seq: int) -> bytes:
             return parcels.encode(Relay(entry, group.name, group.id, seq))
 
-        return SignedFact(made, (realm, stated.number), signature_of(entry, realm), relay)
+        origin = None if stated.realm == own else stated.realm, stated.number
+        return SignedFact(made, origin, signature_of(entry, stated.realm), relay)
 
     async def relayed(
         self,

@@ -79,15 +79,7 @@ class Federation:
         on_read, on_typing = service.receipts.arrived, service.typing.arrived
         losses = FileLosses(service, Bounces(service, links))
         writer = ParcelWriter(service, forwarder, self.arrivals, quotas)
-        returned = ReturnedEntries(
-            context.realm_key,
-            read_entries,
-            writer,
-            entries,
-            quotas,
-            self.standings,
-            service.mirrors,
-        )
+        returned = ReturnedEntries(read_entries, writer, entries, quotas, self.standings, service)
         self.news = NewsReceiver(membership, changes, entries, losses, on_read, on_typing)
         self.receiver = Receiver(context.database, service.disk, quotas, reader, writer, self.news)
         self.returned = ReturnReceiver(

@@ -51,8 +51,9 @@ from chatd.federation.seals import SealedParcel, Seals
 from chatd.federation.signing.statements import MemberAttributes
 from chatd.federation.standing import Standings
 from chatd.service.chat_service import ChatService
+from chatd.service.lost_facts import LostFacts
 from chatd.service.message_parts import extras_of
-from chatd.service.mirror_groups import MirrorGroups
+from chatd.service.quotas import LEAST
 from chatd.service.remote import MemberJoined
 from chatd.service.targets import Target
 from chatd.store import crossing
@@ -69,17 +70,16 @@ class ReturnedEntries:
 
     def __init__(
         self,
-        own: str,
         entries: EntryReader,
         writer: ParcelWriter,
         changes: GroupChanges,
         quotas: RealmQuotas,
         standings: Standings,
-        mirrors: MirrorGroups,
+        service: ChatService,
     ) -> None:
-        """`own` is the key of this realm."""
-        self._mirrors = mirrors
-        self._own = own
+        self._own = service.context.realm_key
+        self._mirrors = service.mirrors
+        self._lost_facts = LostFacts(service.context, service.rosters)
         self._standings = standings
         self._entries = entries
         self._writer = writer
@@ -93,6 +93,10 @@ class ReturnedEntries:
             await self._standings.given(opened.statement.number)
         entry = await self._entries.returned(realm, post, opened)
         if entry is None:
+            return
+        if isinstance(entry, tuple):
+            self._quotas.charge_bytes(realm, LEAST)
+            await self._lost_facts.take(*entry)
             return
         if isinstance(entry, Arrived) and post.file is not None:
             await self._writer.store_with_file(realm, entry, post, stream)

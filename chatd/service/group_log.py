@@ -57,14 +57,13 @@ class GroupLog:
         signed: Sequence[SignedFact] = (),
     ) -> StoredFact:
         """Write an entry of a group of this realm, with copies for other realms. What people of other realms
-        have said themselves is among `signed`; what else they cause is the act of this realm. Runs in the
-        writer's thread."""
-        if made.author.realm is None:
-            return self._write_own(connection, group, made, realms)
+        have said themselves is among `signed`, and so is what this realm has said and lost; what else others
+        cause is the act of this realm. Runs in the writer's thread."""
         said = next((each for each in signed if each.says(made)), None)
         if said is None or is_made(connection, group.id, said.origin):
-            own = msgspec.structs.replace(made, author=HOME)
-            return self._write_own(connection, group, own, realms)
+            if made.author.realm is not None:
+                made = msgspec.structs.replace(made, author=HOME)
+            return self._write_own(connection, group, made, realms)
         made = msgspec.structs.replace(made, at=said.made.at)
         new = msgspec.structs.replace(
             _new(group, made),

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from chatd.base.errors import RealmDown
+import sqlalchemy as sa
+
+from chatd.base.errors import Banned, RealmDown
 from chatd.base.names import Address, Place, parse_address, parse_group
 from chatd.commands import values as ask
 from chatd.federation import guest_lists, restores
+from chatd.store.schema import changes
+from tests.support.network import Server
 from tests.support.people import Person
 from tests.support.restores import RestoredTestCase
 
@@ -76,6 +80,44 @@ class HomeTestCase(GroupRestoreTestCase):
             self.assertEqual([each.emoji for each in second.reactions], ["👍"])
             self.assertEqual(third.text, "tiga!")
             self.assertIsNotNone(third.edited)
+
+    def test_facts(self) -> None:
+        """People of the home who joined, left, were kicked or promoted are so again, and the group is closed
+        again. Each of these is one entry in both logs, also if it comes back twice."""
+        eka, dewi, agus = (self.one.person(name) for name in ("eka", "dewi", "agus"))
+        for person in (eka, agus):
+            person.joins("bagan")
+        self.network.advance(5)
+        copy = self.back_up(self.one)
+        group = parse_address("bagan")
+        self.ana.does(ask.KickMember(group, Address("eka")))
+        dewi.joins("bagan")
+        self.ana.does(ask.PromoteMember(group, Address("dewi")))
+        self.ana.does(ask.PromoteMember(group, Address("citra", "realm2")))
+        self.ana.does(ask.CloseGroup(group))
+        agus.does(ask.LeaveGroup(group))
+        self.network.advance(5)
+        members = sorted(each.rstrip("+") for each in self.ana.members("bagan"))
+        for _ in range(2):
+            self.restore(self.one, copy)
+            self.network.advance(5)
+            found = sorted(each.rstrip("+") for each in self.ana.members("bagan"))
+            self.assertEqual(found, members)
+            with self.assertRaises(Banned):
+                eka.joins("bagan")
+            [info] = self.ana.does(ask.ListOwnGroups()).items
+            self.assertTrue(info.closed)
+            self.assertEqual(self.facts(self.one), self.facts(self.two))
+            self.one.restart()
+            self.network.advance(5)
+
+    def facts(self, server: Server) -> list[str]:
+        """What has happened to those people, and to the group, by the log of the realm."""
+        table = sa.select(changes.c.data).where(changes.c.kind.in_(("member", "group")))
+        rows = server.realm.database.now(lambda db: db.scalars(table).all())
+        found = (each.replace("@realm1", "") for each in rows)
+        others = ("ana", "budi", "citra")
+        return sorted(each for each in found if not any(other in each for other in others))
 
     def test_before_the_mirror(self) -> None:
         """The home is restored to a time before others joined: they join again, and it gets back what was

@@ -24,7 +24,13 @@ from chatd.federation.parcels import (
 )
 from chatd.federation.restores import Returned
 from chatd.federation.seals import Seals
-from chatd.federation.signing.statements import DeletionAttributes, StatedRef
+from chatd.federation.signing.statements import (
+    Attributes,
+    DeletionAttributes,
+    GroupAttributes,
+    MemberAttributes,
+    StatedRef,
+)
 from chatd.store.parcel_stream import ParcelStream
 from tests.support.signing import START
 from tests.unit.federation.test_receive import InboundTestCase
@@ -335,3 +341,29 @@ class GroupsTestCase(ReturnedTestCase):
         )
         self.returns(0, Post(gone, "bagan"))
         self.assertEqual(self.texts(), ["ana: satu"])
+
+    def test_facts(self) -> None:
+        """Only what this realm has signed itself has an effect, for its own people as far as they exist."""
+        self.budi.joins("bagan")
+        facts: tuple[tuple[str, str, Attributes], ...] = (
+            ("realm2", "citra", MemberAttributes("kicked", "budi@realm1")),
+            ("realm1", "ana", MemberAttributes("kicked", "citra@realm2")),
+            ("realm1", "ana", MemberAttributes("joined", "agus@realm1")),
+            ("realm1", "agus", MemberAttributes("joined", "agus@realm1")),
+            ("realm1", "ana", MemberAttributes("joined", "ana@realm1")),
+            ("realm1", "ana", MemberAttributes("what", "ana@realm1")),
+            ("realm1", "ana", GroupAttributes({"title": "x"})),
+        )
+        for number, (realm, author, said) in enumerate(facts, start=500):
+            entry = self.signers[realm].signs(said, author=author, group=self.ident, number=number)
+            self.returns(0, Post(entry, "bagan"))
+        names = [each.strip("*+") for each in self.ana.members("bagan")]
+        self.assertEqual(names, ["ana", "citra@realm2", "budi"])
+        by_system = MemberAttributes("kicked", "budi@realm1")
+        for number, author in ((600, "system"), (600, "ana")):
+            entry = self.signers["realm1"].signs(
+                by_system, author=author, group=self.ident, number=number
+            )
+            self.returns(0, Post(entry, "bagan"))
+        self.assertNotIn("budi", "".join(self.ana.members("bagan")))
+        self.budi.joins("bagan")  # `system` bans nobody

@@ -1,0 +1,66 @@
+"""Takes back what this realm has signed about its own groups, and lost with a restore from a backup."""
+
+from __future__ import annotations
+
+import msgspec
+from sqlalchemy import Connection
+
+from chatd.base.entries import GroupFact, MadeFact, MemberFact
+from chatd.base.errors import AlreadyMember
+from chatd.base.model import Group, Party
+from chatd.service.context import Context
+from chatd.service.remote import SignedFact
+from chatd.service.rosters import RosterChange, Rosters
+from chatd.store import bans, members
+from chatd.store.crossing import is_made
+from chatd.store.members import Bounds
+from chatd.store.roster import Delta
+
+
+class LostFacts:
+    """What happened to people of this realm happens again. This realm has allowed it once, so no rights are
+    checked. Its guests are compared with what their own realms know (chatd.federation.guest_lists)."""
+
+    def __init__(self, context: Context, rosters: Rosters) -> None:
+        limits, peers = context.config.limits, context.config.peers
+        self._context = context
+        self._rosters = rosters
+        self._bounds = Bounds(limits.group_members, peers.group_members, limits.account_groups)
+
+    async def take(self, group: Group, said: SignedFact) -> None:
+        """Write an entry that is lost, and let it have its effect. Raises GroupFull, TooManyGroups."""
+
+        def job(connection: Connection) -> RosterChange:
+            if is_made(connection, group.id, said.origin):
+                return RosterChange(Delta(group.id))
+            delta = self._effect(connection, group, said.made)
+            return RosterChange(delta, (said.made,), group)
+
+        await self._rosters.change(job, signed=(said,))
+
+    def _effect(self, connection: Connection, group: Group, made: MadeFact) -> Delta:
+        match made.fact:
+            case MemberFact(who, "joined") if who.id is not None:
+                return self._join(connection, group, who)
+            case MemberFact(who, "left" | "kicked" as what) if who.id is not None:
+                delta = members.leave_group(connection, group, who)
+                if what == "left" or made.author.id is None or delta.ended:
+                    return delta
+                dropped = bans.add_ban(connection, group, who, self._context.now())
+                return msgspec.structs.replace(delta, banned=(who.key,), unbanned=dropped)
+            case MemberFact(who, "promoted"):
+                return members.set_admin(connection, group, who)
+            case GroupFact(fields) if isinstance(closed := fields.get("closed"), bool):
+                return members.set_closed(connection, group, closed)
+            case _:
+                return Delta(group.id)
+
+    def _join(self, connection: Connection, group: Group, who: Party) -> Delta:
+        newest, now = self._rosters.log.newest(connection, group), self._context.now()
+        try:
+            # Somebody who joined was not banned any more.
+            return members.join_group(
+                connection, group, who, now, self._bounds, newest, invited=True
+            )
+        except AlreadyMember:
+            return Delta(group.id)
