@@ -67,6 +67,14 @@ HTTP = (
         ),
     ),
     (
+        "`GET /pictures/@<user>`",
+        "fetches the picture of a person, a square WebP of at most 256 pixels; lists have the path",
+    ),
+    (
+        "`PUT /pictures/@<user>`",
+        "makes your own picture of the file in the body, at most 16 MiB; `DELETE` removes it",
+    ),
+    (
         "`GET /thumbnails/<code>`",
         "fetches a small WebP (at most 480 pixels wide and high) of a picture, for those who may fetch it",
     ),

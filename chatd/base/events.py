@@ -153,12 +153,13 @@ class PresenceChange(msgspec.Struct, frozen=True):
 
 
 class ProfileChange(msgspec.Struct, frozen=True):
-    """The profile of `who` has changed."""
+    """The profile of `who` has changed. `picture` is the path of their picture; None if they have none."""
 
     who: str
     name: str
     country: str
     status: str = ""
+    picture: str | None = None
 
 
 class ConversationChange(msgspec.Struct, frozen=True):

@@ -21,7 +21,8 @@ REFUSED = "refused"
 
 
 class Account(msgspec.Struct, frozen=True):
-    """A registered user. The hash of the password is not here: only the store reads it, at a login."""
+    """A registered user. `picture` is the hash of their picture. The hash of the password is not here: only
+    the store reads it, at a login."""
 
     id: int
     name: str
@@ -30,6 +31,7 @@ class Account(msgspec.Struct, frozen=True):
     country: str
     operator: bool
     status: str = ""
+    picture: str | None = None
 
 
 class Device(msgspec.Struct, frozen=True):
@@ -288,7 +290,7 @@ class Privacy(msgspec.Struct, frozen=True):
 
 
 class UserInfo(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`away`: online, but away."""
+    """A user in a list. `away`: online, but away. `picture` is the path of their picture."""
 
     username: str
     name: str
@@ -296,6 +298,7 @@ class UserInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     online: bool
     away: bool = False
     status: str = ""
+    picture: str | None = None
 
 
 class Contact(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -406,7 +409,7 @@ class ConversationInfo(msgspec.Struct, frozen=True):
 
     `name` is a display name, an address or the name of a group. `unread` counts messages, and `first_unread`
     is the seq of the first one. `read` is the read mark and `seq` the newest number. `online` is None if
-    unknown, as for users of other realms.
+    unknown, as for users of other realms. `picture` is the path of the picture of the user or group.
     """
 
     conversation: int
@@ -421,6 +424,7 @@ class ConversationInfo(msgspec.Struct, frozen=True):
     first_unread: int | None = None
     away: bool = False
     preferences: Preferences = Preferences()
+    picture: str | None = None
 
 
 class LogEntry(msgspec.Struct, frozen=True):

@@ -38,13 +38,18 @@ class SendFiles(msgspec.Struct, frozen=True):
 
 
 class GetFiles(msgspec.Struct, frozen=True):
-    """Download files. `words` are names or codes; `whole` is the same text as one name with spaces.
-    `grouped`: the first of several words is a group. `in_room`: the files are those of the current room."""
+    """Download files with the command `verb`. `words` are names or codes; `whole` is the same text as one
+    name with spaces. `grouped`: the first of several words is a group."""
 
     words: tuple[str, ...]
     whole: str
     grouped: bool = False
-    in_room: bool = False
+    verb: str = "getfile"
+
+    @property
+    def lists(self) -> str | None:
+        """The command that lists the files; None if there is none."""
+        return {"getfile": "files", "roomgetfile": "roomfiles"}.get(self.verb)
 
 
 class OpenChat(msgspec.Struct, frozen=True):

@@ -150,7 +150,9 @@ async def fetch(
 
     Raises Refused, ConnectionLost, Damaged.
     """
-    reply = await ask(connection, verb, code=code)
+    # Files have codes, and pictures belong to places.
+    wanted = {"place" if verb == "getpicture" else "code": code}
+    reply = await ask(connection, verb, **wanted)
     started = begin(reply)
     if asyncio.iscoroutine(started):
         await started

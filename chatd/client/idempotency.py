@@ -41,6 +41,7 @@ REPEATABLE = (
     ask.LogOut,
     ask.ShowAccount,
     ask.ChangeProfile,
+    ask.RemovePicture,
     ask.ListActive,
     ask.ListUsers,
     ask.ListContacts,

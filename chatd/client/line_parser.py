@@ -41,8 +41,9 @@ FILE_COMMANDS = (
     ask.SendRealmFile,
     ask.SendRealmGroupFile,
     ask.SendRoomFile,
+    ask.SetPicture,
 )
-DOWNLOADS = (ask.GetFile, ask.GetRoomFile)
+DOWNLOADS = (ask.GetFile, ask.GetRoomFile, ask.GetPicture)
 BACK, QUIT = "back", "quit"
 
 # The prompts for arguments. Some are the exact words of the documents.
@@ -347,12 +348,11 @@ def _after_words(rest: str, count: int) -> str:
 async def _get(row: Row, verb: str, rest: str, ask_user: AskUser | None) -> GetFiles | None:
     if not rest.strip(" "):
         if ask_user is None:
-            raise row.wrong(tr("{name} is missing", name="code"))
-        rest = await ask_user(_prompt("code"), row.args[0]) or ""
+            raise row.wrong(tr("{name} is missing", name=row.args[0].name))
+        rest = await ask_user(_prompt(row.args[0].name), row.args[0]) or ""
     whole = rest.strip(" ")
     words = tuple(local_paths.split(whole))
-    in_room = row.command is ask.GetRoomFile
-    return GetFiles(words, whole, verb == "downloadgroup_file", in_room) if words else None
+    return GetFiles(words, whole, verb == "downloadgroup_file", row.verb) if words else None
 
 
 def as_json(value: Any) -> Any:

@@ -23,6 +23,7 @@ from chatd.client.line_parser import row_for
 from chatd.client.local_paths import BadPath
 from chatd.client.state import AnnouncedFile
 from chatd.client.translations import tr
+from chatd.commands import values as ask
 
 MAX_STARTS = 5  # attempts for one file
 
@@ -170,7 +171,10 @@ class Transfers:
         finally:
             client.uploading = None
         await connection.close()
-        client.answer("sendfile", reply, [_facts(reply)], {"filename": path.name})
+        if todo.row.command is ask.SetPicture:
+            client.answer(todo.row.verb, reply, [], {})
+        else:
+            client.answer("sendfile", reply, [_facts(reply)], {"filename": path.name})
         return True
 
     # Down
@@ -186,9 +190,9 @@ class Transfers:
             for name in names:
                 found += await self._codes_in(group, name) or [name]
             return found
-        if len(todo.words) == 1:
+        if len(todo.words) == 1 or todo.lists is None:
             return list(todo.words)
-        reply = await link.ask("roomfiles" if todo.in_room else "files")
+        reply = await link.ask(todo.lists)
         if any(each.get("name") == todo.whole for each in reply.get("files", ())):
             return [todo.whole]
         return list(todo.words)
@@ -214,7 +218,7 @@ class Transfers:
 
         async def begin(reply: dict[str, Any]) -> None:
             group = None
-            if not todo.in_room:
+            if todo.verb == "getfile":
                 group = await self._group_of(str(reply.get("code")), str(reply.get("name")))
             folder = file_transfer.folder_for(self._folder, client.state.user or "_", group)
             saving.append(PartialDownload(folder, str(reply.get("name"))))
@@ -228,8 +232,7 @@ class Transfers:
 
         connection = await self._connection()
         try:
-            verb = "roomgetfile" if todo.in_room else "getfile"
-            reply = await file_transfer.fetch(connection, code, take, begin, verb)
+            reply = await file_transfer.fetch(connection, code, take, begin, todo.verb)
             path = saving[0].keep()
         except BaseException:
             connection.abort()

@@ -6,8 +6,8 @@ next second that is free, or a number before its ending. Files of older releases
 `thumbnails/` has small versions of pictures (chatd.files.thumbnails).
 
 `incoming/` has the files that are still arriving. The next start removes them, except resumable ones
-(`<key>.part`), which come from other realms and over HTTP. `rooms/` has the files of rooms, which end with
-the daemon; the next start removes those that a killed one left.
+(`<key>.part`), which come from other realms and over HTTP. `rooms/` has files that do not outlive the daemon,
+such as those of rooms; the next start removes those that a killed one left.
 """
 
 from __future__ import annotations
@@ -156,7 +156,7 @@ class Uploads:
         path = self._incoming / f"{os.getpid()}-{next(self._counter)}"
         return Incoming(self, PartialFile(path, name, size))
 
-    def receive_for_room(self, name: str, size: int) -> Incoming:
+    def receive_temporary(self, name: str, size: int) -> Incoming:
         """As `receive`, for a file that does not outlive the daemon. Its name on disk is a number."""
         path = self._rooms / f"{os.getpid()}-{next(self._counter)}"
         return Incoming(self, FileInPlace(path, name, size))

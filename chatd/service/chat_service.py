@@ -13,6 +13,7 @@ from chatd.files.folder import Uploads
 from chatd.media.scaler import PictureScaler
 from chatd.service.accounts import Accounts
 from chatd.service.attachments import Files
+from chatd.service.avatars import Avatars
 from chatd.service.blocks import Blocks
 from chatd.service.composed_sends import ComposedSends
 from chatd.service.contacts import Contacts
@@ -91,6 +92,7 @@ class ChatService:
     privacy: PrivacySettings  # what people show and allow
     typing: TypingNotices  # who is writing
     files: Files  # send files, fetch them
+    avatars: Avatars  # pictures of people
     thumbnails: Thumbnails  # small versions of pictures
     file_states: FileStates  # files of other realms that have come, or are lost
     rooms: Rooms  # rooms that last as long as someone is in them
@@ -141,6 +143,9 @@ class ChatService:
             self.quotas,
             self.file_states,
             UnderWay(limits, self.database, uploads, self.disk),
+        )
+        self.avatars = Avatars(
+            context, self.accounts, self.presence_news, uploads, self.disk, scaler
         )
         self.thumbnails = Thumbnails(self.files, uploads, self.disk, scaler)
 

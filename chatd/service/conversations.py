@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import msgspec
+from sqlalchemy import Connection
 
 from chatd.base.model import Account, ConversationInfo
 from chatd.base.names import key_of
@@ -14,6 +15,7 @@ from chatd.service.context import Context
 from chatd.service.presence import AWAY, OFFLINE
 from chatd.service.reading import MAX_PAGE, Reading
 from chatd.service.remote import IForwarder, ISettled
+from chatd.store import avatars
 from chatd.store import overview as store
 
 
@@ -40,7 +42,7 @@ class Conversations:
         """
         marks = self._reading.marks(account, given)
         with self._forwarder.watch() as settled:
-            found, more = await self._database.read(store.overview, account, marks, MAX_PAGE)
+            found, more = await self._database.read(_overview, account, marks)
         return tuple(self._shown(account, each, peer, settled) for each, peer in found), more
 
     def _shown(
@@ -57,3 +59,19 @@ class Conversations:
             return info
         state = self._blocks.state_for(account, peer, key_of(info.user or ""))
         return msgspec.structs.replace(info, online=state != OFFLINE, away=state == AWAY)
+
+
+def _overview(
+    connection: Connection, account: Account, marks: Mapping[int, ReadMark]
+) -> tuple[list[tuple[ConversationInfo, int | None]], int]:
+    """As `store.overview`, with the pictures. Runs in a reader's thread."""
+    found, more = store.overview(connection, account, marks, MAX_PAGE)
+    places = [f"#{each.group.group}" if each.group else f"@{each.user}" for each, _ in found]
+    pictures = avatars.paths(connection, places)
+    shown = [
+        (msgspec.structs.replace(info, picture=pictures[place]), peer)
+        if place in pictures
+        else (info, peer)
+        for place, (info, peer) in zip(places, found, strict=True)
+    ]
+    return shown, more

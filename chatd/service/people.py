@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import suppress
 
+from chatd.base.avatars import user_picture
 from chatd.base.errors import BadName, UnknownUser
 from chatd.base.model import Account, UserInfo
 from chatd.base.names import parse_name
@@ -77,4 +78,5 @@ class People:
             state != OFFLINE,
             state == AWAY,
             account.status,
+            user_picture(account.name, account.picture),
         )

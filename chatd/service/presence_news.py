@@ -14,6 +14,7 @@ from typing import Final
 
 from twisted.internet.interfaces import IReactorTime
 
+from chatd.base.avatars import user_picture
 from chatd.base.background import in_background
 from chatd.base.events import PresenceChange, ProfileChange
 from chatd.base.model import Account
@@ -70,7 +71,11 @@ class PresenceNews:
             if watched is not None:
                 told = watched.watchers | {account.id}
                 event = ProfileChange(
-                    account.name, account.display_name, account.country, account.status
+                    account.name,
+                    account.display_name,
+                    account.country,
+                    account.status,
+                    user_picture(account.name, account.picture),
                 )
                 self._presence.tell_followers(told, event, origin)
                 self._presence.flush()

@@ -83,7 +83,7 @@ class RoomFiles:
         for owner in _owners(room, sender):
             self._files[owner] += 1
             self._bytes[owner] += size
-        incoming = self._uploads.receive_for_room(safe, size)
+        incoming = self._uploads.receive_temporary(safe, size)
         return RoomUpload(self, RoomSend(session, sender, room, size, announce), incoming)
 
     def arrived(self, send: RoomSend) -> None:

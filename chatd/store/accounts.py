@@ -13,7 +13,7 @@ from chatd.base.model import Account, Device, SessionInfo
 from chatd.base.names import Address, key_of
 from chatd.store import names
 from chatd.store.engine import inserted_id
-from chatd.store.schema import accounts, contacts, profiles, sessions
+from chatd.store.schema import accounts, avatars, contacts, profiles, sessions
 
 _COLUMNS = (
     accounts.c.id,
@@ -26,6 +26,10 @@ _COLUMNS = (
         select(profiles.c.status).where(profiles.c.account_id == accounts.c.id).scalar_subquery(),
         "",
     ),
+    select(avatars.c.hash)
+    .where(avatars.c.place == "@" + accounts.c.key)
+    .correlate(accounts)
+    .scalar_subquery(),
 )
 
 

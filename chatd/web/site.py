@@ -5,6 +5,7 @@
 /session  /accounts                           logging in and out, registering
 /ws                                           the json dialect over WebSocket
 /uploads/<key>  /files/<code>                 files
+/pictures/<place>                             pictures of people
 /thumbnails/<code>                            small versions of pictures
 /healthz  /livez                              probes
 ```
@@ -37,6 +38,7 @@ from chatd.web.downloads import DownloadResource
 from chatd.web.health import HealthResource, LiveResource
 from chatd.web.hosts import Hosts
 from chatd.web.lazy_resource import LazyResource
+from chatd.web.pictures import PictureResource
 from chatd.web.request import ChatRequest
 from chatd.web.sessions import AccountsResource, SessionResource
 from chatd.web.static import AT_ROOT, NotFoundResource, StaticFiles, load_files
@@ -210,6 +212,7 @@ def make_site(
     uploads = UploadResource(service, access)
     root.putChild(b"uploads", uploads)
     root.putChild(b"files", DownloadResource(service, access))
+    root.putChild(b"pictures", PictureResource(service, access))
     root.putChild(b"thumbnails", ThumbnailResource(service, access))
     return ChatSite(root, lines, connections, uploads, service.clock)
 

@@ -34,7 +34,7 @@ from chatd.commands import arguments as types
 from chatd.commands.client import Client
 from chatd.commands.handlers.replies import file_sent
 from chatd.commands.sessions import Session
-from chatd.service.attachments import Upload
+from chatd.service.arriving import ArrivingFile
 from chatd.service.chat_service import ChatService
 from chatd.web.access import AccessControl
 from chatd.web.answers import answer, is_lost
@@ -99,10 +99,20 @@ class UploadClaim:
         self.released = Signal()
 
 
-class UploadResource(AsyncResource):
-    """Answers `/uploads/<key>`. Call `stop` before the realm closes."""
+class ReceivingResource(AsyncResource):
+    """A resource that reads the body of a PUT while it arrives."""
 
     streamed = (b"PUT",)
+
+    def _failed(self, failure: Failure, request: Request) -> None:
+        if not failure.check(BodyLost):
+            super()._failed(failure, request)
+        elif not is_lost(request):
+            hang_up(request)
+
+
+class UploadResource(ReceivingResource):
+    """Answers `/uploads/<key>`. Call `stop` before the realm closes."""
 
     def __init__(self, service: ChatService, access: AccessControl) -> None:
         super().__init__(service, access)
@@ -117,12 +127,6 @@ class UploadResource(AsyncResource):
             claim = next(iter(self._claims.values()))
             claim.body.cut(errors.ShuttingDown())
             await claim.released.wait()
-
-    def _failed(self, failure: Failure, request: Request) -> None:
-        if not failure.check(BodyLost):
-            super()._failed(failure, request)
-        elif not is_lost(request):
-            hang_up(request)
 
     async def respond(self, request: Request) -> None:
         """Finish the request. Raises ChatError, BodyLost."""
@@ -218,7 +222,7 @@ class UploadResource(AsyncResource):
             if upload.offset != offset:
                 request.setHeader(b"Upload-Offset", str(upload.offset))
                 raise errors.UploadOffset(offset=upload.offset)
-            await _take(upload, request.body, lambda: _check(client, session))
+            await take(upload, request.body, lambda: check_session(client, session))
         except Exception:
             await upload.suspend()
             raise
@@ -230,7 +234,7 @@ class UploadResource(AsyncResource):
         return _reply(parameters, *await upload.finish())
 
 
-async def _take(upload: Upload, body: Body, check: Callable[[], None]) -> None:
+async def take(upload: ArrivingFile, body: Body, check: Callable[[], None]) -> None:
     """Write the body to the file. `check` raises the reason if it may not continue."""
     check()
     while data := await body.read():
@@ -242,7 +246,7 @@ async def _take(upload: Upload, body: Body, check: Callable[[], None]) -> None:
     check()
 
 
-def _check(client: Client, session: Session) -> None:
+def check_session(client: Client, session: Session) -> None:
     """Raises NotLoggedIn if the session was ended elsewhere. If only the connection is gone, a file that is
     complete is still sent."""
     if client.session is not session and not client.connection.gone:

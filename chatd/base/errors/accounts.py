@@ -106,6 +106,16 @@ class TooManyBlocks(ChatError):
     sentence = "You have {limit} blocks, the most an account may have; lift one first"
 
 
+class UnknownPicture(ChatError):
+    code = "unknown-picture"
+    sentence = "{name} has no picture"
+
+
+class NotYourPicture(ChatError):
+    code = "not-your-picture"
+    sentence = "You can change only your own picture, not that of {name}"
+
+
 class UnknownContact(ChatError):
     code = "unknown-contact"
     sentence = "{name} is not on your list of contacts"

@@ -15,6 +15,7 @@ from chatd.commands.handlers import (
     general,
     groups,
     messages,
+    pictures,
     reading,
     realms,
     rooms,
@@ -23,6 +24,7 @@ from chatd.commands.values import Command
 
 HANDLERS: Mapping[type[Command], Handler] = {
     **accounts.HANDLERS,
+    **pictures.HANDLERS,
     **messages.HANDLERS,
     **changes.HANDLERS,
     **reading.HANDLERS,

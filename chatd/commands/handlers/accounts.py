@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from chatd.base.avatars import user_picture
 from chatd.base.errors import (
     AlreadyLoggedIn,
     ContactExists,
@@ -159,7 +160,14 @@ def identity_of(account: Account) -> dict[str, str | int | bool]:
         "operator": account.operator,
         # In json the key `status` is that of the reply.
         **({"status_text": account.status} if account.status else {}),
+        **picture_of(account),
     }
+
+
+def picture_of(account: Account) -> dict[str, str | int | bool]:
+    """The path of the account's picture, if it has one."""
+    path = user_picture(account.name, account.picture)
+    return {} if path is None else {"picture": path}
 
 
 def _identity(account: Account) -> Reply:

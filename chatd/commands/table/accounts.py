@@ -6,7 +6,14 @@ from chatd.base import errors
 from chatd.commands import arguments as types
 from chatd.commands import values as ask
 from chatd.commands.rows import Arg, Row
-from chatd.commands.table.common import PEOPLE_ERRORS, PERSON_OR_REALM, USER
+from chatd.commands.table.common import (
+    FILENAME,
+    PEOPLE_ERRORS,
+    PERSON_OR_REALM,
+    PLACE,
+    SIZE,
+    USER,
+)
 
 ROWS: tuple[Row, ...] = (
     Row(
@@ -99,6 +106,34 @@ ROWS: tuple[Row, ...] = (
         ask.SetAway,
         "show others that you are away, or back",
         (Arg("on", types.FLAG),),
+    ),
+    Row(
+        "setpicture",
+        ask.SetPicture,
+        "set your picture: after the READY reply, send exactly that many raw bytes",
+        (PLACE, FILENAME, SIZE),
+        errors=(
+            errors.NotYourPicture,
+            errors.BadFileName,
+            errors.FileTooLarge,
+            errors.BadPicture,
+            errors.TooManyUploads,
+            errors.Busy,
+        ),
+    ),
+    Row(
+        "removepicture",
+        ask.RemovePicture,
+        "remove your picture",
+        (PLACE,),
+        errors=(errors.NotYourPicture,),
+    ),
+    Row(
+        "getpicture",
+        ask.GetPicture,
+        "download the picture of a user: exactly that many raw bytes follow the reply",
+        (PLACE,),
+        errors=(errors.UnknownUser, errors.UnknownPicture),
     ),
     Row("info", ask.ListActive, "list the active users", aliases=("who",)),
     Row("users", ask.ListUsers, "list all users of this realm", aliases=("ls",)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chatd.base.model import PrivacyKey
-from chatd.base.names import Address
+from chatd.base.names import Address, Place
 from chatd.base.texts import Secret
 from chatd.commands.values.base import Command
 
@@ -15,6 +15,7 @@ __all__ = [
     "ChangeProfile",
     "ClaimRealm",
     "DeleteContact",
+    "GetPicture",
     "ListActive",
     "ListBlocks",
     "ListContacts",
@@ -23,9 +24,11 @@ __all__ = [
     "LogIn",
     "LogOut",
     "Register",
+    "RemovePicture",
     "ResumeSession",
     "RevokeSession",
     "SetAway",
+    "SetPicture",
     "SetStatus",
     "ShowAccount",
     "UnblockPerson",
@@ -136,6 +139,22 @@ class UnblockPerson(Command, frozen=True):
 
 class ListBlocks(Command, frozen=True):
     pass
+
+
+class SetPicture(Command, frozen=True):
+    """A file of `size` bytes follows, of which the picture is made."""
+
+    place: Place
+    filename: str
+    size: int
+
+
+class RemovePicture(Command, frozen=True):
+    place: Place
+
+
+class GetPicture(Command, frozen=True):
+    place: Place
 
 
 class ChangePrivacy(Command, frozen=True):

@@ -62,6 +62,8 @@ INDONESIAN: Texts = {
     errors.TooManyUnknown: "Terlalu banyak nama yang tidak dikenal, coba lagi satu jam lagi",
     errors.RealmDown: "{realm} sedang tidak dapat ditanya; coba lagi nanti",
     errors.GroupClosed: "Hanya anggota yang boleh menulis di {group}; bergabunglah dahulu",
+    errors.NotYourPicture: "Hanya gambar sendiri yang bisa diganti, bukan gambar {name}",
+    errors.UnknownPicture: "{name} tidak punya gambar",
     errors.NotYourself: "Hanya inbox sendiri yang boleh dibaca, dan Anda adalah {name}",
     errors.Expired: "{realm} tidak tercapai selama itu",
     errors.PeerFailed: "{realm} tidak dapat menerimanya; beri tahu operatornya",

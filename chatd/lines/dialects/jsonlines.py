@@ -135,6 +135,8 @@ def _conversation(conversation: model.ConversationInfo) -> dict[str, Any]:
         found |= {"members": group.members, "closed": group.closed, "admin": group.admin}
         if group.title is not None:
             found["title"] = group.title
+    if conversation.picture is not None:
+        found["picture"] = conversation.picture
     found |= {
         "unread": conversation.unread,
         "first_unread": conversation.first_unread,

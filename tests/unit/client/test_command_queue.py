@@ -35,6 +35,8 @@ NEVER_REPEATED = (
     ask.SendRoomFile,
     ask.GetFile,
     ask.GetRoomFile,
+    ask.GetPicture,
+    ask.SetPicture,
     ask.Quit,
 )
 

@@ -191,7 +191,8 @@ class ParsingTests(ParsingTestCase):
         self.assertTrue(self.ask("downloadgroup_file futsal plan.txt").grouped)
         self.assertEqual(self.ask("getfile 'my plan.txt'").words, ("my plan.txt",))
         self.assertEqual(
-            self.ask("roomgetfile plan.txt"), GetFiles(("plan.txt",), "plan.txt", in_room=True)
+            self.ask("roomgetfile plan.txt"),
+            GetFiles(("plan.txt",), "plan.txt", verb="roomgetfile"),
         )
 
     # Menus and chats

@@ -160,7 +160,7 @@ class Stored(UploadsTestCase):
 
     async def test_in_a_room(self) -> None:
         data = picture("PNG", exif=exif(PLACE.decode()))
-        incoming = self.uploads.receive_for_room("gol.png", len(data))
+        incoming = self.uploads.receive_temporary("gol.png", len(data))
         incoming.write(data)
         stored = await incoming.finish()
         self.assertNotIn(PLACE, (self.folder / stored.stored).read_bytes())

@@ -83,6 +83,8 @@ export default {
   "error.unknown-file": "File itu tidak ada, atau Anda tidak boleh mengunduhnya.",
   "error.file-too-large": "Filenya terlalu besar; kirim yang lebih kecil.",
   "error.bad-picture": "File itu tidak bisa ditampilkan sebagai gambar; kirim PNG, JPEG, WebP, atau GIF.",
+  "error.unknown-picture": "Orang itu tidak punya gambar.",
+  "error.not-your-picture": "Anda hanya dapat mengganti gambar Anda sendiri.",
   "error.quota-exceeded": "Ruang untuk file Anda tidak cukup lagi; kirim file yang lebih kecil.",
   "error.room-files-full": "Ruang untuk file di ruang obrolan sudah penuh; kirim file itu ke orang atau grup.",
   "error.no-data-door": "File client ini lewat port kedua, dan port itu tertutup; minta operatornya membukanya.",

@@ -1,0 +1,16 @@
+"""Where the picture of a person or a group is over HTTP."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+
+def avatar_path(place: str, found: str) -> str:
+    """The path of the picture of `@` and a user or `#` and a group. `found` is its hash: another picture has
+    another path, so it may be cached for long."""
+    return f"/pictures/{quote(place, safe='@')}?v={found}"
+
+
+def user_picture(name: str, found: str | None) -> str | None:
+    """The path of a user's picture, or None."""
+    return None if found is None else avatar_path(f"@{name}", found)
