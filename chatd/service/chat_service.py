@@ -120,6 +120,7 @@ class ChatService:
         self.realms = realms
         self.presence = Presence(context.counters)
         self.database.on_settled(self.presence.flush)
+        self.presence.on_waiting(lambda: self.clock.callLater(0, self.presence.flush))
         limits, peers = self.config.limits, self.config.peers
         self.disk = DiskSpace(self.clock, uploads.in_thread, [uploads.folder], limits.reserve)
         self.database.on_settled(self.disk.settled)

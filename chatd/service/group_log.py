@@ -122,7 +122,7 @@ class GroupLog:
         is not a message, because otherwise someone who invites and kicks could fill the inboxes of
         others."""
         if event.what == "kicked":
-            self._presence.tell((account_id,), msgspec.structs.replace(event, removed=True), None)
+            self._presence.tell_soon((account_id,), msgspec.structs.replace(event, removed=True))
         else:
             self._presence.tell_followers((account_id,), event, origin)
 

@@ -6,7 +6,7 @@ somebody has joined counts only in answer to a request of theirs, which is on di
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 
 from sqlalchemy import Connection
@@ -22,6 +22,8 @@ from chatd.base.errors import (
     PeerFailed,
     RealmDown,
     TooManyInvitations,
+    UnknownGroup,
+    UnknownRealm,
     UnknownUser,
 )
 from chatd.base.events import MemberChange
@@ -29,6 +31,7 @@ from chatd.base.model import Account, Group, party_of
 from chatd.base.names import (
     Address,
     key_of,
+    parse_address,
     parse_foreign_address,
     parse_foreign_name,
 )
@@ -279,11 +282,14 @@ class MirrorGroups:
             return self._rosters.log.mirror(connection, group, made, seq, origin, signature)
 
         fact = await self._database.run(job)
-        roster = self._rosters.of_conversation(group.id)
-        if fact is not None and roster is not None:
-            members = set(roster.members)
+        if fact is None:
+            return
+        with suppress(
+            UnknownGroup, NotMember, UnknownRealm
+        ):  # all members here may have left since
+            members: Collection[int] = (await self._rosters.find(parse_address(group.name))).members
             if isinstance(made.fact, MemberFact) and made.fact.what == "kicked":
-                members.discard(made.fact.who.id or 0)  # told once they are removed
+                members = set(members) - {made.fact.who.id}  # told once they are removed
             self._rosters.log.tell_members(fact, members, None)
 
     def address_from(self, realm: str, text: str) -> Address:

@@ -35,7 +35,8 @@ class IListener(Interface):
 class Presence:
     """Connections by account: those that are logged in, and those that listen.
 
-    Events wait for `flush`, so that a listener gets many at once.
+    Events wait for `flush`, so that a listener gets many at once: until the outcomes of a transaction are all
+    passed on, or else until the reactor's next turn (`on_waiting`).
     """
 
     def __init__(self, counters: Counters | None = None) -> None:
@@ -51,6 +52,12 @@ class Presence:
         self._away: set[int] = set()
         self._idle: set[int] = set()
         self._on_change: Callable[[int, bool], None] = lambda _account, _soon: None
+        self._on_waiting: Callable[[], object] = lambda: None
+
+    def on_waiting(self, then: Callable[[], object]) -> None:
+        """Call `then` when events begin to wait that may come after a transaction. It has to schedule a
+        `flush`."""
+        self._on_waiting = then
 
     def on_change(self, then: Callable[[int, bool], None]) -> None:
         """Call `then(account_id, soon)` when what others see of an account changes. `soon` is False for one
@@ -154,15 +161,22 @@ class Presence:
         return False
 
     def tell(self, accounts: Collection[int], event: Event, origin: IListener | None) -> None:
-        """At the next flush, pass `event` to all that listen for one of `accounts`, except `origin`, the
-        connection that it came from."""
+        """At the end of the transaction, pass `event` to all that listen for one of `accounts`, except
+        `origin`, the connection that it came from."""
         self._told.append((accounts, event, origin, False))
+
+    def tell_soon(self, accounts: Collection[int], event: Event) -> None:
+        """As `tell`, for an event that may come after the end of the transaction."""
+        self._on_waiting()
+        self.tell(accounts, event, None)
 
     def tell_followers(
         self, accounts: Collection[int], event: Event, origin: IListener | None
     ) -> None:
-        """As `tell`, for an event that only connections get that listen for all events."""
+        """As `tell_soon`, for an event that only connections get that listen for all events."""
         if self._following:
+            if not self._told:
+                self._on_waiting()
             self._told.append((accounts, event, origin, True))
 
     @property

@@ -6,6 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from chatd.base.cache import Cache
 from chatd.base.errors import Banned, RealmDown, UnknownGroup, UnknownInvitation
 from chatd.base.events import GroupChange, Invitation, MemberChange
 from chatd.base.names import parse_address
@@ -229,6 +230,19 @@ class Crossing(InvitingTestCase):
         assert isinstance(removed, MemberChange)
         told = (removed.who, removed.by, removed.seq, removed.removed)
         self.assertEqual(told, ("bela", "ana@realm1", 5, True))
+
+    def test_events_of_a_group_that_is_not_in_memory(self) -> None:
+        """Members are told all the same."""
+        self.budi.joins(GROUP)
+        there = self.follow(self.budi)
+        rosters = self.two.service.rosters
+        self.patch(rosters, "_rosters", Cache(10))
+        self.patch(rosters, "_ids", Cache(10))
+        self.agus.joins("bagan")
+        self.network.settle()
+        (joined,) = there.heard
+        assert isinstance(joined, MemberChange)
+        self.assertEqual((joined.who, joined.what), ("agus@realm1", "joined"))
 
     def test_not_to_the_connection_that_caused_it(self) -> None:
         ears = self.follow(self.ana)

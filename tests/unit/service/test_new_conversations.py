@@ -26,6 +26,14 @@ class NewConversations(ChangesTestCase):
             reader.heard.clear()
         self.assertEqual(heard, list(expected))
 
+    def test_told_by_itself(self) -> None:
+        """No further transaction is needed: the other connections are told at the next turn."""
+        other = self.follow(self.ana)
+        creating = self.service.groups.create(self.ana, "bagan", None, self.caused_by(self.ana))
+        result_of(creating)
+        self.clock.advance(0)
+        self.assertEqual(other.heard[0], ConversationChange(1, group="bagan"))
+
     def caused_by(self, who: Account) -> Reader:
         """The connection of `who` that causes things."""
         return self.readers[(self.ana, self.budi, self.citra).index(who)]
