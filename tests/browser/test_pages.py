@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.support.browser import PASSWORD, BrowserTestCase, in_browser
 from tests.support.page import NARROW, Person
+from tests.support.pictures import picture
 from tests.support.visitor import expect
 
 
@@ -123,6 +124,26 @@ class Pages(BrowserTestCase):
         with self.site.login("messi") as talker:
             talker.must(command="send", to="henderson", text="halo")
         expect(henderson.row("Leo")).to_be_visible()
+
+    @in_browser
+    def test_picture(self) -> None:
+        """Others see the new picture at once, in their list and in the conversation, and later that it is
+        gone."""
+        messi, henderson = self.person("messi"), self.person("henderson")
+        with self.site.login("messi") as talker:
+            talker.must(command="send", to="henderson", text="halo")
+        henderson.open_chat("messi")
+        pictures = henderson.page.locator("img.avatar-picture")
+        expect(pictures).to_have_count(0)
+        messi.go("#/settings")
+        data = {"name": "me.png", "mimeType": "image/png", "buffer": picture("PNG", (300, 200))}
+        messi.page.get_by_label("Change the picture").first.set_input_files(data)  # type: ignore[arg-type]
+        messi.is_told("Your picture is saved")
+        expect(pictures).to_have_count(2)
+        henderson.waits_for(lambda: pictures.first.evaluate("(image) => image.naturalWidth") == 200)
+        messi.press_button("Remove the picture")
+        messi.is_told("Your picture is removed")
+        expect(pictures).to_have_count(0)
 
     def background(self, person: Person) -> str:
         return str(person.page.evaluate("getComputedStyle(document.body).backgroundColor"))

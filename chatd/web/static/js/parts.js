@@ -50,12 +50,12 @@ function pressable(base, { kind, onClick, class: more, ...props }, ...inside) {
 const HUES = [4, 24, 42, 68, 100, 140, 168, 192, 214, 244, 282, 330]; // degrees, easy to tell apart
 
 /**
- * The avatar of a user or group: the first letters, on a colour derived from the name.
+ * The avatar of a user or group: a picture, or the first letters on a colour derived from the name.
  * @param {string} name
  * @param {boolean} [online] a green or an empty dot; without it, none
- * @param {{kind?: "user" | "group", large?: boolean}} [options]
+ * @param {{kind?: "user" | "group", large?: boolean, picture?: string}} [options] `picture` is a path
  */
-export function avatar(name, online, { kind = "user", large = false } = {}) {
+export function avatar(name, online, { kind = "user", large = false, picture } = {}) {
   const words = name.replace(/@.*/u, "").split(/[\s._-]+/u).filter(Boolean);
   const letters = words.slice(0, 2).map((word) => [...word][0]?.toLocaleUpperCase() ?? "");
   let sum = 7;
@@ -64,6 +64,7 @@ export function avatar(name, online, { kind = "user", large = false } = {}) {
     "span",
     { class: `avatar avatar-${kind}${large ? " avatar-large" : ""}`, style: { "--hue": String(HUES[sum]) } },
     h("span", { class: "avatar-letters", "aria-hidden": "true" }, letters.join("") || "?"),
+    picture !== undefined && portrait(picture),
     online !== undefined &&
       h(
         "span",
@@ -71,6 +72,23 @@ export function avatar(name, online, { kind = "user", large = false } = {}) {
         h("span", { class: "visually-hidden" }, t(online ? "ui.online" : "ui.offline")),
       ),
   );
+}
+
+/**
+ * The picture of an avatar. While it is missing, the letters are shown.
+ * @param {string} path
+ */
+function portrait(path) {
+  /** @type {HTMLImageElement} */
+  const image = h("img", {
+    class: "avatar-picture",
+    alt: "",
+    loading: "lazy",
+    decoding: "async",
+    on: { error: () => image.remove() },
+  });
+  image.setAttribute("src", path);
+  return image;
 }
 
 /**

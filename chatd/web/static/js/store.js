@@ -28,6 +28,8 @@ export class Store extends Emitter {
 
   /** @type {Map<string, string>} display names by the keys of addresses */
   #names = new Map();
+  /** @type {Map<string, string>} the paths of pictures by the keys of places */
+  #pictures = new Map();
   /** @type {Map<string, number>} when a conversation appeared that the realm has not listed yet */
   #young = new Map();
   /** @type {Promise<void> | null} */
@@ -57,7 +59,7 @@ export class Store extends Emitter {
     connection.on("read", ({ conversation, seq, who }) => this.#wasRead(conversation, seq, who));
     connection.on("conversation", () => this.#refreshSoon());
     connection.on("presence", ({ who, state }) => this.#update(who, { online: state !== "offline" }));
-    connection.on("profile", ({ who, name }) => this.#renamed(who, name));
+    connection.on("profile", (profile) => this.#changed(profile));
     setInterval(() => this.#visible() && this.emit("conversations"), REDRAW);
     globalThis.document?.addEventListener("visibilitychange", () => this.#visible() && void this.refresh());
   }
@@ -65,7 +67,11 @@ export class Store extends Emitter {
   /** Takes the answer of `GET /session`. @param {Session} session */
   begin(session) {
     this.session = session;
-    if (session.account) this.#learn(session.account.username, session.account.name);
+    if (session.account) {
+      const { username, name, picture } = session.account;
+      this.#learn(username, name);
+      this.#see(this.place("u", username), picture);
+    }
     this.emit("me", this.me);
   }
 
@@ -73,7 +79,7 @@ export class Store extends Emitter {
   end() {
     clearTimeout(this.#soon);
     if (this.session) this.session = { ...this.session, account: null };
-    for (const each of [this.conversations, this.#names, this.#young, this.#marks]) each.clear();
+    for (const each of [this.conversations, this.#names, this.#pictures, this.#young, this.#marks]) each.clear();
     this.loaded = false;
     this.emit("me", null);
   }
@@ -99,6 +105,16 @@ export class Store extends Emitter {
     return this.#names.get(keyOf(this.#local(address))) ?? address;
   }
 
+  /** The path of the picture of a person or a group, if it has one. @param {Place} place */
+  picture(place) {
+    return this.#pictures.get(place.key);
+  }
+
+  /** The path of a person's picture. @param {string} address */
+  pictureOf(address) {
+    return this.picture(this.place("u", address));
+  }
+
   /** What people call a group: its title if it is known, else its name. @param {Place} place */
   groupName(place) {
     return this.conversation(place)?.name ?? place.name;
@@ -107,7 +123,10 @@ export class Store extends Emitter {
   /** Everybody in this realm. Remembers their display names. @returns {Promise<User[]>} */
   async users() {
     const { users } = await this.#connection.request("users");
-    for (const user of users) this.#learn(user.username, user.name);
+    for (const user of users) {
+      this.#learn(user.username, user.name);
+      this.#see(this.place("u", user.username), user.picture);
+    }
     this.emit("conversations"); // they may show names
     return users;
   }
@@ -240,6 +259,7 @@ export class Store extends Emitter {
       const key = `${kind}/${keyOf(name)}`;
       if (kind === "u" && item.name) this.#learn(name, item.name);
       const known = before.get(key);
+      this.#see({ kind, name, key }, item.picture);
       /** @type {Conversation} */
       const found = { ...item, name: item.title || item.name || name, place: known?.place ?? { kind, name, key } };
       const mark = Math.max(this.#marks.of(found.conversation), known?.read ?? 0);
@@ -301,9 +321,11 @@ export class Store extends Emitter {
     this.emit("conversations");
   }
 
-  /** @param {string} who @param {string} name */
-  #renamed(who, name) {
+  /** Somebody has changed their profile. @param {{who: string, name: string, picture?: string}} profile */
+  #changed({ who, name, picture }) {
     this.#learn(this.#local(who), name);
+    this.#see(this.place("u", who), picture);
+    if (this.isMe(who)) this.changeMe({ name, picture });
     this.#update(who, { name });
   }
 
@@ -323,6 +345,12 @@ export class Store extends Emitter {
   /** @param {string} address @param {string} name */
   #learn(address, name) {
     this.#names.set(keyOf(address), name);
+  }
+
+  /** @param {Place} place @param {string} [picture] */
+  #see(place, picture) {
+    if (picture === undefined) this.#pictures.delete(place.key);
+    else this.#pictures.set(place.key, picture);
   }
 
   #visible() {

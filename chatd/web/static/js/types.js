@@ -101,6 +101,7 @@
  * @property {string} name display name
  * @property {string} country
  * @property {boolean} operator
+ * @property {string} [picture] the path of the user's picture
  */
 
 /**
@@ -123,6 +124,7 @@
  * @property {string} name
  * @property {string} country
  * @property {boolean} online
+ * @property {string} [picture] the path of the user's picture
  */
 
 /**

@@ -192,7 +192,10 @@ export class Actions {
     const rows = this.#app.store.sorted().map((found) =>
       listRow({
         title: found.name,
-        picture: avatar(found.name, undefined, { kind: found.place.kind === "g" ? "group" : "user" }),
+        picture: avatar(found.name, undefined, {
+          kind: found.place.kind === "g" ? "group" : "user",
+          picture: this.#app.store.picture(found.place),
+        }),
         onClick: () => {
           close();
           void this.#forwardTo(message, found);

@@ -53,14 +53,15 @@ export class Header {
   update() {
     const found = this.#app.store.conversation(this.#place);
     const typing = this.#app.log.typing(this.#place).map((who) => this.#app.store.displayName(who));
-    const looks = JSON.stringify([this.name, found?.online, found?.members, found?.code, found?.closed, typing]);
+    const picture = this.#app.store.picture(this.#place);
+    const looks = JSON.stringify([this.name, picture, found?.online, found?.members, found?.code, found?.closed, typing]);
     if (looks === this.#shown) return;
     this.#shown = looks;
     const title = this.node.querySelector("h1");
     if (title !== null && title.textContent !== this.name) title.textContent = this.name;
     const group = this.#place.kind === "g";
     const online = group || this.#isRemote() || found === undefined ? undefined : found.online;
-    fill(this.#picture, avatar(this.name, online, { kind: group ? "group" : "user" }));
+    fill(this.#picture, avatar(this.name, online, { kind: group ? "group" : "user", picture }));
     const about = group ? this.#aboutGroup(found) : this.#aboutPerson(found);
     fill(this.#about, ...(typing.length > 0 ? [this.#typing(typing)] : about));
   }

@@ -100,6 +100,7 @@ function contactRow(app, contact, remove) {
     address: username,
     name,
     online,
+    picture: app.store.pictureOf(username),
     note: [t(online ? "panels.online" : "panels.offline-person"), realm && t("groups.elsewhere", { realm })],
     href: hashOf(app.store.place("u", username)),
     actions: [iconButton("trash", t("contacts.delete", { name }), { onClick: () => remove(contact) })],

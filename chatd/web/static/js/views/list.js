@@ -193,7 +193,8 @@ function looksOf(app, { conversation: found, entry }, current) {
   const when = last && relative(last.at);
   const now = hashOf(place) === current;
   const who = last?.group === undefined ? "" : app.store.displayName(last.from);
-  return JSON.stringify([who, name, online, unread, last, when, now, entry?.state, entry?.text]);
+  const picture = app.store.picture(place);
+  return JSON.stringify([who, name, picture, online, unread, last, when, now, entry?.state, entry?.text]);
 }
 
 /** @param {App} app @param {Line} line @param {string} current */
@@ -204,7 +205,10 @@ function row(app, { conversation: found, entry }, current) {
     subtitle: entry ? unsentLine(entry) : last ? lastLine(app, last) : subtitleOf(found),
     meta: last && h("time", { datetime: last.at, title: full(last.at) }, relative(last.at)),
     badge: unreadBadge(found.unread),
-    picture: avatar(found.name, found.online ?? undefined, { kind: place.kind === "g" ? "group" : "user" }),
+    picture: avatar(found.name, found.online ?? undefined, {
+      kind: place.kind === "g" ? "group" : "user",
+      picture: app.store.picture(place),
+    }),
     href: hashOf(place),
     current: hashOf(place) === current,
     class: found.unread > 0 ? "is-unread" : "",

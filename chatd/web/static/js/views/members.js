@@ -187,6 +187,7 @@ function memberRow(app, group, { username, admin, online }, amAdmin, changed) {
     address: username,
     name: shown,
     online,
+    picture: app.store.pictureOf(username),
     note: [admin && tag(t("members.admin"), "good"), me && tag(t("panels.you"))],
     href: me ? undefined : hashOf(app.store.place("u", username)),
     actions:

@@ -234,6 +234,7 @@ function person(app, { address, name, country, online, me }) {
     address,
     name,
     online,
+    picture: app.store.pictureOf(address),
     note: [
       country && h("bdi", { dir: "auto" }, country),
       realm && t("groups.elsewhere", { realm }),

@@ -171,7 +171,7 @@ function peopleOf(app, { people, room }) {
     return h(
       "li",
       { class: "person" },
-      avatar(shown),
+      avatar(shown, undefined, { picture: app.store.pictureOf(user) }),
       h("bdi", { dir: "auto" }, app.store.isMe(user) ? t("panels.me") : shown),
     );
   });

@@ -161,7 +161,10 @@ function hit(app, message, words) {
     class: "hit",
     href: `${hashOf(where)}?seq=${message.seq}`,
     title,
-    picture: avatar(title, undefined, { kind: where.kind === "g" ? "group" : "user" }),
+    picture: avatar(title, undefined, {
+      kind: where.kind === "g" ? "group" : "user",
+      picture: store.picture(where),
+    }),
     meta: h("time", { datetime: message.at, title: full(message.at) }, relative(message.at)),
     subtitle: [...sender, ...said],
   });

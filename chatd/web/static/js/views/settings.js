@@ -5,6 +5,7 @@ import { h, uid } from "../dom.js";
 import { language, t } from "../i18n.js";
 import { page, section } from "../panels/page.js";
 import { installing, notifying } from "../panels/device.js";
+import { portrait } from "../panels/portrait.js";
 import { receiptsSwitch } from "../panels/privacy.js";
 import { setTheme, theme } from "../theme.js";
 import { button, confirm, field, form } from "../ui.js";
@@ -74,6 +75,7 @@ function profile(app) {
     app.toast(t("settings.saved"), "success");
   };
   return [
+    portrait(app),
     h(
       "p",
       null,
