@@ -5,27 +5,23 @@ one that its author's realm has not signed. Queries for the Database.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from itertools import chain
 from typing import Any, TypeAlias
 
 import msgspec
 import sqlalchemy as sa
-from twisted.logger import Logger
 
 from chatd.base.content_hash import HASH, content_hash
 from chatd.base.model import Message
 from chatd.store.details import mentions_of
 from chatd.store.engine import placeholder
-from chatd.store.macs import GUARDED, hasher, is_intact
+from chatd.store.macs import GUARDED, hasher, is_intact, report_altered
 from chatd.store.sealing import UNVERIFIED
 from chatd.store.signatures import FORGED
 
 ALTERED = "(This message was altered on disk and is not shown; tell the operator of this realm)"
 NOT_SIGNED = "the realm of {sender} did not sign it"
 NOT_WRITTEN = f"(This message is not shown: {NOT_SIGNED})"
-
-log = Logger()
 
 PLACES = 500  # in one statement
 
@@ -103,7 +99,7 @@ def _checked(message: Message, signature: Sequence[Any]) -> Message:
     if salt is not None:
         body = (message.text or "").encode() if message.opaque is None else message.opaque.body
         if content_hash(salt, attributes or b"", body) != statement[-HASH:]:
-            return without_altered(message)
+            return noted_altered(message)
     if status == UNVERIFIED:
         return msgspec.structs.replace(message, unverified=True)
     return message
@@ -125,9 +121,14 @@ def content_of(connection: sa.Connection, row: Any) -> tuple[str | None, tuple[s
     return ALTERED, ()
 
 
-def without_altered(message: Message) -> Message:
-    """A message that was altered on disk, as it is shown. The log says so once."""
+def noted_altered(message: Message) -> Message:
+    """As `without_altered`, and the log says so once."""
     _report(message.conversation, message.seq)
+    return without_altered(message)
+
+
+def without_altered(message: Message) -> Message:
+    """A message that was altered on disk, as it is shown."""
     return _without_content(message, ALTERED)
 
 
@@ -137,11 +138,5 @@ def _without_content(message: Message, sentence: str) -> Message:
     )
 
 
-@lru_cache(maxsize=1000)
 def _report(conversation: int, seq: int) -> None:
-    """Log an altered message once."""
-    log.critical(
-        "a message was altered on disk: conversation {conversation}, seq {seq}",
-        conversation=conversation,
-        seq=seq,
-    )
+    report_altered(f"message {seq} of conversation {conversation}")

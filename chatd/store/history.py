@@ -14,7 +14,7 @@ from chatd.base.read_marks import ReadMark
 from chatd.store import files
 from chatd.store.access import sees_message
 from chatd.store.details import DETAILS, has_reactions, with_details, with_reactions
-from chatd.store.guard import checked, without_altered
+from chatd.store.guard import checked, noted_altered
 from chatd.store.macs import GUARDED, hasher, is_intact
 from chatd.store.outcomes import DELIVERY, SHOWN_ID, delivery_of
 from chatd.store.schema import attachments, groups, messages, participants
@@ -109,7 +109,7 @@ def build_checked(
     return checked(
         connection,
         [
-            message if is_intact(hashed, _guarded(row)) else without_altered(message)
+            message if is_intact(hashed, _guarded(row)) else noted_altered(message)
             for row in rows
             for message in (build_message(row, account),)
         ],

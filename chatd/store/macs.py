@@ -1,5 +1,5 @@
-"""Message authentication codes (MACs) of stored messages: by these a message that was altered on disk is
-noticed when it is read.
+"""Message authentication codes (MACs) of stored messages, and of what waits for other realms: by these,
+what was altered on disk is noticed when it is read.
 
 The key is a setting in the same database. So a MAC finds damage and changes that were made beside the daemon.
 It does not stop somebody who can read and write the whole state folder.
@@ -8,15 +8,16 @@ It does not stop somebody who can read and write the whole state folder.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from hashlib import blake2b
 from typing import Any, TypeAlias
 
 import msgspec
 import sqlalchemy as sa
+from twisted.logger import Logger
 
 from chatd.store.engine import placeholder
-from chatd.store.schema import messages
+from chatd.store.schema import messages, outbox, pending
 from chatd.store.settings import get_setting, put_setting
 
 _KEY = "content key"
@@ -29,6 +30,8 @@ PAGE = 10_000  # rows that get their MACs at a time
 Hasher: TypeAlias = Callable[[bytes], Any]
 
 encode = msgspec.msgpack.Encoder().encode
+
+log = Logger()
 
 # What a MAC covers of each message, and what it covers besides of those that have any of it. Values are
 # encoded in this order.
@@ -70,6 +73,18 @@ def mac_of(hashed: Hasher, basic: tuple[Any, ...], rare: tuple[Any, ...] = _NO_R
     return mac
 
 
+def is_whole(hashed: Hasher | None, values: tuple[Any, ...], mac: bytes | None) -> bool:
+    """Whether these values have that MAC. Rows of tables of what waits have none if they are of an older
+    version."""
+    return hashed is None or mac is None or hashed(encode(values)).digest() == mac
+
+
+@lru_cache(maxsize=1000)
+def report_altered(what: str) -> None:
+    """Log once that something was altered on disk."""
+    log.critical("altered on disk: {what}", what=what)
+
+
 def is_intact(hashed: Hasher | None, row: tuple[Any, ...]) -> bool:
     """Whether a row of the columns GUARDED is as it was stored."""
     if hashed is None:
@@ -96,6 +111,8 @@ def begin_macs(connection: sa.Connection, random_bytes: Callable[[int], bytes]) 
     put_setting(connection, _KEY, random_bytes(KEY_SIZE).hex())
     hashed = hasher(connection)
     assert hashed is not None  # noqa: S101 - the key was just stored
+    for waiting in (pending, outbox):
+        connection.execute(sa.update(waiting).values(mac=None))  # of a key that was lost
     after: int | None = 0
     while after is not None:
         after = _protect(connection, hashed, messages.c.id > after)

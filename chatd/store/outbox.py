@@ -10,6 +10,7 @@ import msgspec
 import sqlalchemy as sa
 
 from chatd.store.engine import driver_insert, placeholder
+from chatd.store.macs import encode, hasher, is_whole, report_altered
 from chatd.store.schema import outbox
 from chatd.store.sealing import Draft, Numbered, make_parcels
 from chatd.store.settings import get_or_add_setting, put_setting
@@ -145,19 +146,13 @@ class OutboxWriter:
             last = max(last, number)
             numbers.append(number)
             replacing = replacing or item.subject is not None
-        sealed = _sealed(items, numbers)
-        rows = [
-            (
-                item.realm,
-                number,
-                item.sender_id,
-                item.attachment_id,
-                item.created_at,
-                sealed.get(number, item.parcel),
-                item.subject,
-            )
-            for item, number in zip(items, numbers, strict=True)
-        ]
+        sealed, hashed = _sealed(items, numbers), hasher(connection)
+        rows = []
+        for item, number in zip(items, numbers, strict=True):
+            realm, parcel = item.realm, sealed.get(number, item.parcel)
+            place = realm, number, item.sender_id, item.attachment_id, item.created_at
+            mac = hashed and hashed(encode((realm, number, parcel))).digest()
+            rows.append((*place, parcel, item.subject, mac))
         if self._statement is None:
             self._statement = driver_insert(connection, outbox)
         if replacing:
@@ -171,7 +166,7 @@ def _newest(connection: sa.Connection, rows: Sequence[tuple[Any, ...]]) -> list[
     """Of new rows with the same realm and subject, the last one. Removes those that wait already."""
     kept = {}
     for row in rows:
-        realm, number, *_, subject = row
+        realm, number, *_, subject, _ = row
         if subject is not None:
             connection.execute(
                 sa.delete(outbox).where(outbox.c.realm == realm, outbox.c.subject == subject)
@@ -195,11 +190,13 @@ def blank(
                 )
             )
             found += [BlankedParcel(realm, number, blanked(parcel)) for number, parcel in rows]
+    hashed = hasher(connection)
     for each in found:
+        mac = hashed and hashed(encode((each.realm, each.number, each.parcel))).digest()
         connection.execute(
             sa.update(outbox)
             .where(outbox.c.realm == each.realm, outbox.c.id == each.number)
-            .values(parcel=each.parcel, attachment_id=None)
+            .values(parcel=each.parcel, attachment_id=None, mac=mac)
         )
     return found
 
@@ -229,7 +226,12 @@ def _sealed(items: Sequence[NewParcel], numbers: Sequence[int]) -> dict[int, byt
     return {draft.number: parcel for draft, (parcel, _) in zip(drafts, made, strict=True)}
 
 
+# What is sent in place of a parcel that was altered on disk. The other realm refuses it, and its sender is
+# told.
+NO_PARCEL = encode(None)
+
 _WAITING = (
+    outbox.c.mac,
     outbox.c.id,
     outbox.c.parcel,
     outbox.c.created_at,
@@ -246,7 +248,7 @@ def waiting(connection: sa.Connection, realm: str, after: int, limit: int) -> li
         .order_by(outbox.c.id)
         .limit(limit)
     )
-    return [QueuedParcel(*row) for row in rows]
+    return [_queued(connection, realm, row) for row in rows]
 
 
 def newest_waiting(connection: sa.Connection, realm: str) -> int | None:
@@ -261,7 +263,15 @@ def get(connection: sa.Connection, realm: str, number: int) -> QueuedParcel | No
     row = connection.execute(
         sa.select(*_WAITING).where(outbox.c.realm == realm, outbox.c.id == number)
     ).first()
-    return None if row is None else QueuedParcel(*row)
+    return None if row is None else _queued(connection, realm, row)
+
+
+def _queued(connection: sa.Connection, realm: str, row: Any) -> QueuedParcel:
+    mac, number, parcel, *rest = row
+    if not is_whole(hasher(connection), (realm, number, parcel), mac):
+        report_altered(f"parcel {number} for {realm}")
+        parcel = NO_PARCEL
+    return QueuedParcel(number, parcel, *rest)
 
 
 def too_old(connection: sa.Connection, before: int, limit: int) -> list[tuple[str, QueuedParcel]]:

@@ -18,6 +18,8 @@ from chatd.store import outbox as outbox_store
 from chatd.store.content import erase_file
 from chatd.store.details import with_details
 from chatd.store.engine import driver_insert
+from chatd.store.guard import without_altered
+from chatd.store.macs import Hasher, encode, hasher, is_whole, report_altered
 from chatd.store.messages import MessageWriter
 from chatd.store.new_entries import NewMessage, Stored
 from chatd.store.outbox import NewParcel, OutboxWriter
@@ -55,17 +57,17 @@ class PendingWriter:
         stored = [Stored(self._messages.next_id(connection), 0, number) for number in numbers]
         if self._statement is None:
             self._statement = driver_insert(connection, pending)
-        connection.exec_driver_sql(
-            self._statement, [_row(item, place) for item, place in zip(items, stored, strict=True)]
-        )
+        hashed = hasher(connection)
+        rows = [_row(item, place, hashed) for item, place in zip(items, stored, strict=True)]
+        connection.exec_driver_sql(self._statement, rows)
         return stored
 
 
-def _row(item: NewPost, place: Stored) -> tuple[object, ...]:
+def _row(item: NewPost, place: Stored, hashed: Hasher | None) -> tuple[object, ...]:
     """The values of a row, in the order of the table's columns."""
     new, parcel = item.new, item.parcel
     extras = new.extras
-    return (
+    guarded = (
         place.id,
         new.sender_id,
         new.conversation or None,
@@ -80,9 +82,22 @@ def _row(item: NewPost, place: Stored) -> tuple[object, ...]:
             if extras is None
             else (extras.reply, extras.forwarded, extras.mentions, extras.media, extras.body)
         ),
-        None,
-        new.key,
     )
+    return (*guarded, None, new.key, hashed and hashed(encode(guarded)).digest())
+
+
+def is_intact(connection: sa.Connection, row: Sequence[Any]) -> bool:
+    """Whether a message that is pending is as it was stored. `row` ends with the columns GUARDED. If not, the
+    log says so once."""
+    *values, mac = row[-len(GUARDED) :]
+    intact = is_whole(hasher(connection), tuple(values), mac)
+    if not intact:
+        report_altered(f"message with the id {values[0]}, which is pending")
+    return intact
+
+
+# What a MAC covers of a message that is pending, and the MAC
+GUARDED: tuple[Any, ...] = tuple(each for each in pending.c if each.name not in ("refused", "key"))
 
 
 _COLUMNS: tuple[Any, ...] = (
@@ -101,6 +116,7 @@ _COLUMNS: tuple[Any, ...] = (
     pending.c.number,
     outbox_store.waits(pending.c.realm, pending.c.number),
     *files.COLUMNS,
+    *GUARDED,
 )
 
 
@@ -118,14 +134,15 @@ def pending_of(
     )
     if conversation is not None:
         query = query.where(pending.c.conversation_id == conversation)
-    return [_message(row, account) for row in connection.execute(query).all()[::-1]]
+    rows = connection.execute(query).all()[::-1]
+    return [_message(row, account, is_intact(connection, row)) for row in rows]
 
 
-def _message(row: sa.Row[Any], account: Account) -> Message:
+def _message(row: sa.Row[Any], account: Account, intact: bool) -> Message:
     ident, conversation, at, group, text, reply, forwarded, mentions, media, body, *rest = tuple(
         row
     )
-    refused, realm, number, waits, *file = rest
+    refused, realm, number, waits, *file = rest[: -len(GUARDED)]
     refusal = read_refusal(refused)
     state = REFUSED if refusal is not None else QUEUED if waits else DELIVERED
     message = Message(
@@ -142,9 +159,9 @@ def _message(row: sa.Row[Any], account: Account) -> Message:
         reason=None if refusal is None else refusal.sentence,
         waits=(realm, number) if state == QUEUED else None,
     )
-    return with_details(
-        message, (reply, None, None, forwarded, mentions, media, body, False, False)
-    )
+    details = reply, None, None, forwarded, mentions, media, body, False, False
+    message = with_details(message, details)
+    return message if intact else without_altered(message)
 
 
 def finish(connection: sa.Connection, numbered: Sequence[tuple[int, int]]) -> list[None]:

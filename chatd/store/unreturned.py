@@ -16,6 +16,7 @@ from chatd.store import files
 from chatd.store.crossing import entry_at
 from chatd.store.details import mentions_of
 from chatd.store.outbox import waits
+from chatd.store.pending import GUARDED, is_intact
 from chatd.store.schema import accounts, attachments, groups, pending
 
 
@@ -52,13 +53,16 @@ _COLUMNS: tuple[Any, ...] = (
     accounts.c.name.label("sender"),
     groups.c.home_id,
     *files.COLUMNS,
+    *GUARDED,
 )
+_FILE = _COLUMNS.index(files.COLUMNS[0])
 
 
 def unreturned(
     connection: sa.Connection, realm: str, after: int, limit: int
 ) -> list[UnreturnedPost]:
-    """The first messages with ids above `after` that the realm has acknowledged and not sent back."""
+    """The first messages with ids above `after` that the realm has acknowledged and not sent back. Those that
+    were altered on disk are left out."""
     rows = connection.execute(
         sa.select(*_COLUMNS)
         .join(accounts, accounts.c.id == pending.c.account_id)
@@ -73,11 +77,11 @@ def unreturned(
         .order_by(pending.c.id)
         .limit(limit)
     )
-    return [_post(connection, row) for row in rows.all()]
+    return [_post(connection, row) for row in rows.all() if is_intact(connection, row)]
 
 
 def _post(connection: sa.Connection, row: sa.Row[Any]) -> UnreturnedPost:
-    place, file = row.conversation_id or 0, tuple(row)[-len(files.COLUMNS) :]
+    place, file = row.conversation_id or 0, tuple(row)[_FILE : -len(GUARDED)]
     parts = SentParts(
         None if row.reply is None else entry_at(connection, place, row.reply),
         row.forwarded,

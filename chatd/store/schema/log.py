@@ -292,6 +292,7 @@ pending = Table(
     Column("body", LargeBinary),
     Column("refused", Text, comment="JSON: why it was refused, code and sentence"),
     Column("key", Text, comment="that of the send (table sends); NULL: it has none"),
+    Column("mac", LargeBinary, comment="keyed hash of the content; NULL: of an older version"),
     Index("pending_by_account", "account_id", "conversation_id"),
 )
 Index(

@@ -78,6 +78,7 @@ outbox = Table(
         comment="what crosses (chatd.federation.parcels), encoded",
     ),
     Column("subject", Text, comment="only the newest parcel about it has to wait; NULL: all have"),
+    Column("mac", LargeBinary, comment="keyed hash of the parcel; NULL: of an older version"),
     sqlite_with_rowid=False,
 )
 Index(

@@ -35,7 +35,7 @@ from chatd.federation.signing.statements import (
     encode,
 )
 from chatd.lines.dialects import json_events, plain_events
-from chatd.store import guard
+from chatd.store import guard, macs
 from chatd.store.schema import changes, messages
 from tests.support.network import LinkedTestCase
 from tests.support.signing import START, SigningRealm
@@ -567,7 +567,7 @@ class DiskTestCase(LinkedTestCase):
         self.budi.joins("bagan@realm1")
         self.ana.posts("bagan", "satu")
         self.budi.posts("bagan@realm1", "dua")
-        guard._report.cache_clear()
+        macs.report_altered.cache_clear()
 
     def test_altered(self) -> None:
         for person, server, place in (

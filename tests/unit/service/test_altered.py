@@ -15,12 +15,14 @@ from chatd.base.names import Address, Place
 from chatd.commands import values as ask
 from chatd.service.composed_sends import SendOptions
 from chatd.service.message_parts import MessageParts
-from chatd.store import guard, macs
+from chatd.store import macs
 from chatd.store.guard import ALTERED
 from chatd.store.message_changes import WantedChange
-from chatd.store.schema import messages, settings
+from chatd.store.schema import messages, outbox, pending, settings
 from chatd.store.sync import Cursor
+from chatd.store.unreturned import UnreturnedPost, unreturned
 from tests.support.inline import result_of
+from tests.support.network import LinkedTestCase
 from tests.support.restores import RestoredTestCase
 from tests.unit.service.test_composed_sends import ComposedSendsTestCase
 from tests.unit.service.test_message_changes import WITH_ANA, WITH_BUDI, attach
@@ -29,7 +31,7 @@ from tests.unit.service.test_message_changes import WITH_ANA, WITH_BUDI, attach
 class AlteredTestCase(ComposedSendsTestCase):
     def setUp(self) -> None:
         super().setUp()
-        guard._report.cache_clear()
+        macs.report_altered.cache_clear()
         self.begin()
 
     def begin(self) -> None:
@@ -168,6 +170,59 @@ class Older(AlteredTestCase):
         self.reopen()
         super().begin()
         self.assertEqual(self.texts(), ["satu"])
+
+
+class Waiting(LinkedTestCase):
+    """What waits for another realm."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        macs.report_altered.cache_clear()
+
+    def test_parcels(self) -> None:
+        """The other realm gets the parcels that are as they were stored. The sender is told of the others."""
+        self.part()
+        for text in ("satu", "dua", "tiga"):
+            self.ana.sends("budi@realm2", text)
+
+        def alter(connection: sa.Connection) -> None:
+            for row in connection.execute(sa.select(outbox)).all():
+                data = row.parcel.replace(b"dua", b"lima").replace(b"\xa3lima", b"\xa4lima")
+                here = (outbox.c.realm == row.realm) & (outbox.c.id == row.id)
+                connection.execute(sa.update(outbox).where(here).values(parcel=data))
+
+        self.one.realm.database.now(alter)
+        self.one.restart()
+        self.meet()
+        self.network.advance(5)
+        self.assertEqual(self.budi.reads(), ["ana@realm1: satu", "ana@realm1: tiga"])
+        place = Place(user=Address("budi", "realm2"))
+        states = [each.state for each in self.ana.does(ask.ShowHistory(place, 9)).items]
+        self.assertEqual(states, ["delivered", "refused", "delivered"])
+        self.assertEqual(self.one.parcels_waiting(), 0)
+
+    def test_posts(self) -> None:
+        """A message that its group's home has not numbered."""
+        self.budi.creates("bagan")
+        self.ana.joins("bagan@realm2")
+        self.part()
+        for text in ("satu", "dua"):
+            self.ana.posts("bagan@realm2", text)
+        update = sa.update(pending).where(pending.c.text == "dua").values(text="lima")
+        self.one.realm.database.now(lambda db: db.execute(update).rowcount)
+        place = Place(group=Address("bagan", "realm2"))
+        shown = self.ana.does(ask.ShowHistory(place, 9)).pending
+        self.assertEqual([each.text for each in shown], ["satu", ALTERED])
+        unaltered = self.one.realm.database.now(all_unreturned)
+        self.assertEqual([each.text for each in unaltered], ["satu"])
+
+
+def all_unreturned(connection: sa.Connection) -> list[UnreturnedPost]:
+    """The posts to realm2, as if it had acknowledged them."""
+    connection.execute(sa.delete(outbox))
+    found = unreturned(connection, "realm2", 0, 9)
+    connection.rollback()
+    return found
 
 
 class Restored(RestoredTestCase):

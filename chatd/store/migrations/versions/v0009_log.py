@@ -385,6 +385,9 @@ def _create_pending() -> None:
         sa.Column("body", sa.LargeBinary),
         sa.Column("refused", sa.Text, comment="JSON: why it was refused, code and sentence"),
         sa.Column("key", sa.Text, comment="that of the send (table sends); NULL: it has none"),
+        sa.Column(
+            "mac", sa.LargeBinary, comment="keyed hash of the content; NULL: of an older version"
+        ),
         sa.PrimaryKeyConstraint("id", name="pending_key"),
         sa.UniqueConstraint("number", name="pending_number_once"),
     )

@@ -51,6 +51,7 @@ def _rebuild_outbox() -> None:
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("parcel", sa.LargeBinary, nullable=False),
         sa.Column("subject", sa.Text),
+        sa.Column("mac", sa.LargeBinary),
         sa.PrimaryKeyConstraint("realm", "id", name="outbox_key"),
         sqlite_with_rowid=False,
     )
@@ -62,6 +63,8 @@ def _rebuild_outbox() -> None:
 def _alter_outbox() -> None:
     comment = "only the newest parcel about it has to wait; NULL: all have"
     op.add_column("outbox", sa.Column("subject", sa.Text, comment=comment))
+    comment = "keyed hash of the parcel; NULL: of an older version"
+    op.add_column("outbox", sa.Column("mac", sa.LargeBinary, comment=comment))
     op.alter_column("outbox", "attachment_id", comment="the file that it names")
 
 
