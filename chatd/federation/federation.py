@@ -61,7 +61,7 @@ class Federation:
         self.restores = Restores(
             context, self.standings, self.seals, forwarder, service.receipts.tell_again
         )
-        self.guests = GuestLists(service, links, forwarder.outbox, self.standings)
+        self.guests = GuestLists(service, links, self.standings)
         self._make_receivers(service, links)
 
     def _make_receivers(self, service: ChatService, links: ILinks) -> None:

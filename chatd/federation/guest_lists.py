@@ -8,16 +8,13 @@ removes the former, and tells that the latter have left.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from contextlib import suppress
-from typing import Annotated, Any, Protocol, TypeVar
+from typing import Annotated, Protocol
 
 import msgspec
-from twisted.internet.defer import CancelledError, Deferred
 
 from chatd.base.errors import BadName, RealmDown, UnknownRealm
 from chatd.base.names import MAX_NAME, parse_foreign_name, parse_name
-from chatd.federation.outbox import Outbox
 from chatd.federation.parcel_fields import Number
 from chatd.federation.standing import Standing, Standings
 from chatd.service.chat_service import ChatService
@@ -25,13 +22,10 @@ from chatd.service.lost_members import LostMembers
 from chatd.service.remote import IRealms
 from chatd.store import guest_lists as store
 from chatd.store.guest_lists import Guest, GuestPage, Position
-from chatd.store.outbox import newest_waiting
+from chatd.store.outbox import waiting_span
 
 MAX_GUESTS = 100  # in a page, so that it fits into a value of AMP
-SENDING_TIME = 600.0  # seconds that the list waits for parcels that are to be sent before it
-ANSWER_TIME = 20.0  # seconds that an answer waits for them
 
-T = TypeVar("T")
 _Place = tuple[Number, Annotated[str, msgspec.Meta(max_length=2 * MAX_NAME + 1)]]
 _Guests = Annotated[tuple[Guest, ...], msgspec.Meta(max_length=MAX_GUESTS)]
 
@@ -61,15 +55,13 @@ class IComparing(Protocol):
 
 
 class GuestLists:
-    def __init__(
-        self, service: ChatService, realms: IRealms, outbox: Outbox, standings: Standings
-    ) -> None:
+    def __init__(self, service: ChatService, realms: IRealms, standings: Standings) -> None:
         self._database = service.database
         self._own = service.context.realm_key
-        self._outbox = outbox
         self._standings = standings
-        # By realm: what a list or an answer waits for
-        self._waits: defaultdict[str, set[Deferred[Any]]] = defaultdict(set)
+        # By realm: the last parcel that is sent before the list, and before the answer
+        self._listed: dict[str, int] = {}
+        self._answered: dict[str, int] = {}
         self._lost = LostMembers(service.context, service.accounts, service.rosters, realms)
 
     def is_needed(self, realm: str, other: Standing | None) -> bool:
@@ -79,11 +71,10 @@ class GuestLists:
         return not other.is_settled or not self._standings.is_settled(realm)
 
     async def compare(self, link: IComparing, realm: str) -> bool:
-        """Compare the members of this realm in the groups of that one. Returns whether that is done. Raises
-        RealmDown, and what the realm refuses with."""
-        # What this realm gets back may say who has joined.
-        await self._wait(realm, self._standings.until_settled(realm))
-        if not await self._sent(realm, SENDING_TIME):
+        """Compare the members of this realm in the groups of that one. Returns whether that is done: not
+        while the realm may return who has joined, or parcels wait that may tell of it. Raises RealmDown, and
+        what the realm refuses with."""
+        if not self._standings.is_settled(realm) or not await self._sent(self._listed, realm):
             return False
         after: Position = (0, "")
         while True:
@@ -106,34 +97,24 @@ class GuestLists:
     async def answer(self, realm: str, listed: GuestList) -> GuestAnswer:
         """What this realm has otherwise than `realm`, as the home of groups. Raises RealmDown if parcels wait
         that may tell of it."""
-        if not await self._sent(realm, ANSWER_TIME):
+        if not await self._sent(self._answered, realm):
             raise RealmDown(realm=realm)
         guests, between = listed.guests, (listed.after, listed.upto)
         unknown = await self._database.read(store.unknown_of, realm, guests)
         missing = await self._database.read(store.missing_from, realm, guests, between, MAX_GUESTS)
         return GuestAnswer(tuple(unknown), tuple(missing))
 
-    async def _sent(self, realm: str, seconds: float) -> bool:
-        """Whether all parcels that wait now for the realm are sent within `seconds`. Raises RealmDown if the
-        link ends before."""
-        newest = await self._database.read(newest_waiting, realm)
-        if newest is None:
-            return True
-        gone = Deferred.fromCoroutine(self._outbox.until_gone(realm, newest, seconds))
-        return await self._wait(realm, gone)
-
-    async def _wait(self, realm: str, waiting: Deferred[T]) -> T:
-        """Wait for something that goes over the link. Raises RealmDown if the link ends before."""
-        waits = self._waits[realm]
-        waits.add(waiting)
-        try:
-            return await waiting
-        except CancelledError:
-            raise RealmDown(realm=realm) from None
-        finally:
-            waits.discard(waiting)
+    async def _sent(self, asked: dict[str, int], realm: str) -> bool:
+        """Whether the parcels for the realm are sent that waited when this was asked first."""
+        waiting = await self._database.read(waiting_span, realm)
+        if waiting is not None:
+            oldest, newest = waiting
+            if oldest <= asked.setdefault(realm, newest):
+                return False
+        asked.pop(realm, None)
+        return True
 
     def link_down(self, realm: str) -> None:
-        """The link is gone: wait for nothing that goes over it."""
-        for waiting in list(self._waits.pop(realm, ())):
-            waiting.cancel()
+        """The link is gone."""
+        self._listed.pop(realm, None)
+        self._answered.pop(realm, None)

@@ -10,10 +10,10 @@ from collections.abc import Collection, Mapping
 from typing import Annotated
 
 import msgspec
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 
 from chatd.base.background import in_background
-from chatd.base.timers import Signal, Timer
+from chatd.base.timers import Timer
 from chatd.federation.parcel_fields import MAX_NUMBER, Number
 from chatd.service.context import Context
 from chatd.store import peer_marks as store
@@ -63,7 +63,6 @@ class Standings:
         self._numbers = context.writers.parcels
         self._marks = dict(stored)
         self._told: dict[str, Standing] = {}  # what the realms were told last
-        self._settling: dict[str, Signal] = {}
         self._given = 0  # the highest number that this realm is proved to have given
         self._raised: set[str] = set()  # realms whose marks are not stored yet
         self._stopped = False
@@ -123,15 +122,6 @@ class Standings:
         settled = PeerMark(received, acknowledged, self._told[realm].first)
         await self._database.run(store.raise_mark, realm, settled)
         self._raise(realm, settled)
-        if realm in self._settling:
-            self._settling.pop(realm).notify()
-
-    def until_settled(self, realm: str) -> Deferred[None]:
-        """Fires when the realm has returned everything since the start which it was told of last. May be
-        cancelled."""
-        if self.is_settled(realm):
-            return succeed(None)
-        return self._settling.setdefault(realm, Signal()).wait()
 
     async def tails(self, realm: str, groups: Collection[int]) -> dict[int, int]:
         """The numbers of the last entries which groups of this realm had when the other one had returned all

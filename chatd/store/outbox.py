@@ -251,12 +251,12 @@ def waiting(connection: sa.Connection, realm: str, after: int, limit: int) -> li
     return [_queued(connection, realm, row) for row in rows]
 
 
-def newest_waiting(connection: sa.Connection, realm: str) -> int | None:
-    """Return the number of the last parcel that waits for a realm."""
-    newest: int | None = connection.scalar(
-        sa.select(sa.func.max(outbox.c.id)).where(outbox.c.realm == realm)
-    )
-    return newest
+def waiting_span(connection: sa.Connection, realm: str) -> tuple[int, int] | None:
+    """Return the numbers of the first and the last parcel that wait for a realm."""
+    here = outbox.c.realm == realm
+    oldest = connection.scalar(sa.select(sa.func.min(outbox.c.id)).where(here))
+    newest = connection.scalar(sa.select(sa.func.max(outbox.c.id)).where(here))
+    return None if oldest is None or newest is None else (oldest, newest)
 
 
 def get(connection: sa.Connection, realm: str, number: int) -> QueuedParcel | None:

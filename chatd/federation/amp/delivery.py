@@ -24,6 +24,7 @@ from chatd.store.outcomes import SentEntry
 # `BURST` restores there are `EVERY` seconds between them.
 BURST = 10
 EVERY = 10.0
+AGAIN = 5.0  # seconds until members are compared, if they could not be
 
 log = Logger()
 
@@ -37,9 +38,9 @@ class Delivery:
         self._link: PeerLink | None = None  # which this realm sends over
         self._restores = TokenBucket(1 / EVERY, BURST)
         self._waiting = Timer(to.clock, self._restore)
-        self._to_compare = (
-            False  # who is in groups, because one of the realms may have been restored
-        )
+        # Whether to compare who is in groups, because one of the realms may have been restored
+        self._is_in_doubt = False
+        self._comparing = Timer(to.clock, self._compare)
 
     def dispatch(
         self,
@@ -79,7 +80,7 @@ class Delivery:
         self._end()
         self._link = link
         if self._to.guests.is_needed(self._to.realm, link.standing):
-            self._to_compare = True
+            self._is_in_doubt = True
         if not self._to.restores.is_needed(self._to.realm, link.standing):
             self._start(link)
             return
@@ -124,15 +125,22 @@ class Delivery:
         if self._link is link:
             self._sender = LinkSender(self._to, link)
             self._sender.start()
-            if self._to_compare:
-                in_background("members were not compared", self._compare(link))
+            if self._is_in_doubt:
+                self._compare()
 
-    async def _compare(self, link: PeerLink) -> None:
-        """Compare who is in groups. If that is not possible now, it is done over the next link."""
+    def _compare(self) -> None:
+        link = self._link
+        assert link is not None  # noqa: S101 - the timer ends with the link
+        in_background("members were not compared", self._compare_over(link))
+
+    async def _compare_over(self, link: PeerLink) -> None:
+        """Compare who is in groups. If that is not possible now, it is done later, or over the next link."""
         to = self._to
         with suppress(RealmDown, Refused):
             if GUESTS in link.lacks or await to.guests.compare(ReturnLink(link), to.realm):
-                self._to_compare = False
+                self._is_in_doubt = False
+        if self._is_in_doubt and self._link is link:
+            self._comparing.start(AGAIN)
 
     def link_down(self) -> None:
         """Tell waiting senders that their parcels are queued. The next link sends what was not answered."""
@@ -142,6 +150,7 @@ class Delivery:
     def _end(self) -> None:
         sender, self._sender, self._link = self._sender, None, None
         self._waiting.cancel()
+        self._comparing.cancel()
         if sender is not None:
             sender.close()
             self._to.outcomes.link_down(self._to.realm)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from twisted.internet.defer import Deferred
+import sqlalchemy as sa
 
 from chatd.base.errors import RealmDown
 from chatd.base.names import Address, parse_address
 from chatd.commands import values as ask
 from chatd.federation import guest_lists, parcels
+from chatd.federation.amp import delivery
 from chatd.federation.amp.wire import Refused, decode_answer, decode_list
 from chatd.federation.capabilities import GUESTS
 from chatd.federation.guest_lists import GuestAnswer, GuestList
@@ -20,6 +21,7 @@ from chatd.federation.signing.statements import MemberAttributes
 from chatd.store.guest_lists import Guest
 from chatd.store.invitations import add_request
 from chatd.store.parcel_stream import ParcelStream
+from chatd.store.schema import outbox
 from tests.support.network import LinkedTestCase, lacks
 from tests.unit.federation.test_receive import InboundTestCase
 
@@ -72,14 +74,18 @@ class AnswerTestCase(InboundTestCase):
         """They may tell of it, so they are sent before the answer."""
         self.joins("eka", "bagan")
         listed = GuestList((), (0, ""))
-        answer = self.one.federation.guests.answer
+        guests, database = self.one.federation.guests, self.one.realm.database
+        for _ in range(2):
+            with self.assertRaises(RealmDown):
+                self.network.result(guests.answer("realm2", listed))
+        numbers = sa.select(outbox.c.id).order_by(outbox.c.id)
+        before = database.now(lambda db: db.scalars(numbers).all())
+        self.joins("fajar", "bagan")
+        database.now(lambda db: db.execute(sa.delete(outbox).where(outbox.c.id.in_(before))))
+        self.network.result(guests.answer("realm2", listed))
         with self.assertRaises(RealmDown):
-            self.network.result(answer("realm2", listed), patience=60)
-        waiting = Deferred.fromCoroutine(answer("realm2", listed))
-        self.network.settle()
-        self.one.federation.link_down("realm2")
-        with self.assertRaises(RealmDown):
-            self.network.result(waiting)
+            self.network.result(guests.answer("realm2", listed))
+        guests.link_down("realm2")
 
     def test_malformed(self) -> None:
         for data in (
@@ -143,11 +149,34 @@ class ComparedTestCase(LinkedTestCase):
         self.assertEqual(self.members(), ("*ana+budi@realm2+", 1))
 
     def test_parcels_that_wait(self) -> None:
-        self.patch(guest_lists, "SENDING_TIME", 1.0)
         self.part()
         self.budi.sends("ana@realm1", "halo")
-        comparing = self.two.federation.guests.compare(None, "realm1")
-        self.assertFalse(self.network.result(comparing, patience=5))
+        self.assertFalse(self.compare())
+        self.assertEqual(self.asked, [])
+
+    def test_what_is_not_returned(self) -> None:
+        self.part()
+        self.two.restart()
+        self.network.result(self.two.federation.standings.tell("realm1"))
+        self.assertFalse(self.compare())
+
+    def test_again(self) -> None:
+        """What can't be compared now is compared later, over the same link."""
+        times: list[str] = []
+
+        async def compare(_lists: Any, _link: Any, realm: str) -> bool:
+            times.append(realm)
+            if len(times) == 1:
+                raise RealmDown(realm=realm)
+            return len(times) > 2
+
+        self.patch(guest_lists.GuestLists, "compare", compare)
+        lacks(self, "realm2", GUESTS)
+        self.two.restart()
+        self.network.advance(delivery.AGAIN - 1)
+        for count in (2, 3, 3):
+            self.network.advance(delivery.AGAIN)
+            self.assertEqual(times, ["realm1"] * count)
 
     def test_a_realm_that_lacks_it(self) -> None:
         lacks(self, "realm1", GUESTS)

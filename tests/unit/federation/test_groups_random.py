@@ -1,0 +1,153 @@
+"""People of two realms do at random what one can do with a group, while links are cut, and realms are killed
+or restored from backups. In the end both realms have the same messages, files and members, and nothing
+waits."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from twisted.trial.unittest import SynchronousTestCase
+
+from chatd.base.names import Address, Place, parse_address, parse_group
+from chatd.commands import values as ask
+from chatd.store.schema import pending
+from tests.support.network import Person
+from tests.unit.federation.test_directs_random import STEPS, Directs, content
+
+ACTS = ("post", "post", "file", "edit", "delete", "react", "join", "leave", "kick", "trouble")
+
+
+class Groups(Directs):
+    """bagan is a group of realm1. ana, its admin, and budi of realm2 stay in it; others come and go."""
+
+    def __init__(self, folder: Path, seed: int) -> None:
+        super().__init__(folder, seed, restores=True)
+        self.ana, self.budi = self.people
+        self.ana.creates("bagan")
+        self.dewi, self.citra = self.one.person("dewi"), self.two.person("citra")
+        self.places = {
+            self.ana: "bagan",
+            self.dewi: "bagan",
+            self.budi: "bagan@realm1",
+            self.citra: "bagan@realm1",
+        }
+        self.budi.joins("bagan@realm1")
+        self.citra.joins("bagan@realm1")
+        self.network.advance(5)
+        for server in (self.one, self.two):
+            self.back_up(server)
+
+    def act(self) -> None:
+        who = self.random.choice((self.ana, self.budi, self.citra, self.dewi))
+        guest = self.random.choice((self.citra, self.dewi))
+        what = self.random.choice(ACTS)
+        self.count += 1
+        match what:
+            case "trouble":
+                self.trouble(self.random.choice((self.one, self.two)))
+            case "post":
+                who.begins_to_post(self.places[who], f"pesan-{self.count}").addErrback(ignore)
+            case "file":
+                name = f"berkas-{self.count}.bin"
+                to = f"#{self.places[who]}"
+                who.begins_to_send_file(to, name, content(name)).addErrback(ignore)
+            case "join":
+                self.tries(guest, ask.JoinGroup(parse_group(self.places[guest])))
+            case "leave":
+                self.tries(guest, ask.LeaveGroup(parse_address(self.places[guest])))
+            case "kick":
+                self.kick(guest)
+            case _:
+                self.change_in_group(who, what)
+        if self.random.random() < 0.6:
+            self.network.settle()
+
+    def kick(self, guest: Person) -> None:
+        """Remove somebody, and let them come again."""
+        group = parse_address("bagan")
+        user = Address(guest.name, "realm2" if guest is self.citra else None)
+        self.tries(self.ana, ask.KickMember(group, user))
+        self.tries(self.ana, ask.LiftBan(group, user))
+
+    def tries(self, who: Person, command: ask.Command) -> None:
+        who.begins(command).addErrback(ignore)
+
+    def change_in_group(self, who: Person, what: str) -> None:
+        self.network.settle()
+        if not who.mine():
+            return
+        place = Place(None, parse_group(self.places[who]))
+        found = [each for each in who.does(ask.ShowHistory(place, 500)).items if each.seq]
+        if not found:
+            return
+        seq = self.random.choice(found).seq
+        match what:
+            case "edit":
+                self.tries(who, ask.EditMessage(place, seq, f"pesan-{self.count}-baru"))
+            case "delete":
+                self.tries(who, ask.DeleteMessage(place, seq))
+            case _:
+                self.tries(who, ask.ReactToMessage(place, seq, "👍", self.random.random() < 0.7))
+
+    def shown(self, person: Person) -> list[Any]:
+        place = Place(None, parse_group(self.places[person]))
+        return [each for each in person.does(ask.ShowHistory(place, 500)).items if each.seq]
+
+    def members(self) -> tuple[list[str], list[str]]:
+        """Who of realm2 is a member, for realm1 and for realm2."""
+        here = [each.strip("*+").partition("@") for each in self.ana.members("bagan")]
+        there = [who.name for who in (self.budi, self.citra) if who.mine()]
+        return sorted(name for name, _, realm in here if realm), sorted(there)
+
+    def unreturned(self) -> list[str]:
+        """Posts that neither wait, nor have come back, nor were refused."""
+        query = sa.select(pending.c.text).where(pending.c.refused.is_(None))
+        found: list[str] = self.two.realm.database.now(lambda db: db.scalars(query).all())
+        return found
+
+
+def ignore(_failure: object) -> None:
+    """A request that fails."""
+
+
+class RandomGroupsTestCase(SynchronousTestCase):
+    def run_seed(self, seed: int) -> None:
+        folder = Path(self.mktemp())
+        folder.mkdir()
+        run = Groups(folder, seed)
+        try:
+            for _ in range(STEPS):
+                run.act()
+            one, two = run.ends()
+            here, there = run.members()
+            self.assertEqual(here, there, f"seed {seed}")
+            self.assertEqual(one, two, f"seed {seed}")
+            run.files()
+            waiting = run.one.parcels_waiting(), run.two.parcels_waiting()
+            self.assertEqual(waiting, (0, 0), f"seed {seed}")
+            self.assertEqual(run.unreturned(), [], f"seed {seed}")
+        finally:
+            run.network.close()
+
+    def test_some(self) -> None:
+        for seed in range(6):
+            self.run_seed(seed)
+
+
+def main() -> None:
+    """`python -m tests.unit.federation.test_groups_random FIRST LAST` runs these seeds."""
+    first, last = map(int, sys.argv[1:])
+    case = RandomGroupsTestCase()
+    for seed in range(first, last + 1):
+        try:
+            case.run_seed(seed)
+        except Exception:
+            traceback.print_exc()
+
+
+if __name__ == "__main__":
+    main()
