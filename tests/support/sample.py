@@ -149,10 +149,15 @@ class Sample:
             "henderson", "Laporan pertandingan 2026.pdf", b"%PDF-1.7\n" + bytes(184_000)
         )
 
+        self._upload("henderson", "setpicture", "me.png", painting(), user="henderson")
+
     def _send_file(self, sender: str, name: str, data: bytes) -> None:
+        self._upload(sender, "sendfile", name, data, to=ME)
+
+    def _upload(self, sender: str, verb: str, name: str, data: bytes, **more: Any) -> None:
         talker = self._talkers[sender]
-        order: dict[str, Any] = {"to": ME, "filename": name, "size": len(data)}
-        assert talker.ask(command="sendfile", **order)["status"] == "READY"
+        order: dict[str, Any] = {"filename": name, "size": len(data), **more}
+        assert talker.ask(command=verb, **order)["status"] == "READY"
         talker.socket.sendall(data)
         reply = talker.line()
         assert reply is not None
