@@ -10,6 +10,7 @@ import re
 from chatd.base.characters import is_blank
 from chatd.base.errors import BadText, EmptyText
 
+MAX_DISPLAY_NAME = 128  # characters
 CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udfff]")
 _CONTROL_IN_TEXT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 

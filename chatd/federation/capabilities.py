@@ -21,6 +21,7 @@ PINS = "pins"
 RECEIPTS = "receipts"
 TYPING = "typing"
 GUESTS = "guests"
+PROFILES = "profiles"
 
 # What each capability allows, as shown to senders.
 ALL = {
@@ -34,6 +35,7 @@ ALL = {
     RECEIPTS: "read marks",
     TYPING: "typing",
     GUESTS: "lists of members",
+    PROFILES: "display names and pictures",
 }
 
 

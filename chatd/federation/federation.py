@@ -52,6 +52,8 @@ class Federation:
         self.outbox = forwarder.outbox
         # Messages that were delivered, refused or expired
         self.outcomes = Outcomes(service, links, forwarder.outbox)
+        # What this realm knows of people of others
+        self.profiles = service.profiles
         # Files: their bytes from other realms, and to them
         self.arrivals = FileArrivals(service, links)
         self.supply = FileSupply(context, service.uploads, links)

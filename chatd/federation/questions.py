@@ -9,7 +9,13 @@ from functools import lru_cache
 import msgspec
 
 from chatd.base.entries import GroupFact, MadeFact, MemberFact
-from chatd.base.errors import BadName, BadSignature, TooManyUnknown, UnknownGroup
+from chatd.base.errors import (
+    BadName,
+    BadSignature,
+    TooManyUnknown,
+    UnknownGroup,
+    UnknownUser,
+)
 from chatd.base.model import Member, Party
 from chatd.base.names import (
     Address,
@@ -24,7 +30,7 @@ from chatd.federation.name_guesses import MAX_UNKNOWN, NameGuesses
 from chatd.federation.signing.entries import decode_entries, decode_entry
 from chatd.service.chat_service import ChatService
 from chatd.service.home_invites import HomeInvites
-from chatd.service.remote import IRealms, Membership, SignedFact
+from chatd.service.remote import IRealms, Membership, RemoteProfile, SignedFact
 
 MAX_ASKED = 1000  # people in one question
 MAX_OFFSET = 1 << 31  # in a list of members
@@ -60,6 +66,7 @@ class Questions:
     ) -> None:
         self._context = service.context
         self._people = service.people
+        self._avatars = service.avatars
         self._homes = service.homes
         self._invites = HomeInvites(service.context, service.blocks, service.rosters, service.homes)
         self._links = links
@@ -179,6 +186,19 @@ class Questions:
         _, found = await self._homes.bans(party, name, after, MAX_BANS_LISTED)
         banned = [each.username for each in found]
         return {"bans": banned, "more": banned[-1:] if len(banned) == MAX_BANS_LISTED else []}
+
+    async def profile(self, realm: str, user: str, known: str) -> RemoteProfile:
+        """The profile of one of this realm's people, without the picture if its hash is `known`. A realm that
+        was not added learns it only of people who have something to do with it. Raises UnknownUser."""
+        name = parse_name(user)
+        await self._guesses.check_people(realm, [Address(name)])
+        if not await self._guesses.met(realm, [key_of(name)]):
+            raise UnknownUser(name=name)
+        account, avatar = await self._avatars.of_user(name)
+        if avatar is None:
+            return RemoteProfile(account.display_name, "")
+        body = b"" if avatar.hash == known else avatar.body
+        return RemoteProfile(account.display_name, avatar.hash, body)
 
     async def presence(self, realm: str, users: Sequence[str]) -> dict[str, bool]:
         """Which of `users` are online. Unknown ones are left out.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Hashable
 
 from twisted.logger import Logger
 
@@ -114,16 +115,19 @@ class Avatars:
         self._news.profile_changed(account, origin)
         return account
 
-    async def find(self, place: Place) -> Avatar:
-        """The picture of a person of this realm. Raises UnknownUser, UnknownPicture."""
-        user = None if place.user is None else self._context.localize(place.user)
-        if user is None or user.realm is not None:
-            raise errors.UnknownPicture(name=place)
-        account = await self._accounts.find(user.name)
-        found = await self._database.read(store.find, store.place_of_user(account.name))
-        if found is None:
-            raise errors.UnknownPicture(name=account.name)
-        return found
+    async def of_user(self, name: str) -> tuple[Account, Avatar | None]:
+        """The account of that name in this realm, and its picture. Raises UnknownUser."""
+        account = await self._accounts.find(name)
+        place = store.place_of_user(account.name)
+        return account, await self._database.read(store.find, place)
+
+    async def remade(self, owner: Hashable, picture: bytes) -> bytes:
+        """A picture from elsewhere, decoded and made again. Raises PictureRefused, Busy, ShuttingDown."""
+
+        async def opened() -> Outgoing:
+            return Outgoing(self._uploads, io.BytesIO(picture), len(picture))
+
+        return (await self._scaler.scale(owner, opened, FORM)).body
 
     def opened(self, place: Place, avatar: Avatar) -> Download:
         """A picture as a file that is open for reading."""

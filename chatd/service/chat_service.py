@@ -46,6 +46,7 @@ from chatd.service.reading import Reading
 from chatd.service.receipts import Receipts
 from chatd.service.remote import IForwarder, IRealms
 from chatd.service.remote_news import RemoteNews
+from chatd.service.remote_profiles import RemoteProfiles
 from chatd.service.remote_sends import RemoteSends
 from chatd.service.reports import Reports
 from chatd.service.room_files import RoomFiles
@@ -93,6 +94,7 @@ class ChatService:
     typing: TypingNotices  # who is writing
     files: Files  # send files, fetch them
     avatars: Avatars  # pictures of people
+    profiles: RemoteProfiles  # names and pictures of people of other realms
     thumbnails: Thumbnails  # small versions of pictures
     file_states: FileStates  # files of other realms that have come, or are lost
     rooms: Rooms  # rooms that last as long as someone is in them
@@ -133,6 +135,11 @@ class ChatService:
         self.rooms.on_change(self.room_watch.changed)
         self.room_files = RoomFiles(context, self.rooms, uploads, self.disk)
         self._make_people(passwords)
+        self.avatars = Avatars(
+            context, self.accounts, self.presence_news, uploads, self.disk, scaler
+        )
+        self.profiles = RemoteProfiles(context, realms, self.presence, self.avatars)
+        self.presence_news.on_profile(self.profiles.changed_here)
         self._make_reading(forwarder)
         self._make_sending(forwarder)
         self._make_groups(forwarder)
@@ -144,9 +151,6 @@ class ChatService:
             self.quotas,
             self.file_states,
             UnderWay(limits, self.database, uploads, self.disk),
-        )
-        self.avatars = Avatars(
-            context, self.accounts, self.presence_news, uploads, self.disk, scaler
         )
         self.thumbnails = Thumbnails(self.files, uploads, self.disk, scaler)
 
@@ -174,7 +178,9 @@ class ChatService:
         self.sync = LogSync(context, forwarder)
         self.reports = Reports(context, self.reading)
         self.settings = ConversationSettings(context, presence, self.reading)
-        self.conversations = Conversations(context, self.blocks, self.reading, forwarder)
+        self.conversations = Conversations(
+            context, self.blocks, self.reading, self.profiles, forwarder
+        )
 
     def _make_sending(self, forwarder: IForwarder) -> None:
         context = self.context

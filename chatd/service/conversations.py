@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 from sqlalchemy import Connection
 
+from chatd.base.avatars import avatar_path
 from chatd.base.model import Account, ConversationInfo
 from chatd.base.names import key_of
 from chatd.base.read_marks import ReadMark
@@ -15,21 +16,29 @@ from chatd.service.context import Context
 from chatd.service.presence import AWAY, OFFLINE
 from chatd.service.reading import MAX_PAGE, Reading
 from chatd.service.remote import IForwarder, ISettled
+from chatd.service.remote_profiles import RemoteProfiles
 from chatd.store import avatars
 from chatd.store import overview as store
+from chatd.store.avatars import KnownProfile
 
 
 class Conversations:
     """The conversations of each account."""
 
     def __init__(
-        self, context: Context, blocks: Blocks, reading: Reading, forwarder: IForwarder
+        self,
+        context: Context,
+        blocks: Blocks,
+        reading: Reading,
+        profiles: RemoteProfiles,
+        forwarder: IForwarder,
     ) -> None:
         self._context = context
         self._database = context.database
         self._forwarder = forwarder
         self._blocks = blocks
         self._reading = reading
+        self._profiles = profiles
 
     async def all(
         self, account: Account, given: Mapping[int, ReadMark]
@@ -43,6 +52,7 @@ class Conversations:
         marks = self._reading.marks(account, given)
         with self._forwarder.watch() as settled:
             found, more = await self._database.read(_overview, account, marks)
+        self._profiles.soon(each.user for each, _ in found if each.user and "@" in each.user)
         return tuple(self._shown(account, each, peer, settled) for each, peer in found), more
 
     def _shown(
@@ -67,11 +77,15 @@ def _overview(
     """As `store.overview`, with the pictures. Runs in a reader's thread."""
     found, more = store.overview(connection, account, marks, MAX_PAGE)
     places = [f"#{each.group.group}" if each.group else f"@{each.user}" for each, _ in found]
-    pictures = avatars.paths(connection, places)
+    known = avatars.all_known(connection, places)
     shown = [
-        (msgspec.structs.replace(info, picture=pictures[place]), peer)
-        if place in pictures
-        else (info, peer)
+        (_with_profile(info, place, known[place]), peer) if place in known else (info, peer)
         for place, (info, peer) in zip(places, found, strict=True)
     ]
     return shown, more
+
+
+def _with_profile(info: ConversationInfo, place: str, known: KnownProfile) -> ConversationInfo:
+    """A conversation with the picture of its other side, and with the name of one of another realm."""
+    picture = None if known.hash is None else avatar_path(place, known.hash)
+    return msgspec.structs.replace(info, picture=picture, name=known.name or info.name)

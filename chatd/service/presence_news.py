@@ -9,6 +9,7 @@ a time.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf
 from typing import Final
 
@@ -45,6 +46,7 @@ class PresenceNews:
         # Accounts with their new profiles, and the connections that changed them, by the accounts' ids
         self._profiles: dict[int, tuple[Account, IListener | None]] = {}
         self._telling_profiles = False
+        self._on_profile: list[Callable[[Account], object]] = []
         presence.on_change(self._changed)
 
     def stop(self) -> None:
@@ -54,8 +56,15 @@ class PresenceNews:
         self._due.clear()
         self._profiles.clear()
 
+    def on_profile(self, tell: Callable[[Account], object]) -> None:
+        """Call `tell` with each account that has changed its profile."""
+        self._on_profile.append(tell)
+
     def profile_changed(self, account: Account, origin: IListener | None) -> None:
         """The account has changed its profile, on the connection `origin`."""
+        if not self._stopped:
+            for tell in self._on_profile:
+                tell(account)
         if self._stopped or not self._presence.anyone_follows:
             return
         self._profiles[account.id] = (account, origin)

@@ -288,6 +288,15 @@ class IForwarder(Interface):
         """Remove delivered parcels from the outbox before the next job of the database."""
 
 
+class RemoteProfile(msgspec.Struct, frozen=True):
+    """What another realm tells of one of its people: the display name, the hash of the picture (empty: there
+    is none), and the picture, if the asker did not know that hash."""
+
+    name: str
+    picture: str
+    body: bytes = b""
+
+
 class IRealms(Interface):
     """The other realms, and questions that they answer at once. Realms are named by their keys.
 
@@ -322,6 +331,13 @@ class IRealms(Interface):
 
     def presence(realm: str, users: Collection[str]) -> Deferred[dict[str, bool]]:
         """Which of `users` there are online. Unknown ones are left out."""
+
+    def profile(realm: str, user: str, known: str) -> Deferred[RemoteProfile]:
+        """The profile of a user there. `known` is the hash of the picture that is known here, or empty. Fails
+        with UnknownUser."""
+
+    def profile_changed(realm: str, user: str) -> None:
+        """Tell the realm, if it is linked, that the profile of a user of this realm has changed."""
 
     def add(realm: str, host: str, port: int, by_operator: bool) -> Deferred[Added]:
         """Make a realm a peer. Errs with the reason; only operators are told more than that it was not

@@ -11,13 +11,15 @@ from hashlib import sha256
 import msgspec
 import sqlalchemy as sa
 
-from chatd.base.avatars import avatar_path
 from chatd.base.model import Account
 from chatd.base.names import Address, key_of
 from chatd.store.accounts import account_of
-from chatd.store.schema import avatars
+from chatd.store.schema import avatars, contacts, participants, remote_members
 
 MAX_ASKED = 500  # places in one query
+MAX_REMOTE = 2000  # people of one realm; more push out those that were asked about the longest ago
+MAX_FOLLOWERS = 10_000  # accounts that are told of one profile
+MAX_REALMS = 1000  # realms that are told of one profile
 
 
 class Avatar(msgspec.Struct, frozen=True):
@@ -55,26 +57,38 @@ def find(connection: sa.Connection, place: str) -> Avatar | None:
     return None if row is None else Avatar(*row)
 
 
-def paths(connection: sa.Connection, shown: Iterable[str]) -> dict[str, str]:
-    """The paths of the pictures of those places that have one. A place is `@` or `#` and a name or an
-    address as it is shown."""
+class KnownProfile(msgspec.Struct, frozen=True):
+    """What is known of a place: the hash of its picture, and its name if it is a person of another realm."""
+
+    hash: str | None = None
+    name: str | None = None
+
+
+def known(connection: sa.Connection, place: str) -> KnownProfile | None:
+    """What is known of a place; None if nothing was ever known."""
+    row = connection.execute(
+        sa.select(avatars.c.hash, avatars.c.name).where(avatars.c.place == place)
+    ).first()
+    return None if row is None else KnownProfile(*row)
+
+
+def all_known(connection: sa.Connection, shown: Iterable[str]) -> dict[str, KnownProfile]:
+    """What is known of places. Each is `@` or `#` and a name or an address as it is shown."""
     places = {each: each[0] + key_of(each[1:]) for each in shown}
     wanted = sorted(set(places.values()))
-    found: dict[str, str] = {}
+    found: dict[str, KnownProfile] = {}
     for start in range(0, len(wanted), MAX_ASKED):
-        found |= _hashes(connection, wanted[start : start + MAX_ASKED])
-    return {
-        each: avatar_path(each, found[place]) for each, place in places.items() if place in found
-    }
+        found |= _known(connection, wanted[start : start + MAX_ASKED])
+    return {each: found[place] for each, place in places.items() if place in found}
 
 
-def _hashes(connection: sa.Connection, places: Sequence[str]) -> dict[str, str]:
+def _known(connection: sa.Connection, places: Sequence[str]) -> dict[str, KnownProfile]:
     rows = connection.execute(
-        sa.select(avatars.c.place, avatars.c.hash).where(
-            avatars.c.place.in_(places), avatars.c.hash.is_not(None)
+        sa.select(avatars.c.place, avatars.c.hash, avatars.c.name).where(
+            avatars.c.place.in_(places)
         )
     )
-    return {row.place: row.hash for row in rows}
+    return {place: KnownProfile(*profile) for place, *profile in rows}
 
 
 def keep(connection: sa.Connection, place: str, avatar: Avatar, now: int) -> None:
@@ -100,3 +114,54 @@ def remove_own(connection: sa.Connection, account_id: int) -> Account:
     """Remove the picture of an account. Returns the changed account."""
     forget(connection, place_of_user(account_of(connection, account_id).key))
     return account_of(connection, account_id)
+
+
+def keep_remote(
+    connection: sa.Connection,
+    whose: tuple[str, str],
+    profile: KnownProfile,
+    picture: Avatar | None,
+    now: int,
+) -> None:
+    """Keep what a realm has told about one of its people: `whose` are the place and the key of the realm.
+    Without a `picture`, the body stays if the hash is the same."""
+    place, realm = whose
+    body: object = avatars.c.body if profile.hash is not None else None
+    values: dict[str, object] = {"hash": profile.hash, "name": profile.name, "at": now}
+    values["body"] = body if picture is None else picture.body
+    done = connection.execute(
+        sa.update(avatars).where(avatars.c.place == place, avatars.c.realm == realm).values(values)
+    )
+    if done.rowcount:
+        return
+    if picture is None:
+        values |= {"hash": None, "body": None}
+    connection.execute(sa.insert(avatars).values(place=place, realm=realm, **values))
+    kept = (
+        sa.select(avatars.c.place)
+        .where(avatars.c.realm == realm)
+        .order_by(avatars.c.at.desc())
+        .limit(MAX_REMOTE)
+    )
+    connection.execute(
+        sa.delete(avatars).where(avatars.c.realm == realm, avatars.c.place.not_in(kept))
+    )
+
+
+def followers_of(connection: sa.Connection, key: str) -> frozenset[int]:
+    """The accounts that talk with the person with that address, or have them as a contact."""
+    talking = sa.select(participants.c.account_id).where(participants.c.peer_key == key)
+    having = sa.select(contacts.c.account_id).where(contacts.c.key == key)
+    rows = connection.execute(sa.union(talking, having).limit(MAX_FOLLOWERS))
+    return frozenset(row.account_id for row in rows)
+
+
+def realms_of(connection: sa.Connection, account_id: int) -> list[str]:
+    """The keys of the realms with people that share a conversation with the account."""
+    mine = sa.select(participants.c.conversation_id).where(participants.c.account_id == account_id)
+    direct = sa.select(participants.c.realm).where(
+        participants.c.account_id == account_id, participants.c.realm.is_not(None)
+    )
+    guests = sa.select(remote_members.c.realm).where(remote_members.c.conversation_id.in_(mine))
+    rows = connection.execute(sa.union(direct, guests).limit(MAX_REALMS))
+    return [row.realm for row in rows]

@@ -44,7 +44,7 @@ class PictureResource(ReceivingResource):
             await self._give(request, place)
 
     async def _give(self, request: Request, place: Place) -> None:
-        avatar = await self._service.avatars.find(place)
+        avatar = await self._service.profiles.find(place)
         same = query_of(request).get("v") == avatar.hash
         tag = f'"{avatar.hash}"'
         body = None if has_tag(request, tag) else avatar.body

@@ -11,7 +11,7 @@ from zope.interface import implementer
 from chatd.base.errors import UnknownRealm
 from chatd.base.model import Member
 from chatd.base.realms import Added, RealmInfo
-from chatd.service.remote import IRealms, Membership
+from chatd.service.remote import IRealms, Membership, RemoteProfile
 
 T = TypeVar("T")
 
@@ -51,6 +51,12 @@ class NoRealms:
 
     def presence(self, realm: str, _users: Collection[str]) -> Deferred[dict[str, bool]]:
         return self._unknown(realm)
+
+    def profile(self, realm: str, _user: str, _known: str) -> Deferred[RemoteProfile]:
+        return self._unknown(realm)
+
+    def profile_changed(self, realm: str, user: str) -> None:
+        """Nobody hears it."""
 
     def add(self, realm: str, _host: str, _port: int, _by_operator: bool) -> Deferred[Added]:
         return self._unknown(realm)

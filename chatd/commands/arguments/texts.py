@@ -10,11 +10,10 @@ from chatd.base.characters import MAX_FILE_NAME, find_hidden
 from chatd.base.emoji import MAX_EMOJI, is_emoji
 from chatd.base.errors import BadArgument, BadText
 from chatd.base.names import printable
-from chatd.base.texts import CONTROL, Secret, check_text
+from chatd.base.texts import CONTROL, MAX_DISPLAY_NAME, Secret, check_text
 from chatd.commands.arguments.base import ParsedType, Type
 
 MAX_SECRET = 1024
-MAX_DISPLAY_NAME = 128
 MAX_SEARCH = 500
 _HIDDEN = "can't contain characters that are invisible or change the direction of text"
 

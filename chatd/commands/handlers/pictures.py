@@ -43,9 +43,8 @@ async def remove_picture(client: Client, command: ask.RemovePicture) -> Reply:
 
 @HANDLERS.of(ask.GetPicture)
 async def get_picture(client: Client, command: ask.GetPicture) -> DownloadReply:
-    avatars = client.service.avatars
-    avatar = await avatars.find(command.place)
-    download = avatars.opened(command.place, avatar)
+    avatar = await client.service.profiles.find(command.place)
+    download = client.service.avatars.opened(command.place, avatar)
     file = download.attachment
     reply = Reply(
         f"{file.size} bytes follow",

@@ -133,7 +133,7 @@ ROWS: tuple[Row, ...] = (
         ask.GetPicture,
         "download the picture of a user: exactly that many raw bytes follow the reply",
         (PLACE,),
-        errors=(errors.UnknownUser, errors.UnknownPicture),
+        errors=(*PEOPLE_ERRORS, errors.UnknownPicture),
     ),
     Row("info", ask.ListActive, "list the active users", aliases=("who",)),
     Row("users", ask.ListUsers, "list all users of this realm", aliases=("ls",)),

@@ -31,7 +31,7 @@ from chatd.federation.amp.responder import Responder
 from chatd.federation.amp.tls import TLSTransport
 from chatd.federation.amp.trust import Authentication
 from chatd.federation.amp.wire import Introduction, Refused
-from chatd.federation.capabilities import FILES, TYPING, lacking
+from chatd.federation.capabilities import FILES, PROFILES, TYPING, lacking
 from chatd.federation.parcels import Verdict
 from chatd.federation.refusals import refusal
 from chatd.federation.standing import Standing, decode_standing
@@ -333,6 +333,11 @@ class PeerLink(BoundedAMP):
         """Tell the other realm that somebody is writing, if it takes that."""
         if TYPING not in self.lacks and self.transport is not None:
             self.callRemote(wire.TypingCommand, sender=sender, to=to)
+
+    def profile_changed(self, user: str) -> None:
+        """Tell the other realm that the profile of a user here has changed, if it takes that."""
+        if PROFILES not in self.lacks and self.transport is not None:
+            self.callRemote(wire.ProfileChangedCommand, user=user)
 
     async def deliver(self, items: list[tuple[int, bytes]]) -> list[Verdict] | None:
         """Deliver a batch. Returns a verdict for each parcel, or None if all were kept. Raises RealmDown, or

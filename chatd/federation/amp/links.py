@@ -11,7 +11,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from chatd.base.background import log_unexpected
-from chatd.base.errors import RealmDown, UnknownRealm
+from chatd.base.errors import NotSupportedThere, RealmDown, UnknownRealm
 from chatd.base.isolation import guarded
 from chatd.base.model import Member
 from chatd.base.realms import Added, RealmInfo
@@ -24,11 +24,12 @@ from chatd.federation.amp.peer_status import all_peers
 from chatd.federation.amp.peers import Peer, PeerTable
 from chatd.federation.amp.presence_cache import PresenceCache
 from chatd.federation.amp.unconfirmed import UnconfirmedRealms
+from chatd.federation.capabilities import ALL, PROFILES
 from chatd.federation.federation import Federation
 from chatd.federation.links import ILinks
 from chatd.federation.outcome_waiters import OutcomeWaiters
 from chatd.service.context import Context
-from chatd.service.remote import QUEUED, Membership, OnOutcome
+from chatd.service.remote import QUEUED, Membership, OnOutcome, RemoteProfile
 from chatd.store.outcomes import SentEntry
 from chatd.store.peers import KnownPeer
 
@@ -208,6 +209,16 @@ class AmpLinks:
 
     def presence(self, realm: str, users: Collection[str]) -> Deferred[dict[str, bool]]:
         return Deferred.fromCoroutine(self._presence.get(realm, users))
+
+    def profile(self, realm: str, user: str, known: str) -> Deferred[RemoteProfile]:
+        if self.lacks(realm, PROFILES):
+            return fail(NotSupportedThere(realm=self.name_of(realm), what=ALL[PROFILES]))
+        return self._ask(realm, lambda link: link.requests.profile(user, known))
+
+    def profile_changed(self, realm: str, user: str) -> None:
+        peer = self.peers.get(realm)
+        if peer is not None and peer.link is not None and peer.link.is_up:
+            peer.link.profile_changed(user)
 
     # ILinks: the realms
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,7 +15,7 @@ from chatd.federation.amp.wire import Refused
 from chatd.federation.parcels import Verdict, encode
 from chatd.federation.refusals import refusal
 from chatd.federation.signing.entries import MAX_IN_QUESTION
-from chatd.service.remote import Membership
+from chatd.service.remote import Membership, RemoteProfile
 
 if TYPE_CHECKING:
     from chatd.federation.amp.link import PeerLink
@@ -24,6 +25,9 @@ T = TypeVar("T")
 MAX_ASKED = 32  # requests under way on one link
 MAX_UNANSWERED = 1000  # requests on one link; AMP remembers each until the link ends
 MAX_MEMBERS = 2000  # of one group
+MAX_PICTURE = 64 << 10  # bytes
+
+_HASH = re.compile("(?:[0-9a-f]{32})?", re.ASCII)
 
 
 class PeerRequests:
@@ -95,6 +99,13 @@ class PeerRequests:
             answer = await self._ask(wire.PresenceCommand, users=asked)
             online.update(self._decode(answer["online"], dict[str, bool]))
         return online
+
+    async def profile(self, user: str, known: str) -> RemoteProfile:
+        answer = await self._ask(wire.ProfileCommand, user=user, known=known)
+        profile = RemoteProfile(**answer)
+        if not _HASH.fullmatch(profile.picture) or len(profile.body) > MAX_PICTURE:
+            raise PeerFailed(realm=self._link.realm)
+        return profile
 
     async def _ask(self, command: type[wire.PeerCommand], **arguments: Any) -> Any:
         if self._under_way >= MAX_ASKED:

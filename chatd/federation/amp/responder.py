@@ -305,3 +305,13 @@ class Responder(amp.CommandLocator):
     async def presence(self, users: list[str]) -> dict[str, Any]:
         found = await self._link.host.federation.questions.presence(self._link.realm, users)
         return {"online": encode(found)}
+
+    @_answers(wire.ProfileCommand)
+    async def profile(self, user: str, known: str) -> dict[str, Any]:
+        questions, realm = self._link.host.federation.questions, self._link.realm
+        return msgspec.structs.asdict(await questions.profile(realm, user, known))
+
+    @_answers(wire.ProfileChangedCommand)
+    async def profile_changed(self, user: str) -> dict[str, Any]:
+        self._link.host.federation.profiles.changed_there(self._link.realm, user)
+        return {}

@@ -28,7 +28,7 @@ and `Return` brings what it lacks, before anything new is sent. `Guests` compare
 up to 32 KiB at a time, and checks the SHA-256. A realm that does not have them yet itself answers
 `file-arriving`, and says `FileReady` once it has.
 
-**Questions** on behalf of users: `Find`, `Join`, `Members`, `Change`, `Presence`.
+**Questions** on behalf of users: `Find`, `Join`, `Members`, `Change`, `Presence`, `Profile`.
 
 `Ping` is sent after 30 seconds of silence. A link whose other end answers nothing for 30 seconds is dropped.
 
@@ -239,6 +239,26 @@ class PresenceCommand(PeerCommand):
     commandName = b"Presence"  # noqa: N815
     arguments: ClassVar[list[Any]] = [(b"users", amp.ListOf(amp.Unicode()))]
     response: ClassVar[list[Any]] = [(b"online", amp.String())]
+
+
+class ProfileCommand(PeerCommand):
+    commandName = b"Profile"  # noqa: N815
+    """The display name and the picture of `user`. If `known` is the hash of the picture, it is left out."""
+
+    arguments: ClassVar[list[Any]] = [(b"user", amp.Unicode()), (b"known", amp.Unicode())]
+    response: ClassVar[list[Any]] = [
+        (b"name", amp.Unicode()),
+        (b"picture", amp.Unicode()),
+        (b"body", amp.String()),
+    ]
+
+
+class ProfileChangedCommand(PeerCommand):
+    commandName = b"ProfileChanged"  # noqa: N815
+    """The profile of `user`, of the realm that says so, has changed."""
+
+    arguments: ClassVar[list[Any]] = [(b"user", amp.Unicode())]
+    requiresAnswer = False  # noqa: N815 - Twisted's name
 
 
 _returned = msgspec.msgpack.Decoder(Annotated[list[Returned], msgspec.Meta(max_length=MAX_TAKEN)])

@@ -145,6 +145,7 @@ avatars = Table(
     ),
     Column("hash", Text, comment="of the picture; NULL: there is none"),
     Column("body", LargeBinary, comment="a square WebP"),
+    Column("name", Text, comment="the display name, of people of other realms"),
     Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
     Column("realm", Text, comment="key of the realm that it came from; NULL: ours"),
 )

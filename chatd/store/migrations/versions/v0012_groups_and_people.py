@@ -353,6 +353,7 @@ def _create_tables_of_pictures() -> None:
         ),
         sa.Column("hash", sa.Text, comment="of the picture; NULL: there is none"),
         sa.Column("body", sa.LargeBinary, comment="a square WebP"),
+        sa.Column("name", sa.Text, comment="the display name, of people of other realms"),
         sa.Column("at", sa.BigInteger, nullable=False, comment="ms since 1970 UTC"),
         sa.Column("realm", sa.Text, comment="key of the realm that it came from; NULL: ours"),
         sa.PrimaryKeyConstraint("place", name="avatars_key"),

@@ -1,0 +1,165 @@
+"""Display names and pictures of people of other realms: asked for when somebody here sees these people, kept,
+and asked for again after a while, or when their realm says that they have changed.
+
+Only the realm of a person is asked about them. A picture is decoded and made again here before it is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from twisted.internet.defer import Deferred
+
+from chatd.base.avatars import user_picture
+from chatd.base.background import in_background
+from chatd.base.cache import Cache
+from chatd.base.characters import without_hidden
+from chatd.base.errors import BadText, ChatError, EmptyText, UnknownPicture, UnknownUser
+from chatd.base.events import ProfileChange
+from chatd.base.model import Account
+from chatd.base.names import Address, Place, key_of
+from chatd.base.texts import MAX_DISPLAY_NAME, check_text
+from chatd.base.timers import Signal
+from chatd.media.process import PictureRefused
+from chatd.service.avatars import Avatars
+from chatd.service.context import Context
+from chatd.service.presence import Presence
+from chatd.service.remote import IRealms, RemoteProfile
+from chatd.store import avatars as store
+from chatd.store.avatars import Avatar, KnownProfile
+
+FRESH = 3600.0  # seconds after which a person's realm is asked again
+AGAIN = 60.0  # seconds after which it is asked again if it did not answer
+CHANGED = (
+    10.0  # seconds between two questions about a person whose realm says that they have changed
+)
+MAX_REMEMBERED = 50_000  # people
+MAX_AT_ONCE = 20  # people that are asked about for one list
+UNTOLD = "a profile of another realm was not asked for"
+
+
+class RemoteProfiles:
+    """What this realm knows of people of other realms."""
+
+    def __init__(
+        self, context: Context, realms: IRealms, presence: Presence, avatars: Avatars
+    ) -> None:
+        self._context = context
+        self._database = context.database
+        self._realms = realms
+        self._presence = presence
+        self._avatars = avatars
+        self._due: Cache[str, float] = Cache(MAX_REMEMBERED)  # when to ask again, by place
+        self._asking: dict[str, Signal] = {}
+
+    async def find(self, place: Place) -> Avatar:
+        """The picture of a person, here or in another realm. Raises UnknownUser, UnknownRealm,
+        UnknownPicture."""
+        user = None if place.user is None else self._context.localize(place.user)
+        if user is None:
+            raise UnknownPicture(name=place)
+        if user.realm is None:
+            _, found = await self._avatars.of_user(user.name)
+        else:
+            person = Address(user.name, self._realms.name_of(key_of(user.realm)))
+            await self.refresh(person)
+            found = await self._database.read(store.find, store.place_of_user(person))
+        if found is None:
+            raise UnknownPicture(name=place)
+        return found
+
+    def soon(self, people: Iterable[str]) -> None:
+        """Ask in the background about those of these addresses that were not asked about lately."""
+        now = self._context.clock.seconds()
+        due = [each for each in people if (self._due.get(store.place_of_user(each)) or 0) <= now]
+        if due:
+            in_background(UNTOLD, self._ask_all(due[:MAX_AT_ONCE]))
+
+    async def _ask_all(self, people: Iterable[str]) -> None:
+        for each in people:
+            name, _, realm = each.partition("@")
+            await self.refresh(Address(name, realm))
+
+    async def refresh(self, person: Address) -> None:
+        """Ask about a person of another realm, unless that was done lately. Waits for the answer."""
+        place = store.place_of_user(person)
+        if (asking := self._asking.get(place)) is not None:
+            await asking.wait()
+            return
+        now = self._context.clock.seconds()
+        if (self._due.get(place) or 0) > now:
+            return
+        asking = self._asking[place] = Signal()
+        self._due[place] = now + AGAIN
+        try:
+            await self._ask(person, place)
+            self._due[place] = now + FRESH
+        except ChatError:
+            pass  # what is known stays
+        finally:
+            del self._asking[place]
+            asking.notify()
+
+    async def _ask(self, person: Address, place: str) -> None:
+        """Ask a person's realm, and keep the answer. Raises ChatError."""
+        realm = key_of(person.realm or "")
+        known: KnownProfile | None = await self._database.read(store.known, place)
+        known_hash = None if known is None else known.hash
+        try:
+            answer: RemoteProfile = await self._realms.profile(
+                realm, key_of(person.name), known_hash or ""
+            )
+        except UnknownUser:
+            answer = RemoteProfile("", "")
+        body = await self._made_again(realm, answer) if answer.body else None
+        found = KnownProfile(answer.picture or None, _shown_name(answer.name))
+        if body is None and found.hash not in (None, known_hash):
+            found = KnownProfile(None, found.name)  # its picture can't be used
+        picture = None if body is None or found.hash is None else Avatar(found.hash, body)
+        now = self._context.now()
+        await self._database.run(store.keep_remote, (place, realm), found, picture, now)
+        if known != found:
+            await self._tell(person, found)
+
+    async def _made_again(self, realm: str, profile: RemoteProfile) -> bytes | None:
+        """The picture; None if it can't be used."""
+        try:
+            return await self._avatars.remade(("realm", realm), profile.body)
+        except PictureRefused:
+            return None
+
+    async def _tell(self, person: Address, found: KnownProfile) -> None:
+        """Tell those who talk with a person, or have them as a contact, of their new profile."""
+        told = await self._database.read(store.followers_of, key_of(str(person)))
+        address = str(person)
+        picture = user_picture(address, found.hash)
+        event = ProfileChange(address, found.name or address, "", picture=picture)
+        self._presence.tell_followers(told, event, None)
+        self._presence.flush()
+
+    def changed_there(self, realm: str, user: str) -> None:
+        """A realm says that the profile of one of its people has changed."""
+        place = store.place_of_user(f"{user}@{realm}")
+        due = self._due.get(place)
+        if due is not None and due - self._context.clock.seconds() <= FRESH - CHANGED:
+            self._due[place] = 0
+            name = self._realms.name_of(realm)
+            in_background(UNTOLD, self._ask_all([f"{user}@{name}"]))
+
+    def changed_here(self, account: Account) -> Deferred[None]:
+        """Tell the realms whose people talk with an account that its profile has changed."""
+        return in_background("a profile was not announced", self._announce(account))
+
+    async def _announce(self, account: Account) -> None:
+        for realm in await self._database.read(store.realms_of, account.id):
+            # A realm that nobody has added learns nothing that it does not ask for.
+            if self._realms.is_added(realm):
+                self._realms.profile_changed(realm, account.key)
+
+
+def _shown_name(name: str) -> str | None:
+    """A display name that may be shown here, or None."""
+    try:
+        return check_text(without_hidden(name[:MAX_DISPLAY_NAME]))
+    except (BadText, EmptyText):
+        return None

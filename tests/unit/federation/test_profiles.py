@@ -1,0 +1,195 @@
+"""Display names and pictures cross to other realms: on demand, kept, and asked for again after a change."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet.defer import Deferred, succeed
+
+from chatd.base.events import ProfileChange
+from chatd.base.names import Place, parse_address
+from chatd.commands import values as ask
+from chatd.federation.capabilities import PROFILES
+from chatd.media.process import PictureRefused, ScaledPicture
+from chatd.service import remote_profiles
+from chatd.service.remote import RemoteProfile
+from chatd.store import avatars as store
+from tests.support.network import LinkedTestCase, Server
+
+FIRST, SECOND = b"first picture", b"second picture"
+
+
+class InlineScaler:
+    """Returns every picture as it is, except bad ones."""
+
+    def scale(self, _owner: Any, open_: Callable[[], Any], _form: Any) -> Deferred[ScaledPicture]:
+        async def read() -> ScaledPicture:
+            file = await open_()
+            body = await file.read(file.size)
+            if body == b"bad":
+                raise PictureRefused("it is damaged")
+            return ScaledPicture(1, 1, body)
+
+        return Deferred.fromCoroutine(read())
+
+
+class Profiles(LinkedTestCase):
+    """ana lives in realm1, budi in realm2."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        for server in (self.one, self.two):
+            server.service.avatars._scaler = InlineScaler()
+        self.two.add(self.one)
+        self.ana.sends("budi@realm2", "halo")
+
+    def sets(self, body: bytes | None) -> None:
+        """Budi's picture is set, or removed."""
+        service = self.two.service
+        account = self.budi.client.account
+        if body is None:
+            self.network.result(
+                service.avatars.remove(account, Place(user=parse_address("budi")), None)
+            )
+            return
+        now = service.context.now()
+        changed = self.network.result(
+            service.database.run(store.set_own, account.id, store.new_avatar(body), now), 1
+        )
+        service.avatars._changed(changed, None)
+        self.network.settle()
+
+    def listed(self) -> tuple[str, str | None]:
+        """The name and the picture of budi in ana's list of conversations."""
+        (found,) = self.ana.does(ask.ListConversations()).items
+        self.network.settle()
+        return found.name, found.picture
+
+    def news(self) -> list[ProfileChange]:
+        return [each for each in self.ana.events if isinstance(each, ProfileChange)]
+
+    def picture(self, server: Server, user: str) -> bytes:
+        place = Place(user=parse_address(user))
+        return bytes(self.network.result(server.service.profiles.find(place), 60).body)
+
+    def questions(self) -> int:
+        end = self.connection.transport_of(self.one)
+        return sum(box.get(b"_command") == b"Profile" for box in end.boxes)
+
+    def test_on_demand(self) -> None:
+        """The list is not delayed. It shows name and picture when they are known, and listeners hear it."""
+        self.budi.does(ask.ChangeProfile(name="Budi Santoso"))
+        self.sets(FIRST)
+        self.ana.does(ask.SetListening(True, True))
+        self.assertEqual(self.listed(), ("budi@realm2", None))
+        path = f"/pictures/@budi@realm2?v={store.new_avatar(FIRST).hash}"
+        self.assertEqual(self.listed(), ("Budi Santoso", path))
+        (event,) = self.news()
+        self.assertEqual(
+            (event.who, event.name, event.picture), ("budi@realm2", "Budi Santoso", path)
+        )
+        self.assertEqual(self.picture(self.one, "budi@realm2"), FIRST)
+        self.assertEqual(self.picture(self.two, "budi"), FIRST)
+
+    def test_changes(self) -> None:
+        """A change is announced. The picture crosses only if it is another one."""
+        self.sets(FIRST)
+        self.listed()
+        asked = self.questions()
+        self.network.advance(remote_profiles.CHANGED)
+        self.budi.does(ask.ChangeProfile(name="Budi"))
+        self.network.settle()
+        self.assertEqual(self.listed()[0], "Budi")
+        self.network.advance(remote_profiles.CHANGED)
+        self.sets(SECOND)
+        self.assertEqual(self.picture(self.one, "budi@realm2"), SECOND)
+        self.network.advance(remote_profiles.CHANGED)
+        self.sets(None)
+        self.network.settle()
+        self.assertEqual(self.listed(), ("Budi", None))
+        self.assertEqual(self.questions() - asked, 3)
+        for _ in range(20):  # a realm that says so all the time is not asked all the time
+            self.sets(FIRST)
+        self.assertEqual(self.questions() - asked, 3)
+
+    def test_rarely(self) -> None:
+        for _ in range(3):
+            self.listed()
+        self.assertEqual(self.questions(), 1)
+        self.network.advance(remote_profiles.FRESH)
+        self.listed()
+        self.assertEqual(self.questions(), 2)
+
+    def test_without_a_link(self) -> None:
+        """What is known stays, and the realm is asked again later."""
+        self.sets(FIRST)
+        self.listed()
+        self.network.advance(remote_profiles.FRESH)
+        self.part()
+        self.assertEqual(self.picture(self.one, "budi@realm2"), FIRST)
+        self.meet()
+        self.network.advance(remote_profiles.AGAIN)
+        self.listed()
+        self.assertEqual(self.questions(), 1)
+
+    def test_hostile_answers(self) -> None:
+        """What a realm says is checked: hidden characters, pictures that are none, hashes that are none."""
+        for name, picture, body, expected in (
+            ("Leo\u202emessi", "a" * 32, FIRST, "Leomessi"),
+            ("\x07", "b" * 32, b"bad", "budi@realm2"),
+            ("x" * 5000, "c" * 32, b"", "x" * 128),
+            ("Budi", "../../etc", FIRST, "x" * 128),
+            ("Budi", "d" * 32, bytes(60_000), "Budi"),
+        ):
+            answer = RemoteProfile(name, picture, body)
+            self.patch(
+                self.two.realm.federation.questions,
+                "profile",
+                lambda *_, found=answer: succeed(found),
+            )
+            self.network.advance(remote_profiles.FRESH)
+            self.listed()
+            self.assertEqual(self.listed()[0], expected)
+
+    def test_unknown(self) -> None:
+        for user, code in (
+            ("nobody@realm2", "unknown-picture"),
+            ("budi@realm2", "unknown-picture"),
+            ("budi@realm9", "unknown-realm"),
+            ("nobody", "unknown-user"),
+        ):
+            with self.assertRaises(Exception) as caught:
+                self.picture(self.one, user)
+            self.assertEqual(caught.exception.code, code)
+
+    def test_strangers(self) -> None:
+        """A realm that nobody has added is told only of people who have to do with it."""
+        self.patch(self.two.realm.directory, "is_added", lambda _realm: False)
+        self.sets(FIRST)
+        self.assertEqual(self.picture(self.one, "budi@realm2"), FIRST)
+        with self.assertRaises(Exception):  # noqa: B017
+            self.picture(self.one, "citra@realm2")
+        asked = self.questions()
+        self.network.advance(remote_profiles.CHANGED)
+        self.sets(SECOND)
+        self.assertEqual(self.questions(), asked, "nothing is announced to it")
+
+    def test_older_realms(self) -> None:
+        self.connection.transport_of(self.one).protocol.lacks = {PROFILES}
+        self.sets(FIRST)
+        self.listed()
+        self.assertEqual(self.questions(), 0)
+
+    def test_too_many(self) -> None:
+        """Of one realm, those who were asked about the longest ago make room."""
+        self.patch(store, "MAX_REMOTE", 2)
+        database = self.one.service.database
+        for at in range(4):
+            whose = (f"@u{at}@realm2", "realm2")
+            profile = store.KnownProfile(None, f"U {at}")
+            self.network.result(database.run(store.keep_remote, whose, profile, None, at), 1)
+        known = self.network.result(
+            database.read(store.all_known, [f"@u{at}@realm2" for at in range(4)]), 1
+        )
+        self.assertEqual(sorted(known), ["@u2@realm2", "@u3@realm2"])
