@@ -129,7 +129,8 @@ class Told(PresenceNewsTestCase):
 
 class Trouble(PresenceNewsTestCase):
     def test_nobody_listens(self) -> None:
-        """Then nothing is looked up, and nothing is scheduled."""
+        """Then nothing is looked up for people here, and nothing is scheduled."""
+        self.patch(self.news, "_on_profile", [])
         for account_id, device in self.devices.items():
             self.presence.listen(account_id, device, False)
         with mock.patch.object(self.database, "read") as read:

@@ -166,4 +166,5 @@ class CommandNamesTestCase(SynchronousTestCase):
         """The names of the Python classes do not matter to other realms."""
         names = [command.commandName for command in wire.PeerCommand.__subclasses__()]
         expected = "Hello Goodbye Ping Deliver File FileReady Return Tails Guests Typing Find Join"
-        self.assertEqual(names, f"{expected} Members Change Presence".encode().split())
+        questions = "Members Change Presence Profile ProfileChanged"
+        self.assertEqual(names, f"{expected} {questions}".encode().split())
