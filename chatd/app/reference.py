@@ -294,9 +294,12 @@ def _lists() -> str:
 
 def _events(shown: Sequence[tuple[str, events.Event]]) -> str:
     dialects = (PlainDialect(), JsonDialect())
-    rows = (
-        (when, *(code(dialect.write_event(event).decode().rstrip()) for dialect in dialects))
+    written = (
+        (when, [dialect.write_event(event).decode().rstrip() for dialect in dialects])
         for when, event in shown
+    )
+    rows = (
+        (when, *(code(line) if line else "not shown" for line in lines)) for when, lines in written
     )
     return table(("when", "in plain", "in json"), rows)
 

@@ -108,15 +108,21 @@ class Outcomes:
             if each.entry is None:
                 unknown[each.number] = each.seq
             else:
-                self._tell(each.entry, DELIVERED, seq=each.seq)
+                self._tell_delivered(each.entry, each.seq)
         if unknown:
             looking = self._database.read(store.sent_entries, list(unknown))
-            looking.addCallback(self._tell_delivered, unknown)
+            looking.addCallback(self._looked_up, unknown)
             in_background(UNTOLD, looking)
 
-    def _tell_delivered(self, entries: Mapping[int, SentEntry], seqs: Mapping[int, int]) -> None:
+    def _looked_up(self, entries: Mapping[int, SentEntry], seqs: Mapping[int, int]) -> None:
         for number, entry in entries.items():
-            self._tell(entry, DELIVERED, seq=seqs[number])
+            self._tell_delivered(entry, seqs[number])
+
+    def _tell_delivered(self, entry: SentEntry, numbered: int) -> None:
+        """`numbered` is the seq that the home of a group has given to a post. A post of a member comes back,
+        and its delivery is told then (ParcelWriter): before that, histories do not have the number."""
+        if not (numbered and entry.conversation):
+            self._tell(entry, DELIVERED, seq=numbered)
 
     def _tell(
         self, entry: SentEntry, state: str, error: ChatError | None = None, seq: int = 0

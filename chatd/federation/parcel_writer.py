@@ -80,7 +80,7 @@ class ParcelWriter:
         self._context = service.context
         self._database = service.database
         self._receive = service.context.writers.messages.receive
-        self._fan_out = service.messages.fan_out
+        self._fan_out, self._remote = service.messages.fan_out, service.messages.remote
         self._forwarder = forwarder
         self._files = AnnouncedFiles(service)
         self._arrivals = arrivals
@@ -125,6 +125,7 @@ class ParcelWriter:
             return KEPT  # the change that has deleted it follows, and is told
         receipt = self._fan_out.tell(place, arrived.new, arrived.target, file, arrived.origin)
         if arrived.echo:
+            self._remote.tell_delivered(arrived.new, receipt, arrived.origin)
             self._forwarder.posts.returned(arrived.echo, receipt.seq)
         return verdict_on(arrived, place)
 

@@ -64,8 +64,6 @@ class FanOut:
                 state = QUEUED
             if len(audience) == 1 and not target.realms:
                 origin = None  # a message to oneself arrives on the sending connection too
-            if stored.seq == 1:
-                self._tell_new(new, target, origin)
         self._reading.arrived(audience)
         receipt = Receipt(
             new.conversation,
@@ -81,6 +79,8 @@ class FanOut:
         if target.group is not None and (blockers := self._blocks.against(new.sender)):
             audience = self._tell_blockers(audience, blockers, event, origin)
         self._presence.tell(audience, event, origin)
+        if stored.seq == 1 and target.group is None:
+            self._tell_new(new, target, origin)
         return receipt
 
     def _tell_blockers(
@@ -99,7 +99,7 @@ class FanOut:
         return told.symmetric_difference(audience)
 
     def _tell_new(self, new: NewMessage, target: Target, origin: IListener | None) -> None:
-        """Tell both sides that a direct conversation begins, with this message."""
+        """Tell both sides that a direct conversation has begun with this message."""
         for account in target.audience:
             other = target.to if account == new.sender_id else new.sender
             begun = ConversationChange(new.conversation, user=other)

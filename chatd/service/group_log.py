@@ -110,12 +110,12 @@ class GroupLog:
     ) -> None:
         """Tell `members` of an entry, where they follow everything; and a new one, that they have a new
         conversation."""
-        event, change = event_of(fact), fact.made.fact
+        change = fact.made.fact
+        self._presence.tell_followers(members, event_of(fact), origin)
         if isinstance(change, MemberFact) and change.what == "joined":
             begun = ConversationChange(fact.group.id, group=fact.group.name)
             if (account := change.who.id) is not None and account in members:
                 self._presence.tell_followers((account,), begun, origin)
-        self._presence.tell_followers(members, event, origin)
 
     def tell_removed(self, account_id: int, event: MemberChange, origin: IListener | None) -> None:
         """Tell an account that it has left a group, or was kicked. All that listen are told of a kick. This

@@ -62,7 +62,7 @@ class Messages:
         self._rosters = rosters
         self._directs = directs
         self._quotas = quotas
-        self._remote = remote
+        self.remote = remote
         self._max_message = context.config.limits.message
         self.fan_out = fan_out
         self.sends = sends
@@ -256,12 +256,12 @@ class Messages:
         except ChatError as error:
             return fail(error)
         if target.home is not None:
-            post = self._remote.new_post(sender, target, new, parts)
-            posting = RemotePost(self._remote, post, target, origin, wait)
+            post = self.remote.new_post(sender, target, new, parts)
+            posting = RemotePost(self.remote, post, target, origin, wait)
             return self._submit(self._posts.store, post, posting, size)
         if new.copies is not None and target.group is None:
             file = None if parts is None else parts.file
-            sending = RemoteSend(self._remote, new, target, file, origin, wait)
+            sending = RemoteSend(self.remote, new, target, file, origin, wait)
             return self._submit(self._writer.send, new, sending, size)
         stored: Deferred[Stored] = self._database.batch(self._writer.send, new)
         arrived, refund = (new, target, origin, parts), (sender.id, size)
@@ -298,7 +298,7 @@ class Messages:
         if parts is not None:
             file, crossing, extras = parts.file, parts.crossing, parts.extras
         if target.realms and target.home is None:
-            copies = self._remote.forwarder.copies(sender, target, at, text, file, crossing)
+            copies = self.remote.forwarder.copies(sender, target, at, text, file, crossing)
         return NewMessage(
             target.conversation,
             sender.id,
@@ -341,7 +341,7 @@ class Messages:
             try:
                 with self._quotas.charged(sender.id, cost_of(new), now) as charge:
                     if target.home is not None:
-                        kept = await self._remote.store_post_once(name, sender, target, new, parts)
+                        kept = await self.remote.store_post_once(name, sender, target, new, parts)
                     else:
                         kept = stored_message(new, await self.sends.store(name, new))
                     if isinstance(kept, RecordedSend):
@@ -370,7 +370,7 @@ class Messages:
         NotMember."""
         new = self._new(sender, target, now, None, file, key)
         if target.home is not None:
-            return self._remote.store_file(connection, sender, target, new, file)
+            return self.remote.store_file(connection, sender, target, new, file)
         writers = self._context.writers
         place: Stored | RecordedSend | Failure
         if key is None:

@@ -94,7 +94,8 @@ class PlainDialect(Dialect):
         return _block(["status: ERROR", f"code: {error.code}", f"message: {error}"])
 
     def write_event(self, event: events.Event) -> bytes:
-        return f"* {self.number(event)}{event_lines(event)}\r\n".encode()
+        lines = event_lines(event)
+        return f"* {self.number(event)}{lines}\r\n".encode() if lines else b""
 
     def number(self, _item: object) -> str:
         """What stands before an item or an event: nothing."""

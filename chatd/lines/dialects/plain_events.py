@@ -12,7 +12,8 @@ from chatd.lines.dialects.plain_messages import FURTHER, PUSHED_FURTHER, message
 
 
 def event_lines(event: events.Event) -> str:
-    """The line of an event, without its mark; several lines for a text of several."""
+    """The line of an event, without its mark; several lines for a text of several. Empty for an event that is
+    not shown."""
     match event:
         case model.Message():
             return message_lines(event, PUSHED_FURTHER)
@@ -78,6 +79,8 @@ def _news(
         case events.ProfileChange():
             status = f": {isolated(event.status)}" if event.status else ""
             return f"{event.who} is now called {isolated(event.name)}{status}"
+        case events.ConversationChange(what="new"):
+            return ""  # its first message or entry is shown
         case events.ConversationChange():
             return f"conversation with {event.group or event.user}: {event.what}"
         case events.Invitation():
