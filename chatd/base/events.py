@@ -30,7 +30,8 @@ class Edited(msgspec.Struct, frozen=True):
 
 
 class Deleted(msgspec.Struct, frozen=True):
-    """The content of the message `target` is deleted."""
+    """The content of the message `target` is deleted. `unverified`, here and below: the signature of the
+    entry could not be checked, or is wrong."""
 
     conversation: int
     seq: int
@@ -38,6 +39,7 @@ class Deleted(msgspec.Struct, frozen=True):
     at: int
     by: str
     group: str | None = None
+    unverified: bool = False
 
 
 class Reaction(msgspec.Struct, frozen=True):
@@ -51,6 +53,7 @@ class Reaction(msgspec.Struct, frozen=True):
     emoji: str
     on: bool
     group: str | None = None
+    unverified: bool = False
 
 
 class Pinned(msgspec.Struct, frozen=True):
@@ -63,13 +66,14 @@ class Pinned(msgspec.Struct, frozen=True):
     by: str
     on: bool
     group: str | None = None
+    unverified: bool = False
 
 
 class MemberChange(msgspec.Struct, frozen=True):
     """`what` happened to `who` in the group (chatd.base.entries.Happening). `by` has caused it.
 
     `seq` is 0 where this realm does not know the entry. `removed`: the listener is `who`, and no longer a
-    member. `unverified`: its signature could not be checked, or is wrong.
+    member.
     """
 
     conversation: int
@@ -89,8 +93,7 @@ class MemberChange(msgspec.Struct, frozen=True):
 
 
 class GroupChange(msgspec.Struct, frozen=True):
-    """`by` has changed what `fields` has: for example the title, or who may post. `unverified` as in
-    MemberChange."""
+    """`by` has changed what `fields` has: for example the title, or who may post."""
 
     conversation: int
     seq: int

@@ -56,7 +56,7 @@ class EventRenderer:
         who = str(event.get("from", ""))
         group = event.get("group")
         place = "" if group is None else " " + tr("in {group}", group=safe(group))
-        rest = tr(sentence, **details)
+        rest = tr(sentence, **details) + _trust(event)
         return [(colour_of(who), safe(who)), ("", place), ("", f" {rest}")]
 
     def _edited(self, event: Event) -> list[Line]:

@@ -42,7 +42,7 @@ from chatd.store.schema import (
     reaction_counts,
     reactions,
 )
-from chatd.store.sealing import NewSignature
+from chatd.store.sealing import UNVERIFIED, NewSignature
 from chatd.store.signatures import forget_contents
 
 MAX_EMOJIS = 20  # different ones on a message
@@ -366,16 +366,17 @@ def _event(
     """The event that announces a change of the message `row`."""
     change, by, group = wanted.change, wanted.author.name, row.group
     conversation, target, at = wanted.conversation, wanted.seq, wanted.at
+    unverified = wanted.signature is not None and wanted.signature.status == UNVERIFIED
     match change:
         case Edit(text, mentions):
             now = (text, mentions) if text else content_of(connection, row)
             current = (None, ()) if row.deleted_at is not None else now
             return events.Edited(conversation, seq, target, current[0], at, by, group, current[1])
         case Deletion():
-            return events.Deleted(conversation, seq, target, at, by, group)
+            return events.Deleted(conversation, seq, target, at, by, group, unverified)
         case React(emoji, on):
-            return events.Reaction(conversation, seq, target, at, by, emoji, on, group)
+            return events.Reaction(conversation, seq, target, at, by, emoji, on, group, unverified)
         case Pin(on):
-            return events.Pinned(conversation, seq, target, at, by, on, group)
+            return events.Pinned(conversation, seq, target, at, by, on, group, unverified)
         case _:
             assert_never(change)

@@ -189,26 +189,23 @@ def _change(row: sa.Row[Any], edited: Message | None) -> events.Change:
     """An entry that is no message. `edited` is the message that it has edited."""
     data = {} if row.data is None else _decode(row.data)
     here, seq, at, by, group = row.conversation_id, row.seq, row.at, row.author, row.group
+    unverified = row.status in (UNVERIFIED, FORGED)
     match row.kind:
         case "edited":
             text, mentions = (None, ()) if edited is None else (edited.text, edited.mentions)
             return events.Edited(here, seq, row.target, text, at, by, group, mentions)
         case "deleted":
-            return events.Deleted(here, seq, row.target, at, by, group)
+            return events.Deleted(here, seq, row.target, at, by, group, unverified)
         case "reaction":
             emoji, on = data["emoji"], data["on"]
-            return events.Reaction(here, seq, row.target, at, by, emoji, on, group)
+            return events.Reaction(here, seq, row.target, at, by, emoji, on, group, unverified)
         case "pinned":
-            return events.Pinned(here, seq, row.target, at, by, data["on"], group)
+            return events.Pinned(here, seq, row.target, at, by, data["on"], group, unverified)
         case "member":
             about = here, group, data["who"], data["what"], seq, at, by
-            return events.MemberChange(*about, unverified=_is_unverified(row))
+            return events.MemberChange(*about, unverified=unverified)
         case _:
-            return events.GroupChange(here, seq, group, at, by, data, _is_unverified(row))
-
-
-def _is_unverified(row: sa.Row[Any]) -> bool:
-    return row.status in (UNVERIFIED, FORGED)
+            return events.GroupChange(here, seq, group, at, by, data, unverified)
 
 
 def _states(

@@ -140,6 +140,8 @@ def _change(change: events.Change) -> dict[str, Any]:
     if change.group is not None:
         found["group"] = change.group
     found |= facts
+    if not isinstance(change, events.Edited) and change.unverified:
+        found["unverified"] = True
     if change.at:
         found["at"] = timestamp(change.at)
     return found
@@ -163,12 +165,8 @@ def _kind_and_facts(change: events.Change) -> tuple[str, dict[str, Any]]:
         case events.MemberChange():
             facts = {"who": change.who, "what": change.what, "by": change.by or None}
             removed = {"message": change.sentence} if change.removed else {}
-            return "member", facts | removed | _trust(change)
+            return "member", facts | removed
         case events.GroupChange():
-            return "group", {"by": change.by, **change.fields, **_trust(change)}
+            return "group", {"by": change.by, **change.fields}
         case _:
             assert_never(change)
-
-
-def _trust(change: events.MemberChange | events.GroupChange) -> dict[str, Any]:
-    return {"unverified": True} if change.unverified else {}

@@ -97,12 +97,14 @@ def _change(change: events.Change, further: str) -> str:
             text = isolated_lines(change.text or "", further)
             return f"{change.by} edited #{change.target}{place}: {text}"
         case events.Deleted():
-            return f"{change.by} deleted #{change.target}{place}"
+            return f"{change.by} deleted #{change.target}{place}{_trust(change)}"
         case events.Reaction():
             what = "reacted" if change.on else "no longer reacts"
-            return f"{change.by} {what} with {change.emoji} to #{change.target}{place}"
+            done = f"{what} with {change.emoji} to #{change.target}"
+            return f"{change.by} {done}{place}{_trust(change)}"
         case events.Pinned():
-            return f"{change.by} {'pinned' if change.on else 'unpinned'} #{change.target}{place}"
+            done = f"{'pinned' if change.on else 'unpinned'} #{change.target}"
+            return f"{change.by} {done}{place}{_trust(change)}"
         case events.MemberChange():
             if change.removed:
                 return change.sentence
@@ -119,5 +121,6 @@ def _change(change: events.Change, further: str) -> str:
             assert_never(change)
 
 
-def _trust(change: events.MemberChange | events.GroupChange) -> str:
-    return " (unverified)" if change.unverified else ""
+def _trust(change: events.Change) -> str:
+    is_marked = not isinstance(change, events.Edited) and change.unverified
+    return " (unverified)" if is_marked else ""

@@ -548,6 +548,35 @@ class UnknownKeyTestCase(HomeTestCase):
         self.ana.does(ask.SetListening(True, True))
         self.announce()
         self.assertEqual((self.ana.events, self.states(0)), ([], []))
+        entries = [each.entry for each in self.ana.does(ask.SyncLog(1, self.seq - 2, 9)).items]
+        self.assertEqual([each.unverified for each in entries], [False, False])
+
+    def test_changes(self) -> None:
+        """A reaction, a pin and a deletion are marked, too."""
+        about: dict[str, Any] = {"home": "realm2", "group": BAGAN, "author": "eka"}
+        self.relays(self.four.says(**about, number=90))
+        self.ana.does(ask.SetListening(True, True))
+        target = StatedRef("realm4", 90)
+        for attributes in (
+            ReactionAttributes("👍", True),
+            PinAttributes(True),
+            DeletionAttributes(),
+        ):
+            self.assertEqual(
+                self.relays(self.four.signs(attributes, target=target, **about)).code, ""
+            )
+        place = "#11 in bagan@realm2 (unverified)"
+        marked = [
+            f"eka@realm4 reacted with 👍 to {place}",
+            f"eka@realm4 pinned {place}",
+            f"eka@realm4 deleted {place}",
+        ]
+        self.assertEqual(list(map(plain_events.event_lines, self.ana.events)), marked)
+        shown = [json_events.event_object(each) for each in self.ana.events]
+        self.assertEqual([each["unverified"] for each in shown], [True] * 3)
+        (conversation,) = {each.conversation for each in self.shown()}
+        entries = self.ana.does(ask.SyncLog(conversation, 11, 9)).items
+        self.assertEqual([plain_events.entry_lines(each.entry) for each in entries], marked)
 
     def test_key_that_is_never_announced(self) -> None:
         entry = SigningRealm("realm4", self.signers["realm2"].key).says(
