@@ -122,6 +122,7 @@ class ParcelWriter:
 
     def _tell(self, arrived: Arrived, place: Stored, file: Attachment | None) -> Verdict:
         if arrived.new.extras is not None and arrived.new.extras.deleted_at is not None:
+            self._forwarder.relay(place, None)
             return KEPT  # the change that has deleted it follows, and is told
         receipt = self._fan_out.tell(place, arrived.new, arrived.target, file, arrived.origin)
         if arrived.echo:

@@ -81,6 +81,20 @@ class HomeTestCase(GroupRestoreTestCase):
             self.assertEqual(third.text, "tiga!")
             self.assertIsNotNone(third.edited)
 
+    def test_deleted_messages(self) -> None:
+        """Messages that were written and deleted since the backup come back without their content."""
+        copy = self.back_up(self.one)
+        for text in ("dua", "tiga"):
+            self.ana.posts("bagan", text)
+            self.ana.does(ask.DeleteMessage(HERE, self.seqs(self.ana, HERE)[text]))
+        self.network.advance(5)
+        self.restore(self.one, copy)
+        self.network.advance(5)
+        for person, place in ((self.ana, HERE), (self.budi, THERE)):
+            found = person.does(ask.ShowHistory(place, 500)).items
+            self.assertEqual([(each.text, each.deleted) for each in found[1:]], [(None, True)] * 2)
+        self.assertEqual(self.one.parcels_waiting(), 0)
+
     def test_facts(self) -> None:
         """People of the home who joined, left, were kicked or promoted are so again, and the group is closed
         again. Each of these is one entry in both logs, also if it comes back twice."""
