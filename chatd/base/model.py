@@ -447,13 +447,16 @@ class RoomInfo(msgspec.Struct, frozen=True):
 
 
 class FileInfo(msgspec.Struct, frozen=True):
-    """A file in a list of files that the user may download."""
+    """A file in a list of files that the user may download. In the list of a conversation, `seq` is that of
+    the newest message with it. `picture` has what is known of a picture (chatd.base.pictures)."""
 
     code: str
     name: str
     size: int
     sender: str
     at: int
+    seq: int | None = None
+    picture: Mapping[str, Any] = {}
 
 
 class ArgumentInfo(msgspec.Struct, frozen=True):

@@ -326,9 +326,26 @@ class Files:
         await self._states.until_settled(found.id, PATIENCE)
         return await self._database.read(find)
 
-    async def list(self, account: Account) -> tuple[FileInfo, ...]:
-        """The newest files that the account may fetch."""
-        return tuple(await self._database.read(store.files_of, account.id, MAX_LISTED))
+    async def list(
+        self, account: Account, place: Place | int | None = None
+    ) -> tuple[FileInfo, ...]:
+        """The newest files that the account may fetch, of all conversations or of one. Raises as
+        Reading.find."""
+        if place is None:
+            return tuple(await self._database.read(store.files_of, account.id, MAX_LISTED))
+        conversation = await self._reading.find(account, place)
+        if conversation is None:
+            return ()
+        found = await self._database.read(store.files_in, account.id, conversation, MAX_LISTED)
+        return tuple(found)
+
+    async def sent_with(self, account: Account, code: str) -> Sequence[tuple[int, int]]:
+        """The conversations and seqs of the account's messages that carry its file with that code. Raises
+        UnknownFile."""
+        found = await self._database.read(store.sent_with, account.id, code, MAX_LISTED)
+        if not found:
+            raise errors.UnknownFile(name=printable(code))
+        return found
 
 
 def _file_of(connection: Connection, known: Sequence[RecordedSend]) -> Attachment:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from chatd.base.errors import QuotaExceeded
 from chatd.base.file_handles import split_handle
 from chatd.base.model import Attachment, FileInfo, StoredFile, attachment_of
+from chatd.base.pictures import picture_fields
 from chatd.store.access import sees_message
 from chatd.store.engine import inserted_id
 from chatd.store.schema import arrivals, attachments, messages, participants, pictures
@@ -232,19 +233,53 @@ def files_of(connection: sa.Connection, account_id: int, limit: int) -> Sequence
     mine = sa.union(_may_fetch(account_id), own).subquery()
     newest = sa.select(mine.c[0]).order_by(mine.c[0].desc()).limit(limit)
     rows = connection.execute(
-        sa.select(
-            attachments.c.code,
-            attachments.c.name,
-            attachments.c.size,
-            sa.func.min(messages.c.sender),
-            attachments.c.created_at,
-        )
+        sa.select(*COLUMNS, sa.func.min(messages.c.sender))
         .join_from(attachments, messages, messages.c.attachment_id == attachments.c.id)
         .where(attachments.c.id.in_(newest), _IS_HERE)
         .group_by(attachments.c.id)
         .order_by(attachments.c.id)
     ).all()
-    return [FileInfo(*row) for row in rows]
+    return [_info(row) for row in rows]
+
+
+def files_in(
+    connection: sa.Connection, account_id: int, conversation: int, limit: int
+) -> Sequence[FileInfo]:
+    """Return those of the newest `limit` files that the account sees in a conversation and that are here,
+    oldest first, each with the seq of its newest message there."""
+    rows = connection.execute(
+        sa.select(
+            *COLUMNS,
+            sa.func.min(messages.c.sender),
+            sa.func.max(messages.c.seq).label("newest"),
+        )
+        .join_from(messages, participants, sees_message(account_id))
+        .join(attachments, attachments.c.id == messages.c.attachment_id)
+        .where(messages.c.conversation_id == conversation, _IS_HERE)
+        .group_by(attachments.c.id)
+        .order_by(sa.desc("newest"))
+        .limit(limit)
+    ).all()
+    return [_info(row, row.newest) for row in reversed(rows)]
+
+
+def _info(row: Sequence[Any], seq: int | None = None) -> FileInfo:
+    file, sender = Attachment(*row[: len(COLUMNS)]), row[len(COLUMNS)]
+    return FileInfo(file.code, file.name, file.size, sender, file.at, seq, picture_fields(file))
+
+
+def sent_with(
+    connection: sa.Connection, account_id: int, code: str, limit: int
+) -> list[tuple[int, int]]:
+    """Return the conversations and seqs of the account's messages that carry the file with that code."""
+    rows = connection.execute(
+        sa.select(messages.c.conversation_id, messages.c.seq)
+        .join_from(messages, attachments, attachments.c.id == messages.c.attachment_id)
+        .where(attachments.c.code == code, messages.c.sender_id == account_id)
+        .order_by(messages.c.id)
+        .limit(limit)
+    )
+    return [(row.conversation_id, row.seq) for row in rows]
 
 
 def all_stored(connection: sa.Connection) -> set[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
+from chatd.base.entries import Deletion
 from chatd.base.errors import ChatError, NotLoggedIn, UnknownUser
 from chatd.base.model import Account, Attachment, Reply
 from chatd.base.names import Address
@@ -75,9 +76,27 @@ def _details(client: Client, file: Attachment, sender: Account | None = None) ->
 
 
 @HANDLERS.of(ask.ListFiles)
-async def files(client: Client, _command: ask.ListFiles) -> Reply:
-    files = await client.service.files.list(client.account)
+async def files(client: Client, command: ask.ListFiles) -> Reply:
+    files = await client.service.files.list(client.account, command.place)
     return Reply(count(files, "file"), items=files, items_name="files")
+
+
+@HANDLERS.of(ask.DeleteFile)
+async def delete_file(client: Client, command: ask.DeleteFile) -> Reply:
+    """Deletes what can be deleted. If a message stays, its file does, and the reply is the reason."""
+    places = await client.service.files.sent_with(client.account, command.code)
+    refused: ChatError | None = None
+    for conversation, seq in places:
+        try:
+            await client.service.changes.change(
+                client.account, conversation, seq, Deletion(), client.listener
+            )
+        except ChatError as error:
+            refused = refused or error
+    if refused is not None:
+        raise refused
+    sentence = f"File deleted, with {count(places, 'message')}"
+    return Reply(sentence, data={"code": command.code, "messages": len(places)})
 
 
 @HANDLERS.of(ask.GetFile)

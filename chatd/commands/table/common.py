@@ -42,5 +42,12 @@ SEQ = Arg("seq", types.COUNT)  # of a message, in its conversation
 OPAQUE = Arg("opaque", types.OPAQUE, optional=True, named=True)
 TEXT_OR_OPAQUE = Arg("text", types.TEXT, unless="opaque")
 REPLY = Arg("reply", types.COUNT, optional=True, named=True)
+# As CONVERSATION, for commands that need none.
+OPTIONAL_CONVERSATION = Arg(
+    "place",
+    types.CONVERSATION,
+    also=("user", "to", "group", "conversation"),
+    optional=True,
+)
 # As CONVERSATION, for commands that have another `to`.
 FROM_CONVERSATION = Arg("place", types.CONVERSATION, also=("user", "group", "conversation"))

@@ -7,11 +7,13 @@ from chatd.commands import arguments as types
 from chatd.commands import values as ask
 from chatd.commands.rows import Arg, Row
 from chatd.commands.table.common import (
+    CONVERSATION_ERRORS,
     FILE_ERRORS,
     FILENAME,
     GROUP_ERRORS,
     GROUP_OR_PEOPLE,
     KEY,
+    OPTIONAL_CONVERSATION,
     PEOPLE_ERRORS,
     SIZE,
     TO,
@@ -42,7 +44,20 @@ ROWS: tuple[Row, ...] = (
             errors.UnknownMessage,
         ),
     ),
-    Row("files", ask.ListFiles, "list the files you may download"),
+    Row(
+        "files",
+        ask.ListFiles,
+        "list the files you may download",
+        (OPTIONAL_CONVERSATION,),
+        errors=CONVERSATION_ERRORS,
+    ),
+    Row(
+        "deletefile",
+        ask.DeleteFile,
+        "delete a file that you have sent, with the messages that carry it",
+        (Arg("code", types.CODE),),
+        errors=(errors.UnknownFile,),
+    ),
     Row(
         "getfile",
         ask.GetFile,

@@ -6,6 +6,7 @@ from chatd.base.names import Address, Place
 from chatd.commands.values.base import Command
 
 __all__ = [
+    "DeleteFile",
     "GetFile",
     "ListFiles",
     "SendFile",
@@ -37,7 +38,15 @@ class SendGroupFile(Command, frozen=True):
 
 
 class ListFiles(Command, frozen=True):
-    pass
+    """`place`: the conversation whose files are listed, or its id; None lists those of all."""
+
+    place: Place | int | None = None
+
+
+class DeleteFile(Command, frozen=True):
+    """Delete a file that the account has sent, with the messages that carry it."""
+
+    code: str
 
 
 class GetFile(Command, frozen=True):

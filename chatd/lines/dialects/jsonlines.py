@@ -155,6 +155,8 @@ def _file_info(file: model.FileInfo) -> dict[str, Any]:
         "size": file.size,
         "from": file.sender,
         "at": timestamp(file.at),
+        **({} if file.seq is None else {"seq": file.seq}),
+        **file.picture,
     }
 
 

@@ -34,6 +34,7 @@ NEVER_REPEATED = (
     ask.SendRoomMessage,
     ask.SendRoomFile,
     ask.GetFile,
+    ask.DeleteFile,
     ask.GetRoomFile,
     ask.GetPicture,
     ask.SetPicture,

@@ -14,7 +14,7 @@ from chatd.base.names import Place
 from chatd.service.composed_sends import SendOptions
 from chatd.service.message_parts import MessageParts
 from chatd.store.access import view_of
-from chatd.store.files import Owner, add_attachment, files_of, find_file
+from chatd.store.files import Owner, add_attachment, files_in, files_of, find_file
 from chatd.store.schema import messages, participants
 from chatd.store.sync import Cursor
 from chatd.store.windows import Window
@@ -106,7 +106,9 @@ class Views(GroupsTestCase):
         for who, found in ((self.budi, False), (self.citra, True)):
             read = self.database.read(find_file, who.id, "abc234")
             self.assertIs(result_of(read) is not None, found)
-            self.assertIs(bool(result_of(self.database.read(files_of, who.id, 10))), found)
+            for query, where in ((files_of, ()), (files_in, (self.group.id,))):
+                listed = result_of(self.database.read(query, who.id, *where, 10))
+                self.assertIs(bool(listed), found)
 
     def test_changes(self) -> None:
         """An earlier message can't be changed, answered, forwarded, pinned or asked about."""
