@@ -49,6 +49,7 @@ from chatd.store.blocks import all_blocks
 from chatd.store.content import files_erased, files_to_erase
 from chatd.store.database import Database
 from chatd.store.database_identity import quick_check
+from chatd.store.departures import Departure, unfinished
 from chatd.store.files import all_stored
 from chatd.store.macs import begin_macs
 from chatd.store.operators import has_had_operator
@@ -96,6 +97,7 @@ class StoredState(msgspec.Struct, frozen=True):
     marks: StoredMarks
     blocks: list[tuple[int, str]]
     hidden: list[int]
+    departures: list[Departure]
 
 
 class Realm:
@@ -179,6 +181,7 @@ class Realm:
         self._watch_database()
         self.service.disk.start()
         self.service.indexing.start()
+        self.service.departures.resume(stored.departures)
 
     def _clean_uploads(self, connection: Connection, uploads: Uploads) -> None:
         """Remove the files of deleted messages, and set aside those that no message carries. After an
@@ -208,6 +211,7 @@ class Realm:
             read_marks(connection, self.environment.random_bytes),
             all_blocks(connection),
             all_hidden(connection),
+            unfinished(connection),
         )
 
     def _assemble(self, context: Context, uploads: Uploads, stored: StoredState) -> None:
@@ -309,6 +313,7 @@ class Realm:
         quotas, keeper, database = self.service.quotas, self.keeper, self.database
         self.service.disk.stop()
         self.service.receipts.stop()
+        self.service.departures.stop()
         self.idleness.stop()
         self.service.room_watch.stop()
         self.service.presence_news.stop()

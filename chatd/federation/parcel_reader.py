@@ -64,6 +64,7 @@ class ParcelReader:
         # (realm, sender there, recipient here) -> their conversation, and the sender's address
         self._pairs: Cache[tuple[str, str, str], tuple[Target, str]] = Cache(CACHED_PAIRS)
         service.blocks.on_block(self._blocked)
+        service.accounts.on_deleted(lambda _account: self._pairs.clear())
 
     def _blocked(self, _blocker: Account, blocked: Account | None) -> None:
         """Look all pairs up again after somebody of another realm, or a realm, was blocked."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from typing import Protocol
 
@@ -69,6 +69,7 @@ class Accounts:
         self._settings = context.config.accounts
         self._passwords = passwords
         self._presence = presence
+        self._on_deleted: list[Callable[[Account], None]] = []
         self._endings = 0  # how many times sessions were ended
         self._live: LiveSessions | None = None
         self._by_key: Cache[str, Account] = Cache(CACHED_ACCOUNTS)
@@ -342,12 +343,9 @@ class Accounts:
         self._renewed[changed.id] = changed
         return self.remember(changed)
 
-    async def change_password(
-        self, account: Account, old: str, new: str, keep: bytes, source: str
-    ) -> None:
-        """Change the password, and end all sessions of the account except the one with the token hash `keep`.
-        Raises WeakPassword, WrongPassword, TooManyAttempts, Busy."""
-        self._check_password(new)
+    async def check_own_password(self, account: Account, password: str, source: str) -> str:
+        """Check the password of an account that is logged in. Returns its hash. Raises WrongPassword,
+        TooManyAttempts, Busy."""
         hashed = ""
 
         async def find_hash() -> str:
@@ -355,8 +353,29 @@ class Accounts:
             hashed = await self._database.read(store.password_of, account.id)
             return hashed
 
-        if not await self._guard.check(account.key, old, source, find_hash):
+        if not await self._guard.check(account.key, password, source, find_hash):
             raise errors.WrongPassword(name=account.name)
+        return hashed
+
+    def on_deleted(self, then: Callable[[Account], None]) -> None:
+        """Call `then` when an account was deleted."""
+        self._on_deleted.append(then)
+
+    def deleted(self, account: Account, left: Account) -> None:
+        """Forget an account that was deleted; `left` is what is left of it. Its sessions have ended."""
+        self._endings += 1
+        self._by_key.pop(account.key)
+        self.renew(left)
+        for then in self._on_deleted:
+            then(account)
+
+    async def change_password(
+        self, account: Account, old: str, new: str, keep: bytes, source: str
+    ) -> None:
+        """Change the password, and end all sessions of the account except the one with the token hash `keep`.
+        Raises WeakPassword, WrongPassword, TooManyAttempts, Busy."""
+        self._check_password(new)
+        hashed = await self.check_own_password(account, old, source)
         renewed = await self._passwords.hash(new, (source, account.key), LOGIN)
         await self._database.run(store.set_password, account, hashed, renewed, keep)
         self._endings += 1

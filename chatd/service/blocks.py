@@ -41,6 +41,7 @@ class Blocks:
         # key of a block -> the accounts that have it
         self._by_key: dict[str, frozenset[int]] = {}
         self._on_block: list[OnBlock] = []
+        accounts.on_deleted(self._forget)
 
     def load(self, found: Iterable[tuple[int, str]]) -> None:
         """Take the blocks that are stored: accounts, and the keys of what they block."""
@@ -53,6 +54,19 @@ class Blocks:
 
     def _note(self, account_id: int, key: str) -> None:
         self._by_key[key] = self._by_key.get(key, NO_ONE) | {account_id}
+
+    def _forget(self, account: Account) -> None:
+        """Drop the blocks of a deleted account."""
+        for key, blockers in list(self._by_key.items()):
+            if account.id in blockers:
+                self._drop(account.id, key)
+
+    def _drop(self, account_id: int, key: str) -> None:
+        left = self._by_key.get(key, NO_ONE) - {account_id}
+        if left:
+            self._by_key[key] = left
+        else:
+            self._by_key.pop(key, None)
 
     # Who has blocked whom
 
@@ -132,11 +146,7 @@ class Blocks:
         """Lift a block. Returns it. Raises NotBlocked."""
         key, shown = self._named(who)
         lifted = await self._database.run(store.delete_block, self._versions, account, key, shown)
-        left = self._by_key.get(key, NO_ONE) - {account.id}
-        if left:
-            self._by_key[key] = left
-        else:
-            self._by_key.pop(key, None)
+        self._drop(account.id, key)
         return lifted
 
     async def list(self, account: Account) -> tuple[BlockInfo, ...]:

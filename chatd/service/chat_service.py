@@ -20,6 +20,7 @@ from chatd.service.contacts import Contacts
 from chatd.service.context import Context
 from chatd.service.conversation_settings import ConversationSettings
 from chatd.service.conversations import Conversations
+from chatd.service.departures import Departures
 from chatd.service.directs import Directs
 from chatd.service.erased_files import ErasedFiles
 from chatd.service.fan_out import FanOut
@@ -68,6 +69,7 @@ class ChatService:
     accounts: Accounts  # register, log in, profiles, sessions
     session_list: SessionList  # an account's sessions, and with what they are used
     people: People  # the lists of all people, and of those online
+    departures: Departures  # deletes accounts
     contacts: Contacts  # people's contact lists, with who is online
     blocks: Blocks  # whom people have blocked
     operators: Operators  # who runs the realm
@@ -207,6 +209,7 @@ class ChatService:
         self.groups = Groups(
             context, self.people, self.rosters, self.homes, self.mirrors, self.invitations, realms
         )
+        self.departures = Departures(context, accounts, self.changes, self.groups)
 
     def _make_messages(self, forwarder: IForwarder) -> Messages:
         context = self.context

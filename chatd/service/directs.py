@@ -36,6 +36,7 @@ class Directs:
         # (account id, key of the other's address) -> their conversation
         self._known: Cache[tuple[int, str], Target] = Cache(CACHED_CONVERSATIONS)
         blocks.on_block(self._blocked)
+        accounts.on_deleted(lambda _account: self._known.clear())
 
     def _blocked(self, blocker: Account, blocked: Account | None) -> None:
         """Look the conversation up again at the next message of the blocked account."""

@@ -104,6 +104,23 @@ class MessageChanges:
         receipt = await self._forward(result, target, seq)
         return msgspec.structs.replace(receipt, mentions=getattr(change, "mentions", ()))
 
+    async def erase(self, account: Account, conversation: int, seq: int) -> None:
+        """Delete a message of an account that was deleted, also in a group of this realm that it has left.
+        Raises UnknownConversation, NotMember, and the error with which a group's home refuses."""
+        target = await self._finder.find_left(account, conversation)
+        wanted = WantedChange(
+            conversation,
+            seq,
+            Deletion(),
+            party_of(account),
+            self._context.now(),
+            elsewhere=target.home is not None,
+            erases=True,
+        )
+        result = await self.make(wanted, target)
+        self.publish(result, target, None)
+        await self._forward(result, target, seq)
+
     def _charged(
         self, wanted: WantedChange, account: Account, target: Target
     ) -> AbstractContextManager[object]:

@@ -11,6 +11,7 @@ from chatd.service.reading import Reading
 from chatd.service.rosters import Rosters
 from chatd.service.targets import Target, group_target
 from chatd.store.database import Database
+from chatd.store.departures import group_name
 from chatd.store.sides import side_of
 
 
@@ -52,6 +53,20 @@ class TargetFinder:
             return Target(conversation, frozenset((account.id,)), to=peer, realms=realms)
         audience = (account.id,) if side.peer_id is None else (account.id, side.peer_id)
         return Target(conversation, frozenset(audience), to=peer)
+
+    async def find_left(self, account: Account, conversation: int) -> Target:
+        """As `find`, also for a group of this realm that the account has left. Raises UnknownConversation,
+        NotMember."""
+        try:
+            found = await self.find(account, conversation)
+            if found is None:
+                raise UnknownConversation(name=conversation)
+            return found
+        except (UnknownConversation, NotMember):
+            name = await self._database.read(group_name, conversation)
+            if name is None:
+                raise
+            return group_target(await self.rosters.load(parse_address(name)))
 
     async def _group(self, account: Account, conversation: int, name: str) -> Target:
         roster = self.rosters.of_conversation(conversation)

@@ -15,6 +15,9 @@ from chatd.store import names
 from chatd.store.engine import inserted_id
 from chatd.store.schema import accounts, avatars, contacts, profiles, sessions
 
+# The key of a deleted account is this and its id. No name has such a key.
+DELETED = "@"
+
 _COLUMNS = (
     accounts.c.id,
     accounts.c.name,
@@ -70,8 +73,10 @@ def get_accounts(connection: Connection, ids: Sequence[int]) -> list[Account]:
 
 def all_accounts(connection: Connection, limit: int) -> tuple[list[Account], int]:
     """The first `limit` accounts by name, and how many more there are."""
-    rows = connection.execute(select(*_COLUMNS).order_by(accounts.c.key).limit(limit)).all()
-    total: int = connection.execute(select(func.count(accounts.c.id))).scalar_one()
+    existing = ~accounts.c.key.startswith(DELETED)
+    chosen = select(*_COLUMNS).where(existing).order_by(accounts.c.key).limit(limit)
+    rows = connection.execute(chosen).all()
+    total: int = connection.execute(select(func.count(accounts.c.id)).where(existing)).scalar_one()
     return [_account(row) for row in rows], total - len(rows)
 
 

@@ -62,7 +62,8 @@ class WantedChange(msgspec.Struct, frozen=True):
     makes the change; this realm only sends the request. `relayed`: the group's home has made the change, with
     the number `given`: only authorship is checked, and the log here has it even if it changes nothing, like
     the log there. `origin`, `signature` and `seal` as in NewChange. `late`: another realm has returned it, so
-    the log may have later changes already.
+    the log may have later changes already. `erases`: the account of the author was deleted with its messages,
+    also those in groups that it has left.
     """
 
     conversation: int
@@ -78,6 +79,7 @@ class WantedChange(msgspec.Struct, frozen=True):
     signature: NewSignature | None = None
     seal: bytes = b""
     late: bool = False
+    erases: bool = False
 
 
 class ChangeResult(msgspec.Struct, frozen=True):
@@ -210,7 +212,7 @@ def _check_right(connection: sa.Connection, wanted: WantedChange, row: sa.Row[An
     right, is_author = RIGHTS[type(wanted.change)], _is_author(wanted, row)
     if right is Right.AUTHOR and not is_author:
         raise errors.NotYours(seq=wanted.seq, who=right.value)
-    if wanted.relayed:
+    if wanted.relayed or (wanted.erases and is_author):
         return
     admin = role_in(connection, wanted.conversation, wanted.author, wanted.seq)
     if admin is None:

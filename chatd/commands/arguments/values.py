@@ -137,6 +137,19 @@ class NotifyType(Type):
         return level
 
 
+class KeepOrEraseType(Type):
+    """What becomes of the messages of a deleted account."""
+
+    shape = "keep|erase"
+    about = "keep: your messages stay under your name; erase: they are deleted everywhere"
+
+    def from_text(self, name: str, text: str) -> str:
+        choice = text.lower()
+        if choice not in ("keep", "erase"):
+            raise BadArgument(argument=name, found=printable(text), expected="keep or erase")
+        return choice
+
+
 class TimeType(Type):
     """A time, in ms since 1970 UTC."""
 
@@ -174,6 +187,7 @@ LISTEN = ListenType()
 PRIVACY_KEY = PrivacyKeyType()
 TIME = TimeType()
 NOTIFY = NotifyType()
+KEEP_OR_ERASE = KeepOrEraseType()
 VISIBILITY = WordType(PUBLIC, PRIVATE)
 HOST = HostType()
 PORT = PortType()

@@ -79,6 +79,17 @@ async def logout(client: Client, command: ask.LogOut) -> Reply:
     return Reply(goodbye)
 
 
+@HANDLERS.of(ask.DeleteAccount)
+async def delete_account(client: Client, command: ask.DeleteAccount) -> Reply:
+    account, erase = client.account, command.messages == "erase"
+    await client.service.departures.delete(account, command.password, erase, client.source)
+    for each in client.sessions.of_account(account):
+        each.end("The account was deleted", but=client)
+    client.detach()
+    what = "and its messages are being deleted" if erase else "and its messages stay"
+    return Reply(f"The account {account.name} is deleted, {what}")
+
+
 @HANDLERS.of(ask.ListSessions)
 async def sessions(client: Client, _command: ask.ListSessions) -> Reply:
     session = client.logged_in

@@ -79,6 +79,16 @@ ROWS: tuple[Row, ...] = (
         errors=(errors.WrongPassword, errors.WeakPassword, errors.TooManyAttempts, errors.Busy),
     ),
     Row(
+        "deleteaccount",
+        ask.DeleteAccount,
+        "delete your account; nobody can take its name again",
+        (
+            Arg("password", types.SECRET),
+            Arg("messages", types.KEEP_OR_ERASE, also=("mode",)),
+        ),
+        errors=(errors.WrongPassword, errors.TooManyAttempts, errors.Busy, errors.LastOperator),
+    ),
+    Row(
         "claim",
         ask.ClaimRealm,
         "become the first operator with the code in the realm's state folder; replies like whoami",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from chatd.base.model import PrivacyKey
 from chatd.base.names import Address, Place
 from chatd.base.texts import Secret
@@ -14,6 +16,7 @@ __all__ = [
     "ChangePrivacy",
     "ChangeProfile",
     "ClaimRealm",
+    "DeleteAccount",
     "DeleteContact",
     "GetPicture",
     "ListActive",
@@ -72,6 +75,13 @@ class RevokeSession(Command, frozen=True):
 class ChangePassword(Command, frozen=True):
     old: Secret
     new: Secret
+
+
+class DeleteAccount(Command, frozen=True):
+    """`messages`: what becomes of those of the account."""
+
+    password: Secret
+    messages: Literal["keep", "erase"]
 
 
 class ClaimRealm(Command, frozen=True):

@@ -51,6 +51,7 @@ INDONESIAN: Texts = {
     errors.RealmExists: "Realm {realm} sudah ada",
     errors.OwnRealm: "{realm} adalah realm ini sendiri; tambahkan yang lain",
     errors.NotOperator: "Hanya operator realm ini yang boleh melakukannya; minta kepada mereka",
+    errors.LastOperator: "Anda satu-satunya operator realm ini; angkat orang lain dahulu",
     errors.AlreadyClaimed: "Realm ini sudah mempunyai operator",
     errors.WrongCode: "Itu bukan kode operator realm ini; lihat file operator-code",
     errors.ForbiddenAddress: "{address} tidak boleh dihubungi",

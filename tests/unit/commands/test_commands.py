@@ -34,6 +34,7 @@ VERBS = {
     "sessions": (),
     "revoke": (),
     "password": ("passwd",),
+    "deleteaccount": (),
     "claim": (),
     "whoami": (),
     "profile": (),
@@ -165,6 +166,12 @@ CASES: tuple[tuple[str, str, dict[str, Any], Command], ...] = (
     ),
     ("sessions", "", {}, ask.ListSessions()),
     ("revoke", "7", {"session": 7}, ask.RevokeSession(7)),
+    (
+        "deleteaccount",
+        "0123456789 erase",
+        {"password": "0123456789", "messages": "erase"},
+        ask.DeleteAccount(TEN, "erase"),
+    ),
     ("claim", "0123456789", {"code": "0123456789"}, ask.ClaimRealm(TEN)),
     ("whoami", "", {}, ask.ShowAccount()),
     ("profile", "", {}, ask.ChangeProfile()),
@@ -703,7 +710,7 @@ class Secrets(SynchronousTestCase):
             for command in (row.from_words(rest), row.from_names(names)):
                 for shown in (repr(command), str(command), repr([command]), f"{command}"):
                     self.assertNotIn(TEN, shown)
-        self.assertEqual(tried, 7)
+        self.assertEqual(tried, 8)
 
     def test_not_in_a_refusal(self) -> None:
         for rest in ("a hunter2! x y z", "a,b hunter2!", "a hunter2!\x07"):

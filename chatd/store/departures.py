@@ -1,0 +1,125 @@
+"""Deleting accounts. Jobs and queries for the Database.
+
+A deleted account keeps its row, because its messages refer to it, and its name stays taken. It gets a key
+that no name has, so that it is not found any more.
+"""
+
+from __future__ import annotations
+
+import msgspec
+import sqlalchemy as sa
+
+from chatd.base.errors import LastOperator
+from chatd.base.model import Account
+from chatd.base.names import key_of
+from chatd.store.accounts import DELETED, account_of
+from chatd.store.schema import (
+    accounts,
+    avatars,
+    blocks,
+    contacts,
+    departures,
+    groups,
+    invitations,
+    join_requests,
+    messages,
+    participants,
+    privacy,
+    profiles,
+    sessions,
+)
+
+# What an account has for itself
+_OWN = (sessions, contacts, blocks, privacy, profiles, invitations, join_requests)
+
+
+class Departure(msgspec.Struct, frozen=True):
+    """An account that was deleted, with the key that it had, and is still to leave its groups. `erase`: its
+    messages are deleted first."""
+
+    account: Account
+    erase: bool
+
+
+def depart(connection: sa.Connection, account: Account, erase: bool, now: int) -> Account:
+    """Delete an account, except for its messages and memberships. Returns what is left of it. Raises
+    LastOperator."""
+    operators = sa.select(accounts.c.id).where(accounts.c.operator)
+    if connection.scalars(operators).all() == [account.id]:
+        raise LastOperator
+    for table in _OWN:
+        connection.execute(sa.delete(table).where(table.c.account_id == account.id))
+    connection.execute(sa.delete(contacts).where(contacts.c.key == account.key))
+    connection.execute(sa.delete(avatars).where(avatars.c.place == f"@{account.key}"))
+    connection.execute(
+        sa.update(accounts)
+        .where(accounts.c.id == account.id)
+        .values(
+            key=f"{DELETED}{account.id}",
+            password="",
+            display_name=account.name,
+            country="",
+            operator=False,
+        )
+    )
+    connection.execute(sa.insert(departures).values(account_id=account.id, erase=erase, at=now))
+    return account_of(connection, account.id)
+
+
+def unfinished(connection: sa.Connection) -> list[Departure]:
+    """The accounts that were deleted and are still in groups, oldest first."""
+    rows = connection.execute(
+        sa.select(departures.c.account_id, departures.c.erase).order_by(departures.c.at)
+    )
+    found = []
+    for account_id, erase in rows.all():
+        account = account_of(connection, account_id)
+        before = msgspec.structs.replace(account, key=key_of(account.name))
+        found.append(Departure(before, erase))
+    return found
+
+
+def finish(connection: sa.Connection, account_id: int) -> None:
+    """Nothing more is to be done for a deleted account."""
+    connection.execute(sa.delete(departures).where(departures.c.account_id == account_id))
+
+
+def own_messages(
+    connection: sa.Connection, account_id: int, after: int, limit: int
+) -> list[tuple[int, int, int]]:
+    """The first `limit` messages of the account with ids above `after` that have content: their ids,
+    conversations and seqs."""
+    rows = connection.execute(
+        sa.select(messages.c.id, messages.c.conversation_id, messages.c.seq)
+        .where(
+            messages.c.id > after,
+            messages.c.sender_id == account_id,
+            messages.c.deleted_at.is_(None),
+        )
+        .order_by(messages.c.id)
+        .limit(limit)
+    )
+    return [(ident, conversation, seq) for ident, conversation, seq in rows]
+
+
+def groups_of(connection: sa.Connection, account_id: int) -> list[str]:
+    """The names of the groups that the account is in."""
+    return list(
+        connection.scalars(
+            sa.select(groups.c.name)
+            .join(participants, participants.c.conversation_id == groups.c.conversation_id)
+            .where(participants.c.account_id == account_id)
+            .order_by(groups.c.name)
+        )
+    )
+
+
+def group_name(connection: sa.Connection, conversation: int) -> str | None:
+    """The name of the group of this realm with that id, or None."""
+    return connection.scalar(
+        sa.select(groups.c.name).where(
+            groups.c.conversation_id == conversation,
+            groups.c.realm.is_(None),
+            groups.c.key.is_not(None),
+        )
+    )
