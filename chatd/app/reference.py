@@ -44,8 +44,8 @@ HTTP = (
         "`GET /ws`",
         (
             "opens a WebSocket for the objects of `json`, one in each text frame, in both directions. It "
-            "uses the session of the request; without one, log in within 30 s. It is closed with 4401 if "
-            "the session has ended"
+            "uses the session of the request; without one, log in within 30 s. If that session has ended, "
+            "it is closed with 4401. If the session ends later, the event `session-ended` tells so"
         ),
     ),
     (
@@ -57,7 +57,10 @@ HTTP = (
             "same answer"
         ),
     ),
-    ("`HEAD /uploads/<key>`", "returns in `Upload-Offset` how many bytes have arrived"),
+    (
+        "`HEAD /uploads/<key>?…`",
+        "with the same query, returns in `Upload-Offset` how many bytes have arrived",
+    ),
     ("`DELETE /uploads/<key>`", "cancels an upload"),
     (
         "`GET /files/<code>`",
