@@ -30,13 +30,18 @@ from chatd.base.errors import NotSupportedThere, RealmDown
 from chatd.base.model import Account, Attachment, Group, Party
 from chatd.base.names import key_of
 from chatd.federation import capabilities, changes, parcels
-from chatd.federation.group_entries import GroupEntries, note_of, relay_of
+from chatd.federation.group_entries import GroupEntries, note_of, relay_of, unused
 from chatd.federation.links import ILinks
 from chatd.federation.news import mark_parcel, typing_to
 from chatd.federation.outbox import Outbox, Settled
 from chatd.federation.returning_posts import ReturningPost, ReturningPosts
-from chatd.federation.signing.drafts import EntryDraft, EntryPlace, EntrySigner, sign_now
-from chatd.federation.signing.entries import SignedEntry
+from chatd.federation.signing.drafts import (
+    EntryDraft,
+    EntryPlace,
+    EntrySigner,
+    sign_now,
+    signature_of,
+)
 from chatd.service.context import Context
 from chatd.service.presence import IListener
 from chatd.service.remote import (
@@ -56,11 +61,15 @@ from chatd.service.remote import (
 )
 from chatd.service.targets import Target
 from chatd.store import crossing
+from chatd.store import held as held_store
 from chatd.store import outbox as outbox_store
+from chatd.store.held import HeldMessage, HeldPage
+from chatd.store.losses import Lost, SharedGroup
 from chatd.store.new_entries import RemoteCopies, Stored
 from chatd.store.outbox import BlankedParcel, NewParcel
 from chatd.store.outcomes import SentEntry
 from chatd.store.pending import NewPost
+from chatd.store.signatures import SignatureWriter
 from chatd.store.unreturned import UnreturnedPost
 
 LEAVE_TIME = 5.0  # seconds to wait until a realm knows of a group that was left
@@ -131,9 +140,28 @@ class Forwarder:
         if not facts:
             return []
         place = EntryPlace(home, group)
-        drafts = [self._entries.fact(each, place, _unused) for each in facts]
+        drafts = [self._entries.fact(each, place, unused) for each in facts]
         numbers = [self.outbox.writer.take(connection) for _ in facts]
         return [parcels.encode(entry) for entry in sign_now(drafts, numbers)]
+
+    def sign_earlier(
+        self, connection: Connection, group: SharedGroup, lost: Lost, after: int
+    ) -> HeldPage:
+        """As `held.group_page`, with messages of this realm signed that were not yet. Runs in the writer's
+        thread."""
+        page = held_store.group_page(connection, group, lost, after)
+        earlier = [each for each in page.entries if isinstance(each, HeldMessage)]
+        if not earlier:
+            return page
+        drafts = [self._entries.earlier(each, group.ident) for each in earlier]
+        signed = sign_now(drafts, [each.number for each in earlier])
+        realm, place = self._context.realm_key, group.conversation
+        rows = [
+            (place, each.seq, signature_of(entry, realm))
+            for each, entry in zip(earlier, signed, strict=True)
+        ]
+        SignatureWriter().add(connection, rows)
+        return held_store.group_page(connection, group, lost, after)
 
     # Changes of messages
 
@@ -310,8 +338,3 @@ def _encoded(stored: NewParcel) -> bytes:
     """The bytes of a parcel that is stored."""
     parcel = stored.parcel
     return parcel if isinstance(parcel, bytes) else parcel.parcel
-
-
-def _unused(_entry: SignedEntry, _seq: int) -> bytes:
-    """For entries that cross in no parcel."""
-    return b""

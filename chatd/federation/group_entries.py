@@ -34,6 +34,7 @@ from chatd.federation.signing.statements import (
     StatedRef,
 )
 from chatd.service.targets import Target
+from chatd.store.held import HeldMessage
 
 
 class GroupEntries:
@@ -65,6 +66,19 @@ class GroupEntries:
         body = (text or "").encode() if opaque is None else opaque.body
         place, wrap = self._place(target), _wrap(target)
         return self._signer.draft(place, author, at, attributes, body, wrap)
+
+    def earlier(self, held: HeldMessage, group: int) -> EntryDraft:
+        """A message to a group of this realm that is older than signatures. It is in no parcel yet."""
+        attributes = MessageAttributes(
+            None if held.reply is None else self.ref(held.reply),
+            tuple(map(self._for_all, held.mentions)),
+            None if held.forwarded is None else self._for_all(held.forwarded),
+            None if held.file is None else FileNote(*held.file),
+            held.media,
+        )
+        body = (held.text or "").encode() if held.body is None else held.body
+        place = EntryPlace(self._realm, group)
+        return self._signer.draft(place, held.sender, held.at, attributes, body, unused)
 
     def change(self, made: MadeChange, target: Target) -> EntryDraft:
         """A change of a message that other realms have too."""
@@ -135,6 +149,11 @@ def relay_of(group: str, group_id: int) -> Wrap:
         return parcels.encode(parcels.Relay(entry, group, group_id, seq))
 
     return relay
+
+
+def unused(_entry: SignedEntry, _seq: int) -> bytes:
+    """For entries that are in no parcel when they are signed."""
+    return b""
 
 
 def note_of(file: Attachment | None) -> FileNote | None:

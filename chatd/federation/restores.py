@@ -225,7 +225,13 @@ class Restores:
         return lambda after: self._database.read(held_store.direct_page, direct, lost, after)
 
     def _group_pages(self, group: SharedGroup, lost: Lost | None) -> ReadPage:
-        return lambda after: self._database.read(held_store.group_page, group, lost, after)
+        async def read(after: int) -> HeldPage:
+            page = await self._database.read(held_store.group_page, group, lost, after)
+            if lost is None or not any(isinstance(each, HeldMessage) for each in page.entries):
+                return page
+            return await self._database.run(self._forwarder.sign_earlier, group, lost, after)
+
+        return read
 
     # Parcels of directs
 

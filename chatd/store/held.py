@@ -25,12 +25,13 @@ PAGE = 100  # entries that are read at a time
 
 
 class HeldMessage(msgspec.Struct, frozen=True):
-    """A message. `number` is that of its author's realm; `ours`: that is this one. `reply` is the message
-    that it replies to. `file` has name, size, hash, code and media type."""
+    """A message that is not signed. `number` is that of its author's realm; `ours`: that is this one. `reply`
+    is the message that it replies to. `file` has name, size, hash, code and media type."""
 
     seq: int
     ours: bool
     number: int
+    sender: str
     at: int
     text: str | None
     file: tuple[str, int, str, str, str] | None
@@ -91,12 +92,8 @@ def _page(entries: Sequence[HeldEntry], end: int) -> HeldPage:
     return HeldPage(sorted(entries, key=lambda each: each.seq), end)
 
 
-_FILE = (
-    attachments.c.name,
-    attachments.c.size,
-    attachments.c.sha256,
-    attachments.c.code,
-    attachments.c.mime,
+_FILE = tuple(
+    attachments.c[each].label(f"file_{each}") for each in ("name", "size", "sha256", "code", "mime")
 )
 
 
@@ -105,10 +102,9 @@ def direct_page(
 ) -> HeldPage:
     """The first entries of a direct after a seq that the realm lacks, in order."""
     place = direct.conversation
-    files = (each.label(f"file_{each.name}") for each in _FILE)
     written = connection.execute(
         _lacked(messages, place, lost, after)
-        .add_columns(*files)
+        .add_columns(*_FILE)
         .outerjoin(attachments, attachments.c.id == messages.c.attachment_id)
         .where(messages.c.refused.is_(None))
     ).all()
@@ -155,6 +151,7 @@ def _message(connection: sa.Connection, place: int, row: sa.Row[Any]) -> HeldMes
         row.seq,
         ours,
         row.number if ours else row.origin_id,
+        row.sender,
         row.at,
         row.text,
         file,
@@ -223,7 +220,7 @@ def group_page(
     connection: sa.Connection, group: SharedGroup, lost: Lost | None, after: int
 ) -> HeldPage:
     """The first entries of a group after a seq, in order: those that carried parcels which the realm has
-    `lost`, or all that are signed."""
+    `lost`, or all that are signed. Of those that are not, only messages of this realm are returned."""
     rows: list[sa.Row[Any]] = []
     for table in (messages, changes):
         query = (
@@ -243,12 +240,27 @@ def group_page(
                 lost.ours(table.c.number),
                 ~waits(sa.literal(lost.realm), table.c.number),
             )
+        if table is messages:
+            query = query.add_columns(*_FILE, sa.null().label("seal")).outerjoin(
+                attachments, attachments.c.id == messages.c.attachment_id
+            )
         rows += connection.execute(query)
     end = _end([row.seq for row in rows])
+    place = group.conversation
     found = (
-        _signed(connection, group.conversation, row) for row in rows if not end or row.seq <= end
+        _signed(connection, place, row) or _unsigned(connection, place, row)
+        for row in rows
+        if not end or row.seq <= end
     )
     return _page([each for each in found if each is not None], end)
+
+
+def _unsigned(connection: sa.Connection, place: int, row: sa.Row[Any]) -> HeldMessage | None:
+    """A message of this realm that is older than signatures and was not deleted."""
+    is_ours = row.statement is None and not hasattr(row, "kind") and row.origin_id is None
+    if not is_ours or row.deleted_at is not None or not is_row_intact(connection, row):
+        return None
+    return _message(connection, place, row)
 
 
 def signed_change(connection: sa.Connection, conversation: int, seq: int) -> HeldSigned | None:

@@ -10,7 +10,7 @@ from chatd.base.errors import Banned, RealmDown
 from chatd.base.names import Address, Place, parse_address, parse_group
 from chatd.commands import values as ask
 from chatd.federation import guest_lists, restores
-from chatd.store.schema import changes
+from chatd.store.schema import changes, signatures
 from tests.support.network import Server
 from tests.support.people import Person
 from tests.support.restores import RestoredTestCase
@@ -43,6 +43,42 @@ class GroupRestoreTestCase(RestoredTestCase):
             f"{each.sender.partition('@')[0]}: {each.text}"
             for each in person.does(ask.ShowHistory(place, 500)).items
         ]
+
+
+class EarlierTestCase(GroupRestoreTestCase):
+    def test_signed_when_they_cross(self) -> None:
+        """Messages of the home that are older than signatures are signed when a mirror that has lost them
+        gets them again, also with a reply, a mention and a file. Deleted ones and those of others are not."""
+        self.budi.posts("bagan@realm1", "dari budi")
+        self.network.advance(5)
+        copy = self.back_up(self.two)
+        group = parse_address("bagan")
+        self.ana.does(ask.SendGroupMessage(group, "@budi@realm2 dua", reply=self.first("satu")))
+        self.ana.sends_file("#bagan", "a.txt", b"0123456789")
+        self.ana.posts("bagan", "rahasia")
+        self.ana.does(ask.DeleteMessage(HERE, self.first("rahasia")))
+        self.budi.posts("bagan@realm1", "tiga")
+        self.network.advance(5)
+        before = self.shown(self.ana, HERE)
+
+        def older(connection: sa.Connection) -> None:
+            connection.execute(sa.delete(signatures).where(signatures.c.realm == "realm1"))
+
+        self.one.realm.database.now(older)
+        self.restore(self.two, copy)
+        self.network.advance(5)
+        self.assertEqual(self.shown(self.ana, HERE), before)
+        found = self.budi.does(ask.ShowHistory(THERE, 500)).items
+        texts = [each.text for each in found]
+        self.assertEqual(texts, ["satu", "dari budi", "@budi@realm2 dua", None, "tiga"])
+        self.assertEqual((found[2].reply, found[2].mentions), (found[0].seq, ("budi",)))
+        self.assertEqual(found[3].file.name, "a.txt")
+        self.assertFalse(any(each.unverified for each in found))
+        count = sa.select(sa.func.count()).where(signatures.c.realm == "realm1")
+        self.assertEqual(self.one.realm.database.now(lambda db: db.scalar(count)), 2)
+
+    def first(self, text: str) -> int:
+        return self.seqs(self.ana, HERE)[text]
 
 
 class HomeTestCase(GroupRestoreTestCase):
