@@ -26,16 +26,22 @@ from chatd.base.entries import (
 )
 from chatd.base.model import Party
 from chatd.base.names import key_of
+from chatd.store.change_effects import (
+    has_effect,
+    is_empty,
+    own_pin,
+    own_reaction,
+    waits_for_content,
+)
 from chatd.store.content import count_reactions, erase, mark_edited, revive
 from chatd.store.crossing import entry_at, is_overtaken, newest_pin
-from chatd.store.guard import content_of, is_row_intact
+from chatd.store.guard import content_of
 from chatd.store.macs import GUARDED
 from chatd.store.messages import MessageWriter
 from chatd.store.new_entries import NewChange, RemoteCopies, Stored
 from chatd.store.origins import Origin
 from chatd.store.rights import role_in
 from chatd.store.schema import (
-    changes,
     groups,
     messages,
     pins,
@@ -116,8 +122,8 @@ class ChangeWriter:
             revive(connection, row.id)
             row = _message(connection, wanted)
         wanted = _check_content(connection, wanted, row)
-        has_effect = _has_effect(connection, wanted, row)
-        if not has_effect and not wanted.relayed:
+        effective = has_effect(connection, wanted, row)
+        if not effective and not wanted.relayed:
             return NOTHING
         if wanted.late and is_overtaken(connection, _entry(wanted, None)):
             return NOTHING
@@ -132,7 +138,7 @@ class ChangeWriter:
         if wanted.elsewhere and copies is not None:
             return ChangeResult(None, self._writer.add_request(connection, entry, copies), copies)
         stored = self._writer.add_change(connection, entry)
-        erased = _apply(connection, wanted, row) if has_effect else ()
+        erased = _apply(connection, wanted, row) if effective else ()
         _forget_salts(connection, wanted, row, stored.seq)
         return ChangeResult(_event(connection, wanted, stored.seq, row), stored, copies, erased)
 
@@ -141,14 +147,9 @@ def _is_replaced(connection: sa.Connection, wanted: WantedChange, row: sa.Row[An
     """Whether this signed edit has the content of a message that came without one: a realm that sends the
     message again has no content of it but that of its last edit."""
     edit = wanted.change
-    if row.deleted_at is None or wanted.signature is None or not isinstance(edit, Edit):
+    if wanted.signature is None or not isinstance(edit, Edit) or edit.is_blank:
         return False
-    deleted = sa.select(changes.c.seq).where(
-        changes.c.conversation_id == wanted.conversation,
-        changes.c.target == wanted.seq,
-        changes.c.kind == "deleted",
-    )
-    return not edit.is_blank and connection.scalar(deleted.limit(1)) is None
+    return is_empty(connection, wanted, row)
 
 
 def _apply(connection: sa.Connection, wanted: WantedChange, row: sa.Row[Any]) -> tuple[str, ...]:
@@ -234,7 +235,7 @@ def _check_content(
     change = wanted.change
     if isinstance(change, Deletion):
         return wanted
-    if row.deleted_at is not None:
+    if row.deleted_at is not None and not waits_for_content(connection, wanted, row):
         if wanted.relayed:
             return wanted
         raise errors.MessageDeleted(seq=wanted.seq)
@@ -269,42 +270,6 @@ def _spelt(connection: sa.Connection, wanted: WantedChange, change: React) -> Re
     return change
 
 
-def _own_reaction(wanted: WantedChange, change: React) -> sa.ColumnElement[bool]:
-    return sa.and_(
-        reactions.c.conversation_id == wanted.conversation,
-        reactions.c.seq == wanted.seq,
-        reactions.c.emoji == change.emoji,
-        reactions.c.key == wanted.author.key,
-    )
-
-
-def _pinned(wanted: WantedChange) -> sa.ColumnElement[bool]:
-    return (pins.c.conversation_id == wanted.conversation) & (pins.c.seq == wanted.seq)
-
-
-def _has_effect(connection: sa.Connection, wanted: WantedChange, row: sa.Row[Any]) -> bool:
-    """Whether a change changes the row of its message, its reactions or its pin."""
-    if row.deleted_at is not None:
-        return False
-    change = wanted.change
-    match change:
-        case Edit(text):
-            # A message that another realm sends again has the text of its last edit already.
-            again = wanted.origin is not None and row.edited_at is None
-            if change.is_blank:
-                return False
-            return again or text != row.text or not is_row_intact(connection, row)
-        case Deletion():
-            return True
-        case React(on=on):
-            mine = _own_reaction(wanted, change)
-            return (connection.scalar(sa.select(reactions.c.at).where(mine)) is None) is on
-        case Pin(on):
-            return (connection.scalar(sa.select(pins.c.at).where(_pinned(wanted))) is None) is on
-        case _:
-            assert_never(change)
-
-
 def _react(connection: sa.Connection, wanted: WantedChange, change: React) -> None:
     if change.on:
         connection.execute(
@@ -318,14 +283,14 @@ def _react(connection: sa.Connection, wanted: WantedChange, change: React) -> No
             )
         )
     else:
-        connection.execute(sa.delete(reactions).where(_own_reaction(wanted, change)))
+        connection.execute(sa.delete(reactions).where(own_reaction(wanted, change)))
     place, step = (wanted.conversation, wanted.seq), 1 if change.on else -1
     count_reactions(connection, place, change.emoji, step, wanted.at)
 
 
 def _pin(connection: sa.Connection, wanted: WantedChange, on: bool) -> None:
     if not on:
-        connection.execute(sa.delete(pins).where(_pinned(wanted)))
+        connection.execute(sa.delete(pins).where(own_pin(wanted)))
         return
     values = {"conversation_id": wanted.conversation, "seq": wanted.seq}
     connection.execute(sa.insert(pins).values(**values, by=wanted.author.name, at=wanted.at))

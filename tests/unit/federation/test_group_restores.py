@@ -44,6 +44,27 @@ class GroupRestoreTestCase(RestoredTestCase):
             for each in person.does(ask.ShowHistory(place, 500)).items
         ]
 
+    def reacted_and_edited(self, server: Server) -> None:
+        copy = self.back_up(server)
+        for text in ("dua", "tiga"):
+            self.ana.posts("bagan", text)
+        seqs = self.seqs(self.ana, HERE)
+        for text, seq in list(seqs.items())[1:]:
+            self.citra.does(ask.ReactToMessage(THERE, seq, "👍", True))
+            self.ana.does(ask.PinMessage(HERE, seq, True))
+            self.ana.does(ask.EditMessage(HERE, seq, f"{text}!"))
+        self.ana.does(ask.DeleteMessage(HERE, seqs["tiga"]))
+        self.network.advance(5)
+        self.restore(server, copy)
+        self.network.advance(5)
+        for person, place in ((self.ana, HERE), (self.budi, THERE)):
+            _, edited, deleted = person.does(ask.ShowHistory(place, 500)).items
+            self.assertEqual((edited.text, edited.pinned), ("dua!", True))
+            self.assertEqual([each.emoji for each in edited.reactions], ["👍"])
+            self.assertEqual(
+                (deleted.deleted, deleted.pinned, deleted.reactions), (True, False, ())
+            )
+
 
 class EarlierTestCase(GroupRestoreTestCase):
     def test_signed_when_they_cross(self) -> None:
@@ -130,6 +151,11 @@ class HomeTestCase(GroupRestoreTestCase):
             found = person.does(ask.ShowHistory(place, 500)).items
             self.assertEqual([(each.text, each.deleted) for each in found[1:]], [(None, True)] * 2)
         self.assertEqual(self.one.parcels_waiting(), 0)
+
+    def test_marks_before_an_edit(self) -> None:
+        """A message whose text was replaced comes back without content, then what others made of it, and then
+        the edit with the text."""
+        self.reacted_and_edited(self.one)
 
     def test_facts(self) -> None:
         """People of the home who joined, left, were kicked or promoted are so again, and the group is closed
@@ -282,6 +308,10 @@ class MirrorTestCase(GroupRestoreTestCase):
         self.assertEqual(self.shown(self.ana, HERE), texts)
         self.assertEqual(self.shown(self.budi, THERE), texts)
         self.assertEqual(self.seqs(self.ana, HERE), self.seqs(self.budi, THERE))
+
+    def test_marks_before_an_edit(self) -> None:
+        """As for a home."""
+        self.reacted_and_edited(self.two)
 
     def test_what_comes_first(self) -> None:
         """What has waited for the mirror comes after what it has lost."""
