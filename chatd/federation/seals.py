@@ -31,6 +31,9 @@ SealedParcel: TypeAlias = Direct | DirectChange
 # How the encoded parcels begin that have a seal, after the byte with the number of their fields
 _TAGS = tuple(parcels.encode(tag) for tag in ("direct", "edit", "delete", "react", "pin"))
 _UNSEALED = parcels.encode(b"")
+# What comes before the bytes of a seal without details, and of one with them
+_SHORT = parcels.encode(bytes(CONTENT))[:-CONTENT]
+_LONG = parcels.encode(bytes(CONTENT + 2 * DETAIL))[: -(CONTENT + 2 * DETAIL)]
 
 _decode = msgspec.msgpack.Decoder(SealedParcel).decode
 
@@ -57,16 +60,23 @@ class Seals:
             return parcel
         if found.seal:
             return parcel
-        # The seal is the last field.
-        return parcel[: -len(_UNSEALED)] + parcels.encode(self.seal(number, found))
+        seal = self.seal(number, found)
+        # It is the last field.
+        return parcel[: -len(_UNSEALED)] + (_LONG if seal[CONTENT:] else _SHORT) + seal
 
     def seal(self, number: int, parcel: SealedParcel) -> bytes:
         """The seal of a parcel with that number."""
         content = self._part(CONTENT, number, parcel, self._content(parcel))
-        if not (_replies(parcel) or _has_shown(parcel)):
-            return content
-        details = (_reply(parcel), self._shown(parcel))
-        return content + b"".join(self._part(DETAIL, number, parcel, each) for each in details)
+        match parcel:
+            case Direct(reply=None, file=None, mentions=()) | DirectEdit(mentions=()):
+                return content
+            case Direct() | DirectEdit():
+                details = _reply(parcel), self._shown(parcel)
+                return content + b"".join(
+                    self._part(DETAIL, number, parcel, each) for each in details
+                )
+            case _:
+                return content
 
     def is_own(self, number: int, parcel: SealedParcel, seal: bytes) -> bool:
         """Whether this realm has made the seal, for the content of this parcel."""
