@@ -15,7 +15,7 @@ from chatd.base.content_hash import HASH, content_hash
 from chatd.base.model import Message
 from chatd.store.details import mentions_of
 from chatd.store.engine import placeholder
-from chatd.store.macs import GUARDED, hasher, is_intact, report_altered
+from chatd.store.macs import GUARDED, is_intact, keyed_hash, report_altered
 from chatd.store.sealing import UNVERIFIED
 from chatd.store.signatures import FORGED
 
@@ -108,7 +108,7 @@ def _checked(message: Message, signature: Sequence[Any]) -> Message:
 def is_row_intact(connection: sa.Connection, row: Any) -> bool:
     """Whether the message in a row that has the columns GUARDED is as it was stored. If not, the log says so
     once."""
-    intact = is_intact(hasher(connection), tuple(getattr(row, each.name) for each in GUARDED))
+    intact = is_intact(keyed_hash(connection), tuple(getattr(row, each.name) for each in GUARDED))
     if not intact:
         _report(row.conversation_id, row.seq)
     return intact

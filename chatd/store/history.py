@@ -15,7 +15,7 @@ from chatd.store import files
 from chatd.store.access import sees_message
 from chatd.store.details import DETAILS, has_reactions, with_details, with_reactions
 from chatd.store.guard import checked, noted_altered
-from chatd.store.macs import GUARDED, hasher, is_intact
+from chatd.store.macs import GUARDED, is_intact, keyed_hash
 from chatd.store.outcomes import DELIVERY, SHOWN_ID, delivery_of
 from chatd.store.schema import attachments, groups, messages, participants
 from chatd.store.sent_files import LOST_THERE
@@ -105,11 +105,11 @@ def build_checked(
 ) -> list[Message]:
     """The messages in rows that begin with COLUMNS, as the account reads them, without their reactions. They
     have no content that was altered."""
-    hashed = hasher(connection)
+    keyed = keyed_hash(connection)
     return checked(
         connection,
         [
-            message if is_intact(hashed, _guarded(row)) else noted_altered(message)
+            message if is_intact(keyed, _guarded(row)) else noted_altered(message)
             for row in rows
             for message in (build_message(row, account),)
         ],

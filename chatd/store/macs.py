@@ -8,7 +8,7 @@ It does not stop somebody who can read and write the whole state folder.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, TypeAlias
 
@@ -25,11 +25,10 @@ KEY_SIZE = 32  # bytes
 SIZE = 8  # bytes of a MAC
 PAGE = 10_000  # rows that get their MACs at a time
 
-# Makes the hash object of an encoded content. It is called for each message that is stored, so it has no
-# Python function around it.
-Hasher: TypeAlias = Callable[[bytes], Any]
+# A hash object with the key. Copies of it get the contents, because that is faster than hashing the key anew.
+KeyedHash: TypeAlias = blake2b
 
-encode = msgspec.msgpack.Encoder().encode
+_encode = msgspec.msgpack.Encoder().encode
 
 log = Logger()
 
@@ -56,27 +55,37 @@ _NO_RARE = (None,) * len(_RARE)
 GUARDED = (*_BASIC, *_RARE, messages.c.deleted_at, messages.c.mac)
 
 
-def hasher(connection: sa.Connection) -> Hasher | None:
-    """The hasher with the key of this database, or None if it has no key yet. The connection remembers it."""
-    found: Hasher | None = connection.info.get(_KEY)
+def keyed_hash(connection: sa.Connection) -> KeyedHash | None:
+    """The hash with the key of this database, or None if it has no key yet. The connection remembers it."""
+    found: KeyedHash | None = connection.info.get(_KEY)
     if found is None:
         key = get_setting(connection, _KEY)
         if key is not None:
-            found = partial(blake2b, digest_size=SIZE, key=bytes.fromhex(key))
+            found = blake2b(digest_size=SIZE, key=bytes.fromhex(key))
             connection.info[_KEY] = found
     return found
 
 
-def mac_of(hashed: Hasher, basic: tuple[Any, ...], rare: tuple[Any, ...] = _NO_RARE) -> bytes:
-    """The MAC of a message with these values. A hot path has its own copy of the case without rare values."""
-    mac: bytes = hashed(encode(basic if rare == _NO_RARE else basic + rare)).digest()
-    return mac
+def mac_of(keyed: KeyedHash | None, values: tuple[Any, ...]) -> bytes | None:
+    """The MAC of these values, or None without a key."""
+    if keyed is None:
+        return None
+    mac = keyed.copy()
+    mac.update(_encode(values))
+    return mac.digest()
 
 
-def is_whole(hashed: Hasher | None, values: tuple[Any, ...], mac: bytes | None) -> bool:
+def message_mac(
+    keyed: KeyedHash | None, basic: tuple[Any, ...], rare: tuple[Any, ...] = _NO_RARE
+) -> bytes | None:
+    """The MAC of a message with these values."""
+    return mac_of(keyed, basic if rare == _NO_RARE else basic + rare)
+
+
+def is_whole(keyed: KeyedHash | None, values: tuple[Any, ...], mac: bytes | None) -> bool:
     """Whether these values have that MAC. Rows of tables of what waits have none if they are of an older
     version."""
-    return hashed is None or mac is None or hashed(encode(values)).digest() == mac
+    return keyed is None or mac is None or mac_of(keyed, values) == mac
 
 
 @lru_cache(maxsize=1000)
@@ -85,22 +94,22 @@ def report_altered(what: str) -> None:
     log.critical("altered on disk: {what}", what=what)
 
 
-def is_intact(hashed: Hasher | None, row: tuple[Any, ...]) -> bool:
+def is_intact(keyed: KeyedHash | None, row: tuple[Any, ...]) -> bool:
     """Whether a row of the columns GUARDED is as it was stored."""
-    if hashed is None:
+    if keyed is None:
         return True
     basic, rare = row[: len(_BASIC)], row[len(_BASIC) : -2]
     if row[-2] is not None:
         return basic[-1] is None and rare == _NO_RARE
     mac: bytes | None = row[-1]
-    return mac_of(hashed, basic, rare) == mac
+    return message_mac(keyed, basic, rare) == mac
 
 
 def protect(connection: sa.Connection, ident: int) -> None:
     """Give the message with this id the MAC of its present content."""
-    hashed = hasher(connection)
-    if hashed is not None:
-        _protect(connection, hashed, messages.c.id == ident)
+    keyed = keyed_hash(connection)
+    if keyed is not None:
+        _protect(connection, keyed, messages.c.id == ident)
 
 
 def begin_macs(connection: sa.Connection, random_bytes: Callable[[int], bytes]) -> None:
@@ -109,17 +118,17 @@ def begin_macs(connection: sa.Connection, random_bytes: Callable[[int], bytes]) 
     if get_setting(connection, _KEY) is not None:
         return
     put_setting(connection, _KEY, random_bytes(KEY_SIZE).hex())
-    hashed = hasher(connection)
-    assert hashed is not None  # noqa: S101 - the key was just stored
+    keyed = keyed_hash(connection)
+    assert keyed is not None  # noqa: S101 - the key was just stored
     for waiting in (pending, outbox):
         connection.execute(sa.update(waiting).values(mac=None))  # of a key that was lost
     after: int | None = 0
     while after is not None:
-        after = _protect(connection, hashed, messages.c.id > after)
+        after = _protect(connection, keyed, messages.c.id > after)
 
 
 def _protect(
-    connection: sa.Connection, hashed: Hasher, which: sa.ColumnElement[bool]
+    connection: sa.Connection, keyed: KeyedHash, which: sa.ColumnElement[bool]
 ) -> int | None:
     """Give the first PAGE of these messages their MACs. Returns the last id, or None if there was none."""
     rows = connection.execute(
@@ -131,7 +140,7 @@ def _protect(
     if not rows:
         return None
     split = 1 + len(_BASIC)
-    found = [(mac_of(hashed, tuple(row[1:split]), tuple(row[split:])), row[0]) for row in rows]
+    found = [(message_mac(keyed, tuple(row[1:split]), tuple(row[split:])), row[0]) for row in rows]
     mark = placeholder(connection)
     connection.exec_driver_sql(f"UPDATE messages SET mac = {mark} WHERE id = {mark}", found)  # noqa: S608
     return int(rows[-1].id)

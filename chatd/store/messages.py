@@ -13,7 +13,7 @@ from chatd.store.conversations import last_seq
 from chatd.store.crossing import seqs_of
 from chatd.store.engine import driver_insert
 from chatd.store.epochs import Epochs
-from chatd.store.macs import Hasher, encode, hasher, mac_of
+from chatd.store.macs import KeyedHash, keyed_hash, mac_of, message_mac
 from chatd.store.new_entries import Extras, NewChange, NewMessage, RemoteCopies, Stored
 from chatd.store.once import store_once
 from chatd.store.origins import KnownEntry, Origin, stored_places
@@ -187,7 +187,7 @@ class MessageWriter:
             return []
         ident = self._last_message_id(connection)
         seqs = self._last_seq
-        hashed = hasher(connection)
+        keyed = keyed_hash(connection)
         rows = []
         rare = signed = False
         stored: list[Stored] = []
@@ -210,7 +210,7 @@ class MessageWriter:
                 number = _own_number(item) or self._outbox.next(connection) + len(crossing)
                 crossing.append(len(stored))
             stored.append(Stored(shown or ident, seq, number))
-            rows.append(_row(item, ident, seq, shown, number, hashed))
+            rows.append(_row(item, ident, seq, shown, number, keyed))
             rare = rare or item.extras is not None
             signed = signed or item.signature is not None
         if rare:
@@ -263,7 +263,7 @@ class MessageWriter:
         """Insert rows of messages of which some have extras. Adds to `stored` what each replies to."""
         if self._full_statement is None:
             self._full_statement = driver_insert(connection, messages)
-        hashed = hasher(connection)
+        keyed = keyed_hash(connection)
         replies = seqs_of(connection, [item.reply_to for item in items], rows)
         full = []
         for index, (item, row, reply) in enumerate(zip(items, rows, replies, strict=True)):
@@ -271,7 +271,7 @@ class MessageWriter:
             if item.reply_to is not None:
                 extras = msgspec.structs.replace(extras, reply=reply)
             stored[index] = Stored(*stored[index][:5], extras.reply)
-            full.append(_full_row(row, extras, hashed))
+            full.append(_full_row(row, extras, keyed))
         connection.exec_driver_sql(self._full_statement, full)
 
     def _last_message_id(self, connection: Connection) -> int:
@@ -303,13 +303,13 @@ def _own_number(item: NewMessage | NewChange) -> int | None:
 
 
 def _row(
-    item: NewMessage, ident: int, seq: int, shown: int | None, given: int, hashed: Hasher | None
+    item: NewMessage, ident: int, seq: int, shown: int | None, given: int, keyed: KeyedHash | None
 ) -> tuple[object, ...]:
     """The values of a message without extras, in the order of the table's columns up to `mac`."""
     origin_realm, origin_id, number = _origin(item, given)
     conversation, at, file = item.conversation, item.at, item.attachment_id
     sender, text = item.sender, item.text
-    mac = hashed and hashed(encode((conversation, seq, at, file, sender, text))).digest()
+    mac = mac_of(keyed, (conversation, seq, at, file, sender, text))
     return (
         ident,
         conversation,
@@ -327,13 +327,15 @@ def _row(
     )
 
 
-def _full_row(row: tuple[object, ...], extras: Extras, hashed: Hasher | None) -> tuple[object, ...]:
+def _full_row(
+    row: tuple[object, ...], extras: Extras, keyed: KeyedHash | None
+) -> tuple[object, ...]:
     """The values of a message with extras, in the order of the table's columns."""
     rare = extras.reply, extras.forwarded, extras.mentions, extras.media, extras.body
     mac = row[-1]
-    if hashed is not None and any(each is not None for each in rare):
+    if any(each is not None for each in rare):
         _, conversation, seq, _, sender, at, text, file, *_ = row
-        mac = mac_of(hashed, (conversation, seq, at, file, sender, text), rare)
+        mac = message_mac(keyed, (conversation, seq, at, file, sender, text), rare)
     return (*row[:-1], mac, *msgspec.structs.astuple(extras))
 
 

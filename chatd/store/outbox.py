@@ -10,7 +10,7 @@ import msgspec
 import sqlalchemy as sa
 
 from chatd.store.engine import driver_insert, placeholder
-from chatd.store.macs import encode, hasher, is_whole, report_altered
+from chatd.store.macs import is_whole, keyed_hash, mac_of, report_altered
 from chatd.store.schema import outbox
 from chatd.store.sealing import Draft, Numbered, make_parcels
 from chatd.store.settings import get_or_add_setting, put_setting
@@ -146,12 +146,12 @@ class OutboxWriter:
             last = max(last, number)
             numbers.append(number)
             replacing = replacing or item.subject is not None
-        sealed, hashed = _sealed(items, numbers), hasher(connection)
+        sealed, keyed = _sealed(items, numbers), keyed_hash(connection)
         rows = []
         for item, number in zip(items, numbers, strict=True):
             realm, parcel = item.realm, sealed.get(number, item.parcel)
             place = realm, number, item.sender_id, item.attachment_id, item.created_at
-            mac = hashed and hashed(encode((realm, number, parcel))).digest()
+            mac = mac_of(keyed, (realm, number, parcel))
             rows.append((*place, parcel, item.subject, mac))
         if self._statement is None:
             self._statement = driver_insert(connection, outbox)
@@ -190,9 +190,9 @@ def blank(
                 )
             )
             found += [BlankedParcel(realm, number, blanked(parcel)) for number, parcel in rows]
-    hashed = hasher(connection)
+    keyed = keyed_hash(connection)
     for each in found:
-        mac = hashed and hashed(encode((each.realm, each.number, each.parcel))).digest()
+        mac = mac_of(keyed, (each.realm, each.number, each.parcel))
         connection.execute(
             sa.update(outbox)
             .where(outbox.c.realm == each.realm, outbox.c.id == each.number)
@@ -228,7 +228,7 @@ def _sealed(items: Sequence[NewParcel], numbers: Sequence[int]) -> dict[int, byt
 
 # What is sent in place of a parcel that was altered on disk. The other realm refuses it, and its sender is
 # told.
-NO_PARCEL = encode(None)
+NO_PARCEL = msgspec.msgpack.encode(None)
 
 _WAITING = (
     outbox.c.mac,
@@ -268,7 +268,7 @@ def get(connection: sa.Connection, realm: str, number: int) -> QueuedParcel | No
 
 def _queued(connection: sa.Connection, realm: str, row: Any) -> QueuedParcel:
     mac, number, parcel, *rest = row
-    if not is_whole(hasher(connection), (realm, number, parcel), mac):
+    if not is_whole(keyed_hash(connection), (realm, number, parcel), mac):
         report_altered(f"parcel {number} for {realm}")
         parcel = NO_PARCEL
     return QueuedParcel(number, parcel, *rest)

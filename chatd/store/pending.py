@@ -19,7 +19,7 @@ from chatd.store.content import erase_file
 from chatd.store.details import with_details
 from chatd.store.engine import driver_insert
 from chatd.store.guard import without_altered
-from chatd.store.macs import Hasher, encode, hasher, is_whole, report_altered
+from chatd.store.macs import KeyedHash, is_whole, keyed_hash, mac_of, report_altered
 from chatd.store.messages import MessageWriter
 from chatd.store.new_entries import NewMessage, Stored
 from chatd.store.outbox import NewParcel, OutboxWriter
@@ -57,13 +57,13 @@ class PendingWriter:
         stored = [Stored(self._messages.next_id(connection), 0, number) for number in numbers]
         if self._statement is None:
             self._statement = driver_insert(connection, pending)
-        hashed = hasher(connection)
-        rows = [_row(item, place, hashed) for item, place in zip(items, stored, strict=True)]
+        keyed = keyed_hash(connection)
+        rows = [_row(item, place, keyed) for item, place in zip(items, stored, strict=True)]
         connection.exec_driver_sql(self._statement, rows)
         return stored
 
 
-def _row(item: NewPost, place: Stored, hashed: Hasher | None) -> tuple[object, ...]:
+def _row(item: NewPost, place: Stored, keyed: KeyedHash | None) -> tuple[object, ...]:
     """The values of a row, in the order of the table's columns."""
     new, parcel = item.new, item.parcel
     extras = new.extras
@@ -83,14 +83,14 @@ def _row(item: NewPost, place: Stored, hashed: Hasher | None) -> tuple[object, .
             else (extras.reply, extras.forwarded, extras.mentions, extras.media, extras.body)
         ),
     )
-    return (*guarded, None, new.key, hashed and hashed(encode(guarded)).digest())
+    return (*guarded, None, new.key, mac_of(keyed, guarded))
 
 
 def is_intact(connection: sa.Connection, row: Sequence[Any]) -> bool:
     """Whether a message that is pending is as it was stored. `row` ends with the columns GUARDED. If not, the
     log says so once."""
     *values, mac = row[-len(GUARDED) :]
-    intact = is_whole(hasher(connection), tuple(values), mac)
+    intact = is_whole(keyed_hash(connection), tuple(values), mac)
     if not intact:
         report_altered(f"message with the id {values[0]}, which is pending")
     return intact

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from sqlalchemy import text
 
 from chatd.base import names
-from chatd.store.macs import GUARDED, hasher, is_intact
+from chatd.store.macs import GUARDED, is_intact, keyed_hash
 from chatd.store.migrate import (
     SCRIPTS,
     prepare,
@@ -281,8 +281,8 @@ class To0008(UpgradeTestCase):
             rows = connection.execute(sa.select(*GUARDED)).all()
             self.assertTrue(rows)
             for row in map(tuple, rows):
-                self.assertTrue(is_intact(hasher(connection), row))
-                self.assertFalse(is_intact(hasher(connection), (*row[:2], 1, *row[3:])))
+                self.assertTrue(is_intact(keyed_hash(connection), row))
+                self.assertFalse(is_intact(keyed_hash(connection), (*row[:2], 1, *row[3:])))
 
     def test_watched(self) -> None:
         """Constraints of groups are still enforced."""
