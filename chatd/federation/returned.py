@@ -116,11 +116,11 @@ class ReturnedEntries:
         said = isinstance(attributes, MemberAttributes) and attributes.what == "joined"
         if not said or stated.realm != self._own:
             raise BadSignature(reason="nobody of this realm says so")
-        if not self._standings.may_have_lost(realm, stated.number):
+        if not await self._standings.may_have_lost(realm, stated.number):
             return  # it is known here, and perhaps they have left since
         await self._standings.given(stated.number)
         report = MemberJoined(relay.group, relay.group_id, stated.author, relay.seq - 1)
-        await self._mirrors.joined_before(realm, report)
+        await self._mirrors.joined_before(realm, report, stated.number)
 
 
 class ReturnReceiver:

@@ -76,12 +76,15 @@ class Standings:
         told = self._told.get(realm)
         return told is not None and self.of(realm).settled == told.first
 
-    def may_have_lost(self, realm: str, number: int) -> bool:
+    async def may_have_lost(self, realm: str, number: int) -> bool:
         """Whether this realm has told that one that it may have given that number, and lost its entry."""
-        told = self._told.get(realm)
-        if told is None or self.is_settled(realm):
+        if realm not in self._told or self.is_settled(realm):
             return False
-        return any(first <= number <= last for first, last in told.gaps)
+        gaps = await self._database.read(gaps_since, self.of(realm).settled)
+        if any(first <= number <= last for first, last in gaps):
+            return True
+        _, last = await self._database.run(self._numbers.span)
+        return number > last
 
     async def tell(self, realm: str) -> Standing:
         """What to tell the realm with that key."""

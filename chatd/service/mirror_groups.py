@@ -208,14 +208,16 @@ class MirrorGroups:
                 self._invitations.tell(account, invitation)
         await self._has_joined(account, name, change.delta.group)
 
-    async def joined_before(self, realm: str, report: MemberJoined) -> None:
+    async def joined_before(self, realm: str, report: MemberJoined, number: int) -> None:
         """Make an account a member in the mirror of a group of `realm` again. This realm has lost that, but
-        what it has signed proves it. Raises UnknownUser, TooManyGroups."""
+        what it has signed with that number proves it, once. Raises UnknownUser, TooManyGroups."""
         account = await self._accounts.find(report.user)
         name = Address(_parsed(report.group, realm), self._realms.name_of(realm))
-        now, limit = self._context.now(), self._limit
+        now, limit, own = self._context.now(), self._limit, self._context.realm_key
 
         def job(connection: Connection) -> RosterChange:
+            if not mirrors.is_news(connection, own, key_of(report.group), number):
+                return RosterChange(Delta(0))
             return RosterChange(
                 mirrors.join_mirror(
                     connection, name, realm, report.group_id, account, report.seq, now, limit

@@ -34,6 +34,7 @@ class Receipts:
         self._versions = context.writers.versions
         self._news = news
         self._forwarder = forwarder
+        self._telling: set[str] = set()  # realms that are told again
         self._events = ReadEvents(context.clock, presence, self._audiences, self._tell_realms)
 
     def stop(self) -> None:
@@ -80,7 +81,17 @@ class Receipts:
             self._events.moved(who, {place: seq})
 
     async def tell_again(self, realm: str) -> None:
-        """Tell a realm how far people have read what they share with its people: it has lost that."""
+        """Tell a realm how far people have read what they share with its people: it has lost that. Does
+        nothing while that is done already."""
+        if realm in self._telling:
+            return
+        self._telling.add(realm)
+        try:
+            await self._tell_again(realm)
+        finally:
+            self._telling.discard(realm)
+
+    async def _tell_again(self, realm: str) -> None:
         for place in await self._database.read(shared_marks.shared_places, realm):
             for mark in await self._database.read(shared_marks.marks_for, place, realm):
                 other = (

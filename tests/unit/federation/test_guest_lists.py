@@ -214,3 +214,22 @@ class JoinedBeforeTestCase(InboundTestCase):
             )
             self.network.result(taking)
         self.assertEqual(self.ana.mine(), [])
+
+    def test_again_and_again(self) -> None:
+        """What proves a join counts once, also if the home never says that it has returned everything."""
+        standings = self.one.federation.standings
+        self.network.result(standings.tell("realm2"))
+        joined = MemberAttributes("joined", "ana@realm1")
+        lost = self.one.realm.database.now(self.one.service.context.writers.parcels.take) + 1000
+        for number, mine in ((lost - 1000, 0), (lost, 1), (lost, 0), (lost + 1, 1)):
+            entry = self.signers["realm1"].signs(
+                joined, author="ana", home="realm2", group=5, number=number
+            )
+            parcel = msgspec.Raw(parcels.encode(Relay(entry, "bagan", 5, 3)))
+            taking = self.one.federation.returned.take(
+                "realm2", [Returned(0, parcel, theirs=True)], ParcelStream()
+            )
+            self.network.result(taking)
+            self.assertEqual(len(self.ana.mine()), mine, number - lost)
+            if mine:
+                self.ana.does(ask.LeaveGroup(parse_address("bagan@realm2")))
