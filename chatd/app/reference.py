@@ -63,6 +63,10 @@ HTTP = (
     ),
     ("`DELETE /uploads/<key>`", "cancels an upload"),
     (
+        "`GET /export`",
+        "everything that the account has here, as a ZIP archive",
+    ),
+    (
         "`GET /files/<code>`",
         (
             "fetches a file, with ranges, and its SHA-256 as `ETag`; with `?inline`, pictures are shown, in "

@@ -161,6 +161,13 @@ class Uploads:
         path = self._rooms / f"{os.getpid()}-{next(self._counter)}"
         return Incoming(self, FileInPlace(path, name, size))
 
+    def open_nameless(self) -> IO[bytes]:
+        """In a thread: a new file for reading and writing that is gone once it is closed."""
+        path = self._rooms / f"{os.getpid()}-{next(self._counter)}"
+        file = path.open("x+b")
+        path.unlink()
+        return file
+
     def resume(self, key: str, name: str, size: int) -> Deferred[Incoming]:
         """As `receive`, for a file that is kept under `key` when its transfer is suspended or the daemon
         stops.

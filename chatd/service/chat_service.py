@@ -23,6 +23,7 @@ from chatd.service.conversations import Conversations
 from chatd.service.departures import Departures
 from chatd.service.directs import Directs
 from chatd.service.erased_files import ErasedFiles
+from chatd.service.exports import Exports
 from chatd.service.fan_out import FanOut
 from chatd.service.file_states import FileStates
 from chatd.service.groups import Groups
@@ -69,6 +70,7 @@ class ChatService:
     accounts: Accounts  # register, log in, profiles, sessions
     session_list: SessionList  # an account's sessions, and with what they are used
     people: People  # the lists of all people, and of those online
+    exports: Exports  # archives of what an account has here
     departures: Departures  # deletes accounts
     contacts: Contacts  # people's contact lists, with who is online
     blocks: Blocks  # whom people have blocked
@@ -145,6 +147,7 @@ class ChatService:
         self._make_reading(forwarder)
         self._make_sending(forwarder)
         self._make_groups(forwarder)
+        self.exports = Exports(context, uploads, self.disk, self.reading, self.sync)
         self.files = Files(
             context,
             self.directs,

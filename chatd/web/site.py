@@ -35,6 +35,7 @@ from chatd.web.access import AccessControl
 from chatd.web.answers import Refusal
 from chatd.web.channel import ChatChannel, QuietSite
 from chatd.web.downloads import DownloadResource
+from chatd.web.exports import ExportResource
 from chatd.web.health import HealthResource, LiveResource
 from chatd.web.hosts import Hosts
 from chatd.web.lazy_resource import LazyResource
@@ -212,6 +213,7 @@ def make_site(
     uploads = UploadResource(service, access)
     root.putChild(b"uploads", uploads)
     root.putChild(b"files", DownloadResource(service, access))
+    root.putChild(b"export", ExportResource(service, access))
     root.putChild(b"pictures", PictureResource(service, access))
     root.putChild(b"thumbnails", ThumbnailResource(service, access))
     return ChatSite(root, lines, connections, uploads, service.clock)

@@ -16,6 +16,7 @@ _FILES = (
     ask.GetFile,
     ask.SendRoomFile,
     ask.GetRoomFile,
+    ask.ExportData,
 )
 
 

@@ -75,6 +75,11 @@ class NotOperator(ChatError):
     sentence = "Only operators of this realm may do that; ask one of them"
 
 
+class TooManyExports(ChatError):
+    code = "too-many-exports"
+    sentence = "You may export your data {limit} times an hour; try again in {minutes} min"
+
+
 class LastOperator(ChatError):
     code = "last-operator"
     sentence = "You are the only operator of this realm; make somebody else one first"

@@ -19,7 +19,8 @@ from chatd.base.errors import (
 from chatd.base.model import Account, PrivacyKey, Reply
 from chatd.commands import values as ask
 from chatd.commands.client import Client, Handlers
-from chatd.commands.handlers.replies import count, list_reply
+from chatd.commands.handlers.replies import count, file_found, list_reply
+from chatd.commands.results import DownloadReply
 from chatd.commands.table import BY_COMMAND
 from chatd.service.accounts import Login
 from chatd.service.presence import AWAY
@@ -77,6 +78,11 @@ async def logout(client: Client, command: ask.LogOut) -> Reply:
         session.end("This session was logged out on another connection", but=client)
     client.detach()
     return Reply(goodbye)
+
+
+@HANDLERS.of(ask.ExportData)
+async def export(client: Client, _command: ask.ExportData) -> DownloadReply:
+    return file_found(await client.service.exports.make(client.account))
 
 
 @HANDLERS.of(ask.DeleteAccount)

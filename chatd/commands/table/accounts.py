@@ -79,6 +79,12 @@ ROWS: tuple[Row, ...] = (
         errors=(errors.WrongPassword, errors.WeakPassword, errors.TooManyAttempts, errors.Busy),
     ),
     Row(
+        "export",
+        ask.ExportData,
+        "download your profile, messages and files as a ZIP archive",
+        errors=(errors.TooManyExports, errors.Busy, errors.DiskFull),
+    ),
+    Row(
         "deleteaccount",
         ask.DeleteAccount,
         "delete your account; nobody can take its name again",

@@ -18,6 +18,7 @@ __all__ = [
     "ClaimRealm",
     "DeleteAccount",
     "DeleteContact",
+    "ExportData",
     "GetPicture",
     "ListActive",
     "ListBlocks",
@@ -82,6 +83,10 @@ class DeleteAccount(Command, frozen=True):
 
     password: Secret
     messages: Literal["keep", "erase"]
+
+
+class ExportData(Command, frozen=True):
+    pass
 
 
 class ClaimRealm(Command, frozen=True):

@@ -51,6 +51,9 @@ INDONESIAN: Texts = {
     errors.RealmExists: "Realm {realm} sudah ada",
     errors.OwnRealm: "{realm} adalah realm ini sendiri; tambahkan yang lain",
     errors.NotOperator: "Hanya operator realm ini yang boleh melakukannya; minta kepada mereka",
+    errors.TooManyExports: (
+        "Data boleh diekspor {limit} kali sejam; coba lagi dalam {minutes} menit"
+    ),
     errors.LastOperator: "Anda satu-satunya operator realm ini; angkat orang lain dahulu",
     errors.AlreadyClaimed: "Realm ini sudah mempunyai operator",
     errors.WrongCode: "Itu bukan kode operator realm ini; lihat file operator-code",
@@ -160,7 +163,7 @@ INDONESIAN: Texts = {
     errors.InternalError: "internal error {reference}; beri tahu operator kode ini, ada di log",
     errors.UseHttp: (
         "Di sini file lewat HTTP: PUT /uploads/<key> mengirim, GET /files/<code> mengambil, "
-        "dan GET /files/<code>?room mengambil file room"
+        "GET /files/<code>?room mengambil file room, dan GET /export data Anda"
     ),
     errors.UnknownPage: "Tidak ada apa pun di {path}; mulai dari /",
     errors.BadMethod: "{path} tidak dapat diminta dengan {method}; pakai {allowed}",

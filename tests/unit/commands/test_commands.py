@@ -34,6 +34,7 @@ VERBS = {
     "sessions": (),
     "revoke": (),
     "password": ("passwd",),
+    "export": (),
     "deleteaccount": (),
     "claim": (),
     "whoami": (),
@@ -166,6 +167,7 @@ CASES: tuple[tuple[str, str, dict[str, Any], Command], ...] = (
     ),
     ("sessions", "", {}, ask.ListSessions()),
     ("revoke", "7", {"session": 7}, ask.RevokeSession(7)),
+    ("export", "", {}, ask.ExportData()),
     (
         "deleteaccount",
         "0123456789 erase",

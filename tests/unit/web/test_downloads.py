@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import random
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -155,6 +157,21 @@ class DownloadTestCase(RawTestCase):
             if target.startswith(folder):
                 found.append(target)
         return found
+
+
+class Exports(DownloadTestCase):
+    async def test_export(self) -> None:
+        """Everything of the account that is logged in, in an archive that is gone afterwards."""
+        await self.people("messi", "budi")
+        await self.send(b"halo")
+        answer = await self.say("GET", "/export", "messi")
+        self.assertEqual(answer.status, 200)
+        with zipfile.ZipFile(io.BytesIO(answer.body)) as archive:
+            names = archive.namelist()
+        self.assertIn("profile.json", names)
+        self.assertIn("laporan.pdf", "".join(names))
+        await self.closed()
+        self.assertEqual((await self.say("POST", "/export", "messi")).status, 405)
 
 
 class Whole(DownloadTestCase):

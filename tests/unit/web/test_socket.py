@@ -330,6 +330,7 @@ class Sockets(SiteTestCase):
                 {"command": "sendfile", "to": ["messi"], "filename": "a.txt", "size": 3},
                 {"command": "roomsendfile", "filename": "a.txt", "size": 3},
                 {"command": "roomgetfile", "code": "a.txt"},
+                {"command": "export"},
             ):
                 reply = await socket.ask(**command)
                 self.assertEqual(reply["code"], "use-http")
