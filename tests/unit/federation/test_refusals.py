@@ -17,6 +17,7 @@ from tests.unit.base.test_errors import fields, needed
 
 REPORTED = {
     "unknown-user",
+    "not-accepted",
     "unknown-group",
     "group-closed",
     "not-member",
