@@ -13,7 +13,7 @@ from typing import Annotated, Protocol
 
 import msgspec
 
-from chatd.base.errors import BadName, RealmDown, UnknownRealm
+from chatd.base.errors import BadName, RealmDown
 from chatd.base.names import MAX_NAME, parse_foreign_name, parse_name
 from chatd.federation.parcel_fields import Number
 from chatd.federation.standing import Standing, Standings
@@ -86,7 +86,7 @@ class GuestLists:
                 if 0 <= place < len(page.guests):
                     await self._lost.not_there(realm, page.guests[place])
             for guest in answer.missing:
-                with suppress(BadName, UnknownRealm):
+                with suppress(BadName):
                     parse_foreign_name(guest.group)
                     parse_name(guest.user)
                     await self._lost.not_here(realm, guest)

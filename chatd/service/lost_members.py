@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from sqlalchemy import Connection
 
-from chatd.base.errors import UnknownUser
+from chatd.base.errors import UnknownRealm, UnknownUser
 from chatd.base.events import MemberChange
 from chatd.base.names import Address
 from chatd.service.accounts import Accounts
@@ -32,12 +32,12 @@ class LostMembers:
         self._realms = realms
 
     async def not_there(self, realm: str, guest: Guest) -> None:
-        """The home of a group does not have this member: remove it here, and tell it. Raises UnknownRealm."""
+        """The home of a group does not have this member: remove it here, and tell it."""
         try:
             account = await self._accounts.find(guest.user)
-        except UnknownUser:
-            return  # it was deleted meanwhile
-        name = Address(guest.group, self._realms.name_of(realm))
+            name = Address(guest.group, self._realms.name_of(realm))
+        except (UnknownUser, UnknownRealm):
+            return  # one of them was deleted meanwhile
 
         def job(connection: Connection) -> RosterChange:
             group = find_mirror(connection, realm, guest.group_id)

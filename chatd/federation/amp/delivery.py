@@ -136,7 +136,7 @@ class Delivery:
     async def _compare_over(self, link: PeerLink) -> None:
         """Compare who is in groups. If that is not possible now, it is done later, or over the next link."""
         to = self._to
-        with suppress(RealmDown, Refused):
+        with suppress(RealmDown, Refused, StorageFailed):
             if GUESTS in link.lacks or await to.guests.compare(ReturnLink(link), to.realm):
                 self._is_in_doubt = False
         if self._is_in_doubt and self._link is link:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from chatd.base.errors import RealmDown
+from chatd.base.errors import RealmDown, StorageFailed
 from chatd.base.names import Address, parse_address
 from chatd.commands import values as ask
 from chatd.federation import guest_lists, parcels
@@ -142,6 +142,27 @@ class ComparedTestCase(LinkedTestCase):
         """The home does not have a member: that is like a kick, twice or once."""
         self.compare((0, 0))
         self.assertEqual(self.budi.mine(), [])
+
+    def test_full_disk(self) -> None:
+        """Members whom the disk does not let go are compared again."""
+        compare = guest_lists.GuestLists.compare
+        times: list[str] = []
+
+        async def comparing(lists: Any, link: Any, realm: str) -> bool:
+            times.append(realm)
+            if len(times) == 1:
+                raise StorageFailed
+            return await compare(lists, link, realm)
+
+        self.patch(guest_lists.GuestLists, "compare", comparing)
+        lacks(self, "realm2", GUESTS)
+        self.two.restart()
+        self.network.advance(4 * delivery.AGAIN)
+        self.assertGreater(len(times), 1)
+        self.assertFalse(self.compare_needed())
+
+    def compare_needed(self) -> bool:
+        return bool(self.two.realm.directory.peers.by_key["realm1"].delivery._is_in_doubt)
 
     def test_missing(self) -> None:
         """The home is told that somebody has left who does not exist, and ignores it."""
