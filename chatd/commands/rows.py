@@ -110,12 +110,12 @@ class Row(msgspec.Struct, frozen=True, dict=True):
         """Parse named arguments with JSON values. Raises BadRequest."""
         values: dict[str, Any] = {}
         by_key, extra = self._by_key, False
-        for key, value in given.items():
+        for key in given:
             found = by_key.get(key)
             if found is None or found[0] in values:
                 extra = True
             else:
-                values[found[0]] = found[1](key, value)
+                values[found[0]] = found[1](key, given[key])
         for name, unless in self._required:
             if name not in values and unless not in given:
                 raise self.wrong(f"{name} is missing")
