@@ -68,7 +68,9 @@ class Questions:
         self._people = service.people
         self._avatars = service.avatars
         self._homes = service.homes
-        self._invites = HomeInvites(service.context, service.blocks, service.rosters, service.homes)
+        self._invites = HomeInvites(
+            service.context, service.invitations, service.rosters, service.homes
+        )
         self._links = links
         self._guesses = guesses
         self._facts = facts

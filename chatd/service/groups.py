@@ -51,7 +51,7 @@ class Groups:
         self._people = people
         self._rosters = rosters
         self._homes = homes
-        self._invites = HomeInvites(context, invitations.blocks, rosters, homes)
+        self._invites = HomeInvites(context, invitations, rosters, homes)
         self._mirrors = mirrors
         self._invitations = invitations
         self._realms = realms

@@ -35,7 +35,7 @@ from chatd.store import bans as ban_store
 from chatd.store import members as store
 from chatd.store import mirrors
 from chatd.store.groups import add_group
-from chatd.store.invitations import forget_invited
+from chatd.store.invitations import forget_invitation, forget_invited
 from chatd.store.members import Bounds
 from chatd.store.roster import Delta, Roster
 
@@ -192,6 +192,8 @@ class HomeGroups:
             if party.realm is not None:
                 steps.insert(0, Notice(party.realm, now, _joined(group, party, newest)))
                 forget_invited(connection, group.id, party.key)
+            if party.id is not None:
+                forget_invitation(connection, party.id, group.key)
             return RosterChange(delta, steps, group)
 
         await self._rosters.change(job, origin, signed)

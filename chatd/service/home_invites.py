@@ -11,21 +11,22 @@ from chatd.base.entries import MadeFact, MemberFact
 from chatd.base.errors import AlreadyMember, ChatError, NotAccepted, none_known
 from chatd.base.model import Group, Party
 from chatd.base.names import Address
-from chatd.service.blocks import Blocks
 from chatd.service.context import Context
 from chatd.service.home_groups import HomeGroups
+from chatd.service.invitations import Invitations
 from chatd.service.presence import IListener
 from chatd.service.remote import MemberInvited, Notice, SignedFact
 from chatd.service.rosters import RosterChange, Rosters
 from chatd.store.bans import lift_ban
-from chatd.store.invitations import note_invited
+from chatd.store.invitations import NewInvitation, add_invitation, note_invited
 from chatd.store.members import check_guest
+from chatd.store.privacy import asks_first
 from chatd.store.roster import Delta
 
 
 class Invited(msgspec.Struct, frozen=True):
     """The result of an invitation, as addresses: new members, those that were members before (`present`),
-    unknown ones, those refused for another reason, and those of other realms, who are `asked`."""
+    unknown ones, those refused for another reason, and those who are `asked`."""
 
     joined: tuple[str, ...] = ()
     present: tuple[str, ...] = ()
@@ -38,10 +39,10 @@ class HomeInvites:
     """Invitations by admins, who may be of any realm."""
 
     def __init__(
-        self, context: Context, blocks: Blocks, rosters: Rosters, homes: HomeGroups
+        self, context: Context, invitations: Invitations, rosters: Rosters, homes: HomeGroups
     ) -> None:
         self._context = context
-        self._blocks = blocks
+        self._invitations = invitations
         self._rosters = rosters
         self._homes = homes
 
@@ -53,8 +54,9 @@ class HomeInvites:
         origin: IListener | None = None,
         signed: Sequence[SignedFact] = (),
     ) -> tuple[Group, Invited]:
-        """Make `users` of this realm members, send an invitation to those of others, and lift their bans. If
-        `party` is of another realm, `signed` is what they say.
+        """Make `users` of this realm members, or send them an invitation if they want to be asked. People of
+        other realms always get one. Their bans are lifted. If `party` is of another realm, `signed` is what
+        they say.
 
         Raises UnknownGroup, NotMember, NotAdmin. If none of them is a member or invited afterwards, raises
         their error.
@@ -67,14 +69,14 @@ class HomeInvites:
         for address in users:
             try:
                 guest = await self._homes.party(address)
-                if guest.id is not None and self._blocks.has(guest.id, party.key):
+                if guest.id is not None and self._invitations.blocks.has(guest.id, party.key):
                     raise NotAccepted(name=guest.name)
-                if guest.realm is None:
-                    await self._homes.admit(group, guest, party, origin, signed)
-                    joined.append(guest.name)
-                else:
+                if await self._is_asked(guest):
                     await self._invite(group, guest, party, origin, signed)
                     asked.append(guest.name)
+                else:
+                    await self._homes.admit(group, guest, party, origin, signed)
+                    joined.append(guest.name)
             except AlreadyMember:
                 present.append(str(address))
             except ChatError as error:
@@ -87,6 +89,12 @@ class HomeInvites:
             tuple(joined), tuple(present), tuple(unknown), tuple(refused), tuple(asked)
         )
 
+    async def _is_asked(self, guest: Party) -> bool:
+        """Whether a person gets an invitation, and is not made a member at once."""
+        if guest.id is None:
+            return True
+        return bool(await self._context.database.read(asks_first, guest.id))
+
     async def _invite(
         self,
         group: Group,
@@ -95,18 +103,25 @@ class HomeInvites:
         origin: IListener | None,
         signed: Sequence[SignedFact],
     ) -> None:
-        """Send an invitation to a person of another realm. Raises AlreadyMember, TooManyInvitations."""
-        now, realm = self._context.now(), guest.realm or ""
+        """Send an invitation to a person. Raises AlreadyMember, TooManyInvitations."""
+        now, realm = self._context.now(), guest.realm
         to = guest.name.partition("@")[0]
+        local = NewInvitation(group.name, group.key, "", group.id, by.name, now, group.title)
 
         def job(connection: Connection) -> RosterChange:
             check_guest(connection, group, guest)
             lifted = (guest.key,) if lift_ban(connection, group, guest) else ()
             delta = Delta(group.id, unbanned=lifted)
-            if not note_invited(connection, group, guest.key, now):
+            if guest.id is not None and not add_invitation(connection, guest, local):
+                return RosterChange(delta)
+            if realm is not None and not note_invited(connection, group, guest.key, now):
                 return RosterChange(delta)
             news = MemberInvited(group.name, group.id, to, by.name, group.title)
             invited = MadeFact(MemberFact(guest, "invited"), by, now)
+            if realm is None:
+                return RosterChange(delta, (invited,), group)
             return RosterChange(delta, (invited, Notice(realm, now, news, by.id)), group)
 
-        await self._rosters.change(job, origin, signed)
+        change = await self._rosters.change(job, origin, signed)
+        if guest.id is not None and change.steps:
+            self._invitations.tell(guest.id, local)

@@ -1,4 +1,5 @@
-"""Invitations to groups of other realms, which accounts of this realm accept or decline.
+"""Invitations to groups, which accounts of this realm accept or decline: to groups of other realms, and to
+those of this realm if the account wants to be asked.
 
 Only the group's home can send one, over its own link. It makes nobody a member: to accept it is to join.
 The home is not told of a refusal.
@@ -54,12 +55,12 @@ class Invitations:
             str(group), group.key, realm, report.group_id, str(by), self._context.now(), title
         )
         if await self._database.run(store.add_invitation, account, new):
-            self.tell(account, new)
+            self.tell(account.id, new)
 
-    def tell(self, account: Account, new: NewInvitation) -> None:
+    def tell(self, account_id: int, new: NewInvitation) -> None:
         """Tell the account's connections of an invitation."""
         event = Invitation(*msgspec.structs.astuple(_info(new)))
-        self._presence.tell_followers((account.id,), event, None)
+        self._presence.tell_followers((account_id,), event, None)
 
     async def list(self, account: Account) -> tuple[InvitationInfo, ...]:
         """The account's open invitations, oldest first."""
@@ -90,5 +91,7 @@ class Invitations:
 
 
 def _info(invitation: NewInvitation) -> InvitationInfo:
-    realm = invitation.group.rpartition("@")[2]
-    return InvitationInfo(invitation.group, invitation.by, invitation.at, realm, invitation.title)
+    _, _, realm = invitation.group.partition("@")
+    return InvitationInfo(
+        invitation.group, invitation.by, invitation.at, realm or None, invitation.title
+    )

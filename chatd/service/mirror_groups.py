@@ -205,7 +205,7 @@ class MirrorGroups:
             change = await self._rosters.change(job)
         finally:
             for invitation in told:
-                self._invitations.tell(account, invitation)
+                self._invitations.tell(account.id, invitation)
         await self._has_joined(account, name, change.delta.group)
 
     async def joined_before(self, realm: str, report: MemberJoined, number: int) -> None:

@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy import Connection, delete, exists, func, insert, select, update
 
 from chatd.base.errors import TooManyInvitations
-from chatd.base.model import Account, Group
+from chatd.base.model import Account, Group, Party
 from chatd.base.names import is_code
 from chatd.store.schema import invitations, invited, join_requests, peers
 
@@ -26,7 +26,7 @@ MAX_REQUESTS = 100  # joins that one account has asked for and whose outcome is 
 
 
 class NewInvitation(msgspec.Struct, frozen=True):
-    """An invitation to a group of another realm: its address and key, the key of its realm, its id there, the
+    """An invitation to a group: its address and key, the key of its realm ("" is this one), its id there, the
     address of the person who invites, and the time in ms since 1970 UTC."""
 
     group: str
@@ -67,7 +67,7 @@ def forget_invited(connection: Connection, group: int, key: str) -> None:
 # Received
 
 
-def add_invitation(connection: Connection, account: Account, new: NewInvitation) -> bool:
+def add_invitation(connection: Connection, account: Account | Party, new: NewInvitation) -> bool:
     """Store an invitation, in place of an earlier one to the same group. Returns whether the account is to be
     told: not if it has the invitation already, or has declined it. Raises TooManyInvitations."""
     _expire(connection, new.at)
@@ -85,13 +85,13 @@ def add_invitation(connection: Connection, account: Account, new: NewInvitation)
     return True
 
 
-def _check_room(connection: Connection, account: Account, new: NewInvitation) -> None:
+def _check_room(connection: Connection, account: Account | Party, new: NewInvitation) -> None:
     mine = invitations.c.account_id == account.id
     of_realm = invitations.c.realm == new.realm
     added = exists().where(peers.c.key == invitations.c.realm, peers.c.host.is_not(None))
     is_added = exists().where(peers.c.key == new.realm, peers.c.host.is_not(None))
     bounds = [(MAX_RECEIVED, mine), (MAX_OF_REALM, mine & of_realm)]
-    if not connection.scalar(select(is_added)):
+    if new.realm and not connection.scalar(select(is_added)):
         bounds.append((MAX_UNASKED, mine & ~added))
     for limit, which in bounds:
         count = connection.scalar(select(func.count()).select_from(invitations).where(which))

@@ -557,7 +557,9 @@ class Guests(GroupsTestCase):
         result_of(
             self.rosters.change(lambda db: RosterChange(set_admin(db, roster.group, self.emma)))
         )
-        invites = HomeInvites(self.service.context, self.service.blocks, self.rosters, self.homes)
+        invites = HomeInvites(
+            self.service.context, self.service.invitations, self.rosters, self.homes
+        )
         result_of(invites.invite(self.emma, BAGAN, [Address("budi")]))
         result_of(kick(self.emma, BAGAN, Address("ANA")))
         result_of(self.homes.set_closed(self.emma, BAGAN, True))

@@ -1,0 +1,68 @@
+"""Invitations within the realm: those who want to be asked get one, and all others are members at once."""
+
+from __future__ import annotations
+
+from chatd.base.errors import AlreadyMember, UnknownInvitation
+from chatd.base.events import Invitation
+from chatd.base.model import Account
+from chatd.base.names import Address
+from chatd.service.home_invites import Invited
+from tests.support.common import Listener
+from tests.support.inline import outcome_of, result_of
+from tests.unit.service.test_messages import MessagesTestCase
+
+BAGAN = Address("bagan")
+
+
+class LocalInvitations(MessagesTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.groups, self.invitations = self.service.groups, self.service.invitations
+        self.group(self.ana)
+        self.asks(self.budi)
+
+    def asks(self, who: Account) -> None:
+        result_of(self.service.privacy.choose(who, "invitations", False))
+
+    def invite(self, *users: str) -> Invited:
+        found = result_of(self.groups.invite(self.ana, BAGAN, [Address(each) for each in users]))
+        invited: Invited = found[1]
+        return invited
+
+    def waiting(self, who: Account) -> list[tuple[str, str, str | None]]:
+        found = result_of(self.invitations.list(who))
+        return [(each.group, each.by, each.realm) for each in found]
+
+    def members(self) -> list[str]:
+        _, found = result_of(self.groups.members(self.ana, BAGAN))
+        return [each.username for each in found]
+
+    def test_asked(self) -> None:
+        """An invitation is told once, and waits until it is accepted."""
+        listener = Listener()
+        self.service.presence.listen(self.budi.id, listener, True, all_events=True)
+        for _ in range(2):
+            self.assertEqual(self.invite("budi", "citra").asked, ("Budi",))
+        self.assertEqual(self.members(), ["ana", "citra"])
+        self.assertEqual(self.waiting(self.budi), [("bagan", "ana", None)])
+        self.service.presence.flush()
+        told = [each for each in listener.heard if isinstance(each, Invitation)]
+        self.assertEqual([(each.group, each.by) for each in told], [("bagan", "ana")])
+        result_of(self.groups.accept(self.budi, BAGAN, None))
+        self.assertEqual(self.members(), ["ana", "citra", "Budi"])
+        self.assertEqual(self.waiting(self.budi), [])
+        self.assertEqual(self.invite("budi").present, ("budi",))
+
+    def test_joining_accepts(self) -> None:
+        self.invite("budi")
+        result_of(self.groups.join(self.budi, BAGAN))
+        self.assertEqual(self.waiting(self.budi), [])
+        self.assertIs(outcome_of(self.groups.accept(self.budi, BAGAN)), UnknownInvitation)
+        self.assertIs(outcome_of(self.groups.join(self.budi, BAGAN)), AlreadyMember)
+
+    def test_declined(self) -> None:
+        self.invite("budi")
+        result_of(self.invitations.decline(self.budi, BAGAN))
+        self.invite("budi")
+        self.assertEqual(self.waiting(self.budi), [])
+        self.assertEqual(self.members(), ["ana"])
