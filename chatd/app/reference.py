@@ -160,7 +160,8 @@ of the account.
 A message has `deleted` (true) once its content is gone, and if it has been changed or has more than a text:
 `edited` (a time), `reply` (a seq), `forwarded` (the author), `mentions`, `reactions` (addresses by emoji),
 `reaction_counts` (where more people reacted than are named), `pinned`, `opaque`. `unverified`, also of
-a change: the realm does not know the key with which it is signed.
+a change: the realm does not know the key with which it is signed. Its `file` has a `state` while the bytes
+are `arriving` from another realm, or if they are `lost`; then `reason` says why, and `lost` has the code.
 
 Each conversation is one log. Its entries are messages and changes, and are numbered by `seq`. `sync` with
 `conversation` and `after` gives the entries after a seq, in order: each is the object of its event, with
