@@ -74,12 +74,12 @@ HTTP = (
         ),
     ),
     (
-        "`GET /pictures/@<user>`",
-        "fetches the picture of a person, a square WebP of at most 256 pixels; lists have the path",
+        "`GET /pictures/@<user>`, `GET /pictures/%23<group>`",
+        "fetches a picture, a square WebP of at most 256 pixels; lists have the path",
     ),
     (
-        "`PUT /pictures/@<user>`",
-        "makes your own picture of the file in the body, at most 16 MiB; `DELETE` removes it",
+        "`PUT /pictures/…`",
+        "makes your own picture, or a group's, of the file in the body (up to 16 MiB); `DELETE` removes it",
     ),
     (
         "`GET /thumbnails/<code>`",

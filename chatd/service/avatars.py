@@ -1,9 +1,10 @@
-"""Pictures of people: set, removed and looked up."""
+"""Pictures of people, and how all pictures are made: small, square, and without metadata."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Hashable
+from collections.abc import Awaitable, Callable, Hashable
+from typing import TypeAlias
 
 from twisted.logger import Logger
 
@@ -33,11 +34,14 @@ FORM = Form(square=True, side=SIDE, most=MAX_AVATAR)
 MAX_SOURCE = 16 << 20  # bytes of the file that it is made of
 NO_ROW = 0  # the id of a file without a row
 
+# Keeps a picture where it belongs
+Keep: TypeAlias = Callable[[Avatar], Awaitable[None]]
+
 log = Logger()
 
 
 class Avatars:
-    """The pictures of this realm's accounts."""
+    """Makes pictures, and has those of this realm's accounts."""
 
     def __init__(
         self,
@@ -57,12 +61,9 @@ class Avatars:
         self._scaler = scaler
         self._arriving: dict[int, int] = {}  # bytes, by account
 
-    def begin(
-        self, account: Account, place: Place, name: str, size: int, origin: IListener | None
-    ) -> AvatarUpload:
-        """Start to receive the file of which the account's picture is made. Raises NotYourPicture,
-        BadFileName, FileTooLarge, TooManyUploads, DiskFull."""
-        self._check_own(account, place)
+    def receive(self, account: Account, name: str, size: int, keep: Keep) -> AvatarUpload:
+        """Start to receive the file of which a picture is made, for `keep`. Raises BadFileName, FileTooLarge,
+        TooManyUploads, DiskFull."""
         safe = safe_name(name)
         if size > MAX_SOURCE:
             raise errors.FileTooLarge(size=size, limit=MAX_SOURCE)
@@ -70,31 +71,37 @@ class Avatars:
             raise errors.TooManyUploads(limit=1)
         self._disk.check(size + sum(self._arriving.values()))
         self._arriving[account.id] = size
-        return AvatarUpload(self, account, self._uploads.receive_temporary(safe, size), origin)
+        return AvatarUpload(self, account, self._uploads.receive_temporary(safe, size), keep)
 
-    def _check_own(self, account: Account, place: Place) -> None:
-        """Raises NotYourPicture unless the place is the account."""
+    def is_own(self, account: Account, place: Place) -> bool:
+        """Whether a place may be the account."""
         user = None if place.user is None else self._context.localize(place.user)
-        if user is None or user.realm is not None or user.key != account.key:
-            raise errors.NotYourPicture(name=place)
+        return user is not None and user.realm is None and user.key == account.key
 
     def arrived(self, account: Account) -> None:
         """The file is no longer arriving."""
         self._arriving.pop(account.id, None)
 
-    async def use(
-        self, account: Account, name: str, file: StoredFile, origin: IListener | None
-    ) -> tuple[Account, Avatar]:
-        """Make the account's picture of a file, which is removed. Raises BadPicture, Busy, ShuttingDown,
+    async def made(self, account: Account, name: str, file: StoredFile) -> Avatar:
+        """The picture that is made of a file, which is removed. Raises BadPicture, Busy, ShuttingDown,
         StorageFailed."""
         source = attachment_of(NO_ROW, "", name, file, self._context.now())
         try:
             scaled = await self._scaled(account, source)
         finally:
             in_background("the file of a picture stays", self._uploads.remove(file.stored))
-        avatar = store.new_avatar(scaled.body)
-        changed = await self._database.run(store.set_own, account.id, avatar, self._context.now())
-        return self._changed(changed, origin), avatar
+        return store.new_avatar(scaled.body)
+
+    async def keep_own(
+        self, account: Account, origin: IListener | None, avatar: Avatar | None
+    ) -> None:
+        """Set or remove the picture of an account."""
+        if avatar is None:
+            changed = await self._database.run(store.remove_own, account.id)
+        else:
+            now = self._context.now()
+            changed = await self._database.run(store.set_own, account.id, avatar, now)
+        self._news.profile_changed(self._accounts.renew(changed), origin)
 
     async def _scaled(self, account: Account, file: Attachment) -> ScaledPicture:
         try:
@@ -103,17 +110,6 @@ class Avatars:
             raise errors.BadPicture(name=file.name, reason=str(refused)) from None
         except OSError:
             raise errors.StorageFailed from None
-
-    async def remove(self, account: Account, place: Place, origin: IListener | None) -> Account:
-        """Remove the account's picture, if it has one. Raises NotYourPicture."""
-        self._check_own(account, place)
-        changed = await self._database.run(store.remove_own, account.id)
-        return self._changed(changed, origin)
-
-    def _changed(self, account: Account, origin: IListener | None) -> Account:
-        account = self._accounts.renew(account)
-        self._news.profile_changed(account, origin)
-        return account
 
     async def of_user(self, name: str) -> tuple[Account, Avatar | None]:
         """The account of that name in this realm, and its picture. Raises UnknownUser."""
@@ -139,30 +135,27 @@ class Avatars:
 
 
 class AvatarUpload(ArrivingFile):
-    """The file of which an account's picture is made. `write` all of its bytes, then `finish`. To break off,
-    `abort`."""
+    """The file of which a picture is made. `write` all of its bytes, then `finish`. To break off, `abort`."""
 
-    def __init__(
-        self, avatars: Avatars, account: Account, incoming: Incoming, origin: IListener | None
-    ) -> None:
+    def __init__(self, avatars: Avatars, account: Account, incoming: Incoming, keep: Keep) -> None:
         super().__init__(incoming)
         self._avatars = avatars
         self._account = account
-        self._origin = origin
+        self._keep = keep
 
-    async def finish(self) -> tuple[Account, Avatar, str]:
-        """The changed account, its picture, and the SHA-256 of the file as it was received. Raises as
-        Avatars.use."""
+    async def finish(self) -> tuple[Avatar, str]:
+        """Keep the picture. Returns it, and the SHA-256 of the file as it was received. Raises as
+        Avatars.made."""
         try:
             stored = await self._incoming.finish()
-            name = self._incoming.name
-            changed, avatar = await self._avatars.use(self._account, name, stored, self._origin)
+            avatar = await self._avatars.made(self._account, self._incoming.name, stored)
+            await self._keep(avatar)
         except OSError as error:
             log.error("a picture could not be stored: {error}", error=str(error))
             raise errors.StorageFailed from None
         finally:
             self._end()
-        return changed, avatar, stored.received or stored.sha256
+        return avatar, stored.received or stored.sha256
 
     def _end(self) -> None:
         self._avatars.arrived(self._account)

@@ -40,6 +40,7 @@ from chatd.service.operators import Operators
 from chatd.service.passwords import Passwords
 from chatd.service.pending_posts import PendingPosts
 from chatd.service.people import People
+from chatd.service.pictures import Pictures
 from chatd.service.presence import Presence
 from chatd.service.presence_news import PresenceNews
 from chatd.service.privacy_settings import PrivacySettings
@@ -98,6 +99,7 @@ class ChatService:
     typing: TypingNotices  # who is writing
     files: Files  # send files, fetch them
     avatars: Avatars  # pictures of people
+    pictures: Pictures  # pictures by place: of people and of groups
     profiles: RemoteProfiles  # names and pictures of people of other realms
     thumbnails: Thumbnails  # small versions of pictures
     file_states: FileStates  # files of other realms that have come, or are lost
@@ -157,6 +159,7 @@ class ChatService:
             self.file_states,
             UnderWay(limits, self.database, uploads, self.disk),
         )
+        self.pictures = Pictures(context, self.avatars, self.profiles, self.homes, self.rosters)
         self.thumbnails = Thumbnails(self.files, uploads, self.disk, scaler)
 
     def _make_people(self, passwords: Passwords) -> None:

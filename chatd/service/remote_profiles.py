@@ -17,7 +17,7 @@ from chatd.base.characters import without_hidden
 from chatd.base.errors import BadText, ChatError, EmptyText, UnknownPicture, UnknownUser
 from chatd.base.events import ProfileChange
 from chatd.base.model import Account
-from chatd.base.names import Address, Place, key_of
+from chatd.base.names import Address, key_of
 from chatd.base.texts import MAX_DISPLAY_NAME, check_text
 from chatd.base.timers import Signal
 from chatd.media.process import PictureRefused
@@ -52,12 +52,10 @@ class RemoteProfiles:
         self._due: Cache[str, float] = Cache(MAX_REMEMBERED)  # when to ask again, by place
         self._asking: dict[str, Signal] = {}
 
-    async def find(self, place: Place) -> Avatar:
+    async def find(self, address: Address) -> Avatar:
         """The picture of a person, here or in another realm. Raises UnknownUser, UnknownRealm,
         UnknownPicture."""
-        user = None if place.user is None else self._context.localize(place.user)
-        if user is None:
-            raise UnknownPicture(name=place)
+        user = self._context.localize(address)
         if user.realm is None:
             _, found = await self._avatars.of_user(user.name)
         else:
@@ -65,7 +63,7 @@ class RemoteProfiles:
             await self.refresh(person)
             found = await self._database.read(store.find, store.place_of_user(person))
         if found is None:
-            raise UnknownPicture(name=place)
+            raise UnknownPicture(name=address)
         return found
 
     def soon(self, people: Iterable[str]) -> None:

@@ -1,7 +1,7 @@
-"""Pictures of people: `/pictures/@<user>`.
+"""Pictures of people and groups: `/pictures/@<user>`, `/pictures/%23<group>`.
 
 `GET` fetches one. With its hash as `v` it may be kept for long, because another picture has another hash.
-`PUT` makes the user's own picture of the file in the body, and `DELETE` removes it.
+`PUT` makes the user's own picture, or that of a group, of the file in the body, and `DELETE` removes it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from chatd.base.names import Place, parse_place
 from chatd.commands import arguments as types
 from chatd.commands import values as ask
 from chatd.commands.client import Client
-from chatd.commands.handlers.accounts import identity_of
+from chatd.commands.handlers.pictures import picture_set
 from chatd.web.answers import answer
 from chatd.web.body import Body
 from chatd.web.downloads import has_tag
@@ -39,12 +39,12 @@ class PictureResource(ReceivingResource):
             await self._receive(request, client, place)
         elif request.method == b"DELETE":
             reply = await client.reply_to(ask.RemovePicture(place))
-            answer(request, {"message": reply.message, **identity_of(client.account)})
+            answer(request, {"message": reply.message})
         else:
-            await self._give(request, place)
+            await self._give(request, client, place)
 
-    async def _give(self, request: Request, place: Place) -> None:
-        avatar = await self._service.profiles.find(place)
+    async def _give(self, request: Request, client: Client, place: Place) -> None:
+        avatar = await self._service.pictures.find(client.account, place)
         same = query_of(request).get("v") == avatar.hash
         tag = f'"{avatar.hash}"'
         body = None if has_tag(request, tag) else avatar.body
@@ -56,13 +56,13 @@ class PictureResource(ReceivingResource):
         if body.length is None:
             raise errors.LengthRequired
         session = client.logged_in
-        avatars = self._service.avatars
-        upload = avatars.begin(client.account, place, name, body.length, client.listener)
+        upload = await self._service.pictures.begin(
+            client.account, place, name, body.length, client.listener
+        )
         try:
             await take(upload, body, lambda: check_session(client, session))
         except Exception:
             upload.abort()
             raise
-        account, _, _ = await upload.finish()
-        client.sessions.renew(account)
-        answer(request, {"message": "Your picture is set", **identity_of(account)})
+        reply = picture_set(client, place, *await upload.finish())
+        answer(request, {"message": reply.message, **reply.fields, **reply.data})

@@ -123,7 +123,7 @@ class UnknownPicture(ChatError):
 
 class NotYourPicture(ChatError):
     code = "not-your-picture"
-    sentence = "You can change only your own picture, not that of {name}"
+    sentence = "You can change only your own picture and those of groups here, not that of {name}"
 
 
 class UnknownContact(ChatError):

@@ -7,6 +7,7 @@ from typing import Any, assert_never
 import msgspec
 
 from chatd.base import events, model
+from chatd.base.avatars import avatar_path
 from chatd.base.timestamps import timestamp
 from chatd.lines.dialect import content
 from chatd.lines.dialects.json_messages import file_object, message_object
@@ -167,6 +168,14 @@ def _kind_and_facts(change: events.Change) -> tuple[str, dict[str, Any]]:
             removed = {"message": change.sentence} if change.removed else {}
             return "member", facts | removed
         case events.GroupChange():
-            return "group", {"by": change.by, **change.fields}
+            return "group", {"by": change.by, **_shown_fields(change)}
         case _:
             assert_never(change)
+
+
+def _shown_fields(change: events.GroupChange) -> dict[str, Any]:
+    """The changed fields of a group. The picture is shown by its path."""
+    found = change.fields.get("picture")
+    if not isinstance(found, str):
+        return change.fields
+    return {**change.fields, "picture": avatar_path(f"#{change.group}", found)}

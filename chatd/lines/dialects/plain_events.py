@@ -115,6 +115,8 @@ def _change(change: events.Change, further: str) -> str:
             if (closed := change.fields.get("closed")) is not None:
                 done = "closed" if closed else "opened"
                 return f"{change.by} {done} {change.group}{_trust(change)}"
+            if "picture" in change.fields:
+                return f"{change.by} changed the picture of {change.group}{_trust(change)}"
             facts = ", ".join(f"{key} {value}" for key, value in change.fields.items())
             return f"{change.by} changed {change.group}{_trust(change)}: {isolated(facts)}"
         case _:

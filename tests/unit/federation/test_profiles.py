@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet.defer import Deferred, succeed
 
 from chatd.base.events import ProfileChange
-from chatd.base.names import Place, parse_address
+from chatd.base.names import parse_address
 from chatd.commands import values as ask
 from chatd.federation.capabilities import PROFILES
 from chatd.media.process import PictureRefused, ScaledPicture
@@ -39,6 +39,7 @@ class Profiles(LinkedTestCase):
 
     def setUp(self) -> None:
         super().setUp()
+        self.patch(remote_profiles, "FRESH", 100.0)
         for server in (self.one, self.two):
             server.service.avatars._scaler = InlineScaler()
         self.two.add(self.one)
@@ -49,15 +50,9 @@ class Profiles(LinkedTestCase):
         service = self.two.service
         account = self.budi.client.account
         if body is None:
-            self.network.result(
-                service.avatars.remove(account, Place(user=parse_address("budi")), None)
-            )
+            self.network.result(service.avatars.keep_own(account, None, None), 1)
             return
-        now = service.context.now()
-        changed = self.network.result(
-            service.database.run(store.set_own, account.id, store.new_avatar(body), now), 1
-        )
-        service.avatars._changed(changed, None)
+        self.network.result(service.avatars.keep_own(account, None, store.new_avatar(body)), 1)
         self.network.settle()
 
     def listed(self) -> tuple[str, str | None]:
@@ -70,8 +65,8 @@ class Profiles(LinkedTestCase):
         return [each for each in self.ana.events if isinstance(each, ProfileChange)]
 
     def picture(self, server: Server, user: str) -> bytes:
-        place = Place(user=parse_address(user))
-        return bytes(self.network.result(server.service.profiles.find(place), 60).body)
+        found = self.network.result(server.service.profiles.find(parse_address(user)), 60)
+        return bytes(found.body)
 
     def questions(self) -> int:
         end = self.connection.transport_of(self.one)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from chatd.base.errors import DiskFull
+from chatd.base.events import GroupChange
 from chatd.base.names import Address
 from chatd.service import avatars
+from chatd.store.sync import Cursor
 from tests.support.pictures import exif, opened, picture
 from tests.support.rawhttp import Heard, RawTestCase
 
@@ -63,7 +65,8 @@ class Pictures(RawTestCase):
             (b"text", "messi", "@messi", "bad-picture"),
             (picture("TIFF"), "messi", "@messi", "bad-picture"),
             (picture("PNG"), "budi", "@messi", "not-your-picture"),
-            (picture("PNG"), "messi", "%23messi", "not-your-picture"),
+            (picture("PNG"), "messi", "%23messi", "unknown-group"),
+            (picture("PNG"), "messi", "%23messi@realm9", "not-your-picture"),
             (picture("PNG"), "messi", "@messi@realm9", "not-your-picture"),
         ):
             answer = await self.put(data, who, whose)
@@ -75,6 +78,39 @@ class Pictures(RawTestCase):
             "PUT", "/pictures/@messi", "messi", b"x", Origin="http://evil.example"
         )
         self.assertEqual(foreign.status, 403)
+
+    async def test_of_a_group(self) -> None:
+        """Its admins set it, and those who know the group get it. It is an entry of the log. A new group of
+        that name does not have it."""
+        await self.people("messi", "budi", "lina")
+        service = self.realm.service
+        messi, budi = [await service.accounts.find(name) for name in ("messi", "budi")]
+        name = Address("bola")
+        group = await service.groups.create(messi, "bola", private=True)
+        await service.groups.join(budi, Address(group.code))
+        self.assertEqual((await self.say("GET", "/pictures/%23bola", "budi")).status, 404)
+        self.assertEqual((await self.put(picture("PNG"), "budi", "%23bola")).status, 403)
+        self.assertEqual((await self.put(picture("PNG"), "messi", "%23bola")).status, 200)
+        found, _ = await service.conversations.all(budi, {})
+        path = found[0].picture
+        assert path is not None
+        self.assertRegex(path, r"\A/pictures/%23bola\?v=[0-9a-f]{32}\Z")
+        self.assertEqual((await self.say("GET", path, "budi")).status, 200)
+        outside = [await self.say("GET", each, "lina") for each in (path, "/pictures/%23none")]
+        self.assertEqual([each.status for each in outside], [404, 404])
+        self.assertEqual(outside[0].json["code"], "unknown-group")
+        self.assertEqual((await self.say("DELETE", "/pictures/%23bola", "budi")).status, 403)
+        page = await service.sync.one(budi, group.id, Cursor(), 50)
+        changes = [each.fields for each in page.entries if isinstance(each, GroupChange)]
+        self.assertEqual(changes, [{"picture": path.partition("=")[2]}])
+        self.assertEqual((await self.say("DELETE", "/pictures/%23bola", "messi")).status, 200)
+        self.assertEqual((await self.say("DELETE", "/pictures/%23bola", "messi")).status, 200)
+        self.assertEqual((await self.say("GET", path, "budi")).status, 404)
+        await self.put(picture("PNG"), "messi", "%23bola")
+        for each in (budi, messi):
+            await service.groups.leave(each, name)
+        await service.groups.create(budi, "bola")
+        self.assertEqual((await self.say("GET", path, "budi")).status, 404)
 
     async def test_one_at_a_time(self) -> None:
         """A connection that is lost leaves nothing."""

@@ -209,6 +209,7 @@ export class Store extends Emitter {
     found.seq = Math.max(found.seq, change.seq || 0);
     if (change.kind === "group") {
       if (change.title !== undefined) found.name = change.title || found.place.name;
+      if (change.picture !== undefined) this.#see(found.place, change.picture ?? undefined);
       this.#refreshSoon();
     } else if (found.last && change.target === found.last.seq) {
       found.last = changed(found.last, change);

@@ -30,7 +30,8 @@ export function happened(changes, nameOf, isMe) {
     const known = [own ? key : `${key}.by`, key].find(hasText);
     return known ? t(known, { name, by }) : t("chat.member.other", { name, what: String(what) });
   }
-  const fact = FACTS.find((each) => typeof change[each] === "string") ?? "other";
+  const changed = FACTS.find((each) => typeof change[each] === "string");
+  const fact = changed ?? ("picture" in change ? "picture" : "other");
   const key = `chat.changed.${fact}`;
   return t(by ? `${key}.by` : key, { by, value: String(change[fact] ?? "") });
 }

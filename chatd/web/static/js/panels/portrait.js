@@ -1,15 +1,22 @@
 // @ts-check
-/** The user's own picture in the settings: shown, changed and removed. */
+/** A picture that the user may change: their own in the settings, or that of a group. */
 
-import { h, fill } from "../dom.js";
+import { fill, h } from "../dom.js";
 import { ChatError, LinkLost } from "../errors.js";
 import { t, tError } from "../i18n.js";
 import { avatar, button } from "../ui.js";
 
 /** @typedef {import("../types.js").App} App */
+/** @typedef {import("../types.js").Place} Place */
 
-/** @param {App} app */
-export function portrait(app) {
+/**
+ * @param {App} app
+ * @param {Place} place the user, or a group of which they are an admin
+ * @returns {HTMLElement}
+ */
+export function portrait(app, place) {
+  const group = place.kind === "g";
+  const path = `/pictures/${encodeURIComponent((group ? "#" : "@") + place.name)}`;
   const node = h("div", { class: "portrait" });
   /** @type {HTMLInputElement} */
   const file = h("input", {
@@ -21,34 +28,33 @@ export function portrait(app) {
     on: { change: () => file.files?.[0] && void change("PUT", file.files[0]) },
   });
 
-  const draw = () => {
-    const me = app.store.me;
-    if (me === null) return;
+  /** @param {string} [picture] */
+  const draw = (picture) => {
+    const name = group ? app.store.groupName(place) : app.store.displayName(place.name);
     fill(
       node,
-      avatar(me.name, undefined, { large: true, picture: me.picture }),
+      avatar(name, undefined, { kind: group ? "group" : "user", large: true, picture }),
       file,
       button(t("settings.picture-change"), { kind: "small", onClick: () => file.click() }),
-      me.picture && button(t("settings.picture-remove"), { kind: "small", onClick: () => change("DELETE") }),
+      picture !== undefined &&
+        button(t("settings.picture-remove"), { kind: "small", onClick: () => change("DELETE") }),
     );
   };
 
   /** @param {"PUT" | "DELETE"} method @param {File} [chosen] */
   const change = async (method, chosen) => {
-    const me = app.store.me;
-    if (me === null) return;
     try {
-      const { picture } = await send(method, `/pictures/@${encodeURIComponent(me.username)}`, chosen);
-      app.store.changeMe({ picture });
+      const { picture } = await send(method, path, chosen);
+      if (!group) app.store.changeMe({ picture });
+      draw(picture);
       app.toast(t(chosen ? "settings.picture-set" : "settings.picture-removed"), "success");
     } catch (error) {
       app.toast(tError(error), "error");
     }
     file.value = "";
-    draw();
   };
 
-  draw();
+  draw(app.store.picture(place));
   return node;
 }
 

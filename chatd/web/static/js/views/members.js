@@ -8,6 +8,7 @@ import { keyOf } from "../keys.js";
 import { filtered } from "../panels/filter.js";
 import { attempt, keepFocus, live } from "../panels/live.js";
 import { inviteForm, leaveSection, makeAdmin, postingSection, remove } from "../panels/membership.js";
+import { portrait } from "../panels/portrait.js";
 import { matches, realmOf } from "../panels/names.js";
 import { bdi, page, personRow, section, sentence, tag } from "../panels/page.js";
 import { hashOf } from "../router.js";
@@ -58,6 +59,7 @@ export function view(app, { group }) {
         keepFocus(rules, () =>
           fill(
             rules,
+            amAdmin && !realm && section(t("members.picture"), portrait(app, place)),
             postingSection(app, place.name, found, amAdmin, () => shown.refresh()),
           ),
         );

@@ -75,7 +75,7 @@ function profile(app) {
     app.toast(t("settings.saved"), "success");
   };
   return [
-    portrait(app),
+    me && portrait(app, app.store.place("u", me.username)),
     h(
       "p",
       null,

@@ -147,6 +147,8 @@ export default {
   "chat.changed.title.by": "{by} changed the title to {value}",
   "chat.changed.topic": "New topic: {value}",
   "chat.changed.topic.by": "{by} changed the topic to {value}",
+  "chat.changed.picture": "New picture",
+  "chat.changed.picture.by": "{by} changed the picture",
   "chat.changed.other": "The group’s settings have changed",
   "chat.changed.other.by": "{by} changed the group’s settings",
 

@@ -83,6 +83,7 @@ export default {
   "invited.decline-this": "Decline the invitation to {group}",
   "invited.declined": "You have declined the invitation to {group}",
 
+  "members.picture": "Picture",
   "members.heading": "Members",
   "members.title": "Members of {group}",
   "members.to-chat": "To the conversation",
@@ -250,8 +251,8 @@ export default {
   "settings.country": "Country",
   "settings.picture-change": "Change the picture",
   "settings.picture-remove": "Remove the picture",
-  "settings.picture-set": "Your picture is saved",
-  "settings.picture-removed": "Your picture is removed",
+  "settings.picture-set": "The picture is saved",
+  "settings.picture-removed": "The picture is removed",
   "settings.saved": "Your profile is saved",
   "settings.claim": "Operator",
   "settings.code": "Operator's code",

@@ -144,6 +144,8 @@ export default {
   "chat.changed.title.by": "{by} mengganti judul menjadi {value}",
   "chat.changed.topic": "Topik baru: {value}",
   "chat.changed.topic.by": "{by} mengganti topik menjadi {value}",
+  "chat.changed.picture": "Gambar baru",
+  "chat.changed.picture.by": "{by} mengganti gambar",
   "chat.changed.other": "Pengaturan grup berubah",
   "chat.changed.other.by": "{by} mengubah pengaturan grup",
 

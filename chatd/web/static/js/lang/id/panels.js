@@ -83,6 +83,7 @@ export default {
   "invited.decline-this": "Tolak undangan ke {group}",
   "invited.declined": "Anda telah menolak undangan ke {group}",
 
+  "members.picture": "Gambar",
   "members.heading": "Anggota",
   "members.title": "Anggota {group}",
   "members.to-chat": "Ke percakapan",
@@ -250,8 +251,8 @@ export default {
   "settings.country": "Negara",
   "settings.picture-change": "Ganti gambar",
   "settings.picture-remove": "Hapus gambar",
-  "settings.picture-set": "Gambar Anda sudah disimpan",
-  "settings.picture-removed": "Gambar Anda sudah dihapus",
+  "settings.picture-set": "Gambar sudah disimpan",
+  "settings.picture-removed": "Gambar sudah dihapus",
   "settings.saved": "Profil Anda sudah disimpan",
   "settings.claim": "Operator",
   "settings.code": "Kode operator",
