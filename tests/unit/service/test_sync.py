@@ -77,10 +77,11 @@ class Entries(SyncTestCase):
             self.send(self.ana, self.budi.name, "0")
             [log], _ = result_of(self.service.sync.all(self.ana))
             place = log.conversation
-            snapshots: dict[int, dict[int, Any]] = {0: {}}
+            last = self.sync(self.ana, place).seq
+            snapshots: dict[int, dict[int, Any]] = {0: {}, last: self.log(self.budi, place)}
             for step in range(25):
                 self.clock.advance(1)
-                self._one_step(random, place, step)
+                self._one_step(random, place, step, list(snapshots[last]))
                 last = self.sync(self.ana, place).seq
                 snapshots[last] = self.log(self.budi, place)
             for after in random.sample(sorted(snapshots), 4):
@@ -97,13 +98,13 @@ class Entries(SyncTestCase):
                         break
                 self.assertEqual(known, self.log(self.budi, place))
 
-    def _one_step(self, random: Random, place: int, step: int) -> None:
+    def _one_step(self, random: Random, place: int, step: int, seqs: list[int]) -> None:
         who = random.choice((self.ana, self.budi))
         if random.random() < 0.4:
             other = self.budi if who is self.ana else self.ana
             self.send(who, other.name, str(step))
             return
-        target = random.choice(list(self.log(self.ana, place)))
+        target = random.choice(seqs)
         change = random.choice(
             (
                 Edit(f"e{step}"),

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 from unittest import mock
 
+from alembic import util
+from alembic.util import load_python_file
 from sqlalchemy import Engine, event, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 from twisted.trial.unittest import SynchronousTestCase
@@ -184,11 +188,20 @@ class MigrateTestCase(SynchronousTestCase):
         return sorted(self.folder.glob("*.bak"))
 
 
+_load_once = cache(load_python_file)
+
+
+def _load(folder: str, name: str) -> ModuleType:
+    """Load a script as Alembic does, but a revision once. It would compile all of them for each upgrade."""
+    return load_python_file(folder, name) if name == "env.py" else _load_once(folder, name)
+
+
 class UpgradeTestCase(MigrateTestCase):
     """`self.old` is a database of the first version with the data of a realm."""
 
     def setUp(self) -> None:
         super().setUp()
+        self.patch(util, "load_python_file", _load)
         self.old = self.engine()
         upgrade(self.old, None, SCRIPTS, "0001")
         with self.old.begin() as connection:
