@@ -95,6 +95,11 @@ class Files(BrowserTestCase):
         self.assertEqual(henderson.downloads("Download"), sent["buffer"])
         henderson.page.keyboard.press("Escape")
         expect(henderson.page.get_by_role("dialog")).to_have_count(0)
+        messi.go("#/files")
+        messi.press_button("Delete endgame.png")
+        messi.page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+        messi.is_told("endgame.png is deleted")
+        expect(shown).to_have_count(0)
 
     @in_browser
     def test_pasted_and_dropped(self) -> None:

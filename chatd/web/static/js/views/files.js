@@ -5,14 +5,14 @@ import { fileUrl, sizeText } from "../chat/files.js";
 import { h } from "../dom.js";
 import { language, t } from "../i18n.js";
 import { filtered } from "../panels/filter.js";
-import { live } from "../panels/live.js";
+import { attempt, live } from "../panels/live.js";
 import { matches } from "../panels/names.js";
 import { bdi, noted, page, row, sentence } from "../panels/page.js";
 import { full, relative } from "../time.js";
-import { emptyState, icon, iconButton } from "../ui.js";
+import { confirm, emptyState, icon, iconButton } from "../ui.js";
 
 /** @typedef {import("../types.js").App} App */
-/** @typedef {{code: string, name: string, size: number, from: string, at: string}} FileInfo */
+/** @typedef {{code: string, name: string, size: number, from: string, at: string, thumbnail?: string}} FileInfo */
 
 /** @param {App} app @returns {import("../types.js").View} */
 export function view(app) {
@@ -21,7 +21,7 @@ export function view(app) {
     label: t("files.filter"),
     title: t("files.title"),
     fits: (file, typed) => matches(typed, file.name, file.from, app.store.displayName(file.from), file.code),
-    row: (file) => fileRow(app, file),
+    row: (file) => fileRow(app, file, () => void shown.refresh()),
     empty: () => emptyState(t("files.none"), t("files.none-hint"), null, "file"),
   });
   const shown = live(app, {
@@ -31,7 +31,7 @@ export function view(app) {
       return [...files].sort((one, other) => other.at.localeCompare(one.at));
     },
     show: (files) => [list(files)],
-    events: ["file"],
+    events: ["file", "deleted"],
   });
   const off = app.store.on("incoming", (message) => message.file && void shown.refresh());
   return {
@@ -47,8 +47,9 @@ export function view(app) {
 /**
  * @param {App} app
  * @param {FileInfo} file
+ * @param {() => void} refresh
  */
-function fileRow(app, file) {
+function fileRow(app, file, refresh) {
   const size = sizeText(file.size, language());
   const mine = app.store.isMe(file.from);
   const who = mine
@@ -58,7 +59,7 @@ function fileRow(app, file) {
   return row({
     key: file.code,
     title: file.name,
-    picture: h("span", { class: "row-icon" }, icon("file")),
+    picture: h("span", { class: "row-icon" }, icon("file"), file.thumbnail && thumbnail(file.thumbnail)),
     subtitle: noted(h("span", { class: "bit" }, ...who), size, t("files.code", { code: file.code })),
     meta: when,
     actions: [
@@ -66,6 +67,34 @@ function fileRow(app, file) {
         href: fileUrl(file.code),
         download: file.name,
       }),
+      mine &&
+        iconButton("trash", t("files.delete", { name: file.name }), { onClick: () => remove(app, file, refresh) }),
     ],
   });
+}
+
+/** @param {string} path */
+function thumbnail(path) {
+  /** @type {HTMLImageElement} */
+  const image = h("img", {
+    class: "avatar-picture",
+    alt: "",
+    loading: "lazy",
+    on: { error: () => image.remove() },
+  });
+  image.setAttribute("src", path);
+  return image;
+}
+
+/** Asks first. @param {App} app @param {FileInfo} file @param {() => void} refresh */
+async function remove(app, file, refresh) {
+  const sure = await confirm({
+    title: t("files.delete", { name: file.name }),
+    text: t("files.delete-text"),
+    action: t("files.delete-action"),
+    danger: true,
+  });
+  if (!sure) return;
+  const request = () => app.connection.request("deletefile", { code: file.code });
+  if (await attempt(app, request, () => t("files.deleted", { name: file.name }))) refresh();
 }
