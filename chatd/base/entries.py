@@ -102,7 +102,9 @@ class MadeChange(msgspec.Struct, frozen=True):
     ref: EntryRef | None = None
 
 
-Happening: TypeAlias = Literal["joined", "left", "invited", "kicked", "promoted", "ended"]
+Happening: TypeAlias = Literal[
+    "joined", "left", "invited", "kicked", "promoted", "demoted", "ended"
+]
 
 
 HAPPENINGS: dict[str, Happening] = {each: each for each in get_args(Happening)}

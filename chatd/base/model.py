@@ -322,6 +322,20 @@ class GroupInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     visibility: str = PUBLIC
 
 
+class GroupDetails(msgspec.Struct, frozen=True):
+    """A group with its settings. `member` and `admin` describe the user who asked. `members` is None if only
+    the group's home knows how many there are, and it is down. `conversation` is 0 for a group elsewhere
+    without members here."""
+
+    group: str
+    conversation: int
+    settings: dict[str, str]
+    member: bool
+    admin: bool
+    members: int | None = None
+    code: str = ""
+
+
 class Member(msgspec.Struct, frozen=True):
     username: str
     admin: bool

@@ -274,8 +274,9 @@ class Forwarder:
     def _parcel_of(self, notice: Notice) -> bytes | EntryDraft:
         news = notice.news
         match news:
-            case MemberJoined(group, group_id, user, seq):
-                return parcels.encode(parcels.Joined(group, group_id, user, seq))
+            case MemberJoined(group, group_id, user, seq, first, about):
+                joined = parcels.Joined(group, group_id, user, seq, first, dict(about))
+                return parcels.encode(joined)
             case MemberRemoved(group, group_id, user, seq, by):
                 return parcels.encode(parcels.Removed(group, group_id, user, seq, by))
             case MemberInvited(group, group_id, user, by, title):

@@ -21,6 +21,7 @@ from chatd.federation.parcel_fields import (
     AddressText,
     Emoji,
     FileNote,
+    GroupFields,
     MediaType,
     Mentions,
     Number,
@@ -227,12 +228,14 @@ class Relay(EntryParcel, frozen=True, array_like=True, tag="relay"):
 
 class Joined(msgspec.Struct, frozen=True, array_like=True, tag="joined"):
     """`user`, of the receiving realm, is a member of a group of the sending realm, and gets the messages
-    after `seq`."""
+    after `seq`. They see the entries from `first` on. `about` has the group's settings."""
 
     group: str
     group_id: Number
     user: str
     seq: Seq
+    first: Seq = 0
+    about: GroupFields = {}
 
 
 class Removed(msgspec.Struct, frozen=True, array_like=True, tag="removed"):

@@ -16,6 +16,7 @@ from chatd.base.errors import (
     UnknownGroup,
     UnknownUser,
 )
+from chatd.base.group_settings import SETTINGS, Fields, check_setting
 from chatd.base.model import Member, Party
 from chatd.base.names import (
     Address,
@@ -29,7 +30,9 @@ from chatd.federation.fact_reader import FactReader
 from chatd.federation.name_guesses import MAX_UNKNOWN, NameGuesses
 from chatd.federation.signing.entries import decode_entries, decode_entry
 from chatd.service.chat_service import ChatService
+from chatd.service.group_settings import details_for, details_of
 from chatd.service.home_invites import HomeInvites
+from chatd.service.home_settings import HomeSettings
 from chatd.service.remote import IRealms, Membership, RemoteProfile, SignedFact
 
 MAX_ASKED = 1000  # people in one question
@@ -58,6 +61,17 @@ def _check_says(
             raise BadSignature(reason="it is not signed")
 
 
+def _settings_in(said: Sequence[SignedFact]) -> Fields:
+    """The settings in what an admin has signed. Raises BadSignature, BadArgument, BadText."""
+    match said:
+        case [SignedFact(made=MadeFact(fact=GroupFact(fields)))] if fields.keys() <= set(SETTINGS):
+            for key, value in fields.items():
+                check_setting(key, value)
+            return fields
+        case _:
+            raise BadSignature(reason="it is no setting of a group")
+
+
 class Questions:
     """All methods raise BadName and, for a realm that was not added, TooManyUnknown."""
 
@@ -71,6 +85,7 @@ class Questions:
         self._invites = HomeInvites(
             service.context, service.invitations, service.rosters, service.homes
         )
+        self._settings = HomeSettings(service.context, service.rosters, service.homes)
         self._links = links
         self._guesses = guesses
         self._facts = facts
@@ -130,6 +145,11 @@ class Questions:
         match change, people:
             case "unban", [user_address]:
                 await self._homes.unban(party, name, user_address)
+            case "describe", []:
+                roster = await self._settings.describe(party, name)
+                return details_for(details_of(roster, roster.role(party), roster.size))
+            case "renewcode", []:
+                return {"code": [(await self._settings.renew_code(party, name)).code]}
             case "bans", []:
                 return await self._bans(party, name, "")
             case "bans", [last]:
@@ -157,8 +177,14 @@ class Questions:
                 return [MemberFact(each, "left" if each.key == party.key else "kicked")]
             case "promote", [each]:
                 return [MemberFact(each, "promoted")]
+            case "demote", [each]:
+                return [MemberFact(each, "demoted")]
+            case "transfer", [each]:
+                return [MemberFact(each, "promoted"), MemberFact(party, "demoted")]
             case (("close" | "open"), []):
                 return [GroupFact({"closed": change == "close"})]
+            case "set", []:
+                return []  # the entry itself says what is set
             case _:
                 raise UnknownGroup(name=name.name)
 
@@ -178,6 +204,12 @@ class Questions:
                 await self._homes.kick(party, name, people[0], signed=said)
             case "promote":
                 await self._homes.promote(party, name, people[0], signed=said)
+            case "demote":
+                await self._settings.demote(party, name, people[0], signed=said)
+            case "transfer":
+                await self._settings.transfer(party, name, people[0], signed=said)
+            case "set":
+                await self._settings.set(party, name, _settings_in(said), signed=said)
             case _:
                 await self._homes.set_closed(party, name, change == "close", signed=said)
         return {}

@@ -12,12 +12,15 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from chatd.base.entries import GroupFact, MemberFact
-from chatd.base.errors import AlreadyMember, BadName, ChatError, PeerFailed, UnknownGroup
-from chatd.base.model import Account, Ban, Group, GroupInfo, Member, NewGroup, Party, party_of
+from chatd.base.errors import AlreadyMember, ChatError, UnknownGroup
+from chatd.base.model import Account, Ban, Group, GroupInfo, Member, NewGroup, party_of
 from chatd.base.names import Address, key_of, parse_foreign_address
 from chatd.service.context import Context
+from chatd.service.group_settings import GroupSettings
 from chatd.service.home_groups import HomeGroups
 from chatd.service.home_invites import HomeInvites, Invited
+from chatd.service.home_requests import HomeRequests
+from chatd.service.home_settings import HomeSettings
 from chatd.service.invitations import Invitations
 from chatd.service.mirror_groups import MirrorGroups
 from chatd.service.people import MAX_LISTED, People
@@ -55,14 +58,8 @@ class Groups:
         self._mirrors = mirrors
         self._invitations = invitations
         self._realms = realms
-
-    def _elsewhere(self, name: Address) -> str | None:
-        """The key of the realm that the group lives in, if that is another. Raises UnknownRealm."""
-        realm = self._context.localize(name).realm
-        if realm is None:
-            return None
-        self._realms.name_of(key_of(realm))
-        return key_of(realm)
+        self._there = HomeRequests(context, mirrors, realms)
+        self.settings = GroupSettings(rosters, HomeSettings(context, rosters, homes), self._there)
 
     # For a group of another realm, all of these also raise UnknownRealm, RealmDown, and any ChatError with
     # which its home refuses.
@@ -82,7 +79,7 @@ class Groups:
     async def join(self, account: Account, name: Address, origin: IListener | None = None) -> Group:
         """Join by name or by code. Raises UnknownGroup, AlreadyMember, Banned, GroupFull, RealmFull,
         TooManyGroups."""
-        realm = self._elsewhere(name)
+        realm = self._there.elsewhere(name)
         if realm is None:
             return await self._homes.join(party_of(account), name, origin)
         return await self._mirrors.join(account, realm, name)
@@ -109,7 +106,7 @@ class Groups:
         self, account: Account, name: Address, origin: IListener | None = None
     ) -> Group:
         """Leave a group. A home that is not reached is told later. Raises UnknownGroup, NotMember."""
-        realm = self._elsewhere(name)
+        realm = self._there.elsewhere(name)
         if realm is None:
             return await self._homes.leave(party_of(account), name, origin=origin)
         return await self._mirrors.leave(account, realm, name, origin)
@@ -123,15 +120,15 @@ class Groups:
     ) -> tuple[str, Invited]:
         """Make `users` members; those of other realms get an invitation. Returns the group's name. Raises
         UnknownGroup, NotMember, NotAdmin; if none of the users is known, UnknownUser or UnknownRealm."""
-        realm = self._elsewhere(name)
+        realm = self._there.elsewhere(name)
         if realm is None:
             group, invited = await self._invites.invite(party_of(account), name, users, origin)
             return group.name, invited
-        facts = [MemberFact(self._person(user), "invited") for user in users]
-        shown, found = await self._ask(realm, account, name, "invite", users, facts)
+        facts = [MemberFact(self._there.person(user), "invited") for user in users]
+        shown, found = await self._there.ask(realm, account, name, "invite", users, facts)
         return shown, Invited(
             *(
-                tuple(self._from(name, each) for each in found.get(key, ()))
+                tuple(self._there.address_from(name, each) for each in found.get(key, ()))
                 for key in Invited.__struct_fields__
             )
         )
@@ -141,26 +138,26 @@ class Groups:
     ) -> str:
         """Remove and ban a member. Returns the group's name. Raises UnknownGroup, NotMember, NotAdmin,
         UnknownUser, NotTheirGroup."""
-        realm = self._elsewhere(name)
+        realm = self._there.elsewhere(name)
         if realm is None:
             return (await self._homes.kick(party_of(account), name, user, origin)).name
-        person = self._person(user)
+        person = self._there.person(user)
         # Kicking oneself is leaving.
         fact = MemberFact(person, "left" if person.key == account.key else "kicked")
-        return (await self._ask(realm, account, name, "kick", (user,), (fact,)))[0]
+        return (await self._there.ask(realm, account, name, "kick", (user,), (fact,)))[0]
 
     async def unban(self, account: Account, name: Address, user: Address) -> tuple[str, str]:
         """Lift a ban. Returns the group's name and the address. Raises UnknownGroup, NotMember, NotAdmin,
         UnknownUser, NotBanned."""
-        realm = self._elsewhere(name)
+        realm = self._there.elsewhere(name)
         if realm is None:
             group, shown = await self._homes.unban(party_of(account), name, user)
             return group.name, shown
-        return (await self._ask(realm, account, name, "unban", (user,)))[0], str(user)
+        return (await self._there.ask(realm, account, name, "unban", (user,)))[0], str(user)
 
     async def bans(self, account: Account, name: Address) -> tuple[str, tuple[Ban, ...]]:
         """The group's name and its bans. Raises UnknownGroup, NotMember, NotAdmin."""
-        realm = self._elsewhere(name)
+        realm = self._there.elsewhere(name)
         if realm is None:
             group, found = await self._homes.bans(party_of(account), name, "", MAX_BANS)
             return group.name, tuple(found)
@@ -169,54 +166,33 @@ class Groups:
         while len(banned) < MAX_BANS:
             # A page is requested with the last address of the one before, as the home writes it.
             answer = await self._realms.change(realm, account.name, name.name, "bans", banned[-1:])
-            page = [str(self._parsed(each, name.realm)) for each in answer.get("bans", ())]
+            page = [str(self._there.parsed(each, name.realm)) for each in answer.get("bans", ())]
             banned += page
             if not page or not answer.get("more"):
                 break
-        return shown, tuple(Ban(self._from(name, each)) for each in banned)
+        return shown, tuple(Ban(self._there.address_from(name, each)) for each in banned)
 
     async def promote(
         self, account: Account, name: Address, user: Address, origin: IListener | None = None
     ) -> str:
         """Make a member an admin. Returns the group's name. Raises as `kick`."""
-        realm = self._elsewhere(name)
+        realm = self._there.elsewhere(name)
         if realm is None:
             return (await self._homes.promote(party_of(account), name, user, origin)).name
-        fact = MemberFact(self._person(user), "promoted")
-        return (await self._ask(realm, account, name, "promote", (user,), (fact,)))[0]
+        fact = MemberFact(self._there.person(user), "promoted")
+        return (await self._there.ask(realm, account, name, "promote", (user,), (fact,)))[0]
 
     async def set_closed(
         self, account: Account, name: Address, closed: bool, origin: IListener | None = None
     ) -> str:
         """Close or open a group. Returns its name. Raises UnknownGroup, NotMember, NotAdmin."""
-        realm = self._elsewhere(name)
+        realm = self._there.elsewhere(name)
         if realm is None:
             group = await self._homes.set_closed(party_of(account), name, closed, origin)
             return group.name
         change: GroupVerb = "close" if closed else "open"
         fact = GroupFact({"closed": closed})
-        return (await self._ask(realm, account, name, change, (), (fact,)))[0]
-
-    async def _ask(
-        self,
-        realm: str,
-        account: Account,
-        name: Address,
-        change: GroupVerb,
-        users: Sequence[Address],
-        facts: Sequence[MemberFact | GroupFact] = (),
-    ) -> tuple[str, Mapping[str, Sequence[str]]]:
-        """Have the group's home make a change, which has these facts. Returns the group's name, and the
-        home's answer."""
-        shown = f"{name.name}@{self._realms.name_of(realm)}"
-        named = [self._for(realm, user) for user in users]
-        entries = await self._mirrors.sign(account, realm, shown, facts)
-        found = await self._realms.change(realm, account.name, name.name, change, named, entries)
-        return shown, found
-
-    def _person(self, user: Address) -> Party:
-        local = self._context.localize(user)
-        return Party(local.key, str(local))
+        return (await self._there.ask(realm, account, name, change, (), (fact,)))[0]
 
     async def list(self, account: Account, mine: bool) -> tuple[tuple[GroupInfo, ...], int]:
         """The first groups, and how many more there are: the account's own here and elsewhere if `mine`, else
@@ -237,7 +213,7 @@ class Groups:
 
     async def members(self, account: Account, name: Address) -> tuple[str, tuple[Member, ...]]:
         """The group's name and members, for a member. Raises UnknownGroup, NotMember."""
-        realm = self._elsewhere(name)
+        realm = self._there.elsewhere(name)
         found: Sequence[Member]
         if realm is None:
             roster, found = await self._homes.members(party_of(account), name)
@@ -246,7 +222,8 @@ class Groups:
             there = await self._realms.members(realm, account.name, name.name)
             shown = f"{name.name}@{self._realms.name_of(realm)}"
             found = [
-                Member(self._from(name, each.username), each.admin, each.online) for each in there
+                Member(self._there.address_from(name, each.username), each.admin, each.online)
+                for each in there
             ]
         return shown, await self._with_presence(account, found, realm)
 
@@ -267,22 +244,3 @@ class Groups:
             there = online.get(realm, {}).get(name, member.online)
             shown.append(Member(member.username, member.admin, there))
         return tuple(shown)
-
-    def _for(self, realm: str, user: Address) -> str:
-        """An address as another realm reads it."""
-        local = self._context.localize(user)
-        if local.realm is None:
-            return f"{local.name}@{self._context.config.realm}"
-        return local.name if key_of(local.realm) == realm else str(local)
-
-    def _from(self, group: Address, user: str) -> str:
-        """An address from a group's home, as this realm reads it."""
-        there = self._parsed(user, group.realm)
-        return str(self._context.localize(Address(there.name, there.realm or group.realm)))
-
-    def _parsed(self, text: str, realm: str | None) -> Address:
-        """Parse an address from another realm. Raises PeerFailed, which does not show it."""
-        try:
-            return parse_foreign_address(text)
-        except BadName:
-            raise PeerFailed(realm=realm) from None

@@ -20,6 +20,7 @@ from chatd.base.errors import (
     NotTheirGroup,
     TooManyNewGroups,
 )
+from chatd.base.group_settings import settings_of
 from chatd.base.model import Account, Ban, Group, Member, NewGroup, Party, party_of
 from chatd.base.names import Address, key_of
 from chatd.base.throttle import Quota
@@ -40,8 +41,9 @@ from chatd.store.members import Bounds
 from chatd.store.roster import Delta, Roster
 
 
-def _joined(group: Group, party: Party, newest: int) -> MemberJoined:
-    return MemberJoined(group.name, group.id, party.name.partition("@")[0], newest)
+def _joined(group: Group, party: Party, newest: int, first: int) -> MemberJoined:
+    name = party.name.partition("@")[0]
+    return MemberJoined(group.name, group.id, name, newest, first, settings_of(group))
 
 
 class HomeGroups:
@@ -165,7 +167,8 @@ class HomeGroups:
 
             def job(connection: Connection) -> RosterChange:
                 newest = self._rosters.log.newest(connection, group)
-                notice = Notice(realm, now, _joined(group, party, newest))
+                first = store.first_seq(connection, group, party)
+                notice = Notice(realm, now, _joined(group, party, newest, first))
                 return RosterChange(Delta(group.id), (notice,), group)
 
             await self._rosters.change(job)
@@ -190,7 +193,8 @@ class HomeGroups:
                 steps.append(MadeFact(MemberFact(party, "invited"), by, now))
             steps.append(MadeFact(MemberFact(party, "joined"), by, now))
             if party.realm is not None:
-                steps.insert(0, Notice(party.realm, now, _joined(group, party, newest)))
+                joined = _joined(group, party, newest, delta.first)
+                steps.insert(0, Notice(party.realm, now, joined))
                 forget_invited(connection, group.id, party.key)
             if party.id is not None:
                 forget_invitation(connection, party.id, group.key)
@@ -342,7 +346,7 @@ class HomeGroups:
         fact = MadeFact(GroupFact({"closed": closed}), party, self._context.now())
 
         def job(connection: Connection) -> RosterChange:
-            delta = store.set_closed(connection, group, closed)
+            delta = store.set_columns(connection, group, {"closed": closed})
             return RosterChange(delta, () if delta.is_empty else (fact,), group)
 
         await self._rosters.change(job, origin, signed)

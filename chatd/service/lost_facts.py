@@ -7,7 +7,9 @@ from sqlalchemy import Connection
 
 from chatd.base.entries import GroupFact, MadeFact, MemberFact
 from chatd.base.errors import AlreadyMember
+from chatd.base.group_settings import Columns, columns_of
 from chatd.base.model import Group, Party
+from chatd.service.codes import new_private_code
 from chatd.service.context import Context
 from chatd.service.remote import SignedFact
 from chatd.service.rosters import RosterChange, Rosters
@@ -50,10 +52,20 @@ class LostFacts:
                 return msgspec.structs.replace(delta, banned=(who.key,), unbanned=dropped)
             case MemberFact(who, "promoted"):
                 return members.set_admin(connection, group, who)
-            case GroupFact(fields) if isinstance(closed := fields.get("closed"), bool):
-                return members.set_closed(connection, group, closed)
+            case MemberFact(who, "demoted") if members.has_other_admin(connection, group, who):
+                return members.set_admin(connection, group, who, admin=False)
+            case GroupFact(fields):
+                return self._set(connection, group, columns_of(fields))
             case _:
                 return Delta(group.id)
+
+    def _set(self, connection: Connection, group: Group, columns: Columns) -> Delta:
+        """Set attributes of a group. One that becomes private gets a new code, as it had then."""
+        delta = members.set_columns(connection, group, columns)
+        if not delta.fields.get("private"):
+            return delta
+        code = members.set_code(connection, group, new_private_code(self._context.random_bytes))
+        return msgspec.structs.replace(delta, fields={**delta.fields, **code.fields})
 
     def _join(self, connection: Connection, group: Group, who: Party) -> Delta:
         newest, now = self._rosters.log.newest(connection, group), self._context.now()

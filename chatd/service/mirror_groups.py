@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 
+import msgspec
 from sqlalchemy import Connection
 from twisted.internet import defer
 
@@ -27,7 +28,8 @@ from chatd.base.errors import (
     UnknownUser,
 )
 from chatd.base.events import MemberChange
-from chatd.base.model import Account, Group, party_of
+from chatd.base.group_settings import Columns, columns_of
+from chatd.base.model import PAST_JOINED, Account, Group, party_of
 from chatd.base.names import (
     Address,
     key_of,
@@ -53,10 +55,10 @@ from chatd.service.rosters import RosterChange, Rosters
 from chatd.store import invitations as request_store
 from chatd.store import mirrors
 from chatd.store.conversations import takes_part
-from chatd.store.crossing import is_made
+from chatd.store.crossing import is_made, later_settings
 from chatd.store.groups import find_group
 from chatd.store.invitations import NewInvitation, add_invitation, take_request
-from chatd.store.members import check_groups
+from chatd.store.members import check_groups, set_columns
 from chatd.store.origins import Origin
 from chatd.store.roster import Delta
 from chatd.store.sealing import NewSignature
@@ -108,7 +110,7 @@ class MirrorGroups:
 
         (entry,) = await self._database.run(job)
         try:
-            await self._realms.join(realm, account.name, there.name, entry)
+            await self._realms.join(realm, account.name, name.name, entry)
         except RealmDown:
             raise  # the home may have done it nevertheless
         except ChatError:
@@ -195,11 +197,7 @@ class MirrorGroups:
                 refused = NotRequested(name=account.name, group=report.group)
                 return RosterChange(Delta(0), refused=refused)
             mirrors.is_news(connection, realm, key_of(report.group), number)
-            return RosterChange(
-                mirrors.join_mirror(
-                    connection, name, realm, report.group_id, account, report.seq, now, self._limit
-                )
-            )
+            return RosterChange(self._join(connection, name, realm, account, report, now))
 
         try:
             change = await self._rosters.change(job)
@@ -213,19 +211,45 @@ class MirrorGroups:
         what it has signed with that number proves it, once. Raises UnknownUser, TooManyGroups."""
         account = await self._accounts.find(report.user)
         name = Address(_parsed(report.group, realm), self._realms.name_of(realm))
-        now, limit, own = self._context.now(), self._limit, self._context.realm_key
+        now, own = self._context.now(), self._context.realm_key
 
         def job(connection: Connection) -> RosterChange:
             if not mirrors.is_news(connection, own, key_of(report.group), number):
                 return RosterChange(Delta(0))
-            return RosterChange(
-                mirrors.join_mirror(
-                    connection, name, realm, report.group_id, account, report.seq, now, limit
-                )
-            )
+            group = find_group(connection, name.key)
+            since = group is not None and group.past == PAST_JOINED
+            lost = msgspec.structs.replace(report, first=report.seq + 1 if since else 0)
+            return RosterChange(self._join(connection, name, realm, account, lost, now))
 
         change = await self._rosters.change(job)
         await self._has_joined(account, name, change.delta.group)
+
+    def _join(
+        self,
+        connection: Connection,
+        name: Address,
+        realm: str,
+        account: Account,
+        report: MemberJoined,
+        now: int,
+    ) -> Delta:
+        """Make an account a member of a mirror, which gets the settings of its group."""
+        delta = mirrors.join_mirror(
+            connection,
+            name,
+            realm,
+            report.group_id,
+            account,
+            report.seq,
+            now,
+            self._limit,
+            report.first,
+        )
+        group = find_group(connection, name.key)
+        if group is None or not (columns := columns_of(report.about)):
+            return delta
+        fields = set_columns(connection, group, columns).fields
+        return msgspec.structs.replace(delta, fields=fields)
 
     async def _has_joined(self, account: Account, name: Address, ident: int) -> None:
         """Read the members of the group that an account has joined, and let its request go on. `ident` is the
@@ -278,12 +302,16 @@ class MirrorGroups:
     ) -> None:
         """Store the entry `seq` of the log of a group, which its home reports."""
 
-        def job(connection: Connection) -> StoredFact | None:
+        def job(connection: Connection) -> tuple[StoredFact | None, Delta]:
             if is_made(connection, group.id, origin):
-                return None
-            return self._rosters.log.mirror(connection, group, made, seq, origin, signature)
+                return None, Delta(group.id)
+            fact = self._rosters.log.mirror(connection, group, made, seq, origin, signature)
+            if not isinstance(made.fact, GroupFact):
+                return fact, Delta(group.id)
+            return fact, set_columns(connection, group, _columns(connection, fact, made.fact))
 
-        fact = await self._database.run(job)
+        fact, delta = await self._database.run(job)
+        self._rosters.apply(delta)
         if fact is None:
             return
         with suppress(
@@ -308,6 +336,14 @@ def _parsed(text: str, realm: str | None) -> str:
         return parse_foreign_name(text)
     except BadName:
         raise PeerFailed(realm=realm) from None
+
+
+def _columns(connection: Connection, fact: StoredFact, change: GroupFact) -> Columns:
+    """The attributes of a group that a fact sets, without those that a later one has set."""
+    later = later_settings(connection, fact.group.id, fact.place.seq)
+    overtaken = {name for fields in later for name in columns_of(fields)}
+    wanted = columns_of(change.fields)
+    return {name: wanted[name] for name in wanted.keys() - overtaken}
 
 
 def _invite(

@@ -13,6 +13,7 @@ from zope.interface import Interface
 
 from chatd.base.entries import NO_PARTS, MadeChange, MadeFact, MemberFact, SentParts
 from chatd.base.errors import ChatError
+from chatd.base.group_settings import Fields
 from chatd.base.model import Account, Attachment, Group, Member, Message
 from chatd.base.realms import Added, RealmInfo
 from chatd.service.presence import IListener
@@ -24,9 +25,22 @@ from chatd.store.outcomes import SentEntry
 from chatd.store.pending import NewPost
 from chatd.store.sealing import NewSignature
 
-# The changes that an admin may request from a group's home. `bans` lists the banned addresses, after the
-# given one if there is one; the others take users.
-GroupVerb: TypeAlias = Literal["invite", "kick", "unban", "bans", "promote", "close", "open"]
+# What may be asked of a group's home. `describe` is for everybody who knows the group, and the others are
+# changes by admins. `bans` lists the banned addresses, after the given one if there is one.
+GroupVerb: TypeAlias = Literal[
+    "invite",
+    "kick",
+    "unban",
+    "bans",
+    "promote",
+    "demote",
+    "transfer",
+    "close",
+    "open",
+    "set",
+    "renewcode",
+    "describe",
+]
 
 
 class Membership(msgspec.Struct, frozen=True):
@@ -41,12 +55,14 @@ class Membership(msgspec.Struct, frozen=True):
 
 class MemberJoined(msgspec.Struct, frozen=True):
     """`user`, of the receiving realm, is a member of a group of the sending realm, and gets the messages
-    after `seq`."""
+    after `seq`. They see the entries from `first` on. `about` has the group's settings."""
 
     group: str
     group_id: int
     user: str
     seq: int
+    first: int = 0
+    about: Fields = {}
 
 
 class MemberRemoved(msgspec.Struct, frozen=True):

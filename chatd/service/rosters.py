@@ -160,11 +160,7 @@ class Rosters:
         change, staged = await self._database.run(job)
         if change.refused is not None:
             raise change.refused
-        roster = self._rosters.get(change.delta.group)
-        if roster is not None:
-            roster.apply(change.delta)
-            if change.delta.ended:
-                self._rosters.pop(change.delta.group)
+        roster = self.apply(change.delta)
         for each in staged:
             if isinstance(each, StagedNotice):
                 self._forwarder.send_notices((each,))
@@ -174,6 +170,21 @@ class Rosters:
         if facts:
             await self._tell(facts, roster, origin)
         return change
+
+    def apply(self, delta: Delta) -> Roster | None:
+        """Apply what a transaction has changed, in the order of the transactions. Returns the roster, if it
+        is cached."""
+        roster = self._rosters.get(delta.group)
+        if roster is None:
+            return None
+        code = roster.group.code
+        roster.apply(delta)
+        if roster.group.code != code:
+            self._ids.pop(code)
+            self._ids[roster.group.code] = roster.group.id
+        if delta.ended:
+            self._rosters.pop(delta.group)
+        return roster
 
     def _stage(
         self, connection: Connection, change: RosterChange, signed: Sequence[SignedFact]

@@ -110,6 +110,18 @@ def is_overtaken(connection: Connection, change: NewChange) -> bool:
     return connection.scalar(select(changes.c.seq).where(*same).limit(1)) is not None
 
 
+def later_settings(connection: Connection, conversation: int, seq: int) -> list[dict[str, Any]]:
+    """What the entries after `seq` have changed of a group."""
+    later = connection.scalars(
+        select(changes.c.data).where(
+            changes.c.conversation_id == conversation,
+            changes.c.seq > seq,
+            changes.c.kind == "group",
+        )
+    )
+    return [msgspec.json.decode(data or "{}") for data in later]
+
+
 def numbers_of(connection: Connection, conversation: int, seq: int) -> list[int]:
     """Return the numbers with which the content of a message of this realm has crossed: its own, and those of
     its edits."""

@@ -12,6 +12,7 @@ import msgspec
 import sqlalchemy as sa
 
 from chatd.base import errors
+from chatd.base.group_settings import Columns
 from chatd.base.model import PAST_JOINED, Group, Party
 from chatd.store import names
 from chatd.store.access import first_seqs
@@ -27,6 +28,7 @@ from chatd.store.schema import (
     remote_members,
     rosters,
 )
+from chatd.store.writer import CodeTaken
 
 
 class Bounds(msgspec.Struct, frozen=True):
@@ -217,6 +219,12 @@ def check_guest(connection: sa.Connection, group: Group, guest: Party) -> None:
         raise errors.AlreadyMember(name=guest.name, group=group.name)
 
 
+def first_seq(connection: sa.Connection, group: Group, party: Party) -> int:
+    """The first entry that a member sees."""
+    table, is_party = _row_of(group, party)
+    return connection.scalar(sa.select(table.c.first_seq).where(is_party)) or 0
+
+
 def _no_room(group: Group, party: Party, most: int) -> errors.ChatError:
     if party.id is None:
         return errors.RealmFull(group=group.name, limit=most, realm=party.realm)
@@ -318,18 +326,46 @@ def _longest_standing(connection: sa.Connection, group: Group, admin: bool) -> P
     return None if there is None else Party(there[1], there[2], realm=there[3])
 
 
-def set_admin(connection: sa.Connection, group: Group, party: Party) -> Delta:
+def set_admin(connection: sa.Connection, group: Group, party: Party, admin: bool = True) -> Delta:
     table, is_party = _row_of(group, party)
     changed = connection.execute(
-        sa.update(table).where(is_party, table.c.admin.is_(False)).values(admin=True)
+        sa.update(table).where(is_party, table.c.admin.is_not(admin)).values(admin=admin)
     )
-    return Delta(group.id, ((party, True),) if changed.rowcount else ())
+    return Delta(group.id, ((party, admin),) if changed.rowcount else ())
 
 
-def set_closed(connection: sa.Connection, group: Group, closed: bool) -> Delta:
-    changed = connection.execute(
-        sa.update(groups)
-        .where(groups.c.conversation_id == group.id, groups.c.closed.is_not(closed))
-        .values(closed=closed)
-    )
-    return Delta(group.id, closed=closed) if changed.rowcount else Delta(group.id)
+def has_other_admin(connection: sa.Connection, group: Group, party: Party) -> bool:
+    """Whether a group has an admin besides `party`."""
+    for table in (participants, remote_members):
+        of_party, is_party = _row_of(group, party)
+        others = [table.c.conversation_id == group.id, table.c.admin.is_(True)]
+        if table is of_party:
+            others.append(~is_party)
+        if connection.scalar(sa.select(table.c.joined_at).where(*others).limit(1)) is not None:
+            return True
+    return False
+
+
+def set_columns(connection: sa.Connection, group: Group, columns: Columns) -> Delta:
+    """Set attributes of a group. The Delta has those that were different."""
+    if not columns:
+        return Delta(group.id)
+    here, names = groups.c.conversation_id == group.id, list(columns)
+    row = connection.execute(sa.select(*(groups.c[name] for name in names)).where(here)).one()
+    changed = {
+        name: columns[name]
+        for name, value in zip(names, row, strict=True)
+        if value != columns[name]
+    }
+    if changed:
+        connection.execute(sa.update(groups).where(here).values(changed))
+    return Delta(group.id, fields=changed)
+
+
+def set_code(connection: sa.Connection, group: Group, code: str) -> Delta:
+    """Give a group another code. Raises CodeTaken."""
+    if find_group_by_code(connection, code) is not None:
+        raise CodeTaken
+    here = (groups.c.conversation_id == group.id) & groups.c.key.is_not(None)
+    changed = connection.execute(sa.update(groups).where(here).values(code=code))
+    return Delta(group.id, fields={"code": code} if changed.rowcount else {})

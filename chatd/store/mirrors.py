@@ -30,8 +30,10 @@ def join_mirror(
     seq: int,
     now: int,
     limit: int,
+    first: int = 0,
 ) -> Delta:
-    """Make an account a member of another realm's group, unless it is one. Messages after `seq` are unread.
+    """Make an account a member of another realm's group, unless it is one. Messages after `seq` are unread,
+    and it sees the entries from `first` on.
 
     Raises TooManyGroups if the account is in `limit` groups.
     """
@@ -47,6 +49,7 @@ def join_mirror(
             read_seq=mark,
             joined_at=now,
             realm=realm,
+            first_seq=first,
         )
     )
     connection.execute(
@@ -54,7 +57,7 @@ def join_mirror(
         .where(rosters.c.conversation_id == conversation)
         .values(members=rosters.c.members + 1, joined_at=now, floor=mark)
     )
-    return Delta(conversation, ((party_of(account), False),))
+    return Delta(conversation, ((party_of(account), False),), first=first)
 
 
 def _open_mirror(connection: Connection, name: Address, realm: str, home_id: int, now: int) -> int:

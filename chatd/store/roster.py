@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
 import msgspec
 
@@ -11,12 +12,13 @@ from chatd.base.model import Group, Party
 
 class Delta(msgspec.Struct, frozen=True):
     """What a transaction changed in the roster of the group with the id `group`. `roles` are in order: True
-    is an admin, None is no longer a member. New members see the entries from `first` on. `banned` and
+    is an admin, None is no longer a member. `fields` are new attributes of the Group. New members see the
+    entries from `first` on. `banned` and
     `unbanned` are keys of addresses. `epoch` is the log's after the change."""
 
     group: int
     roles: tuple[tuple[Party, bool | None], ...] = ()
-    closed: bool | None = None
+    fields: dict[str, Any] = {}
     ended: bool = False
     banned: tuple[str, ...] = ()
     unbanned: tuple[str, ...] = ()
@@ -64,8 +66,8 @@ class Roster(msgspec.Struct):
                 if delta.first and party.id not in self.members:
                     self.firsts[party.id] = delta.first
                 self.members[party.id] = admin
-        if delta.closed is not None:
-            self.group = msgspec.structs.replace(self.group, closed=delta.closed)
+        if delta.fields:
+            self.group = msgspec.structs.replace(self.group, **delta.fields)
         self.banned.difference_update(delta.unbanned)
         self.banned.update(delta.banned)
         self.epoch = max(self.epoch, delta.epoch)

@@ -52,6 +52,11 @@ class NotAdmin(ChatError):
     sentence = "Only the admins of {group} may do that; members {group} shows who they are"
 
 
+class LastAdmin(ChatError):
+    code = "last-admin"
+    sentence = "{name} is the only admin of {group}; make somebody else an admin first"
+
+
 class Banned(ChatError):
     code = "banned"
     sentence = "You are banned from {group}; ask one of its admins to invite you"

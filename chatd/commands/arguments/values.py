@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from ipaddress import IPv6Address
 from typing import Any, Literal
 
+from chatd.base import group_settings
 from chatd.base.errors import BadArgument
 from chatd.base.model import PRIVATE, PUBLIC
 from chatd.base.names import printable
@@ -150,6 +151,34 @@ class KeepOrEraseType(Type):
         return choice
 
 
+class SettingType(Type):
+    """A value for a setting of a group."""
+
+    greedy = True
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+        words = group_settings.WORDS.get(key)
+        self.shape = "|".join(words) if words else "text"
+        limit = group_settings.TEXTS.get(key)
+        self.about = (
+            " or ".join(words) if words else f"up to {limit} characters; empty to remove it"
+        )
+
+    def from_text(self, name: str, text: str) -> str:
+        return group_settings.check_setting(self._key, text)
+
+
+class RestType(Type):
+    """The rest of a line, which its command checks."""
+
+    about = "the new value; empty to remove a title or topic"
+    greedy = True
+
+    def from_text(self, name: str, text: str) -> str:
+        return text
+
+
 class TimeType(Type):
     """A time, in ms since 1970 UTC."""
 
@@ -189,5 +218,8 @@ TIME = TimeType()
 NOTIFY = NotifyType()
 KEEP_OR_ERASE = KeepOrEraseType()
 VISIBILITY = WordType(PUBLIC, PRIVATE)
+SETTING = WordType(*group_settings.SETTINGS)
+SETTINGS = {key: SettingType(key) for key in group_settings.SETTINGS}
+SETTING_VALUE = RestType()
 HOST = HostType()
 PORT = PortType()

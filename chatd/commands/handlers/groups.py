@@ -6,10 +6,12 @@ from typing import Any
 
 import msgspec
 
+from chatd.base.group_settings import SETTINGS, check_setting
 from chatd.base.model import PRIVATE, Group, Reply
 from chatd.commands import values as ask
 from chatd.commands.client import Client, Handlers
 from chatd.commands.handlers.replies import count, list_reply
+from chatd.commands.table import BY_COMMAND
 
 HANDLERS = Handlers()
 
@@ -146,6 +148,56 @@ async def promote(client: Client, command: ask.PromoteMember) -> Reply:
         client.account, command.group, command.user, client.listener
     )
     return Reply(f"{command.user} is an admin of {group}", {"group": group})
+
+
+@HANDLERS.of(ask.DemoteAdmin)
+async def demote(client: Client, command: ask.DemoteAdmin) -> Reply:
+    group = await client.service.groups.settings.demote(
+        client.account, command.group, command.user, client.listener
+    )
+    return Reply(f"{command.user} is no longer an admin of {group}", {"group": group})
+
+
+@HANDLERS.of(ask.TransferGroup)
+async def transfer(client: Client, command: ask.TransferGroup) -> Reply:
+    group = await client.service.groups.settings.transfer(
+        client.account, command.group, command.user, client.listener
+    )
+    return Reply(f"{command.user} is an admin of {group} in your place", {"group": group})
+
+
+@HANDLERS.of(ask.ShowGroup)
+async def show_group(client: Client, command: ask.ShowGroup) -> Reply:
+    found = await client.service.groups.settings.describe(client.account, command.group)
+    fields: dict[str, str | int | bool] = {"group": found.group, **found.settings}
+    if found.members is not None:
+        fields["members"] = found.members
+    fields |= {"member": found.member, "admin": found.admin}
+    if found.code:
+        fields["code"] = found.code
+    data = {"conversation": found.conversation} if found.member and found.conversation else {}
+    return Reply(f"This is {found.group}", fields, data)
+
+
+@HANDLERS.of(ask.SetGroup)
+async def set_group(client: Client, command: ask.SetGroup) -> Reply:
+    fields = {key: value for key in SETTINGS if (value := getattr(command, key)) is not None}
+    if command.key is not None:
+        if command.value is None:
+            raise BY_COMMAND[ask.SetGroup].wrong("value is missing")
+        fields[command.key] = check_setting(command.key, command.value)
+    if not fields:
+        raise BY_COMMAND[ask.SetGroup].wrong("Nothing is set")
+    group = await client.service.groups.settings.set(
+        client.account, command.group, fields, client.listener
+    )
+    return Reply(f"{group} is changed", {"group": group, **fields})
+
+
+@HANDLERS.of(ask.RenewCode)
+async def renew_code(client: Client, command: ask.RenewCode) -> Reply:
+    group, code = await client.service.groups.settings.renew_code(client.account, command.group)
+    return Reply(f"{group} has a new code", {"group": group, "groupcode": code})
 
 
 @HANDLERS.of(ask.CloseGroup)

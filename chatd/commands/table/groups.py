@@ -141,6 +141,47 @@ ROWS: tuple[Row, ...] = (
         errors=(*ADMIN_ERRORS, errors.UnknownUser, errors.NotTheirGroup),
     ),
     Row(
+        "demote",
+        ask.DemoteAdmin,
+        "make an admin an ordinary member (admins only)",
+        (GROUP, USER),
+        errors=(*ADMIN_ERRORS, errors.UnknownUser, errors.NotTheirGroup, errors.LastAdmin),
+    ),
+    Row(
+        "transfer",
+        ask.TransferGroup,
+        "make a member an admin in your place (admins only)",
+        (GROUP, USER),
+        errors=(*ADMIN_ERRORS, errors.UnknownUser, errors.NotTheirGroup),
+    ),
+    Row(
+        "group",
+        ask.ShowGroup,
+        "show a group: its title, topic and settings",
+        (GROUP,),
+        errors=(errors.UnknownGroup, errors.UnknownRealm, *REMOTE_ERRORS),
+    ),
+    Row(
+        "setgroup",
+        ask.SetGroup,
+        "set a group's title, topic, visibility (public or private), past (all or joined: what new members "
+        "see of it), or post (members or anyone) (admins only)",
+        (
+            GROUP,
+            Arg("key", types.SETTING, optional=True),
+            Arg("value", types.SETTING_VALUE, optional=True),
+            *(Arg(key, each, optional=True, named=True) for key, each in types.SETTINGS.items()),
+        ),
+        errors=ADMIN_ERRORS,
+    ),
+    Row(
+        "renewcode",
+        ask.RenewCode,
+        "give a group a new code; the old one is no longer valid (admins only)",
+        (GROUP,),
+        errors=ADMIN_ERRORS,
+    ),
+    Row(
         "closegroup",
         ask.CloseGroup,
         "let only members post to a group (admins only)",

@@ -11,6 +11,7 @@ __all__ = [
     "AddGroup",
     "CloseGroup",
     "DeclineInvitation",
+    "DemoteAdmin",
     "InviteMembers",
     "JoinGroup",
     "KickMember",
@@ -23,6 +24,10 @@ __all__ = [
     "ListOwnGroups",
     "OpenGroup",
     "PromoteMember",
+    "RenewCode",
+    "SetGroup",
+    "ShowGroup",
+    "TransferGroup",
 ]
 
 
@@ -90,6 +95,37 @@ class LiftBan(Command, frozen=True):
 class PromoteMember(Command, frozen=True):
     group: Address
     user: Address
+
+
+class ShowGroup(Command, frozen=True):
+    group: Address
+
+
+class SetGroup(Command, frozen=True):
+    """A setting by its `key` and `value`, or several by their names."""
+
+    group: Address
+    key: str | None = None
+    value: str | None = None
+    title: str | None = None
+    topic: str | None = None
+    visibility: str | None = None
+    past: str | None = None
+    post: str | None = None
+
+
+class DemoteAdmin(Command, frozen=True):
+    group: Address
+    user: Address
+
+
+class TransferGroup(Command, frozen=True):
+    group: Address
+    user: Address
+
+
+class RenewCode(Command, frozen=True):
+    group: Address
 
 
 class CloseGroup(Command, frozen=True):

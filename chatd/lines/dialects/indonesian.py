@@ -100,6 +100,7 @@ INDONESIAN: Texts = {
     errors.NotTheirGroup: "{name} bukan anggota {group}",
     errors.NotAdmin: "Hanya admin {group} yang boleh melakukannya",
     errors.Banned: "Anda dikeluarkan dari {group}; minta adminnya mengundang Anda lagi",
+    errors.LastAdmin: "{name} adalah satu-satunya admin {group}; jadikan orang lain admin dulu",
     errors.NotBanned: "{name} tidak diblokir dari {group}",
     errors.GroupFull: "{group} sudah punya {limit} anggota dan penuh; minta adminnya memberi tempat",
     errors.RealmFull: "{group} sudah punya {limit} anggota dari {realm}; minta operatornya menambah batas",

@@ -27,6 +27,7 @@ from chatd.base.errors import (
     UnknownUser,
     UserExists,
 )
+from chatd.base.group_settings import settings_of
 from chatd.base.model import Account, Group, GroupInfo, Member, Party
 from chatd.base.names import UNFILTERED, Address, Place, is_code, parse_address, parse_name
 from chatd.federation import parcels
@@ -496,7 +497,8 @@ class Guests(GroupsTestCase):
             (info,), _ = result_of(self.groups.list(self.ana, mine=False))
             self.assertEqual(info.members, 4)
             self.reopen()
-        joined = parcels.Joined("bagan", self.group.id, "Emma", 2)
+        about = settings_of(self.group)
+        joined = parcels.Joined("bagan", self.group.id, "Emma", 2, 0, dict(about))
         self.assertEqual(self.waiting("realm2")[0], joined)
         told = [each for each in self.waiting("realm2") if isinstance(each, parcels.Relay)]
         self.assertEqual(
@@ -507,7 +509,7 @@ class Guests(GroupsTestCase):
                 (5, MemberAttributes("joined", "Finn@Realm3")),
             ],
         )
-        joined = parcels.Joined("bagan", self.group.id, "Finn", 4)
+        joined = parcels.Joined("bagan", self.group.id, "Finn", 4, 0, dict(about))
         self.assertEqual(self.waiting("realm3"), [joined, told[-1]])
         self.assertIs(outcome_of(self.homes.join(self.emma, BAGAN)), AlreadyMember)
 
@@ -608,6 +610,7 @@ class Elsewhere(GroupsTestCase):
     def saying(self, name: str) -> Any:
         realm = OneRealm(name)
         self.patch(self.service.mirrors, "_realms", realm)
+        self.patch(self.groups._there, "_realms", realm)
         return mock.patch.object(self.groups, "_realms", realm)
 
     def test_names_as_written_here(self) -> None:

@@ -1,0 +1,141 @@
+"""Settings and roles of groups of this realm and of others, as the accounts of this realm use them.
+
+For a group of another realm, everything here also raises UnknownRealm, RealmDown, and any ChatError with
+which its home refuses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+
+from chatd.base.entries import GroupFact, MemberFact
+from chatd.base.errors import NotMember, RealmDown
+from chatd.base.group_settings import SETTINGS, Fields, settings_of
+from chatd.base.model import Account, GroupDetails, party_of
+from chatd.base.names import Address, is_code, printable
+from chatd.service.home_requests import HomeRequests
+from chatd.service.home_settings import HomeSettings
+from chatd.service.presence import IListener
+from chatd.service.rosters import Rosters
+from chatd.store.roster import Roster
+
+
+class GroupSettings:
+    def __init__(self, rosters: Rosters, homes: HomeSettings, there: HomeRequests) -> None:
+        self._rosters = rosters
+        self._homes = homes
+        self._there = there
+
+    async def describe(self, account: Account, name: Address) -> GroupDetails:
+        """The group as the account knows it; if its home is down, as this realm knows it. Raises
+        UnknownGroup."""
+        realm = self._there.elsewhere(name)
+        if realm is None:
+            roster = await self._homes.describe(party_of(account), name)
+            return details_of(roster, roster.members.get(account.id), roster.size)
+        mirror: Roster | None = None
+        with suppress(NotMember):
+            mirror = await self._rosters.find_mine(account, name)
+        try:
+            shown, found = await self._there.ask(realm, account, name, "describe")
+        except RealmDown:
+            if mirror is None:
+                raise
+            return details_of(mirror, mirror.members[account.id])
+        conversation = 0 if mirror is None else mirror.group.id
+        return _details_from(shown, conversation, found)
+
+    async def set(
+        self, account: Account, name: Address, fields: Fields, origin: IListener | None = None
+    ) -> str:
+        """Change settings. Returns the group's name. Raises UnknownGroup, NotMember, NotAdmin."""
+        realm = self._there.elsewhere(name)
+        if realm is None:
+            return (await self._homes.set(party_of(account), name, fields, origin)).name
+        fact = GroupFact(dict(fields))
+        return (await self._there.ask(realm, account, name, "set", (), (fact,)))[0]
+
+    async def renew_code(self, account: Account, name: Address) -> tuple[str, str]:
+        """Give a group a new code. Returns the group's name and the code. Raises UnknownGroup, NotMember,
+        NotAdmin."""
+        realm = self._there.elsewhere(name)
+        if realm is None:
+            group = await self._homes.renew_code(party_of(account), name)
+            return group.name, group.code
+        shown, found = await self._there.ask(realm, account, name, "renewcode")
+        return shown, _code_from(shown, found)
+
+    async def demote(
+        self, account: Account, name: Address, user: Address, origin: IListener | None = None
+    ) -> str:
+        """Make an admin an ordinary member. Returns the group's name. Raises UnknownGroup, NotMember,
+        NotAdmin, UnknownUser, NotTheirGroup, LastAdmin."""
+        realm = self._there.elsewhere(name)
+        if realm is None:
+            return (await self._homes.demote(party_of(account), name, user, origin)).name
+        fact = MemberFact(self._there.person(user), "demoted")
+        return (await self._there.ask(realm, account, name, "demote", (user,), (fact,)))[0]
+
+    async def transfer(
+        self, account: Account, name: Address, user: Address, origin: IListener | None = None
+    ) -> str:
+        """Make a member an admin in place of the account. Returns the group's name. Raises as `demote`."""
+        realm = self._there.elsewhere(name)
+        if realm is None:
+            return (await self._homes.transfer(party_of(account), name, user, origin)).name
+        own, heir = party_of(account), self._there.person(user)
+        facts = (MemberFact(heir, "promoted"), MemberFact(own, "demoted"))
+        return (await self._there.ask(realm, account, name, "transfer", (user,), facts))[0]
+
+
+def details_of(roster: Roster, role: bool | None, members: int | None = None) -> GroupDetails:
+    """A group, for somebody with that role in it."""
+    group = roster.group
+    code = "" if role is None else group.code
+    return GroupDetails(
+        group.name, group.id, settings_of(group), role is not None, bool(role), members, code
+    )
+
+
+def details_for(details: GroupDetails) -> dict[str, Sequence[str]]:
+    """A group, as its home tells another realm."""
+    role = "admin" if details.admin else "member" if details.member else ""
+    return {
+        **{key: [value] for key, value in details.settings.items()},
+        "members": [str(details.members or 0)],
+        "role": [role],
+        "code": [details.code],
+    }
+
+
+def _details_from(
+    shown: str, conversation: int, found: Mapping[str, Sequence[str]]
+) -> GroupDetails:
+    """A group, as its home tells."""
+
+    def first(key: str) -> str:
+        values = found.get(key, ())
+        return printable(values[0], MAX_SHOWN) if values and values[0] else ""
+
+    role, members = first("role"), first("members")
+    return GroupDetails(
+        shown,
+        conversation,
+        {key: first(key) for key in SETTINGS},
+        role in ("member", "admin"),
+        role == "admin",
+        int(members) if members.isascii() and members.isdigit() else None,
+        _code_from(shown, found),
+    )
+
+
+MAX_SHOWN = 500  # characters of a value that another realm tells
+
+
+def _code_from(shown: str, found: Mapping[str, Sequence[str]]) -> str:
+    """The code of a group, with the name of its realm."""
+    for code in found.get("code", ()):
+        if is_code(code):
+            return f"{code.lower()}@{shown.rpartition('@')[2]}"
+    return ""

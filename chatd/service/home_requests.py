@@ -1,0 +1,71 @@
+"""What accounts of this realm ask of the homes of groups elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from chatd.base.entries import GroupFact, MemberFact
+from chatd.base.errors import BadName, PeerFailed
+from chatd.base.model import Account, Party
+from chatd.base.names import Address, key_of, parse_foreign_address
+from chatd.service.context import Context
+from chatd.service.mirror_groups import MirrorGroups
+from chatd.service.remote import GroupVerb, IRealms
+
+
+class HomeRequests:
+    """Addresses are written for the home, and read from it."""
+
+    def __init__(self, context: Context, mirrors: MirrorGroups, realms: IRealms) -> None:
+        self._context = context
+        self._mirrors = mirrors
+        self._realms = realms
+
+    def elsewhere(self, name: Address) -> str | None:
+        """The key of the realm that the group lives in, if that is another. Raises UnknownRealm."""
+        realm = self._context.localize(name).realm
+        if realm is None:
+            return None
+        self._realms.name_of(key_of(realm))
+        return key_of(realm)
+
+    async def ask(
+        self,
+        realm: str,
+        account: Account,
+        name: Address,
+        change: GroupVerb,
+        users: Sequence[Address] = (),
+        facts: Sequence[MemberFact | GroupFact] = (),
+    ) -> tuple[str, Mapping[str, Sequence[str]]]:
+        """Have the group's home make a change, which has these facts. Returns the group's name, and the
+        home's answer."""
+        shown = f"{name.name}@{self._realms.name_of(realm)}"
+        named = [self._for(realm, user) for user in users]
+        entries = await self._mirrors.sign(account, realm, shown, facts)
+        found = await self._realms.change(realm, account.name, name.name, change, named, entries)
+        return shown, found
+
+    def person(self, user: Address) -> Party:
+        """The person with that address, who is not looked up."""
+        local = self._context.localize(user)
+        return Party(local.key, str(local))
+
+    def _for(self, realm: str, user: Address) -> str:
+        """An address as another realm reads it."""
+        local = self._context.localize(user)
+        if local.realm is None:
+            return f"{local.name}@{self._context.config.realm}"
+        return local.name if key_of(local.realm) == realm else str(local)
+
+    def address_from(self, group: Address, user: str) -> str:
+        """An address from a group's home, as this realm reads it. Raises PeerFailed."""
+        there = self.parsed(user, group.realm)
+        return str(self._context.localize(Address(there.name, there.realm or group.realm)))
+
+    def parsed(self, text: str, realm: str | None) -> Address:
+        """Parse an address from another realm. Raises PeerFailed, which does not show it."""
+        try:
+            return parse_foreign_address(text)
+        except BadName:
+            raise PeerFailed(realm=realm) from None
