@@ -23,6 +23,7 @@ REPORTED = {
     "not-member",
     "user-not-member",
     "not-admin",
+    "last-admin",
     "already-member",
     "message-too-long",
     "bad-filename",

@@ -23,7 +23,6 @@ from chatd.commands.arguments import (
     NumberType,
     OpaqueType,
     PortType,
-    PrivacyKeyType,
     TimeType,
 )
 from chatd.commands.rows import Arg, Row
@@ -192,7 +191,10 @@ def _example(arg: Arg) -> str:
         return "7"
     if isinstance(arg.type, FlagType):
         return "on"
-    words = {TimeType: "2026-11-20", PrivacyKeyType: "receipts", EmojiType: "👍"}
+    words = {TimeType: "2026-11-20", EmojiType: "👍"}
+    first, choice, _ = arg.type.shape.partition("|")
+    if choice and type(arg.type) not in words:
+        return first
     return words.get(type(arg.type), "messi")
 
 

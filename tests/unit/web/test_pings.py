@@ -40,6 +40,8 @@ class Stream:
 
     def upgraded(self) -> None: ...
 
+    def getHeader(self, _name: str) -> None: ...  # noqa: N802
+
     def abortConnection(self) -> None:
         self.aborted = True
 
