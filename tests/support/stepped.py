@@ -153,7 +153,7 @@ class SteppedUploads(Uploads):
         self._work: deque[tuple[Deferred[Any], Callable[..., Any], tuple[Any, ...]]] = deque()
 
     def start(self) -> None:
-        for folder in (self.folder, self._incoming):
+        for folder in (self.folder, self._incoming, self._rooms):
             folder.mkdir(mode=0o700, exist_ok=True)
         self.thumbnails.start()
 

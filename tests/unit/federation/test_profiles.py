@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 
+from chatd.base.errors import NotLoggedIn, NotMember
 from chatd.base.events import ProfileChange
-from chatd.base.names import parse_address
+from chatd.base.names import Place, parse_address
 from chatd.commands import values as ask
 from chatd.federation.capabilities import PROFILES
 from chatd.media.process import PictureRefused, ScaledPicture
@@ -86,6 +87,40 @@ class Profiles(LinkedTestCase):
         )
         self.assertEqual(self.picture(self.one, "budi@realm2"), FIRST)
         self.assertEqual(self.picture(self.two, "budi"), FIRST)
+
+    def test_by_command(self) -> None:
+        """A person sets the picture, and another one elsewhere fetches it."""
+        place = Place(user=parse_address("budi"))
+        receive = self.budi.does(ask.SetPicture(place, "me.png", len(FIRST)))
+        receive.upload.write(FIRST)
+        reply = self.network.result(receive.finish(), 60)
+        path = f"/pictures/@budi?v={store.new_avatar(FIRST).hash}"
+        self.assertEqual(reply.fields["picture"], path)
+        self.assertEqual(self.budi.does(ask.ShowAccount()).fields["picture"], path)
+        there = Place(user=parse_address("budi@realm2"))
+        give = self.ana.does(ask.GetPicture(there))
+        self.assertEqual(self.network.result(give.download.file.read(1000)), FIRST)
+        self.assertEqual(give.reply.fields["name"], "budi@realm2.webp")
+        ended = self.budi.does(ask.SetPicture(place, "me.png", 5))
+        self.budi.client.detach()
+        with self.assertRaises(NotLoggedIn):
+            self.network.result(ended.finish())
+
+    def test_deleted_file(self) -> None:
+        """A file is deleted where it went. What can't be deleted is the reason of the reply."""
+        self.ana.creates("bola")
+        self.ana.sends_file("budi@realm2", "a.txt", b"halo")
+        (code,) = [each.code for each in self.ana.files()]
+        self.network.settle()
+        self.assertEqual(len(self.budi.files()), 1)
+        reply = self.ana.does(ask.DeleteFile(code))
+        self.network.settle()
+        self.assertEqual((reply.data["messages"], self.budi.files()), (1, []))
+        self.ana.sends_file("#bola", "b.txt", b"halo")
+        (code,) = [each.code for each in self.ana.files()]
+        self.patch(self.one.service.changes, "change", lambda *_: fail(NotMember(group="bola")))
+        with self.assertRaises(NotMember):
+            self.ana.does(ask.DeleteFile(code))
 
     def test_changes(self) -> None:
         """A change is announced. The picture crosses only if it is another one."""
