@@ -178,7 +178,7 @@ class EntryReader:
             author = party_of(await self._accounts.find(stated.author))
         else:
             author = guest_of(self._links, stated.realm, stated.author)
-        if author.key in roster.banned:
+        if author.key in roster.banned and not own:
             raise errors.Banned(group=roster.group.name)
         origin = (None if own else stated.realm, stated.number)
         found = self._at_home(parcel, opened, roster, author, origin)

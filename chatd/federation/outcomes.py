@@ -206,7 +206,8 @@ class Outcomes:
             log.failure("expired parcels are returned one by one")
             for realm, waiting in old:
                 await self._expire_one(realm, waiting)
-        return len(old) + await self._database.run(pending_store.remove_unreturned, before)
+        former = await self._database.run(pending_store.finish_former)
+        return len(old) + former + await self._database.run(pending_store.remove_unreturned, before)
 
     def _expired(self, realm: str, waiting: QueuedParcel) -> Undelivered:
         parcel = parcels.try_decode(waiting.parcel)

@@ -24,7 +24,7 @@ from chatd.store.messages import MessageWriter
 from chatd.store.new_entries import NewMessage, Stored
 from chatd.store.outbox import NewParcel, OutboxWriter
 from chatd.store.outcomes import read_refusal
-from chatd.store.schema import attachments, pending, sends
+from chatd.store.schema import attachments, participants, pending, sends
 from chatd.store.sent_files import keep_posted
 
 MAX_REFUSED = 1000  # refused messages that are kept for an account
@@ -169,20 +169,45 @@ def finish(connection: sa.Connection, numbered: Sequence[tuple[int, int]]) -> li
     are members; remove the others here."""
     seqs = dict(numbered)
     rows = connection.execute(
-        sa.select(
-            pending.c.id,
-            pending.c.account_id,
-            pending.c.number,
-            pending.c.realm,
-            pending.c.group,
-            pending.c.attachment_id,
-            pending.c.at,
-        ).where(pending.c.number.in_(list(seqs)), pending.c.conversation_id.is_(None))
+        _POSTED.where(pending.c.number.in_(list(seqs)), pending.c.conversation_id.is_(None))
     ).all()
     keep_posted(connection, rows)
     for row in rows:
         _remove(connection, row.account_id, row.id, seq=seqs[row.number])
     return [None] * len(numbered)
+
+
+_POSTED = sa.select(
+    pending.c.id,
+    pending.c.account_id,
+    pending.c.number,
+    pending.c.realm,
+    pending.c.group,
+    pending.c.attachment_id,
+    pending.c.at,
+)
+
+
+def finish_former(connection: sa.Connection) -> int:
+    """Remove messages that were delivered and do not come back, because their senders have left the group
+    since, even if they have joined again. Returns their number."""
+    is_member = sa.exists().where(
+        participants.c.account_id == pending.c.account_id,
+        participants.c.conversation_id == pending.c.conversation_id,
+        participants.c.joined_at <= pending.c.at,
+    )
+    rows = connection.execute(
+        _POSTED.where(
+            pending.c.conversation_id.is_not(None),
+            pending.c.refused.is_(None),
+            ~is_member,
+            sa.not_(outbox_store.waits(pending.c.realm, pending.c.number)),
+        ).limit(MAX_REMOVED)
+    ).all()
+    keep_posted(connection, rows)
+    for row in rows:
+        _remove(connection, row.account_id, row.id)
+    return len(rows)
 
 
 def dismiss(connection: sa.Connection, account_id: int, ident: int) -> tuple[str, ...] | None:

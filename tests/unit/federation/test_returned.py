@@ -317,6 +317,13 @@ class GroupsTestCase(ReturnedTestCase):
         self.returns(0, self.posted("realm2"))
         self.assertEqual(self.texts(), [])
 
+    def test_own_people_who_are_banned(self) -> None:
+        """This realm has taken their words once."""
+        self.budi.joins("bagan")
+        self.ana.does(ask.KickMember(parse_address("bagan"), parse_address("budi")))
+        self.returns(0, self.posted("realm1", author="budi", number=7))
+        self.assertEqual(self.texts(), ["budi: halo"])
+
     def test_deletion(self) -> None:
         entry = self.posted("realm2", number=1)
         self.returns(0, entry)

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from chatd.store.pending import remove_unreturned
-from chatd.store.schema import attachments, erased_files, pending
+from chatd.store.pending import finish_former, remove_unreturned
+from chatd.store.schema import (
+    attachments,
+    conversations,
+    erased_files,
+    outbox,
+    participants,
+    pending,
+    posted_files,
+)
 from tests.support.inline import result_of
 from tests.unit.service.test_messages import MessagesTestCase
 
 
 class Unreturned(MessagesTestCase):
-    def add(self, number: int, at: int, file: int | None = None) -> None:
+    def add(self, number: int, at: int, file: int | None = None, place: int | None = None) -> None:
         values = {"id": number, "account_id": self.ana.id, "group": "bagan@realm2", "at": at}
+        values["conversation_id"] = place
         row = {**values, "realm": "realm2", "number": number, "attachment_id": file}
         self.database.run(lambda db: db.execute(sa.insert(pending).values(row)))
 
@@ -41,3 +50,24 @@ class Unreturned(MessagesTestCase):
         self.assertEqual(self.count(pending), 1)
         self.assertEqual(self.count(attachments), 1)
         self.assertEqual(self.count(erased_files), 1)
+
+    def test_of_former_members(self) -> None:
+        """They do not come back, also if the sender has joined again. Their files are kept for the home."""
+        group = {"id": 7, "kind": "group", "created_at": 1}
+        self.database.run(lambda db: db.execute(sa.insert(conversations).values(group)))
+        member = {"account_id": self.ana.id, "conversation_id": 7, "joined_at": 20}
+        self.database.run(lambda db: db.execute(sa.insert(participants).values(member)))
+        self.add_file(1)
+        self.add(1, at=10, file=1, place=7)  # before she joined again
+        self.add(2, at=10, place=8)  # a group that she has left
+        self.add(3, at=20, place=7)
+        self.add(4, at=10)  # she was no member
+        self.add(5, at=10, place=8)
+        waits = {"realm": "realm2", "id": 5, "created_at": 10, "parcel": b""}
+        self.database.run(lambda db: db.execute(sa.insert(outbox).values(waits)))
+        removed: list[int] = []
+        self.database.run(lambda db: removed.append(finish_former(db)))
+        query = sa.select(pending.c.id).order_by(pending.c.id)
+        left = result_of(self.database.run(lambda db: db.scalars(query).all()))
+        self.assertEqual((removed, left), ([2], [3, 4, 5]))
+        self.assertEqual((self.count(posted_files), self.count(attachments)), (1, 1))
