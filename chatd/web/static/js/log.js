@@ -63,6 +63,19 @@ export class Log extends Emitter {
     this.#parts.clear();
   }
 
+  /**
+   * Folds the messages of somebody whom the user has blocked, in the group that is shown. Others are loaded again.
+   * @param {Place} place
+   * @param {string} user
+   */
+  fold(place, user) {
+    const part = this.part(place);
+    this.forget();
+    this.#parts.set(place.key, part);
+    part.list = part.list.map((each) => (each.group && each.from === user ? { ...each, blocked: true } : each));
+    this.emit("messages", place);
+  }
+
   /** @param {Place} place @returns {readonly Message[]} sorted by seq, without duplicates */
   messages(place) {
     return this.#parts.get(place.key)?.list ?? [];

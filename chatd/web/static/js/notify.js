@@ -72,12 +72,24 @@ function bodyOf(message) {
 }
 
 /**
+ * Whether the user wants notifications of such messages in that conversation.
+ * @param {App} app
+ * @param {Place} place
+ * @param {Message} message
+ */
+function isWanted(app, place, message) {
+  const level = app.store.conversation(place)?.notify ?? "all";
+  const mentioned = (message.mentions ?? []).some((who) => who === "@all" || app.store.isMe(who));
+  return level === "all" || (level === "mentions" && mentioned);
+}
+
+/**
  * @param {App} app
  * @param {Place} place
  * @param {Message} message
  */
 async function notify(app, place, message) {
-  if (notificationState() !== "on") return;
+  if (notificationState() !== "on" || message.blocked || !isWanted(app, place, message)) return;
   const name = app.store.displayName(message.from);
   const head = place.kind === "u" ? name : t("app.in", { name, group: app.store.groupName(place) });
   const options = {

@@ -45,6 +45,7 @@
  * @property {Record<string, number>} [reaction_counts] where there are more than those addresses
  * @property {boolean} [pinned]
  * @property {boolean} [unverified] whether its author's realm could not be verified
+ * @property {boolean} [blocked] whether the user has blocked its author
  * @property {string} [key] of an own message from this browser: the key of the send
  */
 
@@ -79,6 +80,7 @@
  * @property {number} [members]
  * @property {boolean} [admin]
  * @property {boolean} [closed]
+ * @property {"all" | "mentions" | "none"} [notify] of which messages the user wants notifications; missing: of all
  * @property {string} [code]
  * @property {number} unread
  * @property {number} read the seq up to which all has been read

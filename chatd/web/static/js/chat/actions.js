@@ -4,7 +4,7 @@
 import { h } from "../dom.js";
 import { t, tError } from "../i18n.js";
 import { hashOf } from "../router.js";
-import { avatar, confirm, dialog, listRow } from "../ui.js";
+import { avatar, confirm, dialog, field, form, listRow } from "../ui.js";
 import { popUp } from "./menu.js";
 import { inShort } from "./quote.js";
 import { pickEmoji } from "./emoji.js";
@@ -133,6 +133,13 @@ export class Actions {
         onClick: () => void this.#pin(message, !message.pinned),
       },
       isMe && !direct && { label: t("chat.readers"), icon: "eye", onClick: () => void this.#readers(message) },
+      !isMe && { label: t("chat.report"), icon: "alert", onClick: () => void this.#report(message) },
+      !isMe && {
+        label: t("chat.block", { name: this.#nameOf(message.from) }),
+        icon: "eye-off",
+        danger: true,
+        onClick: () => void this.#block(message.from),
+      },
       (isMe || admin) && {
         label: t("chat.delete"),
         icon: "trash",
@@ -185,6 +192,27 @@ export class Actions {
     const names = /** @type {string[]} */ (reply.readers).map((address) => this.#nameOf(address));
     const list = h("ul", { class: "readers" }, ...names.map((name) => h("li", null, h("bdi", null, name))));
     dialog(t("chat.readers"), names.length ? list : h("p", null, t("chat.readers.none")), { narrow: true });
+  }
+
+  /** Asks for a reason, and reports it to the moderators. @param {Message} message */
+  #report(message) {
+    const reason = field({ label: t("chat.report.reason"), name: "reason", required: true, maxlength: 500 });
+    const send = async () => {
+      await this.#app.connection.request("report", { ...this.#at(), seq: message.seq, reason: reason.value });
+      close();
+      this.#app.toast(t("chat.report.done"), "success");
+    };
+    const close = dialog(t("chat.report.title"), form([reason], send, { submit: t("chat.report") }), { narrow: true });
+  }
+
+  /** Asks, and blocks somebody. @param {string} user */
+  async #block(user) {
+    const name = this.#nameOf(user);
+    const title = t("chat.block.title", { name });
+    if (!(await confirm({ title, text: t("chat.block.text"), action: t("chat.block", { name }), danger: true }))) return;
+    if ((await this.#ask("block", { user })) === null) return;
+    this.#app.log.fold(this.#place, user);
+    this.#app.toast(t("chat.block.done", { name }), "success");
   }
 
   /** Asks where to, and forwards it. @param {Message} message */

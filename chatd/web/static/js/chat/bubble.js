@@ -163,6 +163,16 @@ function senderLine(sender, name) {
  * @param {Bubbles} bubbles
  */
 function body(item, bubbles) {
+  const content = contentOf(item, bubbles);
+  if (item.kind !== "message" || !item.message.blocked || item.message.deleted) return content;
+  return h("details", { class: "bubble-blocked" }, h("summary", null, t("chat.blocked")), content);
+}
+
+/**
+ * @param {Spoken} item
+ * @param {Bubbles} bubbles
+ */
+function contentOf(item, bubbles) {
   if (item.kind === "upload") return uploadBody(item.upload, bubbles.discard);
   if (item.kind === "message") {
     const { file, deleted, opaque } = item.message;

@@ -1,51 +1,86 @@
 // @ts-check
-/** What others see of the user: whether read receipts are shown. */
+/** What others see of the user and may do, and whom the user has blocked. */
 
 import { h, uid } from "../dom.js";
 import { t, tError } from "../i18n.js";
+import { button, listRow } from "../ui.js";
 import { live } from "./live.js";
 
 /** @typedef {import("../types.js").App} App */
 
+const CHOICES = /** @type {const} */ (["receipts", "presence", "invitations"]);
+
 /**
- * A switch for read receipts. It is kept up to date with the user's other devices.
+ * The switches. They are kept up to date with the user's other devices.
  * @param {App} app
  */
-export function receiptsSwitch(app) {
-  const id = uid("receipts");
+export function privacySwitches(app) {
+  const id = uid("privacy");
   return live(app, {
-    load: async () => Boolean((await app.connection.request("privacy")).receipts),
-    show: (on) => {
-      const input = h("input", {
-        id,
-        type: "checkbox",
-        role: "switch",
-        class: "switch",
-        checked: on,
-        "aria-describedby": `${id}-hint`,
-        dataset: { key: "receipts\n" },
-        on: { change: () => void change(app, input) },
-      });
-      return [
-        h("label", { class: "switch-line", for: id }, input, h("span", null, t("settings.receipts"))),
-        h("p", { id: `${id}-hint`, class: "quiet" }, t("settings.receipts-hint")),
-      ];
-    },
+    load: () => app.connection.request("privacy"),
+    show: (chosen) =>
+      CHOICES.flatMap((key) => {
+        const input = h("input", {
+          id: `${id}-${key}`,
+          type: "checkbox",
+          role: "switch",
+          class: "switch",
+          checked: chosen[key] !== false,
+          "aria-describedby": `${id}-${key}-hint`,
+          dataset: { key: `${key}\n` },
+          on: { change: () => void change(app, key, input) },
+        });
+        return [
+          h("label", { class: "switch-line", for: input.id }, input, h("span", null, t(`settings.${key}`))),
+          h("p", { id: `${id}-${key}-hint`, class: "quiet" }, t(`settings.${key}-hint`)),
+        ];
+      }),
   });
 }
 
-/** @param {App} app @param {HTMLInputElement} input */
-async function change(app, input) {
-  const receipts = input.checked;
+/** @param {App} app @param {typeof CHOICES[number]} key @param {HTMLInputElement} input */
+async function change(app, key, input) {
+  const on = input.checked;
   input.disabled = true;
   try {
-    await app.connection.request("privacy", { receipts });
-    app.log.forget(); // the marks of the others are shown or hidden now
-    app.toast(t(receipts ? "settings.receipts-on" : "settings.receipts-off"), "success");
+    await app.connection.request("privacy", { [key]: on });
+    if (key === "receipts") app.log.forget(); // the marks of the others are shown or hidden now
+    app.toast(t(`settings.${key}-${on ? "on" : "off"}`), "success");
   } catch (error) {
-    input.checked = !receipts;
+    input.checked = !on;
     app.toast(tError(error), "error");
   }
   input.disabled = false;
   input.focus();
+}
+
+/**
+ * Whom the user has blocked, with buttons that lift the blocks.
+ * @param {App} app
+ */
+export function blockedList(app) {
+  const list = live(app, {
+    load: async () => /** @type {{user?: string, realm?: string}[]} */ ((await app.connection.request("blocked")).blocked),
+    show: (blocked) => {
+      if (!blocked.length) return [h("p", { class: "quiet" }, t("settings.blocked-none"))];
+      const rows = blocked.map(({ user, realm }) => {
+        const name = user ?? `@@${realm}`;
+        const lift = async () => {
+          try {
+            await app.connection.request("unblock", user === undefined ? { realm } : { user });
+            app.log.forget(); // the messages of that person are shown again
+            app.toast(t("settings.unblocked", { name }), "success");
+          } catch (error) {
+            app.toast(tError(error), "error");
+          }
+          await list.refresh();
+        };
+        const label = t("settings.unblock", { name });
+        const lifting = button(t("settings.unblock-short"), { kind: "small", onClick: lift, "aria-label": label });
+        return listRow({ title: name, actions: [lifting] });
+      });
+      return [h("ul", { class: "rows" }, ...rows)];
+    },
+  });
+  return list;
 }

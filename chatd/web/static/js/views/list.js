@@ -247,8 +247,9 @@ function lastLine(app, message) {
 }
 
 /** @param {Message} message @returns {Child[]} */
-function saidIn({ text, file, deleted, opaque }) {
+function saidIn({ text, file, deleted, opaque, blocked }) {
   if (deleted) return [t("list.deleted")];
+  if (blocked) return [t("chat.blocked")];
   if (opaque !== undefined) return [t("list.opaque")];
   return file ? [icon("attach"), file.name] : [(text ?? "").slice(0, SHOWN)];
 }

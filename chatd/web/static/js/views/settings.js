@@ -6,7 +6,8 @@ import { language, t } from "../i18n.js";
 import { page, section } from "../panels/page.js";
 import { installing, notifying } from "../panels/device.js";
 import { portrait } from "../panels/portrait.js";
-import { receiptsSwitch } from "../panels/privacy.js";
+import { blockedList, privacySwitches } from "../panels/privacy.js";
+import { sessionList } from "../panels/sessions.js";
 import { setTheme, theme } from "../theme.js";
 import { button, confirm, field, form } from "../ui.js";
 
@@ -15,8 +16,8 @@ import { button, confirm, field, form } from "../ui.js";
 /** @param {App} app @returns {import("../types.js").View} */
 export function view(app) {
   const { realm = "", version = "" } = app.store.session ?? {};
-  const install = installing(app);
-  const receipts = receiptsSwitch(app);
+  const parts = [installing(app), privacySwitches(app), blockedList(app), sessionList(app)];
+  const [install, switches, blocked, list] = parts;
   return {
     title: t("settings.title"),
     node: page(
@@ -25,19 +26,18 @@ export function view(app) {
       app.store.session?.claimable && section(t("settings.claim"), claim(app)),
       section(t("settings.look"), looks(app)),
       section(t("settings.notifications"), notifying()),
-      section(t("settings.privacy"), receipts.node),
+      section(t("settings.privacy"), switches.node),
+      section(t("settings.blocked"), blocked.node),
       section(t("settings.password"), password(app)),
       section(t("settings.install"), install.node),
-      section(t("settings.sessions"), sessions(app)),
+      section(t("settings.sessions"), [list.node, sessions(app)]),
+      section(t("settings.data"), exporting()),
       section(
         t("settings.about"),
         h("p", { class: "quiet", dir: "auto" }, t("settings.about-text", { version, realm })),
       ),
     ),
-    destroy: () => {
-      install.destroy();
-      receipts.destroy();
-    },
+    destroy: () => parts.forEach((part) => part.destroy()),
   };
 }
 
@@ -205,6 +205,12 @@ function password(app) {
     submit: t("settings.change"),
     label: t("settings.password"),
   });
+}
+
+/** A download of everything that the user has here. */
+function exporting() {
+  const link = button(t("settings.export"), { icon: "download", href: "/export", download: "" });
+  return h("div", { class: "action" }, link, h("p", { class: "quiet" }, t("settings.export-hint")));
 }
 
 /** @param {App} app */
