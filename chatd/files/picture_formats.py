@@ -17,6 +17,7 @@ from typing import TypeAlias
 import msgspec
 
 MAX_PARTS = 100_000  # segments or chunks of a file that are looked at; the rest stays as it is
+STEP = 256 << 10  # bytes of compressed data that are searched at a time
 MAX_SIDE = 1 << 24  # pixels; a larger number in a header is no size
 
 # The bytes from an offset up to another one, or bytes that take the place of others.
@@ -165,8 +166,7 @@ def _segments(data: Data) -> Iterator[tuple[int, int, int]]:
         (length,) = struct.unpack_from(">H", data, at + 2)
         end = at + 2 + length
         if marker == 0xDA:
-            following = _MARKER.search(data, end)
-            end = len(data) if following is None else following.start()
+            end = _next_marker(data, end)
         if length < 2 or end > len(data):
             break
         yield marker, at, end
@@ -175,6 +175,16 @@ def _segments(data: Data) -> Iterator[tuple[int, int, int]]:
         yield 0xD9, at, at + 2
     elif at < len(data):
         yield 0, at, len(data)
+
+
+def _next_marker(data: Data, start: int) -> int:
+    """Where the next segment begins after compressed data, or the end. In steps, because other threads wait
+    during each."""
+    for at in range(start, len(data), STEP):
+        found = _MARKER.search(data, at, min(at + STEP + 1, len(data)))
+        if found is not None:
+            return found.start()
+    return len(data)
 
 
 def _png(data: Data) -> Examined:

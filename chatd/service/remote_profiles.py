@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredSemaphore
 
 from chatd.base.avatars import user_picture
 from chatd.base.background import in_background
@@ -34,6 +34,7 @@ CHANGED = (
     10.0  # seconds between two questions about a person whose realm says that they have changed
 )
 MAX_REMEMBERED = 50_000  # people
+MAX_ASKED = 4  # questions to one realm under way
 MAX_AT_ONCE = 20  # people that are asked about for one list
 UNTOLD = "a profile of another realm was not asked for"
 
@@ -51,6 +52,7 @@ class RemoteProfiles:
         self._avatars = avatars
         self._due: Cache[str, float] = Cache(MAX_REMEMBERED)  # when to ask again, by place
         self._asking: dict[str, Signal] = {}
+        self._turns: dict[str, DeferredSemaphore] = {}  # by the key of the realm
 
     async def find(self, address: Address) -> Avatar:
         """The picture of a person, here or in another realm. Raises UnknownUser, UnknownRealm,
@@ -70,23 +72,30 @@ class RemoteProfiles:
         """Ask in the background about those of these addresses that were not asked about lately."""
         now = self._context.clock.seconds()
         due = [each for each in people if (self._due.get(store.place_of_user(each)) or 0) <= now]
+        for each in due[:MAX_AT_ONCE]:
+            self._due[store.place_of_user(each)] = (
+                now + AGAIN
+            )  # one task asks, however many lists there are
         if due:
             in_background(UNTOLD, self._ask_all(due[:MAX_AT_ONCE]))
 
     async def _ask_all(self, people: Iterable[str]) -> None:
         for each in people:
             name, _, realm = each.partition("@")
-            await self.refresh(Address(name, realm))
+            await self._ask_once(Address(name, realm), store.place_of_user(each))
 
     async def refresh(self, person: Address) -> None:
         """Ask about a person of another realm, unless that was done lately. Waits for the answer."""
         place = store.place_of_user(person)
+        if place in self._asking or (self._due.get(place) or 0) <= self._context.clock.seconds():
+            await self._ask_once(person, place)
+
+    async def _ask_once(self, person: Address, place: str) -> None:
+        """Ask about a person, or wait for the answer if that was done."""
         if (asking := self._asking.get(place)) is not None:
             await asking.wait()
             return
         now = self._context.clock.seconds()
-        if (self._due.get(place) or 0) > now:
-            return
         asking = self._asking[place] = Signal()
         self._due[place] = now + AGAIN
         try:
@@ -103,12 +112,7 @@ class RemoteProfiles:
         realm = key_of(person.realm or "")
         known: KnownProfile | None = await self._database.read(store.known, place)
         known_hash = None if known is None else known.hash
-        try:
-            answer: RemoteProfile = await self._realms.profile(
-                realm, key_of(person.name), known_hash or ""
-            )
-        except UnknownUser:
-            answer = RemoteProfile("", "")
+        answer = await self._answer(realm, key_of(person.name), known_hash or "")
         body = await self._made_again(realm, answer) if answer.body else None
         found = KnownProfile(answer.picture or None, _shown_name(answer.name))
         if body is None and found.hash not in (None, known_hash):
@@ -118,6 +122,21 @@ class RemoteProfiles:
         await self._database.run(store.keep_remote, (place, realm), found, picture, now)
         if known != found:
             await self._tell(person, found)
+
+    async def _answer(self, realm: str, user: str, known: str) -> RemoteProfile:
+        """What a realm says. Of one realm, few are asked about at a time, so that other questions have room.
+        Raises ChatError, but not UnknownUser."""
+        turns = self._turns.setdefault(realm, DeferredSemaphore(MAX_ASKED))
+        await turns.acquire()
+        try:
+            found: RemoteProfile = await self._realms.profile(realm, user, known)
+            return found
+        except UnknownUser:
+            return RemoteProfile("", "")
+        finally:
+            turns.release()
+            if turns.tokens == MAX_ASKED:
+                self._turns.pop(realm, None)
 
     async def _made_again(self, realm: str, profile: RemoteProfile) -> bytes | None:
         """The picture; None if it can't be used."""
