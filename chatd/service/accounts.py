@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Callable, Collection
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Protocol
 
 import msgspec
@@ -21,6 +21,7 @@ from chatd.base.texts import Secret
 from chatd.base.throttle import Quota
 from chatd.base.tokens import TOKEN_BYTES, hash_token, holds_one_of
 from chatd.service.context import Context
+from chatd.service.guesses import TakenNames
 from chatd.service.login_guard import PasswordGuard
 from chatd.service.passwords import LOGIN, REGISTRATION, Passwords
 from chatd.service.presence import Presence
@@ -77,6 +78,8 @@ class Accounts:
         self._renewed: Cache[int, Account] = Cache(CACHED_ACCOUNTS)
         self._guard = PasswordGuard(context.clock, passwords)
         self._registrations = Quota(self._settings.registrations_per_hour)
+        limited = self._settings.registrations_per_hour > 0
+        self._taken = TakenNames(context.clock, limited)
 
     def check_name(self, name: str) -> None:
         """Raises BadName or ReservedName if a new account or group may not have this name."""
@@ -155,7 +158,8 @@ class Accounts:
         if self._settings.registration != "open":
             raise errors.RegistrationClosed
         self.check_name(name)
-        return await self._add(name, password, display_name, country, source)
+        with nullcontext() if source is None else self._taken.attempt(source):
+            return await self._add(name, password, display_name, country, source)
 
     async def add(
         self, name: str, password: str, display_name: str | None, country: str | None

@@ -29,6 +29,7 @@ from chatd.service.accounts import Accounts
 from chatd.service.blocks import Blocks
 from chatd.service.codes import new_group_code, new_private_code, with_new_code
 from chatd.service.context import Context
+from chatd.service.guesses import FailedJoins, TakenNames
 from chatd.service.presence import OFFLINE, IListener
 from chatd.service.remote import IRealms, MemberJoined, MemberRemoved, Notice, SignedFact
 from chatd.service.rosters import RosterChange, Rosters
@@ -68,6 +69,8 @@ class HomeGroups:
         self._bounds = Bounds(limits.group_members, peers.group_members, limits.account_groups)
         self._creations_per_hour = limits.groups_per_hour
         self._creations = Quota(limits.groups_per_hour)
+        self._taken = TakenNames(context.clock, limited=limits.groups_per_hour > 0)
+        self._failed_joins = FailedJoins(context.clock)
 
     async def find_ruled(self, party: Party, name: Address) -> Roster:
         """The group, if `party` is an admin. Raises UnknownGroup, NotMember, NotAdmin."""
@@ -130,14 +133,16 @@ class HomeGroups:
 
         try:
             make_code = new_private_code if new.private else new_group_code
-            return await with_new_code(self._context.random_bytes, create, make_code)
+            with self._taken.attempt(account.key):
+                return await with_new_code(self._context.random_bytes, create, make_code)
         except Exception:
             self._creations.give_back(account.key)
             raise
 
     async def find_joinable(self, party: Party, name: Address) -> Roster:
-        """The group that `party` may want to join. Raises UnknownGroup."""
-        return await self._rosters.find(name, party, joining=True)
+        """The group that `party` may want to join. Raises UnknownGroup, TooManyFailedJoins."""
+        with self._failed_joins.attempt(party):
+            return await self._rosters.find(name, party, joining=True)
 
     async def join(
         self,

@@ -58,6 +58,7 @@ _STATUSES: tuple[tuple[tuple[type[ChatError], ...], HTTPStatus], ...] = (
         (
             errors.TooManyAttempts,
             errors.TooManyRegistrations,
+            errors.TooManyTakenNames,
             errors.TooManyUploads,
             errors.MessageQuota,
         ),

@@ -92,6 +92,16 @@ class TooManyNewGroups(ChatError):
     )
 
 
+class TooManyTakenNames(ChatError):
+    code = "too-many-taken-names"
+    sentence = "You chose {limit} names within an hour that are taken; try again in {minutes} min"
+
+
+class TooManyFailedJoins(ChatError):
+    code = "too-many-failed-joins"
+    sentence = "Too many of your joins have failed; try again in {seconds} s"
+
+
 class UnknownInvitation(ChatError):
     code = "unknown-invitation"
     sentence = "You have no invitation to {group}; invitations lists yours"

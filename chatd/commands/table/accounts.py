@@ -34,6 +34,7 @@ ROWS: tuple[Row, ...] = (
             errors.WeakPassword,
             errors.RegistrationClosed,
             errors.TooManyRegistrations,
+            errors.TooManyTakenNames,
             errors.Busy,
             errors.AlreadyLoggedIn,
         ),

@@ -38,6 +38,7 @@ ROWS: tuple[Row, ...] = (
             errors.ReservedName,
             errors.TooManyGroups,
             errors.TooManyNewGroups,
+            errors.TooManyTakenNames,
         ),
     ),
     Row(
@@ -48,6 +49,7 @@ ROWS: tuple[Row, ...] = (
         aliases=("join",),
         errors=(
             errors.UnknownGroup,
+            errors.TooManyFailedJoins,
             errors.AlreadyMember,
             errors.Banned,
             errors.UnknownRealm,

@@ -105,6 +105,10 @@ INDONESIAN: Texts = {
     errors.GroupFull: "{group} sudah punya {limit} anggota dan penuh; minta adminnya memberi tempat",
     errors.RealmFull: "{group} sudah punya {limit} anggota dari {realm}; minta operatornya menambah batas",
     errors.TooManyGroups: "{name} sudah berada di {limit} group; keluar dari salah satunya dahulu",
+    errors.TooManyTakenNames: (
+        "Anda memilih {limit} nama yang sudah dipakai dalam satu jam; coba lagi dalam {minutes} menit"
+    ),
+    errors.TooManyFailedJoins: "Terlalu sering gagal bergabung; coba lagi dalam {seconds} detik",
     errors.TooManyNewGroups: "Anda membuat {limit} group dalam satu jam; coba lagi dalam {minutes} menit",
     errors.UnknownInvitation: "Anda tidak punya undangan ke {group}",
     errors.TooManyInvitations: "{limit} undangan dari {name} belum dijawab; coba lagi nanti",

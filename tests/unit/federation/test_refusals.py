@@ -38,6 +38,7 @@ REPORTED = {
     "realm-quota",
     "banned",
     "not-banned",
+    "too-many-failed-joins",
     "group-full",
     "realm-full",
     "too-many-groups",

@@ -74,6 +74,9 @@ export default {
   "error.realm-full":
     "Grup ini sudah terlalu banyak anggotanya dari realm itu; minta operator realm grup ini menaikkan batasnya.",
   "error.too-many-groups": "Sudah terlalu banyak grup yang diikuti; keluar dahulu dari salah satu.",
+  "error.too-many-taken-names": "Terlalu banyak nama yang sudah dipakai; coba lagi nanti.",
+  "error.too-many-failed-joins": "Terlalu sering gagal bergabung; coba lagi nanti.",
+  "error.last-admin": "Grup harus punya admin; jadikan orang lain admin dulu.",
   "error.too-many-new-groups": "Anda membuat terlalu banyak grup dalam satu jam; coba lagi nanti.",
   "error.unknown-contact": "Orang itu tidak ada di daftar kontak Anda.",
   "error.contact-exists": "Orang itu sudah ada di daftar kontak Anda.",

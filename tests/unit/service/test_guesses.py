@@ -1,0 +1,87 @@
+"""Guessing names and codes of private groups is slow."""
+
+from __future__ import annotations
+
+import msgspec
+
+from chatd.base.errors import (
+    GroupExists,
+    TooManyFailedJoins,
+    TooManyTakenNames,
+    UnknownGroup,
+    UserExists,
+)
+from chatd.base.model import Party
+from chatd.base.names import Address
+from chatd.service.guesses import (
+    FREE_JOINS,
+    FREE_JOINS_OF_REALM,
+    TAKEN_PER_HOUR,
+    FailedJoins,
+    TakenNames,
+)
+from tests.support.inline import outcome_of
+from tests.unit.service.test_groups import GroupsTestCase
+
+
+class Guesses(GroupsTestCase):
+    def test_taken_groups(self) -> None:
+        """An account has 20 taken names in an hour. Other failures and groups that are made do not count."""
+        self.create(self.ana)
+        for number in range(TAKEN_PER_HOUR):
+            self.create(self.budi, f"g{number}")
+            self.assertIs(outcome_of(self.groups.create(self.budi, "bagan")), GroupExists)
+        for name in ("bagan", "other"):
+            self.assertIs(outcome_of(self.groups.create(self.budi, name)), TooManyTakenNames)
+        self.assertIs(outcome_of(self.groups.create(self.citra, "bagan")), GroupExists)
+        self.clock.advance(181)
+        self.create(self.budi, "other")
+
+    def test_taken_accounts(self) -> None:
+        """Before the login, a network address has them; an operator who creates accounts is not limited."""
+        accounts = self.service.accounts
+        self.patch(accounts, "_taken", TakenNames(self.clock, limited=True))
+
+        def sign_up(source: str) -> object:
+            return outcome_of(accounts.sign_up("ana", "surabaya", None, None, source))
+
+        for _ in range(TAKEN_PER_HOUR):
+            self.assertIs(sign_up("192.0.2.1"), UserExists)
+        self.assertIs(sign_up("192.0.2.1"), TooManyTakenNames)
+        self.assertIs(sign_up("192.0.2.2"), UserExists)
+        added = outcome_of(accounts.add("ana", "surabaya", None, None))
+        self.assertIs(added, UserExists)
+
+    def test_unlimited(self) -> None:
+        """A realm that does not limit registrations or groups does not limit taken names."""
+        taken = TakenNames(self.clock, limited=False)
+        for _ in range(2 * TAKEN_PER_HOUR):
+            with self.assertRaises(UserExists), taken.attempt("192.0.2.1"):
+                raise UserExists(name="ana")
+
+    def test_failed_joins(self) -> None:
+        """After 20 joins of groups that do not exist for a person, there are pauses, also for valid ones."""
+        group = self.create(self.ana)
+        for _ in range(FREE_JOINS):
+            failed = outcome_of(self.groups.join(self.budi, Address("aaa:aaa")))
+            self.assertIs(failed, UnknownGroup)
+        failed = outcome_of(self.groups.join(self.budi, Address("aaa:aaa")))
+        self.assertIs(failed, UnknownGroup)
+        self.assertIs(
+            outcome_of(self.groups.join(self.budi, Address(group.code))), TooManyFailedJoins
+        )
+        self.assertNotIsInstance(self.join(self.citra), type)
+        self.clock.advance(60)
+        self.assertNotIsInstance(self.join(self.budi, group.code), type)
+
+    def test_realms(self) -> None:
+        """Another realm has pauses too, whatever names its people have."""
+        joins = FailedJoins(self.clock)
+        one = Party("a@realm2", "a@realm2", realm="realm2")
+        for number in range(FREE_JOINS_OF_REALM + 1):
+            party = msgspec.structs.replace(one, key=f"p{number}@realm2")
+            with self.assertRaises(UnknownGroup), joins.attempt(party):
+                raise UnknownGroup(name="a")
+        self.assertRaises(TooManyFailedJoins, joins.attempt(one).__enter__)
+        with joins.attempt(msgspec.structs.replace(one, realm="realm3")):
+            pass
