@@ -6,10 +6,13 @@ import hashlib
 import zipfile
 from collections.abc import AsyncIterable
 from contextlib import suppress
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from chatd.files.folder import Uploads
 from chatd.files.outgoing import Outgoing
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 STEP = 1 << 20  # bytes that are hashed at a time
 
@@ -62,7 +65,7 @@ class Archive:
         self._file.seek(0)
         return size
 
-    def _hash_step(self, digest: hashlib._Hash) -> bool:
+    def _hash_step(self, digest: _Hash) -> bool:
         piece = self._file.read(STEP)
         digest.update(piece)
         return bool(piece)

@@ -52,8 +52,8 @@ class Failures(ProtocolTestCase):
         wire = await self.logged_in()
         dialect = self.door_of(JsonDialect).dialect
         cases: tuple[tuple[Any, str, Callable[..., Any], dict[str, Any]], ...] = (
-            (service.accounts, "users", boom_later, {"command": "users"}),
-            (service.accounts, "users", boom, {"command": "users"}),
+            (service.people, "all", boom_later, {"command": "users"}),
+            (service.people, "all", boom, {"command": "users"}),
             (service.rooms, "all", boom, {"command": "rooms"}),
             (service.messages, "send", boom, {"command": "send", "to": "messi", "text": "x"}),
             (service.messages, "_post", boom, {"command": "send", "to": "henderson", "text": "x"}),
