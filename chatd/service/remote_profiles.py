@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from twisted.internet.defer import Deferred, DeferredSemaphore
+from twisted.internet.defer import DeferredSemaphore
 
 from chatd.base.avatars import user_picture
 from chatd.base.background import in_background
@@ -36,6 +36,7 @@ CHANGED = (
 MAX_REMEMBERED = 50_000  # people
 MAX_ASKED = 4  # questions to one realm under way
 MAX_AT_ONCE = 20  # people that are asked about for one list
+UNANNOUNCED = "a changed profile was not announced to other realms"
 UNTOLD = "a profile of another realm was not asked for"
 
 
@@ -52,6 +53,7 @@ class RemoteProfiles:
         self._avatars = avatars
         self._due: Cache[str, float] = Cache(MAX_REMEMBERED)  # when to ask again, by place
         self._asking: dict[str, Signal] = {}
+        self._changed: dict[int, Account] = {}  # whose profiles are to be announced
         self._turns: dict[str, DeferredSemaphore] = {}  # by the key of the realm
 
     async def find(self, address: Address) -> Avatar:
@@ -163,15 +165,24 @@ class RemoteProfiles:
             name = self._realms.name_of(realm)
             in_background(UNTOLD, self._ask_all([f"{user}@{name}"]))
 
-    def changed_here(self, account: Account) -> Deferred[None]:
-        """Tell the realms whose people talk with an account that its profile has changed."""
-        return in_background("a profile was not announced", self._announce(account))
+    def changed_here(self, account: Account) -> None:
+        """Tell the realms whose people talk with an account that its profile has changed: once, if it changes
+        again meanwhile."""
+        was_idle = not self._changed
+        self._changed[account.id] = account
+        if was_idle:
+            in_background(UNANNOUNCED, self._announce())
 
-    async def _announce(self, account: Account) -> None:
-        for realm in await self._database.read(store.realms_of, account.id):
-            # A realm that nobody has added learns nothing that it does not ask for.
-            if self._realms.is_added(realm):
-                self._realms.profile_changed(realm, account.key)
+    async def _announce(self) -> None:
+        while self._changed:
+            account = next(iter(self._changed.values()))
+            found = self._database.read(store.realms_of, account.id)
+            realms = await in_background(UNANNOUNCED, found)
+            del self._changed[account.id]
+            for realm in realms or ():
+                # A realm that nobody has added learns nothing that it does not ask for.
+                if self._realms.is_added(realm):
+                    self._realms.profile_changed(realm, account.key)
 
 
 def _shown_name(name: str) -> str | None:

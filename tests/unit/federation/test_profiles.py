@@ -143,6 +143,27 @@ class Profiles(LinkedTestCase):
             self.sets(FIRST)
         self.assertEqual(self.questions() - asked, 3)
 
+    def test_announced_once(self) -> None:
+        """However often a profile changes, and whether or not the lookup succeeds."""
+        profiles, looked = self.two.service.profiles, []
+        waiting: list[Deferred[Any]] = []
+
+        def read(*_args: Any) -> Deferred[Any]:
+            looked.append(1)
+            waiting.append(Deferred())
+            return waiting[-1]
+
+        self.patch(profiles._database, "read", read)
+        for _ in range(20):
+            profiles.changed_here(self.budi.client.account)
+        self.assertEqual(len(looked), 1)
+        waiting.pop().errback(ValueError("x"))
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+        profiles.changed_here(self.budi.client.account)
+        self.assertEqual(len(looked), 2)
+        waiting.pop().callback([])
+        self.assertEqual(profiles._changed, {})
+
     def test_rarely(self) -> None:
         for _ in range(3):
             self.listed()

@@ -25,6 +25,9 @@ class PresenceNewsTestCase(MessagesTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.presence, self.news = self.service.presence, self.service.presence_news
+        self.patch(
+            self.news, "_on_profile", []
+        )  # other realms: tests/unit/federation/test_profiles.py
         self.devices = {each.id: self.follow(each) for each in (self.ana, self.budi, self.citra)}
 
     def follow(self, account: Account) -> Listener:
@@ -130,7 +133,6 @@ class Told(PresenceNewsTestCase):
 class Trouble(PresenceNewsTestCase):
     def test_nobody_listens(self) -> None:
         """Then nothing is looked up for people here, and nothing is scheduled."""
-        self.patch(self.news, "_on_profile", [])
         for account_id, device in self.devices.items():
             self.presence.listen(account_id, device, False)
         with mock.patch.object(self.database, "read") as read:
