@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from chatd.lines.silence import UPLOAD_TIME
 from tests.unit.lines.cases import (
     ManualClock,
@@ -47,6 +49,18 @@ class IdleConnections(ProtocolTestCase):
         self.assertFalse(wire.transport.disconnecting)
         self.clock.advance(61)
         self.assertTrue(wire.transport.disconnecting)
+
+    async def test_when_an_account_was_heard(self) -> None:
+        """It is the last request on any of its connections. An account without one is never idle."""
+        wire = await self.logged_in()
+        (account_id,) = self.realm.service.presence.connected()
+        last_heard = self.realm.sessions.last_heard
+        for pause in (0, 30):
+            self.clock.advance(pause)
+            await wire.ask(command="ping")
+            self.clock.advance(20)
+            self.assertEqual(last_heard(account_id), self.clock.seconds() - 20)
+        self.assertEqual(last_heard(account_id + 1), inf)
 
     async def test_session_may_be_silent_for_the_configured_time(self) -> None:
         wire = await self.logged_in()
