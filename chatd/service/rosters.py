@@ -23,7 +23,7 @@ from chatd.service.group_log import GroupLog, StoredFact
 from chatd.service.presence import IListener, Presence
 from chatd.service.remote import IForwarder, IRealms, Notice, SignedFact, StagedNotice
 from chatd.service.rights import PostRights
-from chatd.store.access import knows_group
+from chatd.store.access import is_known
 from chatd.store.groups import find_group
 from chatd.store.members import find_named, member_ids, realms_of, roster_of
 from chatd.store.roster import Delta, Roster
@@ -76,7 +76,7 @@ class Rosters:
     async def find(
         self, name: Address, viewer: Party | None = None, joining: bool = False
     ) -> Roster:
-        """The group with that name, else with that code, if the `viewer` knows it: see `knows_group`. Without
+        """The group with that name, else with that code, if the `viewer` knows it: see `is_known`. Without
         a viewer, this realm asks for itself. Raises UnknownGroup, NotMember, UnknownRealm."""
         roster = self.cached(name.key)
         if roster is not None and _is_shown(roster, viewer):
@@ -228,24 +228,14 @@ def _is_shown(roster: Roster, viewer: Party | None) -> bool:
 
 
 def _read(connection: Connection, asked: _Asked) -> tuple[Group | None, Roster | None]:
-    """The group, and its roster unless that is known. The time that this takes does not tell whether there is
-    a private group that the viewer does not know."""
-    group, by_code = find_named(connection, asked.key)
-    if not _knows(connection, group, asked, by_code):
-        return None, None
+    """The group, and its roster unless that is known."""
+    group = find_named(connection, asked.key, asked.viewer, asked.joining)
     if group is None or group.id == asked.known:
         return group, None
     return group, roster_of(connection, group)
 
 
-def _knows(connection: Connection, group: Group | None, asked: _Asked, by_code: bool) -> bool:
-    if asked.viewer is None or (group is not None and not group.private):
-        return True
-    ident = 0 if group is None else group.id
-    return knows_group(connection, ident, asked.viewer, asked.joining, by_code)
-
-
 def _is_named(connection: Connection, key: str, viewer: Party) -> bool:
     """Whether there is a group of that name that the viewer knows."""
-    group = find_group(connection, key)
-    return _knows(connection, group, _Asked(key, None, viewer, False), False) and group is not None
+    known = is_known(viewer, joining=False, by_code=False)
+    return find_group(connection, key, known) is not None

@@ -16,6 +16,7 @@ from chatd.base.model import Party
 from chatd.store.schema import (
     bans,
     changes,
+    groups,
     invitations,
     invited,
     messages,
@@ -92,26 +93,30 @@ def viewers(connection: sa.Connection, conversation: int, seq: int) -> frozenset
     return frozenset(connection.scalars(query))
 
 
-def knows_group(
-    connection: sa.Connection, group: int, party: Party, joining: bool, by_code: bool
-) -> bool:
-    """Whether a person knows a private group of this realm: they are in it, or are `joining` it with its code
-    or after an invitation, and not banned. The queries are the same whether there is such a group."""
-    key = party.key
-    of_group, of_guest = invited.c.conversation_id == group, invited.c.key == key
+def is_known(party: Party, joining: bool, by_code: bool) -> sa.ColumnElement[bool]:
+    """A condition on rows of `groups`: a person knows the group. A private one is known to its members, and
+    to people who are `joining` it with its code or after an invitation, and are not banned.
+
+    It is a part of the query that finds the group, so that the time does not tell whether there is one.
+    """
+    here, key = groups.c.conversation_id, party.key
     if party.id is None:
-        here = remote_members.c.conversation_id == group
-        is_member = sa.exists().where(here, remote_members.c.key == key)
-        is_invited = sa.exists().where(of_group, of_guest)
+        of_party = (remote_members.c.conversation_id == here, remote_members.c.key == key)
+        asked = sa.exists().where(invited.c.conversation_id == here, invited.c.key == key)
     else:
-        here = participants.c.conversation_id == group
-        is_member = sa.exists().where(here, participants.c.account_id == party.id)
-        is_invited = sa.exists().where(
+        of_party = (
+            participants.c.conversation_id == here,
+            participants.c.account_id == party.id,
+        )
+        asked = sa.exists().where(
             invitations.c.account_id == party.id,
-            invitations.c.home_id == group,
+            invitations.c.key == groups.c.key,
+            invitations.c.home_id == here,
             invitations.c.realm == "",
             invitations.c.declined.is_(False),
         )
-    is_banned = sa.exists().where(bans.c.conversation_id == group, bans.c.key == key)
-    member, asked, banned = connection.execute(sa.select(is_member, is_invited, is_banned)).one()
-    return bool(member or (joining and not banned and (by_code or asked)))
+    known = groups.c.private.is_(False) | sa.exists().where(*of_party)
+    if not joining:
+        return known
+    banned = sa.exists().where(bans.c.conversation_id == here, bans.c.key == key)
+    return known | (~banned if by_code else ~banned & asked)

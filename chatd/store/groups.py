@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, true
+from sqlalchemy import ColumnElement, Connection, func, insert, select, true
 
 from chatd.base.errors import GroupExists
 from chatd.base.model import (
@@ -89,8 +89,12 @@ def _group(row: Sequence[Any] | None) -> Group | None:
     return Group(conversation, name, key or "", code or "", *others)
 
 
-def find_group(connection: Connection, key: str) -> Group | None:
-    return _group(connection.execute(select(*_GROUP).where(groups.c.key == key)).first())
+def find_group(
+    connection: Connection, key: str, known: ColumnElement[bool] | None = None
+) -> Group | None:
+    """The group with that key, if it satisfies the condition `known`."""
+    query = select(*_GROUP).where(groups.c.key == key)
+    return _group(connection.execute(query if known is None else query.where(known)).first())
 
 
 def group_of(connection: Connection, conversation: int) -> Group | None:
@@ -99,8 +103,12 @@ def group_of(connection: Connection, conversation: int) -> Group | None:
     return _group(connection.execute(query).first())
 
 
-def find_group_by_code(connection: Connection, code: str) -> Group | None:
-    return _group(connection.execute(select(*_GROUP).where(groups.c.code == code)).first())
+def find_group_by_code(
+    connection: Connection, code: str, known: ColumnElement[bool] | None = None
+) -> Group | None:
+    """As `find_group`, by the code."""
+    query = select(*_GROUP).where(groups.c.code == code)
+    return _group(connection.execute(query if known is None else query.where(known)).first())
 
 
 def find_mirror(connection: Connection, realm: str, home_id: int) -> Group | None:

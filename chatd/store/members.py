@@ -15,7 +15,7 @@ from chatd.base import errors
 from chatd.base.group_settings import Columns
 from chatd.base.model import PAST_JOINED, Group, Party
 from chatd.store import names
-from chatd.store.access import first_seqs
+from chatd.store.access import first_seqs, is_known
 from chatd.store.bans import banned_keys, forget_bans, lift_ban
 from chatd.store.epochs import epoch_of
 from chatd.store.groups import find_group, find_group_by_code
@@ -40,10 +40,16 @@ class Bounds(msgspec.Struct, frozen=True):
     account_groups: int
 
 
-def find_named(connection: sa.Connection, key: str) -> tuple[Group | None, bool]:
-    """The group of that name, else of that code, and whether the code has found it."""
-    by_name, by_code = find_group(connection, key), find_group_by_code(connection, key)
-    return by_name or by_code, by_name is None
+def find_named(
+    connection: sa.Connection, key: str, viewer: Party | None = None, joining: bool = False
+) -> Group | None:
+    """The group of that name, else of that code, if the `viewer` knows it (everybody, without one)."""
+    if viewer is None:
+        return find_group(connection, key) or find_group_by_code(connection, key)
+    by_name = find_group(connection, key, is_known(viewer, joining, by_code=False))
+    if by_name is not None:
+        return by_name
+    return find_group_by_code(connection, key, is_known(viewer, joining, by_code=True))
 
 
 def roster_of(connection: sa.Connection, group: Group) -> Roster:

@@ -131,7 +131,7 @@ class Agreeing(GroupsTestCase):
 
     def _compare(self) -> None:
         def fresh(connection: Connection) -> Any:
-            group, _ = find_named(connection, "bagan")
+            group = find_named(connection, "bagan")
             assert group is not None
             size = connection.scalar(select(rosters.c.members))
             return roster_of(connection, group), size
