@@ -82,6 +82,7 @@ ROWS: tuple[tuple[dict[str, Any], str], ...] = (
         UNKNOWN,
     ),
     ({"command": "archive", "group": GROUP, "on": True}, UNKNOWN),
+    ({"command": "files", "group": GROUP}, UNKNOWN),
     ({"command": "getpicture", "group": GROUP}, UNKNOWN),
     ({"command": "notify", "group": GROUP, "level": "none"}, UNKNOWN),
     ({"command": "removepicture", "group": GROUP}, UNKNOWN),
