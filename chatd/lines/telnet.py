@@ -9,7 +9,6 @@ edited lines.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
@@ -34,6 +33,11 @@ HIDE: Final = bytes((IAC, WILL, ECHO))
 SHOW: Final = bytes((IAC, WONT, ECHO))
 
 
+# The options that each side may turn on
+_OURS = frozenset((BINARY,))
+_THEIRS = frozenset((BINARY, SUPPRESS_GO_AHEAD))
+
+
 class _Side:
     """The options of one side of the connection. The server turns them on and off with the commands `yes` and
     `no`, and agrees to those in `accepted`."""
@@ -44,15 +48,16 @@ class _Side:
         self._yes = yes
         self._no = no
         self._accepted = accepted
-        self._on: set[int] = set()
+        # Empty ones take no memory, and few connections negotiate.
+        self._on: frozenset[int] = frozenset()
         # Proposals of the server. The next command of the client for that option is the answer.
-        self._unanswered: Counter[int] = Counter()
+        self._unanswered: dict[int, int] = {}
 
     def proposed(self, option: int, on: bool) -> None:
         """Note that the server proposes to turn the option on or off."""
-        self._unanswered[option] += 1
+        self._unanswered[option] = self._unanswered.get(option, 0) + 1
         if not on:
-            self._on.discard(option)
+            self._on -= {option}
 
     def offer(self, option: int) -> bytes:
         """The proposal to turn the option on; empty if it is on."""
@@ -65,14 +70,14 @@ class _Side:
         """The answer to a client that wants the option on or off. A request for the current state gets none,
         so that two sides never answer each other forever."""
         was_on = option in self._on
-        answers = self._unanswered[option] > 0
+        answers = self._unanswered.get(option, 0) > 0
         if answers:
             self._unanswered[option] -= 1
         if not on:
-            self._on.discard(option)
+            self._on -= {option}
             return bytes((IAC, self._no, option)) if was_on and not answers else b""
         if answers or option in self._accepted:
-            self._on.add(option)
+            self._on |= {option}
             return b"" if answers or was_on else bytes((IAC, self._yes, option))
         return b"" if was_on else bytes((IAC, self._no, option))
 
@@ -84,8 +89,8 @@ class Telnet:
 
     def __init__(self, offers: bool) -> None:
         self._offers = offers
-        self._ours = _Side(WILL, WONT, frozenset((BINARY,)))
-        self._theirs = _Side(DO, DONT, frozenset((BINARY, SUPPRESS_GO_AHEAD)))
+        self._ours = _Side(WILL, WONT, _OURS)
+        self._theirs = _Side(DO, DONT, _THEIRS)
 
     def answer(self, commands: Iterable[tuple[int, int]]) -> bytes:
         """The answer to commands, each with its option, or 0 if it has none."""
