@@ -33,6 +33,7 @@ HIDE: Final = bytes((IAC, WILL, ECHO))
 SHOW: Final = bytes((IAC, WONT, ECHO))
 
 
+_NONE: frozenset[int] = frozenset()
 # The options that each side may turn on
 _OURS = frozenset((BINARY,))
 _THEIRS = frozenset((BINARY, SUPPRESS_GO_AHEAD))
@@ -48,8 +49,7 @@ class _Side:
         self._yes = yes
         self._no = no
         self._accepted = accepted
-        # Empty ones take no memory, and few connections negotiate.
-        self._on: frozenset[int] = frozenset()
+        self._on = _NONE  # shared, because few connections negotiate
         # Proposals of the server. The next command of the client for that option is the answer.
         self._unanswered: dict[int, int] = {}
 
