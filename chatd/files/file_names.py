@@ -7,6 +7,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from itertools import count
+from pathlib import Path
 
 from chatd.base.characters import MAX_FILE_NAME, without_hidden
 from chatd.base.errors import BadFileName
@@ -62,3 +63,13 @@ def to_disk(stored: str) -> str:
 def from_disk(name: str) -> str:
     """The stored file whose name the operating system gave, which may have decomposed its letters."""
     return unicodedata.normalize("NFC", os.fsencode(name).decode(errors="surrogateescape"))
+
+
+def free_path(path: Path) -> Path:
+    """The path, or one with a number at its end that is free."""
+    free = path
+    for number in count(2):
+        if not free.exists():
+            break
+        free = path.with_name(f"{path.name}.{number}")
+    return free

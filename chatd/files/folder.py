@@ -35,7 +35,7 @@ from chatd.base.errors import FileDamaged, FileMissing
 from chatd.base.model import Attachment
 from chatd.base.private_files import sync_folder
 from chatd.base.thread_pools import stop_pool
-from chatd.files.file_names import from_disk, stored_names, to_disk
+from chatd.files.file_names import free_path, from_disk, stored_names, to_disk
 from chatd.files.incoming import Incoming
 from chatd.files.outgoing import Outgoing
 from chatd.files.partial_file import (
@@ -130,7 +130,7 @@ class Uploads:
                 path.unlink()
                 continue
             aside.mkdir(mode=0o700, exist_ok=True)
-            path.replace(_free_name(aside / path.name))
+            path.replace(free_path(aside / path.name))
             moved += 1
         return moved
 
@@ -391,13 +391,3 @@ class Uploads:
     def _now(self) -> int:
         """The time in ms since 1970 UTC."""
         return int(self._wall() * 1000)
-
-
-def _free_name(path: Path) -> Path:
-    """The path, or one with a number at its end that is free."""
-    free = path
-    for number in count(2):
-        if not free.exists():
-            break
-        free = path.with_name(f"{path.name}.{number}")
-    return free

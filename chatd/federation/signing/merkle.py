@@ -63,8 +63,7 @@ def root_from(
     """
     if not 0 <= index < size or len(path) % HASH:
         raise BadPath
-    if known is None:
-        known = {}
+    known = {} if known is None else known
     place, found = (index, size - 1), leaf
     walked: list[Step] = []
     while path:
@@ -91,6 +90,5 @@ def root_from(
     else:
         if place[1]:
             raise BadPath  # it ends below the root
-    for step in walked:
-        known[step] = found
+    known.update(dict.fromkeys(walked, found))
     return found
