@@ -139,14 +139,19 @@ class PictureProcess(ProcessProtocol):
     # What comes from it
 
     def outReceived(self, data: bytes) -> None:
+        if self._result is None:
+            log.warn("the process that scales pictures wrote without a request, and is killed")
+            self.kill()
+            return
         self._received += data
-        if self._result is None or len(self._received) < _RESULT.size:
+        if len(self._received) < _RESULT.size:
             return
         good, width, height, size = _RESULT.unpack_from(self._received)
-        if size > (self._most if good else MAX_REASON):
+        most, end = self._most if good else MAX_REASON, _RESULT.size + size
+        if size > most or len(self._received) > end:
             self.kill()
-        elif len(self._received) >= _RESULT.size + size:
-            body = bytes(self._received[_RESULT.size : _RESULT.size + size])
+        elif len(self._received) == end:
+            body = bytes(self._received[_RESULT.size :])
             self._received.clear()
             result, self._result = self._result, None
             if good:

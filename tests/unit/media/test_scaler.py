@@ -30,6 +30,24 @@ sys.stdout.buffer.write(b"\1\0\1\0\1\377\377\377\377")
 sys.stdout.flush()
 sys.stdin.buffer.read()
 """
+# It writes more than one result, at once or later.
+CHATTY = r"""
+import sys
+sys.stdin.buffer.read(1)
+sys.stdout.buffer.write(b"\0\0\0\0\0\0\0\0\2hm" * 2)
+sys.stdout.flush()
+sys.stdin.buffer.read()
+"""
+TALKING = CHATTY.replace("* 2)", "* 1)").replace(
+    "sys.stdin.buffer.read()\n",
+    """
+import time
+while True:
+    time.sleep(0.01)
+    sys.stdout.buffer.write(b"x")
+    sys.stdout.flush()
+""",
+)
 
 
 class Source:
@@ -117,6 +135,17 @@ class Trouble(ScalerTestCase):
                 with self.assertRaisesRegex(PictureRefused, "too much"):
                     await self.scale(source)
                 self.assertTrue(source.closed)
+
+    async def test_output_without_a_request(self) -> None:
+        """The daemon does not collect what a process writes that was taken over."""
+        self.use(CHATTY)
+        scaling = self.scale(b"")
+        with self.assertRaisesRegex(PictureRefused, "too much"):
+            await scaling
+        self.use(TALKING)
+        with self.assertRaisesRegex(PictureRefused, "hm"):
+            await self.scale(b"")
+        await self.until(lambda: not self.scaler._alive)
 
     async def test_no_answer(self) -> None:
         """A process that takes too long is killed."""
