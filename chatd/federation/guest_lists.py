@@ -14,7 +14,7 @@ from typing import Annotated, Protocol
 import msgspec
 
 from chatd.base.errors import BadName, RealmDown
-from chatd.base.names import MAX_NAME, parse_foreign_name, parse_name
+from chatd.base.names import MAX_NAME, key_of, parse_foreign_name, parse_name
 from chatd.federation.parcel_fields import Number
 from chatd.federation.standing import Standing, Standings
 from chatd.service.chat_service import ChatService
@@ -25,6 +25,9 @@ from chatd.store.guest_lists import Guest, GuestPage, Position
 from chatd.store.outbox import waiting_span
 
 MAX_GUESTS = 100  # in a page, so that it fits into a value of AMP
+MAX_FULL = (
+    100  # answers of one comparison after which the list goes on from the last missing member
+)
 
 _Place = tuple[Number, Annotated[str, msgspec.Meta(max_length=2 * MAX_NAME + 1)]]
 _Guests = Annotated[tuple[Guest, ...], msgspec.Meta(max_length=MAX_GUESTS)]
@@ -76,23 +79,37 @@ class GuestLists:
         what the realm refuses with."""
         if not self._standings.is_settled(realm) or not await self._sent(self._listed, realm):
             return False
-        after: Position = (0, "")
-        while True:
+        after: Position | None = (0, "")
+        full = 0
+        while after is not None:
             page: GuestPage = await self._database.read(
                 store.guests_here, realm, self._own, after, MAX_GUESTS
             )
             answer = await link.guests(GuestList(tuple(page.guests), after, page.upto))
-            for place in answer.unknown:
-                if 0 <= place < len(page.guests):
-                    await self._lost.not_there(realm, page.guests[place])
-            for guest in answer.missing:
-                with suppress(BadName):
-                    parse_foreign_name(guest.group)
-                    parse_name(guest.user)
-                    await self._lost.not_here(realm, guest)
-            if page.upto is None:
-                return True
-            after = page.upto
+            await self._apply(realm, page, answer)
+            start, after = after, page.upto
+            if len(answer.missing) == MAX_GUESTS and full < MAX_FULL:
+                full += 1
+                after = self._position_after(start, page, answer.missing[-1])
+        return True
+
+    async def _apply(self, realm: str, page: GuestPage, answer: GuestAnswer) -> None:
+        """Make this realm and its members agree with what a home has."""
+        for place in answer.unknown:
+            if 0 <= place < len(page.guests):
+                await self._lost.not_there(realm, page.guests[place])
+        for guest in answer.missing:
+            with suppress(BadName):
+                parse_foreign_name(guest.group)
+                parse_name(guest.user)
+                await self._lost.not_here(realm, guest)
+
+    def _position_after(self, start: Position, page: GuestPage, last: Guest) -> Position | None:
+        """Where the list goes on after a full answer, which ends with `last`: more may be missing on this
+        page."""
+        found = last.group_id, key_of(f"{last.user}@{self._own}")
+        is_within = found > start and (page.upto is None or found < page.upto)
+        return found if is_within else page.upto
 
     async def answer(self, realm: str, listed: GuestList) -> GuestAnswer:
         """What this realm has otherwise than `realm`, as the home of groups. Raises RealmDown if parcels wait

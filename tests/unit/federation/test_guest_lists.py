@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import msgspec
@@ -142,6 +143,28 @@ class ComparedTestCase(LinkedTestCase):
         """The home does not have a member: that is like a kick, twice or once."""
         self.compare((0, 0))
         self.assertEqual(self.budi.mine(), [])
+
+    def test_many_missing(self) -> None:
+        """After a full answer the list goes on from its last member, but not for ever."""
+        self.patch(guest_lists, "MAX_GUESTS", 2)
+        self.patch(guest_lists, "MAX_FULL", 3)
+        eka, fajar = Guest(1, "bagan", "eka"), Guest(2, "nusa", "fajar")
+        for missing, places in (
+            ((eka, fajar), [(0, ""), (2, "fajar@realm2")]),
+            ((eka, Guest(0, "bagan", "")), [(0, ""), (0, "@realm2")]),
+        ):
+            self.asked.clear()
+            self.assertTrue(self.compare((), missing))
+            self.assertEqual([each.after for each in self.asked], places)
+        self.asked.clear()
+        ever = (Guest(number, "nusa", "fajar") for number in itertools.count(5))
+
+        class Pairs:
+            def __iter__(self) -> Any:
+                return iter((next(ever), next(ever)))
+
+        self.assertTrue(self.compare((), Pairs()))
+        self.assertEqual(len(self.asked), 4)
 
     def test_full_disk(self) -> None:
         """Members whom the disk does not let go are compared again."""
