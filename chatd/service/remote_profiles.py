@@ -16,6 +16,7 @@ from chatd.base.cache import Cache
 from chatd.base.characters import without_hidden
 from chatd.base.errors import BadText, ChatError, EmptyText, UnknownPicture, UnknownUser
 from chatd.base.events import ProfileChange
+from chatd.base.isolation import guarded
 from chatd.base.model import Account
 from chatd.base.names import Address, key_of
 from chatd.base.texts import MAX_DISPLAY_NAME, check_text
@@ -73,13 +74,17 @@ class RemoteProfiles:
     def soon(self, people: Iterable[str]) -> None:
         """Ask in the background about those of these addresses that were not asked about lately."""
         now = self._context.clock.seconds()
-        due = [each for each in people if (self._due.get(store.place_of_user(each)) or 0) <= now]
-        for each in due[:MAX_AT_ONCE]:
-            self._due[store.place_of_user(each)] = (
-                now + AGAIN
-            )  # one task asks, however many lists there are
+        due = [each for each in people if self._is_due(store.place_of_user(each), now)]
+        due = due[:MAX_AT_ONCE]
+        for each in due:
+            # One task asks, however many lists there are.
+            self._due[store.place_of_user(each)] = now + AGAIN
         if due:
-            in_background(UNTOLD, self._ask_all(due[:MAX_AT_ONCE]))
+            in_background(UNTOLD, self._ask_all(due))
+
+    def _is_due(self, place: str, now: float) -> bool:
+        """Whether a list asks about a person. If the realm is slow, the first question still waits."""
+        return place not in self._asking and (self._due.get(place) or 0) <= now
 
     async def _ask_all(self, people: Iterable[str]) -> None:
         for each in people:
@@ -182,7 +187,7 @@ class RemoteProfiles:
             for realm in realms or ():
                 # A realm that nobody has added learns nothing that it does not ask for.
                 if self._realms.is_added(realm):
-                    self._realms.profile_changed(realm, account.key)
+                    guarded(UNANNOUNCED, self._realms.profile_changed, realm, account.key)
 
 
 def _shown_name(name: str) -> str | None:

@@ -164,6 +164,34 @@ class Profiles(LinkedTestCase):
         waiting.pop().callback([])
         self.assertEqual(profiles._changed, {})
 
+    def test_slow_realm(self) -> None:
+        """Lists do not pile up questions about a person who is being asked about."""
+        profiles = self.one.service.profiles
+        asked: list[Deferred[Any]] = []
+
+        def never(*_args: Any) -> Deferred[Any]:
+            asked.append(Deferred())
+            return asked[-1]
+
+        self.patch(profiles._realms, "profile", never)
+        for _ in range(3):
+            profiles.soon(["budi@realm2", "citra@realm2"])
+            self.network.advance(remote_profiles.AGAIN)
+        self.assertEqual(len(asked), 2)
+        waiting = [len(each) for each in profiles._asking.values()]
+        self.assertEqual(waiting, [0, 0])
+        for each in asked:
+            each.callback(RemoteProfile("", ""))
+
+    def test_announcing_fails(self) -> None:
+        """A failure of one link does not end the announcements."""
+        profiles = self.two.service.profiles
+        self.patch(profiles._realms, "profile_changed", lambda *_: 1 / 0)
+        profiles.changed_here(self.budi.client.account)
+        self.network.settle()
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(profiles._changed, {})
+
     def test_rarely(self) -> None:
         for _ in range(3):
             self.listed()
