@@ -48,7 +48,7 @@ class Pictures:
         if group is None:
             keep = partial(self._avatars.keep_own, account, origin)
         else:
-            keep = partial(self._keep_of_group, account, group, origin)
+            keep = partial(self._keep_if_ruled, account, place, group, origin)
         return self._avatars.receive(account, name, size, keep)
 
     async def remove(self, account: Account, place: Place, origin: IListener | None) -> None:
@@ -71,6 +71,16 @@ class Pictures:
             if place.user is not None:
                 raise NotYourPicture(name=place) from None
             raise
+
+    async def _keep_if_ruled(
+        self, account: Account, place: Place, group: Group, origin: IListener | None, avatar: Avatar
+    ) -> None:
+        """Set the picture of a group. Its file may take long to arrive, so the account may be no admin any
+        more, and the group another one. Raises as `begin`."""
+        now = await self._ruled(account, place)
+        if now is None or now.id != group.id:
+            raise UnknownGroup(name=group.name)
+        await self._keep_of_group(account, group, origin, avatar)
 
     async def _keep_of_group(
         self, account: Account, group: Group, origin: IListener | None, avatar: Avatar | None

@@ -14,6 +14,8 @@ from chatd.commands import arguments as types
 from chatd.commands import values as ask
 from chatd.commands.client import Client
 from chatd.commands.handlers.pictures import picture_set
+from chatd.service.chat_service import ChatService
+from chatd.web.access import AccessControl
 from chatd.web.answers import answer
 from chatd.web.body import Body
 from chatd.web.downloads import has_tag
@@ -27,7 +29,16 @@ ASKED_AGAIN = "private, no-cache"
 
 
 class PictureResource(ReceivingResource):
-    """`/pictures/<place>`."""
+    """`/pictures/<place>`. Call `stop` before the realm closes."""
+
+    def __init__(self, service: ChatService, access: AccessControl) -> None:
+        super().__init__(service, access)
+        self._arriving: set[Body] = set()
+
+    def stop(self) -> None:
+        """Cut off the pictures that arrive."""
+        for body in tuple(self._arriving):
+            body.cut(errors.ShuttingDown())
 
     async def respond(self, request: Request) -> None:
         """Finish the request. Raises ChatError, BodyLost."""
@@ -59,10 +70,13 @@ class PictureResource(ReceivingResource):
         upload = await self._service.pictures.begin(
             client.account, place, name, body.length, client.listener
         )
+        self._arriving.add(body)
         try:
             await take(upload, body, lambda: check_session(client, session))
         except Exception:
             upload.abort()
             raise
+        finally:
+            self._arriving.discard(body)
         reply = picture_set(client, place, *await upload.finish())
         answer(request, {"message": reply.message, **reply.fields, **reply.data})

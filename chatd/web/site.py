@@ -119,6 +119,7 @@ class ChatSite(QuietSite):
         lines: ChatLineFactory,
         connections: Connections,
         uploads: UploadResource,
+        pictures: PictureResource,
         clock: Any,
     ) -> None:
         super().__init__(root, requestFactory=ChatRequest, timeout=IDLE, reactor=clock)
@@ -129,6 +130,7 @@ class ChatSite(QuietSite):
         self._door = lines.dialect.name
         self._connections = connections
         self._uploads = uploads
+        self._pictures = pictures
         self._trusted = lines.service.config.web.trusted_proxies
         # By the network address of clients behind proxies.
         self._buckets: Cache[str, TokenBucket] = Cache(PROXIED_SOURCES)
@@ -186,6 +188,7 @@ class ChatSite(QuietSite):
             if not guarded("an HTTP connection was not finished", channel.finish):
                 guarded("nor was it aborted", channel.transport.abortConnection)
         emptied = self._channels.emptied()
+        self._pictures.stop()
         stopped = Deferred.fromCoroutine(self._uploads.stop())
         return DeferredList([self._lines.finish(), stopped, emptied])
 
@@ -210,13 +213,13 @@ def make_site(
     root.putChild(b"healthz", HealthResource(service, access))
     root.putChild(b"livez", LiveResource(service, access))
     root.putChild(b"ws", LazyResource(partial(_web_sockets, lines, access)))
-    uploads = UploadResource(service, access)
+    uploads, pictures = UploadResource(service, access), PictureResource(service, access)
     root.putChild(b"uploads", uploads)
     root.putChild(b"files", DownloadResource(service, access))
     root.putChild(b"export", ExportResource(service, access))
-    root.putChild(b"pictures", PictureResource(service, access))
+    root.putChild(b"pictures", pictures)
     root.putChild(b"thumbnails", ThumbnailResource(service, access))
-    return ChatSite(root, lines, connections, uploads, service.clock)
+    return ChatSite(root, lines, connections, uploads, pictures, service.clock)
 
 
 def _web_sockets(lines: ChatLineFactory, access: AccessControl) -> Resource:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from chatd.base.errors import DiskFull
+from chatd.base.errors import DiskFull, NotMember, UnknownGroup
 from chatd.base.events import GroupChange
-from chatd.base.names import Address
+from chatd.base.names import Address, Place
 from chatd.service import avatars
 from chatd.store.sync import Cursor
 from tests.support.pictures import exif, opened, picture
@@ -126,6 +126,42 @@ class Pictures(RawTestCase):
         raw.cut()
         await raw.until(lambda: not arriving)
         self.assertEqual((await self.put(picture("PNG"))).status, 200)
+
+    async def test_the_daemon_stops(self) -> None:
+        """It does not wait for a client that sends no more."""
+        await self.people("messi")
+        raw = await self.dial()
+        raw.begin(
+            "PUT", "/pictures/@messi", {"Cookie": self.cookies["messi"], "Content-Length": 5000}
+        )
+        raw.send(b"x" * 100)
+        arriving = self.realm.service.avatars._arriving
+        await raw.until(lambda: bool(arriving))
+        self.site._pictures.stop()
+        await raw.until(lambda: not arriving)
+
+    async def test_of_a_group_meanwhile(self) -> None:
+        """Somebody who is no admin any more, or of another group of that name, when the file has arrived."""
+        await self.people("messi", "budi")
+        service = self.realm.service
+        messi, budi = [await service.accounts.find(name) for name in ("messi", "budi")]
+        place, data = Place(group=Address("bola")), picture("PNG")
+        await service.groups.create(messi, "bola")
+        await service.groups.join(budi, Address("bola"))
+        for again in (False, True):
+            upload = await service.pictures.begin(messi, place, "a.png", len(data), None)
+            upload.write(data)
+            await service.groups.leave(messi, Address("bola"))
+            if again:
+                await service.groups.create(messi, "bola")
+            else:
+                with self.assertRaises(NotMember):
+                    await upload.finish()
+                await service.groups.leave(budi, Address("bola"))
+                await service.groups.create(messi, "bola")
+        with self.assertRaises(UnknownGroup):
+            await upload.finish()
+        self.assertEqual((await self.say("GET", "/pictures/%23bola", "messi")).status, 404)
 
     async def test_trouble(self) -> None:
         """A full disk, and bytes that can't be read."""
