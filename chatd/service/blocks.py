@@ -1,12 +1,13 @@
-"""Whom accounts have blocked: persons of any realm, and whole realms.
+"""Whom accounts have blocked: people of any realm, and whole realms.
 
-Direct messages of a blocked person are refused, their messages in groups are marked for the one who blocks
-them, and neither sees the other's read marks, typing and presence (chatd.store.receipts). All blocks are in
-memory, because each message of a group asks for them.
+Direct messages of a blocked person are refused. Their messages in groups are marked as blocked. Neither of
+the two sees the other's read marks, typing and presence (chatd.store.receipts). All blocks are in memory,
+because they are looked up for each message in a group.
 """
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
@@ -45,8 +46,10 @@ class Blocks:
 
     def load(self, found: Iterable[tuple[int, str]]) -> None:
         """Take the blocks that are stored: accounts, and the keys of what they block."""
+        by_key: defaultdict[str, list[int]] = defaultdict(list)
         for account_id, key in found:
-            self._note(account_id, key)
+            by_key[key].append(account_id)
+        self._by_key = {key: frozenset(blockers) for key, blockers in by_key.items()}
 
     def on_block(self, then: OnBlock) -> None:
         """Call `then` at each new block."""
@@ -74,14 +77,16 @@ class Blocks:
         """The accounts that have blocked that address, or its realm."""
         if not self._by_key:
             return NO_ONE
-        return self._against(key_of(address))
-
-    def _against(self, key: str) -> frozenset[int]:
-        return NO_ONE.union(*(self._by_key.get(each, NO_ONE) for each in keys_covering(key)))
+        found = [self._by_key.get(each, NO_ONE) for each in keys_covering(key_of(address))]
+        blocking = [each for each in found if each]
+        # The set of a person with many blockers is not copied for each of their messages.
+        return blocking[0] if len(blocking) == 1 else NO_ONE.union(*blocking)
 
     def has(self, account_id: int, key: str) -> bool:
         """Whether the account has blocked the person with that key, or their realm."""
-        return bool(self._by_key) and account_id in self._against(key)
+        if not self._by_key:
+            return False
+        return any(account_id in self._by_key.get(each, NO_ONE) for each in keys_covering(key))
 
     def separate(self, one: Account | Party, account_id: int, key: str) -> bool:
         """Whether one of the two has blocked the other: `one`, and the account with that id and key."""
@@ -113,7 +118,7 @@ class Blocks:
             msgspec.structs.replace(each, blocked=True)
             if isinstance(each, Message)
             and each.group is not None
-            and account.id in self.against(each.sender)
+            and self.has(account.id, key_of(each.sender))
             else each
             for each in shown
         ]

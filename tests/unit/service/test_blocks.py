@@ -137,6 +137,19 @@ class Lists(BlocksTestCase):
         self.assertFalse(self.service.blocks.has(self.ana.id, "y@realm2"))
         self.assertTrue(self.service.blocks.has(self.ana.id, "x@realm2"))
 
+    def test_loaded(self) -> None:
+        """A person and their realm may be blocked by different accounts."""
+        blocks = self.service.blocks
+        blocks.load([(1, "x@realm2"), (2, "x@realm2"), (3, "@realm2"), (1, "budi")])
+        for address, blockers in (
+            ("X@Realm2", {1, 2, 3}),
+            ("y@realm2", {3}),
+            ("budi", {1}),
+            ("x", set()),
+        ):
+            self.assertEqual(blocks.against(address), blockers)
+        self.assertIs(blocks.against("budi"), blocks.against("budi"))
+
     def test_refusals(self) -> None:
         self.patch(module, "MAX_BLOCKS", 1)
         blocks = self.service.blocks
