@@ -53,9 +53,9 @@ class FanOut:
         state = STORED
         if target.group is not None:
             self._counters.group += 1
-            # Members who joined while the message was being stored get it too.
+            # Members who joined while the message was being stored get it too, if they may see it.
             if (roster := self._rosters.of_conversation(target.conversation)) is not None:
-                audience = roster.members
+                audience = roster.viewers(stored.seq)
             if stored.realms:
                 self._forwarder.relay(stored, new.attachment_id)
         else:

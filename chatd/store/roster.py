@@ -13,8 +13,8 @@ from chatd.base.model import Group, Party
 class Delta(msgspec.Struct, frozen=True):
     """What a transaction changed in the roster of the group with the id `group`. `roles` are in order: True
     is an admin, None is no longer a member. `fields` are new attributes of the Group. New members see the
-    entries from `first` on. `banned` and
-    `unbanned` are keys of addresses. `epoch` is the log's after the change."""
+    entries from `first` on. `banned` and `unbanned` are keys of addresses. `epoch` is that of the group's log
+    after the change."""
 
     group: int
     roles: tuple[tuple[Party, bool | None], ...] = ()
@@ -35,7 +35,8 @@ class Roster(msgspec.Struct):
     """A group and its members, each with whether they are an admin, longest-standing first: `members` by
     account id; `guests`, who are of other realms, by the key of their address. `realms` counts guests by
     the key of their realm. `banned` holds keys of addresses. `epoch` is that of the group's log. `firsts` has
-    the first entry that each account sees, if it does not see all."""
+    the first entry that each account sees, if it does not see all. From the entry `seen_by_all` on, all
+    members see all."""
 
     group: Group
     members: dict[int, bool]
@@ -44,6 +45,10 @@ class Roster(msgspec.Struct):
     banned: set[str]
     epoch: int = 0
     firsts: dict[int, int] = {}
+    seen_by_all: int = 0
+
+    def __post_init__(self) -> None:
+        self.seen_by_all = max(self.firsts.values(), default=0)
 
     def role(self, party: Party) -> bool | None:
         """Whether `party` is an admin; None for non-members."""
@@ -65,6 +70,7 @@ class Roster(msgspec.Struct):
             else:
                 if delta.first and party.id not in self.members:
                     self.firsts[party.id] = delta.first
+                    self.seen_by_all = max(self.seen_by_all, delta.first)
                 self.members[party.id] = admin
         if delta.fields:
             self.group = msgspec.structs.replace(self.group, **delta.fields)
@@ -74,7 +80,7 @@ class Roster(msgspec.Struct):
 
     def viewers(self, seq: int) -> Collection[int]:
         """The accounts that see an entry."""
-        if not self.firsts:
+        if seq >= self.seen_by_all:
             return self.members
         hidden = {account for account, first in self.firsts.items() if first > seq}
         return self.members.keys() - hidden if hidden else self.members
