@@ -121,6 +121,9 @@ class HomeSettings:
 
         def job(connection: Connection) -> RosterChange:
             promoted = set_admin(connection, group, member).roles
+            if not has_other_admin(connection, group, party):  # the member has left meanwhile
+                refused = NotTheirGroup(name=member.name, group=group.name)
+                return RosterChange(Delta(group.id), refused=refused)
             demoted = set_admin(connection, group, party, admin=False).roles
             delta = Delta(group.id, (*promoted, *demoted))
             return RosterChange(delta, self._facts(delta, party), group)

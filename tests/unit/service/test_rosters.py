@@ -7,8 +7,10 @@ from random import Random
 from typing import Any
 
 from sqlalchemy import Connection, insert, select
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
 
-from chatd.base.errors import GroupFull, RealmFull, TooManyGroups
+from chatd.base.errors import GroupFull, NotTheirGroup, RealmFull, TooManyGroups
 from chatd.base.model import Group, Party
 from chatd.base.names import Address
 from chatd.federation.amp import wire
@@ -17,6 +19,7 @@ from chatd.service.rosters import RosterChange
 from chatd.store import members as store
 from chatd.store import mirrors
 from chatd.store.members import Bounds, find_named, roster_of
+from chatd.store.roster import Delta, Roster
 from chatd.store.schema import remote_members, rosters
 from tests.support.inline import result_of
 from tests.unit.federation.test_realm_groups import GroupTestCase
@@ -227,3 +230,30 @@ class Bounded(GroupTestCase):
         self.assertEqual([each.code for each in verdicts], [""] * 3 + ["too-many-groups"] * 2)
         self.two.receives("realm1", (200, Removed("g0", 100, "budi")))
         self.assertEqual(len(self.budi.mine()), 2)
+
+
+class Viewers(SynchronousTestCase):
+    def test_past_is_hidden(self) -> None:
+        """Who has joined later does not see what was written before."""
+        group = Group(1, "bagan", "bagan", "", closed=False)
+        roster = Roster(group, {1: True, 2: False}, {}, {}, set(), firsts={2: 5})
+        roster.apply(Delta(1, ((Party("budi", "budi", 3), False),), first=9))
+        for seq, seen_by in ((4, {1}), (5, {1, 2}), (8, {1, 2}), (9, {1, 2, 3})):
+            self.assertEqual(set(roster.viewers(seq)), seen_by)
+        self.assertIs(roster.viewers(9), roster.members)
+
+
+class Races(GroupsTestCase):
+    def test_transfer_to_a_member_who_leaves(self) -> None:
+        """It is refused, so that the group keeps its admin."""
+        self.create(self.ana)
+        self.join(self.budi)
+        self.database.held = True
+        leaving = Deferred.fromCoroutine(self.groups.leave(self.budi, BAGAN))
+        moving = self.groups.settings.transfer(self.ana, BAGAN, Address("budi"))
+        transferring = Deferred.fromCoroutine(moving)
+        self.database.settle()
+        self.successResultOf(leaving)
+        self.failureResultOf(transferring, NotTheirGroup)
+        group = result_of(self.rosters.find(BAGAN))
+        self.assertEqual(group.members, {self.ana.id: True})
