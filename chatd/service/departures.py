@@ -1,8 +1,8 @@
 """Deleting accounts.
 
-The account is gone at once: its sessions end, and its name can't be used or taken any more. Then it leaves
-its groups by the same rules as anybody else, after its messages were deleted if it wants that. This goes on
-in the background, and after a restart.
+The account is gone at once: its sessions end, and its name can't be used or taken any more. Then its messages
+are deleted if the account asked for that, and it leaves its groups by the same rules as other members. This
+runs in the background, and continues after a restart.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Departures:
 
     async def delete(self, account: Account, password: str, erase: bool, source: str) -> None:
         """Delete an account, and with `erase` its messages. The caller ends its sessions. Raises
-        WrongPassword, TooManyAttempts, Busy, LastOperator."""
+        WrongPassword, TooManyAttempts, Busy, UnknownUser, LastOperator."""
         await self._accounts.check_own_password(account, password, source)
         now = self._context.now()
         left = await self._database.run(store.depart, account, erase, now)

@@ -9,10 +9,10 @@ from __future__ import annotations
 import msgspec
 import sqlalchemy as sa
 
-from chatd.base.errors import LastOperator
+from chatd.base.errors import LastOperator, UnknownUser
 from chatd.base.model import Account
 from chatd.base.names import key_of
-from chatd.store.accounts import DELETED, account_of
+from chatd.store.accounts import DELETED, account_of, password_of
 from chatd.store.schema import (
     accounts,
     avatars,
@@ -43,7 +43,9 @@ class Departure(msgspec.Struct, frozen=True):
 
 def depart(connection: sa.Connection, account: Account, erase: bool, now: int) -> Account:
     """Delete an account, except for its messages and memberships. Returns what is left of it. Raises
-    LastOperator."""
+    UnknownUser, LastOperator."""
+    if not password_of(connection, account.id):  # it was deleted meanwhile
+        raise UnknownUser(name=account.name)
     operators = sa.select(accounts.c.id).where(accounts.c.operator)
     if connection.scalars(operators).all() == [account.id]:
         raise LastOperator

@@ -69,6 +69,12 @@ class Gone(DeparturesTestCase):
         self.delete(self.ana)
         self.assertEqual(self.service.blocks.against("citra"), frozenset())
 
+    def test_twice_at_once(self) -> None:
+        account = self.budi
+        self.delete(account)
+        again = self.database.run(store.depart, account, False, 0)
+        self.assertIs(outcome_of(again), UnknownUser)
+
     def test_refusals(self) -> None:
         deleting = self.service.departures.delete(self.ana, "wrong", False, "here")
         self.assertIs(outcome_of(deleting), WrongPassword)
