@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -19,8 +20,11 @@ from chatd.base.errors import (
     ChatError,
     FileDamaged,
     FileMissing,
+    NotMember,
     StorageFailed,
     TooManyExports,
+    UnknownConversation,
+    UnknownGroup,
 )
 from chatd.base.model import Account, Attachment, Message
 from chatd.base.throttle import Quota
@@ -126,15 +130,17 @@ class Exports:
         head = {"conversation": place, "group": group, "user": side and side.peer}
         yield _encode(head)[:-1] + b',"messages":['
         before, seq = b"", 0
-        while True:
-            self._disk.check()
-            page = await self._reading.history(account, place, PAGE, Window(after=seq))
-            for message in page.messages:
-                yield before + _encode(_facts(message))
-                before = b","
-            if not page.messages or not page.later:
-                break
-            seq = page.messages[-1].seq
+        # The account may leave the group meanwhile.
+        with suppress(NotMember, UnknownConversation, UnknownGroup):
+            while True:
+                self._disk.check()
+                page = await self._reading.history(account, place, PAGE, Window(after=seq))
+                for message in page.messages:
+                    yield before + _encode(_facts(message))
+                    before = b","
+                if not page.messages or not page.later:
+                    break
+                seq = page.messages[-1].seq
         yield b"]}"
 
     async def _add_file(self, archive: Archive, file: Attachment) -> None:

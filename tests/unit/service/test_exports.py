@@ -86,6 +86,15 @@ class Contents(ExportsTestCase):
         self.assertEqual((empty["group"], empty["messages"]), ("bagan", []))
         self.assertEqual(list((self.realm.uploads.folder / "rooms").iterdir()), [])
 
+    async def test_group_left_meanwhile(self) -> None:
+        """The archive has the rest."""
+        ana = await self.register("ana")
+        here = await self.send(ana, "ana", "x")
+        with mock.patch.object(self.exports, "_places", mock.AsyncMock(return_value=[here, 999])):
+            found = await self.read(await self.exports.make(ana))
+        left: Any = msgspec.json.decode(found["conversations/999.json"])
+        self.assertEqual(left["messages"], [])
+
     async def test_lost_file(self) -> None:
         """It is left out."""
         ana = await self.register("ana")
