@@ -1,4 +1,4 @@
-"""Limits on guessing: attempts that fail may tell what the names and codes of private groups are."""
+"""Limits on guessing the names and codes of private groups: a refusal may tell that a name is taken."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ FREE_JOINS_OF_REALM = 200  # those of all people of another realm
 
 
 class TakenNames:
-    """Counts attempts to create accounts and groups whose names are taken, because that is told whoever has
-    the name: TAKEN_PER_HOUR for each account, and before the login for each network address. Without
-    `limited`, there is no limit."""
+    """Counts attempts to create accounts and groups whose names are taken: TAKEN_PER_HOUR for each account,
+    and before the login for each network address. The refusal is the same for the name of a private group.
+    Without `limited`, there is no limit."""
 
     def __init__(self, clock: IReactorTime, limited: bool) -> None:
         self._clock = clock
