@@ -220,10 +220,9 @@ class MembersCommand(PeerCommand):
 
 class ChangeCommand(PeerCommand):
     commandName = b"Change"  # noqa: N815
-    """An admin's change to a group: `invite`, `kick`, `unban` or `promote` users, `close` or `open` it, or
-    list its `bans`, after the address in `users` if there is one. `entries` are signed by the admin's
-    realm: one for each user who is invited, kicked or promoted, or one that says that the group is closed or
-    open."""
+    """What an admin changes in a group, or what `user` asks about it. `change` is a GroupVerb
+    (chatd.service.remote). `entries` are signed by the realm of `user`: one for each fact that the change
+    makes."""
 
     arguments: ClassVar[list[Any]] = [
         (b"user", amp.Unicode()),
