@@ -91,7 +91,7 @@ class Rosters:
         while True:
             known = self.cached(local.key)
             ident = None if known is None else known.group.id
-            asked = _Asked(local.key, ident, viewer, joining)
+            asked = _Asked(local.key, ident, viewer, joining, self._context.now())
             group, read = await self._database.run(_read, asked)
             if group is None:
                 break
@@ -220,6 +220,7 @@ class _Asked(msgspec.Struct, frozen=True):
     known: int | None
     viewer: Party | None
     joining: bool
+    now: int
 
 
 def _is_shown(roster: Roster, viewer: Party | None) -> bool:
@@ -229,7 +230,7 @@ def _is_shown(roster: Roster, viewer: Party | None) -> bool:
 
 def _read(connection: Connection, asked: _Asked) -> tuple[Group | None, Roster | None]:
     """The group, and its roster unless that is known."""
-    group = find_named(connection, asked.key, asked.viewer, asked.joining)
+    group = find_named(connection, asked.key, asked.viewer, asked.joining, asked.now)
     if group is None or group.id == asked.known:
         return group, None
     return group, roster_of(connection, group)

@@ -41,15 +41,20 @@ class Bounds(msgspec.Struct, frozen=True):
 
 
 def find_named(
-    connection: sa.Connection, key: str, viewer: Party | None = None, joining: bool = False
+    connection: sa.Connection,
+    key: str,
+    viewer: Party | None = None,
+    joining: bool = False,
+    now: int = 0,
 ) -> Group | None:
-    """The group of that name, else of that code, if the `viewer` knows it (everybody, without one)."""
+    """The group of that name, else of that code, if the `viewer` knows it `now`; without a viewer, in any
+    case."""
     if viewer is None:
         return find_group(connection, key) or find_group_by_code(connection, key)
-    by_name = find_group(connection, key, is_known(viewer, joining, by_code=False))
+    by_name = find_group(connection, key, is_known(viewer, joining, False, now))
     if by_name is not None:
         return by_name
-    return find_group_by_code(connection, key, is_known(viewer, joining, by_code=True))
+    return find_group_by_code(connection, key, is_known(viewer, joining, True, now))
 
 
 def roster_of(connection: sa.Connection, group: Group) -> Roster:

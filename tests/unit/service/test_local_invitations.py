@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from chatd.base.errors import AlreadyMember, UnknownInvitation
+from chatd.base.errors import AlreadyMember, UnknownGroup, UnknownInvitation
 from chatd.base.events import Invitation
 from chatd.base.model import Account
 from chatd.base.names import Address
 from chatd.service.home_invites import Invited
+from chatd.store.invitations import LIFE
 from tests.support.common import Listener
 from tests.support.inline import outcome_of, result_of
 from tests.unit.service.test_messages import MessagesTestCase
@@ -59,6 +60,15 @@ class LocalInvitations(MessagesTestCase):
         self.assertEqual(self.waiting(self.budi), [])
         self.assertIs(outcome_of(self.groups.accept(self.budi, BAGAN)), UnknownInvitation)
         self.assertIs(outcome_of(self.groups.join(self.budi, BAGAN)), AlreadyMember)
+
+    def test_expired(self) -> None:
+        """A private group is unknown again to somebody who has let an invitation expire."""
+        result_of(self.groups.settings.set(self.ana, BAGAN, {"visibility": "private"}))
+        self.invite("budi")
+        self.clock.advance(LIFE / 1000 + 1)
+        self.assertIs(outcome_of(self.groups.join(self.budi, BAGAN)), UnknownGroup)
+        self.invite("budi")
+        self.assertEqual(result_of(self.groups.join(self.budi, BAGAN)).name, "bagan")
 
     def test_declined(self) -> None:
         self.invite("budi")
