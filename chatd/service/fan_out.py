@@ -65,14 +65,8 @@ class FanOut:
             if len(audience) == 1 and not target.realms:
                 origin = None  # a message to oneself arrives on the sending connection too
         self._reading.arrived(audience)
-        receipt = Receipt(
-            new.conversation,
-            stored.seq,
-            stored.id,
-            target.to or target.group or "",
-            state,
-            new.at,
-        )
+        to = target.to or target.group or ""
+        receipt = Receipt(new.conversation, stored.seq, stored.id, to, state, new.at)
         if len(audience) == 1 and not self._presence.hears(audience, origin):
             return receipt
         event = _event(stored, new, target, file, state)

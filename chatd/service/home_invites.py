@@ -68,9 +68,7 @@ class HomeInvites:
         errors: dict[str, ChatError] = {}
         for address in users:
             try:
-                guest = await self._homes.party(address)
-                if guest.id is not None and self._invitations.blocks.has(guest.id, party.key):
-                    raise NotAccepted(name=guest.name)
+                guest = await self._find(address, party)
                 if await self._is_asked(guest):
                     await self._invite(group, guest, party, origin, signed)
                     asked.append(guest.name)
@@ -88,6 +86,14 @@ class HomeInvites:
         return group, Invited(
             tuple(joined), tuple(present), tuple(unknown), tuple(refused), tuple(asked)
         )
+
+    async def _find(self, address: Address, by: Party) -> Party:
+        """The person with that address. Raises NotAccepted if they have blocked `by`, UnknownUser,
+        UnknownRealm."""
+        guest = await self._homes.party(address)
+        if guest.id is not None and self._invitations.blocks.has(guest.id, by.key):
+            raise NotAccepted(name=guest.name)
+        return guest
 
     async def _is_asked(self, guest: Party) -> bool:
         """Whether a person gets an invitation, and is not made a member at once."""

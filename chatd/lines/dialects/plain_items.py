@@ -23,8 +23,7 @@ def item_lines(item: model.Item) -> str:  # noqa: C901 - one case for each kind
         case model.GroupInfo():
             return _group(item)
         case model.InvitationInfo():
-            title = f" ({isolated(item.title)})" if item.title else ""
-            return f"{timestamp(item.at)} {item.by} invites you to {item.group}{title}"
+            return _invitation(item)
         case model.BlockInfo():
             return f"{item.address} since {timestamp(item.at)}"
         case model.SessionInfo():
@@ -54,6 +53,11 @@ def item_lines(item: model.Item) -> str:  # noqa: C901 - one case for each kind
             return f"{item.conversation}: {item.sent} sent, {item.received} received"
         case _:
             assert_never(item)
+
+
+def _invitation(item: model.InvitationInfo) -> str:
+    title = f" ({isolated(item.title)})" if item.title else ""
+    return f"{timestamp(item.at)} {item.by} invites you to {item.group}{title}"
 
 
 def _person(
