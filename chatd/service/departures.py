@@ -86,13 +86,13 @@ class Departures:
 
     async def _erase(self, account: Account) -> None:
         """Delete the messages of the account, oldest first."""
-        page = await self._database.read(store.own_messages, account.id, 0, PAGE)
-        while page:
-            for _, conversation, seq in page:
+        after: int | None = 0
+        while after is not None:
+            page, after = await self._database.read(store.own_messages, account.id, after, PAGE)
+            for conversation, seq in page:
                 if self._stopped:
                     return
                 await self._erase_one(account, conversation, seq)
-            page = await self._database.read(store.own_messages, account.id, page[-1][0], PAGE)
 
     async def _erase_one(self, account: Account, conversation: int, seq: int) -> None:
         try:

@@ -29,6 +29,8 @@ from chatd.store.schema import (
     sessions,
 )
 
+SCANNED = 50_000  # messages of all people that one query looks at
+
 # What an account has for itself
 _OWN = (sessions, contacts, blocks, privacy, profiles, invitations, join_requests)
 
@@ -88,20 +90,27 @@ def finish(connection: sa.Connection, account_id: int) -> None:
 
 def own_messages(
     connection: sa.Connection, account_id: int, after: int, limit: int
-) -> list[tuple[int, int, int]]:
-    """The first `limit` messages of the account with ids above `after` that have content: their ids,
-    conversations and seqs."""
+) -> tuple[list[tuple[int, int]], int | None]:
+    """The first `limit` messages of the account with ids above `after` that have content: their conversations
+    and seqs. Looks at SCANNED ids at most, so that other queries get their turn. Also returns the id after
+    which to continue; None at the end."""
+    upto = after + SCANNED
     rows = connection.execute(
         sa.select(messages.c.id, messages.c.conversation_id, messages.c.seq)
         .where(
             messages.c.id > after,
+            messages.c.id <= upto,
             messages.c.sender_id == account_id,
             messages.c.deleted_at.is_(None),
         )
         .order_by(messages.c.id)
         .limit(limit)
-    )
-    return [(ident, conversation, seq) for ident, conversation, seq in rows]
+    ).all()
+    found = [(conversation, seq) for _, conversation, seq in rows]
+    if len(rows) == limit:
+        return found, rows[-1][0]
+    beyond = connection.scalar(sa.select(sa.func.min(messages.c.id)).where(messages.c.id > upto))
+    return found, None if beyond is None else beyond - 1
 
 
 def groups_of(connection: sa.Connection, account_id: int) -> list[str]:

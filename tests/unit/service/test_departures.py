@@ -88,6 +88,7 @@ class Messages(DeparturesTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.patch(module, "PAGE", 2)
+        self.patch(store, "SCANNED", 3)
         self.group(self.budi, self.ana, self.citra)
         for text in "12":
             self.send(self.budi, "ana", text)
