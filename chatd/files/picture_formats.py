@@ -18,6 +18,7 @@ import msgspec
 
 MAX_PARTS = 100_000  # segments or chunks of a file that are looked at; the rest stays as it is
 STEP = 256 << 10  # bytes of compressed data that are searched at a time
+MAX_EXIF = 64 << 10  # bytes of Exif data in which the orientation is looked for
 MAX_SIDE = 1 << 24  # pixels; a larger number in a header is no size
 
 # The bytes from an offset up to another one, or bytes that take the place of others.
@@ -100,9 +101,11 @@ class _Pieces:
         else:
             self.kept.append((start, end))
 
-    def drop(self, found: bytes, replacement: bytes = b"") -> None:
-        """Leave `found` out, in favour of `replacement`."""
-        self.changed = self.changed or found != replacement
+    def drop(self, data: Data, start: int, end: int, replacement: bytes = b"") -> None:
+        """Leave this part of `data` out, in favour of `replacement`. It may be as large as the file, so it is
+        not copied."""
+        is_same = end - start == len(replacement) and bytes(data[start:end]) == replacement
+        self.changed = self.changed or not is_same
         if replacement:
             self.kept.append(replacement)
 
@@ -127,9 +130,9 @@ def _jpeg(data: Data) -> Examined:
             break
         if marker == 0xE1 and bytes(data[start + 4 : start + 10]) == _EXIF:
             orientation = _orientation(bytes(data[start + 10 : end]))
-            pieces.drop(bytes(data[start:end]), _jpeg_orientation(orientation))
+            pieces.drop(data, start, end, _jpeg_orientation(orientation))
         elif _is_private(marker, bytes(data[start + 4 : start + 4 + len(_ICC)])):
-            pieces.drop(bytes(data[start:end]))
+            pieces.drop(data, start, end)
         else:
             pieces.keep(start, end)
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
@@ -200,10 +203,10 @@ def _png(data: Data) -> Examined:
         if end > len(data):
             break
         if kind == b"eXIf":
-            orientation = _orientation(bytes(data[at + 8 : end - 4]))
-            pieces.drop(bytes(data[at:end]), _png_orientation(orientation))
+            orientation = _orientation(bytes(data[at + 8 : min(end - 4, at + MAX_EXIF)]))
+            pieces.drop(data, at, end, _png_orientation(orientation))
         elif kind in (b"tEXt", b"zTXt", b"iTXt") and _PNG_TEXTS.match(data, at + 8, end):
-            pieces.drop(bytes(data[at:end]))
+            pieces.drop(data, at, end)
         else:
             pieces.keep(at, end)
         at = end
@@ -230,11 +233,11 @@ def _webp(data: Data) -> Examined:
     for kind, start, end in _riff_chunks(data):
         body = start + 8
         if kind == b"EXIF":
-            exif = bytes(data[body:end]).removeprefix(_EXIF)
+            exif = bytes(data[body : min(end, body + MAX_EXIF)]).removeprefix(_EXIF)
             orientation = _orientation(exif)
-            pieces.drop(bytes(data[start:end]), _webp_orientation(orientation))
+            pieces.drop(data, start, end, _webp_orientation(orientation))
         elif kind == b"XMP ":
-            pieces.drop(bytes(data[start:end]))
+            pieces.drop(data, start, end)
         else:
             pieces.keep(start, end)
         if kind == b"VP8X":

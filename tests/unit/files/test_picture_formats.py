@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import io
+import mmap
+import os
 import struct
+import tracemalloc
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
@@ -39,6 +43,32 @@ def jpeg_segment(marker: int, body: bytes) -> bytes:
 def riff(*chunks: bytes) -> bytes:
     body = b"WEBP" + b"".join(chunks)
     return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+class Memory(SynchronousTestCase):
+    def test_metadata_as_large_as_the_file(self) -> None:
+        """They are cut out, and not copied."""
+        size = 64 << 20
+        png = b"\x89PNG\r\n\x1a\n" + png_chunk(b"IHDR", struct.pack(">II5x", 3, 4))
+        webp = b"RIFF" + struct.pack("<I", size + 12) + b"WEBP"
+        for head in (
+            png + struct.pack(">I4s", size, b"eXIf"),
+            png + struct.pack(">I4s", size, b"tEXt") + b"XML:com.adobe",
+            webp + struct.pack("<4sI", b"EXIF", size),
+            webp + struct.pack("<4sI", b"XMP ", size),
+        ):
+            path = Path(self.mktemp())
+            path.write_bytes(head)
+            os.truncate(path, len(head) + size + 4)
+            with path.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as data:
+                tracemalloc.start()
+                try:
+                    found = examine(data)
+                    _, peak = tracemalloc.get_traced_memory()
+                finally:
+                    tracemalloc.stop()
+            self.assertIsNotNone(found.pieces)
+            self.assertLess(peak, 1 << 20)
 
 
 class Sizes(SynchronousTestCase):
