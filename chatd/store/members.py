@@ -16,6 +16,7 @@ from chatd.base.group_settings import Columns
 from chatd.base.model import PAST_JOINED, Group, Party
 from chatd.store import names
 from chatd.store.access import first_seqs, is_known
+from chatd.store.accounts import DELETED
 from chatd.store.bans import banned_keys, forget_bans, lift_ban
 from chatd.store.epochs import epoch_of
 from chatd.store.groups import find_group, find_group_by_code
@@ -126,14 +127,16 @@ def _up_to(most: Any, *conditions: sa.ColumnElement[bool]) -> sa.ScalarSelect[in
     return sa.select(sa.func.count()).select_from(rows).scalar_subquery()
 
 
-def _joining(there: sa.Exists, used: sa.ScalarSelect[int]) -> sa.Select[Any]:
+def _joining(
+    there: sa.Exists, used: sa.ScalarSelect[int], *conditions: sa.ColumnElement[bool]
+) -> sa.Select[Any]:
     """Everything that decides about a join, in one statement. It is built once, because building it takes
     longer than running it."""
     banned = sa.exists().where(bans.c.conversation_id == _GROUP, bans.c.key == _KEY)
     return (
         sa.select(rosters.c.members, rosters.c.joined_at, groups.c.past, there, banned, used)
         .join(groups, groups.c.conversation_id == rosters.c.conversation_id)
-        .where(rosters.c.conversation_id == _GROUP, groups.c.key.is_not(None))
+        .where(rosters.c.conversation_id == _GROUP, groups.c.key.is_not(None), *conditions)
     )
 
 
@@ -143,6 +146,8 @@ _JOINING_HERE = _joining(
         participants.c.conversation_id == _GROUP, participants.c.account_id == _ACCOUNT
     ),
     _GROUPS_OF,
+    # A command of an account that is deleted meanwhile must not leave it in a group.
+    sa.exists().where(accounts.c.id == _ACCOUNT, ~accounts.c.key.startswith(DELETED)),
 )
 _JOINING_ELSEWHERE = _joining(
     sa.exists().where(remote_members.c.conversation_id == _GROUP, remote_members.c.key == _KEY),
@@ -203,7 +208,9 @@ def join_group(
         asked["account"] = party.id
     found = connection.execute(query, {**asked, "most": most}).first()
     if found is None:
-        raise errors.UnknownGroup(name=group.name)  # it has ended meanwhile
+        raise errors.UnknownGroup(
+            name=group.name
+        )  # it has ended meanwhile, or the account was deleted
     members, joined_at, past, is_member, is_banned, used = found
     if is_member:
         raise errors.AlreadyMember(name=party.name, group=group.name)

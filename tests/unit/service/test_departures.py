@@ -10,6 +10,7 @@ from chatd.base.errors import (
     LastOperator,
     NotYours,
     StorageFailed,
+    UnknownGroup,
     UnknownUser,
     UserExists,
     WrongPassword,
@@ -74,6 +75,15 @@ class Gone(DeparturesTestCase):
         self.delete(account)
         again = self.database.run(store.depart, account, False, 0)
         self.assertIs(outcome_of(again), UnknownUser)
+
+    def test_join_at_the_same_moment(self) -> None:
+        """An account that was deleted meanwhile is not made a member."""
+        self.group(self.ana)
+        account = self.budi
+        self.delete(account)
+        joining = self.service.groups.join(account, Address("bagan"))
+        self.assertIs(outcome_of(joining), UnknownGroup)
+        self.assertEqual(self.members(self.ana), ["ana*"])
 
     def test_refusals(self) -> None:
         deleting = self.service.departures.delete(self.ana, "wrong", False, "here")
