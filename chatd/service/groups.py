@@ -95,10 +95,10 @@ class Groups:
             await self._invitations.forget(account, name)
             raise
 
-    async def code_of(self, name: Address) -> str:
-        """The group's code, or "" if the group has ended or lives elsewhere."""
+    async def code_of(self, account: Account, name: Address) -> str:
+        """The group's code, or "" if the account is no member, or the group lives elsewhere."""
         try:
-            return (await self._rosters.find(name)).group.code
+            return (await self._rosters.find_mine(account, name)).group.code
         except ChatError:
             return ""
 

@@ -208,9 +208,8 @@ def join_group(
         asked["account"] = party.id
     found = connection.execute(query, {**asked, "most": most}).first()
     if found is None:
-        raise errors.UnknownGroup(
-            name=group.name
-        )  # it has ended meanwhile, or the account was deleted
+        # The group has ended meanwhile, or the account was deleted.
+        raise errors.UnknownGroup(name=group.name)
     members, joined_at, past, is_member, is_banned, used = found
     if is_member:
         raise errors.AlreadyMember(name=party.name, group=group.name)

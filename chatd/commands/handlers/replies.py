@@ -60,7 +60,8 @@ async def display_details(client: Client, messages: Sequence[Message]) -> dict[s
                 names[address] = await client.service.accounts.display_name(address)
         group = message.group
         if group is not None and group not in codes:
-            codes[group] = await client.service.groups.code_of(parse_address(group))
+            code = client.service.groups.code_of(client.account, parse_address(group))
+            codes[group] = await code
     return {"names": names, "codes": codes}
 
 

@@ -76,3 +76,12 @@ class LocalInvitations(MessagesTestCase):
         self.invite("budi")
         self.assertEqual(self.waiting(self.budi), [])
         self.assertEqual(self.members(), ["ana"])
+
+
+class Codes(MessagesTestCase):
+    def test_members_only(self) -> None:
+        """The code of a group is shown with a message to members only."""
+        self.group(self.ana)
+        for who, known in ((self.ana, True), (self.budi, False)):
+            code = result_of(self.service.groups.code_of(who, BAGAN))
+            self.assertIs(bool(code), known)
