@@ -7,6 +7,7 @@ runs in the background, and continues after a restart.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from twisted.logger import Logger
@@ -87,19 +88,22 @@ class Departures:
     async def _erase(self, account: Account) -> None:
         """Delete the messages of the account, oldest first."""
         after: int | None = 0
+        refusals: Counter[str] = Counter()  # by code
         while after is not None:
             page, after = await self._database.read(store.own_messages, account.id, after, PAGE)
             for conversation, seq in page:
                 if self._stopped:
                     return
-                await self._erase_one(account, conversation, seq)
-
-    async def _erase_one(self, account: Account, conversation: int, seq: int) -> None:
-        try:
-            await self._changes.erase(account, conversation, seq)
-        except (StorageFailed, ShuttingDown):
-            raise
-        except ChatError as error:
+                try:
+                    await self._changes.erase(account, conversation, seq)
+                except (StorageFailed, ShuttingDown):
+                    raise
+                except ChatError as error:
+                    refusals[error.code] += 1
+        for code, count in refusals.items():
             log.info(
-                "a message of {account} was not erased: {why}", account=account.name, why=error
+                "messages of {account} were not erased: {count}, {why}",
+                account=account.name,
+                count=count,
+                why=code,
             )
