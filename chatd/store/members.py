@@ -215,10 +215,8 @@ def join_group(
         raise errors.AlreadyMember(name=party.name, group=group.name)
     if is_banned and not invited:
         raise errors.Banned(group=group.name)
-    if members >= bounds.members:
-        raise errors.GroupFull(group=group.name, limit=bounds.members)
-    if used >= most:
-        raise _no_room(group, party, most)
+    if members >= bounds.members or used >= most:
+        raise _no_room(group, party, members, bounds, most)
     if is_banned:
         lift_ban(connection, group, party)
     since = max(now, joined_at + 1)  # keeps the order of joins in the same millisecond
@@ -242,7 +240,11 @@ def first_seq(connection: sa.Connection, group: Group, party: Party) -> int:
     return connection.scalar(sa.select(table.c.first_seq).where(is_party)) or 0
 
 
-def _no_room(group: Group, party: Party, most: int) -> errors.ChatError:
+def _no_room(
+    group: Group, party: Party, members: int, bounds: Bounds, most: int
+) -> errors.ChatError:
+    if members >= bounds.members:
+        return errors.GroupFull(group=group.name, limit=bounds.members)
     if party.id is None:
         return errors.RealmFull(group=group.name, limit=most, realm=party.realm)
     return errors.TooManyGroups(name=party.name, limit=most)
