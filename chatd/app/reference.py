@@ -341,7 +341,8 @@ def reference() -> str:
         _arguments(),
         f"## Lists\n\nA reply has at most {MAX_PAGE} messages; `remaining` is the number of the others.\n",
         "`sync` without `conversation` lists as many; if it says `more`, ask again `after` the last one.\n",
-        "A group without a title has no `title`. Titles of groups of other realms are not known here.\n",
+        "A group without a title has no `title`, and only a private group has `visibility`. "
+        "Titles of groups of other realms are not known here.\n",
         _lists(),
         f"A place in `sent`: {code(msgspec.json.encode(SENT['sent'][0]).decode())}.\n",
         "## Events\n",

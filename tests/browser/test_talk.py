@@ -126,6 +126,17 @@ class Talk(BrowserTestCase):
         messi.fill("Title (optional)", "Tim Bola")
         messi.press_button("Make the group")
         messi.is_told("tim_bola was created")
+        messi.press_button("Change the settings")
+        messi.fill("Topic", "Jumat jam 7")
+        expect(messi.page.get_by_label("Who may write")).to_be_disabled()
+        messi.page.get_by_label("What new members see").select_option("Everything")
+        messi.press_button("Save")
+        messi.is_told("The settings are saved")
+        settings = messi.page.get_by_role("region", name="Settings")
+        expect(settings).to_contain_text("Jumat jam 7Private · New members see everything")
+        messi.press_button("Renew")
+        messi.confirm("Renew")
+        messi.is_told("The new code is")
         messi.open_group("tim_bola")
         messi.heading("Tim Bola")
         expect(messi.row("Tim Bola")).to_be_visible()
@@ -250,6 +261,11 @@ class Groups(BrowserTestCase):
         messi.fill("Who", "lineker")
         messi.press_button("Invite")
         messi.is_told("In the group now: lineker")
+        messi.press_button("Make lineker an admin")
+        messi.confirm("Make admin")
+        messi.press_button("Make lineker an ordinary member")
+        messi.confirm("Make an ordinary member")
+        messi.is_told("lineker is no longer an admin")
         messi.open_group("bola")
         messi.say("halo semua")
         henderson.sees("halo semua")
@@ -269,7 +285,7 @@ class Groups(BrowserTestCase):
     def test_removed_member(self) -> None:
         """A removed member sees nothing of the group any more, and can't join by its name."""
         messi, henderson = self.person("messi"), self.person("henderson")
-        self.make(messi, "bola")
+        self.make(messi, "bola", "Public")
         henderson.go("#/groups")
         henderson.fill("Name or code", "bola")
         henderson.press_button("Join")
@@ -287,12 +303,17 @@ class Groups(BrowserTestCase):
         henderson.fill("Name or code", "bola")
         henderson.press_button("Join")
         henderson.is_told("You were removed from bola")
+        messi.go("#/g/bola/members")
+        messi.press_button("Lift the ban of henderson")
+        messi.is_told("henderson may join bola again")
+        messi.is_told("Nobody is banned")
 
-    def make(self, person: Person, group: str) -> str:
+    def make(self, person: Person, group: str, visibility: str = "Private") -> str:
         """Create a group as `person`, and return its code."""
         person.go("#/groups")
         person.press_button("New group")
         person.fill("Name of the group", group)
+        person.page.get_by_label("Visibility").select_option(visibility)
         person.press_button("Make the group")
         with self.site.login(person.name) as talker:
 

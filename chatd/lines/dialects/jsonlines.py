@@ -133,6 +133,8 @@ def _conversation(conversation: model.ConversationInfo) -> dict[str, Any]:
     else:
         found |= {"group": group.group, "name": conversation.name, "code": group.code}
         found |= {"members": group.members, "closed": group.closed, "admin": group.admin}
+        if group.visibility != model.PUBLIC:
+            found["visibility"] = group.visibility
         if group.title is not None:
             found["title"] = group.title
     if conversation.picture is not None:

@@ -80,6 +80,7 @@
  * @property {number} [members]
  * @property {boolean} [admin]
  * @property {boolean} [closed]
+ * @property {"private"} [visibility] missing: public
  * @property {"all" | "mentions" | "none"} [notify] of which messages the user wants notifications; missing: of all
  * @property {string} [code]
  * @property {number} unread

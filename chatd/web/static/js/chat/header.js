@@ -99,7 +99,8 @@ export class Header {
       const text = t("chat.members", { n: found.members });
       parts.push(h("a", { class: "chat-members", href: `${hashOf(this.#place)}/members` }, text));
     }
-    if (found?.code) {
+    // The code of a private group is long and secret: the menu and the page of the members have it.
+    if (found?.code && found.visibility !== "private") {
       const label = t("chat.code.copy", { code: found.code });
       parts.push(
         h(
@@ -161,7 +162,7 @@ export class Header {
       { label: t("chat.search"), icon: "search", href: "#/search" },
     ];
     if (found?.code) items.push({ label: t("chat.code.menu"), icon: "copy", onClick: () => this.#copy() });
-    if (found?.admin) {
+    if (found?.admin && found.visibility !== "private") {
       const [verb, name, picture] = found.closed
         ? /** @type {const} */ (["opengroup", "open", "unlock"])
         : /** @type {const} */ (["closegroup", "close", "lock"]);

@@ -1,9 +1,9 @@
 // @ts-check
-/** Actions on a group: inviting and removing people, making admins, closing it, leaving it. */
+/** Actions on a group's members: inviting and removing them, changing their roles, leaving. */
 
 import { fill, h } from "../dom.js";
 import { t } from "../i18n.js";
-import { button, confirm, field, form } from "../ui.js";
+import { button, confirm, dialog, field, form } from "../ui.js";
 import { attempt } from "./live.js";
 import { parseAddress, splitPeople } from "./names.js";
 import { listed, section, sentence } from "./page.js";
@@ -57,82 +57,66 @@ export function inviteForm(app, group, changed) {
   );
 }
 
+/** What a toast says when it is done. */
+const DONE = /** @type {const} */ ({
+  promote: "members.promoted",
+  transfer: "members.transferred",
+  demote: "members.demoted",
+  kick: "members.removed",
+});
+
 /**
+ * Makes a member an admin, or an admin in the user's place, after a question.
  * @param {App} app
  * @param {string} group
  * @param {string} user
  * @param {() => void} changed
  */
-export async function makeAdmin(app, group, user, changed) {
+export function makeAdmin(app, group, user, changed) {
   const name = app.store.displayName(user);
-  const sure = await confirm({
-    title: t("members.promote-ask", { name, group }),
-    text: t("members.promote-text"),
-    action: t("members.promote"),
+  const choice = (/** @type {"promote" | "transfer"} */ verb, /** @type {string} */ kind) => {
+    const onClick = () => {
+      close();
+      void ask(app, group, user, verb, changed);
+    };
+    return button(t(`members.${verb}`), { kind, onClick });
+  };
+  const close = dialog(t("members.promote-ask", { name, group }), h("p", null, t("members.promote-text")), {
+    actions: [button(t("ui.cancel"), { onClick: () => close() }), choice("transfer", ""), choice("promote", "primary")],
   });
-  if (!sure) return;
-  const request = () => app.connection.request("promote", { group, user });
-  await attempt(app, request, () => t("members.promoted", { name }));
-  changed();
 }
 
 /**
+ * Makes an admin an ordinary member, or removes a member, after a question.
  * @param {App} app
  * @param {string} group
  * @param {string} user
+ * @param {"demote" | "kick"} verb
  * @param {() => void} changed
  */
-export async function remove(app, group, user, changed) {
+export async function unmake(app, group, user, verb, changed) {
   const name = app.store.displayName(user);
   const sure = await confirm({
-    title: t("members.remove-ask", { name, group }),
-    text: t("members.remove-text"),
-    action: t("members.remove"),
+    title: t(`members.${verb}-ask`, { name, group }),
+    text: t(`members.${verb}-text`),
+    action: t(`members.${verb}`),
     danger: true,
   });
-  if (!sure) return;
-  const request = () => app.connection.request("kick", { group, user });
-  await attempt(app, request, () => t("members.removed", { name, group }));
-  changed();
+  if (sure) await ask(app, group, user, verb, changed);
 }
 
 /**
- * Who may post to the group, with a button for admins. Unknown for groups of other realms.
  * @param {App} app
  * @param {string} group
- * @param {{closed: boolean | null}} found
- * @param {boolean} amAdmin
- * @param {() => unknown} changed
+ * @param {string} user
+ * @param {keyof typeof DONE} verb
+ * @param {() => void} changed
  */
-export function postingSection(app, group, { closed }, amAdmin, changed) {
-  if (closed === null && !amAdmin) return null;
-  const change = (/** @type {boolean} */ close) => async () => {
-    const request = () => app.connection.request(close ? "closegroup" : "opengroup", { group });
-    if (await attempt(app, request, () => t(close ? "members.closed" : "members.opened", { group })))
-      changed();
-  };
-  const is = closed === null ? t("members.not-known") : t(closed ? "members.is-closed" : "members.is-open");
-  return section(
-    t("members.posting"),
-    h("p", null, is),
-    amAdmin &&
-      h(
-        "div",
-        { class: "form-actions" },
-        closed !== true &&
-          button(t("members.close"), {
-            icon: "lock",
-            dataset: { key: "posting\nclose" },
-            onClick: change(true),
-          }),
-        closed !== false &&
-          button(t("members.open"), {
-            icon: "unlock",
-            dataset: { key: "posting\nopen" },
-            onClick: change(false),
-          }),
-      ),
-  );
+async function ask(app, group, user, verb, changed) {
+  const name = app.store.displayName(user);
+  const request = () => app.connection.request(verb, { group, user });
+  await attempt(app, request, () => t(DONE[verb], { name, group }));
+  changed();
 }
 
 /**

@@ -4,6 +4,7 @@
 import { h } from "../dom.js";
 import { t } from "../i18n.js";
 import { filtered } from "../panels/filter.js";
+import { visibilityField } from "../panels/groupsettings.js";
 import { invited } from "../panels/invited.js";
 import { attempt, live } from "../panels/live.js";
 import { matches, parseAddress, parseGroup, realmOf } from "../panels/names.js";
@@ -101,7 +102,7 @@ async function enter(app, group) {
   app.router.go(hashOf(app.store.place("g", reply.group)));
 }
 
-/** Asks for the name and the title of a new group. @param {App} app */
+/** Asks for the name, the title and the visibility of a new group. @param {App} app */
 function askName(app) {
   const what = field({
     label: t("groups.add-name"),
@@ -120,9 +121,14 @@ function askName(app) {
     maxlength: 64,
     codes: ["bad-title"],
   });
+  const visibility = visibilityField();
   const make = async () => {
     const words = title.value.trim();
-    const args = { group: what.value.trim(), ...(words ? { title: words } : {}) };
+    const args = {
+      group: what.value.trim(),
+      visibility: visibility.value,
+      ...(words ? { title: words } : {}),
+    };
     const reply = await app.connection.request("addgroup", args);
     await app.store.refresh();
     close();
@@ -130,7 +136,7 @@ function askName(app) {
     // Next come its members, with the code to share and a form to invite people.
     app.router.go(`#/g/${segment(reply.group)}/members`);
   };
-  const close = dialog(t("groups.add"), form([what, title], make, { submit: t("groups.add-button") }));
+  const close = dialog(t("groups.add"), form([what, title, visibility], make, { submit: t("groups.add-button") }));
 }
 
 /** @param {Group} group */

@@ -4,10 +4,10 @@
 import { fill, h } from "../dom.js";
 import { ChatError } from "../errors.js";
 import { t } from "../i18n.js";
-import { keyOf } from "../keys.js";
 import { filtered } from "../panels/filter.js";
 import { attempt, keepFocus, live } from "../panels/live.js";
-import { inviteForm, leaveSection, makeAdmin, postingSection, remove } from "../panels/membership.js";
+import { bansSection, renewButton, settingsSection } from "../panels/groupsettings.js";
+import { inviteForm, leaveSection, makeAdmin, unmake } from "../panels/membership.js";
 import { portrait } from "../panels/portrait.js";
 import { matches, realmOf } from "../panels/names.js";
 import { bdi, page, personRow, section, sentence, tag } from "../panels/page.js";
@@ -16,7 +16,8 @@ import { button, emptyState, iconButton } from "../ui.js";
 
 /** @typedef {import("../types.js").App} App */
 /** @typedef {{username: string, admin: boolean, online: boolean}} Member */
-/** @typedef {{members: Member[], code: string, closed: boolean | null}} Found `closed` is null for groups of other realms, where it is unknown */
+/** @typedef {import("../panels/groupsettings.js").Details} Details */
+/** @typedef {{members: Member[], details: Details | null}} Found `details` is null if the group's realm does not tell them */
 
 const INTERVAL = 60_000; // ms: other realms, and large groups, do not tell who is online
 
@@ -31,8 +32,11 @@ export function view(app, { group }) {
   const invite = inviteForm(app, place.name, () => void shown.refresh());
   /** @type {Member[]} */
   let people = [];
-  let posted = "";
-  const rules = h("div");
+  /** @type {boolean | null} */
+  let ruled = null; // whether `rules` shows what admins see
+  const rules = h("div", { class: "parts" });
+  /** @type {ReturnType<typeof bansSection> | null} */
+  let bans = null;
   const below = h(
     "div",
     { class: "parts", hidden: true },
@@ -44,7 +48,11 @@ export function view(app, { group }) {
     title: t("members.title", { group: place.name }),
     fits: (/** @type {Member} */ each, typed) =>
       matches(typed, each.username, app.store.displayName(each.username)),
-    row: (each) => memberRow(app, place.name, each, amAdmin, () => void shown.refresh()),
+    row: (each) =>
+      memberRow(app, place.name, each, amAdmin, () => {
+        void shown.refresh();
+        void bans?.refresh();
+      }),
     empty: () => h("p", { class: "aside" }, t("panels.loading")),
   });
   let amAdmin = false;
@@ -54,22 +62,19 @@ export function view(app, { group }) {
     show: (found) => {
       amAdmin = found.members.some((each) => each.admin && app.store.isMe(each.username));
       invite.hidden = !amAdmin;
-      const now = JSON.stringify([found.closed, amAdmin]);
-      if (now !== posted) {
-        keepFocus(rules, () =>
-          fill(
-            rules,
-            amAdmin && !realm && section(t("members.picture"), portrait(app, place)),
-            postingSection(app, place.name, found, amAdmin, () => shown.refresh()),
-          ),
-        );
+      if (amAdmin !== ruled) {
+        bans?.destroy();
+        bans = amAdmin ? bansSection(app, place.name) : null;
+        const picture = amAdmin && !realm && section(t("members.picture"), portrait(app, place));
+        keepFocus(rules, () => fill(rules, picture, bans?.node));
       }
-      posted = now;
+      ruled = amAdmin;
       people = found.members;
       below.hidden = false;
       return [
         realm && h("p", { class: "aside" }, ...sentence("members.remote", { realm: bdi(realm) })),
-        found.code && codeBox(app, found.code),
+        found.details?.code && codeBox(app, place.name, found.details, () => shown.refresh()),
+        found.details && settingsSection(app, place.name, found.details, () => shown.refresh()),
         section(t("members.people", { n: found.members.length }), list(found.members)),
       ];
     },
@@ -91,7 +96,10 @@ export function view(app, { group }) {
       invite,
       below,
     ),
-    destroy: () => shown.destroy(),
+    destroy: () => {
+      shown.destroy();
+      bans?.destroy();
+    },
   };
 }
 
@@ -101,14 +109,18 @@ export function view(app, { group }) {
  * @returns {Promise<Found>}
  */
 async function lookUp(app, group) {
-  const [reply, mine] = await Promise.all([
+  const [reply, details] = await Promise.all([
     app.connection.request("members", { group }),
-    app.connection.request("mygroups"),
+    app.connection.request("group", { group }).catch(untold),
     app.store.users(),
   ]);
-  const known = mine.groups.find((/** @type {{group: string}} */ each) => keyOf(each.group) === keyOf(group));
-  const closed = realmOf(group) ? null : Boolean(known?.closed);
-  return { members: reply.members, code: known?.code ?? "", closed };
+  return { members: reply.members, details: /** @type {Details | null} */ (details) };
+}
+
+/** Nothing is known of a group whose realm refuses to describe it. @param {unknown} error @returns {null} */
+function untold(error) {
+  if (error instanceof ChatError) return null;
+  throw error;
 }
 
 /**
@@ -142,11 +154,13 @@ function outsiderPage(app, group, error) {
 }
 
 /**
- * The group's code, to share.
+ * The group's code, to share, with a button for admins that renews it.
  * @param {App} app
- * @param {string} code
+ * @param {string} group
+ * @param {Details} details
+ * @param {() => void} changed
  */
-function codeBox(app, code) {
+function codeBox(app, group, { code = "", admin }, changed) {
   const copy = async () => {
     try {
       await navigator.clipboard.writeText(code);
@@ -170,6 +184,7 @@ function codeBox(app, code) {
       dataset: { key: "copy\n" },
       onClick: copy,
     }),
+    admin && renewButton(app, group, changed),
   );
 }
 
@@ -184,7 +199,8 @@ function memberRow(app, group, { username, admin, online }, amAdmin, changed) {
   const me = app.store.isMe(username);
   const shown = app.store.displayName(username);
   const promote = () => makeAdmin(app, group, username, changed);
-  const out = () => remove(app, group, username, changed);
+  const demote = () => unmake(app, group, username, "demote", changed);
+  const out = () => unmake(app, group, username, "kick", changed);
   return personRow({
     address: username,
     name: shown,
@@ -195,8 +211,10 @@ function memberRow(app, group, { username, admin, online }, amAdmin, changed) {
     actions:
       amAdmin && !me
         ? [
-            !admin && iconButton("crown", t("members.promote-who", { name: shown }), { onClick: promote }),
-            iconButton("leave", t("members.remove-who", { name: shown }), { onClick: out }),
+            admin
+              ? iconButton("down", t("members.demote-who", { name: shown }), { onClick: demote })
+              : iconButton("crown", t("members.promote-who", { name: shown }), { onClick: promote }),
+            iconButton("leave", t("members.kick-who", { name: shown }), { onClick: out }),
           ]
         : [],
   });
