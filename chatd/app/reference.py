@@ -341,8 +341,7 @@ def reference() -> str:
         _arguments(),
         f"## Lists\n\nA reply has at most {MAX_PAGE} messages; `remaining` is the number of the others.\n",
         "`sync` without `conversation` lists as many; if it says `more`, ask again `after` the last one.\n",
-        "A group without a title has no `title`, and only a private group has `visibility`. "
-        "Titles of groups of other realms are not known here.\n",
+        "Only groups with a title have `title`, and only private groups `visibility`.\n",
         _lists(),
         f"A place in `sent`: {code(msgspec.json.encode(SENT['sent'][0]).decode())}.\n",
         "## Events\n",
