@@ -119,6 +119,8 @@ def _names(arg: Arg, state: State) -> Iterable[str]:
         return state.names.rooms
     if kind is types.VERB:
         return [*BY_VERB]
+    if kind in (types.VISIBILITY, types.SETTING):
+        return kind.shape.split("|")
     if kind is types.LISTEN:
         return ("on", "all", "off")
     return ("on", "off") if kind is types.FLAG else ()

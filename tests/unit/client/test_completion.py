@@ -38,6 +38,8 @@ class CompletionTests(TestCase):
         self.assertEqual(self.offered("sendprivaterealm re"), ["sendprivaterealm realm2"])
         self.assertEqual(self.offered("chat b"), ["chat budi"])
         self.assertEqual(self.offered("listen o"), ["listen off", "listen on"])
+        self.assertEqual(self.offered("addgroup tim pr"), ["addgroup tim private"])
+        self.assertEqual(self.offered("setgroup futsal to"), ["setgroup futsal topic"])
         self.assertEqual(self.offered("send budi some te"), [])
 
     def test_files(self) -> None:
