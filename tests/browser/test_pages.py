@@ -138,11 +138,11 @@ class Pages(BrowserTestCase):
         messi.go("#/settings")
         data = {"name": "me.png", "mimeType": "image/png", "buffer": picture("PNG", (300, 200))}
         messi.page.get_by_label("Change the picture").first.set_input_files(data)  # type: ignore[arg-type]
-        messi.is_told("Your picture is saved")
+        messi.is_told("The picture is saved")
         expect(pictures).to_have_count(2)
         henderson.waits_for(lambda: pictures.first.evaluate("(image) => image.naturalWidth") == 200)
         messi.press_button("Remove the picture")
-        messi.is_told("Your picture is removed")
+        messi.is_told("The picture is removed")
         expect(pictures).to_have_count(0)
 
     def background(self, person: Person) -> str:
