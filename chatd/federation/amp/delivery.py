@@ -51,11 +51,13 @@ class Delivery:
         on_outcome: OnOutcome,
     ) -> None:
         """Send a parcel. `on_outcome` is called with its outcome, or with QUEUED if there is none soon."""
-        if self._sender is None:
+        if self._link is None:
             on_outcome(QUEUED)
             return
         self._to.waiters.add(number, on_outcome)
-        self._sender.add(number, parcel, file, entry)
+        # Without a sender, what the other realm has lost is sent first, and then the outbox.
+        if self._sender is not None:
+            self._sender.add(number, parcel, file, entry)
 
     def post(
         self, number: int, parcel: bytes, file: int | None, entry: SentEntry | None = None
