@@ -15,6 +15,7 @@ from twisted.logger import Logger
 from chatd.base import errors
 from chatd.base.background import in_background
 from chatd.base.cache import Cache
+from chatd.base.isolation import guarded
 from chatd.base.model import Account, Device
 from chatd.base.names import check_new_name, check_reserved, key_of
 from chatd.base.texts import Secret
@@ -371,7 +372,7 @@ class Accounts:
         self._by_key.pop(account.key)
         self.renew(left)
         for then in self._on_deleted:
-            then(account)
+            guarded("something of a deleted account was not forgotten", then, account)
 
     async def change_password(
         self, account: Account, old: str, new: str, keep: bytes, source: str

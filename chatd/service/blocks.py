@@ -1,4 +1,4 @@
-"""Whom accounts have blocked: people of any realm, and whole realms.
+"""The blocks of accounts: of people of any realm, and of whole realms.
 
 Direct messages of a blocked person are refused. Their messages in groups are marked as blocked. Neither of
 the two sees the other's read marks, typing and presence (chatd.store.receipts). All blocks are in memory,
@@ -14,6 +14,7 @@ from typing import TypeVar
 import msgspec
 
 from chatd.base.errors import BadArgument, NotAccepted
+from chatd.base.isolation import guarded
 from chatd.base.model import Account, BlockInfo, Message, Party
 from chatd.base.names import Address, key_of
 from chatd.service.accounts import Accounts
@@ -25,7 +26,8 @@ from chatd.store.blocks import REALM_MARK, keys_covering
 MAX_BLOCKS = 1000  # of an account
 NO_ONE: frozenset[int] = frozenset()
 
-# Called when an account has blocked another, or None: somebody of another realm, or a realm.
+# Called with an account that blocks, and the account that it blocks; None if that is a realm, or a person of
+# another one.
 OnBlock = Callable[[Account, Account | None], None]
 Shown = TypeVar("Shown")
 
@@ -103,8 +105,7 @@ class Blocks:
         return self._presence.state(account_id)
 
     def check(self, sender: Account, audience: Iterable[int], name: str) -> None:
-        """Check that nobody in the audience of a direct message has blocked its sender. Raises
-        NotAccepted."""
+        """Raises NotAccepted if an account in the audience of a direct message has blocked its sender."""
         blockers = self._by_key.get(sender.key, NO_ONE)
         if any(each in blockers for each in audience):
             raise NotAccepted(name=name)
@@ -144,7 +145,7 @@ class Blocks:
         if new:
             self._note(account.id, key)
             for then in self._on_block:
-                then(account, blocked)
+                guarded("a block was not passed on", then, account, blocked)
         return block
 
     async def unblock(self, account: Account, who: Address | str) -> BlockInfo:

@@ -46,9 +46,9 @@ class Presence:
         # Those of the listeners that get all events
         self._following: dict[int, list[IListener]] = {}
         self._told: list[Told] = []
-        # Accounts that show nobody whether they are online; of those online, those that are away because they
-        # said so, and those that have sent nothing for a while
+        # Accounts that do not show whether they are online
         self._hidden: set[int] = set()
+        # Accounts that are online and said that they are away, and those that have sent nothing for a while
         self._away: set[int] = set()
         self._idle: set[int] = set()
         self._on_change: Callable[[int, bool], None] = lambda _account, _soon: None
@@ -88,7 +88,7 @@ class Presence:
     # What others see of an account
 
     def hide(self, hidden: Iterable[int]) -> None:
-        """Show nobody whether these accounts are online."""
+        """Do not show whether these accounts are online."""
         for account_id in hidden:
             if account_id in self._connected:
                 self._changed(account_id, True)
@@ -102,20 +102,22 @@ class Presence:
 
     def set_away(self, account_id: int, away: bool) -> None:
         """The account says that it is away, or back."""
-        if not away:
-            self._idle.discard(account_id)
-        self._mark(self._away, account_id, away)
+        if away:
+            self._mark((self._away,), account_id, True)
+        else:
+            self._mark((self._away, self._idle), account_id, False)
 
     def set_idle(self, account_id: int, idle: bool) -> None:
         """The account has sent nothing for a while, or does so again."""
-        self._mark(self._idle, account_id, idle)
+        self._mark((self._idle,), account_id, idle)
 
-    def _mark(self, marked: set[int], account_id: int, on: bool) -> None:
+    def _mark(self, marks: Iterable[set[int]], account_id: int, on: bool) -> None:
         before = self.state(account_id)
-        if not on:
-            marked.discard(account_id)
-        elif account_id in self._connected:
-            marked.add(account_id)
+        for marked in marks:
+            if not on:
+                marked.discard(account_id)
+            elif account_id in self._connected:
+                marked.add(account_id)
         if self.state(account_id) != before:
             self._changed(account_id, True)
 

@@ -18,6 +18,7 @@ from twisted.internet.interfaces import IReactorTime
 from chatd.base.avatars import user_picture
 from chatd.base.background import in_background
 from chatd.base.events import PresenceChange, ProfileChange
+from chatd.base.isolation import guarded
 from chatd.base.model import Account
 from chatd.base.timers import Timer
 from chatd.service.presence import IListener, Presence
@@ -64,7 +65,7 @@ class PresenceNews:
         """The account has changed its profile, on the connection `origin`."""
         if not self._stopped:
             for tell in self._on_profile:
-                tell(account)
+                guarded("a new profile was not passed on", tell, account)
         if self._stopped or not self._presence.anyone_follows:
             return
         self._profiles[account.id] = (account, origin)

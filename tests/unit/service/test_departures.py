@@ -70,6 +70,15 @@ class Gone(DeparturesTestCase):
         self.delete(self.ana)
         self.assertEqual(self.service.blocks.against("citra"), frozenset())
 
+    def test_a_part_that_fails(self) -> None:
+        """The others forget the account all the same."""
+        accounts = self.service.accounts
+        accounts._on_deleted.insert(0, mock.Mock(side_effect=ValueError("boom")))
+        result_of(self.service.blocks.block(self.budi, Address("citra")))
+        self.assertIsNone(self.delete(self.budi))
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+        self.assertEqual(self.service.blocks.against("citra"), frozenset())
+
     def test_twice_at_once(self) -> None:
         account = self.budi
         self.delete(account)

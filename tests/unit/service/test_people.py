@@ -156,6 +156,13 @@ class Away(PeopleTestCase):
         self.assertEqual(self.active(self.ana), ["Budi"])
         idleness.stop()
 
+    def test_back_while_idle(self) -> None:
+        """An idle account that says that it is back is seen online at once."""
+        self.presence.set_idle(self.budi.id, True)
+        self.assertEqual(self.within(INTERVAL), ["Budi away"])
+        self.presence.set_away(self.budi.id, False)
+        self.assertEqual(self.within(INTERVAL), ["Budi online"])
+
 
 class Settings(PeopleTestCase):
     def test_choices(self) -> None:
