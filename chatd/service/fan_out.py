@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 import msgspec
 
@@ -18,6 +18,25 @@ from chatd.service.rosters import Rosters
 from chatd.service.targets import Target
 from chatd.store.new_entries import NewMessage, Stored
 from chatd.store.sealing import UNVERIFIED
+
+
+class Others(Collection[int]):
+    """The accounts of an audience except some of them, without a copy of a large audience."""
+
+    __slots__ = ("_audience", "_left_out")
+
+    def __init__(self, audience: Collection[int], left_out: frozenset[int]) -> None:
+        self._audience = audience
+        self._left_out = left_out
+
+    def __len__(self) -> int:
+        return len(self._audience) - len(self._left_out)
+
+    def __contains__(self, account: object) -> bool:
+        return account in self._audience and account not in self._left_out
+
+    def __iter__(self) -> Iterator[int]:
+        return (account for account in self._audience if account not in self._left_out)
 
 
 class FanOut:
@@ -86,11 +105,12 @@ class FanOut:
     ) -> Collection[int]:
         """Tell those of the audience who have blocked the sender of a message in a group. Returns the
         others."""
-        told = blockers.intersection(audience)
+        fewer, more = sorted((blockers, audience), key=len)
+        told = frozenset(account for account in fewer if account in more)
         if not told:
             return audience
         self._presence.tell(told, msgspec.structs.replace(event, blocked=True), origin)
-        return told.symmetric_difference(audience)
+        return Others(audience, told)
 
     def _tell_new(self, new: NewMessage, target: Target, origin: IListener | None) -> None:
         """Tell both sides that a direct conversation has begun with this message."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest import mock
 
 from chatd.base.entries import Deletion, Edit, React
 from chatd.base.errors import (
@@ -16,6 +17,7 @@ from chatd.base.events import ReadMoved
 from chatd.base.model import Account, Message
 from chatd.base.names import Address, Place
 from chatd.service import blocks as module
+from chatd.service.fan_out import Others
 from chatd.service.read_events import INTERVAL
 from chatd.store import blocks as store
 from chatd.store.watchers import watchers_of
@@ -117,12 +119,36 @@ class Groups(BlocksTestCase):
             self.assertEqual(marks(page.messages), plain)
         self.assertGreater(group, 0)
 
+    def test_few_listen(self) -> None:
+        """The others get the message too if most of the group does not listen."""
+        self.group(self.ana, self.budi, self.citra)
+        self.block(self.budi, Address("ana"))
+        device = self.listen(self.citra)
+        self.post(self.ana, "bagan", "1")
+        self.service.presence.flush()
+        texts = [each.text for each in device.heard if isinstance(each, Message)]
+        self.assertEqual(texts, ["1"])
+
+    def test_others(self) -> None:
+        others = Others({1: True, 2: False, 3: False}, frozenset((2,)))
+        self.assertEqual((list(others), len(others)), ([1, 3], 2))
+        self.assertEqual([each in others for each in (1, 2, 3, 4)], [True, False, True, False])
+
     def test_invitations(self) -> None:
         self.group(self.ana)
         self.block(self.budi, Address("ana"))
         name, users = Address("bagan"), [Address("budi"), Address("citra")]
         _, invited = result_of(self.service.groups.invite(self.ana, name, users, None))
         self.assertEqual((invited.joined, invited.refused), (("citra",), ("budi",)))
+
+    def test_a_part_that_fails(self) -> None:
+        """The block holds all the same."""
+        then = mock.Mock(side_effect=ValueError("boom"))
+        self.service.blocks.on_block(then)
+        self.block(self.ana, Address("budi"))
+        then.assert_called_once()
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+        self.assertTrue(self.service.blocks.has(self.ana.id, "budi"))
 
 
 class Lists(BlocksTestCase):
