@@ -93,7 +93,7 @@ class HomeGroups:
         origin: IListener | None = None,
     ) -> Group:
         """Create a group, with `account` as its admin. Raises BadName, GroupExists, ReservedName,
-        TooManyGroups, TooManyNewGroups."""
+        TooManyGroups, TooManyNewGroups, and UnknownUser if the account was deleted."""
         if new.name is not None:
             self._accounts.check_name(new.name)
             return await self._create(account, [new.name], new, origin)

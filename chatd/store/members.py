@@ -141,13 +141,14 @@ def _joining(
 
 
 _GROUPS_OF = _up_to(_MOST, participants.c.account_id == _ACCOUNT, participants.c.peer_key.is_(None))
+# A command of an account that is deleted meanwhile must not leave it in a group.
+_IS_ACCOUNT = sa.exists().where(accounts.c.id == _ACCOUNT, ~accounts.c.key.startswith(DELETED))
 _JOINING_HERE = _joining(
     sa.exists().where(
         participants.c.conversation_id == _GROUP, participants.c.account_id == _ACCOUNT
     ),
     _GROUPS_OF,
-    # A command of an account that is deleted meanwhile must not leave it in a group.
-    sa.exists().where(accounts.c.id == _ACCOUNT, ~accounts.c.key.startswith(DELETED)),
+    _IS_ACCOUNT,
 )
 _JOINING_ELSEWHERE = _joining(
     sa.exists().where(remote_members.c.conversation_id == _GROUP, remote_members.c.key == _KEY),
@@ -158,7 +159,7 @@ _GROW = (
     .where(rosters.c.conversation_id == sa.bindparam("of"))
     .values(members=rosters.c.members + 1)
 )
-_COUNT_GROUPS = sa.select(_GROUPS_OF)
+_COUNT_GROUPS = sa.select(_GROUPS_OF).where(_IS_ACCOUNT)
 # The realms of a group's guests: one lookup in the index for each, whatever the number of guests.
 _FIRST_REALM = sa.select(sa.func.min(remote_members.c.realm).label("realm")).where(
     remote_members.c.conversation_id == _GROUP
@@ -179,8 +180,10 @@ def realms_of(connection: sa.Connection, group: int) -> tuple[str, ...]:
 
 
 def check_groups(connection: sa.Connection, account_id: int, name: str, limit: int) -> None:
-    """Raises TooManyGroups if the account is in `limit` groups."""
-    used = connection.execute(_COUNT_GROUPS, {"account": account_id, "most": limit}).scalar_one()
+    """Raises TooManyGroups if the account is in `limit` groups, UnknownUser if it was deleted."""
+    used = connection.scalar(_COUNT_GROUPS, {"account": account_id, "most": limit})
+    if used is None:
+        raise errors.UnknownUser(name=name)
     if used >= limit:
         raise errors.TooManyGroups(name=name, limit=limit)
 

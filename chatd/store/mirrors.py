@@ -35,7 +35,7 @@ def join_mirror(
     """Make an account a member of another realm's group, unless it is one. Messages after `seq` are unread,
     and it sees the entries from `first` on.
 
-    Raises TooManyGroups if the account is in `limit` groups.
+    Raises TooManyGroups if the account is in `limit` groups, UnknownUser if it was deleted.
     """
     conversation = _open_mirror(connection, name, realm, home_id, now)
     if takes_part(connection, account.id, conversation):

@@ -94,6 +94,15 @@ class Gone(DeparturesTestCase):
         self.assertIs(outcome_of(joining), UnknownGroup)
         self.assertEqual(self.members(self.ana), ["ana*"])
 
+    def test_creation_at_the_same_moment(self) -> None:
+        """An account that was deleted meanwhile gets no group, and the name stays free."""
+        account = self.budi
+        self.delete(account)
+        creating = self.service.groups.create(account, "bagan")
+        self.assertIs(outcome_of(creating), UnknownUser)
+        self.group(self.ana)
+        self.assertEqual(self.members(self.ana), ["ana*"])
+
     def test_refusals(self) -> None:
         deleting = self.service.departures.delete(self.ana, "wrong", False, "here")
         self.assertIs(outcome_of(deleting), WrongPassword)
