@@ -310,7 +310,8 @@ class Contact(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class GroupInfo(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A group in a list. `member` and `admin` describe the user who asked."""
+    """A group in a list. Only members may post to a `closed` one. `member` and `admin` describe the user who
+    asked."""
 
     group: str
     code: str

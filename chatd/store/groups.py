@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, func, insert, select, true
+from sqlalchemy import ColumnElement, Connection, Row, Select, func, insert, select, true
 
 from chatd.base.errors import GroupExists
 from chatd.base.model import (
@@ -119,12 +119,29 @@ def find_mirror(connection: Connection, realm: str, home_id: int) -> Group | Non
     return _group(row)
 
 
-def _info(row: Sequence[Any]) -> GroupInfo:
-    name, code, members, closed, member, admin, title, private = row
-    shown = "" if member is None else code or ""
-    visibility = PRIVATE if private else PUBLIC
+# What a list shows of a group
+INFO = (
+    groups.c.name.label("group"),
+    groups.c.code.label("group_code"),
+    groups.c.closed,
+    groups.c.title,
+    groups.c.private,
+    rosters.c.members,
+)
+
+
+def info_of(row: Row[Any], role: bool | None) -> GroupInfo:
+    """A group in a list, from a row with the columns INFO. `role` is that of the user who asks: whether they
+    are an admin, or None for non-members, who do not see the code."""
     return GroupInfo(
-        name, shown, members, closed, member is not None, bool(admin), title, visibility
+        row.group,
+        "" if role is None else row.group_code or "",
+        row.members,
+        row.closed or row.private,
+        member=role is not None,
+        admin=bool(role),
+        title=row.title,
+        visibility=PRIVATE if row.private else PUBLIC,
     )
 
 
@@ -136,17 +153,8 @@ def list_groups(
     me = participants.alias("me")
     is_shown = me.c.account_id.is_not(None) | groups.c.private.is_(False)
     is_listed = groups.c.key.is_not(None) & groups.c.realm.is_(None) & is_shown
-    query = (
-        select(
-            groups.c.name,
-            groups.c.code,
-            rosters.c.members,
-            groups.c.closed,
-            me.c.account_id,
-            me.c.admin,
-            groups.c.title,
-            groups.c.private,
-        )
+    query: Select[Any] = (
+        select(*INFO, me.c.admin)
         .select_from(groups)
         .join(rosters, rosters.c.conversation_id == groups.c.conversation_id)
         .join(
@@ -160,5 +168,5 @@ def list_groups(
     total: int = connection.execute(
         select(func.count()).select_from(query.order_by(None).subquery())
     ).scalar_one()
-    found = list(map(_info, connection.execute(query.limit(limit))))
+    found = [info_of(row, row.admin) for row in connection.execute(query.limit(limit))]
     return found, total - len(found)

@@ -8,8 +8,10 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, ScalarSelect, Select, case, func, or_, select
 
-from chatd.base.model import PRIVATE, PUBLIC, Account, ConversationInfo, GroupInfo, Message
+from chatd.base.model import Account, ConversationInfo, Message
 from chatd.base.read_marks import ReadMark
+from chatd.store.groups import INFO as GROUP
+from chatd.store.groups import info_of
 from chatd.store.history import COLUMNS, build_checked
 from chatd.store.preferences import COLUMNS as PREFERENCES
 from chatd.store.preferences import preferences_in
@@ -127,12 +129,7 @@ def _conversations(account: Account) -> Select[Any]:
             participants.c.admin,
             accounts.c.id.label("peer_id"),
             accounts.c.display_name,
-            groups.c.name.label("group"),
-            groups.c.code.label("group_code"),
-            groups.c.closed,
-            groups.c.title,
-            groups.c.private,
-            rosters.c.members,
+            *GROUP,
             *PREFERENCES,
         )
         .select_from(participants)
@@ -194,38 +191,15 @@ def _info(row: Row[Any], last: Message | None, mark: ReadMark, after: Unread) ->
     read = min(mark.left) - 1 if mark.left else mark.seq  # everything up to there
     unread = after.count + len(mark.left)
     first = min(mark.left) if mark.left else after.first
-    chosen = preferences_in(row.notify, row.until, row.archived)
-    if row.group is None:
-        name = row.display_name or row.peer
-        return ConversationInfo(
-            row.here,
-            name,
-            unread,
-            read,
-            seq,
-            last,
-            user=row.peer,
-            first_unread=first,
-            preferences=chosen,
-        )
-    group = GroupInfo(
-        row.group,
-        row.group_code or "",
-        row.members,
-        row.closed,
-        member=True,
-        admin=row.admin,
-        title=row.title,
-        visibility=PRIVATE if row.private else PUBLIC,
-    )
     return ConversationInfo(
         row.here,
-        row.group,
+        row.group or row.display_name or row.peer,
         unread,
         read,
         seq,
         last,
-        group=group,
+        user=row.peer,
+        group=None if row.group is None else info_of(row, row.admin),
         first_unread=first,
-        preferences=chosen,
+        preferences=preferences_in(row.notify, row.until, row.archived),
     )

@@ -275,3 +275,4 @@ class PrivateGroups(ProtocolTestCase):
             for command in ("groups", "mygroups"):
                 (group,) = (await self.done(wire, command=command))["groups"]
                 self.assertEqual((group["visibility"], group["code"]), ("private", self.code))
+                self.assertTrue(group["closed"])
