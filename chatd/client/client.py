@@ -14,6 +14,7 @@ from chatd.client.link import Callbacks, Link, Reconnector, Reply, RequestChanne
 from chatd.client.local_store import Store
 from chatd.client.render import Line, Renderer
 from chatd.client.render_events import EventRenderer
+from chatd.client.render_lists import ListRenderer
 from chatd.client.state import State
 from chatd.client.translations import refused, said, tr, trn
 from chatd.client.typists import Typists
@@ -76,6 +77,7 @@ class Client:
         self.uploading: int | None = None  # the size of the file that is being sent
         self.renderer = Renderer(self.state, stamps=not live)
         self.event_renderer = EventRenderer(self.state)
+        self.list_renderer = ListRenderer(self.state, self.renderer)
         self.typists = Typists(self.state.typing, out.changed)
         self.reconnector = Reconnector(
             target,

@@ -33,11 +33,18 @@ from chatd.commands import values as ask
 # Fields of a reply that are not shown.
 _HIDDEN = {
     "status", "id", "message", "tokenId", "username", "conversation", "seq", "message_id", "remaining",
-    "listening", "group", "room", "mime", "at", "state",
+    "listening", "group", "room", "mime", "at", "state", "session", "report", "status_text", "away", "notify",
+    "archived", "target",
 }  # fmt: skip
 _INBOXES = (ask.ReadInbox, ask.ReadGroupInbox, ask.ReadRealmInbox, ask.ReadOwnRealmInbox)
 BEFORE = 8  # messages shown when a chat is opened, besides the unread ones
 SHORT = 40  # characters of a line in messages about it
+
+
+def _listed(reply: Reply, name: str) -> list[Any]:
+    """The list `name` of a reply. In some replies a number has that name."""
+    found = reply.get(name)
+    return found if isinstance(found, list) else []
 
 
 def needs_login(todo: QueuedAction) -> bool:
@@ -209,11 +216,10 @@ class CommandQueue:
             client.state.note(
                 receipt.get("message_id") or (receipt.get("id") if receipt is not reply else 0)
             )
-        count = len(reply.get("messages", ()))
+        count = len(_listed(reply, "messages") or _listed(reply, verb))
         client.answer(verb, reply, self._more_of(verb, reply), {"count": count, **details})
 
     def _more_of(self, verb: str, reply: Reply) -> list[Line]:
-        renderer = self._client.renderer
         hidden = {*_HIDDEN, "name"} if verb in ("auth", "register", "resume") else _HIDDEN
         lines: list[Line] = []
         for key, value in reply.items():
@@ -222,19 +228,19 @@ class CommandQueue:
                     {True: tr("yes"), False: tr("no")}[value] if isinstance(value, bool) else value
                 )
                 lines.append([("time", f"{key}: "), ("", render.safe(shown))])
-        return [*lines, *renderer.items(reply, inbox="inbox" in verb)]
+        return [*lines, *self._client.list_renderer.items(reply, inbox="inbox" in verb)]
 
     def _learn(self, todo: Request, reply: Reply) -> None:
         client, command = self._client, todo.command
         client.learn(todo.row.verb, reply)
-        for message in reply.get("messages", ()):
+        for message in _listed(reply, "messages"):
             client.state.see(message)
         match command:
             case ask.LogIn() | ask.Register():
                 client.welcome(reply, None)
             case ask.ResumeSession(token=token):
                 client.welcome(reply, token)
-            case ask.LogOut():
+            case ask.LogOut() | ask.DeleteAccount():
                 if client.state.token is not None:
                     client.store.logged_out(client.state.token)
                 client.state.logged_out(expired=False)
@@ -244,7 +250,7 @@ class CommandQueue:
                 client.state.room = None
             case ask.SendMessage(to=to):
                 client.state.names.users.add(*map(str, to))
-            case ask.JoinGroup(group=group):
+            case ask.JoinGroup(group=group) | ask.AcceptInvitation(group=group):
                 # The list of groups is asked for later, and `chat` may be typed before its answer.
                 client.state.names.my_groups.add(str(group))
             case _:
@@ -262,7 +268,12 @@ class CommandQueue:
             await client.count_unread(link)
         elif isinstance(
             command,
-            ask.AddGroup | ask.JoinGroup | ask.LeaveGroup | ask.AddContact | ask.DeleteContact,
+            ask.AddGroup
+            | ask.JoinGroup
+            | ask.AcceptInvitation
+            | ask.LeaveGroup
+            | ask.AddContact
+            | ask.DeleteContact,
         ):
             await client.learn_names(link)
 
@@ -340,4 +351,4 @@ class CommandQueue:
         client.learn("mygroups", reply)
         groups = reply.get("groups", [])
         client.state.names.numbered = tuple(str(each["group"]) for each in groups)
-        client.answer("mygroups", reply, client.renderer.numbered_groups(groups))
+        client.answer("mygroups", reply, client.list_renderer.numbered_groups(groups))

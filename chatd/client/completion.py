@@ -17,6 +17,16 @@ from chatd.commands.rows import Arg
 from chatd.commands.table import BY_VERB
 
 MAX_PATHS = 500
+# Types of arguments that are one of the words in their shape
+_CHOICES = (
+    types.FLAG,
+    types.LISTEN,
+    types.PRIVACY_KEY,
+    types.NOTIFY,
+    types.KEEP_OR_ERASE,
+    types.VISIBILITY,
+    types.SETTING,
+)
 
 
 class ArgumentCompleter(Completer):
@@ -119,11 +129,7 @@ def _names(arg: Arg, state: State) -> Iterable[str]:
         return state.names.rooms
     if kind is types.VERB:
         return [*BY_VERB]
-    if kind in (types.VISIBILITY, types.SETTING):
-        return kind.shape.split("|")
-    if kind is types.LISTEN:
-        return ("on", "all", "off")
-    return ("on", "off") if kind is types.FLAG else ()
+    return kind.shape.split("|") if kind in _CHOICES else ()
 
 
 def _matching(text: str, names: Iterable[str], end: str) -> Iterable[Completion]:

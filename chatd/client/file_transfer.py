@@ -18,6 +18,7 @@ from chatd.client import local_paths
 from chatd.client.connection import Connection, Target
 from chatd.client.idempotency import IdempotentSend
 from chatd.client.translations import tr
+from chatd.commands.table import BY_VERB
 
 CHUNK = 256 * 1024
 MAX_TRIES = 1000  # names to try when saving a file
@@ -140,19 +141,18 @@ async def _pour(
 
 async def fetch(
     connection: Connection,
-    code: str,
+    wanted: str,
     take: Callable[[bytes], Any],
     begin: Callable[[Reply], Any],
     verb: str = "getfile",
 ) -> Reply:
-    """Download a file with the command `verb`, and pass its bytes to `take`. `begin`, which may be a
-    coroutine, gets the reply first.
+    """Download a file with the command `verb`, and pass its bytes to `take`. `wanted` is the argument of the
+    command, if it takes one. `begin`, which may be a coroutine, gets the reply first.
 
     Raises Refused, ConnectionLost, Damaged.
     """
-    # Files have codes, and pictures belong to places.
-    wanted = {"place" if verb == "getpicture" else "code": code}
-    reply = await ask(connection, verb, **wanted)
+    arguments = {arg.name: wanted for arg in BY_VERB[verb].args}
+    reply = await ask(connection, verb, **arguments)
     started = begin(reply)
     if asyncio.iscoroutine(started):
         await started

@@ -54,7 +54,6 @@ REPEATABLE = (
     ask.ListSessions,
     ask.SetStatus,
     ask.SetAway,
-    ask.ExportData,
     ask.ReportMessage,
     ask.ListReports,
     ask.EditMessage,

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from chatd.base.errors import ChatError
 from chatd.client import local_paths
 from chatd.client.actions import (
@@ -43,7 +45,7 @@ FILE_COMMANDS = (
     ask.SendRoomFile,
     ask.SetPicture,
 )
-DOWNLOADS = (ask.GetFile, ask.GetRoomFile, ask.GetPicture)
+DOWNLOADS = (ask.GetFile, ask.GetRoomFile, ask.GetPicture, ask.ExportData)
 BACK, QUIT = "back", "quit"
 
 # The prompts for arguments. Some are the exact words of the documents.
@@ -346,6 +348,9 @@ def _after_words(rest: str, count: int) -> str:
 
 
 async def _get(row: Row, verb: str, rest: str, ask_user: AskUser | None) -> GetFiles | None:
+    if not row.args:
+        row.from_words(rest)  # raises BadRequest if there are any
+        return GetFiles((row.verb,), row.verb, verb=row.verb)
     if not rest.strip(" "):
         if ask_user is None:
             raise row.wrong(tr("{name} is missing", name=row.args[0].name))
@@ -363,9 +368,14 @@ def as_json(value: Any) -> Any:
 
 
 def by_name(row: Row, command: Command) -> dict[str, Any]:
-    """The arguments of a command, by name."""
-    given = {arg.name: as_json(getattr(command, arg.name)) for arg in row.args}
-    return {name: value for name, value in given.items() if value not in (None, False, "None")}
+    """The arguments of a command, by name, without flags that are off by default and other missing ones."""
+    defaults = {field.name: field.default for field in msgspec.structs.fields(command)}
+    given = {arg.name: getattr(command, arg.name) for arg in row.args}
+    return {
+        name: as_json(value)
+        for name, value in given.items()
+        if value is not None and not (value is False and defaults[name] is False)
+    }
 
 
 def sentence(error: Exception) -> str:

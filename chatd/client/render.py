@@ -1,4 +1,4 @@
-"""Renders replies and events as lines of styled text.
+"""Renders messages as lines of styled text.
 
 Text from other users goes through `safe`, so that it can't control the terminal or change the direction of
 the text around it. The further lines of a message are marked, so that none can be taken for another message.
@@ -10,14 +10,14 @@ from __future__ import annotations
 import datetime as dt
 import unicodedata
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from wcwidth import wcswidth, wcwidth
 
 from chatd.base.names import key_of
 from chatd.client.state import State
-from chatd.client.translations import loss, tr, trc, trn
+from chatd.client.translations import loss, tr, trc
 
 Line = list[tuple[str, str]]  # (style class, text)
 Item = Mapping[str, Any]
@@ -145,13 +145,11 @@ def _words(text: str) -> list[str]:
 
 
 class Renderer:
-    """Renders replies and events. `stamps`: full timestamps, for scripts."""
+    """Renders messages. `stamps`: full timestamps, for scripts."""
 
     def __init__(self, state: State, stamps: bool = False) -> None:
         self._state = state
         self._stamps = stamps
-
-    # Messages
 
     def time(self, at: object) -> str:
         if self._stamps:
@@ -210,6 +208,8 @@ class Renderer:
             marks.append(tr("not verified"))
         if message.get("pinned"):
             marks.append(tr("pinned"))
+        if message.get("blocked"):
+            marks.append(tr("blocked"))
         state = message.get("state")
         if state == "queued":
             marks.append(tr("waiting for its realm"))
@@ -242,131 +242,12 @@ class Renderer:
         return tr(
             "file {name} ({size} bytes) code {code}",
             name=safe(file.get("name")),
-            size=_number(file.get("size")),
+            size=amount(file.get("size")),
             code=safe(file.get("code")),
         )
 
-    # Lists
 
-    def items(self, reply: Item, inbox: bool = False) -> list[Line]:
-        """The list in a reply, if it has one."""
-        for name, values in reply.items():
-            if isinstance(values, list) and values and isinstance(values[0], dict):
-                if name == "sent":
-                    continue
-                if name == "messages":
-                    return [self.message(each, inbox) for each in values]
-                paint = self._PAINTERS.get(name, Renderer._anything)
-                return [paint(self, each) for each in values]
-        return []
-
-    def numbered_groups(self, groups: list[Item]) -> list[Line]:
-        lines = []
-        for number, group in enumerate(groups, 1):
-            lines.append([("time", f"{number:3} "), ("", f"{safe(group.get('code') or '-')} ")])
-            lines[-1] += self._group_name(group)
-        return lines
-
-    def _user(self, user: Item) -> Line:
-        name = safe(user.get("name"))
-        country = f", {safe(user['country'])}" if user.get("country") else ""
-        line: Line = [(colour_of(str(user.get("username"))), safe(user.get("username")))]
-        return [*line, ("", f" ({name}{country}) "), _presence(user)]
-
-    def _contact(self, contact: Item) -> Line:
-        name = str(contact.get("username"))
-        return [(colour_of(name), safe(name)), ("", " "), _presence(contact)]
-
-    def _member(self, member: Item) -> Line:
-        name = str(member.get("username"))
-        admin = " (admin) " if member.get("admin") else " "
-        return [(colour_of(name), safe(name)), ("", admin), _presence(member)]
-
-    def _conversation(self, item: Item) -> Line:
-        if "last" not in item:
-            return self._unread(item)
-        line = self._group(item) if item.get("group") is not None else self._direct(item)
-        if item.get("unread"):
-            line.append(("", ", " + tr("{n} unread", n=_number(item["unread"]))))
-        last = item["last"]
-        if not isinstance(last, dict):
-            return line
-        shown = [(style, text.replace("\n", " ")) for style, text in self.message(last)]
-        return [*line, ("", ": "), *shown]
-
-    def _direct(self, item: Item) -> Line:
-        user, name = str(item.get("user")), item.get("name")
-        shown = f" ({safe(name)})" if name not in (None, user) else ""
-        presence = _presence(item)
-        return [(colour_of(user), safe(user)), ("", shown + " " * bool(presence[1])), presence]
-
-    def _unread(self, count: Item) -> Line:
-        n = _number(count.get("unread"))
-        if count.get("group") is not None:
-            return [("", tr("{n} in {group}", n=n, group=safe(count["group"])))]
-        return [("", tr("{n} from {user}", n=n, user=safe(count.get("user"))))]
-
-    def _group_name(self, group: Item) -> Line:
-        title = f" ({safe(group['title'])})" if group.get("title") else ""
-        return [("place", safe(group.get("group"))), ("", title)]
-
-    def _group(self, group: Item) -> Line:
-        members = int(group.get("members") or 0)
-        rest = [tr("code {code}", code=safe(group["code"]))] if group.get("code") else []
-        rest.append(trn("{n} member", "{n} members", members))
-        if group.get("closed"):
-            rest.append(tr("closed"))
-        if group.get("admin"):
-            rest.append(tr("you are an admin"))
-        elif group.get("member"):
-            rest.append(tr("you are in it"))
-        return [*self._group_name(group), ("", f" {', '.join(rest)}")]
-
-    def _room(self, room: Item) -> Line:
-        users = ", ".join(map(safe, room.get("users", ())))
-        return [("place", safe(room.get("room"))), ("", f": {users}")]
-
-    def _file(self, file: Item) -> Line:
-        return self.message({**file, "file": file, "to": self._state.user})
-
-    def _command(self, command: Item) -> Line:
-        return [("", f"{safe(command.get('usage'))}: {safe(command.get('about'))}")]
-
-    def _realm(self, realm: Item) -> Line:
-        state = safe(realm.get("state"))
-        line: Line = [("place", safe(realm.get("realm"))), ("", " "), (state, state)]
-        if realm.get("since"):
-            line.append(("", f" {self.time(realm['since'])}"))
-        if realm.get("queued"):
-            line.append(("", ", " + tr("{n} queued", n=_number(realm["queued"]))))
-        if realm.get("error"):
-            line.append(("", f" ({safe(realm['error'])})"))
-        return line
-
-    def _anything(self, item: Item) -> Line:
-        parts = [f"{key} {safe(value)}" for key, value in item.items() if value is not None]
-        return [("", ", ".join(parts))]
-
-    _PAINTERS: Mapping[str, Callable[[Renderer, Item], Line]] = {
-        "users": _user,
-        "contacts": _contact,
-        "members": _member,
-        "conversations": _conversation,
-        "groups": _group,
-        "rooms": _room,
-        "files": _file,
-        "commands": _command,
-        "realms": _realm,
-    }
-
-
-def _presence(item: Item) -> tuple[str, str]:
-    if item.get("online") is None:
-        return ("", "")
-    return ("up", tr("online")) if item["online"] else ("time", tr("offline"))
-
-
-def _number(value: object) -> str:
+def amount(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else safe(value)
 
 

@@ -19,6 +19,7 @@ MEMBERS = {
     "invited": later("{by} invited {who} to {group}"),
     "kicked": later("{by} removed {who} from {group}"),
     "promoted": later("{by} made {who} an admin of {group}"),
+    "demoted": later("{by} made {who} an ordinary member of {group}"),
     "ended": later("{group} has ended"),
 }
 STATES = {

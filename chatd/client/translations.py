@@ -1,7 +1,8 @@
 """Translations of the client's texts: gettext catalogues, read from their .po files.
 
 `tr` translates a sentence of the client. `said` and `refused` translate the English sentences of the realm:
-those of successful commands by verb, those of errors by code. Untranslated text is shown unchanged.
+those of successful commands by the whole sentence or by verb, those of errors by code. Untranslated text is
+shown unchanged.
 """
 
 from __future__ import annotations
@@ -96,8 +97,10 @@ def trc(context: str, sentence: str) -> str:
 
 def said(verb: str, reply: Mapping[str, Any], details: Mapping[str, object]) -> str:
     """The sentence for a successful command. `details`: the user's arguments, by name."""
-    found = _catalogue.pgettext(REPLY, verb)
     message = str(reply.get("message", ""))
+    if message and (whole := _catalogue.gettext(message)) != message:
+        return whole
+    found = _catalogue.pgettext(REPLY, verb)
     waits = any(each.get("state") == "queued" for each in (reply, *reply.get("sent", ())))
     if found == verb or waits or reply.get("unknown"):
         return message  # the realm's sentence has information that the catalogue lacks

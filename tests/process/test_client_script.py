@@ -115,6 +115,9 @@ class Scripts(ClientTestCase):
                         "-c", "sendgroupfile futsal c.bin")  # fmt: skip
         done = self.run_script("budi", "-c", "getfile c.bin")
         self.assertTrue((self.home("budi") / "downloadgroup" / "budi" / "c.bin").exists())
+        done = self.run_script("lina", "-c", "export", "-c", "whoami")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual(len([*(self.home("lina") / "download" / "lina").glob("lina-*.zip")]), 1)
 
     @in_thread
     def test_interrupted_download(self) -> None:

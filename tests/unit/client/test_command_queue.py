@@ -35,6 +35,7 @@ NEVER_REPEATED = (
     ask.RevokeSession,
     ask.CloseReport,
     ask.DeleteAccount,
+    ask.ExportData,
     ask.DismissMessage,
     ask.SendRoomMessage,
     ask.SendRoomFile,
@@ -209,7 +210,20 @@ class CommandQueueTests(TestCase):
             self.realm.do = do  # type: ignore[method-assign]
 
         self.play("join futsal@realm2", before=look)
-        self.assertEqual(found, [Kind.GROUP])
+        self.play("accept futsal@realm2", before=look)
+        self.assertEqual(found, [Kind.GROUP, Kind.GROUP])
+
+    def test_deleted_file(self) -> None:
+        """The reply has the number of messages where others have messages."""
+        done = {"status": "OK", "message": "File deleted, with 2 messages", "messages": 2}
+        self.realm.do = lambda command, given: done  # type: ignore[method-assign]
+        self.play("deletefile k3x9qa")
+        self.assertEqual(self.out.lines, [done["message"], "messages: 2"])
+
+    def test_deleted_account(self) -> None:
+        """The client is logged out."""
+        client = self.play("deleteaccount secret keep")
+        self.assertIsNone(client.state.user)
 
     def test_lines_of_another_user_are_dropped(self) -> None:
         """Lines that wait for a login are not sent in another user's name."""

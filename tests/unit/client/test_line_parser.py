@@ -103,6 +103,10 @@ class ParsingTests(ParsingTestCase):
             ("history budi 3", {"place": "budi", "n": 3}),
             ("invite futsal a b", {"group": "futsal", "users": ["a", "b"]}),
             ("listen on", {"on": True}),
+            ("listen off", {"on": False}),
+            ("privacy presence off", {"key": "presence", "value": False}),
+            ("react budi 3 👍", {"place": "budi", "seq": 3, "emoji": "👍", "on": True}),
+            ("react budi 3 👍 off", {"place": "budi", "seq": 3, "emoji": "👍", "on": False}),
             (
                 "addrealm realm2 localhost 8890",
                 {"realm": "realm2", "host": "localhost", "port": 8890},
@@ -194,6 +198,7 @@ class ParsingTests(ParsingTestCase):
             self.ask("roomgetfile plan.txt"),
             GetFiles(("plan.txt",), "plan.txt", verb="roomgetfile"),
         )
+        self.assertEqual(self.ask("export"), GetFiles(("export",), "export", verb="export"))
 
     # Menus and chats
 

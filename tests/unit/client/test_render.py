@@ -11,6 +11,7 @@ from twisted.trial.unittest import TestCase
 import chatd.client
 from chatd.client import render, translations
 from chatd.client.render import cells, colour_of, cut, safe, text_of, wrap
+from chatd.client.render_lists import ListRenderer
 from chatd.client.script import as_json
 from chatd.client.state import State
 
@@ -96,6 +97,7 @@ class RendererTests(TestCase):
         self.state = State("localhost")
         self.state.logged_in("lina", "Lina Dewi", "token")
         self.renderer = render.Renderer(self.state, stamps=True)
+        self.lists = ListRenderer(self.state, self.renderer)
         self.addCleanup(translations.use, "en")
 
     def test_messages(self) -> None:
@@ -117,14 +119,14 @@ class RendererTests(TestCase):
         line = text_of(self.renderer.message(message))
         self.assertEqual(line, "2026-11-20T10:15:03Z budi: satu\n  | * dua\ufffd\ufffd")
         item = {"user": "budi", "name": "budi", "online": True, "unread": 0, "last": message}
-        (line,) = map(text_of, self.renderer.items({"status": "OK", "conversations": [item]}))
+        (line,) = map(text_of, self.lists.items({"status": "OK", "conversations": [item]}))
         self.assertEqual(line, "budi online: 2026-11-20T10:15:03Z budi: satu * dua\ufffd\ufffd")
 
     def test_titles(self) -> None:
         group = {"group": "tim_bola", "code": "abc:234", "members": 1, "title": "Tim \x1bBola"}
-        (line,) = map(text_of, self.renderer.items({"status": "OK", "groups": [group]}))
+        (line,) = map(text_of, self.lists.items({"status": "OK", "groups": [group]}))
         self.assertEqual(line, "tim_bola (Tim \ufffdBola) code abc:234, 1 member")
-        (line,) = map(text_of, self.renderer.numbered_groups([group]))
+        (line,) = map(text_of, self.lists.numbered_groups([group]))
         self.assertEqual(line, "  1 abc:234 tim_bola (Tim \ufffdBola)")
 
     def test_conversations(self) -> None:
@@ -139,12 +141,43 @@ class RendererTests(TestCase):
             (away, "a@realm2"),
             ({"user": "budi", "group": None, "unread": 2}, "2 from budi"),
         ):
-            (line,) = self.renderer.items({"status": "OK", "conversations": [item]})
+            (line,) = self.lists.items({"status": "OK", "conversations": [item]})
+            self.assertEqual(text_of(line), shown)
+
+    def test_people_and_settings(self) -> None:
+        at = {"at": MESSAGE["at"]}
+        budi = {"username": "budi", "name": "Budi", "country": "", "online": True, "away": True}
+        session = {"session": 3, "client": "plain", "address": "::1", "used": MESSAGE["at"]}
+        report = {"report": 1, **at, "by": "ana", "reason": "ru\x1bde"}
+        for name, item, shown in (
+            ("users", {**budi, "status": "out\x1b"}, "budi (Budi) away: out�"),
+            ("contacts", {"username": "budi", "online": False}, "budi offline"),
+            ("blocked", {"user": "budi", **at}, "2026-11-20T10:15:03Z budi"),
+            ("blocked", {"realm": "realm2", **at}, "2026-11-20T10:15:03Z @@realm2"),
+            ("sessions", session, "3 plain, ::1, last used 2026-11-20T10:15:03Z"),
+            (
+                "sessions",
+                {**session, "client": "", "online": True, "current": True},
+                "3 ::1, last used 2026-11-20T10:15:03Z, online, this session",
+            ),
+            ("reports", {**report, "message": None}, "1 2026-11-20T10:15:03Z ana: ru�de"),
+            (
+                "reports",
+                {**report, "message": {**MESSAGE, "to": "ana", "text": "x"}},
+                "1 2026-11-20T10:15:03Z ana: ru�de; 2026-11-20T10:15:03Z budi: x",
+            ),
+            (
+                "invitations",
+                {"group": "tim@realm2", "by": "ana@realm2", **at, "title": "Tim"},
+                "2026-11-20T10:15:03Z ana@realm2 invites you to tim@realm2 (Tim)",
+            ),
+        ):
+            (line,) = self.lists.items({"status": "OK", name: [item]})
             self.assertEqual(text_of(line), shown)
 
     def test_unknown_items_are_shown(self) -> None:
         """A realm of a later version may send items that this client does not know."""
-        found = self.renderer.items({"status": "OK", "planets": [{"name": "Mars\x1b", "moons": 2}]})
+        found = self.lists.items({"status": "OK", "planets": [{"name": "Mars\x1b", "moons": 2}]})
         self.assertEqual([text_of(line) for line in found], ["name Mars�, moons 2"])
 
     def test_mentions(self) -> None:

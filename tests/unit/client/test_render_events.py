@@ -6,6 +6,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from chatd.base.entries import HAPPENINGS
 from chatd.client import translations
 from chatd.client.render import Renderer, text_of
 from chatd.client.render_events import MEMBERS, EventRenderer
@@ -70,6 +71,7 @@ class ChangesTestCase(EventsTestCase):
         self.assertEqual(self.shown("file", seq=1, state="arriving"), [])
 
     def test_members(self) -> None:
+        self.assertEqual(MEMBERS.keys(), HAPPENINGS.keys())
         for what in MEMBERS:
             (line,) = self.shown("member", group="bola", who="budi", what=what, by="ana")
             self.assertIn("bola", line)
@@ -99,6 +101,7 @@ class MessagesTestCase(EventsTestCase):
         for fields, part in (
             ({"edited": "2026-11-20T10:15:03Z"}, "semua (edited)"),
             ({"pinned": True, "unverified": True}, "(not verified, pinned)"),
+            ({"blocked": True}, "(blocked)"),
             ({"state": "queued"}, "(waiting for its realm)"),
             ({"state": "refused", "reason": "unknown"}, "(not delivered: unknown)"),
             ({"reactions": {"👍": ["budi", "ana"]}}, "semua 👍 2"),

@@ -35,6 +35,19 @@ class TranslationTests(TestCase):
         queued = {"status": "OK", "message": "Message queued", "state": "queued"}
         self.assertEqual(translations.said("send", queued, {"to": "a@b"}), "Message queued")
 
+    def test_sentences_of_the_realm(self) -> None:
+        """They are translated as a whole, or by their verb."""
+        translations.use("id")
+        for verb, reply, details, shown in (
+            ("away", {"message": "You are away"}, {}, "Anda sedang pergi"),
+            ("status", {"message": "You have no status"}, {}, "Anda tidak punya status"),
+            ("status", {"message": "x", "status_text": "libur"}, {}, "Status Anda: libur"),
+            ("block", {"message": "x"}, {"user": "@@realm2"}, "@@realm2 diblokir"),
+            ("ping", {"message": "pong"}, {}, "pong"),
+            ("ping", {}, {}, ""),
+        ):
+            self.assertEqual(translations.said(verb, reply, details), shown)
+
     def test_refusals(self) -> None:
         for error, shown in (
             (UnknownUser(name="x"), "User x tidak ada di realm ini"),
