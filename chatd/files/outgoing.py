@@ -37,6 +37,10 @@ class Outgoing:
         """Continue reading at `offset`. Wait for it before the next `read`."""
         return self._uploads.in_thread(self._file.seek, offset)
 
+    @property
+    def is_closed(self) -> bool:
+        return self._file.closed
+
     def close(self) -> Deferred[None]:
         if self._file.closed:
             return succeed(None)

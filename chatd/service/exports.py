@@ -7,9 +7,10 @@ conversation, with the messages that the account sees. `files/` has the files th
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from typing import Any
+from weakref import WeakValueDictionary
 
 import msgspec
 from twisted.internet.defer import DeferredLock
@@ -18,11 +19,13 @@ from twisted.logger import Logger
 from chatd.base.errors import (
     Busy,
     ChatError,
+    ExportUnfinished,
     FileDamaged,
     FileMissing,
     NotMember,
     StorageFailed,
     TooManyExports,
+    TransferBroken,
     UnknownConversation,
     UnknownGroup,
 )
@@ -32,6 +35,7 @@ from chatd.base.timestamps import timestamp
 from chatd.files.archive import Archive
 from chatd.files.disk_space import DiskSpace
 from chatd.files.folder import Uploads
+from chatd.files.outgoing import Outgoing
 from chatd.service.attachments import Download
 from chatd.service.context import Context
 from chatd.service.log_sync import LogSync
@@ -45,11 +49,13 @@ MAX_WAITING = 10  # one is made at a time
 PAGE = 200  # messages that are read at a time
 CHUNK = 256 << 10  # bytes of a file that are copied at a time
 
+Check = Callable[[], None]
+
 log = Logger()
 
 
 class Exports:
-    """Makes the archives, one at a time."""
+    """Makes the archives, one at a time. Each account has one at most, until its client has fetched it."""
 
     def __init__(
         self,
@@ -67,40 +73,62 @@ class Exports:
         self._sync = sync
         self._quota = Quota(PER_HOUR)
         self._turn = DeferredLock()
+        # Accounts whose archives are being made or wait for that, and archives that clients may still read
+        self._making: set[int] = set()
+        self._open: WeakValueDictionary[int, Outgoing] = WeakValueDictionary()
 
-    async def make(self, account: Account) -> Download:
-        """The archive of an account, open for reading. Raises TooManyExports, Busy, DiskFull,
-        StorageFailed."""
-        if len(self._turn.waiting) >= MAX_WAITING:
-            raise Busy
-        wait = self._quota.take(account.key, self._context.clock.seconds())
-        if wait:
-            raise TooManyExports(limit=PER_HOUR, minutes=math.ceil(wait / 60))
+    async def make(self, account: Account, is_gone: Callable[[], bool]) -> Download:
+        """The archive of an account, open for reading, unless its client `is_gone` before it is complete.
+        Raises TooManyExports, ExportUnfinished, Busy, DiskFull, StorageFailed, TransferBroken."""
+        self._admit(account)
+        self._making.add(account.id)
         try:
             await self._turn.acquire()
             try:
-                return await self._make(account)
+                download = await self._make(account, is_gone)
             finally:
                 self._turn.release()
         except OSError as error:
             self._quota.give_back(account.key)
             log.error("an export was not written: {error}", error=str(error))
             raise StorageFailed from None
+        except TransferBroken:
+            raise  # it counts, or clients that go could have one made after the other
         except ChatError:
             self._quota.give_back(account.key)
             raise
+        finally:
+            self._making.discard(account.id)
+        self._open[account.id] = download.file
+        return download
 
-    async def _make(self, account: Account) -> Download:
-        self._disk.check()
+    def _admit(self, account: Account) -> None:
+        """Count an export of the account. Raises TooManyExports, ExportUnfinished, Busy."""
+        before = self._open.get(account.id)
+        if account.id in self._making or (before is not None and not before.is_closed):
+            raise ExportUnfinished
+        if len(self._turn.waiting) >= MAX_WAITING:
+            raise Busy
+        wait = self._quota.take(account.key, self._context.clock.seconds())
+        if wait:
+            raise TooManyExports(limit=PER_HOUR, minutes=math.ceil(wait / 60))
+
+    async def _make(self, account: Account, is_gone: Callable[[], bool]) -> Download:
+        def check() -> None:
+            if is_gone():
+                raise TransferBroken
+            self._disk.check()
+
+        check()
         archive = Archive(self._uploads)
         await archive.begin()
         try:
             await archive.add("profile.json", self._profile(account))
             for place in await self._places(account):
                 name = f"conversations/{place}.json"
-                await archive.add(name, self._conversation(account, place))
+                await archive.add(name, self._conversation(account, place, check))
             for file in await self._database.read(store.sent_files, account.id):
-                await self._add_file(archive, file)
+                await self._add_file(archive, file, check)
             found, digest = await archive.finish()
         except BaseException:
             await archive.abandon()
@@ -123,7 +151,9 @@ class Exports:
             places += [each.conversation for each in page]
         return places
 
-    async def _conversation(self, account: Account, place: int) -> AsyncIterator[bytes]:
+    async def _conversation(
+        self, account: Account, place: int, check: Check
+    ) -> AsyncIterator[bytes]:
         """The messages of a conversation that the account sees, oldest first."""
         side = await self._database.read(side_of, account.id, place)
         group = None if side is None else side.group
@@ -133,7 +163,7 @@ class Exports:
         # The account may leave the group meanwhile.
         with suppress(NotMember, UnknownConversation, UnknownGroup):
             while True:
-                self._disk.check()
+                check()
                 page = await self._reading.history(account, place, PAGE, Window(after=seq))
                 for message in page.messages:
                     yield before + _encode(_facts(message))
@@ -143,7 +173,7 @@ class Exports:
                 seq = page.messages[-1].seq
         yield b"]}"
 
-    async def _add_file(self, archive: Archive, file: Attachment) -> None:
+    async def _add_file(self, archive: Archive, file: Attachment, check: Check) -> None:
         """Add a file that the account has sent. One that is lost is left out."""
         self._disk.check(file.size)
         try:
@@ -151,13 +181,14 @@ class Exports:
         except (FileMissing, FileDamaged):
             return
         try:
-            await archive.add(_path_of(file), _pieces(found), packed=False)
+            await archive.add(_path_of(file), _pieces(found, check), packed=False)
         finally:
             await found.close()
 
 
-async def _pieces(file: Any) -> AsyncIterator[bytes]:
+async def _pieces(file: Outgoing, check: Check) -> AsyncIterator[bytes]:
     while piece := await file.read(CHUNK):
+        check()
         yield piece
 
 

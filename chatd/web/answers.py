@@ -56,7 +56,9 @@ _STATUSES: tuple[tuple[tuple[type[ChatError], ...], HTTPStatus], ...] = (
     ((errors.FileMissing, errors.FileDamaged, errors.FileLost), HTTPStatus.GONE),
     (
         (
+            errors.ExportUnfinished,
             errors.TooManyAttempts,
+            errors.TooManyExports,
             errors.TooManyRegistrations,
             errors.TooManyTakenNames,
             errors.TooManyUploads,

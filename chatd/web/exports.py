@@ -13,7 +13,7 @@ class ExportResource(DownloadResource):
         """Finish the request. Raises ChatError, ReaderGone, OSError."""
         self._access.check(request, b"GET")
         client = await self._access.client_of(request)
-        download = await self._service.exports.make(client.account)
+        download = await self._service.exports.make(client.account, lambda: is_lost(request))
         try:
             if not is_lost(request):
                 await self._give(request, download, inline=False)

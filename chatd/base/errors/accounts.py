@@ -80,6 +80,11 @@ class TooManyExports(ChatError):
     sentence = "You may export your data {limit} times an hour; try again in {minutes} min"
 
 
+class ExportUnfinished(ChatError):
+    code = "export-unfinished"
+    sentence = "Your last export is not finished; finish or cancel that download first"
+
+
 class LastOperator(ChatError):
     code = "last-operator"
     sentence = "You are the only operator of this realm; make somebody else one first"

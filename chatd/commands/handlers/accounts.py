@@ -82,7 +82,8 @@ async def logout(client: Client, command: ask.LogOut) -> Reply:
 
 @HANDLERS.of(ask.ExportData)
 async def export(client: Client, _command: ask.ExportData) -> DownloadReply:
-    return file_found(await client.service.exports.make(client.account))
+    connection = client.connection
+    return file_found(await client.service.exports.make(client.account, lambda: connection.gone))
 
 
 @HANDLERS.of(ask.DeleteAccount)

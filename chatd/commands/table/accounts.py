@@ -83,7 +83,12 @@ ROWS: tuple[Row, ...] = (
         "export",
         ask.ExportData,
         "download your profile, messages and files as a ZIP archive",
-        errors=(errors.TooManyExports, errors.Busy, errors.DiskFull),
+        errors=(
+            errors.TooManyExports,
+            errors.ExportUnfinished,
+            errors.Busy,
+            errors.DiskFull,
+        ),
     ),
     Row(
         "deleteaccount",

@@ -54,6 +54,7 @@ INDONESIAN: Texts = {
     errors.TooManyExports: (
         "Data boleh diekspor {limit} kali sejam; coba lagi dalam {minutes} menit"
     ),
+    errors.ExportUnfinished: "Ekspor terakhir belum selesai; selesaikan atau batalkan dahulu",
     errors.LastOperator: "Anda satu-satunya operator realm ini; angkat orang lain dahulu",
     errors.AlreadyClaimed: "Realm ini sudah mempunyai operator",
     errors.WrongCode: "Itu bukan kode operator realm ini; lihat file operator-code",

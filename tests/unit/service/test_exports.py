@@ -12,9 +12,17 @@ import msgspec
 from twisted.internet.defer import Deferred
 
 from chatd.base.entries import Deletion
-from chatd.base.errors import Busy, DiskFull, StorageFailed, TooManyExports
+from chatd.base.errors import (
+    Busy,
+    DiskFull,
+    ExportUnfinished,
+    StorageFailed,
+    TooManyExports,
+    TransferBroken,
+)
 from chatd.base.model import Account
 from chatd.base.names import Address
+from chatd.base.throttle import Quota
 from chatd.files.archive import Archive
 from chatd.service import exports as module
 from chatd.service.attachments import Download
@@ -38,6 +46,13 @@ class ExportsTestCase(ClockedTestCase):
         upload = await self.realm.service.files.begin(who, [Address(to)], name, len(data), None)
         upload.write(data)
         await upload.finish()
+
+    async def make(self, account: Account, checks: int | None = None) -> Download:
+        """An export. Its client is gone after so many checks."""
+        is_gone = mock.Mock(return_value=False)
+        if checks is not None:
+            is_gone.side_effect = [False] * checks + [True]
+        return await self.exports.make(account, is_gone)
 
     async def read(self, download: Download) -> dict[str, bytes]:
         """The files in an archive, which matches its description."""
@@ -66,7 +81,7 @@ class Contents(ExportsTestCase):
             await self.send(budi, "ana", text)
         await self.send_file(ana, "budi", "a.txt", b"halo")
         group = await service.groups.create(ana, "bagan", None)
-        download = await self.exports.make(await service.accounts.find("ana"))
+        download = await self.make(await service.accounts.find("ana"))
         self.assertTrue(download.attachment.name.startswith("ana-"))
         found = await self.read(download)
         self.assertNotIn(b"rahasia", b"".join(found.values()))
@@ -91,7 +106,7 @@ class Contents(ExportsTestCase):
         ana = await self.register("ana")
         here = await self.send(ana, "ana", "x")
         with mock.patch.object(self.exports, "_places", mock.AsyncMock(return_value=[here, 999])):
-            found = await self.read(await self.exports.make(ana))
+            found = await self.read(await self.make(ana))
         left: Any = msgspec.json.decode(found["conversations/999.json"])
         self.assertEqual(left["messages"], [])
 
@@ -101,7 +116,7 @@ class Contents(ExportsTestCase):
         await self.send_file(ana, "ana", "a.txt", b"halo")
         for path in self.realm.uploads.folder.glob("*a.txt"):
             path.unlink()
-        found = await self.read(await self.exports.make(ana))
+        found = await self.read(await self.make(ana))
         self.assertEqual([name for name in found if name.startswith("files/")], [])
 
 
@@ -116,11 +131,35 @@ class Limits(ExportsTestCase):
         with mock.patch.object(Archive, "finish", side_effect=OSError("full")):
             await self.assertFailure(self.making(ana), StorageFailed)
         for _ in range(module.PER_HOUR):
-            await (await self.exports.make(ana)).file.close()
+            await (await self.make(ana)).file.close()
         await self.assertFailure(self.making(ana), TooManyExports)
 
-    def making(self, account: Account) -> Deferred[Download]:
-        return Deferred.fromCoroutine(self.exports.make(account))
+    def making(self, account: Account, checks: int | None = None) -> Deferred[Download]:
+        return Deferred.fromCoroutine(self.make(account, checks))
+
+    async def test_one_at_a_time(self) -> None:
+        """Until an archive is fetched, or its download is dropped, its account gets no other."""
+        ana = await self.register("ana")
+        first = self.making(ana)
+        await self.assertFailure(self.making(ana), ExportUnfinished)
+        download = await first
+        await self.assertFailure(self.making(ana), ExportUnfinished)
+        await (await self.make(await self.register("budi"))).file.close()
+        await download.file.close()
+        del download, first
+        await (await self.make(ana)).file.close()
+
+    async def test_gone(self) -> None:
+        """No archive is made for a client that is gone, and it has used its turn."""
+        ana = await self.register("ana")
+        await self.send_file(ana, "ana", "a.txt", b"halo")
+        drop = mock.patch.object(Archive, "abandon", autospec=True, side_effect=Archive.abandon)
+        for checks, dropped in ((0, 0), (1, 1), (2, 1)):
+            with self.subTest(checks), drop as dropping:
+                self.exports._quota = Quota(1)
+                await self.assertFailure(self.making(ana, checks), TransferBroken)
+                self.assertEqual(dropping.call_count, dropped)
+                await self.assertFailure(self.making(ana), TooManyExports)
 
     async def test_waiting(self) -> None:
         """A limited number wait for their turn."""

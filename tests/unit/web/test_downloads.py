@@ -172,6 +172,10 @@ class Exports(DownloadTestCase):
         self.assertIn("laporan.pdf", "".join(names))
         await self.closed()
         self.assertEqual((await self.say("POST", "/export", "messi")).status, 405)
+        await self.say("GET", "/export", "messi")
+        await self.closed()
+        refused = await self.say("GET", "/export", "messi")
+        self.assertEqual((refused.status, refused.json["code"]), (429, "too-many-exports"))
 
 
 class Whole(DownloadTestCase):
