@@ -9,9 +9,12 @@ import msgspec
 from chatd.base.background import in_background
 from chatd.base.errors import UnknownSession
 from chatd.base.model import Account, Device, SessionInfo
+from chatd.base.throttle import Quota
 from chatd.service.accounts import Accounts, Login
 from chatd.service.context import Context
 from chatd.store import accounts as store
+
+CHANGES_PER_HOUR = 20  # of the device that a session is used with
 
 
 class SessionList:
@@ -21,14 +24,19 @@ class SessionList:
         self._context = context
         self._database = context.database
         self._accounts = accounts
+        self._changes = Quota(CHANGES_PER_HOUR)
 
     def used(self, login: Login, device: Device) -> None:
         """A connection uses the session of `login`, with this device. It is stored if it is another one than
-        before, and does not wait for the database, so that a session can be used while the disk is full."""
-        if login.device != device:
-            now = self._context.now()
-            noting = self._database.run(store.note_device, login.token_hash, device, now)
-            in_background("the use of a session was not noted", noting)
+        before, but not if the session changes devices too often, as with alternating requests over HTTP. This
+        does not wait for the database, so that a session can be used while the disk is full."""
+        if login.device == device:
+            return
+        if self._changes.take(login.token_hash.hex(), self._context.clock.seconds()):
+            return
+        now = self._context.now()
+        noting = self._database.run(store.note_device, login.token_hash, device, now)
+        in_background("the use of a session was not noted", noting)
 
     async def all(
         self, account: Account, current: bytes, in_use: Collection[bytes]

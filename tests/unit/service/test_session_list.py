@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from unittest import mock
 
+import msgspec
+
 from chatd.base.errors import BadToken, UnknownSession
 from chatd.base.model import Device, SessionInfo
 from chatd.service.accounts import RENEW_EVERY, Login
+from chatd.service.session_list import CHANGES_PER_HOUR
 from tests.support.inline import outcome_of, result_of
 from tests.unit.service.test_messages import MessagesTestCase
 
@@ -39,6 +42,19 @@ class SessionListTest(MessagesTestCase):
         self.clock.advance(RENEW_EVERY / 1000 + 1)
         self.resume()
         self.assertEqual(self.sessions()[0].used, newest.used + RENEW_EVERY + 1000)
+
+    def test_alternating(self) -> None:
+        """Two devices that use one session in turns cause few writes."""
+        devices = Device("plain", "192.0.2.1"), Device("json", "192.0.2.2")
+        with mock.patch.object(self.database, "run", wraps=self.database.run) as run:
+            for _ in range(CHANGES_PER_HOUR):
+                for device in devices:
+                    self.list.used(msgspec.structs.replace(self.login, device=None), device)
+            self.assertEqual(run.call_count, CHANGES_PER_HOUR)
+            self.clock.advance(3600)
+            self.list.used(self.login, devices[0])
+            self.assertEqual(run.call_count, CHANGES_PER_HOUR + 1)
+        self.assertEqual(self.sessions()[0].client, "plain")
 
     def test_revoke(self) -> None:
         """The token of the session works no more, and those of others are not found."""
