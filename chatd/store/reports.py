@@ -1,6 +1,6 @@
 """Reports of messages to the moderators, until they are closed. Jobs and queries for the Database.
 
-A report has no copy of the message: what is deleted is gone for the moderators, too.
+A report has no copy of the message: when a message is deleted, the moderators do not see it either.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import sqlalchemy as sa
+from twisted.logger import Logger
 
 from chatd.base.errors import TooManyReports, UnknownMessage, UnknownReport
 from chatd.base.model import Account, ReportInfo
@@ -19,12 +20,14 @@ from chatd.store.schema import messages, reports
 MAX_REPORTS = 10_000  # that are open
 MAX_OWN_REPORTS = 20  # of an account
 
+log = Logger()
+
 
 def add_report(
     connection: sa.Connection, account: Account, conversation: int, seq: int, reason: str, now: int
 ) -> None:
-    """Report a message that the account sees. A second report of it replaces the reason. Raises
-    UnknownMessage, TooManyReports."""
+    """Report a message that the account sees. A second report of it replaces the reason. If there are
+    MAX_REPORTS, the account with the most loses its newest one. Raises UnknownMessage, TooManyReports."""
     if message_at(connection, account, conversation, seq) is None:
         raise UnknownMessage(seq=seq)
     this = (
@@ -34,13 +37,11 @@ def add_report(
     )
     if connection.execute(sa.update(reports).where(*this).values(reason=reason)).rowcount:
         return
-    for limit, whose, which in (
-        (MAX_OWN_REPORTS, " of yours", reports.c.account_id == account.id),
-        (MAX_REPORTS, "", sa.true()),
-    ):
-        query = sa.select(sa.func.count()).select_from(reports).where(which)
-        if (connection.scalar(query) or 0) >= limit:
-            raise TooManyReports(limit=limit, whose=whose)
+    own = _count(connection, reports.c.account_id == account.id)
+    if own >= MAX_OWN_REPORTS:
+        raise TooManyReports(limit=MAX_OWN_REPORTS, whose=" of yours")
+    if _count(connection) >= MAX_REPORTS:
+        _make_room(connection, own + 1)
     connection.execute(
         sa.insert(reports).values(
             account_id=account.id, conversation_id=conversation, seq=seq, reason=reason, at=now
@@ -48,11 +49,32 @@ def add_report(
     )
 
 
+def _count(connection: sa.Connection, *which: sa.ColumnElement[bool]) -> int:
+    return connection.scalar(sa.select(sa.func.count()).select_from(reports).where(*which)) or 0
+
+
+def _make_room(connection: sa.Connection, wanted: int) -> None:
+    """Drop a report, so that some accounts can't fill the queue for all. `wanted` is how many the account
+    would have that reports now. Raises TooManyReports if no other account has more."""
+    number = sa.func.count()
+    account_id, most = connection.execute(
+        sa.select(reports.c.account_id, number)
+        .group_by(reports.c.account_id)
+        .order_by(number.desc())
+        .limit(1)
+    ).one()
+    if most <= wanted:
+        raise TooManyReports(limit=MAX_REPORTS, whose="")
+    newest = sa.select(sa.func.max(reports.c.id)).where(reports.c.account_id == account_id)
+    connection.execute(sa.delete(reports).where(reports.c.id == newest.scalar_subquery()))
+    name = account_of(connection, account_id).name
+    log.warn("the queue of reports is full; {account} has lost its newest one", account=name)
+
+
 def open_reports(connection: sa.Connection, limit: int) -> tuple[Sequence[ReportInfo], int]:
     """The first `limit` reports, oldest first, and how many more there are."""
     rows = connection.execute(sa.select(reports).order_by(reports.c.id).limit(limit)).all()
-    total = connection.scalar(sa.select(sa.func.count()).select_from(reports)) or 0
-    return [_info(connection, row) for row in rows], total - len(rows)
+    return [_info(connection, row) for row in rows], _count(connection) - len(rows)
 
 
 def _info(

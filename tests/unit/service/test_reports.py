@@ -76,3 +76,18 @@ class ReportsTest(MessagesTestCase):
                     outcome_of(self.reports.add(self.budi, self.here, 2, "x")), TooManyReports
                 )
                 patched.restore()
+
+    def test_room_for_others(self) -> None:
+        """Accounts with many reports do not fill the queue for those with fewer."""
+        self.patch(store, "MAX_REPORTS", 3)
+        for text in "23":
+            self.send(self.ana, "budi", text)
+        for seq in (1, 2, 3):
+            self.report(self.budi, seq, str(seq))
+        self.report(self.ana, 1)
+        self.assertEqual(
+            [(by, why) for by, why, _ in self.queue()],
+            [("Budi", "1"), ("Budi", "2"), ("ana", "spam")],
+        )
+        self.assertIs(outcome_of(self.reports.add(self.ana, self.here, 2, "x")), TooManyReports)
+        self.assertIs(outcome_of(self.reports.add(self.budi, self.here, 3, "x")), TooManyReports)
