@@ -25,9 +25,8 @@ from chatd.store.guest_lists import Guest, GuestPage, Position
 from chatd.store.outbox import waiting_span
 
 MAX_GUESTS = 100  # in a page, so that it fits into a value of AMP
-MAX_FULL = (
-    100  # answers of one comparison after which the list goes on from the last missing member
-)
+# Answers of one comparison after which the list goes on from the last missing member
+MAX_FULL = 100
 
 _Place = tuple[Number, Annotated[str, msgspec.Meta(max_length=2 * MAX_NAME + 1)]]
 _Guests = Annotated[tuple[Guest, ...], msgspec.Meta(max_length=MAX_GUESTS)]
@@ -40,6 +39,9 @@ class GuestList(msgspec.Struct, frozen=True, array_like=True):
     guests: _Guests
     after: _Place
     upto: _Place | None = None
+
+    def __len__(self) -> int:
+        return len(self.guests)
 
 
 class GuestAnswer(msgspec.Struct, frozen=True, array_like=True):

@@ -271,7 +271,8 @@ class IForwarder(Interface):
     ) -> Deferred[DeliveryOutcome]:
         """Send the copies of a change. For a group of another realm, it fires within seconds with the answer
         of the group's home. Otherwise it fires at once, in a direct conversation with QUEUED if the other
-        realm is not linked; the author is told later if the change is refused."""
+        realm is not linked or still gets what it has lost; the author is told later if the change is
+        refused."""
 
     def send_post(
         post: NewPost,

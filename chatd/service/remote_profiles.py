@@ -31,9 +31,8 @@ from chatd.store.avatars import Avatar, KnownProfile
 
 FRESH = 3600.0  # seconds after which a person's realm is asked again
 AGAIN = 60.0  # seconds after which it is asked again if it did not answer
-CHANGED = (
-    10.0  # seconds between two questions about a person whose realm says that they have changed
-)
+# Seconds between two questions about a person whose realm says that the profile has changed
+CHANGED = 10.0
 MAX_REMEMBERED = 50_000  # people
 MAX_ASKED = 4  # questions to one realm under way
 MAX_AT_ONCE = 20  # people that are asked about for one list

@@ -62,7 +62,8 @@ class Delivery:
     def post(
         self, number: int, parcel: bytes, file: int | None, entry: SentEntry | None = None
     ) -> bool:
-        """Send a parcel without waiting for the outcome. Returns whether there is a link."""
+        """Send a parcel without waiting for the outcome. Returns whether it is sent now, and not only after
+        what the other realm has lost, or over the next link."""
         if self._sender is None:
             return False
         self._sender.add(number, parcel, file, entry)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence, Sized
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 from twisted.internet.defer import Deferred, fail
@@ -25,9 +25,11 @@ from chatd.federation.amp import wire
 from chatd.federation.amp.flow_control import Pause
 from chatd.federation.amp.link_state import LinkState
 from chatd.federation.amp.wire import Introduction, Refused
+from chatd.federation.guest_lists import GuestList
 from chatd.federation.parcel_fields import MAX_NUMBER
 from chatd.federation.parcels import Direct, Parcel, Relay, encode
 from chatd.federation.refusals import verdict_of
+from chatd.federation.restores import Returned
 from chatd.federation.returning_posts import ReturningPosts
 from chatd.store.parcel_stream import ParcelStream
 
@@ -38,6 +40,8 @@ MAX_BUSY = 32  # requests of one link that are being answered; beyond that the l
 # Seconds for which a link is not read after messages beyond its realm's quota. All batches that the realm
 # has under way (16) must be answered within 30 s.
 QUOTA_PAUSE = 1.0
+
+Listed = TypeVar("Listed", bound=Sized)
 
 log = Logger()
 
@@ -120,6 +124,20 @@ class Responder(amp.CommandLocator):
         if self._busy >= MAX_BUSY:
             flow.pause(Pause.BUSY)
         return Deferred.fromCoroutine(work()).addBoth(self._answered)
+
+    def _answer_decoded(
+        self,
+        decode: Callable[[bytes], Listed],
+        data: bytes,
+        work: Callable[[Listed], Coroutine[Any, Any, dict[str, Any]]],
+    ) -> Deferred[Any]:
+        """Answer a request with what `work` returns for the decoded list `data`. The request costs one for
+        each of its items."""
+        try:
+            listed = decode(data)
+        except Refused as refused:
+            return fail(refused)
+        return self._answer(lambda: work(listed), max(1, len(listed)))
 
     def _answered(self, result: Any) -> Any:
         self._busy -= 1
@@ -223,46 +241,30 @@ class Responder(amp.CommandLocator):
     def take_back(self, parcels: bytes, upto: int | None = None) -> Deferred[Any]:
         link = self._link
 
-        async def work() -> dict[str, Any]:
+        async def work(items: Sequence[Returned]) -> dict[str, Any]:
             federation, realm = link.host.federation, link.realm
             await federation.returned.take(realm, items, self._stream)
             if upto is not None and link.is_up:
                 await federation.standings.settle(realm, max(0, min(upto, MAX_NUMBER)))
             return {}
 
-        try:
-            items = wire.decode_returned(parcels)
-        except Refused as refused:
-            return fail(refused)
-        return self._answer(work, len(items))
+        return self._answer_decoded(wire.decode_returned, parcels, work)
 
     @wire.TailsCommand.responder
     def tails(self, groups: bytes) -> Deferred[Any]:
-        link = self._link
+        async def work(idents: Sequence[int]) -> dict[str, Any]:
+            standings, realm = self._link.host.federation.standings, self._link.realm
+            return {"tails": encode(await standings.tails(realm, idents))}
 
-        async def work() -> dict[str, Any]:
-            found = await link.host.federation.standings.tails(link.realm, idents)
-            return {"tails": encode(found)}
-
-        try:
-            idents = wire.decode_groups(groups)
-        except Refused as refused:
-            return fail(refused)
-        return self._answer(work, len(idents))
+        return self._answer_decoded(wire.decode_groups, groups, work)
 
     @wire.GuestsCommand.responder
     def guests(self, listed: bytes) -> Deferred[Any]:
-        link = self._link
+        async def work(guests: GuestList) -> dict[str, Any]:
+            lists, realm = self._link.host.federation.guests, self._link.realm
+            return {"found": encode(await lists.answer(realm, guests))}
 
-        async def work() -> dict[str, Any]:
-            found = await link.host.federation.guests.answer(link.realm, guests)
-            return {"found": encode(found)}
-
-        try:
-            guests = wire.decode_list(listed)
-        except Refused as refused:
-            return fail(refused)
-        return self._answer(work, max(1, len(guests.guests)))
+        return self._answer_decoded(wire.decode_list, listed, work)
 
     @_answers(wire.FileCommand)
     async def file(self, realm: str, number: int, offset: int, size: int) -> dict[str, Any]:

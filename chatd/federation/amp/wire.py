@@ -38,7 +38,7 @@ unexpected error is `internal`, with the reference by which it is found in the l
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 import msgspec
 from twisted.protocols import amp
@@ -62,6 +62,7 @@ OTHER_VERSION = (
 
 ALREADY_LINKED = "already-linked"
 INTERNAL = "internal"
+BAD_BATCH = "bad-batch"
 
 
 class Refused(Exception):
@@ -260,53 +261,47 @@ class ProfileChangedCommand(PeerCommand):
     requiresAnswer = False  # noqa: N815 - Twisted's name
 
 
+T = TypeVar("T")
+
+
+def _decoded(decoder: msgspec.msgpack.Decoder[T], data: bytes, code: str) -> T:
+    """Raises Refused with that code if `data` is malformed."""
+    try:
+        return decoder.decode(data)
+    except (msgspec.DecodeError, RecursionError):
+        raise Refused(code) from None
+
+
 _returned = msgspec.msgpack.Decoder(Annotated[list[Returned], msgspec.Meta(max_length=MAX_TAKEN)])
 _groups = msgspec.msgpack.Decoder(Annotated[list[int], msgspec.Meta(max_length=MAX_TAKEN)])
 _tails = msgspec.msgpack.Decoder(dict[int, Seq])
+_guests = msgspec.msgpack.Decoder(GuestList)
+_found = msgspec.msgpack.Decoder(GuestAnswer)
 
 
 def decode_returned(data: bytes) -> list[Returned]:
     """Raises Refused if it is malformed."""
-    try:
-        return list(_returned.decode(data))
-    except (msgspec.DecodeError, RecursionError):
-        raise Refused("bad-batch") from None
+    return _decoded(_returned, data, BAD_BATCH)
 
 
 def decode_groups(data: bytes) -> list[int]:
     """Raises Refused if it is malformed."""
-    try:
-        return list(_groups.decode(data))
-    except (msgspec.DecodeError, RecursionError):
-        raise Refused("bad-batch") from None
+    return _decoded(_groups, data, BAD_BATCH)
 
 
 def decode_tails(data: bytes) -> dict[int, int]:
     """Raises Refused if it is malformed."""
-    try:
-        return _tails.decode(data)
-    except (msgspec.DecodeError, RecursionError):
-        raise Refused(INTERNAL) from None
-
-
-_list = msgspec.msgpack.Decoder(GuestList)
-_answer = msgspec.msgpack.Decoder(GuestAnswer)
+    return _decoded(_tails, data, INTERNAL)
 
 
 def decode_list(data: bytes) -> GuestList:
     """Raises Refused if it is malformed."""
-    try:
-        return _list.decode(data)
-    except (msgspec.DecodeError, RecursionError):
-        raise Refused("bad-batch") from None
+    return _decoded(_guests, data, BAD_BATCH)
 
 
 def decode_answer(data: bytes) -> GuestAnswer:
     """Raises Refused if it is malformed."""
-    try:
-        return _answer.decode(data)
-    except (msgspec.DecodeError, RecursionError):
-        raise Refused(INTERNAL) from None
+    return _decoded(_found, data, INTERNAL)
 
 
 Number = Annotated[int, msgspec.Meta(ge=1, le=MAX_NUMBER)]
@@ -330,11 +325,8 @@ def decode_batch(data: bytes) -> list[tuple[int, Parcel | None]]:
     except msgspec.ValidationError:
         pass  # one parcel is malformed, or from a later version: decode them one by one
     except (msgspec.DecodeError, RecursionError):
-        raise Refused("bad-batch") from None
-    try:
-        loose = _loose.decode(data)
-    except (msgspec.DecodeError, RecursionError):
-        raise Refused("bad-batch") from None
+        raise Refused(BAD_BATCH) from None
+    loose = _decoded(_loose, data, BAD_BATCH)
     return [(number, try_decode(raw)) for number, raw in loose]
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import shutil
+from typing import Any
+
+from cryptography.x509 import Certificate
 
 from chatd.base.errors import UnknownRealm, UnknownUser
-from chatd.base.model import REFUSED
+from chatd.base.model import DELIVERED, QUEUED, REFUSED
 from chatd.base.names import Address, Place, parse_address
 from chatd.commands import values as ask
 from chatd.federation.outcome_waiters import PATIENCE
-from tests.support.network import LinkedTestCase, outcome
+from tests.support.network import LinkedTestCase, PeerTransport, outcome
 
 
 class SendingTestCase(LinkedTestCase):
@@ -234,6 +237,64 @@ class WaitingTestCase(LinkedTestCase):
         self.network.advance(3600 + 120)
         (notice,) = self.ana.reads()
         self.assertIn("budi@realm2 was not delivered", notice)
+
+
+class WhileRestoringTestCase(LinkedTestCase):
+    """After a restart, realm2 first gets what it may have lost: not before `go_on` is called."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.ana.sends("budi@realm2", "satu")
+        made = PeerTransport.__init__
+
+        def hold(end: PeerTransport, protocol: Any, certificate: Certificate) -> None:
+            made(end, protocol, certificate)
+            end.holding = {"Return"}
+
+        self.patch(PeerTransport, "__init__", hold)
+        self.two.restart()
+        self.network.advance(5)
+        self.held = self.connection.transport_of(self.one)
+        self.assertEqual(self.held.waiting, ["Return"])
+
+    def go_on(self) -> None:
+        self.held.holding.clear()
+        self.network.settle()
+
+    def test_waiting(self) -> None:
+        """A sender who waits is told the outcome, once it is known."""
+        known = outcome(self.ana.begins_to_send("budi@realm2", "halo"))
+        unknown = outcome(self.ana.begins_to_send("dewi@realm2", "halo"))
+        self.network.settle()
+        self.assertEqual((known, unknown), ([], []))
+        self.go_on()
+        self.assertEqual((known[0].message, known[0].data["state"]), ("Message sent", DELIVERED))
+        self.assertIsInstance(unknown[0], UnknownUser)
+        self.assertEqual(self.budi.reads(), ["ana@realm1: satu", "ana@realm1: halo"])
+        self.assertEqual(self.ana.inbox(), [])
+
+    def test_not_in_time(self) -> None:
+        reply = outcome(self.ana.begins_to_send("budi@realm2", "halo"))
+        self.network.advance(PATIENCE)
+        self.assertEqual(reply[0].data["state"], QUEUED)
+        self.go_on()
+        self.assertEqual(self.budi.reads(), ["ana@realm1: satu", "ana@realm1: halo"])
+
+    def test_cut(self) -> None:
+        reply = outcome(self.ana.begins_to_send("budi@realm2", "halo"))
+        self.network.cut()
+        self.network.settle()
+        self.assertEqual(reply[0].data["state"], QUEUED)
+
+    def test_change(self) -> None:
+        """The author of a change is told that it waits."""
+        place = Place(parse_address("budi@realm2"))
+        told = self.ana.does(ask.EditMessage(place, 1, "SATU"))
+        self.assertIs(told.data["queued"], True)
+        self.go_on()
+        self.assertEqual(self.budi.history("ana@realm1"), ["ana@realm1: SATU"])
+        told = self.ana.does(ask.EditMessage(place, 1, "satu"))
+        self.assertNotIn("queued", told.data)
 
 
 class RestartTestCase(LinkedTestCase):
