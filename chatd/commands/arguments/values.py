@@ -92,63 +92,20 @@ class FlagType(Type):
         return value
 
 
-class PrivacyKeyType(Type):
-    """The name of a privacy setting."""
-
-    shape = "receipts|presence|invitations"
-    about = (
-        "receipts: others see how far you have read, and you see that of others; presence: others see whether"
-        " you are online; invitations: people of this realm may add you to groups without asking"
-    )
-
-    def from_text(self, name: str, text: str) -> str:
-        key = text.lower()
-        if key not in self.shape.split("|"):
-            expected = "receipts, presence or invitations"
-            raise BadArgument(argument=name, found=printable(text), expected=expected)
-        return key
-
-
 class WordType(Type):
     """One of a few words."""
 
-    def __init__(self, *words: str) -> None:
+    def __init__(self, *words: str, about: str | None = None) -> None:
         self._words = words
+        self._expected = f"{', '.join(words[:-1])} or {words[-1]}"
         self.shape = "|".join(words)
-        self.about = " or ".join(words)
+        self.about = about or self._expected
 
     def from_text(self, name: str, text: str) -> str:
         word = text.lower()
         if word not in self._words:
-            raise BadArgument(argument=name, found=printable(text), expected=self.about)
+            raise BadArgument(argument=name, found=printable(text), expected=self._expected)
         return word
-
-
-class NotifyType(Type):
-    """Of which messages of a conversation somebody is notified."""
-
-    shape = "all|mentions|none"
-    about = "all messages, only those that mention you, or none"
-
-    def from_text(self, name: str, text: str) -> str:
-        level = text.lower()
-        if level not in self.shape.split("|"):
-            expected = "all, mentions or none"
-            raise BadArgument(argument=name, found=printable(text), expected=expected)
-        return level
-
-
-class KeepOrEraseType(Type):
-    """What becomes of the messages of a deleted account."""
-
-    shape = "keep|erase"
-    about = "keep: your messages stay under your name; erase: they are deleted everywhere"
-
-    def from_text(self, name: str, text: str) -> str:
-        choice = text.lower()
-        if choice not in ("keep", "erase"):
-            raise BadArgument(argument=name, found=printable(text), expected="keep or erase")
-        return choice
 
 
 class SettingType(Type):
@@ -213,10 +170,25 @@ COUNT = NumberType(1)
 SIZE = NumberType(0)
 FLAG = FlagType()
 LISTEN = ListenType()
-PRIVACY_KEY = PrivacyKeyType()
+PRIVACY_KEY = WordType(
+    "receipts",
+    "presence",
+    "invitations",
+    about="receipts: others see how far you have read, and you see that of others; presence: others see "
+    "whether you are online; invitations: people of this realm may add you to groups without asking",
+)
 TIME = TimeType()
-NOTIFY = NotifyType()
-KEEP_OR_ERASE = KeepOrEraseType()
+NOTIFY = WordType(
+    "all",
+    "mentions",
+    "none",
+    about="all messages, only those that mention you, or none",
+)
+KEEP_OR_ERASE = WordType(
+    "keep",
+    "erase",
+    about="keep: your messages stay under your name; erase: they are deleted everywhere",
+)
 VISIBILITY = WordType(PUBLIC, PRIVATE)
 SETTING = WordType(*group_settings.SETTINGS)
 SETTINGS = {key: SettingType(key) for key in group_settings.SETTINGS}
