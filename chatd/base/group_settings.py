@@ -80,11 +80,16 @@ def columns_of(fields: Fields) -> Columns:
 
 
 def settings_of(group: Group) -> dict[str, str]:
-    """The settings of a group, by name."""
+    """The settings of a group by name, as they were set."""
     return {
         "title": group.title or "",
         "topic": group.topic or "",
         "visibility": group.visibility,
         "past": group.past,
-        "post": MEMBERS if group.members_only else ANYONE,
+        "post": MEMBERS if group.closed else ANYONE,
     }
+
+
+def settings_in_effect(group: Group) -> dict[str, str]:
+    """The settings of a group by name. Only members post to a private one, whatever was set."""
+    return settings_of(group) | ({"post": MEMBERS} if group.private else {})

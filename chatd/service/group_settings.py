@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from chatd.base.entries import GroupFact, MemberFact
 from chatd.base.errors import NotMember, RealmDown
-from chatd.base.group_settings import SETTINGS, Fields, settings_of
+from chatd.base.group_settings import SETTINGS, Fields, settings_in_effect
 from chatd.base.model import Account, GroupDetails, party_of
 from chatd.base.names import Address, is_code, printable
 from chatd.service.home_requests import HomeRequests
@@ -94,7 +94,7 @@ def details_of(roster: Roster, role: bool | None, members: int | None = None) ->
     group = roster.group
     code = "" if role is None else group.code
     return GroupDetails(
-        group.name, group.id, settings_of(group), role is not None, bool(role), members, code
+        group.name, group.id, settings_in_effect(group), role is not None, bool(role), members, code
     )
 
 

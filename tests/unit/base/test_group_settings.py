@@ -5,7 +5,14 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.base.errors import BadArgument, BadText, ChatError
-from chatd.base.group_settings import MAX_TITLE, MAX_TOPIC, check_setting, columns_of, settings_of
+from chatd.base.group_settings import (
+    MAX_TITLE,
+    MAX_TOPIC,
+    check_setting,
+    columns_of,
+    settings_in_effect,
+    settings_of,
+)
 from chatd.base.model import Group
 
 GOOD = (
@@ -51,7 +58,8 @@ class Settings(SynchronousTestCase):
         self.assertEqual(columns_of({"past": "never", "closed": "yes", "topic": None}), {})
 
     def test_shown(self) -> None:
-        """Only members post to a private group."""
+        """Only members post to a private group, even if it is open again once it is public."""
         group = Group(1, "a", "a", "", False, private=True, topic="Pasar")
-        expected = {"title": "", "topic": "Pasar", "visibility": "private"}
-        self.assertEqual(settings_of(group), expected | {"past": "all", "post": "members"})
+        expected = {"title": "", "topic": "Pasar", "visibility": "private", "past": "all"}
+        self.assertEqual(settings_in_effect(group), expected | {"post": "members"})
+        self.assertEqual(settings_of(group), expected | {"post": "anyone"})
