@@ -2,20 +2,22 @@
 
 The account is gone at once: its sessions end, and its name can't be used or taken any more. Then its messages
 are deleted if the account asked for that, and it leaves its groups by the same rules as other members. This
-runs in the background, and continues after a restart.
+runs in the background, and continues when the disk has room again, and after a restart.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
+from typing import Any
 
 from twisted.logger import Logger
 
-from chatd.base.background import in_background
-from chatd.base.errors import ChatError, ShuttingDown, StorageFailed
+from chatd.base.background import EXPECTED, in_background
+from chatd.base.errors import ChatError, StorageFailed
 from chatd.base.model import Account
 from chatd.base.names import parse_address
+from chatd.base.timers import Timer
 from chatd.service.accounts import Accounts
 from chatd.service.context import Context
 from chatd.service.groups import Groups
@@ -24,8 +26,41 @@ from chatd.store import departures as store
 from chatd.store.departures import Departure
 
 PAGE = 100  # messages that are looked up at a time
+RETRY = 600.0  # seconds after which departures continue that the disk or the database has stopped
 
 log = Logger()
+
+
+class Steps:
+    """The steps of a departure. One that fails does not stop the others."""
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+        self._refused: Counter[str] = Counter()  # by code
+        self.has_failed = False  # unexpectedly
+
+    async def take(self, step: Coroutine[Any, Any, object]) -> None:
+        """Raises EXPECTED."""
+        try:
+            await step
+        except EXPECTED:
+            raise
+        except ChatError as error:
+            self._refused[error.code] += 1
+        except Exception:
+            if not self.has_failed:  # the others probably fail for the same reason
+                log.failure("a step of a departure failed; the next start tries again")
+            self.has_failed = True
+
+    def report(self) -> None:
+        """Log which steps were refused."""
+        for code, count in self._refused.items():
+            log.info(
+                "{account} was deleted, but {count} messages or memberships are left: {why}",
+                account=self._account.name,
+                count=count,
+                why=code,
+            )
 
 
 class Departures:
@@ -40,10 +75,13 @@ class Departures:
         self._changes = changes
         self._groups = groups
         self._stopped = False
+        self._interrupted: list[Departure] = []
+        self._timer = Timer(context.clock, self._continue)
 
     def stop(self) -> None:
         """Leave the rest to the next start."""
         self._stopped = True
+        self._timer.cancel()
 
     def resume(self, unfinished: Iterable[Departure]) -> None:
         """Continue with accounts that were deleted before a restart."""
@@ -62,48 +100,39 @@ class Departures:
 
     def _begin(self, departure: Departure) -> None:
         what = "a deleted account has not left all of its groups; the next start tries again"
-        in_background(what, self._finish(departure))
+        in_background(what, self._run(departure))
+
+    def _continue(self) -> None:
+        interrupted, self._interrupted = self._interrupted, []
+        self.resume(interrupted)
+
+    async def _run(self, departure: Departure) -> None:
+        try:
+            await self._finish(departure)
+        except StorageFailed:
+            if not self._stopped:
+                self._interrupted.append(departure)
+                self._timer.start(RETRY)
 
     async def _finish(self, departure: Departure) -> None:
         account = departure.account
+        steps = Steps(account)
         if departure.erase:
-            await self._erase(account)
+            await self._erase(account, steps)
         for name in await self._database.read(store.groups_of, account.id):
             if self._stopped:
                 return
-            await self._leave(account, name)
-        if not self._stopped:
+            await steps.take(self._groups.leave(account, parse_address(name), None))
+        steps.report()
+        if not self._stopped and not steps.has_failed:
             await self._database.run(store.finish, account.id)
 
-    async def _leave(self, account: Account, name: str) -> None:
-        try:
-            await self._groups.leave(account, parse_address(name), None)
-        except (StorageFailed, ShuttingDown):
-            raise
-        except ChatError as error:
-            log.info(
-                "{account} has not left {group}: {why}", account=account.name, group=name, why=error
-            )
-
-    async def _erase(self, account: Account) -> None:
+    async def _erase(self, account: Account, steps: Steps) -> None:
         """Delete the messages of the account, oldest first."""
         after: int | None = 0
-        refusals: Counter[str] = Counter()  # by code
         while after is not None:
             page, after = await self._database.read(store.own_messages, account.id, after, PAGE)
             for conversation, seq in page:
                 if self._stopped:
                     return
-                try:
-                    await self._changes.erase(account, conversation, seq)
-                except (StorageFailed, ShuttingDown):
-                    raise
-                except ChatError as error:
-                    refusals[error.code] += 1
-        for code, count in refusals.items():
-            log.info(
-                "messages of {account} were not erased: {count}, {why}",
-                account=account.name,
-                count=count,
-                why=code,
-            )
+                await steps.take(self._changes.erase(account, conversation, seq))

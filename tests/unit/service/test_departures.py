@@ -163,6 +163,28 @@ class Messages(DeparturesTestCase):
         self.assertEqual(self.members(self.ana), ["ana*", "citra"])
         self.assertEqual(self.unfinished(), [])
 
+    def test_full_disk(self) -> None:
+        """What was left to do is done later."""
+        erase = self.service.changes.erase
+        with mock.patch.object(self.service.changes, "erase") as failing:
+            failing.side_effect = [erase, StorageFailed()]
+            self.delete(self.budi, erase=True)
+        self.clock.advance(module.RETRY)
+        self.assertEqual(self.texts(), [[None, None], [None, None, "3"]])
+        self.assertEqual(self.members(self.ana), ["ana*", "citra"])
+        self.assertEqual(self.unfinished(), [])
+
+    def test_defect(self) -> None:
+        """A step that fails unexpectedly stops no others. The next start tries it again."""
+        with mock.patch.object(self.service.changes, "erase", side_effect=ValueError("boom")):
+            self.delete(self.budi, erase=True)
+        self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
+        self.assertEqual(self.members(self.ana), ["ana*", "citra"])
+        self.assertEqual(len(self.unfinished()), 1)
+        self.service.departures.resume(self.unfinished())
+        self.assertEqual(self.texts(), [[None, None], [None, None, "3"]])
+        self.assertEqual(self.unfinished(), [])
+
     def test_refused(self) -> None:
         """What a home refuses does not stop the rest."""
         with (
