@@ -126,43 +126,33 @@ class ChatService:
         self.stopping = False  # the realm is shutting down
         self.uploads = uploads
         self.realms = realms
-        self.presence = Presence(context.counters)
-        self.database.on_settled(self.presence.flush)
-        self.presence.on_waiting(lambda: self.clock.callLater(0, self.presence.flush))
-        limits, peers = self.config.limits, self.config.peers
+        self._make_limits()
+        self._make_rooms()
+        self._make_people(passwords, scaler)
+        self._make_reading(forwarder)
+        self._make_sending(forwarder)
+        self._make_groups(forwarder)
+        self._make_files(scaler)
+
+    def _make_limits(self) -> None:
+        limits, peers, uploads = self.config.limits, self.config.peers, self.uploads
         self.disk = DiskSpace(self.clock, uploads.in_thread, [uploads.folder], limits.reserve)
         self.database.on_settled(self.disk.settled)
         self.disk.on_change(self._spare_disk)
         self.quotas = MessageQuotas(
             self.clock, self.database, self.disk, limits.account_messages, peers.messages
         )
+
+    def _make_rooms(self) -> None:
+        self.presence = Presence(self.counters)
+        self.database.on_settled(self.presence.flush)
+        self.presence.on_waiting(lambda: self.clock.callLater(0, self.presence.flush))
         self.rooms = Rooms(self.presence)
         self.room_watch = RoomWatch(self.clock)
         self.rooms.on_change(self.room_watch.changed)
-        self.room_files = RoomFiles(context, self.rooms, uploads, self.disk)
-        self._make_people(passwords)
-        self.avatars = Avatars(
-            context, self.accounts, self.presence_news, uploads, self.disk, scaler
-        )
-        self.profiles = RemoteProfiles(context, realms, self.presence, self.avatars)
-        self.presence_news.on_profile(self.profiles.changed_here)
-        self._make_reading(forwarder)
-        self._make_sending(forwarder)
-        self._make_groups(forwarder)
-        self.exports = Exports(context, uploads, self.disk, self.reading, self.sync)
-        self.files = Files(
-            context,
-            self.directs,
-            self.messages,
-            self.reading,
-            self.quotas,
-            self.file_states,
-            UnderWay(limits, self.database, uploads, self.disk),
-        )
-        self.pictures = Pictures(context, self.avatars, self.profiles, self.homes, self.rosters)
-        self.thumbnails = Thumbnails(self.files, uploads, self.disk, scaler)
+        self.room_files = RoomFiles(self.context, self.rooms, self.uploads, self.disk)
 
-    def _make_people(self, passwords: Passwords) -> None:
+    def _make_people(self, passwords: Passwords, scaler: PictureScaler) -> None:
         context, realms = self.context, self.realms
         self.presence_news = PresenceNews(self.clock, self.database, self.presence)
         self.accounts = Accounts(context, passwords, self.presence)
@@ -172,6 +162,11 @@ class ChatService:
         self.contacts = Contacts(context, self.accounts, self.blocks, realms)
         self.operators = Operators(context, self.accounts)
         self.directs = Directs(context, self.accounts, self.blocks, realms)
+        self.avatars = Avatars(
+            context, self.accounts, self.presence_news, self.uploads, self.disk, scaler
+        )
+        self.profiles = RemoteProfiles(context, realms, self.presence, self.avatars)
+        self.presence_news.on_profile(self.profiles.changed_here)
 
     def _make_reading(self, forwarder: IForwarder) -> None:
         context, presence = self.context, self.presence
@@ -216,6 +211,21 @@ class ChatService:
             context, self.people, self.rosters, self.homes, self.mirrors, self.invitations, realms
         )
         self.departures = Departures(context, accounts, self.changes, self.groups)
+
+    def _make_files(self, scaler: PictureScaler) -> None:
+        context, uploads, disk = self.context, self.uploads, self.disk
+        self.files = Files(
+            context,
+            self.directs,
+            self.messages,
+            self.reading,
+            self.quotas,
+            self.file_states,
+            UnderWay(self.config.limits, self.database, uploads, disk),
+        )
+        self.exports = Exports(context, uploads, disk, self.reading, self.sync)
+        self.pictures = Pictures(context, self.avatars, self.profiles, self.homes, self.rosters)
+        self.thumbnails = Thumbnails(self.files, uploads, disk, scaler)
 
     def _make_messages(self, forwarder: IForwarder) -> Messages:
         context = self.context

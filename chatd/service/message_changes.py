@@ -102,7 +102,9 @@ class MessageChanges:
             result = await self.make(wanted, target)
         self.publish(result, target, origin)
         receipt = await self._forward(result, target, seq)
-        return msgspec.structs.replace(receipt, mentions=getattr(change, "mentions", ()))
+        if isinstance(change, Edit):
+            return msgspec.structs.replace(receipt, mentions=change.mentions)
+        return receipt
 
     async def erase(self, account: Account, conversation: int, seq: int) -> None:
         """Delete a message of an account that was deleted, also in a group of this realm that it has left.
