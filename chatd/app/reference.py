@@ -1,6 +1,6 @@
 """`python -m chatd.app.reference` prints docs/protocol.md.
 
-It is made from the table of commands, the errors, and the model's values as the dialects write them. With
+It is made from the table of commands, the errors, and some values of replies as the dialects write them. With
 the argument `metrics` it prints the table of metrics for docs/operating.md.
 """
 
@@ -12,9 +12,22 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from chatd.base import events
-from chatd.base import model as m
+from chatd.base.attachments import Attachment
 from chatd.base.config import Limits
 from chatd.base.errors import ShuttingDown, every_error
+from chatd.base.model import Message, Receipt, Sent
+from chatd.base.replies import (
+    Contact,
+    ConversationInfo,
+    FileInfo,
+    GroupInfo,
+    Item,
+    Member,
+    Reply,
+    RoomInfo,
+    UnreadCount,
+    UserInfo,
+)
 from chatd.commands.handlers.replies import receipt_data
 from chatd.commands.table import BY_VERB, COMMON_ERRORS, TABLE, describe
 from chatd.commands.values import CheckAlive
@@ -187,27 +200,27 @@ ALSO = """After `listen` with `all` come these, too. `seq` is the number of the 
 announces, or that it is about (`state`, `file`, `read`), and `target` that of the message that was changed.
 """
 AT = 1_795_169_703_000
-FILE = m.Attachment(1, "v4jgxn", "plan.txt", 21, "97201e35…", "text/plain", "", AT)
-TEXT = m.Message(7, 2, 3, AT, "henderson", "messi", None, "halo, selamat malam")
-POST = m.Message(8, 5, 1, AT, "lineker", None, "bagan", file=FILE)
-BAGAN = m.GroupInfo("bagan", "k3x:9qa", 3, False, True, True, "Kelompok Bagan")
-DIRECT = m.ConversationInfo(2, "Jordan Henderson", 2, 1, 3, TEXT, user="henderson", online=True)
-GROUP = m.ConversationInfo(5, "bagan", 0, 1, 1, POST, group=BAGAN)
-ITEMS: tuple[tuple[str, str, m.Item], ...] = (
+FILE = Attachment(1, "v4jgxn", "plan.txt", 21, "97201e35…", "text/plain", "", AT)
+TEXT = Message(7, 2, 3, AT, "henderson", "messi", None, "halo, selamat malam")
+POST = Message(8, 5, 1, AT, "lineker", None, "bagan", file=FILE)
+BAGAN = GroupInfo("bagan", "k3x:9qa", 3, False, True, True, "Kelompok Bagan")
+DIRECT = ConversationInfo(2, "Jordan Henderson", 2, 1, 3, TEXT, user="henderson", online=True)
+GROUP = ConversationInfo(5, "bagan", 0, 1, 1, POST, group=BAGAN)
+ITEMS: tuple[tuple[str, str, Item], ...] = (
     ("messages", "inbox, history, search: a direct message", TEXT),
     ("messages", "the same: a file, in a group", POST),
-    ("users", "users, info", m.UserInfo("messi", "Lionel Messi", "Argentina", True)),
-    ("contacts", "contacts", m.Contact("lineker", False)),
-    ("conversations", "unread", m.UnreadCount(2, 4, user="henderson")),
+    ("users", "users, info", UserInfo("messi", "Lionel Messi", "Argentina", True)),
+    ("contacts", "contacts", Contact("lineker", False)),
+    ("conversations", "unread", UnreadCount(2, 4, user="henderson")),
     ("conversations", "conversations: a direct one", DIRECT),
     ("conversations", "the same: a group", GROUP),
     ("groups", "groups, mygroups", BAGAN),
-    ("members", "members", m.Member("messi", True, True)),
-    ("files", "files", m.FileInfo("v4jgxn", "plan.txt", 21, "lineker", AT)),
-    ("rooms", "rooms", m.RoomInfo("12345 67890", ("henderson", "messi"))),
+    ("members", "members", Member("messi", True, True)),
+    ("files", "files", FileInfo("v4jgxn", "plan.txt", 21, "lineker", AT)),
+    ("rooms", "rooms", RoomInfo("12345 67890", ("henderson", "messi"))),
     ("commands", "help", describe(BY_VERB["ping"])),
 )
-SENT = receipt_data(m.Sent((m.Receipt(2, 3, 7, "messi", at=AT),)), single=False)
+SENT = receipt_data(Sent((Receipt(2, 3, 7, "messi", at=AT),)), single=False)
 KICKED = events.MemberChange(7, "bola", "messi", "kicked", 9, AT, "lineker", removed=True)
 EVENTS: tuple[tuple[str, events.Event], ...] = (
     ("a message arrived (after `listen`)", TEXT),
@@ -264,9 +277,9 @@ def code(*texts: object) -> str:
     return ", ".join(f"`{text}`" for text in texts)
 
 
-def in_json(name: str, item: m.Item) -> str:
+def in_json(name: str, item: Item) -> str:
     """An item of a list, as a reply in the json dialect has it."""
-    reply = m.Reply("", items=(item,), items_name=name)
+    reply = Reply("", items=(item,), items_name=name)
     line = JsonDialect().reply(Request(BY_VERB["ping"], CheckAlive()), reply)
     return msgspec.json.encode(msgspec.json.decode(line)[name][0]).decode()
 

@@ -11,8 +11,9 @@ from typing import TypeAlias
 
 import msgspec
 
+from chatd.base.attachments import Attachment
 from chatd.base.errors import ChatError
-from chatd.base.model import Attachment, Message, Preferences
+from chatd.base.model import Message, Preferences
 
 
 class Edited(msgspec.Struct, frozen=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chatd.base.model import Attachment
+from chatd.base.attachments import Attachment
 
 FORMATS = frozenset(("image/png", "image/jpeg", "image/webp", "image/gif"))
 MAX_BYTES = 24 << 20

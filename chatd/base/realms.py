@@ -1,4 +1,4 @@
-"""Values about peers, as commands show them. They are frozen, like those of chatd.base.model."""
+"""Values about peers, as commands show them. They are frozen, like those of chatd.base.replies."""
 
 from __future__ import annotations
 

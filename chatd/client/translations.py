@@ -50,7 +50,7 @@ _PARTS: Mapping[str, tuple[str, ...]] = {
     ),
 }
 
-# Why a file is lost: sentences of the realm (chatd.base.model.LOSSES)
+# Why a file is lost: sentences of the realm (chatd.base.attachments.LOSSES)
 _LOSSES = (
     later("this realm has no room for it"),
     later("the realm that it came from has it no longer"),

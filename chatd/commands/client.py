@@ -16,8 +16,9 @@ from twisted.logger import Logger
 
 from chatd.base.background import in_background
 from chatd.base.errors import NotLoggedIn, TokenInText
-from chatd.base.model import Account, Reply
+from chatd.base.model import Account
 from chatd.base.read_marks import ReadMark, join_marks
+from chatd.base.replies import Reply
 from chatd.base.tokens import candidates, may_hold_token
 from chatd.commands.results import Result
 from chatd.commands.rows import Row

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 import msgspec
 
-from chatd.base.model import Reply
+from chatd.base.replies import Reply
 from chatd.files.outgoing import Outgoing
 from chatd.service.arriving import ArrivingFile
 from chatd.service.attachments import Download

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from sqlalchemy import Connection
 
+from chatd.base.attachments import Attachment
 from chatd.base.errors import FileTooLarge
-from chatd.base.model import Attachment
 from chatd.federation.file_arrivals import part_of
 from chatd.federation.parcel_fields import FileNote
 from chatd.files.file_names import safe_name

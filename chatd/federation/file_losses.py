@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from chatd.base.model import LOSSES
+from chatd.base.attachments import LOSSES
 from chatd.federation.bounces import BounceMessage, Bounces
 from chatd.federation.parcels import KEPT, FileLoss, Verdict
 from chatd.service.chat_service import ChatService

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
+from chatd.base.attachments import Attachment
 from chatd.base.background import in_background
 from chatd.base.errors import FileArriving, FileLost, StorageFailed, UnknownFile
-from chatd.base.model import Attachment
 from chatd.federation.links import ILinks
 from chatd.files.folder import Uploads
 from chatd.service.context import Context

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
+from chatd.base.attachments import Attachment
 from chatd.base.background import in_background
 from chatd.base.cache import Cache
 from chatd.base.entries import (
@@ -27,7 +28,7 @@ from chatd.base.entries import (
     SentParts,
 )
 from chatd.base.errors import NotSupportedThere, RealmDown
-from chatd.base.model import Account, Attachment, Group, Party
+from chatd.base.model import Account, Group, Party
 from chatd.base.names import key_of
 from chatd.federation import capabilities, changes, parcels
 from chatd.federation.group_entries import GroupEntries, note_of, relay_of, unused

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
+from chatd.base.attachments import Attachment
 from chatd.base.entries import (
     Deletion,
     Edit,
@@ -16,7 +17,6 @@ from chatd.base.entries import (
     React,
     SentParts,
 )
-from chatd.base.model import Attachment
 from chatd.base.names import key_of
 from chatd.federation import parcels
 from chatd.federation.parcel_fields import MAX_MEDIA, FileNote

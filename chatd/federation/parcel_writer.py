@@ -10,8 +10,8 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from chatd.base.attachments import HERE, Attachment
 from chatd.base.errors import BadFileName, ChatError, StorageFailed
-from chatd.base.model import HERE, Attachment
 from chatd.base.names import key_of
 from chatd.federation.announced_files import AnnouncedFiles
 from chatd.federation.entry_reader import Arrived

@@ -17,7 +17,7 @@ from chatd.base.errors import (
     UnknownUser,
 )
 from chatd.base.group_settings import SETTINGS, Fields, check_setting
-from chatd.base.model import Member, Party
+from chatd.base.model import Party
 from chatd.base.names import (
     Address,
     key_of,
@@ -26,6 +26,7 @@ from chatd.base.names import (
     parse_group_name,
     parse_name,
 )
+from chatd.base.replies import Member
 from chatd.federation.fact_reader import FactReader
 from chatd.federation.name_guesses import MAX_UNKNOWN, NameGuesses
 from chatd.federation.signing.entries import decode_entries, decode_entry

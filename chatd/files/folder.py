@@ -28,11 +28,11 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
 
+from chatd.base.attachments import Attachment
 from chatd.base.cache import Cache
 from chatd.base.clocks import Wall
 from chatd.base.counters import Counters
 from chatd.base.errors import FileDamaged, FileMissing
-from chatd.base.model import Attachment
 from chatd.base.private_files import sync_folder
 from chatd.base.thread_pools import stop_pool
 from chatd.files.file_names import free_path, from_disk, stored_names, to_disk

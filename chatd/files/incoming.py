@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from chatd.base.model import StoredFile
+from chatd.base.attachments import StoredFile
 from chatd.base.timers import Signal
 from chatd.files.partial_file import ChangedBytes, Digest, PartialFile
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple, TypeAlias
 
-from chatd.base.model import StoredFile
+from chatd.base.attachments import StoredFile
 from chatd.files.picture_formats import UNKNOWN, Examined, Piece, examine
 
 if TYPE_CHECKING:

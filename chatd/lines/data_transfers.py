@@ -7,7 +7,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from chatd.base.errors import StorageFailed
-from chatd.base.model import Reply
+from chatd.base.replies import Reply
 from chatd.commands.results import DownloadReply, ExpectUpload, Result
 from chatd.lines.data_claims import Claim
 

@@ -13,7 +13,8 @@ import msgspec
 
 from chatd.base.errors import BadEncoding, ChatError
 from chatd.base.events import Event, RoomTalk
-from chatd.base.model import Message, Reply
+from chatd.base.model import Message
+from chatd.base.replies import Reply
 from chatd.commands.rows import Row
 from chatd.commands.values import Command
 from chatd.lines.inline_file import InlineFile

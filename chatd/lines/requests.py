@@ -15,7 +15,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from chatd.base.errors import BadToken, ChatError, InternalError, NoDataDoor
-from chatd.base.model import Reply
+from chatd.base.replies import Reply
 from chatd.commands.client import Client
 from chatd.commands.results import (
     DownloadReply,

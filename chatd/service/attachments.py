@@ -11,8 +11,10 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from chatd.base import errors
-from chatd.base.model import ARRIVING, LOST, Account, Attachment, FileInfo, Sent, StoredFile
+from chatd.base.attachments import ARRIVING, LOST, Attachment, StoredFile
+from chatd.base.model import Account, Sent
 from chatd.base.names import Address, Place, printable
+from chatd.base.replies import FileInfo
 from chatd.files.file_names import safe_name
 from chatd.files.incoming import Incoming
 from chatd.files.outgoing import Outgoing

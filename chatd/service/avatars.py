@@ -9,8 +9,9 @@ from typing import TypeAlias
 from twisted.logger import Logger
 
 from chatd.base import errors
+from chatd.base.attachments import Attachment, StoredFile, attachment_of
 from chatd.base.background import in_background
-from chatd.base.model import Account, Attachment, StoredFile, attachment_of
+from chatd.base.model import Account
 from chatd.base.names import Place
 from chatd.files.disk_space import DiskSpace
 from chatd.files.file_names import safe_name

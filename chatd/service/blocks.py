@@ -15,8 +15,9 @@ import msgspec
 
 from chatd.base.errors import BadArgument, NotAccepted
 from chatd.base.isolation import guarded
-from chatd.base.model import Account, BlockInfo, Message, Party
+from chatd.base.model import Account, Message, Party
 from chatd.base.names import Address, key_of
+from chatd.base.replies import BlockInfo
 from chatd.service.accounts import Accounts
 from chatd.service.context import Context
 from chatd.service.presence import OFFLINE, Presence

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 
 from chatd.base.errors import RealmDown, UnknownUser
-from chatd.base.model import Account, Contact
+from chatd.base.model import Account
 from chatd.base.names import Address, key_of, parse_address
+from chatd.base.replies import Contact
 from chatd.service.accounts import Accounts
 from chatd.service.blocks import Blocks
 from chatd.service.context import Context

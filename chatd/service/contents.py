@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
-from chatd.base.model import ARRIVING, Attachment, Message
+from chatd.base.attachments import ARRIVING, Attachment
+from chatd.base.model import Message
 from chatd.base.read_marks import MAX_LEFT, ReadMark
 from chatd.store.history import Page
 from chatd.store.unread import marks_of

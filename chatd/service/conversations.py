@@ -8,9 +8,10 @@ import msgspec
 from sqlalchemy import Connection
 
 from chatd.base.avatars import avatar_path
-from chatd.base.model import Account, ConversationInfo
+from chatd.base.model import Account
 from chatd.base.names import key_of
 from chatd.base.read_marks import ReadMark
+from chatd.base.replies import ConversationInfo
 from chatd.service.blocks import Blocks
 from chatd.service.context import Context
 from chatd.service.presence import AWAY, OFFLINE

@@ -16,6 +16,7 @@ import msgspec
 from twisted.internet.defer import DeferredLock
 from twisted.logger import Logger
 
+from chatd.base.attachments import Attachment
 from chatd.base.errors import (
     Busy,
     ChatError,
@@ -29,7 +30,7 @@ from chatd.base.errors import (
     UnknownConversation,
     UnknownGroup,
 )
-from chatd.base.model import Account, Attachment, Message
+from chatd.base.model import Account, Message
 from chatd.base.throttle import Quota
 from chatd.base.timestamps import timestamp
 from chatd.files.archive import Archive

@@ -6,8 +6,9 @@ from collections.abc import Collection, Iterator
 
 import msgspec
 
+from chatd.base.attachments import Attachment
 from chatd.base.events import ConversationChange
-from chatd.base.model import QUEUED, STORED, Attachment, Message, Receipt
+from chatd.base.model import QUEUED, STORED, Message, Receipt
 from chatd.service.blocks import Blocks
 from chatd.service.context import Context
 from chatd.service.message_parts import with_extras

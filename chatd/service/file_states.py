@@ -7,9 +7,9 @@ from collections import defaultdict
 from twisted.internet.defer import TimeoutError as TimedOut
 from twisted.internet.interfaces import IReactorTime
 
+from chatd.base.attachments import HERE, LOSSES, LOST
 from chatd.base.events import FileChange
 from chatd.base.isolation import guarded
-from chatd.base.model import HERE, LOSSES, LOST
 from chatd.base.timers import Signal
 from chatd.service.erased_files import ErasedFiles
 from chatd.service.presence import Presence

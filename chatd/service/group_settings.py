@@ -12,8 +12,9 @@ from contextlib import suppress
 from chatd.base.entries import GroupFact, MemberFact
 from chatd.base.errors import NotMember, RealmDown
 from chatd.base.group_settings import SETTINGS, Fields, settings_in_effect
-from chatd.base.model import Account, GroupDetails, party_of
+from chatd.base.model import Account, party_of
 from chatd.base.names import Address, is_code, printable
+from chatd.base.replies import GroupDetails
 from chatd.service.home_requests import HomeRequests
 from chatd.service.home_settings import HomeSettings
 from chatd.service.presence import IListener

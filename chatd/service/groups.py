@@ -13,8 +13,9 @@ from collections.abc import Mapping, Sequence
 
 from chatd.base.entries import GroupFact, MemberFact
 from chatd.base.errors import AlreadyMember, ChatError, UnknownGroup
-from chatd.base.model import Account, Ban, Group, GroupInfo, Member, NewGroup, party_of
+from chatd.base.model import Account, Group, NewGroup, party_of
 from chatd.base.names import Address, key_of, parse_foreign_address
+from chatd.base.replies import Ban, GroupInfo, Member
 from chatd.service.context import Context
 from chatd.service.group_settings import GroupSettings
 from chatd.service.home_groups import HomeGroups

@@ -21,8 +21,9 @@ from chatd.base.errors import (
     TooManyNewGroups,
 )
 from chatd.base.group_settings import settings_of
-from chatd.base.model import Account, Ban, Group, Member, NewGroup, Party, party_of
+from chatd.base.model import Account, Group, NewGroup, Party, party_of
 from chatd.base.names import Address, key_of
+from chatd.base.replies import Ban, Member
 from chatd.base.throttle import Quota
 from chatd.base.titles import names_for
 from chatd.service.accounts import Accounts

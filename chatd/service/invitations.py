@@ -11,8 +11,9 @@ import msgspec
 
 from chatd.base.errors import NotAccepted, UnknownInvitation
 from chatd.base.events import Invitation
-from chatd.base.model import Account, InvitationInfo
+from chatd.base.model import Account
 from chatd.base.names import Address, parse_foreign_address, parse_foreign_name, printable
+from chatd.base.replies import InvitationInfo
 from chatd.service.accounts import Accounts
 from chatd.service.blocks import Blocks
 from chatd.service.context import Context

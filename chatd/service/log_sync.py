@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from chatd.base.model import Account, Message, SyncedLog
+from chatd.base.model import Account, Message
+from chatd.base.replies import SyncedLog
 from chatd.service.context import Context
 from chatd.service.reading import MAX_PAGE
 from chatd.service.remote import IForwarder

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import msgspec
 
+from chatd.base.attachments import Attachment
 from chatd.base.entries import EntryRef, SentParts
-from chatd.base.model import Attachment, Message, Opaque
+from chatd.base.model import Message, Opaque
 from chatd.store.details import encode_mentions, mentions_of
 from chatd.store.new_entries import Extras
 

@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
 
+from chatd.base.attachments import Attachment
 from chatd.base.entries import NO_PARTS
 from chatd.base.errors import (
     ChatError,
@@ -25,7 +26,7 @@ from chatd.base.errors import (
     UnknownUser,
     none_known,
 )
-from chatd.base.model import Account, Attachment, Sent
+from chatd.base.model import Account, Sent
 from chatd.base.names import Address, key_of
 from chatd.service.context import Context
 from chatd.service.directs import Directs

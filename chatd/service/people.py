@@ -7,8 +7,9 @@ from contextlib import suppress
 
 from chatd.base.avatars import user_picture
 from chatd.base.errors import BadName, UnknownUser
-from chatd.base.model import Account, UserInfo
+from chatd.base.model import Account
 from chatd.base.names import parse_name
+from chatd.base.replies import UserInfo
 from chatd.service.accounts import Accounts
 from chatd.service.blocks import Blocks
 from chatd.service.context import Context

@@ -9,8 +9,9 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from chatd.base.attachments import Attachment
 from chatd.base.errors import ChatError, kept_error
-from chatd.base.model import Attachment, Receipt, Sent
+from chatd.base.model import Receipt, Sent
 from chatd.service.fan_out import FanOut
 from chatd.service.idempotent_sends import receipt_of
 from chatd.service.presence import IListener

@@ -16,9 +16,10 @@ from chatd.base.errors import (
     UnknownRealm,
     UnknownUser,
 )
-from chatd.base.model import Account, UnreadCount, party_of
+from chatd.base.model import Account, party_of
 from chatd.base.names import UNFILTERED, Address, InboxFilter, Place
 from chatd.base.read_marks import ReadMark, join_marks
+from chatd.base.replies import UnreadCount
 from chatd.base.search_query import parse_query
 from chatd.service.context import Context
 from chatd.service.directs import Directs

@@ -11,11 +11,13 @@ from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
 from zope.interface import Interface
 
+from chatd.base.attachments import Attachment
 from chatd.base.entries import NO_PARTS, MadeChange, MadeFact, MemberFact, SentParts
 from chatd.base.errors import ChatError
 from chatd.base.group_settings import Fields
-from chatd.base.model import Account, Attachment, Group, Member, Message
+from chatd.base.model import Account, Group, Message
 from chatd.base.realms import Added, RealmInfo
+from chatd.base.replies import Member
 from chatd.service.presence import IListener
 from chatd.service.targets import Target
 from chatd.store.new_entries import RemoteCopies, Stored

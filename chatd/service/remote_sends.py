@@ -7,9 +7,10 @@ from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
+from chatd.base.attachments import Attachment
 from chatd.base.entries import NO_PARTS, SentParts
 from chatd.base.events import StateChange
-from chatd.base.model import DELIVERED, QUEUED, Account, Attachment, Receipt, Sent
+from chatd.base.model import DELIVERED, QUEUED, Account, Receipt, Sent
 from chatd.service.context import Context
 from chatd.service.fan_out import FanOut
 from chatd.service.idempotent_sends import Sends, name_for

@@ -5,8 +5,9 @@ from __future__ import annotations
 from twisted.logger import Logger
 
 from chatd.base.errors import NotOperator, UnknownMessage
-from chatd.base.model import Account, ReportInfo
+from chatd.base.model import Account
 from chatd.base.names import Place
+from chatd.base.replies import ReportInfo
 from chatd.service.context import Context
 from chatd.service.reading import Reading
 from chatd.store import reports as store

@@ -13,10 +13,12 @@ import msgspec
 from twisted.logger import Logger
 
 from chatd.base import errors
+from chatd.base.attachments import Attachment, StoredFile, attachment_of
 from chatd.base.background import in_background
 from chatd.base.file_handles import find_by_handle
-from chatd.base.model import Account, Attachment, FileInfo, StoredFile, attachment_of
+from chatd.base.model import Account
 from chatd.base.names import key_of, printable
+from chatd.base.replies import FileInfo
 from chatd.files.disk_space import DiskSpace
 from chatd.files.file_names import safe_name
 from chatd.files.folder import Uploads

@@ -7,11 +7,13 @@ from typing import Final
 
 import msgspec
 
+from chatd.base.attachments import Attachment
 from chatd.base.errors import NotInRoom
 from chatd.base.events import Event, RoomChange, RoomTalk
 from chatd.base.isolation import drop_failed
-from chatd.base.model import Account, Attachment, RoomInfo
+from chatd.base.model import Account
 from chatd.base.names import key_of
+from chatd.base.replies import RoomInfo
 from chatd.service.presence import IListener, Presence
 
 # With more people in a room, entering and leaving are not announced: each would be an event for everybody.

@@ -8,7 +8,8 @@ import msgspec
 
 from chatd.base.background import in_background
 from chatd.base.errors import UnknownSession
-from chatd.base.model import Account, Device, SessionInfo
+from chatd.base.model import Account, Device
+from chatd.base.replies import SessionInfo
 from chatd.base.throttle import Quota
 from chatd.service.accounts import Accounts, Login
 from chatd.service.context import Context

@@ -5,8 +5,9 @@ from __future__ import annotations
 from twisted.logger import Logger
 
 from chatd.base import errors
+from chatd.base.attachments import Attachment
 from chatd.base.cache import Cache
-from chatd.base.model import Account, Attachment
+from chatd.base.model import Account
 from chatd.base.pictures import has_thumbnail
 from chatd.base.timers import Signal
 from chatd.files.disk_space import DiskSpace

@@ -9,8 +9,9 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from chatd.base import errors
-from chatd.base.model import Account, Device, SessionInfo
+from chatd.base.model import Account, Device
 from chatd.base.names import Address, key_of
+from chatd.base.replies import SessionInfo
 from chatd.store import names
 from chatd.store.engine import inserted_id
 from chatd.store.schema import accounts, avatars, contacts, profiles, sessions

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import msgspec
 import sqlalchemy as sa
 
+from chatd.base.attachments import Attachment, StoredFile
 from chatd.base.errors import QuotaExceeded, TooMuchArriving
-from chatd.base.model import Attachment, StoredFile
 from chatd.store.content import note_erased
 from chatd.store.files import (
     COLUMNS,

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from sqlalchemy import Connection, delete, func, insert, select
 
 from chatd.base.errors import Banned, NotBanned
-from chatd.base.model import Ban, Group, Party
+from chatd.base.model import Group, Party
+from chatd.base.replies import Ban
 from chatd.store.schema import bans
 
 MAX_BANS = 10_000  # per group; a further ban replaces the oldest

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from chatd.base.errors import NotBlocked, TooManyBlocks
-from chatd.base.model import Account, BlockInfo
+from chatd.base.model import Account
+from chatd.base.replies import BlockInfo
 from chatd.store.conversations import find_direct
 from chatd.store.schema import accounts, blocks
 from chatd.store.versions import Kind, Subject, VersionWriter

@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from chatd.base.model import Account, Attachment
+from chatd.base.attachments import Attachment
+from chatd.base.model import Account
 from chatd.base.timestamps import timestamp
 from chatd.store.accounts import contacts_of
 from chatd.store.blocks import blocks_of

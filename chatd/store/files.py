@@ -8,10 +8,11 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from chatd.base.attachments import Attachment, StoredFile, attachment_of
 from chatd.base.errors import QuotaExceeded
 from chatd.base.file_handles import split_handle
-from chatd.base.model import Attachment, FileInfo, StoredFile, attachment_of
 from chatd.base.pictures import picture_fields
+from chatd.base.replies import FileInfo
 from chatd.store.access import sees_message
 from chatd.store.engine import inserted_id
 from chatd.store.schema import arrivals, attachments, messages, participants, pictures

@@ -11,16 +11,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, Select, func, insert, select, true
 
 from chatd.base.errors import GroupExists
-from chatd.base.model import (
-    PAST_ALL,
-    PAST_JOINED,
-    PRIVATE,
-    PUBLIC,
-    Group,
-    GroupInfo,
-    NewGroup,
-)
+from chatd.base.model import PAST_ALL, PAST_JOINED, PRIVATE, PUBLIC, Group, NewGroup
 from chatd.base.names import key_of
+from chatd.base.replies import GroupInfo
 from chatd.store import avatars, names
 from chatd.store.conversations import add_conversation
 from chatd.store.schema import groups, participants, rosters

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from chatd.base.model import Account, Attachment, Message
+from chatd.base.attachments import Attachment
+from chatd.base.model import Account, Message
 from chatd.base.read_marks import ReadMark
 from chatd.store import files
 from chatd.store.access import sees_message

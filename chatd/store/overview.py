@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, ScalarSelect, Select, case, func, or_, select
 
-from chatd.base.model import Account, ConversationInfo, Message
+from chatd.base.model import Account, Message
 from chatd.base.read_marks import ReadMark
+from chatd.base.replies import ConversationInfo
 from chatd.store.groups import INFO as GROUP
 from chatd.store.groups import info_of
 from chatd.store.history import COLUMNS, build_checked

@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from chatd.base.model import DELIVERED, QUEUED, REFUSED, Account, Attachment, Message
+from chatd.base.attachments import Attachment
+from chatd.base.model import DELIVERED, QUEUED, REFUSED, Account, Message
 from chatd.store import files
 from chatd.store import outbox as outbox_store
 from chatd.store.content import erase_file

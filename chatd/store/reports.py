@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from twisted.logger import Logger
 
 from chatd.base.errors import TooManyReports, UnknownMessage, UnknownReport
-from chatd.base.model import Account, ReportInfo
+from chatd.base.model import Account
+from chatd.base.replies import ReportInfo
 from chatd.store.accounts import account_of
 from chatd.store.history import build_messages, select_messages
 from chatd.store.pinned import message_at

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from chatd.base.model import Attachment
+from chatd.base.attachments import Attachment
 from chatd.store.arrivals import file_of
 from chatd.store.files import COLUMNS
 from chatd.store.schema import (

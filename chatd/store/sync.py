@@ -16,7 +16,8 @@ import sqlalchemy as sa
 
 from chatd.base import events
 from chatd.base.errors import UnknownConversation
-from chatd.base.model import Account, Message, SyncedLog
+from chatd.base.model import Account, Message
+from chatd.base.replies import SyncedLog
 from chatd.store.access import LogView, view_of
 from chatd.store.conversations import last_seq
 from chatd.store.guard import reason_of

@@ -11,9 +11,10 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from chatd.base.model import Account, Message, Party, UnreadCount
+from chatd.base.model import Account, Message, Party
 from chatd.base.names import UNFILTERED, InboxFilter, key_of
 from chatd.base.read_marks import MAX_LEFT, ReadMark
+from chatd.base.replies import UnreadCount
 from chatd.store.history import Page, build_messages, select_messages
 from chatd.store.schema import groups, messages, participants, skipped
 

@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from chatd.base.attachments import Attachment
 from chatd.base.entries import SentParts
-from chatd.base.model import Attachment, Opaque
+from chatd.base.model import Opaque
 from chatd.store import files
 from chatd.store.crossing import entry_at
 from chatd.store.details import mentions_of

@@ -18,8 +18,8 @@ from twisted.python.failure import Failure
 from twisted.web.server import Request
 from zope.interface import implementer
 
+from chatd.base.attachments import Attachment
 from chatd.base.background import log_unexpected
-from chatd.base.model import Attachment
 from chatd.base.timers import Signal, cancel
 from chatd.files.outgoing import Outgoing, ReaderGone, send_chunks
 from chatd.lines.output import MAX_FULL

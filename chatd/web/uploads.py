@@ -27,8 +27,10 @@ from twisted.python.failure import Failure
 from twisted.web.server import Request
 
 from chatd.base import errors
-from chatd.base.model import Account, Attachment, Reply, Sent
+from chatd.base.attachments import Attachment
+from chatd.base.model import Account, Sent
 from chatd.base.names import Address, printable
+from chatd.base.replies import Reply
 from chatd.base.timers import Signal
 from chatd.commands import arguments as types
 from chatd.commands.client import Client

@@ -12,8 +12,9 @@ from chatd.base.errors import (
     UnknownUser,
     WrongRealm,
 )
-from chatd.base.model import Message, Reply
+from chatd.base.model import Message
 from chatd.base.names import Address, InboxFilter
+from chatd.base.replies import Reply
 from chatd.commands import values as ask
 from chatd.commands.client import Client, Handler
 from chatd.commands.handlers import HANDLERS

@@ -9,8 +9,8 @@ from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
 from chatd.base.errors import UnknownRealm
-from chatd.base.model import Member
 from chatd.base.realms import Added, RealmInfo
+from chatd.base.replies import Member
 from chatd.service.remote import IRealms, Membership, RemoteProfile
 
 T = TypeVar("T")

@@ -10,8 +10,9 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from zope.interface import implementer
 
 from chatd.base.events import Event
-from chatd.base.model import Account, FileInfo, Message, Reply
+from chatd.base.model import Account, Message
 from chatd.base.names import Place, key_of, parse_address, parse_group
+from chatd.base.replies import FileInfo, Reply
 from chatd.commands import values as ask
 from chatd.commands.client import Client
 from chatd.commands.connection import Connection, Origin

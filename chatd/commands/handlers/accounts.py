@@ -16,7 +16,8 @@ from chatd.base.errors import (
     UnknownRealm,
     UnknownUser,
 )
-from chatd.base.model import Account, PrivacyKey, Reply
+from chatd.base.model import Account, PrivacyKey
+from chatd.base.replies import Reply
 from chatd.commands import values as ask
 from chatd.commands.client import Client, Handlers
 from chatd.commands.handlers.replies import count, file_found, list_reply

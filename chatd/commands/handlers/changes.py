@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from chatd.base.entries import Deletion, Edit, MessageChange, Pin, React
-from chatd.base.model import Reply
 from chatd.base.names import Place
+from chatd.base.replies import Reply
 from chatd.commands import values as ask
 from chatd.commands.client import Client, Handlers
 from chatd.commands.handlers.replies import count, list_reply

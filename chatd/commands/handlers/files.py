@@ -5,10 +5,12 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Any
 
+from chatd.base.attachments import Attachment
 from chatd.base.entries import Deletion
 from chatd.base.errors import ChatError, NotLoggedIn, UnknownUser
-from chatd.base.model import Account, Attachment, Reply
+from chatd.base.model import Account
 from chatd.base.names import Address
+from chatd.base.replies import Reply
 from chatd.commands import values as ask
 from chatd.commands.client import Client, Handlers
 from chatd.commands.handlers.replies import count, file_found, file_sent

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chatd.base.errors import every_error
-from chatd.base.model import Reply
+from chatd.base.replies import Reply
 from chatd.commands import values as ask
 from chatd.commands.client import Client, Handlers
 from chatd.commands.handlers.replies import count

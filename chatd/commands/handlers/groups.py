@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 
 from chatd.base.group_settings import SETTINGS, check_setting
-from chatd.base.model import PRIVATE, Group, Reply
+from chatd.base.model import PRIVATE, Group
+from chatd.base.replies import Reply
 from chatd.commands import values as ask
 from chatd.commands.client import Client, Handlers
 from chatd.commands.handlers.replies import count, list_reply

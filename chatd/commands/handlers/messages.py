@@ -8,8 +8,8 @@ import msgspec
 from twisted.internet.defer import Deferred
 
 from chatd.base.errors import BadArgument
-from chatd.base.model import Reply
 from chatd.base.names import Address, InboxFilter, Place
+from chatd.base.replies import Reply
 from chatd.commands import values as ask
 from chatd.commands.client import Client, Handlers
 from chatd.commands.handlers.replies import (

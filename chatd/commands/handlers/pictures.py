@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from chatd.base.avatars import avatar_path
 from chatd.base.errors import NotLoggedIn
-from chatd.base.model import Reply
 from chatd.base.names import Place
+from chatd.base.replies import Reply
 from chatd.commands import values as ask
 from chatd.commands.client import Client, Handlers
 from chatd.commands.results import DownloadReply, ExpectUpload

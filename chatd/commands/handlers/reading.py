@@ -6,7 +6,9 @@ from typing import Any
 
 import msgspec
 
-from chatd.base.model import HERE, LogEntry, Message, ReaderName, Reply
+from chatd.base.attachments import HERE
+from chatd.base.model import Message
+from chatd.base.replies import LogEntry, ReaderName, Reply
 from chatd.base.timestamps import timestamp
 from chatd.commands import values as ask
 from chatd.commands.client import Client, Handlers

@@ -5,9 +5,9 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 
 from chatd.base.errors import NotOperator, NotYourself, OwnRealm
-from chatd.base.model import Reply
 from chatd.base.names import Address, InboxFilter, key_of
 from chatd.base.realms import Added
+from chatd.base.replies import Reply
 from chatd.commands import values as ask
 from chatd.commands.client import Client, Handlers
 from chatd.commands.handlers import files, messages

@@ -7,10 +7,12 @@ from typing import Any
 
 import msgspec
 
+from chatd.base.attachments import Attachment
 from chatd.base.errors import UnknownRealm, UnknownUser
-from chatd.base.model import QUEUED, Account, Attachment, Item, Message, Receipt, Reply, Sent
+from chatd.base.model import QUEUED, Account, Message, Receipt, Sent
 from chatd.base.names import parse_address
 from chatd.base.pictures import picture_fields
+from chatd.base.replies import Item, Reply
 from chatd.base.timestamps import timestamp
 from chatd.commands.client import Client
 from chatd.commands.results import DownloadReply

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from chatd.base.errors import NotInRoom
-from chatd.base.model import Reply
+from chatd.base.replies import Reply
 from chatd.commands import values as ask
 from chatd.commands.client import Client, Handlers
 from chatd.commands.handlers.replies import about, count, file_found

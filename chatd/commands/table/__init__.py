@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from chatd.base import errors
 from chatd.base.errors import ChatError
-from chatd.base.model import ArgumentInfo, CommandInfo
+from chatd.base.replies import ArgumentInfo, CommandInfo
 from chatd.commands import values as ask
 from chatd.commands.rows import Row
 from chatd.commands.table import accounts, changes, files, general, groups, messages, realms, rooms

@@ -13,8 +13,8 @@ from zope.interface import implementer
 from chatd.base.background import log_unexpected
 from chatd.base.errors import NotSupportedThere, RealmDown, UnknownRealm
 from chatd.base.isolation import guarded
-from chatd.base.model import Member
 from chatd.base.realms import Added, RealmInfo
+from chatd.base.replies import Member
 from chatd.federation.amp.delivery import Delivery
 from chatd.federation.amp.dialer import Endpoint
 from chatd.federation.amp.link import PeerLink

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 
 from chatd.base.errors import ChatError, PeerFailed, RealmDown, UnknownRealm, UnknownUser
-from chatd.base.model import Member
+from chatd.base.replies import Member
 from chatd.federation.amp import wire
 from chatd.federation.amp.wire import Refused
 from chatd.federation.parcels import Verdict, encode

@@ -14,8 +14,9 @@ from typing import Any
 import msgspec
 
 from chatd.base.errors import ChatError, NotLoggedIn, UnknownCommand
-from chatd.base.model import Message, Reply
+from chatd.base.model import Message
 from chatd.base.names import printable
+from chatd.base.replies import Reply
 from chatd.base.tokens import is_token
 from chatd.lines.dialect import (
     Dialect,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from base64 import b64encode
 from typing import Any
 
-from chatd.base import model
+from chatd.base import attachments, model
 from chatd.base.pictures import picture_fields
 from chatd.base.timestamps import timestamp
 
@@ -73,7 +73,7 @@ def opaque_object(opaque: model.Opaque) -> dict[str, str]:
     return {"type": opaque.media, "body": b64encode(opaque.body).decode()}
 
 
-def file_object(file: model.Attachment) -> dict[str, Any]:
+def file_object(file: attachments.Attachment) -> dict[str, Any]:
     """A file. One that is not here has its `state`, and a lost one also the `reason` and its code, `lost`."""
     found = {
         "name": file.name,

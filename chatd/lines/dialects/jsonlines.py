@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from chatd.base import events, model
+from chatd.base import events, model, replies
 from chatd.base.errors import BadEncoding, BadSyntax, ChatError
 from chatd.base.realms import RealmInfo
 from chatd.base.timestamps import timestamp
@@ -50,7 +50,7 @@ class JsonDialect(Dialect):
         except ChatError as error:
             raise Unreadable(error, tag) from None
 
-    def reply(self, request: Request, reply: model.Reply) -> bytes:
+    def reply(self, request: Request, reply: replies.Reply) -> bytes:
         tag = request.tag
         answer = {"status": "OK", "id": tag, "message": reply.message, **reply.fields}
         for key, value in reply.data.items():
@@ -89,37 +89,37 @@ def _as_written(tag: Any) -> Any:
         raise Unreadable(BadSyntax(reason=reason)) from None
 
 
-def _item(item: model.Item) -> Any:
+def _item(item: replies.Item) -> Any:
     """An item of a list. Items without a case are written with their fields as they are."""
     match item:
         case model.Message():
             return message_object(item)
-        case model.ConversationInfo():
+        case replies.ConversationInfo():
             return _conversation(item)
-        case model.FileInfo():
+        case replies.FileInfo():
             return _file_info(item)
-        case model.LogEntry():
+        case replies.LogEntry():
             return entry_object(item.entry)
-        case model.ReaderName():
+        case replies.ReaderName():
             return item.username
         case RealmInfo():
             return _realm_info(item)
-        case model.BlockInfo():
+        case replies.BlockInfo():
             return {**item.fields, "at": timestamp(item.at)}
-        case model.ReportInfo():
+        case replies.ReportInfo():
             message = None if item.message is None else message_object(item.message)
             about = {"report": item.report, "at": timestamp(item.at), "by": item.by}
             return {**about, "reason": item.reason, "message": message}
-        case model.SessionInfo():
+        case replies.SessionInfo():
             times = {"created": timestamp(item.created), "used": timestamp(item.used)}
             return {"id": item.session, **msgspec.to_builtins(item), **times}
-        case model.InvitationInfo():
+        case replies.InvitationInfo():
             return {**msgspec.to_builtins(item), "at": timestamp(item.at)}
         case _:
             return item
 
 
-def _conversation(conversation: model.ConversationInfo) -> dict[str, Any]:
+def _conversation(conversation: replies.ConversationInfo) -> dict[str, Any]:
     """A conversation. A direct one has `online`, if that is known; a group has the fields of a group."""
     last = conversation.last
     found: dict[str, Any] = {"conversation": conversation.conversation}
@@ -150,7 +150,7 @@ def _conversation(conversation: model.ConversationInfo) -> dict[str, Any]:
     return found
 
 
-def _file_info(file: model.FileInfo) -> dict[str, Any]:
+def _file_info(file: replies.FileInfo) -> dict[str, Any]:
     return {
         "code": file.code,
         "name": file.name,

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from chatd.base import errors
-from chatd.base.model import Message, Reply, UserInfo
+from chatd.base.model import Message
 from chatd.base.names import Address
+from chatd.base.replies import Reply, UserInfo
 from chatd.commands import arguments as types
 from chatd.commands import values as ask
 from chatd.commands.rows import Arg

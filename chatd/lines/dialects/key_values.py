@@ -15,8 +15,8 @@ import msgspec
 
 from chatd.base import errors
 from chatd.base.file_handles import distinct_handles
-from chatd.base.model import FileInfo, Reply
 from chatd.base.names import Address, printable
+from chatd.base.replies import FileInfo, Reply
 from chatd.base.texts import Secret
 from chatd.commands import arguments as types
 from chatd.commands import values as ask

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chatd.base import events, model
+from chatd.base import events, model, replies
 from chatd.base.errors import ChatError, PasswordMismatch
 from chatd.commands import arguments as types
 from chatd.commands.rows import Row
@@ -75,7 +75,7 @@ class PlainDialect(Dialect):
             return _request(row, rest)
         return _ask(row, dict(zip(shown, words, strict=True)), prompts)
 
-    def reply(self, request: Request, reply: model.Reply) -> bytes:
+    def reply(self, request: Request, reply: replies.Reply) -> bytes:
         lines = ["status: OK", f"message: {reply.message}"]
         for key, value in reply.fields.items():
             shown = {True: "yes", False: "no"}[value] if isinstance(value, bool) else value

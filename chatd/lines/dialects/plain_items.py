@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from chatd.base import model
+from chatd.base import model, replies
 from chatd.base.characters import isolated, isolated_lines
 from chatd.base.realms import Exposure, RealmInfo
 from chatd.base.timestamps import timestamp
@@ -13,41 +13,47 @@ from chatd.lines.dialects.plain_events import entry_lines
 from chatd.lines.dialects.plain_messages import FURTHER, message_lines
 
 
-def item_lines(item: model.Item) -> str:  # noqa: C901 - one case for each kind
+def item_lines(item: replies.Item) -> str:  # noqa: C901 - one case for each kind
     """The line of one item of a list, without its mark; several lines for a text of several."""
     match item:
         case model.Message():
             return message_lines(item)
-        case model.UserInfo() | model.Contact() | model.Member() | model.Ban() | model.ReaderName():
+        case (
+            replies.UserInfo()
+            | replies.Contact()
+            | replies.Member()
+            | replies.Ban()
+            | replies.ReaderName()
+        ):
             return _person(item)
-        case model.GroupInfo():
+        case replies.GroupInfo():
             return _group(item)
-        case model.InvitationInfo():
+        case replies.InvitationInfo():
             return _invitation(item)
-        case model.BlockInfo():
+        case replies.BlockInfo():
             return f"{item.address} since {timestamp(item.at)}"
-        case model.SessionInfo():
+        case replies.SessionInfo():
             return _session(item)
-        case model.ReportInfo():
+        case replies.ReportInfo():
             return _report(item)
-        case model.UnreadCount():
+        case replies.UnreadCount():
             place = f"in {item.group}" if item.group is not None else f"from {item.user}"
             return f"{item.unread} {place}"
-        case model.ConversationInfo():
+        case replies.ConversationInfo():
             return _conversation(item)
-        case model.RoomInfo():
+        case replies.RoomInfo():
             return f"{item.room}: {', '.join(item.users)}"
         case RealmInfo():
             return _realm(item)
-        case model.FileInfo():
+        case replies.FileInfo():
             file = f"file {item.name} ({item.size} bytes) code {item.code}"
             return f"{timestamp(item.at)} {item.sender}: {file}"
-        case model.CommandInfo():
+        case replies.CommandInfo():
             also = f" (also {', '.join(item.aliases)})" if item.aliases else ""
             return f"{item.usage}: {item.about}{also}"
-        case model.LogEntry():
+        case replies.LogEntry():
             return entry_lines(item.entry)
-        case model.SyncedLog():
+        case replies.SyncedLog():
             return f"conversation {item.conversation} up to #{item.seq}"
         case Exposure():
             return f"{item.conversation}: {item.sent} sent, {item.received} received"
@@ -55,25 +61,25 @@ def item_lines(item: model.Item) -> str:  # noqa: C901 - one case for each kind
             assert_never(item)
 
 
-def _invitation(item: model.InvitationInfo) -> str:
+def _invitation(item: replies.InvitationInfo) -> str:
     title = f" ({isolated(item.title)})" if item.title else ""
     return f"{timestamp(item.at)} {item.by} invites you to {item.group}{title}"
 
 
 def _person(
-    item: model.UserInfo | model.Contact | model.Member | model.Ban | model.ReaderName,
+    item: replies.UserInfo | replies.Contact | replies.Member | replies.Ban | replies.ReaderName,
 ) -> str:
     match item:
-        case model.UserInfo():
+        case replies.UserInfo():
             country = f", {item.country}" if item.country else ""
             status = f": {isolated(item.status)}" if item.status else ""
             state = _online(item.online, item.away)
             return f"{item.username} ({item.name}{country}) {state}{status}"
-        case model.Contact():
+        case replies.Contact():
             return f"{item.username} {_online(item.online, item.away)}"
-        case model.Member():
+        case replies.Member():
             return f"{item.username}{' (admin)' if item.admin else ''} {_online(item.online)}"
-        case model.Ban() | model.ReaderName():
+        case replies.Ban() | replies.ReaderName():
             return item.username
         case _:
             assert_never(item)
@@ -83,7 +89,7 @@ def _online(online: bool, away: bool = False) -> str:
     return "away" if away else "online" if online else "offline"
 
 
-def _report(report: model.ReportInfo) -> str:
+def _report(report: replies.ReportInfo) -> str:
     head = f"{report.report} {timestamp(report.at)} {report.by}: {isolated(report.reason)}"
     message = report.message
     if message is None:
@@ -92,7 +98,7 @@ def _report(report: model.ReportInfo) -> str:
     return f"{head}; {place}: {message_lines(message)}"
 
 
-def _session(session: model.SessionInfo) -> str:
+def _session(session: replies.SessionInfo) -> str:
     facts = [f"{session.session} {isolated(session.client) or 'unknown client'}"]
     if session.address:
         facts[0] += f" from {session.address}"
@@ -105,7 +111,7 @@ def _session(session: model.SessionInfo) -> str:
     return ", ".join(facts)
 
 
-def _group(group: model.GroupInfo) -> str:
+def _group(group: replies.GroupInfo) -> str:
     people = "1 member" if group.members == 1 else f"{group.members} members"
     if "@" in group.group:
         people += " here"  # only the group's home knows how many there are in all
@@ -118,7 +124,7 @@ def _group(group: model.GroupInfo) -> str:
     return ", ".join([f"{group.group}{title}{code}, {people}", *marks])
 
 
-def _conversation(conversation: model.ConversationInfo) -> str:
+def _conversation(conversation: replies.ConversationInfo) -> str:
     if conversation.group is not None:
         facts = [_group(conversation.group)]
     elif conversation.name == conversation.user:

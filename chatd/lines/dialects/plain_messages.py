@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chatd.base import model
+from chatd.base import attachments, model
 from chatd.base.characters import isolated, isolated_lines
 from chatd.base.timestamps import timestamp
 from chatd.lines.dialect import content
@@ -46,6 +46,6 @@ def _marks(message: model.Message) -> str:
     return f" ({', '.join(marks)})" if marks else ""
 
 
-def _file_state(file: model.Attachment) -> str:
+def _file_state(file: attachments.Attachment) -> str:
     """The mark of a file that is not here."""
     return f"file {file.state}" if file.reason is None else f"file {file.state}: {file.reason}"

@@ -13,8 +13,9 @@ from typing import Any
 import msgspec
 
 from chatd.base.errors import BadArgument, BadSyntax, ChatError, UnknownCommand
-from chatd.base.model import Contact, GroupInfo, Message, Reply
+from chatd.base.model import Message
 from chatd.base.names import printable
+from chatd.base.replies import Contact, GroupInfo, Reply
 from chatd.base.timestamps import timestamp
 from chatd.commands import arguments as types
 from chatd.commands import values as ask

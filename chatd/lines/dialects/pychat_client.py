@@ -16,8 +16,9 @@ import msgspec
 from chatd.base import errors
 from chatd.base.errors import BadSyntax, ChatError
 from chatd.base.events import Closing, Event, MemberChange, SessionEnded
-from chatd.base.model import Message, Reply
+from chatd.base.model import Message
 from chatd.base.names import printable
+from chatd.base.replies import Reply
 from chatd.base.texts import Secret
 from chatd.lines.dialect import Confirmation, Dialect, PartialRequest, Request, Unreadable, Wrapping
 from chatd.lines.dialects.json_text import encode_ascii

@@ -9,8 +9,9 @@ from typing import Any
 from chatd.base import errors
 from chatd.base.errors import BadArgument
 from chatd.base.file_handles import full_handle
-from chatd.base.model import Contact, GroupInfo, Message, Reply
+from chatd.base.model import Message
 from chatd.base.names import Address, Place
+from chatd.base.replies import Contact, GroupInfo, Reply
 from chatd.base.texts import Secret
 from chatd.commands import arguments as types
 from chatd.commands import values as ask

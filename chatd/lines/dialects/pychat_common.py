@@ -5,8 +5,9 @@ from __future__ import annotations
 from chatd.base import errors
 from chatd.base.characters import isolated_lines
 from chatd.base.errors import PasswordMismatch
-from chatd.base.model import GroupInfo, Message
+from chatd.base.model import Message
 from chatd.base.names import Address, Place, parse_name
+from chatd.base.replies import GroupInfo
 from chatd.base.texts import Secret
 from chatd.commands import values as ask
 from chatd.lines.dialect import text_of

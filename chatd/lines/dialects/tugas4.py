@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 
 from chatd.base import errors
-from chatd.base.model import Message, Reply
+from chatd.base.model import Message
+from chatd.base.replies import Reply
 from chatd.commands import values as ask
 from chatd.lines.dialect import Request
 from chatd.lines.dialects import arguments as args

@@ -10,8 +10,9 @@ from collections.abc import Callable
 from typing import Any
 
 from chatd.base import errors
-from chatd.base.model import Message, Reply
+from chatd.base.model import Message
 from chatd.base.names import Address, Place
+from chatd.base.replies import Reply
 from chatd.commands import values as ask
 from chatd.lines.dialect import Request, text_of
 from chatd.lines.dialects import arguments as args

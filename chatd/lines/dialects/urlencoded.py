@@ -10,8 +10,9 @@ from typing import Any, cast
 
 from chatd.base import errors
 from chatd.base.events import Event, RoomTalk
-from chatd.base.model import Message, Reply
+from chatd.base.model import Message
 from chatd.base.names import Address
+from chatd.base.replies import Reply
 from chatd.commands import values as ask
 from chatd.lines.block_buffer import BLOCK, BlockBuffer
 from chatd.lines.dialect import Request, Wrapping, content

@@ -12,8 +12,8 @@ from typing import Any, cast
 
 from chatd.base import errors
 from chatd.base.events import Event, RoomChange, RoomTalk
-from chatd.base.model import Reply
 from chatd.base.names import Address
+from chatd.base.replies import Reply
 from chatd.commands import arguments as types
 from chatd.commands import values as ask
 from chatd.commands.rows import Arg

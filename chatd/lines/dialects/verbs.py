@@ -14,8 +14,8 @@ import msgspec
 
 from chatd.base import errors
 from chatd.base.errors import BadArgument, ChatError, UnknownFile
-from chatd.base.model import Reply
 from chatd.base.names import Address, Place, printable
+from chatd.base.replies import Reply
 from chatd.base.tokens import hide_tokens
 from chatd.commands import values as ask
 from chatd.commands.rows import Arg, Row

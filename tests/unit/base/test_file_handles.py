@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.base.file_handles import distinct_handles, find_by_handle, full_handle, stamped
-from chatd.base.model import FileInfo
+from chatd.base.replies import FileInfo
 
 CODES = ("aaaaaa", "bbbbbb", "cccccc")
 NAMES = st.one_of(

@@ -10,8 +10,8 @@ from babel.messages.pofile import read_po
 from twisted.trial.unittest import TestCase
 
 import chatd.client
+from chatd.base.attachments import LOSSES
 from chatd.base.errors import ChatError, UnknownGroup, UnknownUser, WrongPassword, every_error
-from chatd.base.model import LOSSES
 from chatd.client import translations
 from chatd.commands.table import TABLE
 from chatd.commands.words import row_of

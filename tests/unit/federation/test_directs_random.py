@@ -13,9 +13,9 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from chatd.base.attachments import HERE
 from chatd.base.entries import Deletion, Edit, MessageChange, Pin, React
 from chatd.base.errors import ChatError
-from chatd.base.model import HERE
 from chatd.base.names import Place, parse_address
 from chatd.commands import values as ask
 from tests.support.network import Network, Person, Server

@@ -10,8 +10,8 @@ from unittest import mock
 from twisted.internet.defer import Deferred, fail, maybeDeferred
 
 from chatd.base import errors
+from chatd.base.attachments import Attachment
 from chatd.base.events import FileChange
-from chatd.base.model import Attachment
 from chatd.base.names import Place, parse_address
 from chatd.commands import values as ask
 from chatd.federation import file_arrivals as module

@@ -33,8 +33,8 @@ from sqlalchemy import select
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.base.errors import ChatError, StorageFailed, UnknownUser
-from chatd.base.model import Reply
 from chatd.base.names import parse_address
+from chatd.base.replies import Reply
 from chatd.commands import values as ask
 from chatd.store.schema import accounts, attachments, groups, messages, participants, remote_members
 from tests import RANDOM_RUNS

@@ -11,7 +11,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
-from chatd.base.model import Attachment, StoredFile
+from chatd.base.attachments import Attachment, StoredFile
 from chatd.files.folder import Uploads
 from chatd.files.incoming import Incoming
 from tests.support.common import sleep

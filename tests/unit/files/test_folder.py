@@ -9,8 +9,8 @@ from unittest import mock
 from twisted.internet import reactor
 from twisted.internet.task import Clock
 
+from chatd.base.attachments import StoredFile
 from chatd.base.errors import FileDamaged, FileMissing
-from chatd.base.model import StoredFile
 from chatd.files import folder as module
 from chatd.files.folder import KEEP_PARTS, Uploads
 from tests.unit.files.cases import UploadsTestCase, noted

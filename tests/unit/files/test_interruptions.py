@@ -16,7 +16,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from chatd.base.model import StoredFile
+from chatd.base.attachments import StoredFile
 from chatd.files.folder import Uploads
 from chatd.files.incoming import Incoming
 from tests.unit.files.cases import crash, sha256

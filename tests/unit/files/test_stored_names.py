@@ -16,8 +16,8 @@ from twisted.internet import reactor
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
+from chatd.base.attachments import StoredFile
 from chatd.base.errors import BadFileName
-from chatd.base.model import StoredFile
 from chatd.files.file_names import MAX_ENDING, MAX_LATER, safe_name, stored_names
 from chatd.files.folder import Uploads
 from tests.support import ROOT

@@ -8,23 +8,22 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
+from chatd.base.attachments import Attachment
 from chatd.base.errors import ChatError, every_error
 from chatd.base.events import Closing, Event, MemberChange, RoomChange, RoomTalk, SessionEnded
-from chatd.base.model import (
-    Attachment,
+from chatd.base.model import Message, Receipt
+from chatd.base.names import printable
+from chatd.base.realms import RealmInfo
+from chatd.base.replies import (
     Contact,
     FileInfo,
     GroupInfo,
     Member,
-    Message,
-    Receipt,
     Reply,
     RoomInfo,
     UnreadCount,
     UserInfo,
 )
-from chatd.base.names import printable
-from chatd.base.realms import RealmInfo
 from chatd.base.texts import check_text
 from chatd.commands.table import TABLE, describe
 from chatd.files.file_names import safe_name

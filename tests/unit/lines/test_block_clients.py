@@ -12,8 +12,9 @@ from twisted.trial.unittest import TestCase
 
 from chatd.base import errors
 from chatd.base.errors import ChatError, NotLoggedIn
-from chatd.base.model import Message, Reply, UserInfo
+from chatd.base.model import Message
 from chatd.base.names import Address
+from chatd.base.replies import Reply, UserInfo
 from chatd.base.texts import Secret
 from chatd.commands import values as ask
 from chatd.lines.dialect import Request

@@ -14,8 +14,9 @@ from twisted.trial.unittest import TestCase
 from chatd.base import errors
 from chatd.base.errors import ChatError, every_error
 from chatd.base.events import Event, SessionEnded
-from chatd.base.model import Message, Reply
+from chatd.base.model import Message
 from chatd.base.realms import Exposure, RealmInfo
+from chatd.base.replies import Reply
 from chatd.base.texts import Secret
 from chatd.commands.arguments import (
     EmojiType,

@@ -16,8 +16,9 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 from chatd.base import errors
 from chatd.base.errors import BadArgument, ChatError, every_error
 from chatd.base.events import RoomTalk
-from chatd.base.model import Message, Reply
+from chatd.base.model import Message
 from chatd.base.names import Address
+from chatd.base.replies import Reply
 from chatd.base.tokens import is_token
 from chatd.commands import values as ask
 from chatd.lines.dialect import Dialect, PartialRequest, Request, Unreadable

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
 
 from chatd.base import errors
-from chatd.base.model import Message, Reply
+from chatd.base.model import Message
+from chatd.base.replies import Reply
 from chatd.files.outgoing import Outgoing
 from chatd.lines.dialect import Confirmation, PartialRequest, Request, Unreadable
 from chatd.lines.dialects import pychat_client

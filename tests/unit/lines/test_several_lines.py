@@ -13,7 +13,8 @@ from twisted.trial.unittest import TestCase
 
 from chatd.base.characters import isolated
 from chatd.base.events import Event, RoomTalk
-from chatd.base.model import ConversationInfo, Message, Reply
+from chatd.base.model import Message
+from chatd.base.replies import ConversationInfo, Reply
 from chatd.commands import arguments as types
 from chatd.commands.sessions import MAX_GROWTH
 from chatd.commands.table import BY_VERB

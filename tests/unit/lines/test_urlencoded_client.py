@@ -16,7 +16,8 @@ from twisted.trial.unittest import TestCase
 
 from chatd.base.errors import ChatError
 from chatd.base.events import Event, RoomChange, RoomTalk
-from chatd.base.model import Message, Reply
+from chatd.base.model import Message
+from chatd.base.replies import Reply
 from chatd.lines.block_buffer import BLOCK, CUT_TIME, EXACT_FIT_TIME
 from chatd.lines.dialects.json_text import encode_ascii
 from chatd.lines.dialects.urlencoded import UrlencodedDialect

@@ -10,6 +10,7 @@ from unittest import mock
 import sqlalchemy as sa
 from twisted.internet.defer import Deferred
 
+from chatd.base.attachments import Attachment
 from chatd.base.errors import (
     BadFileName,
     FileDamaged,
@@ -24,8 +25,9 @@ from chatd.base.errors import (
     UnknownUser,
 )
 from chatd.base.file_handles import distinct_handles
-from chatd.base.model import Account, Attachment, FileInfo, Message, Sent
+from chatd.base.model import Account, Message, Sent
 from chatd.base.names import UNFILTERED, Address, Place
+from chatd.base.replies import FileInfo
 from chatd.files.partial_file import PartialFile
 from chatd.service import attachments as module
 from chatd.service.attachments import Files, Upload

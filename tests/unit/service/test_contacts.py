@@ -14,8 +14,9 @@ from chatd.base.errors import (
     UnknownRealm,
     UnknownUser,
 )
-from chatd.base.model import Account, Contact
+from chatd.base.model import Account
 from chatd.base.names import Address
+from chatd.base.replies import Contact
 from chatd.service.contacts import Contacts
 from tests.support.common import ClockedTestCase, Listener
 from tests.support.no_realms import NoRealms

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
-from chatd.base.model import Attachment, Message
+from chatd.base.attachments import Attachment
+from chatd.base.model import Message
 from chatd.base.read_marks import MAX_LEFT, ReadMark
 from chatd.service.contents import PageWithFiles, choose_files, without_arriving
 from chatd.store.history import Page

@@ -10,9 +10,10 @@ from sqlalchemy import event, insert
 from twisted.internet.defer import Deferred
 
 from chatd.base.entries import Deletion
-from chatd.base.model import Account, ConversationInfo, GroupInfo, Receipt, UnreadCount
+from chatd.base.model import Account, Receipt
 from chatd.base.names import Address, InboxFilter, is_code
 from chatd.base.read_marks import ReadMark
+from chatd.base.replies import ConversationInfo, GroupInfo, UnreadCount
 from chatd.commands import values as ask
 from chatd.service import conversations as module
 from chatd.store.schema import messages

@@ -28,8 +28,9 @@ from chatd.base.errors import (
     UserExists,
 )
 from chatd.base.group_settings import settings_of
-from chatd.base.model import Account, Group, GroupInfo, Member, Party
+from chatd.base.model import Account, Group, Party
 from chatd.base.names import UNFILTERED, Address, Place, is_code, parse_address, parse_name
+from chatd.base.replies import GroupInfo, Member
 from chatd.federation import parcels
 from chatd.federation.outbox import Outbox
 from chatd.federation.signing.statements import MemberAttributes

@@ -17,8 +17,9 @@ from chatd.base.errors import (
     StorageFailed,
     UnknownUser,
 )
-from chatd.base.model import DELIVERED, QUEUED, REFUSED, STORED, Account, Message, Reply, Sent
+from chatd.base.model import DELIVERED, QUEUED, REFUSED, STORED, Account, Message, Sent
 from chatd.base.names import Address, Place, parse_address
+from chatd.base.replies import Reply
 from chatd.commands import values as ask
 from chatd.commands.handlers.replies import message_sent
 from chatd.federation.outbox import TIDY_AFTER

@@ -10,8 +10,9 @@ import sqlalchemy as sa
 from twisted.internet.defer import Deferred
 
 from chatd.base import errors, events
+from chatd.base.attachments import StoredFile
 from chatd.base.entries import Deletion, Edit, MessageChange, Pin, React
-from chatd.base.model import Account, EmojiReactions, Message, Party, StoredFile
+from chatd.base.model import Account, EmojiReactions, Message, Party
 from chatd.base.names import Address, Place
 from chatd.service.erased_files import ErasedFiles
 from chatd.service.message_changes import ChangeReceipt

@@ -26,9 +26,10 @@ from chatd.base.errors import (
     UnknownRealm,
     UnknownUser,
 )
-from chatd.base.model import Account, Message, Receipt, Sent, UnreadCount
+from chatd.base.model import Account, Message, Receipt, Sent
 from chatd.base.names import UNFILTERED, Address, InboxFilter, Place, parse_place
 from chatd.base.read_marks import ReadMark
+from chatd.base.replies import UnreadCount
 from chatd.service import reading as module
 from chatd.service.messages import Messages
 from chatd.service.presence import IListener

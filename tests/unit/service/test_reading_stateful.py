@@ -29,8 +29,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
-from chatd.base.model import Account, Attachment, Message, Reply, StoredFile
+from chatd.base.attachments import Attachment, StoredFile
+from chatd.base.model import Account, Message
 from chatd.base.names import Address, Place
+from chatd.base.replies import Reply
 from chatd.commands import values as ask
 from chatd.commands.connection import Connection, Origin
 from chatd.commands.handlers import HANDLERS

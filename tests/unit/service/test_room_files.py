@@ -8,8 +8,9 @@ from unittest import mock
 from twisted.internet import reactor
 
 from chatd.base import errors
+from chatd.base.attachments import Attachment
 from chatd.base.events import RoomTalk
-from chatd.base.model import Account, Attachment
+from chatd.base.model import Account
 from chatd.files.folder import Uploads
 from chatd.files.partial_file import PartialFile
 from chatd.service import room_files as module

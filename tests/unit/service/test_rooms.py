@@ -13,7 +13,8 @@ from zope.interface import implementer
 
 from chatd.base.errors import NotInRoom
 from chatd.base.events import Event, RoomChange, RoomsChanged, RoomTalk
-from chatd.base.model import Account, RoomInfo
+from chatd.base.model import Account
+from chatd.base.replies import RoomInfo
 from chatd.service.presence import IListener, Presence
 from chatd.service.room_watch import GATHER, RoomWatch
 from chatd.service.rooms import CROWD, Rooms

@@ -7,7 +7,8 @@ from unittest import mock
 import msgspec
 
 from chatd.base.errors import BadToken, UnknownSession
-from chatd.base.model import Device, SessionInfo
+from chatd.base.model import Device
+from chatd.base.replies import SessionInfo
 from chatd.service.accounts import RENEW_EVERY, Login
 from chatd.service.session_list import CHANGES_PER_HOUR
 from tests.support.inline import outcome_of, result_of

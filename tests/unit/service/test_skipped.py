@@ -11,9 +11,10 @@ import sqlalchemy as sa
 from twisted.internet.defer import Deferred
 
 from chatd.base.errors import UnknownRealm, UnknownUser
-from chatd.base.model import Account, UnreadCount
+from chatd.base.model import Account
 from chatd.base.names import UNFILTERED, Address, InboxFilter, Place
 from chatd.base.read_marks import MAX_LEFT, ReadMark
+from chatd.base.replies import UnreadCount
 from chatd.service import reading as module
 from chatd.store.history import Page
 from chatd.store.schema import skipped

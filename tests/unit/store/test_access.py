@@ -7,9 +7,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from chatd.base.attachments import StoredFile
 from chatd.base.entries import Edit, React
 from chatd.base.errors import UnknownMessage
-from chatd.base.model import Account, StoredFile
+from chatd.base.model import Account
 from chatd.base.names import Place
 from chatd.service.composed_sends import SendOptions
 from chatd.service.message_parts import MessageParts

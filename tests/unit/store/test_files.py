@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from twisted.trial.unittest import SynchronousTestCase
 
-from chatd.base.model import StoredFile
+from chatd.base.attachments import StoredFile
 from chatd.store.content import erase_file
 from chatd.store.files import Owner, files_of, find_file, get_attachment, insert_attachment
 from chatd.store.schema import metadata, pictures

@@ -8,8 +8,9 @@ import sqlalchemy as sa
 
 from chatd.base.errors import GroupClosed, NotPending, StorageFailed, UnknownUser
 from chatd.base.events import Event, StateChange
-from chatd.base.model import DELIVERED, QUEUED, REFUSED, STORED, Message, Reply
+from chatd.base.model import DELIVERED, QUEUED, REFUSED, STORED, Message
 from chatd.base.names import Place, parse_address
+from chatd.base.replies import Reply
 from chatd.commands import values as ask
 from chatd.commands.connection import Traits
 from chatd.federation.outbox import TIDY_AFTER
