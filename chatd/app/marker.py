@@ -100,7 +100,7 @@ class MarkKeeper:
             self.marker = msgspec.structs.replace(self.marker, mark=mark)
             await self._in_thread(write_marker, self._folder, self.marker)
             self._written, self._next_mark = changed, now + MARK_EVERY
-        except Exception as error:
+        except OSError as error:
             # The disk may be full. The next transaction tries again.
             log.warn("the mark was not advanced: {error}", error=str(error))
         finally:

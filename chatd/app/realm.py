@@ -310,24 +310,23 @@ class Realm:
 
     async def close(self) -> None:
         """Close the links, and store everything."""
-        quotas, keeper, database = self.service.quotas, self.keeper, self.database
-        self.service.disk.stop()
-        self.service.receipts.stop()
-        self.service.departures.stop()
-        self.idleness.stop()
-        self.service.room_watch.stop()
-        self.service.presence_news.stop()
+        service, database = self.service, self.database
         stopped = []
-        indexing, passwords, uploads = self.service.indexing, self.passwords, self.uploads
         for part in (
+            service.disk,
+            service.receipts,
+            service.departures,
+            self.idleness,
+            service.room_watch,
+            service.presence_news,
             self.directory,
-            quotas,
-            keeper,
-            indexing,
+            service.quotas,
+            self.keeper,
+            service.indexing,
             database,
-            passwords,
+            self.passwords,
             self.scaler,
-            uploads,
+            self.uploads,
         ):
             try:
                 await maybeDeferred(part.stop)
@@ -335,7 +334,7 @@ class Realm:
             except Exception:
                 log.failure("{part} did not stop", part=type(part).__name__)
         if database in stopped:
-            self.state.close(keeper.marker)
+            self.state.close(self.keeper.marker)
         self.state.release()
 
     def release(self) -> None:

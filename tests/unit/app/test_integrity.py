@@ -9,13 +9,15 @@ from pathlib import Path
 from unittest import mock
 
 import msgspec
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
+from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from chatd.app import integrity
-from chatd.app.marker import MARKER, Marker, read_marker, write_marker
+from chatd.app.marker import MARK_EVERY, MARKER, Marker, MarkKeeper, read_marker, write_marker
 from chatd.app.realm import StartOptions
 from chatd.app.state import StartError, StateFolder
+from chatd.base.errors import StorageFailed
 from chatd.base.names import Address
 from tests.support.common import ClockedTestCase, Realm, make_config, run
 
@@ -274,6 +276,18 @@ class Ends(IntegrityTestCase):
         self.realm = Realm(self.realm.config, self.clock, wall=self.realm.wall)
         self.realm.open()
 
+    async def test_part_that_does_not_stop(self) -> None:
+        """It is logged, and everything else is closed in order."""
+        with mock.patch.object(self.realm.service.disk, "stop", side_effect=ZeroDivisionError):
+            await self.realm.close()
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        after = read_marker(self.realm.state.path)
+        assert after is not None
+        self.assertTrue(after.clean)
+        self.realm.service.disk.stop()
+        self.realm = Realm(self.realm.config, self.clock, wall=self.realm.wall)
+        self.realm.open()
+
     async def test_large_one_is_checked_while_it_runs(self) -> None:
         """The start does not wait for the check, whose result is logged."""
         with (
@@ -297,3 +311,22 @@ class Markers(TestCase):
             write_marker(folder, marker)
             self.assertEqual(read_marker(folder), marker)
         self.assertEqual([path.name for path in folder.iterdir()], [MARKER])
+
+    def test_advancing_fails(self) -> None:
+        """It is tried again. Only what neither the disk nor the database explains is logged as an error."""
+        folder, database, clock = Path(self.mktemp()), mock.Mock(), Clock()
+        keeper = MarkKeeper(folder, Marker("a", 1, False), None, database, clock, maybeDeferred)
+        for result, unexpected in (
+            (fail(StorageFailed()), 0),
+            (fail(ZeroDivisionError()), 1),
+            (succeed(2), 0),  # the folder is missing
+        ):
+            database.run.return_value = result
+            clock.advance(MARK_EVERY)
+            keeper.settled()
+            self.assertEqual(len(self.flushLoggedErrors()), unexpected)
+        folder.mkdir()
+        database.run.return_value = succeed(3)
+        clock.advance(MARK_EVERY)
+        keeper.settled()
+        self.assertEqual(read_marker(folder), Marker("a", 3, False))
