@@ -58,7 +58,7 @@ HTTP = (
         (
             "opens a WebSocket for the objects of `json`, one in each text frame, in both directions. It "
             "uses the session of the request; without one, log in within 30 s. If that session has ended, "
-            "it is closed with 4401. If the session ends later, the event `session-ended` tells so"
+            "it is closed with 4401. If the session ends later, the event `session-ended` says so"
         ),
     ),
     (
@@ -96,7 +96,7 @@ HTTP = (
     ),
     (
         "`GET /thumbnails/<code>`",
-        "fetches a small WebP (at most 480 pixels wide and high) of a picture, for those who may fetch it",
+        "fetches a small WebP (at most 480 pixels wide and high) of a picture, if you may fetch the file",
     ),
     ("`GET /healthz`", "tells whether the realm can do its work, and if not, why"),
     ("`GET /livez`", "answers while the process runs"),
