@@ -147,7 +147,7 @@ class NoLinks(NoRealms):
         """No sender waits for that."""
 
     def type(self, realm: str, sender: str, to: str) -> None:
-        """Nobody hears it."""
+        """Tell nobody."""
 
     def lacks(self, _realm: str, _capability: str) -> bool:
         return False

@@ -56,7 +56,7 @@ class NoRealms:
         return self._unknown(realm)
 
     def profile_changed(self, realm: str, user: str) -> None:
-        """Nobody hears it."""
+        """Tell nobody."""
 
     def add(self, realm: str, _host: str, _port: int, _by_operator: bool) -> Deferred[Added]:
         return self._unknown(realm)

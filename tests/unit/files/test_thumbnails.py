@@ -58,7 +58,7 @@ class ThumbnailFolderTests(SynchronousTestCase):
         self.assertEqual(self.names(), [])
 
     def test_at_the_start(self) -> None:
-        """What is unfinished, or belongs to no file, is removed."""
+        """Unfinished thumbnails, and those without a file, are removed."""
         self.folder.write("a.png", self.body)
         self.folder.write("b.png", self.body)
         (self.path / ".new-1").write_bytes(b"")

@@ -1,4 +1,4 @@
-"""Pictures are scaled in another process. Whatever that does, the daemon goes on."""
+"""Pictures are scaled in another process. No misbehaviour of that process harms the daemon."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.common import sleep
 from tests.support.pictures import picture
 
 FORM = Form(square=False, side=100, most=65_536)
-# Processes that do not work as they should.
+# Scripts that misbehave.
 SILENT = "import sys; sys.stdin.buffer.read()"
 DEAF = "import time; time.sleep(100)"
 DYING = "import sys; sys.stdin.buffer.read(10); sys.exit('no more')"
@@ -137,7 +137,7 @@ class Trouble(ScalerTestCase):
                 self.assertTrue(source.closed)
 
     async def test_output_without_a_request(self) -> None:
-        """The daemon does not collect what a process writes that was taken over."""
+        """The daemon does not buffer the output of a process that an attacker controls."""
         self.use(CHATTY)
         scaling = self.scale(b"")
         with self.assertRaisesRegex(PictureRefused, "too much"):

@@ -49,7 +49,7 @@ class AlteredTestCase(ComposedSendsTestCase):
 
 class Values(AlteredTestCase):
     def test_each(self) -> None:
-        """Whatever of a message is altered, it is not shown; the others are."""
+        """A message is not shown if any part of it is altered. The other messages are shown."""
         self.send(self.ana, "budi", "satu")
         self.send(self.ana, "budi", "dua")
         result_of(
@@ -90,7 +90,7 @@ class Values(AlteredTestCase):
                 self.alters(seq, **{name: getattr(before, name) for name in values})
 
     def test_deleted(self) -> None:
-        """A deleted message has no content, and gets none."""
+        """A deleted message to which somebody adds a text is not shown."""
         self.send(self.ana, "budi", "satu")
         self.change(self.ana, WITH_BUDI, 1, Deletion())
         self.assertEqual(self.texts(), [None])
@@ -110,7 +110,7 @@ class Values(AlteredTestCase):
 
 class Readers(AlteredTestCase):
     def test_all(self) -> None:
-        """No way of reading shows it."""
+        """An altered message is withheld by every command and event that shows messages."""
         reader = self.follow(self.budi)
         self.send(self.ana, "budi", "satu")
         self.change(self.ana, WITH_BUDI, 1, Edit("dua"))
@@ -133,7 +133,7 @@ class Readers(AlteredTestCase):
         self.assertEqual([each.text for each in reader.heard if isinstance(each, Edited)], ["dua"])
 
     def test_edit_without_content(self) -> None:
-        """The event of an edit that was blanked has the present text."""
+        """The event of an edit without a text has the present text of the message, if that is unaltered."""
         self.send(self.ana, "budi", "satu")
         blank = WantedChange(1, 1, Edit(""), party_of(self.ana), 5, relayed=True)
         for text in ("satu", ALTERED):
@@ -173,7 +173,7 @@ class Older(AlteredTestCase):
 
 
 class Waiting(LinkedTestCase):
-    """What waits for another realm."""
+    """Messages that wait for another realm."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -227,8 +227,8 @@ def all_unreturned(connection: sa.Connection) -> list[UnreturnedPost]:
 
 class Restored(RestoredTestCase):
     def test_not_returned(self) -> None:
-        """What was altered is not sent to a realm that has lost it: neither its own messages nor those of the
-        realm that sends."""
+        """Altered messages are not sent to a realm that has lost them, whichever of the two realms they are
+        from."""
         copy = self.back_up(self.one)
         self.ana.sends("budi@realm2", "satu")
         self.budi.sends("ana@realm1", "dua")

@@ -43,7 +43,7 @@ class BlocksTestCase(MessagesTestCase):
 
 class Directs(BlocksTestCase):
     def test_refused(self) -> None:
-        """Also if the two have written before, and after a restart. The other direction stays open."""
+        """Direct messages of a blocked person are refused, also after a restart. Those to them arrive."""
         self.send(self.ana, "budi", "1")
         self.block(self.budi, Address("ana"))
         for _ in range(2):
@@ -61,7 +61,7 @@ class Directs(BlocksTestCase):
         return found
 
     def test_refused_before_the_first_message(self) -> None:
-        """No conversation is created."""
+        """A refused first message creates no conversation."""
         self.block(self.budi, Address("ana"))
         self.assertIs(self.sent(self.ana, "budi"), NotAccepted)
         directs = self.service.directs
@@ -80,7 +80,7 @@ class Directs(BlocksTestCase):
         result_of(self.service.changes.change(self.ana, here, 1, Deletion(), None))
 
     def test_marks_and_presence(self) -> None:
-        """Neither sees the other's, whoever has blocked whom."""
+        """A block hides them in both directions."""
         here = self.send(self.ana, "budi", "1").receipts[0].conversation
         for blocker, blocked in ((self.ana, self.budi), (self.budi, self.ana)):
             self.block(blocker, Address(blocked.name))
@@ -99,7 +99,7 @@ class Directs(BlocksTestCase):
 
 class Groups(BlocksTestCase):
     def test_marked(self) -> None:
-        """In what is read and in what is pushed, for the one who blocks only."""
+        """Messages of a blocked person are marked in histories and events, only for the person who blocks."""
         group = self.group(self.ana, self.budi, self.citra)
         self.block(self.budi, Address("ana"))
         listeners = {each.id: self.listen(each) for each in (self.ana, self.budi, self.citra)}
@@ -153,7 +153,7 @@ class Groups(BlocksTestCase):
 
 class Lists(BlocksTestCase):
     def test_people_and_realms(self) -> None:
-        """They are listed by key, as they are written. To block again changes nothing."""
+        """Blocks are sorted by key, and shown as they were typed. Blocking again changes nothing."""
         for whom in (Address("BUDI", "realm1"), Address("x", "Realm2"), "Realm2", Address("budi")):
             self.block(self.ana, whom)
         self.assertEqual(self.shown(self.ana), ["@@Realm2", "Budi", "x@Realm2"])

@@ -24,7 +24,7 @@ class Settings(MessagesTestCase):
         return [each.preferences for each in found]
 
     def test_kept(self) -> None:
-        """Each is kept without the other, and for one account only."""
+        """Notifications and archiving are independent, and belong to one account."""
         result_of(self.settings.notify(self.ana, BUDI, "mentions", self.now + 5000, None))
         result_of(self.settings.archive(self.ana, self.here, True, None))
         expected = Preferences("mentions", self.now + 5000, True)

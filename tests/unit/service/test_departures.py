@@ -1,4 +1,4 @@
-"""Deleted accounts: what is gone at once, what is left, and what goes on in the background."""
+"""Deleted accounts: what is deleted at once, what stays, and the work in the background."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class DeparturesTestCase(MessagesTestCase):
 
 class Gone(DeparturesTestCase):
     def test_at_once(self) -> None:
-        """The account can't be found, written to, or logged in to; its name is not given again."""
+        """The account can't be found, written to, or logged in to; its name stays taken."""
         login = result_of(self.service.accounts.login("budi", "surabaya", "here"))
         self.send(self.ana, "budi", "1")
         result_of(self.service.contacts.add(self.ana, Address("budi")))
@@ -128,14 +128,14 @@ class Messages(DeparturesTestCase):
         return [self.history(self.ana, place) for place in (BUDI, BAGAN)]
 
     def test_kept(self) -> None:
-        """They stay under the name. The group has a new admin."""
+        """Kept messages stay under the name. The group has a new admin."""
         self.delete(self.budi)
         self.assertEqual(self.texts(), [["1", "2"], ["1", "2", "3"]])
         self.assertEqual(self.members(self.ana), ["ana*", "citra"])
         self.assertEqual(self.unfinished(), [])
 
     def test_erased(self) -> None:
-        """In groups that the account has left, too."""
+        """Messages are erased also in groups that the account has left."""
         result_of(self.service.groups.leave(self.budi, Address("bagan"), None))
         self.delete(self.budi, erase=True)
         self.assertEqual(self.texts(), [[None, None], [None, None, "3"]])
@@ -186,7 +186,7 @@ class Messages(DeparturesTestCase):
         self.assertEqual(self.unfinished(), [])
 
     def test_refused(self) -> None:
-        """What a home refuses does not stop the rest."""
+        """A refusal by the home of a group does not stop the other deletions."""
         with (
             mock.patch.object(self.service.changes, "erase", side_effect=NotYours(seq=1, who="x")),
             mock.patch.object(self.service.groups, "leave", side_effect=UnknownUser(name="x")),
@@ -195,7 +195,7 @@ class Messages(DeparturesTestCase):
         self.assertEqual(self.unfinished(), [])
 
     def test_stopped(self) -> None:
-        """While the realm stops, nothing more is begun."""
+        """A realm that stops begins no further deletions."""
         self.service.departures.stop()
         self.delete(self.budi, erase=True)
         self.assertEqual(self.texts(), [["1", "2"], ["1", "2", "3"]])

@@ -102,7 +102,7 @@ class Contents(ExportsTestCase):
         self.assertEqual(list((self.realm.uploads.folder / "rooms").iterdir()), [])
 
     async def test_group_left_meanwhile(self) -> None:
-        """The archive has the rest."""
+        """A conversation that is no longer readable has no messages in the archive."""
         ana = await self.register("ana")
         here = await self.send(ana, "ana", "x")
         with mock.patch.object(self.exports, "_places", mock.AsyncMock(return_value=[here, 999])):
@@ -111,7 +111,7 @@ class Contents(ExportsTestCase):
         self.assertEqual(left["messages"], [])
 
     async def test_lost_file(self) -> None:
-        """It is left out."""
+        """A file that is missing from the disk is left out."""
         ana = await self.register("ana")
         await self.send_file(ana, "ana", "a.txt", b"halo")
         for path in self.realm.uploads.folder.glob("*a.txt"):
@@ -122,7 +122,7 @@ class Contents(ExportsTestCase):
 
 class Limits(ExportsTestCase):
     async def test_per_hour(self) -> None:
-        """An account has some an hour; those that fail do not count."""
+        """The number of exports in an hour is limited. Failed exports do not count."""
         ana = await self.register("ana")
         service = self.realm.service
         with mock.patch.object(service.disk, "check", side_effect=DiskFull):
@@ -162,7 +162,7 @@ class Limits(ExportsTestCase):
                 await self.assertFailure(self.making(ana), TooManyExports)
 
     async def test_waiting(self) -> None:
-        """A limited number wait for their turn."""
+        """The number of exports that wait for their turn is limited."""
         ana = await self.register("ana")
         with mock.patch.object(module, "MAX_WAITING", 0):
             await self.assertFailure(self.making(ana), Busy)

@@ -1,4 +1,4 @@
-"""Invitations within the realm: those who want to be asked get one, and all others are members at once."""
+"""Invitations within the realm: people who want to be asked get one, and others are members at once."""
 
 from __future__ import annotations
 

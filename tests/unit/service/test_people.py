@@ -36,7 +36,7 @@ class PeopleTestCase(PresenceNewsTestCase):
         result_of(self.service.privacy.choose(account, key, on))
 
     def within(self, seconds: float) -> list[str]:
-        """What ana is told within so many seconds."""
+        """The news that ana gets in the next `seconds`."""
         self.wait(seconds)
         return self.told(self.ana)
 
@@ -66,7 +66,7 @@ class Lists(PeopleTestCase):
                 self.assertEqual((len(found), more), (2, 1))
 
     def test_blocks(self) -> None:
-        """Two people of whom one has blocked the other see each other offline, in every list."""
+        """If one of two people has blocked the other, both see each other offline in every list."""
         self.arrive(self.ana, self.budi, self.citra)
         self.send(self.ana, "budi", "1")
         result_of(self.service.contacts.add(self.ana, Address("budi")))
@@ -88,7 +88,7 @@ class Hidden(PeopleTestCase):
         self.send(self.ana, "budi", "1")
 
     def test_hidden(self) -> None:
-        """Others see the account offline and hear of it once, when it hides; it sees itself."""
+        """Others are told once that a hidden account is offline. It sees itself online."""
         self.arrive(self.budi)
         self.assertEqual(self.within(INTERVAL), ["Budi online"])
         self.choose(self.budi, "presence", False)
@@ -105,7 +105,7 @@ class Hidden(PeopleTestCase):
         self.assertEqual(self.within(INTERVAL), ["Budi away"])
 
     def test_while_offline(self) -> None:
-        """Nothing is told, then or when the account comes."""
+        """An account that hides while it is offline causes no news, also when it comes online."""
         for on in (True, False):
             self.choose(self.budi, "presence", on)
         self.arrive(self.budi)
@@ -129,7 +129,7 @@ class Away(PeopleTestCase):
         self.told(self.ana)
 
     def test_said(self) -> None:
-        """It holds until the account says that it is back, or goes offline."""
+        """Being away ends when the account says so, or goes offline."""
         for away, told in ((True, "Budi away"), (True, None), (False, "Budi online")):
             self.presence.set_away(self.budi.id, away)
             self.assertEqual(self.within(INTERVAL), [] if told is None else [told])
@@ -177,7 +177,7 @@ class Settings(PeopleTestCase):
         self.assertEqual(result_of(self.service.privacy.of(self.budi)), Privacy())
 
     def test_status(self) -> None:
-        """It is told to those who share something, and shown in lists."""
+        """A status is shown in lists, and its change is told to people who share a conversation."""
         self.send(self.ana, "budi", "1")
         for text in ("di kantor", ""):
             account = result_of(self.service.accounts.set_status(self.budi, text))

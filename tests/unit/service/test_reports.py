@@ -45,7 +45,7 @@ class ReportsTest(MessagesTestCase):
         self.assertIs(outcome_of(self.reports.close(self.citra, 77)), UnknownReport)
 
     def test_what_is_gone(self) -> None:
-        """A deleted message is gone here, too; who has left the group since does not take it along."""
+        """A report outlives the membership of its author, and loses the content of a deleted message."""
         group = self.group(self.budi, self.ana)
         seq = self.post(self.budi, "bagan", "2").receipts[0].seq
         result_of(self.reports.add(self.ana, group, seq, "spam"))
@@ -66,7 +66,7 @@ class ReportsTest(MessagesTestCase):
             self.assertIs(outcome_of(asking), NotOperator)
 
     def test_limits(self) -> None:
-        """Each account has some open reports, and all together have a limit."""
+        """The number of open reports is limited for each account, and for all together."""
         self.send(self.ana, "budi", "2")
         self.report(self.budi, 1)
         for name in ("MAX_OWN_REPORTS", "MAX_REPORTS"):

@@ -1,4 +1,4 @@
-"""The list of sessions: with what each was used last, and which it names."""
+"""The list of sessions, with the client and address that each was last used with."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class SessionListTest(MessagesTestCase):
         return login
 
     def test_device(self) -> None:
-        """It is stored when it changes, and the time of use with it, or once an hour."""
+        """Client, address and time are stored when client or address changes, and otherwise once an hour."""
         self.list.used(self.login, Device("plain", "192.0.2.1"))
         self.clock.advance(60)
         with mock.patch.object(self.database, "run", side_effect=AssertionError):
@@ -58,7 +58,7 @@ class SessionListTest(MessagesTestCase):
         self.assertEqual(self.sessions()[0].client, "plain")
 
     def test_revoke(self) -> None:
-        """The token of the session works no more, and those of others are not found."""
+        """A revoked session ends. Sessions of other accounts are not found."""
         newest = self.sessions()[0]
         self.assertIs(outcome_of(self.list.revoke(self.budi, newest.session)), UnknownSession)
         ended = result_of(self.list.revoke(self.ana, newest.session))
