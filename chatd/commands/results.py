@@ -10,7 +10,7 @@ import msgspec
 from chatd.base.replies import Reply
 from chatd.files.outgoing import Outgoing
 from chatd.service.arriving import ArrivingFile
-from chatd.service.attachments import Download
+from chatd.service.downloads import Download
 
 
 class ExpectUpload(msgspec.Struct, frozen=True):

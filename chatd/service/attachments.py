@@ -1,9 +1,8 @@
-"""Sending and fetching files: who may send how much, and who may fetch what."""
+"""Sending files: who may send how much."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from sqlalchemy import Connection
@@ -11,24 +10,20 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from chatd.base import errors
-from chatd.base.attachments import ARRIVING, LOST, Attachment, StoredFile
+from chatd.base.attachments import Attachment, StoredFile
 from chatd.base.model import Account, Sent
-from chatd.base.names import Address, Place, printable
-from chatd.base.replies import FileInfo
+from chatd.base.names import Address
 from chatd.files.file_names import safe_name
 from chatd.files.incoming import Incoming
-from chatd.files.outgoing import Outgoing
 from chatd.service.arriving import ArrivingFile
 from chatd.service.codes import with_new_code
 from chatd.service.context import Context
 from chatd.service.directs import Directs
-from chatd.service.file_states import FileStates
 from chatd.service.idempotent_sends import name_for, receipt_of
 from chatd.service.messages import Messages
 from chatd.service.presence import IListener
 from chatd.service.publisher import Kept, collect
 from chatd.service.quotas import LEAST, MessageQuotas
-from chatd.service.reading import Reading
 from chatd.service.targets import Target
 from chatd.service.upload_limits import UnderWay, part_of
 from chatd.store import files as store
@@ -36,17 +31,7 @@ from chatd.store import idempotent_sends as send_store
 from chatd.store.files import Owner
 from chatd.store.idempotent_sends import RecordedSend, SendKey
 
-MAX_LISTED = 1000
-PATIENCE = 5.0  # seconds to wait for the bytes of a file that arrives
-
 log = Logger()
-
-
-class Download(msgspec.Struct, frozen=True):
-    """A file that the account may fetch, open for reading."""
-
-    attachment: Attachment
-    file: Outgoing
 
 
 class FileSend(msgspec.Struct, frozen=True):
@@ -76,9 +61,7 @@ class Files:
         context: Context,
         directs: Directs,
         messages: Messages,
-        reading: Reading,
         quotas: MessageQuotas,
-        states: FileStates,
         under_way: UnderWay,
     ) -> None:
         self._context = context
@@ -86,9 +69,7 @@ class Files:
         self._limits = context.config.limits
         self._directs = directs
         self._messages = messages
-        self._reading = reading
         self._quotas = quotas
-        self._states = states
         self._uploads = under_way.uploads
         self.under_way = under_way
 
@@ -269,85 +250,6 @@ class Files:
             self._messages.store_file(connection, send.sender, target, file, now, send.key)
             for target in send.targets
         ]
-
-    async def fetch(
-        self,
-        account: Account,
-        name: str,
-        by_code: bool = False,
-        stamped: tuple[str, int] | None = None,
-        place: Place | None = None,
-    ) -> Download:
-        """As `find`, and open the file. Also raises FileMissing, FileDamaged, StorageFailed."""
-        attachment = await self.find(account, name, by_code, stamped, place)
-        try:
-            file = await self._uploads.open(attachment)
-        except OSError:
-            raise errors.StorageFailed from None
-        return Download(attachment, file)
-
-    async def find(
-        self,
-        account: Account,
-        name: str,
-        by_code: bool = False,
-        stamped: tuple[str, int] | None = None,
-        place: Place | None = None,
-    ) -> Attachment:
-        """The file of that code or name that the account may fetch (see commands.GetFile). Waits a few
-        seconds for one that arrives.
-
-        Raises UnknownFile, FileArriving, FileLost, and with a place what Reading.conversation_of does.
-        """
-        conversation = None
-        if place is not None:
-            # Nothing was said there yet. No conversation has the id 0.
-            conversation = await self._reading.conversation_of(account, place) or 0
-        find = partial(
-            store.find_file,
-            account_id=account.id,
-            name=name,
-            by_code=by_code,
-            stamped=stamped,
-            conversation=conversation,
-        )
-        attachment = await self._find(find)
-        if attachment is None:
-            raise errors.UnknownFile(name=printable(name))
-        if attachment.state == ARRIVING:
-            raise errors.FileArriving(name=attachment.name)
-        if attachment.state == LOST:
-            raise errors.FileLost(name=attachment.name, reason=attachment.reason or "")
-        return attachment
-
-    async def _find(self, find: Callable[[Connection], Attachment | None]) -> Attachment | None:
-        """Find a file. If it arrives, wait for it a few seconds."""
-        found = await self._database.read(find)
-        if found is None or found.state != ARRIVING:
-            return found
-        await self._states.until_settled(found.id, PATIENCE)
-        return await self._database.read(find)
-
-    async def list(
-        self, account: Account, place: Place | int | None = None
-    ) -> tuple[FileInfo, ...]:
-        """The newest files that the account may fetch, of all conversations or of one. Raises as
-        Reading.find."""
-        if place is None:
-            return tuple(await self._database.read(store.files_of, account.id, MAX_LISTED))
-        conversation = await self._reading.find(account, place)
-        if conversation is None:
-            return ()
-        found = await self._database.read(store.files_in, account.id, conversation, MAX_LISTED)
-        return tuple(found)
-
-    async def sent_with(self, account: Account, code: str) -> Sequence[tuple[int, int]]:
-        """The conversations and seqs of the account's messages that carry its file with that code. Raises
-        UnknownFile."""
-        found = await self._database.read(store.sent_with, account.id, code, MAX_LISTED)
-        if not found:
-            raise errors.UnknownFile(name=printable(code))
-        return found
 
 
 def _file_of(connection: Connection, known: Sequence[RecordedSend]) -> Attachment:

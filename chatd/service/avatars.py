@@ -22,8 +22,8 @@ from chatd.media.process import Form, PictureRefused, ScaledPicture
 from chatd.media.scaler import PictureScaler
 from chatd.service.accounts import Accounts
 from chatd.service.arriving import ArrivingFile
-from chatd.service.attachments import Download
 from chatd.service.context import Context
+from chatd.service.downloads import Download
 from chatd.service.presence import IListener
 from chatd.service.presence_news import PresenceNews
 from chatd.store import avatars as store

@@ -22,6 +22,7 @@ from chatd.service.conversation_settings import ConversationSettings
 from chatd.service.conversations import Conversations
 from chatd.service.departures import Departures
 from chatd.service.directs import Directs
+from chatd.service.downloads import Downloads
 from chatd.service.erased_files import ErasedFiles
 from chatd.service.exports import Exports
 from chatd.service.fan_out import FanOut
@@ -97,7 +98,8 @@ class ChatService:
     receipts: Receipts  # who has read what
     privacy: PrivacySettings  # what people show and allow
     typing: TypingNotices  # who is writing
-    files: Files  # send files, fetch them
+    files: Files  # send files
+    downloads: Downloads  # list files, fetch them
     avatars: Avatars  # pictures of people
     pictures: Pictures  # pictures by place: of people and of groups
     profiles: RemoteProfiles  # names and pictures of people of other realms
@@ -218,14 +220,13 @@ class ChatService:
             context,
             self.directs,
             self.messages,
-            self.reading,
             self.quotas,
-            self.file_states,
             UnderWay(self.config.limits, self.database, uploads, disk),
         )
+        self.downloads = Downloads(context, uploads, self.reading, self.file_states)
         self.exports = Exports(context, uploads, disk, self.reading, self.sync)
         self.pictures = Pictures(context, self.avatars, self.profiles, self.homes, self.rosters)
-        self.thumbnails = Thumbnails(self.files, uploads, disk, scaler)
+        self.thumbnails = Thumbnails(self.downloads, uploads, disk, scaler)
 
     def _make_messages(self, forwarder: IForwarder) -> Messages:
         context = self.context

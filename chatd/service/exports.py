@@ -37,8 +37,8 @@ from chatd.files.archive import Archive
 from chatd.files.disk_space import DiskSpace
 from chatd.files.folder import Uploads
 from chatd.files.outgoing import Outgoing
-from chatd.service.attachments import Download
 from chatd.service.context import Context
+from chatd.service.downloads import Download
 from chatd.service.log_sync import LogSync
 from chatd.service.reading import Reading
 from chatd.store import exports as store

@@ -24,9 +24,9 @@ from chatd.files.file_names import safe_name
 from chatd.files.folder import Uploads
 from chatd.files.incoming import Incoming
 from chatd.service.arriving import ArrivingFile
-from chatd.service.attachments import Download
 from chatd.service.codes import new_code
 from chatd.service.context import Context
+from chatd.service.downloads import Download
 from chatd.service.rooms import Room, RoomFile, Rooms
 
 # An account may have one largest file in rooms, or several smaller ones. A room takes the files of several

@@ -14,7 +14,7 @@ from chatd.files.disk_space import DiskSpace
 from chatd.files.folder import Uploads
 from chatd.media.process import Form, PictureRefused
 from chatd.media.scaler import PictureScaler
-from chatd.service.attachments import Files
+from chatd.service.downloads import Downloads
 
 SIDE = 480  # pixels: sharp at twice the 240 that lists show
 MAX_THUMBNAIL = 64 << 10  # bytes
@@ -28,9 +28,9 @@ class Thumbnails:
     """Makes each thumbnail once, and keeps it beside the files."""
 
     def __init__(
-        self, files: Files, uploads: Uploads, disk: DiskSpace, scaler: PictureScaler
+        self, downloads: Downloads, uploads: Uploads, disk: DiskSpace, scaler: PictureScaler
     ) -> None:
-        self._files = files
+        self._downloads = downloads
         self._uploads = uploads
         self._disk = disk
         self._scaler = scaler
@@ -38,9 +38,9 @@ class Thumbnails:
         self._refused: Cache[str, str] = Cache(MAX_REFUSED)  # the reasons
 
     async def find(self, account: Account, code: str) -> Attachment:
-        """The picture with that code that the account may fetch. Raises BadPicture, and what Files.find
+        """The picture with that code that the account may fetch. Raises BadPicture, and what Downloads.find
         does."""
-        file = await self._files.find(account, code, by_code=True)
+        file = await self._downloads.find(account, code, by_code=True)
         if not has_thumbnail(file):
             raise errors.BadPicture(name=file.name)
         return file

@@ -23,7 +23,7 @@ from chatd.base.background import log_unexpected
 from chatd.base.timers import Signal, cancel
 from chatd.files.outgoing import Outgoing, ReaderGone, send_chunks
 from chatd.lines.output import MAX_FULL
-from chatd.service.attachments import Download
+from chatd.service.downloads import Download
 from chatd.web.answers import is_lost
 from chatd.web.async_resource import AsyncResource
 from chatd.web.query import query_of, rest_of
@@ -143,7 +143,7 @@ class DownloadResource(AsyncResource):
         if "room" in query:
             download = await self._service.room_files.fetch(client.logged_in, name)
         else:
-            download = await self._service.files.fetch(client.account, name)
+            download = await self._service.downloads.fetch(client.account, name)
         try:
             if not is_lost(request):
                 await self._give(request, download, inline)

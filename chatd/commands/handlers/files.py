@@ -63,7 +63,7 @@ async def _receive(
 async def _echoed(client: Client, file: Attachment, reply: Reply) -> Reply | DownloadReply:
     """The reply with the bytes of the file, from the disk: all of them never wait in memory."""
     try:
-        return DownloadReply(reply, await client.service.files.fetch(client.account, file.code))
+        return DownloadReply(reply, await client.service.downloads.fetch(client.account, file.code))
     except ChatError:
         return reply  # the file was sent, whatever happened to the disk since
 
@@ -79,14 +79,14 @@ def _details(client: Client, file: Attachment, sender: Account | None = None) ->
 
 @HANDLERS.of(ask.ListFiles)
 async def files(client: Client, command: ask.ListFiles) -> Reply:
-    files = await client.service.files.list(client.account, command.place)
+    files = await client.service.downloads.list(client.account, command.place)
     return Reply(count(files, "file"), items=files, items_name="files")
 
 
 @HANDLERS.of(ask.DeleteFile)
 async def delete_file(client: Client, command: ask.DeleteFile) -> Reply:
     """Deletes what can be deleted. If a message stays, its file does, and the reply is the reason."""
-    places = await client.service.files.sent_with(client.account, command.code)
+    places = await client.service.downloads.sent_with(client.account, command.code)
     refused: ChatError | None = None
     for conversation, seq in places:
         try:
@@ -103,7 +103,7 @@ async def delete_file(client: Client, command: ask.DeleteFile) -> Reply:
 
 @HANDLERS.of(ask.GetFile)
 async def get_file(client: Client, command: ask.GetFile) -> DownloadReply:
-    download = await client.service.files.fetch(
+    download = await client.service.downloads.fetch(
         client.account, command.code, command.by_code, command.stamped, command.place
     )
     return file_found(download, _details(client, download.attachment))

@@ -16,8 +16,8 @@ from chatd.base.replies import Item, Reply
 from chatd.base.timestamps import timestamp
 from chatd.commands.client import Client
 from chatd.commands.results import DownloadReply
-from chatd.service.attachments import Download
 from chatd.service.contents import without_arriving
+from chatd.service.downloads import Download
 from chatd.store.history import Page
 
 

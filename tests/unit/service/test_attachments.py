@@ -29,8 +29,9 @@ from chatd.base.model import Account, Message, Sent
 from chatd.base.names import UNFILTERED, Address, Place
 from chatd.base.replies import FileInfo
 from chatd.files.partial_file import PartialFile
-from chatd.service import attachments as module
+from chatd.service import downloads as module
 from chatd.service.attachments import Files, Upload
+from chatd.service.downloads import Downloads
 from chatd.service.messages import Messages
 from chatd.store.files import all_stored
 from chatd.store.schema import attachments
@@ -43,6 +44,10 @@ class FilesTestCase(ClockedTestCase):
     @property
     def files(self) -> Files:
         return self.realm.service.files
+
+    @property
+    def downloads(self) -> Downloads:
+        return self.realm.service.downloads
 
     async def people(self, *names: str) -> list[Account]:
         accounts = self.realm.service.accounts
@@ -65,7 +70,7 @@ class FilesTestCase(ClockedTestCase):
         return await upload.finish()
 
     async def fetch(self, who: Account, name: str) -> bytes:
-        download = await self.files.fetch(who, name)
+        download = await self.downloads.fetch(who, name)
         data: bytes = await download.file.read(1 << 20)
         await download.file.close()
         return data
@@ -249,7 +254,7 @@ class Fetching(FilesTestCase):
         for name in (file.code, file.name, file.stored):
             self.assertEqual(await self.fetch(ana, name), DATA)
             self.assertEqual(await self.fetch(budi, name), DATA)
-            self.assertIs(await self.refused(self.files.fetch(citra, name)), UnknownFile)
+            self.assertIs(await self.refused(self.downloads.fetch(citra, name)), UnknownFile)
 
     async def test_group(self) -> None:
         """Members of the group may fetch a file, including later ones. Former members may not, except the
@@ -260,12 +265,12 @@ class Fetching(FilesTestCase):
         await groups.join(budi, Address("bagan"))
         file, _ = await self.send(budi, "#bagan")
         self.assertEqual(await self.fetch(ana, file.code), DATA)
-        self.assertIs(await self.refused(self.files.fetch(citra, file.code)), UnknownFile)
+        self.assertIs(await self.refused(self.downloads.fetch(citra, file.code)), UnknownFile)
         await groups.join(citra, Address("bagan"))
         self.assertEqual(await self.fetch(citra, file.code), DATA)
         await groups.leave(citra, Address("bagan"))
         await groups.leave(budi, Address("bagan"))
-        self.assertIs(await self.refused(self.files.fetch(citra, file.code)), UnknownFile)
+        self.assertIs(await self.refused(self.downloads.fetch(citra, file.code)), UnknownFile)
         self.assertEqual(await self.fetch(budi, file.code), DATA)
 
     async def test_newest_of_a_name(self) -> None:
@@ -291,8 +296,8 @@ class Fetching(FilesTestCase):
         for data, file in zip((b"1", b"2", b"3"), sent, strict=True):
             for name in (file.code, f"{file.code}-laporan.pdf", file.stored):
                 self.assertEqual(await self.fetch(budi, name), data)
-                self.assertIs(await self.refused(self.files.fetch(citra, name)), UnknownFile)
-        unknown = self.files.fetch(budi, f"{sent[0].code}-other.pdf")
+                self.assertIs(await self.refused(self.downloads.fetch(citra, name)), UnknownFile)
+        unknown = self.downloads.fetch(budi, f"{sent[0].code}-other.pdf")
         self.assertIs(await self.refused(unknown), UnknownFile)
 
     async def test_distinct_handles(self) -> None:
@@ -301,11 +306,11 @@ class Fetching(FilesTestCase):
         first, _ = await self.send(ana, "budi", b"0", "a.txt")
         for name in ("a.txt", first.code, f"{first.code}-a.txt", "b-c.txt", "b-c.txt", "-", "a-"):
             await self.send(ana, "budi", name.encode(), name)
-        files = await self.files.list(budi)
+        files = await self.downloads.list(budi)
         handles = distinct_handles(files)
         self.assertEqual(len(set(handles)), 8)
         for file, handle in zip(files, handles, strict=True):
-            download = await self.files.fetch(budi, handle)
+            download = await self.downloads.fetch(budi, handle)
             await download.file.close()
             self.assertEqual(download.attachment.code, file.code, handle)
         self.assertEqual(handles[:2], [f"{first.code}-a.txt", "a.txt"])
@@ -323,16 +328,16 @@ class Fetching(FilesTestCase):
         for name in (file.code, file.name, older):
             self.assertEqual(await self.fetch(budi, name), DATA)
         second = file.at // 1000 * 1000
-        download = await self.files.fetch(budi, "x", stamped=("laporan.pdf", second))
+        download = await self.downloads.fetch(budi, "x", stamped=("laporan.pdf", second))
         await download.file.close()
         with self.assertRaises(UnknownFile):
-            await self.files.fetch(budi, "x", stamped=("laporan.pdf", second + 1000))
+            await self.downloads.fetch(budi, "x", stamped=("laporan.pdf", second + 1000))
 
     async def test_unknown(self) -> None:
         (ana,) = await self.people("ana")
         for name in ("aaaaaa", "../chatd.db", "", "\x1b[2J", "%", "x" * 10000):
             with self.assertRaises(UnknownFile) as caught:
-                await self.files.fetch(ana, name)
+                await self.downloads.fetch(ana, name)
             self.assertTrue(str(caught.exception).isprintable())
 
     async def test_missing_or_changed_on_disk(self) -> None:
@@ -341,9 +346,9 @@ class Fetching(FilesTestCase):
         file, _ = await self.send(ana, "budi")
         path = self.realm.state.uploads / file.stored
         path.write_bytes(DATA[:-1])
-        self.assertIs(await self.refused(self.files.fetch(budi, file.code)), FileDamaged)
+        self.assertIs(await self.refused(self.downloads.fetch(budi, file.code)), FileDamaged)
         path.unlink()
-        self.assertIs(await self.refused(self.files.fetch(budi, file.code)), FileMissing)
+        self.assertIs(await self.refused(self.downloads.fetch(budi, file.code)), FileMissing)
 
     async def test_changed_on_disk_after_it_was_fetched(self) -> None:
         """Different bytes of the same size are noticed. An unchanged file is not hashed again."""
@@ -351,15 +356,15 @@ class Fetching(FilesTestCase):
         file, _ = await self.send(ana, "budi")
         with mock.patch("hashlib.file_digest", wraps=hashlib.file_digest) as digest:
             for _ in range(3):
-                download = await self.files.fetch(budi, file.code)
+                download = await self.downloads.fetch(budi, file.code)
                 self.assertEqual(await download.file.read(len(DATA) + 1), DATA)
                 await download.file.close()
             self.assertEqual(digest.call_count, 1)
         path = self.realm.state.uploads / file.stored
         path.write_bytes(DATA[:-1] + bytes([DATA[-1] ^ 1]))
-        self.assertIs(await self.refused(self.files.fetch(budi, file.code)), FileDamaged)
+        self.assertIs(await self.refused(self.downloads.fetch(budi, file.code)), FileDamaged)
         path.write_bytes(DATA)  # as from a backup
-        download = await self.files.fetch(budi, file.code)
+        download = await self.downloads.fetch(budi, file.code)
         await download.file.close()
 
 
@@ -375,8 +380,10 @@ class Listing(FilesTestCase):
             FileInfo(first.code, "a.txt", len(DATA), "ana", 1_000_000_000),
             FileInfo(second.code, "b.txt", 1, "budi", 1_000_001_000),
         )
-        self.assertEqual(await self.files.list(ana), expected)
-        self.assertEqual([each.name for each in await self.files.list(citra)], ["a.txt", "c.txt"])
+        self.assertEqual(await self.downloads.list(ana), expected)
+        self.assertEqual(
+            [each.name for each in await self.downloads.list(citra)], ["a.txt", "c.txt"]
+        )
 
     async def test_own_in_a_group_that_was_left(self) -> None:
         """It may still be fetched, so it is listed: its name means this file, and no older one."""
@@ -385,7 +392,7 @@ class Listing(FilesTestCase):
         await self.realm.service.groups.create(ana, "bagan")
         own, _ = await self.send(ana, "#bagan", b"own")
         await self.realm.service.groups.leave(ana, Address("bagan"))
-        files = await self.files.list(ana)
+        files = await self.downloads.list(ana)
         self.assertEqual([each.code for each in files], [older.code, own.code])
         self.assertEqual(await self.fetch(ana, distinct_handles(files)[0]), b"older")
 
@@ -394,7 +401,9 @@ class Listing(FilesTestCase):
         for number in range(4):
             await self.send(ana, "budi", b"", f"{number}.txt")
         with mock.patch.object(module, "MAX_LISTED", 2):
-            self.assertEqual([each.name for each in await self.files.list(ana)], ["2.txt", "3.txt"])
+            self.assertEqual(
+                [each.name for each in await self.downloads.list(ana)], ["2.txt", "3.txt"]
+            )
 
 
 class GoingWrong(FilesTestCase):
@@ -413,7 +422,7 @@ class GoingWrong(FilesTestCase):
         await self.realm.close()
         self.realm = Realm(make_config(killed), self.clock)
         self.realm.open()
-        self.assertEqual(await self.files.list(budi), ())
+        self.assertEqual(await self.downloads.list(budi), ())
         aside = self.realm.state.uploads / "unclaimed" / file.stored
         self.assertEqual(aside.read_bytes(), b"first")
         again, _ = await self.send(ana, "budi", b"second")
@@ -434,7 +443,7 @@ class GoingWrong(FilesTestCase):
         self.assertEqual(
             (await self.realm.service.reading.inbox(budi, UNFILTERED, {})).messages, []
         )
-        self.assertEqual(await self.files.list(ana), ())
+        self.assertEqual(await self.downloads.list(ana), ())
         self.assertEqual(len(self.files.under_way._bytes), 0)
 
     async def _until_empty(self) -> None:
@@ -467,7 +476,7 @@ class GoingWrong(FilesTestCase):
         with mock.patch.object(Messages, "store_file", side_effect=StorageFailed()):
             self.assertIs(await self.refused(upload.finish()), StorageFailed)
         self.assertEqual(self.on_disk(), set())
-        self.assertEqual(await self.files.list(budi), ())
+        self.assertEqual(await self.downloads.list(budi), ())
 
     async def test_file_and_messages_are_stored_together(self) -> None:
         """If one of the messages cannot be stored, neither the file nor the other messages are."""

@@ -25,7 +25,7 @@ from chatd.base.names import Address
 from chatd.base.throttle import Quota
 from chatd.files.archive import Archive
 from chatd.service import exports as module
-from chatd.service.attachments import Download
+from chatd.service.downloads import Download
 from chatd.service.exports import Exports
 from tests.support.common import ClockedTestCase
 
