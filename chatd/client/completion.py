@@ -17,16 +17,6 @@ from chatd.commands.rows import Arg
 from chatd.commands.table import BY_VERB
 
 MAX_PATHS = 500
-# Types of arguments that are one of the words in their shape
-_CHOICES = (
-    types.FLAG,
-    types.LISTEN,
-    types.PRIVACY_KEY,
-    types.NOTIFY,
-    types.KEEP_OR_ERASE,
-    types.VISIBILITY,
-    types.SETTING,
-)
 
 
 class ArgumentCompleter(Completer):
@@ -129,7 +119,8 @@ def _names(arg: Arg, state: State) -> Iterable[str]:
         return state.names.rooms
     if kind is types.VERB:
         return [*BY_VERB]
-    return kind.shape.split("|") if kind in _CHOICES else ()
+    is_choice = isinstance(kind, types.WordType | types.FlagType)
+    return kind.shape.split("|") if is_choice else ()
 
 
 def _matching(text: str, names: Iterable[str], end: str) -> Iterable[Completion]:
