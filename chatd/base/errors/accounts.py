@@ -87,7 +87,7 @@ class ExportUnfinished(ChatError):
 
 class LastOperator(ChatError):
     code = "last-operator"
-    sentence = "You are the only operator of this realm; make somebody else one first"
+    sentence = "You are the only operator of this realm, so your account can't be deleted"
 
 
 class AlreadyClaimed(ChatError):

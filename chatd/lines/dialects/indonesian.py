@@ -55,7 +55,7 @@ INDONESIAN: Texts = {
         "Data boleh diekspor {limit} kali sejam; coba lagi dalam {minutes} menit"
     ),
     errors.ExportUnfinished: "Ekspor terakhir belum selesai; selesaikan atau batalkan dahulu",
-    errors.LastOperator: "Anda satu-satunya operator realm ini; angkat orang lain dahulu",
+    errors.LastOperator: "Anda satu-satunya operator realm ini, jadi akun Anda tidak dapat dihapus",
     errors.AlreadyClaimed: "Realm ini sudah mempunyai operator",
     errors.WrongCode: "Itu bukan kode operator realm ini; lihat file operator-code",
     errors.ForbiddenAddress: "{address} tidak boleh dihubungi",
