@@ -16,6 +16,7 @@ from chatd.federation.questions import guest_of
 from chatd.federation.realm_quotas import RealmQuotas
 from chatd.service.chat_service import ChatService
 from chatd.service.remote import MemberInvited, MemberJoined, MemberRemoved
+from chatd.service.rosters import Actor
 
 
 class MembershipNews:
@@ -73,4 +74,4 @@ class MembershipNews:
         signed = await self._facts.said(realm, guest, name, left.entry)
         if not signed.says(MadeFact(MemberFact(guest, "left"), guest, 0)):
             raise BadSignature(reason="it says something else")
-        await self._homes.leave(guest, name, signed=signed)
+        await self._homes.leave(Actor(guest, signed=(signed,)), name)

@@ -84,7 +84,7 @@ class Outcomes:
         self._database = service.database
         self._versions = service.context.writers.versions
         self._presence = service.presence
-        self._lost = LostGuests(service.rosters, service.homes)
+        self._lost = LostGuests(service.rosters)
         self._links = links
         self._outbox = outbox
         self._bounces = Bounces(service, links)

@@ -35,6 +35,7 @@ from chatd.service.group_settings import details_for, details_of
 from chatd.service.home_invites import HomeInvites
 from chatd.service.home_settings import HomeSettings
 from chatd.service.remote import IRealms, Membership, RemoteProfile, SignedFact
+from chatd.service.rosters import Actor
 
 MAX_ASKED = 1000  # people in one question
 MAX_OFFSET = 1 << 31  # in a list of members
@@ -103,7 +104,7 @@ class Questions:
         party, name = await self._asked(realm, user, group, joining=True)
         said = await self._said(realm, party, name, [msgspec.Raw(entry)])
         _check_says(said, party, [MemberFact(party, "joined")])
-        joined = await self._homes.join_again(party, name, said)
+        joined = await self._homes.join_again(Actor(party, signed=said), name)
         return Membership(joined.name, joined.id)
 
     async def _said(
@@ -139,7 +140,7 @@ class Questions:
         entries: bytes = b"",
     ) -> Mapping[str, Sequence[str]]:
         """Make a change for an admin of a group, who says so in `entries`. Raises BadSignature, and as the
-        methods of HomeGroups."""
+        methods of HomeGroups and HomeSettings."""
         party, name = await self._asked(realm, user, group)
         people = [parse_address(each) for each in users[:MAX_ASKED]]
         await self._guesses.check_people(realm, people)
@@ -160,7 +161,7 @@ class Questions:
                 await self._homes.find_ruled(party, name)  # before signatures are verified
                 said = await self._said(realm, party, name, decode_entries(entries))
                 _check_says(said, party, wanted)
-                return await self._make(party, name, change, people, said)
+                return await self._make(Actor(party, signed=said), name, change, people)
         return {}
 
     def _facts_of(
@@ -190,29 +191,24 @@ class Questions:
                 raise UnknownGroup(name=name.name)
 
     async def _make(
-        self,
-        party: Party,
-        name: Address,
-        change: str,
-        people: Sequence[Address],
-        said: Sequence[SignedFact],
+        self, by: Actor, name: Address, change: str, people: Sequence[Address]
     ) -> Mapping[str, Sequence[str]]:
         match change:
             case "invite":
-                _, invited = await self._invites.invite(party, name, people, signed=said)
+                _, invited = await self._invites.invite(by, name, people)
                 return msgspec.structs.asdict(invited)
             case "kick":
-                await self._homes.kick(party, name, people[0], signed=said)
+                await self._homes.kick(by, name, people[0])
             case "promote":
-                await self._homes.promote(party, name, people[0], signed=said)
+                await self._settings.promote(by, name, people[0])
             case "demote":
-                await self._settings.demote(party, name, people[0], signed=said)
+                await self._settings.demote(by, name, people[0])
             case "transfer":
-                await self._settings.transfer(party, name, people[0], signed=said)
+                await self._settings.transfer(by, name, people[0])
             case "set":
-                await self._settings.set(party, name, _settings_in(said), signed=said)
+                await self._settings.set(by, name, _settings_in(by.signed))
             case _:
-                await self._homes.set_closed(party, name, change == "close", signed=said)
+                await self._settings.set(by, name, {"closed": change == "close"})
         return {}
 
     async def _bans(self, party: Party, name: Address, after: str) -> Mapping[str, Sequence[str]]:

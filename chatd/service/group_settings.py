@@ -18,7 +18,8 @@ from chatd.base.replies import GroupDetails
 from chatd.service.home_requests import HomeRequests
 from chatd.service.home_settings import HomeSettings
 from chatd.service.presence import IListener
-from chatd.service.rosters import Rosters
+from chatd.service.remote import GroupVerb
+from chatd.service.rosters import Actor, Rosters
 from chatd.store.roster import Roster
 
 
@@ -53,9 +54,25 @@ class GroupSettings:
         """Change settings. Returns the group's name. Raises UnknownGroup, NotMember, NotAdmin."""
         realm = self._there.elsewhere(name)
         if realm is None:
-            return (await self._homes.set(party_of(account), name, fields, origin)).name
+            return await self._set(account, name, fields, origin)
         fact = GroupFact(dict(fields))
         return (await self._there.ask(realm, account, name, "set", (), (fact,)))[0]
+
+    async def set_closed(
+        self, account: Account, name: Address, closed: bool, origin: IListener | None = None
+    ) -> str:
+        """Close or open a group. Returns its name. Raises UnknownGroup, NotMember, NotAdmin."""
+        realm, fact = self._there.elsewhere(name), GroupFact({"closed": closed})
+        if realm is None:
+            return await self._set(account, name, fact.fields, origin)
+        change: GroupVerb = "close" if closed else "open"
+        return (await self._there.ask(realm, account, name, change, (), (fact,)))[0]
+
+    async def _set(
+        self, account: Account, name: Address, fields: Fields, origin: IListener | None
+    ) -> str:
+        """Change settings of a group of this realm."""
+        return (await self._homes.set(Actor(party_of(account), origin), name, fields)).name
 
     async def renew_code(self, account: Account, name: Address) -> tuple[str, str]:
         """Give a group a new code. Returns the group's name and the code. Raises UnknownGroup, NotMember,
@@ -67,24 +84,37 @@ class GroupSettings:
         shown, found = await self._there.ask(realm, account, name, "renewcode")
         return shown, _code_from(shown, found)
 
+    async def promote(
+        self, account: Account, name: Address, user: Address, origin: IListener | None = None
+    ) -> str:
+        """Make a member an admin. Returns the group's name. Raises UnknownGroup, NotMember, NotAdmin,
+        UnknownUser, NotTheirGroup."""
+        realm = self._there.elsewhere(name)
+        if realm is None:
+            by = Actor(party_of(account), origin)
+            return (await self._homes.promote(by, name, user)).name
+        fact = MemberFact(self._there.person(user), "promoted")
+        return (await self._there.ask(realm, account, name, "promote", (user,), (fact,)))[0]
+
     async def demote(
         self, account: Account, name: Address, user: Address, origin: IListener | None = None
     ) -> str:
-        """Make an admin an ordinary member. Returns the group's name. Raises UnknownGroup, NotMember,
-        NotAdmin, UnknownUser, NotTheirGroup, LastAdmin."""
+        """Make an admin an ordinary member. Returns the group's name. Raises LastAdmin, and as `promote`."""
         realm = self._there.elsewhere(name)
         if realm is None:
-            return (await self._homes.demote(party_of(account), name, user, origin)).name
+            by = Actor(party_of(account), origin)
+            return (await self._homes.demote(by, name, user)).name
         fact = MemberFact(self._there.person(user), "demoted")
         return (await self._there.ask(realm, account, name, "demote", (user,), (fact,)))[0]
 
     async def transfer(
         self, account: Account, name: Address, user: Address, origin: IListener | None = None
     ) -> str:
-        """Make a member an admin in place of the account. Returns the group's name. Raises as `demote`."""
+        """Make a member an admin in place of the account. Returns the group's name. Raises as `promote`."""
         realm = self._there.elsewhere(name)
         if realm is None:
-            return (await self._homes.transfer(party_of(account), name, user, origin)).name
+            by = Actor(party_of(account), origin)
+            return (await self._homes.transfer(by, name, user)).name
         own, heir = party_of(account), self._there.person(user)
         facts = (MemberFact(heir, "promoted"), MemberFact(own, "demoted"))
         return (await self._there.ask(realm, account, name, "transfer", (user,), facts))[0]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from chatd.base.entries import GroupFact, MemberFact
+from chatd.base.entries import MemberFact
 from chatd.base.errors import AlreadyMember, ChatError, UnknownGroup
 from chatd.base.model import Account, Group, NewGroup, party_of
 from chatd.base.names import Address, key_of, parse_foreign_address
@@ -26,8 +26,8 @@ from chatd.service.invitations import Invitations
 from chatd.service.mirror_groups import MirrorGroups
 from chatd.service.people import MAX_LISTED, People
 from chatd.service.presence import IListener
-from chatd.service.remote import GroupVerb, IRealms, online_elsewhere
-from chatd.service.rosters import Rosters
+from chatd.service.remote import IRealms, online_elsewhere
+from chatd.service.rosters import Actor, Rosters
 from chatd.store.bans import MAX_BANS
 from chatd.store.groups import list_groups
 from chatd.store.member_lists import names_in_groups
@@ -82,7 +82,7 @@ class Groups:
         TooManyGroups."""
         realm = self._there.elsewhere(name)
         if realm is None:
-            return await self._homes.join(party_of(account), name, origin)
+            return await self._homes.join(Actor(party_of(account), origin), name)
         return await self._mirrors.join(account, realm, name)
 
     async def accept(
@@ -109,7 +109,7 @@ class Groups:
         """Leave a group. A home that is not reached is told later. Raises UnknownGroup, NotMember."""
         realm = self._there.elsewhere(name)
         if realm is None:
-            return await self._homes.leave(party_of(account), name, origin=origin)
+            return await self._homes.leave(Actor(party_of(account), origin), name)
         return await self._mirrors.leave(account, realm, name, origin)
 
     async def invite(
@@ -123,7 +123,8 @@ class Groups:
         UnknownGroup, NotMember, NotAdmin; if none of the users is known, UnknownUser or UnknownRealm."""
         realm = self._there.elsewhere(name)
         if realm is None:
-            group, invited = await self._invites.invite(party_of(account), name, users, origin)
+            by = Actor(party_of(account), origin)
+            group, invited = await self._invites.invite(by, name, users)
             return group.name, invited
         facts = [MemberFact(self._there.person(user), "invited") for user in users]
         shown, found = await self._there.ask(realm, account, name, "invite", users, facts)
@@ -141,7 +142,8 @@ class Groups:
         UnknownUser, NotTheirGroup."""
         realm = self._there.elsewhere(name)
         if realm is None:
-            return (await self._homes.kick(party_of(account), name, user, origin)).name
+            by = Actor(party_of(account), origin)
+            return (await self._homes.kick(by, name, user)).name
         person = self._there.person(user)
         # Kicking oneself is leaving.
         fact = MemberFact(person, "left" if person.key == account.key else "kicked")
@@ -172,28 +174,6 @@ class Groups:
             if not page or not answer.get("more"):
                 break
         return shown, tuple(Ban(self._there.address_from(name, each)) for each in banned)
-
-    async def promote(
-        self, account: Account, name: Address, user: Address, origin: IListener | None = None
-    ) -> str:
-        """Make a member an admin. Returns the group's name. Raises as `kick`."""
-        realm = self._there.elsewhere(name)
-        if realm is None:
-            return (await self._homes.promote(party_of(account), name, user, origin)).name
-        fact = MemberFact(self._there.person(user), "promoted")
-        return (await self._there.ask(realm, account, name, "promote", (user,), (fact,)))[0]
-
-    async def set_closed(
-        self, account: Account, name: Address, closed: bool, origin: IListener | None = None
-    ) -> str:
-        """Close or open a group. Returns its name. Raises UnknownGroup, NotMember, NotAdmin."""
-        realm = self._there.elsewhere(name)
-        if realm is None:
-            group = await self._homes.set_closed(party_of(account), name, closed, origin)
-            return group.name
-        change: GroupVerb = "close" if closed else "open"
-        fact = GroupFact({"closed": closed})
-        return (await self._there.ask(realm, account, name, change, (), (fact,)))[0]
 
     async def list(self, account: Account, mine: bool) -> tuple[tuple[GroupInfo, ...], int]:
         """The first groups, and how many more there are: the account's own here and elsewhere if `mine`, else

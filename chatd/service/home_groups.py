@@ -9,7 +9,7 @@ from contextlib import suppress
 import msgspec
 from sqlalchemy import Connection
 
-from chatd.base.entries import GroupFact, Happening, MadeFact, MemberFact
+from chatd.base.entries import Happening, MadeFact, MemberFact
 from chatd.base.errors import (
     AlreadyMember,
     Banned,
@@ -32,8 +32,8 @@ from chatd.service.codes import new_group_code, new_private_code, with_new_code
 from chatd.service.context import Context
 from chatd.service.guesses import FailedJoins, TakenNames
 from chatd.service.presence import OFFLINE, IListener
-from chatd.service.remote import IRealms, MemberJoined, MemberRemoved, Notice, SignedFact
-from chatd.service.rosters import RosterChange, Rosters
+from chatd.service.remote import IRealms, MemberJoined, MemberRemoved, Notice
+from chatd.service.rosters import Actor, RosterChange, Rosters
 from chatd.store import bans as ban_store
 from chatd.store import members as store
 from chatd.store import mirrors
@@ -49,8 +49,7 @@ def _joined(group: Group, party: Party, newest: int, first: int) -> MemberJoined
 
 
 class HomeGroups:
-    """Members, and people who act on a group, are `Party`s: accounts of this realm, or people of another.
-    What these do comes with what they have `signed`."""
+    """Members, and people who act on a group, are `Party`s: accounts of this realm, or people of another."""
 
     def __init__(
         self,
@@ -145,30 +144,25 @@ class HomeGroups:
         with self._failed_joins.attempt(party):
             return await self._rosters.find(name, party, joining=True)
 
-    async def join(
-        self,
-        party: Party,
-        name: Address,
-        origin: IListener | None = None,
-        signed: Sequence[SignedFact] = (),
-    ) -> Group:
+    async def join(self, by: Actor, name: Address) -> Group:
         """Join by name or by code. Raises UnknownGroup, AlreadyMember, Banned, and what `join_group` does."""
+        party = by.party
         roster = await self.find_joinable(party, name)
         # The job checks this too, but if a job fails, its whole transaction runs again.
         if roster.role(party) is not None:
             raise AlreadyMember(name=party.name, group=roster.group.name)
         if party.key in roster.banned:
             raise Banned(group=roster.group.name)
-        await self.admit(roster.group, party, party, origin, signed)
+        await self.admit(roster.group, party, by)
         return roster.group
 
-    async def join_again(self, party: Party, name: Address, signed: Sequence[SignedFact]) -> Group:
+    async def join_again(self, by: Actor, name: Address) -> Group:
         """As `join`, for a person of another realm whose realm does not know of a membership: it is reported
         again."""
         try:
-            return await self.join(party, name, signed=signed)
+            return await self.join(by, name)
         except AlreadyMember:
-            group = (await self._rosters.find(name)).group
+            group, party = (await self._rosters.find(name)).group, by.party
             now, realm = self._context.now(), party.realm or ""
 
             def job(connection: Connection) -> RosterChange:
@@ -180,24 +174,17 @@ class HomeGroups:
             await self._rosters.change(job)
             return group
 
-    async def admit(
-        self,
-        group: Group,
-        party: Party,
-        by: Party,
-        origin: IListener | None,
-        signed: Sequence[SignedFact] = (),
-    ) -> None:
+    async def admit(self, group: Group, party: Party, by: Actor) -> None:
         """Make `party` a member, at the request of `by`: theirs, or that of an admin who invites them."""
-        now, invited = self._context.now(), by.key != party.key
+        now, invited = self._context.now(), by.party.key != party.key
 
         def job(connection: Connection) -> RosterChange:
             newest = self._rosters.log.newest(connection, group) + invited
             delta = store.join_group(connection, group, party, now, self._bounds, newest, invited)
             steps: list[Notice | MadeFact] = []
             if invited:
-                steps.append(MadeFact(MemberFact(party, "invited"), by, now))
-            steps.append(MadeFact(MemberFact(party, "joined"), by, now))
+                steps.append(MadeFact(MemberFact(party, "invited"), by.party, now))
+            steps.append(MadeFact(MemberFact(party, "joined"), by.party, now))
             if party.realm is not None:
                 joined = _joined(group, party, newest, delta.first)
                 steps.insert(0, Notice(party.realm, now, joined))
@@ -206,27 +193,22 @@ class HomeGroups:
                 forget_invitation(connection, party.id, group.key)
             return RosterChange(delta, steps, group)
 
-        await self._rosters.change(job, origin, signed)
+        await self._rosters.change(job, by.origin, by.signed)
 
-    async def leave(
-        self,
-        party: Party,
-        name: Address,
-        origin: IListener | None = None,
-        signed: SignedFact | None = None,
-    ) -> Group:
-        """Leave a group. If the realm of `party` reports it in an entry that is older than its newest such
-        report, nothing is done. Raises UnknownGroup, NotMember."""
+    async def leave(self, by: Actor, name: Address) -> Group:
+        """Leave a group. If their realm reports it in an entry that is older than its newest such report,
+        nothing is done. Raises UnknownGroup, NotMember."""
+        party = by.party
         group = (await self._find_of(party, name)).group
 
         def job(connection: Connection) -> RosterChange:
-            if signed is not None and not mirrors.is_news(
-                connection, party.realm or "", name.key, signed.origin[1]
-            ):
-                return RosterChange(Delta(group.id))
+            realm = party.realm or ""
+            for said in by.signed:
+                if not mirrors.is_news(connection, realm, name.key, said.origin[1]):
+                    return RosterChange(Delta(group.id))
             return self._take_out(connection, group, party, party)
 
-        await self._rosters.change(job, origin, () if signed is None else (signed,))
+        await self._rosters.change(job, by.origin, by.signed)
         return group
 
     def _take_out(
@@ -236,7 +218,7 @@ class HomeGroups:
         for the removal, because it may have got other notices since."""
         delta = store.leave_group(connection, group, member)
         what: Happening = "left" if by.key == member.key else "kicked"
-        steps = self.facts_of(delta, what, by)
+        steps = self._rosters.facts_of(delta, by, what)
         if member.realm is None:
             return RosterChange(delta, steps, group)
         seq = self._rosters.log.newest(connection, group) + 1 if steps else 0
@@ -244,17 +226,6 @@ class HomeGroups:
         removed = MemberRemoved(group.name, group.id, name, seq, by.name)
         steps.append(Notice(member.realm, self._context.now(), removed))
         return RosterChange(delta, steps, group, (member.realm,) if what == "kicked" else ())
-
-    def facts_of(self, delta: Delta, what: Happening, by: Party) -> list[Notice | MadeFact]:
-        """The facts of a change in which members were removed, and perhaps one was made an admin."""
-        now = self._context.now()
-        facts: list[Notice | MadeFact] = [
-            MadeFact(MemberFact(party, what if role is None else "promoted"), by, now)
-            for party, role in delta.roles
-        ]
-        if delta.ended:
-            facts.append(MadeFact(MemberFact(by, "ended"), by, now))
-        return facts
 
     async def party(self, address: Address) -> Party:
         """The person with that address. Someone of another realm is not looked up there. Raises UnknownUser,
@@ -266,20 +237,13 @@ class HomeGroups:
         shown = Address(local.name, self._realms.name_of(realm))
         return Party(shown.key, str(shown), realm=realm)
 
-    async def kick(
-        self,
-        party: Party,
-        name: Address,
-        user: Address,
-        origin: IListener | None = None,
-        signed: Sequence[SignedFact] = (),
-    ) -> Group:
+    async def kick(self, by: Actor, name: Address, user: Address) -> Group:
         """Remove and ban a member. Returns the group.
 
         People of other realms may post to an open group without being members, so they can be banned too.
         Someone who kicks themselves leaves, and is not banned.
         """
-        roster = await self.find_ruled(party, name)
+        roster = await self.find_ruled(by.party, name)
         group, member = roster.group, await self.party(user)
         may_post = member.realm is not None and not group.members_only
         may_post = may_post and member.key not in roster.banned
@@ -288,14 +252,14 @@ class HomeGroups:
         now = self._context.now()
 
         def job(connection: Connection) -> RosterChange:
-            change = self._take_out(connection, group, member, party)
-            if member.key == party.key or change.delta.ended:
+            change = self._take_out(connection, group, member, by.party)
+            if member.key == by.party.key or change.delta.ended:
                 return change
             dropped = ban_store.add_ban(connection, group, member, now)
             delta = msgspec.structs.replace(change.delta, banned=(member.key,), unbanned=dropped)
             return msgspec.structs.replace(change, delta=delta)
 
-        await self._rosters.change(job, origin, signed)
+        await self._rosters.change(job, by.origin, by.signed)
         return group
 
     async def unban(self, party: Party, name: Address, user: Address) -> tuple[Group, str]:
@@ -317,46 +281,6 @@ class HomeGroups:
         """The first `limit` bans whose keys come after `after`. Raises UnknownGroup, NotMember, NotAdmin."""
         group = (await self.find_ruled(party, name)).group
         return group, await self._database.read(ban_store.bans_of, group.id, after, limit)
-
-    async def promote(
-        self,
-        party: Party,
-        name: Address,
-        user: Address,
-        origin: IListener | None = None,
-        signed: Sequence[SignedFact] = (),
-    ) -> Group:
-        """Make a member an admin. Raises UnknownGroup, NotMember, NotAdmin, UnknownUser, NotTheirGroup."""
-        roster = await self.find_ruled(party, name)
-        group, member = roster.group, await self.party(user)
-        if roster.role(member) is None:
-            raise NotTheirGroup(name=member.name, group=group.name)
-
-        def job(connection: Connection) -> RosterChange:
-            delta = store.set_admin(connection, group, member)
-            return RosterChange(delta, self.facts_of(delta, "promoted", party), group)
-
-        await self._rosters.change(job, origin, signed)
-        return group
-
-    async def set_closed(
-        self,
-        party: Party,
-        name: Address,
-        closed: bool,
-        origin: IListener | None = None,
-        signed: Sequence[SignedFact] = (),
-    ) -> Group:
-        """Close or open a group. Raises UnknownGroup, NotMember, NotAdmin."""
-        group = (await self.find_ruled(party, name)).group
-        fact = MadeFact(GroupFact({"closed": closed}), party, self._context.now())
-
-        def job(connection: Connection) -> RosterChange:
-            delta = store.set_columns(connection, group, {"closed": closed})
-            return RosterChange(delta, () if delta.is_empty else (fact,), group)
-
-        await self._rosters.change(job, origin, signed)
-        return group
 
     async def members(
         self, party: Party, name: Address, start: int = 0, limit: int | None = None

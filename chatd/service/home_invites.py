@@ -14,9 +14,8 @@ from chatd.base.names import Address
 from chatd.service.context import Context
 from chatd.service.home_groups import HomeGroups
 from chatd.service.invitations import Invitations
-from chatd.service.presence import IListener
-from chatd.service.remote import MemberInvited, Notice, SignedFact
-from chatd.service.rosters import RosterChange, Rosters
+from chatd.service.remote import MemberInvited, Notice
+from chatd.service.rosters import Actor, RosterChange, Rosters
 from chatd.store.bans import lift_ban
 from chatd.store.invitations import NewInvitation, add_invitation, note_invited
 from chatd.store.members import check_guest
@@ -47,33 +46,27 @@ class HomeInvites:
         self._homes = homes
 
     async def invite(
-        self,
-        party: Party,
-        name: Address,
-        users: Sequence[Address],
-        origin: IListener | None = None,
-        signed: Sequence[SignedFact] = (),
+        self, by: Actor, name: Address, users: Sequence[Address]
     ) -> tuple[Group, Invited]:
         """Make `users` of this realm members, or send them an invitation if they want to be asked. People of
-        other realms always get one. Their bans are lifted. If `party` is of another realm, `signed` is what
-        they say.
+        other realms always get one. Their bans are lifted.
 
         Raises UnknownGroup, NotMember, NotAdmin. If none of them is a member or invited afterwards, raises
         their error.
         """
-        group = (await self._homes.find_ruled(party, name)).group
+        group = (await self._homes.find_ruled(by.party, name)).group
         joined: list[str] = []
         asked: list[str] = []
         present: list[str] = []
         errors: dict[str, ChatError] = {}
         for address in users:
             try:
-                guest = await self._find(address, party)
+                guest = await self._find(address, by.party)
                 if await self._is_asked(guest):
-                    await self._invite(group, guest, party, origin, signed)
+                    await self._invite(group, guest, by)
                     asked.append(guest.name)
                 else:
-                    await self._homes.admit(group, guest, party, origin, signed)
+                    await self._homes.admit(group, guest, by)
                     joined.append(guest.name)
             except AlreadyMember:
                 present.append(str(address))
@@ -101,16 +94,9 @@ class HomeInvites:
             return True
         return bool(await self._context.database.read(asks_first, guest.id))
 
-    async def _invite(
-        self,
-        group: Group,
-        guest: Party,
-        by: Party,
-        origin: IListener | None,
-        signed: Sequence[SignedFact],
-    ) -> None:
+    async def _invite(self, group: Group, guest: Party, actor: Actor) -> None:
         """Send an invitation to a person. Raises AlreadyMember, TooManyInvitations."""
-        now, realm = self._context.now(), guest.realm
+        now, realm, by = self._context.now(), guest.realm, actor.party
         to = guest.name.partition("@")[0]
         local = NewInvitation(group.name, group.key, "", group.id, by.name, now, group.title)
 
@@ -128,6 +114,6 @@ class HomeInvites:
                 return RosterChange(delta, (invited,), group)
             return RosterChange(delta, (invited, Notice(realm, now, news, by.id)), group)
 
-        change = await self._rosters.change(job, origin, signed)
+        change = await self._rosters.change(job, actor.origin, actor.signed)
         if guest.id is not None and change.steps:
             self._invitations.tell(guest.id, local)

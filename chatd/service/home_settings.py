@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 import msgspec
 from sqlalchemy import Connection
 
-from chatd.base.entries import GroupFact, MadeFact, MemberFact
-from chatd.base.errors import LastAdmin, NotTheirGroup
+from chatd.base.entries import GroupFact, MadeFact
+from chatd.base.errors import ChatError, LastAdmin, NotTheirGroup
 from chatd.base.group_settings import Fields, columns_of
 from chatd.base.model import Group, Party
 from chatd.base.names import Address
 from chatd.service.codes import new_group_code, new_private_code, with_new_code
 from chatd.service.context import Context
 from chatd.service.home_groups import HomeGroups
-from chatd.service.presence import IListener
-from chatd.service.remote import SignedFact
-from chatd.service.rosters import RosterChange, Rosters
+from chatd.service.rosters import Actor, RosterChange, Rosters
 from chatd.store.members import has_other_admin, set_admin, set_code, set_columns
 from chatd.store.roster import Delta, Roster
 
 
 class HomeSettings:
-    """Changes by admins, who may be of any realm. What people of other realms do comes with what they have
-    `signed`."""
+    """Changes by admins, who may be of any realm."""
 
     def __init__(self, context: Context, rosters: Rosters, homes: HomeGroups) -> None:
         self._context = context
@@ -35,21 +32,14 @@ class HomeSettings:
         """The group, as `party` knows it. Raises UnknownGroup."""
         return await self._rosters.find(name, party)
 
-    async def set(
-        self,
-        party: Party,
-        name: Address,
-        fields: Fields,
-        origin: IListener | None = None,
-        signed: Sequence[SignedFact] = (),
-    ) -> Group:
+    async def set(self, by: Actor, name: Address, fields: Fields) -> Group:
         """Change settings. A group that becomes private gets a new code. Returns the group. Raises
         UnknownGroup, NotMember, NotAdmin."""
-        group = (await self._homes.find_ruled(party, name)).group
+        group = (await self._homes.find_ruled(by.party, name)).group
         columns = columns_of(fields)
         if columns.get("title") == group.name:
             columns["title"] = None
-        fact = MadeFact(GroupFact(dict(fields)), party, self._context.now())
+        fact = MadeFact(GroupFact(dict(fields)), by.party, self._context.now())
         new_code = new_private_code if columns.get("private") and not group.private else None
 
         async def change(code: str | None) -> Group:
@@ -61,7 +51,7 @@ class HomeSettings:
                     delta = msgspec.structs.replace(delta, fields=merged)
                 return RosterChange(delta, () if delta.is_empty else (fact,), group)
 
-            delta = (await self._rosters.change(job, origin, signed)).delta
+            delta = (await self._rosters.change(job, by.origin, by.signed)).delta
             return msgspec.structs.replace(group, **delta.fields)
 
         if new_code is None:
@@ -83,53 +73,36 @@ class HomeSettings:
         new = new_private_code if group.private else new_group_code
         return await with_new_code(self._context.random_bytes, renew, new)
 
-    async def demote(
-        self,
-        party: Party,
-        name: Address,
-        user: Address,
-        origin: IListener | None = None,
-        signed: Sequence[SignedFact] = (),
-    ) -> Group:
-        """Make an admin an ordinary member. Raises UnknownGroup, NotMember, NotAdmin, UnknownUser,
-        NotTheirGroup, LastAdmin."""
-        group, member = await self._find(party, name, user)
+    async def promote(self, by: Actor, name: Address, user: Address) -> Group:
+        """Make a member an admin. Raises UnknownGroup, NotMember, NotAdmin, UnknownUser, NotTheirGroup."""
+        group, member = await self._find(by.party, name, user)
+        return await self._change_roles(by, group, lambda db: set_admin(db, group, member))
 
-        def job(connection: Connection) -> RosterChange:
+    async def demote(self, by: Actor, name: Address, user: Address) -> Group:
+        """Make an admin an ordinary member. Raises LastAdmin, and as `promote`."""
+        group, member = await self._find(by.party, name, user)
+
+        def demote(connection: Connection) -> Delta | ChatError:
             if not has_other_admin(connection, group, member):
-                refused = LastAdmin(name=member.name, group=group.name)
-                return RosterChange(Delta(group.id), refused=refused)
-            delta = set_admin(connection, group, member, admin=False)
-            return RosterChange(delta, self._facts(delta, party), group)
+                return LastAdmin(name=member.name, group=group.name)
+            return set_admin(connection, group, member, admin=False)
 
-        await self._rosters.change(job, origin, signed)
-        return group
+        return await self._change_roles(by, group, demote)
 
-    async def transfer(
-        self,
-        party: Party,
-        name: Address,
-        user: Address,
-        origin: IListener | None = None,
-        signed: Sequence[SignedFact] = (),
-    ) -> Group:
-        """Make a member an admin in the place of `party`. Raises UnknownGroup, NotMember, NotAdmin,
-        UnknownUser, NotTheirGroup."""
-        group, member = await self._find(party, name, user)
-        if member.key == party.key:
+    async def transfer(self, by: Actor, name: Address, user: Address) -> Group:
+        """Make a member an admin in the place of the one who asks. Raises as `promote`."""
+        group, member = await self._find(by.party, name, user)
+        if member.key == by.party.key:
             return group
 
-        def job(connection: Connection) -> RosterChange:
+        def transfer(connection: Connection) -> Delta | ChatError:
             promoted = set_admin(connection, group, member).roles
-            if not has_other_admin(connection, group, party):  # the member has left meanwhile
-                refused = NotTheirGroup(name=member.name, group=group.name)
-                return RosterChange(Delta(group.id), refused=refused)
-            demoted = set_admin(connection, group, party, admin=False).roles
-            delta = Delta(group.id, (*promoted, *demoted))
-            return RosterChange(delta, self._facts(delta, party), group)
+            if not has_other_admin(connection, group, by.party):  # the member has left meanwhile
+                return NotTheirGroup(name=member.name, group=group.name)
+            demoted = set_admin(connection, group, by.party, admin=False).roles
+            return Delta(group.id, (*promoted, *demoted))
 
-        await self._rosters.change(job, origin, signed)
-        return group
+        return await self._change_roles(by, group, transfer)
 
     async def _find(self, party: Party, name: Address, user: Address) -> tuple[Group, Party]:
         """A group that `party` is an admin of, and one of its members."""
@@ -139,9 +112,16 @@ class HomeSettings:
             raise NotTheirGroup(name=member.name, group=roster.group.name)
         return roster.group, member
 
-    def _facts(self, delta: Delta, by: Party) -> list[MadeFact]:
-        now = self._context.now()
-        return [
-            MadeFact(MemberFact(party, "promoted" if admin else "demoted"), by, now)
-            for party, admin in delta.roles
-        ]
+    async def _change_roles(
+        self, by: Actor, group: Group, change: Callable[[Connection], Delta | ChatError]
+    ) -> Group:
+        """Run a job that returns what it has changed, or why it can't be changed. Returns the group."""
+
+        def job(connection: Connection) -> RosterChange:
+            found = change(connection)
+            if isinstance(found, ChatError):
+                return RosterChange(Delta(group.id), refused=found)
+            return RosterChange(found, self._rosters.facts_of(found, by.party), group)
+
+        await self._rosters.change(job, by.origin, by.signed)
+        return group

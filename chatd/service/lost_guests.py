@@ -8,7 +8,6 @@ from chatd.base.errors import UnknownGroup
 from chatd.base.model import Group, Party
 from chatd.base.names import Address
 from chatd.service.group_log import HOME
-from chatd.service.home_groups import HomeGroups
 from chatd.service.rosters import RosterChange, Rosters
 from chatd.store.invitations import forget_invited
 from chatd.store.members import leave_group, realm_leaves
@@ -17,9 +16,8 @@ from chatd.store.members import leave_group, realm_leaves
 class LostGuests:
     """Called for what another realm has refused."""
 
-    def __init__(self, rosters: Rosters, homes: HomeGroups) -> None:
+    def __init__(self, rosters: Rosters) -> None:
         self._rosters = rosters
-        self._homes = homes
 
     async def drop_guest(self, name: Address, group_id: int, guest: Party) -> None:
         """Remove a member that does not exist in its realm, if the group with that id still has the name."""
@@ -30,7 +28,7 @@ class LostGuests:
         def job(connection: Connection) -> RosterChange:
             forget_invited(connection, group.id, guest.key)
             delta = leave_group(connection, group, guest)
-            return RosterChange(delta, self._homes.facts_of(delta, "kicked", HOME), group)
+            return RosterChange(delta, self._rosters.facts_of(delta, HOME, "kicked"), group)
 
         await self._rosters.change(job)
 
@@ -43,7 +41,7 @@ class LostGuests:
 
         def job(connection: Connection) -> RosterChange:
             delta = realm_leaves(connection, group, realm)
-            return RosterChange(delta, self._homes.facts_of(delta, "kicked", HOME), group)
+            return RosterChange(delta, self._rosters.facts_of(delta, HOME, "kicked"), group)
 
         await self._rosters.change(job)
 

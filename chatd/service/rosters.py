@@ -14,7 +14,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from chatd.base.cache import Cache
-from chatd.base.entries import MadeFact
+from chatd.base.entries import Happening, MadeFact, MemberFact
 from chatd.base.errors import ChatError, NotMember, UnknownGroup
 from chatd.base.model import Account, Group, Party, party_of
 from chatd.base.names import Address, key_of
@@ -42,6 +42,15 @@ class RosterChange(msgspec.Struct, frozen=True):
     group: Group | None = None
     also: tuple[str, ...] = ()
     refused: ChatError | None = None
+
+
+class Actor(msgspec.Struct, frozen=True):
+    """Who changes a group, over the connection `origin`, which is not told of the change. People of other
+    realms have `signed` what they do."""
+
+    party: Party
+    origin: IListener | None = None
+    signed: Sequence[SignedFact] = ()
 
 
 Staged: TypeAlias = StagedNotice | StoredFact
@@ -171,6 +180,19 @@ class Rosters:
             await self._tell(facts, roster, origin)
         return change
 
+    def facts_of(
+        self, delta: Delta, by: Party, gone: Happening = "left"
+    ) -> list[Notice | MadeFact]:
+        """The facts of a change in which members were removed (`gone`), or their roles were changed."""
+        now = self._context.now()
+        facts: list[Notice | MadeFact] = [
+            MadeFact(MemberFact(party, _happening(role, gone)), by, now)
+            for party, role in delta.roles
+        ]
+        if delta.ended:
+            facts.append(MadeFact(MemberFact(by, "ended"), by, now))
+        return facts
+
     def apply(self, delta: Delta) -> Roster | None:
         """Apply what a transaction has changed, in the order of the transactions. Returns the roster, if it
         is cached."""
@@ -211,6 +233,12 @@ class Rosters:
             members = await self._database.read(member_ids, facts[0].group.id)
         for fact in facts:
             self.log.tell(fact, members, origin)
+
+
+def _happening(role: bool | None, gone: Happening) -> Happening:
+    if role is None:
+        return gone
+    return "promoted" if role else "demoted"
 
 
 class _Asked(msgspec.Struct, frozen=True):

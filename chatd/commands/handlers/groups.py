@@ -145,7 +145,7 @@ async def unban(client: Client, command: ask.LiftBan) -> Reply:
 
 @HANDLERS.of(ask.PromoteMember)
 async def promote(client: Client, command: ask.PromoteMember) -> Reply:
-    group = await client.service.groups.promote(
+    group = await client.service.groups.settings.promote(
         client.account, command.group, command.user, client.listener
     )
     return Reply(f"{command.user} is an admin of {group}", {"group": group})
@@ -203,7 +203,7 @@ async def renew_code(client: Client, command: ask.RenewCode) -> Reply:
 
 @HANDLERS.of(ask.CloseGroup)
 async def close_group(client: Client, command: ask.CloseGroup) -> Reply:
-    group = await client.service.groups.set_closed(
+    group = await client.service.groups.settings.set_closed(
         client.account, command.group, True, client.listener
     )
     return Reply(f"Only members may post to {group} now", {"group": group})
@@ -211,7 +211,7 @@ async def close_group(client: Client, command: ask.CloseGroup) -> Reply:
 
 @HANDLERS.of(ask.OpenGroup)
 async def open_group(client: Client, command: ask.OpenGroup) -> Reply:
-    group = await client.service.groups.set_closed(
+    group = await client.service.groups.settings.set_closed(
         client.account, command.group, False, client.listener
     )
     return Reply(f"People of other realms may post to {group}", {"group": group})

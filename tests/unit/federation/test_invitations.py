@@ -248,11 +248,11 @@ class Crossing(InvitingTestCase):
         ears = self.follow(self.ana)
         service = self.ana.client.service
         self.network.result(
-            service.groups.set_closed(self.ana.account, parse_address("bagan"), True, ears)
+            service.groups.settings.set_closed(self.ana.account, parse_address("bagan"), True, ears)
         )
         self.assertEqual(ears.heard, [])
         self.network.result(
-            service.groups.set_closed(self.ana.account, parse_address("bagan"), False)
+            service.groups.settings.set_closed(self.ana.account, parse_address("bagan"), False)
         )
         self.assertEqual(len(ears.heard), 1)
 

@@ -77,7 +77,7 @@ class Entries(ListTestCase):
         self.assertEqual((found.last, found.unread, found.read, found.seq), (None, 0, 2, 2))
         self.assertIsNone(found.online)
         self.assertTrue(is_code(found.group.code))
-        result_of(self.service.groups.set_closed(self.ana, Address("bagan"), closed=True))
+        result_of(self.service.groups.settings.set_closed(self.ana, Address("bagan"), closed=True))
         self.post(self.ana, "bagan", "halo")
         (mine,), (theirs,) = self.all(self.ana), self.all(self.budi)
         assert mine.group is not None

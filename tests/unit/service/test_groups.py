@@ -38,7 +38,7 @@ from chatd.service import groups as module
 from chatd.service import home_groups as homegroups
 from chatd.service.home_invites import HomeInvites, Invited
 from chatd.service.remote import Membership
-from chatd.service.rosters import RosterChange
+from chatd.service.rosters import Actor, RosterChange
 from chatd.store.members import set_admin
 from tests.support.common import same_bytes
 from tests.support.inline import InlineDatabase, open_inline, outcome_of, result_of
@@ -350,7 +350,7 @@ class Leaving(GroupsTestCase):
         self.create(self.ana)
         self.join(self.budi)
         self.join(self.citra)
-        result_of(self.groups.promote(self.ana, BAGAN, Address("citra")))
+        result_of(self.groups.settings.promote(self.ana, BAGAN, Address("citra")))
         result_of(self.groups.leave(self.ana, BAGAN))
         self.assertEqual(self.members(self.budi), [("Budi", False), ("citra", True)])
 
@@ -358,7 +358,7 @@ class Leaving(GroupsTestCase):
         self.create(self.ana)
         self.join(self.budi)
         self.join(self.citra)
-        result_of(self.groups.promote(self.ana, BAGAN, Address("Budi")))
+        result_of(self.groups.settings.promote(self.ana, BAGAN, Address("Budi")))
         self.together(
             lambda: self.groups.leave(self.ana, BAGAN),
             lambda: self.groups.leave(self.budi, BAGAN),
@@ -419,14 +419,14 @@ class Ruling(GroupsTestCase):
         self.assertIs(self.post(self.budi, "x"), NotMember)
 
     def test_promote(self) -> None:
-        result_of(self.groups.promote(self.ana, BAGAN, Address("budi")))
+        result_of(self.groups.settings.promote(self.ana, BAGAN, Address("budi")))
         self.assertEqual(self.members(self.budi), [("ana", True), ("Budi", True)])
         result_of(self.groups.kick(self.budi, BAGAN, Address("ana")))
         self.assertEqual(self.members(self.budi), [("Budi", True)])
 
     def test_close_and_open(self) -> None:
         for change, closed in ((True, True), (True, True), (False, False)):
-            shown = result_of(self.groups.set_closed(self.ana, Address("BAGAN"), change))
+            shown = result_of(self.groups.settings.set_closed(self.ana, Address("BAGAN"), change))
             self.assertEqual(shown, "bagan")
             (info,), _ = result_of(self.groups.list(self.budi, mine=True))
             self.assertEqual(info.closed, closed)
@@ -438,8 +438,8 @@ class Ruling(GroupsTestCase):
         for done in (
             self.groups.invite(self.budi, BAGAN, [citra]),
             self.groups.kick(self.budi, BAGAN, Address("ana")),
-            self.groups.promote(self.budi, BAGAN, Address("budi")),
-            self.groups.set_closed(self.budi, BAGAN, True),
+            self.groups.settings.promote(self.budi, BAGAN, Address("budi")),
+            self.groups.settings.set_closed(self.budi, BAGAN, True),
         ):
             self.assertIs(outcome_of(done), NotAdmin)
         self.assertEqual(self.members(self.ana), [("ana", True), ("Budi", False)])
@@ -449,13 +449,13 @@ class Ruling(GroupsTestCase):
             self.groups.members(self.citra, BAGAN),
             self.groups.invite(self.citra, BAGAN, [Address("dewi")]),
             self.groups.kick(self.citra, BAGAN, Address("ana")),
-            self.groups.set_closed(self.citra, BAGAN, True),
+            self.groups.settings.set_closed(self.citra, BAGAN, True),
         ):
             self.assertIs(outcome_of(done), NotMember)
         self.assertIs(self.post(self.citra, "x"), NotMember)
 
     def test_unknown_and_non_members(self) -> None:
-        for change in (self.groups.kick, self.groups.promote):
+        for change in (self.groups.kick, self.groups.settings.promote):
             self.assertIs(outcome_of(change(self.ana, BAGAN, Address("citra"))), NotTheirGroup)
             self.assertIs(outcome_of(change(self.ana, BAGAN, Address("nobody"))), UnknownUser)
             elsewhere = Address("budi", "realm2")
@@ -480,7 +480,7 @@ class Guests(GroupsTestCase):
 
     def admit(self, guest: Party, name: str = "bagan") -> None:
         self.clock.advance(1)
-        result_of(self.homes.join(guest, Address(name)))
+        result_of(self.homes.join(Actor(guest), Address(name)))
 
     def test_join(self) -> None:
         """They are members like all others, longest-standing first, and their realms are told."""
@@ -512,7 +512,7 @@ class Guests(GroupsTestCase):
         )
         joined = parcels.Joined("bagan", self.group.id, "Finn", 4, 0, dict(about))
         self.assertEqual(self.waiting("realm3"), [joined, told[-1]])
-        self.assertIs(outcome_of(self.homes.join(self.emma, BAGAN)), AlreadyMember)
+        self.assertIs(outcome_of(self.homes.join(Actor(self.emma), BAGAN)), AlreadyMember)
 
     def test_messages_go_there(self) -> None:
         """Each realm gets one copy, in the transaction that stores the message, however many members it
@@ -530,12 +530,12 @@ class Guests(GroupsTestCase):
     def test_leave(self) -> None:
         """After they leave, their realm gets no more messages."""
         self.admit(self.emma)
-        result_of(self.homes.leave(self.emma, BAGAN))
+        result_of(self.homes.leave(Actor(self.emma), BAGAN))
         self.post(self.ana, "halo")
         kinds = [type(each) for each in self.waiting("realm2")]
         self.assertEqual(kinds, [parcels.Joined, parcels.Relay, parcels.Removed])
         self.assertEqual(self.members(self.ana), [("ana", True)])
-        self.assertIs(outcome_of(self.homes.leave(self.emma, BAGAN)), NotMember)
+        self.assertIs(outcome_of(self.homes.leave(Actor(self.emma), BAGAN)), NotMember)
 
     def test_last_admin(self) -> None:
         """The role passes to and from them, and the group exists until they leave."""
@@ -546,15 +546,15 @@ class Guests(GroupsTestCase):
         result_of(self.groups.leave(self.budi, BAGAN))
         _, members = result_of(self.homes.members(self.emma, BAGAN))
         self.assertEqual([each.username for each in members], ["Emma@Realm2"])
-        result_of(self.homes.leave(self.emma, BAGAN))
+        result_of(self.homes.leave(Actor(self.emma), BAGAN))
         self.assertIs(self.join(self.budi), UnknownGroup)
 
     def test_admin_from_elsewhere(self) -> None:
         """They have all rights of an admin, but none before they are one."""
         self.admit(self.emma)
         kick = self.homes.kick
-        self.assertIs(outcome_of(kick(self.emma, BAGAN, Address("ana"))), NotAdmin)
-        self.assertIs(outcome_of(kick(self.finn, BAGAN, Address("ana"))), NotMember)
+        self.assertIs(outcome_of(kick(Actor(self.emma), BAGAN, Address("ana"))), NotAdmin)
+        self.assertIs(outcome_of(kick(Actor(self.finn), BAGAN, Address("ana"))), NotMember)
         self.admit(self.finn)
         roster = result_of(self.rosters.find(BAGAN))
         result_of(
@@ -563,9 +563,9 @@ class Guests(GroupsTestCase):
         invites = HomeInvites(
             self.service.context, self.service.invitations, self.rosters, self.homes
         )
-        result_of(invites.invite(self.emma, BAGAN, [Address("budi")]))
-        result_of(kick(self.emma, BAGAN, Address("ANA")))
-        result_of(self.homes.set_closed(self.emma, BAGAN, True))
+        result_of(invites.invite(Actor(self.emma), BAGAN, [Address("budi")]))
+        result_of(kick(Actor(self.emma), BAGAN, Address("ANA")))
+        result_of(self.groups.settings._homes.set(Actor(self.emma), BAGAN, {"closed": True}))
         self.assertEqual(
             self.members(self.budi),
             [("Emma@Realm2", True), ("Finn@Realm3", False), ("Budi", False)],
@@ -575,7 +575,7 @@ class Guests(GroupsTestCase):
         """Its details are plain words, because they are sent to the realm that asked."""
         for name in (Address("nowhere"), Address("NOWHERE", "realm1")):
             with self.assertRaises(UnknownGroup) as caught:
-                result_of(self.homes.join(self.emma, name))
+                result_of(self.homes.join(Actor(self.emma), name))
             self.assertEqual(caught.exception.details, {"name": name.name})
             self.assertIs(type(caught.exception.details["name"]), str)
 

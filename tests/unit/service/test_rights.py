@@ -53,7 +53,7 @@ class Guests(GroupsTestCase):
 
     def test_closed_group(self) -> None:
         """A guest who is no member may not write to a group that was closed meanwhile."""
-        result_of(self.groups.set_closed(self.ana, BAGAN, True))
+        result_of(self.groups.settings.set_closed(self.ana, BAGAN, True))
         self.assertIs(self.post_late(), GroupClosed)
         self.assertEqual(self.inbox(self.ana), [])
 

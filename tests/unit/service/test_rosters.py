@@ -15,7 +15,7 @@ from chatd.base.model import Group, Party
 from chatd.base.names import Address
 from chatd.federation.amp import wire
 from chatd.federation.parcels import Joined, Removed
-from chatd.service.rosters import RosterChange
+from chatd.service.rosters import Actor, RosterChange
 from chatd.store import members as store
 from chatd.store import mirrors
 from chatd.store.members import Bounds, find_named, roster_of
@@ -106,7 +106,7 @@ class Agreeing(GroupsTestCase):
         guests = [Party(f"g{n}@realm{n % 3}", f"g{n}@realm{n % 3}", realm=f"realm{n % 3}")
                   for n in range(6)]  # fmt: skip
         people = [Party(each.key, each.name, each.id) for each in (self.budi, self.citra)]
-        ana = Party(self.ana.key, "ana", self.ana.id)
+        ana = Actor(Party(self.ana.key, "ana", self.ana.id))
         for _ in range(60):
             calls = []
             for _ in range(random.randrange(1, 5)):
@@ -115,20 +115,20 @@ class Agreeing(GroupsTestCase):
             self.together(*calls)
             self._compare()
 
-    def changes(self, group: Group, ana: Party, who: Party) -> list[Callable[[], Any]]:
+    def changes(self, group: Group, ana: Actor, who: Party) -> list[Callable[[], Any]]:
         """What may happen to `who`, or to the group."""
-        where = Address(*who.name.split("@"))
+        where, settings = Address(*who.name.split("@")), self.groups.settings._homes
         return [
-            lambda: self.homes.join(who, BAGAN),
-            lambda: self.homes.leave(who, BAGAN),
+            lambda: self.homes.join(Actor(who), BAGAN),
+            lambda: self.homes.leave(Actor(who), BAGAN),
             lambda: self._kick(ana, where),
             lambda: self.service.groups._invites.invite(ana, BAGAN, [where]),
             lambda: self.rosters.change(lambda db: RosterChange(store.set_admin(db, group, who))),
-            lambda: self.homes.set_closed(ana, BAGAN, True),
-            lambda: self.homes.set_closed(ana, BAGAN, False),
+            lambda: settings.set(ana, BAGAN, {"closed": True}),
+            lambda: settings.set(ana, BAGAN, {"closed": False}),
         ]
 
-    def _kick(self, ana: Party, where: Address) -> Any:
+    def _kick(self, ana: Actor, where: Address) -> Any:
         self.service.realms.name_of = lambda realm: realm  # type: ignore[method-assign]
         return self.homes.kick(ana, BAGAN, where)
 

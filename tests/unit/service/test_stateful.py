@@ -288,7 +288,9 @@ class ChatMachine(RuleBasedStateMachine):
     def promote(self, data: st.DataObject) -> None:
         team = self.team(data)
         name, other = self.admin(data, team), self.member(data, team)
-        result_of(self.service.groups.promote(self.accounts[name], team.address, Address(other)))
+        result_of(
+            self.service.groups.settings.promote(self.accounts[name], team.address, Address(other))
+        )
         if not team.members[other]:
             team.talk.entries.append((other, "promoted"))
         team.members[other] = True
@@ -348,7 +350,7 @@ class ChatMachine(RuleBasedStateMachine):
             "join": lambda: groups.join(account, place),
             "leave": lambda: groups.leave(account, place),
             "kick": lambda: groups.kick(account, place, there),
-            "promote": lambda: groups.promote(account, place, there),
+            "promote": lambda: groups.settings.promote(account, place, there),
             "invite": lambda: groups.invite(account, place, [there]),
             "post": lambda: self.service.messages.post(account, place, "x", None),
         }

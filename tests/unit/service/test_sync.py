@@ -158,7 +158,7 @@ class Entries(SyncTestCase):
         group, name = self.group(self.ana, self.budi), Address("bagan")
         last = self.sync(self.budi, group).seq
         for closed in (True, False):
-            result_of(self.service.groups.set_closed(self.ana, name, closed))
+            result_of(self.service.groups.settings.set_closed(self.ana, name, closed))
         page = self.sync(self.budi, group, after=last)
         entries = [each for each in page.entries if isinstance(each, GroupChange)]
         self.assertEqual([each.by for each in entries], ["ana", "ana"])
