@@ -71,6 +71,7 @@ class Departures:
     ) -> None:
         self._context = context
         self._database = context.database
+        self._versions = context.writers.versions
         self._accounts = accounts
         self._changes = changes
         self._groups = groups
@@ -93,7 +94,7 @@ class Departures:
         WrongPassword, TooManyAttempts, Busy, UnknownUser, LastOperator."""
         await self._accounts.check_own_password(account, password, source)
         now = self._context.now()
-        left = await self._database.run(store.depart, account, erase, now)
+        left = await self._database.run(store.depart, self._versions, account, erase, now)
         self._accounts.deleted(account, left)
         log.info("the account {account} was deleted", account=account.name)
         self._begin(Departure(account, erase))

@@ -13,6 +13,7 @@ from chatd.base.errors import LastOperator, UnknownUser
 from chatd.base.model import Account
 from chatd.base.names import key_of
 from chatd.store.accounts import DELETED, account_of, password_of
+from chatd.store.receipts import set_receipts
 from chatd.store.schema import (
     accounts,
     avatars,
@@ -28,6 +29,7 @@ from chatd.store.schema import (
     profiles,
     sessions,
 )
+from chatd.store.versions import VersionWriter
 
 SCANNED = 50_000  # messages of all people that one query looks at
 
@@ -43,9 +45,11 @@ class Departure(msgspec.Struct, frozen=True):
     erase: bool
 
 
-def depart(connection: sa.Connection, account: Account, erase: bool, now: int) -> Account:
-    """Delete an account, except for its messages and memberships. Returns what is left of it. Raises
-    UnknownUser, LastOperator."""
+def depart(
+    connection: sa.Connection, versions: VersionWriter, account: Account, erase: bool, now: int
+) -> Account:
+    """Delete an account, except for its messages and memberships. Its read marks are no longer shown. Returns
+    what is left of it. Raises UnknownUser, LastOperator."""
     if not password_of(connection, account.id):  # it was deleted meanwhile
         raise UnknownUser(name=account.name)
     operators = sa.select(accounts.c.id).where(accounts.c.operator)
@@ -53,6 +57,7 @@ def depart(connection: sa.Connection, account: Account, erase: bool, now: int) -
         raise LastOperator
     for table in _OWN:
         connection.execute(sa.delete(table).where(table.c.account_id == account.id))
+    set_receipts(connection, versions, account, on=False)
     connection.execute(sa.delete(contacts).where(contacts.c.key == account.key))
     connection.execute(sa.delete(avatars).where(avatars.c.place == f"@{account.key}"))
     connection.execute(

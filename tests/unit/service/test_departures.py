@@ -17,9 +17,11 @@ from chatd.base.errors import (
 )
 from chatd.base.model import Account
 from chatd.base.names import Address, Place
+from chatd.base.read_marks import ReadMark
 from chatd.service import departures as module
 from chatd.store import departures as store
 from chatd.store.departures import Departure
+from chatd.store.receipts import visible_marks
 from tests.support.inline import outcome_of, result_of
 from tests.unit.service.test_messages import BUDI, MessagesTestCase
 
@@ -79,10 +81,24 @@ class Gone(DeparturesTestCase):
         self.assertEqual(len(self.flushLoggedErrors(ValueError)), 1)
         self.assertEqual(self.service.blocks.against("citra"), frozenset())
 
+    def test_read_marks(self) -> None:
+        """Those that the account did not show stay hidden, and the others are no longer shown."""
+        for switched in (False, True):
+            with self.subTest(switched):
+                reader, who = (self.budi, "budi") if switched else (self.citra, "citra")
+                here = self.send(self.ana, who, "1").receipts[0].conversation
+                if switched:
+                    result_of(self.service.privacy.choose(reader, "receipts", False))
+                result_of(self.reading.move_marks(reader, {here: ReadMark(1)}, None))
+                self.delete(reader)
+                found = result_of(self.database.read(visible_marks, self.ana, here))
+                self.assertEqual([seq for key, _, seq in found if key != "ana"], [0])
+
     def test_twice_at_once(self) -> None:
         account = self.budi
         self.delete(account)
-        again = self.database.run(store.depart, account, False, 0)
+        versions = self.service.context.writers.versions
+        again = self.database.run(store.depart, versions, account, False, 0)
         self.assertIs(outcome_of(again), UnknownUser)
 
     def test_join_at_the_same_moment(self) -> None:
