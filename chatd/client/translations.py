@@ -15,6 +15,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from chatd.base.attachments import LOSSES
 from chatd.base.errors import ChatError, every_error
 
 LANGUAGES = ("en", "id")
@@ -49,16 +50,6 @@ _PARTS: Mapping[str, tuple[str, ...]] = {
         later("on, all or off"),
     ),
 }
-
-# Why a file is lost: sentences of the realm (chatd.base.attachments.LOSSES)
-_LOSSES = (
-    later("this realm has no room for it"),
-    later("the realm that it came from has it no longer"),
-    later("the bytes that came are not those that were announced"),
-    later("nothing of it has come for 24 hours"),
-    later("it has not come in time"),
-    later("it is missing from the disk of the realm that it came from"),
-)
 
 _catalogue: gettext.NullTranslations = gettext.NullTranslations()
 
@@ -130,7 +121,7 @@ def _part(name: str, text: str) -> str:
 
 def loss(reason: str) -> str:
     """The translation of the reason for which a file is lost."""
-    return _catalogue.gettext(reason) if reason in _LOSSES else reason
+    return _catalogue.gettext(reason) if reason in LOSSES.values() else reason
 
 
 def of_error(error: ChatError) -> str:

@@ -100,6 +100,7 @@ class TranslationTests(TestCase):
             )
         }
         wanted |= {error.sentence for error in every_error()} | {row.help for row in TABLE}
+        wanted |= {*LOSSES.values()}
         path = CLIENT / "locale" / "id" / "LC_MESSAGES" / "chatd-client.po"
         with path.open("rb") as file:
             catalogue = read_po(file, abort_invalid=True)
