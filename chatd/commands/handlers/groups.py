@@ -96,7 +96,7 @@ async def invite(client: Client, command: ask.InviteMembers) -> Reply:
         sentence += f"; unknown: {', '.join(invited.unknown)}"
     data = {"joined": invited.joined, "members": invited.present, "unknown": invited.unknown}
     if invited.refused:
-        sentence += f"; no room for: {', '.join(invited.refused)}"
+        sentence += f"; refused: {', '.join(invited.refused)}"
         data["refused"] = invited.refused
     if invited.asked:
         data["invited"] = invited.asked
