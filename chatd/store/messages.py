@@ -202,9 +202,7 @@ class MessageWriter:
             else:
                 given = item.seq
                 seqs[conversation] = seq = last + 1 if given is None or given <= last else given
-            shown = None
-            if taken and item.origin is not None and item.origin[0] is None:
-                shown = taken.get((conversation, item.origin[1]))
+            shown = taken.get(ident) if taken else None
             number = 0
             if item.copies is not None and item.copies.realms:
                 number = _own_number(item) or self._outbox.next(connection) + len(crossing)
@@ -341,9 +339,9 @@ def _full_row(
 
 def _take_pending(
     connection: Connection, items: Sequence[NewMessage], first: int
-) -> Mapping[tuple[int, int], int]:
-    """The ids that those of `items` had that were pending, by conversation and number. They are stored with
-    the ids from `first` on."""
+) -> Mapping[int, int]:
+    """As `take_pending`, for those of `items` that come back. They are stored with the ids from `first`
+    on."""
     back = {
         (item.conversation, item.origin[1]): ident
         for ident, item in enumerate(items, first)

@@ -140,10 +140,10 @@ def sent_entries(connection: sa.Connection, numbers: Sequence[int]) -> dict[int,
 
 def take_pending(
     connection: sa.Connection, arrived: Mapping[tuple[int, int], int]
-) -> dict[tuple[int, int], int]:
+) -> dict[int, int]:
     """Messages have come back from their groups' homes: by conversation and number, the ids as which they are
-    stored. Remove them from `pending`, and their parcels, which have arrived. Returns the ids that those had
-    that were pending."""
+    stored. Remove them from `pending`, and their parcels, which have arrived. Returns the ids that they had
+    while they were pending, by those as which they are stored."""
     mark, pages = placeholder(connection), outbox_store.pages_of
     marks = ", ".join([mark] * outbox_store.ROWS)
     find = (
@@ -155,16 +155,16 @@ def take_pending(
         for page in pages([number for _, number in arrived])
         for row in connection.exec_driver_sql(find, tuple(page))
     ]
-    taken: dict[tuple[int, int], int] = {}
+    taken: dict[int, int] = {}
     numbers: defaultdict[str, list[int]] = defaultdict(list)
     for conversation, number, ident, account_id, realm, key in rows:
-        place = conversation, number
-        if place not in arrived:
+        stored = arrived.get((conversation, number))
+        if stored is None:
             continue
-        taken[place] = ident
+        taken[stored] = ident
         numbers[realm].append(number)
         if key is not None:
-            _follow(connection, account_id, key, ident, arrived[place])
+            _follow(connection, account_id, key, ident, stored)
     if not taken:
         return {}
     connection.exec_driver_sql(
