@@ -115,7 +115,7 @@ class ReturnedEntries:
         check_place(stated, realm, relay.group_id, key_of(relay.group))
         said = isinstance(attributes, MemberAttributes) and attributes.what == "joined"
         if not said or stated.realm != self._own:
-            raise BadSignature(reason="nobody of this realm says so")
+            raise BadSignature(reason="no member of this realm says so")
         if not await self._standings.may_have_lost(realm, stated.number):
             return  # it is known here, and perhaps they have left since
         await self._standings.given(stated.number)
@@ -124,7 +124,7 @@ class ReturnedEntries:
 
 
 class ReturnReceiver:
-    """Entries that can't be taken are skipped, because nobody waits for a verdict on them."""
+    """Entries that can't be taken are skipped, because they get no verdict."""
 
     def __init__(
         self,

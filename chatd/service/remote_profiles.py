@@ -1,5 +1,5 @@
-"""Display names and pictures of people of other realms: asked for when somebody here sees these people, kept,
-and asked for again after a while, or when their realm says that they have changed.
+"""Display names and pictures of people of other realms. They are asked for when somebody here sees these
+people, and are kept. They are asked for again after an hour, or when their realm says that they have changed.
 
 Only the realm of a person is asked about them. A picture is decoded and made again here before it is kept.
 """
@@ -30,7 +30,7 @@ from chatd.store import avatars as store
 from chatd.store.avatars import Avatar, KnownProfile
 
 FRESH = 3600.0  # seconds after which a person's realm is asked again
-AGAIN = 60.0  # seconds after which it is asked again if it did not answer
+AGAIN = 60.0  # seconds after which the realm is asked again if it did not answer
 # Seconds between two questions about a person whose realm says that the profile has changed
 CHANGED = 10.0
 MAX_REMEMBERED = 50_000  # people
@@ -108,7 +108,7 @@ class RemoteProfiles:
             await self._ask(person, place)
             self._due[place] = now + FRESH
         except ChatError:
-            pass  # what is known stays
+            pass  # the known name and picture stay
         finally:
             del self._asking[place]
             asking.notify()
@@ -184,7 +184,7 @@ class RemoteProfiles:
             realms = await in_background(UNANNOUNCED, found)
             del self._changed[account.id]
             for realm in realms or ():
-                # A realm that nobody has added learns nothing that it does not ask for.
+                # A realm that was not added learns only what it asks for.
                 if self._realms.is_added(realm):
                     guarded(UNANNOUNCED, self._realms.profile_changed, realm, account.key)
 

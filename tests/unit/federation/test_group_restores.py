@@ -341,7 +341,7 @@ class MirrorTestCase(GroupRestoreTestCase):
 
 
 class MembersTestCase(GroupRestoreTestCase):
-    """Nobody is left a member on one side only."""
+    """After a restore, both realms have the same members."""
 
     def check(self, *names: str) -> None:
         """Check that these people of realm2 are members, for both realms."""

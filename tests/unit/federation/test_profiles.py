@@ -201,7 +201,7 @@ class Profiles(LinkedTestCase):
         self.assertEqual(self.questions(), 2)
 
     def test_without_a_link(self) -> None:
-        """What is known stays, and the realm is asked again later."""
+        """The known name and picture stay, and the realm is asked again later."""
         self.sets(FIRST)
         self.listed()
         self.network.advance(remote_profiles.FRESH)
@@ -213,7 +213,7 @@ class Profiles(LinkedTestCase):
         self.assertEqual(self.questions(), 1)
 
     def test_hostile_answers(self) -> None:
-        """What a realm says is checked: hidden characters, pictures that are none, hashes that are none."""
+        """Answers are checked for hidden characters, and for pictures and hashes that are none."""
         for name, picture, body, expected in (
             ("Leo\u202emessi", "a" * 32, FIRST, "Leomessi"),
             ("\x07", "b" * 32, b"bad", "budi@realm2"),
@@ -243,7 +243,7 @@ class Profiles(LinkedTestCase):
             self.assertEqual(caught.exception.code, code)
 
     def test_strangers(self) -> None:
-        """A realm that nobody has added is told only of people who have to do with it."""
+        """A realm that was not added is told only of people who have something to do with it."""
         self.patch(self.two.realm.directory, "is_added", lambda _realm: False)
         self.sets(FIRST)
         self.assertEqual(self.picture(self.one, "budi@realm2"), FIRST)
@@ -261,7 +261,7 @@ class Profiles(LinkedTestCase):
         self.assertEqual(self.questions(), 0)
 
     def test_too_many(self) -> None:
-        """Of one realm, those who were asked about the longest ago make room."""
+        """The people of a realm about whom it was not asked for the longest time make room."""
         self.patch(store, "MAX_REMOTE", 2)
         database = self.one.service.database
         for at in range(4):
