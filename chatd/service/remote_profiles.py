@@ -7,6 +7,7 @@ Only the realm of a person is asked about them. A picture is decoded and made ag
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from twisted.internet.defer import DeferredSemaphore
 
@@ -40,6 +41,13 @@ UNANNOUNCED = "a changed profile was not announced to other realms"
 UNTOLD = "a profile of another realm was not asked for"
 
 
+class Asked(NamedTuple):
+    """When the realm of a person was asked about them, and when it is to be asked again: seconds."""
+
+    at: float
+    again: float
+
+
 class RemoteProfiles:
     """What this realm knows of people of other realms."""
 
@@ -51,7 +59,7 @@ class RemoteProfiles:
         self._realms = realms
         self._presence = presence
         self._avatars = avatars
-        self._due: Cache[str, float] = Cache(MAX_REMEMBERED)  # when to ask again, by place
+        self._asked: Cache[str, Asked] = Cache(MAX_REMEMBERED)  # by place
         self._asking: dict[str, Signal] = {}
         self._changed: dict[int, Account] = {}  # whose profiles are to be announced
         self._turns: dict[str, DeferredSemaphore] = {}  # by the key of the realm
@@ -73,17 +81,21 @@ class RemoteProfiles:
     def soon(self, people: Iterable[str]) -> None:
         """Ask in the background about those of these addresses that were not asked about lately."""
         now = self._context.clock.seconds()
-        due = [each for each in people if self._is_due(store.place_of_user(each), now)]
+        due = [each for each in people if self._is_due(store.place_of_user(each))]
         due = due[:MAX_AT_ONCE]
         for each in due:
             # One task asks, however many lists there are.
-            self._due[store.place_of_user(each)] = now + AGAIN
+            self._asked[store.place_of_user(each)] = Asked(now, now + AGAIN)
         if due:
             in_background(UNTOLD, self._ask_all(due))
 
-    def _is_due(self, place: str, now: float) -> bool:
+    def _is_due(self, place: str) -> bool:
         """Whether a list asks about a person. If the realm is slow, the first question still waits."""
-        return place not in self._asking and (self._due.get(place) or 0) <= now
+        return place not in self._asking and self._is_old(place)
+
+    def _is_old(self, place: str) -> bool:
+        asked = self._asked.get(place)
+        return asked is None or asked.again <= self._context.clock.seconds()
 
     async def _ask_all(self, people: Iterable[str]) -> None:
         for each in people:
@@ -93,7 +105,7 @@ class RemoteProfiles:
     async def refresh(self, person: Address) -> None:
         """Ask about a person of another realm, unless that was done lately. Waits for the answer."""
         place = store.place_of_user(person)
-        if place in self._asking or (self._due.get(place) or 0) <= self._context.clock.seconds():
+        if place in self._asking or self._is_old(place):
             await self._ask_once(person, place)
 
     async def _ask_once(self, person: Address, place: str) -> None:
@@ -103,10 +115,11 @@ class RemoteProfiles:
             return
         now = self._context.clock.seconds()
         asking = self._asking[place] = Signal()
-        self._due[place] = now + AGAIN
+        asked = self._asked[place] = Asked(now, now + AGAIN)
         try:
             await self._ask(person, place)
-            self._due[place] = now + FRESH
+            if self._asked.get(place) is asked:  # else the profile has changed meanwhile
+                self._asked[place] = Asked(now, now + FRESH)
         except ChatError:
             pass  # the known name and picture stay
         finally:
@@ -161,13 +174,17 @@ class RemoteProfiles:
         self._presence.flush()
 
     def changed_there(self, realm: str, user: str) -> None:
-        """A realm says that the profile of one of its people has changed."""
-        place = store.place_of_user(f"{user}@{realm}")
-        due = self._due.get(place)
-        if due is not None and due - self._context.clock.seconds() <= FRESH - CHANGED:
-            self._due[place] = 0
-            name = self._realms.name_of(realm)
-            in_background(UNTOLD, self._ask_all([f"{user}@{name}"]))
+        """A realm says that the profile of one of its people has changed. If it was asked just now, the next
+        list asks again, because the answer may be older."""
+        place, now = store.place_of_user(f"{user}@{realm}"), self._context.clock.seconds()
+        asked = self._asked.get(place)
+        if asked is None:
+            return  # it is not known here
+        if place in self._asking or now - asked.at < CHANGED:
+            self._asked[place] = Asked(asked.at, asked.at + CHANGED)
+            return
+        name = self._realms.name_of(realm)
+        in_background(UNTOLD, self._ask_all([f"{user}@{name}"]))
 
     def changed_here(self, account: Account) -> None:
         """Tell the realms whose people talk with an account that its profile has changed: once, if it changes

@@ -183,6 +183,40 @@ class Profiles(LinkedTestCase):
         for each in asked:
             each.callback(RemoteProfile("", ""))
 
+    def test_changed_just_after_the_question(self) -> None:
+        """The answer is older, so the next list asks again, but not at once."""
+        self.assertEqual(self.listed()[0], "budi@realm2")
+        for name in ("Budi Santoso", "Budi S."):
+            self.budi.does(ask.ChangeProfile(name=name))
+            self.network.settle()
+        self.listed()
+        self.assertEqual(self.questions(), 1)
+        self.network.advance(remote_profiles.CHANGED)
+        self.listed()
+        self.assertEqual((self.questions(), self.listed()[0]), (2, "Budi S."))
+
+    def test_changed_during_the_question(self) -> None:
+        """The next list asks again. However often the realm says so, no questions pile up."""
+        profiles = self.one.service.profiles
+        answers: list[Deferred[Any]] = []
+
+        def slow(*_args: Any) -> Deferred[Any]:
+            answers.append(Deferred())
+            return answers[-1]
+
+        self.patch(profiles._realms, "profile", slow)
+        profiles.soon(["budi@realm2"])
+        self.network.advance(remote_profiles.CHANGED + 1)
+        for _ in range(3):
+            profiles.changed_there("realm2", "budi")
+        self.assertEqual([len(each) for each in profiles._asking.values()], [0])
+        answers[0].callback(RemoteProfile("Budi", ""))
+        self.network.settle()
+        profiles.soon(["budi@realm2"])
+        self.network.settle()
+        self.assertEqual(len(answers), 2)
+        answers[1].callback(RemoteProfile("Budi", ""))
+
     def test_announcing_fails(self) -> None:
         """A failure of one link does not end the announcements."""
         profiles = self.two.service.profiles
