@@ -63,7 +63,7 @@ ROWS: tuple[Row, ...] = (
         (Arg("everywhere", types.FLAG, optional=True, named=True),),
         aliases=("auth_logout", "logoff"),
     ),
-    Row("sessions", ask.ListSessions, "list your sessions and with what each was used last"),
+    Row("sessions", ask.ListSessions, "list your sessions, with the client and address of each"),
     Row(
         "revoke",
         ask.RevokeSession,
@@ -120,13 +120,13 @@ ROWS: tuple[Row, ...] = (
     Row(
         "status",
         ask.SetStatus,
-        "show others a short text about you, or without one remove it",
+        "set a short text that others see, or remove it",
         (Arg("text", types.STATUS, optional=True),),
     ),
     Row(
         "away",
         ask.SetAway,
-        "show others that you are away, or back",
+        "show others that you are away or back",
         (Arg("on", types.FLAG),),
     ),
     Row(

@@ -141,7 +141,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "privacy",
         ask.ChangePrivacy,
-        "show what others see of you and may do, or change it",
+        "show or change what others see of you and may do",
         (
             Arg("key", types.PRIVACY_KEY, optional=True),
             Arg("value", types.FLAG, optional=True),
@@ -173,7 +173,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "notify",
         ask.SetNotifications,
-        "choose of which messages of a conversation your clients notify you",
+        "choose which messages of a conversation notify you",
         (
             CONVERSATION,
             Arg("level", types.NOTIFY, also=("notify",)),
@@ -184,7 +184,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "archive",
         ask.ArchiveConversation,
-        "put a conversation into the archive, or take it out",
+        "move a conversation into the archive, or out of it",
         (CONVERSATION, Arg("on", types.FLAG)),
         errors=CONVERSATION_ERRORS,
     ),
