@@ -71,7 +71,7 @@ from chatd.store.outbox import BlankedParcel, NewParcel
 from chatd.store.outcomes import SentEntry
 from chatd.store.pending import NewPost
 from chatd.store.signatures import SignatureWriter
-from chatd.store.unreturned import UnreturnedPost
+from chatd.store.unreturned import UnreturnedPost, unreturned
 
 LEAVE_TIME = 5.0  # seconds to wait until a realm knows of a group that was left
 MAX_LEAVING = 10_000
@@ -223,12 +223,16 @@ class Forwarder:
         draft = self._entries.message(sender.name, target, at, text, file, parts)
         return NewParcel(target.home, draft, at, sender.id, None if file is None else file.id)
 
-    def repost(self, connection: Connection, realm: str, posts: Sequence[UnreturnedPost]) -> None:
-        """Store the parcels of messages again that were acknowledged and did not come back. They keep their
-        numbers. Runs in the writer's thread."""
-        items = [self._post_again(realm, post) for post in posts]
-        if items:
-            self.outbox.writer.store(connection, items)
+    def repost(self, connection: Connection, realm: str, after: int, limit: int) -> int | None:
+        """Store the parcels again of the first messages with ids above `after` that the realm has
+        acknowledged and that did not come back. They keep their numbers. Returns the last id, or None if
+        there was none. Runs in the writer's thread, so that no message is stored twice or has come back
+        meanwhile."""
+        posts = unreturned(connection, realm, after, limit)
+        if not posts:
+            return None
+        self.outbox.writer.store(connection, [self._post_again(realm, post) for post in posts])
+        return posts[-1].id
 
     def _post_again(self, realm: str, post: UnreturnedPost) -> NewParcel:
         target = Target(post.conversation, (), group=post.group, home=realm, home_id=post.home_id)

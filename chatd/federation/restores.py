@@ -40,7 +40,6 @@ from chatd.store import held as held_store
 from chatd.store import losses as store
 from chatd.store.held import HeldChange, HeldEntry, HeldMessage, HeldPage, HeldSigned
 from chatd.store.losses import Lost, SharedDirect, SharedGroup
-from chatd.store.unreturned import unreturned
 
 MAX_ITEMS = 100  # in one request
 MAX_BYTES = 50_000  # of their parcels; one parcel may be larger
@@ -137,10 +136,9 @@ class Restores:
     async def _repost(self, realm: str) -> None:
         """Send the messages to groups of the realm again that it has acknowledged and not sent back. It
         recognises those that it still has."""
-        after = 0
-        while posts := await self._database.read(unreturned, realm, after, MAX_POSTS):
-            after = posts[-1].id
-            await self._database.run(self._forwarder.repost, realm, posts)
+        after: int | None = 0
+        while after is not None:
+            after = await self._database.run(self._forwarder.repost, realm, after, MAX_POSTS)
 
     async def _items(
         self, link: IReturning, lost: Lost, other: Standing

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
+from twisted.internet.defer import Deferred
 
 from chatd.base.errors import Banned, RealmDown
 from chatd.base.names import Address, Place, parse_address, parse_group
@@ -277,6 +278,20 @@ class HomeTestCase(GroupRestoreTestCase):
         [said] = [each for each in self.citra.reads() if each.startswith("system")]
         self.assertIn("tiga", said)
         self.assertEqual(self.two.parcels_waiting(), 0)
+
+    def test_posts_are_sent_again_once(self) -> None:
+        """A link ends while the restore over it goes on, and the restore over the next link begins."""
+        self.connection.transport_of(self.one).losing = {"Deliver"}
+        self.budi.begins_to_post("bagan@realm1", "dua")
+        self.network.advance(5)
+        self.part()
+        restores = self.two.realm.federation.restores
+        both = [Deferred.fromCoroutine(restores._repost("realm1")) for _ in range(2)]
+        while self.two.realm.database.step_read():
+            pass
+        self.network.settle()
+        self.assertEqual([self.network.result(each) for each in both], [None, None])
+        self.assertEqual(self.two.parcels_waiting(), 1)
 
     def test_after_a_second_start(self) -> None:
         """The home is restored, writes, and starts again before it meets the mirror."""
