@@ -5,6 +5,15 @@ from __future__ import annotations
 from tests.support.browser import PASSWORD, BrowserTestCase, in_browser
 from tests.support.visitor import expect
 
+WANTED = """
+async ([chosen, mentions]) => {
+    const { isWanted } = await import("/static/js/notify.js");
+    const store = { conversation: () => chosen, isMe: (who) => who === "messi" };
+    return isWanted(store, {}, { mentions });
+}
+"""
+PAST, FUTURE = "2020-01-01T00:00:00Z", "2999-01-01T00:00:00Z"
+
 
 class Blocking(BrowserTestCase):
     @in_browser
@@ -44,3 +53,19 @@ class Blocking(BrowserTestCase):
         self.assertTrue(download.value.suggested_filename.endswith(".zip"))
         telnet.type("send messi halo")
         telnet.sees("Message sent")
+
+    @in_browser
+    def test_notifications(self) -> None:
+        """The choice for a conversation decides until its time is over."""
+        page = self.person("messi").page
+        for chosen, mentions, wanted in (
+            ({}, [], True),
+            ({"notify": "none"}, ["messi"], False),
+            ({"notify": "mentions"}, ["henderson"], False),
+            ({"notify": "mentions"}, ["messi"], True),
+            ({"notify": "mentions"}, ["@all"], True),
+            ({"notify": "none", "until": FUTURE}, [], False),
+            ({"notify": "none", "until": PAST}, [], True),
+        ):
+            with self.subTest(chosen=chosen, mentions=mentions):
+                self.assertIs(page.evaluate(WANTED, [chosen, mentions]), wanted)

@@ -73,13 +73,14 @@ function bodyOf(message) {
 
 /**
  * Whether the user wants notifications of such messages in that conversation.
- * @param {App} app
+ * @param {App["store"]} store
  * @param {Place} place
  * @param {Message} message
  */
-function isWanted(app, place, message) {
-  const level = app.store.conversation(place)?.notify ?? "all";
-  const mentioned = (message.mentions ?? []).some((who) => who === "@all" || app.store.isMe(who));
+export function isWanted(store, place, message) {
+  const { notify: chosen = "all", until } = store.conversation(place) ?? {};
+  const level = until && Date.parse(until) <= Date.now() ? "all" : chosen;
+  const mentioned = (message.mentions ?? []).some((who) => who === "@all" || store.isMe(who));
   return level === "all" || (level === "mentions" && mentioned);
 }
 
@@ -89,7 +90,7 @@ function isWanted(app, place, message) {
  * @param {Message} message
  */
 async function notify(app, place, message) {
-  if (notificationState() !== "on" || message.blocked || !isWanted(app, place, message)) return;
+  if (notificationState() !== "on" || message.blocked || !isWanted(app.store, place, message)) return;
   const name = app.store.displayName(message.from);
   const head = place.kind === "u" ? name : t("app.in", { name, group: app.store.groupName(place) });
   const options = {

@@ -82,6 +82,7 @@
  * @property {boolean} [closed]
  * @property {"private"} [visibility] missing: public
  * @property {"all" | "mentions" | "none"} [notify] of which messages the user wants notifications; missing: of all
+ * @property {string} [until] when they are of all messages again
  * @property {string} [code]
  * @property {number} unread
  * @property {number} read the seq up to which all has been read
