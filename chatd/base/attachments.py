@@ -12,11 +12,11 @@ LOST = "lost"
 # Why a file is lost, by the code of the reason
 LOSSES = {
     "file-refused": "this realm has no room for it",
-    "file-gone": "the realm that it came from has it no longer",
-    "file-damaged": "the bytes that came are not those that were announced",
-    "file-stalled": "nothing of it has come for 24 hours",
-    "file-expired": "it has not come in time",
-    "file-missing": "it is missing from the disk of the realm that it came from",
+    "file-gone": "the realm that sent it no longer has it",
+    "file-damaged": "its content is not what was announced",
+    "file-stalled": "no part of it has arrived for 24 hours",
+    "file-expired": "it did not arrive in time",
+    "file-missing": "it is missing from the disk of the realm that sent it",
 }
 
 

@@ -52,7 +52,7 @@ class FromElsewhere(Scripted):
         expect(messi.page.locator("a.file")).to_have_count(1)
         push("file", {"conversation": 1, "seq": 1, "state": "here"})
         messi.sees_file("0.pdf")
-        reason = "nothing of it has come for 24 hours"
+        reason = "no part of it has arrived for 24 hours"
         lost = {"conversation": 1, "state": "lost", "reason": reason, "code": "file-stalled"}
         push("file", {**lost, "seq": 2})
         expect(messi.sees("1.pdf")).to_contain_text(f"It did not arrive: {reason}")

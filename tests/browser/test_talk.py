@@ -306,7 +306,7 @@ class Groups(BrowserTestCase):
         messi.go("#/g/bola/members")
         messi.press_button("Lift the ban of henderson")
         messi.is_told("henderson may join bola again")
-        messi.is_told("Nobody is banned")
+        messi.is_told("No one is banned")
 
     def make(self, person: Person, group: str, visibility: str = "Private") -> str:
         """Create a group as `person`, and return its code."""

@@ -63,7 +63,7 @@ class ChangesTestCase(EventsTestCase):
         self.assertEqual(lost, ["The file “halo semua” did not arrive: expired"])
         translations.use("id")
         self.addCleanup(translations.use, "en")
-        lost = self.shown("file", seq=1, state="lost", reason="it has not come in time")
+        lost = self.shown("file", seq=1, state="lost", reason="it did not arrive in time")
         self.assertEqual(lost, ["Berkas “halo semua” tidak sampai: tidak datang pada waktunya"])
         translations.use("en")
         here = self.shown("file", seq=1, state="here")
