@@ -64,7 +64,7 @@ export function avatar(name, online, { kind = "user", large = false, picture } =
     "span",
     { class: `avatar avatar-${kind}${large ? " avatar-large" : ""}`, style: { "--hue": String(HUES[sum]) } },
     h("span", { class: "avatar-letters", "aria-hidden": "true" }, letters.join("") || "?"),
-    picture !== undefined && portrait(picture),
+    picture !== undefined && covering(picture),
     online !== undefined &&
       h(
         "span",
@@ -75,10 +75,10 @@ export function avatar(name, online, { kind = "user", large = false, picture } =
 }
 
 /**
- * The picture of an avatar. While it is missing, the letters are shown.
+ * A picture that covers the letters or the icon of its parent. While it is missing, these are shown.
  * @param {string} path
  */
-function portrait(path) {
+export function covering(path) {
   /** @type {HTMLImageElement} */
   const image = h("img", {
     class: "avatar-picture",

@@ -110,6 +110,11 @@ export class Store extends Emitter {
     return this.#pictures.get(place.key);
   }
 
+  /** What the avatar of a person or a group shows. @param {Place} place */
+  looks(place) {
+    return { kind: /** @type {"group" | "user"} */ (place.kind === "g" ? "group" : "user"), picture: this.picture(place) };
+  }
+
   /** The path of a person's picture. @param {string} address */
   pictureOf(address) {
     return this.picture(this.place("u", address));

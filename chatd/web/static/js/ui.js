@@ -9,7 +9,7 @@ import { iconButton } from "./parts.js";
 export { announce, confirm, dialog, toast } from "./dialogs.js";
 export { field, form } from "./forms.js";
 export { icon } from "./icons.js";
-export { avatar, button, emptyState, iconButton, listRow, spinner, unreadBadge } from "./parts.js";
+export { avatar, button, covering, emptyState, iconButton, listRow, spinner, unreadBadge } from "./parts.js";
 
 /** @import { Children } from "./dom.js" */
 

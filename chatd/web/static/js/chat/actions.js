@@ -220,10 +220,7 @@ export class Actions {
     const rows = this.#app.store.sorted().map((found) =>
       listRow({
         title: found.name,
-        picture: avatar(found.name, undefined, {
-          kind: found.place.kind === "g" ? "group" : "user",
-          picture: this.#app.store.picture(found.place),
-        }),
+        picture: avatar(found.name, undefined, this.#app.store.looks(found.place)),
         onClick: () => {
           close();
           void this.#forwardTo(message, found);

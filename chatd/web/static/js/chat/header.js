@@ -61,7 +61,7 @@ export class Header {
     if (title !== null && title.textContent !== this.name) title.textContent = this.name;
     const group = this.#place.kind === "g";
     const online = group || this.#isRemote() || found === undefined ? undefined : found.online;
-    fill(this.#picture, avatar(this.name, online, { kind: group ? "group" : "user", picture }));
+    fill(this.#picture, avatar(this.name, online, this.#app.store.looks(this.#place)));
     const about = group ? this.#aboutGroup(found) : this.#aboutPerson(found);
     fill(this.#about, ...(typing.length > 0 ? [this.#typing(typing)] : about));
   }

@@ -33,7 +33,7 @@ export function portrait(app, place) {
     const name = group ? app.store.groupName(place) : app.store.displayName(place.name);
     fill(
       node,
-      avatar(name, undefined, { kind: group ? "group" : "user", large: true, picture }),
+      avatar(name, undefined, { ...app.store.looks(place), large: true, picture }),
       file,
       button(t("settings.picture-change"), { kind: "small", onClick: () => file.click() }),
       picture !== undefined &&

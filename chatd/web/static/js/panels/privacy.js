@@ -3,8 +3,9 @@
 
 import { h, uid } from "../dom.js";
 import { t, tError } from "../i18n.js";
-import { button, listRow } from "../ui.js";
-import { live } from "./live.js";
+import { button } from "../ui.js";
+import { attempt, live } from "./live.js";
+import { row, rows } from "./page.js";
 
 /** @typedef {import("../types.js").App} App */
 
@@ -63,24 +64,21 @@ export function blockedList(app) {
     load: async () => /** @type {{user?: string, realm?: string}[]} */ ((await app.connection.request("blocked")).blocked),
     show: (blocked) => {
       if (!blocked.length) return [h("p", { class: "quiet" }, t("settings.blocked-none"))];
-      const rows = blocked.map(({ user, realm }) => {
-        const name = user ?? `@@${realm}`;
-        const lift = async () => {
-          try {
-            await app.connection.request("unblock", user === undefined ? { realm } : { user });
-            app.log.forget(); // the messages of that person are shown again
-            app.toast(t("settings.unblocked", { name }), "success");
-          } catch (error) {
-            app.toast(tError(error), "error");
-          }
-          await list.refresh();
-        };
-        const label = t("settings.unblock", { name });
-        const lifting = button(t("settings.unblock-short"), { kind: "small", onClick: lift, "aria-label": label });
-        return listRow({ title: name, actions: [lifting] });
-      });
-      return [h("ul", { class: "rows" }, ...rows)];
+      return [rows(t("settings.blocked"), blocked.map(blockedRow))];
     },
   });
+  /** @param {{user?: string, realm?: string}} what */
+  const blockedRow = ({ user, realm }) => {
+    const name = user ?? `@@${realm}`;
+    const lift = async () => {
+      const request = () => app.connection.request("unblock", user === undefined ? { realm } : { user });
+      const done = await attempt(app, request, () => t("settings.unblocked", { name }));
+      if (done) app.log.forget(); // the messages of that person are shown again
+      await list.refresh();
+    };
+    const label = t("settings.unblock", { name });
+    const lifting = button(t("settings.unblock-short"), { kind: "small", onClick: lift, "aria-label": label });
+    return row({ key: name, title: name, actions: [lifting] });
+  };
   return list;
 }

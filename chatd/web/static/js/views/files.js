@@ -9,7 +9,7 @@ import { attempt, live } from "../panels/live.js";
 import { matches } from "../panels/names.js";
 import { bdi, noted, page, row, sentence } from "../panels/page.js";
 import { full, relative } from "../time.js";
-import { confirm, emptyState, icon, iconButton } from "../ui.js";
+import { confirm, covering, emptyState, icon, iconButton } from "../ui.js";
 
 /** @typedef {import("../types.js").App} App */
 /** @typedef {{code: string, name: string, size: number, from: string, at: string, thumbnail?: string}} FileInfo */
@@ -59,7 +59,7 @@ function fileRow(app, file, refresh) {
   return row({
     key: file.code,
     title: file.name,
-    picture: h("span", { class: "row-icon" }, icon("file"), file.thumbnail && thumbnail(file.thumbnail)),
+    picture: h("span", { class: "row-icon" }, icon("file"), file.thumbnail && covering(file.thumbnail)),
     subtitle: noted(h("span", { class: "bit" }, ...who), size, t("files.code", { code: file.code })),
     meta: when,
     actions: [
@@ -71,19 +71,6 @@ function fileRow(app, file, refresh) {
         iconButton("trash", t("files.delete", { name: file.name }), { onClick: () => remove(app, file, refresh) }),
     ],
   });
-}
-
-/** @param {string} path */
-function thumbnail(path) {
-  /** @type {HTMLImageElement} */
-  const image = h("img", {
-    class: "avatar-picture",
-    alt: "",
-    loading: "lazy",
-    on: { error: () => image.remove() },
-  });
-  image.setAttribute("src", path);
-  return image;
 }
 
 /** Asks first. @param {App} app @param {FileInfo} file @param {() => void} refresh */

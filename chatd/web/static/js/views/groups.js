@@ -162,7 +162,7 @@ function mineRow(app, group) {
     title: group.title ?? group.group,
     subtitle: facts(group),
     badge: unreadBadge(app.store.conversation(place)?.unread ?? 0),
-    picture: avatar(group.title ?? group.group, undefined, { kind: "group" }),
+    picture: avatar(group.title ?? group.group, undefined, app.store.looks(place)),
     href: hashOf(place),
     actions: [
       iconButton("groups", t("groups.show-members", { group: group.group }), {

@@ -205,10 +205,7 @@ function row(app, { conversation: found, entry }, current) {
     subtitle: entry ? unsentLine(entry) : last ? lastLine(app, last) : subtitleOf(found),
     meta: last && h("time", { datetime: last.at, title: full(last.at) }, relative(last.at)),
     badge: unreadBadge(found.unread),
-    picture: avatar(found.name, found.online ?? undefined, {
-      kind: place.kind === "g" ? "group" : "user",
-      picture: app.store.picture(place),
-    }),
+    picture: avatar(found.name, found.online ?? undefined, app.store.looks(place)),
     href: hashOf(place),
     current: hashOf(place) === current,
     class: found.unread > 0 ? "is-unread" : "",

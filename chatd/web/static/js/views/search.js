@@ -161,10 +161,7 @@ function hit(app, message, words) {
     class: "hit",
     href: `${hashOf(where)}?seq=${message.seq}`,
     title,
-    picture: avatar(title, undefined, {
-      kind: where.kind === "g" ? "group" : "user",
-      picture: store.picture(where),
-    }),
+    picture: avatar(title, undefined, store.looks(where)),
     meta: h("time", { datetime: message.at, title: full(message.at) }, relative(message.at)),
     subtitle: [...sender, ...said],
   });
