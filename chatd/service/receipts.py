@@ -1,4 +1,4 @@
-"""Receipts: telling others how far somebody has read, here and in other realms."""
+"""Receipts: telling others how far a person has read, here and in other realms."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Receipts:
     # Other realms
 
     async def arrived(self, realm: str, news: ReadNews) -> None:
-        """The realm has told how far somebody has read. News that does not belong anywhere is ignored.
+        """The realm has told how far a person has read. News that belongs to no conversation is ignored.
 
         Raises BadName, UnknownRealm.
         """

@@ -1,4 +1,4 @@
-"""The list of an account's sessions, with what each was used, and ending one of them."""
+"""Lists the sessions of an account, with the device that has used each last, and ends single ones."""
 
 from __future__ import annotations
 

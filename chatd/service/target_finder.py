@@ -48,7 +48,7 @@ class TargetFinder:
             return await self._group(account, conversation, side.group)
         peer = side.peer or ""
         if side.realm is not None:
-            # What is changed in a conversation with somebody of a removed realm stays here.
+            # Changes in a conversation with a person of a removed realm stay here.
             realms = (side.realm,) if self._directs.knows(side.realm) else ()
             return Target(conversation, frozenset((account.id,)), to=peer, realms=realms)
         audience = (account.id,) if side.peer_id is None else (account.id, side.peer_id)

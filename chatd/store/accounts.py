@@ -189,8 +189,8 @@ def _too_many(
 def find_session(
     connection: Connection, token_hash: bytes, now: int
 ) -> tuple[Account, int, int, Device] | None:
-    """The account of a live session, the times when it was opened and when it expires, and with what it was
-    used."""
+    """The account of a live session, the times when it was opened and when it expires, and the last device
+    that has used it."""
     row = connection.execute(
         select(
             *_COLUMNS,
@@ -225,7 +225,7 @@ def extend_session(connection: Connection, token_hash: bytes, now: int, expires_
 
 
 def note_device(connection: Connection, token_hash: bytes, device: Device, now: int) -> None:
-    """Note with what a session is used, from now on."""
+    """Note the device that uses a session from now on."""
     connection.execute(
         update(sessions)
         .where(sessions.c.token_hash == token_hash)

@@ -1,4 +1,4 @@
-"""Whom accounts have blocked: persons by the keys of their addresses, and realms by `@` and their keys. Jobs
+"""The blocks of accounts: of people by the keys of their addresses, and of realms by `@` and their keys. Jobs
 and queries for the Database."""
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def has_blocked(
     if isinstance(key, str):
         covers: sa.ColumnElement[bool] = mine.c.key.in_(keys_covering(key))
     else:
-        # Only the keys of realms begin with the mark, and there it begins the realm of an address, too.
+        # The block of a realm has the key `@realm`, with which the key of an address there ends.
         start = sa.func.length(key) - sa.func.length(mine.c.key) + 1
         of_realm = sa.and_(
             sa.func.substr(mine.c.key, 1, 1) == REALM_MARK,
