@@ -34,7 +34,8 @@ from chatd.commands import values as ask
 _HIDDEN = {
     "status", "id", "message", "tokenId", "username", "conversation", "seq", "message_id", "remaining",
     "listening", "group", "room", "mime", "at", "state", "session", "report", "status_text", "away", "notify",
-    "archived", "target", "user",
+    "archived", "target", "user", "earlier",
+    "later",
 }  # fmt: skip
 _INBOXES = (ask.ReadInbox, ask.ReadGroupInbox, ask.ReadRealmInbox, ask.ReadOwnRealmInbox)
 BEFORE = 8  # messages shown when a chat is opened, besides the unread ones

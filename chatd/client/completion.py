@@ -115,6 +115,8 @@ def _names(arg: Arg, state: State) -> Iterable[str]:
         return state.names.groups
     if kind in (types.GROUP_OR_PEOPLE, types.GROUP_OR_NAMES, types.PLACE, types.CONVERSATION):
         return [*state.names.groups, *_people(state)]
+    if kind is types.FILE_CODE:
+        return state.files
     if kind is types.ROOM:
         return state.names.rooms
     if kind is types.VERB:

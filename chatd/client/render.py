@@ -171,7 +171,7 @@ class Renderer:
             place = " " + tr("in room {room}", room=safe(message["room"]))
         elif message.get("group") is not None:
             place = " " + tr("in {group}", group=safe(message["group"]))
-        elif mine:
+        elif mine and message.get("to") is not None:
             place = " " + tr("to {user}", user=safe(message.get("to")))
         else:
             place = ""

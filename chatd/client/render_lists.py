@@ -96,7 +96,10 @@ class ListRenderer:
         return [("place", safe(room.get("room"))), ("", f": {users}")]
 
     def _file(self, file: Item) -> Line:
-        return self._messages.message({**file, "file": file, "to": self._state.user})
+        mine = self._state.is_me(str(file.get("from")))
+        return self._messages.message(
+            {**file, "file": file, "to": None if mine else self._state.user}
+        )
 
     def _command(self, command: Item) -> Line:
         return [("", f"{safe(command.get('usage'))}: {safe(command.get('about'))}")]

@@ -146,6 +146,11 @@ class KeyType(Type):
         return text
 
 
+class FileCodeType(FileNameType):
+    shape = "code"
+    about = "a file's code"
+
+
 class CodeType(FileNameType):
     shape = "code|filename"
     about = "a file's code, its name (the newest of that name), or CODE-NAME"
@@ -175,5 +180,6 @@ SECRET = SecretType()
 FILENAME = FileNameType()
 SPACED_FILENAME = SpacedFileNameType()
 CODE = CodeType()
+FILE_CODE = FileCodeType()
 KEY = KeyType()
 VERB = ParsedType(str.lower, "verb", "the name of a command")

@@ -55,7 +55,7 @@ ROWS: tuple[Row, ...] = (
         "deletefile",
         ask.DeleteFile,
         "delete a file that you have sent, with the messages that carry it",
-        (Arg("code", types.CODE),),
+        (Arg("code", types.FILE_CODE),),
         errors=(errors.UnknownFile,),
     ),
     Row(

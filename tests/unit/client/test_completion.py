@@ -9,7 +9,7 @@ from prompt_toolkit.document import Document
 from twisted.trial.unittest import TestCase
 
 from chatd.client.completion import LineCompleter
-from chatd.client.state import Kind, Menu, Place, State
+from chatd.client.state import AnnouncedFile, Kind, Menu, Place, State
 
 
 class CompletionTests(TestCase):
@@ -57,6 +57,12 @@ class CompletionTests(TestCase):
         self.assertEqual(
             self.offered(f"sendfile budi x {folder}/a\\ b"), [f"sendfile budi x {folder}/a\\ b.txt"]
         )
+
+    def test_files_of_messages(self) -> None:
+        """Files are fetched by code or name, and deleted by code."""
+        self.state.files["k3x9qa"] = AnnouncedFile("kopi.txt", None)
+        self.assertEqual(self.offered("getfile k"), ["getfile k3x9qa", "getfile kopi.txt"])
+        self.assertEqual(self.offered("deletefile k"), ["deletefile k3x9qa"])
 
     def test_in_a_chat(self) -> None:
         self.state.chat = Place("budi", Kind.USER)

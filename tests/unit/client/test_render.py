@@ -152,6 +152,11 @@ class RendererTests(TestCase):
         for name, item, shown in (
             ("users", {**budi, "status": "out\x1b"}, "budi (Budi) away: out�"),
             ("contacts", {"username": "budi", "online": False}, "budi offline"),
+            (
+                "files",
+                {"from": "lina", "name": "a.txt", "size": 4, "code": "k3x9qa", **at},
+                "2026-11-20T10:15:03Z lina: file a.txt (4 bytes) code k3x9qa",
+            ),
             ("blocked", {"user": "budi", **at}, "2026-11-20T10:15:03Z budi"),
             ("blocked", {"realm": "realm2", **at}, "2026-11-20T10:15:03Z @@realm2"),
             ("sessions", session, "3 plain, ::1, last used 2026-11-20T10:15:03Z"),
