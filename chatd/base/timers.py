@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from twisted.internet.defer import Deferred
+from twisted.internet.defer import TimeoutError as TimedOut
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 
@@ -69,6 +71,11 @@ class Signal:
         waiter: Deferred[None] = Deferred(self._cancelled)
         self._waiting.append(waiter)
         return waiter
+
+    async def wait_at_most(self, seconds: float, clock: IReactorTime) -> None:
+        """Return at the next `notify`, or when that time is over."""
+        with suppress(TimedOut):
+            await self.wait().addTimeout(seconds, clock)
 
     def notify(self) -> None:
         """Wake all callers that wait. Each has its own Deferred, so an exception in one stops no other."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 
-from twisted.internet.defer import TimeoutError as TimedOut
 from twisted.internet.interfaces import IReactorTime
 
 from chatd.base.attachments import HERE, LOSSES, LOST
@@ -30,11 +29,8 @@ class FileStates:
 
     async def until_settled(self, file: int, seconds: float) -> None:
         """Wait at most `seconds` until a file that arrives is here, or lost."""
-        settled = self._waiting[file].wait()
         try:
-            await settled.addTimeout(seconds, self._clock)
-        except TimedOut:
-            pass
+            await self._waiting[file].wait_at_most(seconds, self._clock)
         finally:
             if file in self._waiting and not self._waiting[file]:
                 del self._waiting[file]

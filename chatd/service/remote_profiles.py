@@ -37,6 +37,7 @@ CHANGED = 10.0
 MAX_REMEMBERED = 50_000  # people
 MAX_ASKED = 4  # questions to one realm under way
 MAX_AT_ONCE = 20  # people that are asked about for one list
+PATIENCE = 5.0  # seconds that a request for a picture waits for another realm
 UNANNOUNCED = "a changed profile was not announced to other realms"
 UNTOLD = "a profile of another realm was not asked for"
 
@@ -72,10 +73,22 @@ class RemoteProfiles:
             _, found = await self._avatars.of_user(user.name)
         else:
             person = Address(user.name, self._realms.name_of(key_of(user.realm)))
-            await self.refresh(person)
-            found = await self._database.read(store.find, store.place_of_user(person))
+            found = await self._of_remote(person)
         if found is None:
             raise UnknownPicture(name=address)
+        return found
+
+    async def _of_remote(self, person: Address) -> Avatar | None:
+        """The picture of a person of another realm. If one is kept here, the realm is asked for a newer one
+        in the background. Otherwise this waits for the answer, but not long: the realm may be slow."""
+        place = store.place_of_user(person)
+        kept: Avatar | None = await self._database.read(store.find, place)
+        self.soon([str(person)])
+        if kept is not None:
+            return kept
+        if (asking := self._asking.get(place)) is not None:
+            await asking.wait_at_most(PATIENCE, self._context.clock)
+        found: Avatar | None = await self._database.read(store.find, place)
         return found
 
     def soon(self, people: Iterable[str]) -> None:
@@ -91,9 +104,8 @@ class RemoteProfiles:
 
     def _is_due(self, place: str) -> bool:
         """Whether a list asks about a person. If the realm is slow, the first question still waits."""
-        return place not in self._asking and self._is_old(place)
-
-    def _is_old(self, place: str) -> bool:
+        if place in self._asking:
+            return False
         asked = self._asked.get(place)
         return asked is None or asked.again <= self._context.clock.seconds()
 
@@ -101,12 +113,6 @@ class RemoteProfiles:
         for each in people:
             name, _, realm = each.partition("@")
             await self._ask_once(Address(name, realm), store.place_of_user(each))
-
-    async def refresh(self, person: Address) -> None:
-        """Ask about a person of another realm, unless that was done lately. Waits for the answer."""
-        place = store.place_of_user(person)
-        if place in self._asking or self._is_old(place):
-            await self._ask_once(person, place)
 
     async def _ask_once(self, person: Address, place: str) -> None:
         """Ask about a person, or wait for the answer if that was done."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
 
-from chatd.base.errors import NotLoggedIn, NotMember
+from chatd.base.errors import NotLoggedIn, NotMember, UnknownPicture
 from chatd.base.events import ProfileChange
 from chatd.base.names import Place, parse_address
 from chatd.commands import values as ask
@@ -182,6 +182,33 @@ class Profiles(LinkedTestCase):
         self.assertEqual(waiting, [0, 0])
         for each in asked:
             each.callback(RemoteProfile("", ""))
+
+    def test_picture_of_a_slow_realm(self) -> None:
+        """A kept picture is given at once. One that is not known is waited for, but not long."""
+        self.sets(FIRST)
+        self.listed()
+        self.network.advance(remote_profiles.FRESH)
+        answers: list[Deferred[Any]] = []
+
+        def slow(*_args: Any) -> Deferred[Any]:
+            answers.append(Deferred())
+            return answers[-1]
+
+        profiles = self.one.service.profiles
+        self.patch(profiles._realms, "profile", slow)
+        kept = Deferred.fromCoroutine(profiles.find(parse_address("budi@realm2")))
+        self.network.settle()
+        self.assertEqual(self.successResultOf(kept).body, FIRST)
+        self.assertEqual(len(answers), 1)
+        unknown = Deferred.fromCoroutine(profiles.find(parse_address("citra@realm2")))
+        self.network.settle()
+        self.assertNoResult(unknown)
+        self.network.advance(remote_profiles.PATIENCE)
+        self.failureResultOf(unknown, UnknownPicture)
+        for each in answers:
+            each.callback(RemoteProfile("", ""))
+        self.network.settle()
+        self.assertEqual(profiles._asking, {})
 
     def test_changed_just_after_the_question(self) -> None:
         """The answer is older, so the next list asks again, but not at once."""
