@@ -23,7 +23,7 @@ SIDEWAYS = 6  # an orientation that exchanges width and height
 
 
 def kept(data: bytes, found: Examined) -> bytes:
-    """The bytes of the file without what is cut out."""
+    """The bytes of the file without its metadata."""
     if found.pieces is None:
         return data
     return b"".join(

@@ -201,7 +201,7 @@ class PrivateGroups(ProtocolTestCase):
         self.assertEqual(naming - set(STATED) - listed, set())
 
     async def test_outsiders(self) -> None:
-        """Every command answers as for a name that nobody has. Afterwards the group is as before."""
+        """Every command answers as for a free name. Afterwards the group is as before."""
         await self.set_up()
         for name in OUTSIDERS:
             wire = await self.logged_in(name)
@@ -237,7 +237,7 @@ class PrivateGroups(ProtocolTestCase):
                     self.assertNotIn("Rapat", answers[0])
 
     async def test_codes(self) -> None:
-        """The code lets in those who were not kicked; it is no name for anything else."""
+        """The code lets in everybody who was not kicked. No other command takes it as a name."""
         await self.set_up()
         other = self.code[:-1] + ("a" if self.code[-1] != "a" else "b")
         for name in OUTSIDERS:
@@ -262,7 +262,7 @@ class PrivateGroups(ProtocolTestCase):
                 self.assertEqual(reply["code"], UNKNOWN)
 
     async def test_members(self) -> None:
-        """A new member sees what was written since they have joined, and its code."""
+        """A new member sees the code, and messages from after they joined."""
         await self.set_up()
         await self.done(self.admin, command="sendgroup", group=GROUP, text="selamat datang")
         for wire, texts in (

@@ -37,7 +37,7 @@ class Settings(MessagesTestCase):
         self.assertEqual(chosen, Preferences())
 
     def test_told(self) -> None:
-        """The other devices of the account are told, and nobody else."""
+        """Only the other devices of the account are told."""
         devices = [Listener() for _ in range(3)]
         for account, device in zip((self.ana, self.ana, self.budi), devices, strict=True):
             self.service.presence.listen(account.id, device, True, all_events=True)

@@ -165,7 +165,7 @@ class Messages(DeparturesTestCase):
         self.assertEqual(groups, ())
 
     def test_interrupted(self) -> None:
-        """What was left to do is done after the next start."""
+        """Unfinished deletions continue after the next start."""
         erase = self.service.changes.erase
         with mock.patch.object(self.service.changes, "erase") as failing:
             failing.side_effect = [erase, StorageFailed()]
@@ -180,7 +180,7 @@ class Messages(DeparturesTestCase):
         self.assertEqual(self.unfinished(), [])
 
     def test_full_disk(self) -> None:
-        """What was left to do is done later."""
+        """Unfinished deletions continue later."""
         erase = self.service.changes.erase
         with mock.patch.object(self.service.changes, "erase") as failing:
             failing.side_effect = [erase, StorageFailed()]

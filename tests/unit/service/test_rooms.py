@@ -60,7 +60,7 @@ class RoomsTest(SynchronousTestCase):
         self.assertEqual(self.lineker.heard, [])
 
     def test_watching(self) -> None:
-        """Who comes and goes anywhere is told once a second to those who watch, until they stop."""
+        """Watchers are told at most once a second that somebody has entered or left a room."""
         clock = Clock()
         watch = RoomWatch(clock)
         self.rooms.on_change(watch.changed)

@@ -234,7 +234,7 @@ class Bounded(GroupTestCase):
 
 class Viewers(SynchronousTestCase):
     def test_past_is_hidden(self) -> None:
-        """Who has joined later does not see what was written before."""
+        """A later member does not see earlier messages."""
         group = Group(1, "bagan", "bagan", "", closed=False)
         roster = Roster(group, {1: True, 2: False}, {}, {}, set(), firsts={2: 5})
         roster.apply(Delta(1, ((Party("budi", "budi", 3), False),), first=9))

@@ -27,7 +27,7 @@ HERE = Place(group=BAGAN)
 
 
 class Views(GroupsTestCase):
-    """Budi sees nothing of what was written before he joined; Citra sees everything."""
+    """Budi sees only messages from after he joined. Citra sees everything."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -75,7 +75,7 @@ class Views(GroupsTestCase):
         self.assertEqual(self.seqs(self.budi, Window(before=self.new)), ([], 0, 1))
 
     def test_search(self) -> None:
-        """A search finds and counts only what is seen, in the index, in its tail, and among changes."""
+        """A search finds and counts only visible messages, in the index, in its tail, and among changes."""
         for _ in range(3):
             found = result_of(self.service.reading.search(self.budi, "pasar"))
             self.assertEqual([each.seq for each in found.messages], [self.new])

@@ -128,7 +128,7 @@ class Pictures(RawTestCase):
         self.assertEqual((await self.put(picture("PNG"))).status, 200)
 
     async def test_the_daemon_stops(self) -> None:
-        """It does not wait for a client that sends no more."""
+        """A daemon that stops does not wait for a client that sends nothing."""
         await self.people("messi")
         raw = await self.dial()
         raw.begin(
@@ -141,7 +141,7 @@ class Pictures(RawTestCase):
         await raw.until(lambda: not arriving)
 
     async def test_of_a_group_meanwhile(self) -> None:
-        """Somebody who is no admin any more, or of another group of that name, when the file has arrived."""
+        """The sender is no longer an admin when the file has arrived, or the group is another one by then."""
         await self.people("messi", "budi")
         service = self.realm.service
         messi, budi = [await service.accounts.find(name) for name in ("messi", "budi")]

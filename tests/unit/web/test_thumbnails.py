@@ -32,7 +32,7 @@ class Thumbnails(UploadTestCase):
         return await self.say("GET", path, who, **headers)
 
     async def test_of_a_picture(self) -> None:
-        """Sender and recipient get it, and nobody else. Later requests are answered from the disk."""
+        """Only sender and recipient get it. Later requests are answered from the disk."""
         data = picture("JPEG", (900, 600), exif=exif(PLACE, 6))
         sent = await self.send(data)
         self.assertEqual((sent["width"], sent["height"]), (600, 900))
