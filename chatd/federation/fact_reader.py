@@ -7,13 +7,13 @@ home relays such entries to the realms with members, with its own for what it ha
 
 from __future__ import annotations
 
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from chatd.base.entries import GROUP_FIELDS, HAPPENINGS, GroupFact, MadeFact, MemberFact
-from chatd.base.errors import BadSignature, UnknownUser
-from chatd.base.model import Group, Party, party_of
+from chatd.base.errors import BadSignature
+from chatd.base.model import Account, Group, Party, party_of
 from chatd.base.names import Address, key_of, parse_foreign_address, printable
 from chatd.federation import parcels
 from chatd.federation.entry_trust import EntryTrust, check_place
@@ -56,34 +56,39 @@ class FactReader:
         self._trust = trust
 
     async def said(
-        self, realm: str, party: Party, name: Address, entry: SignedEntry | None
-    ) -> SignedFact:
+        self, realm: str, party: Party, name: Address, entries: Sequence[SignedEntry]
+    ) -> list[SignedFact]:
         """What `party`, of `realm`, has signed about a group of this realm. Raises BadSignature, BadName,
         UnknownGroup."""
-        if entry is None:
-            raise BadSignature(reason="it is not signed")
-        opened = open_entry(entry)
-        stated = opened.statement
-        await self._trust.check_own(realm, entry, stated)
-        if key_of(stated.address) != party.key:
-            raise BadSignature(reason="it is the entry of somebody else")
+        read = [(entry, open_entry(entry)) for entry in entries]
+        for entry, opened in read:
+            stated = opened.statement
+            await self._trust.check_own(realm, entry, stated)
+            if key_of(stated.address) != party.key:
+                raise BadSignature(reason="it is the entry of somebody else")
         group = (await self._rosters.find(name, party, joining=True)).group
-        return await self._signed(group, entry, opened, party)
+        people = await self._people([opened for _, opened in read])
+        return [self._signed(group, entry, opened, party, people) for entry, opened in read]
 
     async def returned(self, group: Group, entry: SignedEntry, opened: OpenedEntry) -> SignedFact:
         """What somebody of this realm has signed about a group of this realm. Raises BadSignature, BadName,
         UnknownUser."""
         name = opened.statement.author
         author = HOME if name == HOME.name else party_of(await self._accounts.find(name))
-        return await self._signed(group, entry, opened, author)
+        return self._signed(group, entry, opened, author, await self._people([opened]))
 
-    async def _signed(
-        self, group: Group, entry: SignedEntry, opened: OpenedEntry, author: Party
+    def _signed(
+        self,
+        group: Group,
+        entry: SignedEntry,
+        opened: OpenedEntry,
+        author: Party,
+        people: Mapping[str, Party],
     ) -> SignedFact:
         """A verified fact about a group of this realm. Raises BadSignature, BadName."""
         stated, own = opened.statement, self._context.realm_key
         check_place(stated, own, group.id, group.key)
-        made = await self._made(opened, author)
+        made = self._made(opened, author, people)
         if made is None:
             raise BadSignature(reason="this realm knows no such entries")
 
@@ -103,19 +108,22 @@ class FactReader:
     ) -> RelayedFact | None:
         """What the home of a group reports in a verified entry, or None if this version does not know such
         facts. Raises BadSignature, BadName."""
-        made = await self._made(opened, author)
+        made = self._made(opened, author, await self._people([opened]))
         if made is None:
             return None
         stated = opened.statement
         _check_speaker(stated, made, self._context.realm_key)
         return RelayedFact(group, made, parcel.seq, (author.realm, stated.number), signature)
 
-    async def _made(self, opened: OpenedEntry, author: Party) -> MadeFact | None:
-        """The fact as this realm writes it, or None if this version does not know such facts."""
+    def _made(
+        self, opened: OpenedEntry, author: Party, people: Mapping[str, Party]
+    ) -> MadeFact | None:
+        """The fact as this realm writes it, or None if this version does not know such facts. `people` has
+        the person that it is about."""
         fact: MemberFact | GroupFact
         match opened.attributes:
             case MemberAttributes(what, who) if what in HAPPENINGS:
-                fact = MemberFact(await self._party(who), HAPPENINGS[what])
+                fact = MemberFact(people[who], HAPPENINGS[what])
             case GroupAttributes(fields):
                 known = {key: fields[key] for key in GROUP_FIELDS if key in fields}
                 if not known:
@@ -125,17 +133,32 @@ class FactReader:
                 return None
         return MadeFact(fact, author, min(opened.statement.at, self._context.now()))
 
-    async def _party(self, text: str) -> Party:
-        """The person with an address as all realms write it. Raises BadName, BadSignature."""
-        there = parse_foreign_address(text)
-        if there.realm is None:
-            raise BadSignature(reason="it has an address without a realm")
-        address = self._context.localize(there)
-        if address.realm is not None:
-            return Party(address.key, str(address), realm=key_of(address.realm))
-        with suppress(UnknownUser):
-            return party_of(await self._accounts.find(address.name))
-        return Party(address.key, str(address))
+    async def _people(self, entries: Sequence[OpenedEntry]) -> dict[str, Party]:
+        """The people whom entries are about, by their addresses as all realms write them. Raises BadName,
+        BadSignature."""
+        facts = (each.attributes for each in entries)
+        members = [each for each in facts if isinstance(each, MemberAttributes)]
+        named = {each.who for each in members if each.what in HAPPENINGS}
+        addresses = {who: self._context.localize(_with_realm(who)) for who in named}
+        local = [each.name for each in addresses.values() if each.realm is None]
+        accounts = await self._accounts.find_many(local)
+        return {who: _party(address, accounts) for who, address in addresses.items()}
+
+
+def _with_realm(text: str) -> Address:
+    """Parse an address as all realms write it. Raises BadName, BadSignature."""
+    address = parse_foreign_address(text)
+    if address.realm is None:
+        raise BadSignature(reason="it has an address without a realm")
+    return address
+
+
+def _party(address: Address, accounts: Mapping[str, Account]) -> Party:
+    """The person with a localized address, who may be one of these accounts."""
+    if address.realm is not None:
+        return Party(address.key, str(address), realm=key_of(address.realm))
+    account = accounts.get(address.key)
+    return Party(address.key, str(address)) if account is None else party_of(account)
 
 
 def _check_speaker(stated: Statement, made: MadeFact, own: str) -> None:

@@ -71,7 +71,9 @@ class MembershipNews:
         """Raises UnknownGroup, NotMember, TooManyUnknown, BadSignature."""
         guest, name = guest_of(self._links, realm, left.sender), Address(parse_name(left.group))
         await self._guesses.check_group(guest, name)
-        signed = await self._facts.said(realm, guest, name, left.entry)
-        if not signed.says(MadeFact(MemberFact(guest, "left"), guest, 0)):
+        if left.entry is None:
+            raise BadSignature(reason="it is not signed")
+        signed = await self._facts.said(realm, guest, name, [left.entry])
+        if not signed[0].says(MadeFact(MemberFact(guest, "left"), guest, 0)):
             raise BadSignature(reason="it says something else")
-        await self._homes.leave(Actor(guest, signed=(signed,)), name)
+        await self._homes.leave(Actor(guest, signed=signed), name)

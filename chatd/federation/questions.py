@@ -111,7 +111,7 @@ class Questions:
         self, realm: str, party: Party, name: Address, entries: Sequence[msgspec.Raw]
     ) -> list[SignedFact]:
         """What a person of the realm has signed. Raises BadSignature, BadName, UnknownGroup."""
-        return [await self._facts.said(realm, party, name, decode_entry(each)) for each in entries]
+        return await self._facts.said(realm, party, name, [decode_entry(each) for each in entries])
 
     async def members(
         self, realm: str, user: str, group: str, start: int, limit: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from contextlib import nullcontext, suppress
 from typing import Protocol
 
@@ -32,6 +32,7 @@ log = Logger()
 
 RENEW_EVERY = 3_600_000  # ms; the use of a session is stored at most this often
 CACHED_ACCOUNTS = 50_000
+READ_AT_ONCE = 500  # accounts
 
 
 class Login(msgspec.Struct, frozen=True):
@@ -119,6 +120,18 @@ class Accounts:
                 raise errors.UnknownUser(name=name)
             account = self.remember(account)
         return account
+
+    async def find_many(self, names: Iterable[str]) -> dict[str, Account]:
+        """The accounts among these names that exist, by their keys."""
+        keys = dict.fromkeys(map(key_of, names))
+        found = {key: each for key in keys if (each := self._by_key.get(key)) is not None}
+        unread = [key for key in keys if key not in found]
+        for start in range(0, len(unread), READ_AT_ONCE):
+            page = unread[start : start + READ_AT_ONCE]
+            for each in await self._database.read(store.find_accounts, page):
+                account = self.remember(each)
+                found[account.key] = account
+        return found
 
     async def display_name(self, address: str) -> str:
         """Return the display name of an address, or the address itself if it is not known here."""

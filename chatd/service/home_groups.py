@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 import msgspec
@@ -19,6 +19,7 @@ from chatd.base.errors import (
     NotMember,
     NotTheirGroup,
     TooManyNewGroups,
+    UnknownUser,
 )
 from chatd.base.group_settings import settings_of
 from chatd.base.model import Account, Group, NewGroup, Party, party_of
@@ -230,9 +231,20 @@ class HomeGroups:
     async def party(self, address: Address) -> Party:
         """The person with that address. Someone of another realm is not looked up there. Raises UnknownUser,
         UnknownRealm."""
+        return self.party_among(await self.accounts_of([address]), address)
+
+    async def accounts_of(self, addresses: Sequence[Address]) -> dict[str, Account]:
+        """The accounts of this realm with these addresses, by their keys."""
+        local = map(self._context.localize, addresses)
+        return await self._accounts.find_many(each.name for each in local if each.realm is None)
+
+    def party_among(self, accounts: Mapping[str, Account], address: Address) -> Party:
+        """As `party`, with the `accounts` that were found for that address and others."""
         local = self._context.localize(address)
         if local.realm is None:
-            return party_of(await self._accounts.find(local.name))
+            if local.key not in accounts:
+                raise UnknownUser(name=local.name)
+            return party_of(accounts[local.key])
         realm = key_of(local.realm)
         shown = Address(local.name, self._realms.name_of(realm))
         return Party(shown.key, str(shown), realm=realm)

@@ -18,7 +18,7 @@ from chatd.service.remote import MemberInvited, Notice
 from chatd.service.rosters import Actor, RosterChange, Rosters
 from chatd.store.bans import lift_ban
 from chatd.store.invitations import NewInvitation, add_invitation, note_invited
-from chatd.store.members import check_guest
+from chatd.store.members import check_not_member
 from chatd.store.privacy import asks_first
 from chatd.store.roster import Delta
 
@@ -59,9 +59,11 @@ class HomeInvites:
         asked: list[str] = []
         present: list[str] = []
         errors: dict[str, ChatError] = {}
+        accounts = await self._homes.accounts_of(users)
         for address in users:
             try:
-                guest = await self._find(address, by.party)
+                guest = self._homes.party_among(accounts, address)
+                self._check_accepted(guest, by.party)
                 if await self._is_asked(guest):
                     await self._invite(group, guest, by)
                     asked.append(guest.name)
@@ -74,19 +76,18 @@ class HomeInvites:
                 errors[str(address)] = error
         if not joined and not asked and not present:
             raise none_known(errors)
-        unknown = [each for each, error in errors.items() if error.code.startswith("unknown-")]
+        unknown = dict.fromkeys(
+            each for each, error in errors.items() if error.code.startswith("unknown-")
+        )
         refused = [each for each in errors if each not in unknown]
         return group, Invited(
             tuple(joined), tuple(present), tuple(unknown), tuple(refused), tuple(asked)
         )
 
-    async def _find(self, address: Address, by: Party) -> Party:
-        """The person with that address. Raises NotAccepted if they have blocked `by`, UnknownUser,
-        UnknownRealm."""
-        guest = await self._homes.party(address)
+    def _check_accepted(self, guest: Party, by: Party) -> None:
+        """Raises NotAccepted if a person has blocked `by`."""
         if guest.id is not None and self._invitations.blocks.has(guest.id, by.key):
             raise NotAccepted(name=guest.name)
-        return guest
 
     async def _is_asked(self, guest: Party) -> bool:
         """Whether a person gets an invitation, and is not made a member at once."""
@@ -101,7 +102,7 @@ class HomeInvites:
         local = NewInvitation(group.name, group.key, "", group.id, by.name, now, group.title)
 
         def job(connection: Connection) -> RosterChange:
-            check_guest(connection, group, guest)
+            check_not_member(connection, group, guest)
             lifted = (guest.key,) if lift_ban(connection, group, guest) else ()
             delta = Delta(group.id, unbanned=lifted)
             if guest.id is not None and not add_invitation(connection, guest, local):

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from chatd.base.avatars import user_picture
-from chatd.base.errors import BadName, UnknownUser
+from chatd.base.errors import BadName
 from chatd.base.model import Account
-from chatd.base.names import parse_name
+from chatd.base.names import key_of, parse_name
 from chatd.base.replies import UserInfo
 from chatd.service.accounts import Accounts
 from chatd.service.blocks import Blocks
@@ -64,11 +64,12 @@ class People:
         }
 
     async def _known(self, names: Iterable[str]) -> dict[str, Account]:
-        found = {}
+        keys = {}
         for name in names:
-            with suppress(UnknownUser, BadName):
-                found[name] = await self._accounts.find(parse_name(name))
-        return found
+            with suppress(BadName):
+                keys[name] = key_of(parse_name(name))
+        found = await self._accounts.find_many(keys.values())
+        return {name: found[key] for name, key in keys.items() if key in found}
 
     def _info(self, viewer: Account, account: Account) -> UserInfo:
         state = self._blocks.state_for(viewer, account.id, account.key)

@@ -61,6 +61,11 @@ def find_account(connection: Connection, key: str) -> Account | None:
     return None if row is None else _account(row)
 
 
+def find_accounts(connection: Connection, keys: Sequence[str]) -> list[Account]:
+    rows = connection.execute(select(*_COLUMNS).where(accounts.c.key.in_(keys)))
+    return [_account(row) for row in rows]
+
+
 def existing(connection: Connection, keys: Sequence[str]) -> set[str]:
     """The keys among these that belong to accounts."""
     return set(connection.scalars(select(accounts.c.key).where(accounts.c.key.in_(keys))))

@@ -230,11 +230,11 @@ def join_group(
     return Delta(group.id, ((party, False),), unbanned=unbanned, first=first)
 
 
-def check_guest(connection: sa.Connection, group: Group, guest: Party) -> None:
-    """Raises AlreadyMember if the person of another realm is a member."""
-    table, is_party = _row_of(group, guest)
+def check_not_member(connection: sa.Connection, group: Group, party: Party) -> None:
+    """Raises AlreadyMember if `party` is a member."""
+    table, is_party = _row_of(group, party)
     if connection.scalar(sa.select(table.c.joined_at).where(is_party)) is not None:
-        raise errors.AlreadyMember(name=guest.name, group=group.name)
+        raise errors.AlreadyMember(name=party.name, group=group.name)
 
 
 def first_seq(connection: sa.Connection, group: Group, party: Party) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest import mock
 
 import sqlalchemy as sa
 
@@ -15,6 +16,7 @@ from chatd.federation.parcels import Invite, Relay
 from chatd.federation.signing.statements import Attributes, GroupAttributes, MemberAttributes
 from chatd.service.quotas import LEAST
 from chatd.store import invitations as store
+from chatd.store.accounts import find_account, find_accounts
 from chatd.store.schema import changes, invitations, invited, remote_members
 from tests.support.common import Listener
 from tests.support.network import Person, Server, outcome
@@ -97,6 +99,18 @@ class Answering(InvitingTestCase):
         self.network.settle()
         self.assertEqual(self.budi.invitations(), [GROUP])
         self.assertEqual(len(self.facts(self.one)), 2)
+
+    def test_looked_up_together(self) -> None:
+        """The home looks up the people of a question twice: for the entries, and for the invitation."""
+        self.budi.joins(GROUP)
+        self.promote(self.ana, "budi@realm2")
+        names = [f"nama{number}@realm1" for number in range(20)]
+        database = self.one.realm.database
+        with mock.patch.object(database, "read", wraps=database.read) as read:
+            self.assertIn("unknown", self.invite(self.budi, *names, "ana@realm1", group=GROUP))
+        queries = [each.args[0] for each in read.call_args_list]
+        self.assertEqual(queries.count(find_accounts), 2)
+        self.assertNotIn(find_account, queries)
 
     def test_expired(self) -> None:
         self.patch(store, "LIFE", 20_000)
