@@ -53,6 +53,13 @@ class PictureRefused(Exception):
     """The picture can't be scaled. `str()` is the reason, as the end of a sentence."""
 
 
+class PictureTooHard(PictureRefused):
+    """The process did not survive the picture. It may also have been ended by something else."""
+
+    def __init__(self) -> None:
+        super().__init__("it takes too much time or memory")
+
+
 class ProcessGone(Exception):
     """The process ended before it gave its result."""
 

@@ -15,7 +15,7 @@ from chatd.base.errors import Busy, ShuttingDown
 from chatd.base.fair_queue import FairQueue
 from chatd.base.timers import Signal, Timer
 from chatd.files.outgoing import Outgoing
-from chatd.media.process import Form, PictureProcess, PictureRefused, ProcessGone, ScaledPicture
+from chatd.media.process import Form, PictureProcess, PictureTooHard, ProcessGone, ScaledPicture
 
 IDLE = 60.0  # seconds without work after which the process is ended, because it takes memory
 MAX_SCALED = 500  # pictures until the process is replaced, in case that decoders leak
@@ -54,8 +54,8 @@ class PictureScaler:
     ) -> Deferred[ScaledPicture]:
         """Scale the picture that `open_` opens when its turn has come.
 
-        Fails with PictureRefused, also if the process did not survive the picture; with Busy if too much
-        waits; with ShuttingDown; and with what `open_` raises.
+        Fails with PictureRefused; with PictureTooHard if the process did not survive the picture; with Busy
+        if too much waits; with ShuttingDown; and with what `open_` raises.
         """
         done: Deferred[ScaledPicture] = Deferred()
         if self._stopped:
@@ -136,7 +136,7 @@ class PictureScaler:
             self._end_process()
             if self._stopped:
                 raise ShuttingDown from None
-            raise PictureRefused("it takes too much time or memory") from None
+            raise PictureTooHard from None
         finally:
             await source.close()
 

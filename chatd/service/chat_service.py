@@ -226,7 +226,7 @@ class ChatService:
         self.downloads = Downloads(context, uploads, self.reading, self.file_states)
         self.exports = Exports(context, uploads, disk, self.reading, self.sync)
         self.pictures = Pictures(context, self.avatars, self.profiles, self.homes, self.rosters)
-        self.thumbnails = Thumbnails(self.downloads, uploads, disk, scaler)
+        self.thumbnails = Thumbnails(self.clock, self.downloads, uploads, disk, scaler)
 
     def _make_messages(self, forwarder: IForwarder) -> Messages:
         context = self.context

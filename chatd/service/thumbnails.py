@@ -1,7 +1,10 @@
-"""Small versions of the pictures that people send. They are made when somebody first asks for them."""
+"""Small versions of the pictures that people send. They are made when they are first asked for."""
 
 from __future__ import annotations
 
+import math
+
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from chatd.base import errors
@@ -12,7 +15,7 @@ from chatd.base.pictures import has_thumbnail
 from chatd.base.timers import Signal
 from chatd.files.disk_space import DiskSpace
 from chatd.files.folder import Uploads
-from chatd.media.process import Form, PictureRefused
+from chatd.media.process import Form, PictureRefused, PictureTooHard
 from chatd.media.scaler import PictureScaler
 from chatd.service.downloads import Downloads
 
@@ -20,6 +23,7 @@ SIDE = 480  # pixels: sharp at twice the 240 that lists show
 MAX_THUMBNAIL = 64 << 10  # bytes
 FORM = Form(square=False, side=SIDE, most=MAX_THUMBNAIL)
 MAX_REFUSED = 10_000  # pictures that are remembered as unusable
+AGAIN = 600.0  # seconds after which a picture that ended the process is tried again
 
 log = Logger()
 
@@ -28,14 +32,21 @@ class Thumbnails:
     """Makes each thumbnail once, and keeps it beside the files."""
 
     def __init__(
-        self, downloads: Downloads, uploads: Uploads, disk: DiskSpace, scaler: PictureScaler
+        self,
+        clock: IReactorTime,
+        downloads: Downloads,
+        uploads: Uploads,
+        disk: DiskSpace,
+        scaler: PictureScaler,
     ) -> None:
+        self._clock = clock
         self._downloads = downloads
         self._uploads = uploads
         self._disk = disk
         self._scaler = scaler
         self._making: dict[str, Signal] = {}  # by the names of stored files
-        self._refused: Cache[str, str] = Cache(MAX_REFUSED)  # the reasons
+        # The reasons, and until when they hold
+        self._refused: Cache[str, tuple[str, float]] = Cache(MAX_REFUSED)
 
     async def find(self, account: Account, code: str) -> Attachment:
         """The picture with that code that the account may fetch. Raises BadPicture, and what Downloads.find
@@ -53,10 +64,11 @@ class Thumbnails:
         known = await self._uploads.in_thread(self._uploads.thumbnails.read, file.stored)
         if known is not None:
             return bytes(known)
-        if file.stored in self._making:  # somebody was faster
+        if file.stored in self._making:  # another request was faster
             return await self.small(account, file)
-        if (reason := self._refused.get(file.stored)) is not None:
-            raise errors.BadPicture(name=file.name, reason=reason)
+        refused = self._refused.get(file.stored)
+        if refused is not None and self._clock.seconds() < refused[1]:
+            raise errors.BadPicture(name=file.name, reason=refused[0])
         making = self._making[file.stored] = Signal()
         try:
             return await self._make(account, file)
@@ -68,8 +80,9 @@ class Thumbnails:
         try:
             scaled = await self._scaler.scale(account.id, lambda: self._uploads.open(file), FORM)
         except PictureRefused as refused:
-            reason = self._refused[file.stored] = str(refused)
-            raise errors.BadPicture(name=file.name, reason=reason) from None
+            hold = AGAIN if isinstance(refused, PictureTooHard) else math.inf
+            self._refused[file.stored] = str(refused), self._clock.seconds() + hold
+            raise errors.BadPicture(name=file.name, reason=str(refused)) from None
         except OSError:
             raise errors.StorageFailed from None
         if not self._disk.is_low():

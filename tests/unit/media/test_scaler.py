@@ -14,7 +14,7 @@ from twisted.trial.unittest import TestCase
 
 from chatd.base.errors import Busy, ShuttingDown
 from chatd.media import process, scaler
-from chatd.media.process import Form, PictureRefused
+from chatd.media.process import Form, PictureRefused, PictureTooHard
 from chatd.media.scaler import PictureScaler
 from tests.support.common import sleep
 from tests.support.pictures import picture
@@ -132,7 +132,7 @@ class Trouble(ScalerTestCase):
             self.use(program)
             for size in (1, 300_000):
                 source = Source(bytes(size))
-                with self.assertRaisesRegex(PictureRefused, "too much"):
+                with self.assertRaisesRegex(PictureTooHard, "too much"):
                     await self.scale(source)
                 self.assertTrue(source.closed)
 
@@ -140,7 +140,7 @@ class Trouble(ScalerTestCase):
         """The daemon does not buffer the output of a process that an attacker controls."""
         self.use(CHATTY)
         scaling = self.scale(b"")
-        with self.assertRaisesRegex(PictureRefused, "too much"):
+        with self.assertRaisesRegex(PictureTooHard, "too much"):
             await scaling
         self.use(TALKING)
         with self.assertRaisesRegex(PictureRefused, "hm"):
@@ -154,7 +154,7 @@ class Trouble(ScalerTestCase):
             scaling = self.scale(bytes(size))
             await sleep(0.05)
             self.clock.advance(process.TIME)
-            with self.assertRaisesRegex(PictureRefused, "too much"):
+            with self.assertRaisesRegex(PictureTooHard, "too much"):
                 await scaling
 
     async def test_unreadable_source(self) -> None:

@@ -7,10 +7,13 @@ import signal
 from typing import Any
 from unittest import mock
 
+from twisted.internet.task import Clock
+
 from chatd.base.errors import StorageFailed
 from chatd.base.pictures import MAX_PIXELS
 from chatd.media import worker
-from chatd.service.thumbnails import MAX_THUMBNAIL
+from chatd.media.process import PictureTooHard
+from chatd.service.thumbnails import AGAIN, MAX_THUMBNAIL
 from tests.support.pictures import exif, opened, picture
 from tests.support.rawhttp import Heard
 from tests.unit.web.upload_cases import UploadTestCase, sha256
@@ -111,6 +114,23 @@ class Thumbnails(UploadTestCase):
         os.kill(thumbnails._scaler._process.transport.pid, signal.SIGKILL)  # type: ignore[union-attr]
         self.assertEqual((await self.small(sent["thumbnail"])).status, 200)
         self.assertEqual(list(thumbnails._making), [])
+
+    async def test_tried_again(self) -> None:
+        """A picture that ended the process twice is refused for a while. Something else may have ended it."""
+        sent = await self.send(picture("PNG", (300, 200)), "gol.png")
+        thumbnails = self.service.thumbnails
+        real = thumbnails._scaler.scale
+        with (
+            mock.patch.object(thumbnails, "_clock", Clock()) as clock,
+            mock.patch.object(thumbnails._scaler, "scale", side_effect=PictureTooHard) as scale,
+        ):
+            for _ in range(2):
+                answer = await self.small(sent["thumbnail"])
+                self.assertEqual((answer.status, answer.json["code"]), (415, "bad-picture"))
+            self.assertEqual(scale.call_count, 1)
+            scale.side_effect = real
+            clock.advance(AGAIN)
+            self.assertEqual((await self.small(sent["thumbnail"])).status, 200)
 
     async def test_unreadable(self) -> None:
         sent = await self.send(picture("PNG", (300, 200)), "gol.png")
