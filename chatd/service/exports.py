@@ -130,6 +130,7 @@ class Exports:
                 await archive.add(name, self._conversation(account, place, check))
             for file in await self._database.read(store.sent_files, account.id):
                 await self._add_file(archive, file, check)
+            check()
             found, digest = await archive.finish()
         except BaseException:
             await archive.abandon()

@@ -10,6 +10,8 @@ from unittest import mock
 
 import msgspec
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectionLost
+from twisted.python.failure import Failure
 
 from chatd.base.entries import Deletion
 from chatd.base.errors import (
@@ -24,10 +26,11 @@ from chatd.base.model import Account
 from chatd.base.names import Address
 from chatd.base.throttle import Quota
 from chatd.files.archive import Archive
+from chatd.lines.dialects.jsonlines import JsonDialect
 from chatd.service import exports as module
 from chatd.service.downloads import Download
 from chatd.service.exports import Exports
-from tests.support.common import ClockedTestCase
+from tests.support.common import ClockedTestCase, sleep
 
 
 class ExportsTestCase(ClockedTestCase):
@@ -160,6 +163,18 @@ class Limits(ExportsTestCase):
                 await self.assertFailure(self.making(ana, checks), TransferBroken)
                 self.assertEqual(dropping.call_count, dropped)
                 await self.assertFailure(self.making(ana), TooManyExports)
+
+    async def test_connection_lost(self) -> None:
+        """An export whose connection ends is not completed, and no error is logged."""
+        wire = self.connect(JsonDialect())
+        await wire.ask(command="register", username="ana", password="surabaya")
+        with mock.patch.object(Archive, "finish") as finish:
+            wire.feed(b'{"command":"export"}\r\n')
+            wire.lose(Failure(ConnectionLost()))
+            while self.exports._making:
+                await sleep(0.002)
+        finish.assert_not_called()
+        self.assertEqual(self.flushLoggedErrors(), [])
 
     async def test_waiting(self) -> None:
         """The number of exports that wait for their turn is limited."""
