@@ -3,7 +3,7 @@ who may post."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TypeAlias
 
 from chatd.base.characters import find_hidden
@@ -77,6 +77,13 @@ def columns_of(fields: Fields) -> Columns:
         else:
             found["closed"] = checked == MEMBERS
     return found
+
+
+def columns_left(fields: Fields, later: Iterable[Fields]) -> Columns:
+    """As `columns_of`, without the attributes that later settings mean too."""
+    overtaken = {name for each in later for name in columns_of(each)}
+    wanted = columns_of(fields)
+    return {name: wanted[name] for name in wanted.keys() - overtaken}
 
 
 def settings_of(group: Group) -> dict[str, str]:

@@ -7,21 +7,34 @@ from sqlalchemy import Connection
 
 from chatd.base.entries import GroupFact, MadeFact, MemberFact
 from chatd.base.errors import AlreadyMember
-from chatd.base.group_settings import Columns, columns_of
+from chatd.base.group_settings import Columns, columns_left
 from chatd.base.model import Group, Party
+from chatd.base.names import key_of
 from chatd.service.codes import new_private_code
 from chatd.service.context import Context
 from chatd.service.remote import SignedFact
 from chatd.service.rosters import RosterChange, Rosters
 from chatd.store import bans, members
-from chatd.store.crossing import is_made
+from chatd.store.crossing import facts_since, is_made
 from chatd.store.members import Bounds
 from chatd.store.roster import Delta
 
+# What counts against something that happened to the same person before
+_PRESENCE, _ABSENCE, _ROLES = (
+    ("joined", "left", "kicked"),
+    ("left", "kicked"),
+    ("promoted", "demoted"),
+)
+OVERTAKING = {
+    **dict.fromkeys(_PRESENCE, _PRESENCE),
+    **dict.fromkeys(_ROLES, (*_ABSENCE, *_ROLES)),
+}
+
 
 class LostFacts:
-    """What happened to people of this realm happens again. This realm has allowed it once, so no rights are
-    checked. Its guests are compared with what their own realms know (chatd.federation.guest_lists)."""
+    """What happened to people of this realm happens again, unless the log has something that happened to them
+    later. This realm has allowed it once, so no rights are checked. Its guests are compared with what their
+    own realms know (chatd.federation.guest_lists)."""
 
     def __init__(self, context: Context, rosters: Rosters) -> None:
         limits, peers = context.config.limits, context.config.peers
@@ -42,6 +55,8 @@ class LostFacts:
 
     def _effect(self, connection: Connection, group: Group, made: MadeFact) -> Delta:
         match made.fact:
+            case MemberFact(who, what) if self._is_overtaken(connection, group, who, what, made.at):
+                return Delta(group.id)
             case MemberFact(who, "joined") if who.id is not None:
                 return self._join(connection, group, who)
             case MemberFact(who, "left" | "kicked" as what) if who.id is not None:
@@ -55,9 +70,18 @@ class LostFacts:
             case MemberFact(who, "demoted") if members.has_other_admin(connection, group, who):
                 return members.set_admin(connection, group, who, admin=False)
             case GroupFact(fields):
-                return self._set(connection, group, columns_of(fields))
+                later = facts_since(connection, group.id, "group", made.at)
+                return self._set(connection, group, columns_left(fields, later))
             case _:
                 return Delta(group.id)
+
+    def _is_overtaken(
+        self, connection: Connection, group: Group, who: Party, what: str, at: int
+    ) -> bool:
+        """Whether something happened to a person after the time `at` against which `what` does not count."""
+        later = facts_since(connection, group.id, "member", at)
+        happened = {each["what"] for each in later if key_of(each["who"]) == who.key}
+        return not happened.isdisjoint(OVERTAKING.get(what, ()))
 
     def _set(self, connection: Connection, group: Group, columns: Columns) -> Delta:
         """Set attributes of a group. One that becomes private gets a new code, as it had then."""

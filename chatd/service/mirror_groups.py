@@ -28,7 +28,7 @@ from chatd.base.errors import (
     UnknownUser,
 )
 from chatd.base.events import MemberChange
-from chatd.base.group_settings import Columns, columns_of
+from chatd.base.group_settings import Columns, columns_left, columns_of
 from chatd.base.model import PAST_JOINED, Account, Group, party_of
 from chatd.base.names import (
     Address,
@@ -340,10 +340,7 @@ def _parsed(text: str, realm: str | None) -> str:
 
 def _columns(connection: Connection, fact: StoredFact, change: GroupFact) -> Columns:
     """The attributes of a group that a fact sets, without those that a later one has set."""
-    later = later_settings(connection, fact.group.id, fact.place.seq)
-    overtaken = {name for fields in later for name in columns_of(fields)}
-    wanted = columns_of(change.fields)
-    return {name: wanted[name] for name in wanted.keys() - overtaken}
+    return columns_left(change.fields, later_settings(connection, fact.group.id, fact.place.seq))
 
 
 def _invite(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ColumnElement, Connection, func, select
 
 from chatd.base.entries import EntryRef
 from chatd.store.new_entries import NewChange
@@ -112,14 +112,25 @@ def is_overtaken(connection: Connection, change: NewChange) -> bool:
 
 def later_settings(connection: Connection, conversation: int, seq: int) -> list[dict[str, Any]]:
     """What the entries after `seq` have changed of a group."""
-    later = connection.scalars(
+    return _facts(connection, conversation, "group", changes.c.seq > seq)
+
+
+def facts_since(
+    connection: Connection, conversation: int, kind: str, at: int
+) -> list[dict[str, Any]]:
+    """What the entries of that kind say that were made after the time `at` (ms since 1970 UTC)."""
+    return _facts(connection, conversation, kind, changes.c.at > at)
+
+
+def _facts(
+    connection: Connection, conversation: int, kind: str, later: ColumnElement[bool]
+) -> list[dict[str, Any]]:
+    found = connection.scalars(
         select(changes.c.data).where(
-            changes.c.conversation_id == conversation,
-            changes.c.seq > seq,
-            changes.c.kind == "group",
+            changes.c.conversation_id == conversation, changes.c.kind == kind, later
         )
     )
-    return [msgspec.json.decode(data or "{}") for data in later]
+    return [msgspec.json.decode(data or "{}") for data in found]
 
 
 def numbers_of(connection: Connection, conversation: int, seq: int) -> list[int]:

@@ -188,6 +188,35 @@ class HomeTestCase(GroupRestoreTestCase):
             self.one.restart()
             self.network.advance(5)
 
+    def test_what_happened_after_the_restore(self) -> None:
+        """What comes back is older: it is in the log again, and changes nothing."""
+        eka, dewi = self.one.person("eka"), self.one.person("dewi")
+        for person in (eka, dewi):
+            person.joins("bagan")
+        copy = self.back_up(self.one)
+        group = parse_address("bagan")
+        self.ana.does(ask.PromoteMember(group, Address("dewi")))
+        eka.does(ask.LeaveGroup(group))
+        eka.joins("bagan")
+        self.ana.does(ask.SetGroup(group, title="lama", topic="bola"))
+        self.network.advance(5)
+        self.part()
+        self.restore(self.one, copy)
+        self.ana.does(ask.KickMember(group, Address("eka")))
+        self.ana.does(ask.SetGroup(group, title="baru"))
+        self.ana.does(ask.PromoteMember(group, Address("dewi")))
+        self.ana.does(ask.DemoteAdmin(group, Address("dewi")))
+        self.meet()
+        self.network.advance(5)
+        members = [each.rstrip("+") for each in self.ana.members("bagan")]
+        self.assertNotIn("eka", members)
+        self.assertIn("dewi", members)
+        with self.assertRaises(Banned):
+            eka.joins("bagan")
+        settings = self.ana.does(ask.ShowGroup(group)).fields
+        self.assertEqual((settings["title"], settings["topic"]), ("baru", "bola"))
+        self.assertEqual(self.facts(self.one), self.facts(self.two))
+
     def facts(self, server: Server) -> list[str]:
         """What has happened to those people, and to the group, by the log of the realm."""
         table = sa.select(changes.c.data).where(changes.c.kind.in_(("member", "group")))
