@@ -163,6 +163,9 @@ def _segments(data: Data) -> Iterator[tuple[int, int, int]]:
         if at + 4 > len(data) or data[at] != 0xFF:
             break
         marker = data[at + 1]
+        if marker == 0xFF:  # a fill byte
+            at += 1
+            continue
         if marker == 0xD9:
             yield marker, at, at + 2
             return
@@ -245,16 +248,23 @@ def _webp(data: Data) -> Examined:
             width, height = _three_bytes(data, body + 4) + 1, _three_bytes(data, body + 7) + 1
         elif kind in (b"VP8 ", b"VP8L") and not width:
             width, height = _webp_frame(data, kind, body)
+    if width:
+        pieces.end(data, _riff_end(data))
     if pieces.changed:
         kept = _webp_head(data, pieces.kept, extended, orientation)
         return _sized(width, height, orientation, kept)
     return _sized(width, height, orientation, None)
 
 
+def _riff_end(data: Data) -> int:
+    """Where the file ends, as its head says."""
+    (size,) = struct.unpack_from("<I", data, 4)
+    return int(size) + 8
+
+
 def _riff_chunks(data: Data) -> Iterator[tuple[bytes, int, int]]:
     """The kind, the start and the end of each chunk."""
-    (size,) = struct.unpack_from("<I", data, 4)
-    at, whole = 12, min(len(data), size + 8)
+    at, whole = 12, min(len(data), _riff_end(data))
     for _ in range(MAX_PARTS):
         if at + 8 > whole:
             break

@@ -150,6 +150,21 @@ class LocationData(SynchronousTestCase):
         found = kept(data, examine(data))
         self.assertEqual(found, whole)
 
+    def test_fill_bytes_of_a_jpeg(self) -> None:
+        """A marker may have more of the bytes that begin it."""
+        whole = picture("JPEG")
+        data = whole[:2] + b"\xff\xff" + jpeg_segment(0xE1, b"Exif\0\0" + PLACE) + whole[2:]
+        found = examine(data)
+        self.assertEqual((found.width, found.height), (40, 30))
+        self.assertEqual(kept(data, found), whole)
+
+    def test_after_a_webp(self) -> None:
+        """What follows the picture is cut off, unless the head has no size to trust."""
+        whole = picture("WEBP")
+        self.assertEqual(kept(whole + PLACE, examine(whole + PLACE)), whole)
+        streamed = whole[:4] + bytes(4) + whole[8:]
+        self.assertIsNone(examine(streamed).pieces)
+
     def test_of_a_png(self) -> None:
         whole = picture("PNG")
         texts = png_chunk(b"tEXt", b"Raw profile type exif\0" + PLACE)
