@@ -5,8 +5,9 @@
 /session  /accounts                           logging in and out, registering
 /ws                                           the json dialect over WebSocket
 /uploads/<key>  /files/<code>                 files
-/pictures/<place>                             pictures of people
-/thumbnails/<code>                            small versions of pictures
+/pictures/<place>                             pictures of people and groups
+/thumbnails/<code>                            small versions of files that are pictures
+/export                                       everything that an account has here
 /healthz  /livez                              probes
 ```
 """
