@@ -22,6 +22,8 @@ from chatd.service.remote import GroupVerb
 from chatd.service.rosters import Actor, Rosters
 from chatd.store.roster import Roster
 
+MAX_SHOWN = 500  # characters of a value that another realm tells
+
 
 class GroupSettings:
     def __init__(self, rosters: Rosters, homes: HomeSettings, there: HomeRequests) -> None:
@@ -121,7 +123,7 @@ class GroupSettings:
 
 
 def details_of(roster: Roster, role: bool | None, members: int | None = None) -> GroupDetails:
-    """A group, for somebody with that role in it."""
+    """A group, as it is shown to a person with that role; None is that of non-members."""
     group = roster.group
     code = "" if role is None else group.code
     return GroupDetails(
@@ -159,9 +161,6 @@ def _details_from(
         int(members) if members.isascii() and members.isdigit() else None,
         _code_from(shown, found),
     )
-
-
-MAX_SHOWN = 500  # characters of a value that another realm tells
 
 
 def _code_from(shown: str, found: Mapping[str, Sequence[str]]) -> str:

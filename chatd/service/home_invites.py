@@ -24,8 +24,8 @@ from chatd.store.roster import Delta
 
 
 class Invited(msgspec.Struct, frozen=True):
-    """The result of an invitation, as addresses: new members, those that were members before (`present`),
-    unknown ones, those refused for another reason, and those who are `asked`."""
+    """The result of an invitation, as addresses: the people who `joined` at once, were members before
+    (`present`), are unknown, were refused for another reason, or were `asked` to join."""
 
     joined: tuple[str, ...] = ()
     present: tuple[str, ...] = ()

@@ -1,8 +1,8 @@
 """Invitations to groups, which accounts of this realm accept or decline: to groups of other realms, and to
 those of this realm if the account wants to be asked.
 
-Only the group's home can send one, over its own link. It makes nobody a member: to accept it is to join.
-The home is not told of a refusal.
+Only the group's home can send an invitation, over its own link. It does not make the person a member: to
+accept it is to join. The home is not told if they decline.
 """
 
 from __future__ import annotations

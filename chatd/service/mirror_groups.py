@@ -165,7 +165,7 @@ class MirrorGroups:
 
         def job(connection: Connection) -> list[bytes]:
             known = find_group(connection, key_of(group))
-            # The home refuses what somebody who is no member says.
+            # The home refuses what a person says who is not a member.
             place = key_of(group.partition("@")[0]) if known is None else known.home_id or 0
             return self._forwarder.sign_facts(connection, realm, place, made)
 
@@ -314,9 +314,8 @@ class MirrorGroups:
         self._rosters.apply(delta)
         if fact is None:
             return
-        with suppress(
-            UnknownGroup, NotMember, UnknownRealm
-        ):  # all members here may have left since
+        # All members here may have left since.
+        with suppress(UnknownGroup, NotMember, UnknownRealm):
             members: Collection[int] = (await self._rosters.find(parse_address(group.name))).members
             if isinstance(made.fact, MemberFact) and made.fact.what == "kicked":
                 members = set(members) - {made.fact.who.id}  # told once they are removed

@@ -66,8 +66,8 @@ def _after(
 
 
 def unknown_of(connection: sa.Connection, realm: str, guests: Sequence[Guest]) -> list[int]:
-    """The places in the list of those who are not in the groups of this realm with these names and ids.
-    Groups that never had members of that realm count as groups that do not exist, and are left out."""
+    """The places in the list of the guests who are not members of these groups of this realm. Left out are
+    groups that do not exist here under that name and id, and groups that never had members of that realm."""
     return [
         place
         for place, guest in enumerate(guests)

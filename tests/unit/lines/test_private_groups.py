@@ -1,5 +1,5 @@
-"""A private group is to outsiders as if there were none: every command and dialect, compared with a name that
-nobody has.
+"""Outsiders get the same answers about a private group as about a group that does not exist, from every
+command and in every dialect.
 
 The table has a row for each command that can name a group. The test fails if a new command is missing.
 """
@@ -22,11 +22,10 @@ from tests.support.common import Wire
 from tests.unit.lines.cases import PASSWORD, ProtocolTestCase
 
 GROUP, NONE = "rahasia", "taksada"
-OUTSIDERS = ("henderson", "budi", "citra")  # never in it, kicked, left
+OUTSIDERS = ("henderson", "budi", "citra")  # was never a member; was kicked; has left
 UNKNOWN = "unknown-group"
 
-# What each command of json answers to an outsider: the code of the error, or OK. GROUP stands where a name
-# may stand.
+# Commands in json that name the group, and the code of the error that an outsider gets, or OK
 ROWS: tuple[tuple[dict[str, Any], str], ...] = (
     ({"command": "accept", "group": GROUP}, "unknown-invitation"),
     ({"command": "bans", "group": GROUP}, UNKNOWN),
@@ -95,7 +94,8 @@ ROWS: tuple[tuple[dict[str, Any], str], ...] = (
     ({"command": "files"}, "OK"),
     ({"command": "sync"}, "OK"),
 )
-# The creation of a group says that the name is taken, whoever has it. A realm has no group in its name.
+# Not in the table: addgroup says of every taken name that it is taken, and the others name no group of this
+# realm.
 STATED = ("addgroup", "addcontact", "delcontact", "sendprivaterealm", "sendfilerealm")
 NAMING = (
     types.GroupType,
@@ -170,7 +170,7 @@ class PrivateGroups(ProtocolTestCase):
     people = ("messi", *OUTSIDERS, "dewi")
 
     async def set_up(self) -> None:
-        """Messi has a private group. Budi was kicked from it, Citra has left, Dewi has joined now."""
+        """Messi has a private group. Budi was kicked from it, Citra has left it, and Dewi is a new member."""
         self.admin = await self.logged_in("messi")
         made = await self.admin.ask(
             command="addgroup", group=GROUP, visibility="private", title="Rapat"
@@ -217,7 +217,7 @@ class PrivateGroups(ProtocolTestCase):
         self.assertEqual([each["username"] for each in members], ["messi", "dewi"])
 
     async def test_dialects(self) -> None:
-        """So do the other dialects."""
+        """The other dialects answer as for a group that does not exist, too."""
         await self.set_up()
         for dialect, lines in LINES.items():
             for name in OUTSIDERS:

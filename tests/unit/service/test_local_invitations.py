@@ -62,7 +62,7 @@ class LocalInvitations(MessagesTestCase):
         self.assertIs(outcome_of(self.groups.join(self.budi, BAGAN)), AlreadyMember)
 
     def test_expired(self) -> None:
-        """A private group is unknown again to somebody who has let an invitation expire."""
+        """Once their invitation has expired, a person does not know the private group any more."""
         result_of(self.groups.settings.set(self.ana, BAGAN, {"visibility": "private"}))
         self.invite("budi")
         self.clock.advance(LIFE / 1000 + 1)
