@@ -85,16 +85,15 @@ class Pictures:
     async def _keep_of_group(
         self, account: Account, group: Group, origin: IListener | None, avatar: Avatar | None
     ) -> None:
-        """Set or remove the picture of a group. The members are told, and it is an entry of the log."""
-        now, place = self._context.now(), store.place_of_group(group.name)
+        """Set or remove the picture of a group. The members are told, and it is an entry of the log. Raises
+        UnknownGroup."""
+        now = self._context.now()
         fields = {"picture": None if avatar is None else avatar.hash}
         fact = MadeFact(GroupFact(dict(fields)), party_of(account), now)
 
         def job(connection: Connection) -> RosterChange:
-            had = store.forget(connection, place)
-            if avatar is not None:
-                store.keep(connection, place, avatar, now)
-            steps = (fact,) if had or avatar is not None else ()
+            changed = store.set_of_group(connection, group, avatar, now)
+            steps = (fact,) if changed else ()
             return RosterChange(Delta(group.id), steps, group)
 
         await self._rosters.change(job, origin)

@@ -11,10 +11,11 @@ from hashlib import sha256
 import msgspec
 import sqlalchemy as sa
 
-from chatd.base.model import Account
+from chatd.base.errors import UnknownGroup
+from chatd.base.model import Account, Group
 from chatd.base.names import Address, key_of
 from chatd.store.accounts import account_of
-from chatd.store.schema import avatars, contacts, participants, remote_members
+from chatd.store.schema import avatars, contacts, groups, participants, remote_members
 
 MAX_ASKED = 500  # places in one query
 MAX_REMOTE = 2000  # people of one realm; more push out those that were asked about the longest ago
@@ -97,6 +98,19 @@ def keep(connection: sa.Connection, place: str, avatar: Avatar, now: int) -> Non
     connection.execute(
         sa.insert(avatars).values(place=place, hash=avatar.hash, body=avatar.body, at=now)
     )
+
+
+def set_of_group(connection: sa.Connection, group: Group, avatar: Avatar | None, now: int) -> bool:
+    """Set or remove the picture of a group. Returns whether that changes anything. Raises UnknownGroup if the
+    group has ended."""
+    lives = sa.exists().where(groups.c.conversation_id == group.id, groups.c.key.is_not(None))
+    if not connection.scalar(sa.select(lives)):
+        raise UnknownGroup(name=group.name)
+    place = place_of_group(group.name)
+    if avatar is None:
+        return forget(connection, place)
+    keep(connection, place, avatar, now)
+    return True
 
 
 def forget(connection: sa.Connection, place: str) -> bool:

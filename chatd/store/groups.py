@@ -14,7 +14,7 @@ from chatd.base.errors import GroupExists
 from chatd.base.model import PAST_ALL, PAST_JOINED, PRIVATE, PUBLIC, Group, NewGroup
 from chatd.base.names import key_of
 from chatd.base.replies import GroupInfo
-from chatd.store import avatars, names
+from chatd.store import names
 from chatd.store.conversations import add_conversation
 from chatd.store.schema import groups, participants, rosters
 from chatd.store.writer import CodeTaken
@@ -45,7 +45,6 @@ def add_group(connection: Connection, new: NewGroup, code: str, creator: int, no
         raise GroupExists(name=name, is_=why)
     names.take(connection, name, "group")
     key = key_of(name)
-    avatars.forget(connection, avatars.place_of_group(name))  # of an earlier group of that name
     conversation = add_conversation(connection, "group", now)
     connection.execute(
         insert(groups).values(

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from chatd.base import errors
 from chatd.base.group_settings import Columns
 from chatd.base.model import PAST_JOINED, Group, Party
-from chatd.store import names
+from chatd.store import avatars, names
 from chatd.store.access import first_seqs, is_known
 from chatd.store.accounts import DELETED
 from chatd.store.bans import banned_keys, forget_bans, lift_ban
@@ -315,6 +315,7 @@ def _settle(
             .values(key=None, code=None)
         )
         forget_bans(connection, group.id)
+        avatars.forget(connection, avatars.place_of_group(group.key))
         return Delta(group.id, roles, ended=True)
     if _longest_standing(connection, group, admin=True) is None:
         heir = _longest_standing(connection, group, admin=False)

@@ -8,6 +8,7 @@ from chatd.base.errors import DiskFull, NotMember, UnknownGroup
 from chatd.base.events import GroupChange
 from chatd.base.names import Address, Place
 from chatd.service import avatars
+from chatd.store.avatars import new_avatar
 from chatd.store.sync import Cursor
 from tests.support.pictures import exif, opened, picture
 from tests.support.rawhttp import Heard, RawTestCase
@@ -109,6 +110,9 @@ class Pictures(RawTestCase):
         await self.put(picture("PNG"), "messi", "%23bola")
         for each in (budi, messi):
             await service.groups.leave(each, name)
+        avatar = new_avatar(b"late")
+        with self.assertRaises(UnknownGroup):
+            await service.pictures._keep_of_group(messi, group, None, avatar)
         await service.groups.create(budi, "bola")
         self.assertEqual((await self.say("GET", path, "budi")).status, 404)
 
