@@ -1,4 +1,4 @@
-"""Files of messages: what is known of them, whether their bytes are here, and why they are lost."""
+"""Files of messages: their names and sizes, whether their bytes are here, and why one is lost."""
 
 from __future__ import annotations
 

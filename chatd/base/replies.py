@@ -180,7 +180,8 @@ class RoomInfo(msgspec.Struct, frozen=True):
 
 class FileInfo(msgspec.Struct, frozen=True):
     """A file in a list of files that the user may download. In the list of a conversation, `seq` is that of
-    the newest message with it. `picture` has what is known of a picture (chatd.base.pictures)."""
+    the newest message with it. `picture` has the size and the thumbnail of a picture
+    (chatd.base.pictures)."""
 
     code: str
     name: str

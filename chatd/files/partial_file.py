@@ -186,7 +186,7 @@ class PartialFile:
 
 
 def _examined(path: Path) -> Examined:
-    """What is known of the picture in a file."""
+    """What the bytes of a file tell, if it is a picture."""
     with path.open("rb") as file:
         if not os.fstat(file.fileno()).st_size:
             return UNKNOWN

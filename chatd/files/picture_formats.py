@@ -34,8 +34,9 @@ _WEBP_EXIF, _WEBP_XMP = 0x08, 0x04  # flags in VP8X
 
 
 class Examined(msgspec.Struct, frozen=True):
-    """What is known of a picture. `width` and `height` are those of the picture as it is shown; 0 if they are
-    not known. `pieces` are the parts of the file without location data; None if it has none."""
+    """What the bytes of a picture tell. `width` and `height` are those of the picture as it is shown, or 0 if
+    the bytes do not tell them. `pieces` are the parts of the file without location data; None if it has
+    none."""
 
     width: int = 0
     height: int = 0

@@ -1,5 +1,5 @@
 """Small versions of stored pictures, in `thumbnails/` under the name of the picture. Any of them may be
-missing: it is made again when somebody asks for it.
+missing: it is made again when it is asked for.
 
 Everything here blocks, so it runs in a thread.
 """

@@ -140,7 +140,7 @@ class PictureProcess(ProcessProtocol):
         self._room.notify()
 
     def stopProducing(self) -> None:
-        """The process reads nothing any more."""
+        """The process has stopped reading."""
         self.resumeProducing()
 
     # What comes from it

@@ -93,7 +93,7 @@ class PictureScaler:
         return task
 
     def _forget(self, task: PictureTask) -> None:
-        """A task does not wait any more."""
+        """A task no longer waits."""
         self._waits[task.owner] -= 1
         if not self._waits[task.owner]:
             del self._waits[task.owner]

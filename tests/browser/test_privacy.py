@@ -1,4 +1,4 @@
-"""A person blocks somebody on the page, lifts the block, and looks after their sessions and their data."""
+"""A person blocks another one on the page, lifts the block, ends a session, and downloads their data."""
 
 from __future__ import annotations
 

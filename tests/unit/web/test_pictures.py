@@ -21,7 +21,7 @@ class Pictures(RawTestCase):
         return await self.say("PUT", f"/pictures/{whose}?filename=me.jpg", who, data)
 
     async def test_own(self) -> None:
-        """Everybody here gets it, square, small and without location data."""
+        """All people here get it: square, small and without location data."""
         await self.people("messi", "budi")
         session = (await self.say("GET", "/session", "messi")).json
         self.assertNotIn("picture", session["account"])

@@ -64,7 +64,8 @@ export class Log extends Emitter {
   }
 
   /**
-   * Folds the messages of somebody whom the user has blocked, in the group that is shown. Others are loaded again.
+   * Folds the messages of a person whom the user has blocked, in the group that is shown. Other conversations are
+   * loaded again.
    * @param {Place} place
    * @param {string} user
    */

@@ -327,7 +327,7 @@ export class Store extends Emitter {
     this.emit("conversations");
   }
 
-  /** Somebody has changed their profile. @param {{who: string, name: string, picture?: string}} profile */
+  /** A person has changed their profile. @param {{who: string, name: string, picture?: string}} profile */
   #changed({ who, name, picture }) {
     this.#learn(this.#local(who), name);
     this.#see(this.place("u", who), picture);

@@ -205,7 +205,7 @@ export class Actions {
     const close = dialog(t("chat.report.title"), form([reason], send, { submit: t("chat.report") }), { narrow: true });
   }
 
-  /** Asks, and blocks somebody. @param {string} user */
+  /** Asks first, and blocks a person. @param {string} user */
   async #block(user) {
     const name = this.#nameOf(user);
     const title = t("chat.block.title", { name });

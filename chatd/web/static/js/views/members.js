@@ -117,7 +117,7 @@ async function lookUp(app, group) {
   return { members: reply.members, details: /** @type {Details | null} */ (details) };
 }
 
-/** Nothing is known of a group whose realm refuses to describe it. @param {unknown} error @returns {null} */
+/** The details are null if the realm of a group refuses to tell them. @param {unknown} error @returns {null} */
 function untold(error) {
   if (error instanceof ChatError) return null;
   throw error;

@@ -118,7 +118,7 @@ export default {
   "members.kick": "Remove",
   "members.kick-who": "Remove {name} from the group",
   "members.kick-ask": "Remove {name} from {group}?",
-  "members.kick-text": "This person reads nothing of the group any more, and cannot come back until an admin invites them again.",
+  "members.kick-text": "This person can no longer read the group, and can’t come back until an admin invites them again.",
   "members.removed": "{name} is no longer in {group}",
   "members.leave": "Leave the group",
   "members.leave-ask": "Leave {group}?",
