@@ -15,7 +15,7 @@ from chatd.base.avatars import user_picture
 from chatd.base.background import in_background
 from chatd.base.cache import Cache
 from chatd.base.characters import without_hidden
-from chatd.base.errors import BadText, ChatError, EmptyText, UnknownPicture, UnknownUser
+from chatd.base.errors import BadText, Busy, ChatError, EmptyText, UnknownPicture, UnknownUser
 from chatd.base.events import ProfileChange
 from chatd.base.isolation import guarded
 from chatd.base.model import Account
@@ -36,6 +36,7 @@ AGAIN = 60.0  # seconds after which the realm is asked again if it did not answe
 CHANGED = 10.0
 MAX_REMEMBERED = 50_000  # people
 MAX_ASKED = 4  # questions to one realm under way
+MAX_WAITING = 100  # questions to one realm that wait for those
 MAX_AT_ONCE = 20  # people that are asked about for one list
 PATIENCE = 5.0  # seconds that a request for a picture waits for another realm
 UNANNOUNCED = "a changed profile was not announced to other realms"
@@ -152,6 +153,8 @@ class RemoteProfiles:
         """What a realm says. Of one realm, few are asked about at a time, so that other questions have room.
         Raises ChatError, but not UnknownUser."""
         turns = self._turns.setdefault(realm, DeferredSemaphore(MAX_ASKED))
+        if len(turns.waiting) >= MAX_WAITING:
+            raise Busy
         await turns.acquire()
         try:
             found: RemoteProfile = await self._realms.profile(realm, user, known)

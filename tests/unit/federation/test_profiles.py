@@ -210,6 +210,28 @@ class Profiles(LinkedTestCase):
         self.network.settle()
         self.assertEqual(profiles._asking, {})
 
+    def test_many_questions_to_a_slow_realm(self) -> None:
+        """Few are under way, some wait, and the others are given up."""
+        answers: list[Deferred[Any]] = []
+
+        def slow(*_args: Any) -> Deferred[Any]:
+            answers.append(Deferred())
+            return answers[-1]
+
+        profiles = self.one.service.profiles
+        self.patch(remote_profiles, "MAX_WAITING", 3)
+        self.patch(profiles._realms, "profile", slow)
+        for at in range(20):
+            profiles.soon([f"u{at}@realm2"])
+        self.network.settle()
+        self.assertEqual(len(answers), remote_profiles.MAX_ASKED)
+        self.assertEqual(len(profiles._asking), remote_profiles.MAX_ASKED + 3)
+        for each in answers:  # it grows meanwhile
+            each.callback(RemoteProfile("", ""))
+            self.network.settle()
+        self.assertEqual(len(answers), remote_profiles.MAX_ASKED + 3)
+        self.assertEqual((profiles._asking, profiles._turns), ({}, {}))
+
     def test_changed_just_after_the_question(self) -> None:
         """The answer is older, so the next list asks again, but not at once."""
         self.assertEqual(self.listed()[0], "budi@realm2")
