@@ -219,7 +219,7 @@ class MirrorGroups:
             group = find_group(connection, name.key)
             since = group is not None and group.past == PAST_JOINED
             lost = msgspec.structs.replace(report, first=report.seq + 1 if since else 0)
-            return RosterChange(self._join(connection, name, realm, account, lost, now))
+            return RosterChange(self._join(connection, name, realm, account, lost, now, True))
 
         change = await self._rosters.change(job)
         await self._has_joined(account, name, change.delta.group)
@@ -232,6 +232,7 @@ class MirrorGroups:
         account: Account,
         report: MemberJoined,
         now: int,
+        returned: bool = False,
     ) -> Delta:
         """Make an account a member of a mirror, which gets the settings of its group."""
         delta = mirrors.join_mirror(
@@ -244,6 +245,7 @@ class MirrorGroups:
             now,
             self._limit,
             report.first,
+            returned,
         )
         group = find_group(connection, name.key)
         if group is None or not (columns := columns_of(report.about)):

@@ -31,9 +31,10 @@ def join_mirror(
     now: int,
     limit: int,
     first: int = 0,
+    returned: bool = False,
 ) -> Delta:
     """Make an account a member of another realm's group, unless it is one. Messages after `seq` are unread,
-    and it sees the entries from `first` on.
+    and it sees the entries from `first` on. If the membership is `returned`, older entries may follow.
 
     Raises TooManyGroups if the account is in `limit` groups, UnknownUser if it was deleted.
     """
@@ -41,7 +42,8 @@ def join_mirror(
     if takes_part(connection, account.id, conversation):
         return Delta(conversation)
     check_groups(connection, account.id, account.name, limit)
-    mark = max(seq, last_seq(connection, conversation))
+    newest = last_seq(connection, conversation)
+    mark = max(seq, newest)
     connection.execute(
         insert(participants).values(
             account_id=account.id,
@@ -55,7 +57,7 @@ def join_mirror(
     connection.execute(
         update(rosters)
         .where(rosters.c.conversation_id == conversation)
-        .values(members=rosters.c.members + 1, joined_at=now, floor=mark)
+        .values(members=rosters.c.members + 1, joined_at=now, floor=newest if returned else mark)
     )
     return Delta(conversation, ((party_of(account), False),), first=first)
 

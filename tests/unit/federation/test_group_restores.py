@@ -103,6 +103,39 @@ class EarlierTestCase(GroupRestoreTestCase):
         return self.seqs(self.ana, HERE)[text]
 
 
+class LostMembersTestCase(GroupRestoreTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        made = self.ana.does(ask.AddGroup("nusa", visibility="private"))
+        self.code = f"{made.fields['groupcode']}@realm1"
+        self.there = Place(None, parse_group("nusa@realm1"))
+
+    def citra_joins(self) -> None:
+        """Later than budi, whose messages she doesn't see."""
+        self.network.advance(1)
+        self.ana.posts("nusa", "satu")
+        self.network.advance(1)
+        self.citra.joins(self.code)
+        self.network.advance(1)
+        self.ana.posts("nusa", "dua")
+        self.network.advance(5)
+
+    def compare(self) -> None:
+        """The mirror has the numbers of the home, and its members see what they saw before."""
+        seqs = self.seqs(self.ana, Place(None, parse_group("nusa")))
+        self.assertEqual(self.seqs(self.budi, self.there), seqs)
+        self.assertEqual(self.seqs(self.citra, self.there), {"dua": seqs["dua"]})
+
+    def test_one(self) -> None:
+        """The mirror is restored to a time before a member joined."""
+        self.budi.joins(self.code)
+        copy = self.back_up(self.two)
+        self.citra_joins()
+        self.restore(self.two, copy)
+        self.network.advance(5)
+        self.compare()
+
+
 class HomeTestCase(GroupRestoreTestCase):
     def test_messages(self) -> None:
         copy = self.back_up(self.one)
