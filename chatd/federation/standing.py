@@ -121,8 +121,10 @@ class Standings:
     async def settle(self, realm: str, received: int) -> None:
         """Note that the realm has returned everything that this one had lost, and has nothing else to send
         with a number up to `received`."""
-        acknowledged = self.of(realm).acknowledged
-        settled = PeerMark(received, acknowledged, self._told[realm].first)
+        told = self._told.get(realm)
+        if told is None:
+            return  # it was forgotten while it returned that
+        settled = PeerMark(received, self.of(realm).acknowledged, told.first)
         await self._database.run(store.raise_mark, realm, settled)
         self._raise(realm, settled)
 

@@ -50,10 +50,13 @@ class StandingTestCase(RestoredTestCase):
         self.assertFalse(self.one.federation.restores.is_needed("realm2", None))
 
     def test_forgotten(self) -> None:
+        """Nothing is known of a forgotten realm, also if it still returns something over its last link."""
         self.ana.sends("budi@realm2", "halo")
         self.network.advance(5)
+        standings = self.two.federation.standings
         self.network.result(self.two.realm.directory.forget("realm1"))
-        self.assertEqual(self.two.federation.standings.of("realm1"), PeerMark())
+        self.network.result(standings.settle("realm1", 5))
+        self.assertEqual(standings.of("realm1"), PeerMark())
 
     def test_full_disk(self) -> None:
         """Marks that are not stored are lost with a crash, and more is sent again than is lacking."""
