@@ -20,7 +20,6 @@ class LogSync:
         self._database = context.database
         self._parcels = context.writers.parcels
         self._forwarder = forwarder
-        self._term: int | None = None
 
     async def one(
         self, account: Account, conversation: int, cursor: Cursor, count: int
@@ -29,13 +28,12 @@ class LogSync:
 
         Raises UnknownConversation.
         """
-        if self._term is None:
-            self._term = await self._database.run(self._parcels.term)
+        term = self._parcels.stored_term
+        if term is None:
+            term = await self._database.run(self._parcels.term)
         limit = min(count, MAX_PAGE)
         with self._forwarder.watch() as settled:
-            page = await self._database.read(
-                store.sync, account, conversation, cursor, limit, self._term
-            )
+            page = await self._database.read(store.sync, account, conversation, cursor, limit, term)
         return msgspec.structs.replace(
             page,
             entries=[

@@ -91,6 +91,11 @@ class OutboxWriter:
         """Note a rollback: the term may not be stored any more. Numbers that were taken stay unused."""
         self._stored = False
 
+    @property
+    def stored_term(self) -> int | None:
+        """The term, if it is stored already. May be read in any thread."""
+        return self._term if self._stored else None
+
     def term(self, connection: sa.Connection) -> int:
         """Return the term of this start, which is stored at its first use."""
         if self._term is None or not self._stored:

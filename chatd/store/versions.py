@@ -61,7 +61,7 @@ class VersionWriter:
     def __init__(self, term: Callable[[sa.Connection], int]) -> None:
         self._term = term
         self._last: dict[int, int] = {}
-        self._floor: int | None = None  # new versions are above it
+        self._switched: int | None = None  # the last version for all; None as `_top`
         self._top: int | None = None  # the highest version of all; None if it was not looked up
 
     def forget(self) -> None:
@@ -96,14 +96,14 @@ class VersionWriter:
         """Return a version above those of all conversations. Later changes get higher ones."""
         if self._top is None:
             self._top = connection.scalar(sa.select(sa.func.max(heads.c.version))) or 0
-        self._top = self._floor = max(self._top, self._above(connection)) + 1
+        self._top = self._switched = max(self._top, self._above(connection)) + 1
         return self._top
 
     def _above(self, connection: sa.Connection) -> int:
-        if self._floor is None:
-            switched = connection.scalar(sa.select(sa.func.max(privacy.c.version))) or 0
-            self._floor = max(switched, first_of(self._term(connection)))
-        return self._floor
+        """New versions are above this one."""
+        if self._switched is None:
+            self._switched = connection.scalar(sa.select(sa.func.max(privacy.c.version))) or 0
+        return max(self._switched, first_of(self._term(connection)))
 
     def _version(self, connection: sa.Connection, conversation: int) -> int:
         found = self._last.get(conversation)

@@ -15,6 +15,7 @@ from chatd.base.names import Address
 from chatd.lines.dialects.json_events import entry_object
 from chatd.lines.dialects.json_messages import message_object
 from chatd.store import terms as term_store
+from chatd.store.outbox import TERM_BITS
 from chatd.store.schema import terms
 from chatd.store.sync import Cursor, SyncPage
 from chatd.store.versions import first_of, term_of
@@ -262,6 +263,24 @@ class Resets(SyncTestCase):
         """Nothing was written since the restore."""
         page = self.sync(self.ana, self.place, after=9)
         self.assertEqual((page.reset, page.entries, page.seq), (3, [], 3))
+
+    def test_a_later_term_of_one_start(self) -> None:
+        """A new term begins when it turns out that a restored realm had given higher numbers. Versions follow
+        it, and nothing is to be read again."""
+        result_of(self.reading.mark_read(self.budi, self.place, 1))
+        writers = self.service.context.writers
+        _, last = result_of(self.database.run(writers.parcels.span))
+        result_of(self.database.run(writers.parcels.given, last + (5 << TERM_BITS)))
+        page = self.sync(self.ana, self.place, after=3, version=self.old.version)
+        self.assertEqual((self.marks(page), page.term), ({"Budi": 1}, self.old.term + 6))
+        result_of(self.reading.mark_read(self.budi, self.place, 2))
+        later = self.sync(self.ana, self.place, after=3, version=page.version)
+        self.assertEqual(self.marks(later), {"Budi": 2})
+        writers.messages.forget()
+        self.send(self.ana, "budi", "4")
+        page = self.sync(self.ana, self.place, after=3, term=later.term)
+        self.assertEqual([each.seq for each in page.entries], [4])
+        self.assertIsNone(self.sync(self.ana, self.place, after=4, term=page.term).reset)
 
     def test_term(self) -> None:
         page = self.sync(self.ana, self.place)
