@@ -228,7 +228,8 @@ class Relay(EntryParcel, frozen=True, array_like=True, tag="relay"):
 
 class Joined(msgspec.Struct, frozen=True, array_like=True, tag="joined"):
     """`user`, of the receiving realm, is a member of a group of the sending realm, and gets the messages
-    after `seq`. They see the entries from `first` on. `about` has the group's settings."""
+    after `seq`. They see the entries from `first` on. `about` has the group's settings. After a
+    restore, the `entry` proves it: the receiving realm has signed there that they join."""
 
     group: str
     group_id: Number
@@ -236,6 +237,7 @@ class Joined(msgspec.Struct, frozen=True, array_like=True, tag="joined"):
     seq: Seq
     first: Seq = 0
     about: GroupFields = {}
+    entry: SignedEntry | None = None
 
 
 class Removed(msgspec.Struct, frozen=True, array_like=True, tag="removed"):

@@ -24,13 +24,14 @@ from chatd.base.entries import (
     React,
 )
 from chatd.base.errors import ChatError, RealmDown, RealmQuota, TooMuchArriving
+from chatd.base.group_settings import settings_of
 from chatd.base.model import Party
 from chatd.base.names import key_of
 from chatd.federation import parcels
 from chatd.federation.changes import change_parcel
 from chatd.federation.forwarder import Forwarder
 from chatd.federation.parcel_fields import FileNote, Number, Seal
-from chatd.federation.parcels import Direct, DirectChange, Parcel, Post, Ref, Relay
+from chatd.federation.parcels import Direct, DirectChange, Joined, Parcel, Post, Ref, Relay
 from chatd.federation.seals import Seals
 from chatd.federation.signing.entries import SignedEntry
 from chatd.federation.signing.proofs import Proof
@@ -38,8 +39,9 @@ from chatd.federation.standing import Standing, Standings
 from chatd.service.context import Context
 from chatd.store import held as held_store
 from chatd.store import losses as store
+from chatd.store.groups import group_of
 from chatd.store.held import HeldChange, HeldEntry, HeldMessage, HeldPage, HeldSigned
-from chatd.store.losses import Lost, SharedDirect, SharedGroup
+from chatd.store.losses import Lost, LostJoin, SharedDirect, SharedGroup
 
 MAX_ITEMS = 100  # in one request
 MAX_BYTES = 50_000  # of their parcels; one parcel may be larger
@@ -147,11 +149,10 @@ class Restores:
         for direct in await self._database.read(store.directs, lost):
             async for entry in self._entries(self._direct_pages(direct, lost)):
                 yield self._of_direct(direct, entry)
-        for group, seq in await self._database.read(store.lost_joins, lost):
-            joined = await self._database.read(held_store.signed_change, group.conversation, seq)
+        for join in await self._database.read(store.lost_joins, lost):
+            joined = await self._joined(join)
             if joined is not None:
-                parcel = _raw(_relay(group, joined))
-                yield Returned(0, parcel, theirs=True)
+                yield Returned(0, _raw(joined), theirs=True)
         homes = await self._database.read(store.homes, lost) if lost.has_ours else ()
         for home in homes:
             async for entry in self._entries(self._group_pages(home, lost)):
@@ -162,6 +163,16 @@ class Restores:
                 async for entry in self._entries(self._group_pages(mirror, None)):
                     if isinstance(entry, HeldSigned):
                         yield Returned(0, _raw(Post(_entry(entry), mirror.name)), theirs=True)
+
+    async def _joined(self, join: LostJoin) -> Joined | None:
+        """The report of a member, with the proof; None if the entry is not signed."""
+        entry = await self._database.read(held_store.signed_change, join.group, join.seq)
+        group = await self._database.read(group_of, join.group)
+        if entry is None or group is None:
+            return None
+        user, seq = join.address.partition("@")[0], join.seq - 1
+        about = dict[str, str | bool | None](settings_of(group))
+        return Joined(group.name, group.id, user, seq, join.first, about, _entry(entry))
 
     def _is_forgotten(self, lost: Lost) -> bool:
         """Whether the realm may not know the newest parcel that it has sent."""

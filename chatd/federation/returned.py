@@ -38,10 +38,10 @@ from chatd.federation.parcels import (
     DirectEdit,
     DirectPin,
     DirectReaction,
+    Joined,
     Parcel,
     Post,
     Ref,
-    Relay,
 )
 from chatd.federation.realm_quotas import RealmQuotas
 from chatd.federation.receive import Receiver
@@ -107,19 +107,23 @@ class ReturnedEntries:
         else:
             await self._changes.make(realm, entry, stream)
 
-    async def join_again(self, realm: str, relay: Relay) -> None:
+    async def join_again(self, realm: str, joined: Joined) -> None:
         """Make somebody of this realm a member of a group of `realm` again, because that is what they have
         signed and this realm has lost. Raises BadSignature, UnknownUser, TooManyGroups."""
-        opened = await self._entries.check_returned(realm, relay)
+        group, group_id = joined.group, joined.group_id
+        if joined.entry is None:
+            raise BadSignature(reason="it is not signed")
+        opened = await self._entries.check_returned(realm, Post(joined.entry, group))
         stated, attributes = opened.statement, opened.attributes
-        check_place(stated, realm, relay.group_id, key_of(relay.group))
+        check_place(stated, realm, group_id, key_of(group))
         said = isinstance(attributes, MemberAttributes) and attributes.what == "joined"
         if not said or stated.realm != self._own:
             raise BadSignature(reason="no member of this realm says so")
         if not await self._standings.may_have_lost(realm, stated.number):
             return  # it is known here, and perhaps they have left since
         await self._standings.given(stated.number)
-        report = MemberJoined(relay.group, relay.group_id, stated.author, relay.seq - 1)
+        seen = joined.seq, joined.first
+        report = MemberJoined(group, group_id, stated.author, *seen, joined.about)
         await self._mirrors.joined_before(realm, report, stated.number)
 
 
@@ -186,7 +190,7 @@ class ReturnReceiver:
         match parcel:
             case Post():
                 await self._groups.take_back(realm, parcel, stream)
-            case Relay():
+            case Joined():
                 await self._groups.join_again(realm, parcel)
             case Direct():
                 await self._message(realm, item, parcel, stream)

@@ -29,7 +29,7 @@ from chatd.base.errors import (
 )
 from chatd.base.events import MemberChange
 from chatd.base.group_settings import Columns, columns_left, columns_of
-from chatd.base.model import PAST_JOINED, Account, Group, party_of
+from chatd.base.model import Account, Group, party_of
 from chatd.base.names import (
     Address,
     key_of,
@@ -216,10 +216,7 @@ class MirrorGroups:
         def job(connection: Connection) -> RosterChange:
             if not mirrors.is_news(connection, own, key_of(report.group), number):
                 return RosterChange(Delta(0))
-            group = find_group(connection, name.key)
-            since = group is not None and group.past == PAST_JOINED
-            lost = msgspec.structs.replace(report, first=report.seq + 1 if since else 0)
-            return RosterChange(self._join(connection, name, realm, account, lost, now, True))
+            return RosterChange(self._join(connection, name, realm, account, report, now, True))
 
         change = await self._rosters.change(job)
         await self._has_joined(account, name, change.delta.group)

@@ -127,13 +127,27 @@ def homes(connection: sa.Connection, lost: Lost) -> list[SharedGroup]:
     ]
 
 
-def lost_joins(connection: sa.Connection, lost: Lost) -> list[tuple[SharedGroup, int]]:
-    """The groups of this realm which members have joined whose own realm may have lost that, and the seqs of
-    the entries that say so, in order."""
+class LostJoin(msgspec.Struct, frozen=True):
+    """A member of a group of this realm, by address, who sees the entries from `first` on. Their realm may
+    have lost the entry `seq`, in which it says that they join."""
+
+    group: int
+    address: str
+    seq: int
+    first: int
+
+
+def lost_joins(connection: sa.Connection, lost: Lost) -> list[LostJoin]:
+    """The members whose realm may have lost that they have joined, in the order of the entries."""
     if not lost.gaps:
         return []
     rows = connection.execute(
-        sa.select(changes.c.conversation_id, groups.c.name, changes.c.seq)
+        sa.select(
+            changes.c.conversation_id,
+            changes.c.author,
+            changes.c.seq,
+            remote_members.c.first_seq,
+        )
         .join(groups, groups.c.conversation_id == changes.c.conversation_id)
         .join(
             remote_members,
@@ -149,7 +163,7 @@ def lost_joins(connection: sa.Connection, lost: Lost) -> list[tuple[SharedGroup,
         .order_by(changes.c.conversation_id, changes.c.seq)
         .limit(MAX_CONVERSATIONS)
     )
-    return [(SharedGroup(place, name, place), seq) for place, name, seq in rows]
+    return [LostJoin(*row) for row in rows]
 
 
 def _joined(connection: sa.Connection, conversation: int, at: int) -> int:

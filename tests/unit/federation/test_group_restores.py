@@ -135,6 +135,18 @@ class LostMembersTestCase(GroupRestoreTestCase):
         self.network.advance(5)
         self.compare()
 
+    def test_all(self) -> None:
+        """The mirror is restored to a time before the group had members there. It has its settings again."""
+        copy = self.back_up(self.two)
+        self.budi.joins(self.code)
+        self.citra_joins()
+        self.restore(self.two, copy)
+        self.network.advance(5)
+        self.compare()
+        self.part()
+        details = self.budi.does(ask.ShowGroup(parse_address("nusa@realm1"))).fields
+        self.assertEqual((details["visibility"], details["past"]), ("private", "joined"))
+
 
 class HomeTestCase(GroupRestoreTestCase):
     def test_messages(self) -> None:

@@ -16,7 +16,7 @@ from chatd.federation.amp import delivery
 from chatd.federation.amp.wire import Refused, decode_answer, decode_list
 from chatd.federation.capabilities import GUESTS
 from chatd.federation.guest_lists import GuestAnswer, GuestList
-from chatd.federation.parcels import Relay
+from chatd.federation.parcels import Joined
 from chatd.federation.restores import Returned
 from chatd.federation.signing.statements import MemberAttributes
 from chatd.store.guest_lists import Guest
@@ -252,7 +252,7 @@ class JoinedBeforeTestCase(InboundTestCase):
             own.signs(joined, **said),  # this realm has told of no loss
         ]
         for entry in entries:
-            parcel = msgspec.Raw(parcels.encode(Relay(entry, "bagan", 5, 3)))
+            parcel = msgspec.Raw(parcels.encode(Joined("bagan", 5, "ana", 2, entry=entry)))
             taking = self.one.federation.returned.take(
                 "realm2", [Returned(0, parcel, theirs=True)], ParcelStream()
             )
@@ -269,7 +269,7 @@ class JoinedBeforeTestCase(InboundTestCase):
             entry = self.signers["realm1"].signs(
                 joined, author="ana", home="realm2", group=5, number=number
             )
-            parcel = msgspec.Raw(parcels.encode(Relay(entry, "bagan", 5, 3)))
+            parcel = msgspec.Raw(parcels.encode(Joined("bagan", 5, "ana", 2, entry=entry)))
             taking = self.one.federation.returned.take(
                 "realm2", [Returned(0, parcel, theirs=True)], ParcelStream()
             )
