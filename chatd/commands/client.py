@@ -117,6 +117,12 @@ class Client:
             raise NotLoggedIn
         return self.session
 
+    def check_session(self, session: Session) -> None:
+        """Raises NotLoggedIn if the client's session was ended elsewhere. If only the connection is gone, a
+        file that is complete is still kept."""
+        if self.session is not session and not self.connection.gone:
+            raise NotLoggedIn
+
     @property
     def source(self) -> str:
         """The network address that the requests come from."""

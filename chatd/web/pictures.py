@@ -22,7 +22,7 @@ from chatd.web.downloads import has_tag
 from chatd.web.query import query_of, rest_of
 from chatd.web.request import ChatRequest
 from chatd.web.thumbnails import give_picture
-from chatd.web.uploads import ReceivingResource, check_session, take
+from chatd.web.uploads import ReceivingResource, take
 
 UNCHANGING = "private, max-age=31536000, immutable"  # a year, in seconds
 ASKED_AGAIN = "private, no-cache"
@@ -72,11 +72,11 @@ class PictureResource(ReceivingResource):
         )
         self._arriving.add(body)
         try:
-            await take(upload, body, lambda: check_session(client, session))
+            await take(upload, body, lambda: client.check_session(session))
         except Exception:
             upload.abort()
             raise
         finally:
             self._arriving.discard(body)
-        reply = picture_set(client, place, *await upload.finish())
+        reply = picture_set(client, session.account, place, *await upload.finish())
         answer(request, {"message": reply.message, **reply.fields, **reply.data})

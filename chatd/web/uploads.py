@@ -224,7 +224,7 @@ class UploadResource(ReceivingResource):
             if upload.offset != offset:
                 request.setHeader(b"Upload-Offset", str(upload.offset))
                 raise errors.UploadOffset(offset=upload.offset)
-            await take(upload, request.body, lambda: check_session(client, session))
+            await take(upload, request.body, lambda: client.check_session(session))
         except Exception:
             await upload.suspend()
             raise
@@ -246,13 +246,6 @@ async def take(upload: ArrivingFile, body: Body, check: Callable[[], None]) -> N
         if upload.has_failed:
             raise errors.StorageFailed
     check()
-
-
-def check_session(client: Client, session: Session) -> None:
-    """Raises NotLoggedIn if the session was ended elsewhere. If only the connection is gone, a file that is
-    complete is still sent."""
-    if client.session is not session and not client.connection.gone:
-        raise errors.NotLoggedIn
 
 
 def _reply(parameters: UploadParameters, file: Attachment, sent: Sent) -> Reply:

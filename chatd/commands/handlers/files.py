@@ -50,9 +50,11 @@ async def _receive(
     upload = await files.begin(client.account, to, name, size, client.listener, key, wait)
 
     async def finish() -> Reply | DownloadReply:
-        if client.session is not session and not client.connection.gone:
+        try:
+            client.check_session(session)
+        except NotLoggedIn:
             upload.abort()
-            raise NotLoggedIn  # the session was ended on another connection
+            raise
         file, sent = await upload.finish()
         reply = file_sent(file, sent, single, _details(client, file, session.account))
         return await _echoed(client, file, reply) if echo else reply

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from chatd.base.avatars import avatar_path
 from chatd.base.errors import NotLoggedIn
+from chatd.base.model import Account
 from chatd.base.names import Place
 from chatd.base.replies import Reply
 from chatd.commands import values as ask
@@ -22,39 +23,45 @@ async def set_picture(client: Client, command: ask.SetPicture) -> ExpectUpload:
     )
 
     async def finish() -> Reply:
-        if client.session is not session:
+        try:
+            client.check_session(session)
+        except NotLoggedIn:
             upload.abort()
-            raise NotLoggedIn  # the session was ended on another connection
-        return picture_set(client, place, *await upload.finish())
+            raise
+        return picture_set(client, session.account, place, *await upload.finish())
 
     return ExpectUpload(upload, finish)
 
 
-def picture_set(client: Client, place: Place, avatar: Avatar, received: str) -> Reply:
-    """The reply to a picture that was set. `received` is the SHA-256 of the file that it is made of."""
-    _renew(client)
+def picture_set(
+    client: Client, account: Account, place: Place, avatar: Avatar, received: str
+) -> Reply:
+    """The reply to a picture that `account` has set. `received` is the SHA-256 of the file that it is made
+    of."""
+    _renew(client, account)
     return Reply(
         "The picture is set",
-        {"picture": avatar_path(_shown(client, place), avatar.hash)},
+        {"picture": avatar_path(_shown(client, account, place), avatar.hash)},
         {"size": len(avatar.body), "sha256": avatar.sha256, "received_sha256": received},
     )
 
 
-def _shown(client: Client, place: Place) -> str:
+def _shown(client: Client, account: Account, place: Place) -> str:
     """A place as paths have it."""
-    is_own = client.service.avatars.is_own(client.account, place)
-    return f"@{client.account.name}" if is_own else f"#{place.group}"
+    is_own = client.service.avatars.is_own(account, place)
+    return f"@{account.name}" if is_own else f"#{place.group}"
 
 
-def _renew(client: Client) -> None:
-    """Let the client's sessions know the picture of its account."""
-    client.sessions.renew(client.service.accounts.current(client.account))
+def _renew(client: Client, account: Account) -> None:
+    """Let the account's sessions know its picture."""
+    client.sessions.renew(client.service.accounts.current(account))
 
 
 @HANDLERS.of(ask.RemovePicture)
 async def remove_picture(client: Client, command: ask.RemovePicture) -> Reply:
-    await client.service.pictures.remove(client.account, command.place, client.listener)
-    _renew(client)
+    account = client.account
+    await client.service.pictures.remove(account, command.place, client.listener)
+    _renew(client, account)
     return Reply("There is no picture now")
 
 

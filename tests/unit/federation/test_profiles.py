@@ -106,6 +106,17 @@ class Profiles(LinkedTestCase):
         with self.assertRaises(NotLoggedIn):
             self.network.result(ended.finish())
 
+    def test_complete_when_the_connection_ends(self) -> None:
+        """The picture is set, as a file would be sent."""
+        receive = self.budi.does(
+            ask.SetPicture(Place(user=parse_address("budi")), "me.png", len(FIRST))
+        )
+        receive.upload.write(FIRST)
+        self.budi.client.connection.leave(clean=False)
+        self.network.result(receive.finish(), 60)
+        self.assertEqual(self.picture(self.two, "budi"), FIRST)
+        self.assertEqual(self.two.service.avatars._arriving, {})
+
     def test_deleted_file(self) -> None:
         """A file is deleted where it went. What can't be deleted is the reason of the reply."""
         self.ana.creates("bola")
