@@ -216,7 +216,9 @@ class MirrorGroups:
         def job(connection: Connection) -> RosterChange:
             if not mirrors.is_news(connection, own, key_of(report.group), number):
                 return RosterChange(Delta(0))
-            return RosterChange(self._join(connection, name, realm, account, report, now, True))
+            return RosterChange(
+                self._join(connection, name, realm, account, report, now, returned=True)
+            )
 
         change = await self._rosters.change(job)
         await self._has_joined(account, name, change.delta.group)
