@@ -1,9 +1,9 @@
 """Compares with another realm who of each realm is in the groups of the other.
 
-If one of them was restored from a backup, it may have lost that somebody has joined or left. So the realm of
-the members lists them at the next link, when all that waits has been sent. The home of the groups answers
-with those that it does not have, and with those that are missing in the list. Then the realm of the members
-removes the former, and tells that the latter have left.
+A realm that was restored from a backup may have lost the fact that a person has joined or left. So the realm
+of the members lists them at the next link, after its outbox is sent. The home of the groups answers with the
+listed people who are not in its groups, and with members who are missing in the list. Then the realm of the
+members removes the former, and tells the home that the latter have left.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class GuestList(msgspec.Struct, frozen=True, array_like=True):
 
 
 class GuestAnswer(msgspec.Struct, frozen=True, array_like=True):
-    """What a home has otherwise: the places in the list of those that it does not have, and members that the
-    list does not have."""
+    """How the members of a home differ from a list: the places in the list of people who are no members, and
+    members who are not in the list."""
 
     unknown: Annotated[tuple[int, ...], msgspec.Meta(max_length=MAX_GUESTS)]
     missing: _Guests
@@ -114,8 +114,8 @@ class GuestLists:
         return found if is_within else page.upto
 
     async def answer(self, realm: str, listed: GuestList) -> GuestAnswer:
-        """What this realm has otherwise than `realm`, as the home of groups. Raises RealmDown if parcels wait
-        that may tell of it."""
+        """How the members of this realm's groups differ from a list of `realm`. Raises RealmDown while
+        parcels wait that may explain it."""
         if not await self._sent(self._answered, realm):
             raise RealmDown(realm=realm)
         guests, between = listed.guests, (listed.after, listed.upto)

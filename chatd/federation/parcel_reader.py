@@ -67,7 +67,7 @@ class ParcelReader:
         service.accounts.on_deleted(lambda _account: self._pairs.clear())
 
     def _blocked(self, _blocker: Account, blocked: Account | None) -> None:
-        """Look all pairs up again after somebody of another realm, or a realm, was blocked."""
+        """Look all pairs up again after a person of another realm, or a whole realm, was blocked."""
         if blocked is None:
             self._pairs.clear()
 

@@ -81,8 +81,9 @@ class IReturning(Protocol):
     """The link over which it is sent."""
 
     async def give_back(self, items: Sequence[Returned], upto: int | None = None) -> None:
-        """Send parcels again. Returns once they are on disk there; what is too much for now waits. With
-        `upto` these are the last ones, and this realm has nothing else with a number up to that."""
+        """Send parcels again. Returns once they are on disk there. If the realm refuses them because they are
+        too much for now, this tries again later. With `upto` these are the last ones, and this realm has
+        nothing else with a number up to that."""
 
     async def rejoin(self, user: str, group: str, entry: bytes) -> None:
         """Let a person of this realm be a member of a group there, again, as the signed `entry` says. Raises

@@ -108,8 +108,8 @@ class ReturnedEntries:
             await self._changes.make(realm, entry, stream)
 
     async def join_again(self, realm: str, joined: Joined) -> None:
-        """Make somebody of this realm a member of a group of `realm` again, because that is what they have
-        signed and this realm has lost. Raises BadSignature, UnknownUser, TooManyGroups."""
+        """Make a person of this realm a member of a group of `realm` again. They have signed that they join,
+        and this realm has lost that entry. Raises BadSignature, UnknownUser, TooManyGroups."""
         group, group_id = joined.group, joined.group_id
         if joined.entry is None:
             raise BadSignature(reason="it is not signed")
@@ -217,8 +217,8 @@ class ReturnReceiver:
         await self._standings.given(number)
 
     def _proved(self, item: Returned, parcel: Direct) -> Direct:
-        """The message with what its seals prove: without a reply and mentions that nothing proves. A file
-        whose name nothing proves gets another."""
+        """The message without a reply and mentions that its seals do not prove. A file whose name they do not
+        prove gets another name."""
         first = item.first if item.by else parcel.seal
         if not self._seals.proves_reply(item.number, parcel, first):
             parcel = msgspec.structs.replace(parcel, reply=None)

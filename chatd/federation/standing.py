@@ -92,7 +92,7 @@ class Standings:
         first, last = await self._database.run(self._numbers.span)
         gaps = await self._database.read(gaps_since, mark.settled)
         if mark.settled != first:
-            # If the clock was behind at the start, what is lost has higher numbers than that.
+            # If the clock was behind at the start, lost entries have higher numbers than this start.
             gaps = [*gaps[1 - KEPT :], (last + 1, MAX_NUMBER)]
         told = self._told[realm] = Standing(mark.received, first, mark.settled, tuple(gaps))
         return told

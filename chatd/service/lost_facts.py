@@ -1,4 +1,4 @@
-"""Takes back what this realm has signed about its own groups, and lost with a restore from a backup."""
+"""Takes back entries that this realm has signed about its own groups, and lost in a restore from a backup."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from chatd.store.crossing import facts_since, is_made
 from chatd.store.members import Bounds
 from chatd.store.roster import Delta
 
-# What counts against something that happened to the same person before
+# Which later entries override an entry about the same person
 _PRESENCE, _ABSENCE, _ROLES = (
     ("joined", "left", "kicked"),
     ("left", "kicked"),
@@ -32,9 +32,9 @@ OVERTAKING = {
 
 
 class LostFacts:
-    """What happened to people of this realm happens again, unless the log has something that happened to them
-    later. This realm has allowed it once, so no rights are checked. Its guests are compared with what their
-    own realms know (chatd.federation.guest_lists)."""
+    """Lost entries take effect again for people of this realm, unless the log has a later entry about the
+    same. This realm has allowed them once, so no rights are checked. Members of other realms are compared
+    with the lists of their realms (chatd.federation.guest_lists)."""
 
     def __init__(self, context: Context, rosters: Rosters) -> None:
         limits, peers = context.config.limits, context.config.peers
@@ -78,13 +78,13 @@ class LostFacts:
     def _is_overtaken(
         self, connection: Connection, group: Group, who: Party, what: str, at: int
     ) -> bool:
-        """Whether something happened to a person after the time `at` against which `what` does not count."""
+        """Whether the log has an entry about the person, made after the time `at`, that overrides `what`."""
         later = facts_since(connection, group.id, "member", at)
         happened = {each["what"] for each in later if key_of(each["who"]) == who.key}
         return not happened.isdisjoint(OVERTAKING.get(what, ()))
 
     def _set(self, connection: Connection, group: Group, columns: Columns) -> Delta:
-        """Set attributes of a group. One that becomes private gets a new code, as it had then."""
+        """Set attributes of a group. If it becomes private again, it gets a new code."""
         delta = members.set_columns(connection, group, columns)
         if not delta.fields.get("private"):
             return delta
@@ -94,7 +94,7 @@ class LostFacts:
     def _join(self, connection: Connection, group: Group, who: Party) -> Delta:
         newest, now = self._rosters.log.newest(connection, group), self._context.now()
         try:
-            # Somebody who joined was not banned any more.
+            # A person who joined was no longer banned.
             return members.join_group(
                 connection, group, who, now, self._bounds, newest, invited=True
             )

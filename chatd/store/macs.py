@@ -1,8 +1,8 @@
-"""Message authentication codes (MACs) of stored messages, and of what waits for other realms: by these,
-what was altered on disk is noticed when it is read.
+"""Message authentication codes (MACs) of stored messages, and of posts and parcels that wait for other
+realms. A row that was altered on disk is noticed when it is read.
 
 The key is a setting in the same database. So a MAC finds damage and changes that were made beside the daemon.
-It does not stop somebody who can read and write the whole state folder.
+It does not stop a person who can read and write the whole state folder.
 """
 
 from __future__ import annotations
@@ -83,8 +83,7 @@ def message_mac(
 
 
 def is_whole(keyed: KeyedHash | None, values: tuple[Any, ...], mac: bytes | None) -> bool:
-    """Whether these values have that MAC. Rows of tables of what waits have none if they are of an older
-    version."""
+    """Whether these values have that MAC. Rows of an older version in `pending` and `outbox` have none."""
     return keyed is None or mac is None or mac_of(keyed, values) == mac
 
 

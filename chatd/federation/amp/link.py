@@ -210,7 +210,7 @@ class PeerLink(BoundedAMP):
             superseded = self.authentication is not None
             self.ready.errback(self.reason or (LinkSuperseded() if superseded else reason))
             if not self.dialled:
-                self.ready.addErrback(lambda _failure: None)  # nobody waits for it
+                self.ready.addErrback(lambda _failure: None)  # nothing waits for it
 
     # Hello
 

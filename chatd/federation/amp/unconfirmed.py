@@ -1,8 +1,8 @@
 """Bounds the number of remembered realms that no operator has confirmed, and forgets unused ones.
 
-Anybody can invent realm names. So a realm that nobody here talks with makes room for new ones, and is
-forgotten after a day without a link. A realm that has written to somebody or joined a group is kept longer,
-but makes room when there is none.
+A client can invent any number of realm names. So a realm without a conversation here makes room for new ones,
+and is forgotten after a day without a link. A realm whose people have written to a person here or joined a
+group is kept longer, but makes room when there is no other room.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from chatd.store.peers import Use
 
 MAX_UNCONFIRMED = 1000  # realms
 EVICTED_PART = 20  # a twentieth of them is forgotten at a time, so that there are few queries
-IDLE = 86_400_000  # ms without a link after which a realm that nobody talks with is forgotten
+IDLE = 86_400_000  # ms without a link after which an unused realm is forgotten
 CHECK_EVERY = 3600.0  # seconds
 
 log = Logger()
@@ -60,7 +60,7 @@ class UnconfirmedRealms:
         await self._forget(_to_evict(unconfirmed, uses, max(1, MAX_UNCONFIRMED // EVICTED_PART)))
 
     async def forget_idle(self) -> None:
-        """Forget the realms that nobody talks with, after a day without a link. Looks once an hour."""
+        """Forget the unused realms after a day without a link. Looks once an hour."""
         now = self._clock.seconds()
         if now - self._checked < CHECK_EVERY:
             return
@@ -83,7 +83,7 @@ class UnconfirmedRealms:
         keys = [peer.known.key for peer in peers if self._peers.get(peer.known.key) is peer]
         if not keys:
             return
-        log.info("{count} realms that nobody talks with are forgotten", count=len(keys))
+        log.info("{count} unused realms are forgotten", count=len(keys))
         await self._peers.forget(*keys)
         self._federation.standings.forget(keys)
         await self._federation.keys.forget(keys)
