@@ -54,7 +54,8 @@ export class Header {
     const found = this.#app.store.conversation(this.#place);
     const typing = this.#app.log.typing(this.#place).map((who) => this.#app.store.displayName(who));
     const picture = this.#app.store.picture(this.#place);
-    const looks = JSON.stringify([this.name, picture, found?.online, found?.members, found?.code, found?.closed, typing]);
+    const { online: there, members, code, closed, visibility } = found ?? {};
+    const looks = JSON.stringify([this.name, picture, there, members, code, closed, visibility, typing]);
     if (looks === this.#shown) return;
     this.#shown = looks;
     const title = this.node.querySelector("h1");
