@@ -120,10 +120,10 @@ class SendQueue:
         if len(page) < PAGE and self._fresh is not None:
             fresh, self._fresh = self._fresh, {}
             self._behind = False
-            for item in fresh.values():
-                if item.number > self._cursor:
-                    self._cursor = item.number
-                    self.ready.append(item)
+            for number in sorted(fresh):
+                if number > self._cursor:
+                    self._cursor = number
+                    self.ready.append(fresh[number])
         self._filled()
 
     def _not_read(self, failure: Failure) -> None:

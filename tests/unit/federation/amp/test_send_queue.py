@@ -1,4 +1,4 @@
-"""Parcels that are waiting lose their content, wherever they are in the queue of a link."""
+"""The queue of a link: its order, and parcels that lose their content wherever they are in it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Disk:
         return self.reading
 
 
-class Blanked(SynchronousTestCase):
+class SendQueueTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.disk = Disk()
         self.queue = SendQueue("realm2", cast(Any, self.disk), lambda: None, lambda: None)
@@ -52,6 +52,13 @@ class Blanked(SynchronousTestCase):
         self.blank(3, 9, 11)
         self.read(3, 5, 8)
         self.check((3, b""), (5, b"text"), (8, b"text"), (9, b""))
+
+    def test_in_another_order(self) -> None:
+        """Parcels that are handed over in another order while the disk is read go in the order of their
+        numbers."""
+        self.add(9, 8)
+        self.read(3, 8)
+        self.check((3, b"text"), (8, b"text"), (9, b"text"))
 
     def test_in_memory(self) -> None:
         self.read(3, 5)
