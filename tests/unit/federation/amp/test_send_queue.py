@@ -57,7 +57,7 @@ class SendQueueTestCase(SynchronousTestCase):
         """Parcels that are handed over in another order while the disk is read go in the order of their
         numbers."""
         self.add(9, 8)
-        self.read(3, 8)
+        self.read(3)
         self.check((3, b"text"), (8, b"text"), (9, b"text"))
 
     def test_in_memory(self) -> None:
