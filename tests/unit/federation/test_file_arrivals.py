@@ -390,6 +390,6 @@ class LostThere(StrangerTestCase):
         self.says_lost(file, "reason-of-later-versions")
         self.says_lost(file)
         (notice,) = self.ana.reads()
-        self.assertIn("a.bin to citra@realm2 has not arrived: the realm that it came from", notice)
+        self.assertIn("a.bin to citra@realm2 has not arrived: the realm that sent it", notice)
         self.assertEqual(self.states(), ["file-gone"])
         self.assertEqual(self.ana.fetches(self.ana.files()[0].code), DATA)
