@@ -277,14 +277,15 @@ class Groups(BrowserTestCase):
             person.sees("siap")
             self.assertEqual(person.texts(), ["halo semua", "hai", "siap"])
         expect(lineker.sees("hai")).to_contain_text("henderson")
-        shown = messi.page.get_by_role("button", name=f"Copy the code {code}")
-        expect(shown).to_have_count(0)
-        with self.site.login("messi") as talker:
-            talker.must(command="setgroup", group="bola", visibility="public")
-        expect(shown).to_be_visible()
         henderson.go("#/g/bola/members")
         for name in ("messi", "henderson", "lineker"):
             henderson.is_told(name)
+        shown = messi.page.get_by_role("button", name=f"Copy the code {code}")
+        messi.is_told("3 members")
+        expect(shown).to_have_count(0)
+        with self.site.login("messi") as talker:
+            talker.must(command="setgroup", group="bola", visibility="public", post="members")
+        expect(shown).to_be_visible()
 
     @in_browser
     def test_removed_member(self) -> None:

@@ -78,7 +78,6 @@ function settingsDialog(app, group, details, changed) {
     if (wanted.length) {
       await app.connection.request("setgroup", { group, ...Object.fromEntries(wanted) });
       app.toast(t("group.saved"), "success");
-      void app.store.refresh();
       changed();
     }
     close();
@@ -104,7 +103,6 @@ export function renewButton(app, group, changed) {
     if (!sure) return;
     const request = () => app.connection.request("renewcode", { group });
     await attempt(app, request, ({ groupcode }) => t("group.renewed", { code: groupcode }));
-    void app.store.refresh();
     changed();
   };
   return button(t("group.renew"), { icon: "retry", dataset: { key: "renew\n" }, onClick: renew });

@@ -29,7 +29,13 @@ const INTERVAL = 60_000; // ms: other realms, and large groups, do not tell who 
 export function view(app, { group }) {
   const place = app.store.place("g", group);
   const realm = realmOf(place.name);
-  const invite = inviteForm(app, place.name, () => void shown.refresh());
+  const changed = () => {
+    void shown.refresh();
+    void bans?.refresh();
+    // The realm does not tell a connection of its own changes.
+    void app.store.refresh();
+  };
+  const invite = inviteForm(app, place.name, changed);
   /** @type {Member[]} */
   let people = [];
   /** @type {boolean | null} */
@@ -48,11 +54,7 @@ export function view(app, { group }) {
     title: t("members.title", { group: place.name }),
     fits: (/** @type {Member} */ each, typed) =>
       matches(typed, each.username, app.store.displayName(each.username)),
-    row: (each) =>
-      memberRow(app, place.name, each, amAdmin, () => {
-        void shown.refresh();
-        void bans?.refresh();
-      }),
+    row: (each) => memberRow(app, place.name, each, amAdmin, changed),
     empty: () => h("p", { class: "aside" }, t("panels.loading")),
   });
   let amAdmin = false;
@@ -73,8 +75,8 @@ export function view(app, { group }) {
       below.hidden = false;
       return [
         realm && h("p", { class: "aside" }, ...sentence("members.remote", { realm: bdi(realm) })),
-        found.details?.code && codeBox(app, place.name, found.details, () => shown.refresh()),
-        found.details && settingsSection(app, place.name, found.details, () => shown.refresh()),
+        found.details?.code && codeBox(app, place.name, found.details, changed),
+        found.details && settingsSection(app, place.name, found.details, changed),
         section(t("members.people", { n: found.members.length }), list(found.members)),
       ];
     },
