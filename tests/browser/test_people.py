@@ -105,6 +105,20 @@ class Presence(Scripted):
         self.assertEqual(len(self.script.asked), asked)
 
     @in_browser
+    def test_names_of_other_realms(self) -> None:
+        """A person of another realm is not taken for somebody here, nor the other way round."""
+        messi = self.messi()
+        for who, name, shown in (
+            ("henderson", "hendo@realm9", "hendo@realm9 (henderson)"),
+            ("hendo@realm9", "Hendo", "hendo@realm9"),
+            ("hendo@realm9", "Jordan Henderson", "Jordan Henderson @realm9"),
+        ):
+            messi.go(f"#/u/{who}")
+            expect(messi.composer).to_be_visible()
+            self.script.push("profile", {"who": who, "name": name, "country": ""})
+            messi.heading(shown)
+
+    @in_browser
     def test_contacts(self) -> None:
         online = {"henderson": False}
         self.script.answers["contacts"] = lambda _request: {

@@ -9,7 +9,7 @@
 
 import { changed } from "./changes.js";
 import { Emitter } from "./emitter.js";
-import { keyOf } from "./keys.js";
+import { keyOf, shownName } from "./keys.js";
 import { Marks } from "./marks.js";
 
 /** @import { Message, Change, ChangeKind, Conversation, Place, Session, Account, User } from "./types.js" */
@@ -100,9 +100,14 @@ export class Store extends Emitter {
     return this.me !== null && keyOf(this.#local(address)) === keyOf(this.me.username);
   }
 
-  /** The display name for an address if it is known, else the address. @param {string} address */
+  /**
+   * What people call somebody: the display name if it is known, else the address. People of other realms always show
+   * their realm, so that they are not taken for people here.
+   * @param {string} address
+   */
   displayName(address) {
-    return this.#names.get(keyOf(this.#local(address))) ?? address;
+    const local = this.#local(address);
+    return shownName(local, this.#names.get(keyOf(local)));
   }
 
   /** The path of the picture of a person or a group, if it has one. @param {Place} place */
@@ -266,8 +271,9 @@ export class Store extends Emitter {
       if (kind === "u" && item.name) this.#learn(name, item.name);
       const known = before.get(key);
       this.#see({ kind, name, key }, item.picture);
+      const called = kind === "u" ? this.displayName(name) : item.title || item.name || name;
       /** @type {Conversation} */
-      const found = { ...item, name: item.title || item.name || name, place: known?.place ?? { kind, name, key } };
+      const found = { ...item, name: called, place: known?.place ?? { kind, name, key } };
       const mark = Math.max(this.#marks.of(found.conversation), known?.read ?? 0);
       // A message may have arrived since the realm answered.
       const older = known?.last && known.last.seq > (found.last?.seq ?? 0);
@@ -332,7 +338,8 @@ export class Store extends Emitter {
     this.#learn(this.#local(who), name);
     this.#see(this.place("u", who), picture);
     if (this.isMe(who)) this.changeMe({ name, picture });
-    this.#update(who, { name });
+    this.#update(who, { name: this.displayName(who) });
+    this.emit("conversations"); // the groups show names too
   }
 
   #refreshSoon() {
