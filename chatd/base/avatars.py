@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from typing import TypeGuard
 from urllib.parse import quote
+
+_HASH = re.compile("[0-9a-f]{32}", re.ASCII)
+
+
+def is_hash(found: object) -> TypeGuard[str]:
+    """Whether that can be the hash of a picture."""
+    return isinstance(found, str) and _HASH.fullmatch(found) is not None
 
 
 def avatar_path(place: str, found: str) -> str:

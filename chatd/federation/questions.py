@@ -14,6 +14,7 @@ from chatd.base.errors import (
     BadSignature,
     TooManyUnknown,
     UnknownGroup,
+    UnknownPicture,
     UnknownUser,
 )
 from chatd.base.group_settings import SETTINGS, Fields, check_setting
@@ -34,7 +35,7 @@ from chatd.service.chat_service import ChatService
 from chatd.service.group_settings import details_for, details_of
 from chatd.service.home_invites import HomeInvites
 from chatd.service.home_settings import HomeSettings
-from chatd.service.remote import IRealms, Membership, RemoteProfile, SignedFact
+from chatd.service.remote import IRealms, Membership, RemotePicture, RemoteProfile, SignedFact
 from chatd.service.rosters import Actor
 
 MAX_ASKED = 1000  # people in one question
@@ -83,6 +84,7 @@ class Questions:
         self._context = service.context
         self._people = service.people
         self._avatars = service.avatars
+        self._group_pictures = service.group_pictures
         self._homes = service.homes
         self._invites = HomeInvites(
             service.context, service.invitations, service.rosters, service.homes
@@ -230,6 +232,15 @@ class Questions:
             return RemoteProfile(account.display_name, "")
         body = b"" if avatar.hash == known else avatar.body
         return RemoteProfile(account.display_name, avatar.hash, body)
+
+    async def group_picture(self, realm: str, user: str, group: str) -> RemotePicture:
+        """The picture of a group of this realm that a person of the realm may know. Raises UnknownGroup."""
+        party, name = await self._asked(realm, user, group)
+        try:
+            found = await self._group_pictures.find(party, name)
+        except UnknownPicture:
+            return RemotePicture("")
+        return RemotePicture(found.hash, found.body)
 
     async def presence(self, realm: str, users: Sequence[str]) -> dict[str, bool]:
         """Which of `users` are online. Unknown ones are left out.

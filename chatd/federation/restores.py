@@ -24,7 +24,6 @@ from chatd.base.entries import (
     React,
 )
 from chatd.base.errors import ChatError, RealmDown, RealmQuota, TooMuchArriving
-from chatd.base.group_settings import settings_of
 from chatd.base.model import Party
 from chatd.base.names import key_of
 from chatd.federation import parcels
@@ -39,6 +38,7 @@ from chatd.federation.standing import Standing, Standings
 from chatd.service.context import Context
 from chatd.store import held as held_store
 from chatd.store import losses as store
+from chatd.store.avatars import about_group
 from chatd.store.groups import group_of
 from chatd.store.held import HeldChange, HeldEntry, HeldMessage, HeldPage, HeldSigned
 from chatd.store.losses import Lost, LostJoin, SharedDirect, SharedGroup
@@ -172,7 +172,7 @@ class Restores:
         if entry is None or group is None:
             return None
         user, seq = join.address.partition("@")[0], join.seq - 1
-        about = dict[str, str | bool | None](settings_of(group))
+        about = await self._database.read(about_group, group)
         return Joined(group.name, group.id, user, seq, join.first, about, _entry(entry))
 
     def _is_forgotten(self, lost: Lost) -> bool:

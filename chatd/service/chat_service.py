@@ -27,6 +27,7 @@ from chatd.service.erased_files import ErasedFiles
 from chatd.service.exports import Exports
 from chatd.service.fan_out import FanOut
 from chatd.service.file_states import FileStates
+from chatd.service.group_pictures import GroupPictures
 from chatd.service.groups import Groups
 from chatd.service.home_groups import HomeGroups
 from chatd.service.idempotent_sends import Sends
@@ -47,6 +48,7 @@ from chatd.service.presence_news import PresenceNews
 from chatd.service.privacy_settings import PrivacySettings
 from chatd.service.quotas import MessageQuotas
 from chatd.service.reading import Reading
+from chatd.service.realm_turns import RealmTurns
 from chatd.service.receipts import Receipts
 from chatd.service.remote import IForwarder, IRealms
 from chatd.service.remote_news import RemoteNews
@@ -101,6 +103,7 @@ class ChatService:
     files: Files  # send files
     downloads: Downloads  # list files, fetch them
     avatars: Avatars  # pictures of people
+    group_pictures: GroupPictures  # pictures of groups
     pictures: Pictures  # pictures by place: of people and of groups
     profiles: RemoteProfiles  # names and pictures of people of other realms
     thumbnails: Thumbnails  # small versions of pictures
@@ -167,7 +170,8 @@ class ChatService:
         self.avatars = Avatars(
             context, self.accounts, self.presence_news, self.uploads, self.disk, scaler
         )
-        self.profiles = RemoteProfiles(context, realms, self.presence, self.avatars)
+        self._turns = RealmTurns()
+        self.profiles = RemoteProfiles(context, realms, self.presence, self.avatars, self._turns)
         self.presence_news.on_profile(self.profiles.changed_here)
 
     def _make_reading(self, forwarder: IForwarder) -> None:
@@ -225,7 +229,12 @@ class ChatService:
         )
         self.downloads = Downloads(context, uploads, self.reading, self.file_states)
         self.exports = Exports(context, uploads, disk, self.reading, self.sync)
-        self.pictures = Pictures(context, self.avatars, self.profiles, self.homes, self.rosters)
+        self.group_pictures = GroupPictures(
+            context, self.avatars, self.rosters, self.realms, self._turns
+        )
+        self.pictures = Pictures(
+            context, self.avatars, self.profiles, self.group_pictures, self.homes, self.rosters
+        )
         self.thumbnails = Thumbnails(self.clock, self.downloads, uploads, disk, scaler)
 
     def _make_messages(self, forwarder: IForwarder) -> Messages:

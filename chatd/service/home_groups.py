@@ -21,7 +21,6 @@ from chatd.base.errors import (
     TooManyNewGroups,
     UnknownUser,
 )
-from chatd.base.group_settings import settings_of
 from chatd.base.model import Account, Group, NewGroup, Party, party_of
 from chatd.base.names import Address, key_of
 from chatd.base.replies import Ban, Member
@@ -38,15 +37,18 @@ from chatd.service.rosters import Actor, RosterChange, Rosters
 from chatd.store import bans as ban_store
 from chatd.store import members as store
 from chatd.store import mirrors
+from chatd.store.avatars import about_group
 from chatd.store.groups import add_group
 from chatd.store.invitations import forget_invitation, forget_invited
 from chatd.store.members import Bounds
 from chatd.store.roster import Delta, Roster
 
 
-def _joined(group: Group, party: Party, newest: int, first: int) -> MemberJoined:
-    name = party.name.partition("@")[0]
-    return MemberJoined(group.name, group.id, name, newest, first, settings_of(group))
+def _joined(
+    connection: Connection, group: Group, party: Party, newest: int, first: int
+) -> MemberJoined:
+    name, about = party.name.partition("@")[0], about_group(connection, group)
+    return MemberJoined(group.name, group.id, name, newest, first, about)
 
 
 class HomeGroups:
@@ -169,7 +171,7 @@ class HomeGroups:
             def job(connection: Connection) -> RosterChange:
                 newest = self._rosters.log.newest(connection, group)
                 first = store.first_seq(connection, group, party)
-                notice = Notice(realm, now, _joined(group, party, newest, first))
+                notice = Notice(realm, now, _joined(connection, group, party, newest, first))
                 return RosterChange(Delta(group.id), (notice,), group)
 
             await self._rosters.change(job)
@@ -187,7 +189,7 @@ class HomeGroups:
                 steps.append(MadeFact(MemberFact(party, "invited"), by.party, now))
             steps.append(MadeFact(MemberFact(party, "joined"), by.party, now))
             if party.realm is not None:
-                joined = _joined(group, party, newest, delta.first)
+                joined = _joined(connection, group, party, newest, delta.first)
                 steps.insert(0, Notice(party.realm, now, joined))
                 forget_invited(connection, group.id, party.key)
             if party.id is not None:

@@ -28,7 +28,7 @@ from chatd.base.errors import (
     UnknownUser,
 )
 from chatd.base.events import MemberChange
-from chatd.base.group_settings import Columns, columns_left, columns_of
+from chatd.base.group_settings import columns_left, columns_of
 from chatd.base.model import Account, Group, party_of
 from chatd.base.names import (
     Address,
@@ -54,6 +54,7 @@ from chatd.service.remote import (
 from chatd.service.rosters import RosterChange, Rosters
 from chatd.store import invitations as request_store
 from chatd.store import mirrors
+from chatd.store.avatars import note_of_mirror
 from chatd.store.conversations import takes_part
 from chatd.store.crossing import is_made, later_settings
 from chatd.store.groups import find_group
@@ -247,7 +248,10 @@ class MirrorGroups:
             returned,
         )
         group = find_group(connection, name.key)
-        if group is None or not (columns := columns_of(report.about)):
+        if group is None:
+            return delta
+        note_of_mirror(connection, group, report.about.get("picture"), now)
+        if not (columns := columns_of(report.about)):
             return delta
         fields = set_columns(connection, group, columns).fields
         return msgspec.structs.replace(delta, fields=fields)
@@ -309,7 +313,10 @@ class MirrorGroups:
             fact = self._rosters.log.mirror(connection, group, made, seq, origin, signature)
             if not isinstance(made.fact, GroupFact):
                 return fact, Delta(group.id)
-            return fact, set_columns(connection, group, _columns(connection, fact, made.fact))
+            later = later_settings(connection, group.id, seq)
+            if "picture" in made.fact.fields and not any("picture" in each for each in later):
+                note_of_mirror(connection, group, made.fact.fields["picture"], made.at)
+            return fact, set_columns(connection, group, columns_left(made.fact.fields, later))
 
         fact, delta = await self._database.run(job)
         self._rosters.apply(delta)
@@ -336,11 +343,6 @@ def _parsed(text: str, realm: str | None) -> str:
         return parse_foreign_name(text)
     except BadName:
         raise PeerFailed(realm=realm) from None
-
-
-def _columns(connection: Connection, fact: StoredFact, change: GroupFact) -> Columns:
-    """The attributes of a group that a fact sets, without those that a later one has set."""
-    return columns_left(change.fields, later_settings(connection, fact.group.id, fact.place.seq))
 
 
 def _invite(

@@ -1,4 +1,4 @@
-"""Pictures by place: one's own, those of people here and elsewhere, and those of the groups of this realm."""
+"""Pictures by place: one's own, and those of people and groups here and elsewhere."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from functools import partial
 from sqlalchemy import Connection
 
 from chatd.base.entries import GroupFact, MadeFact
-from chatd.base.errors import NotYourPicture, UnknownGroup, UnknownPicture, UnknownUser
+from chatd.base.errors import NotYourPicture, UnknownGroup, UnknownUser
 from chatd.base.model import Account, Group, party_of
-from chatd.base.names import Address, Place
+from chatd.base.names import Place
 from chatd.service.avatars import Avatars, AvatarUpload
 from chatd.service.context import Context
+from chatd.service.group_pictures import GroupPictures
 from chatd.service.home_groups import HomeGroups
 from chatd.service.presence import IListener
 from chatd.service.remote_profiles import RemoteProfiles
@@ -29,13 +30,14 @@ class Pictures:
         context: Context,
         avatars: Avatars,
         profiles: RemoteProfiles,
+        groups: GroupPictures,
         homes: HomeGroups,
         rosters: Rosters,
     ) -> None:
         self._context = context
-        self._database = context.database
         self._avatars = avatars
         self._profiles = profiles
+        self._groups = groups
         self._homes = homes
         self._rosters = rosters
 
@@ -99,8 +101,8 @@ class Pictures:
         await self._rosters.change(job, origin)
 
     async def find(self, account: Account, place: Place) -> Avatar:
-        """The picture of a person, or of a group of this realm that the account may know. Raises UnknownUser,
-        UnknownRealm, UnknownGroup, UnknownPicture."""
+        """The picture of a person, or of a group that the account may know. Raises UnknownUser, UnknownRealm,
+        UnknownPicture, and as GroupPictures.find."""
         if place.user is not None:
             try:
                 return await self._profiles.find(place.user)
@@ -108,13 +110,4 @@ class Pictures:
                 if place.group is None:
                     raise
         assert place.group is not None  # noqa: S101 - a place has one of the two
-        return await self._of_group(account, place.group)
-
-    async def _of_group(self, account: Account, name: Address) -> Avatar:
-        if self._context.localize(name).realm is not None:
-            raise UnknownPicture(name=f"#{name}")
-        group = (await self._rosters.find(name, party_of(account))).group
-        found = await self._database.read(store.find, store.place_of_group(group.name))
-        if found is None:
-            raise UnknownPicture(name=f"#{group.name}")
-        return found
+        return await self._groups.find(party_of(account), place.group)

@@ -57,7 +57,8 @@ class Membership(msgspec.Struct, frozen=True):
 
 class MemberJoined(msgspec.Struct, frozen=True):
     """`user`, of the receiving realm, is a member of a group of the sending realm, and gets the messages
-    after `seq`. They see the entries from `first` on. `about` has the group's settings."""
+    after `seq`. They see the entries from `first` on. `about` has the group's settings, and the hash of its
+    picture."""
 
     group: str
     group_id: int
@@ -316,6 +317,13 @@ class RemoteProfile(msgspec.Struct, frozen=True):
     body: bytes = b""
 
 
+class RemotePicture(msgspec.Struct, frozen=True):
+    """The picture of a group of another realm and its hash, which is empty if there is none."""
+
+    picture: str
+    body: bytes = b""
+
+
 class IRealms(Interface):
     """The other realms, and questions that they answer at once. Realms are named by their keys.
 
@@ -354,6 +362,9 @@ class IRealms(Interface):
     def profile(realm: str, user: str, known: str) -> Deferred[RemoteProfile]:
         """The profile of a user there. `known` is the hash of the picture that is known here, or empty. Fails
         with UnknownUser."""
+
+    def group_picture(realm: str, user: str, group: str) -> Deferred[RemotePicture]:
+        """The picture of a group there, for `user`, of this realm."""
 
     def profile_changed(realm: str, user: str) -> None:
         """Tell the realm, if it is linked, that the profile of a user of this realm has changed."""

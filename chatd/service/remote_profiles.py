@@ -7,15 +7,14 @@ Only the realm of a person is asked about them. A picture is decoded and made ag
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import NamedTuple
-
-from twisted.internet.defer import DeferredSemaphore
 
 from chatd.base.avatars import user_picture
 from chatd.base.background import in_background
 from chatd.base.cache import Cache
 from chatd.base.characters import without_hidden
-from chatd.base.errors import BadText, Busy, ChatError, EmptyText, UnknownPicture, UnknownUser
+from chatd.base.errors import BadText, ChatError, EmptyText, UnknownPicture, UnknownUser
 from chatd.base.events import ProfileChange
 from chatd.base.isolation import guarded
 from chatd.base.model import Account
@@ -26,6 +25,7 @@ from chatd.media.process import PictureRefused
 from chatd.service.avatars import Avatars
 from chatd.service.context import Context
 from chatd.service.presence import Presence
+from chatd.service.realm_turns import RealmTurns
 from chatd.service.remote import IRealms, RemoteProfile
 from chatd.store import avatars as store
 from chatd.store.avatars import Avatar, KnownProfile
@@ -35,8 +35,6 @@ AGAIN = 60.0  # seconds after which the realm is asked again if it did not answe
 # Seconds between two questions about a person whose realm says that the profile has changed
 CHANGED = 10.0
 MAX_REMEMBERED = 50_000  # people
-MAX_ASKED = 4  # questions to one realm under way
-MAX_WAITING = 100  # questions to one realm that wait for those
 MAX_AT_ONCE = 20  # people that are asked about for one list
 PATIENCE = 5.0  # seconds that a request for a picture waits for another realm
 UNANNOUNCED = "a changed profile was not announced to other realms"
@@ -54,7 +52,12 @@ class RemoteProfiles:
     """What this realm knows of people of other realms."""
 
     def __init__(
-        self, context: Context, realms: IRealms, presence: Presence, avatars: Avatars
+        self,
+        context: Context,
+        realms: IRealms,
+        presence: Presence,
+        avatars: Avatars,
+        turns: RealmTurns,
     ) -> None:
         self._context = context
         self._database = context.database
@@ -64,7 +67,7 @@ class RemoteProfiles:
         self._asked: Cache[str, Asked] = Cache(MAX_REMEMBERED)  # by place
         self._asking: dict[str, Signal] = {}
         self._changed: dict[int, Account] = {}  # whose profiles are to be announced
-        self._turns: dict[str, DeferredSemaphore] = {}  # by the key of the realm
+        self._turns = turns
 
     async def find(self, address: Address) -> Avatar:
         """The picture of a person, here or in another realm. Raises UnknownUser, UnknownRealm,
@@ -150,21 +153,11 @@ class RemoteProfiles:
             await self._tell(person, found)
 
     async def _answer(self, realm: str, user: str, known: str) -> RemoteProfile:
-        """What a realm says. Of one realm, few are asked about at a time, so that other questions have room.
-        Raises ChatError, but not UnknownUser."""
-        turns = self._turns.setdefault(realm, DeferredSemaphore(MAX_ASKED))
-        if len(turns.waiting) >= MAX_WAITING:
-            raise Busy
-        await turns.acquire()
+        """What a realm says. Raises ChatError, but not UnknownUser."""
         try:
-            found: RemoteProfile = await self._realms.profile(realm, user, known)
-            return found
+            return await self._turns.take(realm, partial(self._realms.profile, realm, user, known))
         except UnknownUser:
             return RemoteProfile("", "")
-        finally:
-            turns.release()
-            if turns.tokens == MAX_ASKED:
-                self._turns.pop(realm, None)
 
     async def _made_again(self, realm: str, profile: RemoteProfile) -> bytes | None:
         """The picture; None if it can't be used."""

@@ -11,14 +11,20 @@ from hashlib import sha256
 import msgspec
 import sqlalchemy as sa
 
+from chatd.base.avatars import is_hash
 from chatd.base.errors import UnknownGroup
+from chatd.base.group_settings import settings_of
 from chatd.base.model import Account, Group
 from chatd.base.names import Address, key_of
 from chatd.store.accounts import account_of
 from chatd.store.schema import avatars, contacts, groups, participants, remote_members
 
+PEOPLE, GROUPS = "@", "#"  # signs of places
 MAX_ASKED = 500  # places in one query
 MAX_REMOTE = 2000  # people of one realm; more push out those that were asked about the longest ago
+MAX_MIRRORED = (
+    500  # pictures of groups of one realm; more push out those that were fetched the longest ago
+)
 MAX_FOLLOWERS = 10_000  # accounts that are told of one profile
 MAX_REALMS = 1000  # realms that are told of one profile
 
@@ -37,12 +43,12 @@ class Avatar(msgspec.Struct, frozen=True):
 
 def place_of_user(user: Address | str) -> str:
     """The place of a person with that name or address."""
-    return f"@{key_of(str(user))}"
+    return f"{PEOPLE}{key_of(str(user))}"
 
 
 def place_of_group(group: Address | str) -> str:
     """The place of a group with that name or address."""
-    return f"#{key_of(str(group))}"
+    return f"{GROUPS}{key_of(str(group))}"
 
 
 def new_avatar(body: bytes) -> Avatar:
@@ -52,7 +58,7 @@ def new_avatar(body: bytes) -> Avatar:
 def find(connection: sa.Connection, place: str) -> Avatar | None:
     row = connection.execute(
         sa.select(avatars.c.hash, avatars.c.body).where(
-            avatars.c.place == place, avatars.c.hash.is_not(None)
+            avatars.c.place == place, avatars.c.body.is_not(None)
         )
     ).first()
     return None if row is None else Avatar(*row)
@@ -151,15 +157,59 @@ def keep_remote(
     if picture is None:
         values |= {"hash": None, "body": None}
     connection.execute(sa.insert(avatars).values(place=place, realm=realm, **values))
-    kept = (
-        sa.select(avatars.c.place)
-        .where(avatars.c.realm == realm)
-        .order_by(avatars.c.at.desc())
-        .limit(MAX_REMOTE)
+    connection.execute(sa.delete(avatars).where(_pushed_out(realm, PEOPLE, MAX_REMOTE)))
+
+
+def about_group(connection: sa.Connection, group: Group) -> dict[str, str | bool | None]:
+    """What the realm of a new member of a group is told about it: the settings, and the hash of the
+    picture."""
+    found = known(connection, place_of_group(group.name))
+    return {**settings_of(group), "picture": None if found is None else found.hash}
+
+
+def note_of_mirror(connection: sa.Connection, group: Group, found: object, now: int) -> None:
+    """Note the hash of the picture of a group of another realm, as its home tells it. None, or what is no
+    hash: there is no picture."""
+    place = place_of_group(group.name)
+    new = found if is_hash(found) else None
+    before = known(connection, place)
+    if new == (None if before is None else before.hash):
+        return
+    forget(connection, place)
+    if new is not None:
+        connection.execute(
+            sa.insert(avatars).values(place=place, hash=new, realm=group.realm, at=now)
+        )
+
+
+def keep_of_mirror(
+    connection: sa.Connection, whose: tuple[str, str], picture: Avatar | None, now: int
+) -> None:
+    """Keep the picture of a group of another realm, which has members here: `whose` are the place and the
+    key of the realm. None: there is none, or it can't be used."""
+    place, realm = whose
+    if picture is None:
+        forget(connection, place)
+        return
+    connection.execute(
+        sa.update(avatars)
+        .where(avatars.c.place == place)
+        .values(hash=picture.hash, body=picture.body, at=now)
     )
     connection.execute(
-        sa.delete(avatars).where(avatars.c.realm == realm, avatars.c.place.not_in(kept))
+        sa.update(avatars)
+        .where(_pushed_out(realm, GROUPS, MAX_MIRRORED, avatars.c.body.is_not(None)))
+        .values(body=None)
     )
+
+
+def _pushed_out(
+    realm: str, sign: str, limit: int, *where: sa.ColumnElement[bool]
+) -> sa.ColumnElement[bool]:
+    """A condition: of the places of a realm with that sign, not among the newest ones."""
+    kind = avatars.c.realm == realm, avatars.c.place.startswith(sign), *where
+    newest = sa.select(avatars.c.place).where(*kind).order_by(avatars.c.at.desc()).limit(limit)
+    return sa.and_(*kind, avatars.c.place.not_in(newest))
 
 
 def followers_of(connection: sa.Connection, key: str) -> frozenset[int]:

@@ -11,7 +11,7 @@ from zope.interface import implementer
 from chatd.base.errors import UnknownRealm
 from chatd.base.realms import Added, RealmInfo
 from chatd.base.replies import Member
-from chatd.service.remote import IRealms, Membership, RemoteProfile
+from chatd.service.remote import IRealms, Membership, RemotePicture, RemoteProfile
 
 T = TypeVar("T")
 
@@ -53,6 +53,9 @@ class NoRealms:
         return self._unknown(realm)
 
     def profile(self, realm: str, _user: str, _known: str) -> Deferred[RemoteProfile]:
+        return self._unknown(realm)
+
+    def group_picture(self, realm: str, _user: str, _group: str) -> Deferred[RemotePicture]:
         return self._unknown(realm)
 
     def profile_changed(self, realm: str, user: str) -> None:

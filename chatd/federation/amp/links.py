@@ -29,7 +29,7 @@ from chatd.federation.federation import Federation
 from chatd.federation.links import ILinks
 from chatd.federation.outcome_waiters import OutcomeWaiters
 from chatd.service.context import Context
-from chatd.service.remote import QUEUED, Membership, OnOutcome, RemoteProfile
+from chatd.service.remote import QUEUED, Membership, OnOutcome, RemotePicture, RemoteProfile
 from chatd.store.outcomes import SentEntry
 from chatd.store.peers import KnownPeer
 
@@ -214,6 +214,11 @@ class AmpLinks:
         if self.lacks(realm, PROFILES):
             return fail(NotSupportedThere(realm=self.name_of(realm), what=ALL[PROFILES]))
         return self._ask(realm, lambda link: link.requests.profile(user, known))
+
+    def group_picture(self, realm: str, user: str, group: str) -> Deferred[RemotePicture]:
+        if self.lacks(realm, PROFILES):
+            return fail(NotSupportedThere(realm=self.name_of(realm), what=ALL[PROFILES]))
+        return self._ask(realm, lambda link: link.requests.group_picture(user, group))
 
     def profile_changed(self, realm: str, user: str) -> None:
         peer = self.peers.get(realm)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from chatd.base.avatars import is_hash
 from chatd.base.errors import ChatError, PeerFailed, RealmDown, UnknownRealm, UnknownUser
 from chatd.base.replies import Member
 from chatd.federation.amp import wire
@@ -15,19 +15,18 @@ from chatd.federation.amp.wire import Refused
 from chatd.federation.parcels import Verdict, encode
 from chatd.federation.refusals import refusal
 from chatd.federation.signing.entries import MAX_IN_QUESTION
-from chatd.service.remote import Membership, RemoteProfile
+from chatd.service.remote import Membership, RemotePicture, RemoteProfile
 
 if TYPE_CHECKING:
     from chatd.federation.amp.link import PeerLink
 
 T = TypeVar("T")
+Pictured = TypeVar("Pictured", RemotePicture, RemoteProfile)
 
 MAX_ASKED = 32  # requests under way on one link
 MAX_UNANSWERED = 1000  # requests on one link; AMP remembers each until the link ends
 MAX_MEMBERS = 2000  # of one group
 MAX_PICTURE = 64 << 10  # bytes
-
-_HASH = re.compile("(?:[0-9a-f]{32})?", re.ASCII)
 
 
 class PeerRequests:
@@ -102,10 +101,18 @@ class PeerRequests:
 
     async def profile(self, user: str, known: str) -> RemoteProfile:
         answer = await self._ask(wire.ProfileCommand, user=user, known=known)
-        profile = RemoteProfile(**answer)
-        if not _HASH.fullmatch(profile.picture) or len(profile.body) > MAX_PICTURE:
+        return self._checked(RemoteProfile(**answer))
+
+    async def group_picture(self, user: str, group: str) -> RemotePicture:
+        answer = await self._ask(wire.GroupPictureCommand, user=user, group=group)
+        return self._checked(RemotePicture(**answer))
+
+    def _checked(self, answer: Pictured) -> Pictured:
+        """An answer with a picture and its hash."""
+        is_hash_or_empty = not answer.picture or is_hash(answer.picture)
+        if not is_hash_or_empty or len(answer.body) > MAX_PICTURE:
             raise PeerFailed(realm=self._link.realm)
-        return profile
+        return answer
 
     async def _ask(self, command: type[wire.PeerCommand], **arguments: Any) -> Any:
         if self._under_way >= MAX_ASKED:

@@ -313,6 +313,11 @@ class Responder(amp.CommandLocator):
         questions, realm = self._link.host.federation.questions, self._link.realm
         return msgspec.structs.asdict(await questions.profile(realm, user, known))
 
+    @_answers(wire.GroupPictureCommand)
+    async def group_picture(self, user: str, group: str) -> dict[str, Any]:
+        questions, realm = self._link.host.federation.questions, self._link.realm
+        return msgspec.structs.asdict(await questions.group_picture(realm, user, group))
+
     @_answers(wire.ProfileChangedCommand)
     async def profile_changed(self, user: str) -> dict[str, Any]:
         self._link.host.federation.profiles.changed_there(self._link.realm, user)

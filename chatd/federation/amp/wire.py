@@ -28,7 +28,7 @@ and `Return` brings what it lacks, before anything new is sent. `Guests` compare
 up to 32 KiB at a time, and checks the SHA-256. A realm that does not have them yet itself answers
 `file-arriving`, and says `FileReady` once it has.
 
-**Questions** on behalf of users: `Find`, `Join`, `Members`, `Change`, `Presence`, `Profile`.
+**Questions** on behalf of users: `Find`, `Join`, `Members`, `Change`, `Presence`, `Profile`, `GroupPicture`.
 
 `Ping` is sent after 30 seconds of silence. A link whose other end answers nothing for 30 seconds is dropped.
 
@@ -251,6 +251,14 @@ class ProfileCommand(PeerCommand):
         (b"picture", amp.Unicode()),
         (b"body", amp.String()),
     ]
+
+
+class GroupPictureCommand(PeerCommand):
+    commandName = b"GroupPicture"  # noqa: N815
+    """The picture of a group, for `user`."""
+
+    arguments: ClassVar[list[Any]] = [(b"user", amp.Unicode()), (b"group", amp.Unicode())]
+    response: ClassVar[list[Any]] = [(b"picture", amp.Unicode()), (b"body", amp.String())]
 
 
 class ProfileChangedCommand(PeerCommand):

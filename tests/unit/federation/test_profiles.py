@@ -13,7 +13,7 @@ from chatd.base.names import Place, parse_address
 from chatd.commands import values as ask
 from chatd.federation.capabilities import PROFILES
 from chatd.media.process import PictureRefused, ScaledPicture
-from chatd.service import remote_profiles
+from chatd.service import realm_turns, remote_profiles
 from chatd.service.remote import RemoteProfile
 from chatd.store import avatars as store
 from tests.support.network import LinkedTestCase, Server
@@ -230,18 +230,18 @@ class Profiles(LinkedTestCase):
             return answers[-1]
 
         profiles = self.one.service.profiles
-        self.patch(remote_profiles, "MAX_WAITING", 3)
+        self.patch(realm_turns, "MAX_WAITING", 3)
         self.patch(profiles._realms, "profile", slow)
         for at in range(20):
             profiles.soon([f"u{at}@realm2"])
         self.network.settle()
-        self.assertEqual(len(answers), remote_profiles.MAX_ASKED)
-        self.assertEqual(len(profiles._asking), remote_profiles.MAX_ASKED + 3)
+        self.assertEqual(len(answers), realm_turns.MAX_ASKED)
+        self.assertEqual(len(profiles._asking), realm_turns.MAX_ASKED + 3)
         for each in answers:  # it grows meanwhile
             each.callback(RemoteProfile("", ""))
             self.network.settle()
-        self.assertEqual(len(answers), remote_profiles.MAX_ASKED + 3)
-        self.assertEqual((profiles._asking, profiles._turns), ({}, {}))
+        self.assertEqual(len(answers), realm_turns.MAX_ASKED + 3)
+        self.assertEqual((profiles._asking, len(profiles._turns)), ({}, 0))
 
     def test_changed_just_after_the_question(self) -> None:
         """The answer is older, so the next list asks again, but not at once."""
