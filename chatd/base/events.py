@@ -18,7 +18,8 @@ from chatd.base.model import Message, Preferences
 
 class Edited(msgspec.Struct, frozen=True):
     """The author has changed the text of the message `target`. `text` is its current text, and `mentions` are
-    the addresses that this mentions."""
+    the addresses that this mentions. `unverified`, here and below: the signature of the entry could not be
+    checked, or is wrong."""
 
     conversation: int
     seq: int
@@ -28,11 +29,11 @@ class Edited(msgspec.Struct, frozen=True):
     by: str
     group: str | None = None
     mentions: tuple[str, ...] = ()
+    unverified: bool = False
 
 
 class Deleted(msgspec.Struct, frozen=True):
-    """The content of the message `target` is deleted. `unverified`, here and below: the signature of the
-    entry could not be checked, or is wrong."""
+    """The content of the message `target` is deleted."""
 
     conversation: int
     seq: int

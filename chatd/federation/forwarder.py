@@ -225,14 +225,14 @@ class Forwarder:
 
     def repost(self, connection: Connection, realm: str, after: int, limit: int) -> int | None:
         """Store the parcels again of the first messages with ids above `after` that the realm has
-        acknowledged and that did not come back. They keep their numbers. Returns the last id, or None if
-        there was none. Runs in the writer's thread, so that no message is stored twice or has come back
+        acknowledged and that did not come back. They keep their numbers. Returns the id after which more may
+        follow, or None. Runs in the writer's thread, so that no message is stored twice or has come back
         meanwhile."""
-        posts = unreturned(connection, realm, after, limit)
-        if not posts:
-            return None
-        self.outbox.writer.store(connection, [self._post_again(realm, post) for post in posts])
-        return posts[-1].id
+        page = unreturned(connection, realm, after, limit)
+        if page.posts:
+            again = [self._post_again(realm, post) for post in page.posts]
+            self.outbox.writer.store(connection, again)
+        return page.upto
 
     def _post_again(self, realm: str, post: UnreturnedPost) -> NewParcel:
         target = Target(post.conversation, (), group=post.group, home=realm, home_id=post.home_id)

@@ -8,26 +8,27 @@ from chatd.base.names import printable
 from chatd.federation.parcels import Verdict
 
 # The errors that a peer may report, with the details that are shown. Other errors and details are not shown.
+# `@` marks the names of people and groups that get the realm of the peer, unless they have one.
 _REFUSALS: dict[str, tuple[type[ChatError], tuple[str, ...]]] = {
     error.code: (error, details)
     for error, details in (
         (errors.UnknownUser, ("name",)),
-        (errors.NotAccepted, ("name",)),
+        (errors.NotAccepted, ("name@",)),
         (errors.UnknownGroup, ("name",)),
-        (errors.GroupClosed, ("group",)),
-        (errors.NotMember, ("group",)),
-        (errors.NotTheirGroup, ("name", "group")),
-        (errors.NotAdmin, ("group",)),
-        (errors.AlreadyMember, ("name", "group")),
-        (errors.Banned, ("group",)),
+        (errors.GroupClosed, ("group@",)),
+        (errors.NotMember, ("group@",)),
+        (errors.NotTheirGroup, ("name@", "group@")),
+        (errors.NotAdmin, ("group@",)),
+        (errors.AlreadyMember, ("name@", "group@")),
+        (errors.Banned, ("group@",)),
         (errors.TooManyFailedJoins, ("seconds",)),
-        (errors.LastAdmin, ("name", "group")),
-        (errors.NotBanned, ("name", "group")),
-        (errors.GroupFull, ("group", "limit")),
-        (errors.RealmFull, ("group", "limit", "realm")),
-        (errors.TooManyGroups, ("name", "limit")),
-        (errors.TooManyInvitations, ("name", "limit")),
-        (errors.NotRequested, ("name", "group")),
+        (errors.LastAdmin, ("name@", "group@")),
+        (errors.NotBanned, ("name@", "group@")),
+        (errors.GroupFull, ("group@", "limit")),
+        (errors.RealmFull, ("group@", "limit", "realm")),
+        (errors.TooManyGroups, ("name@", "limit")),
+        (errors.TooManyInvitations, ("name@", "limit")),
+        (errors.NotRequested, ("name@", "group")),  # to a group of the realm that is told
         (errors.MessageTooLong, ("size", "limit")),
         (errors.BadFileName, ("name",)),
         (errors.FileTooLarge, ("size", "limit")),
@@ -61,12 +62,11 @@ def refusal(verdict: Verdict, realm: str) -> ChatError:
     if verdict.code == errors.UnknownMessage.code:
         return errors.UnknownThere(realm=realm)
     error, names = _REFUSALS.get(verdict.code, (None, ()))
-    values = [verdict.details.get(name) for name in names]
+    values = [verdict.details.get(name.rstrip("@")) for name in names]
     if error is None or not all(type(detail) in (str, int) for detail in values):
         return PeerFailed(realm=realm)
-    # Details are shown to people, so control characters are removed.
     details: dict[str, object] = {
-        name: detail if type(detail) is int else printable(str(detail))
+        name.rstrip("@"): _shown(name, detail, realm)
         for name, detail in zip(names, values, strict=True)
     }
     if "where" in error.defaults:
@@ -74,9 +74,18 @@ def refusal(verdict: Verdict, realm: str) -> ChatError:
     return error(**details)
 
 
+def _shown(name: str, detail: object, realm: str) -> object:
+    """A detail as people read it, without control characters."""
+    if type(detail) is int:
+        return detail
+    text = printable(str(detail))
+    return f"{text}@{realm}" if name.endswith("@") and "@" not in text else text
+
+
 def verdict_of(error: ChatError) -> Verdict:
     """The verdict that tells another realm of an error."""
-    _, names = _REFUSALS.get(error.code, (None, ()))
+    _, marked = _REFUSALS.get(error.code, (None, ()))
+    names = [name.rstrip("@") for name in marked]
     return Verdict(
         error.code, {name: error.details[name] for name in names if name in error.details}
     )

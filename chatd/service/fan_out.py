@@ -8,7 +8,7 @@ import msgspec
 
 from chatd.base.attachments import Attachment
 from chatd.base.events import ConversationChange
-from chatd.base.model import QUEUED, STORED, Message, Receipt
+from chatd.base.model import DELIVERED, QUEUED, STORED, Message, Receipt
 from chatd.service.blocks import Blocks
 from chatd.service.context import Context
 from chatd.service.message_parts import with_extras
@@ -90,12 +90,30 @@ class FanOut:
         if len(audience) == 1 and not self._presence.hears(audience, origin):
             return receipt
         event = _event(stored, new, target, file, state)
+        author = new.sender_id
+        if target.home is not None and author is not None and author in audience:
+            audience = self._tell_author(audience, author, event, origin)
         if target.group is not None and (blockers := self._blocks.against(new.sender)):
             audience = self._tell_blockers(audience, blockers, event, origin)
         self._presence.tell(audience, event, origin)
         if stored.seq == 1 and target.group is None:
             self._tell_new(new, target, origin)
         return receipt
+
+    def _tell_author(
+        self,
+        audience: Collection[int],
+        author: int,
+        event: Message,
+        origin: IListener | None,
+    ) -> Collection[int]:
+        """Tell the author of a message to a group elsewhere that it is delivered, since it comes from there.
+        Returns the others."""
+        if not self._presence.hears((author,), origin):
+            return audience
+        delivered = msgspec.structs.replace(event, state=DELIVERED)
+        self._presence.tell((author,), delivered, origin)
+        return Others(audience, frozenset((author,)))
 
     def _tell_blockers(
         self,

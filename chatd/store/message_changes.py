@@ -338,7 +338,8 @@ def _event(
         case Edit(text, mentions):
             now = (text, mentions) if text else content_of(connection, row)
             current = (None, ()) if row.deleted_at is not None else now
-            return events.Edited(conversation, seq, target, current[0], at, by, group, current[1])
+            what = conversation, seq, target, current[0], at, by, group, current[1]
+            return events.Edited(*what, unverified=unverified)
         case Deletion():
             return events.Deleted(conversation, seq, target, at, by, group, unverified)
         case React(emoji, on):

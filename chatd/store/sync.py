@@ -194,7 +194,8 @@ def _change(row: sa.Row[Any], edited: Message | None) -> events.Change:
     match row.kind:
         case "edited":
             text, mentions = (None, ()) if edited is None else (edited.text, edited.mentions)
-            return events.Edited(here, seq, row.target, text, at, by, group, mentions)
+            what = here, seq, row.target, text, at, by, group, mentions
+            return events.Edited(*what, unverified=unverified)
         case "deleted":
             return events.Deleted(here, seq, row.target, at, by, group, unverified)
         case "reaction":

@@ -5,7 +5,8 @@ If that realm was restored from a backup, it may not know them any more.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
@@ -59,9 +60,14 @@ _COLUMNS: tuple[Any, ...] = (
 _FILE = _COLUMNS.index(files.COLUMNS[0])
 
 
-def unreturned(
-    connection: sa.Connection, realm: str, after: int, limit: int
-) -> list[UnreturnedPost]:
+class UnreturnedPage(NamedTuple):
+    """Posts in order, and the id up to which these are all; None: to the end."""
+
+    posts: Sequence[UnreturnedPost]
+    upto: int | None
+
+
+def unreturned(connection: sa.Connection, realm: str, after: int, limit: int) -> UnreturnedPage:
     """The first messages with ids above `after` that the realm has acknowledged and not sent back. Those that
     were altered on disk are left out."""
     rows = connection.execute(
@@ -77,8 +83,9 @@ def unreturned(
         )
         .order_by(pending.c.id)
         .limit(limit)
-    )
-    return [_post(connection, row) for row in rows.all() if is_intact(connection, row)]
+    ).all()
+    posts = [_post(connection, row) for row in rows if is_intact(connection, row)]
+    return UnreturnedPage(posts, rows[-1].id if len(rows) == limit else None)
 
 
 def _post(connection: sa.Connection, row: sa.Row[Any]) -> UnreturnedPost:

@@ -141,7 +141,7 @@ def _change(change: events.Change) -> dict[str, Any]:
     if change.group is not None:
         found["group"] = change.group
     found |= facts
-    if not isinstance(change, events.Edited) and change.unverified:
+    if change.unverified:
         found["unverified"] = True
     if change.at:
         found["at"] = timestamp(change.at)

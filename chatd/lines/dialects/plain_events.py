@@ -95,7 +95,7 @@ def _change(change: events.Change, further: str) -> str:
     match change:
         case events.Edited():
             text = isolated_lines(change.text or "", further)
-            return f"{change.by} edited #{change.target}{place}: {text}"
+            return f"{change.by} edited #{change.target}{place}{_trust(change)}: {text}"
         case events.Deleted():
             return f"{change.by} deleted #{change.target}{place}{_trust(change)}"
         case events.Reaction():
@@ -124,5 +124,4 @@ def _change(change: events.Change, further: str) -> str:
 
 
 def _trust(change: events.Change) -> str:
-    is_marked = not isinstance(change, events.Edited) and change.unverified
-    return " (unverified)" if is_marked else ""
+    return " (unverified)" if change.unverified else ""

@@ -14,6 +14,7 @@ from chatd.commands import values as ask
 from chatd.store import guard
 from chatd.store.schema import changes, messages, outbox, signatures
 from chatd.store.sync import Cursor
+from tests.support.common import Listener
 from tests.support.network import NetworkTestCase, Person, Server
 
 
@@ -80,8 +81,17 @@ class ChangesTestCase(ThreeRealms):
     def test_edits(self) -> None:
         """By people of each realm, each several times."""
         people = [person for person, _ in self.everybody]
+        phone = Listener()
+        self.two.service.presence.listen(self.budi.account.id, phone, True)
         for person, place in self.everybody:
             person.posts(place, f"{person.name} 1")
+        # As in histories, the state of one's own message is that of its delivery.
+        states = {each.sender: each.state for each in phone.heard if isinstance(each, Message)}
+        shown = {each.sender: each.state for each in self.log_of(self.budi)}
+        self.assertEqual(
+            states, {"ana@realm1": "stored", "budi": "delivered", "dewi@realm3": "stored"}
+        )
+        self.assertEqual(states, shown)
         for seq, person in enumerate(people, 4):
             for number in (2, 3):
                 self.does(person, ask.EditMessage, seq, f"{person.name} {number}")

@@ -305,7 +305,7 @@ class PostingTestCase(GroupTestCase):
             [
                 (
                     'system: Your message "satu" of 2026-11-20T10:15:03Z to the group bagan@realm1 '
-                    "was not delivered: Only members may post to bagan; join it first, or ask its "
+                    "was not delivered: Only members may post to bagan@realm1; join it first, or ask its "
                     "admins to open it"
                 )
             ],

@@ -61,6 +61,19 @@ anything = st.recursive(
 )
 
 
+ONLY_NAMES = errors.TooManyGroups, errors.TooManyInvitations, errors.NotAccepted
+
+
+def addresses(error: type[ChatError]) -> dict[str, str]:
+    """The details of an error from Realm2 that are shown with that realm."""
+    names = set(needed(error)) & {"name", "group"}
+    if error is errors.NotRequested:
+        names.remove("group")
+    elif "group" not in names and error not in ONLY_NAMES:
+        names.clear()
+    return {name: f"<{name}>@Realm2" for name in names}
+
+
 def over_the_wire(verdict: Verdict) -> Verdict:
     return msgspec.msgpack.decode(encode(verdict), type=Verdict)
 
@@ -84,8 +97,15 @@ class Refusals(SynchronousTestCase):
                 self.assertEqual((type(found), found.details), (PeerFailed, {"realm": "Realm2"}))
                 continue
             where = {"where": "Realm2"} if "where" in fields(error) else {}
-            self.assertEqual((type(found), found.details), (error, {**given_details, **where}))
-            self.assertEqual(str(found), str(error(**given_details, **where)))
+            shown = {**given_details, **where, **addresses(error)}
+            self.assertEqual((type(found), found.details), (error, shown))
+            self.assertEqual(str(found), str(error(**shown)))
+
+    def test_addresses(self) -> None:
+        """An address that has a realm keeps it."""
+        said = verdict_of(errors.NotBanned(name="budi@realm2", group="bagan"))
+        found = refusal(said, "Realm1").details
+        self.assertEqual(found, {"name": "budi@realm2", "group": "bagan@Realm1"})
 
     def test_details_that_are_not_for_others(self) -> None:
         """An error that is not passed to other realms has no details there."""

@@ -92,7 +92,7 @@ class ToGroups(ApartTestCase):
             self.assertEqual(answer["status"], "ERROR")
             self.assertEqual(
                 answer["message"],
-                "Hanya anggota yang boleh menulis di bola; bergabunglah dahulu",
+                "Hanya anggota yang boleh menulis di bola@realm2; bergabunglah dahulu",
             )
         await self.says(
             self.messi,

@@ -20,7 +20,7 @@ from chatd.store.guard import ALTERED
 from chatd.store.message_changes import WantedChange
 from chatd.store.schema import messages, outbox, pending, settings
 from chatd.store.sync import Cursor
-from chatd.store.unreturned import UnreturnedPost, unreturned
+from chatd.store.unreturned import UnreturnedPage, unreturned
 from tests.support.inline import result_of
 from tests.support.network import LinkedTestCase
 from tests.support.restores import RestoredTestCase
@@ -213,16 +213,19 @@ class Waiting(LinkedTestCase):
         place = Place(group=Address("bagan", "realm2"))
         shown = self.ana.does(ask.ShowHistory(place, 9)).pending
         self.assertEqual([each.text for each in shown], ["satu", ALTERED])
-        unaltered = self.one.realm.database.now(all_unreturned)
-        self.assertEqual([each.text for each in unaltered], ["satu"])
+        for limit, texts in ((9, [["satu"]]), (1, [["satu"], [], []])):
+            pages = self.one.realm.database.now(lambda db, n=limit: unreturned_pages(db, n))
+            self.assertEqual([[each.text for each in page.posts] for page in pages], texts)
 
 
-def all_unreturned(connection: sa.Connection) -> list[UnreturnedPost]:
-    """The posts to realm2, as if it had acknowledged them."""
+def unreturned_pages(connection: sa.Connection, limit: int) -> list[UnreturnedPage]:
+    """The posts to realm2 in pages, as if it had acknowledged them."""
     connection.execute(sa.delete(outbox))
-    found = unreturned(connection, "realm2", 0, 9)
+    pages = [unreturned(connection, "realm2", 0, limit)]
+    while pages[-1].upto is not None:
+        pages.append(unreturned(connection, "realm2", pages[-1].upto, limit))
     connection.rollback()
-    return found
+    return pages
 
 
 class Restored(RestoredTestCase):
