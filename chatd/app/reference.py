@@ -87,6 +87,14 @@ HTTP = (
         ),
     ),
     (
+        "`GET /join/<code>`",
+        "the page of a join link; it is the same for every code, and asks before it joins",
+    ),
+    (
+        "`POST /join/<code>`",
+        "joins the group with that code, as `joingroup`; `<code>@<realm>` joins a group of another realm",
+    ),
+    (
         "`GET /pictures/@<user>`, `GET /pictures/%23<group>`",
         "fetches a picture, a square WebP of at most 256 pixels; lists have the path",
     ),

@@ -77,13 +77,21 @@ class Groups:
         ReservedName, TooManyGroups, TooManyNewGroups."""
         return await self._homes.create(account, NewGroup(name, title, private), origin)
 
-    async def join(self, account: Account, name: Address, origin: IListener | None = None) -> Group:
-        """Join by name or by code. Raises UnknownGroup, AlreadyMember, Banned, GroupFull, RealmFull,
-        TooManyGroups."""
-        realm = self._there.elsewhere(name)
+    async def join(
+        self,
+        account: Account,
+        name: Address,
+        origin: IListener | None = None,
+        source: str | None = None,
+    ) -> Group:
+        """Join by name or by code, from the network address `source`. Raises UnknownGroup, AlreadyMember,
+        Banned, GroupFull, RealmFull, TooManyGroups, TooManyFailedJoins."""
+        realm, party = self._there.elsewhere(name), party_of(account)
         if realm is None:
-            return await self._homes.join(Actor(party_of(account), origin), name)
-        return await self._mirrors.join(account, realm, name)
+            return await self._homes.join(Actor(party, origin), name, source)
+        # Its home counts failures too, but knows no network addresses.
+        with self._homes.failed_joins.attempt(party, source):
+            return await self._mirrors.join(account, realm, name)
 
     async def accept(
         self, account: Account, name: Address, origin: IListener | None = None

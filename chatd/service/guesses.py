@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from twisted.internet.interfaces import IReactorTime
 
+from chatd.base.counters import counted
 from chatd.base.errors import (
     GroupExists,
     TooManyFailedJoins,
@@ -20,6 +22,7 @@ from chatd.base.throttle import FailureThrottle, Quota
 
 TAKEN_PER_HOUR = 20
 FREE_JOINS = 20  # failed joins of a person before there are pauses
+FREE_JOINS_OF_ADDRESS = 50  # those from one network address
 FREE_JOINS_OF_REALM = 200  # those of all people of another realm
 
 
@@ -50,28 +53,57 @@ class TakenNames:
                 self._quota.give_back(key)
 
 
+class JoinGate:
+    """Lets a key wait after failed joins. Parallel attempts gain nothing: no more may be under way than may
+    fail without a pause, or one."""
+
+    def __init__(self, throttle: FailureThrottle) -> None:
+        self._throttle = throttle
+        self._under_way: Counter[str] = Counter()
+
+    def wait(self, key: str, now: float) -> float:
+        """The seconds until the key may make an attempt."""
+        running = self._under_way[key]
+        if running and self._throttle.free(key, now) <= running:
+            return max(1.0, self._throttle.wait(key, now))
+        return self._throttle.wait(key, now)
+
+    @contextmanager
+    def attempt(self, key: str, now: float) -> Iterator[None]:
+        """A context in which the key makes an attempt, which has failed if it raises UnknownGroup."""
+        with counted(self._under_way, key):
+            try:
+                yield
+            except UnknownGroup:
+                self._throttle.failed(key, now)
+                raise
+
+
 class FailedJoins:
-    """Lets each person, and each other realm, wait after joins of groups that do not exist for them."""
+    """Lets each person, network address and other realm wait after joins of groups that do not exist for
+    them. The pauses of an address are short, because people share it."""
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
-        self._people = FailureThrottle(FREE_JOINS)
-        self._realms = FailureThrottle(FREE_JOINS_OF_REALM)
+        self._people = JoinGate(FailureThrottle(FREE_JOINS))
+        self._addresses = JoinGate(FailureThrottle(FREE_JOINS_OF_ADDRESS, longest=1.0))
+        self._realms = JoinGate(FailureThrottle(FREE_JOINS_OF_REALM))
 
     @contextmanager
-    def attempt(self, party: Party) -> Iterator[None]:
-        """A context in which `party` joins a group. Raises TooManyFailedJoins before anything is looked
-        up."""
-        now, realm = self._clock.seconds(), party.realm
-        wait = self._people.wait(party.key, now)
-        if realm is not None:
-            wait = max(wait, self._realms.wait(realm, now))
+    def attempt(self, party: Party, source: str | None = None) -> Iterator[None]:
+        """A context in which `party` joins a group, from the network address `source` if it is known. Raises
+        TooManyFailedJoins before anything is looked up."""
+        now = self._clock.seconds()
+        keys = [
+            (self._people, party.key),
+            (self._addresses, source),
+            (self._realms, party.realm),
+        ]
+        counting = [(gate, key) for gate, key in keys if key is not None]
+        wait = max(gate.wait(key, now) for gate, key in counting)
         if wait > 0:
             raise TooManyFailedJoins(seconds=math.ceil(wait))
-        try:
+        with ExitStack() as attempts:
+            for gate, key in counting:
+                attempts.enter_context(gate.attempt(key, now))
             yield
-        except UnknownGroup:
-            self._people.failed(party.key, now)
-            if realm is not None:
-                self._realms.failed(realm, now)
-            raise

@@ -73,7 +73,7 @@ class HomeGroups:
         self._creations_per_hour = limits.groups_per_hour
         self._creations = Quota(limits.groups_per_hour)
         self._taken = TakenNames(context.clock, limited=limits.groups_per_hour > 0)
-        self._failed_joins = FailedJoins(context.clock)
+        self.failed_joins = FailedJoins(context.clock)
 
     async def find_ruled(self, party: Party, name: Address) -> Roster:
         """The group, if `party` is an admin. Raises UnknownGroup, NotMember, NotAdmin."""
@@ -142,15 +142,17 @@ class HomeGroups:
             self._creations.give_back(account.key)
             raise
 
-    async def find_joinable(self, party: Party, name: Address) -> Roster:
-        """The group that `party` may want to join. Raises UnknownGroup, TooManyFailedJoins."""
-        with self._failed_joins.attempt(party):
+    async def find_joinable(self, party: Party, name: Address, source: str | None = None) -> Roster:
+        """The group that `party` may want to join, from the network address `source` if they are of this
+        realm. Raises UnknownGroup, TooManyFailedJoins."""
+        with self.failed_joins.attempt(party, source):
             return await self._rosters.find(name, party, joining=True)
 
-    async def join(self, by: Actor, name: Address) -> Group:
-        """Join by name or by code. Raises UnknownGroup, AlreadyMember, Banned, and what `join_group` does."""
+    async def join(self, by: Actor, name: Address, source: str | None = None) -> Group:
+        """Join by name or by code. Raises UnknownGroup, AlreadyMember, Banned, TooManyFailedJoins, and what
+        `join_group` does."""
         party = by.party
-        roster = await self.find_joinable(party, name)
+        roster = await self.find_joinable(party, name, source)
         # The job checks this too, but if a job fails, its whole transaction runs again.
         if roster.role(party) is not None:
             raise AlreadyMember(name=party.name, group=roster.group.name)

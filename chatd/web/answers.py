@@ -21,6 +21,7 @@ _STATUSES: tuple[tuple[tuple[type[ChatError], ...], HTTPStatus], ...] = (
     (
         (
             errors.AlreadyClaimed,
+            errors.Banned,
             errors.ForeignOrigin,
             errors.GroupClosed,
             errors.NotAdmin,
@@ -45,7 +46,7 @@ _STATUSES: tuple[tuple[tuple[type[ChatError], ...], HTTPStatus], ...] = (
     ),
     ((errors.ForeignHost,), HTTPStatus.MISDIRECTED_REQUEST),
     ((errors.BadMethod,), HTTPStatus.METHOD_NOT_ALLOWED),
-    ((errors.UserExists, errors.UploadOffset), HTTPStatus.CONFLICT),
+    ((errors.UserExists, errors.AlreadyMember, errors.UploadOffset), HTTPStatus.CONFLICT),
     ((errors.BadPicture,), HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
     ((errors.LengthRequired,), HTTPStatus.LENGTH_REQUIRED),
     (
@@ -59,6 +60,7 @@ _STATUSES: tuple[tuple[tuple[type[ChatError], ...], HTTPStatus], ...] = (
             errors.ExportUnfinished,
             errors.TooManyAttempts,
             errors.TooManyExports,
+            errors.TooManyFailedJoins,
             errors.TooManyRegistrations,
             errors.TooManyTakenNames,
             errors.TooManyUploads,

@@ -6,6 +6,7 @@
 /ws                                           the json dialect over WebSocket
 /uploads/<key>  /files/<code>                 files
 /pictures/<place>                             pictures of people and groups
+/join/<code>                                  joining a group by a link
 /thumbnails/<code>                            small versions of files that are pictures
 /export                                       everything that an account has here
 /healthz  /livez                              probes
@@ -39,6 +40,7 @@ from chatd.web.downloads import DownloadResource
 from chatd.web.exports import ExportResource
 from chatd.web.health import HealthResource, LiveResource
 from chatd.web.hosts import Hosts
+from chatd.web.joining import JoinResource
 from chatd.web.lazy_resource import LazyResource
 from chatd.web.pictures import PictureResource
 from chatd.web.request import ChatRequest
@@ -217,6 +219,7 @@ def make_site(
     uploads, pictures = UploadResource(service, access), PictureResource(service, access)
     root.putChild(b"uploads", uploads)
     root.putChild(b"files", DownloadResource(service, access))
+    root.putChild(b"join", JoinResource(service, access, files))
     root.putChild(b"export", ExportResource(service, access))
     root.putChild(b"pictures", pictures)
     root.putChild(b"thumbnails", ThumbnailResource(service, access))

@@ -45,7 +45,9 @@ def _title(group: Group) -> dict[str, Any]:
 
 @HANDLERS.of(ask.JoinGroup)
 async def join_group(client: Client, command: ask.JoinGroup) -> Reply:
-    group = await client.service.groups.join(client.account, command.group, client.listener)
+    group = await client.service.groups.join(
+        client.account, command.group, client.listener, client.source
+    )
     return Reply(f"You are a member of {group.name}", {"group": group.name}, _details(group))
 
 

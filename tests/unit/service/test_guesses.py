@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import msgspec
 
 from chatd.base.errors import (
@@ -15,6 +17,7 @@ from chatd.base.model import Party
 from chatd.base.names import Address
 from chatd.service.guesses import (
     FREE_JOINS,
+    FREE_JOINS_OF_ADDRESS,
     FREE_JOINS_OF_REALM,
     TAKEN_PER_HOUR,
     FailedJoins,
@@ -85,3 +88,43 @@ class Guesses(GroupsTestCase):
         self.assertRaises(TooManyFailedJoins, joins.attempt(one).__enter__)
         with joins.attempt(msgspec.structs.replace(one, realm="realm3")):
             pass
+
+    def test_addresses(self) -> None:
+        """A network address has short pauses, whatever accounts are used there."""
+        joins = FailedJoins(self.clock)
+        for number in range(FREE_JOINS_OF_ADDRESS + 1):
+            party = Party(f"p{number}", f"p{number}", number)
+            with self.assertRaises(UnknownGroup), joins.attempt(party, "192.0.2.1"):
+                raise UnknownGroup(name="a")
+        one = Party("ana", "ana", 1000)
+        self.assertRaises(TooManyFailedJoins, joins.attempt(one, "192.0.2.1").__enter__)
+        with joins.attempt(one, "192.0.2.2"):
+            pass
+        self.clock.advance(1)
+        with joins.attempt(one, "192.0.2.1"):
+            pass
+
+    def test_at_once(self) -> None:
+        """Attempts that run at once are no more than may fail without a pause."""
+        joins = FailedJoins(self.clock)
+        one = Party("ana", "ana", 1)
+        with ExitStack() as running:
+            for _ in range(FREE_JOINS):
+                running.enter_context(joins.attempt(one))
+            self.assertRaises(TooManyFailedJoins, joins.attempt(one).__enter__)
+        with joins.attempt(one):
+            pass
+
+    def test_elsewhere(self) -> None:
+        """Failed joins of groups of other realms count as well."""
+        mirrors = self.groups._mirrors
+        self.patch(self.groups._there, "elsewhere", lambda name: name.realm)
+
+        async def join(account: object, realm: str, name: Address) -> None:
+            raise UnknownGroup(name=name.name)
+
+        self.patch(mirrors, "join", join)
+        there = Address("aaa:aaa", "realm2")
+        for _ in range(FREE_JOINS + 1):
+            self.assertIs(outcome_of(self.groups.join(self.budi, there)), UnknownGroup)
+        self.assertIs(outcome_of(self.groups.join(self.budi, there)), TooManyFailedJoins)
