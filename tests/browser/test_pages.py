@@ -87,6 +87,40 @@ class Pages(BrowserTestCase):
             self.assertEqual(saved.value.suggested_filename, "gol saya.txt")
 
     @in_browser
+    def test_join_link(self) -> None:
+        """The link of a private group is on the page of its members. It leads through the login, and asks."""
+        messi = self.person("messi")
+        self.site.register("henderson")
+        with self.site.login("messi") as talker:
+            made = talker.must(command="addgroup", group="keluarga", visibility="private")
+        messi.go("#/g/keluarga/members")
+        messi.press_button("QR code")
+        code = messi.page.get_by_role("img", name="Link to join keluarga")
+        expect(code).to_be_visible()
+        link = f"{self.site.url}/join/{made['groupcode']}"
+        messi.is_told(link)
+        henderson = self.person()
+        for address, told in (
+            (f"{self.site.url}/join/aaaaaaaabbbbbbbb", "There is no group aaaaaaaabbbbbbbb"),
+            (link, "You are a member of keluarga now"),
+        ):
+            henderson.page.goto(address)
+            if not henderson.name:
+                henderson.is_out()
+                henderson.name = "henderson"
+                henderson.fill("Username", "henderson")
+                henderson.fill("Password", PASSWORD)
+                henderson.press_button("Log in")
+            henderson.expects("status of 404")
+            henderson.press_button("Join the group")
+            henderson.is_told(told)
+        henderson.heading("keluarga")
+        henderson.page.goto(link)
+        henderson.expects("status of 409")
+        henderson.press_button("Join the group")
+        henderson.heading("keluarga")
+
+    @in_browser
     def test_password(self) -> None:
         messi, phone = self.person("messi"), self.person()
         phone.comes_back("messi")

@@ -20,7 +20,7 @@ import { needTexts } from "./i18n.js";
 const OUTSIDE = ["outside", "more", "errors", "forms"];
 /** The names in `needs` that are style sheets, and those that are texts. */
 const STYLES = new Set(["chat", "message", "panels", "forms", "outside"]);
-const TEXTS = new Set(["chat", "panels", "outside", "more", "errors"]);
+const TEXTS = new Set(["chat", "panels", "settings", "outside", "more", "errors"]);
 
 /** @type {Route[]} */
 export const ROUTES = [
@@ -31,6 +31,7 @@ export const ROUTES = [
   { name: "chat", pattern: /^g\/(?<group>[^/]+)$/, needs: ["chat", "message"] },
   { name: "members", pattern: /^g\/(?<group>[^/]+)\/members$/, needs: ["panels"] },
   { name: "newchat", pattern: /^new$/, needs: ["panels"] },
+  { name: "join", pattern: /^join\/(?<code>[^/]+)$/, needs: ["panels"] },
   { name: "groups", pattern: /^groups$/, needs: ["panels"] },
   { name: "contacts", pattern: /^contacts$/, needs: ["panels"] },
   { name: "rooms", pattern: /^rooms$/, needs: ["panels"] },
@@ -38,7 +39,7 @@ export const ROUTES = [
   { name: "realms", pattern: /^realms$/, needs: ["panels"] },
   { name: "files", pattern: /^files$/, needs: ["panels", "chat"] },
   { name: "search", pattern: /^search$/, needs: ["panels"] },
-  { name: "settings", pattern: /^settings$/, needs: ["panels"] },
+  { name: "settings", pattern: /^settings$/, needs: ["panels", "settings"] },
 ];
 
 /** @typedef {{route: Route, params: Params, hash: string}} Found */
@@ -91,6 +92,9 @@ export class Router {
   }
 
   start() {
+    // A join link has its code in the path.
+    const [, code] = /^\/join\/([^/]+)$/.exec(location.pathname) ?? [];
+    if (code !== undefined) history.replaceState(null, "", `/#/join/${code}`);
     window.addEventListener("hashchange", () => void this.#arrive());
     return this.#arrive();
   }

@@ -6,7 +6,8 @@ import { ChatError } from "../errors.js";
 import { t } from "../i18n.js";
 import { filtered } from "../panels/filter.js";
 import { attempt, keepFocus, live } from "../panels/live.js";
-import { bansSection, renewButton, settingsSection } from "../panels/groupsettings.js";
+import { bansSection, settingsSection } from "../panels/groupsettings.js";
+import { codeBox } from "../panels/joinlink.js";
 import { inviteForm, leaveSection, makeAdmin, unmake } from "../panels/membership.js";
 import { portrait } from "../panels/portrait.js";
 import { matches, realmOf } from "../panels/names.js";
@@ -152,41 +153,6 @@ function outsiderPage(app, group, error) {
     t("members.not-yours-hint"),
     [button(t("groups.join-this", { group }), { kind: "primary", onClick: join }), groups],
     "lock",
-  );
-}
-
-/**
- * The group's code, to share, with a button for admins that renews it.
- * @param {App} app
- * @param {string} group
- * @param {Details} details
- * @param {() => void} changed
- */
-function codeBox(app, group, { code = "", admin }, changed) {
-  const copy = async () => {
-    try {
-      await navigator.clipboard.writeText(code);
-      app.toast(t("panels.copied", { text: code }), "success");
-    } catch {
-      app.toast(t("panels.copy-failed", { text: code }), "error");
-    }
-  };
-  return h(
-    "div",
-    { class: "code-box" },
-    h(
-      "div",
-      null,
-      h("p", null, `${t("members.code")} `, h("code", { class: "code" }, code)),
-      h("p", { class: "field-hint" }, t("members.code-hint")),
-    ),
-    button(t("panels.copy"), {
-      icon: "copy",
-      "aria-label": t("members.copy-code", { code }),
-      dataset: { key: "copy\n" },
-      onClick: copy,
-    }),
-    admin && renewButton(app, group, changed),
   );
 }
 

@@ -1,0 +1,57 @@
+// @ts-check
+/** What a join link opens: it asks whether to join the group with the code of the link. */
+
+import { h } from "../dom.js";
+import { ChatError, ask } from "../http.js";
+import { t, tError } from "../i18n.js";
+import { page } from "../panels/page.js";
+import { hashOf } from "../router.js";
+import { button, emptyState } from "../ui.js";
+
+/** @typedef {import("../types.js").App} App */
+
+/**
+ * @param {App} app
+ * @param {Record<string, string>} params
+ * @returns {import("../types.js").View}
+ */
+export function view(app, { code }) {
+  const alert = h("div", { class: "report", role: "alert" });
+  let busy = false;
+  const join = async () => {
+    if (busy) return;
+    busy = true;
+    try {
+      await enter(app, code);
+    } catch (error) {
+      alert.replaceChildren(h("p", { dir: "auto" }, tError(error)));
+    }
+    busy = false;
+  };
+  const actions = [
+    button(t("join.button"), { kind: "primary", onClick: join }),
+    button(t("join.not-now"), { href: "#/" }),
+  ];
+  return {
+    title: t("join.title"),
+    node: page({ title: t("join.title") }, emptyState(t("join.ask"), t("join.hint", { code }), actions, "groups"), alert),
+  };
+}
+
+/**
+ * Joins the group and opens it; opens it at once if the user is in it. Rejects with the realm's refusal.
+ * @param {App} app
+ * @param {string} code
+ */
+async function enter(app, code) {
+  let group;
+  try {
+    ({ group } = await ask("POST", `/join/${encodeURIComponent(code)}`));
+    app.toast(t("groups.joined", { group }), "success");
+  } catch (error) {
+    if (!(error instanceof ChatError) || error.code !== "already-member") throw error;
+  }
+  await app.store.refresh();
+  group ??= app.store.sorted().find((each) => each.code === code)?.place.name;
+  app.router.go(group === undefined ? "#/groups" : hashOf(app.store.place("g", group)), { replace: true });
+}
