@@ -8,9 +8,10 @@ import { Invitations } from "./invitations.js";
 import { Log } from "./log.js";
 import { watchMessages } from "./notify.js";
 import { Outbox } from "./outbox.js";
+import { withUnsent } from "./views/unsent.js";
 import { lookForUpdate } from "./worker.js";
 
-/** @import { App } from "./types.js" */
+/** @import { App, Line } from "./types.js" */
 
 /** Gives the app its log, outbox, invitations, toasts, announcements and `signOut`. @param {App} app */
 export function makeDeferred(app) {
@@ -21,6 +22,7 @@ export function makeDeferred(app) {
   Object.assign(app, {
     log,
     outbox,
+    withUnsent: (/** @type {Line[]} */ known) => withUnsent(app, known),
     toast,
     announce,
     signOut: (/** @type {{everywhere?: boolean}} */ options) => signOut(app, options),

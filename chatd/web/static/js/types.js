@@ -91,6 +91,14 @@
  */
 
 /**
+ * A row of the list of conversations.
+ * @typedef {object} Line
+ * @property {Conversation} conversation
+ * @property {Entry} [entry] an unsent text
+ * @property {import("./dom.js").Child[]} [unsent] how the row shows it
+ */
+
+/**
  * An invitation to a group of another realm.
  * @typedef {object} Invitation
  * @property {string} group its address
@@ -166,6 +174,7 @@
  * @property {import("./store.js").Store} store
  * @property {import("./log.js").Log} log
  * @property {import("./outbox.js").Outbox} outbox
+ * @property {((known: Line[]) => Line[])} [withUnsent] adds unsent texts to the list; missing until they are loaded
  * @property {import("./invitations.js").Invitations} invitations
  * @property {import("./router.js").Router} router
  * @property {typeof import("./dialogs.js").toast} toast

@@ -8,10 +8,10 @@ import { hashOf } from "../router.js";
 import { full, relative } from "../time.js";
 import { avatar, iconButton, listRow, spinner, unreadBadge } from "../parts.js";
 
-/** @import { App, Conversation, Entry, Message } from "../types.js" */
+/** @import { App, Conversation, Line, Message } from "../types.js" */
 /** @import { Child } from "../dom.js" */
 
-const SHOWN = 160; // characters of the last line, more than fits
+export const SHOWN = 160; // characters of the last line, more than fits
 
 const FILTERS = /** @type {const} */ (["all", "people", "groups", "realms"]);
 /** @typedef {(typeof FILTERS)[number]} Filter */
@@ -100,33 +100,14 @@ export function conversationList(app) {
   };
 }
 
-/** @typedef {{conversation: Conversation, entry?: Entry}} Line */
-
 /**
- * All conversations with their unsent texts; new ones that have only unsent texts come first.
+ * All conversations, with their unsent texts once the outbox is loaded.
  * @param {App} app
  * @returns {Line[]}
  */
 function linesOf(app) {
-  /** @type {Map<string, Entry>} */
-  const unsent = new Map();
-  for (const entry of app.outbox?.entries() ?? []) {
-    // A refused text matters more than a late one.
-    if (unsent.get(entry.place.key)?.state !== "refused") unsent.set(entry.place.key, entry);
-  }
-  const known = app.store.sorted().map((conversation) => {
-    const entry = unsent.get(conversation.place.key);
-    unsent.delete(conversation.place.key);
-    return { conversation, entry };
-  });
-  const fresh = [...unsent.values()].map((entry) => ({ conversation: emptyConversation(app, entry), entry }));
-  return [...fresh, ...known];
-}
-
-/** @param {App} app @param {Entry} entry @returns {Conversation} */
-function emptyConversation(app, { place }) {
-  const name = place.kind === "u" ? app.store.displayName(place.name) : place.name;
-  return { place, conversation: 0, name, unread: 0, read: 0, seq: 0, last: null };
+  const known = app.store.sorted().map((conversation) => ({ conversation }));
+  return app.withUnsent?.(known) ?? known;
 }
 
 /** @param {Conversation} conversation @param {Filter} wanted */
@@ -198,11 +179,11 @@ function looksOf(app, { conversation: found, entry }, current) {
 }
 
 /** @param {App} app @param {Line} line @param {string} current */
-function row(app, { conversation: found, entry }, current) {
+function row(app, { conversation: found, unsent }, current) {
   const { place, last } = found;
   return listRow({
     title: found.name,
-    subtitle: entry ? unsentLine(entry) : last ? lastLine(app, last) : subtitleOf(found),
+    subtitle: unsent ?? (last ? lastLine(app, last) : subtitleOf(found)),
     meta: last && h("time", { datetime: last.at, title: full(last.at) }, relative(last.at)),
     badge: unreadBadge(found.unread),
     picture: avatar(found.name, found.online ?? undefined, app.store.looks(place)),
@@ -215,17 +196,6 @@ function row(app, { conversation: found, entry }, current) {
 /** @param {Conversation} found */
 function subtitleOf(found) {
   return found.place.kind === "g" ? t("list.members", { n: found.members ?? 1 }) : t("list.nothing");
-}
-
-/** @param {Entry} entry @returns {Child[]} */
-function unsentLine(entry) {
-  const refused = entry.state === "refused";
-  return [
-    icon(refused ? "alert" : "clock"),
-    h("span", { class: "visually-hidden" }, t(refused ? "list.refused" : "list.sending")),
-    " ",
-    entry.text.slice(0, SHOWN),
-  ];
 }
 
 /** @param {App} app @param {Message} message @returns {Child[]} */
