@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import ItemsView
+from collections.abc import Callable, ItemsView
 from typing import Generic, TypeVar
 
 K = TypeVar("K")
@@ -47,6 +47,11 @@ class Cache(Generic[K, V]):
     def pop(self, key: K) -> V | None:
         """Remove the entry, if there is one, and return its value."""
         return self._entries.pop(key, None)
+
+    def drop(self, is_stale: Callable[[K, V], bool]) -> None:
+        """Remove the entries for which `is_stale` is true. It looks at all of them."""
+        for key in [key for key, value in self._entries.items() if is_stale(key, value)]:
+            del self._entries[key]
 
     def clear(self) -> None:
         """Remove all entries."""

@@ -117,7 +117,7 @@ class Sessions:
 
     def of_account(self, account: Account) -> list[Session]:
         """The account's sessions that are in use."""
-        return [each for each in self._by_token.values() if each.account.id == account.id]
+        return [self._by_token[each] for each in self.in_use(account.id)]
 
     def renew(self, account: Account) -> None:
         """Give the account's sessions, and the rooms they are in, its changed profile."""

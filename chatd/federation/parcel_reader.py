@@ -64,12 +64,16 @@ class ParcelReader:
         # (realm, sender there, recipient here) -> their conversation, and the sender's address
         self._pairs: Cache[tuple[str, str, str], tuple[Target, str]] = Cache(CACHED_PAIRS)
         service.blocks.on_block(self._blocked)
-        service.accounts.on_deleted(lambda _account: self._pairs.clear())
+        service.accounts.on_deleted(self._forget)
 
     def _blocked(self, _blocker: Account, blocked: Account | None) -> None:
         """Look all pairs up again after a person of another realm, or a whole realm, was blocked."""
         if blocked is None:
             self._pairs.clear()
+
+    def _forget(self, account: Account) -> None:
+        """Drop the pairs of a deleted account."""
+        self._pairs.drop(lambda _, found: account.id in found[0].audience)
 
     async def open_directs(self, realm: str, direct: Sequence[Direct]) -> Refusals:
         """Load the conversations of these parcels into memory, for `direct`, and create missing ones.

@@ -33,8 +33,6 @@ from chatd.federation.name_guesses import MAX_UNKNOWN, NameGuesses
 from chatd.federation.signing.entries import decode_entries, decode_entry
 from chatd.service.chat_service import ChatService
 from chatd.service.group_settings import details_for, details_of
-from chatd.service.home_invites import HomeInvites
-from chatd.service.home_settings import HomeSettings
 from chatd.service.remote import IRealms, Membership, RemotePicture, RemoteProfile, SignedFact
 from chatd.service.rosters import Actor
 
@@ -86,10 +84,8 @@ class Questions:
         self._avatars = service.avatars
         self._group_pictures = service.group_pictures
         self._homes = service.homes
-        self._invites = HomeInvites(
-            service.context, service.invitations, service.rosters, service.homes
-        )
-        self._settings = HomeSettings(service.context, service.rosters, service.homes)
+        self._invites = service.groups.home_invites
+        self._settings = service.groups.settings.of_homes
         self._links = links
         self._guesses = guesses
         self._facts = facts

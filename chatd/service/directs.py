@@ -36,12 +36,16 @@ class Directs:
         # (account id, key of the other's address) -> their conversation
         self._known: Cache[tuple[int, str], Target] = Cache(CACHED_CONVERSATIONS)
         blocks.on_block(self._blocked)
-        accounts.on_deleted(lambda _account: self._known.clear())
+        accounts.on_deleted(self._forget)
 
     def _blocked(self, blocker: Account, blocked: Account | None) -> None:
         """Look the conversation up again at the next message of the blocked account."""
         if blocked is not None:
             self._known.pop((blocked.id, blocker.key))
+
+    def _forget(self, account: Account) -> None:
+        """Drop the conversations of a deleted account, and those of others with it."""
+        self._known.drop(lambda key, _: account.id == key[0] or account.key == key[1])
 
     def cached(self, account: Account, address: Address) -> Target | None:
         """The conversation, if it is in memory and its realm is still known."""

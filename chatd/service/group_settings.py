@@ -28,7 +28,7 @@ MAX_SHOWN = 500  # characters of a value that another realm tells
 class GroupSettings:
     def __init__(self, rosters: Rosters, homes: HomeSettings, there: HomeRequests) -> None:
         self._rosters = rosters
-        self._homes = homes
+        self.of_homes = homes
         self._there = there
 
     async def describe(self, account: Account, name: Address) -> GroupDetails:
@@ -36,7 +36,7 @@ class GroupSettings:
         UnknownGroup."""
         realm = self._there.elsewhere(name)
         if realm is None:
-            roster = await self._homes.describe(party_of(account), name)
+            roster = await self.of_homes.describe(party_of(account), name)
             return details_of(roster, roster.members.get(account.id), roster.size)
         mirror: Roster | None = None
         with suppress(NotMember):
@@ -74,14 +74,14 @@ class GroupSettings:
         self, account: Account, name: Address, fields: Fields, origin: IListener | None
     ) -> str:
         """Change settings of a group of this realm."""
-        return (await self._homes.set(Actor(party_of(account), origin), name, fields)).name
+        return (await self.of_homes.set(Actor(party_of(account), origin), name, fields)).name
 
     async def renew_code(self, account: Account, name: Address) -> tuple[str, str]:
         """Give a group a new code. Returns the group's name and the code. Raises UnknownGroup, NotMember,
         NotAdmin."""
         realm = self._there.elsewhere(name)
         if realm is None:
-            group = await self._homes.renew_code(party_of(account), name)
+            group = await self.of_homes.renew_code(party_of(account), name)
             return group.name, group.code
         shown, found = await self._there.ask(realm, account, name, "renewcode")
         return shown, _code_from(shown, found)
@@ -94,7 +94,7 @@ class GroupSettings:
         realm = self._there.elsewhere(name)
         if realm is None:
             by = Actor(party_of(account), origin)
-            return (await self._homes.promote(by, name, user)).name
+            return (await self.of_homes.promote(by, name, user)).name
         fact = MemberFact(self._there.person(user), "promoted")
         return (await self._there.ask(realm, account, name, "promote", (user,), (fact,)))[0]
 
@@ -105,7 +105,7 @@ class GroupSettings:
         realm = self._there.elsewhere(name)
         if realm is None:
             by = Actor(party_of(account), origin)
-            return (await self._homes.demote(by, name, user)).name
+            return (await self.of_homes.demote(by, name, user)).name
         fact = MemberFact(self._there.person(user), "demoted")
         return (await self._there.ask(realm, account, name, "demote", (user,), (fact,)))[0]
 
@@ -116,7 +116,7 @@ class GroupSettings:
         realm = self._there.elsewhere(name)
         if realm is None:
             by = Actor(party_of(account), origin)
-            return (await self._homes.transfer(by, name, user)).name
+            return (await self.of_homes.transfer(by, name, user)).name
         own, heir = party_of(account), self._there.person(user)
         facts = (MemberFact(heir, "promoted"), MemberFact(own, "demoted"))
         return (await self._there.ask(realm, account, name, "transfer", (user,), facts))[0]

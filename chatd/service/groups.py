@@ -55,7 +55,7 @@ class Groups:
         self._people = people
         self._rosters = rosters
         self._homes = homes
-        self._invites = HomeInvites(context, invitations, rosters, homes)
+        self.home_invites = HomeInvites(context, invitations, rosters, homes)
         self._mirrors = mirrors
         self._invitations = invitations
         self._realms = realms
@@ -132,7 +132,7 @@ class Groups:
         realm = self._there.elsewhere(name)
         if realm is None:
             by = Actor(party_of(account), origin)
-            group, invited = await self._invites.invite(by, name, users)
+            group, invited = await self.home_invites.invite(by, name, users)
             return group.name, invited
         facts = [MemberFact(self._there.person(user), "invited") for user in users]
         shown, found = await self._there.ask(realm, account, name, "invite", users, facts)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 
 import msgspec
 from sqlalchemy import Connection
+from twisted.internet.defer import Deferred, gatherResults
 
 from chatd.base.entries import MadeFact, MemberFact
 from chatd.base.errors import AlreadyMember, ChatError, NotAccepted, none_known
@@ -19,8 +21,10 @@ from chatd.service.rosters import Actor, RosterChange, Rosters
 from chatd.store.bans import lift_ban
 from chatd.store.invitations import NewInvitation, add_invitation, note_invited
 from chatd.store.members import check_not_member
-from chatd.store.privacy import asks_first
-from chatd.store.roster import Delta
+from chatd.store.privacy import asking_first
+from chatd.store.roster import Delta, Roster
+
+AT_ONCE = 50  # people whose jobs share a transaction
 
 
 class Invited(msgspec.Struct, frozen=True):
@@ -54,46 +58,55 @@ class HomeInvites:
         Raises UnknownGroup, NotMember, NotAdmin. If none of them is a member or invited afterwards, raises
         their error.
         """
-        group = (await self._homes.find_ruled(by.party, name)).group
-        joined: list[str] = []
-        asked: list[str] = []
-        present: list[str] = []
+        roster = await self._homes.find_ruled(by.party, name)
+        guests: dict[str, Party] = {}
         errors: dict[str, ChatError] = {}
         accounts = await self._homes.accounts_of(users)
         for address in users:
             try:
-                guest = self._homes.party_among(accounts, address)
-                self._check_accepted(guest, by.party)
-                if await self._is_asked(guest):
-                    await self._invite(group, guest, by)
-                    asked.append(guest.name)
-                else:
-                    await self._homes.admit(group, guest, by)
-                    joined.append(guest.name)
-            except AlreadyMember:
-                present.append(str(address))
+                guests[str(address)] = self._homes.party_among(accounts, address)
             except ChatError as error:
                 errors[str(address)] = error
-        if not joined and not asked and not present:
+        ids = [each.id for each in guests.values() if each.id is not None]
+        asking = await self._context.database.read(asking_first, ids)
+        found: defaultdict[str, list[str]] = defaultdict(list)
+        named = list(guests.items())
+        for start in range(0, len(named), AT_ONCE):
+            page = named[start : start + AT_ONCE]
+            adding = (self._add(roster, guest, by, asking) for _, guest in page)
+            outcomes = await gatherResults(map(Deferred.fromCoroutine, adding), consumeErrors=True)
+            for (shown, guest), outcome in zip(page, outcomes, strict=True):
+                if isinstance(outcome, AlreadyMember):
+                    found["present"].append(shown)
+                elif isinstance(outcome, ChatError):
+                    errors[shown] = outcome
+                else:
+                    found[outcome].append(guest.name)
+        if not found:
             raise none_known(errors)
-        unknown = dict.fromkeys(
-            each for each, error in errors.items() if error.code.startswith("unknown-")
-        )
-        refused = [each for each in errors if each not in unknown]
-        return group, Invited(
-            tuple(joined), tuple(present), tuple(unknown), tuple(refused), tuple(asked)
-        )
+        for shown, why in errors.items():
+            is_unknown = why.code.startswith("unknown-")
+            found["unknown" if is_unknown else "refused"].append(shown)
+        return roster.group, Invited(**{key: tuple(each) for key, each in found.items()})
 
-    def _check_accepted(self, guest: Party, by: Party) -> None:
-        """Raises NotAccepted if a person has blocked `by`."""
-        if guest.id is not None and self._invitations.blocks.has(guest.id, by.key):
-            raise NotAccepted(name=guest.name)
-
-    async def _is_asked(self, guest: Party) -> bool:
-        """Whether a person gets an invitation, and is not made a member at once."""
-        if guest.id is None:
-            return True
-        return bool(await self._context.database.read(asks_first, guest.id))
+    async def _add(
+        self, roster: Roster, guest: Party, by: Actor, asking: Collection[int]
+    ) -> str | ChatError:
+        """Make a person a member (`joined`), or send them an invitation (`asked`), as people of other realms
+        get, and the accounts that are `asking` for it. Returns which, or why not."""
+        if guest.id is not None and self._invitations.blocks.has(guest.id, by.party.key):
+            return NotAccepted(name=guest.name)
+        # The jobs check this too, but if a job fails, its whole transaction runs again.
+        if roster.role(guest) is not None:
+            return AlreadyMember(name=guest.name, group=roster.group.name)
+        try:
+            if guest.id is None or guest.id in asking:
+                await self._invite(roster.group, guest, by)
+                return "asked"
+            await self._homes.admit(roster.group, guest, by)
+        except ChatError as error:
+            return error
+        return "joined"
 
     async def _invite(self, group: Group, guest: Party, actor: Actor) -> None:
         """Send an invitation to a person. Raises AlreadyMember, TooManyInvitations."""

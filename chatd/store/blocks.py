@@ -31,13 +31,9 @@ def has_blocked(
     if isinstance(key, str):
         covers: sa.ColumnElement[bool] = mine.c.key.in_(keys_covering(key))
     else:
-        # The block of a realm has the key `@realm`, with which the key of an address there ends.
-        start = sa.func.length(key) - sa.func.length(mine.c.key) + 1
-        of_realm = sa.and_(
-            sa.func.substr(mine.c.key, 1, 1) == REALM_MARK,
-            sa.func.substr(key, start) == mine.c.key,
-        )
-        covers = sa.or_(mine.c.key == key, of_realm)
+        # As keys_covering: what begins with the first `@`. Without one this is the key itself.
+        of_realm = sa.func.substr(key, sa.func.instr(key, REALM_MARK))
+        covers = mine.c.key.in_((key, of_realm))
     return sa.exists().where(mine.c.account_id == account_id, covers)
 
 

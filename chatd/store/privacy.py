@@ -5,12 +5,15 @@ The choice of receipts is in chatd.store.receipts.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import sqlalchemy as sa
 
 from chatd.base.model import Privacy
 from chatd.store.schema import privacy
+
+READ_AT_ONCE = 500  # accounts that one query looks up
 
 
 def privacy_of(connection: sa.Connection, account_id: int) -> Privacy:
@@ -20,9 +23,14 @@ def privacy_of(connection: sa.Connection, account_id: int) -> Privacy:
     return Privacy() if row is None else Privacy(*row)
 
 
-def asks_first(connection: sa.Connection, account_id: int) -> bool:
-    """Whether the account wants to be asked before it is made a member of a group."""
-    return not privacy_of(connection, account_id).invitations
+def asking_first(connection: sa.Connection, account_ids: Sequence[int]) -> frozenset[int]:
+    """Those of the accounts that want to be asked before they are made members of a group."""
+    found: set[int] = set()
+    for start in range(0, len(account_ids), READ_AT_ONCE):
+        page = account_ids[start : start + READ_AT_ONCE]
+        theirs = privacy.c.account_id.in_(page), ~privacy.c.invitations
+        found.update(connection.scalars(sa.select(privacy.c.account_id).where(*theirs)))
+    return frozenset(found)
 
 
 def choose(

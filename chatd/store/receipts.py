@@ -18,6 +18,7 @@ from chatd.base.names import key_of
 from chatd.store.access import sees_message
 from chatd.store.blocks import is_separated
 from chatd.store.marks import READ
+from chatd.store.members import realms_of
 from chatd.store.schema import (
     accounts,
     groups,
@@ -25,7 +26,6 @@ from chatd.store.schema import (
     participants,
     privacy,
     remote_marks,
-    remote_members,
     rosters,
     skipped,
 )
@@ -82,10 +82,7 @@ def switches(connection: sa.Connection, account: Account, conversation: int) -> 
 
 def _shows_marks(connection: sa.Connection, conversation: int) -> bool:
     """Whether others' marks are shown: not in larger groups."""
-    size = connection.scalar(
-        sa.select(rosters.c.members).where(rosters.c.conversation_id == conversation)
-    )
-    return (size or 0) <= MAX_READERS
+    return (connection.scalar(_SIZE, {"group": conversation}) or 0) <= MAX_READERS
 
 
 class Audience(msgspec.Struct, frozen=True):
@@ -111,7 +108,7 @@ def audiences(
     if receipts and not has_receipts(connection, account_id):
         return []
     found = []
-    for row in connection.execute(_select_places(account_id, places)).all():
+    for row in connection.execute(_PLACES, {"account": account_id, "places": places}).all():
         here = row.conversation_id
         if row.group is not None:
             audience = group_audience(connection, here, key, receipts, but=account_id)
@@ -124,8 +121,8 @@ def audiences(
     return found
 
 
-def _select_places(account_id: int, places: Sequence[int]) -> sa.Select[Any]:
-    """Select those of these conversations that the account is in, with the other side of each direct one."""
+def _select_places() -> sa.Select[Any]:
+    """Select those of some conversations that an account is in, with the other side of each direct one."""
     return (
         sa.select(
             participants.c.conversation_id,
@@ -142,12 +139,30 @@ def _select_places(account_id: int, places: Sequence[int]) -> sa.Select[Any]:
         )
         .outerjoin(groups, groups.c.conversation_id == participants.c.conversation_id)
         .where(
-            participants.c.account_id == account_id,
-            participants.c.conversation_id.in_(places),
+            participants.c.account_id == _ACCOUNT,
+            participants.c.conversation_id.in_(sa.bindparam("places", expanding=True)),
             participants.c.peer_key.is_(None)
             | may_see(participants.c.account_id, participants.c.peer_key),
         )
     )
+
+
+def _select_members(receipts: bool) -> sa.Select[Any]:
+    """Select the accounts in a group that are told what a person does."""
+    members = sa.select(participants.c.account_id).where(
+        participants.c.conversation_id == _GROUP, may_see(participants.c.account_id, _KEY)
+    )
+    return members.where(with_receipts(participants.c.account_id)) if receipts else members
+
+
+# These statements are built once, because building them takes longer than running them.
+_ACCOUNT: sa.BindParameter[int] = sa.bindparam("account", type_=sa.BigInteger)
+_GROUP: sa.BindParameter[int] = sa.bindparam("group", type_=sa.BigInteger)
+_KEY: sa.BindParameter[str] = sa.bindparam("key", type_=sa.Text)
+_PLACES = _select_places()
+_MEMBERS = {receipts: _select_members(receipts) for receipts in (False, True)}
+_SIZE = sa.select(rosters.c.members).where(rosters.c.conversation_id == _GROUP)
+_HOME = sa.select(groups.c.realm, groups.c.home_id).where(groups.c.conversation_id == _GROUP)
 
 
 def audiences_of_guest(
@@ -184,26 +199,16 @@ def group_audience(
 ) -> Audience | None:
     """As `audiences`, for what the person with that key does in one group. `but` is their account or realm.
     Returns None for a larger group."""
-    size = connection.scalar(sa.select(rosters.c.members).where(rosters.c.conversation_id == group))
+    here = {"group": group}
+    size = connection.scalar(_SIZE, here)
     if size is None or size > MAX_READERS:
         return None
-    realm, home_id = connection.execute(
-        sa.select(groups.c.realm, groups.c.home_id).where(groups.c.conversation_id == group)
-    ).one()
-    members = sa.select(participants.c.account_id).where(
-        participants.c.conversation_id == group, may_see(participants.c.account_id, key)
-    )
-    if receipts:
-        members = members.where(with_receipts(participants.c.account_id))
-    told = tuple(each for each in connection.scalars(members) if each != but)
+    realm, home_id = connection.execute(_HOME, here).one()
+    members = connection.scalars(_MEMBERS[receipts], {"group": group, "key": key})
+    told = tuple(each for each in members if each != but)
     if realm is not None:
         return Audience(group, told, () if but == realm else (realm,), home=realm, group_id=home_id)
-    realms = connection.scalars(
-        sa.select(remote_members.c.realm)
-        .where(remote_members.c.conversation_id == group)
-        .distinct()
-        .order_by(remote_members.c.realm)
-    )
+    realms = realms_of(connection, group)
     return Audience(group, told, tuple(each for each in realms if each != but), group_id=group)
 
 

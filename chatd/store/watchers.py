@@ -15,6 +15,9 @@ from chatd.store.schema import accounts, contacts, participants, rosters
 
 MAX_WATCHERS = 10_000  # of one account; beyond that, some are not told
 
+_ACCOUNT: sa.BindParameter[int] = sa.bindparam("account", type_=sa.BigInteger)
+_KEY: sa.BindParameter[str] = sa.bindparam("key", type_=sa.Text)
+
 
 class Watched(msgspec.Struct, frozen=True):
     """An account by its name, and the ids of the accounts that are told of it."""
@@ -23,36 +26,41 @@ class Watched(msgspec.Struct, frozen=True):
     watchers: frozenset[int]
 
 
-def watchers_of(connection: sa.Connection, account_id: int) -> Watched | None:
-    """Who is told of the account. None if there is no such account."""
-    found = connection.execute(
-        sa.select(accounts.c.name, accounts.c.key).where(accounts.c.id == account_id)
-    ).first()
-    if found is None:
-        return None
-    both = sa.union(_sharing(account_id, found.key), _having(found.key))
-    told = frozenset(row.account_id for row in connection.execute(both.limit(MAX_WATCHERS)))
-    return Watched(found.name, told - {account_id})
-
-
-def _sharing(account_id: int, key: str) -> sa.Select[tuple[int]]:
-    """Select the accounts in a conversation with that one."""
+def _sharing() -> sa.Select[tuple[int]]:
+    """Select the accounts in a conversation with the account."""
     mine, theirs = participants.alias("mine"), participants.alias("theirs")
     return (
         sa.select(theirs.c.account_id)
         .select_from(mine)
-        .join(theirs, theirs.c.conversation_id == mine.c.conversation_id)
+        # In this order, because the members of larger groups are not to be looked at.
         .outerjoin(rosters, rosters.c.conversation_id == mine.c.conversation_id)
+        .join(theirs, theirs.c.conversation_id == mine.c.conversation_id)
         .where(
-            mine.c.account_id == account_id,
-            sa.func.coalesce(rosters.c.members, 0) <= MAX_READERS,
-            may_see(theirs.c.account_id, key),
+            mine.c.account_id == _ACCOUNT,
+            sa.func.coalesce(rosters.c.members, 0) <= sa.bindparam("readers"),
+            may_see(theirs.c.account_id, _KEY),
         )
     )
 
 
-def _having(key: str) -> sa.Select[tuple[int]]:
-    """Select the accounts with that contact."""
+def _having() -> sa.Select[tuple[int]]:
+    """Select the accounts with the account as a contact."""
     return sa.select(contacts.c.account_id).where(
-        contacts.c.key == key, may_see(contacts.c.account_id, key)
+        contacts.c.key == _KEY, may_see(contacts.c.account_id, _KEY)
     )
+
+
+# They are built once, because building them takes longer than running them.
+_NAMES = sa.select(accounts.c.name, accounts.c.key).where(accounts.c.id == _ACCOUNT)
+_WATCHERS = sa.union(_sharing(), _having()).limit(sa.bindparam("most"))
+
+
+def watchers_of(connection: sa.Connection, account_id: int) -> Watched | None:
+    """Who is told of the account. None if there is no such account."""
+    found = connection.execute(_NAMES, {"account": account_id}).first()
+    if found is None:
+        return None
+    bounds = {"readers": MAX_READERS, "most": MAX_WATCHERS}
+    asked = {"account": account_id, "key": found.key, **bounds}
+    told = frozenset(row.account_id for row in connection.execute(_WATCHERS, asked))
+    return Watched(found.name, told - {account_id})

@@ -48,6 +48,10 @@ class CacheTest(SynchronousTestCase):
         self.cache["c"] = 3
         self.assert_holds(b=2, c=3)
 
+    def test_dropped_entries(self) -> None:
+        self.cache.drop(lambda key, value: (key, value) == ("a", 1))
+        self.assert_holds(b=2)
+
     def test_missing_entry(self) -> None:
         self.assertIsNone(self.cache.get("c"))
         self.assertIsNone(self.cache.pop("c"))

@@ -10,8 +10,8 @@ from chatd.commands import values as ask
 from chatd.service.read_events import INTERVAL
 from chatd.service.remote import DirectRead, DirectTyping, GroupRead, GroupTyping
 from chatd.store import marks
-from chatd.store import receipts as store
 from tests.support.network import LinkedTestCase, Person
+from tests.support.receipts import patch_may_see
 
 
 class ReceiptsTestCase(LinkedTestCase):
@@ -93,13 +93,13 @@ class Directs(ReceiptsTestCase):
 
     def test_separated(self) -> None:
         """Nothing goes either way between people who do not see what the other does."""
-        self.patch(store, "may_see", lambda _account_id, _key: sa.false())
+        patch_may_see(self, lambda _account_id, _key: sa.false())
         self.budi.does(ask.MarkRead(self.here, 4))
         self.budi.does(ask.TellTyping(ANA))
         self.assertEqual(self.told(self.ana), [])
         self.assertEqual(self.readers(self.ana, BUDI, 4), [])
         self.wait()
-        self.patch(store, "may_see", lambda _account_id, _key: sa.true())
+        patch_may_see(self, lambda _account_id, _key: sa.true())
         self.assertEqual(self.readers(self.ana, BUDI, 4), [])
 
     def test_typing(self) -> None:

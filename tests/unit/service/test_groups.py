@@ -36,7 +36,7 @@ from chatd.federation.outbox import Outbox
 from chatd.federation.signing.statements import MemberAttributes
 from chatd.service import groups as module
 from chatd.service import home_groups as homegroups
-from chatd.service.home_invites import HomeInvites, Invited
+from chatd.service.home_invites import Invited
 from chatd.service.remote import Membership
 from chatd.service.rosters import Actor, RosterChange
 from chatd.store.members import set_admin
@@ -560,12 +560,9 @@ class Guests(GroupsTestCase):
         result_of(
             self.rosters.change(lambda db: RosterChange(set_admin(db, roster.group, self.emma)))
         )
-        invites = HomeInvites(
-            self.service.context, self.service.invitations, self.rosters, self.homes
-        )
-        result_of(invites.invite(Actor(self.emma), BAGAN, [Address("budi")]))
+        result_of(self.groups.home_invites.invite(Actor(self.emma), BAGAN, [Address("budi")]))
         result_of(kick(Actor(self.emma), BAGAN, Address("ANA")))
-        result_of(self.groups.settings._homes.set(Actor(self.emma), BAGAN, {"closed": True}))
+        result_of(self.groups.settings.of_homes.set(Actor(self.emma), BAGAN, {"closed": True}))
         self.assertEqual(
             self.members(self.budi),
             [("Emma@Realm2", True), ("Finn@Realm3", False), ("Budi", False)],

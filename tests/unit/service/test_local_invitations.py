@@ -6,7 +6,7 @@ from chatd.base.errors import AlreadyMember, UnknownGroup, UnknownInvitation
 from chatd.base.events import Invitation
 from chatd.base.model import Account
 from chatd.base.names import Address
-from chatd.service.home_invites import Invited
+from chatd.service.home_invites import AT_ONCE, Invited
 from chatd.store.invitations import LIFE
 from tests.support.common import Listener
 from tests.support.inline import outcome_of, result_of
@@ -53,6 +53,17 @@ class LocalInvitations(MessagesTestCase):
         self.assertEqual(self.members(), ["ana", "citra", "Budi"])
         self.assertEqual(self.waiting(self.budi), [])
         self.assertEqual(self.invite("budi").present, ("budi",))
+
+    def test_many(self) -> None:
+        """They join in the order in which they are named, in several transactions."""
+        names = [f"anak{number:02d}" for number in range(AT_ONCE + 2)]
+        for name in names:
+            self.account(name)
+        found = self.invite("ana", *names[:2], "budi", *names[2:], "nobody", names[0])
+        self.assertEqual(found.joined, tuple(names))
+        self.assertEqual((found.present, found.asked), (("ana",), ("Budi",)))
+        self.assertEqual((found.unknown, found.refused), (("nobody",), ()))
+        self.assertEqual(self.members(), ["ana", *names])
 
     def test_joining_accepts(self) -> None:
         self.invite("budi")

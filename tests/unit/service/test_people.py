@@ -9,9 +9,9 @@ import msgspec
 from chatd.base.events import ProfileChange
 from chatd.base.model import Account, Privacy, PrivacyKey
 from chatd.base.names import Address
-from chatd.commands.idleness import IDLE_AFTER, INTERVAL, Idleness
+from chatd.commands.idleness import IDLE_AFTER, INTERVAL, ROUNDS, Idleness
 from chatd.service import people as module
-from chatd.service.presence import IListener
+from chatd.service.presence import AWAY, IListener
 from tests.support.common import Listener
 from tests.support.inline import result_of
 from tests.unit.service.test_presence_news import PresenceNewsTestCase
@@ -154,6 +154,19 @@ class Away(PeopleTestCase):
         heard = self.clock.seconds()
         self.clock.pump([INTERVAL] * 2)
         self.assertEqual(self.active(self.ana), ["Budi"])
+        idleness.stop()
+
+    def test_many_idle(self) -> None:
+        """The rounds of a turn check all accounts, however many there are."""
+        accounts = range(1000, 3000)
+        for account_id in accounts:
+            self.presence.arrive(account_id, Listener())
+        sessions = mock.Mock(service=self.service)
+        sessions.last_heard.return_value = self.clock.seconds() - IDLE_AFTER - 1
+        idleness = Idleness(sessions)
+        idleness.start()
+        self.clock.pump([INTERVAL] * ROUNDS)
+        self.assertEqual({self.presence.state(each) for each in accounts}, {AWAY})
         idleness.stop()
 
     def test_back_while_idle(self) -> None:

@@ -18,6 +18,7 @@ from chatd.store import receipts as store
 from chatd.store.sync import Cursor
 from tests.support.common import Listener
 from tests.support.inline import outcome_of, result_of
+from tests.support.receipts import patch_may_see
 from tests.unit.service.test_messages import MessagesTestCase
 
 
@@ -136,7 +137,7 @@ class Separated(ReceiptsTestCase):
                 *(~((account_id == here) & (key == other)) for here, other in apart.items())
             )
 
-        self.patch(store, "may_see", may_see)
+        patch_may_see(self, may_see)
 
     def test_direct(self) -> None:
         here = self.send(self.ana, "budi", "1").receipts[0].conversation

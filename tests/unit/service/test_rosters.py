@@ -117,12 +117,12 @@ class Agreeing(GroupsTestCase):
 
     def changes(self, group: Group, ana: Actor, who: Party) -> list[Callable[[], Any]]:
         """What may happen to `who`, or to the group."""
-        where, settings = Address(*who.name.split("@")), self.groups.settings._homes
+        where, settings = Address(*who.name.split("@")), self.groups.settings.of_homes
         return [
             lambda: self.homes.join(Actor(who), BAGAN),
             lambda: self.homes.leave(Actor(who), BAGAN),
             lambda: self._kick(ana, where),
-            lambda: self.service.groups._invites.invite(ana, BAGAN, [where]),
+            lambda: self.service.groups.home_invites.invite(ana, BAGAN, [where]),
             lambda: self.rosters.change(lambda db: RosterChange(store.set_admin(db, group, who))),
             lambda: settings.set(ana, BAGAN, {"closed": True}),
             lambda: settings.set(ana, BAGAN, {"closed": False}),

@@ -1,0 +1,21 @@
+"""Other rules of who sees the read marks, typing and presence of whom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import sqlalchemy as sa
+from twisted.trial.unittest import SynchronousTestCase
+
+from chatd.store import receipts
+
+
+def patch_may_see(
+    case: SynchronousTestCase, may_see: Callable[[Any, Any], sa.ColumnElement[bool]]
+) -> None:
+    """Have `may_see` decide during a test, also in the statements that are built already."""
+    case.patch(receipts, "may_see", may_see)
+    case.patch(receipts, "_PLACES", receipts._select_places())
+    members = {each: receipts._select_members(each) for each in (False, True)}
+    case.patch(receipts, "_MEMBERS", members)
