@@ -198,7 +198,10 @@ class HomeGroups:
                 forget_invitation(connection, party.id, group.key)
             return RosterChange(delta, steps, group)
 
-        await self._rosters.change(job, by.origin, by.signed)
+        if invited:
+            await self._rosters.rule(by, group, job)
+        else:
+            await self._rosters.change(job, by.origin, by.signed)
 
     async def leave(self, by: Actor, name: Address) -> Group:
         """Leave a group. If their realm reports it in an entry that is older than its newest such report,
@@ -275,7 +278,7 @@ class HomeGroups:
             delta = msgspec.structs.replace(change.delta, banned=(member.key,), unbanned=dropped)
             return msgspec.structs.replace(change, delta=delta)
 
-        await self._rosters.change(job, by.origin, by.signed)
+        await self._rosters.rule(by, group, job)
         return group
 
     async def unban(self, party: Party, name: Address, user: Address) -> tuple[Group, str]:
@@ -288,7 +291,7 @@ class HomeGroups:
             ban_store.unban(connection, group, member)
             return RosterChange(Delta(group.id, unbanned=(member.key,)))
 
-        await self._rosters.change(job)
+        await self._rosters.rule(Actor(party), group, job)
         return group, member.name
 
     async def bans(

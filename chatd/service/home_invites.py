@@ -109,7 +109,7 @@ class HomeInvites:
         return "joined"
 
     async def _invite(self, group: Group, guest: Party, actor: Actor) -> None:
-        """Send an invitation to a person. Raises AlreadyMember, TooManyInvitations."""
+        """Send an invitation to a person. Raises AlreadyMember, TooManyInvitations, NotAdmin."""
         now, realm, by = self._context.now(), guest.realm, actor.party
         to = guest.name.partition("@")[0]
         local = NewInvitation(group.name, group.key, "", group.id, by.name, now, group.title)
@@ -128,6 +128,6 @@ class HomeInvites:
                 return RosterChange(delta, (invited,), group)
             return RosterChange(delta, (invited, Notice(realm, now, news, by.id)), group)
 
-        change = await self._rosters.change(job, actor.origin, actor.signed)
+        change = await self._rosters.rule(actor, group, job)
         if guest.id is not None and change.steps:
             self._invitations.tell(guest.id, local)

@@ -51,7 +51,7 @@ class HomeSettings:
                     delta = msgspec.structs.replace(delta, fields=merged)
                 return RosterChange(delta, () if delta.is_empty else (fact,), group)
 
-            delta = (await self._rosters.change(job, by.origin, by.signed)).delta
+            delta = (await self._rosters.rule(by, group, job)).delta
             return msgspec.structs.replace(group, **delta.fields)
 
         if new_code is None:
@@ -67,7 +67,7 @@ class HomeSettings:
             def job(connection: Connection) -> RosterChange:
                 return RosterChange(set_code(connection, group, code))
 
-            await self._rosters.change(job)
+            await self._rosters.rule(Actor(party), group, job)
             return msgspec.structs.replace(group, code=code)
 
         new = new_private_code if group.private else new_group_code
@@ -123,5 +123,5 @@ class HomeSettings:
                 return RosterChange(Delta(group.id), refused=found)
             return RosterChange(found, self._rosters.facts_of(found, by.party), group)
 
-        await self._rosters.change(job, by.origin, by.signed)
+        await self._rosters.rule(by, group, job)
         return group

@@ -19,13 +19,14 @@ from chatd.base.errors import ChatError, NotMember, UnknownGroup
 from chatd.base.model import Account, Group, Party, party_of
 from chatd.base.names import Address, key_of
 from chatd.service.context import Context
-from chatd.service.group_log import GroupLog, StoredFact
+from chatd.service.group_log import HOME, GroupLog, StoredFact
 from chatd.service.presence import IListener, Presence
 from chatd.service.remote import IForwarder, IRealms, Notice, SignedFact, StagedNotice
 from chatd.service.rights import PostRights
 from chatd.store.access import is_known
 from chatd.store.groups import find_group
 from chatd.store.members import find_named, member_ids, realms_of, roster_of
+from chatd.store.rights import ruling_refusal
 from chatd.store.roster import Delta, Roster
 
 CACHED_GROUPS = 10_000
@@ -180,13 +181,31 @@ class Rosters:
             await self._tell(facts, roster, origin)
         return change
 
+    async def rule(
+        self, by: Actor, group: Group, run: Callable[[Connection], RosterChange]
+    ) -> RosterChange:
+        """As `change`, for what only admins may do: `by` is still one in the transaction. Raises NotAdmin,
+        NotMember, UnknownGroup."""
+
+        def job(connection: Connection) -> RosterChange:
+            refused = ruling_refusal(connection, group, by.party)
+            if refused is not None:
+                return RosterChange(Delta(group.id), refused=refused)
+            return run(connection)
+
+        return await self.change(job, by.origin, by.signed)
+
     def facts_of(
         self, delta: Delta, by: Party, gone: Happening = "left"
     ) -> list[Notice | MadeFact]:
-        """The facts of a change in which members were removed (`gone`), or their roles were changed."""
+        """The facts of a change in which members were removed (`gone`), or their roles were changed. If
+        somebody is removed, it is the home that makes another member an admin."""
         now = self._context.now()
+        removed = any(role is None for _, role in delta.roles)
         facts: list[Notice | MadeFact] = [
-            MadeFact(MemberFact(party, _happening(role, gone)), by, now)
+            MadeFact(
+                MemberFact(party, _happening(role, gone)), HOME if removed and role else by, now
+            )
             for party, role in delta.roles
         ]
         if delta.ended:

@@ -1,12 +1,21 @@
-"""Who may write to a conversation, by the database. Queries for the writer's thread, where they are
-exact: what is checked there is checked in the same transaction in which the message is stored.
+"""Who may write to a conversation, and who may change a group, by the database. Queries for the writer's
+thread, where they are exact: what is checked there is checked in the transaction that stores the message or
+the change.
 """
 
 from __future__ import annotations
 
 from sqlalchemy import Connection, exists, select
 
-from chatd.base.errors import Banned, GroupClosed, NotMember, UnknownGroup, UnknownMessage
+from chatd.base.errors import (
+    Banned,
+    ChatError,
+    GroupClosed,
+    NotAdmin,
+    NotMember,
+    UnknownGroup,
+    UnknownMessage,
+)
 from chatd.base.model import Group, Party
 from chatd.store.bans import is_banned
 from chatd.store.conversations import takes_part
@@ -53,3 +62,17 @@ def role_in(connection: Connection, conversation: int, party: Party, seq: int) -
     if found.first_seq > seq:
         raise UnknownMessage(seq=seq)
     return bool(found.admin)
+
+
+def ruling_refusal(connection: Connection, group: Group, party: Party) -> ChatError | None:
+    """Why a person may not rule a group of this realm: they are no member, or no admin. None if they may."""
+    if party.id is None:
+        table, is_party = remote_members, remote_members.c.key == party.key
+    else:
+        table, is_party = participants, participants.c.account_id == party.id
+    admin = connection.scalar(
+        select(table.c.admin).where(table.c.conversation_id == group.id, is_party)
+    )
+    if admin is None:
+        return UnknownGroup(name=group.name) if group.private else NotMember(group=group.name)
+    return None if admin else NotAdmin(group=group.name)

@@ -10,7 +10,14 @@ from sqlalchemy import Connection, insert, select
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
-from chatd.base.errors import GroupFull, NotTheirGroup, RealmFull, TooManyGroups
+from chatd.base.errors import (
+    GroupFull,
+    NotAdmin,
+    NotMember,
+    NotTheirGroup,
+    RealmFull,
+    TooManyGroups,
+)
 from chatd.base.model import Group, Party
 from chatd.base.names import Address
 from chatd.federation.amp import wire
@@ -257,3 +264,32 @@ class Races(GroupsTestCase):
         self.failureResultOf(transferring, NotTheirGroup)
         group = result_of(self.rosters.find(BAGAN))
         self.assertEqual(group.members, {self.ana.id: True})
+
+    def test_no_admin_any_more(self) -> None:
+        """What an admin asks for is refused if they lose the role before it is done."""
+        self.create(self.ana)
+        for each in (self.budi, self.citra):
+            self.join(each)
+        settings, user = self.groups.settings, Address("citra")
+        requests = (
+            lambda: self.groups.kick(self.ana, BAGAN, user),
+            lambda: self.groups.invite(self.ana, BAGAN, (Address("dewi"),)),
+            lambda: self.groups.unban(self.ana, BAGAN, user),
+            lambda: settings.promote(self.ana, BAGAN, Address("ana")),
+            lambda: settings.set(self.ana, BAGAN, {"topic": "Rapat"}),
+            lambda: settings.renew_code(self.ana, BAGAN),
+        )
+        for lose, refusal in (
+            (lambda: settings.transfer(self.ana, BAGAN, Address("budi")), NotAdmin),
+            (lambda: self.groups.leave(self.ana, BAGAN), NotMember),
+        ):
+            self.database.held = True
+            lost = Deferred.fromCoroutine(lose())
+            asked = [Deferred.fromCoroutine(request()) for request in requests]
+            self.database.settle()
+            self.successResultOf(lost)
+            self.database.held = False
+            for done in asked:
+                self.failureResultOf(done, refusal)
+            result_of(self.groups.invite(self.budi, BAGAN, (Address("ana"),)))
+            result_of(settings.promote(self.budi, BAGAN, Address("ana")))
