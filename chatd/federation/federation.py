@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chatd.federation.admissions import Admissions
 from chatd.federation.bounces import Bounces
 from chatd.federation.change_receiver import ChangeReceiver
 from chatd.federation.entry_reader import EntryReader
@@ -87,7 +88,8 @@ class Federation:
         self.returned = ReturnReceiver(
             service, links, self.receiver, returned, self.seals, writer, self.standings
         )
-        self.questions = Questions(service, links, guesses, facts)
+        admissions = Admissions(service, self.seals, self.standings)
+        self.questions = Questions(service, links, guesses, facts, admissions)
 
     def link_down(self, realm: str) -> None:
         """The link to that realm is gone."""

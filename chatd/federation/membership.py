@@ -41,10 +41,10 @@ class MembershipNews:
     async def receive(self, realm: str, number: int, parcel: GroupNews) -> None:
         """Apply a report. Raises BadName, TooManyUnknown, and what MirrorGroups and Invitations raise."""
         match parcel:
-            case Joined(group, group_id, user, seq, first, about):
+            case Joined(group, group_id, user, seq, first, about, _, seal):
                 parse_foreign_name(group)
                 await self._guesses.check_people(realm, [Address(parse_name(user))])
-                joined = MemberJoined(group, group_id, user, seq, first, about)
+                joined = MemberJoined(group, group_id, user, seq, first, about, seal)
                 await self._mirrors.joined(realm, number, joined)
             case Invite(group, group_id, user, by, title):
                 await self._guesses.check_people(realm, [Address(parse_name(user))])

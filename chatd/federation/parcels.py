@@ -229,7 +229,8 @@ class Relay(EntryParcel, frozen=True, array_like=True, tag="relay"):
 class Joined(msgspec.Struct, frozen=True, array_like=True, tag="joined"):
     """`user`, of the receiving realm, is a member of a group of the sending realm, and gets the messages
     after `seq`. They see the entries from `first` on. `about` has the group's settings. After a
-    restore, the `entry` proves it: the receiving realm has signed there that they join."""
+    restore, the `entry` proves it: the receiving realm has signed there that they join. By the `seal` the
+    sending realm recognises its report, if it was restored itself."""
 
     group: str
     group_id: Number
@@ -238,6 +239,7 @@ class Joined(msgspec.Struct, frozen=True, array_like=True, tag="joined"):
     first: Seq = 0
     about: GroupFields = {}
     entry: SignedEntry | None = None
+    seal: Seal = b""
 
 
 class Removed(msgspec.Struct, frozen=True, array_like=True, tag="removed"):

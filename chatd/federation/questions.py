@@ -28,6 +28,7 @@ from chatd.base.names import (
     parse_name,
 )
 from chatd.base.replies import Member
+from chatd.federation.admissions import Admissions
 from chatd.federation.fact_reader import FactReader
 from chatd.federation.name_guesses import MAX_UNKNOWN, NameGuesses
 from chatd.federation.signing.entries import decode_entries, decode_entry
@@ -77,7 +78,12 @@ class Questions:
     """All methods raise BadName and, for a realm that was not added, TooManyUnknown."""
 
     def __init__(
-        self, service: ChatService, links: IRealms, guesses: NameGuesses, facts: FactReader
+        self,
+        service: ChatService,
+        links: IRealms,
+        guesses: NameGuesses,
+        facts: FactReader,
+        admissions: Admissions,
     ) -> None:
         self._context = service.context
         self._people = service.people
@@ -89,6 +95,7 @@ class Questions:
         self._links = links
         self._guesses = guesses
         self._facts = facts
+        self._admissions = admissions
 
     async def find(self, realm: str, user: str, group: str) -> Membership:
         """The group with that name or code. Raises UnknownGroup."""
@@ -96,9 +103,14 @@ class Questions:
         found = (await self._homes.find_joinable(party, name)).group
         return Membership(found.name, found.id)
 
-    async def join(self, realm: str, user: str, group: str, entry: bytes) -> Membership:
-        """Make a person of the realm a member, who says so in `entry`. Raises BadSignature, and as
-        `HomeGroups.join`."""
+    async def join(
+        self, realm: str, user: str, group: str, entry: bytes, before: bytes | None = None
+    ) -> Membership:
+        """Make a person of the realm a member, who says so in `entry`. `before` may prove that they were one
+        before a restore. Raises BadSignature, and as `HomeGroups.join`."""
+        if before:
+            asking, private = guest_of(self._links, realm, user), Address(parse_group_name(group))
+            await self._admissions.take(realm, asking, private, before)
         party, name = await self._asked(realm, user, group, joining=True)
         said = await self._said(realm, party, name, [msgspec.Raw(entry)])
         _check_says(said, party, [MemberFact(party, "joined")])

@@ -27,6 +27,7 @@ from chatd.base.errors import ChatError, RealmDown, RealmQuota, TooMuchArriving
 from chatd.base.model import Party
 from chatd.base.names import key_of
 from chatd.federation import parcels
+from chatd.federation.admissions import encode_admission
 from chatd.federation.changes import change_parcel
 from chatd.federation.forwarder import Forwarder
 from chatd.federation.parcel_fields import FileNote, Number, Seal
@@ -85,9 +86,9 @@ class IReturning(Protocol):
         too much for now, this tries again later. With `upto` these are the last ones, and this realm has
         nothing else with a number up to that."""
 
-    async def rejoin(self, user: str, group: str, entry: bytes) -> None:
-        """Let a person of this realm be a member of a group there, again, as the signed `entry` says. Raises
-        what the realm refuses with."""
+    async def rejoin(self, user: str, group: str, entry: bytes, before: bytes | None) -> None:
+        """Let a person of this realm be a member of a group there, again, as the signed `entry` says.
+        `before` is the proof that they were one, if there is one. Raises what the realm refuses with."""
 
     async def tails(self, groups: Sequence[int]) -> Mapping[int, int]:
         """The numbers of the last entries which groups of the other realm had when it was last settled."""
@@ -159,8 +160,7 @@ class Restores:
             async for entry in self._entries(self._group_pages(home, lost)):
                 yield Returned(entry.number, _raw(_relay(home, entry)))
         if not other.is_settled:
-            forgotten = self._is_forgotten(lost)
-            async for mirror in self._mirrors(link, lost.realm, forgotten=forgotten):
+            async for mirror in self._mirrors(link, lost):
                 async for entry in self._entries(self._group_pages(mirror, None)):
                     if isinstance(entry, HeldSigned):
                         yield Returned(0, _raw(Post(_entry(entry), mirror.name)), theirs=True)
@@ -177,39 +177,42 @@ class Restores:
 
     def _is_forgotten(self, lost: Lost) -> bool:
         """Whether the realm may not know the newest parcel that it has sent."""
-        newest = self.standings.of(lost.realm).received
-        return any(first <= newest <= last for first, last in lost.gaps)
+        return _is_within(lost, self.standings.of(lost.realm).received)
 
-    async def _mirrors(
-        self, link: IReturning, realm: str, *, forgotten: bool
-    ) -> AsyncIterator[SharedGroup]:
-        """The groups of the realm, each with the seq up to which the realm lacks nothing. With `forgotten`,
-        their members join again, if they may: the realm may have forgotten them."""
+    async def _mirrors(self, link: IReturning, lost: Lost) -> AsyncIterator[SharedGroup]:
+        """The groups of the realm, each with the seq up to which the realm lacks nothing. Their members whom
+        the realm may have forgotten join again, if they may."""
         after = 0
         while True:
-            page = await self._database.read(store.mirrors, realm, after, MIRRORS)
+            page = await self._database.read(store.mirrors, lost.realm, after, MIRRORS)
             if not page:
                 return
             after = page[-1].conversation
-            if forgotten:
-                for group in page:
-                    await self._rejoin(link, realm, group)
+            for group in page:
+                await self._rejoin(link, lost, group)
             tails = await link.tails([group.ident for group in page])
             for group in page:
                 if group.ident in tails:
                     yield msgspec.structs.replace(group, after=tails[group.ident])
 
-    async def _rejoin(self, link: IReturning, realm: str, group: SharedGroup) -> None:
+    async def _rejoin(self, link: IReturning, lost: Lost, group: SharedGroup) -> None:
         """Raises RealmDown."""
-        place, refused = group.conversation, 0
-        for user in await self._database.read(store.members_here, place, MAX_REJOINING):
+        realm, refused = lost.realm, 0
+        members = await self._database.read(store.members_here, group.conversation, MAX_REJOINING)
+        forgotten = self._is_forgotten(lost)
+        for user, number, seal in members:
+            if not (forgotten if number is None else _is_within(lost, number)):
+                continue
+            before = None
+            if number is not None:
+                before = encode_admission(number, group.ident, seal or b"")
             party = Party(key_of(user), user)
             joined = MadeFact(MemberFact(party, "joined"), party, self._now())
             [entry] = await self._database.run(
                 self._forwarder.sign_facts, realm, group.ident, [joined]
             )
             try:
-                await link.rejoin(user, group.name, entry)
+                await link.rejoin(user, group.name, entry, before)
             except RealmDown:
                 raise
             except ChatError as error:
@@ -262,7 +265,8 @@ class Restores:
     ) -> Returned:
         data = parcels.encode(parcel)
         if entry.ours:
-            return Returned(entry.number, msgspec.Raw(self.seals.add(entry.number, data)))
+            sealed = self.seals.add(entry.number, data, "")  # no realm is in the seals of directs
+            return Returned(entry.number, msgspec.Raw(sealed))
         return Returned(entry.number, msgspec.Raw(data), theirs=True, by=by, first=first)
 
     def _message(self, people: tuple[str, str], held: HeldMessage) -> Direct:
@@ -290,6 +294,11 @@ class Restores:
     def _address(self, address: str) -> str:
         """An address as it is written here, for any realm."""
         return address if "@" in address else f"{address}@{self._name}"
+
+
+def _is_within(lost: Lost, number: int) -> bool:
+    """Whether a parcel of the realm has a number that it may not know."""
+    return any(first <= number <= last for first, last in lost.gaps)
 
 
 def _made(held: HeldChange) -> MessageChange:

@@ -96,7 +96,7 @@ class ReturnedEntries:
             return
         if isinstance(entry, tuple):
             self._quotas.charge_bytes(realm, LEAST)
-            await self._lost_facts.take(*entry)
+            await self._lost_facts.take(realm, *entry)
             return
         if isinstance(entry, Arrived) and post.file is not None:
             await self._writer.store_with_file(realm, entry, post, stream)

@@ -1,4 +1,5 @@
-"""Seals: by these a realm recognises its own words in directs when another realm returns them.
+"""Seals: by these a realm recognises its own words in directs when another realm returns them, and its own
+reports that somebody has joined a group.
 
 Directs are not signed, because their link is authenticated. If a realm was restored from a backup, other
 realms return what its people wrote since then. So that they can return only that, each parcel of a direct has
@@ -22,20 +23,22 @@ from chatd.federation.parcels import (
     DirectEdit,
     DirectPin,
     DirectReaction,
+    Joined,
 )
 
 CONTENT = 16  # bytes of a seal that prove the content
 DETAIL = 8  # bytes that prove the reply, and as many the mentions and the file's name
 SealedParcel: TypeAlias = Direct | DirectChange
+_Sealed: TypeAlias = SealedParcel | Joined
 
 # How the encoded parcels begin that have a seal, after the byte with the number of their fields
-_TAGS = tuple(parcels.encode(tag) for tag in ("direct", "edit", "delete", "react", "pin"))
+_TAGS = tuple(parcels.encode(tag) for tag in ("direct", "edit", "delete", "react", "pin", "joined"))
 _UNSEALED = parcels.encode(b"")
 # What comes before the bytes of a seal without details, and of one with them
 _SHORT = parcels.encode(bytes(CONTENT))[:-CONTENT]
 _LONG = parcels.encode(bytes(CONTENT + 2 * DETAIL))[: -(CONTENT + 2 * DETAIL)]
 
-_decode = msgspec.msgpack.Decoder(SealedParcel).decode
+_decode = msgspec.msgpack.Decoder(_Sealed).decode
 
 
 class Seals:
@@ -50,8 +53,8 @@ class Seals:
         self._key = key
         self._here = f"@{realm}"
 
-    def add(self, number: int, parcel: bytes) -> bytes:
-        """The encoded parcel with that number, with its seal if it is one of a direct."""
+    def add(self, number: int, parcel: bytes, realm: str) -> bytes:
+        """The encoded parcel with that number, which goes to `realm`, with its seal if it has one."""
         if not parcel.startswith(_TAGS, 1) or not parcel.endswith(_UNSEALED):
             return parcel
         try:
@@ -60,7 +63,10 @@ class Seals:
             return parcel
         if found.seal:
             return parcel
-        seal = self.seal(number, found)
+        if isinstance(found, Joined):
+            seal = self._admission(number, found, realm)
+        else:
+            seal = self.seal(number, found)
         # It is the last field.
         return parcel[: -len(_UNSEALED)] + (_LONG if seal[CONTENT:] else _SHORT) + seal
 
@@ -77,6 +83,14 @@ class Seals:
                 )
             case _:
                 return content
+
+    def is_admission(self, number: int, joined: Joined, realm: str) -> bool:
+        """Whether this realm has sealed that report to `realm`: that person, and that group with that id."""
+        return compare_digest(self._admission(number, joined, realm), joined.seal)
+
+    def _admission(self, number: int, joined: Joined, realm: str) -> bytes:
+        said = number, "joined", realm, joined.group_id, key_of(joined.group), key_of(joined.user)
+        return blake2b(parcels.encode(said), digest_size=CONTENT, key=self._key).digest()
 
     def is_own(self, number: int, parcel: SealedParcel, seal: bytes) -> bool:
         """Whether this realm has made the seal, for the content of this parcel."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 from sqlalchemy import Connection
 
@@ -12,29 +14,34 @@ from chatd.base.model import Group, Party
 from chatd.base.names import key_of
 from chatd.service.codes import new_private_code
 from chatd.service.context import Context
-from chatd.service.remote import SignedFact
+from chatd.service.group_log import HOME
+from chatd.service.remote import MemberRemoved, Notice, SignedFact
 from chatd.service.rosters import RosterChange, Rosters
 from chatd.store import bans, members
 from chatd.store.crossing import facts_since, is_made
 from chatd.store.members import Bounds
+from chatd.store.rights import role_in
 from chatd.store.roster import Delta
 
-# Which later entries override an entry about the same person
-_PRESENCE, _ABSENCE, _ROLES = (
-    ("joined", "left", "kicked"),
-    ("left", "kicked"),
-    ("promoted", "demoted"),
-)
+# Which later entries override an entry about the same person. A ban outlasts that the person leaves.
+_ROLES = ("left", "kicked", "promoted", "demoted")
 OVERTAKING = {
-    **dict.fromkeys(_PRESENCE, _PRESENCE),
-    **dict.fromkeys(_ROLES, (*_ABSENCE, *_ROLES)),
+    "joined": ("joined", "left", "kicked"),
+    "left": ("joined", "left", "kicked"),
+    "kicked": ("joined",),
+    "promoted": _ROLES,
+    "demoted": _ROLES,
 }
 
 
 class LostFacts:
-    """Lost entries take effect again for people of this realm, unless the log has a later entry about the
-    same. This realm has allowed them once, so no rights are checked. Members of other realms are compared
-    with the lists of their realms (chatd.federation.guest_lists)."""
+    """Lost entries take effect again, unless the log has a later entry about the same. This realm has allowed
+    them once, so no rights are checked. Which people of other realms have joined and left is compared with
+    the lists of their realms (chatd.federation.guest_lists).
+
+    A realm may return that one of its people became an admin, and withhold that they are none any more. So
+    it gives no such right: they stay what they are, and an entry says so.
+    """
 
     def __init__(self, context: Context, rosters: Rosters) -> None:
         limits, peers = context.config.limits, context.config.peers
@@ -42,16 +49,53 @@ class LostFacts:
         self._rosters = rosters
         self._bounds = Bounds(limits.group_members, peers.group_members, limits.account_groups)
 
-    async def take(self, group: Group, said: SignedFact) -> None:
-        """Write an entry that is lost, and let it have its effect. Raises GroupFull, TooManyGroups."""
+    async def take(self, realm: str, group: Group, said: SignedFact) -> None:
+        """Write an entry that is lost and that `realm` returns, and let it have its effect. Raises GroupFull,
+        TooManyGroups."""
 
         def job(connection: Connection) -> RosterChange:
             if is_made(connection, group.id, said.origin):
                 return RosterChange(Delta(group.id))
+            if (undone := self._undone(connection, group, said.made, realm)) is not None:
+                return RosterChange(Delta(group.id), (said.made, undone), group)
             delta = self._effect(connection, group, said.made)
-            return RosterChange(delta, (said.made,), group)
+            steps, also = self._steps(connection, group, said.made, delta)
+            return RosterChange(delta, steps, group, also)
 
         await self._rosters.change(job, signed=(said,))
+
+    def _undone(
+        self, connection: Connection, group: Group, made: MadeFact, realm: str
+    ) -> MadeFact | None:
+        """If `realm` returns that one of its people became an admin who is none now: the entry that says that
+        they are none."""
+        match made.fact:
+            case MemberFact(who, "promoted") if who.realm == realm:
+                if role_in(connection, group.id, who) is not False:
+                    return None
+                if self._is_overtaken(connection, group, who, "promoted", made.at):
+                    return None
+                return MadeFact(MemberFact(who, "demoted"), HOME, self._context.now())
+            case _:
+                return None
+
+    def _steps(
+        self, connection: Connection, group: Group, made: MadeFact, delta: Delta
+    ) -> tuple[Sequence[Notice | MadeFact], tuple[str, ...]]:
+        """What to tell of an entry that had this effect, and to which realms without members besides: who has
+        become an admin in place of a person who is removed, and their realm."""
+        match made.fact:
+            case MemberFact(who, "left" | "kicked") if delta.roles:
+                further = self._rosters.facts_of(delta, HOME)[1:]
+                if who.realm is None:
+                    return (made, *further), ()
+                seq = self._rosters.log.newest(connection, group) + 1
+                user = who.name.partition("@")[0]
+                removed = MemberRemoved(group.name, group.id, user, seq, made.author.name)
+                notice = Notice(who.realm, self._context.now(), removed)
+                return (made, notice, *further), (who.realm,)
+            case _:
+                return (made,), ()
 
     def _effect(self, connection: Connection, group: Group, made: MadeFact) -> Delta:
         match made.fact:
@@ -59,9 +103,11 @@ class LostFacts:
                 return Delta(group.id)
             case MemberFact(who, "joined") if who.id is not None:
                 return self._join(connection, group, who)
-            case MemberFact(who, "left" | "kicked" as what) if who.id is not None:
+            case MemberFact(who, "left") if who.id is not None:
+                return members.leave_group(connection, group, who)
+            case MemberFact(who, "kicked"):
                 delta = members.leave_group(connection, group, who)
-                if what == "left" or made.author.id is None or delta.ended:
+                if made.author.id is None or delta.ended:
                     return delta
                 dropped = bans.add_ban(connection, group, who, self._context.now())
                 return msgspec.structs.replace(delta, banned=(who.key,), unbanned=dropped)

@@ -198,7 +198,10 @@ class MirrorGroups:
                 refused = NotRequested(name=account.name, group=report.group)
                 return RosterChange(Delta(0), refused=refused)
             mirrors.is_news(connection, realm, key_of(report.group), number)
-            return RosterChange(self._join(connection, name, realm, account, report, now))
+            delta = self._join(connection, name, realm, account, report, now)
+            if report.seal:
+                mirrors.keep_admission(connection, delta.group, account, number, report.seal)
+            return RosterChange(delta)
 
         try:
             change = await self._rosters.change(job)

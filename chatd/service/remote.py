@@ -58,7 +58,7 @@ class Membership(msgspec.Struct, frozen=True):
 class MemberJoined(msgspec.Struct, frozen=True):
     """`user`, of the receiving realm, is a member of a group of the sending realm, and gets the messages
     after `seq`. They see the entries from `first` on. `about` has the group's settings, and the hash of its
-    picture."""
+    picture. With the `seal`, the sending realm recognises its report after a restore."""
 
     group: str
     group_id: int
@@ -66,6 +66,7 @@ class MemberJoined(msgspec.Struct, frozen=True):
     seq: int
     first: int = 0
     about: Fields = {}
+    seal: bytes = b""
 
 
 class MemberRemoved(msgspec.Struct, frozen=True):

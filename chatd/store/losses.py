@@ -6,13 +6,14 @@ chatd.store.held has the entries.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
 
 from chatd.store.schema import (
     accounts,
+    admissions,
     changes,
     groups,
     messages,
@@ -23,6 +24,7 @@ from chatd.store.starts import Gap
 from chatd.store.terms import end_of_term
 
 MAX_CONVERSATIONS = 100_000  # of one realm
+_SAYS_JOINED = changes.c.data.like('%"what":"joined"%')
 
 
 class Lost(msgspec.Struct, frozen=True):
@@ -111,7 +113,6 @@ def homes(connection: sa.Connection, lost: Lost) -> list[SharedGroup]:
         sa.select(
             remote_members.c.conversation_id,
             groups.c.name,
-            sa.func.min(remote_members.c.joined_at),
             sa.func.min(first.c.seq),
         )
         .join(first, first.c.conversation_id == remote_members.c.conversation_id)
@@ -122,8 +123,8 @@ def homes(connection: sa.Connection, lost: Lost) -> list[SharedGroup]:
         .limit(MAX_CONVERSATIONS)
     ).all()
     return [
-        SharedGroup(place, name, place, max(_joined(connection, place, at), seq - 1))
-        for place, name, at, seq in rows
+        SharedGroup(place, name, place, max(_joined(connection, place, lost.realm), seq - 1))
+        for place, name, seq in rows
     ]
 
 
@@ -157,7 +158,7 @@ def lost_joins(connection: sa.Connection, lost: Lost) -> list[LostJoin]:
         .where(
             lost.theirs(changes),
             changes.c.kind == "member",
-            changes.c.data.like('%"what":"joined"%'),
+            _SAYS_JOINED,
             groups.c.realm.is_(None),
         )
         .order_by(changes.c.conversation_id, changes.c.seq)
@@ -166,12 +167,21 @@ def lost_joins(connection: sa.Connection, lost: Lost) -> list[LostJoin]:
     return [LostJoin(*row) for row in rows]
 
 
-def _joined(connection: sa.Connection, conversation: int, at: int) -> int:
-    """The seq of the entry that reports the member who joined at that time (ms since 1970 UTC)."""
-    joined = sa.select(sa.func.max(changes.c.seq)).where(
-        changes.c.conversation_id == conversation, changes.c.kind == "member", changes.c.at <= at
+def _joined(connection: sa.Connection, conversation: int, realm: str) -> int:
+    """The seq of the entry that reports the first of a realm's present members of a group."""
+    address, at = connection.execute(
+        sa.select(remote_members.c.address, remote_members.c.joined_at)
+        .where(remote_members.c.conversation_id == conversation, remote_members.c.realm == realm)
+        .order_by(remote_members.c.joined_at)
+        .limit(1)
+    ).one()
+    reports = sa.select(sa.func.max(changes.c.seq)).where(
+        changes.c.conversation_id == conversation, changes.c.kind == "member"
     )
-    return connection.scalar(joined) or 0
+    seq = connection.scalar(reports.where(changes.c.author == address, _SAYS_JOINED))
+    if seq is None:  # joined before there were such entries
+        seq = connection.scalar(reports.where(changes.c.at <= at))
+    return seq or 0
 
 
 def mirrors(connection: sa.Connection, realm: str, after: int, limit: int) -> list[SharedGroup]:
@@ -185,16 +195,30 @@ def mirrors(connection: sa.Connection, realm: str, after: int, limit: int) -> li
     return [SharedGroup(place, name.partition("@")[0], ident) for place, name, ident in rows]
 
 
-def members_here(connection: sa.Connection, conversation: int, limit: int) -> list[str]:
-    """The names of the accounts that are in a group."""
-    rows = connection.scalars(
-        sa.select(accounts.c.name)
-        .join(participants, participants.c.account_id == accounts.c.id)
+class MemberHere(NamedTuple):
+    """A member of a group elsewhere, by name, with the number and the seal of the parcel that has reported
+    it, if they are known."""
+
+    user: str
+    number: int | None
+    seal: bytes | None
+
+
+def members_here(connection: sa.Connection, conversation: int, limit: int) -> list[MemberHere]:
+    """The accounts that are in a group."""
+    rows = connection.execute(
+        sa.select(accounts.c.name, admissions.c.number, admissions.c.seal)
+        .join_from(participants, accounts, participants.c.account_id == accounts.c.id)
+        .outerjoin(
+            admissions,
+            (admissions.c.account_id == participants.c.account_id)
+            & (admissions.c.conversation_id == participants.c.conversation_id),
+        )
         .where(participants.c.conversation_id == conversation)
         .order_by(participants.c.joined_at)
         .limit(limit)
     )
-    return list(rows)
+    return [MemberHere(*row) for row in rows]
 
 
 def tails(

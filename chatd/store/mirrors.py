@@ -13,7 +13,7 @@ from chatd.store.groups import find_group, find_mirror
 from chatd.store.members import check_groups
 from chatd.store.origins import FIRST_NUMBER
 from chatd.store.roster import Delta
-from chatd.store.schema import groups, participants, rosters
+from chatd.store.schema import admissions, groups, participants, rosters
 from chatd.store.settings import get_setting
 
 MAX_MIRRORS = 10_000  # groups of one other realm that are known here
@@ -60,6 +60,15 @@ def join_mirror(
         .values(members=rosters.c.members + 1, joined_at=now, floor=newest if returned else mark)
     )
     return Delta(conversation, ((party_of(account), False),), first=first)
+
+
+def keep_admission(
+    connection: Connection, conversation: int, account: Account, number: int, seal: bytes
+) -> None:
+    """Keep the number and the seal of the report that an account is a member of another realm's group."""
+    key = {"account_id": account.id, "conversation_id": conversation}
+    connection.execute(delete(admissions).filter_by(**key))
+    connection.execute(insert(admissions).values(**key, number=number, seal=seal))
 
 
 def _open_mirror(connection: Connection, name: Address, realm: str, home_id: int, now: int) -> int:

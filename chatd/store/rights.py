@@ -43,7 +43,9 @@ def check_guest(connection: Connection, group: Group, key: str) -> None:
         raise GroupClosed(group=group.name)
 
 
-def role_in(connection: Connection, conversation: int, party: Party, seq: int) -> bool | None:
+def role_in(
+    connection: Connection, conversation: int, party: Party, seq: int | None = None
+) -> bool | None:
     """Whether a person is an admin of a conversation; None if they take no part in it. Raises UnknownMessage
     if they don't see the message `seq`."""
     is_party = participants.c.peer_key == party.key  # the other side
@@ -59,7 +61,7 @@ def role_in(connection: Connection, conversation: int, party: Party, seq: int) -
         found = connection.execute(guest).first()
     if found is None:
         return None
-    if found.first_seq > seq:
+    if seq is not None and found.first_seq > seq:
         raise UnknownMessage(seq=seq)
     return bool(found.admin)
 

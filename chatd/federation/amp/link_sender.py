@@ -150,9 +150,9 @@ class LinkSender:
 
     async def _send(self, batch: Sequence[Item]) -> None:
         try:
-            seal = self._to.restores.seals.add
+            seal, realm = self._to.restores.seals.add, self._to.realm
             verdicts = await self._link.deliver(
-                [(item.number, seal(item.number, item.parcel)) for item in batch]
+                [(item.number, seal(item.number, item.parcel, realm)) for item in batch]
             )
         except RealmDown:
             self._link.abort()

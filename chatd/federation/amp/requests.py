@@ -42,8 +42,11 @@ class PeerRequests:
     async def find(self, user: str, group: str) -> Membership:
         return Membership(**await self._ask(wire.FindCommand, user=user, group=group))
 
-    async def join(self, user: str, group: str, entry: bytes) -> Membership:
-        asked = {"user": user, "group": group, "entry": entry}
+    async def join(
+        self, user: str, group: str, entry: bytes, before: bytes | None = None
+    ) -> Membership:
+        """`before`: see JoinCommand."""
+        asked = {"user": user, "group": group, "entry": entry, "before": before}
         return Membership(**await self._ask(wire.JoinCommand, **asked))
 
     async def members(self, user: str, group: str) -> list[Member]:

@@ -285,9 +285,11 @@ class Responder(amp.CommandLocator):
         return msgspec.structs.asdict(found)
 
     @_answers(wire.JoinCommand)
-    async def join(self, user: str, group: str, entry: bytes) -> dict[str, Any]:
+    async def join(
+        self, user: str, group: str, entry: bytes, before: bytes | None = None
+    ) -> dict[str, Any]:
         questions, realm = self._link.host.federation.questions, self._link.realm
-        return msgspec.structs.asdict(await questions.join(realm, user, group, entry))
+        return msgspec.structs.asdict(await questions.join(realm, user, group, entry, before))
 
     @_answers(wire.MembersCommand)
     async def members(self, user: str, group: str, start: int) -> dict[str, Any]:

@@ -37,9 +37,9 @@ class ReturnLink:
                 return
             await deferLater(link.host.clock, PAUSE)
 
-    async def rejoin(self, user: str, group: str, entry: bytes) -> None:
+    async def rejoin(self, user: str, group: str, entry: bytes, before: bytes | None) -> None:
         """See IReturning. Raises ChatError."""
-        await self._link.requests.join(user, group, entry)
+        await self._link.requests.join(user, group, entry, before)
 
     async def tails(self, groups: Sequence[int]) -> Mapping[int, int]:
         """See IReturning. Raises Refused, RealmDown."""

@@ -197,12 +197,14 @@ class FindCommand(PeerCommand):
 
 class JoinCommand(PeerCommand):
     commandName = b"Join"  # noqa: N815
-    """`entry` is signed by the realm of `user`, and says that they join."""
+    """`entry` is signed by the realm of `user`, and says that they join. After a restore, `before` proves
+    that they were a member (chatd.federation.admissions)."""
 
     arguments: ClassVar[list[Any]] = [
         (b"user", amp.Unicode()),
         (b"group", amp.Unicode()),
         (b"entry", amp.String()),
+        (b"before", amp.String(optional=True)),
     ]
     response: ClassVar[list[Any]] = [(b"group", amp.Unicode()), (b"group_id", amp.Integer())]
 

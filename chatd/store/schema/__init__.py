@@ -2,6 +2,7 @@
 
 from chatd.store.schema.base import SCHEMA_VERSION, Id, metadata
 from chatd.store.schema.groups import (
+    admissions,
     bans,
     conversations,
     groups,
@@ -62,6 +63,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "Id",
     "accounts",
+    "admissions",
     "arrivals",
     "attachments",
     "avatars",

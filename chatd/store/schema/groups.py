@@ -9,6 +9,7 @@ from sqlalchemy import (
     ForeignKey,
     ForeignKeyConstraint,
     Index,
+    LargeBinary,
     Table,
     Text,
     false,
@@ -124,6 +125,22 @@ preferences = Table(
     Column("notify", Text, comment="mentions or none; NULL: all"),
     Column("until", BigInteger, comment="when notify ends; ms since 1970 UTC"),
     Column("archived", Boolean, nullable=False, server_default=false()),
+    ForeignKeyConstraint(
+        ["account_id", "conversation_id"],
+        ["participants.account_id", "participants.conversation_id"],
+        ondelete="CASCADE",
+    ),
+    sqlite_with_rowid=False,
+)
+
+# The reports of other realms that accounts here have joined their groups. They go with the participants.
+admissions = Table(
+    "admissions",
+    metadata,
+    Column("account_id", BigInteger, primary_key=True),
+    Column("conversation_id", BigInteger, primary_key=True),
+    Column("number", BigInteger, nullable=False, comment="of the parcel"),
+    Column("seal", LargeBinary, nullable=False, comment="of the realm that has sent it"),
     ForeignKeyConstraint(
         ["account_id", "conversation_id"],
         ["participants.account_id", "participants.conversation_id"],

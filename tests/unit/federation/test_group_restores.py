@@ -7,15 +7,18 @@ from typing import Any
 import sqlalchemy as sa
 from twisted.internet.defer import Deferred
 
-from chatd.base.errors import Banned, RealmDown
+from chatd.base.errors import Banned, RealmDown, UnknownGroup
+from chatd.base.model import Party
 from chatd.base.names import Address, Place, parse_address, parse_group
 from chatd.commands import values as ask
-from chatd.federation import guest_lists, restores
-from chatd.store.schema import changes, signatures
+from chatd.federation import guest_lists, parcels, restores
+from chatd.federation.admissions import encode_admission
+from chatd.store.schema import admissions, changes, groups, signatures
 from tests.support.network import Server
 from tests.support.people import Person
 from tests.support.restores import RestoredTestCase
 
+PARTY = Party("budi@realm2", "budi@realm2", realm="realm2")
 HERE, THERE = Place(None, parse_group("bagan")), Place(None, parse_group("bagan@realm1"))
 
 
@@ -147,6 +150,75 @@ class LostMembersTestCase(GroupRestoreTestCase):
         details = self.budi.does(ask.ShowGroup(parse_address("nusa@realm1"))).fields
         self.assertEqual((details["visibility"], details["past"]), ("private", "joined"))
 
+    def test_home(self) -> None:
+        """The home is restored to a time before a private group had members elsewhere: those who are still
+        members are in it again, and nobody else of their realm."""
+        copy = self.back_up(self.one)
+        for person in (self.budi, self.citra):
+            person.joins(self.code)
+        self.ana.posts("nusa", "satu")
+        self.citra.does(ask.LeaveGroup(parse_address("nusa@realm1")))
+        self.budi.posts("nusa@realm1", "dua")
+        self.network.advance(5)
+        for _ in range(2):
+            self.restore(self.one, copy)
+            self.network.advance(5)
+            self.assertEqual(self.ana.members("nusa"), ["*ana+", "budi@realm2+"])
+            here = self.seqs(self.ana, Place(None, parse_group("nusa")))
+            self.assertEqual(sorted(here), ["dua", "satu"])
+            with self.assertRaises(UnknownGroup):
+                self.citra.joins("nusa@realm1")
+        self.ana.posts("nusa", "tiga")
+        self.network.advance(5)
+        self.assertEqual(list(self.seqs(self.budi, self.there)), ["satu", "dua", "tiga"])
+
+    def test_proofs(self) -> None:
+        """Only the report of the home proves a membership: of that person, in that group, and only if the
+        home may have lost it."""
+        copy = self.back_up(self.one)
+        self.budi.joins(self.code)
+        self.network.advance(5)
+        [(number, ident, seal)] = self.admissions()
+        shown: list[bytes | None] = []
+
+        def encoded(*_: Any) -> bytes:
+            return shown[-1] or b""
+
+        self.patch(restores, "encode_admission", encoded)
+        for proof in (
+            (number + 1, ident, seal),
+            (number, ident + 1, seal),
+            (number, ident, bytes(16)),
+            (number, ident, b""),
+            (number, ident),
+        ):
+            shown.append(parcels.encode(proof))
+            self.restore(self.one, copy)
+            self.assertEqual(self.ana.members("nusa"), ["*ana+"])
+        shown.append(encode_admission(number, ident, seal))
+        self.restore(self.one, copy)
+        self.assertEqual(self.ana.members("nusa"), ["*ana+", "budi@realm2+"])
+        # The home has not lost the report, and budi has left.
+        self.budi.does(ask.LeaveGroup(parse_address("nusa@realm1")))
+        self.network.advance(5)
+        taking = self.one.federation.questions._admissions.take(
+            "realm2", PARTY, Address("nusa"), encode_admission(number, ident, seal)
+        )
+        self.network.result(taking)
+        with self.assertRaises(UnknownGroup):
+            self.budi.joins("nusa@realm1")
+
+    def admissions(self) -> list[tuple[int, int, bytes]]:
+        """Those of realm2's members of the private group."""
+        query = (
+            sa.select(admissions.c.number, groups.c.home_id, admissions.c.seal)
+            .join(groups, groups.c.conversation_id == admissions.c.conversation_id)
+            .where(groups.c.private)
+        )
+        return [
+            tuple(row) for row in self.two.realm.database.now(lambda db: db.execute(query)).all()
+        ]
+
 
 class HomeTestCase(GroupRestoreTestCase):
     def test_messages(self) -> None:
@@ -205,7 +277,8 @@ class HomeTestCase(GroupRestoreTestCase):
 
     def test_facts(self) -> None:
         """People of the home who joined, left, were kicked or promoted are so again, and the group is closed
-        again. Each of these is one entry in both logs, also if it comes back twice."""
+        again. Each of these is one entry in both logs, also if it comes back twice. citra, whose own realm
+        says that she became an admin, has to become one again."""
         eka, dewi, agus = (self.one.person(name) for name in ("eka", "dewi", "agus"))
         for person in (eka, agus):
             person.joins("bagan")
@@ -220,6 +293,7 @@ class HomeTestCase(GroupRestoreTestCase):
         agus.does(ask.LeaveGroup(group))
         self.network.advance(5)
         members = sorted(each.rstrip("+") for each in self.ana.members("bagan"))
+        members = sorted(each.replace("*citra", "citra") for each in members)
         for _ in range(2):
             self.restore(self.one, copy)
             self.network.advance(5)

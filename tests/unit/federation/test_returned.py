@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
+import sqlalchemy as sa
 
 from chatd.base.errors import RealmQuota, StorageFailed
 from chatd.base.names import Place, parse_address, parse_group
@@ -32,6 +34,7 @@ from chatd.federation.signing.statements import (
     StatedRef,
 )
 from chatd.store.parcel_stream import ParcelStream
+from chatd.store.schema import changes
 from tests.support.signing import START
 from tests.unit.federation.test_receive import InboundTestCase
 
@@ -350,11 +353,20 @@ class GroupsTestCase(ReturnedTestCase):
         self.assertEqual(self.texts(), ["ana: satu"])
 
     def test_facts(self) -> None:
-        """Only what this realm has signed itself has an effect, for its own people as far as they exist."""
+        """Only what this realm has signed itself has an effect, for its own people as far as they exist.
+        People of the realm that returns it get no rights by it, and are banned again."""
         self.budi.joins("bagan")
+        promoted = MemberAttributes("promoted", "citra@realm2")
+        for number in (490, 490):
+            entry = self.signers["realm1"].signs(
+                promoted, author="ana", group=self.ident, number=number
+            )
+            self.returns(0, Post(entry, "bagan"))
+        self.assertIn("citra@realm2", "".join(self.ana.members("bagan")))
+        self.assertNotIn("*citra", "".join(self.ana.members("bagan")))
+        self.assertEqual(self.said_of("citra@realm2"), ["joined", "promoted", "demoted"])
         facts: tuple[tuple[str, str, Attributes], ...] = (
             ("realm2", "citra", MemberAttributes("kicked", "budi@realm1")),
-            ("realm1", "ana", MemberAttributes("kicked", "citra@realm2")),
             ("realm1", "ana", MemberAttributes("joined", "agus@realm1")),
             ("realm1", "agus", MemberAttributes("joined", "agus@realm1")),
             ("realm1", "ana", MemberAttributes("joined", "ana@realm1")),
@@ -374,3 +386,16 @@ class GroupsTestCase(ReturnedTestCase):
             self.returns(0, Post(entry, "bagan"))
         self.assertNotIn("budi", "".join(self.ana.members("bagan")))
         self.budi.joins("bagan")  # `system` bans nobody
+        kicked = MemberAttributes("kicked", "citra@realm2")
+        entry = self.signers["realm1"].signs(kicked, author="ana", group=self.ident, number=700)
+        self.returns(0, Post(entry, "bagan"))
+        self.assertEqual(self.said_of("citra@realm2")[-1], "kicked")
+        [ban] = self.ana.does(ask.ListBans(parse_address("bagan"))).items
+        self.assertEqual(ban.username, "citra@realm2")
+
+    def said_of(self, who: str) -> list[str]:
+        """What happened to a person, by the log of realm1."""
+        query = sa.select(changes.c.data).where(changes.c.kind == "member").order_by(changes.c.seq)
+        rows = self.one.realm.database.now(lambda db: db.scalars(query).all())
+        said = [json.loads(each) for each in rows]
+        return [each["what"] for each in said if each["who"] == who]

@@ -255,6 +255,16 @@ def _account_of(table: str) -> sa.ForeignKeyConstraint:
     return sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name=name)
 
 
+def _of_participant(table: str) -> sa.ForeignKeyConstraint:
+    key = ["account_id", "conversation_id"]
+    return sa.ForeignKeyConstraint(
+        key,
+        [f"participants.{each}" for each in key],
+        name=f"{table}_account_id_exists",
+        ondelete="CASCADE",
+    )
+
+
 def _at() -> sa.Column[int]:
     return sa.Column("at", sa.BigInteger, nullable=False, comment="ms since 1970 UTC")
 
@@ -313,6 +323,16 @@ def _create_tables_of_conversations() -> None:
         "reports_once", "reports", ["account_id", "conversation_id", "seq"], unique=True
     )
     op.create_table(
+        "admissions",
+        sa.Column("account_id", sa.BigInteger, nullable=False),
+        sa.Column("conversation_id", sa.BigInteger, nullable=False),
+        sa.Column("number", sa.BigInteger, nullable=False, comment="of the parcel"),
+        sa.Column("seal", sa.LargeBinary, nullable=False, comment="of the realm that has sent it"),
+        sa.PrimaryKeyConstraint("account_id", "conversation_id", name="admissions_key"),
+        _of_participant("admissions"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "preferences",
         sa.Column("account_id", sa.BigInteger, nullable=False),
         sa.Column("conversation_id", sa.BigInteger, nullable=False),
@@ -320,12 +340,7 @@ def _create_tables_of_conversations() -> None:
         sa.Column("until", sa.BigInteger, comment="when notify ends; ms since 1970 UTC"),
         sa.Column("archived", sa.Boolean, nullable=False, server_default=sa.false()),
         sa.PrimaryKeyConstraint("account_id", "conversation_id", name="preferences_key"),
-        sa.ForeignKeyConstraint(
-            ["account_id", "conversation_id"],
-            ["participants.account_id", "participants.conversation_id"],
-            name="preferences_account_id_exists",
-            ondelete="CASCADE",
-        ),
+        _of_participant("preferences"),
         sqlite_with_rowid=False,
     )
 
