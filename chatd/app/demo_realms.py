@@ -51,7 +51,7 @@ def demo_config(config: Config, here: Path, second: bool = False) -> Config:
         state=(here / FOLDER / name).resolve(),
         listen=demo_doors(second),
         accounts=msgspec.structs.replace(config.accounts, registrations_per_hour=0),
-        peers=PeersConfig(add="anyone", private=True),
+        peers=PeersConfig(add="anyone", private=True, strangers="welcome"),
         limits=config.limits,
         log=config.log,
     )

@@ -90,7 +90,8 @@ class PeersConfig(msgspec.Struct, frozen=True):
     """Section [peers]. `block` holds keys of realms. `files` limits the bytes that files of one realm may
     occupy here, and `messages` the bytes of its messages per day; 0 means no limit, also for
     `messages_per_second`. `private` allows private addresses that no operator has entered. `group_members`
-    limits the members of one other realm in one group. `expire` is in seconds."""
+    limits the members of one other realm in one group. `expire` is in seconds. `strangers` says how realms
+    are treated that were not added."""
 
     add: str = "operators"
     private: bool = False
@@ -104,6 +105,7 @@ class PeersConfig(msgspec.Struct, frozen=True):
     messages: int = 256 << 20
     messages_per_second: int = 50_000
     group_members: int = 1000
+    strangers: str = "requests"
     known: dict[str, PeerConfig] = {}
 
 
@@ -220,6 +222,7 @@ KEYS: Mapping[str, _Table] = {
         "messages": parse_size,
         "messages_per_second": count_from(0),
         "group_members": count_from(1),
+        "strangers": one_of("requests", "welcome"),
     },
     "web": {"origins": origins, "hosts": hosts, "trusted_proxies": networks},
     "limits": {

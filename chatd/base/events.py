@@ -188,6 +188,16 @@ class Invitation(msgspec.Struct, frozen=True):
     title: str | None = None
 
 
+class MessageRequest(msgspec.Struct, frozen=True):
+    """`user`, of another realm, has written to the listener for the first time, and waits to be accepted."""
+
+    user: str
+    conversation: int
+    seq: int
+    at: int
+    text: str | None
+
+
 class RoomTalk(msgspec.Struct, frozen=True):
     """A message or a file in the listener's room. Such messages are not stored."""
 
@@ -235,6 +245,7 @@ Event: TypeAlias = (
     | ProfileChange
     | ConversationChange
     | Invitation
+    | MessageRequest
     | RoomTalk
     | RoomChange
     | RoomsChanged

@@ -19,6 +19,7 @@ STORED = "stored"
 QUEUED = "queued"
 DELIVERED = "delivered"
 REFUSED = "refused"
+REQUESTED = "requested"
 
 
 class Account(msgspec.Struct, frozen=True):

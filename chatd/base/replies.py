@@ -125,6 +125,17 @@ class InvitationInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     title: str | None = None
 
 
+class RequestInfo(msgspec.Struct, frozen=True):
+    """A message of a person whom the account has not accepted. `at` is in ms since 1970 UTC. The text is None
+    if it was deleted."""
+
+    user: str
+    conversation: int
+    seq: int
+    at: int
+    text: str | None
+
+
 class UnreadCount(msgspec.Struct, frozen=True):
     """The number of unread messages in a conversation, and the seq of the first one. Either `user` or `group`
     is set."""
@@ -227,6 +238,7 @@ Item: TypeAlias = (
     | ReportInfo
     | ReaderName
     | InvitationInfo
+    | RequestInfo
     | UnreadCount
     | ConversationInfo
     | RoomInfo

@@ -81,6 +81,7 @@ REPEATABLE = (
     ask.SetGroup,
     ask.ListMembers,
     ask.ListInvitations,
+    ask.ListRequests,
     ask.ListBans,
     ask.InviteMembers,
     ask.KickMember,

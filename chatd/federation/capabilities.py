@@ -22,6 +22,7 @@ RECEIPTS = "receipts"
 TYPING = "typing"
 GUESTS = "guests"
 PROFILES = "profiles"
+REQUESTS = "requests"
 
 # What each capability allows, as shown to senders.
 ALL = {
@@ -36,6 +37,7 @@ ALL = {
     TYPING: "typing",
     GUESTS: "lists of members",
     PROFILES: "display names and pictures",
+    REQUESTS: "message requests",
 }
 
 
@@ -69,6 +71,7 @@ _NEEDS: dict[type[Parcel], tuple[str, ...]] = {
     parcels.Left: (GROUPS,),
     parcels.Invite: (GROUPS,),
     parcels.FileLoss: (FILES,),
+    parcels.Accepted: (REQUESTS,),
 }
 
 

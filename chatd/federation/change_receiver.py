@@ -16,6 +16,7 @@ from chatd.base.names import Address, key_of, parse_foreign_name, parse_name
 from chatd.base.texts import check_text
 from chatd.federation.changes import change_in, entry_of
 from chatd.federation.links import ILinks
+from chatd.federation.name_guesses import NameGuesses
 from chatd.federation.parcel_reader import ParcelReader
 from chatd.federation.parcels import KEPT, UNREADABLE, DirectChange, DirectDeletion, Verdict
 from chatd.federation.realm_quotas import RealmQuotas
@@ -30,6 +31,7 @@ from chatd.store.blocks import is_blocked
 from chatd.store.message_changes import ChangeResult, ChangeWriter, WantedChange
 from chatd.store.origins import Origin
 from chatd.store.parcel_stream import ParcelStream
+from chatd.store.requests import is_strange
 
 # How far (ms) the time of a pin may be ahead. Each pin of a message is later than the one before, also if it
 # is made within the same millisecond, or the clocks differ a little.
@@ -41,7 +43,8 @@ log = Logger()
 class ArrivedChange(msgspec.Struct, frozen=True):
     """A change that `author`, of another realm, wants to make of the message `entry` in the conversation with
     the account that has the key `recipient`. `stated_at` is when it was made by their clock, and `at` the
-    same, but not in the future. `wins`: it counts if an opposite one was made here at the same time."""
+    same, but not in the future. `wins`: it counts if an opposite one was made here at the same time.
+    `unadded`: nobody here has added the author's realm."""
 
     recipient: str
     author: Party
@@ -52,6 +55,7 @@ class ArrivedChange(msgspec.Struct, frozen=True):
     wins: bool
     origin: Origin
     seal: bytes = b""
+    unadded: bool = False
 
 
 class MadeHere(msgspec.Struct, frozen=True):
@@ -66,8 +70,14 @@ class ChangeReceiver:
     this realm."""
 
     def __init__(
-        self, service: ChatService, links: ILinks, reader: ParcelReader, quotas: RealmQuotas
+        self,
+        service: ChatService,
+        links: ILinks,
+        guesses: NameGuesses,
+        reader: ParcelReader,
+        quotas: RealmQuotas,
     ) -> None:
+        self._guesses = guesses
         self._context = service.context
         self._database = service.database
         self._changes = service.changes
@@ -103,6 +113,7 @@ class ChangeReceiver:
             realm > self._context.realm_key,
             (realm, number),
             parcel.seal,
+            not self._guesses.is_free(realm),
         )
         size = cost_of_change(change)
         self._quotas.charge_bytes(realm, size)
@@ -152,13 +163,16 @@ def make(
 ) -> MadeHere | ChatError | None:
     """Make a change. Returns None if it was made before, or the error for which it can't be made. After an
     error nothing was written."""
-    account = account_store.find_account(connection, arrived.recipient)
+    is_deletion = isinstance(arrived.change, Deletion)
+    recipient, author = arrived.recipient, arrived.author.key
+    if arrived.unadded and not is_deletion and is_strange(connection, recipient, author):
+        return NotAccepted(name=recipient)
+    account = account_store.find_account(connection, recipient)
     place = None
     if account is not None:
         place = conversation_store.find_direct(connection, account.id, arrived.author.key)
     if account is None or place is None:
         return UnknownMessage(seq=0)
-    is_deletion = isinstance(arrived.change, Deletion)
     if not is_deletion and is_blocked(connection, account.id, arrived.author.key):
         return NotAccepted(name=account.name)
     if crossing.is_made(connection, place, arrived.origin):

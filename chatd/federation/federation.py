@@ -16,6 +16,7 @@ from chatd.federation.group_changes import GroupChanges
 from chatd.federation.guest_lists import GuestLists
 from chatd.federation.links import ILinks
 from chatd.federation.membership import MembershipNews
+from chatd.federation.message_requests import RequestReceiver
 from chatd.federation.name_guesses import NameGuesses
 from chatd.federation.news_receiver import NewsReceiver
 from chatd.federation.outcomes import Outcomes
@@ -76,15 +77,19 @@ class Federation:
         facts = FactReader(service, trust)
         read_entries = EntryReader(service, forwarder, links, guesses, trust, facts)
         reader = ParcelReader(service, links, guesses, quotas, read_entries)
-        changes = ChangeReceiver(service, links, reader, quotas)
+        changes = ChangeReceiver(service, links, guesses, reader, quotas)
         membership = MembershipNews(service, links, guesses, quotas, facts)
         entries = GroupChanges(service, forwarder, quotas)
         on_read, on_typing = service.receipts.arrived, service.typing.arrived
         losses = FileLosses(service, Bounces(service, links))
         writer = ParcelWriter(service, forwarder, self.arrivals, quotas)
         returned = ReturnedEntries(read_entries, writer, entries, quotas, self.standings, service)
-        self.news = NewsReceiver(membership, changes, entries, losses, on_read, on_typing)
-        self.receiver = Receiver(context.database, service.disk, quotas, reader, writer, self.news)
+        on_accepted = self.outcomes.accepted
+        self.news = NewsReceiver(
+            membership, changes, entries, losses, on_read, on_typing, on_accepted
+        )
+        requests = RequestReceiver(service, links, quotas)
+        self.receiver = Receiver(context, service.disk, quotas, reader, writer, self.news, requests)
         self.returned = ReturnReceiver(
             service, links, self.receiver, returned, self.seals, writer, self.standings
         )

@@ -57,6 +57,7 @@ from chatd.service.remote import (
     Notice,
     OnOutcome,
     ReadNews,
+    RequestAccepted,
     StagedNotice,
     TypingNews,
 )
@@ -294,6 +295,8 @@ class Forwarder:
                     EntryPlace(notice.realm, group_id),
                     lambda entry, _seq: parcels.encode(parcels.Left(user, group, entry)),
                 )
+            case RequestAccepted(number):
+                return parcels.encode(parcels.Accepted(number))
             case _:
                 assert_never(news)
 

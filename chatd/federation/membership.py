@@ -6,8 +6,17 @@ from contextlib import suppress
 from typing import assert_never
 
 from chatd.base.entries import MadeFact, MemberFact
-from chatd.base.errors import BadSignature, NotMember, TooManyUnknown, UnknownGroup
-from chatd.base.names import Address, key_of, parse_foreign_name, parse_name
+from chatd.base.errors import (
+    BadSignature,
+    NotAccepted,
+    NotMember,
+    NotRequested,
+    TooManyInvitations,
+    TooManyUnknown,
+    UnknownGroup,
+    UnknownUser,
+)
+from chatd.base.names import Address, parse_foreign_name, parse_name
 from chatd.federation.fact_reader import FactReader, RelayedFact
 from chatd.federation.links import ILinks
 from chatd.federation.name_guesses import NameGuesses
@@ -17,6 +26,9 @@ from chatd.federation.realm_quotas import RealmQuotas
 from chatd.service.chat_service import ChatService
 from chatd.service.remote import MemberInvited, MemberJoined, MemberRemoved
 from chatd.service.rosters import Actor
+
+# Why an invitation reaches nobody
+UNTOLD = (UnknownUser, NotAccepted, TooManyInvitations)
 
 
 class MembershipNews:
@@ -39,22 +51,28 @@ class MembershipNews:
         self._guesses = guesses
 
     async def receive(self, realm: str, number: int, parcel: GroupNews) -> None:
-        """Apply a report. Raises BadName, TooManyUnknown, and what MirrorGroups and Invitations raise."""
+        """Apply a report. Raises BadName, and what MirrorGroups and Invitations raise; but a realm that was
+        not added is not told who exists, or has refused."""
         match parcel:
             case Joined(group, group_id, user, seq, first, about, _, seal):
                 parse_foreign_name(group)
-                await self._guesses.check_people(realm, [Address(parse_name(user))])
+                parse_name(user)
                 joined = MemberJoined(group, group_id, user, seq, first, about, seal)
-                await self._mirrors.joined(realm, number, joined)
+                try:
+                    await self._mirrors.joined(realm, number, joined)
+                except (UnknownUser, NotRequested):
+                    if self._guesses.is_free(realm):
+                        raise
+                    raise NotRequested(name=user, group=group) from None
             case Invite(group, group_id, user, by, title):
-                await self._guesses.check_people(realm, [Address(parse_name(user))])
+                parse_name(user)
                 invited = MemberInvited(group, group_id, user, by, title)
-                await self._invitations.arrived(realm, invited)
+                untold = () if self._guesses.is_free(realm) else UNTOLD
+                with suppress(*untold):
+                    await self._invitations.arrived(realm, invited)
             case Removed(group, group_id, user, seq, by):
-                # No verdict tells whether there is such a user, but the time that it takes would.
-                if not await self._guesses.barred(realm, [key_of(parse_name(user))]):
-                    removed = MemberRemoved(group, group_id, user, seq, by)
-                    await self._mirrors.removed(realm, number, removed)
+                removed = MemberRemoved(group, group_id, user, seq, by)
+                await self._mirrors.removed(realm, number, removed)
             case Left():
                 # Someone who is not a member has left already.
                 with suppress(UnknownGroup, NotMember, TooManyUnknown):

@@ -1,10 +1,8 @@
-"""Limits how many names a realm that was not added may try, so that it cannot list the accounts."""
+"""What a realm that was not added may learn of people and groups."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-
-from sqlalchemy import Connection
 
 from chatd.base.cache import Cache
 from chatd.base.errors import TooManyUnknown, UnknownGroup
@@ -13,25 +11,28 @@ from chatd.base.names import Address
 from chatd.federation.links import ILinks
 from chatd.service.context import Context
 from chatd.service.rosters import Rosters
-from chatd.store import accounts as account_store
 from chatd.store import peers as peer_store
+from chatd.store.invitations import is_invited
 
-# Names per hour of which a realm or a network source is told that they do not exist
+# Groups per hour of which a realm or a network source is told that they do not exist
 MAX_UNKNOWN = 20
+WELCOME = "welcome"  # the value of [peers] strangers with which all realms count as added
 HOUR = 3600.0  # seconds
 CACHED_SOURCES = 10_000
 
 
 class NameGuesses:
-    """Realms that were added may ask about any name.
+    """Realms that were added may ask about any name. Others learn nothing of people who have nothing to do
+    with them: not whether they exist, and their direct messages are requests (chatd.store.requests).
 
-    Any other realm is told MAX_UNKNOWN times an hour that a name does not exist. After that it is barred from
-    all names that have nothing to do with it, existing or not. The count is by realm and by the address of
-    its link, because realm names can be invented.
+    They are told MAX_UNKNOWN times an hour that a group does not exist. After that they are barred from all
+    groups that have nothing to do with them, existing or not. The count is by realm and by the address of its
+    link, because realm names can be invented. Private groups exist for them only by invitation.
     """
 
     def __init__(self, context: Context, rosters: Rosters, links: ILinks) -> None:
         self._context = context
+        self._welcomes = context.config.peers.strangers == WELCOME
         self._clock = context.clock
         self._database = context.database
         self._rosters = rosters
@@ -40,8 +41,8 @@ class NameGuesses:
         self._told: Cache[str, dict[str, float]] = Cache(CACHED_SOURCES)
 
     def is_free(self, realm: str) -> bool:
-        """Whether the realm may ask about any name."""
-        return self._links.is_added(realm)
+        """Whether the realm may ask about any name: it was added, or strangers are welcome."""
+        return self._welcomes or self._links.is_added(realm)
 
     def _keys(self, realm: str) -> list[str]:
         source = self._links.source_of(realm)
@@ -65,26 +66,6 @@ class NameGuesses:
             told.setdefault(name, self._clock.seconds())
             self._told[key] = told
 
-    async def barred(self, realm: str, keys: Sequence[str]) -> Collection[str]:
-        """The keys among these that the realm is barred from. Counts the others that do not exist."""
-        if self.is_free(realm) or not keys:
-            return ()
-        keys = list(dict.fromkeys(keys))
-        met, there = await self._database.read(_look_up, realm, keys)
-        barred = set()
-        for key in keys:
-            if key not in met and not self._may_tell(realm, key):
-                barred.add(key)
-            elif key not in there:
-                self._count(realm, key)
-        return barred
-
-    async def check_people(self, realm: str, people: Sequence[Address]) -> None:
-        """Raises TooManyUnknown if the realm is barred from one of these people."""
-        local = map(self._context.localize, people)
-        if await self.barred(realm, [each.key for each in local if each.realm is None]):
-            raise TooManyUnknown(limit=MAX_UNKNOWN)
-
     async def check_group(self, party: Party, name: Address, joining: bool = False) -> None:
         """Raises TooManyUnknown if the realm of `party` is barred from the group with that name or code,
         UnknownGroup if there is none that `party` knows."""
@@ -98,22 +79,25 @@ class NameGuesses:
                 return
             raise TooManyUnknown(limit=MAX_UNKNOWN)
         try:
-            await self._rosters.find(name, party, joining)
+            await self._find(party, name, joining)
         except UnknownGroup:
             if self._may_tell(realm, shown):
                 self._count(realm, shown)
                 raise
             raise TooManyUnknown(limit=MAX_UNKNOWN) from None
 
+    async def _find(self, party: Party, name: Address, joining: bool) -> None:
+        """Raises UnknownGroup if a person of a realm that was not added does not know the group. The code of
+        a private one is not enough to join it."""
+        group = (roster := await self._rosters.find(name, party, joining)).group
+        if not group.private or roster.role(party) is not None:
+            return
+        if not await self._database.read(is_invited, group, party.key, self._context.now()):
+            raise UnknownGroup(name=name.name)
+
     async def met(self, realm: str, keys: Sequence[str]) -> Collection[str]:
         """The keys of accounts whose online state the realm may know: all if it was added, else those that
         share a conversation, a contact or a group with it."""
         if self.is_free(realm):
             return keys
-        met, _ = await self._database.read(_look_up, realm, keys)
-        return met
-
-
-def _look_up(connection: Connection, realm: str, keys: Sequence[str]) -> tuple[set[str], set[str]]:
-    """The keys that have something to do with the realm, and the keys of existing accounts."""
-    return peer_store.acquainted(connection, realm, keys), account_store.existing(connection, keys)
+        return await self._database.read(peer_store.acquainted, realm, keys)

@@ -1,5 +1,5 @@
-"""Receives everything but messages: changes of messages, read marks, typing, lost files, and changes of
-membership."""
+"""Receives everything but messages: changes of messages, read marks, typing, lost files, accepted
+requests, and changes of membership."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from chatd.federation.membership import MembershipNews
 from chatd.federation.news import news_of, typing_in
 from chatd.federation.parcels import (
     KEPT,
+    Accepted,
     DirectChange,
     DirectMark,
     FileLoss,
@@ -30,11 +31,13 @@ from chatd.federation.refusals import verdict_of
 from chatd.service.remote import ReadNews, TypingNews
 from chatd.store.parcel_stream import ParcelStream
 
-News: TypeAlias = DirectChange | Mark | GroupNews | FileLoss
+News: TypeAlias = DirectChange | Mark | GroupNews | FileLoss | Accepted
 
 # Called with the key of a realm and its news: a read mark, or that a person is writing
 OnRead: TypeAlias = Callable[[str, ReadNews], Awaitable[None]]
 OnTyping: TypeAlias = Callable[[str, TypingNews], Awaitable[None]]
+# Called with the key of a realm and a number: a message request was accepted there
+OnAccepted: TypeAlias = Callable[[str, int], Awaitable[None]]
 
 log = Logger()
 
@@ -54,6 +57,7 @@ class NewsReceiver:
         losses: FileLosses,
         on_read: OnRead = ignore,
         on_typing: OnTyping = ignore,
+        on_accepted: OnAccepted = ignore,
     ) -> None:
         self._membership = membership
         self._changes = changes
@@ -61,6 +65,7 @@ class NewsReceiver:
         self._losses = losses
         self._on_read = on_read
         self._on_typing = on_typing
+        self._on_accepted = on_accepted
 
     async def receive(
         self, realm: str, number: int, parcel: News, stream: ParcelStream
@@ -72,6 +77,9 @@ class NewsReceiver:
             return KEPT
         if isinstance(parcel, FileLoss):
             return Deferred.fromCoroutine(self._losses.receive(realm, parcel))
+        if isinstance(parcel, Accepted):
+            await self._on_accepted(realm, parcel.number)
+            return KEPT
         if isinstance(parcel, DirectMark | GroupMark):
             return Deferred.fromCoroutine(self._mark(realm, parcel))
         return self._changes.receive(realm, number, parcel, stream)

@@ -27,7 +27,7 @@ from chatd.base.errors import (
 )
 from chatd.base.events import StateChange
 from chatd.base.isolation import guarded
-from chatd.base.model import DELIVERED, REFUSED, Party
+from chatd.base.model import DELIVERED, REFUSED, REQUESTED, Party
 from chatd.base.names import Address
 from chatd.base.timers import Timer
 from chatd.federation import parcels
@@ -130,6 +130,21 @@ class Outcomes:
         reason, code = (None, None) if error is None else (str(error), error.code)
         event = StateChange(entry.conversation, entry.seq or seq, entry.id, state, reason, code)
         self._presence.tell_followers((entry.account_id,), event, None)
+
+    async def requested(self, number: int, waits: bool) -> None:
+        """A message waits until its recipient accepts it: keep that, and tell its sender, unless that `waits`
+        for the reply. Raises StorageFailed."""
+        noting = self._database.run(store.note_requested, self._versions, number)
+        entry: SentEntry | None = await noting
+        if entry is not None and not waits:
+            self._tell(entry, REQUESTED)
+
+    async def accepted(self, realm: str, number: int) -> None:
+        """A person of that realm has accepted a message request: it is delivered. Raises StorageFailed."""
+        noting = self._database.run(store.note_accepted, self._versions, realm, number)
+        entry: SentEntry | None = await noting
+        if entry is not None:
+            self._tell(entry, DELIVERED)
 
     def numbered(self, number: int, seq: int) -> None:
         """The home of a group has given `seq` to the message of that parcel."""

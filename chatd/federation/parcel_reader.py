@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import msgspec
+
 from chatd.base import errors
 from chatd.base.cache import Cache
 from chatd.base.entries import SentParts
@@ -26,18 +28,27 @@ from chatd.federation.entry_reader import Arrived, EntryReader
 from chatd.federation.fact_reader import RelayedFact
 from chatd.federation.group_changes import EntryChange
 from chatd.federation.links import ILinks
-from chatd.federation.name_guesses import MAX_UNKNOWN, NameGuesses
-from chatd.federation.parcels import Direct, Post, Relay
+from chatd.federation.name_guesses import NameGuesses
+from chatd.federation.parcels import Direct, GroupMark, Left, Parcel, Post, Relay
 from chatd.federation.realm_quotas import RealmQuotas
 from chatd.service.chat_service import ChatService
 from chatd.service.message_parts import extras_of
 from chatd.service.targets import Target
 from chatd.store.new_entries import Extras, NewMessage
+from chatd.store.requests import NewRequest, strangers
 
 CACHED_PAIRS = 100_000
+OF_GROUPS = (Post, Relay, GroupMark, Left)  # parcels that name no person of this realm
 
-# (sender there, recipient here) -> the reason why they have no conversation
-Refusals = Mapping[tuple[str, str], errors.ChatError]
+Pair = tuple[str, str]  # sender there, recipient here
+
+
+class OpenedDirects(msgspec.Struct, frozen=True):
+    """What is known of pairs that have no conversation: why their messages are refused, and the key of the
+    recipient and the sender's address if a message is a request."""
+
+    refused: Mapping[Pair, errors.ChatError] = {}
+    strange: Mapping[Pair, tuple[str, Address]] = {}
 
 
 class ParcelReader:
@@ -54,6 +65,7 @@ class ParcelReader:
         entries: EntryReader,
     ) -> None:
         self._context = service.context
+        self._database = service.database
         self._accounts = service.accounts
         self._directs = service.directs
         self._messages = service.messages
@@ -75,17 +87,24 @@ class ParcelReader:
         """Drop the pairs of a deleted account."""
         self._pairs.drop(lambda _, found: account.id in found[0].audience)
 
-    async def open_directs(self, realm: str, direct: Sequence[Direct]) -> Refusals:
+    def conceals(self, realm: str, parcel: Parcel | None) -> bool:
+        """Whether the verdict on a parcel must not depend on who has an account here. A realm that was not
+        added may know that of people who write with its people."""
+        if self._guesses.is_free(realm) or isinstance(parcel, OF_GROUPS):
+            return False
+        known = type(parcel) is Direct and (realm, parcel.sender, parcel.to) in self._pairs
+        return not known
+
+    async def open_directs(self, realm: str, direct: Sequence[Direct]) -> OpenedDirects:
         """Load the conversations of these parcels into memory, for `direct`, and create missing ones.
 
         Recipients that do not exist are left out. A refused message creates no conversation, because that
-        would count as an acquaintance of the two. Returns the refusals that `direct` cannot find in the
-        parcel itself.
+        would count as an acquaintance of the two. Returns what `direct` cannot find in the parcel itself.
         """
         pairs = self._pairs
         missing = [each for each in direct if (realm, each.sender, each.to) not in pairs]
         if not missing:
-            return {}
+            return OpenedDirects()
         name = self._links.name_of(realm)
         wanted: dict[tuple[str, str], tuple[str, Address]] = {}
         refused: dict[tuple[str, str], errors.ChatError] = {}
@@ -100,10 +119,9 @@ class ParcelReader:
                 continue  # `direct` raises it
             except errors.RealmQuota as error:
                 refused[each.sender, each.to] = error
-        barred = await self._guesses.barred(realm, [key for key, _ in wanted.values()])
-        for pair in [pair for pair, (key, _) in wanted.items() if key in barred]:
+        strange = await self._strangers(realm, wanted)
+        for pair in strange:
             del wanted[pair]
-            refused[pair] = errors.TooManyUnknown(limit=MAX_UNKNOWN)
         blocked = await self._directs.open_from(list(wanted.values()))
         for (sender_name, to), (key, sender) in wanted.items():
             if (key, sender) in blocked:
@@ -114,16 +132,31 @@ class ParcelReader:
             if account is not None and target is not None:
                 mine = Target(target.conversation, frozenset((account.id,)), to=account.name)
                 pairs[realm, sender_name, to] = mine, str(sender)
-        return refused
+        return OpenedDirects(refused, strange)
 
-    def direct(self, realm: str, number: int, parcel: Direct, refused: Refusals) -> Arrived:
-        """The message to one person, whose conversation `open_directs` has loaded."""
+    async def _strangers(
+        self, realm: str, wanted: Mapping[Pair, tuple[str, Address]]
+    ) -> dict[Pair, tuple[str, Address]]:
+        """Those of these pairs whose recipients do not know the senders. A realm that was added has none."""
+        if self._guesses.is_free(realm) or not wanted:
+            return {}
+        found = await self._database.read(strangers, list(wanted.values()))
+        return {pair: who for pair, who in wanted.items() if who in found}
+
+    def direct(
+        self, realm: str, number: int, parcel: Direct, opened: OpenedDirects
+    ) -> Arrived | NewRequest | None:
+        """The message to one person, whose conversation `open_directs` has loaded, or a message request. None
+        for the message of a stranger that was deleted before it was sent."""
         self._check(parcel)
         found = self._pairs.get((realm, parcel.sender, parcel.to))
         if found is None:
             parse_foreign_name(parcel.sender)
-            if (parcel.sender, parcel.to) in refused:
-                raise refused[parcel.sender, parcel.to]
+            pair = parcel.sender, parcel.to
+            if pair in opened.refused:
+                raise opened.refused[pair]
+            if pair in opened.strange:
+                return self._request(realm, number, parcel, *opened.strange[pair])
             raise errors.UnknownUser(name=printable(parcel.to))
         target, sender = found
         at = self._at(parcel.at)
@@ -142,6 +175,27 @@ class ParcelReader:
             ),
             target,
         )
+
+    def _request(
+        self, realm: str, number: int, parcel: Direct, name: str, sender: Address
+    ) -> NewRequest | None:
+        """Only texts can be requests. Raises NotAccepted, BadName."""
+        if parcel.is_blank:
+            return None
+        if parcel.text is None:
+            raise errors.NotAccepted(name=printable(parcel.to))
+        at = self._at(parcel.at)
+        new = NewMessage(
+            0,
+            None,
+            str(sender),
+            at,
+            parcel.text,
+            origin=(realm, number),
+            extras=self._extras(realm, parcel, at),
+            seal=parcel.seal,
+        )
+        return NewRequest(name, sender, realm, number, new)
 
     def _extras(self, realm: str, parcel: Direct, at: int) -> Extras | None:
         """What few messages have. Raises BadName."""

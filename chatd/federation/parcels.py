@@ -280,25 +280,40 @@ class FileLoss(msgspec.Struct, frozen=True, array_like=True, tag="file-lost"):
     reason: Reason
 
 
+class Accepted(msgspec.Struct, frozen=True, array_like=True, tag="accepted"):
+    """A person of the sending realm has accepted the message request that was the entry `number` of the
+    receiving realm."""
+
+    number: Number
+
+
 # A change of a message in a direct conversation
 DirectChange: TypeAlias = DirectEdit | DirectDeletion | DirectReaction | DirectPin
 Mark: TypeAlias = DirectMark | GroupMark
 # Reports of who is in a group
 GroupNews: TypeAlias = Joined | Removed | Left | Invite
-Parcel: TypeAlias = Direct | DirectChange | Mark | Post | Relay | GroupNews | FileLoss
+Parcel: TypeAlias = Direct | DirectChange | Mark | Post | Relay | GroupNews | FileLoss | Accepted
 
 
 class Verdict(msgspec.Struct, frozen=True, array_like=True):
     """The answer to a parcel: accepted (no code), or refused with the code and details of a ChatError. `seq`
-    is the number that a group's home has given to a message."""
+    is the number that a group's home has given to a message. The details of an accepted message may have a
+    `state`."""
 
     code: str = ""
     details: Mapping[str, object] = {}
     seq: Seq = 0
 
+    @property
+    def is_request(self) -> bool:
+        """Whether the message was accepted as a message request."""
+        return not self.code and self.details.get("state") == "requested"
+
 
 KEPT = Verdict()
 UNREADABLE = Verdict("bad-parcel")
+# A message waits until its recipient accepts it. A realm that does not know this reads it as kept.
+REQUESTED = Verdict("", {"state": "requested"})
 
 encode = msgspec.msgpack.Encoder().encode
 _decoder = msgspec.msgpack.Decoder(Parcel)

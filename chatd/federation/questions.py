@@ -12,7 +12,9 @@ from chatd.base.entries import GroupFact, MadeFact, MemberFact
 from chatd.base.errors import (
     BadName,
     BadSignature,
-    TooManyUnknown,
+    NotAccepted,
+    NotBanned,
+    NotTheirGroup,
     UnknownGroup,
     UnknownPicture,
     UnknownUser,
@@ -29,8 +31,9 @@ from chatd.base.names import (
 )
 from chatd.base.replies import Member
 from chatd.federation.admissions import Admissions
+from chatd.federation.answer_time import conceal
 from chatd.federation.fact_reader import FactReader
-from chatd.federation.name_guesses import MAX_UNKNOWN, NameGuesses
+from chatd.federation.name_guesses import NameGuesses
 from chatd.federation.signing.entries import decode_entries, decode_entry
 from chatd.service.chat_service import ChatService
 from chatd.service.group_settings import details_for, details_of
@@ -72,6 +75,18 @@ def _settings_in(said: Sequence[SignedFact]) -> Fields:
             return fields
         case _:
             raise BadSignature(reason="it is no setting of a group")
+
+
+class AskedChange(msgspec.Struct, frozen=True):
+    """A change of the group `name` that `party`, an admin of the realm with that key, asks for. `people` are
+    those whom it is about, and `entries` say so."""
+
+    realm: str
+    party: Party
+    name: Address
+    change: str
+    people: Sequence[Address]
+    entries: bytes
 
 
 class Questions:
@@ -153,8 +168,42 @@ class Questions:
         methods of HomeGroups and HomeSettings."""
         party, name = await self._asked(realm, user, group)
         people = [parse_address(each) for each in users[:MAX_ASKED]]
-        await self._guesses.check_people(realm, people)
-        match change, people:
+        asked = AskedChange(realm, party, name, change, people, entries)
+        if not people or change == "bans" or self._guesses.is_free(realm):
+            return await self._change(asked)
+        begun = self._context.clock.seconds()
+        try:
+            return await self._change_for_stranger(asked)
+        finally:
+            await conceal(self._context.clock, begun)
+
+    async def _change_for_stranger(self, asked: AskedChange) -> Mapping[str, Sequence[str]]:
+        """As `_change`, for an admin of a realm that was not added. People of this realm who have nothing to
+        do with that realm refuse its invitations, and are no members of the group, whether or not they
+        exist."""
+        keys = {each: self._context.localize(each) for each in asked.people}
+        local = [each.key for each in keys.values() if each.realm is None]
+        met = await self._guesses.met(asked.realm, local)
+        known = [each for each, found in keys.items() if found.realm or found.key in met]
+        hidden = [each for each in keys if each not in known]
+        if not hidden:
+            return await self._change(asked)
+        if asked.change == "unban":
+            try:
+                return await self._change(asked)
+            except (UnknownUser, NotBanned):
+                raise NotBanned(name=hidden[0], group=asked.name) from None
+        await self._homes.find_ruled(asked.party, asked.name)
+        if asked.change != "invite":
+            raise NotTheirGroup(name=hidden[0], group=asked.name)
+        if not known:
+            raise NotAccepted(name=hidden[0])
+        result = await self._change(msgspec.structs.replace(asked, people=known))
+        return {**result, "refused": [*result["refused"], *map(str, hidden)]}
+
+    async def _change(self, asked: AskedChange) -> Mapping[str, Sequence[str]]:
+        party, name, people = asked.party, asked.name, asked.people
+        match asked.change, people:
             case "unban", [user_address]:
                 await self._homes.unban(party, name, user_address)
             case "describe", []:
@@ -167,11 +216,11 @@ class Questions:
             case "bans", [last]:
                 return await self._bans(party, name, self._context.localize(last).key)
             case _:
-                wanted = self._facts_of(change, name, party, people)
+                wanted = self._facts_of(asked.change, name, party, people)
                 await self._homes.find_ruled(party, name)  # before signatures are verified
-                said = await self._said(realm, party, name, decode_entries(entries))
+                said = await self._said(asked.realm, party, name, decode_entries(asked.entries))
                 _check_says(said, party, wanted)
-                return await self._make(Actor(party, signed=said), name, change, people)
+                return await self._make(Actor(party, signed=said), name, asked.change, people)
         return {}
 
     def _facts_of(
@@ -179,7 +228,7 @@ class Questions:
     ) -> list[MemberFact | GroupFact]:
         """What a person of another realm has to say to make a change. Raises UnknownGroup if there is no such
         change."""
-        local = [self._context.localize(each) for each in people]
+        local = map(self._context.localize, people)
         parties = [Party(each.key, str(each)) for each in local]
         match change, parties:
             case "invite", [_, *_]:
@@ -232,7 +281,6 @@ class Questions:
         """The profile of one of this realm's people, without the picture if its hash is `known`. A realm that
         was not added learns it only of people who have something to do with it. Raises UnknownUser."""
         name = parse_name(user)
-        await self._guesses.check_people(realm, [Address(name)])
         if not await self._guesses.met(realm, [key_of(name)]):
             raise UnknownUser(name=name)
         account, avatar = await self._avatars.of_user(name)
@@ -253,18 +301,14 @@ class Questions:
     async def presence(self, realm: str, users: Sequence[str]) -> dict[str, bool]:
         """Which of `users` are online. Unknown ones are left out.
 
-        A realm that was not added sees people who have nothing to do with it as offline, within the limits of
-        NameGuesses.
+        For a realm that was not added, people who have nothing to do with it are offline, existing or not.
         """
         keys = {}
         for user in users[:MAX_ASKED]:
             with suppress(BadName):
                 keys[user] = key_of(parse_name(user))
-        barred = await self._guesses.barred(realm, list(keys.values()))
-        if barred and len(barred) == len(set(keys.values())):
-            raise TooManyUnknown(limit=MAX_UNKNOWN)
         met = await self._guesses.met(realm, list(keys.values()))
         found = await self._people.online_for_realm(
-            realm, [user for user, key in keys.items() if key not in barred]
+            realm, [user for user, key in keys.items() if key in met]
         )
-        return {user: online and keys[user] in met for user, online in found.items()}
+        return found if self._guesses.is_free(realm) else {**dict.fromkeys(keys, False), **found}

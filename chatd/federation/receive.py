@@ -10,9 +10,11 @@ from twisted.python.failure import Failure
 
 from chatd.base.errors import ChatError, RealmQuota, StorageFailed
 from chatd.federation import parcels
+from chatd.federation.answer_time import conceal
 from chatd.federation.entry_reader import Arrived
 from chatd.federation.fact_reader import RelayedFact
 from chatd.federation.group_changes import EntryChange
+from chatd.federation.message_requests import RequestReceiver
 from chatd.federation.news_receiver import NewsReceiver
 from chatd.federation.parcel_fields import FileNote
 from chatd.federation.parcel_reader import ParcelReader
@@ -21,9 +23,10 @@ from chatd.federation.parcels import KEPT, Direct, Parcel, Post, Relay, Verdict
 from chatd.federation.realm_quotas import RealmQuotas
 from chatd.federation.refusals import verdict_of
 from chatd.files.disk_space import DiskSpace
-from chatd.store.database import Database
+from chatd.service.context import Context
 from chatd.store.origins import Origin, stored_anywhere
 from chatd.store.parcel_stream import ParcelStream
+from chatd.store.requests import NewRequest
 
 Numbered = tuple[int, Parcel | None]  # None stands for a parcel that cannot be read
 
@@ -49,6 +52,8 @@ class Submission:
         self.run: list[Text] = []
         # The origins of the batch that were stored before; looked up when a parcel exceeds the quota.
         self.known: set[Origin] | None = None
+        # The verdicts depend on names that the realm may not know.
+        self.conceals = False
 
 
 class Receiver:
@@ -57,14 +62,17 @@ class Receiver:
 
     def __init__(
         self,
-        database: Database,
+        context: Context,
         disk: DiskSpace,
         quotas: RealmQuotas,
         reader: ParcelReader,
         writer: ParcelWriter,
         news: NewsReceiver,
+        requests: RequestReceiver,
     ) -> None:
-        self._database = database
+        self._requests = requests
+        self._clock = context.clock
+        self._database = context.database
         self._disk = disk
         self._quotas = quotas
         self._reader = reader
@@ -83,16 +91,18 @@ class Receiver:
         again, and nothing that comes later on the same `stream` is stored.
         """
         stream = stream or ParcelStream()
+        submission, begun = Submission(realm, batch, stream), self._clock.seconds()
         try:
-            return await self._receive(realm, batch, stream)
+            verdicts = await self._receive(submission)
         except Exception:
             stream.broken = True
             raise
+        if submission.conceals:
+            await conceal(self._clock, begun)
+        return verdicts
 
-    async def _receive(
-        self, realm: str, batch: Sequence[Numbered], stream: ParcelStream
-    ) -> list[Verdict]:
-        submission = Submission(realm, batch, stream)
+    async def _receive(self, submission: Submission) -> list[Verdict]:
+        realm, stream = submission.realm, submission.stream
         turn = self._turns.setdefault(realm, DeferredLock())
         await stream.wait_for(turn.acquire())
         try:
@@ -115,14 +125,15 @@ class Receiver:
         """Hand the parcels to the database, and add their verdicts to the submission."""
         realm = submission.realm
         direct = [each for _, each in submission.batch if type(each) is Direct]
-        refused = await self._reader.open_directs(realm, direct)
+        opened = await self._reader.open_directs(realm, direct)
         for number, parcel in submission.batch:
             verdict: Verdict | Deferred[Verdict]
+            submission.conceals |= self._reader.conceals(realm, parcel)
             try:
-                arrived: Arrived | EntryChange | RelayedFact | None = None
+                arrived: Arrived | NewRequest | EntryChange | RelayedFact | None = None
                 file: FileNote | None = None
                 if type(parcel) is Direct:
-                    arrived = self._reader.direct(realm, number, parcel, refused)
+                    arrived = self._reader.direct(realm, number, parcel, opened)
                     file = parcel.file
                 elif type(parcel) is Relay and (back := self._reader.unchanged(realm, parcel)):
                     arrived = back
@@ -183,7 +194,7 @@ class Receiver:
         submission: Submission,
         number: int,
         parcel: Parcel | None,
-        arrived: Arrived | EntryChange | RelayedFact | None,
+        arrived: Arrived | NewRequest | EntryChange | RelayedFact | None,
     ) -> Verdict | Deferred[Verdict]:
         """Apply a parcel that is not a text message for an account here: it has a file, is not a message,
         concerns no account here, or is unreadable."""
@@ -192,6 +203,8 @@ class Receiver:
             return parcels.UNREADABLE
         if not isinstance(parcel, Direct | Post | Relay):
             return await self._news.receive(realm, number, parcel, submission.stream)
+        if isinstance(arrived, NewRequest):
+            return self._requests.receive(realm, arrived, submission.stream)
         if isinstance(arrived, EntryChange):
             return self._news.change(realm, arrived, submission.stream)
         if isinstance(arrived, RelayedFact):
@@ -209,6 +222,8 @@ class Receiver:
     ) -> Verdict:
         """The verdict on a parcel that raised `error`."""
         realm = submission.realm
+        if self._reader.conceals(realm, parcel):
+            return verdict_of(error)
         if isinstance(error, RealmQuota) and submission.known is None:
             # One query for the whole batch, because much of it may be refused.
             origins = [_origin(realm, *each) for each in submission.batch]

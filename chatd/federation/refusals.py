@@ -14,6 +14,7 @@ _REFUSALS: dict[str, tuple[type[ChatError], tuple[str, ...]]] = {
     for error, details in (
         (errors.UnknownUser, ("name",)),
         (errors.NotAccepted, ("name@",)),
+        (errors.RequestPending, ("name@",)),
         (errors.UnknownGroup, ("name",)),
         (errors.GroupClosed, ("group@",)),
         (errors.NotMember, ("group@",)),

@@ -55,6 +55,8 @@ from chatd.service.remote_news import RemoteNews
 from chatd.service.remote_profiles import RemoteProfiles
 from chatd.service.remote_sends import RemoteSends
 from chatd.service.reports import Reports
+from chatd.service.request_answers import RequestAnswers
+from chatd.service.requests import MessageRequests
 from chatd.service.room_files import RoomFiles
 from chatd.service.room_watch import RoomWatch
 from chatd.service.rooms import Rooms
@@ -84,6 +86,7 @@ class ChatService:
     groups: Groups  # create, join, leave, invite, kick: groups here and in other realms
     homes: HomeGroups  # the groups that live here, for members of any realm
     mirrors: MirrorGroups  # the groups of other realms with members here
+    requests: MessageRequests  # from people of realms that nobody here has added
     invitations: Invitations  # to groups of other realms, which accounts accept or decline
     rosters: Rosters  # who is in which group
     directs: Directs  # conversations of two people
@@ -133,7 +136,7 @@ class ChatService:
         self.realms = realms
         self._make_limits()
         self._make_rooms()
-        self._make_people(passwords, scaler)
+        self._make_people(passwords, scaler, forwarder)
         self._make_reading(forwarder)
         self._make_sending(forwarder)
         self._make_groups(forwarder)
@@ -157,16 +160,19 @@ class ChatService:
         self.rooms.on_change(self.room_watch.changed)
         self.room_files = RoomFiles(self.context, self.rooms, self.uploads, self.disk)
 
-    def _make_people(self, passwords: Passwords, scaler: PictureScaler) -> None:
+    def _make_people(
+        self, passwords: Passwords, scaler: PictureScaler, forwarder: IForwarder
+    ) -> None:
         context, realms = self.context, self.realms
         self.presence_news = PresenceNews(self.clock, self.database, self.presence)
         self.accounts = Accounts(context, passwords, self.presence)
         self.blocks = Blocks(context, self.accounts, self.presence)
         self.people = People(context, self.accounts, self.presence, self.blocks)
         self.session_list = SessionList(context, self.accounts)
-        self.contacts = Contacts(context, self.accounts, self.blocks, realms)
+        answers = RequestAnswers(context, self.presence, forwarder)
+        self.contacts = Contacts(context, self.accounts, self.blocks, realms, answers)
         self.operators = Operators(context, self.accounts)
-        self.directs = Directs(context, self.accounts, self.blocks, realms)
+        self.directs = Directs(context, self.accounts, self.blocks, realms, answers)
         self.avatars = Avatars(
             context, self.accounts, self.presence_news, self.uploads, self.disk, scaler
         )
@@ -196,6 +202,9 @@ class ChatService:
         self.messages = self._make_messages(forwarder)
         erased = ErasedFiles(context, self.uploads)
         self.file_states = FileStates(context.clock, self.presence, erased)
+        self.requests = MessageRequests(
+            context, self.presence, self.messages.fan_out, self.directs.answers
+        )
         self.pending = PendingPosts(context, forwarder, erased)
         finder = TargetFinder(
             self.database, self.accounts, self.directs, self.rosters, self.reading

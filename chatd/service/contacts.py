@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 
+from sqlalchemy import Connection
+
 from chatd.base.errors import RealmDown, UnknownUser
 from chatd.base.model import Account
 from chatd.base.names import Address, key_of, parse_address
@@ -13,6 +15,7 @@ from chatd.service.blocks import Blocks
 from chatd.service.context import Context
 from chatd.service.presence import AWAY, OFFLINE
 from chatd.service.remote import IRealms, online_elsewhere
+from chatd.service.request_answers import AcceptedRequest, RequestAnswers
 from chatd.store import accounts as store
 
 
@@ -20,8 +23,14 @@ class Contacts:
     """The contact list of each account."""
 
     def __init__(
-        self, context: Context, accounts: Accounts, blocks: Blocks, realms: IRealms
+        self,
+        context: Context,
+        accounts: Accounts,
+        blocks: Blocks,
+        realms: IRealms,
+        answers: RequestAnswers,
     ) -> None:
+        self._answers = answers
         self._context = context
         self._database = context.database
         self._accounts = accounts
@@ -45,7 +54,14 @@ class Contacts:
             if key_of(local.name) not in known:
                 raise UnknownUser(name=local.name, where=name)
         limit = self._context.config.limits.account_contacts
-        await self._database.run(store.add_contact, account.id, found, limit)
+
+        def job(connection: Connection) -> AcceptedRequest | None:
+            store.add_contact(connection, account.id, found, limit)
+            return self._answers.accept(connection, account, found.key)
+
+        accepted = await self._database.run(job)
+        if accepted is not None:
+            self._answers.accepted(accepted)
         return found
 
     async def delete(self, account: Account, address: Address) -> None:

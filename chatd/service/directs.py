@@ -14,10 +14,12 @@ from chatd.service.accounts import Accounts
 from chatd.service.blocks import Blocks
 from chatd.service.context import Context
 from chatd.service.remote import IRealms
+from chatd.service.request_answers import AcceptedRequest, RequestAnswers
 from chatd.service.targets import Target
 from chatd.store import accounts as account_store
 from chatd.store import conversations as store
 from chatd.store.blocks import is_blocked
+from chatd.store.requests import has_asked
 
 CACHED_CONVERSATIONS = 100_000
 
@@ -26,8 +28,14 @@ class Directs:
     """Conversations by account and the other's address, cached in memory."""
 
     def __init__(
-        self, context: Context, accounts: Accounts, blocks: Blocks, realms: IRealms
+        self,
+        context: Context,
+        accounts: Accounts,
+        blocks: Blocks,
+        realms: IRealms,
+        answers: RequestAnswers,
     ) -> None:
+        self.answers = answers
         self._context = context
         self._database = context.database
         self._accounts = accounts
@@ -60,9 +68,11 @@ class Directs:
         """The sender's conversations with `to`, without repetitions, created if necessary; and the errors by
         address. Runs in the order of the database's jobs."""
         wanted, errors = self._sort(to)
-        found = await self._database.run(
-            _open_all, sender, list(wanted.values()), self._context.now()
+        found, accepted = await self._database.run(
+            self._open_all, sender, list(wanted.values()), self._context.now()
         )
+        for each in accepted:
+            self.answers.accepted(each)
         targets = []
         for key, address in wanted.items():
             if key not in found:
@@ -74,6 +84,29 @@ class Directs:
                 continue
             targets.append(self._remember(sender, address, other, conversation))
         return targets, self._in_order(to, errors)
+
+    def _open_all(
+        self, connection: Connection, sender: Account, to: Sequence[Address], now: int
+    ) -> tuple[dict[str, tuple[Account | None, int | None]], list[AcceptedRequest]]:
+        """For each address of another realm or of an account: the account, and the sender's conversation with
+        it; None if the account has blocked the sender. Also returns the requests that are accepted, because
+        the sender answers them. Runs in the writer's thread."""
+        opened: dict[str, tuple[Account | None, int | None]] = {}
+        accepted = []
+        for address in to:
+            if address.realm is not None:
+                opened[address.key] = None, store.open_remote(connection, sender.id, address, now)
+                if (request := self.answers.accept(connection, sender, address.key)) is not None:
+                    accepted.append(request)
+                continue
+            account = account_store.find_account(connection, address.key)
+            if account is None:
+                continue
+            conversation = None
+            if not is_blocked(connection, account.id, sender.key):
+                conversation = store.open_direct(connection, sender, account, now)
+            opened[address.key] = account, conversation
+        return opened, accepted
 
     async def look(
         self, sender: Account, to: Sequence[Address]
@@ -189,31 +222,11 @@ class Directs:
         return found
 
 
-def _open_all(
-    connection: Connection, sender: Account, to: Sequence[Address], now: int
-) -> dict[str, tuple[Account | None, int | None]]:
-    """For each address of another realm or of an account: the account, and the sender's conversation with it;
-    None if the account has blocked the sender."""
-    opened: dict[str, tuple[Account | None, int | None]] = {}
-    for address in to:
-        if address.realm is not None:
-            opened[address.key] = None, store.open_remote(connection, sender.id, address, now)
-            continue
-        account = account_store.find_account(connection, address.key)
-        if account is None:
-            continue
-        conversation = None
-        if not is_blocked(connection, account.id, sender.key):
-            conversation = store.open_direct(connection, sender, account, now)
-        opened[address.key] = account, conversation
-    return opened
-
-
 def _find_all(
     connection: Connection, sender: Account, to: Sequence[Address]
 ) -> dict[str, tuple[Account | None, int | None]]:
     """For each address of another realm or of an account: the account, and the sender's conversation with it
-    if there is one."""
+    if there is one that it has accepted."""
     found: dict[str, tuple[Account | None, int | None]] = {}
     for address in to:
         account = None
@@ -221,6 +234,9 @@ def _find_all(
             account = account_store.find_account(connection, address.key)
             if account is None:
                 continue
+        elif has_asked(connection, sender, address.key):
+            found[address.key] = None, None
+            continue
         found[address.key] = account, store.find_direct(connection, sender.id, address.key)
     return found
 

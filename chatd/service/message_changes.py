@@ -12,7 +12,7 @@ from twisted.logger import Logger
 from chatd.base.entries import Deletion, Edit, MadeChange, MessageChange
 from chatd.base.errors import UnknownMessage
 from chatd.base.model import Account, Message, party_of
-from chatd.base.names import Place
+from chatd.base.names import Place, key_of
 from chatd.service.blocks import Blocks
 from chatd.service.context import Context
 from chatd.service.erased_files import ErasedFiles
@@ -20,6 +20,7 @@ from chatd.service.mentions import Mentions
 from chatd.service.presence import IListener, Presence
 from chatd.service.quotas import MessageQuotas, cost_of_change
 from chatd.service.remote import IForwarder
+from chatd.service.request_answers import AcceptedRequest
 from chatd.service.target_finder import TargetFinder
 from chatd.service.targets import Target
 from chatd.store import pinned as pinned_store
@@ -136,12 +137,27 @@ class MessageChanges:
         return self._quotas.charged(account.id, cost_of_change(change) * copies, wanted.at)
 
     async def make(self, wanted: WantedChange, target: Target) -> ChangeResult:
-        """Store a change. Raises as ChangeWriter.make."""
+        """Store a change. In a conversation with a person of another realm, it accepts their request. Raises
+        as ChangeWriter.make."""
 
         def copies_of(connection: Connection, made: MadeChange) -> RemoteCopies | None:
             return self._forwarder.change_copies(connection, made, target)
 
-        return await self._database.run(self._writer.make, wanted, copies_of)
+        answers = self._finder.directs.answers
+        is_answer = (
+            target.group is None and target.realms and not isinstance(wanted.change, Deletion)
+        )
+
+        def job(connection: Connection) -> tuple[ChangeResult, AcceptedRequest | None]:
+            accepted = None
+            if is_answer:
+                accepted = answers.accept(connection, wanted.author, key_of(target.name))
+            return self._writer.make(connection, wanted, copies_of), accepted
+
+        result, accepted = await self._database.run(job)
+        if accepted is not None:
+            answers.accepted(accepted)
+        return result
 
     def publish(self, result: ChangeResult, target: Target, origin: IListener | None) -> None:
         """Tell the listeners of a change that is on disk, and remove the files that it has erased."""

@@ -101,6 +101,13 @@ class MemberLeft(msgspec.Struct, frozen=True):
 MemberNews: TypeAlias = MemberJoined | MemberRemoved | MemberInvited | MemberLeft
 
 
+class RequestAccepted(msgspec.Struct, frozen=True):
+    """A person of the sending realm has accepted the message request that was the entry `number` of the
+    receiving one."""
+
+    number: int
+
+
 class SignedFact(msgspec.Struct, frozen=True):
     """What a member of another realm does to a group of this realm, as that realm has signed it. `origin` is
     the name of the entry. `relay` makes the parcel that carries it to other realms, from its seq."""
@@ -126,7 +133,7 @@ class Notice(msgspec.Struct, frozen=True):
 
     realm: str
     at: int
-    news: MemberNews
+    news: MemberNews | RequestAccepted
     sender_id: int | None = None
 
 
@@ -185,11 +192,13 @@ TypingNews: TypeAlias = DirectTyping | GroupTyping
 
 class DeliveryOutcome(msgspec.Struct, frozen=True):
     """Delivered, refused with an `error`, or `queued` because the other realm has not answered in time. `seq`
-    is the number that a group's home has given to a delivered message."""
+    is the number that a group's home has given to a delivered message. `requested`: it waits until its
+    recipient accepts it."""
 
     error: ChatError | None = None
     queued: bool = False
     seq: int = 0
+    requested: bool = False
 
 
 DELIVERED = DeliveryOutcome()

@@ -10,7 +10,7 @@ from twisted.python.failure import Failure
 from chatd.base.attachments import Attachment
 from chatd.base.entries import NO_PARTS, SentParts
 from chatd.base.events import StateChange
-from chatd.base.model import DELIVERED, QUEUED, Account, Receipt, Sent
+from chatd.base.model import DELIVERED, QUEUED, REQUESTED, Account, Receipt, Sent
 from chatd.service.context import Context
 from chatd.service.fan_out import FanOut
 from chatd.service.idempotent_sends import Sends, name_for
@@ -106,8 +106,9 @@ class RemoteSend(Sending):
             return
         receipt = self._receipt
         if not outcome.queued:
-            self._sends.tell_delivered(self._new, receipt, self._origin)
-            receipt = msgspec.structs.replace(receipt, state=DELIVERED)
+            state = REQUESTED if outcome.requested else DELIVERED
+            self._sends.tell_delivered(self._new, receipt, self._origin, state)
+            receipt = msgspec.structs.replace(receipt, state=state)
         self.sent.callback(Sent((receipt,)))
 
 
@@ -190,10 +191,17 @@ class RemoteSends:
         send.callback(stored)
         return send.sent
 
-    def tell_delivered(self, new: NewMessage, receipt: Receipt, origin: IListener | None) -> None:
-        """Tell the sender's connections that a message is delivered, except `origin`, whose reply says so."""
+    def tell_delivered(
+        self,
+        new: NewMessage,
+        receipt: Receipt,
+        origin: IListener | None,
+        state: str = DELIVERED,
+    ) -> None:
+        """Tell the sender's connections that a message is delivered, or a request, except `origin`, whose
+        reply says so."""
         if self._presence.anyone_follows and new.sender_id is not None:
-            event = StateChange(receipt.conversation, receipt.seq, receipt.id, DELIVERED)
+            event = StateChange(receipt.conversation, receipt.seq, receipt.id, state)
             self._presence.tell_followers((new.sender_id,), event, origin)
 
     # Messages to groups of other realms

@@ -28,7 +28,7 @@ class TargetFinder:
     ) -> None:
         self.accounts = accounts
         self._database = database
-        self._directs = directs
+        self.directs = directs
         self.rosters = rosters
         self._reading = reading
 
@@ -49,7 +49,7 @@ class TargetFinder:
         peer = side.peer or ""
         if side.realm is not None:
             # Changes in a conversation with a person of a removed realm stay here.
-            realms = (side.realm,) if self._directs.knows(side.realm) else ()
+            realms = (side.realm,) if self.directs.knows(side.realm) else ()
             return Target(conversation, frozenset((account.id,)), to=peer, realms=realms)
         audience = (account.id,) if side.peer_id is None else (account.id, side.peer_id)
         return Target(conversation, frozenset(audience), to=peer)

@@ -66,11 +66,6 @@ def find_accounts(connection: Connection, keys: Sequence[str]) -> list[Account]:
     return [_account(row) for row in rows]
 
 
-def existing(connection: Connection, keys: Sequence[str]) -> set[str]:
-    """The keys among these that belong to accounts."""
-    return set(connection.scalars(select(accounts.c.key).where(accounts.c.key.in_(keys))))
-
-
 def get_accounts(connection: Connection, ids: Sequence[int]) -> list[Account]:
     """The accounts with these ids, by name."""
     chosen = select(*_COLUMNS).where(accounts.c.id.in_(ids)).order_by(accounts.c.key)

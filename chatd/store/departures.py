@@ -14,6 +14,7 @@ from chatd.base.model import Account
 from chatd.base.names import key_of
 from chatd.store.accounts import DELETED, account_of, password_of
 from chatd.store.receipts import set_receipts
+from chatd.store.requests import conceal
 from chatd.store.schema import (
     accounts,
     avatars,
@@ -57,6 +58,7 @@ def depart(
         raise LastOperator
     for table in _OWN:
         connection.execute(sa.delete(table).where(table.c.account_id == account.id))
+    conceal(connection, account)
     set_receipts(connection, versions, account, on=False)
     connection.execute(sa.delete(contacts).where(contacts.c.key == account.key))
     connection.execute(sa.delete(avatars).where(avatars.c.place == f"@{account.key}"))

@@ -57,6 +57,14 @@ def note_invited(connection: Connection, group: Group, key: str, now: int) -> bo
     return True
 
 
+def is_invited(connection: Connection, group: Group, key: str, now: int) -> bool:
+    """Whether the person of another realm with that key has an invitation to the group."""
+    mine = invited.c.conversation_id == group.id, invited.c.key == key
+    return (
+        connection.scalar(select(invited.c.at).where(*mine, invited.c.at > now - LIFE)) is not None
+    )
+
+
 def forget_invited(connection: Connection, group: int, key: str) -> None:
     """The invited person has joined, or does not exist."""
     connection.execute(

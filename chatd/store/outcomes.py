@@ -14,7 +14,7 @@ import msgspec
 import sqlalchemy as sa
 
 from chatd.base.errors import ChatError
-from chatd.base.model import DELIVERED, QUEUED, REFUSED, STORED
+from chatd.base.model import DELIVERED, QUEUED, REFUSED, REQUESTED, STORED
 from chatd.store import outbox as outbox_store
 from chatd.store.engine import placeholder
 from chatd.store.peer_marks import PeerMark, raise_mark
@@ -62,6 +62,8 @@ class KeptRefusal(msgspec.Struct, frozen=True, array_like=True):
 
 
 _decoder = msgspec.json.Decoder(KeptRefusal)
+# In place of a refusal: the message was kept as a message request
+KEPT_REQUEST = msgspec.json.encode(KeptRefusal(REQUESTED, "")).decode()
 
 
 def refusal_of(error: ChatError) -> str:
@@ -71,7 +73,7 @@ def refusal_of(error: ChatError) -> str:
 
 def read_refusal(stored: str | None) -> KeptRefusal | None:
     """The refusal that is kept with a message."""
-    return None if stored is None else _decoder.decode(stored)
+    return None if stored in (None, KEPT_REQUEST) else _decoder.decode(stored or "")
 
 
 def delivery_of(
@@ -81,6 +83,8 @@ def delivery_of(
     for if it is queued (Message.waits). `own`: the reader has sent it."""
     if not own or number is None or realm is None:
         return STORED, None, None
+    if refused == KEPT_REQUEST:
+        return REQUESTED, None, None
     refusal = read_refusal(refused)
     if refusal is not None:
         return REFUSED, refusal.sentence, None
@@ -195,6 +199,44 @@ def refuse(
     table = messages if entry.seq else pending
     connection.execute(sa.update(table).where(table.c.id == entry.id).values(refused=refusal))
     if entry.seq:
+        versions.note(connection, [state_of(entry.conversation, entry.seq)])
+    return entry
+
+
+def note_requested(
+    connection: sa.Connection, versions: VersionWriter, number: int
+) -> SentEntry | None:
+    """Keep that the direct message of that number is a message request. Returns it, or None if it is not
+    here."""
+    entry = sent_entries(connection, [number]).get(number)
+    if entry is None or not entry.seq:
+        return None
+    connection.execute(
+        sa.update(messages).where(messages.c.number == number).values(refused=KEPT_REQUEST)
+    )
+    versions.note(connection, [state_of(entry.conversation, entry.seq)])
+    return entry
+
+
+def note_accepted(
+    connection: sa.Connection, versions: VersionWriter, realm: str, number: int
+) -> SentEntry | None:
+    """A person of that realm has accepted the message request of that number. Returns it, or None if it was
+    accepted before, or went elsewhere."""
+    to_them = sa.select(participants.c.conversation_id).where(participants.c.realm == realm)
+    accepted = connection.execute(
+        sa.update(messages)
+        .where(
+            messages.c.number == number,
+            messages.c.refused == KEPT_REQUEST,
+            messages.c.conversation_id.in_(to_them),
+        )
+        .values(refused=None)
+    )
+    if not accepted.rowcount:
+        return None
+    entry = sent_entries(connection, [number]).get(number)
+    if entry is not None:
         versions.note(connection, [state_of(entry.conversation, entry.seq)])
     return entry
 

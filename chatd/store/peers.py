@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from chatd.base.realms import Exposure
 from chatd.store import peer_marks, received
+from chatd.store.requests import waits
 from chatd.store.schema import (
     accounts,
     contacts,
@@ -102,7 +103,9 @@ def uses(connection: sa.Connection, realms: Collection[str]) -> dict[str, Use]:
 def acquainted(connection: sa.Connection, realm: str, keys: Iterable[str]) -> set[str]:
     """Return those of `keys` whose accounts share a conversation, a contact or a group with the realm."""
     mine = participants.c.account_id == accounts.c.id
-    talks = sa.exists().where(mine, participants.c.realm == realm)
+    talks = sa.exists().where(
+        mine, participants.c.realm == realm, ~waits(accounts.c.id, participants.c.peer_key)
+    )
     knows = sa.exists().where(
         contacts.c.account_id == accounts.c.id,
         contacts.c.key.endswith(f"@{realm}", autoescape=True),

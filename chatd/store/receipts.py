@@ -19,6 +19,7 @@ from chatd.store.access import sees_message
 from chatd.store.blocks import is_separated
 from chatd.store.marks import READ
 from chatd.store.members import realms_of
+from chatd.store.requests import waits
 from chatd.store.schema import (
     accounts,
     groups,
@@ -43,7 +44,7 @@ def may_see(
 ) -> sa.ColumnElement[bool]:
     """A condition: the account and the person with that key see each other's read marks, typing and presence.
     What separates two people, such as a block or a request that waits for an answer, belongs here."""
-    return ~is_separated(account_id, key)
+    return ~is_separated(account_id, key) & ~waits(account_id, key)
 
 
 def has_receipts(connection: sa.Connection, account_id: int) -> bool:

@@ -325,7 +325,7 @@ class TwoRealms(ClientTestCase):
     def realm(self, name: str, **options: Any) -> tuple[Daemon, int]:
         port, peer_port = free_port(), free_port()
         doors = {"json": port, "peers": peer_port}
-        more = "\n[peers]\nadd = anyone\nprivate = yes\n"
+        more = "\n[peers]\nadd = anyone\nprivate = yes\nstrangers = welcome\n"
         text = configuration(doors, more, name=name, state=f"state-{name}")
         (self.root / f"{name}.ini").write_text(text)
         return self.launch(port, "--config", f"../{name}.ini", **options).listening(), peer_port

@@ -9,6 +9,7 @@ from twisted.protocols import amp
 
 from chatd.federation.amp import wire
 from chatd.federation.amp.wire import Refused, parse_refused
+from chatd.federation.answer_time import ANSWER_TIME
 from chatd.federation.parcels import Direct, encode
 from tests.support.network import NetworkTestCase, Server, outcome
 from tests.support.signing import SigningRealm
@@ -78,6 +79,8 @@ class AmpPeerTestCase(NetworkTestCase):
     def asks(self, command: type[wire.PeerCommand], **arguments: Any) -> Any:
         found = self.begins(command, **arguments)
         self.network.settle()
+        if not found:
+            self.network.advance(2 * ANSWER_TIME)
         self.assertEqual(len(found), 1, "there is no answer")
         if isinstance(found[0], Refused):
             return parse_refused(found[0].code)

@@ -138,7 +138,7 @@ class Site(Home):
     """A realm whose pages are at `url`."""
 
     doors: Sequence[str] = ("json", "plain", "peers", "web")
-    more = "\n[peers]\nadd = anyone\nprivate = yes\n"
+    more = "\n[peers]\nadd = anyone\nprivate = yes\nstrangers = welcome\n"
 
     @property
     def url(self) -> str:

@@ -28,7 +28,7 @@ Reader = tuple[str, str]
 class PeerDaemon(Home):
     """A realm with a folder and ports of its own, and the tokens of the users who registered."""
 
-    more = "account_files = 10G\n\n[peers]\nadd = anyone\nprivate = yes\n"
+    more = "account_files = 10G\n\n[peers]\nadd = anyone\nprivate = yes\nstrangers = welcome\n"
 
     def __init__(self, root: Path, name: str) -> None:
         super().__init__(root, name)

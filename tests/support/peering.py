@@ -169,7 +169,9 @@ class PeeringTestCase(TestCase):
             state=self.folder / (folder or name),
             accounts=AccountsConfig(argon2=CHEAP),
             limits=Limits(commands_per_second=0),
-            peers=PeersConfig(**{"add": "anyone", "private": True, **options}),
+            peers=PeersConfig(
+                **{"add": "anyone", "private": True, "strangers": "welcome", **options}
+            ),
         )
         return self.open(TLSRealm(config, **own))
 

@@ -136,7 +136,7 @@ class Server:
         self.network = network
         self.name = name
         limits = Limits(**{"commands_per_second": 0, **settings.pop("limits", {})})
-        peers = PeersConfig(**{"add": "anyone", **settings})
+        peers = PeersConfig(**{"add": "anyone", "strangers": "welcome", **settings})
         self.config = Config(realm=name, state=folder / name, limits=limits, peers=peers)
         self.certificate = certificate_of(name)
         self.where = f"{name}.test", PORT

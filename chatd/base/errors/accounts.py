@@ -111,6 +111,16 @@ class NotAccepted(ChatError):
     sentence = "{name} does not accept messages from you"
 
 
+class RequestPending(ChatError):
+    code = "request-pending"
+    sentence = "Your message request to {name} waits for an answer; write again once it is accepted"
+
+
+class UnknownRequest(ChatError):
+    code = "unknown-request"
+    sentence = "There is no message request from {name}; requests lists yours"
+
+
 class NotBlocked(ChatError):
     code = "not-blocked"
     sentence = "{name} is not blocked; blocked lists whom you have blocked"

@@ -153,6 +153,25 @@ class GroupType(Type):
         return parse_group(text.removeprefix("#"))
 
 
+class InvitingType(Type):
+    """A group that invites, or `@` and the address of a person who asks to write; in JSON, under the keys
+    `group` and `user`."""
+
+    shape = "group|@address"
+    about = "a group's name, or group@realm; or @ and the address of a person"
+
+    def from_text(self, name: str, text: str) -> Address | Place:
+        if text.startswith("@"):
+            return Place(user=parse_address(text[1:]))
+        return parse_group(text.removeprefix("#"))
+
+    def from_json(self, name: str, value: Any) -> Address | Place:
+        text = self.string(name, value)
+        if name == "user":
+            return Place(user=parse_address(text.removeprefix("@")))
+        return self.from_text(name, text)
+
+
 class JoinableType(GroupType):
     """A group to join."""
 
@@ -210,6 +229,7 @@ NAMES = NamesType()
 PERSON_OR_REALM = PersonOrRealmType()
 GROUP = GroupType()
 JOINABLE = JoinableType()
+INVITING = InvitingType()
 PLACE = PlaceType()
 DESTINATION = DestinationType()
 CONVERSATION = ConversationType()

@@ -8,6 +8,7 @@ import msgspec
 
 from chatd.base.group_settings import SETTINGS, check_setting
 from chatd.base.model import PRIVATE, Group
+from chatd.base.names import Place
 from chatd.base.replies import Reply
 from chatd.commands import values as ask
 from chatd.commands.client import Client, Handlers
@@ -113,14 +114,32 @@ async def invitations(client: Client, _command: ask.ListInvitations) -> Reply:
 
 @HANDLERS.of(ask.AcceptInvitation)
 async def accept(client: Client, command: ask.AcceptInvitation) -> Reply:
+    if isinstance(command.group, Place):
+        return await _answer(client, command.group, accepts=True)
     group = await client.service.groups.accept(client.account, command.group, client.listener)
     return Reply(f"You are a member of {group.name}", {"group": group.name}, _details(group))
 
 
 @HANDLERS.of(ask.DeclineInvitation)
 async def decline(client: Client, command: ask.DeclineInvitation) -> Reply:
+    if isinstance(command.group, Place):
+        return await _answer(client, command.group, accepts=False)
     found = await client.service.invitations.decline(client.account, command.group)
     return Reply(f"You have declined the invitation to {found.group}", {"group": found.group})
+
+
+@HANDLERS.of(ask.ListRequests)
+async def requests(client: Client, _command: ask.ListRequests) -> Reply:
+    found = await client.service.requests.list(client.account)
+    return list_reply(count(found, "request"), found, "requests", 0)
+
+
+async def _answer(client: Client, place: Place, accepts: bool) -> Reply:
+    """Accept or decline the message request of a person."""
+    assert place.user is not None  # noqa: S101 - as InvitingType has made it
+    user = await client.service.requests.answer(client.account, place.user, accepts)
+    done = "accepted" if accepts else "declined"
+    return Reply(f"You have {done} the message request from {user}", {"user": user})
 
 
 @HANDLERS.of(ask.KickMember)

@@ -93,12 +93,18 @@ ROWS: tuple[Row, ...] = (
         "list the invitations to groups of other realms that wait for your answer",
     ),
     Row(
+        "requests",
+        ask.ListRequests,
+        "list the first messages of people of realms that are not known here, which you may accept",
+    ),
+    Row(
         "accept",
         ask.AcceptInvitation,
-        "accept an invitation, and join the group",
-        (GROUP,),
+        "accept an invitation and join the group, or accept the messages of a person who has asked",
+        (Arg("group", types.INVITING, also=("user",)),),
         errors=(
             errors.UnknownInvitation,
+            errors.UnknownRequest,
             errors.UnknownGroup,
             errors.AlreadyMember,
             errors.Banned,
@@ -110,9 +116,9 @@ ROWS: tuple[Row, ...] = (
     Row(
         "decline",
         ask.DeclineInvitation,
-        "decline an invitation; the person who invites you is not told",
-        (GROUP,),
-        errors=(errors.UnknownInvitation,),
+        "decline an invitation or a message request; the other person is not told",
+        (Arg("group", types.INVITING, also=("user",)),),
+        errors=(errors.UnknownInvitation, errors.UnknownRequest),
     ),
     Row(
         "kick",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chatd.base.model import PUBLIC
-from chatd.base.names import Address
+from chatd.base.names import Address, Place
 from chatd.commands.values.base import Command
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "ListInvitations",
     "ListMembers",
     "ListOwnGroups",
+    "ListRequests",
     "OpenGroup",
     "PromoteMember",
     "RenewCode",
@@ -48,11 +49,19 @@ class ListInvitations(Command, frozen=True):
 
 
 class AcceptInvitation(Command, frozen=True):
-    group: Address
+    """Also accepts the message request of a user."""
+
+    group: Address | Place
 
 
 class DeclineInvitation(Command, frozen=True):
-    group: Address
+    """Also declines the message request of a user."""
+
+    group: Address | Place
+
+
+class ListRequests(Command, frozen=True):
+    pass
 
 
 class LeaveGroup(Command, frozen=True):

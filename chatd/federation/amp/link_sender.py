@@ -164,7 +164,7 @@ class LinkSender:
         if self._closed:
             return
         self._flying -= 1
-        if verdicts is not None and any(verdict.code for verdict in verdicts):
+        if verdicts is not None and any(each.code or each.details for each in verdicts):
             for item, verdict in zip(batch, verdicts, strict=True):
                 self._settle(item, verdict)
         else:
@@ -233,6 +233,9 @@ class LinkSender:
         if verdict.code:
             self._refused(item, refusal(verdict, to.name()))
             return
+        if verdict.is_request and item.file is None:
+            in_background("a sender was not told", self._requested(item))
+            return
         if to.outcomes.heard:
             self._tell_delivered((item,), (verdict,))
         self._acknowledged((item.number,))
@@ -248,6 +251,14 @@ class LinkSender:
         if item.number in to.waiters:
             settle = to.waiters.settle if item.file is None else to.waiters.hold
             settle((item.number,), DeliveryOutcome(seq=seq))
+
+    async def _requested(self, item: Item) -> None:
+        """A message waits until its recipient accepts it. If that can't be kept, the message is sent again
+        over the next link, and gets the same answer."""
+        to, number = self._to, item.number
+        await to.outcomes.requested(number, waits=number in to.waiters)
+        self._acknowledged((number,))
+        to.waiters.settle((number,), DeliveryOutcome(requested=True))
 
     def _refused(self, item: Item, error: ChatError) -> None:
         """A parcel will not be delivered: keep that, and tell its sender."""

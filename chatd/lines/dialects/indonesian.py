@@ -41,6 +41,8 @@ INDONESIAN: Texts = {
     errors.WeakPassword: "Password paling sedikit {minimum} karakter; pilih yang lebih panjang",
     errors.RegistrationClosed: "Realm ini tidak menerima akun baru; minta kepada operatornya",
     errors.NotAccepted: "{name} tidak menerima pesan dari Anda",
+    errors.RequestPending: "{name} belum menerima permintaan pesan Anda; tunggu jawabannya",
+    errors.UnknownRequest: "Tidak ada permintaan pesan dari {name}",
     errors.NotBlocked: "{name} tidak diblokir",
     errors.TooManyBlocks: "Anda sudah memblokir {limit}; lepas satu dahulu",
     errors.UnknownReport: "Tidak ada laporan {report}",

@@ -27,6 +27,7 @@ def event_object(event: events.Event) -> dict[str, Any]:
             | events.ProfileChange()
             | events.ConversationChange()
             | events.Invitation()
+            | events.MessageRequest()
         ):
             return _news(event)
         case events.RoomTalk() | events.RoomChange():
@@ -75,7 +76,8 @@ def _news(
     | events.PresenceChange
     | events.ProfileChange
     | events.ConversationChange
-    | events.Invitation,
+    | events.Invitation
+    | events.MessageRequest,
 ) -> dict[str, Any]:
     """An event about people or conversations. Its fields are written as they are."""
     fields = msgspec.structs.asdict(event)
@@ -95,6 +97,8 @@ def _news(
             return {"event": "conversation", **given, **settings}
         case events.Invitation():
             return {"event": "invitation", **given, "at": timestamp(event.at)}
+        case events.MessageRequest():
+            return {"event": "request", **given, "at": timestamp(event.at)}
         case _:
             assert_never(event)
 

@@ -113,7 +113,7 @@ def _item(item: replies.Item) -> Any:
         case replies.SessionInfo():
             times = {"created": timestamp(item.created), "used": timestamp(item.used)}
             return {"id": item.session, **msgspec.to_builtins(item), **times}
-        case replies.InvitationInfo():
+        case replies.InvitationInfo() | replies.RequestInfo():
             return {**msgspec.to_builtins(item), "at": timestamp(item.at)}
         case _:
             return item

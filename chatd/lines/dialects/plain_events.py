@@ -26,6 +26,7 @@ def event_lines(event: events.Event) -> str:
             | events.ProfileChange()
             | events.ConversationChange()
             | events.Invitation()
+            | events.MessageRequest()
         ):
             return _news(event)
         case events.RoomTalk():
@@ -66,7 +67,8 @@ def _news(
     | events.PresenceChange
     | events.ProfileChange
     | events.ConversationChange
-    | events.Invitation,
+    | events.Invitation
+    | events.MessageRequest,
 ) -> str:
     """An event about people or conversations."""
     match event:
@@ -85,6 +87,8 @@ def _news(
             return f"conversation with {event.group or event.user}: {event.what}"
         case events.Invitation():
             return f"{event.by} invites you to {event.group}: accept #{event.group}"
+        case events.MessageRequest():
+            return f"{event.user} is not known here, and asks to write to you: accept @{event.user}"
         case _:
             assert_never(event)
 

@@ -30,6 +30,8 @@ def item_lines(item: replies.Item) -> str:  # noqa: C901 - one case for each kin
             return _group(item)
         case replies.InvitationInfo():
             return _invitation(item)
+        case replies.RequestInfo():
+            return _request(item)
         case replies.BlockInfo():
             return f"{item.address} since {timestamp(item.at)}"
         case replies.SessionInfo():
@@ -59,6 +61,11 @@ def item_lines(item: replies.Item) -> str:  # noqa: C901 - one case for each kin
             return f"{item.conversation}: {item.sent} sent, {item.received} received"
         case _:
             assert_never(item)
+
+
+def _request(item: replies.RequestInfo) -> str:
+    text = isolated_lines(item.text or "", FURTHER)
+    return f"{timestamp(item.at)} {item.user} asks to write to you: {text}"
 
 
 def _invitation(item: replies.InvitationInfo) -> str:

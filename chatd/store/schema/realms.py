@@ -13,6 +13,7 @@ from sqlalchemy import (
     Table,
     Text,
     false,
+    text,
 )
 
 from chatd.store.schema.base import metadata
@@ -184,6 +185,33 @@ realm_keys = Table(
     Column("public", LargeBinary, nullable=False, comment="Ed25519, 32 bytes"),
     Column("since", BigInteger, nullable=False, comment="ms since 1970 UTC"),
     Column("until", BigInteger, comment="ms since 1970 UTC; NULL: in use"),
+    sqlite_with_rowid=False,
+)
+
+# Messages with which people of realms that nobody here has added ask to be heard, until they are accepted.
+# There is a row for each pair, whether or not there is such an account.
+requests = Table(
+    "requests",
+    metadata,
+    Column("name", Text, primary_key=True, comment="the key of the name that was written to"),
+    Column("sender", Text, primary_key=True, comment="the address without case"),
+    Column("address", Text, nullable=False, comment="the sender as shown"),
+    Column("realm", Text, nullable=False, comment="the sender's, by its key"),
+    Column("number", BigInteger, nullable=False, comment="of the parcel"),
+    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    Column("state", Text, nullable=False, comment="open, declined, or hidden: nobody sees it"),
+    Column("account_id", ForeignKey("accounts.id"), comment="NULL: nobody has seen any of it"),
+    Column("conversation_id", ForeignKey("conversations.id")),
+    Column("seq", BigInteger, comment="of the message"),
+    Index("requests_by_account", "account_id", "sender"),
+    Index("requests_by_realm", "realm", "at"),
+    Index("requests_by_at", "at"),
+    Index(
+        "requests_hidden",
+        "at",
+        sqlite_where=text("account_id IS NULL"),
+        postgresql_where=text("account_id IS NULL"),
+    ),
     sqlite_with_rowid=False,
 )
 

@@ -38,7 +38,7 @@ class ConfigTests(SynchronousTestCase):
             realm="realm1",
             state=Path("/here/var/demo/realm1"),
             accounts=msgspec.structs.replace(given.accounts, registrations_per_hour=0),
-            peers=PeersConfig(add="anyone", private=True),
+            peers=PeersConfig(add="anyone", private=True, strangers="welcome"),
             limits=given.limits,
             log=given.log,
         )

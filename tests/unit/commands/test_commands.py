@@ -21,6 +21,7 @@ from chatd.commands.table import BY_COMMAND, BY_VERB, COMMON_ERRORS, TABLE, desc
 from chatd.commands.values import Command
 
 A, B, G = Address("a"), Address("b", "realm1"), Address("g")
+STRANGER = Place(Address("budi", "realm2"))
 FORWARD = ask.ForwardMessage(Place(A, A), 7, Place(B, B))
 SEALED = {"type": "a/b", "body": "Yw=="}
 TEN = Secret("0123456789")
@@ -85,6 +86,7 @@ VERBS = {
     "members": ("ls_member", "names"),
     "invite": (),
     "invitations": (),
+    "requests": (),
     "accept": (),
     "decline": (),
     "kick": (),
@@ -312,6 +314,9 @@ CASES: tuple[tuple[str, str, dict[str, Any], Command], ...] = (
         ask.InviteMembers(G, (A, B)),
     ),
     ("invitations", "", {}, ask.ListInvitations()),
+    ("requests", "", {}, ask.ListRequests()),
+    ("accept", "@budi@realm2", {"user": "budi@realm2"}, ask.AcceptInvitation(STRANGER)),
+    ("decline", "@budi@realm2", {"user": "@budi@realm2"}, ask.DeclineInvitation(STRANGER)),
     ("accept", "#g", {"group": "g"}, ask.AcceptInvitation(G)),
     ("decline", "g", {"group": "g"}, ask.DeclineInvitation(G)),
     ("kick", "g a", {"group": "g", "user": "a"}, ask.KickMember(G, A)),

@@ -10,9 +10,9 @@ from chatd.base.errors import TooManyUnknown
 from chatd.base.names import parse_address
 from chatd.commands import values as ask
 from chatd.federation.amp import wire
+from chatd.federation.answer_time import ANSWER_TIME
 from chatd.federation.name_guesses import HOUR, MAX_UNKNOWN
-from chatd.federation.parcel_fields import FileNote
-from chatd.federation.parcels import Direct, Joined
+from chatd.federation.parcels import Joined, encode
 from chatd.store import accounts as account_store
 from tests.support.amp_peer import AmpPeer, AmpPeerTestCase, batch, direct, hello
 from tests.support.network import NetworkTestCase, Server
@@ -23,6 +23,8 @@ LIMIT = TooManyUnknown.code
 
 class GuessingTestCase(AmpPeerTestCase):
     """realm2 has linked with realm1 by itself. ana, dewi and eka have accounts in realm1."""
+
+    settings = {"strangers": "requests"}
 
     def setUp(self) -> None:
         super().setUp()
@@ -48,13 +50,15 @@ class GuessingTestCase(AmpPeerTestCase):
         return [each.code for each in found]
 
     def guesses(self, count: int) -> list[str]:
-        """The answers to guesses of that many unknown names."""
-        return [
-            self.verdicts(direct("x", to=f"nobody{self.number}x{at}"))[0] for at in range(count)
-        ]
+        """The answers to guesses of that many unknown groups."""
+        found = []
+        for _ in range(count):
+            self.number += 1
+            found.append(self.refuses(wire.FindCommand, user="budi", group=f"no{self.number}"))
+        return found
 
     def exhausts(self) -> None:
-        self.assertEqual(self.guesses(MAX_UNKNOWN), ["unknown-user"] * MAX_UNKNOWN)
+        self.assertEqual(self.guesses(MAX_UNKNOWN), ["unknown-group"] * MAX_UNKNOWN)
 
     def knows(self, name: str, contact: str) -> None:
         """Put someone on a contact list."""
@@ -70,37 +74,18 @@ class GuessingTestCase(AmpPeerTestCase):
         return found
 
 
-class DirectsTestCase(GuessingTestCase):
+class NamesTestCase(GuessingTestCase):
     def test_so_many_an_hour(self) -> None:
         self.assertEqual(self.guesses(MAX_UNKNOWN + 5)[MAX_UNKNOWN:], [LIMIT] * 5)
         self.an_hour_later()
-        self.assertEqual(self.guesses(1), ["unknown-user"])
-
-    def test_existing_names_look_unknown(self) -> None:
-        """Beyond the limit an existing name is answered like an unknown one, and nothing is stored."""
-        self.exhausts()
-        self.assertEqual(self.verdicts(direct("x", to="dewi")), [LIMIT])
-        self.assertEqual(self.one.person("dewi").inbox(), [])
-        self.an_hour_later()
-        self.assertEqual(self.verdicts(direct("x", to="dewi")), [""])
-
-    def test_in_one_batch(self) -> None:
-        """Many names in one batch count as many."""
-        names = [f"nobody{number}" for number in range(MAX_UNKNOWN + 10)]
-        names[5], names[-5] = "dewi", "eka"
-        found = self.verdicts(*(direct("x", to=name) for name in names))
-        self.assertEqual(found.count("unknown-user"), MAX_UNKNOWN)
-        self.assertEqual(found[5], "")
-        self.assertEqual(set(found[-9:]), {LIMIT}, "eka, too")
-        self.assertEqual(self.one.person("eka").inbox(), [])
+        self.assertEqual(self.guesses(1), ["unknown-group"])
 
     def test_existing_conversations_continue(self) -> None:
         """A conversation continues even if its realm has reached the limit."""
-        self.verdicts(direct("satu"))
+        self.ana.sends("budi@realm2", "nol")
         self.exhausts()
         self.assertEqual(self.verdicts(direct("dua"), direct("tiga")), ["", ""])
-        self.assertEqual(self.verdicts(Direct("citra", "ana", 1, "empat")), [""])
-        self.assertEqual(len(self.ana.inbox()), 4)
+        self.assertEqual(len(self.ana.inbox()), 2)
 
     def test_contacts(self) -> None:
         self.knows("dewi", "budi@realm2")
@@ -112,8 +97,9 @@ class DirectsTestCase(GuessingTestCase):
         registry = self.one.realm.directory.peers
         peer = registry.find("realm2")
         peer.known = type(peer.known)("realm2", "realm2", "realm2.test", 7000)
-        found = self.guesses(MAX_UNKNOWN + 5)
-        self.assertEqual(found, ["unknown-user"] * (MAX_UNKNOWN + 5))
+        names = [f"nobody{number}" for number in range(MAX_UNKNOWN + 5)]
+        found = self.verdicts(*(direct("x", to=name) for name in names))
+        self.assertEqual(found, ["unknown-user"] * len(names))
 
     def test_invented_realms(self) -> None:
         """Several realm names from one network address share a limit."""
@@ -126,31 +112,11 @@ class DirectsTestCase(GuessingTestCase):
         registry.find("realm3").source = "192.0.2.1"
         self.assertEqual(self.guesses(1), [LIMIT])
         registry.find("realm3").source = "192.0.2.2"
-        self.assertEqual(self.guesses(1), ["unknown-user"])
-
-    def test_files(self) -> None:
-        self.exhausts()
-        note = FileNote("a.txt", 5, "0" * 64, "abcdef")
-        for name in ("dewi", "nobody"):
-            parcel = Direct("budi", name, 1, None, note)
-            self.assertEqual(self.verdicts(parcel), [LIMIT])
+        self.assertEqual(self.guesses(1), ["unknown-group"])
 
 
 class OtherWaysTestCase(GuessingTestCase):
     """Other ways to find out whether an account or group exists."""
-
-    def test_joined(self) -> None:
-        """A home reports who is in its groups."""
-        self.exhausts()
-        for name in ("dewi", "nobody"):
-            self.assertEqual(self.verdicts(Joined("bagan", 7, name, 0)), [LIMIT])
-
-    def test_joined_counts(self) -> None:
-        found = [
-            self.verdicts(Joined("bagan", 7, f"nobody{number}", 0))[0]
-            for number in range(MAX_UNKNOWN + 1)
-        ]
-        self.assertEqual(found, ["unknown-user"] * MAX_UNKNOWN + [LIMIT])
 
     def test_groups(self) -> None:
         """By name or by code: to join, to list the members, to post."""
@@ -182,20 +148,54 @@ class OtherWaysTestCase(GuessingTestCase):
         )
         self.assertEqual(self.joins("citra", "bagan")["group"], "bagan")
 
-    def test_invitations(self) -> None:
-        """An admin from that realm invites people of this one."""
+    def test_private_groups(self) -> None:
+        """People of that realm join them by invitation only, and not by code."""
+        created = self.ana.does(ask.AddGroup("rahasia", visibility="private"))
+        code = created.fields["groupcode"]
+        for name in ("rahasia", code, "nothing"):
+            self.assertEqual(self.joins("budi", name).code, "unknown-group")
+            self.assertEqual(
+                self.refuses(wire.FindCommand, user="budi", group=name), "unknown-group"
+            )
+        self.ana.does(ask.InviteMembers(parse_address("rahasia"), (parse_address("budi@realm2"),)))
+        self.assertEqual(self.joins("budi", "rahasia")["group"], "rahasia")
+        self.assertEqual(self.joins("citra", "rahasia").code, "unknown-group")
+
+    def test_changes(self) -> None:
+        """An admin from that realm names people of this one. Whether they exist is not told, but what is in
+        the group is."""
         self.ana.creates("bagan")
         self.joins("budi", "bagan")
         self.ana.does(ask.PromoteMember(parse_address("bagan"), parse_address("budi@realm2")))
-        names = [f"nobody{number}" for number in range(MAX_UNKNOWN + 3)]
-        change = {"user": "budi", "group": "bagan", "change": "invite"}
-        self.assertEqual(self.refuses(wire.ChangeCommand, **change, users=names), LIMIT)
-        self.assertEqual(self.refuses(wire.ChangeCommand, **change, users=["dewi"]), LIMIT)
-        self.assertNotIn("dewi", self.ana.members("bagan"))
-        for verb in ("kick", "promote"):
-            change["change"] = verb
-            self.assertEqual(self.refuses(wire.ChangeCommand, **change, users=["dewi"]), LIMIT)
-            self.assertEqual(self.refuses(wire.ChangeCommand, **change, users=["nobody"]), LIMIT)
+        asked = {"user": "budi", "group": "bagan"}
+        for change, code in (
+            ("invite", "not-accepted"),
+            ("kick", "user-not-member"),
+            ("promote", "user-not-member"),
+            ("demote", "user-not-member"),
+            ("transfer", "user-not-member"),
+            ("unban", "not-banned"),
+        ):
+            found = []
+            for name in ("Dewi", "Nobody"):
+                begun = self.network.now
+                error = self.asks(wire.ChangeCommand, **asked, change=change, users=[name])
+                self.assertGreaterEqual(self.network.now - begun, ANSWER_TIME, change)
+                found.append((error.code, str(error).replace(name, "")))
+            self.assertEqual([each[0] for each in found], [code] * 2)
+            self.assertEqual(found[0], found[1])
+        self.assertEqual(self.ana.members("bagan"), ["*ana+", "*budi@realm2"])
+        self.knows("dewi", "budi@realm2")
+        said = [
+            self.signer.happened("invited", f"{name}@realm1", author="budi", group="bagan")
+            for name in ("dewi", "eka")
+        ]
+        invite = {**asked, "change": "invite", "users": ["dewi", "eka"], "entries": encode(said)}
+        result = msgspec.msgpack.decode(self.asks(wire.ChangeCommand, **invite)["result"])
+        self.assertEqual((result["joined"], result["refused"]), (["dewi"], ["eka"]))
+        self.ana.does(ask.KickMember(parse_address("bagan"), parse_address("dewi")))
+        unban = {**asked, "change": "unban", "users": ["dewi"]}
+        self.assertIn("result", self.asks(wire.ChangeCommand, **unban))
 
 
 class PresenceTestCase(GuessingTestCase):
@@ -207,26 +207,14 @@ class PresenceTestCase(GuessingTestCase):
             self.assertIsNotNone(self.one.person(name).client)
 
     def test_presence_is_hidden_from_unrelated_realms(self) -> None:
-        """They are told that an account exists, as with a message, but not whether it is online."""
-        expected = {"ana": False, "dewi": False}
-        self.assertEqual(self.online("ana", "dewi", "nobody"), expected)
-
-    def test_so_many_an_hour(self) -> None:
-        self.online(*(f"nobody{number}" for number in range(MAX_UNKNOWN)))
-        self.assertEqual(self.refuses(wire.PresenceCommand, users=["dewi"]), LIMIT)
-        self.assertEqual(self.refuses(wire.PresenceCommand, users=["nobody"]), LIMIT)
-        self.assertEqual(self.online("nobody1"), {}, "it was told so already")
-        self.assertEqual(self.guesses(1), [LIMIT])
-
-    def test_asked_again_and_again(self) -> None:
-        """Repeated questions about a contact that no longer exists count once."""
-        for _ in range(3 * MAX_UNKNOWN):
-            self.online("gone")
-        self.assertEqual(self.guesses(1), ["unknown-user"])
+        """They are told neither who exists nor who is online, however often they ask."""
+        expected = {"ana": False, "dewi": False, "nobody": False}
+        for _ in range(2 * MAX_UNKNOWN):
+            self.assertEqual(self.online("ana", "dewi", "nobody"), expected)
 
     def test_conversation(self) -> None:
-        self.verdicts(direct("halo"))
-        found = {"ana": True, "Ana": True, "dewi": False}
+        self.ana.sends("budi@realm2", "halo")
+        found = {"ana": True, "Ana": True, "dewi": False, "nobody": False}
         self.assertEqual(self.online("ana", "Ana", "dewi", "nobody", ""), found)
 
     def test_contact(self) -> None:

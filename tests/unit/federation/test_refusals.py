@@ -44,6 +44,7 @@ REPORTED = {
     "too-many-groups",
     "too-many-invitations",
     "not-requested",
+    "request-pending",
     "too-many-unknown",
     "text-refused",
     "not-supported-there",

@@ -103,6 +103,7 @@ BETWEEN_REALMS = {
     "too-many-unknown",
     "too-many-invitations",
     "not-requested",
+    "request-pending",
     "file-arriving",
     "file-lost",
     "too-much-arriving",

@@ -99,7 +99,8 @@ class Elsewhere(ContactsTestCase):
     @property
     def contacts(self) -> Contacts:
         service = self.realm.service
-        return Contacts(service.context, service.accounts, service.blocks, self.realms)
+        answers = service.directs.answers
+        return Contacts(service.context, service.accounts, service.blocks, self.realms, answers)
 
     async def test_list(self) -> None:
         """People of other realms are listed among the others, and each realm is asked once. Those whose realm

@@ -1,5 +1,6 @@
 """Private groups, and what a member may see of a group's past; blocks, profiles, reports, settings of
-conversations, accounts that are being deleted, and what is shown of sessions; pictures of people and groups.
+conversations, accounts that are being deleted, and what is shown of sessions; pictures of people and groups;
+message requests.
 
 The migration is self-contained: it does not import chatd.store.schema, which changes over time.
 """
@@ -35,6 +36,7 @@ def upgrade() -> None:
     _create_tables_of_people()
     _create_tables_of_conversations()
     _create_tables_of_pictures()
+    _create_requests()
 
 
 def _group_columns() -> list[sa.Column[Any]]:
@@ -379,4 +381,40 @@ def _create_tables_of_pictures() -> None:
         ["realm", "at"],
         sqlite_where=sa.text("realm IS NOT NULL"),
         postgresql_where=sa.text("realm IS NOT NULL"),
+    )
+
+
+def _create_requests() -> None:
+    op.create_table(
+        "requests",
+        sa.Column(
+            "name", sa.Text, nullable=False, comment="the key of the name that was written to"
+        ),
+        sa.Column("sender", sa.Text, nullable=False, comment="the address without case"),
+        sa.Column("address", sa.Text, nullable=False, comment="the sender as shown"),
+        sa.Column("realm", sa.Text, nullable=False, comment="the sender's, by its key"),
+        sa.Column("number", sa.BigInteger, nullable=False, comment="of the parcel"),
+        _at(),
+        sa.Column(
+            "state", sa.Text, nullable=False, comment="open, declined, or hidden: nobody sees it"
+        ),
+        sa.Column("account_id", _id_type(), comment="NULL: nobody has seen any of it"),
+        sa.Column("conversation_id", _id_type()),
+        sa.Column("seq", sa.BigInteger, comment="of the message"),
+        sa.PrimaryKeyConstraint("name", "sender", name="requests_key"),
+        _account_of("requests"),
+        sa.ForeignKeyConstraint(
+            ["conversation_id"], ["conversations.id"], name="requests_conversation_id_exists"
+        ),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("requests_by_account", "requests", ["account_id", "sender"])
+    op.create_index("requests_by_realm", "requests", ["realm", "at"])
+    op.create_index("requests_by_at", "requests", ["at"])
+    op.create_index(
+        "requests_hidden",
+        "requests",
+        ["at"],
+        sqlite_where=sa.text("account_id IS NULL"),
+        postgresql_where=sa.text("account_id IS NULL"),
     )

@@ -1,0 +1,55 @@
+"""Accepts message requests, and tells the senders' realms."""
+
+from __future__ import annotations
+
+import msgspec
+from sqlalchemy import Connection
+
+from chatd.base.events import ConversationChange
+from chatd.base.model import Account, Party
+from chatd.service.context import Context
+from chatd.service.presence import Presence
+from chatd.service.remote import IForwarder, Notice, RequestAccepted, StagedNotice
+from chatd.store import requests as store
+from chatd.store.requests import AnsweredRequest
+
+ACCEPTED, DECLINED = "accepted", "declined"
+
+
+class AcceptedRequest(msgspec.Struct, frozen=True):
+    """A request that was accepted in a transaction, and the news for its sender's realm."""
+
+    request: AnsweredRequest
+    notices: tuple[StagedNotice, ...]
+
+
+class RequestAnswers:
+    """An account accepts a request by a command, by writing or reacting to its sender, and by adding them to
+    its contacts."""
+
+    def __init__(self, context: Context, presence: Presence, forwarder: IForwarder) -> None:
+        self._context = context
+        self._presence = presence
+        self._forwarder = forwarder
+
+    def accept(
+        self, connection: Connection, account: Account | Party, sender: str
+    ) -> AcceptedRequest | None:
+        """Accept what the person with the key `sender` has asked, if they have. Runs in the writer's
+        thread."""
+        request = store.accept(connection, account, sender)
+        if request is None:
+            return None
+        news = RequestAccepted(request.number)
+        notice = Notice(request.realm, self._context.now(), news)
+        return AcceptedRequest(request, tuple(self._forwarder.stage(connection, (notice,))))
+
+    def accepted(self, done: AcceptedRequest) -> None:
+        """Send the news, and tell the account's connections, once that is on disk."""
+        self._forwarder.send_notices(done.notices)
+        self.tell(done.request, ACCEPTED)
+
+    def tell(self, request: AnsweredRequest, what: str) -> None:
+        """Tell the account's connections that a request was answered."""
+        event = ConversationChange(request.conversation, user=request.address, what=what)
+        self._presence.tell_followers((request.account_id,), event, None)

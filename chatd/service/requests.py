@@ -1,0 +1,88 @@
+"""Message requests: first messages of people of realms that nobody here has added, which accounts accept or
+decline. The other realm is not told of a refusal."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from chatd.base.errors import RequestPending
+from chatd.base.events import MessageRequest
+from chatd.base.model import Account
+from chatd.base.names import Address
+from chatd.base.replies import RequestInfo
+from chatd.service.context import Context
+from chatd.service.fan_out import FanOut
+from chatd.service.presence import Presence
+from chatd.service.request_answers import DECLINED, AcceptedRequest, RequestAnswers
+from chatd.service.targets import Target
+from chatd.store import requests as store
+from chatd.store.parcel_stream import ParcelStream
+from chatd.store.requests import AnsweredRequest, NewRequest, StoredRequest
+
+log = Logger()
+
+
+class MessageRequests:
+    """Those that wait for an answer. They expire after 30 days."""
+
+    def __init__(
+        self, context: Context, presence: Presence, fan_out: FanOut, answers: RequestAnswers
+    ) -> None:
+        self._answers = answers
+        self._context = context
+        self._database = context.database
+        self._messages = context.writers.messages
+        self._presence = presence
+        self._fan_out = fan_out
+
+    def arrived(self, new: NewRequest, stream: ParcelStream) -> Deferred[None]:
+        """Store a request, and tell the account if it sees it. Errs with RequestPending, StorageFailed."""
+        messages, origin, now = self._messages, new.new.origin, self._context.now()
+        storing: Deferred[StoredRequest | RequestPending | None] = self._database.run(
+            lambda connection: stream.run(
+                messages.refusals, origin, store.ask, connection, messages.receive, new, now
+            )
+        )
+        return storing.addCallback(self._told)
+
+    def _told(self, found: StoredRequest | RequestPending | None) -> None:
+        if isinstance(found, RequestPending):
+            raise found
+        if found is None:
+            return
+        try:
+            self._tell(found)
+        except Exception:
+            log.failure("a message request was stored, but not passed to listeners")
+
+    def _tell(self, found: StoredRequest) -> None:
+        account, new, seq = found.account, found.new, found.stored.seq
+        target = Target(new.conversation, frozenset((account.id,)), to=account.name)
+        self._fan_out.tell(found.stored, new, target, None, None)
+        event = MessageRequest(new.sender, new.conversation, seq, new.at, new.text)
+        self._presence.tell_followers((account.id,), event, None)
+
+    async def list(self, account: Account) -> tuple[RequestInfo, ...]:
+        """The account's open requests, oldest first."""
+        now = self._context.now()
+        return tuple(await self._database.read(store.requests_of, account.id, now))
+
+    async def answer(self, account: Account, sender: Address, accepts: bool) -> str:
+        """Accept or decline a request. Returns the address of its sender. Raises UnknownRequest."""
+        local, now = self._context.localize(sender), self._context.now()
+
+        def job(connection: Connection) -> tuple[AnsweredRequest, AcceptedRequest | None]:
+            found = store.find_request(connection, account, local, now)
+            if accepts:
+                return found, self._answers.accept(connection, account, local.key)
+            store.decline(connection, account, found)
+            return found, None
+
+        found, accepted = await self._database.run(job)
+        if accepted is not None:
+            self._answers.accepted(accepted)
+        else:
+            self._answers.tell(found, DECLINED)
+        return found.address

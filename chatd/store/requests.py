@@ -1,0 +1,255 @@
+"""Message requests: the first message of a person of a realm that nobody here has added, until the account
+accepts it. Jobs and queries for the Database.
+
+There is a row for each sender and name, whether or not there is such an account. So the sender's realm gets
+the same answers, after the same work. A conversation that has a row is not accepted; one without is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+import msgspec
+import sqlalchemy as sa
+from twisted.python.failure import Failure
+
+from chatd.base.errors import RequestPending, UnknownRequest
+from chatd.base.model import Account, Party
+from chatd.base.names import Address, key_of
+from chatd.base.replies import RequestInfo
+from chatd.store import accounts as account_store
+from chatd.store import conversations as conversation_store
+from chatd.store.blocks import is_blocked, is_separated
+from chatd.store.new_entries import NewMessage, Stored
+from chatd.store.origins import KnownEntry
+from chatd.store.preferences import prefer
+from chatd.store.schema import accounts, contacts, messages, participants, requests
+
+LIFE: Final = 30 * 24 * 3600 * 1000  # ms after which an unanswered or declined request expires
+MAX_OF_SENDER: Final = 20  # requests of one person that wait for an answer
+MAX_OF_REALM: Final = 1000  # those of all people of one realm
+MAX_RECEIVED: Final = 100  # those of one account; further ones are hidden from it
+OPEN, DECLINED, HIDDEN = "open", "declined", "hidden"
+
+Receive = Callable[[sa.Connection, Sequence[NewMessage]], list[Stored | KnownEntry | Failure]]
+
+
+class NewRequest(msgspec.Struct, frozen=True):
+    """A message from `sender`, of the realm with the key `realm`, to the name with the key `name`. The
+    conversation of `new` is not known yet."""
+
+    name: str
+    sender: Address
+    realm: str
+    number: int
+    new: NewMessage
+
+
+class AnsweredRequest(msgspec.Struct, frozen=True):
+    """A request that an account has answered. `realm` is the key of its sender's realm, and `number` that of
+    the message's parcel."""
+
+    account_id: int
+    address: str
+    realm: str
+    number: int
+    conversation: int
+
+
+class StoredRequest(msgspec.Struct, frozen=True):
+    """A request that an account sees, and its message."""
+
+    account: Account
+    new: NewMessage
+    stored: Stored
+
+
+def ask(
+    connection: sa.Connection, receive: Receive, request: NewRequest, now: int
+) -> StoredRequest | RequestPending | None:
+    """Store a request. `receive` stores its message. Returns None if nobody sees it, or if it was stored
+    before; RequestPending if the sender may not ask now, of which nothing is written."""
+    pair = _pair(request.name, request.sender.key)
+    known = connection.execute(sa.select(requests).where(pair)).first()
+    if known is not None and known.number == request.number:
+        return None
+    if known is not None and known.at > now - LIFE:
+        return RequestPending(name=request.name)
+    if not _has_room(connection, request, now):
+        return RequestPending(name=request.name)
+    _expire(connection, now, pair)
+    account = account_store.find_account(connection, request.name)
+    values: dict[str, object] = {"number": request.number, "at": now, "state": HIDDEN}
+    found = None
+    if account is not None and _is_shown(connection, account, request, now):
+        found = _store_message(connection, receive, account, request, now)
+        if found is None:
+            return None
+        place, seq = found.new.conversation, found.stored.seq
+        values |= {"state": OPEN, "account_id": account.id, "conversation_id": place, "seq": seq}
+    if known is not None:
+        connection.execute(sa.update(requests).where(pair).values(values))
+        return found
+    sender = request.sender
+    values |= {"name": request.name, "sender": sender.key, "address": str(sender)}
+    connection.execute(sa.insert(requests).values({**values, "realm": request.realm}))
+    return found
+
+
+def _store_message(
+    connection: sa.Connection, receive: Receive, account: Account, request: NewRequest, now: int
+) -> StoredRequest | None:
+    """Store the message of a request. Returns None if it was stored before."""
+    place = conversation_store.open_remote(connection, account.id, request.sender, now)
+    new = msgspec.structs.replace(request.new, conversation=place)
+    stored = receive(connection, [new])[0]
+    if isinstance(stored, Failure):
+        stored.raiseException()
+    return StoredRequest(account, new, stored) if isinstance(stored, Stored) else None
+
+
+def _pair(name: str, sender: str) -> sa.ColumnElement[bool]:
+    return sa.and_(requests.c.name == name, requests.c.sender == sender)
+
+
+def _open(account_id: int, now: int) -> sa.ColumnElement[bool]:
+    """A condition: a request waits for an answer of the account, which has not blocked its sender."""
+    return sa.and_(
+        requests.c.account_id == account_id,
+        requests.c.state == OPEN,
+        requests.c.at > now - LIFE,
+        ~is_separated(requests.c.account_id, requests.c.sender),
+    )
+
+
+def _expire(connection: sa.Connection, now: int, but: sa.ColumnElement[bool]) -> None:
+    """Forget the expired requests that no account has seen, `but` that one. The others stay, because they
+    tell that their conversations are not accepted."""
+    old = sa.and_(requests.c.at <= now - LIFE, requests.c.account_id.is_(None))
+    connection.execute(sa.delete(requests).where(old, ~but))
+
+
+def _has_room(connection: sa.Connection, request: NewRequest, now: int) -> bool:
+    """Whether the sender and the realm may ask. That does not depend on the account."""
+    theirs = sa.and_(requests.c.realm == request.realm, requests.c.at > now - LIFE)
+    own = sa.and_(theirs, requests.c.sender == request.sender.key)
+    limits = ((own, MAX_OF_SENDER), (theirs, MAX_OF_REALM))
+    return all(_count(connection, which) < limit for which, limit in limits)
+
+
+def _count(connection: sa.Connection, which: sa.ColumnElement[bool]) -> int:
+    return connection.scalar(sa.select(sa.func.count()).select_from(requests).where(which)) or 0
+
+
+def _is_shown(connection: sa.Connection, account: Account, request: NewRequest, now: int) -> bool:
+    """Whether the account sees a request: not from a person it has blocked, or beside too many others."""
+    if _count(connection, _open(account.id, now)) >= MAX_RECEIVED:
+        return False
+    return not is_blocked(connection, account.id, request.sender.key)
+
+
+def strangers(
+    connection: sa.Connection, pairs: Iterable[tuple[str, Address]]
+) -> set[tuple[str, Address]]:
+    """The pairs of a name's key and an address of another realm, without those who know each other: the
+    account has accepted the person, has written first, or has them as a contact."""
+    return {pair for pair in pairs if is_strange(connection, pair[0], pair[1].key)}
+
+
+def is_strange(connection: sa.Connection, name: str, sender: str) -> bool:
+    """Whether the account with that key, if there is one, does not know the person with the key `sender`."""
+    talks = sa.exists().where(
+        participants.c.account_id == accounts.c.id,
+        participants.c.peer_key == sender,
+        ~waits(accounts.c.id, sender),
+    )
+    listed = sa.exists().where(contacts.c.account_id == accounts.c.id, contacts.c.key == sender)
+    knows = sa.select(accounts.c.id).where(accounts.c.key == name, sa.or_(talks, listed))
+    return connection.scalar(knows) is None
+
+
+def waits(
+    account_id: sa.ColumnElement[int] | int, sender: sa.ColumnElement[str] | str
+) -> sa.ColumnElement[bool]:
+    """A condition: the person with that key has asked, and the account has not accepted that."""
+    mine = requests.alias()
+    return sa.exists().where(mine.c.account_id == account_id, mine.c.sender == sender)
+
+
+def has_asked(connection: sa.Connection, account: Account, sender: str) -> bool:
+    """Whether the person with that key has asked, and the account has not accepted that."""
+    asked = sa.select(requests.c.name).where(_pair(account.key, sender))
+    return connection.scalar(asked) is not None
+
+
+def requests_of(connection: sa.Connection, account_id: int, now: int) -> list[RequestInfo]:
+    """The account's open requests, oldest first."""
+    rows = connection.execute(
+        sa.select(
+            requests.c.address,
+            requests.c.conversation_id,
+            requests.c.seq,
+            requests.c.at,
+            messages.c.text,
+        )
+        .outerjoin(
+            messages,
+            sa.and_(
+                messages.c.conversation_id == requests.c.conversation_id,
+                messages.c.seq == requests.c.seq,
+            ),
+        )
+        .where(_open(account_id, now))
+        .order_by(requests.c.at, requests.c.sender)
+    )
+    return [RequestInfo(*row) for row in rows]
+
+
+def find_request(
+    connection: sa.Connection, account: Account, sender: Address, now: int
+) -> AnsweredRequest:
+    """The account's open request of that person. Raises UnknownRequest."""
+    wanted = sa.and_(_pair(account.key, sender.key), _open(account.id, now))
+    found = _answered(connection, wanted)
+    if found is None:
+        raise UnknownRequest(name=sender)
+    return found
+
+
+def _answered(connection: sa.Connection, wanted: sa.ColumnElement[bool]) -> AnsweredRequest | None:
+    columns = (
+        requests.c.account_id,
+        requests.c.address,
+        requests.c.realm,
+        requests.c.number,
+        requests.c.conversation_id,
+    )
+    row = connection.execute(sa.select(*columns).where(wanted)).first()
+    return None if row is None else AnsweredRequest(*row)
+
+
+def accept(
+    connection: sa.Connection, account: Account | Party, sender: str
+) -> AnsweredRequest | None:
+    """Accept what the person with that key has asked, also if it was declined before. Returns it if the
+    account has its message."""
+    this = _pair(account.key, sender)
+    found = _answered(connection, sa.and_(this, requests.c.account_id == account.id))
+    connection.execute(sa.delete(requests).where(this))
+    return found
+
+
+def decline(connection: sa.Connection, account: Account, request: AnsweredRequest) -> None:
+    """Decline a request, and archive its conversation."""
+    this = _pair(account.key, key_of(request.address))
+    connection.execute(sa.update(requests).where(this).values(state=DECLINED))
+    prefer(connection, account.id, request.conversation, {"archived": True})
+
+
+def conceal(connection: sa.Connection, account: Account) -> None:
+    """The account is deleted. Its requests stay as if they waited, so that their senders' realms are not
+    told of that."""
+    nobody = {"state": HIDDEN, "account_id": None, "conversation_id": None, "seq": None}
+    theirs = requests.c.account_id == account.id
+    connection.execute(sa.update(requests).where(theirs).values(nobody))

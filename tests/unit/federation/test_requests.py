@@ -1,0 +1,363 @@
+"""Message requests: what people of realms that nobody here has added may do, and what they learn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from chatd.base.errors import ChatError, UnknownRequest
+from chatd.base.events import ConversationChange, MessageRequest, StateChange, Typing
+from chatd.base.model import Message
+from chatd.base.names import Place, parse_address
+from chatd.base.replies import RequestInfo
+from chatd.commands import values as ask
+from chatd.federation.amp import wire
+from chatd.federation.answer_time import ANSWER_TIME
+from chatd.federation.message_requests import PER_HOUR
+from chatd.federation.parcel_fields import FileNote
+from chatd.federation.parcels import (
+    REQUESTED,
+    Direct,
+    DirectDeletion,
+    DirectEdit,
+    DirectMark,
+    Invite,
+    Joined,
+    Ref,
+    Removed,
+    Verdict,
+)
+from chatd.store import departures
+from chatd.store import requests as store
+from chatd.store.schema import requests
+from tests.support.amp_peer import AmpPeerTestCase, batch, direct
+from tests.support.network import LinkedTestCase
+from tests.support.people import Person
+
+BUDI, CITRA, ANA = "budi@realm2", "citra@realm2", "ana@realm1"
+STRANGERS: dict[str, Any] = {"strangers": "requests"}
+
+
+def person(address: str) -> Place:
+    return Place(user=parse_address(address))
+
+
+def direct_to(name: str) -> Direct:
+    return direct("y", to=name)
+
+
+class AnsweredTestCase(LinkedTestCase):
+    """realm1 has added realm2, and realm2 nobody. So ana is a stranger to budi and citra."""
+
+    settings = STRANGERS
+
+    def asks(self, text: str = "halo", to: str = BUDI) -> str:
+        """ana writes to somebody, and waits. Returns the state, or the code of the error."""
+        begun = self.ana.begins(ask.SendMessage((parse_address(to),), text, wait=True))
+        try:
+            reply = self.network.result(begun, 1)
+        except ChatError as error:
+            return error.code
+        state: str = reply.data["state"]
+        return state
+
+    def requests(self) -> list[str]:
+        return [f"{each.user}: {each.text}" for each in self.budi.does(ask.ListRequests()).items]
+
+    def follows(self, *people: Person) -> None:
+        """These people are pushed everything, as by `listen all`."""
+        for each in people:
+            each.does(ask.SetListening("all"))
+
+    def accept(self, address: str = ANA) -> None:
+        self.budi.does(ask.AcceptInvitation(person(address)))
+
+    def decline(self, address: str = ANA) -> None:
+        self.budi.does(ask.DeclineInvitation(person(address)))
+
+    def states(self) -> list[str]:
+        return [each.state for each in self.ana.events if isinstance(each, StateChange)]
+
+    def changes(self) -> list[str]:
+        """What budi's connections are told of conversations."""
+        return [each.what for each in self.budi.events if isinstance(each, ConversationChange)]
+
+    def shown_state(self, to: str = BUDI) -> str | None:
+        """The state of ana's newest message."""
+        shown = self.ana.does(ask.ShowHistory(person(to), 5)).items
+        states: list[str | None] = [each.state for each in shown if each.sender == "ana"]
+        return states[-1]
+
+    def test_accepted(self) -> None:
+        self.follows(self.ana, self.budi)
+        self.assertEqual(self.asks(), "requested")
+        self.assertEqual(self.requests(), [f"{ANA}: halo"])
+        told = [each for each in self.budi.events if isinstance(each, MessageRequest | Message)]
+        self.assertEqual([type(each).__name__ for each in told], ["Message", "MessageRequest"])
+        self.assertEqual((self.asks("lagi"), self.shown_state()), ("request-pending", "refused"))
+        self.accept()
+        self.assertEqual((self.requests(), self.asks("dua")), ([], "delivered"))
+        self.assertEqual(self.budi.reads(), [f"{ANA}: halo", f"{ANA}: dua"])
+        self.assertEqual(self.changes(), ["new", "accepted"])
+        with self.assertRaises(UnknownRequest):
+            self.accept()
+
+    def test_the_sender_sees_it(self) -> None:
+        """The states are events, and stay with the message."""
+        self.follows(self.ana)
+        self.part()
+        self.ana.sends(BUDI, "halo")
+        self.meet()
+        self.network.advance(1)
+        self.assertEqual((self.states(), self.shown_state()), (["requested"], "requested"))
+        self.accept()
+        self.network.settle()
+        self.assertEqual((self.states()[1:], self.shown_state()), (["delivered"], "delivered"))
+
+    def test_accepted_while_they_are_away(self) -> None:
+        """The news waits for the next link, and over restarts."""
+        self.asks()
+        self.two.kill()
+        self.two.open()
+        self.one.kill()
+        self.accept()
+        self.two.kill()
+        self.two.open()
+        self.one.open()
+        self.network.until(lambda: self.network.open_connections(self.one, self.two))
+        self.network.advance(1)
+        self.assertEqual((self.shown_state(), self.asks("dua")), ("delivered", "delivered"))
+
+    def test_answered(self) -> None:
+        """Whatever answers accepts, also after the request was declined."""
+        dewi = self.two.person("dewi")
+        answers: dict[Person, ask.Command] = {
+            self.budi: ask.SendMessage((parse_address(ANA),), "ya?"),
+            self.citra: ask.ReactToMessage(person(ANA), 1, "\N{THUMBS UP SIGN}", True),
+            dewi: ask.AddContact(parse_address(ANA)),
+        }
+        for who, answer in answers.items():
+            address = f"{who.name}@realm2"
+            self.assertEqual(self.asks(to=address), "requested")
+            who.does(ask.DeclineInvitation(person(ANA)))
+            who.does(answer)
+            self.network.settle()
+            self.assertEqual(self.shown_state(address), "delivered")
+            self.assertEqual(self.asks("dua", to=address), "delivered")
+
+    def test_blocked(self) -> None:
+        """A block answers a request, too, of which its sender learns nothing."""
+        self.asks()
+        self.budi.does(ask.BlockPerson(parse_address(ANA)))
+        self.assertEqual((self.requests(), self.asks("lagi")), ([], "request-pending"))
+
+    def test_declined(self) -> None:
+        self.asks()
+        self.decline()
+        self.assertEqual(self.requests(), [])
+        self.assertEqual(self.asks("lagi"), "request-pending")
+        with self.assertRaises(UnknownRequest):
+            self.accept()
+        self.budi.sends(ANA, "ya?")
+        self.assertEqual(self.asks("dua"), "delivered")
+
+    def test_whom_they_know(self) -> None:
+        """Those whom budi has written to or has as a contact are no strangers."""
+        self.budi.sends(ANA, "hai")
+        self.assertEqual(self.asks(), "delivered")
+        self.citra.does(ask.AddContact(parse_address(ANA)))
+        self.assertEqual(self.asks(to=CITRA), "delivered")
+        self.assertEqual(self.requests(), [])
+
+    def test_nothing_is_told(self) -> None:
+        """Before the request is accepted, the other realm learns nothing of reading and typing."""
+        self.asks()
+        self.budi.reads()
+        (request,) = self.budi.does(ask.ListRequests()).items
+        self.budi.does(ask.MarkRead(request.conversation, 1))
+        self.budi.does(ask.TellTyping(person(ANA)))
+        self.network.advance(1)
+        self.assertFalse([each for each in self.ana.events if isinstance(each, Typing)])
+        self.assertEqual(self.ana.does(ask.ShowReaders(person(BUDI), 1)).items, ())
+
+    def test_expired(self) -> None:
+        """A request is forgotten after a month, and its sender may ask again."""
+        self.asks()
+        self.backdate()
+        self.assertEqual((self.requests(), self.asks("lagi")), ([], "requested"))
+        self.assertEqual(self.requests(), [f"{ANA}: lagi"])
+        self.asks(to="nobody@realm2")
+        self.backdate()
+        self.assertEqual(self.asks(to="noone@realm2"), "requested")
+        self.assertEqual(self.rows(), ["budi", "noone"])
+
+    def backdate(self) -> None:
+        """All requests are a month older."""
+        older = sa.update(requests).values(at=requests.c.at - store.LIFE)
+        self.database(lambda db: db.execute(older) and None)
+
+    def rows(self) -> list[str]:
+        """The names that somebody has asked."""
+        names = sa.select(requests.c.name).order_by(requests.c.name)
+        found: list[str] = self.database(lambda db: db.scalars(names).all())
+        return found
+
+    def database(self, job: Any, *arguments: Any) -> Any:
+        return self.network.result(self.two.realm.database.run(job, *arguments))
+
+    def test_a_deleted_account(self) -> None:
+        """Its requests seem to wait, and so do those that follow."""
+        self.asks()
+        context = self.two.service.context
+        versions = context.writers.versions
+        self.database(departures.depart, versions, self.budi.account, False, context.now())
+        self.assertEqual((self.asks("lagi"), self.rows()), ("request-pending", ["budi"]))
+        self.backdate()
+        self.assertEqual(self.asks("lagi"), "requested")
+
+
+class WelcomeTestCase(LinkedTestCase):
+    settings = {"strangers": "welcome"}
+
+    def test_welcome(self) -> None:
+        self.ana.sends(BUDI, "halo")
+        self.ana.sends(BUDI, "lagi")
+        self.assertEqual(len(self.budi.reads()), 2)
+
+
+class ProbedTestCase(AmpPeerTestCase):
+    """realm2 has linked with realm1 by itself. dewi has blocked budi, eka has declined him, and nobody has
+    the name nobody."""
+
+    settings = STRANGERS
+    NAMES = ("ana", "dewi", "nobody", "eka")
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.greets()
+        self.number = 0
+        self.dewi, self.eka = self.one.person("dewi"), self.one.person("eka")
+        self.dewi.does(ask.BlockPerson(parse_address(BUDI)))
+
+    def verdicts(self, *parcels: Any) -> list[Verdict]:
+        numbered = []
+        for parcel in parcels:
+            self.number += 1
+            numbered.append((self.number, parcel))
+        return self.deliver(*numbered)
+
+    def deliver(self, *numbered: tuple[int, Any]) -> list[Verdict]:
+        found = self.begins(wire.DeliverCommand, parcels=batch(*numbered))
+        self.network.settle()
+        self.network.advance(2 * ANSWER_TIME)
+        answer = wire.decode_verdicts(found[0]["verdicts"], len(numbered))
+        assert answer is not None
+        return answer
+
+    def each(self, make: Any) -> list[Verdict]:
+        """The verdicts on a parcel to each of the names, one by one, which name no name."""
+        found = []
+        for name in self.NAMES:
+            (verdict,) = self.verdicts(make(name))
+            details = {key: value for key, value in verdict.details.items() if value != name}
+            found.append(msgspec.structs.replace(verdict, details=details))
+        self.assertEqual(found, found[:1] * len(found))
+        return found
+
+    def test_the_same_answers(self) -> None:
+        """To texts, files, changes, marks and questions."""
+        self.verdicts(direct("x", to="eka"))
+        self.eka.does(ask.DeclineInvitation(person(BUDI)))
+        note = FileNote("a.txt", 5, "0" * 64, "abcdef")
+        asked = [direct("x", to=name) for name in self.NAMES[:3]]
+        self.assertEqual(self.verdicts(*asked), [REQUESTED] * 3)
+        cases = {
+            "request-pending": direct_to,
+            "not-accepted": lambda name: DirectEdit("budi", name, 1, Ref(True, 2), "z"),
+        }
+        for code, make in cases.items():
+            self.assertEqual([each.code for each in self.each(make)], [code] * 4, code)
+        kept = [
+            lambda name: Removed("bagan", 7, name),
+            lambda name: DirectMark("budi", name, 1),
+            lambda name: DirectDeletion("budi", name, 1, Ref(True, 2)),
+        ]
+        for make in kept:
+            self.assertEqual([each.code for each in self.each(make)], [""] * 4)
+        for code, make in {
+            "not-requested": lambda name: Joined("bagan", 7, name, 0),
+            "": lambda name: Invite("bagan", 7, name, "budi"),
+        }.items():
+            self.assertEqual([each.code for each in self.each(make)], [code] * 4, code)
+        files = [each.code for each in self.each(lambda name: Direct("budi", name, 1, None, note))]
+        self.assertEqual(files, ["not-accepted"] * 4)
+        answer = self.asks(wire.PresenceCommand, users=list(self.NAMES))
+        self.assertEqual(set(msgspec.msgpack.decode(answer["online"]).values()), {False})
+        for name in self.NAMES:
+            refused = self.refuses(wire.ProfileCommand, user=name, known="")
+            self.assertEqual(refused, "unknown-user")
+        self.assertEqual(self.dewi.inbox(), [])
+
+    def test_again(self) -> None:
+        """A parcel that comes again, because its answer was lost, gets the same answer."""
+        for name in ("ana", "nobody"):
+            self.assertEqual(self.deliver((7, direct("x", to=name))), [REQUESTED])
+            self.assertEqual(self.deliver((7, direct("x", to=name))), [REQUESTED])
+        self.assertEqual(len(self.ana.inbox()), 1)
+
+    def test_not_before(self) -> None:
+        """The answers take the same time."""
+        for make in (
+            lambda name: direct("x", to=name),
+            lambda name: DirectDeletion("budi", name, 1, Ref(True, 2)),
+            lambda name: DirectMark("budi", name, 1),
+            lambda name: Joined("bagan", 7, name, 0),
+            lambda name: Invite("bagan", 7, name, "budi"),
+            lambda name: Removed("bagan", 7, name),
+        ):
+            for name in ("ana", "nobody"):
+                self.number += 1
+                parcels = batch((self.number, make(name)))
+                found = self.begins(wire.DeliverCommand, parcels=parcels)
+                self.network.advance(ANSWER_TIME * 0.9)
+                self.assertEqual(found, [])
+                self.network.advance(ANSWER_TIME * 0.2)
+                self.assertEqual(len(found), 1)
+
+    def test_rates(self) -> None:
+        """One network source makes so many an hour."""
+        registry = self.one.realm.directory.peers
+        registry.find("realm2").source = "192.0.2.1"
+        rates = self.one.federation.receiver._requests._rates
+        for _ in range(PER_HOUR):
+            rates.take("192.0.2.1", self.network.now)
+        self.assertEqual([each.code for each in self.each(direct_to)], ["request-pending"] * 4)
+
+    def test_bounds(self) -> None:
+        """Each person and each realm has so many requests that wait, whatever the names are."""
+        self.patch(store, "MAX_OF_SENDER", 3)
+        self.patch(store, "MAX_OF_REALM", 5)
+        found = self.verdicts(*(direct("x", to=f"nobody{at}") for at in range(4)))
+        self.assertEqual([each.code for each in found], ["", "", "", "request-pending"])
+        self.assertEqual(self.verdicts(direct("x"))[0].code, "request-pending")
+        others = self.verdicts(*(Direct(f"citra{at}", "ana", 1, "x") for at in range(3)))
+        self.assertEqual([each.code for each in others], ["", "", "request-pending"])
+
+    def test_of_one_account(self) -> None:
+        """Requests beyond so many are hidden, and their senders can't tell."""
+        self.patch(store, "MAX_RECEIVED", 2)
+        found = self.verdicts(*(Direct(f"citra{at}", "ana", 1, "x") for at in range(3)))
+        self.assertEqual(found, [REQUESTED] * 3)
+        shown: list[RequestInfo] = self.ana.does(ask.ListRequests()).items
+        self.assertEqual([each.user for each in shown], ["citra0@realm2", "citra1@realm2"])
+
+    def test_a_full_disk(self) -> None:
+        """Nothing is kept, the realm is told, and may ask again."""
+        self.one.realm.database.full = True
+        self.assertEqual(
+            self.refuses(wire.DeliverCommand, parcels=batch((1, direct("x")))), "storage-failed"
+        )
+        self.one.realm.database.full = False
+        self.assertEqual(self.ana.inbox(), [])
