@@ -67,12 +67,12 @@ class Message(msgspec.Struct, frozen=True):
     is 0 for a message to a group of another realm that this realm has not numbered yet. `title` is that of
     the group, in events only.
 
-    `state` is its delivery: `stored` (it does not cross), `queued`, `delivered`, or `refused` with a
-    `reason`. `waits` has the key of the realm that a queued message waits for, and the number of its parcel.
-    `edited` is the time of the last edit. `reply` is the seq of the message that it replies to. `forwarded`
-    is the address that wrote the message it was forwarded from. `mentions` are addresses. `unverified`: its
-    signature could not be checked. `blocked`: the reader has blocked its sender. `withheld`: its content is
-    not shown, and the text says why.
+    `state` is its delivery: `stored` (it does not cross), `queued`, `requested` (it waits to be accepted),
+    `delivered`, or `refused` with a `reason`. `waits` has the key of the realm that a queued message waits
+    for, and the number of its parcel. `edited` is the time of the last edit. `reply` is the seq of the
+    message that it replies to. `forwarded` is the address that wrote the message it was forwarded from.
+    `mentions` are addresses. `unverified`: its signature could not be checked. `blocked`: the reader has
+    blocked its sender. `withheld`: its content is not shown, and the text says why.
     """
 
     id: int

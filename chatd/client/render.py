@@ -213,6 +213,8 @@ class Renderer:
         state = message.get("state")
         if state == "queued":
             marks.append(tr("waiting for its realm"))
+        elif state == "requested":
+            marks.append(tr("waits to be accepted"))
         elif state == "refused":
             marks.append(tr("not delivered: {reason}", reason=safe(message.get("reason", ""))))
         marks += self._file_marks(message.get("file") or {})

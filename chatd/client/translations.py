@@ -20,6 +20,7 @@ from chatd.base.errors import ChatError, every_error
 
 LANGUAGES = ("en", "id")
 REPLY = "reply"
+WAITING = ("queued", "requested")  # states of sent messages that the realm's sentence tells
 
 
 def later(sentence: str) -> str:
@@ -92,7 +93,7 @@ def said(verb: str, reply: Mapping[str, Any], details: Mapping[str, object]) -> 
     if message and (whole := _catalogue.gettext(message)) != message:
         return whole
     found = _catalogue.pgettext(REPLY, verb)
-    waits = any(each.get("state") == "queued" for each in (reply, *reply.get("sent", ())))
+    waits = any(each.get("state") in WAITING for each in (reply, *reply.get("sent", ())))
     if found == verb or waits or reply.get("unknown"):
         return message  # the realm's sentence has information that the catalogue lacks
     try:

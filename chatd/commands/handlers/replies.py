@@ -9,7 +9,7 @@ import msgspec
 
 from chatd.base.attachments import Attachment
 from chatd.base.errors import UnknownRealm, UnknownUser
-from chatd.base.model import QUEUED, Account, Message, Receipt, Sent
+from chatd.base.model import QUEUED, REQUESTED, Account, Message, Receipt, Sent
 from chatd.base.names import parse_address
 from chatd.base.pictures import picture_fields
 from chatd.base.replies import Item, Reply
@@ -19,6 +19,9 @@ from chatd.commands.results import DownloadReply
 from chatd.service.contents import without_arriving
 from chatd.service.downloads import Download
 from chatd.store.history import Page
+
+# What a sender reads of messages in these states
+WAITING = {QUEUED: "queued until it can be delivered", REQUESTED: "it waits to be accepted"}
 
 
 def count(things: Sized, noun: str) -> str:
@@ -86,9 +89,12 @@ def _unknown(sent: Sent) -> tuple[str, ...]:
 
 
 def queue_suffix(sent: Sent) -> str:
-    """The recipients whose messages are queued; to be appended to a sentence."""
-    queued = [receipt.to for receipt in sent.receipts if receipt.queued]
-    return f"; queued until it can be delivered: {', '.join(queued)}" if queued else ""
+    """The recipients whose messages are queued, or wait to be accepted; to be appended to a sentence."""
+    found = ""
+    for state, what in WAITING.items():
+        if names := [receipt.to for receipt in sent.receipts if receipt.state == state]:
+            found += f"; {what}: {', '.join(names)}"
+    return found
 
 
 def receipt_data(sent: Sent, single: bool) -> dict[str, Any]:
@@ -124,7 +130,7 @@ def _position(receipt: Receipt) -> dict[str, Any]:
 
 def message_sent(sent: Sent) -> Reply:
     receipt = sent.receipts[0]
-    if receipt.state != QUEUED:  # the common case
+    if receipt.state not in WAITING:  # the common case
         sentence = "Message sent" if receipt.reason is None else f"Refused: {receipt.reason}"
         return Reply(sentence, data=_position(receipt))
     return Reply(f"Message sent{queue_suffix(sent)}", data=receipt_data(sent, single=True))

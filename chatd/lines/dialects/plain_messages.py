@@ -38,7 +38,7 @@ def _marks(message: model.Message) -> str:
         marks.append("unverified")
     if message.blocked:
         marks.append("blocked")
-    if message.state in (model.QUEUED, model.REFUSED):
+    if message.state in (model.QUEUED, model.REFUSED, model.REQUESTED):
         marks.append(message.state if message.reason is None else f"refused: {message.reason}")
     if message.file is not None and message.file.arrival is not None:
         marks.append(_file_state(message.file))

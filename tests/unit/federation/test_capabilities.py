@@ -38,6 +38,7 @@ NEEDS: tuple[tuple[p.Parcel, set[str]], ...] = (
     (p.Left("a", "g"), {c.GROUPS}),
     (p.Invite("g", 1, "a", "b"), {c.GROUPS}),
     (p.FileLoss(1, "file-gone"), {c.FILES}),
+    (p.Accepted(7), {c.REQUESTS}),
 )
 
 
