@@ -62,7 +62,12 @@ anything = st.recursive(
 )
 
 
-ONLY_NAMES = errors.TooManyGroups, errors.TooManyInvitations, errors.NotAccepted
+ONLY_NAMES = (
+    errors.TooManyGroups,
+    errors.TooManyInvitations,
+    errors.NotAccepted,
+    errors.RequestPending,
+)
 
 
 def addresses(error: type[ChatError]) -> dict[str, str]:
