@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import zipfile
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Callable
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING
 
@@ -49,15 +49,16 @@ class Archive:
     def _open(self, info: zipfile.ZipInfo) -> IO[bytes]:
         return self._zip.open(info, "w", force_zip64=True)
 
-    async def finish(self) -> tuple[Outgoing, str]:
-        """Complete the archive. Returns it, open for reading, and its SHA-256."""
+    async def finish(self, lateness: Callable[[int], Callable[[], bool]]) -> tuple[Outgoing, str]:
+        """Complete the archive. Returns it, open for reading until it is late, and its SHA-256. `lateness`
+        makes, for a size, the function that tells that."""
         in_thread = self._uploads.in_thread
         size = await in_thread(self._complete)
         digest = hashlib.sha256()
         while await in_thread(self._hash_step, digest):
             pass
         await in_thread(self._file.seek, 0)
-        return Outgoing(self._uploads, self._file, size), digest.hexdigest()
+        return Outgoing(self._uploads, self._file, size, lateness(size)), digest.hexdigest()
 
     def _complete(self) -> int:
         self._zip.close()

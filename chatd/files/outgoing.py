@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import IO, TYPE_CHECKING
 
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
 
 if TYPE_CHECKING:
     from chatd.files.folder import Uploads
@@ -18,15 +18,25 @@ class ReaderGone(Exception):
 
 
 class Outgoing:
-    """A stored file of `size` bytes that is open for reading. Close it."""
+    """A stored file of `size` bytes that is open for reading. Close it. It can't be read any more when it
+    `is_late`."""
 
-    def __init__(self, uploads: Uploads, file: IO[bytes], size: int) -> None:
+    def __init__(
+        self,
+        uploads: Uploads,
+        file: IO[bytes],
+        size: int,
+        is_late: Callable[[], bool] = lambda: False,
+    ) -> None:
         self.size = size
+        self._is_late = is_late
         self._uploads = uploads
         self._file = file
 
     def read(self, size: int) -> Deferred[bytes]:
-        """At most `size` bytes; none at the end."""
+        """At most `size` bytes; none at the end. Fails with OSError."""
+        if self._is_late():
+            return fail(OSError("the file was read too slowly"))
         return self._uploads.in_thread(self._file.read, size).addCallback(self._count)
 
     def _count(self, data: bytes) -> bytes:

@@ -113,10 +113,12 @@ class Downloads:
         found = await self._database.read(store.files_in, account.id, conversation, MAX_LISTED)
         return tuple(found)
 
-    async def sent_with(self, account: Account, code: str) -> Sequence[tuple[int, int]]:
-        """The conversations and seqs of the account's messages that carry its file with that code. Raises
-        UnknownFile."""
-        found = await self._database.read(store.sent_with, account.id, code, MAX_LISTED)
-        if not found:
+    async def sent_with(
+        self, account: Account, code: str, after: int = 0
+    ) -> Sequence[tuple[int, int, int]]:
+        """The first messages of the account with ids above `after` that carry its file with that code:
+        conversations, seqs and ids. Raises UnknownFile if there is none at all."""
+        found = await self._database.read(store.sent_with, account.id, code, after, MAX_LISTED)
+        if not found and not after:
             raise errors.UnknownFile(name=printable(code))
         return found

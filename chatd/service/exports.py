@@ -49,6 +49,9 @@ PER_HOUR = 2  # exports of an account
 MAX_WAITING = 10  # one is made at a time
 PAGE = 200  # messages that are read at a time
 CHUNK = 256 << 10  # bytes of a file that are copied at a time
+# An archive takes space on the disk until its client has read it, for which it has this time.
+READ_TIME = 600  # seconds
+READ_RATE = 32 << 10  # bytes for which it has another second
 
 Check = Callable[[], None]
 
@@ -131,7 +134,7 @@ class Exports:
             for file in await self._database.read(store.sent_files, account.id):
                 await self._add_file(archive, file, check)
             check()
-            found, digest = await archive.finish()
+            found, digest = await archive.finish(self._lateness)
         except BaseException:
             await archive.abandon()
             raise
@@ -139,6 +142,12 @@ class Exports:
         name = f"{account.name}-{timestamp(now)[:10]}.zip"
         shown = Attachment(0, "", name, found.size, digest, "application/zip", "", now)
         return Download(shown, found)
+
+    def _lateness(self, size: int) -> Callable[[], bool]:
+        """Tells whether the client of an archive of that size, which is complete now, has read too slowly."""
+        clock = self._context.clock
+        end = clock.seconds() + READ_TIME + size / READ_RATE
+        return lambda: clock.seconds() > end
 
     async def _profile(self, account: Account) -> AsyncIterator[bytes]:
         facts = await self._database.read(store.profile_of, account)

@@ -270,17 +270,22 @@ def _info(row: Sequence[Any], seq: int | None = None) -> FileInfo:
 
 
 def sent_with(
-    connection: sa.Connection, account_id: int, code: str, limit: int
-) -> list[tuple[int, int]]:
-    """Return the conversations and seqs of the account's messages that carry the file with that code."""
+    connection: sa.Connection, account_id: int, code: str, after: int, limit: int
+) -> list[tuple[int, int, int]]:
+    """Return the first messages of the account with ids above `after` that carry the file with that code:
+    conversations, seqs and ids."""
     rows = connection.execute(
-        sa.select(messages.c.conversation_id, messages.c.seq)
+        sa.select(messages.c.conversation_id, messages.c.seq, messages.c.id)
         .join_from(messages, attachments, attachments.c.id == messages.c.attachment_id)
-        .where(attachments.c.code == code, messages.c.sender_id == account_id)
+        .where(
+            attachments.c.code == code,
+            messages.c.sender_id == account_id,
+            messages.c.id > after,
+        )
         .order_by(messages.c.id)
         .limit(limit)
     )
-    return [(row.conversation_id, row.seq) for row in rows]
+    return [tuple(row) for row in rows]
 
 
 def all_stored(connection: sa.Connection) -> set[str]:

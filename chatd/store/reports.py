@@ -73,8 +73,10 @@ def _make_room(connection: sa.Connection, wanted: int) -> None:
 
 
 def open_reports(connection: sa.Connection, limit: int) -> tuple[Sequence[ReportInfo], int]:
-    """The first `limit` reports, oldest first, and how many more there are."""
-    rows = connection.execute(sa.select(reports).order_by(reports.c.id).limit(limit)).all()
+    """The first `limit` reports, and how many more there are. Accounts take turns, so that those with many do
+    not hide the others: first comes the oldest report of each."""
+    turn = sa.func.row_number().over(partition_by=reports.c.account_id, order_by=reports.c.id)
+    rows = connection.execute(sa.select(reports).order_by(turn, reports.c.id).limit(limit)).all()
     return [_info(connection, row) for row in rows], _count(connection) - len(rows)
 
 

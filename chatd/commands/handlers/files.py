@@ -88,19 +88,22 @@ async def files(client: Client, command: ask.ListFiles) -> Reply:
 @HANDLERS.of(ask.DeleteFile)
 async def delete_file(client: Client, command: ask.DeleteFile) -> Reply:
     """Deletes what can be deleted. If a message stays, its file does, and the reply is the reason."""
-    places = await client.service.downloads.sent_with(client.account, command.code)
     refused: ChatError | None = None
-    for conversation, seq in places:
-        try:
-            await client.service.changes.change(
-                client.account, conversation, seq, Deletion(), client.listener
-            )
-        except ChatError as error:
-            refused = refused or error
+    deleted, newest = 0, 0
+    while places := await client.service.downloads.sent_with(client.account, command.code, newest):
+        for conversation, seq, ident in places:
+            newest = ident
+            try:
+                await client.service.changes.change(
+                    client.account, conversation, seq, Deletion(), client.listener
+                )
+                deleted += 1
+            except ChatError as error:
+                refused = refused or error
     if refused is not None:
         raise refused
-    sentence = f"File deleted, with {count(places, 'message')}"
-    return Reply(sentence, data={"code": command.code, "messages": len(places)})
+    sentence = f"File deleted, with {count(range(deleted), 'message')}"
+    return Reply(sentence, data={"code": command.code, "messages": deleted})
 
 
 @HANDLERS.of(ask.GetFile)

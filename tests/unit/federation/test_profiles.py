@@ -13,7 +13,7 @@ from chatd.base.names import Place, parse_address
 from chatd.commands import values as ask
 from chatd.federation.capabilities import PROFILES
 from chatd.media.process import PictureRefused, ScaledPicture
-from chatd.service import realm_turns, remote_profiles
+from chatd.service import downloads, realm_turns, remote_profiles
 from chatd.service.remote import RemoteProfile
 from chatd.store import avatars as store
 from tests.support.network import LinkedTestCase, Server
@@ -118,15 +118,19 @@ class Profiles(LinkedTestCase):
         self.assertEqual(self.two.service.avatars._arriving, {})
 
     def test_deleted_file(self) -> None:
-        """A file is deleted where it went. What can't be deleted is the reason of the reply."""
+        """A file is deleted where it went, with all its messages. What can't be deleted is the reason of the
+        reply."""
+        self.patch(downloads, "MAX_LISTED", 1)
         self.ana.creates("bola")
         self.ana.sends_file("budi@realm2", "a.txt", b"halo")
+        there, group = Place(user=parse_address("budi@realm2")), Place(group=parse_address("bola"))
+        self.ana.does(ask.ForwardMessage(there, 1, group))
         (code,) = [each.code for each in self.ana.files()]
         self.network.settle()
         self.assertEqual(len(self.budi.files()), 1)
         reply = self.ana.does(ask.DeleteFile(code))
         self.network.settle()
-        self.assertEqual((reply.data["messages"], self.budi.files()), (1, []))
+        self.assertEqual((reply.data["messages"], self.ana.files(), self.budi.files()), (2, [], []))
         self.ana.sends_file("#bola", "b.txt", b"halo")
         (code,) = [each.code for each in self.ana.files()]
         self.patch(self.one.service.changes, "change", lambda *_: fail(NotMember(group="bola")))

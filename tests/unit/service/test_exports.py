@@ -152,6 +152,16 @@ class Limits(ExportsTestCase):
         del download, first
         await (await self.make(ana)).file.close()
 
+    async def test_slow_reader(self) -> None:
+        """A client that reads too slowly does not keep its archive on the disk for long."""
+        download = await self.make(await self.register("ana"))
+        size = download.attachment.size
+        half = await download.file.read(size // 2)
+        self.assertEqual(len(half), size // 2)
+        self.clock.advance(module.READ_TIME + size / module.READ_RATE + 1)
+        await self.assertFailure(download.file.read(1), OSError)
+        await download.file.close()
+
     async def test_gone(self) -> None:
         """No archive is made for a client that is gone, and it has used its turn."""
         ana = await self.register("ana")

@@ -78,7 +78,7 @@ class ReportsTest(MessagesTestCase):
                 patched.restore()
 
     def test_room_for_others(self) -> None:
-        """Accounts with many reports do not fill the queue for those with fewer."""
+        """Accounts with many reports do not fill the queue for those with fewer, nor hide theirs."""
         self.patch(store, "MAX_REPORTS", 3)
         for text in "23":
             self.send(self.ana, "budi", text)
@@ -87,7 +87,7 @@ class ReportsTest(MessagesTestCase):
         self.report(self.ana, 1)
         self.assertEqual(
             [(by, why) for by, why, _ in self.queue()],
-            [("Budi", "1"), ("Budi", "2"), ("ana", "spam")],
+            [("Budi", "1"), ("ana", "spam"), ("Budi", "2")],
         )
         self.assertIs(outcome_of(self.reports.add(self.ana, self.here, 2, "x")), TooManyReports)
         self.assertIs(outcome_of(self.reports.add(self.budi, self.here, 3, "x")), TooManyReports)
