@@ -9,16 +9,14 @@ from sqlalchemy import Connection
 
 from chatd.base.attachments import Attachment
 from chatd.base.errors import FileTooLarge
-from chatd.federation.file_arrivals import part_of
+from chatd.federation.file_arrivals import may_arrive, part_of
 from chatd.federation.parcel_fields import FileNote
 from chatd.files.file_names import safe_name
 from chatd.files.partial_file import guess_type
 from chatd.service.chat_service import ChatService
 from chatd.store import arrivals as store
-from chatd.store.arrivals import Announced, ArrivalLimits
+from chatd.store.arrivals import Announced, ArrivalLimits, Welcome
 from chatd.store.files import Owner, same_file
-
-ARRIVING_PART = 10  # a tenth of the bytes that a realm's files may take may arrive at a time
 
 _MEDIA = re.compile(r"[a-z0-9.+-]{1,63}/[a-z0-9.+-]{1,63}", re.IGNORECASE)
 
@@ -28,7 +26,7 @@ class AnnouncedFiles:
 
     def __init__(self, service: ChatService) -> None:
         limits, quota = service.config.limits, service.config.peers.files
-        self._limits = ArrivalLimits(limits.account_files, quota, quota // ARRIVING_PART)
+        self._limits = ArrivalLimits(limits.account_files, quota, may_arrive(quota))
         self._largest = min(limits.file, self._limits.arriving)
         self._database = service.database
         self._uploads = service.uploads
@@ -48,6 +46,10 @@ class AnnouncedFiles:
             return found
         return None
 
+    async def may_wait(self, realm: str) -> bool:
+        """Whether a file of the realm may wait until others have arrived."""
+        return await self._database.read(store.may_wait, realm)
+
     async def check(self, file: Announced) -> None:
         """Raises FileTooLarge, QuotaExceeded, TooMuchArriving."""
         if file.size > self._largest:
@@ -55,12 +57,12 @@ class AnnouncedFiles:
         await self._database.read(store.check_room, file, self._limits)
 
     def addition(
-        self, file: Announced, code: str, lost: str | None = None
+        self, file: Announced, code: str, welcome: Welcome
     ) -> Callable[[Connection], Attachment]:
-        """A job that adds a file which arrives, or is lost. It raises CodeTaken."""
+        """A job that adds a file. It raises CodeTaken."""
         part, now = part_of(file.realm, code), self._now()
 
         def add(connection: Connection) -> Attachment:
-            return store.announce(connection, file, (code, part), now, lost)
+            return store.announce(connection, file, (code, part), now, welcome)
 
         return add

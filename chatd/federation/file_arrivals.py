@@ -87,6 +87,7 @@ class FileArrivals:
         self._disk = service.disk
         self._states = service.file_states
         self._links = links
+        self._room = may_arrive(service.config.peers.files)
         self._realms: dict[str, RealmArrivals] = {}
 
     # What happens
@@ -179,9 +180,16 @@ class FileArrivals:
             if len(found) < room:
                 for ident in due - {file.id for file in found}:
                     here.paused.pop(ident, None)  # it does not arrive any more
+                await self._let_in(realm, here)
         waiting = [pause.until for ident, pause in here.paused.items() if ident not in here.active]
         if waiting and here.linked and len(here.active) < MAX_ACTIVE:
             here.timer.restart(max(0.1, min(waiting) - now))
+
+    async def _let_in(self, realm: str, here: RealmArrivals) -> None:
+        """Let files arrive that have waited for room."""
+        if fitting := await self._database.read(store.fitting, realm, self._room):
+            await self._database.run(store.let_in, fitting, self._context.now())
+            here.look_again = True
 
     def _begin(self, realm: str, here: RealmArrivals, file: Arrival) -> None:
         here.missing[file.id] = file.size
@@ -361,9 +369,14 @@ class FileArrivals:
     async def forget(self, realm: str) -> None:
         """Give up the files of a realm that is forgotten."""
         self.link_down(realm)
-        while found := await self._database.read(store.arriving, realm, (), MAX_LOST):
+        while found := await self._database.read(store.expected, realm, MAX_LOST):
             for file in found:
-                await self.lose(file.id, "file-gone")
+                await self.lose(file, "file-gone")
+
+
+def may_arrive(quota: int) -> int:
+    """The bytes of a realm's files that may arrive at a time, if all of its files may have `quota`."""
+    return quota // 10
 
 
 def part_of(realm: str, code: str) -> str:

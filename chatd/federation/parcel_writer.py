@@ -11,7 +11,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from chatd.base.attachments import HERE, Attachment
-from chatd.base.errors import BadFileName, ChatError, StorageFailed
+from chatd.base.errors import BadFileName, ChatError, StorageFailed, TooMuchArriving
 from chatd.base.names import key_of
 from chatd.federation.announced_files import AnnouncedFiles
 from chatd.federation.entry_reader import Arrived
@@ -24,7 +24,7 @@ from chatd.federation.refusals import verdict_of
 from chatd.service.chat_service import ChatService
 from chatd.service.codes import with_new_code
 from chatd.store import files as file_store
-from chatd.store.arrivals import Announced
+from chatd.store.arrivals import Announced, Welcome
 from chatd.store.files import Owner
 from chatd.store.new_entries import NewMessage, Stored
 from chatd.store.origins import KnownEntry, stored_places
@@ -156,8 +156,8 @@ class ParcelWriter:
         file = self._announced(realm, note, parcel, owner or owner_of(realm, parcel))
         same = await self._files.known(file)
         if same is None:
-            lost = await self._judge(file, parcel)
-            return await self._announce(realm, arrived, stream, file, lost)
+            welcome = await self._judge(file, parcel)
+            return await self._announce(realm, arrived, stream, file, welcome)
         verdict = await self._store_file(realm, arrived, stream, _again(same))
         if same.state == HERE and new.origin[0] == realm:
             self._arrivals.here(realm, new.origin[1], same.size)
@@ -176,16 +176,18 @@ class ParcelWriter:
             renamed = msgspec.structs.replace(note, name=UNNAMED)
             return self._files.announced(realm, renamed, owner)
 
-    async def _judge(self, file: Announced, parcel: Direct | Post | Relay) -> str | None:
-        """Return the code of the reason if the message is kept without its file. Raises the error if the
-        message is refused."""
+    async def _judge(self, file: Announced, parcel: Direct | Post | Relay) -> Welcome:
+        """What becomes of a file. Raises the error if its message is refused. A relayed message is not,
+        because the log here has all entries of the home's."""
         try:
             await self._files.check(file)
-        except ChatError:
+        except ChatError as error:
             if not isinstance(parcel, Relay):
                 raise
-            return REFUSED_HERE  # the log here has all entries of the home's
-        return None
+            if isinstance(error, TooMuchArriving) and await self._files.may_wait(file.realm):
+                return Welcome(waits=True)
+            return Welcome(lost=REFUSED_HERE)
+        return Welcome()
 
     async def _announce(
         self,
@@ -193,12 +195,12 @@ class ParcelWriter:
         arrived: Arrived,
         stream: ParcelStream,
         file: Announced,
-        lost: str | None,
+        welcome: Welcome,
     ) -> Verdict:
-        """Store a message with a new file, which arrives from now on or is `lost`."""
+        """Store a message with a new file."""
 
         def keep(code: str) -> Deferred[Verdict]:
-            add = self._files.addition(file, code, lost)
+            add = self._files.addition(file, code, welcome)
             return Deferred.fromCoroutine(self._store_file(realm, arrived, stream, add))
 
         verdict = await with_new_code(self._context.random_bytes, keep)

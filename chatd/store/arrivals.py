@@ -34,10 +34,12 @@ from chatd.store.schema import (
 )
 from chatd.store.versions import Kind, Subject, VersionWriter
 
-MAX_ARRIVING = 1000  # files of one realm
+MAX_ARRIVING = 1000  # files of one realm; as many wait
 MAX_PLACES = 10_000  # messages with one file whose readers are told of its state
 
 _ARRIVES = arrivals.c.lost.is_(None)
+_HAS_ROOM = _ARRIVES & arrivals.c.waits.is_(False)
+_WAITS = _ARRIVES & arrivals.c.waits.is_(True)
 
 
 class ArrivalLimits(msgspec.Struct, frozen=True):
@@ -46,6 +48,14 @@ class ArrivalLimits(msgspec.Struct, frozen=True):
     sender: int
     realm: int
     arriving: int
+
+
+class Welcome(NamedTuple):
+    """What becomes of a file that is announced: it is `lost` for the reason with that code, it `waits` until
+    there is room for it, or it arrives."""
+
+    lost: str | None = None
+    waits: bool = False
 
 
 class Announced(msgspec.Struct, frozen=True):
@@ -101,13 +111,56 @@ def check_room(connection: sa.Connection, file: Announced, limits: ArrivalLimits
     ):
         if file.size > limit - used:
             raise QuotaExceeded(limit=limit, left=max(0, limit - used))
+    count, size = _reserved(connection, file.realm)
+    if count >= MAX_ARRIVING or file.size > limits.arriving - size:
+        raise TooMuchArriving(limit=limits.arriving, left=max(0, limits.arriving - size))
+
+
+def _reserved(connection: sa.Connection, realm: str) -> tuple[int, int]:
+    """The number and the bytes of the files that arrive from a realm."""
     count, size = connection.execute(
         sa.select(sa.func.count(), sa.func.coalesce(sa.func.sum(attachments.c.size), 0))
         .join_from(arrivals, attachments, attachments.c.id == arrivals.c.attachment_id)
-        .where(arrivals.c.realm == file.realm, _ARRIVES)
+        .where(arrivals.c.realm == realm, _HAS_ROOM)
     ).one()
-    if count >= MAX_ARRIVING or file.size > limits.arriving - size:
-        raise TooMuchArriving(limit=limits.arriving, left=max(0, limits.arriving - size))
+    return count, size
+
+
+def may_wait(connection: sa.Connection, realm: str) -> bool:
+    """Whether another file of a realm may wait for room."""
+    query = sa.select(sa.func.count()).where(arrivals.c.realm == realm, _WAITS)
+    return (connection.scalar(query) or 0) < MAX_ARRIVING
+
+
+def fitting(connection: sa.Connection, realm: str, limit: int) -> list[int]:
+    """The ids of the oldest waiting files of a realm for which there is room, if its arriving files may have
+    `limit` bytes together."""
+    rows = connection.execute(
+        sa.select(attachments.c.id, attachments.c.size)
+        .join_from(arrivals, attachments, attachments.c.id == arrivals.c.attachment_id)
+        .where(arrivals.c.realm == realm, _WAITS)
+        .order_by(attachments.c.id)
+        .limit(MAX_ARRIVING)
+    ).all()
+    if not rows:
+        return []
+    count, size = _reserved(connection, realm)
+    found = []
+    for ident, more in rows[: MAX_ARRIVING - count]:
+        size += more
+        if size > limit:
+            break
+        found.append(ident)
+    return found
+
+
+def let_in(connection: sa.Connection, files: Collection[int], now: int) -> None:
+    """Waiting files arrive from now on."""
+    connection.execute(
+        sa.update(arrivals)
+        .where(arrivals.c.attachment_id.in_(files))
+        .values(waits=False, heard_at=now)
+    )
 
 
 def announce(
@@ -115,19 +168,19 @@ def announce(
     file: Announced,
     names: tuple[str, str],
     now: int,
-    lost: str | None = None,
+    welcome: Welcome,
 ) -> Attachment:
-    """Add the row of a file that arrives, or that is `lost` for the reason with that code. `names` are its
-    code, and the name of its part in the uploads folder. Raises CodeTaken."""
+    """Add the row of a file. `names` are its code, and the name of its part in the uploads folder. Raises
+    CodeTaken."""
     code, part = names
     stored = StoredFile(part, file.size, file.sha256, file.mime)
     added = insert_attachment(connection, file.owner, code, file.name, stored, now)
     connection.execute(
         sa.insert(arrivals).values(
-            attachment_id=added.id, realm=file.realm, heard_at=now, lost=lost
+            attachment_id=added.id, realm=file.realm, heard_at=now, **welcome._asdict()
         )
     )
-    return msgspec.structs.replace(added, arrival=lost or "")
+    return msgspec.structs.replace(added, arrival=welcome.lost or "")
 
 
 _ARRIVAL = (
@@ -153,11 +206,17 @@ def arriving(
     """Return the oldest files that arrive from a realm, without those with the ids `but`."""
     rows = connection.execute(
         _select()
-        .where(arrivals.c.realm == realm, _ARRIVES, attachments.c.id.not_in(list(but)))
+        .where(arrivals.c.realm == realm, _HAS_ROOM, attachments.c.id.not_in(list(but)))
         .order_by(attachments.c.id)
         .limit(limit)
     )
     return [Arrival(*row) for row in rows]
+
+
+def expected(connection: sa.Connection, realm: str, limit: int) -> list[int]:
+    """Return the ids of files of a realm that arrive, or wait for that."""
+    query = sa.select(arrivals.c.attachment_id).where(arrivals.c.realm == realm, _ARRIVES)
+    return list(connection.scalars(query.limit(limit)))
 
 
 def overdue(

@@ -6,7 +6,17 @@ numbers (`seq`) of their conversation. No past version of a text is kept.
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, LargeBinary, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    Table,
+    Text,
+    false,
+)
 
 from chatd.store.schema.base import Id, metadata
 
@@ -189,6 +199,13 @@ arrivals = Table(
     Column("realm", Text, nullable=False, comment="key of the realm that has the bytes"),
     Column("heard_at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
     Column("lost", Text, comment="why it will not come, a code; NULL: it arrives"),
+    Column(
+        "waits",
+        Boolean,
+        nullable=False,
+        server_default=false(),
+        comment="it arrives later: no bytes are reserved for it yet",
+    ),
     sqlite_with_rowid=False,
 )
 Index("arrivals_by_realm", arrivals.c.realm, sqlite_where=arrivals.c.lost.is_(None))

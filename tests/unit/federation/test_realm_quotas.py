@@ -63,6 +63,39 @@ class LimitsTestCase(FilesTestCase):
         self.network.advance(5)
         self.ana.sends_file("bela@realm2", "b.bin", many(80_000))
 
+    def test_files_of_groups_wait(self) -> None:
+        """A file of a group elsewhere waits until others have arrived, as long as not too many wait."""
+        self.patch(store, "MAX_ARRIVING", 1)
+        self.ana.creates("bagan")
+        self.budi.joins("bagan@realm1")
+        slow = self.slow()
+        for number, size in enumerate((190_000, 60_000, 40_000)):
+            self.ana.sends_file("#bagan", f"{number}.bin", many(size + number))
+        self.network.settle()
+        self.assertEqual(self.shown(), ["arriving", "arriving", "lost"])
+        slow()
+        self.network.advance(5)
+        self.assertEqual(self.shown(), ["here", "here", "lost"])
+        for number, size in enumerate((190_000, 60_000)):
+            code = self.code(f"{number}.bin")
+            self.assertEqual(self.budi.fetches(code), many(size + number))
+
+    def test_files_that_wait_of_a_forgotten_realm(self) -> None:
+        self.ana.creates("bagan")
+        self.budi.joins("bagan@realm1")
+        self.slow()
+        for number in range(2):
+            self.ana.sends_file("#bagan", f"{number}.bin", many(190_000 + number))
+        self.network.settle()
+        self.network.result(Deferred.fromCoroutine(self.two.federation.arrivals.forget("realm1")))
+        self.assertEqual(self.shown(), ["lost", "lost"])
+
+    def shown(self) -> list[str]:
+        """The states of the files of bagan in realm2."""
+        place = Place(group=parse_address("bagan@realm1"))
+        items = self.budi.does(ask.ShowHistory(place, 50)).items
+        return [each.file.state for each in items if each.file is not None]
+
     def slow(self) -> Callable[[], None]:
         """realm1 does not answer requests for files until the function is called that this returns."""
         waiting: list[Deferred[bytes]] = []

@@ -259,6 +259,13 @@ def _create_arrivals() -> None:
         sa.Column("realm", sa.Text, nullable=False, comment="key of the realm that has the bytes"),
         sa.Column("heard_at", sa.BigInteger, nullable=False, comment="ms since 1970 UTC"),
         sa.Column("lost", sa.Text, comment="why it will not come, a code; NULL: it arrives"),
+        sa.Column(
+            "waits",
+            sa.Boolean,
+            nullable=False,
+            server_default=sa.false(),
+            comment="it arrives later: no bytes are reserved for it yet",
+        ),
         sa.PrimaryKeyConstraint("attachment_id", name="arrivals_key"),
         sqlite_with_rowid=False,
     )
