@@ -1,7 +1,36 @@
 // @ts-check
-/** What a change in the log does to the message that it is about. */
+/** What a change in the log does to the list of conversations, and to the message that it is about. */
 
-/** @import { Message, Change } from "./types.js" */
+/** @import { Store } from "./store.js" */
+/** @import { Message, Change, Conversation } from "./types.js" */
+
+/** Changes the list of conversations. @param {Store} store @param {Change} change */
+export function takeInto(store, change) {
+  const found = store.numbered(change.conversation);
+  if (change.kind === "member") return membership(store, change, found);
+  if (!found) return;
+  found.seq = Math.max(found.seq, change.seq || 0);
+  if (change.kind === "group") {
+    if (change.title !== undefined) found.name = change.title || found.place.name;
+    if (change.picture !== undefined) store.see(found.place, change.picture ?? undefined);
+    store.refreshSoon();
+  } else if (found.last && change.target === found.last.seq) {
+    found.last = changed(found.last, change);
+  }
+  // Whether a deleted message was unread is for the realm to say.
+  if (change.kind === "deleted" && Number(change.target) > found.read) store.refreshSoon();
+}
+
+/** @param {Store} store @param {Change} change @param {Conversation | undefined} found */
+function membership(store, { group, who, what, message }, found) {
+  const gone = what === undefined || what === "kicked" || what === "left";
+  if (!gone || (who !== undefined && !store.isMe(who))) return store.refreshSoon();
+  const place = found?.place ?? store.place("g", group);
+  store.forget(place);
+  const removed = what !== "left";
+  const sentence = message ?? `You ${removed ? "were removed from" : "have left"} ${group}`;
+  store.emit("removed", { place, code: removed ? "banned" : "not-member", message: sentence });
+}
 
 /**
  * The message after a change. The same object if it does not change.

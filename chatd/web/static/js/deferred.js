@@ -5,7 +5,9 @@ import { announce, confirm, prepareNotices, toast } from "./dialogs.js";
 import { ask } from "./http.js";
 import { t } from "./i18n.js";
 import { Invitations } from "./invitations.js";
+import { watchListKeys } from "./listkeys.js";
 import { Log } from "./log.js";
+import { Marks } from "./marks.js";
 import { watchMessages } from "./notify.js";
 import { Outbox } from "./outbox.js";
 import { withUnsent } from "./views/unsent.js";
@@ -16,6 +18,7 @@ import { lookForUpdate } from "./worker.js";
 /** Gives the app its log, outbox, invitations, toasts, announcements and `signOut`. @param {App} app */
 export function makeDeferred(app) {
   const { connection, store } = app;
+  store.marks = new Marks(connection);
   const log = new Log(connection, store);
   const outbox = new Outbox(connection, log);
   const follow = () => (store.me ? outbox.start(store.me.username) : outbox.stop());
@@ -30,7 +33,9 @@ export function makeDeferred(app) {
   app.invitations = new Invitations(app);
   app.invitations.on("change", () => store.emit("invitations"));
   prepareNotices();
+  document.addEventListener("keydown", (event) => shortcuts(app, event));
   watchMessages(app);
+  watchListKeys();
   store.on("me", follow);
   follow();
   connection.addEventListener("state", () => {
@@ -62,4 +67,13 @@ async function signOut(app, { everywhere = false } = {}) {
   app.outbox.clear();
   app.leave("", "#/");
   return true;
+}
+
+/** Ctrl K searches. @param {App} app @param {KeyboardEvent} event */
+function shortcuts(app, event) {
+  if (!app.session?.account || event.defaultPrevented || event.altKey || event.shiftKey) return;
+  if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
+    event.preventDefault();
+    app.router.go("#/search");
+  }
 }

@@ -1,10 +1,12 @@
 // @ts-check
 /** Forms: fields with labels, hints and errors, and the realm's refusals beside them. */
 
+import "./moreicons.js";
 import { fill, h, uid } from "./dom.js";
-import { t, tError } from "./i18n.js";
+import { t } from "./i18n.js";
 import { icon } from "./icons.js";
 import { button, iconButton } from "./parts.js";
+import { tError } from "./refusals.js";
 
 /** @import { Child } from "./dom.js" */
 

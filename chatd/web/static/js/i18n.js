@@ -6,8 +6,6 @@
  * the blocks that its view needs, and the router loads them before the view.
  */
 
-import { ChatError, LinkLost } from "./errors.js";
-
 /** @typedef {"en" | "id"} Language */
 
 const LANGUAGES = /** @type {const} */ (["en", "id"]);
@@ -114,22 +112,4 @@ const BIDI = /[\u0590-\u08ff\u200e\u200f\u202a-\u202e\u2066-\u2069\ufb1d-\ufdff\
 function shown(value) {
   if (typeof value === "number") return numbers.format(value);
   return BIDI.test(value) ? `\u2068${value}\u2069` : value;
-}
-
-/**
- * A sentence for an error: `error.<code>` if there is one, else the realm's own. Numbers in the realm's
- * sentence are available as `{1}`, `{2}`.
- * @param {unknown} error
- * @returns {string}
- */
-export function tError(error) {
-  if (error instanceof LinkLost) return t("error.link-lost");
-  const refusal = /** @type {{code?: unknown, message?: unknown} | null} */ (error);
-  if (!(error instanceof ChatError) && typeof refusal?.code !== "string") return t("error.unexpected");
-  const key = `error.${refusal?.code}`;
-  const message = String(refusal?.message ?? "");
-  if (!hasText(key)) return message || t("error.unexpected");
-  const found = message.match(/\d+/g) ?? [];
-  const sentence = t(key, Object.fromEntries(found.map((number, at) => [String(at + 1), Number(number)])));
-  return refusal?.code === "internal" ? `${sentence} (${message})` : sentence;
 }

@@ -1,5 +1,5 @@
 // @ts-check
-/** Names: the form in which they are compared, and how they are shown; and the idempotency keys of sends. */
+/** Names: the form in which they are compared, and how they are shown. */
 
 /**
  * The form in which names and addresses are compared, as in chatd/base/names.py.
@@ -21,11 +21,4 @@ export function shownName(address, name) {
   const plain = [address, address.slice(0, at)].map(keyOf);
   if (name === undefined || plain.includes(keyOf(name))) return address;
   return `${name} ${address.slice(at)}`;
-}
-
-/** A random idempotency key for a send: 22 characters of base64url. */
-export function newKey() {
-  const bytes = crypto.getRandomValues(new Uint8Array(16));
-  const text = btoa(String.fromCharCode(...bytes));
-  return text.replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 }

@@ -53,7 +53,6 @@ navigator.serviceWorker?.addEventListener("controllerchange", () => {
 await setLanguage(preferredLanguage(), { remember: false });
 const shell = new Shell(app, /** @type {HTMLElement} */ (document.getElementById("app")));
 document.addEventListener("visibilitychange", () => void checkSession());
-document.addEventListener("keydown", shortcuts);
 await begin(await firstSession()).then(() => router.start(), failed);
 setTimeout(startIdleTasks, MUCH_LATER);
 
@@ -167,15 +166,6 @@ async function changeLanguage(language) {
   await setLanguage(language);
   shell.words();
   await router.refresh();
-}
-
-/** @param {KeyboardEvent} event */
-function shortcuts(event) {
-  if (!app.session?.account || event.defaultPrevented || event.altKey || event.shiftKey) return;
-  if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "k") {
-    event.preventDefault();
-    router.go("#/search");
-  }
 }
 
 /** A view could not be loaded or made. If the link is down, that is the reason. @param {unknown} error */

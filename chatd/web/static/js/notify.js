@@ -78,8 +78,7 @@ function bodyOf(message) {
  * @param {Message} message
  */
 export function isWanted(store, place, message) {
-  const { notify: chosen = "all", until } = store.conversation(place) ?? {};
-  const level = until && Date.parse(until) <= Date.now() ? "all" : chosen;
+  const level = store.notifyLevel(place);
   const mentioned = (message.mentions ?? []).some((who) => who === "@all" || store.isMe(who));
   return level === "all" || (level === "mentions" && mentioned);
 }

@@ -9,7 +9,8 @@
 
 import { Emitter } from "./emitter.js";
 import { ChatError } from "./errors.js";
-import { keyOf, newKey } from "./keys.js";
+import { keyOf } from "./keys.js";
+import { newKey } from "./sendkeys.js";
 
 /** @import { Entry, Place } from "./types.js" */
 

@@ -7,10 +7,8 @@
  * there, `invitations` when they have changed.
  */
 
-import { changed } from "./changes.js";
 import { Emitter } from "./emitter.js";
 import { keyOf, shownName } from "./keys.js";
-import { Marks } from "./marks.js";
 
 /** @import { Message, Change, ChangeKind, Conversation, Place, Session, Account, User } from "./types.js" */
 
@@ -37,16 +35,16 @@ export class Store extends Emitter {
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #soon;
   #connection;
-  #marks;
+  /** @type {import("./marks.js").Marks | null} read marks on their way; nothing is read before deferred.js is there */
+  marks = null;
 
   /** @param {import("./connection.js").Connection} connection */
   constructor(connection) {
     super();
     this.#connection = connection;
-    this.#marks = new Marks(connection);
     connection.addEventListener("state", () => {
       this.emit("link", connection.state);
-      if (connection.state === "open") void this.refresh().then(() => this.#marks.sendAll());
+      if (connection.state === "open") void this.refresh().then(() => this.marks?.sendAll());
     });
     connection.on("message", (message) => this.#arrived(message));
     for (const kind of /** @type {ChangeKind[]} */ (["edited", "deleted", "reaction", "member", "group"])) {
@@ -54,10 +52,10 @@ export class Store extends Emitter {
     }
     connection.on("state", ({ conversation, seq, state }) => {
       if (state !== "verified" && state !== "forged") this.#updateLast(conversation, seq, { state });
-      else if (state === "forged") this.#refreshSoon();
+      else if (state === "forged") this.refreshSoon();
     });
     connection.on("read", ({ conversation, seq, who }) => this.#wasRead(conversation, seq, who));
-    connection.on("conversation", () => this.#refreshSoon());
+    connection.on("conversation", () => this.refreshSoon());
     connection.on("presence", ({ who, state }) => this.#update(who, { online: state !== "offline" }));
     connection.on("profile", (profile) => this.#changed(profile));
     setInterval(() => this.#visible() && this.emit("conversations"), REDRAW);
@@ -70,7 +68,7 @@ export class Store extends Emitter {
     if (session.account) {
       const { username, name, picture } = session.account;
       this.#learn(username, name);
-      this.#see(this.place("u", username), picture);
+      this.see(this.place("u", username), picture);
     }
     this.emit("me", this.me);
   }
@@ -79,7 +77,7 @@ export class Store extends Emitter {
   end() {
     clearTimeout(this.#soon);
     if (this.session) this.session = { ...this.session, account: null };
-    for (const each of [this.conversations, this.#names, this.#pictures, this.#young, this.#marks]) each.clear();
+    for (const each of [this.conversations, this.#names, this.#pictures, this.#young, this.marks]) each?.clear();
     this.loaded = false;
     this.emit("me", null);
   }
@@ -135,7 +133,7 @@ export class Store extends Emitter {
     const { users } = await this.#connection.request("users");
     for (const user of users) {
       this.#learn(user.username, user.name);
-      this.#see(this.place("u", user.username), user.picture);
+      this.see(this.place("u", user.username), user.picture);
     }
     this.emit("conversations"); // they may show names
     return users;
@@ -164,6 +162,12 @@ export class Store extends Emitter {
   /** @param {Place} place @returns {Conversation | undefined} */
   conversation(place) {
     return this.conversations.get(place.key);
+  }
+
+  /** Of which messages of a conversation the user wants notifications now. @param {Place} place */
+  notifyLevel(place) {
+    const { notify = "all", until } = this.conversation(place) ?? {};
+    return until && Date.parse(until) <= Date.now() ? "all" : notify;
   }
 
   /** The conversations, newest activity first. @returns {Conversation[]} */
@@ -200,7 +204,7 @@ export class Store extends Emitter {
       found = { place, conversation: message.conversation, name, unread: 0, read: 0, seq: 0, last: null };
       this.conversations.set(place.key, found);
       this.#young.set(place.key, performance.now());
-      this.#refreshSoon();
+      this.refreshSoon();
     }
     found.conversation = message.conversation;
     if (message.seq > (found.last?.seq ?? 0)) {
@@ -212,21 +216,15 @@ export class Store extends Emitter {
   }
 
   /** Takes a change of the log. @param {Change} change */
-  takeChange(change) {
-    const found = this.numbered(change.conversation);
-    if (change.kind === "member") return this.#membership(change, found);
-    if (!found) return;
-    found.seq = Math.max(found.seq, change.seq || 0);
-    if (change.kind === "group") {
-      if (change.title !== undefined) found.name = change.title || found.place.name;
-      if (change.picture !== undefined) this.#see(found.place, change.picture ?? undefined);
-      this.#refreshSoon();
-    } else if (found.last && change.target === found.last.seq) {
-      found.last = changed(found.last, change);
-    }
-    // Whether a deleted message was unread is for the realm to say.
-    if (change.kind === "deleted" && Number(change.target) > found.read) this.#refreshSoon();
+  async takeChange(change) {
+    const { takeInto } = await import("./changes.js"); // the first page does not need it
+    takeInto(this, change);
     this.emit("conversations");
+  }
+
+  /** Forgets a conversation. @param {Place} place */
+  forget(place) {
+    for (const each of [this.conversations, this.#young]) each.delete(place.key);
   }
 
   /**
@@ -240,7 +238,7 @@ export class Store extends Emitter {
     if (!found || seq <= found.read) return;
     found.read = seq;
     found.unread = Math.max(0, found.unread - passed);
-    if (found.conversation) this.#marks.send(found.conversation, seq);
+    if (found.conversation) this.marks?.send(found.conversation, seq);
     this.emit("conversations");
   }
 
@@ -270,11 +268,11 @@ export class Store extends Emitter {
       const key = `${kind}/${keyOf(name)}`;
       if (kind === "u" && item.name) this.#learn(name, item.name);
       const known = before.get(key);
-      this.#see({ kind, name, key }, item.picture);
+      this.see({ kind, name, key }, item.picture);
       const called = kind === "u" ? this.displayName(name) : item.title || item.name || name;
       /** @type {Conversation} */
       const found = { ...item, name: called, place: known?.place ?? { kind, name, key } };
-      const mark = Math.max(this.#marks.of(found.conversation), known?.read ?? 0);
+      const mark = Math.max(this.marks?.of(found.conversation) ?? 0, known?.read ?? 0);
       // A message may have arrived since the realm answered.
       const older = known?.last && known.last.seq > (found.last?.seq ?? 0);
       if (older) Object.assign(found, { seq: known.seq, last: known.last, unread: known.unread });
@@ -295,18 +293,6 @@ export class Store extends Emitter {
     if (!this.isMe(message.from)) this.emit("incoming", message);
   }
 
-  /** @param {Change} change @param {Conversation | undefined} found */
-  #membership({ group, who, what, message }, found) {
-    const gone = what === undefined || what === "kicked" || what === "left";
-    if (!gone || (who !== undefined && !this.isMe(who))) return this.#refreshSoon();
-    const place = found?.place ?? this.place("g", group);
-    for (const each of [this.conversations, this.#young]) each.delete(place.key);
-    this.emit("conversations");
-    const removed = what !== "left";
-    const sentence = message ?? `You ${removed ? "were removed from" : "have left"} ${group}`;
-    this.emit("removed", { place, code: removed ? "banned" : "not-member", message: sentence });
-  }
-
   /** @param {number} conversation @param {number} seq @param {Partial<Message>} change */
   #updateLast(conversation, seq, change) {
     const found = this.numbered(conversation);
@@ -321,7 +307,7 @@ export class Store extends Emitter {
     if (!found || seq <= found.read) return;
     found.read = seq;
     if (seq >= (found.last?.seq ?? 0)) found.unread = 0;
-    else this.#refreshSoon();
+    else this.refreshSoon();
     this.emit("conversations");
   }
 
@@ -336,13 +322,14 @@ export class Store extends Emitter {
   /** A person has changed their profile. @param {{who: string, name: string, picture?: string}} profile */
   #changed({ who, name, picture }) {
     this.#learn(this.#local(who), name);
-    this.#see(this.place("u", who), picture);
+    this.see(this.place("u", who), picture);
     if (this.isMe(who)) this.changeMe({ name, picture });
     this.#update(who, { name: this.displayName(who) });
     this.emit("conversations"); // the groups show names too
   }
 
-  #refreshSoon() {
+  /** Loads the list soon, once for several calls. */
+  refreshSoon() {
     clearTimeout(this.#soon);
     this.#soon = setTimeout(() => void this.refresh(), SOON);
   }
@@ -360,8 +347,8 @@ export class Store extends Emitter {
     this.#names.set(keyOf(address), name);
   }
 
-  /** @param {Place} place @param {string} [picture] */
-  #see(place, picture) {
+  /** Learns the path of a picture, or that there is none. @param {Place} place @param {string} [picture] */
+  see(place, picture) {
     if (picture === undefined) this.#pictures.delete(place.key);
     else this.#pictures.set(place.key, picture);
   }

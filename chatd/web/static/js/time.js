@@ -12,7 +12,7 @@ const formats = new Map();
  * @param {string} name
  * @param {Intl.DateTimeFormatOptions} options
  */
-function format(name, options) {
+export function format(name, options) {
   const key = `${locale()} ${name}`;
   const found = formats.get(key) ?? new Intl.DateTimeFormat(locale(), options);
   formats.set(key, found);
@@ -25,23 +25,15 @@ export function millis(at) {
 }
 
 /** Calendar days between a time and now. @param {number} at */
-function daysAgo(at) {
+export function daysAgo(at) {
   const midnight = (/** @type {number} */ time) => new Date(time).setHours(0, 0, 0, 0);
   return Math.round((midnight(Date.now()) - midnight(at)) / DAY);
 }
 
-/** @param {number} days */
-function near(days) {
+/** Today or yesterday, in words. @param {number} days */
+export function near(days) {
   const words = new Intl.RelativeTimeFormat(language(), { numeric: "auto" }).format(-days, "day");
   return words.charAt(0).toLocaleUpperCase(language()) + words.slice(1);
-}
-
-/** The day, for the line between messages: Today, Yesterday, Monday, 3 March 2026. @param {number | string} at */
-export function dayLabel(at) {
-  const days = daysAgo(millis(at));
-  if (days === 0 || days === 1) return near(days);
-  if (days > 1 && days < 7) return format("weekday", { weekday: "long" }).format(millis(at));
-  return format("day", { day: "numeric", month: "long", year: "numeric" }).format(millis(at));
 }
 
 /** The time of day. @param {number | string} at */

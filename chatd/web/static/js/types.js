@@ -83,6 +83,7 @@
  * @property {"private"} [visibility] missing: public
  * @property {"all" | "mentions" | "none"} [notify] of which messages the user wants notifications; missing: of all
  * @property {string} [until] when they are of all messages again
+ * @property {boolean} [archived] whether it is shown apart from the others
  * @property {string} [code]
  * @property {number} unread
  * @property {number} read the seq up to which all has been read

@@ -8,7 +8,7 @@
  */
 
 import { ChatError } from "./errors.js";
-import { newKey } from "./keys.js";
+import { newKey } from "./sendkeys.js";
 
 /** @typedef {import("./types.js").Place} Place */
 

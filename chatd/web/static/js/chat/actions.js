@@ -2,7 +2,8 @@
 /** What can be done with a message: its menu, and the commands behind it. */
 
 import { h } from "../dom.js";
-import { t, tError } from "../i18n.js";
+import { t } from "../i18n.js";
+import { tError } from "../refusals.js";
 import { hashOf } from "../router.js";
 import { avatar, confirm, dialog, field, form, listRow } from "../ui.js";
 import { popUp } from "./menu.js";
@@ -262,7 +263,7 @@ export class Actions {
     const { mentions } = reply;
     const whole = /** @type {Change} */ ({ ...change, mentions, conversation, target: seq, seq: reply.seq ?? 0, at });
     this.#app.log.apply(whole);
-    this.#app.store.takeChange(whole);
+    void this.#app.store.takeChange(whole);
     return true;
   }
 

@@ -2,7 +2,8 @@
 /** The state of an own message: on its way, stored, queued, delivered, read, or refused with the reason. */
 
 import { h } from "../dom.js";
-import { t, tError } from "../i18n.js";
+import { t } from "../i18n.js";
+import { tError } from "../refusals.js";
 import { button, icon } from "../ui.js";
 
 /** @typedef {import("./layout.js").Spoken} Spoken */

@@ -2,10 +2,12 @@
 /** The header of a conversation: its name, who is online, and its menu. */
 
 import { fill, h } from "../dom.js";
-import { t, tError } from "../i18n.js";
+import { t } from "../i18n.js";
+import { tError } from "../refusals.js";
 import { hashOf } from "../router.js";
 import { avatar, confirm, icon, pageHeader } from "../ui.js";
 import { menu } from "./menu.js";
+import { preferenceItems } from "./preferences.js";
 
 /** @typedef {import("../types.js").App} App */
 /** @typedef {import("../types.js").Conversation} Conversation */
@@ -133,6 +135,7 @@ export class Header {
     const items = [];
     if (found?.unread) items.push({ label: t("chat.mark"), icon: "check", onClick: () => this.#mark() });
     items.push({ label: t("chat.pins"), icon: "pin", onClick: this.#pins });
+    items.push(...preferenceItems(this.#app, found));
     return [...items, ...(this.#place.kind === "g" ? this.#groupItems(found) : this.#personItems())];
   }
 

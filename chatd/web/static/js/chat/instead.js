@@ -2,7 +2,8 @@
 /** What a conversation shows instead of messages: a spinner, a hint, or why it can't be shown. */
 
 import { ChatError } from "../errors.js";
-import { t, tError } from "../i18n.js";
+import { t } from "../i18n.js";
+import { tError } from "../refusals.js";
 import { button, emptyState, spinner } from "../ui.js";
 
 /** @typedef {import("../types.js").Place} Place */

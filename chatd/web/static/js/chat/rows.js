@@ -3,8 +3,8 @@
 
 import { h } from "../dom.js";
 import { t } from "../i18n.js";
-import { dayLabel } from "../time.js";
 import { bubble, looksOf as bubbleLooks, line, notice } from "./bubble.js";
+import { dayLabel } from "./day.js";
 
 /** @typedef {import("./layout.js").Item} Item */
 /** @typedef {import("./bubble.js").Bubbles} Bubbles */

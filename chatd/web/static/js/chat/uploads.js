@@ -5,7 +5,7 @@
  */
 
 import { ChatError } from "../errors.js";
-import { newKey } from "../keys.js";
+import { newKey } from "../sendkeys.js";
 import { upload } from "../upload.js";
 
 /** @typedef {import("../types.js").Place} Place */

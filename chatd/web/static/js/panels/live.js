@@ -6,7 +6,8 @@
 
 import { fill, h } from "../dom.js";
 import { ChatError } from "../errors.js";
-import { t, tError } from "../i18n.js";
+import { t } from "../i18n.js";
+import { tError } from "../refusals.js";
 import { button, emptyState } from "../ui.js";
 
 /** @typedef {import("../types.js").App} App */

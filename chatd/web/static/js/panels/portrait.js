@@ -3,7 +3,8 @@
 
 import { fill, h } from "../dom.js";
 import { ChatError, LinkLost } from "../errors.js";
-import { t, tError } from "../i18n.js";
+import { t } from "../i18n.js";
+import { tError } from "../refusals.js";
 import { avatar, button } from "../ui.js";
 
 /** @typedef {import("../types.js").App} App */

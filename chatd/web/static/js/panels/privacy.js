@@ -2,7 +2,8 @@
 /** What others see of the user and may do, and whom the user has blocked. */
 
 import { h, uid } from "../dom.js";
-import { t, tError } from "../i18n.js";
+import { t } from "../i18n.js";
+import { tError } from "../refusals.js";
 import { button } from "../ui.js";
 import { attempt, live } from "./live.js";
 import { row, rows } from "./page.js";

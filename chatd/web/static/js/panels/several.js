@@ -3,8 +3,9 @@
 
 import { fill, h } from "../dom.js";
 import { LinkLost } from "../errors.js";
-import { t, tError } from "../i18n.js";
-import { newKey } from "../keys.js";
+import { t } from "../i18n.js";
+import { newKey } from "../sendkeys.js";
+import { tError } from "../refusals.js";
 import { field, form } from "../ui.js";
 import { parseAddress, splitPeople } from "./names.js";
 import { listed, sentence } from "./page.js";

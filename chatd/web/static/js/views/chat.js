@@ -16,7 +16,8 @@ import { TypingNotice } from "../chat/typing.js";
 import { uploadsOf } from "../chat/uploads.js";
 import { fill, h } from "../dom.js";
 import { ChatError } from "../errors.js";
-import { t, tError } from "../i18n.js";
+import { t } from "../i18n.js";
+import { tError } from "../refusals.js";
 
 /** @typedef {import("../types.js").App} App */
 /** @typedef {import("../types.js").View} View */

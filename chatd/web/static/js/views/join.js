@@ -3,8 +3,9 @@
 
 import { h } from "../dom.js";
 import { ChatError, ask } from "../http.js";
-import { t, tError } from "../i18n.js";
+import { t } from "../i18n.js";
 import { page } from "../panels/page.js";
+import { tError } from "../refusals.js";
 import { hashOf } from "../router.js";
 import { button, emptyState } from "../ui.js";
 

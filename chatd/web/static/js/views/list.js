@@ -6,14 +6,14 @@ import { needTexts, t } from "../i18n.js";
 import { icon } from "../icons.js";
 import { hashOf } from "../router.js";
 import { full, relative } from "../time.js";
-import { avatar, iconButton, listRow, spinner, unreadBadge } from "../parts.js";
+import { avatar, countBadge, iconButton, listRow, spinner, unreadBadge } from "../parts.js";
 
 /** @import { App, Conversation, Line, Message } from "../types.js" */
 /** @import { Child } from "../dom.js" */
 
 export const SHOWN = 160; // characters of the last line, more than fits
 
-const FILTERS = /** @type {const} */ (["all", "people", "groups", "realms"]);
+const FILTERS = /** @type {const} */ (["all", "people", "groups", "realms", "archived"]);
 /** @typedef {(typeof FILTERS)[number]} Filter */
 
 /** @type {Filter} the last choice, kept when the list is made again */
@@ -47,7 +47,6 @@ export function conversationList(app) {
     h("div", { class: "chips", role: "group", "aria-label": t("list.filter") }, ...chips),
     h("div", { class: "list-scroll" }, list, rest),
   );
-  list.addEventListener("keydown", (event) => moveFocus(list, event));
 
   const rows = new Rows(list);
   let current = "";
@@ -56,6 +55,7 @@ export function conversationList(app) {
     frame ||= requestAnimationFrame(() => {
       frame = 0;
       const found = linesOf(app);
+      showArchive(found);
       const shown = found.filter((each) => fits(each.conversation, filter));
       rows.show(shown, current, app);
       const says = shown.length > 0 ? "" : app.store.loaded ? filter : "loading";
@@ -65,6 +65,17 @@ export function conversationList(app) {
       else rest.replaceChildren(...(says === "" ? [] : [spinner(t("list.loading"))]));
     });
   };
+
+  /** The archive has a chip while there is something in it. @param {Line[]} found */
+  function showArchive(found) {
+    const kept = found.filter((each) => each.conversation.archived);
+    const chip = chips[FILTERS.indexOf("archived")];
+    const unread = kept.reduce((sum, each) => sum + each.conversation.unread, 0);
+    chip.hidden = kept.length === 0 && filter !== "archived";
+    if (chip.dataset.unread === String(unread)) return;
+    chip.dataset.unread = String(unread);
+    chip.replaceChildren(t("list.archived"), ...(unread ? [" ", countBadge(unread, t("ui.unread", { n: unread })) ?? ""] : []));
+  }
 
   /** @param {Filter} wanted */
   function choose(wanted) {
@@ -111,7 +122,8 @@ function linesOf(app) {
 }
 
 /** @param {Conversation} conversation @param {Filter} wanted */
-function fits({ place }, wanted) {
+function fits({ place, archived = false }, wanted) {
+  if (archived || wanted === "archived") return archived && wanted === "archived";
   if (wanted === "all") return true;
   const elsewhere = place.name.includes("@");
   return wanted === "realms" ? elsewhere : !elsewhere && place.kind === (wanted === "people" ? "u" : "g");
@@ -171,20 +183,23 @@ class Rows {
 /** Everything that a row shows, to detect changes. @param {App} app @param {Line} line @param {string} current */
 function looksOf(app, { conversation: found, entry }, current) {
   const { name, online, unread, last, place } = found;
+  const level = app.store.notifyLevel(place);
   const when = last && relative(last.at);
   const now = hashOf(place) === current;
   const who = last?.group === undefined ? "" : app.store.displayName(last.from);
   const picture = app.store.picture(place);
-  return JSON.stringify([who, name, picture, online, unread, last, when, now, entry?.state, entry?.text]);
+  return JSON.stringify([who, name, picture, online, unread, last, when, now, level, entry?.state, entry?.text]);
 }
 
 /** @param {App} app @param {Line} line @param {string} current */
 function row(app, { conversation: found, unsent }, current) {
   const { place, last } = found;
+  const muted = app.store.notifyLevel(place) !== "all";
+  const time = last && h("time", { datetime: last.at, title: full(last.at) }, relative(last.at));
   return listRow({
     title: found.name,
     subtitle: unsent ?? (last ? lastLine(app, last) : subtitleOf(found)),
-    meta: last && h("time", { datetime: last.at, title: full(last.at) }, relative(last.at)),
+    meta: muted ? [icon("muted"), h("span", { class: "visually-hidden" }, t("list.muted"), " "), time] : time,
     badge: unreadBadge(found.unread),
     picture: avatar(found.name, found.online ?? undefined, app.store.looks(place)),
     href: hashOf(place),
@@ -219,24 +234,4 @@ function saidIn({ text, file, deleted, opaque, blocked }) {
   if (blocked) return [t("chat.blocked")];
   if (opaque !== undefined) return [t("list.opaque")];
   return file ? [icon("attach"), file.name] : [(text ?? "").slice(0, SHOWN)];
-}
-
-/**
- * Arrow up and down move from row to row, in addition to Tab.
- * @param {HTMLElement} list
- * @param {KeyboardEvent} event
- */
-function moveFocus(list, event) {
-  const links = [...list.querySelectorAll("a")];
-  const at = links.findIndex((link) => link === document.activeElement);
-  const steps = /** @type {Record<string, number>} */ ({
-    ArrowDown: at + 1,
-    ArrowUp: at - 1,
-    Home: 0,
-    End: links.length - 1,
-  });
-  const link = event.key in steps ? links[steps[event.key]] : undefined;
-  if (!link) return;
-  event.preventDefault();
-  link.focus();
 }

@@ -2,12 +2,13 @@
 /** A new conversation: finding somebody by name, or by address. */
 
 import { fill, h, uid } from "../dom.js";
-import { t, tError } from "../i18n.js";
+import { t } from "../i18n.js";
 import { keyOf } from "../keys.js";
 import { live } from "../panels/live.js";
 import { matches, parseAddress, realmOf } from "../panels/names.js";
 import { page, personRow, row, rows, section, tag } from "../panels/page.js";
 import { several } from "../panels/several.js";
+import { tError } from "../refusals.js";
 import { hashOf } from "../router.js";
 import { announce, emptyState, icon } from "../ui.js";
 

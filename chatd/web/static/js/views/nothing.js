@@ -12,5 +12,6 @@ export function nothing(filter) {
   if (filter === "people") return emptyState(t("list.no-people"), t("list.no-people.hint"), write);
   if (filter === "groups") return emptyState(t("list.no-groups"), t("list.no-groups.hint"), find);
   if (filter === "realms") return emptyState(t("list.no-realms"), t("list.no-realms.hint"), [write, see]);
+  if (filter === "archived") return emptyState(t("list.no-archived"), t("list.no-archived.hint"), null);
   return emptyState(t("list.empty"), t("list.empty.hint"), [write, find]);
 }

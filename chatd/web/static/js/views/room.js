@@ -3,9 +3,10 @@
 
 import { roomFileUrl } from "../chat/files.js";
 import { fill, h, uid } from "../dom.js";
-import { t, tError } from "../i18n.js";
+import { t } from "../i18n.js";
 import { bdi, listed, sentence } from "../panels/page.js";
 import { RoomVisit } from "../panels/roomvisit.js";
+import { tError } from "../refusals.js";
 import { clock, full } from "../time.js";
 import { announce, avatar, button, emptyState, icon, iconButton, pageHeader } from "../ui.js";
 

@@ -3,9 +3,10 @@
 
 import { sizeText } from "../chat/files.js";
 import { fill, h, uid } from "../dom.js";
-import { language, t, tError } from "../i18n.js";
+import { language, t } from "../i18n.js";
 import { found } from "../panels/found.js";
 import { bdi, page, row, rows } from "../panels/page.js";
+import { tError } from "../refusals.js";
 import { hashOf } from "../router.js";
 import { full, relative } from "../time.js";
 import { announce, avatar, button, emptyState, icon, spinner } from "../ui.js";

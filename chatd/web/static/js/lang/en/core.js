@@ -33,6 +33,8 @@ export default {
   "list.all": "All",
   "list.people": "People",
   "list.groups": "Groups",
+  "list.archived": "Archived",
+  "list.muted": "Muted:",
   "list.realms": "Other realms",
   "list.loading": "Loading your conversations…",
   "list.you": "You",

@@ -11,6 +11,8 @@ export default {
   "list.no-groups.hint": "Join one by its name or code, or create your own.",
   "list.no-realms": "Nothing from other realms yet",
   "list.no-realms.hint": "Write to someone there as user@realm.",
+  "list.no-archived": "The archive is empty",
+  "list.no-archived.hint": "The menu of a conversation archives it.",
   "list.write": "Write to someone",
   "list.groups.open": "Find a group",
   "list.realms.open": "Show the realms",

@@ -33,6 +33,8 @@ export default {
   "list.all": "Semua",
   "list.people": "Orang",
   "list.groups": "Grup",
+  "list.archived": "Arsip",
+  "list.muted": "Dibisukan:",
   "list.realms": "Realm lain",
   "list.loading": "Mengambil percakapan Anda…",
   "list.you": "Anda",

@@ -11,6 +11,8 @@ export default {
   "list.no-groups.hint": "Bergabunglah dengan nama atau kodenya, atau buat grup sendiri.",
   "list.no-realms": "Belum ada apa-apa dari realm lain",
   "list.no-realms.hint": "Tulis kepada orang di sana sebagai user@realm.",
+  "list.no-archived": "Arsip kosong",
+  "list.no-archived.hint": "Menu percakapan memindahkannya ke arsip.",
   "list.write": "Tulis kepada seseorang",
   "list.groups.open": "Cari grup",
   "list.realms.open": "Lihat realm",
