@@ -87,6 +87,37 @@ class Pages(BrowserTestCase):
             self.assertEqual(saved.value.suggested_filename, "gol saya.txt")
 
     @in_browser
+    def test_status_and_leaving(self) -> None:
+        """Others see what somebody says of themselves. An account is deleted with its password only."""
+        messi = self.person("messi")
+        self.site.register("henderson")
+        messi.go("#/settings")
+        messi.fill("Status", "gone fishing")
+        messi.press_button("Save")
+        messi.is_told("Your profile is saved")
+        messi.page.get_by_role("switch", name="Show me as away").click()
+        messi.is_told("Others see that you are away")
+        with self.site.login("henderson") as talker:
+            users = {each["username"]: each for each in talker.must(command="users")["users"]}
+            self.assertEqual(users["messi"]["status"], "gone fishing")
+            self.assertTrue(users["messi"]["away"])
+            talker.must(command="status", text="at work")
+            messi.go("#/new")
+            expect(messi.page.get_by_role("listitem").filter(has_text="at work")).to_be_visible()
+            messi.go("#/settings")
+            messi.press_button("Delete my account")
+            dialog = messi.page.get_by_role("dialog")
+            for password in ("wrong-horse", PASSWORD):
+                dialog.get_by_label("Current password").fill(password)
+                messi.confirm("Delete my account")
+                if password != PASSWORD:
+                    expect(dialog.get_by_role("alert")).to_contain_text("password")
+            messi.is_out()
+            messi.is_told("Your account is deleted.")
+            users = {each["username"]: each for each in talker.must(command="users")["users"]}
+            self.assertNotIn("messi", users)
+
+    @in_browser
     def test_join_link(self) -> None:
         """The link of a private group is on the page of its members. It leads through the login, and asks."""
         messi = self.person("messi")
@@ -170,10 +201,14 @@ class Pages(BrowserTestCase):
         pictures = henderson.page.locator("img.avatar-picture")
         expect(pictures).to_have_count(0)
         messi.go("#/settings")
+        phone = messi.tab()
+        phone.go("#/settings")
         data = {"name": "me.png", "mimeType": "image/png", "buffer": picture("PNG", (300, 200))}
         messi.page.get_by_label("Change the picture").first.set_input_files(data)  # type: ignore[arg-type]
         messi.is_told("The picture is saved")
         expect(pictures).to_have_count(2)
+        expect(phone.page.locator(".portrait img")).to_have_count(1)
+        phone.page.close()
         henderson.waits_for(lambda: pictures.first.evaluate("(image) => image.naturalWidth") == 200)
         messi.press_button("Remove the picture")
         messi.is_told("The picture is removed")

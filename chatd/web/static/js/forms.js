@@ -147,13 +147,14 @@ function reveal(input) {
  * error is shown at the field that names the code, or else above the button.
  * @param {(Field | Node)[]} parts fields, and nodes between them
  * @param {(values: Record<string, string>) => unknown} onSubmit
- * @param {{submit?: string, extra?: Child[], class?: string, label?: string}} [options]
+ * @param {{submit?: string, kind?: string, extra?: Child[], class?: string, label?: string}} [options]
  * @returns {HTMLFormElement}
  */
-export function form(parts, onSubmit, { submit = t("ui.save"), extra = [], class: more = "", label } = {}) {
+export function form(parts, onSubmit, options = {}) {
+  const { submit = t("ui.save"), kind = "primary", extra = [], class: more = "", label } = options;
   const fields = /** @type {Field[]} */ (parts.filter((part) => !(part instanceof Node)));
   const alert = h("div", { class: "form-error", role: "alert" });
-  const send = button(submit, { kind: "primary", type: "submit" });
+  const send = button(submit, { kind, type: "submit" });
   const actions = h("div", { class: "form-actions" }, send, ...extra);
   let busy = false;
   const setBusy = (/** @type {boolean} */ on) => {

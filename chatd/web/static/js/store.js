@@ -26,6 +26,8 @@ export class Store extends Emitter {
 
   /** @type {Map<string, string>} display names by the keys of addresses */
   #names = new Map();
+  /** @type {Map<string, string>} what people say of themselves, by the keys of addresses */
+  #statuses = new Map();
   /** @type {Map<string, string>} the paths of pictures by the keys of places */
   #pictures = new Map();
   /** @type {Map<string, number>} when a conversation appeared that the realm has not listed yet */
@@ -66,8 +68,8 @@ export class Store extends Emitter {
   begin(session) {
     this.session = session;
     if (session.account) {
-      const { username, name, picture } = session.account;
-      this.#learn(username, name);
+      const { username, name, picture, status_text: status } = session.account;
+      this.#learn(username, name, status);
       this.see(this.place("u", username), picture);
     }
     this.emit("me", this.me);
@@ -77,7 +79,7 @@ export class Store extends Emitter {
   end() {
     clearTimeout(this.#soon);
     if (this.session) this.session = { ...this.session, account: null };
-    for (const each of [this.conversations, this.#names, this.#pictures, this.#young, this.marks]) each?.clear();
+    for (const each of [this.conversations, this.#names, this.#statuses, this.#pictures, this.#young, this.marks]) each?.clear();
     this.loaded = false;
     this.emit("me", null);
   }
@@ -108,6 +110,11 @@ export class Store extends Emitter {
     return shownName(local, this.#names.get(keyOf(local)));
   }
 
+  /** What a person says of themselves, if it is known, or "". @param {string} address */
+  status(address) {
+    return this.#statuses.get(keyOf(this.#local(address))) ?? "";
+  }
+
   /** The path of the picture of a person or a group, if it has one. @param {Place} place */
   picture(place) {
     return this.#pictures.get(place.key);
@@ -132,7 +139,7 @@ export class Store extends Emitter {
   async users() {
     const { users } = await this.#connection.request("users");
     for (const user of users) {
-      this.#learn(user.username, user.name);
+      this.#learn(user.username, user.name, user.status);
       this.see(this.place("u", user.username), user.picture);
     }
     this.emit("conversations"); // they may show names
@@ -266,7 +273,7 @@ export class Store extends Emitter {
       const kind = item.group === undefined || item.group === null ? "u" : "g";
       const name = this.#local(kind === "g" ? item.group : item.user);
       const key = `${kind}/${keyOf(name)}`;
-      if (kind === "u" && item.name) this.#learn(name, item.name);
+      if (kind === "u" && item.name) this.#learn(name, item.name, this.status(name));
       const known = before.get(key);
       this.see({ kind, name, key }, item.picture);
       const called = kind === "u" ? this.displayName(name) : item.title || item.name || name;
@@ -319,11 +326,11 @@ export class Store extends Emitter {
     this.emit("conversations");
   }
 
-  /** A person has changed their profile. @param {{who: string, name: string, picture?: string}} profile */
-  #changed({ who, name, picture }) {
-    this.#learn(this.#local(who), name);
+  /** A person has changed their profile. @param {{who: string, name: string, status?: string, picture?: string}} profile */
+  #changed({ who, name, status, picture }) {
+    this.#learn(this.#local(who), name, status);
     this.see(this.place("u", who), picture);
-    if (this.isMe(who)) this.changeMe({ name, picture });
+    if (this.isMe(who)) this.changeMe({ name, picture, status_text: status });
     this.#update(who, { name: this.displayName(who) });
     this.emit("conversations"); // the groups show names too
   }
@@ -342,9 +349,10 @@ export class Store extends Emitter {
     return at > 0 && keyOf(address.slice(at + 1)) === keyOf(this.realm) ? address.slice(0, at) : address;
   }
 
-  /** @param {string} address @param {string} name */
-  #learn(address, name) {
+  /** @param {string} address @param {string} name @param {string} [status] */
+  #learn(address, name, status = "") {
     this.#names.set(keyOf(address), name);
+    this.#statuses.set(keyOf(address), status);
   }
 
   /** Learns the path of a picture, or that there is none. @param {Place} place @param {string} [picture] */

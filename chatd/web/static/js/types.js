@@ -114,6 +114,7 @@
  * @property {string} name display name
  * @property {string} country
  * @property {boolean} operator
+ * @property {string} [status_text] what the user says of themselves
  * @property {string} [picture] the path of the user's picture
  */
 
@@ -137,6 +138,8 @@
  * @property {string} name
  * @property {string} country
  * @property {boolean} online
+ * @property {boolean} [away] online, but away
+ * @property {string} [status] what they say of themselves
  * @property {string} [picture] the path of the user's picture
  */
 

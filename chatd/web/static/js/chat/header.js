@@ -56,8 +56,9 @@ export class Header {
     const found = this.#app.store.conversation(this.#place);
     const typing = this.#app.log.typing(this.#place).map((who) => this.#app.store.displayName(who));
     const picture = this.#app.store.picture(this.#place);
+    const status = this.#app.store.status(this.#place.name);
     const { online: there, members, code, closed, visibility } = found ?? {};
-    const looks = JSON.stringify([this.name, picture, there, members, code, closed, visibility, typing]);
+    const looks = JSON.stringify([this.name, picture, status, there, members, code, closed, visibility, typing]);
     if (looks === this.#shown) return;
     this.#shown = looks;
     const title = this.node.querySelector("h1");
@@ -89,6 +90,8 @@ export class Header {
     if (!this.#isRemote() && found?.online !== undefined) {
       parts.push(h("span", null, t(found.online ? "chat.online" : "chat.offline")));
     }
+    const status = this.#app.store.status(this.#place.name);
+    if (status) parts.push(h("bdi", null, status));
     return parts;
   }
 

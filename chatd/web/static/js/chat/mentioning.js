@@ -9,7 +9,7 @@ import { t } from "../i18n.js";
 import { keyOf } from "../keys.js";
 import { avatar } from "../ui.js";
 
-/** @typedef {{address: string, name: string}} Candidate `name` is the display name */
+/** @typedef {{address: string, name: string, picture?: string}} Candidate `name` is the display name */
 
 const SHOWN = 6; // candidates at once
 /** A name that is being written, before the cursor. A realm may mention whom chatd/base/mentions.py finds. */
@@ -136,7 +136,7 @@ export class Mentioning {
           click: () => this.#choose(candidate),
         },
       },
-      avatar(candidate.name),
+      avatar(candidate.name, undefined, { picture: candidate.picture }),
       h("span", { class: "mention-name" }, name(candidate.name)),
       candidate.name !== candidate.address && h("bdi", { class: "mention-address" }, `@${candidate.address}`),
     );

@@ -30,7 +30,11 @@ export function mentionable({ connection, store }, place) {
   };
   return async () => {
     const everybody = { address: EVERYBODY, name: t("chat.mentions.all") };
-    const named = (/** @type {string} */ address) => ({ address, name: store.displayName(address) });
+    const named = (/** @type {string} */ address) => ({
+      address,
+      name: store.displayName(address),
+      picture: store.pictureOf(address),
+    });
     if (place.kind === "u") return store.isMe(place.name) ? [] : [named(place.name)];
     if (members === null || performance.now() - asked > FRESH) {
       asked = performance.now();

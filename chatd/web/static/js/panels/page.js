@@ -126,3 +126,34 @@ export function bdi(text) {
 export function listed(names) {
   return names.flatMap((each, at) => (at ? [", ", bdi(each)] : [bdi(each)]));
 }
+
+/**
+ * A switch with a hint below it.
+ * @param {{key: string, label: string, hint: string, on: boolean, change: (on: boolean) => Promise<boolean>}} options
+ *   `change` resolves to whether it is done; `key` is for `keepFocus`
+ * @returns {HTMLElement[]}
+ */
+export function switchLine({ key, label, hint, on, change }) {
+  const id = uid("switch");
+  const input = h("input", {
+    id,
+    type: "checkbox",
+    role: "switch",
+    class: "switch",
+    checked: on,
+    "aria-describedby": `${id}-hint`,
+    dataset: { key: `${key}\n` },
+    on: { change: () => void toggle() },
+  });
+  const toggle = async () => {
+    const wanted = input.checked;
+    input.disabled = true;
+    if (!(await change(wanted))) input.checked = !wanted;
+    input.disabled = false;
+    input.focus();
+  };
+  return [
+    h("label", { class: "switch-line", for: id }, input, h("span", null, label)),
+    h("p", { id: `${id}-hint`, class: "quiet" }, hint),
+  ];
+}

@@ -6,14 +6,16 @@ import { ChatError, LinkLost } from "../errors.js";
 import { t } from "../i18n.js";
 import { tError } from "../refusals.js";
 import { avatar, button } from "../ui.js";
+import { keepFocus } from "./live.js";
 
 /** @typedef {import("../types.js").App} App */
 /** @typedef {import("../types.js").Place} Place */
 
 /**
+ * It is redrawn when another device or admin changes the picture.
  * @param {App} app
  * @param {Place} place the user, or a group of which they are an admin
- * @returns {HTMLElement}
+ * @returns {{node: HTMLElement, destroy: () => void}}
  */
 export function portrait(app, place) {
   const group = place.kind === "g";
@@ -29,25 +31,30 @@ export function portrait(app, place) {
     on: { change: () => file.files?.[0] && void change("PUT", file.files[0]) },
   });
 
-  /** @param {string} [picture] */
-  const draw = (picture) => {
+  let shown = "";
+  const draw = () => {
     const name = group ? app.store.groupName(place) : app.store.displayName(place.name);
-    fill(
-      node,
-      avatar(name, undefined, { ...app.store.looks(place), large: true, picture }),
+    const looks = app.store.looks(place);
+    if (shown === JSON.stringify([name, looks])) return;
+    shown = JSON.stringify([name, looks]);
+    const act = (/** @type {"change" | "remove"} */ what, /** @type {() => unknown} */ onClick) =>
+      button(t(`settings.picture-${what}`), { kind: "small", dataset: { key: `picture\n${what}` }, onClick });
+    const parts = [
+      avatar(name, undefined, { ...looks, large: true }),
       file,
-      button(t("settings.picture-change"), { kind: "small", onClick: () => file.click() }),
-      picture !== undefined &&
-        button(t("settings.picture-remove"), { kind: "small", onClick: () => change("DELETE") }),
-    );
+      act("change", () => file.click()),
+      looks.picture !== undefined && act("remove", () => change("DELETE")),
+    ];
+    keepFocus(node, () => fill(node, ...parts));
   };
 
   /** @param {"PUT" | "DELETE"} method @param {File} [chosen] */
   const change = async (method, chosen) => {
     try {
       const { picture } = await send(method, path, chosen);
+      app.store.see(place, picture);
       if (!group) app.store.changeMe({ picture });
-      draw(picture);
+      draw();
       app.toast(t(chosen ? "settings.picture-set" : "settings.picture-removed"), "success");
     } catch (error) {
       app.toast(tError(error), "error");
@@ -55,8 +62,9 @@ export function portrait(app, place) {
     file.value = "";
   };
 
-  draw(app.store.picture(place));
-  return node;
+  draw();
+  const offs = [app.store.on("conversations", draw), app.store.on("me", draw)];
+  return { node, destroy: () => offs.forEach((off) => off()) };
 }
 
 /**

@@ -1,12 +1,11 @@
 // @ts-check
 /** What others see of the user and may do, and whom the user has blocked. */
 
-import { h, uid } from "../dom.js";
+import { h } from "../dom.js";
 import { t } from "../i18n.js";
-import { tError } from "../refusals.js";
 import { button } from "../ui.js";
 import { attempt, live } from "./live.js";
-import { row, rows } from "./page.js";
+import { row, rows, switchLine } from "./page.js";
 
 /** @typedef {import("../types.js").App} App */
 
@@ -17,43 +16,40 @@ const CHOICES = /** @type {const} */ (["receipts", "presence", "invitations"]);
  * @param {App} app
  */
 export function privacySwitches(app) {
-  const id = uid("privacy");
   return live(app, {
     load: () => app.connection.request("privacy"),
     show: (chosen) =>
-      CHOICES.flatMap((key) => {
-        const input = h("input", {
-          id: `${id}-${key}`,
-          type: "checkbox",
-          role: "switch",
-          class: "switch",
-          checked: chosen[key] !== false,
-          "aria-describedby": `${id}-${key}-hint`,
-          dataset: { key: `${key}\n` },
-          on: { change: () => void change(app, key, input) },
-        });
-        return [
-          h("label", { class: "switch-line", for: input.id }, input, h("span", null, t(`settings.${key}`))),
-          h("p", { id: `${id}-${key}-hint`, class: "quiet" }, t(`settings.${key}-hint`)),
-        ];
-      }),
+      CHOICES.flatMap((key) =>
+        switchLine({
+          key,
+          label: t(`settings.${key}`),
+          hint: t(`settings.${key}-hint`),
+          on: chosen[key] !== false,
+          change: (on) => choose(app, key, on),
+        }),
+      ),
   });
 }
 
-/** @param {App} app @param {typeof CHOICES[number]} key @param {HTMLInputElement} input */
-async function change(app, key, input) {
-  const on = input.checked;
-  input.disabled = true;
-  try {
-    await app.connection.request("privacy", { [key]: on });
-    if (key === "receipts") app.log.forget(); // the marks of the others are shown or hidden now
-    app.toast(t(`settings.${key}-${on ? "on" : "off"}`), "success");
-  } catch (error) {
-    input.checked = !on;
-    app.toast(tError(error), "error");
-  }
-  input.disabled = false;
-  input.focus();
+/** @param {App} app @param {typeof CHOICES[number]} key @param {boolean} on */
+async function choose(app, key, on) {
+  const request = () => app.connection.request("privacy", { [key]: on });
+  const done = await attempt(app, request, () => t(`settings.${key}-${on ? "on" : "off"}`));
+  if (done && key === "receipts") app.log.forget(); // the marks of the others are shown or hidden now
+  return done;
+}
+
+/**
+ * Shows the user as away, or back.
+ * @param {App} app
+ */
+export function awaySwitch(app) {
+  const change = (/** @type {boolean} */ on) =>
+    attempt(app, () => app.connection.request("away", { on }), () => t(on ? "settings.away-on" : "settings.away-off"));
+  return live(app, {
+    load: async () => (await app.store.users()).some((each) => app.store.isMe(each.username) && each.away),
+    show: (on) => switchLine({ key: "away", label: t("settings.away"), hint: t("settings.away-hint"), on, change }),
+  });
 }
 
 /**

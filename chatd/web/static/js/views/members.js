@@ -44,6 +44,8 @@ export function view(app, { group }) {
   const rules = h("div", { class: "parts" });
   /** @type {ReturnType<typeof bansSection> | null} */
   let bans = null;
+  /** @type {ReturnType<typeof portrait> | null} */
+  let picture = null;
   const below = h(
     "div",
     { class: "parts", hidden: true },
@@ -67,9 +69,11 @@ export function view(app, { group }) {
       invite.hidden = !amAdmin;
       if (amAdmin !== ruled) {
         bans?.destroy();
+        picture?.destroy();
         bans = amAdmin ? bansSection(app, place.name) : null;
-        const picture = amAdmin && !realm && section(t("members.picture"), portrait(app, place));
-        keepFocus(rules, () => fill(rules, picture, bans?.node));
+        picture = amAdmin && !realm ? portrait(app, place) : null;
+        const pictured = picture && section(t("members.picture"), picture.node);
+        keepFocus(rules, () => fill(rules, pictured, bans?.node));
       }
       ruled = amAdmin;
       people = found.members;
@@ -102,6 +106,7 @@ export function view(app, { group }) {
     destroy: () => {
       shown.destroy();
       bans?.destroy();
+      picture?.destroy();
     },
   };
 }

@@ -6,7 +6,7 @@ import { t } from "../i18n.js";
 import { keyOf } from "../keys.js";
 import { live } from "../panels/live.js";
 import { matches, parseAddress, realmOf } from "../panels/names.js";
-import { page, personRow, row, rows, section, tag } from "../panels/page.js";
+import { bdi, page, personRow, row, rows, section, tag } from "../panels/page.js";
 import { several } from "../panels/several.js";
 import { tError } from "../refusals.js";
 import { hashOf } from "../router.js";
@@ -126,9 +126,9 @@ async function everybody(app) {
   const [users, reply] = await Promise.all([app.store.users(), app.connection.request("contacts")]);
   const contacts = /** @type {Contact[]} */ (reply.contacts);
   const listed = new Set(contacts.map((each) => keyOf(each.username)));
-  const local = users.map(({ username, name, country, online }) => ({
+  const local = users.map(({ username, country, online }) => ({
     address: username,
-    name,
+    name: app.store.displayName(username),
     country,
     online,
     contact: listed.has(keyOf(username)),
@@ -139,7 +139,7 @@ async function everybody(app) {
     .filter((each) => !known.has(keyOf(each.username)))
     .map(({ username, online }) => ({
       address: username,
-      name: username,
+      name: app.store.displayName(username),
       country: "",
       online,
       contact: true,
@@ -231,12 +231,14 @@ function part(app, title, people) {
  */
 function person(app, { address, name, country, online, me }) {
   const realm = realmOf(address);
+  const status = app.store.status(address);
   return personRow({
     address,
     name,
     online,
     picture: app.store.pictureOf(address),
     note: [
+      status && bdi(status),
       country && h("bdi", { dir: "auto" }, country),
       realm && t("groups.elsewhere", { realm }),
       me && tag(t("panels.you")),

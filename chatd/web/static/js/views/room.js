@@ -209,7 +209,7 @@ function lineOf(app, line) {
   return h(
     "li",
     { class: line.mine ? "said said-mine" : "said" },
-    avatar(line.name || line.from),
+    avatar(line.name || line.from, undefined, { picture: app.store.pictureOf(line.from) }),
     h(
       "div",
       { class: "said-words" },

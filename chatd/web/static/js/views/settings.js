@@ -5,8 +5,9 @@ import { h, uid } from "../dom.js";
 import { language, t } from "../i18n.js";
 import { page, section } from "../panels/page.js";
 import { installing, notifying } from "../panels/device.js";
+import { leaving } from "../panels/leaving.js";
 import { portrait } from "../panels/portrait.js";
-import { blockedList, privacySwitches } from "../panels/privacy.js";
+import { awaySwitch, blockedList, privacySwitches } from "../panels/privacy.js";
 import { sessionList } from "../panels/sessions.js";
 import { setTheme, theme } from "../theme.js";
 import { button, confirm, field, form } from "../ui.js";
@@ -16,22 +17,23 @@ import { button, confirm, field, form } from "../ui.js";
 /** @param {App} app @returns {import("../types.js").View} */
 export function view(app) {
   const { realm = "", version = "" } = app.store.session ?? {};
-  const parts = [installing(app), privacySwitches(app), blockedList(app), sessionList(app)];
-  const [install, switches, blocked, list] = parts;
+  const place = app.store.place("u", app.store.me?.username ?? "");
+  const parts = [portrait(app, place), installing(app), awaySwitch(app), privacySwitches(app), blockedList(app), sessionList(app)];
+  const [picture, install, away, switches, blocked, list] = parts;
   return {
     title: t("settings.title"),
     node: page(
       { title: t("settings.title") },
-      section(t("settings.profile"), profile(app)),
+      section(t("settings.profile"), picture.node, profile(app)),
       app.store.session?.claimable && section(t("settings.claim"), claim(app)),
       section(t("settings.look"), looks(app)),
       section(t("settings.notifications"), notifying()),
-      section(t("settings.privacy"), switches.node),
+      section(t("settings.privacy"), away.node, switches.node),
       section(t("settings.blocked"), blocked.node),
       section(t("settings.password"), password(app)),
       section(t("settings.install"), install.node),
       section(t("settings.sessions"), [list.node, sessions(app)]),
-      section(t("settings.data"), exporting()),
+      section(t("settings.data"), h("div", { class: "actions" }, exporting(), leaving(app))),
       section(
         t("settings.about"),
         h("p", { class: "quiet", dir: "auto" }, t("settings.about-text", { version, realm })),
@@ -61,6 +63,14 @@ function profile(app) {
     maxlength: 128,
     codes: ["empty-text"],
   });
+  const status = field({
+    label: t("settings.status"),
+    name: "status",
+    value: me?.status_text ?? "",
+    hint: t("settings.status-hint"),
+    maxlength: 128,
+    codes: ["bad-argument"],
+  });
   const save = async () => {
     const account = app.store.me;
     const from = country.value.trim();
@@ -70,12 +80,16 @@ function profile(app) {
     };
     const { username, name, country: now, operator } = await app.connection.request("profile", wanted);
     app.store.changeMe({ username, name, country: now, operator });
+    const text = status.value.trim();
+    if (text !== (account?.status_text ?? "")) {
+      await app.connection.request("status", text ? { text } : {});
+      app.store.changeMe({ status_text: text });
+    }
     shown.value = name;
     country.value = now;
     app.toast(t("settings.saved"), "success");
   };
   return [
-    me && portrait(app, app.store.place("u", me.username)),
     h(
       "p",
       null,
@@ -83,7 +97,7 @@ function profile(app) {
       h("bdi", { dir: "auto" }, h("strong", null, me?.username ?? "")),
     ),
     me?.operator && h("p", { class: "quiet" }, t("settings.operator")),
-    form([shown, country], save, { label: t("settings.profile") }),
+    form([shown, status, country], save, { label: t("settings.profile") }),
   ];
 }
 
