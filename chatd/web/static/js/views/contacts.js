@@ -4,7 +4,7 @@
 import { t } from "../i18n.js";
 import { filtered } from "../panels/filter.js";
 import { attempt, live } from "../panels/live.js";
-import { matches, parseAddress, realmOf } from "../panels/names.js";
+import { matches, parseAddress } from "../panels/names.js";
 import { bdi, page, personRow, section } from "../panels/page.js";
 import { hashOf } from "../router.js";
 import { confirm, emptyState, field, form, iconButton } from "../ui.js";
@@ -95,14 +95,13 @@ function addForm(app, shown) {
 function contactRow(app, contact, remove) {
   const { username, online } = contact;
   const name = app.store.displayName(username);
-  const realm = realmOf(username);
   const status = app.store.status(username);
   return personRow({
     address: username,
     name,
     online,
     picture: app.store.pictureOf(username),
-    note: [status && bdi(status), t(online ? "panels.online" : "panels.offline-person"), realm && t("groups.elsewhere", { realm })],
+    note: [status && bdi(status), t(online ? "panels.online" : "panels.offline-person")],
     href: hashOf(app.store.place("u", username)),
     actions: [iconButton("trash", t("contacts.delete", { name }), { onClick: () => remove(contact) })],
   });

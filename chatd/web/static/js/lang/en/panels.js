@@ -94,7 +94,7 @@ export default {
   "members.title": "Members of {group}",
   "members.to-chat": "To the conversation",
   "members.code": "Code",
-  "members.code-hint": "Anyone who has this code can join under Groups. Send it to your friends.",
+  "members.code-hint": "Anyone who has this code or the link can join. Send it to your friends.",
   "members.copy-code": "Copy the code {code}",
   "members.copy-link": "Copy the link",
   "members.qr": "QR code",

@@ -94,7 +94,7 @@ export default {
   "members.title": "Anggota {group}",
   "members.to-chat": "Ke percakapan",
   "members.code": "Kode",
-  "members.code-hint": "Siapa pun yang punya kode ini dapat bergabung lewat halaman Grup. Kirimkan saja kepada teman.",
+  "members.code-hint": "Siapa pun yang punya kode atau tautan ini bisa bergabung. Kirimkan ke teman Anda.",
   "members.copy-code": "Salin kode {code}",
   "members.copy-link": "Salin tautan",
   "members.qr": "Kode QR",
