@@ -320,6 +320,7 @@ class Realm:
             service.room_watch,
             service.presence_news,
             self.directory,
+            service.remote_presence,
             service.quotas,
             self.keeper,
             service.indexing,

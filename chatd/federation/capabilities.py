@@ -23,6 +23,7 @@ TYPING = "typing"
 GUESTS = "guests"
 PROFILES = "profiles"
 REQUESTS = "requests"
+PRESENCE = "presence"
 
 # What each capability allows, as shown to senders.
 ALL = {
@@ -38,6 +39,7 @@ ALL = {
     GUESTS: "lists of members",
     PROFILES: "display names and pictures",
     REQUESTS: "message requests",
+    PRESENCE: "news of who is online",
 }
 
 

@@ -55,7 +55,7 @@ class Federation:
         # Messages that were delivered, refused or expired
         self.outcomes = Outcomes(service, links, forwarder.outbox)
         # What this realm knows of people of others
-        self.profiles = service.profiles
+        self.profiles, self.presence = service.profiles, service.remote_presence
         # Files: their bytes from other realms, and to them
         self.arrivals = FileArrivals(service, links)
         self.supply = FileSupply(context, service.uploads, links)
@@ -96,7 +96,13 @@ class Federation:
         admissions = Admissions(service, self.seals, self.standings)
         self.questions = Questions(service, links, guesses, facts, admissions)
 
+    def link_up(self, realm: str) -> None:
+        """That realm is linked."""
+        self.arrivals.link_up(realm)
+        self.presence.linked(realm)
+
     def link_down(self, realm: str) -> None:
         """The link to that realm is gone."""
+        self.presence.unlinked(realm)
         self.arrivals.link_down(realm)
         self.guests.link_down(realm)

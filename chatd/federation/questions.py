@@ -37,6 +37,7 @@ from chatd.federation.name_guesses import NameGuesses
 from chatd.federation.signing.entries import decode_entries, decode_entry
 from chatd.service.chat_service import ChatService
 from chatd.service.group_settings import details_for, details_of
+from chatd.service.presence import OFFLINE
 from chatd.service.remote import IRealms, Membership, RemotePicture, RemoteProfile, SignedFact
 from chatd.service.rosters import Actor
 
@@ -107,6 +108,7 @@ class Questions:
         self._homes = service.homes
         self._invites = service.groups.home_invites
         self._settings = service.groups.settings.of_homes
+        self._elsewhere = service.elsewhere
         self._links = links
         self._guesses = guesses
         self._facts = facts
@@ -298,8 +300,9 @@ class Questions:
             return RemotePicture("")
         return RemotePicture(found.hash, found.body)
 
-    async def presence(self, realm: str, users: Sequence[str]) -> dict[str, bool]:
-        """Which of `users` are online. Unknown ones are left out.
+    async def presence(self, realm: str, users: Sequence[str]) -> dict[str, str]:
+        """The states of `users`. Unknown ones are left out. If the realm was added, it is told when they
+        change.
 
         For a realm that was not added, people who have nothing to do with it are offline, existing or not.
         """
@@ -308,7 +311,10 @@ class Questions:
             with suppress(BadName):
                 keys[user] = key_of(parse_name(user))
         met = await self._guesses.met(realm, list(keys.values()))
-        found = await self._people.online_for_realm(
+        found = await self._people.states_for_realm(
             realm, [user for user, key in keys.items() if key in met]
         )
-        return found if self._guesses.is_free(realm) else {**dict.fromkeys(keys, False), **found}
+        if not self._guesses.is_free(realm):
+            return {**dict.fromkeys(keys, OFFLINE), **found}
+        self._elsewhere.asked(realm, [keys[user] for user in found])
+        return found

@@ -44,6 +44,7 @@ from chatd.service.pending_posts import PendingPosts
 from chatd.service.people import People
 from chatd.service.pictures import Pictures
 from chatd.service.presence import Presence
+from chatd.service.presence_elsewhere import PresenceElsewhere
 from chatd.service.presence_news import PresenceNews
 from chatd.service.privacy_settings import PrivacySettings
 from chatd.service.quotas import MessageQuotas
@@ -52,6 +53,7 @@ from chatd.service.realm_turns import RealmTurns
 from chatd.service.receipts import Receipts
 from chatd.service.remote import IForwarder, IRealms
 from chatd.service.remote_news import RemoteNews
+from chatd.service.remote_presence import RemotePresence
 from chatd.service.remote_profiles import RemoteProfiles
 from chatd.service.remote_sends import RemoteSends
 from chatd.service.reports import Reports
@@ -83,6 +85,8 @@ class ChatService:
     operators: Operators  # who runs the realm
     presence: Presence  # who is online, who listens, and events to listeners
     presence_news: PresenceNews  # tells who has come or gone, and who has changed their profile
+    elsewhere: PresenceElsewhere  # tells other realms who is online here
+    remote_presence: RemotePresence  # who is online in other realms
     groups: Groups  # create, join, leave, invite, kick: groups here and in other realms
     homes: HomeGroups  # the groups that live here, for members of any realm
     mirrors: MirrorGroups  # the groups of other realms with members here
@@ -164,13 +168,19 @@ class ChatService:
         self, passwords: Passwords, scaler: PictureScaler, forwarder: IForwarder
     ) -> None:
         context, realms = self.context, self.realms
-        self.presence_news = PresenceNews(self.clock, self.database, self.presence)
+        self.elsewhere = PresenceElsewhere(self.clock, realms)
+        self.remote_presence = RemotePresence(context, realms, self.presence, self.elsewhere)
+        self.presence_news = PresenceNews(self.clock, self.database, self.presence, self.elsewhere)
         self.accounts = Accounts(context, passwords, self.presence)
         self.blocks = Blocks(context, self.accounts, self.presence)
-        self.people = People(context, self.accounts, self.presence, self.blocks)
+        self.people = People(
+            context, self.accounts, self.presence, self.blocks, self.remote_presence
+        )
         self.session_list = SessionList(context, self.accounts)
         answers = RequestAnswers(context, self.presence, forwarder)
-        self.contacts = Contacts(context, self.accounts, self.blocks, realms, answers)
+        self.contacts = Contacts(
+            context, self.accounts, self.blocks, realms, answers, self.remote_presence
+        )
         self.operators = Operators(context, self.accounts)
         self.directs = Directs(context, self.accounts, self.blocks, realms, answers)
         self.avatars = Avatars(
@@ -194,7 +204,7 @@ class ChatService:
         self.reports = Reports(context, self.reading)
         self.settings = ConversationSettings(context, presence, self.reading)
         self.conversations = Conversations(
-            context, self.blocks, self.reading, self.profiles, forwarder
+            context, self.blocks, self.reading, self.profiles, self.remote_presence, forwarder
         )
 
     def _make_sending(self, forwarder: IForwarder) -> None:

@@ -14,7 +14,8 @@ from chatd.service.accounts import Accounts
 from chatd.service.blocks import Blocks
 from chatd.service.context import Context
 from chatd.service.presence import AWAY, OFFLINE
-from chatd.service.remote import IRealms, online_elsewhere
+from chatd.service.remote import IRealms
+from chatd.service.remote_presence import RemotePresence
 from chatd.service.request_answers import AcceptedRequest, RequestAnswers
 from chatd.store import accounts as store
 
@@ -29,6 +30,7 @@ class Contacts:
         blocks: Blocks,
         realms: IRealms,
         answers: RequestAnswers,
+        there: RemotePresence,
     ) -> None:
         self._answers = answers
         self._context = context
@@ -36,6 +38,7 @@ class Contacts:
         self._accounts = accounts
         self._blocks = blocks
         self._realms = realms
+        self._there = there
 
     async def add(self, account: Account, address: Address) -> Address:
         """Add a contact. Returns the address as its realm writes it. An address of a realm that does not
@@ -48,9 +51,9 @@ class Contacts:
             name = self._realms.name_of(realm)
             found = Address(local.name, name)
             try:
-                known = await self._realms.presence(realm, [key_of(local.name)])
+                known = await self._there.states(realm, [key_of(local.name)])
             except RealmDown:
-                known = {key_of(local.name): False}
+                known = {key_of(local.name): OFFLINE}
             if key_of(local.name) not in known:
                 raise UnknownUser(name=local.name, where=name)
         limit = self._context.config.limits.account_contacts
@@ -71,20 +74,23 @@ class Contacts:
 
     async def all(self, account: Account) -> tuple[Contact, ...]:
         """The account's contacts. Those whose realm does not answer count as offline."""
-        shown = await self._database.read(store.contacts_of, account.id)
-        addresses = [parse_address(each) for each in shown]
+        written = await self._database.read(store.contacts_of, account.id)
+        addresses = [parse_address(each) for each in written]
         elsewhere: dict[str, list[str]] = defaultdict(list)
         for address in addresses:
             if address.realm is not None:
                 elsewhere[key_of(address.realm)].append(key_of(address.name))
-        online = await online_elsewhere(self._realms, elsewhere)
+        states = await self._there.all_states(elsewhere)
         found = []
         for address in addresses:
             if address.realm is None:
                 contact = await self._accounts.find(address.name)
-                state = self._blocks.state_for(account, contact.id, contact.key)
-                found.append(Contact(contact.name, state != OFFLINE, state == AWAY))
+                state, shown = (
+                    self._blocks.state_for(account, contact.id, contact.key),
+                    contact.name,
+                )
             else:
-                there = online[key_of(address.realm)]
-                found.append(Contact(str(address), there.get(key_of(address.name), False)))
+                there = states[key_of(address.realm)]
+                state, shown = there.get(key_of(address.name), OFFLINE), str(address)
+            found.append(Contact(shown, state != OFFLINE, state == AWAY))
         return tuple(found)

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from chatd.base.avatars import avatar_path
 from chatd.base.model import Account
-from chatd.base.names import key_of
+from chatd.base.names import key_of, parse_address
 from chatd.base.read_marks import ReadMark
 from chatd.base.replies import ConversationInfo
 from chatd.service.blocks import Blocks
@@ -17,6 +17,7 @@ from chatd.service.context import Context
 from chatd.service.presence import AWAY, OFFLINE
 from chatd.service.reading import MAX_PAGE, Reading
 from chatd.service.remote import IForwarder, ISettled
+from chatd.service.remote_presence import RemotePresence
 from chatd.service.remote_profiles import RemoteProfiles
 from chatd.store import avatars
 from chatd.store import overview as store
@@ -32,6 +33,7 @@ class Conversations:
         blocks: Blocks,
         reading: Reading,
         profiles: RemoteProfiles,
+        there: RemotePresence,
         forwarder: IForwarder,
     ) -> None:
         self._context = context
@@ -40,6 +42,7 @@ class Conversations:
         self._blocks = blocks
         self._reading = reading
         self._profiles = profiles
+        self._there = there
 
     async def all(
         self, account: Account, given: Mapping[int, ReadMark]
@@ -47,13 +50,15 @@ class Conversations:
         """The first conversations, those with the newest messages first, and how many more there are. Moves
         no read mark.
 
-        `given` is as for Reading.inbox. People of other realms have no online state here: the list is fetched
-        often and must not wait for other realms.
+        `given` is as for Reading.inbox. The online state of people of other realms is shown as far as it is
+        known: the list does not wait for other realms.
         """
         marks = self._reading.marks(account, given)
         with self._forwarder.watch() as settled:
             found, more = await self._database.read(_overview, account, marks)
-        self._profiles.soon(each.user for each, _ in found if each.user and "@" in each.user)
+        elsewhere = [each.user for each, _ in found if each.user and "@" in each.user]
+        self._profiles.soon(elsewhere)
+        self._there.soon(map(parse_address, elsewhere))
         return tuple(self._shown(account, each, peer, settled) for each, peer in found), more
 
     def _shown(
@@ -66,10 +71,21 @@ class Conversations:
         if last is not None:
             last = settled.fresh(last) if last.waits is not None else last
             info = msgspec.structs.replace(info, last=self._blocks.marked(account, [last])[0])
-        if peer is None:
+        if info.user is None:
             return info
-        state = self._blocks.state_for(account, peer, key_of(info.user or ""))
+        state = self._state(account, info.user, peer)
+        if state is None:
+            return info
         return msgspec.structs.replace(info, online=state != OFFLINE, away=state == AWAY)
+
+    def _state(self, account: Account, user: str, peer: int | None) -> str | None:
+        """The state of the other side of a direct conversation; None if it is not known."""
+        if peer is not None:
+            return self._blocks.state_for(account, peer, key_of(user))
+        address = parse_address(user)
+        if address.realm is None or self._blocks.has(account.id, address.key):
+            return None
+        return self._there.known(address)
 
 
 def _overview(

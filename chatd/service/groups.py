@@ -26,7 +26,7 @@ from chatd.service.invitations import Invitations
 from chatd.service.mirror_groups import MirrorGroups
 from chatd.service.people import MAX_LISTED, People
 from chatd.service.presence import IListener
-from chatd.service.remote import IRealms, online_elsewhere
+from chatd.service.remote import IRealms
 from chatd.service.rosters import Actor, Rosters
 from chatd.store.bans import MAX_BANS
 from chatd.store.groups import list_groups
@@ -220,13 +220,12 @@ class Groups:
         self, account: Account, members: Sequence[Member], home: str | None
     ) -> tuple[Member, ...]:
         """Add the online state of members from other realms than `home`, which the home does not know."""
-        elsewhere: dict[str, list[str]] = defaultdict(list)
+        wanted: dict[str, list[str]] = defaultdict(list)
         for member in members:
             name, _, realm = key_of(member.username).partition("@")
             if realm != (home or ""):
-                elsewhere[realm].append(name)
-        here = await self._people.online(account, elsewhere.pop("", ()))
-        online = {"": here, **await online_elsewhere(self._realms, elsewhere)}
+                wanted[realm].append(name)
+        online = await self._people.online_everywhere(account, wanted)
         shown = []
         for member in members:
             name, _, realm = key_of(member.username).partition("@")

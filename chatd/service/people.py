@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 from chatd.base.avatars import user_picture
@@ -14,6 +14,7 @@ from chatd.service.accounts import Accounts
 from chatd.service.blocks import Blocks
 from chatd.service.context import Context
 from chatd.service.presence import AWAY, OFFLINE, Presence
+from chatd.service.remote_presence import RemotePresence
 from chatd.store import accounts as store
 from chatd.store.blocks import REALM_MARK
 
@@ -25,12 +26,18 @@ class People:
     """The accounts of this realm, and which of them are online."""
 
     def __init__(
-        self, context: Context, accounts: Accounts, presence: Presence, blocks: Blocks
+        self,
+        context: Context,
+        accounts: Accounts,
+        presence: Presence,
+        blocks: Blocks,
+        there: RemotePresence,
     ) -> None:
         self._database = context.database
         self._accounts = accounts
         self._presence = presence
         self._blocks = blocks
+        self._there = there
 
     async def all(self, viewer: Account) -> tuple[tuple[UserInfo, ...], int]:
         """The first accounts by name, and how many more there are."""
@@ -54,12 +61,26 @@ class People:
             for name, each in (await self._known(names)).items()
         }
 
-    async def online_for_realm(self, realm: str, names: Iterable[str]) -> dict[str, bool]:
-        """Which of these accounts the realm with that key sees online. Names that do not exist are left
-        out."""
+    async def online_everywhere(
+        self, viewer: Account, names: Mapping[str, Iterable[str]]
+    ) -> dict[str, dict[str, bool]]:
+        """As `online`, for the names of several realms, by the realms' keys; that of this realm is empty. A
+        realm that does not answer knows nobody."""
+        elsewhere = {realm: list(keys) for realm, keys in names.items() if realm}
+        here = await self.online(viewer, names.get("", ()))
+        states = await self._there.all_states(elsewhere)
+        there = {
+            realm: {name: state != OFFLINE for name, state in people.items()}
+            for realm, people in states.items()
+        }
+        return {"": here, **there}
+
+    async def states_for_realm(self, realm: str, names: Iterable[str]) -> dict[str, str]:
+        """The states of these accounts, as the realm with that key sees them. Names that do not exist are
+        left out."""
         key = REALM_MARK + realm
         return {
-            name: self._presence.is_online(each.id) and not self._blocks.has(each.id, key)
+            name: OFFLINE if self._blocks.has(each.id, key) else self._presence.state(each.id)
             for name, each in (await self._known(names)).items()
         }
 

@@ -21,6 +21,11 @@ AWAY = "away"
 OFFLINE = "offline"
 
 
+def shown_state(state: str) -> str:
+    """A state that another realm tells. One that is not known here means online."""
+    return state if state in (AWAY, OFFLINE) else ONLINE
+
+
 class IListener(Interface):
     """A connection that gets events as they happen."""
 

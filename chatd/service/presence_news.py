@@ -1,5 +1,5 @@
 """Sends presence and profile events to the accounts that share something with the account that has changed
-(chatd.store.watchers).
+(chatd.store.watchers), here and in other realms.
 
 An account that comes online, goes away or comes back is announced within INTERVAL, unless many do so at
 once. One that goes offline is announced when it has been so for GRACE, so that a page that is loaded again,
@@ -9,7 +9,7 @@ a time.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import inf
 from typing import Final
 
@@ -22,6 +22,7 @@ from chatd.base.isolation import guarded
 from chatd.base.model import Account
 from chatd.base.timers import Timer
 from chatd.service.presence import IListener, Presence
+from chatd.service.presence_elsewhere import PresenceElsewhere
 from chatd.store.database import Database
 from chatd.store.watchers import Watched, watchers_of
 
@@ -35,10 +36,17 @@ UNTOLD: Final = "a change of presence was not told"
 class PresenceNews:
     """The accounts whose change is not told yet, in rounds."""
 
-    def __init__(self, clock: IReactorTime, database: Database, presence: Presence) -> None:
+    def __init__(
+        self,
+        clock: IReactorTime,
+        database: Database,
+        presence: Presence,
+        elsewhere: PresenceElsewhere,
+    ) -> None:
         self._clock = clock
         self._database = database
         self._presence = presence
+        self._elsewhere = elsewhere
         self._timer = Timer(clock, self._begin_round)
         self._stopped = False
         self._busy = False  # a round is under way
@@ -91,7 +99,8 @@ class PresenceNews:
                 self._presence.flush()
 
     def _changed(self, account_id: int, soon: bool) -> None:
-        if self._stopped or not self._presence.anyone_follows:
+        anyone_hears = self._presence.anyone_follows or self._elsewhere.anyone_hears
+        if self._stopped or not anyone_hears:
             return
         at_once = soon and account_id not in self._due
         self._due[account_id] = self._clock.seconds() + (0 if at_once else GRACE)
@@ -121,18 +130,21 @@ class PresenceNews:
                 told += await self._tell(account)
 
     async def _tell(self, account_id: int) -> int:
-        """Tell the watchers of the account whether it is online. Returns how many of them follow."""
-        watched = await self._find(account_id)
+        """Tell the watchers of the account whether it is online. Returns how many of them here follow."""
+        realms = self._elsewhere.realms()
+        watched = await self._find(account_id, realms)
         if watched is None:
             return 0
+        state = self._presence.state(account_id)
+        self._elsewhere.changed(watched, state, realms)
         followers = self._presence.followers_of(watched.watchers)
-        event = PresenceChange(watched.name, self._presence.state(account_id))
+        event = PresenceChange(watched.name, state)
         self._presence.tell_followers(followers, event, None)
         self._presence.flush()
         return len(followers)
 
-    async def _find(self, account_id: int) -> Watched | None:
+    async def _find(self, account_id: int, realms: Sequence[str] = ()) -> Watched | None:
         """Who is told of the account. Returns None if the lookup fails, which must not stop the others."""
-        found = self._database.read(watchers_of, account_id)
+        found = self._database.read(watchers_of, account_id, realms)
         watched: Watched | None = await in_background(UNTOLD, found)
         return None if self._stopped else watched

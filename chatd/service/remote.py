@@ -318,6 +318,16 @@ class IForwarder(Interface):
         """Remove delivered parcels from the outbox before the next job of the database."""
 
 
+class TheirState(msgspec.Struct, frozen=True, array_like=True):
+    """The state of a person of the realm that tells it; or of a third realm, if the person is in a group of
+    the realm that tells it. `named` are the keys of people of the receiving realm who share a conversation
+    with them."""
+
+    user: str
+    state: str
+    named: tuple[str, ...] = ()
+
+
 class RemoteProfile(msgspec.Struct, frozen=True):
     """What another realm tells of one of its people: the display name, the hash of the picture (empty: there
     is none), and the picture, if the asker did not know that hash."""
@@ -366,8 +376,15 @@ class IRealms(Interface):
         """Make a change for `user`, an admin of a group there. `entries` are the signed facts of the change:
         one for each of `users`, if it has any. Returns lists of addresses."""
 
-    def presence(realm: str, users: Collection[str]) -> Deferred[dict[str, bool]]:
-        """Which of `users` there are online. Unknown ones are left out."""
+    def presence(realm: str, users: Collection[str]) -> Deferred[dict[str, str]]:
+        """The states of `users` there: online, away or offline. Unknown ones are left out."""
+
+    def hears_presence(realm: str) -> bool:
+        """Whether the realm is told of presence: it is linked, somebody here has added it, and it takes
+        that."""
+
+    def presence_changed(realm: str, states: Sequence[TheirState]) -> None:
+        """Tell the realm these states, if it is linked."""
 
     def profile(realm: str, user: str, known: str) -> Deferred[RemoteProfile]:
         """The profile of a user there. `known` is the hash of the picture that is known here, or empty. Fails
@@ -389,19 +406,3 @@ class IRealms(Interface):
     def all(detailed: bool = True) -> Deferred[Sequence[RealmInfo]]:
         """The peers and their links. `detailed` includes why a realm that no operator has added is not
         reached."""
-
-
-async def online_elsewhere(
-    realms: IRealms, users: Mapping[str, Collection[str]]
-) -> dict[str, dict[str, bool]]:
-    """Which of `users` (names by their realm's key) are online, by realm. A realm that does not answer has
-    nobody online."""
-    # All are asked at once, and each answers, or not, in its own time.
-    asked = {realm: realms.presence(realm, names) for realm, names in users.items()}
-    online: dict[str, dict[str, bool]] = {}
-    for realm, answer in asked.items():
-        try:
-            online[realm] = await answer
-        except ChatError:
-            online[realm] = {}
-    return online

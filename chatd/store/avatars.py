@@ -161,10 +161,11 @@ def keep_remote(
 
 
 def about_group(connection: sa.Connection, group: Group) -> dict[str, str | bool | None]:
-    """What the realm of a new member of a group is told about it: the settings, and the hash of the
-    picture."""
+    """What the realm of a new member of a group is told about it: the settings, and the hash of the picture
+    if there is one."""
     found = known(connection, place_of_group(group.name))
-    return {**settings_of(group), "picture": None if found is None else found.hash}
+    picture = {} if found is None else {"picture": found.hash}
+    return {**settings_of(group), **picture}
 
 
 def note_of_mirror(connection: sa.Connection, group: Group, found: object, now: int) -> None:
@@ -214,7 +215,10 @@ def _pushed_out(
 
 def followers_of(connection: sa.Connection, key: str) -> frozenset[int]:
     """The accounts that talk with the person with that address, or have them as a contact."""
-    talking = sa.select(participants.c.account_id).where(participants.c.peer_key == key)
+    realm = key.partition("@")[2]
+    talking = sa.select(participants.c.account_id).where(
+        participants.c.realm == realm, participants.c.peer_key == key
+    )
     having = sa.select(contacts.c.account_id).where(contacts.c.key == key)
     rows = connection.execute(sa.union(talking, having).limit(MAX_FOLLOWERS))
     return frozenset(row.account_id for row in rows)

@@ -6,12 +6,15 @@ in a group of up to MAX_READERS members with it.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 import sqlalchemy as sa
 
 from chatd.base.model import MAX_READERS
 from chatd.store.receipts import may_see
 from chatd.store.schema import accounts, contacts, participants, rosters
+from chatd.store.watchers_elsewhere import Elsewhere, barred_by, watchers_elsewhere
 
 MAX_WATCHERS = 10_000  # of one account; beyond that, some are not told
 
@@ -20,10 +23,14 @@ _KEY: sa.BindParameter[str] = sa.bindparam("key", type_=sa.Text)
 
 
 class Watched(msgspec.Struct, frozen=True):
-    """An account by its name, and the ids of the accounts that are told of it."""
+    """An account by its name and key, and the ids of the accounts that are told of it. `elsewhere` has the
+    people of other realms that are told too, and the realms that it has blocked are `barred`."""
 
     name: str
+    key: str
     watchers: frozenset[int]
+    elsewhere: Elsewhere = {}
+    barred: frozenset[str] = frozenset()
 
 
 def _sharing() -> sa.Select[tuple[int]]:
@@ -55,12 +62,19 @@ _NAMES = sa.select(accounts.c.name, accounts.c.key).where(accounts.c.id == _ACCO
 _WATCHERS = sa.union(_sharing(), _having()).limit(sa.bindparam("most"))
 
 
-def watchers_of(connection: sa.Connection, account_id: int) -> Watched | None:
-    """Who is told of the account. None if there is no such account."""
+def watchers_of(
+    connection: sa.Connection, account_id: int, realms: Collection[str] = ()
+) -> Watched | None:
+    """Who is told of the account, here and in `realms`. None if there is no such account."""
     found = connection.execute(_NAMES, {"account": account_id}).first()
     if found is None:
         return None
     bounds = {"readers": MAX_READERS, "most": MAX_WATCHERS}
     asked = {"account": account_id, "key": found.key, **bounds}
     told = frozenset(row.account_id for row in connection.execute(_WATCHERS, asked))
-    return Watched(found.name, told - {account_id})
+    watched = Watched(found.name, found.key, told - {account_id})
+    if not realms:
+        return watched
+    barred = barred_by(connection, account_id)
+    elsewhere = watchers_elsewhere(connection, account_id, sorted(set(realms) - barred))
+    return msgspec.structs.replace(watched, elsewhere=elsewhere, barred=barred)

@@ -11,7 +11,7 @@ from zope.interface import implementer
 from chatd.base.errors import UnknownRealm
 from chatd.base.realms import Added, RealmInfo
 from chatd.base.replies import Member
-from chatd.service.remote import IRealms, Membership, RemotePicture, RemoteProfile
+from chatd.service.remote import IRealms, Membership, RemotePicture, RemoteProfile, TheirState
 
 T = TypeVar("T")
 
@@ -49,8 +49,14 @@ class NoRealms:
     ) -> Deferred[Mapping[str, Sequence[str]]]:
         return self._unknown(realm)
 
-    def presence(self, realm: str, _users: Collection[str]) -> Deferred[dict[str, bool]]:
+    def presence(self, realm: str, _users: Collection[str]) -> Deferred[dict[str, str]]:
         return self._unknown(realm)
+
+    def hears_presence(self, _realm: str) -> bool:
+        return False
+
+    def presence_changed(self, realm: str, states: Sequence[TheirState]) -> None:
+        """Tell nobody."""
 
     def profile(self, realm: str, _user: str, _known: str) -> Deferred[RemoteProfile]:
         return self._unknown(realm)

@@ -5,7 +5,7 @@ chatd.federation.amp.wire describes the protocol.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -31,11 +31,12 @@ from chatd.federation.amp.responder import Responder
 from chatd.federation.amp.tls import TLSTransport
 from chatd.federation.amp.trust import Authentication
 from chatd.federation.amp.wire import Introduction, Refused
-from chatd.federation.capabilities import FILES, PROFILES, TYPING, lacking
+from chatd.federation.capabilities import FILES, PRESENCE, PROFILES, TYPING, lacking
 from chatd.federation.parcels import Verdict
 from chatd.federation.refusals import refusal
 from chatd.federation.standing import Standing, decode_standing
 from chatd.net.twisted_compat import BoundedAMP
+from chatd.service.remote import TheirState
 
 if TYPE_CHECKING:
     from chatd.federation.amp.link_manager import LinkManager
@@ -338,6 +339,12 @@ class PeerLink(BoundedAMP):
         """Tell the other realm that the profile of a user here has changed, if it takes that."""
         if PROFILES not in self.lacks and self.transport is not None:
             self.callRemote(wire.ProfileChangedCommand, user=user)
+
+    def presence_changed(self, states: Sequence[TheirState]) -> None:
+        """Tell the other realm who is online now, if it takes that."""
+        for data in () if PRESENCE in self.lacks else wire.encode_states(states):
+            if self.transport is not None:
+                self.callRemote(wire.PresenceChangedCommand, states=data)
 
     async def deliver(self, items: list[tuple[int, bytes]]) -> list[Verdict] | None:
         """Deliver a batch. Returns a verdict for each parcel, or None if all were kept. Raises RealmDown, or

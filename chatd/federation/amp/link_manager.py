@@ -171,7 +171,7 @@ class LinkManager:
             "linked with {realm} at {address}", realm=peer.known.name, address=link.route.address
         )
         peer.delivery.link_up(link)
-        self.federation.arrivals.link_up(peer.known.key)
+        self.federation.link_up(peer.known.key)
 
     def lost(self, link: PeerLink, reason: ChatError | None) -> None:
         """The connection is gone. `reason` says why the link never came up, if it is known."""

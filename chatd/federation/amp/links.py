@@ -22,14 +22,20 @@ from chatd.federation.amp.link_manager import LinkManager
 from chatd.federation.amp.link_sender import Destination, Suspects
 from chatd.federation.amp.peer_status import all_peers
 from chatd.federation.amp.peers import Peer, PeerTable
-from chatd.federation.amp.presence_cache import PresenceCache
 from chatd.federation.amp.unconfirmed import UnconfirmedRealms
-from chatd.federation.capabilities import ALL, PROFILES
+from chatd.federation.capabilities import ALL, PRESENCE, PROFILES
 from chatd.federation.federation import Federation
 from chatd.federation.links import ILinks
 from chatd.federation.outcome_waiters import OutcomeWaiters
 from chatd.service.context import Context
-from chatd.service.remote import QUEUED, Membership, OnOutcome, RemotePicture, RemoteProfile
+from chatd.service.remote import (
+    QUEUED,
+    Membership,
+    OnOutcome,
+    RemotePicture,
+    RemoteProfile,
+    TheirState,
+)
 from chatd.store.outcomes import SentEntry
 from chatd.store.peers import KnownPeer
 
@@ -47,10 +53,6 @@ class AmpLinks:
         self.peers = PeerTable(context, self._delivery_to)
         self._context = context
         self._endpoint = endpoint
-        self._presence = PresenceCache(
-            context.clock,
-            lambda realm, users: self._ask(realm, lambda link: link.requests.presence(users)),
-        )
         self._expiring = LoopingCall(self._expire)
         self._expiring.clock = context.clock
 
@@ -207,8 +209,20 @@ class AmpLinks:
             realm, lambda link: link.requests.change(user, group, change, users, entries)
         )
 
-    def presence(self, realm: str, users: Collection[str]) -> Deferred[dict[str, bool]]:
-        return Deferred.fromCoroutine(self._presence.get(realm, users))
+    def presence(self, realm: str, users: Collection[str]) -> Deferred[dict[str, str]]:
+        return self._ask(realm, lambda link: link.requests.presence(list(users)))
+
+    def hears_presence(self, realm: str) -> bool:
+        peer = self.peers.get(realm)
+        link = None if peer is None else peer.link
+        if link is None or not link.is_up or PRESENCE in link.lacks:
+            return False
+        return self.is_added(realm)
+
+    def presence_changed(self, realm: str, states: Sequence[TheirState]) -> None:
+        peer = self.peers.get(realm)
+        if peer is not None and peer.link is not None and peer.link.is_up:
+            peer.link.presence_changed(states)
 
     def profile(self, realm: str, user: str, known: str) -> Deferred[RemoteProfile]:
         if self.lacks(realm, PROFILES):

@@ -15,6 +15,7 @@ from chatd.federation.amp.wire import Refused
 from chatd.federation.parcels import Verdict, encode
 from chatd.federation.refusals import refusal
 from chatd.federation.signing.entries import MAX_IN_QUESTION
+from chatd.service.presence import shown_state
 from chatd.service.remote import Membership, RemotePicture, RemoteProfile
 
 if TYPE_CHECKING:
@@ -94,13 +95,14 @@ class PeerRequests:
             raise refused
         return result
 
-    async def presence(self, users: Sequence[str]) -> dict[str, bool]:
-        online: dict[str, bool] = {}
+    async def presence(self, users: Sequence[str]) -> dict[str, str]:
+        states: dict[str, str] = {}
         for start in range(0, len(users), wire.MAX_NAMES):
             asked = list(users[start : start + wire.MAX_NAMES])
             answer = await self._ask(wire.PresenceCommand, users=asked)
-            online.update(self._decode(answer["online"], dict[str, bool]))
-        return online
+            found = self._decode(answer["states"], dict[str, str])
+            states.update((user, shown_state(state)) for user, state in found.items())
+        return states
 
     async def profile(self, user: str, known: str) -> RemoteProfile:
         answer = await self._ask(wire.ProfileCommand, user=user, known=known)

@@ -31,6 +31,7 @@ from chatd.federation.parcels import Direct, Parcel, Relay, encode
 from chatd.federation.refusals import verdict_of
 from chatd.federation.restores import Returned
 from chatd.federation.returning_posts import ReturningPosts
+from chatd.service.remote import TheirState
 from chatd.store.parcel_stream import ParcelStream
 
 if TYPE_CHECKING:
@@ -308,7 +309,15 @@ class Responder(amp.CommandLocator):
     @_answers(wire.PresenceCommand)
     async def presence(self, users: list[str]) -> dict[str, Any]:
         found = await self._link.host.federation.questions.presence(self._link.realm, users)
-        return {"online": encode(found)}
+        return {"states": encode(found)}
+
+    @wire.PresenceChangedCommand.responder
+    def presence_changed(self, states: bytes) -> Deferred[Any]:
+        async def work(told: Sequence[TheirState]) -> dict[str, Any]:
+            await self._link.host.federation.presence.arrived(self._link.realm, told)
+            return {}
+
+        return self._answer_decoded(wire.decode_states, states, work)
 
     @_answers(wire.ProfileCommand)
     async def profile(self, user: str, known: str) -> dict[str, Any]:

@@ -38,6 +38,7 @@ unexpected error is `internal`, with the reference by which it is found in the l
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, ClassVar, TypeVar
 
 import msgspec
@@ -47,11 +48,14 @@ from chatd.federation.guest_lists import GuestAnswer, GuestList
 from chatd.federation.parcel_fields import MAX_NUMBER, Seq
 from chatd.federation.parcels import KEPT, MAX_PARCEL, Parcel, Verdict, encode, try_decode
 from chatd.federation.restores import Returned
+from chatd.service.presence import shown_state
+from chatd.service.remote import TheirState
 
 VERSION = 2
 MAX_BATCH = 128  # parcels; with small batches both realms work at the same time
 MAX_TAKEN = 1000  # parcels that are accepted: the verdicts of more might not fit into the answer
 MAX_BATCH_BYTES = MAX_PARCEL
+MAX_STATES = 100  # in one value
 MAX_NAMES = 100  # in one question; that many always fit into a value
 
 # Why a realm of another version is not let in, as that realm reads it: `ours` is the version of this one.
@@ -240,7 +244,15 @@ class ChangeCommand(PeerCommand):
 class PresenceCommand(PeerCommand):
     commandName = b"Presence"  # noqa: N815
     arguments: ClassVar[list[Any]] = [(b"users", amp.ListOf(amp.Unicode()))]
-    response: ClassVar[list[Any]] = [(b"online", amp.String())]
+    response: ClassVar[list[Any]] = [(b"states", amp.String())]
+
+
+class PresenceChangedCommand(PeerCommand):
+    commandName = b"PresenceChanged"  # noqa: N815
+    """States that have changed."""
+
+    arguments: ClassVar[list[Any]] = [(b"states", amp.String())]
+    requiresAnswer = False  # noqa: N815 - Twisted's name
 
 
 class ProfileCommand(PeerCommand):
@@ -282,11 +294,32 @@ def _decoded(decoder: msgspec.msgpack.Decoder[T], data: bytes, code: str) -> T:
         raise Refused(code) from None
 
 
+_states = msgspec.msgpack.Decoder(Annotated[list[TheirState], msgspec.Meta(max_length=MAX_STATES)])
 _returned = msgspec.msgpack.Decoder(Annotated[list[Returned], msgspec.Meta(max_length=MAX_TAKEN)])
 _groups = msgspec.msgpack.Decoder(Annotated[list[int], msgspec.Meta(max_length=MAX_TAKEN)])
 _tails = msgspec.msgpack.Decoder(dict[int, Seq])
 _guests = msgspec.msgpack.Decoder(GuestList)
 _found = msgspec.msgpack.Decoder(GuestAnswer)
+
+
+def encode_states(states: Sequence[TheirState]) -> Iterator[bytes]:
+    """The states in as many values as they need."""
+    page: list[msgspec.Raw] = []
+    size = 0
+    for each in map(encode, states):
+        if page and (size + len(each) > MAX_BATCH_BYTES or len(page) == MAX_STATES):
+            yield encode(page)
+            page, size = [], 0
+        page.append(msgspec.Raw(each))
+        size += len(each)
+    if page:
+        yield encode(page)
+
+
+def decode_states(data: bytes) -> list[TheirState]:
+    """Raises Refused if they are malformed."""
+    found = _decoded(_states, data, BAD_BATCH)
+    return [TheirState(each.user, shown_state(each.state), each.named) for each in found]
 
 
 def decode_returned(data: bytes) -> list[Returned]:

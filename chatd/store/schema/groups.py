@@ -99,6 +99,12 @@ participants = Table(
     # Finds the longest-standing member, the newest, and any admin without reading the others.
     Index("participants_by_standing", "conversation_id", "admin", "joined_at"),
 )
+Index(
+    "participants_by_realm",
+    participants.c.realm,
+    participants.c.peer_key,
+    sqlite_where=participants.c.realm.is_not(None),
+)
 
 # Messages up to a read mark that are still unread, because the reader was shown later ones without them.
 # There are at most chatd.base.read_marks.MAX_LEFT for a participant. They go with the participant.
@@ -182,6 +188,7 @@ remote_members = Table(
     ),
     Index("remote_members_by_standing", "conversation_id", "admin", "joined_at"),
     Index("remote_members_by_realm", "conversation_id", "realm"),
+    Index("remote_members_by_person", "realm", "key"),
 )
 
 bans = Table(

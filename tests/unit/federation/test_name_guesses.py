@@ -70,8 +70,8 @@ class GuessingTestCase(AmpPeerTestCase):
 
     def online(self, *users: str) -> dict[str, bool]:
         answer = self.asks(wire.PresenceCommand, users=list(users))
-        found: dict[str, bool] = msgspec.msgpack.decode(answer["online"])
-        return found
+        found: dict[str, str] = msgspec.msgpack.decode(answer["states"])
+        return {user: state == "online" for user, state in found.items()}
 
 
 class NamesTestCase(GuessingTestCase):
@@ -244,4 +244,4 @@ class AddedTestCase(NetworkTestCase):
         one.add(two)
         one.person("ana").client  # noqa: B018 - it logs in
         asking = two.realm.directory.presence("realm1", ["ana", "nobody"])
-        self.assertEqual(self.network.result(asking), {"ana": True})
+        self.assertEqual(self.network.result(asking), {"ana": "online"})

@@ -294,7 +294,7 @@ class ProbedTestCase(AmpPeerTestCase):
         files = [each.code for each in self.each(lambda name: Direct("budi", name, 1, None, note))]
         self.assertEqual(files, ["not-accepted"] * 4)
         answer = self.asks(wire.PresenceCommand, users=list(self.NAMES))
-        self.assertEqual(set(msgspec.msgpack.decode(answer["online"]).values()), {False})
+        self.assertEqual(set(msgspec.msgpack.decode(answer["states"]).values()), {"offline"})
         for name in self.NAMES:
             refused = self.refuses(wire.ProfileCommand, user=name, known="")
             self.assertEqual(refused, "unknown-user")

@@ -18,6 +18,9 @@ from chatd.base.model import Account
 from chatd.base.names import Address
 from chatd.base.replies import Contact
 from chatd.service.contacts import Contacts
+from chatd.service.presence import AWAY, OFFLINE
+from chatd.service.presence_elsewhere import PresenceElsewhere
+from chatd.service.remote_presence import RemotePresence
 from tests.support.common import ClockedTestCase, Listener
 from tests.support.no_realms import NoRealms
 
@@ -26,7 +29,7 @@ class TwoRealms(NoRealms):
     """Realm2 answers, and Realm3 is down."""
 
     def __init__(self) -> None:
-        self.people = {"lineker": True, "henderson": False}
+        self.people = {"lineker": AWAY, "henderson": OFFLINE}
         self.asked: list[tuple[str, list[str]]] = []
 
     def name_of(self, realm: str) -> str:
@@ -34,7 +37,7 @@ class TwoRealms(NoRealms):
             raise UnknownRealm(realm=realm)
         return realm.title()
 
-    def presence(self, realm: str, *args: Any) -> Deferred[dict[str, bool]]:
+    def presence(self, realm: str, *args: Any) -> Deferred[dict[str, str]]:
         users: Collection[str] = args[0]
         self.asked.append((realm, list(users)))
         if realm == "realm3":
@@ -99,8 +102,20 @@ class Elsewhere(ContactsTestCase):
     @property
     def contacts(self) -> Contacts:
         service = self.realm.service
-        answers = service.directs.answers
-        return Contacts(service.context, service.accounts, service.blocks, self.realms, answers)
+        there = RemotePresence(
+            service.context,
+            self.realms,
+            service.presence,
+            PresenceElsewhere(self.clock, self.realms),
+        )
+        return Contacts(
+            service.context,
+            service.accounts,
+            service.blocks,
+            self.realms,
+            service.directs.answers,
+            there,
+        )
 
     async def test_list(self) -> None:
         """People of other realms are listed among the others, and each realm is asked once. Those whose realm
@@ -117,7 +132,7 @@ class Elsewhere(ContactsTestCase):
         self.assertEqual(
             set(await self.contacts.all(messi)),
             {
-                Contact("lineker@Realm2", True),
+                Contact("lineker@Realm2", True, True),
                 Contact("Henderson@Realm2", False),
                 Contact("maradona@Realm3", False),
                 Contact("messi", False),

@@ -242,7 +242,7 @@ class Cost(ListTestCase):
 
 class FakeRealms(NetworkTestCase):
     def test_people_and_groups_of_other_realms(self) -> None:
-        """They are shown by their addresses, without an online state."""
+        """They are shown by their addresses. Their realm has told who is online."""
         one, two = self.network.pair()
         ana, budi = one.person("ana"), two.person("budi")
         ana.creates("bagan")
@@ -253,7 +253,7 @@ class FakeRealms(NetworkTestCase):
         self.network.settle()
         group, direct = budi.does(ask.ListConversations()).items
         self.assertEqual((direct.user, direct.name), ("ana@realm1", "ana@realm1"))
-        self.assertEqual((direct.online, direct.unread, direct.last.text), (None, 1, "halo"))
+        self.assertEqual((direct.online, direct.unread, direct.last.text), (True, 1, "halo"))
         self.assertEqual((group.group.group, group.name), ("bagan@realm1", "bagan@realm1"))
         self.assertEqual((group.group.code, group.group.members), ("", 1))
         self.assertEqual((group.unread, group.last.text), (1, "halo semua"))

@@ -95,8 +95,8 @@ class Hidden(PeopleTestCase):
         self.assertEqual(self.within(INTERVAL), ["Budi offline"])
         self.assertEqual(self.active(self.ana), [])
         self.assertEqual(self.active(self.budi), ["Budi"])
-        seen = result_of(self.people.online_for_realm("realm2", ["budi", "nobody"]))
-        self.assertEqual(seen, {"budi": False})
+        seen = result_of(self.people.states_for_realm("realm2", ["budi", "nobody"]))
+        self.assertEqual(seen, {"budi": "offline"})
         self.presence.set_away(self.budi.id, True)
         (more,) = self.arrive(self.budi)
         self.presence.leave(self.budi.id, more)
@@ -113,11 +113,11 @@ class Hidden(PeopleTestCase):
 
     def test_blocked_realm(self) -> None:
         self.arrive(self.budi)
-        seen = result_of(self.people.online_for_realm("realm2", ["budi"]))
-        self.assertEqual(seen, {"budi": True})
+        seen = result_of(self.people.states_for_realm("realm2", ["budi"]))
+        self.assertEqual(seen, {"budi": "online"})
         result_of(self.service.blocks.block(self.budi, "realm2"))
-        seen = result_of(self.people.online_for_realm("realm2", ["budi"]))
-        self.assertEqual(seen, {"budi": False})
+        seen = result_of(self.people.states_for_realm("realm2", ["budi"]))
+        self.assertEqual(seen, {"budi": "offline"})
 
 
 class Away(PeopleTestCase):

@@ -217,8 +217,10 @@ class Trouble(PresenceNewsTestCase):
         self.group(self.ana, self.budi, self.citra)
         read = self.database.read
 
-        def failing(query: Any, account_id: int) -> Any:
-            return fail(ValueError("x")) if account_id == self.budi.id else read(query, account_id)
+        def failing(query: Any, account_id: int, *rest: Any) -> Any:
+            if account_id == self.budi.id:
+                return fail(ValueError("x"))
+            return read(query, account_id, *rest)
 
         with mock.patch.object(self.database, "read", failing):
             for account in (self.budi, self.citra):

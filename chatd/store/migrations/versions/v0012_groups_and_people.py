@@ -32,6 +32,7 @@ def upgrade() -> None:
             op.add_column("sessions", column)
         for column in _privacy_columns():
             op.add_column("privacy", column)
+    _index_people_of_other_realms()
     op.execute("UPDATE sessions SET used_at = created_at")
     _create_tables_of_people()
     _create_tables_of_conversations()
@@ -345,6 +346,17 @@ def _create_tables_of_conversations() -> None:
         _of_participant("preferences"),
         sqlite_with_rowid=False,
     )
+
+
+def _index_people_of_other_realms() -> None:
+    op.create_index(
+        "participants_by_realm",
+        "participants",
+        ["realm", "peer_key"],
+        sqlite_where=sa.text("realm IS NOT NULL"),
+        postgresql_where=sa.text("realm IS NOT NULL"),
+    )
+    op.create_index("remote_members_by_person", "remote_members", ["realm", "key"])
 
 
 def _create_tables_of_pictures() -> None:

@@ -137,7 +137,9 @@ class AnswerTestCase(AmpPeerTestCase):
         online = self.asks(
             wire.PresenceCommand, users=["ana", "Ana", "nobody", "", "a b", "x" * 70]
         )
-        self.assertEqual(msgspec.msgpack.decode(online["online"]), {"ana": True, "Ana": True})
+        self.assertEqual(
+            msgspec.msgpack.decode(online["states"]), {"ana": "online", "Ana": "online"}
+        )
         self.stays()
 
     def test_internal_error(self) -> None:

@@ -1,0 +1,97 @@
+"""Tells other realms when people of this one come online, go offline or are away.
+
+Only realms that were added are told, while they are linked. Of an account, those are told that have people
+who share a conversation with it, and those that have asked about it, as for a contact list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from twisted.internet.interfaces import IReactorTime
+
+from chatd.base.cache import Cache
+from chatd.base.isolation import guarded
+from chatd.base.timers import Timer
+from chatd.service.remote import IRealms, TheirState
+from chatd.store.watchers import Watched
+
+MAX_ASKED = (
+    5000  # people that a realm has asked about; more push out those asked about the longest ago
+)
+MAX_NAMES = 200  # people of a realm that are named with one state
+GATHERED = 0.1  # seconds for which states are gathered
+MAX_WAITING = 1000  # states that wait for one realm; more are sent at once
+UNTOLD = "another realm was not told who is online"
+
+
+class PresenceElsewhere:
+    """The states that are on their way to other realms."""
+
+    def __init__(self, clock: IReactorTime, realms: IRealms) -> None:
+        self._realms = realms
+        self._linked: set[str] = set()
+        self._asked: dict[str, Cache[str, bool]] = {}  # people here, by the realm that asked
+        self._waiting: dict[str, list[TheirState]] = {}
+        self._timer = Timer(clock, self._send)
+
+    def linked(self, realm: str) -> None:
+        """A realm is linked."""
+        self._linked.add(realm)
+
+    def unlinked(self, realm: str) -> None:
+        """The link to a realm is lost. It asks again at the next one."""
+        self._linked.discard(realm)
+        self._asked.pop(realm, None)
+        self._waiting.pop(realm, None)
+
+    def realms(self) -> list[str]:
+        """The keys of the realms that are told."""
+        return [each for each in self._linked if self._realms.hears_presence(each)]
+
+    @property
+    def anyone_hears(self) -> bool:
+        """Whether some realm may be told."""
+        return bool(self._linked)
+
+    def asked(self, realm: str, people: Iterable[str]) -> None:
+        """A realm has asked about people, by their keys. It is told when their states change."""
+        if realm in self._linked:
+            asked = self._asked.setdefault(realm, Cache(MAX_ASKED))
+            for key in people:
+                asked[key] = True
+
+    def changed(self, watched: Watched, state: str, realms: Collection[str]) -> None:
+        """Tell those of `realms` that the account concerns."""
+        for realm in realms:
+            names = watched.elsewhere.get(realm)
+            if realm in watched.barred or (names is None and not self._has_asked(realm, watched)):
+                continue
+            self._add_in_parts(realm, watched.name, state, names or [])
+
+    def _has_asked(self, realm: str, watched: Watched) -> bool:
+        asked = self._asked.get(realm)
+        return asked is not None and watched.key in asked
+
+    def _add_in_parts(self, realm: str, user: str, state: str, names: list[str]) -> None:
+        for start in range(0, max(1, len(names)), MAX_NAMES):
+            self.add(realm, TheirState(user, state, tuple(names[start : start + MAX_NAMES])))
+
+    def add(self, realm: str, state: TheirState) -> None:
+        """Tell a realm that state soon."""
+        waiting = self._waiting.setdefault(realm, [])
+        waiting.append(state)
+        if len(waiting) >= MAX_WAITING:
+            self._send()
+        else:
+            self._timer.start(GATHERED)
+
+    def _send(self) -> None:
+        waiting, self._waiting = self._waiting, {}
+        for realm, states in waiting.items():
+            guarded(UNTOLD, self._realms.presence_changed, realm, states)
+
+    def stop(self) -> None:
+        """Tell nothing any more."""
+        self._timer.cancel()
+        self._waiting.clear()

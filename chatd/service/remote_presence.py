@@ -1,0 +1,216 @@
+"""Who is online in other realms: asked for, remembered, and told to those who share something with them.
+
+A realm tells when the state of one of its people changes, and whom of this realm that concerns. What it has
+answered or told holds for KEPT_FOR. When a realm comes back, it is asked about the people that somebody here
+has to do with. When its link has been down for LOST_AFTER, its people count as offline.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+import msgspec
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IDelayedCall
+
+from chatd.base.background import in_background
+from chatd.base.cache import Cache
+from chatd.base.errors import BadName, ChatError
+from chatd.base.events import PresenceChange
+from chatd.base.names import Address, key_of, parse_address, parse_foreign_name
+from chatd.base.timers import cancel
+from chatd.service.context import Context
+from chatd.service.presence import OFFLINE, Presence
+from chatd.service.presence_elsewhere import PresenceElsewhere
+from chatd.service.remote import IRealms, TheirState
+from chatd.store import watchers_elsewhere as store
+
+KEPT_FOR = 60.0  # seconds
+LOST_AFTER = 10.0  # seconds
+MAX_KNOWN = 10_000  # people of one realm
+MAX_AT_ONCE = 100  # people of one realm that are asked about for one list
+MAX_ASKED = 1000  # people that a realm is asked about when it comes back
+UNKNOWN = "unknown"  # in place of a state: there is no such person
+UNTOLD = "a change of presence in another realm was not told"
+
+
+class Known(msgspec.Struct, frozen=True):
+    """The state of a person, and until when it holds."""
+
+    state: str
+    until: float
+
+
+class RemotePresence:
+    """What this realm knows of who is online in other realms."""
+
+    def __init__(
+        self,
+        context: Context,
+        realms: IRealms,
+        presence: Presence,
+        elsewhere: PresenceElsewhere,
+    ) -> None:
+        self._clock = context.clock
+        self._database = context.database
+        self._realms = realms
+        self._presence = presence
+        self._elsewhere = elsewhere
+        self._known: dict[str, Cache[str, Known]] = {}  # by the keys of realms and of people there
+        self._lost: dict[str, IDelayedCall] = {}  # realms whose people will count as offline
+
+    def stop(self) -> None:
+        """Tell nothing any more."""
+        for call in self._lost.values():
+            cancel(call)
+        self._lost.clear()
+        self._elsewhere.stop()
+
+    # Asking
+
+    def known(self, address: Address) -> str | None:
+        """The last known state of a person of another realm; None if it is not known."""
+        people = self._known.get(key_of(address.realm or ""))
+        found = None if people is None else people.get(key_of(address.name))
+        return None if found is None or found.state == UNKNOWN else found.state
+
+    async def states(self, realm: str, users: Collection[str]) -> dict[str, str]:
+        """The states of people, by their keys. Unknown ones are left out. Raises UnknownRealm, RealmDown, and
+        any ChatError with which the realm refuses."""
+        found = {user: known for user in users if (known := self._find(realm, user)) is not None}
+        asked = [user for user in users if user not in found]
+        if asked:
+            answer = await self._realms.presence(realm, asked)
+            for user in asked:
+                state = answer.get(user, UNKNOWN)
+                found[user] = Known(state, 0)
+                before, now = _shown(self._note(realm, user, state)), _shown(state)
+                if before != now:
+                    in_background(UNTOLD, self._tell(realm, user, now))
+        return {user: each.state for user, each in found.items() if each.state != UNKNOWN}
+
+    def soon(self, people: Iterable[Address]) -> None:
+        """Ask in the background about those of whom nothing is known yet."""
+        asked: defaultdict[str, set[str]] = defaultdict(set)
+        for each in people:
+            realm, user = key_of(each.realm or ""), key_of(each.name)
+            if user not in self._known.get(realm, ()) and len(asked[realm]) < MAX_AT_ONCE:
+                asked[realm].add(user)
+        if asked:
+            in_background(UNTOLD, self.all_states(asked))
+
+    async def all_states(self, users: Mapping[str, Collection[str]]) -> dict[str, dict[str, str]]:
+        """The states of `users` (keys by the realm's key), by realm. Of a realm that does not answer, none
+        are known."""
+        # All are asked at once, and each answers, or not, in its own time.
+        asked = {
+            realm: Deferred.fromCoroutine(self._states_if_there(realm, names))
+            for realm, names in users.items()
+        }
+        return {realm: await answer for realm, answer in asked.items()}
+
+    async def _states_if_there(self, realm: str, users: Collection[str]) -> dict[str, str]:
+        try:
+            return await self.states(realm, users)
+        except ChatError:
+            return {}
+
+    def _find(self, realm: str, user: str) -> Known | None:
+        people = self._known.get(realm)
+        found = None if people is None else people.get(user)
+        return found if found is not None and found.until > self._clock.seconds() else None
+
+    def _note(self, realm: str, user: str, state: str) -> str | None:
+        """Remember a state. Returns the one before, if there was one."""
+        people = self._known.setdefault(realm, Cache(MAX_KNOWN))
+        before = people.get(user)
+        people[user] = Known(state, self._clock.seconds() + KEPT_FOR)
+        return None if before is None else before.state
+
+    # What other realms tell
+
+    async def arrived(self, realm: str, told: Sequence[TheirState]) -> None:
+        """A realm tells the states of people: of its own, or of members of its groups."""
+        for each in told:
+            try:
+                address = parse_address(each.user)
+                parse_foreign_name(address.name)
+            except BadName:
+                continue
+            if address.realm is not None:
+                await self._of_third_realm(realm, address, each)
+            elif self._note(realm, key_of(address.name), each.state) != each.state:
+                await self._tell(realm, address.name, each.state, each.named)
+
+    async def _of_third_realm(self, realm: str, address: Address, told: TheirState) -> None:
+        """The home of a group tells the state of a member of another realm."""
+        if not self._presence.anyone_follows:
+            return
+        find = store.named_by_home
+        accounts = await self._database.read(find, address.key, realm, told.named)
+        self._presence.tell_followers(accounts, PresenceChange(str(address), told.state), None)
+        self._presence.flush()
+
+    async def _tell(self, realm: str, user: str, state: str, named: Collection[str] = ()) -> None:
+        """Tell the state of a person to accounts here, and to people of other realms in groups of this
+        one."""
+        address = Address(user, self._realms.name_of(realm))
+        if self._presence.anyone_follows:
+            find = store.watchers_of_guest
+            accounts = await self._database.read(find, address.key, realm, named)
+            self._presence.tell_followers(accounts, PresenceChange(str(address), state), None)
+            self._presence.flush()
+        if others := [each for each in self._elsewhere.realms() if each != realm]:
+            groups = await self._database.read(store.watchers_in_groups, address.key, others)
+            for other, names in groups.items():
+                self._elsewhere.add(other, TheirState(str(address), state, tuple(names)))
+
+    # Links
+
+    def linked(self, realm: str) -> None:
+        """A realm is linked: ask it about the people that somebody here has to do with."""
+        self._elsewhere.linked(realm)
+        if (call := self._lost.pop(realm, None)) is not None:
+            cancel(call)
+        in_background(UNTOLD, self._ask_again(realm))
+
+    async def _ask_again(self, realm: str) -> None:
+        people = await self._database.read(store.watched_people, realm, MAX_ASKED)
+        # What was told before may be too old.
+        known = self._known.get(realm)
+        online = self._online(realm)[-MAX_ASKED:]
+        asked = sorted({*people, *online})
+        for user in asked:
+            if known is not None and (each := known.get(user)) is not None:
+                known[user] = Known(each.state, 0)
+        if asked:
+            await self._states_if_there(realm, asked)
+
+    def unlinked(self, realm: str) -> None:
+        """The link to a realm is lost. Its people count as offline if it does not come back soon."""
+        self._elsewhere.unlinked(realm)
+        if realm in self._known and realm not in self._lost:
+            self._lost[realm] = self._clock.callLater(LOST_AFTER, self._give_up, realm)
+
+    def _give_up(self, realm: str) -> None:
+        del self._lost[realm]
+        gone = self._online(realm)
+        del self._known[realm]
+        in_background(UNTOLD, self._tell_gone(realm, gone))
+
+    def _online(self, realm: str) -> list[str]:
+        """The people of a realm that are online, as far as that is known."""
+        known = self._known.get(realm)
+        people = () if known is None else known.items()
+        return [user for user, each in people if each.state not in (UNKNOWN, OFFLINE)]
+
+    async def _tell_gone(self, realm: str, people: Sequence[str]) -> None:
+        for user in people:
+            if self._find(realm, user) is None:  # else the realm has come back meanwhile
+                await self._tell(realm, user, OFFLINE)
+
+
+def _shown(state: str | None) -> str:
+    """A state as others see it."""
+    return OFFLINE if state is None or state == UNKNOWN else state
