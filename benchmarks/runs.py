@@ -37,6 +37,7 @@ peers = tcp:{peers}:interface=127.0.0.1
 web = tcp:{web}:interface=127.0.0.1
 
 [peers]
+strangers = welcome
 messages_per_second = 0
 messages = 0
 

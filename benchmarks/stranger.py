@@ -53,6 +53,7 @@ json = tcp:{json}:interface=127.0.0.1
 peers = tcp:{peers}:interface=127.0.0.1
 
 [peers]
+strangers = {strangers}
 messages = {quota}
 
 [accounts]
@@ -179,10 +180,12 @@ async def flooded(folder: Path, ports: dict[str, int], seconds: float) -> dict[s
     }
 
 
-def measure(folder: Path, seconds: float, quota: int) -> dict[str, Any]:
+def measure(folder: Path, seconds: float, quota: int, strangers: str) -> dict[str, Any]:
     """Run once with a fresh realm."""
     ports = {"json": free_port(), "peers": free_port()}
-    (folder / "chatd.ini").write_text(CONFIG.format(realm=REALM, quota=quota, **ports))
+    (folder / "chatd.ini").write_text(
+        CONFIG.format(realm=REALM, quota=quota, strangers=strangers, **ports)
+    )
     twistd = Path(sys.executable).parent / "twistd"
     command = [str(twistd), "-n", "--pidfile=", "chatd", "--config", str(folder / "chatd.ini")]
     log = folder / "log"
@@ -215,11 +218,14 @@ def main() -> int:
     options.add_argument(
         "--quota", type=int, default=Config().peers.messages, help="[peers] messages, in bytes"
     )
+    options.add_argument(
+        "--strangers", choices=("welcome", "requests"), default="welcome", help="[peers] strangers"
+    )
     chosen = options.parse_args()
     chosen.state.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir=chosen.state)).resolve()
     try:
-        found = measure(folder, chosen.seconds, chosen.quota)
+        found = measure(folder, chosen.seconds, chosen.quota, chosen.strangers)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     sys.stdout.write(json.dumps(found, indent=1) + "\n")

@@ -148,6 +148,7 @@ class Client:
                     self._take_entry(event)
             unread = await link.ask("inbox", peek=True)
             await self.count_unread(link)
+            await self.count_asking(link)
             for message in unread.get("messages", ()):
                 if self.state.see(message) and again:
                     self._show_message(message)
@@ -162,6 +163,15 @@ class Client:
                 trn(
                     "{n} message unread; inbox shows it",
                     "{n} messages unread; inbox shows them",
+                    count,
+                )
+            )
+
+        if not again and (count := len(self.state.asking)):
+            self.out.note(
+                trn(
+                    "{n} person or group waits for your answer: see requests, invitations",
+                    "{n} people or groups wait for your answer: see requests, invitations",
                     count,
                 )
             )
@@ -181,6 +191,15 @@ class Client:
         if reply["status"] == "OK":
             self.state.unread = {each["conversation"]: each["unread"] for each in counts}
             self.out.changed()
+
+    async def count_asking(self, link: RequestChannel) -> None:
+        """Load the invitations and message requests that wait for an answer."""
+        self.state.asking.clear()
+        for command in ("invitations", "requests"):
+            reply = await link.ask(command)
+            for item in reply.get(command, ()):
+                self.state.asks(item)
+        self.out.changed()
 
     # Events
 
@@ -213,8 +232,14 @@ class Client:
         if event.get("event") != "message":
             lines = self.event_renderer.lines(event)
             self.state.apply(event)
+            asks = event.get("event") in ("invitation", "request")
+            if asks:
+                self.state.asks(event)
+            elif event.get("what") in ("accepted", "declined"):
+                self.state.asking.discard(f"@{event.get('user')}")
+                self.out.changed()
             if lines:
-                self.out.happened(event, lines, notice=event.get("event") == "invitation")
+                self.out.happened(event, lines, notice=asks)
             return
         self.typists.ended(event.get("conversation"), str(event.get("from")))
         if self.state.see(event) and not self._is_my_upload(event):

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any, assert_never
 
+from chatd.base.names import Address
 from chatd.client import render
 from chatd.client.actions import (
     GetFiles,
@@ -251,7 +252,10 @@ class CommandQueue:
                 client.state.room = None
             case ask.SendMessage(to=to):
                 client.state.names.users.add(*map(str, to))
-            case ask.JoinGroup(group=group) | ask.AcceptInvitation(group=group):
+            case (
+                ask.JoinGroup(group=Address() as group)
+                | ask.AcceptInvitation(group=Address() as group)
+            ):
                 # The list of groups is asked for later, and `chat` may be typed before its answer.
                 client.state.names.my_groups.add(str(group))
             case _:
@@ -277,6 +281,8 @@ class CommandQueue:
             | ask.DeleteContact,
         ):
             await client.learn_names(link)
+        if isinstance(command, ask.AcceptInvitation | ask.DeclineInvitation | ask.JoinGroup):
+            await client.count_asking(link)
 
     async def _talk(self, link: Link, job: QueuedCommand, todo: SayInChat) -> None:
         """Send a line of a chat. A plain success is not reported."""

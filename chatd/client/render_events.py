@@ -123,6 +123,12 @@ class EventRenderer:
         sentence = tr("{by} invites you to {group}: accept #{group} joins it", by=by, group=group)
         return [[("mention", sentence)]]
 
+    def _request(self, event: Event) -> list[Line]:
+        sentence = tr(
+            "{user} asks to write to you: accept @{user}, or decline", user=safe(event.get("user"))
+        )
+        return [[("mention", sentence)]]
+
     def _room_change(self, event: Event) -> list[Line]:
         who, room = safe(event.get("who")), safe(event.get("room"))
         if event.get("what") == "entered":
@@ -139,6 +145,7 @@ class EventRenderer:
         "member": _member,
         "group": _group,
         "invitation": _invitation,
+        "request": _request,
         "room-change": _room_change,
     }
 

@@ -121,6 +121,10 @@ class ListRenderer:
         sentence = tr("{by} invites you to {group}", by=who, group=group)
         return [self._at(item), ("", f"{sentence}{title}")]
 
+    def _request(self, item: Item) -> Line:
+        user, text = str(item.get("user")), safe(item.get("text") or "")
+        return [self._at(item), (colour_of(user), safe(user)), ("", f": {text}")]
+
     def _block(self, item: Item) -> Line:
         realm = item.get("realm")
         name = f"@@{realm}" if realm is not None else str(item.get("user"))
@@ -162,6 +166,7 @@ class ListRenderer:
         "commands": _command,
         "realms": _realm,
         "invitations": _invitation,
+        "requests": _request,
         "blocked": _block,
         "sessions": _session,
         "reports": _report,

@@ -110,6 +110,7 @@ class State:
         self.chat: Place | None = None
         self.room: str | None = None
         self.unread: dict[int, int] = {}
+        self.asking: set[str] = set()  # invitations (`#group`) and requests (`@address`) that wait
         self.names = KnownNames()
         self.files: OrderedDict[str, AnnouncedFile] = OrderedDict()
         self.threads = Threads()
@@ -139,6 +140,7 @@ class State:
     def forget(self) -> None:
         """Drop everything that belongs to the last user."""
         self.unread.clear()
+        self.asking.clear()
         self.names.forget_own()
         self.files.clear()
         self._seen.clear()
@@ -160,6 +162,11 @@ class State:
     @property
     def total_unread(self) -> int:
         return sum(self.unread.values())
+
+    def asks(self, item: Mapping[str, Any]) -> None:
+        """Note that an invitation or a message request waits for the user's answer."""
+        group = item.get("group")
+        self.asking.add(f"@{item.get('user')}" if group is None else f"#{group}")
 
     def place_of(self, message: Mapping[str, Any]) -> Place:
         """The conversation of a message, as this user sees it."""

@@ -1,4 +1,5 @@
-"""The status bar below the input line: who is logged in, where, what is unread, and the connection."""
+"""The status bar below the input line: who is logged in, where, what is unread or waits for an
+answer, and the connection."""
 
 from __future__ import annotations
 
@@ -69,6 +70,8 @@ class StatusBar:
             parts.append(("", cut(tr("room {room}", room=safe(state.room)), MAX_NAME)))
         if unread := state.total_unread:
             parts.append(("class:bottom-toolbar.unread", tr("{n} unread", n=unread)))
+        if asking := len(state.asking):
+            parts.append(("class:bottom-toolbar.unread", tr("{n} to answer", n=asking)))
         if (waiting := self._waiting()) and not self._reconnector.is_up:
             parts.append(
                 ("class:bottom-toolbar.bad", trn("{n} line waits", "{n} lines wait", waiting))

@@ -82,6 +82,30 @@ class EventTests(TestCase):
         shown = [line for line in self.out.lines if "changed #1" in line]
         self.assertEqual([line.rpartition(" ")[2] for line in shown], ["dua", "tiga"])
 
+    def test_what_waits_for_an_answer(self) -> None:
+        """Invitations and message requests are counted until they are answered, here or elsewhere."""
+        waiting = {
+            "invitations": [{"group": "tim@realm2", "by": "ana@realm2"}],
+            "requests": [{"user": "ana@realm2", "text": "halo"}],
+        }
+
+        class Realm(FakeRealm):
+            def do(self, command: str, given: dict[str, Any]) -> dict[str, Any]:
+                if command in waiting:
+                    return {"status": "OK", command: waiting[command]}
+                return super().do(command, given)
+
+        client = self.client()
+        asyncio.run(client.settle_in(Realm(), again=False))
+        self.assertEqual(client.state.asking, {"#tim@realm2", "@ana@realm2"})
+        self.assertIn("2 people or groups wait for your answer", self.out.lines[-1])
+        client.on_event({"event": "request", "user": "eka@realm2", "text": "hai"})
+        self.assertIn("eka@realm2 asks to write to you: accept @eka@realm2", self.out.lines[-1])
+        client.on_event({"event": "conversation", "user": "ana@realm2", "what": "declined"})
+        self.assertEqual(client.state.asking, {"#tim@realm2", "@eka@realm2"})
+        client.state.logged_out(expired=False)
+        self.assertEqual(client.state.asking, set())
+
     def test_open_chat_marks_messages_as_read(self) -> None:
         asked: list[Any] = []
 

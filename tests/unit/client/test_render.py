@@ -176,6 +176,11 @@ class RendererTests(TestCase):
                 {"group": "tim@realm2", "by": "ana@realm2", **at, "title": "Tim"},
                 "2026-11-20T10:15:03Z ana@realm2 invites you to tim@realm2 (Tim)",
             ),
+            (
+                "requests",
+                {"user": "ana@realm2", "text": "ha\x1blo", **at},
+                "2026-11-20T10:15:03Z ana@realm2: ha�lo",
+            ),
         ):
             (line,) = self.lists.items({"status": "OK", name: [item]})
             self.assertEqual(text_of(line), shown)

@@ -44,6 +44,10 @@ class StatusBarTests(TestCase):
         self.state.room = "stadium"
         self.state.unread = {1: 2, 3: 4}
         self.assertEqual(self.text(), " lina @ realm1 │ budi │ room stadium │ 6 unread │ connected")
+        self.state.room, self.state.unread = None, {}
+        self.state.asks({"group": "tim@realm2", "by": "ana@realm2"})
+        self.state.asks({"user": "ana@realm2"})
+        self.assertEqual(self.text(), " lina @ realm1 │ budi │ 2 to answer │ connected")
 
     def test_only_the_first_part_is_shortened(self) -> None:
         self.log_in()
