@@ -19,8 +19,11 @@ WITH_FILE = "LEFT JOIN attachments ON attachments.id = messages.attachment_id"
 def record_of(row: Any) -> Record | None:
     """What is searched of a message: its text and the name of its file. None of a message that
     is deleted, or opaque."""
-    if row.deleted_at is not None or row.media is not None:
+    ident, _, _, at, sender, text, name, deleted_at, media = row
+    if deleted_at is not None or media is not None:
         return None
-    parts = [fold(each) for each in (row.text, row.name) if each is not None]
-    text = "\t".join(parts).encode(errors="surrogatepass")
-    return Record(row.id, row.at, key_of(row.sender), row.name is not None, text)
+    folded = fold(text or "")
+    if name is not None:
+        folded = fold(name) if text is None else f"{folded}\t{fold(name)}"
+    data = folded.encode(errors="surrogatepass")
+    return Record(ident, at, key_of(sender), name is not None, data)

@@ -1,6 +1,6 @@
 """Signatures of blocks, which say that a block can't contain a word: Bloom filters of its *grams*.
 
-A gram is three bytes in a row of UTF-8: three English letters, or one Chinese character.
+A gram is three bytes in a row of UTF-8 in one word: three English letters, or one Chinese character.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ MIN_TEXT = 8 << 10  # bytes; reading a smaller block takes no longer than readin
 _LENGTH = 3  # of a gram, in bytes
 _MIN_BITS = 1 << 13
 _STEP = 16 << 10  # bytes, between two pauses
+_FACTOR = 0x9E3779B1
+_ONE = ord("1")
 
 
 def _grams(text: bytes) -> set[int]:
@@ -29,24 +31,24 @@ def make_signature(texts: bytes, pause: Callable[[], None]) -> bytes:
     while bits < len(texts):
         bits *= 2
     mask = bits - 1
-    signature = bytearray(bits >> 3)
-    for start in range(0, len(texts), _STEP):
-        for gram in _grams(texts[start : start + _STEP + _LENGTH - 1]):
-            product = gram * 0x9E3779B1
-            place = product >> 8 & mask
-            signature[place >> 3] |= 1 << (place & 7)
-            place = product >> 17 & mask
-            signature[place >> 3] |= 1 << (place & 7)
+    digits = bytearray(b"0") * bits
+    words = b" ".join(dict.fromkeys(texts.split()))  # most are repeated
+    known: set[int] = set()
+    for start in range(0, len(words), _STEP):
+        grams = _grams(words[start : start + _STEP + _LENGTH - 1]) - known
+        for gram in grams:
+            product = gram * _FACTOR
+            digits[product >> 8 & mask] = digits[product >> 17 & mask] = _ONE
+        known |= grams
         pause()
-    return bytes(signature)
+    digits.reverse()
+    return int(digits, 2).to_bytes(bits >> 3, "little")
 
 
 def hashes_of(words: Iterable[bytes]) -> list[int]:
-    """The hashes that `may_contain` looks for, of all grams in `words`."""
-    grams = set[int]().union(*map(_grams, words))
-    return [
-        hashed for gram in grams for hashed in (gram * 0x9E3779B1 >> 8, gram * 0x9E3779B1 >> 17)
-    ]
+    """The hashes that `may_contain` looks for, of all grams in `words`. A phrase counts as several words."""
+    grams = set[int]().union(*(_grams(word) for phrase in words for word in phrase.split()))
+    return [hashed for gram in grams for hashed in (gram * _FACTOR >> 8, gram * _FACTOR >> 17)]
 
 
 def may_contain(signature: bytes, hashes: Sequence[int]) -> bool:

@@ -18,7 +18,7 @@ from sqlalchemy import Connection
 
 from chatd.base.model import Account
 from chatd.store.history import Page
-from chatd.store.schema import search_blocks, search_changes, search_parts
+from chatd.store.schema import search_blocks, search_changes
 from chatd.store.search import blocks
 from chatd.store.search.blocks import MAX_MESSAGES, MAX_TEXT, PARTS, Part, Record
 from chatd.store.search.interface import Wanted
@@ -43,6 +43,12 @@ _LAST = f"""
 SELECT id, first_seq, last_seq, messages, size FROM search_blocks
 WHERE conversation_id = ? ORDER BY last_seq DESC LIMIT {MAX_PIECE}
 """
+_PARTS = "SELECT data FROM search_parts WHERE id BETWEEN ? AND ? ORDER BY id"
+_INSERT = """
+INSERT INTO search_blocks
+(conversation_id, first_seq, last_seq, first_id, last_id, earliest, latest, messages, size)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
 _NO_END = (1 << 63) - 1
 
 
@@ -55,9 +61,9 @@ class Block(NamedTuple):
 
 
 class NewBlock(msgspec.Struct, frozen=True):
-    """What is stored of a block, without its id."""
+    """What is stored of a block, without its id. `row` has the values of _INSERT."""
 
-    row: dict[str, int]
+    row: tuple[int, ...]
     parts: dict[Part, bytes]
 
 
@@ -94,13 +100,12 @@ class SQLiteIndex:
         assert isinstance(piece, Piece)  # noqa: S101 - made by `prepare`
         if piece.old:
             _delete(connection, piece.old)
+        parts: list[tuple[int, bytes]] = []
         for block in piece.new:
-            ident = connection.execute(sa.insert(search_blocks).values(block.row)).lastrowid
-            parts = [
-                {"id": ident * PARTS + part, "data": data} for part, data in block.parts.items()
-            ]
-            if parts:
-                connection.execute(sa.insert(search_parts), parts)
+            ident = connection.exec_driver_sql(_INSERT, block.row).lastrowid
+            parts += [(ident * PARTS + part, data) for part, data in block.parts.items()]
+        if parts:
+            connection.exec_driver_sql("INSERT INTO search_parts (id, data) VALUES (?, ?)", parts)
         if piece.changes:
             connection.execute(
                 sa.delete(search_changes).where(search_changes.c.id.in_(piece.changes))
@@ -194,22 +199,13 @@ class SQLiteIndex:
         return size, len(rows) < MAX_MESSAGES and covered == rows[-1].seq
 
     def _make(self, place: tuple[int, int, int], records: Sequence[Record]) -> NewBlock:
-        conversation, first_seq, last_seq = place
+        """The block with these records. `place`: its conversation, first and last seq."""
         # A message that waited for a number of another realm may have an earlier id than those before it.
         records = sorted(records, key=lambda each: each.id)
         texts = blocks.encode_texts(records)
         times = [each.at for each in records] or [0]
-        row = {
-            "conversation_id": conversation,
-            "first_seq": first_seq,
-            "last_seq": last_seq,
-            "first_id": records[0].id if records else 0,
-            "last_id": records[-1].id if records else 0,
-            "earliest": min(times),
-            "latest": max(times),
-            "messages": len(records),
-            "size": len(texts),
-        }
+        first_id, last_id = (records[0].id, records[-1].id) if records else (0, 0)
+        row = (*place, first_id, last_id, min(times), max(times), len(records), len(texts))
         if not records:
             return NewBlock(row, {})
         parts = {
@@ -256,14 +252,13 @@ def _records(connection: Connection, block: Block) -> list[Record]:
     if not block.messages:
         return []
     first = block.id * PARTS
-    wanted = sa.select(search_parts.c.data).where(
-        search_parts.c.id.between(first + Part.IDS, first + Part.FACTS)
-    )
-    ids, texts, facts = connection.scalars(wanted.order_by(search_parts.c.id))
+    wanted = (first + Part.IDS, first + Part.FACTS)
+    ids, texts, facts = connection.exec_driver_sql(_PARTS, wanted).scalars()
     return blocks.decode_records(ids, texts, facts)
 
 
 def _delete(connection: Connection, idents: Sequence[int]) -> None:
-    parts = [ident * PARTS + part for ident in idents for part in Part]
-    connection.execute(sa.delete(search_parts).where(search_parts.c.id.in_(parts)))
-    connection.execute(sa.delete(search_blocks).where(search_blocks.c.id.in_(idents)))
+    parts = [(ident * PARTS + part,) for ident in idents for part in Part]
+    connection.exec_driver_sql("DELETE FROM search_parts WHERE id = ?", parts)
+    old = [(ident,) for ident in idents]
+    connection.exec_driver_sql("DELETE FROM search_blocks WHERE id = ?", old)
