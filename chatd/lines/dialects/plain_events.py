@@ -52,9 +52,13 @@ def entry_lines(entry: model.Message | events.Change) -> str:
 def _outcome(event: events.StateChange | events.FileChange) -> str:
     """What became of a message or of its file."""
     is_message = isinstance(event, events.FileChange) or event.id
-    what = (
-        f"{'message' if is_message else 'entry'} #{event.seq} of conversation {event.conversation}"
-    )
+    if event.seq:
+        kind = "message" if is_message else "entry"
+        what = f"{kind} #{event.seq} of conversation {event.conversation}"
+    elif event.conversation:
+        what = f"a message of yours in conversation {event.conversation}"
+    else:
+        what = "a message of yours"
     if isinstance(event, events.FileChange):
         what = f"the file of {what}"
     reason = "" if event.reason is None else f": {event.reason}"

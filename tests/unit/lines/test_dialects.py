@@ -13,7 +13,7 @@ from twisted.trial.unittest import TestCase
 
 from chatd.base import errors
 from chatd.base.errors import ChatError, every_error
-from chatd.base.events import Event, SessionEnded
+from chatd.base.events import Event, SessionEnded, StateChange
 from chatd.base.model import Message
 from chatd.base.realms import Exposure, RealmInfo
 from chatd.base.replies import Reply
@@ -40,6 +40,7 @@ from chatd.lines.dialect import (
 )
 from chatd.lines.dialects.jsonlines import JsonDialect
 from chatd.lines.dialects.plain import PlainDialect
+from chatd.lines.dialects.plain_events import event_lines
 from tests.unit.lines.strategies import (
     events,
     messages,
@@ -262,6 +263,16 @@ class PlainWriting(TestCase):
         self.assertEqual(
             PlainDialect().greeting("realm1", "1.0"), b"* chatd 1.0 at realm1. Type help.\r\n"
         )
+
+    def test_outcomes(self) -> None:
+        """A post to a group elsewhere has no number, and of people who are no members no conversation."""
+        for place, shown in (
+            ((9, 2), "message #2 of conversation 9"),
+            ((9, 0), "a message of yours in conversation 9"),
+            ((0, 0), "a message of yours"),
+        ):
+            event = StateChange(*place, 13, "refused", "why")
+            self.assertEqual(event_lines(event), f"{shown} is refused: why")
 
 
 class JsonWriting(TestCase):
