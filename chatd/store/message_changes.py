@@ -211,15 +211,17 @@ def _is_author(wanted: WantedChange, row: sa.Row[Any]) -> bool:
 def _check_right(connection: sa.Connection, wanted: WantedChange, row: sa.Row[Any]) -> None:
     """Raises NotMember, UnknownMessage, NotYours, NotAdmin."""
     right, is_author = RIGHTS[type(wanted.change)], _is_author(wanted, row)
+    was_checked = wanted.relayed or (wanted.erases and is_author)
+    admin: bool | None = None
+    if not was_checked:
+        # First, because nothing is told of a message that they do not see.
+        admin = role_in(connection, wanted.conversation, wanted.author, wanted.seq)
+        if admin is None:
+            raise errors.NotMember(group=row.group or "this conversation")
     if right is Right.AUTHOR and not is_author:
         raise errors.NotYours(seq=wanted.seq, who=right.value)
-    if wanted.relayed or (wanted.erases and is_author):
-        return
-    admin = role_in(connection, wanted.conversation, wanted.author, wanted.seq)
-    if admin is None:
-        raise errors.NotMember(group=row.group or "this conversation")
-    if wanted.elsewhere:
-        return  # the group's home decides
+    if was_checked or wanted.elsewhere:
+        return  # otherwise the group's home decides
     may_moderate = row.group is not None and (admin or wanted.moderator)
     if right is Right.AUTHOR_OR_ADMIN and not (is_author or may_moderate):
         raise errors.NotYours(seq=wanted.seq, who=right.value)
