@@ -45,7 +45,7 @@ def main() -> None:
     from tests.support import access_table  # the module that tests import
 
     folder = Path.cwd() / "_trial_temp"
-    suite = TestLoader().loadByNames(MODULES)
+    suite = TestLoader().loadByNames(list(MODULES))
     result = TrialRunner(TreeReporter, workingDirectory=str(folder)).run(suite)
     Path(sys.argv[1]).write_text(access_table.TABLE.write())
     sys.exit(not result.wasSuccessful())
