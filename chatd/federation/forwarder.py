@@ -62,7 +62,7 @@ from chatd.service.remote import (
     TypingNews,
 )
 from chatd.service.targets import Target
-from chatd.store import crossing
+from chatd.store import change_requests, crossing
 from chatd.store import held as held_store
 from chatd.store import outbox as outbox_store
 from chatd.store.held import HeldMessage, HeldPage
@@ -233,6 +233,15 @@ class Forwarder:
         if page.posts:
             again = [self._post_again(realm, post) for post in page.posts]
             self.outbox.writer.store(connection, again)
+        return page.upto
+
+    def request_again(
+        self, connection: Connection, realm: str, after: int, limit: int
+    ) -> int | None:
+        """As `repost`, for changes of messages with numbers above `after`."""
+        page = change_requests.lost_in(connection, realm, after, limit)
+        if page.parcels:
+            self.outbox.writer.store(connection, page.parcels)
         return page.upto
 
     def _post_again(self, realm: str, post: UnreturnedPost) -> NewParcel:

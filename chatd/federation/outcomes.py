@@ -37,6 +37,7 @@ from chatd.federation.outbox import Outbox
 from chatd.federation.parcels import Parcel
 from chatd.service.chat_service import ChatService
 from chatd.service.lost_guests import LostGuests
+from chatd.store import change_requests
 from chatd.store import outbox as outbox_store
 from chatd.store import outcomes as store
 from chatd.store import pending as pending_store
@@ -222,6 +223,7 @@ class Outcomes:
             for realm, waiting in old:
                 await self._expire_one(realm, waiting)
         former = await self._database.run(pending_store.finish_former)
+        await self._database.run(change_requests.remove_old, before)
         return len(old) + former + await self._database.run(pending_store.remove_unreturned, before)
 
     def _expired(self, realm: str, waiting: QueuedParcel) -> Undelivered:

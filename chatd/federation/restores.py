@@ -138,11 +138,12 @@ class Restores:
         return lost.has_ours
 
     async def _repost(self, realm: str) -> None:
-        """Send the messages to groups of the realm again that it has acknowledged and not sent back. It
-        recognises those that it still has."""
-        after: int | None = 0
-        while after is not None:
-            after = await self._database.run(self._forwarder.repost, realm, after, MAX_POSTS)
+        """Send the messages to groups of the realm again, and the changes of messages there, that it has
+        acknowledged and not sent back. It recognises those that it still has."""
+        for send in (self._forwarder.repost, self._forwarder.request_again):
+            after: int | None = 0
+            while after is not None:
+                after = await self._database.run(send, realm, after, MAX_POSTS)
 
     async def _items(
         self, link: IReturning, lost: Lost, other: Standing

@@ -9,6 +9,7 @@ from collections.abc import Collection, Sequence
 
 import sqlalchemy as sa
 
+from chatd.store.change_requests import forget_changes_of
 from chatd.store.details import encode_mentions
 from chatd.store.macs import protect
 from chatd.store.schema import (
@@ -90,6 +91,7 @@ def erase(connection: sa.Connection, conversation: int, seq: int, at: int) -> tu
         )
     )
     connection.execute(sa.update(messages).where(here).values(deleted_at=at, **nothing))
+    forget_changes_of(connection, conversation, seq)
     for table in (reactions, reaction_counts, pins):
         connection.execute(
             sa.delete(table).where(table.c.conversation_id == conversation, table.c.seq == seq)

@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, func, select
 
 from chatd.base.entries import EntryRef
+from chatd.store.change_requests import numbers_about
 from chatd.store.new_entries import NewChange
 from chatd.store.origins import Origin
 from chatd.store.schema import changes, messages
@@ -135,7 +136,7 @@ def _facts(
 
 def numbers_of(connection: Connection, conversation: int, seq: int) -> list[int]:
     """Return the numbers with which the content of a message of this realm has crossed: its own, and those of
-    its edits."""
+    its edits, also of such that the home of a group has not sent back."""
     own = select(messages.c.number).where(
         messages.c.conversation_id == conversation, messages.c.seq == seq
     )
@@ -144,5 +145,6 @@ def numbers_of(connection: Connection, conversation: int, seq: int) -> list[int]
         changes.c.target == seq,
         changes.c.kind == "edited",
     )
-    found = (*connection.scalars(own), *connection.scalars(edits))
+    requested = numbers_about(connection, conversation, seq)
+    found = (*connection.scalars(own), *connection.scalars(edits), *requested)
     return [number for number in found if number is not None]

@@ -9,6 +9,7 @@ import msgspec
 from sqlalchemy import Connection, func, insert, select
 from twisted.python.failure import Failure
 
+from chatd.store import change_requests
 from chatd.store.conversations import last_seq
 from chatd.store.crossing import seqs_of
 from chatd.store.engine import driver_insert
@@ -145,6 +146,8 @@ class MessageWriter:
         if new.seal:
             add_seals(connection, [(new.conversation, seq, new.seal)])
         origin_realm, origin_id, number = _origin(new, given)
+        if (own := _own_number(new)) is not None:
+            change_requests.forget(connection, own)
         connection.execute(
             insert(changes).values(
                 conversation_id=new.conversation,
@@ -179,6 +182,7 @@ class MessageWriter:
         given = self._outbox.next(connection)
         [(parcel, _)] = make_parcels([Numbered(copies.parcel, given, 0)])
         self._outbox.store(connection, _parcels(new, parcel, given))
+        change_requests.keep(connection, new, copies.realms[0], given, parcel)
         return Stored(0, 0, given, parcel)
 
     def store(self, connection: Connection, items: Sequence[NewMessage]) -> list[Stored]:

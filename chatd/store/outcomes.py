@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from chatd.base.errors import ChatError
 from chatd.base.model import DELIVERED, QUEUED, REFUSED, REQUESTED, STORED
+from chatd.store import change_requests
 from chatd.store import outbox as outbox_store
 from chatd.store.engine import placeholder
 from chatd.store.peer_marks import PeerMark, raise_mark
@@ -192,9 +193,11 @@ def _follow(connection: sa.Connection, account_id: int, key: str, ident: int, st
 def refuse(
     connection: sa.Connection, versions: VersionWriter, number: int, refusal: str
 ) -> SentEntry | None:
-    """Keep a refusal with the message of that number. Returns the message, or None if there is none."""
+    """Keep a refusal with the message of that number. Returns the message, or None if there is none. A change
+    is not asked for again."""
     entry = sent_entries(connection, [number]).get(number)
     if entry is None:
+        change_requests.forget(connection, number)
         return None
     table = messages if entry.seq else pending
     connection.execute(sa.update(table).where(table.c.id == entry.id).values(refused=refusal))

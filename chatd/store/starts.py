@@ -12,7 +12,7 @@ from typing import TypeAlias
 import msgspec
 import sqlalchemy as sa
 
-from chatd.store.schema import changes, messages, outbox, pending
+from chatd.store.schema import change_requests, changes, messages, outbox, pending
 from chatd.store.settings import get_setting, put_setting
 
 _GAPS = "gaps in numbers"
@@ -26,7 +26,13 @@ _decode = msgspec.json.Decoder(list[Gap]).decode
 _NEWEST = sa.select(
     *(
         sa.select(sa.func.max(column)).where(column.is_not(None)).scalar_subquery()
-        for column in (messages.c.number, changes.c.number, pending.c.number, outbox.c.id)
+        for column in (
+            messages.c.number,
+            changes.c.number,
+            pending.c.number,
+            change_requests.c.number,
+            outbox.c.id,
+        )
     )
 )
 

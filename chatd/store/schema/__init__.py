@@ -18,6 +18,7 @@ from chatd.store.schema.groups import (
 from chatd.store.schema.log import (
     arrivals,
     attachments,
+    change_requests,
     changes,
     erased_files,
     heads,
@@ -70,6 +71,7 @@ __all__ = [
     "avatars",
     "bans",
     "blocks",
+    "change_requests",
     "changes",
     "contacts",
     "conversations",

@@ -317,3 +317,19 @@ Index(
     pending.c.attachment_id,
     sqlite_where=pending.c.attachment_id.is_not(None),
 )
+
+# Changes of messages in groups elsewhere, until the group's home has sent them back.
+change_requests = Table(
+    "change_requests",
+    metadata,
+    Column("number", BigInteger, primary_key=True, comment="of the parcel"),
+    Column("realm", Text, nullable=False, comment="key of the group's realm"),
+    Column("conversation_id", BigInteger, nullable=False),
+    Column("target", BigInteger, nullable=False, comment="the seq of the message"),
+    Column("account_id", BigInteger, nullable=False, comment="who changes it"),
+    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    Column("parcel", LargeBinary, nullable=False, comment="signed"),
+    Index("change_requests_by_target", "conversation_id", "target"),
+    Index("change_requests_by_realm", "realm", "number"),
+    sqlite_with_rowid=False,
+)

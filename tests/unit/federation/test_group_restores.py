@@ -13,7 +13,8 @@ from chatd.base.names import Address, Place, parse_address, parse_group
 from chatd.commands import values as ask
 from chatd.federation import guest_lists, parcels, restores
 from chatd.federation.admissions import encode_admission
-from chatd.store.schema import admissions, changes, groups, signatures
+from chatd.store.change_requests import remove_old
+from chatd.store.schema import admissions, change_requests, changes, groups, signatures
 from tests.support.network import Server
 from tests.support.people import Person
 from tests.support.restores import RestoredTestCase
@@ -426,6 +427,51 @@ class HomeTestCase(GroupRestoreTestCase):
         [said] = [each for each in self.citra.reads() if each.startswith("system")]
         self.assertIn("tiga", said)
         self.assertEqual(self.two.parcels_waiting(), 0)
+
+    def test_changes_that_did_not_come_back(self) -> None:
+        """The home has acknowledged them, and is restored before the other realm has them: they are made
+        again. Edits of a message that was deleted since are not, and leave no text."""
+        self.budi.posts("bagan@realm1", "dua")
+        self.budi.posts("bagan@realm1", "tiga")
+        self.network.advance(5)
+        copy = self.back_up(self.one)
+        self.connection.transport_of(self.one).losing = {"Deliver"}
+        seqs = self.seqs(self.budi, THERE)
+        self.budi.begins(ask.ReactToMessage(THERE, seqs["satu"], "👍", True))
+        self.budi.begins(ask.EditMessage(THERE, seqs["dua"], "dua!"))
+        self.budi.begins(ask.EditMessage(THERE, seqs["tiga"], "rahasia"))
+        self.network.advance(5)
+        self.assertEqual(self.two.parcels_waiting(), 0)
+        self.assertEqual(self.seqs(self.ana, HERE).keys(), {"satu", "dua!", "rahasia"})
+        self.budi.begins(ask.DeleteMessage(THERE, seqs["tiga"]))
+        self.network.advance(5)
+        self.restore(self.one, copy)
+        self.network.advance(5)
+        for person, place in ((self.ana, HERE), (self.budi, THERE)):
+            first, second, third = person.does(ask.ShowHistory(place, 500)).items
+            self.assertEqual([each.emoji for each in first.reactions], ["👍"])
+            self.assertEqual((second.text, third.text, third.deleted), ("dua!", None, True))
+        left = sa.select(sa.func.count()).select_from(change_requests)
+        self.assertEqual(self.two.realm.database.now(lambda db: db.scalar(left)), 0)
+        self.assertEqual(self.one.parcels_waiting() + self.two.parcels_waiting(), 0)
+
+    def test_changes_that_never_come_back(self) -> None:
+        """They are forgotten when they expire, or are refused."""
+        count = sa.select(sa.func.count()).select_from(change_requests)
+        database = self.two.realm.database
+        seq = self.seqs(self.budi, THERE)["satu"]
+        self.connection.transport_of(self.one).losing = {"Deliver"}
+        self.budi.begins(ask.ReactToMessage(THERE, seq, "👍", True))
+        self.network.advance(5)
+        for before, left in ((0, 1), (1 << 60, 0)):
+            database.now(lambda db, at=before: remove_old(db, at))
+            self.assertEqual(database.now(lambda db: db.scalar(count)), left)
+        self.part()
+        self.budi.begins(ask.ReactToMessage(THERE, seq, "👍", True))
+        self.ana.does(ask.KickMember(parse_address("bagan"), Address("budi", "realm2")))
+        self.meet()
+        self.network.advance(5)
+        self.assertEqual(database.now(lambda db: db.scalar(count)), 0)
 
     def test_posts_are_sent_again_once(self) -> None:
         """A link ends while the restore over it goes on, and the restore over the next link begins."""

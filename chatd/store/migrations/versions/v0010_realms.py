@@ -31,6 +31,7 @@ def upgrade() -> None:
     _create_invitations()
     _create_invited()
     _create_join_requests()
+    _create_change_requests()
     _add_pending()
     _rebuild_sends()
 
@@ -296,6 +297,23 @@ def _add_pending() -> None:
         connection.execute(sa.text(_ADD), row)
         connection.execute(sa.text(_NAME), row)
     connection.execute(sa.text(_KEYS))
+
+
+def _create_change_requests() -> None:
+    op.create_table(
+        "change_requests",
+        sa.Column("number", sa.BigInteger, nullable=False, comment="of the parcel"),
+        sa.Column("realm", sa.Text, nullable=False, comment="key of the group's realm"),
+        sa.Column("conversation_id", sa.BigInteger, nullable=False),
+        sa.Column("target", sa.BigInteger, nullable=False, comment="the seq of the message"),
+        sa.Column("account_id", sa.BigInteger, nullable=False, comment="who changes it"),
+        sa.Column("at", sa.BigInteger, nullable=False, comment="ms since 1970 UTC"),
+        sa.Column("parcel", sa.LargeBinary, nullable=False, comment="signed"),
+        sa.PrimaryKeyConstraint("number", name="change_requests_key"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("change_requests_by_target", "change_requests", ["conversation_id", "target"])
+    op.create_index("change_requests_by_realm", "change_requests", ["realm", "number"])
 
 
 def _rebuild_sends() -> None:
