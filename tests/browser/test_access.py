@@ -28,6 +28,7 @@ PAGES = {
     "#/g/bola/members": "Members",
     "#/new": "New chat",
     "#/groups": "Groups",
+    "#/join/abcd:efgh": "Join a group",
     "#/contacts": "Contacts",
     "#/rooms": "Rooms",
     "#/room/stadium": "stadium",
