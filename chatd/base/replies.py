@@ -37,11 +37,14 @@ class UserInfo(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Contact(msgspec.Struct, frozen=True, omit_defaults=True):
-    """`away`: online, but away."""
+    """`away`: online, but away. `name` is the display name of a person of another realm and `picture` the
+    path of their picture, if they are known."""
 
     username: str
     online: bool
     away: bool = False
+    name: str = ""
+    picture: str | None = None
 
 
 class GroupInfo(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -72,10 +75,14 @@ class GroupDetails(msgspec.Struct, frozen=True):
     code: str = ""
 
 
-class Member(msgspec.Struct, frozen=True):
+class Member(msgspec.Struct, frozen=True, omit_defaults=True):
+    """`name` and `picture` are as in Contact."""
+
     username: str
     admin: bool
     online: bool
+    name: str = ""
+    picture: str | None = None
 
 
 class Ban(msgspec.Struct, frozen=True):

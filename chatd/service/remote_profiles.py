@@ -6,9 +6,11 @@ Only the realm of a person is asked about them. A picture is decoded and made ag
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
+
+import msgspec
 
 from chatd.base.avatars import user_picture
 from chatd.base.background import in_background
@@ -19,6 +21,7 @@ from chatd.base.events import ProfileChange
 from chatd.base.isolation import guarded
 from chatd.base.model import Account
 from chatd.base.names import Address, key_of
+from chatd.base.replies import Contact, Member
 from chatd.base.texts import MAX_DISPLAY_NAME, check_text
 from chatd.base.timers import Signal
 from chatd.media.process import PictureRefused
@@ -39,6 +42,9 @@ MAX_AT_ONCE = 20  # people that are asked about for one list
 PATIENCE = 5.0  # seconds that a request for a picture waits for another realm
 UNANNOUNCED = "a changed profile was not announced to other realms"
 UNTOLD = "a profile of another realm was not asked for"
+
+
+Listed = TypeVar("Listed", Contact, Member)
 
 
 class Asked(NamedTuple):
@@ -94,6 +100,15 @@ class RemoteProfiles:
             await asking.wait_at_most(PATIENCE, self._context.clock)
         found: Avatar | None = await self._database.read(store.find, place)
         return found
+
+    async def named(self, people: Sequence[Listed]) -> tuple[Listed, ...]:
+        """A list, with the known names and pictures of people of other realms."""
+        elsewhere = [each.username for each in people if "@" in each.username]
+        if not elsewhere:
+            return tuple(people)
+        self.soon(elsewhere)
+        known = await self._database.read(store.all_known, [f"@{each}" for each in elsewhere])
+        return tuple(_named(each, known.get(f"@{each.username}")) for each in people)
 
     def soon(self, people: Iterable[str]) -> None:
         """Ask in the background about those of these addresses that were not asked about lately."""
@@ -214,3 +229,11 @@ def _shown_name(name: str) -> str | None:
         return check_text(without_hidden(name[:MAX_DISPLAY_NAME]))
     except (BadText, EmptyText):
         return None
+
+
+def _named(person: Listed, known: KnownProfile | None) -> Listed:
+    """A person of a list, with what is known of them."""
+    if known is None:
+        return person
+    picture = user_picture(person.username, known.hash)
+    return msgspec.structs.replace(person, name=known.name or "", picture=picture)

@@ -127,9 +127,17 @@ class Presence(Scripted):
         messi = self.messi()
         messi.go("#/contacts")
         expect(messi.contact("Jordan")).to_contain_text("offline")
+        alam = {"username": "alam@realm2", "online": True, "name": "Alam Cahya"}
+        self.script.answers["contacts"] = lambda _request: {
+            "contacts": [
+                *({"username": name, "online": state} for name, state in online.items()),
+                alam,
+            ]
+        }
         online["henderson"] = True
         self.script.push("presence", {"who": "henderson", "state": "online"})
         expect(messi.contact("Jordan")).not_to_contain_text("offline")
+        expect(messi.contact("Alam Cahya @realm2")).to_be_visible()
 
     @in_browser
     def test_room(self) -> None:

@@ -228,7 +228,8 @@ async def users(client: Client, command: ask.ListUsers) -> Reply:
 
 @HANDLERS.of(ask.ListContacts)
 async def contacts(client: Client, _command: ask.ListContacts) -> Reply:
-    contacts = await client.service.contacts.all(client.account)
+    service = client.service
+    contacts = await service.profiles.named(await service.contacts.all(client.account))
     return Reply(count(contacts, "contact"), items=contacts, items_name="contacts")
 
 

@@ -76,7 +76,8 @@ async def my_groups(client: Client, _command: ask.ListOwnGroups) -> Reply:
 
 @HANDLERS.of(ask.ListMembers)
 async def members(client: Client, command: ask.ListMembers) -> Reply:
-    group, members = await client.service.groups.members(client.account, command.group)
+    group, found = await client.service.groups.members(client.account, command.group)
+    members = await client.service.profiles.named(found)
     return Reply(
         f"{count(members, 'member')} in {group}",
         {"group": group},

@@ -88,6 +88,25 @@ class Profiles(LinkedTestCase):
         self.assertEqual(self.picture(self.one, "budi@realm2"), FIRST)
         self.assertEqual(self.picture(self.two, "budi"), FIRST)
 
+    def test_in_lists(self) -> None:
+        """Contacts and members have the names and pictures of people of other realms, as far as known."""
+        self.budi.does(ask.ChangeProfile(name="Budi Santoso"))
+        self.sets(FIRST)
+        self.ana.creates("bola")
+        self.budi.does(ask.JoinGroup(parse_address("bola@realm1")))
+        self.ana.does(ask.AddContact(parse_address("budi@realm2")))
+        path = f"/pictures/@budi@realm2?v={store.new_avatar(FIRST).hash}"
+        lists = (ask.ListContacts(), ask.ListMembers(parse_address("bola")))
+        expected: tuple[str, str | None] = ("", None)
+        for asked in (*lists, lists[0]):
+            found = {each.username: each for each in self.ana.does(asked).items}
+            there = found["budi@realm2"]
+            self.assertEqual((there.name, there.picture), expected)
+            self.network.settle()
+            expected = "Budi Santoso", path
+        found = {each.username: each for each in self.ana.does(lists[1]).items}
+        self.assertEqual((found["ana"].name, found["ana"].picture), ("", None))
+
     def test_by_command(self) -> None:
         """A person sets the picture, and another one elsewhere fetches it."""
         place = Place(user=parse_address("budi"))

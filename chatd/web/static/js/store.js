@@ -146,6 +146,17 @@ export class Store extends Emitter {
     return users;
   }
 
+  /**
+   * Learns the names and pictures of people in a list: lists have them for people of other realms.
+   * @param {readonly {username: string, name?: string, picture?: string}[]} people
+   */
+  meet(people) {
+    for (const { username, name, picture } of people) {
+      if (name) this.#learn(username, name, this.status(username));
+      if (picture) this.see(this.place("u", username), picture);
+    }
+  }
+
   /** The user has changed their own account. @param {Partial<Account>} change */
   changeMe(change) {
     if (!this.session || !this.me) return;

@@ -27,6 +27,7 @@ export function view(app) {
   const shown = live(app, {
     load: async () => {
       const [reply] = await Promise.all([app.connection.request("contacts"), app.store.users()]);
+      app.store.meet(reply.contacts);
       const named = (/** @type {Contact} */ each) => app.store.displayName(each.username);
       return [.../** @type {Contact[]} */ (reply.contacts)].sort(
         (one, other) => Number(other.online) - Number(one.online) || named(one).localeCompare(named(other)),

@@ -122,6 +122,7 @@ async function lookUp(app, group) {
     app.connection.request("group", { group }).catch(untold),
     app.store.users(),
   ]);
+  app.store.meet(reply.members);
   return { members: reply.members, details: /** @type {Details | null} */ (details) };
 }
 

@@ -125,6 +125,7 @@ function exactMatch(people, typed) {
 async function everybody(app) {
   const [users, reply] = await Promise.all([app.store.users(), app.connection.request("contacts")]);
   const contacts = /** @type {Contact[]} */ (reply.contacts);
+  app.store.meet(reply.contacts);
   const listed = new Set(contacts.map((each) => keyOf(each.username)));
   const local = users.map(({ username, country, online }) => ({
     address: username,
