@@ -32,12 +32,19 @@ from chatd.federation.parcels import Post, Relay
 from chatd.federation.questions import guest_of
 from chatd.federation.signing.drafts import signature_of
 from chatd.federation.signing.entries import OpenedEntry, Trust
-from chatd.federation.signing.statements import PLAIN, MessageAttributes, StatedRef, Statement
+from chatd.federation.signing.statements import (
+    PLAIN,
+    DeletionAttributes,
+    MessageAttributes,
+    StatedRef,
+    Statement,
+)
 from chatd.service.chat_service import ChatService
 from chatd.service.message_parts import extras_of
 from chatd.service.presence import IListener
 from chatd.service.remote import SignedFact
 from chatd.service.targets import Target, group_target
+from chatd.store.crossing import has_written
 from chatd.store.message_changes import WantedChange
 from chatd.store.new_entries import Extras, NewMessage, RemoteCopies
 from chatd.store.origins import Origin
@@ -117,8 +124,12 @@ class EntryReader:
         await self._trust.check_own(realm, entry, stated)
         sender = guest_of(self._links, realm, stated.author)
         name = Address(parse_group_name(parcel.group))
-        await self._guesses.check_group(sender, name)
-        roster = await self._homes.find_postable(sender, name)
+        erases = await self._erases(sender, name, opened)
+        if erases:
+            roster = await self._rosters.find(name)
+        else:
+            await self._guesses.check_group(sender, name)
+            roster = await self._homes.find_postable(sender, name)
         if stated.group == roster.group.code:
             raise errors.UnknownGroup(
                 name=parcel.group
@@ -127,7 +138,20 @@ class EntryReader:
             raise errors.NotAdmin(
                 group=roster.group.name
             )  # as here, where only admins mention everybody
-        return self._at_home(parcel, opened, roster, sender, (realm, stated.number))
+        found = self._at_home(parcel, opened, roster, sender, (realm, stated.number))
+        if erases and isinstance(found, EntryChange):
+            wanted = msgspec.structs.replace(found.wanted, erases=True)
+            return msgspec.structs.replace(found, wanted=wanted)
+        return found
+
+    async def _erases(self, sender: Party, name: Address, opened: OpenedEntry) -> bool:
+        """Whether a person of another realm deletes a message of theirs in a group of this realm. They may do
+        that also if they have left the group or are banned. It tells nothing about other groups."""
+        about = opened.statement.target
+        if about is None or not isinstance(opened.attributes, DeletionAttributes):
+            return False
+        read = self._context.database.read
+        return bool(await read(has_written, name.key, self._entry(about), sender.key))
 
     def _at_home(
         self, parcel: Post, opened: OpenedEntry, roster: Roster, author: Party, origin: Origin

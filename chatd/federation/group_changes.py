@@ -127,7 +127,7 @@ class GroupChanges:
         if seq is None:
             return UnknownMessage(seq=0)
         try:
-            if change.guest is not None:
+            if change.guest is not None and not wanted.erases:
                 roster, guest = change.guest
                 check_ban(connection, roster.group, guest)
             return self._writers.changes.make(

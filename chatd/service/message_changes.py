@@ -108,8 +108,8 @@ class MessageChanges:
         return receipt
 
     async def erase(self, account: Account, conversation: int, seq: int) -> None:
-        """Delete a message of an account that was deleted, also in a group of this realm that it has left.
-        Raises UnknownConversation, NotMember, and the error with which a group's home refuses."""
+        """Delete a message of an account that was deleted, also in a group that it has left. Raises
+        UnknownConversation, NotMember, and the error with which a group's home refuses."""
         target = await self._finder.find_left(account, conversation)
         wanted = WantedChange(
             conversation,

@@ -55,8 +55,7 @@ class TargetFinder:
         return Target(conversation, frozenset(audience), to=peer)
 
     async def find_left(self, account: Account, conversation: int) -> Target:
-        """As `find`, also for a group of this realm that the account has left. Raises UnknownConversation,
-        NotMember."""
+        """As `find`, also for a group that the account has left. Raises UnknownConversation, NotMember."""
         try:
             found = await self.find(account, conversation)
             if found is None:

@@ -9,10 +9,11 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, func, select
 
 from chatd.base.entries import EntryRef
+from chatd.base.names import key_of
 from chatd.store.change_requests import numbers_about
 from chatd.store.new_entries import NewChange
 from chatd.store.origins import Origin
-from chatd.store.schema import changes, messages
+from chatd.store.schema import changes, groups, messages
 
 
 def seq_of(connection: Connection, conversation: int, entry: EntryRef) -> int | None:
@@ -24,6 +25,22 @@ def seq_of(connection: Connection, conversation: int, entry: EntryRef) -> int | 
     return connection.scalar(
         select(messages.c.seq).where(named, messages.c.conversation_id == conversation)
     )
+
+
+def has_written(connection: Connection, group: str, entry: EntryRef, author: str) -> bool:
+    """Whether a message of another realm in the group with that key, of this realm, is of that author (by the
+    key of their address)."""
+    sender = connection.scalar(
+        select(messages.c.sender)
+        .join(groups, groups.c.conversation_id == messages.c.conversation_id)
+        .where(
+            messages.c.origin_realm == entry.realm,
+            messages.c.origin_id == entry.number,
+            groups.c.key == group,
+            groups.c.realm.is_(None),
+        )
+    )
+    return sender is not None and key_of(sender) == author
 
 
 def seqs_of(

@@ -133,11 +133,9 @@ def groups_of(connection: sa.Connection, account_id: int) -> list[str]:
 
 
 def group_name(connection: sa.Connection, conversation: int) -> str | None:
-    """The name of the group of this realm with that id, or None."""
+    """The name of the group with that id, or None if there is none, or if it has ended."""
     return connection.scalar(
         sa.select(groups.c.name).where(
-            groups.c.conversation_id == conversation,
-            groups.c.realm.is_(None),
-            groups.c.key.is_not(None),
+            groups.c.conversation_id == conversation, groups.c.key.is_not(None)
         )
     )

@@ -68,8 +68,8 @@ class WantedChange(msgspec.Struct, frozen=True):
     makes the change; this realm only sends the request. `relayed`: the group's home has made the change, with
     the number `given`: only authorship is checked, and the log here has it even if it changes nothing, like
     the log there. `origin`, `signature` and `seal` as in NewChange. `late`: another realm has returned it, so
-    the log may have later changes already. `erases`: the account of the author was deleted with its messages,
-    also those in groups that it has left.
+    the log may have later changes already. `erases`: the author deletes a message of theirs, also in a group
+    that they have left.
     """
 
     conversation: int
@@ -136,7 +136,13 @@ class ChangeWriter:
         copies = copies_of(connection, made)
         entry = _entry(wanted, copies)
         if wanted.elsewhere and copies is not None:
-            return ChangeResult(None, self._writer.add_request(connection, entry, copies), copies)
+            # Where nobody of this realm is left, the home does not send the deletion back.
+            erased: tuple[str, ...] = ()
+            if wanted.erases:
+                erased = _apply(connection, wanted, row)
+                _forget_salts(connection, wanted, row, 0)
+            requested = self._writer.add_request(connection, entry, copies)
+            return ChangeResult(None, requested, copies, erased)
         stored = self._writer.add_change(connection, entry)
         erased = _apply(connection, wanted, row) if effective else ()
         _forget_salts(connection, wanted, row, stored.seq)
