@@ -53,6 +53,7 @@ class Blocking(BrowserTestCase):
         messi.go("#/settings")
         messi.press_button("Unblock henderson")
         messi.is_told("henderson is no longer blocked")
+        messi.is_told("Chrome, Linux")
         messi.press_button("End the session of plain")
         messi.is_told("The session has ended")
         other.type("whoami")

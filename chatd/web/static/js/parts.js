@@ -53,10 +53,12 @@ const HUES = [4, 24, 42, 68, 100, 140, 168, 192, 214, 244, 282, 330]; // degrees
  * The avatar of a user or group: a picture, or the first letters on a colour derived from the name.
  * @param {string} name
  * @param {boolean} [online] a green or an empty dot; without it, none
- * @param {{kind?: "user" | "group", large?: boolean, picture?: string}} [options] `picture` is a path
+ * @param {{kind?: "user" | "group", large?: boolean, picture?: string, away?: boolean}} [options] `picture` is a path;
+ *   `away`: online, but away
  */
-export function avatar(name, online, { kind = "user", large = false, picture } = {}) {
+export function avatar(name, online, { kind = "user", large = false, picture, away = false } = {}) {
   const words = name.replace(/@.*/u, "").split(/[\s._-]+/u).filter(Boolean);
+  const state = online ? (away ? "away" : "online") : "offline";
   const letters = words.slice(0, 2).map((word) => [...word][0]?.toLocaleUpperCase() ?? "");
   let sum = 7;
   for (const letter of name.toLowerCase()) sum = (sum * 31 + (letter.codePointAt(0) ?? 0)) % HUES.length;
@@ -68,8 +70,8 @@ export function avatar(name, online, { kind = "user", large = false, picture } =
     online !== undefined &&
       h(
         "span",
-        { class: online ? "presence is-online" : "presence" },
-        h("span", { class: "visually-hidden" }, t(online ? "ui.online" : "ui.offline")),
+        { class: `presence is-${state}` },
+        h("span", { class: "visually-hidden" }, t(`ui.${state}`)),
       ),
   );
 }

@@ -58,7 +58,7 @@ export class Store extends Emitter {
     });
     connection.on("read", ({ conversation, seq, who }) => this.#wasRead(conversation, seq, who));
     connection.on("conversation", () => this.refreshSoon());
-    connection.on("presence", ({ who, state }) => this.#update(who, { online: state !== "offline" }));
+    connection.on("presence", ({ who, state }) => this.#update(who, { online: state !== "offline", away: state === "away" }));
     connection.on("profile", (profile) => this.#changed(profile));
     setInterval(() => this.#visible() && this.emit("conversations"), REDRAW);
     globalThis.document?.addEventListener("visibilitychange", () => this.#visible() && void this.refresh());
@@ -122,7 +122,8 @@ export class Store extends Emitter {
 
   /** What the avatar of a person or a group shows. @param {Place} place */
   looks(place) {
-    return { kind: /** @type {"group" | "user"} */ (place.kind === "g" ? "group" : "user"), picture: this.picture(place) };
+    const { away } = this.conversation(place) ?? {};
+    return { kind: /** @type {"group" | "user"} */ (place.kind === "g" ? "group" : "user"), picture: this.picture(place), away };
   }
 
   /** The path of a person's picture. @param {string} address */

@@ -76,7 +76,8 @@
  * @property {Place} place
  * @property {number} conversation its number; 0 until the realm has it
  * @property {string} name the other's display name, or the group's title or name
- * @property {boolean} [online] for direct conversations within this realm
+ * @property {boolean} [online] for direct conversations, if it is known
+ * @property {boolean} [away] online, but away
  * @property {number} [members]
  * @property {boolean} [admin]
  * @property {boolean} [closed]

@@ -57,15 +57,14 @@ export class Header {
     const typing = this.#app.log.typing(this.#place).map((who) => this.#app.store.displayName(who));
     const picture = this.#app.store.picture(this.#place);
     const status = this.#app.store.status(this.#place.name);
-    const { online: there, members, code, closed, visibility } = found ?? {};
-    const looks = JSON.stringify([this.name, picture, status, there, members, code, closed, visibility, typing]);
+    const { online, away, members, code, closed, visibility } = found ?? {};
+    const looks = JSON.stringify([this.name, picture, status, online, away, members, code, closed, visibility, typing]);
     if (looks === this.#shown) return;
     this.#shown = looks;
     const title = this.node.querySelector("h1");
     if (title !== null && title.textContent !== this.name) title.textContent = this.name;
     const group = this.#place.kind === "g";
-    const online = group || this.#isRemote() || found === undefined ? undefined : found.online;
-    fill(this.#picture, avatar(this.name, online, this.#app.store.looks(this.#place)));
+    fill(this.#picture, avatar(this.name, group ? undefined : online, this.#app.store.looks(this.#place)));
     const about = group ? this.#aboutGroup(found) : this.#aboutPerson(found);
     fill(this.#about, ...(typing.length > 0 ? [this.#typing(typing)] : about));
   }
@@ -77,18 +76,14 @@ export class Header {
     return h("span", { class: "chat-typing" }, text);
   }
 
-  #isRemote() {
-    return this.#place.name.includes("@");
-  }
-
   /**
    * @param {Conversation | undefined} found
    */
   #aboutPerson(found) {
     const parts = [];
     if (this.name !== this.#place.name) parts.push(h("bdi", null, this.#place.name));
-    if (!this.#isRemote() && found?.online !== undefined) {
-      parts.push(h("span", null, t(found.online ? "chat.online" : "chat.offline")));
+    if (found?.online !== undefined) {
+      parts.push(h("span", null, t(`ui.${found.online ? (found.away ? "away" : "online") : "offline"}`)));
     }
     const status = this.#app.store.status(this.#place.name);
     if (status) parts.push(h("bdi", null, status));

@@ -61,15 +61,15 @@ export function row({ key, ...options }) {
  * A row for a person.
  * @param {{
  *   address: string, name: string, online?: boolean, note?: Child[], href?: string, actions?: Child[],
- *   label?: string, picture?: string,
+ *   label?: string, picture?: string, away?: boolean,
  * }} person `name` is the display name; `note` follows the address
  */
-export function personRow({ address, name: shown, online, note = [], href, actions, label, picture }) {
+export function personRow({ address, name: shown, online, away, note = [], href, actions, label, picture }) {
   return row({
     key: address,
     title: shown,
     subtitle: noted(shown === address ? null : bdi(address), ...note),
-    picture: avatar(shown, online, { picture }),
+    picture: avatar(shown, online, { picture, away }),
     href,
     actions,
     label,

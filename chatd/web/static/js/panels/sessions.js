@@ -6,6 +6,7 @@ import { full } from "../time.js";
 import { button } from "../ui.js";
 import { attempt, live } from "./live.js";
 import { row, rows } from "./page.js";
+import { programName } from "./programs.js";
 
 /** @typedef {import("../types.js").App} App */
 /** @typedef {{id: number, client: string, address: string, used: string, current: boolean}} Session */
@@ -18,7 +19,7 @@ export function sessionList(app) {
   });
   /** @param {Session} session */
   const sessionRow = ({ id, client, address, used, current }) => {
-    const title = client || t("settings.session-unknown");
+    const title = programName(client);
     const end = async () => {
       const request = () => app.connection.request("revoke", { session: id });
       await attempt(app, request, () => t("settings.session-ended"));

@@ -10,7 +10,7 @@ import { hashOf } from "../router.js";
 import { confirm, emptyState, field, form, iconButton } from "../ui.js";
 
 /** @typedef {import("../types.js").App} App */
-/** @typedef {{username: string, online: boolean}} Contact */
+/** @typedef {{username: string, online: boolean, away?: boolean}} Contact */
 
 const INTERVAL = 60_000; // ms: other realms do not tell who is online
 
@@ -94,15 +94,16 @@ function addForm(app, shown) {
  * @param {(contact: Contact) => unknown} remove
  */
 function contactRow(app, contact, remove) {
-  const { username, online } = contact;
+  const { username, online, away } = contact;
   const name = app.store.displayName(username);
   const status = app.store.status(username);
   return personRow({
     address: username,
     name,
     online,
+    away,
     picture: app.store.pictureOf(username),
-    note: [status && bdi(status), t(online ? "panels.online" : "panels.offline-person")],
+    note: [status && bdi(status), t(`ui.${online ? (away ? "away" : "online") : "offline"}`)],
     href: hashOf(app.store.place("u", username)),
     actions: [iconButton("trash", t("contacts.delete", { name }), { onClick: () => remove(contact) })],
   });

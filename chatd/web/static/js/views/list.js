@@ -182,13 +182,13 @@ class Rows {
 
 /** Everything that a row shows, to detect changes. @param {App} app @param {Line} line @param {string} current */
 function looksOf(app, { conversation: found, entry }, current) {
-  const { name, online, unread, last, place } = found;
+  const { name, online, away, unread, last, place } = found;
   const level = app.store.notifyLevel(place);
   const when = last && relative(last.at);
   const now = hashOf(place) === current;
   const who = last?.group === undefined ? "" : app.store.displayName(last.from);
   const picture = app.store.picture(place);
-  return JSON.stringify([who, name, picture, online, unread, last, when, now, level, entry?.state, entry?.text]);
+  return JSON.stringify([who, name, picture, online, away, unread, last, when, now, level, entry?.state, entry?.text]);
 }
 
 /** @param {App} app @param {Line} line @param {string} current */

@@ -5,8 +5,6 @@
 export default {
   "chat.you": "You",
   "chat.self": "Notes to yourself",
-  "chat.online": "online",
-  "chat.offline": "offline",
   "chat.typing": "typing…",
   "chat.typing.who.one": "{name} is typing…",
   "chat.typing.who.other": "{n} people are typing…",

@@ -53,6 +53,7 @@ export default {
 
   "ui.back": "Back",
   "ui.loading": "Loading…",
+  "ui.away": "away",
   "ui.offline": "offline",
   "ui.online": "online",
   "ui.unread.one": "1 unread",

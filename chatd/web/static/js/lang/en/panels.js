@@ -11,8 +11,6 @@ export default {
   "panels.none-match": "Nothing here matches “{text}”.",
   "panels.remaining.one": "One more is not shown.",
   "panels.remaining.other": "{n} more are not shown.",
-  "panels.online": "online",
-  "panels.offline-person": "offline",
   "panels.you": "you",
   "panels.copy": "Copy",
   "panels.copied": "Copied: {text}",

@@ -5,8 +5,6 @@
 export default {
   "chat.you": "Anda",
   "chat.self": "Catatan untuk diri sendiri",
-  "chat.online": "daring",
-  "chat.offline": "luring",
   "chat.typing": "sedang mengetik…",
   "chat.typing.who.other": "{n} orang sedang mengetik…",
   "chat.log": "Pesan dengan {name}",

@@ -53,8 +53,9 @@ export default {
 
   "ui.back": "Kembali",
   "ui.loading": "Memuat…",
-  "ui.offline": "offline",
-  "ui.online": "online",
+  "ui.away": "sedang pergi",
+  "ui.offline": "luring",
+  "ui.online": "daring",
   "ui.unread.one": "1 belum dibaca",
   "ui.unread.other": "{n} belum dibaca",
   "ui.invited.other": "{n} undangan",

@@ -11,8 +11,6 @@ export default {
   "panels.none-match": "Tidak ada yang cocok dengan “{text}”.",
   "panels.remaining.one": "1 lagi tidak ditampilkan.",
   "panels.remaining.other": "{n} lagi tidak ditampilkan.",
-  "panels.online": "online",
-  "panels.offline-person": "offline",
   "panels.you": "Anda",
   "panels.copy": "Salin",
   "panels.copied": "Disalin: {text}",
