@@ -34,13 +34,25 @@ def join_mirror(
     returned: bool = False,
 ) -> Delta:
     """Make an account a member of another realm's group, unless it is one. Messages after `seq` are unread,
-    and it sees the entries from `first` on. If the membership is `returned`, older entries may follow.
+    and it sees the entries from `first` on. If the membership is `returned`, older entries may follow, and it
+    takes the place of an earlier one, whose end is lost.
 
     Raises TooManyGroups if the account is in `limit` groups, UnknownUser if it was deleted.
     """
     conversation = _open_mirror(connection, name, realm, home_id, now)
+    party = party_of(account)
     if takes_part(connection, account.id, conversation):
-        return Delta(conversation)
+        if not returned:
+            return Delta(conversation)
+        connection.execute(
+            update(participants)
+            .where(
+                participants.c.account_id == account.id,
+                participants.c.conversation_id == conversation,
+            )
+            .values(joined_at=now, first_seq=first)
+        )
+        return Delta(conversation, ((party, None), (party, False)), first=first)
     check_groups(connection, account.id, account.name, limit)
     newest = last_seq(connection, conversation)
     mark = max(seq, newest)
@@ -59,7 +71,7 @@ def join_mirror(
         .where(rosters.c.conversation_id == conversation)
         .values(members=rosters.c.members + 1, joined_at=now, floor=newest if returned else mark)
     )
-    return Delta(conversation, ((party_of(account), False),), first=first)
+    return Delta(conversation, ((party, False),), first=first)
 
 
 def keep_admission(

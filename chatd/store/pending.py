@@ -195,7 +195,7 @@ def finish_former(connection: sa.Connection) -> int:
     is_member = sa.exists().where(
         participants.c.account_id == pending.c.account_id,
         participants.c.conversation_id == pending.c.conversation_id,
-        participants.c.joined_at <= pending.c.at,
+        participants.c.joined_at < pending.c.at,
     )
     rows = connection.execute(
         _POSTED.where(

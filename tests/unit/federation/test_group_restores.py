@@ -151,6 +151,23 @@ class LostMembersTestCase(GroupRestoreTestCase):
         details = self.budi.does(ask.ShowGroup(parse_address("nusa@realm1"))).fields
         self.assertEqual((details["visibility"], details["past"]), ("private", "joined"))
 
+    def test_earlier_membership(self) -> None:
+        """The mirror is restored to an earlier membership: the present one decides what the member sees."""
+        self.budi.joins(self.code)
+        self.ana.posts("nusa", "satu")
+        self.network.advance(5)
+        copy = self.back_up(self.two)
+        self.budi.does(ask.LeaveGroup(parse_address("nusa@realm1")))
+        self.ana.posts("nusa", "dua")
+        self.network.advance(5)
+        self.budi.joins(self.code)
+        self.ana.posts("nusa", "tiga")
+        self.network.advance(5)
+        for _ in range(2):
+            self.assertEqual(list(self.seqs(self.budi, self.there)), ["tiga"])
+            self.restore(self.two, copy)
+            self.network.advance(5)
+
     def test_home(self) -> None:
         """The home is restored to a time before a private group had members elsewhere: those who are still
         members are in it again, and nobody else of their realm."""

@@ -60,7 +60,7 @@ class Unreturned(MessagesTestCase):
         self.add_file(1)
         self.add(1, at=10, file=1, place=7)  # before she joined again
         self.add(2, at=10, place=8)  # a group that she has left
-        self.add(3, at=20, place=7)
+        self.add(3, at=21, place=7)
         self.add(4, at=10)  # she was no member
         self.add(5, at=10, place=8)
         waits = {"realm": "realm2", "id": 5, "created_at": 10, "parcel": b""}
