@@ -138,8 +138,9 @@ programs (port 8888). It also speaks the dialects of five older systems, which h
 - **To send a file**, give its size. After READY send exactly this many raw bytes, and a second reply follows.
   After an ERROR no bytes are expected: further input is read as requests.
 - **To fetch a file**, read its size in the reply. Exactly this many raw bytes follow the reply.
-- **Pictures** (JPEG, PNG, WebP) lose location data and other metadata, such as EXIF and XMP, before they are
-  stored; the picture itself stays the same. Then the reply has the SHA-256 of the stored file, in json also
+- **Pictures** (JPEG, PNG, WebP, GIF, HEIC, AVIF) lose location data and other metadata, such as EXIF and XMP,
+  before they are stored; TIFF and raw files of cameras lose location data, XMP and IPTC. The picture itself
+  stays the same. Then the reply has the SHA-256 of the stored file, in json also
   that of the bytes that you sent (`received_sha256`). In json, a picture has its `width` and `height`,
   and its `thumbnail`: a path over HTTP.
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, NamedTuple, TypeAlias
 
 from chatd.base.attachments import StoredFile
-from chatd.files.picture_formats import UNKNOWN, Examined, Piece, examine
+from chatd.files.picture_formats import examine
+from chatd.files.picture_pieces import UNKNOWN, Examined, Piece
 
 if TYPE_CHECKING:
     from hashlib import _Hash

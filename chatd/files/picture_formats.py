@@ -1,8 +1,9 @@
 """The size of pictures, and the metadata in them that may tell where they were taken.
 
-The bytes of JPEG, PNG, WebP and GIF files are examined without decoding the picture. What is removed is cut
-out, so that the picture itself keeps its quality and its animation. The orientation of a photograph is kept,
-because viewers need it.
+The bytes of a file are examined without decoding the picture. From JPEG, PNG, WebP and GIF files, metadata is
+cut out, so that the picture itself keeps its quality and its animation. The orientation of a photograph is
+kept, because viewers need it. For TIFF, HEIC and AVIF see chatd.files.tiff_metadata and
+chatd.files.heif_metadata.
 """
 
 from __future__ import annotations
@@ -10,20 +11,23 @@ from __future__ import annotations
 import re
 import struct
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from mmap import mmap
-from typing import TypeAlias
+from collections.abc import Callable, Iterator
 
-import msgspec
+from chatd.files.heif_metadata import examine_heif
+from chatd.files.picture_pieces import (
+    STEP,
+    UNKNOWN,
+    Data,
+    Examined,
+    Piece,
+    Pieces,
+    examined,
+)
+from chatd.files.tiff_metadata import examine_tiff
 
 MAX_PARTS = 100_000  # segments or chunks of a file that are looked at; the rest stays as it is
-STEP = 256 << 10  # bytes of compressed data that are searched at a time
+MAX_BLOCKS = 500_000  # small blocks of data of a GIF that are looked at
 MAX_EXIF = 64 << 10  # bytes of Exif data in which the orientation is looked for
-MAX_SIDE = 1 << 24  # pixels; a larger number in a header is no size
-
-# The bytes from an offset up to another one, or bytes that take the place of others.
-Piece: TypeAlias = tuple[int, int] | bytes
-Data: TypeAlias = "bytes | mmap"
 
 _ICC = b"ICC_PROFILE\0"
 _EXIF = b"Exif\0\0"
@@ -31,38 +35,20 @@ _MARKER = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")
 _ORIENTATION = 0x0112
 _PNG_TEXTS = re.compile(rb"XML:com\.adobe|Raw profile type", re.IGNORECASE)
 _WEBP_EXIF, _WEBP_XMP = 0x08, 0x04  # flags in VP8X
-
-
-class Examined(msgspec.Struct, frozen=True):
-    """What the bytes of a picture tell. `width` and `height` are those of the picture as it is shown, or 0 if
-    the bytes do not tell them. `pieces` are the parts of the file without location data; None if it has
-    none."""
-
-    width: int = 0
-    height: int = 0
-    pieces: Sequence[Piece] | None = None
-
-
-UNKNOWN = Examined()
+GIF_IMAGE, GIF_EXTENSION, GIF_END = 0x2C, 0x21, 0x3B
+GIF_COMMENT, GIF_APPLICATION = 0xFE, 0xFF
+GIF_KEPT = frozenset((b"NETSCAPE2.0", b"ANIMEXTS1.0", b"ICCRGBG1012"))
 
 
 def examine(data: Data) -> Examined:
     """Examine a complete file. A file that is no picture, or is damaged, has no size and stays as it is."""
-    for beginning, examiner in _EXAMINERS:
-        if bytes(data[: len(beginning)]) == beginning:
+    for at, sign, examiner in _EXAMINERS:
+        if bytes(data[at : at + len(sign)]) == sign:
             try:
                 return examiner(data)
             except (struct.error, IndexError):
                 return UNKNOWN
     return UNKNOWN
-
-
-def _sized(width: int, height: int, orientation: int, pieces: list[Piece] | None) -> Examined:
-    if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE):
-        width = height = 0
-    if orientation >= 5:  # the picture is shown on its side
-        width, height = height, width
-    return Examined(width, height, pieces)
 
 
 def _orientation(exif: bytes) -> int:
@@ -88,39 +74,8 @@ def _only_orientation(orientation: int) -> bytes:
     return b"MM\0*" + struct.pack(">IH", 8, 1) + entry + bytes(4)
 
 
-class _Pieces:
-    """The parts of a file that are kept."""
-
-    def __init__(self) -> None:
-        self.kept: list[Piece] = []
-        self.changed = False
-
-    def keep(self, start: int, end: int) -> None:
-        last = self.kept[-1] if self.kept else None
-        if isinstance(last, tuple) and last[1] == start:
-            self.kept[-1] = (last[0], end)
-        else:
-            self.kept.append((start, end))
-
-    def drop(self, data: Data, start: int, end: int, replacement: bytes = b"") -> None:
-        """Leave this part of `data` out, in favour of `replacement`. It may be as large as the file, so it is
-        not copied."""
-        is_same = end - start == len(replacement) and bytes(data[start:end]) == replacement
-        self.changed = self.changed or not is_same
-        if replacement:
-            self.kept.append(replacement)
-
-    def end(self, data: Data, at: int) -> None:
-        """The picture ends here. What follows is cut off: it may be another picture with its metadata."""
-        self.changed = self.changed or at < len(data)
-
-    @property
-    def result(self) -> list[Piece] | None:
-        return self.kept if self.changed else None
-
-
 def _jpeg(data: Data) -> Examined:
-    pieces = _Pieces()
+    pieces = Pieces()
     pieces.keep(0, 2)
     width = height = 0
     orientation = 1
@@ -138,7 +93,7 @@ def _jpeg(data: Data) -> Examined:
             pieces.keep(start, end)
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             height, width = struct.unpack_from(">HH", data, start + 5)
-    return _sized(width, height, orientation, pieces.result)
+    return examined(width, height, orientation, pieces.result)
 
 
 def _is_private(marker: int, beginning: bytes) -> bool:
@@ -195,7 +150,7 @@ def _next_marker(data: Data, start: int) -> int:
 
 
 def _png(data: Data) -> Examined:
-    pieces = _Pieces()
+    pieces = Pieces()
     pieces.keep(0, 8)
     width, height = struct.unpack_from(">II", data, 16)
     orientation, at = 1, 8
@@ -216,9 +171,9 @@ def _png(data: Data) -> Examined:
         at = end
         if kind == b"IEND":
             pieces.end(data, at)
-            return _sized(width, height, orientation, pieces.result)
+            return examined(width, height, orientation, pieces.result)
     pieces.keep(at, len(data))
-    return _sized(width, height, orientation, pieces.result)
+    return examined(width, height, orientation, pieces.result)
 
 
 def _png_orientation(orientation: int) -> bytes:
@@ -233,7 +188,7 @@ def _webp(data: Data) -> Examined:
         return UNKNOWN
     width = height = 0
     orientation, extended = 1, 0
-    pieces = _Pieces()
+    pieces = Pieces()
     for kind, start, end in _riff_chunks(data):
         body = start + 8
         if kind == b"EXIF":
@@ -253,8 +208,8 @@ def _webp(data: Data) -> Examined:
         pieces.end(data, _riff_end(data))
     if pieces.changed:
         kept = _webp_head(data, pieces.kept, extended, orientation)
-        return _sized(width, height, orientation, kept)
-    return _sized(width, height, orientation, None)
+        return examined(width, height, orientation, kept)
+    return examined(width, height, orientation, None)
 
 
 def _riff_end(data: Data) -> int:
@@ -312,14 +267,66 @@ def _three_bytes(data: Data, at: int) -> int:
 
 
 def _gif(data: Data) -> Examined:
-    width, height = struct.unpack_from("<HH", data, 6)
-    return _sized(width, height, 1, None)
+    width, height, flags = struct.unpack_from("<HHB", data, 6)
+    at = 13 + _color_table(flags)
+    pieces = Pieces()
+    pieces.keep(0, at)
+    left = MAX_BLOCKS
+    while left > 0 and at < len(data) and data[at] in (GIF_IMAGE, GIF_EXTENSION):
+        start = at
+        if data[at] == GIF_IMAGE:
+            at += 11 + _color_table(data[at + 9])
+            private = False
+        else:
+            private = _is_private_extension(data, at)
+            at += 2
+        at, left = _after_blocks(data, at, left)
+        if private:
+            pieces.drop(data, start, at)
+        else:
+            pieces.keep(start, at)
+    if at < len(data) and data[at] == GIF_END:
+        pieces.keep(at, at + 1)
+        pieces.end(data, at + 1)
+    else:
+        pieces.keep(at, len(data))
+    return examined(width, height, 1, pieces.result)
 
 
-_EXAMINERS: tuple[tuple[bytes, Callable[[Data], Examined]], ...] = (
-    (b"\xff\xd8\xff", _jpeg),
-    (b"\x89PNG\r\n\x1a\n", _png),
-    (b"RIFF", _webp),
-    (b"GIF87a", _gif),
-    (b"GIF89a", _gif),
+def _color_table(flags: int) -> int:
+    """The size of a table of colours."""
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+
+
+def _is_private_extension(data: Data, at: int) -> bool:
+    """Whether an extension may have metadata: a comment, or an application's data but for the number of
+    repetitions and the colour profile."""
+    if data[at + 1] == GIF_APPLICATION:
+        return bytes(data[at + 3 : at + 14]) not in GIF_KEPT
+    return data[at + 1] == GIF_COMMENT
+
+
+def _after_blocks(data: Data, at: int, left: int) -> tuple[int, int]:
+    """Where a series of small blocks ends, and how many more may be looked at. A damaged or endless one goes
+    to the end of the file."""
+    while left > 0 and at < len(data):
+        size = data[at]
+        at += 1 + size
+        left -= 1
+        if not size:
+            return at, left
+    return len(data), 0
+
+
+_EXAMINERS: tuple[tuple[int, bytes, Callable[[Data], Examined]], ...] = (
+    (0, b"\xff\xd8\xff", _jpeg),
+    (0, b"\x89PNG\r\n\x1a\n", _png),
+    (0, b"RIFF", _webp),
+    (0, b"GIF87a", _gif),
+    (0, b"GIF89a", _gif),
+    (0, b"II*\0", examine_tiff),
+    (0, b"MM\0*", examine_tiff),
+    (0, b"II+\0", examine_tiff),
+    (0, b"MM\0+", examine_tiff),
+    (4, b"ftyp", examine_heif),
 )

@@ -13,8 +13,9 @@ from typing import Any
 from PIL import Image
 from twisted.trial.unittest import SynchronousTestCase
 
-from chatd.files import partial_file, picture_formats
-from chatd.files.picture_formats import UNKNOWN, Examined, examine
+from chatd.files import heif_metadata, partial_file, picture_formats
+from chatd.files.picture_formats import examine
+from chatd.files.picture_pieces import UNKNOWN, Blank, Examined, blanked
 from tests.support.pictures import exif, picture, png_chunk
 from tests.unit.files.cases import UploadsTestCase, sha256
 
@@ -178,6 +179,134 @@ class LocationData(SynchronousTestCase):
             found = examine(data)
             self.assertEqual((found.width, found.height), (40, 30))
             self.assertEqual(kept(data, found), picture("JPEG"))
+
+
+class InPlace(SynchronousTestCase):
+    """Metadata of files that refer to their parts by offsets is overwritten."""
+
+    def cleaned(self, data: bytes) -> bytes:
+        found = kept(data, examine(data))
+        self.assertNotIn(PLACE, found)
+        self.assertEqual(len(found), len(data))
+        self.assertIsNone(examine(found).pieces, "nothing is left to overwrite")
+        return found
+
+    def test_tiff(self) -> None:
+        """The GPS directory, XMP and IPTC go, in every picture of the file. The camera stays."""
+        tags = Image.Exif()
+        tags[0x010F] = "camera"
+        tags[700], tags[33723] = PLACE * 5, PLACE * 5
+        gps = tags.get_ifd(0x8825)
+        gps[29], gps[27] = PLACE.decode(), PLACE
+        for options in ({}, {"big_tiff": True}, {"compression": "tiff_lzw"}):
+            data = picture("TIFF", exif=tags, save_all=True, append_images=[], **options)
+            self.assertIn(PLACE, data)
+            found = self.cleaned(data)
+            self.assertEqual(decoded(found), decoded(data))
+            with Image.open(io.BytesIO(found)) as image:
+                self.assertEqual(image.getexif().get(0x010F), "camera")
+                self.assertEqual(dict(image.getexif().get_ifd(0x8825)), {})
+
+    def test_avif(self) -> None:
+        data = picture("AVIF", exif=exif(PLACE.decode() * 5), xmp=PLACE * 5)
+        self.assertIn(PLACE, data)
+        found = self.cleaned(data)
+        self.assertEqual(decoded(found), decoded(data))
+        with Image.open(io.BytesIO(found)) as image:
+            self.assertEqual(dict(image.getexif()), {})
+
+    def test_heic(self) -> None:
+        """Items in the box `idat`, in several parts, and an XMP box beside them."""
+        exif_data = bytes(4) + PLACE * 5
+        items = heif_box(
+            b"iinf",
+            b"\1\0\0\0" + struct.pack(">I", 3),
+            heif_box(b"infe", b"\3\0\0\0", struct.pack(">IH", 7, 0), b"Exif\0"),
+            heif_box(b"infe", b"\2\0\0\0", struct.pack(">HH", 8, 0), b"hvc1\0"),
+            heif_box(b"infe", b"\1\0\0\0", b"old"),
+        )
+        places = heif_box(
+            b"iloc",
+            b"\2\0\0\0\x44\x40",
+            struct.pack(">I", 2),
+            struct.pack(">IHHIHIIII", 7, 1, 0, 5, 2, 0, 10, 10, len(exif_data) - 10),
+            struct.pack(">IHHIHII", 8, 1, 0, 0, 1, 0, 5),
+        )
+        idat = heif_box(b"idat", b"image" + exif_data)
+        brand = heif_box(b"ftyp", b"heic\0\0\0\0mif1heic")
+        xmp = heif_box(b"uuid", heif_metadata.XMP_UUID, PLACE * 3)
+        data = brand + heif_box(b"meta", bytes(4), items, places, idat) + xmp
+        found = self.cleaned(data)
+        self.assertIn(b"image" + heif_metadata.NO_EXIF[:10], found)
+        large = brand[:8] + data[8:]
+        self.assertEqual(
+            examine(large.replace(b"heic", b"qt  ").replace(b"mif1", b"qt  ")), UNKNOWN
+        )
+        without = brand + heif_box(b"meta", bytes(4), items, places) + bytes(8)
+        self.assertIsNone(examine(without).pieces, "the items are nowhere")
+        self.assertIsNone(examine(brand + heif_box(b"meta", bytes(4))).pieces)
+
+    def test_gif(self) -> None:
+        """Comments, XMP and what else programs add is cut out, but for repetitions and colours."""
+        frames = [Image.new("L", (9, 9), each) for each in (0, 99)]
+        out = io.BytesIO()
+        frames[0].save(out, "GIF", save_all=True, append_images=frames[1:], loop=3)
+        whole = out.getvalue()
+        tables = 13 + (3 << (whole[10] & 7) + 1 if whole[10] & 0x80 else 0)
+        comment = b"!\xfe" + bytes([len(PLACE)]) + PLACE + b"\0"
+        magic = bytes(range(255, -1, -1)) + b"\0"
+        xmp = b"!\xff\x0bXMP DataXMP<x>" + PLACE + b"\1" + magic
+        data = whole[:tables] + comment + xmp + whole[tables:] + b"after" + PLACE
+        self.assertEqual(kept(data, examine(data)), whole)
+        self.assertIn(b"NETSCAPE2.0", whole)
+        self.assertEqual(kept(whole, examine(whole)), whole)
+        unfinished = whole[:tables] + comment[:-1]
+        self.assertEqual(kept(unfinished, examine(unfinished)), whole[:tables])
+        self.patch(picture_formats, "MAX_BLOCKS", 1)
+        self.assertEqual(kept(data, examine(data))[:tables], whole[:tables])
+
+    def test_damaged(self) -> None:
+        """Damaged files do no harm, and do not grow."""
+        tags = Image.Exif()
+        tags.get_ifd(0x8825)[29] = PLACE.decode()
+        for whole in (
+            picture("TIFF", (2, 2), exif=tags),
+            picture("TIFF", (2, 2), exif=tags, big_tiff=True),
+            picture("AVIF", (2, 2), exif=exif(PLACE.decode())),
+        ):
+            for at in range(0, len(whole), 3):
+                for value in (0, 0xFF, whole[at] ^ 0x40):
+                    damaged = bytearray(whole)
+                    damaged[at] = value
+                    data = bytes(damaged[: max(at, len(whole) // 2)] if value else damaged)
+                    self.assertEqual(len(kept(data, examine(data))), len(data))
+
+    def test_bounds(self) -> None:
+        """Files that refer to themselves, or have endless lists, are not followed for ever."""
+        loop = b"II*\0" + struct.pack("<IHHHIII", 8, 1, 330, 4, 1, 8, 8)
+        self.assertIsNone(examine(loop).pieces)
+        many = b"II*\0" + struct.pack("<IH", 8, 0xFFFF) + bytes(1 << 20)
+        self.assertIsNone(examine(many).pieces)
+        boxes = heif_box(b"ftyp", b"avif") + heif_box(b"free") * (heif_metadata.MAX_BOXES + 9)
+        self.assertIsNone(examine(boxes).pieces)
+
+    def test_large_blanks(self) -> None:
+        """Zeros share their memory. Blanks that overlap are joined."""
+        size = 4 << 20
+        data = bytes(9) + b"x" * size + b"end"
+        blanks = [Blank(0, 4, b"ab"), Blank(2, 8, b"cd"), Blank(9, 9 + size), Blank(5, 6)]
+        pieces = blanked(data, blanks)
+        assert pieces is not None
+        self.assertEqual(len({id(each) for each in pieces if isinstance(each, bytes)}), 4)
+        joined = b"".join(
+            each if isinstance(each, bytes) else data[slice(*each)] for each in pieces
+        )
+        self.assertEqual(joined, b"ab" + bytes(7 + size) + b"end")
+
+
+def heif_box(kind: bytes, *parts: bytes) -> bytes:
+    body = b"".join(parts)
+    return struct.pack(">I4s", len(body) + 8, kind) + body
 
 
 class Stored(UploadsTestCase):
