@@ -251,7 +251,7 @@ class FileArrivals:
         """Fetch a file and store it. A part that has changed on the disk is fetched anew. Raises
         ChangedBytes, other OSErrors, ChatError, FileStopped."""
         while True:
-            if self._disk.room() < sum(here.missing.values()):
+            if self._disk.room() < sum(here.missing.values()) + self._disk.expected:
                 raise errors.StorageFailed
             part = part_key(file.stored)
             incoming = await self._uploads.resume(part, file.name, file.size)

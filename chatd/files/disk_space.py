@@ -40,7 +40,8 @@ class DiskSpace:
     `stop`.
 
     `reserve` is in bytes; None is the smaller of 500 MiB and 5 % of the disk. `low` is whether the last
-    measurement found less than the reserve.
+    measurement found less than the reserve. `expected` are the bytes of all files that clients are sending,
+    which may not be on the disk yet.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class DiskSpace:
         self._timer: Any = None
         self._changed: list[Callable[[bool], None]] = []
         self.low = False
+        self.expected = 0
         self.look()
 
     def start(self) -> None:
@@ -114,6 +116,16 @@ class DiskSpace:
         """Raises DiskFull if another `size` bytes would leave less than the reserve."""
         if self.room() < size:
             raise DiskFull
+
+    def expect(self, size: int) -> None:
+        """Count `size` bytes that a client is going to send, until `arrived`. Raises DiskFull if they do not
+        fit beside those of the other clients."""
+        self.check(size + self.expected)
+        self.expected += size
+
+    def arrived(self, size: int) -> None:
+        """`size` bytes are on the disk, or do not come."""
+        self.expected -= size
 
     async def wait(self) -> None:
         """Wait until the disk is above its reserve. Raises StorageFailed after WAIT seconds."""

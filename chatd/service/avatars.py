@@ -70,7 +70,7 @@ class Avatars:
             raise errors.FileTooLarge(size=size, limit=MAX_SOURCE)
         if account.id in self._arriving:
             raise errors.TooManyUploads(limit=1)
-        self._disk.check(size + sum(self._arriving.values()))
+        self._disk.expect(size)
         self._arriving[account.id] = size
         return AvatarUpload(self, account, self._uploads.receive_temporary(safe, size), keep)
 
@@ -81,7 +81,7 @@ class Avatars:
 
     def arrived(self, account: Account) -> None:
         """The file is no longer arriving."""
-        self._arriving.pop(account.id, None)
+        self._disk.arrived(self._arriving.pop(account.id, 0))
 
     async def made(self, account: Account, name: str, file: StoredFile) -> Avatar:
         """The picture that is made of a file, which is removed. Raises BadPicture, Busy, ShuttingDown,

@@ -61,7 +61,6 @@ class RoomFiles:
         # Files and bytes of each account, of each room, and of the realm. Those that are arriving count.
         self._files: Counter[tuple[str, Hashable]] = Counter()
         self._bytes: Counter[tuple[str, Hashable]] = Counter()
-        self._arriving = 0  # bytes
         rooms.on_end(self._remove_all)
 
     def begin(
@@ -79,9 +78,7 @@ class RoomFiles:
             count, limit = COUNTS[owner[0]], SIZES[owner[0]] * self._largest
             if self._files[owner] >= count or self._bytes[owner] + size > limit:
                 raise errors.RoomFilesFull(files=count, limit=limit)
-        # The bytes of other arriving files may not be on the disk yet.
-        self._disk.check(size + self._arriving)
-        self._arriving += size
+        self._disk.expect(size)
         for owner in _owners(room, sender):
             self._files[owner] += 1
             self._bytes[owner] += size
@@ -90,7 +87,7 @@ class RoomFiles:
 
     def arrived(self, send: RoomSend) -> None:
         """The file is no longer arriving."""
-        self._arriving -= send.size
+        self._disk.arrived(send.size)
 
     def keep(self, send: RoomSend, name: str, stored: StoredFile) -> Attachment:
         """Add a file whose bytes are on disk to its room. Raises NotInRoom, and removes the file, if the

@@ -47,8 +47,7 @@ class UnderWay:
         most = self._limits.account_uploads
         if self._files[sender.id] >= most:
             raise TooManyUploads(limit=most)
-        # The bytes of other arriving files may not be on the disk yet.
-        self._disk.check(size + self._bytes.total())
+        self._disk.expect(size)
         self._bytes[sender.id] += size
         self._files[sender.id] += 1
         room = most - self._files[sender.id]
@@ -69,11 +68,12 @@ class UnderWay:
         left = allowed - self._bytes[sender.id] + size
         if size + more > left:
             raise QuotaExceeded(limit=self._limits.account_files, left=max(0, left))
-        self._disk.check(more + self._bytes.total())
+        self._disk.expect(more)
         self._bytes[sender.id] += more
 
     def end(self, sender: Account, size: int) -> None:
         """Stop counting a file of `size` bytes."""
+        self._disk.arrived(size)
         self._bytes[sender.id] -= size
         self._files[sender.id] -= 1
         if not self._files[sender.id]:

@@ -141,9 +141,9 @@ class Profiles(LinkedTestCase):
         reply."""
         self.patch(downloads, "MAX_LISTED", 1)
         self.ana.creates("bola")
-        self.ana.sends_file("budi@realm2", "a.txt", b"halo")
-        there, group = Place(user=parse_address("budi@realm2")), Place(group=parse_address("bola"))
-        self.ana.does(ask.ForwardMessage(there, 1, group))
+        sent = self.ana.sends_file("budi@realm2", "a.txt", b"halo").data
+        group = Place(group=parse_address("bola"))
+        self.ana.does(ask.ForwardMessage(sent["conversation"], sent["seq"], group))
         (code,) = [each.code for each in self.ana.files()]
         self.network.settle()
         self.assertEqual(len(self.budi.files()), 1)

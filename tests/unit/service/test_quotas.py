@@ -187,7 +187,10 @@ class Reserve(QuotaTestCase):
         upload = await files.begin(ana, [Address("budi")], "a", 60_000, None)
         begin = files.begin(ana, [Address("budi")], "b", 60_000, None)
         self.assertIs(await self.refused(begin), DiskFull)
+        with self.assertRaises(DiskFull):  # all kinds of uploads count
+            self.realm.service.avatars.receive(ana, "b", 60_000, mock.AsyncMock())
         upload.abort()
+        self.assertEqual(self.realm.service.disk.expected, 0)
         upload = await files.begin(ana, [Address("budi")], "b", 60_000, None)
         upload.abort()
 

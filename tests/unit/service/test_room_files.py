@@ -79,7 +79,7 @@ class RoomFilesTestCase(ClockedTestCase):
     def assert_nothing_counted(self) -> None:
         self.assertEqual(self.files._files, {})
         self.assertEqual(self.files._bytes, {})
-        self.assertEqual(self.files._arriving, 0)
+        self.assertEqual(self.realm.service.disk.expected, 0)
 
 
 class Sharing(RoomFilesTestCase):
