@@ -1,8 +1,8 @@
 """Translations of the client's texts: gettext catalogues, read from their .po files.
 
 `tr` translates a sentence of the client. `said` and `refused` translate the English sentences of the realm:
-those of successful commands by the whole sentence or by verb, those of errors by code. Untranslated text is
-shown unchanged.
+those of successful commands by the whole sentence, by verb or with their details (chatd.client.sentences),
+those of errors by code. Untranslated text is shown unchanged.
 """
 
 from __future__ import annotations
@@ -10,47 +10,24 @@ from __future__ import annotations
 import gettext
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import resources
 from typing import Any
 
 from chatd.base.attachments import LOSSES
 from chatd.base.errors import ChatError, every_error
+from chatd.client.sentences import MORE, PARTS, SUCCESSES, later
+
+__all__ = ["later"]
 
 LANGUAGES = ("en", "id")
 REPLY = "reply"
 WAITING = ("queued", "requested")  # states of sent messages that the realm's sentence tells
 
 
-def later(sentence: str) -> str:
-    """Mark a sentence for the catalogue; it is translated where it is used."""
-    return sentence
-
-
-# Parts of refusals that are sentences themselves, by the name of the detail.
-_PARTS: Mapping[str, tuple[str, ...]] = {
-    "advice": (
-        later("did you mean {near}? help lists all commands"),
-        later("roomfiles lists them"),
-    ),
-    "reason": (
-        later("{verb} takes no argument"),
-        later("Too many arguments"),
-        later("{name} is missing"),
-        later("it has invisible characters; leave them out"),
-        later("it has characters that stand for several others; write those instead"),
-        later(
-            "it mixes scripts; use letters of one script, or of Latin with Chinese, Japanese or Korean"
-        ),
-    ),
-    "expected": (
-        later("a whole number, {minimum} or more"),
-        later("a TCP port, 1 to 65535"),
-        later("on or off"),
-        later("on, all or off"),
-    ),
-}
+_NUMBERS = ("n", "m", "more")  # details that are numbers
+_WORDS = re.compile(r"([\w:-]+(?:, [\w:-]+)*) or ([\w:-]+)")
 
 _catalogue: gettext.NullTranslations = gettext.NullTranslations()
 
@@ -95,11 +72,28 @@ def said(verb: str, reply: Mapping[str, Any], details: Mapping[str, object]) -> 
     found = _catalogue.pgettext(REPLY, verb)
     waits = any(each.get("state") in WAITING for each in (reply, *reply.get("sent", ())))
     if found == verb or waits or reply.get("unknown"):
-        return message  # the realm's sentence has information that the catalogue lacks
+        return _of_realm(message)  # it has information that the other sentence lacks
     try:
         return found.format_map({**reply, **details})
     except (KeyError, IndexError, ValueError):
-        return message
+        return _of_realm(message)
+
+
+def _of_realm(message: str) -> str:
+    """The translation of a sentence with details, or the sentence itself if there is none."""
+    if more := _pattern(MORE).fullmatch(message):
+        details = {"list": _of_realm(more["list"]), "more": more["more"]}
+        return _catalogue.gettext(MORE).format_map(details)
+    return _filled(SUCCESSES, message)
+
+
+def _filled(sentences: Iterable[str], text: str) -> str:
+    """The translation of the first of these sentences that `text` is with its details; else the text."""
+    for sentence in sentences:
+        translated = _catalogue.gettext(sentence)
+        if translated != sentence and (found := _pattern(sentence).fullmatch(text)):
+            return translated.format_map(found.groupdict())
+    return text
 
 
 def refused(code: str, message: str) -> str:
@@ -114,10 +108,10 @@ def refused(code: str, message: str) -> str:
 
 def _part(name: str, text: str) -> str:
     """The translation of one detail of a refusal."""
-    for sentence in _PARTS.get(name, ()):
-        if found := _pattern(sentence).fullmatch(text):
-            return _catalogue.gettext(sentence).format_map(found.groupdict())
-    return text
+    found = _filled(PARTS.get(name, ()), text)
+    if name == "expected" and found == text and (words := _WORDS.fullmatch(text)):
+        return tr("{words} or {last}", words=words[1], last=words[2])
+    return found
 
 
 def loss(reason: str) -> str:
@@ -145,13 +139,20 @@ def _fields(sentence: str) -> list[str]:
     return re.findall(r"\{(\w+)\}", sentence)
 
 
+@cache
 def _pattern(sentence: str) -> re.Pattern[str]:
+    """What matches a sentence with its details."""
     parts = re.split(r"\{(\w+)\}", sentence)
     seen: set[str] = set()
     pattern = ""
     for at, part in enumerate(parts):
         if at % 2 == 0:
-            pattern += re.escape(part)
+            # After a number, a noun may be in the singular.
+            counted = at > 0 and parts[at - 1] in _NUMBERS
+            escaped = re.escape(part)
+            pattern += re.sub(r"s(?=\\ |$)", "s?", escaped, count=1) if counted else escaped
+        elif part in _NUMBERS:
+            pattern += f"(?P<{part}>[0-9]+)"
         elif part in seen:
             pattern += f"(?P={part})"
         else:

@@ -44,6 +44,24 @@ class TranslationTests(TestCase):
             ("status", {"message": "x", "status_text": "libur"}, {}, "Status Anda: libur"),
             ("block", {"message": "x"}, {"user": "@@realm2"}, "@@realm2 diblokir"),
             ("ping", {"message": "pong"}, {}, "pong"),
+            ("contacts", {"message": "1 contact"}, {}, "1 kontak"),
+            ("users", {"message": "2 users, 3 more remain"}, {}, "2 user, masih ada 3"),
+            ("members", {"message": "2 members in bola"}, {}, "2 anggota di bola"),
+            ("react", {"message": "Reaction added"}, {}, "Reaksi ditambahkan"),
+            (
+                "unread",
+                {"message": "1 unread in 1 conversation"},
+                {},
+                "1 belum dibaca di 1 percakapan",
+            ),
+            ("roomjoin", {"message": "You are in a with 2 users"}, {}, "Anda di a dengan 2 user"),
+            ("users", {"message": "many users"}, {}, "many users"),
+            (
+                "send",
+                {"message": "Message sent; queued: a@b", "state": "queued"},
+                {"to": "a@b"},
+                "Pesan terkirim; masih mengantre: a@b",
+            ),
             ("ping", {}, {}, ""),
         ):
             self.assertEqual(translations.said(verb, reply, details), shown)
@@ -78,6 +96,11 @@ class TranslationTests(TestCase):
                 "port tidak dapat berisi 0; yang diharapkan: port TCP, 1 sampai 65535",
             ),
             ("listen perhaps", "on tidak dapat berisi perhaps; yang diharapkan: on, all atau off"),
+            ("away perhaps", "on tidak dapat berisi perhaps; yang diharapkan: on atau off"),
+            (
+                "notify budi loud",
+                "level tidak dapat berisi loud; yang diharapkan: all, mentions atau none",
+            ),
         ):
             verb, _, rest = line.partition(" ")
             with self.assertRaises(ChatError) as caught:
