@@ -122,6 +122,16 @@ class Presence(Scripted):
             messi.heading(shown)
 
     @in_browser
+    def test_names_in_groups(self) -> None:
+        """A group shows the names of authors in other realms."""
+        alam = {"username": "alam@realm2", "admin": False, "online": True, "name": "Alam Cahya"}
+        self.script.answers["members"] = lambda _request: {"members": [alam]}
+        self.script.said(2, "alam@realm2", "salam")
+        messi = self.messi()
+        messi.open_group("bola")
+        expect(messi.bubble("salam")).to_contain_text("Alam Cahya @realm2")
+
+    @in_browser
     def test_contacts(self) -> None:
         online = {"henderson": False}
         self.script.answers["contacts"] = lambda _request: {

@@ -199,7 +199,7 @@ class Chat {
     this.showInstead();
     if (this.target === null) this.open();
     else this.found(this.target);
-    if (await learnNames(store, this.place)) {
+    if (await learnNames(this.app, this.place)) {
       this.listChanged();
       this.show();
     }
