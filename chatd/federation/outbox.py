@@ -24,6 +24,7 @@ from chatd.service.remote import ISettled
 from chatd.store import outbox as store
 from chatd.store import outcomes as outcome_store
 from chatd.store.outbox import Depth, NewParcel, QueuedParcel
+from chatd.store.outcomes import Acknowledged
 
 # Seconds for which a delivered parcel may stay: removing many at once is cheaper.
 TIDY_AFTER = 0.05
@@ -72,8 +73,8 @@ class Outbox:
         self._database = context.database
         self.writer = context.writers.parcels
         self._versions = context.writers.versions
-        self._delivered: defaultdict[str, list[int]] = defaultdict(list)
-        self._leaving: list[tuple[str, list[int]]] = []  # delivered, and being removed
+        self._delivered: defaultdict[str, Acknowledged] = defaultdict(Acknowledged)
+        self._leaving: list[tuple[str, Acknowledged]] = []  # delivered, and being removed
         self._watches: list[Settled] = []
         self._failed = False  # the last parcels could not be removed
         self._stopped = False
@@ -119,25 +120,24 @@ class Outbox:
     def watch(self) -> Iterator[Settled]:
         """A context in which to read messages. It yields the outcomes of their parcels that are not on disk
         yet."""
-        known: list[tuple[str, Sequence[int]]] = [*self._leaving]
-        known += [(realm, [*numbers]) for realm, numbers in self._delivered.items()]
-        watch = Settled(known)
+        acknowledged = [*self._leaving, *self._delivered.items()]
+        watch = Settled([(realm, [*parcels.numbers]) for realm, parcels in acknowledged])
         self._watches.append(watch)
         try:
             yield watch
         finally:
             self._watches.remove(watch)
 
-    def done(self, realm: str, numbers: Sequence[int]) -> None:
+    def done(self, realm: str, parcels: Acknowledged) -> None:
         """Note that the realm has acknowledged these. They are removed soon; if a crash prevents that, they
         are sent again, and the realm ignores them."""
-        delivered = self._delivered[realm]
-        delivered.extend(numbers)
+        delivered, numbers = self._delivered[realm], parcels.numbers
+        delivered.add(parcels)
         for watch in self._watches:
             watch.delivered(realm, numbers)
         if self._watched:
             self._tell(realm, numbers)
-        if len(delivered) >= MAX_UNTIDY and not self._failed:
+        if len(delivered.numbers) >= MAX_UNTIDY and not self._failed:
             self.tidy()
         else:
             self._tidying.start(TIDY_AFTER)
@@ -161,14 +161,14 @@ class Outbox:
     def tidy(self) -> Deferred[list[tuple[bool, None]]]:
         """Remove delivered parcels from the database. Fires when that is done, or has failed."""
         self._tidying.cancel()
-        delivered, self._delivered = self._delivered, defaultdict(list)
-        return DeferredList([self._remove(*each) for each in delivered.items() if each[1]])
+        delivered, self._delivered = self._delivered, defaultdict(Acknowledged)
+        return DeferredList([self._remove(*each) for each in delivered.items() if each[1].numbers])
 
-    def _remove(self, realm: str, numbers: list[int]) -> Deferred[None]:
+    def _remove(self, realm: str, parcels: Acknowledged) -> Deferred[None]:
         """Remove delivered parcels of one realm from the database."""
-        leaving = realm, numbers
+        leaving = realm, parcels
         self._leaving.append(leaving)
-        removing = self._database.run(outcome_store.delivered, self._versions, realm, numbers)
+        removing = self._database.run(outcome_store.delivered, self._versions, realm, parcels)
         removing.addCallbacks(self._removed, self._not_removed, errbackArgs=leaving)
         removing.addBoth(lambda _: self._leaving.remove(leaving))
         return removing
@@ -176,12 +176,13 @@ class Outbox:
     def _removed(self, _result: None) -> None:
         self._failed = False
 
-    def _not_removed(self, failure: Failure, realm: str, numbers: list[int]) -> None:
+    def _not_removed(self, failure: Failure, realm: str, parcels: Acknowledged) -> None:
         """Try again later. If there is no later, they are sent again, and the realm ignores them."""
         log_unexpected("delivered parcels were not removed from the outbox", failure)
         if self._stopped:
             return
         self._failed = True
         kept = self._delivered[realm]
-        kept.extend(numbers[: MAX_KEPT - len(kept)])
+        if len(kept.numbers) + len(parcels.numbers) <= MAX_KEPT:
+            kept.add(parcels)
         self._tidying.start(TRY_AGAIN)

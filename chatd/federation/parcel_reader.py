@@ -6,7 +6,7 @@ parcel. A realm that relays a message of others does so for a group of its own, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -87,13 +87,16 @@ class ParcelReader:
         """Drop the pairs of a deleted account."""
         self._pairs.drop(lambda _, found: account.id in found[0].audience)
 
-    def conceals(self, realm: str, parcel: Parcel | None) -> bool:
-        """Whether the verdict on a parcel must not depend on who has an account here. A realm that was not
-        added may know that of people who write with its people."""
-        if self._guesses.is_free(realm) or isinstance(parcel, OF_GROUPS):
+    def conceals(self, realm: str, parcels: Iterable[Parcel | None]) -> bool:
+        """Whether a verdict on any of these parcels must not depend on who has an account here. A realm that
+        was not added may know that of people who write with its people."""
+        if self._guesses.is_free(realm):
             return False
-        known = type(parcel) is Direct and (realm, parcel.sender, parcel.to) in self._pairs
-        return not known
+        return any(
+            not isinstance(each, OF_GROUPS)
+            and not (type(each) is Direct and (realm, each.sender, each.to) in self._pairs)
+            for each in parcels
+        )
 
     async def open_directs(self, realm: str, direct: Sequence[Direct]) -> OpenedDirects:
         """Load the conversations of these parcels into memory, for `direct`, and create missing ones.

@@ -126,9 +126,9 @@ class Receiver:
         realm = submission.realm
         direct = [each for _, each in submission.batch if type(each) is Direct]
         opened = await self._reader.open_directs(realm, direct)
+        submission.conceals = self._reader.conceals(realm, [each for _, each in submission.batch])
         for number, parcel in submission.batch:
             verdict: Verdict | Deferred[Verdict]
-            submission.conceals |= self._reader.conceals(realm, parcel)
             try:
                 arrived: Arrived | NewRequest | EntryChange | RelayedFact | None = None
                 file: FileNote | None = None
@@ -222,7 +222,7 @@ class Receiver:
     ) -> Verdict:
         """The verdict on a parcel that raised `error`."""
         realm = submission.realm
-        if self._reader.conceals(realm, parcel):
+        if self._reader.conceals(realm, (parcel,)):
             return verdict_of(error)
         if isinstance(error, RealmQuota) and submission.known is None:
             # One query for the whole batch, because much of it may be refused.

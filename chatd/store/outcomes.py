@@ -45,6 +45,20 @@ class SentEntry(NamedTuple):
     id: int
 
 
+class Acknowledged(msgspec.Struct):
+    """Parcels that a realm has acknowledged, and the states of messages that change with that. Which of them
+    those in `unknown` change is looked up."""
+
+    numbers: list[int] = []
+    states: set[Subject] = set()
+    unknown: list[int] = []
+
+    def add(self, other: Acknowledged) -> None:
+        self.numbers += other.numbers
+        self.states |= other.states
+        self.unknown += other.unknown
+
+
 class SentState(NamedTuple):
     """A message that an account here has sent. A number that is not known is 0."""
 
@@ -245,12 +259,15 @@ def note_accepted(
 
 
 def delivered(
-    connection: sa.Connection, versions: VersionWriter, realm: str, numbers: Sequence[int]
+    connection: sa.Connection, versions: VersionWriter, realm: str, parcels: Acknowledged
 ) -> None:
     """Remove parcels that a realm has acknowledged, and note that, and whose states have changed with it."""
-    raise_mark(connection, realm, PeerMark(acknowledged=max(numbers)))
-    versions.note(connection, set(_changed_states(connection, realm, numbers)))
-    outbox_store.done(connection, realm, numbers)
+    raise_mark(connection, realm, PeerMark(acknowledged=max(parcels.numbers)))
+    changed = parcels.states
+    if parcels.unknown:
+        changed = changed.union(_changed_states(connection, realm, parcels.unknown))
+    versions.note(connection, changed)
+    outbox_store.done(connection, realm, parcels.numbers)
 
 
 def _changed_states(

@@ -8,7 +8,7 @@ Database.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -52,6 +52,12 @@ def term_of(version: int) -> int:
 def state_of(conversation: int, seq: int) -> Subject:
     """The subject of the delivery of a message: the first seq of the STATES messages that share it."""
     return Subject(conversation, Kind.STATE, str(seq - seq % STATES))
+
+
+def states_of(places: Iterable[tuple[int, int]]) -> set[Subject]:
+    """As `state_of`, for many messages of few conversations: each has a conversation and a seq."""
+    firsts = {(conversation, seq - seq % STATES) for conversation, seq in places}
+    return {state_of(*first) for first in firsts}
 
 
 class VersionWriter:

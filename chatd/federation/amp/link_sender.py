@@ -23,7 +23,8 @@ from chatd.federation.parcels import KEPT, Verdict
 from chatd.federation.refusals import refusal, verdict_of
 from chatd.federation.restores import Restores
 from chatd.service.remote import DELIVERED, DeliveryOutcome
-from chatd.store.outcomes import SentEntry
+from chatd.store.outcomes import Acknowledged, SentEntry
+from chatd.store.versions import states_of
 
 WINDOW = 16  # batches under way
 MAX_FAILURES = 3  # times that a parcel may make the other realm fail
@@ -199,7 +200,7 @@ class LinkSender:
         numbers = [item.number for item in batch]
         if to.outcomes.heard:
             self._tell_delivered(batch, verdicts or [KEPT] * len(batch))
-        self._acknowledged(numbers)
+        self._acknowledged(batch)
         if verdicts is not None:
             for item, verdict in zip(batch, verdicts, strict=True):
                 self._numbered(item, verdict.seq)
@@ -211,10 +212,15 @@ class LinkSender:
         if to.suspects.failures:
             to.suspects.clear(batch)
 
-    def _acknowledged(self, numbers: Sequence[int]) -> None:
+    def _acknowledged(self, batch: Sequence[Item]) -> None:
         to = self._to
+        numbers = [item.number for item in batch]
+        entries = [item.entry for item in batch if item.entry is not None]
+        states = states_of((entry.conversation, entry.seq) for entry in entries if entry.seq)
+        # Those that were read from the disk
+        unknown = [item.number for item in batch if item.entry is None and item.sender_id]
         to.restores.standings.acknowledged(to.realm, numbers)
-        to.outbox.done(to.realm, numbers)
+        to.outbox.done(to.realm, Acknowledged(numbers, states, unknown))
 
     def _tell_delivered(self, batch: Sequence[Item], verdicts: Sequence[Verdict]) -> None:
         """Tell the senders that do not wait for their replies."""
@@ -238,7 +244,7 @@ class LinkSender:
             return
         if to.outcomes.heard:
             self._tell_delivered((item,), (verdict,))
-        self._acknowledged((item.number,))
+        self._acknowledged((item,))
         self._numbered(item, verdict.seq)
 
     def _numbered(self, item: Item, seq: int) -> None:
@@ -257,7 +263,7 @@ class LinkSender:
         over the next link, and gets the same answer."""
         to, number = self._to, item.number
         await to.outcomes.requested(number, waits=number in to.waiters)
-        self._acknowledged((number,))
+        self._acknowledged((item,))
         to.waiters.settle((number,), DeliveryOutcome(requested=True))
 
     def _refused(self, item: Item, error: ChatError) -> None:

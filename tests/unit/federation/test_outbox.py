@@ -10,8 +10,14 @@ from chatd.federation import outbox as module
 from chatd.federation.outbox import Settled
 from chatd.federation.parcels import Direct
 from chatd.store.outbox import NewParcel
+from chatd.store.outcomes import Acknowledged
 from tests.support.common import RealmTestCase
 from tests.unit.federation.test_bounces import AT, ReturnsTestCase
+
+
+def acknowledged(numbers: list[int]) -> Acknowledged:
+    """As of parcels that were read from the disk."""
+    return Acknowledged([*numbers], unknown=[*numbers])
 
 
 class UntilGone(RealmTestCase):
@@ -19,14 +25,14 @@ class UntilGone(RealmTestCase):
         """A parcel that was acknowledged a moment ago is gone, although its row is removed later."""
         outbox = self.realm.federation.outbox
         number = await outbox.put(NewParcel("realm2", b"parcel", 0))
-        outbox.done("realm2", [number])
+        outbox.done("realm2", acknowledged([number]))
         self.assertTrue(await outbox.until_gone("realm2", number, 0.2))
         self.assertEqual(outbox._watched, {})
 
     async def test_being_removed(self) -> None:
         outbox = self.realm.federation.outbox
         number = await outbox.put(NewParcel("realm2", b"parcel", 0))
-        outbox.done("realm2", [number])
+        outbox.done("realm2", acknowledged([number]))
         outbox.tidy()
         self.assertTrue(await outbox.until_gone("realm2", number, 0.2))
 
@@ -80,9 +86,9 @@ class Watching(ReturnsTestCase):
         """What is settled before or during the watch is known to it; after it nothing is kept for it."""
         outbox = self.one.federation.outbox
         before, during, refused, left = [self.direct() for _ in range(4)]
-        outbox.done("realm2", [before])
+        outbox.done("realm2", acknowledged([before]))
         with outbox.watch() as settled:
-            outbox.done("realm2", [during])
+            outbox.done("realm2", acknowledged([during]))
             self.network.result(self.returns.refuse("realm2", refused, GroupClosed(group="x")))
             states = [self.state(settled, each) for each in (before, during, refused, left)]
         reason = str(GroupClosed(group="x"))
@@ -94,14 +100,14 @@ class Watching(ReturnsTestCase):
         """Beyond a number of delivered parcels, they are removed at once and not a moment later."""
         self.patch(module, "MAX_UNTIDY", 3)
         numbers = [self.direct() for _ in range(4)]
-        self.one.federation.outbox.done("realm2", numbers[:3])
+        self.one.federation.outbox.done("realm2", acknowledged(numbers[:3]))
         self.network.settle()  # no time passes
         self.assertEqual(self.one.parcels_waiting(), 1)
 
     def test_disk_full_at_the_end(self) -> None:
         """What can't be removed when the realm stops is not tried again; it is sent and ignored later."""
         outbox = self.one.federation.outbox
-        outbox.done("realm2", [self.direct()])
+        outbox.done("realm2", acknowledged([self.direct()]))
         self.one.realm.database.full = True
         self.network.result(outbox.stop())
         self.one.realm.database.full = False
@@ -113,6 +119,6 @@ class Watching(ReturnsTestCase):
         """What is acknowledged does not count as waiting."""
         outbox = self.one.federation.outbox
         first, _ = self.direct(), self.direct()
-        outbox.done("realm2", [first])
+        outbox.done("realm2", acknowledged([first]))
         depths = self.network.result(outbox.depths())
         self.assertEqual(depths["realm2"].queued, 1)
