@@ -86,6 +86,10 @@ class PeerConfig(msgspec.Struct, frozen=True):
     fingerprint: str | None = None
 
 
+# The value of `strangers` with which all realms that may link are treated as if they were added
+WELCOME = "welcome"
+
+
 class PeersConfig(msgspec.Struct, frozen=True):
     """Section [peers]. `block` holds keys of realms. `files` limits the bytes that files of one realm may
     occupy here, and `messages` the bytes of its messages per day; 0 means no limit, also for
@@ -222,7 +226,7 @@ KEYS: Mapping[str, _Table] = {
         "messages": parse_size,
         "messages_per_second": count_from(0),
         "group_members": count_from(1),
-        "strangers": one_of("requests", "welcome"),
+        "strangers": one_of("requests", WELCOME),
     },
     "web": {"origins": origins, "hosts": hosts, "trusted_proxies": networks},
     "limits": {

@@ -160,6 +160,7 @@ class ConversationInfo(msgspec.Struct, frozen=True):
     `name` is a display name, an address or the name of a group. `unread` counts messages, and `first_unread`
     is the seq of the first one. `read` is the read mark and `seq` the newest number. `online` is None if
     unknown, as for users of other realms. `picture` is the path of the picture of the user or group.
+    `request` is the state of the user's message request, if it is not accepted (chatd.store.requests).
     """
 
     conversation: int
@@ -175,6 +176,7 @@ class ConversationInfo(msgspec.Struct, frozen=True):
     away: bool = False
     preferences: Preferences = Preferences()
     picture: str | None = None
+    request: str | None = None
 
 
 class LogEntry(msgspec.Struct, frozen=True):

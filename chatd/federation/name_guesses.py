@@ -16,7 +16,6 @@ from chatd.store.invitations import is_invited
 
 # Groups per hour of which a realm or a network source is told that they do not exist
 MAX_UNKNOWN = 20
-WELCOME = "welcome"  # the value of [peers] strangers with which all realms count as added
 HOUR = 3600.0  # seconds
 CACHED_SOURCES = 10_000
 
@@ -32,7 +31,6 @@ class NameGuesses:
 
     def __init__(self, context: Context, rosters: Rosters, links: ILinks) -> None:
         self._context = context
-        self._welcomes = context.config.peers.strangers == WELCOME
         self._clock = context.clock
         self._database = context.database
         self._rosters = rosters
@@ -42,7 +40,7 @@ class NameGuesses:
 
     def is_free(self, realm: str) -> bool:
         """Whether the realm may ask about any name: it was added, or strangers are welcome."""
-        return self._welcomes or self._links.is_added(realm)
+        return self._links.is_welcome(realm)
 
     def _keys(self, realm: str) -> list[str]:
         source = self._links.source_of(realm)

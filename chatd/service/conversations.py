@@ -56,7 +56,9 @@ class Conversations:
         marks = self._reading.marks(account, given)
         with self._forwarder.watch() as settled:
             found, more = await self._database.read(_overview, account, marks)
-        elsewhere = [each.user for each, _ in found if each.user and "@" in each.user]
+        # A question about a person who waits for an answer would tell that somebody here has seen them.
+        accepted = [each.user for each, _ in found if each.request is None]
+        elsewhere = [each for each in accepted if each and "@" in each]
         self._profiles.soon(elsewhere)
         self._there.soon(map(parse_address, elsewhere))
         return tuple(self._shown(account, each, peer, settled) for each, peer in found), more

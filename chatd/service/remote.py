@@ -353,6 +353,10 @@ class IRealms(Interface):
     def name_of(realm: str) -> str:
         """How the realm writes its name. Raises UnknownRealm."""
 
+    def is_welcome(realm: str) -> bool:
+        """Whether the people of the realm are no strangers: it was added, or all realms are welcome. May be
+        called in any thread."""
+
     def is_added(realm: str) -> bool:
         """Whether somebody here has added the realm, or it has only linked on its own."""
 

@@ -219,7 +219,7 @@ class RemoteProfiles:
             del self._changed[account.id]
             for realm in realms or ():
                 # A realm that was not added learns only what it asks for.
-                if self._realms.is_added(realm):
+                if self._realms.is_welcome(realm):
                     guarded(UNANNOUNCED, self._realms.profile_changed, realm, account.key)
 
 

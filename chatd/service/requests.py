@@ -71,10 +71,10 @@ class MessageRequests:
 
     async def answer(self, account: Account, sender: Address, accepts: bool) -> str:
         """Accept or decline a request. Returns the address of its sender. Raises UnknownRequest."""
-        local, now = self._context.localize(sender), self._context.now()
+        local = self._context.localize(sender)
 
         def job(connection: Connection) -> tuple[AnsweredRequest, AcceptedRequest | None]:
-            found = store.find_request(connection, account, local, now)
+            found = store.find_request(connection, account, local)
             if accepts:
                 return found, self._answers.accept(connection, account, local.key)
             store.decline(connection, account, found)

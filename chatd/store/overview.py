@@ -23,6 +23,7 @@ from chatd.store.schema import (
     messages,
     participants,
     preferences,
+    requests,
     rosters,
     skipped,
 )
@@ -130,6 +131,7 @@ def _conversations(account: Account) -> Select[Any]:
             participants.c.admin,
             accounts.c.id.label("peer_id"),
             accounts.c.display_name,
+            requests.c.state.label("request"),
             *GROUP,
             *PREFERENCES,
         )
@@ -138,6 +140,11 @@ def _conversations(account: Account) -> Select[Any]:
             preferences,
             (preferences.c.account_id == participants.c.account_id)
             & (preferences.c.conversation_id == participants.c.conversation_id),
+        )
+        .outerjoin(
+            requests,
+            (requests.c.account_id == participants.c.account_id)
+            & (requests.c.sender == participants.c.peer_key),
         )
         .outerjoin(messages, messages.c.id == _newest())
         .outerjoin(attachments, attachments.c.id == messages.c.attachment_id)
@@ -203,4 +210,5 @@ def _info(row: Row[Any], last: Message | None, mark: ReadMark, after: Unread) ->
         group=None if row.group is None else info_of(row, row.admin),
         first_unread=first,
         preferences=preferences_in(row.notify, row.until, row.archived),
+        request=row.request,
     )

@@ -206,12 +206,10 @@ def requests_of(connection: sa.Connection, account_id: int, now: int) -> list[Re
     return [RequestInfo(*row) for row in rows]
 
 
-def find_request(
-    connection: sa.Connection, account: Account, sender: Address, now: int
-) -> AnsweredRequest:
-    """The account's open request of that person. Raises UnknownRequest."""
-    wanted = sa.and_(_pair(account.key, sender.key), _open(account.id, now))
-    found = _answered(connection, wanted)
+def find_request(connection: sa.Connection, account: Account, sender: Address) -> AnsweredRequest:
+    """The account's open request of that person, also if it has expired. Raises UnknownRequest."""
+    open_ = sa.and_(requests.c.account_id == account.id, requests.c.state == OPEN)
+    found = _answered(connection, sa.and_(_pair(account.key, sender.key), open_))
     if found is None:
         raise UnknownRequest(name=sender)
     return found

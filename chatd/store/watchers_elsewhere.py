@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from chatd.base.model import MAX_READERS
 from chatd.store.blocks import REALM_MARK
 from chatd.store.receipts import may_see
+from chatd.store.requests import waits
 from chatd.store.schema import accounts, blocks, contacts, participants, remote_members, rosters
 
 MAX_TOLD = 10_000  # of one person; beyond that, some are not told
@@ -157,7 +158,10 @@ def watched_people(connection: sa.Connection, realm: str, limit: int) -> Sequenc
     end = f"@{realm}"
     having = sa.select(contacts.c.key).where(contacts.c.key.endswith(end, autoescape=True))
     direct = sa.select(participants.c.peer_key).where(
-        participants.c.realm == realm, participants.c.peer_key.is_not(None)
+        participants.c.realm == realm,
+        participants.c.peer_key.is_not(None),
+        # A question about a person who waits for an answer would tell that somebody here has seen them.
+        ~waits(participants.c.account_id, participants.c.peer_key),
     )
     small = sa.select(rosters.c.conversation_id).where(rosters.c.members <= MAX_READERS)
     members = sa.select(remote_members.c.key).where(

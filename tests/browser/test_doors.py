@@ -68,10 +68,8 @@ class LineDoors(Site):
 
 
 class Pages(BrowserTestCase):
-    def realm(self, name: str) -> Site:
-        site = LineDoors(self.root, name)
-        self.addCleanup(site.close)
-        return site.start()
+    def realm(self, name: str, kind: type[Site] = LineDoors) -> Site:
+        return super().realm(name, kind)
 
     def another_site(self) -> str:
         server = ThreadingHTTPServer(("127.0.0.1", 0), AnotherSite)

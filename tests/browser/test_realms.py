@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.support.browser import BrowserTestCase, Site, in_browser
+from tests.support.browser import BrowserTestCase, CautiousSite, Site, in_browser
 from tests.support.page import GONE, Person
 from tests.support.visitor import expect
 
@@ -10,7 +10,7 @@ from tests.support.visitor import expect
 class Realms(BrowserTestCase):
     @in_browser
     def test_two_realms(self) -> None:
-        there = self.realm("realm2")
+        there = self.realm("realm2", CautiousSite)
         messi = self.person("messi")
         henderson = self.person("henderson", site=there)
         messi.go("#/settings")
@@ -28,15 +28,26 @@ class Realms(BrowserTestCase):
         messi.is_told("Connected")
         messi.start_chat("henderson@realm2")
         messi.say("halo dari realm1")
+        messi.sees_as("halo dari realm1", "Requested")
+        self.accepts(henderson)
         messi.sees_as("halo dari realm1", "Delivered|Read")
-        henderson.follow_row("messi@realm1", unread=1)
-        henderson.sees("halo dari realm1")
         henderson.say("halo juga")
         messi.sees("halo juga")
         self.invited(messi, there)
         messi.open_chat("henderson@realm2")
         self.away(messi, henderson, there)
         self.assertEqual(messi.texts(), henderson.texts())
+
+    def accepts(self, henderson: Person) -> None:
+        """Nobody in realm2 has added realm1, so a message from there is a request first."""
+        expect(henderson.row("messi@realm1")).to_contain_text("Wants to write to you")
+        henderson.follow_row("messi@realm1", unread=1)
+        henderson.sees("halo dari realm1")
+        bar = henderson.page.get_by_role("region", name="Message request")
+        henderson.is_quiet()
+        bar.get_by_role("button", name="Accept").click()
+        henderson.is_told("messi@realm1 can write to you now")
+        expect(bar).to_be_hidden()
 
     def invited(self, messi: Person, there: Site) -> None:
         """An invitation to a group there is answered on the page of groups."""

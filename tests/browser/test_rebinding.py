@@ -37,10 +37,8 @@ class Watched(Site):
 
 
 class Rebinding(BrowserTestCase):
-    def realm(self, name: str) -> Site:
-        site = Watched(self.root, name)
-        self.addCleanup(site.close)
-        return site.start()
+    def realm(self, name: str, kind: type[Site] = Watched) -> Site:
+        return super().realm(name, kind)
 
     @in_browser
     def test_page_gets_nothing(self) -> None:

@@ -164,6 +164,12 @@ class Site(Home):
         return "".join(daemon.out + daemon.err for daemon in self._daemons)
 
 
+class CautiousSite(Site):
+    """A realm where people of realms that were not added ask before they write."""
+
+    more = Site.more.replace("welcome", "requests")
+
+
 class Line:
     """A connection of a telnet user, who types lines and reads."""
 
@@ -224,9 +230,9 @@ class SiteTestCase(DaemonTestCase):
         """Runs when a test begins."""
         return self.realm("realm1")
 
-    def realm(self, name: str) -> Site:
+    def realm(self, name: str, kind: type[Site] = Site) -> Site:
         """Start a realm that runs until the test ends."""
-        site = Site(self.root, name)
+        site = kind(self.root, name)
         self.addCleanup(site.close)
         return site.start()
 

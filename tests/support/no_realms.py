@@ -23,6 +23,9 @@ class NoRealms:
     def name_of(self, realm: str) -> str:
         raise UnknownRealm(realm=realm)
 
+    def is_welcome(self, _realm: str) -> bool:
+        return False
+
     def is_added(self, _realm: str) -> bool:
         return False
 

@@ -11,6 +11,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from chatd.base.background import log_unexpected
+from chatd.base.config import WELCOME
 from chatd.base.errors import NotSupportedThere, RealmDown, UnknownRealm
 from chatd.base.isolation import guarded
 from chatd.base.realms import Added, RealmInfo
@@ -217,7 +218,7 @@ class AmpLinks:
         link = None if peer is None else peer.link
         if link is None or not link.is_up or PRESENCE in link.lacks:
             return False
-        return self.is_added(realm)
+        return self.is_welcome(realm)
 
     def presence_changed(self, realm: str, states: Sequence[TheirState]) -> None:
         peer = self.peers.get(realm)
@@ -246,6 +247,9 @@ class AmpLinks:
 
     def is_added(self, realm: str) -> bool:
         return self.peers.is_added(realm)
+
+    def is_welcome(self, realm: str) -> bool:
+        return self._context.config.peers.strangers == WELCOME or self.peers.is_added(realm)
 
     def source_of(self, realm: str) -> str:
         peer = self.peers.get(realm)

@@ -153,7 +153,7 @@ class Told(PresenceTestCase):
     def test_strangers(self) -> None:
         """A realm that was not added is told nothing."""
         self.ana.sends("budi@realm2", "halo")
-        self.patch(self.one.realm.directory, "is_added", lambda _realm: False)
+        self.patch(self.one.realm.directory, "is_welcome", lambda _realm: False)
         self.away(self.ana, True)
         self.assertEqual(self.told(self.budi), [])
 

@@ -361,7 +361,7 @@ class Profiles(LinkedTestCase):
 
     def test_strangers(self) -> None:
         """A realm that was not added is told only of people who have something to do with it."""
-        self.patch(self.two.realm.directory, "is_added", lambda _realm: False)
+        self.patch(self.two.realm.directory, "is_welcome", lambda _realm: False)
         self.sets(FIRST)
         self.assertEqual(self.picture(self.one, "budi@realm2"), FIRST)
         with self.assertRaises(Exception):  # noqa: B017

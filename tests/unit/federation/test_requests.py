@@ -32,6 +32,7 @@ from chatd.federation.parcels import (
 from chatd.store import departures
 from chatd.store import requests as store
 from chatd.store.schema import requests
+from chatd.store.watchers_elsewhere import watched_people
 from tests.support.amp_peer import AmpPeerTestCase, batch, direct
 from tests.support.network import LinkedTestCase
 from tests.support.people import Person
@@ -171,9 +172,29 @@ class AnsweredTestCase(LinkedTestCase):
         self.assertEqual(self.asks(to=CITRA), "delivered")
         self.assertEqual(self.requests(), [])
 
-    def test_nothing_is_told(self) -> None:
-        """Before the request is accepted, the other realm learns nothing of reading and typing."""
+    def test_in_the_list(self) -> None:
+        """The list of conversations shows it. A declined one is archived."""
         self.asks()
+        self.assertEqual(self.listed(), ("open", False))
+        self.decline()
+        self.assertEqual(self.listed(), ("declined", True))
+        self.budi.sends(ANA, "ya?")
+        self.assertEqual(self.listed(), (None, True))
+
+    def listed(self) -> tuple[str | None, bool]:
+        (found,) = self.budi.does(ask.ListConversations()).items
+        return found.request, found.preferences.archived
+
+    def test_nothing_is_told(self) -> None:
+        """Before the request is accepted, the other realm learns nothing of reading and typing, and is not
+        asked about the sender."""
+        asked: list[object] = []
+        for question in ("profile", "presence"):
+            self.patch(self.two.realm.directory, question, lambda *what: asked.append(what))
+        self.asks()
+        self.assertEqual(self.listed()[0], "open")
+        watched = self.database(watched_people, "realm1", 10)
+        self.assertEqual((asked, list(watched)), ([], []))
         self.budi.reads()
         (request,) = self.budi.does(ask.ListRequests()).items
         self.budi.does(ask.MarkRead(request.conversation, 1))

@@ -49,7 +49,7 @@
  * @property {string} [key] of an own message from this browser: the key of the send
  */
 
-/** @typedef {"stored" | "queued" | "delivered" | "refused"} DeliveryState */
+/** @typedef {"stored" | "queued" | "requested" | "delivered" | "refused"} DeliveryState */
 
 /** What became of an unverified message. @typedef {"verified" | "forged"} Judgement */
 
@@ -84,6 +84,7 @@
  * @property {"private"} [visibility] missing: public
  * @property {"all" | "mentions" | "none"} [notify] of which messages the user wants notifications; missing: of all
  * @property {string} [until] when they are of all messages again
+ * @property {"open" | "declined"} [request] of the other side, who has asked to write and is not accepted
  * @property {boolean} [archived] whether it is shown apart from the others
  * @property {string} [code]
  * @property {number} unread

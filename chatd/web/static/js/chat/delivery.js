@@ -9,13 +9,14 @@ import { button, icon } from "../ui.js";
 /** @typedef {import("./layout.js").Spoken} Spoken */
 /** @typedef {import("./bubble.js").Bubbles} Bubbles */
 
-/** @typedef {"sending" | "waiting" | "queued" | "sent" | "delivered" | "read" | "refused"} Delivery */
+/** @typedef {"sending" | "waiting" | "queued" | "requested" | "sent" | "delivered" | "read" | "refused"} Delivery */
 
 /** @type {Record<Delivery, import("../icons.js").IconName>} */
 const ICONS = {
   sending: "clock",
   waiting: "clock",
   queued: "clock",
+  requested: "clock",
   sent: "check",
   delivered: "checks",
   read: "checks",
@@ -37,7 +38,7 @@ export function deliveryOf(item, bubbles) {
   if (item.kind === "upload") return item.upload.state;
   const { state, seq } = item.message;
   if (!item.mine || item.message.deleted) return null;
-  if (state === "refused" || state === "queued") return state;
+  if (state === "refused" || state === "queued" || state === "requested") return state;
   if (seq > 0 && seq <= bubbles.read()) return "read";
   return state === "delivered" ? state : "sent";
 }

@@ -8,6 +8,7 @@ import { forgetPreview, refreshUpload } from "../chat/attachments.js";
 import { Header } from "../chat/header.js";
 import { Announcer } from "../chat/announcer.js";
 import { instead } from "../chat/instead.js";
+import { RequestBar } from "../chat/request.js";
 import { Thread } from "../chat/thread.js";
 import { mentionable } from "../chat/mentions.js";
 import { learnNames } from "../chat/names.js";
@@ -72,6 +73,7 @@ class Chat {
       goTo: (seq) => void this.goTo(seq),
     });
     this.header = new Header(app, place, () => void this.actions.pins());
+    this.request = new RequestBar(app, place);
     this.thread = this.makeThread();
     this.composer = this.makeComposer();
     this.announcer = new Announcer(app.announce, (address) => app.store.displayName(address));
@@ -80,6 +82,7 @@ class Chat {
       "div",
       { class: "chat" },
       this.header.node,
+      this.request.node,
       h("div", { class: "chat-middle" }, this.thread.node, this.instead),
       this.composer.node,
     );
@@ -196,6 +199,7 @@ class Chat {
     }
     this.state = "open";
     this.header.update();
+    this.request.update();
     this.showInstead();
     if (this.target === null) this.open();
     else this.found(this.target);
@@ -311,6 +315,7 @@ class Chat {
 
   listChanged() {
     this.header.update();
+    this.request.update();
     this.app.setTitle(`${this.header.name} · ${this.app.store.realm}`);
   }
 

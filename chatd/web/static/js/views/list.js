@@ -13,6 +13,9 @@ import { avatar, countBadge, iconButton, listRow, spinner, unreadBadge } from ".
 
 export const SHOWN = 160; // characters of the last line, more than fits
 
+/** @type {Record<string, import("../icons.js").IconName>} for the states of messages that have not arrived */
+const SIGNS = { queued: "clock", requested: "clock", refused: "alert" };
+
 const FILTERS = /** @type {const} */ (["all", "people", "groups", "realms", "archived"]);
 /** @typedef {(typeof FILTERS)[number]} Filter */
 
@@ -182,13 +185,13 @@ class Rows {
 
 /** Everything that a row shows, to detect changes. @param {App} app @param {Line} line @param {string} current */
 function looksOf(app, { conversation: found, entry }, current) {
-  const { name, online, away, unread, last, place } = found;
+  const { name, online, away, unread, last, place, request } = found;
   const level = app.store.notifyLevel(place);
   const when = last && relative(last.at);
   const now = hashOf(place) === current;
   const who = last?.group === undefined ? "" : app.store.displayName(last.from);
   const picture = app.store.picture(place);
-  return JSON.stringify([who, name, picture, online, away, unread, last, when, now, level, entry?.state, entry?.text]);
+  return JSON.stringify([who, name, request, picture, online, away, unread, last, when, now, level, entry?.state, entry?.text]);
 }
 
 /** @param {App} app @param {Line} line @param {string} current */
@@ -198,7 +201,7 @@ function row(app, { conversation: found, unsent }, current) {
   const time = last && h("time", { datetime: last.at, title: full(last.at) }, relative(last.at));
   return listRow({
     title: found.name,
-    subtitle: unsent ?? (last ? lastLine(app, last) : subtitleOf(found)),
+    subtitle: found.request === "open" ? t("list.request") : unsent ?? (last ? lastLine(app, last) : subtitleOf(found)),
     meta: muted ? [icon("muted"), h("span", { class: "visually-hidden" }, t("list.muted"), " "), time] : time,
     badge: unreadBadge(found.unread),
     picture: avatar(found.name, found.online ?? undefined, app.store.looks(place)),
@@ -217,11 +220,11 @@ function subtitleOf(found) {
 function lastLine(app, message) {
   const mine = app.store.isMe(message.from);
   const who = mine ? t("list.you") : message.group ? app.store.displayName(message.from) : "";
-  const { state } = message;
+  const { state = "" } = message;
+  const sign = SIGNS[state];
   return [
-    (state === "queued" || state === "refused") && icon(state === "queued" ? "clock" : "alert"),
-    (state === "queued" || state === "refused") &&
-      h("span", { class: "visually-hidden" }, `${t(`list.${state}`)} `),
+    sign && icon(sign),
+    sign && h("span", { class: "visually-hidden" }, `${t(`list.${state}`)} `),
     who && h("bdi", { class: "list-who" }, who),
     who && ": ",
     ...saidIn(message),

@@ -39,6 +39,8 @@ export default {
   "list.loading": "Loading your conversations…",
   "list.you": "You",
   "list.queued": "Waiting for its realm:",
+  "list.requested": "Waits to be accepted:",
+  "list.request": "Wants to write to you",
   "list.sending": "Not sent yet:",
   "list.refused": "Not sent:",
   "list.deleted": "Message deleted",

@@ -39,6 +39,8 @@ export default {
   "list.loading": "Mengambil percakapan Anda…",
   "list.you": "Anda",
   "list.queued": "Menunggu realm tujuannya:",
+  "list.requested": "Menunggu diterima:",
+  "list.request": "Ingin menulis kepada Anda",
   "list.sending": "Belum terkirim:",
   "list.refused": "Tidak terkirim:",
   "list.deleted": "Pesan dihapus",
