@@ -19,10 +19,12 @@ from chatd.store.files import (
     COLUMNS,
     Owner,
     add_picture,
+    file_in,
     insert_attachment,
     used_by_realm,
     used_bytes,
 )
+from chatd.store.macs import keyed_hash
 from chatd.store.origins import Origin
 from chatd.store.schema import (
     arrivals,
@@ -364,4 +366,4 @@ def requested(connection: sa.Connection, asker: str, entry: Origin) -> Attachmen
         .where(named, crosses)
         .limit(1)
     ).first()
-    return None if row is None else Attachment(*row)
+    return None if row is None else file_in(keyed_hash(connection), row)

@@ -16,6 +16,7 @@ from chatd.store.schema import (
     arrivals,
     attachments,
     erased_files,
+    file_macs,
     messages,
     outbox,
     pending,
@@ -125,7 +126,7 @@ def erase_file(connection: sa.Connection, file: int) -> tuple[str, ...]:
     if row is None:
         return ()
     connection.execute(sa.delete(attachments).where(attachments.c.id == file))
-    for about in (arrivals, pictures):
+    for about in (arrivals, pictures, file_macs):
         connection.execute(sa.delete(about).where(about.c.attachment_id == file))
     return note_erased(connection, row.stored)
 

@@ -12,7 +12,8 @@ from chatd.base.model import Account
 from chatd.base.timestamps import timestamp
 from chatd.store.accounts import contacts_of
 from chatd.store.blocks import blocks_of
-from chatd.store.files import COLUMNS
+from chatd.store.files import COLUMNS, file_in
+from chatd.store.macs import keyed_hash
 from chatd.store.privacy import privacy_of
 from chatd.store.schema import accounts, attachments
 
@@ -37,4 +38,4 @@ def sent_files(connection: sa.Connection, account_id: int) -> list[Attachment]:
     rows = connection.execute(
         sa.select(*COLUMNS).where(attachments.c.owner_id == account_id).order_by(attachments.c.id)
     )
-    return [Attachment(*row) for row in rows]
+    return [file_in(keyed_hash(connection), row) for row in rows]

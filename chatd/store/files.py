@@ -15,7 +15,15 @@ from chatd.base.pictures import picture_fields
 from chatd.base.replies import FileInfo
 from chatd.store.access import sees_message
 from chatd.store.engine import inserted_id
-from chatd.store.schema import arrivals, attachments, messages, participants, pictures
+from chatd.store.macs import KeyedHash, keyed_hash, mac_of, protect_files, report_altered
+from chatd.store.schema import (
+    arrivals,
+    attachments,
+    file_macs,
+    messages,
+    participants,
+    pictures,
+)
 from chatd.store.writer import CodeTaken
 
 
@@ -34,7 +42,7 @@ _ARRIVAL = _if_file(
     )
 )
 
-# The columns of an Attachment.
+# The columns of an Attachment, and its MAC, for `file_in`.
 COLUMNS = (
     attachments.c.id,
     attachments.c.code,
@@ -48,7 +56,9 @@ COLUMNS = (
     _of_picture(pictures.c.width),
     _of_picture(pictures.c.height),
     _of_picture(pictures.c.received_sha256),
+    _if_file(sa.select(file_macs.c.mac).where(file_macs.c.attachment_id == attachments.c.id)),
 )
+ALTERED = "altered"  # the name of a file whose row was altered on disk
 _IS_HERE = ~sa.exists().where(arrivals.c.attachment_id == attachments.c.id)
 _IS_LOST = sa.exists().where(
     arrivals.c.attachment_id == attachments.c.id, arrivals.c.lost.is_not(None)
@@ -123,6 +133,7 @@ def insert_attachment(
         )
     )
     ident = inserted_id(result)
+    protect_files(connection, [(ident, code, name, file.size, file.sha256)])
     add_picture(connection, ident, file)
     return attachment_of(ident, code, name, file, now)
 
@@ -140,9 +151,20 @@ def add_picture(connection: sa.Connection, ident: int, file: StoredFile) -> None
         )
 
 
+def file_in(keyed: KeyedHash | None, values: Sequence[Any]) -> Attachment:
+    """The file in the columns COLUMNS of a row. One that was altered on disk is lost, and has another
+    name."""
+    *shown, mac = values
+    file = Attachment(*shown)
+    if keyed is None or mac_of(keyed, (file.code, file.name, file.size, file.sha256)) == mac:
+        return file
+    report_altered(f"the row of the file {file.id}")
+    return msgspec.structs.replace(file, name=ALTERED, arrival="file-damaged")
+
+
 def get_attachment(connection: sa.Connection, ident: int) -> Attachment | None:
     row = connection.execute(sa.select(*COLUMNS).where(attachments.c.id == ident)).first()
-    return None if row is None else Attachment(*row)
+    return None if row is None else file_in(keyed_hash(connection), row)
 
 
 def same_file(
@@ -161,7 +183,7 @@ def same_file(
         .order_by(attachments.c.id.desc())
         .limit(1)
     ).first()
-    return None if row is None else Attachment(*row)
+    return None if row is None else file_in(keyed_hash(connection), row)
 
 
 def own_file(connection: sa.Connection, account_id: int, code: str) -> Attachment | None:
@@ -169,7 +191,7 @@ def own_file(connection: sa.Connection, account_id: int, code: str) -> Attachmen
     row = connection.execute(
         sa.select(*COLUMNS).where(attachments.c.owner_id == account_id, attachments.c.code == code)
     ).first()
-    return None if row is None else Attachment(*row)
+    return None if row is None else file_in(keyed_hash(connection), row)
 
 
 def _may_fetch(account_id: int) -> sa.Select[tuple[int]]:
@@ -206,7 +228,7 @@ def find_file(
             sa.select(*COLUMNS).where(way, mine).order_by(attachments.c.id.desc()).limit(1)
         ).first()
         if row is not None:
-            return Attachment(*row)
+            return file_in(keyed_hash(connection), row)
     return None
 
 
@@ -240,7 +262,7 @@ def files_of(connection: sa.Connection, account_id: int, limit: int) -> Sequence
         .group_by(attachments.c.id)
         .order_by(attachments.c.id)
     ).all()
-    return [_info(row) for row in rows]
+    return [_info(connection, row) for row in rows]
 
 
 def files_in(
@@ -261,11 +283,11 @@ def files_in(
         .order_by(sa.desc("newest"))
         .limit(limit)
     ).all()
-    return [_info(row, row.newest) for row in reversed(rows)]
+    return [_info(connection, row, row.newest) for row in reversed(rows)]
 
 
-def _info(row: Sequence[Any], seq: int | None = None) -> FileInfo:
-    file, sender = Attachment(*row[: len(COLUMNS)]), row[len(COLUMNS)]
+def _info(connection: sa.Connection, row: Sequence[Any], seq: int | None = None) -> FileInfo:
+    file, sender = file_in(keyed_hash(connection), row[: len(COLUMNS)]), row[len(COLUMNS)]
     return FileInfo(file.code, file.name, file.size, sender, file.at, seq, picture_fields(file))
 
 

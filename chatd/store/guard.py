@@ -15,7 +15,15 @@ from chatd.base.content_hash import HASH, content_hash
 from chatd.base.model import Message
 from chatd.store.details import mentions_of
 from chatd.store.engine import placeholder
-from chatd.store.macs import GUARDED, is_intact, keyed_hash, report_altered
+from chatd.store.macs import (
+    CHANGE,
+    GUARDED,
+    KeyedHash,
+    is_intact,
+    keyed_hash,
+    mac_of,
+    report_altered,
+)
 from chatd.store.sealing import UNVERIFIED
 from chatd.store.signatures import FORGED
 
@@ -111,6 +119,16 @@ def is_row_intact(connection: sa.Connection, row: Any) -> bool:
     intact = is_intact(keyed_hash(connection), tuple(getattr(row, each.name) for each in GUARDED))
     if not intact:
         _report(row.conversation_id, row.seq)
+    return intact
+
+
+def is_change_intact(keyed: KeyedHash | None, row: Any) -> bool:
+    """Whether the entry in a row that has the columns CHANGE and its MAC is as it was stored. If not, the log
+    says so once."""
+    said = tuple(getattr(row, each.name) for each in CHANGE)
+    intact = keyed is None or mac_of(keyed, said) == row.mac
+    if not intact:
+        report_altered(f"entry {row.seq} of conversation {row.conversation_id}")
     return intact
 
 

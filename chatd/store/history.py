@@ -9,14 +9,13 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from chatd.base.attachments import Attachment
 from chatd.base.model import Account, Message
 from chatd.base.read_marks import ReadMark
 from chatd.store import files
 from chatd.store.access import sees_message
 from chatd.store.details import DETAILS, has_reactions, with_details, with_reactions
 from chatd.store.guard import checked, noted_altered
-from chatd.store.macs import GUARDED, is_intact, keyed_hash
+from chatd.store.macs import GUARDED, KeyedHash, is_intact, keyed_hash
 from chatd.store.outcomes import DELIVERY, SHOWN_ID, delivery_of
 from chatd.store.schema import attachments, groups, messages, participants
 from chatd.store.sent_files import LOST_THERE
@@ -73,14 +72,14 @@ def select_messages(account: Account, known: bool = False) -> sa.Select[Any]:
     )
 
 
-def build_message(row: Sequence[Any], account: Account) -> Message:
+def build_message(keyed: KeyedHash | None, row: Sequence[Any], account: Account) -> Message:
     """The message in a row that begins with COLUMNS, as it is stored."""
     ident, conversation, seq, at, sender, sender_id, text, peer, group, *delivery = row[
         :_BEFORE_DETAILS
     ]
     *file, lost_there = row[_BEFORE_FILE:_AFTER_FILE]
     to = None if group is not None else peer if sender_id == account.id else account.name
-    attachment = None if file[0] is None else Attachment(*file)
+    attachment = None if file[0] is None else files.file_in(keyed, file)
     if lost_there is not None and attachment is not None:
         attachment = msgspec.structs.replace(attachment, arrival=lost_there)
     state, reason, waits = delivery_of(sender_id == account.id, *delivery)
@@ -112,7 +111,7 @@ def build_checked(
         [
             message if is_intact(keyed, _guarded(row)) else noted_altered(message)
             for row in rows
-            for message in (build_message(row, account),)
+            for message in (build_message(keyed, row, account),)
         ],
     )
 

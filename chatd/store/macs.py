@@ -1,5 +1,5 @@
-"""Message authentication codes (MACs) of stored messages, and of posts and parcels that wait for other
-realms. A row that was altered on disk is noticed when it is read.
+"""Message authentication codes (MACs) of stored messages, other entries and files, and of posts and parcels
+that wait for other realms. A row that was altered on disk is noticed when it is read.
 
 The key is a setting in the same database. So a MAC finds damage and changes that were made beside the daemon.
 It does not stop a person who can read and write the whole state folder.
@@ -7,7 +7,7 @@ It does not stop a person who can read and write the whole state folder.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Any, TypeAlias
@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from twisted.logger import Logger
 
 from chatd.store.engine import placeholder
-from chatd.store.schema import messages, outbox, pending
+from chatd.store.schema import attachments, changes, file_macs, messages, outbox, pending
 from chatd.store.settings import get_setting, put_setting
 
 _KEY = "content key"
@@ -50,6 +50,17 @@ _RARE = (
     messages.c.body,
 )
 _NO_RARE = (None,) * len(_RARE)
+
+# What a MAC covers of each entry that is no message.
+CHANGE = (
+    changes.c.conversation_id,
+    changes.c.seq,
+    changes.c.kind,
+    changes.c.at,
+    changes.c.author,
+    changes.c.target,
+    changes.c.data,
+)
 
 # What `is_intact` needs of a row.
 GUARDED = (*_BASIC, *_RARE, messages.c.deleted_at, messages.c.mac)
@@ -124,6 +135,34 @@ def begin_macs(connection: sa.Connection, random_bytes: Callable[[int], bytes]) 
     after: int | None = 0
     while after is not None:
         after = _protect(connection, keyed, messages.c.id > after)
+    _protect_others(connection, keyed)
+
+
+def _protect_others(connection: sa.Connection, keyed: KeyedHash) -> None:
+    """Give all files and changes their MACs."""
+    columns = attachments.c
+    files = sa.select(columns.id, columns.code, columns.name, columns.size, columns.sha256)
+    connection.execute(sa.delete(file_macs))
+    for page in connection.execute(files).partitions(PAGE):
+        protect_files(connection, page)
+    mark = placeholder(connection)
+    said = connection.execute(sa.select(*CHANGE)).all()
+    found = [(mac_of(keyed, tuple(row)), row.conversation_id, row.seq) for row in said]
+    if found:
+        connection.exec_driver_sql(
+            f"UPDATE changes SET mac = {mark} WHERE conversation_id = {mark} AND seq = {mark}",  # noqa: S608
+            found,
+        )
+
+
+def protect_files(connection: sa.Connection, files: Sequence[Sequence[Any]]) -> None:
+    """Store the MACs of files: of each its id, code, name, size and SHA-256."""
+    keyed = keyed_hash(connection)
+    if keyed is not None:
+        rows = [
+            {"attachment_id": ident, "mac": mac_of(keyed, tuple(said))} for ident, *said in files
+        ]
+        connection.execute(sa.insert(file_macs), rows)
 
 
 def _protect(

@@ -14,7 +14,7 @@ from chatd.store.conversations import last_seq
 from chatd.store.crossing import seqs_of
 from chatd.store.engine import driver_insert
 from chatd.store.epochs import Epochs
-from chatd.store.macs import KeyedHash, keyed_hash, mac_of, message_mac
+from chatd.store.macs import CHANGE, KeyedHash, keyed_hash, mac_of, message_mac
 from chatd.store.new_entries import Extras, NewChange, NewMessage, RemoteCopies, Stored
 from chatd.store.once import store_once
 from chatd.store.origins import KnownEntry, Origin, stored_places
@@ -148,16 +148,12 @@ class MessageWriter:
         origin_realm, origin_id, number = _origin(new, given)
         if (own := _own_number(new)) is not None:
             change_requests.forget(connection, own)
+        said = new.conversation, seq, new.kind, new.at, new.author, new.target, new.data
         connection.execute(
             insert(changes).values(
-                conversation_id=new.conversation,
-                seq=seq,
-                kind=new.kind,
-                at=new.at,
+                **{column.name: value for column, value in zip(CHANGE, said, strict=True)},
+                mac=mac_of(keyed_hash(connection), said),
                 author_id=new.author_id,
-                author=new.author,
-                target=new.target,
-                data=new.data,
                 origin_realm=origin_realm,
                 origin_id=origin_id,
                 number=number,

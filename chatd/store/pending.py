@@ -12,7 +12,6 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from chatd.base.attachments import Attachment
 from chatd.base.model import DELIVERED, QUEUED, REFUSED, Account, Message
 from chatd.store import files
 from chatd.store import outbox as outbox_store
@@ -136,10 +135,10 @@ def pending_of(
     if conversation is not None:
         query = query.where(pending.c.conversation_id == conversation)
     rows = connection.execute(query).all()[::-1]
-    return [_message(row, account, is_intact(connection, row)) for row in rows]
+    return [_message(connection, row, account) for row in rows]
 
 
-def _message(row: sa.Row[Any], account: Account, intact: bool) -> Message:
+def _message(connection: sa.Connection, row: sa.Row[Any], account: Account) -> Message:
     ident, conversation, at, group, text, reply, forwarded, mentions, media, body, *rest = tuple(
         row
     )
@@ -155,14 +154,14 @@ def _message(row: sa.Row[Any], account: Account, intact: bool) -> Message:
         None,
         group,
         text,
-        None if file[0] is None else Attachment(*file),
+        None if file[0] is None else files.file_in(keyed_hash(connection), file),
         state=state,
         reason=None if refusal is None else refusal.sentence,
         waits=(realm, number) if state == QUEUED else None,
     )
     details = reply, None, None, forwarded, mentions, media, body, False, False
     message = with_details(message, details)
-    return message if intact else without_altered(message)
+    return message if is_intact(connection, row) else without_altered(message)
 
 
 def finish(connection: sa.Connection, numbered: Sequence[tuple[int, int]]) -> list[None]:

@@ -13,7 +13,8 @@ import sqlalchemy as sa
 
 from chatd.base.attachments import Attachment
 from chatd.store.arrivals import file_of
-from chatd.store.files import COLUMNS
+from chatd.store.files import COLUMNS, file_in
+from chatd.store.macs import keyed_hash
 from chatd.store.schema import (
     attachments,
     groups,
@@ -62,7 +63,7 @@ def posted(connection: sa.Connection, realm: str, number: int) -> Attachment | N
             .where(table.c.number == number, table.c.realm == realm)
         ).first()
         if row is not None:
-            return Attachment(*row)
+            return file_in(keyed_hash(connection), row)
     return None
 
 

@@ -20,8 +20,9 @@ from chatd.base.model import Account, Message
 from chatd.base.replies import SyncedLog
 from chatd.store.access import LogView, view_of
 from chatd.store.conversations import last_seq
-from chatd.store.guard import reason_of
+from chatd.store.guard import is_change_intact, reason_of
 from chatd.store.history import build_checked, build_messages, select_messages
+from chatd.store.macs import KeyedHash, keyed_hash
 from chatd.store.pending import pending_of
 from chatd.store.receipts import switches, visible_marks
 from chatd.store.schema import (
@@ -145,7 +146,8 @@ def _entries(
     made = [row for row in made if row.seq <= end]
     edited = {row.target for row in made if row.kind == "edited"}
     present = _present(connection, account, view.conversation, edited)
-    changed = [_change(row, present.get(row.target)) for row in made]
+    keyed = keyed_hash(connection)
+    changed = [_change(keyed, row, present.get(row.target)) for row in made]
     return list(merge(shown, changed, key=_seq_of))
 
 
@@ -177,6 +179,7 @@ def _select_changes() -> sa.Select[Any]:
             changes.c.author,
             changes.c.target,
             changes.c.data,
+            changes.c.mac,
             groups.c.name.label("group"),
             signatures.c.status,
         )
@@ -186,11 +189,12 @@ def _select_changes() -> sa.Select[Any]:
     )
 
 
-def _change(row: sa.Row[Any], edited: Message | None) -> events.Change:
-    """An entry that is no message. `edited` is the message that it has edited."""
+def _change(keyed: KeyedHash | None, row: sa.Row[Any], edited: Message | None) -> events.Change:
+    """An entry that is no message. `edited` is the message that it has edited. One that was altered on disk
+    is not verified."""
     data = {} if row.data is None else _decode(row.data)
     here, seq, at, by, group = row.conversation_id, row.seq, row.at, row.author, row.group
-    unverified = row.status in (UNVERIFIED, FORGED)
+    unverified = row.status in (UNVERIFIED, FORGED) or not is_change_intact(keyed, row)
     match row.kind:
         case "edited":
             text, mentions = (None, ()) if edited is None else (edited.text, edited.mentions)

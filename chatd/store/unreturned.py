@@ -17,6 +17,7 @@ from chatd.base.model import Opaque
 from chatd.store import files
 from chatd.store.crossing import entry_at
 from chatd.store.details import mentions_of
+from chatd.store.macs import keyed_hash
 from chatd.store.outbox import waits
 from chatd.store.pending import GUARDED, is_intact
 from chatd.store.schema import accounts, attachments, groups, pending
@@ -106,6 +107,6 @@ def _post(connection: sa.Connection, row: sa.Row[Any]) -> UnreturnedPost:
         row.sender,
         row.at,
         row.text,
-        None if file[0] is None else Attachment(*file),
+        None if file[0] is None else files.file_in(keyed_hash(connection), file),
         parts,
     )

@@ -36,6 +36,15 @@ attachments = Table(
     Column("realm", Text, index=True, comment="key of the realm that it came from; NULL: ours"),
 )
 
+# By these one notices that the row of an attachment was altered on disk.
+file_macs = Table(
+    "file_macs",
+    metadata,
+    Column("attachment_id", BigInteger, primary_key=True),
+    Column("mac", LargeBinary, nullable=False, comment="keyed hash of code, name, size, SHA-256"),
+    sqlite_with_rowid=False,
+)
+
 # Those attachments that are pictures.
 pictures = Table(
     "pictures",
@@ -131,6 +140,7 @@ changes = Table(
     Column("origin_realm", Text, comment="key of the realm of its author; NULL: ours"),
     Column("origin_id", BigInteger, comment="its number there"),
     Column("number", BigInteger, comment="ours, and it crosses: its number here"),
+    Column("mac", LargeBinary, comment="keyed hash of what it says"),
     Index("changes_by_target", "conversation_id", "target"),
     sqlite_with_rowid=False,
 )

@@ -8,9 +8,10 @@ from typing import Any
 import sqlalchemy as sa
 
 from chatd.base import errors
+from chatd.base.attachments import Attachment
 from chatd.base.entries import Deletion, Edit, Pin
 from chatd.base.events import Edited
-from chatd.base.model import Message, Opaque, party_of
+from chatd.base.model import Account, Message, Opaque, party_of
 from chatd.base.names import Address, Place
 from chatd.commands import values as ask
 from chatd.service.composed_sends import SendOptions
@@ -18,7 +19,16 @@ from chatd.service.message_parts import MessageParts
 from chatd.store import macs
 from chatd.store.guard import ALTERED
 from chatd.store.message_changes import WantedChange
-from chatd.store.schema import messages, outbox, pending, settings
+from chatd.store.new_entries import NewMessage
+from chatd.store.schema import (
+    attachments,
+    changes,
+    file_macs,
+    messages,
+    outbox,
+    pending,
+    settings,
+)
 from chatd.store.sync import Cursor
 from chatd.store.unreturned import UnreturnedPage, unreturned
 from tests.support.inline import result_of
@@ -106,6 +116,73 @@ class Values(AlteredTestCase):
         self.assertEqual(self.texts(), [ALTERED])
         self.change(self.ana, WITH_BUDI, 1, Edit("satu"))
         self.assertEqual(self.texts(), ["satu"])
+
+
+class Others(AlteredTestCase):
+    """Rows of files, and entries that are no messages."""
+
+    def begin(self) -> None:
+        """What is stored before there is a key gets its MAC, too."""
+        self.sent = [self.send_file(self.ana)]
+        self.change(self.ana, WITH_BUDI, 1, Pin())
+        super().begin()
+        self.sent.append(self.send_file(self.budi))
+        self.change(self.ana, WITH_BUDI, 3, Pin())
+
+    def send_file(self, owner: Account) -> Attachment:
+        """Send a file from ana to budi, which counts for `owner`."""
+        self.make_direct()
+        file: Attachment = attach(self, owner)
+        new = NewMessage(1, self.ana.id, "ana", 1, attachment_id=file.id)
+        result_of(self.database.batch(self.service.context.writers.messages.store, new))
+        return file
+
+    def make_direct(self) -> None:
+        result_of(self.service.directs.open(self.ana, [Address("budi")]))
+
+    def does(self, statement: Any) -> None:
+        result_of(self.database.run(lambda connection: connection.execute(statement).rowcount))
+
+    def files(self) -> list[tuple[str, str]]:
+        shown = result_of(self.service.reading.history(self.budi, WITH_ANA, 9)).messages
+        return [(each.file.name, each.file.state) for each in shown if each.file is not None]
+
+    def test_files(self) -> None:
+        """A file is lost if its row was altered."""
+        table = attachments
+        self.assertEqual(self.files(), [("a.txt", "here")] * 2)
+        for column, value in (
+            ("name", "x.txt"),
+            ("sha256", "0" * 64),
+            ("size", 1),
+            ("code", "abc"),
+        ):
+            for place, file in enumerate(self.sent):
+                where = table.c.id == file.id
+                with self.subTest(column=column, place=place):
+                    self.does(sa.update(table).where(where).values({column: value}))
+                    self.assertEqual(self.files()[place], ("altered", "lost"))
+                    before = {column: getattr(file, column)}
+                    self.does(sa.update(table).where(where).values(before))
+        self.assertEqual(self.files(), [("a.txt", "here")] * 2)
+        self.does(sa.delete(file_macs))
+        self.assertEqual(self.files(), [("altered", "lost")] * 2)
+
+    def test_changes(self) -> None:
+        """An entry that was altered is not verified."""
+        for seq in (2, 4):
+            for column, value in (("data", '{"on": false}'), ("author", "budi"), ("mac", None)):
+                where = (changes.c.conversation_id == 1) & (changes.c.seq == seq)
+                [before] = result_of(
+                    self.database.read(
+                        lambda db, w=where: db.execute(sa.select(changes).where(w)).all()
+                    )
+                )
+                self.does(sa.update(changes).where(where).values({column: value}))
+                page = result_of(self.service.sync.one(self.budi, 1, Cursor(), 9))
+                marked = [each.seq for each in page.entries if each.unverified]
+                self.assertEqual(marked, [seq])
+                self.does(sa.update(changes).where(where).values({column: getattr(before, column)}))
 
 
 class Readers(AlteredTestCase):

@@ -195,6 +195,7 @@ def _create_changes() -> None:
         sa.Column("origin_realm", sa.Text, comment="key of the realm of its author; NULL: ours"),
         sa.Column("origin_id", sa.BigInteger, comment="its number there"),
         sa.Column("number", sa.BigInteger, comment="ours, and it crosses: its number here"),
+        sa.Column("mac", sa.LargeBinary, comment="keyed hash of what it says"),
         sa.PrimaryKeyConstraint("conversation_id", "seq", name="changes_key"),
         sqlite_with_rowid=False,
     )

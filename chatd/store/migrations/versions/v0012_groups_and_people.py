@@ -326,6 +326,18 @@ def _create_tables_of_conversations() -> None:
         "reports_once", "reports", ["account_id", "conversation_id", "seq"], unique=True
     )
     op.create_table(
+        "file_macs",
+        sa.Column("attachment_id", sa.BigInteger, nullable=False),
+        sa.Column(
+            "mac",
+            sa.LargeBinary,
+            nullable=False,
+            comment="keyed hash of code, name, size, SHA-256",
+        ),
+        sa.PrimaryKeyConstraint("attachment_id", name="file_macs_key"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "admissions",
         sa.Column("account_id", sa.BigInteger, nullable=False),
         sa.Column("conversation_id", sa.BigInteger, nullable=False),
