@@ -150,6 +150,14 @@ class Pages(BrowserTestCase):
         henderson.expects("status of 409")
         henderson.press_button("Join the group")
         henderson.heading("keluarga")
+        for pasted, told in (
+            (link, "henderson is already a member of keluarga"),
+            ("https://realm9/join/aaaa:bbbb", "This realm has no peer called realm9"),
+        ):
+            henderson.go("#/groups")
+            henderson.fill("Name or code", pasted)
+            henderson.press_button("Join")
+            henderson.is_told(told)
 
     @in_browser
     def test_password(self) -> None:

@@ -44,6 +44,7 @@ export function codeBox(app, group, { code = "", admin }, changed) {
       { class: "form-actions" },
       copyButton(app, code, t("panels.copy"), { "aria-label": label, key: "copy" }),
       copyButton(app, link, t("members.copy-link"), { key: "link" }),
+      "share" in navigator && shareButton(group, link),
       button(t("members.qr"), { icon: "image", dataset: { key: "qr\n" }, onClick: () => showQr(group, link) }),
       admin && renewButton(app, group, changed),
     ),
@@ -66,6 +67,12 @@ function copyButton(app, text, label, { key, ...options }) {
     }
   };
   return button(label, { icon: "copy", dataset: { key: `${key}\n` }, onClick: copy, ...options });
+}
+
+/** Hands the link over to another app, as phones offer it. @param {string} group @param {string} link */
+function shareButton(group, link) {
+  const share = () => navigator.share({ title: group, url: link }).catch(() => {}); // the user may cancel
+  return button(t("members.share"), { icon: "forward", dataset: { key: "share\n" }, onClick: share });
 }
 
 /** @param {string} group @param {string} link */

@@ -22,14 +22,25 @@ export function parseAddress(text) {
 }
 
 /**
- * As `parseAddress`, for a group, which may be given by its code.
+ * As `parseAddress`, for a group, which may be given by its code or by a join link.
  * @param {string} text
  */
 export function parseGroup(text) {
-  const tidy = text.trim();
+  const tidy = codeOfLink(text.trim());
   const [code = "", realm] = tidy.split("@", 2);
   if (!CODE.test(code)) return parseAddress(tidy.replace(/^#/u, ""));
   return realm === undefined || NAME.test(realm) ? { name: code, realm: realm ?? null, text: tidy } : null;
+}
+
+/**
+ * The code in a join link, with its realm if it is another one. Other texts stay as they are.
+ * @param {string} text
+ */
+function codeOfLink(text) {
+  const [, host, code, realm] = /^https?:\/\/([^/?#]+)\/join\/([^/?#@]+)(?:@([^/?#]+))?$/iu.exec(text.replace(/%3A/giu, ":")) ?? [];
+  if (code === undefined) return text;
+  const elsewhere = realm ?? (host === location.host ? null : host.replace(/:\d+$/u, ""));
+  return elsewhere === null ? code : `${code}@${elsewhere}`;
 }
 
 /**

@@ -82,7 +82,7 @@ function joinForm(app) {
     codes: ["unknown-group", "already-member", "unknown-realm", "realm-down", "bad-name"],
     check: (text) => (parseGroup(text) ? null : t("newchat.bad")),
   });
-  const join = () => enter(app, which.value.trim());
+  const join = () => enter(app, parseGroup(which.value)?.text ?? which.value.trim());
   return form([which], join, {
     submit: t("groups.join-button"),
     class: "form-line",
