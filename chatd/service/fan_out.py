@@ -76,15 +76,16 @@ class FanOut:
             # Members who joined while the message was being stored get it too, if they may see it.
             if (roster := self._rosters.of_conversation(target.conversation)) is not None:
                 audience = roster.viewers(stored.seq)
+            self._reading.arrived_in_group(audience)
             if stored.realms:
                 self._forwarder.relay(stored, new.attachment_id)
         else:
             self._counters.direct += 1
+            self._reading.arrived(audience)
             if new.copies is not None:
                 state = QUEUED
             if len(audience) == 1 and not target.realms:
                 origin = None  # a message to oneself arrives on the sending connection too
-        self._reading.arrived(audience)
         to = target.to or target.group or ""
         receipt = Receipt(new.conversation, stored.seq, stored.id, to, state, new.at)
         if len(audience) == 1 and not self._presence.hears(audience, origin):

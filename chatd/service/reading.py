@@ -41,6 +41,12 @@ MAX_PAGE = 500
 UNFILTERED_WITH_OWN = InboxFilter(own=True)
 
 
+def _in_both(one: Collection[int], other: Collection[int]) -> list[int]:
+    """What is in both. Goes through the shorter one."""
+    fewer, more = (one, other) if len(one) <= len(other) else (other, one)
+    return [each for each in fewer if each in more]
+
+
 class Reading:
     """What accounts read. Read marks say what an account has read of each conversation.
 
@@ -79,6 +85,15 @@ class Reading:
         if self._checking:
             for account in audience:
                 self._checking.pop(account, None)
+
+    def arrived_in_group(self, audience: Collection[int]) -> None:
+        """As `arrived`, for members of a group, who may be far more than the accounts that look for news."""
+        for quiet in (self._quiet, self._quiet_with_own):
+            if quiet:
+                quiet.difference_update(_in_both(quiet, audience))
+        if self._checking:
+            for account in _in_both(self._checking, audience):
+                del self._checking[account]
 
     async def inbox(
         self, account: Account, only: InboxFilter, given: Mapping[int, ReadMark]

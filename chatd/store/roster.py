@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import msgspec
@@ -29,6 +29,26 @@ class Delta(msgspec.Struct, frozen=True):
     def is_empty(self) -> bool:
         """Whether nothing was changed."""
         return self == Delta(self.group)
+
+
+class Viewers(Collection[int]):
+    """The accounts that see the entry `seq` of a group, without a copy of its members. Its length may be too
+    large."""
+
+    __slots__ = ("_firsts", "_members", "_seq")
+
+    def __init__(self, roster: Roster, seq: int) -> None:
+        self._members, self._firsts = roster.members, roster.firsts
+        self._seq = seq
+
+    def __len__(self) -> int:
+        return len(self._members)
+
+    def __contains__(self, account: object) -> bool:
+        return account in self._members and self._firsts.get(account, 0) <= self._seq
+
+    def __iter__(self) -> Iterator[int]:
+        return (account for account in self._members if self._firsts.get(account, 0) <= self._seq)
 
 
 class Roster(msgspec.Struct):
@@ -80,10 +100,7 @@ class Roster(msgspec.Struct):
 
     def viewers(self, seq: int) -> Collection[int]:
         """The accounts that see an entry."""
-        if seq >= self.seen_by_all:
-            return self.members
-        hidden = {account for account, first in self.firsts.items() if first > seq}
-        return self.members.keys() - hidden if hidden else self.members
+        return self.members if seq >= self.seen_by_all else Viewers(self, seq)
 
     def _set_guest(self, party: Party, admin: bool | None) -> None:
         realm = party.realm or ""

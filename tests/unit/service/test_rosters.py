@@ -246,7 +246,10 @@ class Viewers(SynchronousTestCase):
         roster = Roster(group, {1: True, 2: False}, {}, {}, set(), firsts={2: 5})
         roster.apply(Delta(1, ((Party("budi", "budi", 3), False),), first=9))
         for seq, seen_by in ((4, {1}), (5, {1, 2}), (8, {1, 2}), (9, {1, 2, 3})):
-            self.assertEqual(set(roster.viewers(seq)), seen_by)
+            viewers = roster.viewers(seq)
+            self.assertEqual(set(viewers), seen_by)
+            self.assertEqual({each for each in range(5) if each in viewers}, seen_by)
+            self.assertGreaterEqual(len(viewers), len(seen_by))
         self.assertIs(roster.viewers(9), roster.members)
 
 
