@@ -24,6 +24,7 @@ GUESTS = "guests"
 PROFILES = "profiles"
 REQUESTS = "requests"
 PRESENCE = "presence"
+PAST = "past"
 
 # What each capability allows, as shown to senders.
 ALL = {
@@ -40,6 +41,7 @@ ALL = {
     PROFILES: "display names and pictures",
     REQUESTS: "message requests",
     PRESENCE: "news of who is online",
+    PAST: "earlier entries of groups",
 }
 
 

@@ -234,7 +234,7 @@ class EntryReader:
                 raise BadSignature(reason="it would replace words, and its key is not known")
             wanted, about = self._wanted(roster.group.id, opened, author, origin, signature)
             wanted = msgspec.structs.replace(wanted, relayed=True, given=parcel.seq)
-            return EntryChange(wanted, about, target)
+            return EntryChange(wanted, about, target, relay=parcel)
         new = self._message(opened, roster.group.id, author, origin, signature)
         new = msgspec.structs.replace(new, seq=parcel.seq)
         if author.id is None:

@@ -22,6 +22,9 @@ from chatd.federation.news_receiver import NewsReceiver
 from chatd.federation.outcomes import Outcomes
 from chatd.federation.parcel_reader import ParcelReader
 from chatd.federation.parcel_writer import ParcelWriter
+from chatd.federation.past_supply import PastSupply
+from chatd.federation.past_writer import PastWriter
+from chatd.federation.pasts import Pasts
 from chatd.federation.questions import Questions
 from chatd.federation.realm_quotas import RealmQuotas
 from chatd.federation.receive import Receiver
@@ -93,6 +96,10 @@ class Federation:
         self.returned = ReturnReceiver(
             service, links, self.receiver, returned, self.seals, writer, self.standings
         )
+        # Entries of groups from before somebody has joined
+        earlier = PastWriter(service, forwarder, self.arrivals, quotas)
+        self.pasts = Pasts(service, links, read_entries, earlier, quotas)
+        self.past_supply = PastSupply(context, forwarder.entries)
         admissions = Admissions(service, self.seals, self.standings)
         self.questions = Questions(service, links, guesses, facts, admissions)
 
@@ -100,6 +107,7 @@ class Federation:
         """That realm is linked."""
         self.arrivals.link_up(realm)
         self.presence.linked(realm)
+        self.pasts.begin(realm)
 
     def link_down(self, realm: str) -> None:
         """The link to that realm is gone."""

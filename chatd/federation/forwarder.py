@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 from functools import partial
 from typing import assert_never
 
+import msgspec
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
@@ -22,6 +23,7 @@ from chatd.base.cache import Cache
 from chatd.base.entries import (
     NO_PARTS,
     Deletion,
+    EntryRef,
     MadeChange,
     MadeFact,
     MemberFact,
@@ -65,12 +67,14 @@ from chatd.service.targets import Target
 from chatd.store import change_requests, crossing
 from chatd.store import held as held_store
 from chatd.store import outbox as outbox_store
+from chatd.store.earlier_numbers import number_entry
 from chatd.store.held import HeldMessage, HeldPage
 from chatd.store.losses import Lost, SharedGroup
 from chatd.store.new_entries import RemoteCopies, Stored
 from chatd.store.outbox import BlankedParcel, NewParcel
 from chatd.store.outcomes import SentEntry
 from chatd.store.pending import NewPost
+from chatd.store.schema import messages
 from chatd.store.signatures import SignatureWriter
 from chatd.store.unreturned import UnreturnedPost, unreturned
 
@@ -86,7 +90,7 @@ class Forwarder:
         self.outbox = Outbox(context)
         self._context = context
         self._links = links
-        self._entries = GroupEntries(context.config.realm, signer)
+        self.entries = GroupEntries(context.config.realm, signer)
         self.posts = ReturningPosts(context.clock)
         # (account's key, realm) -> the last parcel that tells that realm of a group that was left
         self._leaving: Cache[tuple[str, str], int] = Cache(MAX_LEAVING)
@@ -109,7 +113,7 @@ class Forwarder:
                 if parts.opaque is not None:
                     self._check_lacks(target.realms[0], capabilities.OPAQUE)
             return RemoteCopies(target.realms, parcels.encode(direct), sender.id)
-        draft = self._entries.message(sender.name, target, at, text, file, parts)
+        draft = self.entries.message(sender.name, target, at, text, file, parts)
         return RemoteCopies(target.realms, draft)
 
     def deliver(
@@ -133,7 +137,7 @@ class Forwarder:
 
     def fact_copies(self, group: Group, made: MadeFact, realms: tuple[str, ...]) -> RemoteCopies:
         place = EntryPlace(self._context.realm_key, group.id)
-        draft = self._entries.fact(made, place, relay_of(group.name, group.id))
+        draft = self.entries.fact(made, place, relay_of(group.name, group.id))
         return RemoteCopies(realms, draft)
 
     def sign_facts(
@@ -142,7 +146,7 @@ class Forwarder:
         if not facts:
             return []
         place = EntryPlace(home, group)
-        drafts = [self._entries.fact(each, place, unused) for each in facts]
+        drafts = [self.entries.fact(each, place, unused) for each in facts]
         numbers = [self.outbox.writer.take(connection) for _ in facts]
         return [parcels.encode(entry) for entry in sign_now(drafts, numbers)]
 
@@ -155,7 +159,7 @@ class Forwarder:
         earlier = [each for each in page.entries if isinstance(each, HeldMessage)]
         if not earlier:
             return page
-        drafts = [self._entries.earlier(each, group.ident) for each in earlier]
+        drafts = [self.entries.earlier(each, group.ident) for each in earlier]
         signed = sign_now(drafts, [each.number for each in earlier])
         realm, place = self._context.realm_key, group.conversation
         rows = [
@@ -171,6 +175,9 @@ class Forwarder:
         self, connection: Connection, made: MadeChange, target: Target
     ) -> RemoteCopies | None:
         realms = target.realms if target.home is None else (target.home,)
+        if made.ref is None and target.group is not None and target.home is None and realms:
+            number = number_entry(connection, messages, target.conversation, made.seq)
+            made = msgspec.structs.replace(made, ref=EntryRef(None, number))
         if made.ref is None or not realms:
             return None
         capability = changes.needed(made.change)
@@ -185,7 +192,7 @@ class Forwarder:
         if target.group is None:
             parcel = changes.parcel_of(made, target.there)
         else:
-            parcel = self._entries.change(made, target)
+            parcel = self.entries.change(made, target)
         return RemoteCopies(realms, parcel, sender_id, tuple(blanked))
 
     def _check_lacks(self, realm: str, capability: str) -> None:
@@ -221,7 +228,7 @@ class Forwarder:
         parts: SentParts = NO_PARTS,
     ) -> NewParcel:
         assert target.home is not None  # noqa: S101 - the caller has checked it
-        draft = self._entries.message(sender.name, target, at, text, file, parts)
+        draft = self.entries.message(sender.name, target, at, text, file, parts)
         return NewParcel(target.home, draft, at, sender.id, None if file is None else file.id)
 
     def repost(self, connection: Connection, realm: str, after: int, limit: int) -> int | None:
@@ -247,7 +254,7 @@ class Forwarder:
     def _post_again(self, realm: str, post: UnreturnedPost) -> NewParcel:
         target = Target(post.conversation, (), group=post.group, home=realm, home_id=post.home_id)
         file, at = post.file, post.at
-        draft = self._entries.message(post.sender, target, at, post.text, file, post.parts)
+        draft = self.entries.message(post.sender, target, at, post.text, file, post.parts)
         ident = None if file is None else file.id
         return NewParcel(realm, draft, at, post.account_id, ident, number=post.number)
 
@@ -299,7 +306,7 @@ class Forwarder:
             case MemberLeft(group, group_id, user):
                 member = Party(key_of(user), user)
                 left = MadeFact(MemberFact(member, "left"), member, notice.at)
-                return self._entries.fact(
+                return self.entries.fact(
                     left,
                     EntryPlace(notice.realm, group_id),
                     lambda entry, _seq: parcels.encode(parcels.Left(user, group, entry)),

@@ -18,7 +18,7 @@ from chatd.base.model import Party
 from chatd.base.texts import check_text
 from chatd.federation import parcels
 from chatd.federation.forwarder import Forwarder
-from chatd.federation.parcels import KEPT, Verdict
+from chatd.federation.parcels import KEPT, Relay, Verdict
 from chatd.federation.realm_quotas import RealmQuotas
 from chatd.federation.refusals import verdict_of
 from chatd.federation.signing.entries import OpenedEntry
@@ -34,7 +34,7 @@ from chatd.federation.signing.statements import (
 from chatd.service.chat_service import ChatService
 from chatd.service.quotas import cost_of_change
 from chatd.service.targets import Target
-from chatd.store import crossing
+from chatd.store import crossing, pasts
 from chatd.store import outbox as outbox_store
 from chatd.store.bans import check_ban
 from chatd.store.message_changes import ChangeResult, WantedChange
@@ -47,13 +47,15 @@ log = Logger()
 
 class EntryChange(msgspec.Struct, frozen=True):
     """A change to make of the message `entry` of a group. `wanted` has no seq yet. `copies` carry it to other
-    realms, if this one is the group's home; then `guest` is its author."""
+    realms, if this one is the group's home; then `guest` is its author. `relay` is the parcel that the home
+    has sent."""
 
     wanted: WantedChange
     entry: EntryRef
     target: Target
     copies: RemoteCopies | None = None
     guest: tuple[Roster, Party] | None = None
+    relay: Relay | None = None
 
 
 def change_of(opened: OpenedEntry, address: Callable[[str], str]) -> MessageChange:
@@ -125,6 +127,8 @@ class GroupChanges:
             return None
         seq = crossing.seq_of(connection, wanted.conversation, change.entry)
         if seq is None:
+            if change.relay is not None:
+                keep_waiting(connection, change.entry, change.relay, wanted.conversation)
             return UnknownMessage(seq=0)
         try:
             if change.guest is not None and not wanted.erases:
@@ -165,6 +169,13 @@ class GroupChanges:
     def _not_made(self, failure: Failure, realm: str, size: int) -> Failure:
         self._quotas.give_back_bytes(realm, size)
         return failure
+
+
+def keep_waiting(
+    connection: Connection, message: EntryRef, relay: Relay, conversation: int
+) -> None:
+    """Keep a change of a message that is not here, if the message may still come."""
+    pasts.await_message(connection, conversation, relay.seq, message, parcels.encode(relay))
 
 
 def _copies(connection: Connection, change: EntryChange, made: MadeChange) -> RemoteCopies | None:

@@ -82,6 +82,17 @@ class GroupEntries:
 
     def change(self, made: MadeChange, target: Target) -> EntryDraft:
         """A change of a message that other realms have too."""
+        return self._change(made, self._place(target), _wrap(target))
+
+    def earlier_change(self, made: MadeChange, group: int) -> EntryDraft:
+        """As `earlier`, for a change of a message."""
+        return self._change(made, EntryPlace(self._realm, group), unused)
+
+    def earlier_fact(self, made: MadeFact, group: int) -> EntryDraft:
+        """As `earlier`, for what somebody of this realm has done to the group."""
+        return self.fact(made, EntryPlace(self._realm, group), unused)
+
+    def _change(self, made: MadeChange, place: EntryPlace, wrap: Wrap) -> EntryDraft:
         assert made.ref is not None  # noqa: S101 - the caller has checked it
         change = made.change
         attributes: Attributes
@@ -100,8 +111,8 @@ class GroupEntries:
                 attributes = PinAttributes(on)
             case _:
                 assert_never(change)
-        place, wrap, about = self._place(target), _wrap(target), self.ref(made.ref)
-        return self._signer.draft(place, made.author.name, made.at, attributes, body, wrap, about)
+        about, author = self.ref(made.ref), made.author.name
+        return self._signer.draft(place, author, made.at, attributes, body, wrap, about)
 
     def fact(self, made: MadeFact, place: EntryPlace, wrap: Wrap) -> EntryDraft:
         """What somebody of this realm has done to a group."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred
 
+from chatd.federation.past_pages import PastPage
 from chatd.service.remote import IRealms, OnOutcome
 from chatd.store.outcomes import SentEntry
 
@@ -43,6 +44,10 @@ class ILinks(IRealms):
 
     def file_taken(realm: str, number: int) -> None:
         """The realm has the file of the parcel with that number."""
+
+    def past(realm: str, group_id: int, before: int, after: int) -> Deferred[PastPage]:
+        """Ask a realm for the entries of a group of it with seqs below `before` and above `after`, a page at
+        a time. Fails as a question of IRealms, and with NotSupportedThere."""
 
     def lacks(realm: str, capability: str) -> bool:
         """Whether the realm is linked, and lacks a capability (chatd.federation.capabilities). May be called

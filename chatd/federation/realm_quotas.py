@@ -30,6 +30,10 @@ class RealmQuotas:
         size = cost_of_text(parcel.text) if parcel.body is None else len(parcel.body)
         self._quotas.check(self._payers(realm), size, self._now())
 
+    def check_half(self, realm: str) -> None:
+        """Raises RealmQuota if half of a quota is used: the rest is for what is more urgent."""
+        self._quotas.check_half(self._payers(realm), self._now())
+
     def charge(self, realm: str, messages: Sequence[NewMessage]) -> None:
         """Count messages. Raises RealmQuota; then none of them is counted."""
         self.charge_bytes(realm, sum(map(cost_of, messages)))

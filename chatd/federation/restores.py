@@ -164,7 +164,7 @@ class Restores:
             async for mirror in self._mirrors(link, lost):
                 async for entry in self._entries(self._group_pages(mirror, None)):
                     if isinstance(entry, HeldSigned):
-                        yield Returned(0, _raw(Post(_entry(entry), mirror.name)), theirs=True)
+                        yield Returned(0, _raw(Post(entry_of(entry), mirror.name)), theirs=True)
 
     async def _joined(self, join: LostJoin) -> Joined | None:
         """The report of a member, with the proof; None if the entry is not signed."""
@@ -174,7 +174,7 @@ class Restores:
             return None
         user, seq = join.address.partition("@")[0], join.seq - 1
         about = await self._database.read(about_group, group)
-        return Joined(group.name, group.id, user, seq, join.first, about, _entry(entry))
+        return Joined(group.name, group.id, user, seq, join.first, about, entry_of(entry))
 
     def _is_forgotten(self, lost: Lost) -> bool:
         """Whether the realm may not know the newest parcel that it has sent."""
@@ -326,10 +326,10 @@ def _ref(entry: EntryRef, ours: bool) -> Ref:
 def _relay(group: SharedGroup, entry: HeldEntry) -> Parcel:
     """The parcel with which this realm has sent an entry of a group."""
     assert isinstance(entry, HeldSigned)  # noqa: S101 - of a group
-    return Relay(_entry(entry), group.name, group.ident, entry.seq)
+    return Relay(entry_of(entry), group.name, group.ident, entry.seq)
 
 
-def _entry(held: HeldSigned) -> SignedEntry:
+def entry_of(held: HeldSigned) -> SignedEntry:
     proof = _proofs.decode(held.proof)
     if not held.salt:
         return SignedEntry(held.statement, proof, b"", b"")

@@ -199,8 +199,10 @@ class ChatService:
         self.receipts = Receipts(context, presence, news, forwarder)
         self.privacy = PrivacySettings(self.database, presence, self.receipts)
         self.typing = TypingNotices(context, presence, news, forwarder)
-        self.reading = Reading(context, self.directs, self.rosters, self.receipts, forwarder, index)
-        self.sync = LogSync(context, forwarder)
+        self.reading = Reading(
+            context, self.directs, self.rosters, self.receipts, forwarder, index, self.realms
+        )
+        self.sync = LogSync(context, forwarder, self.realms)
         self.reports = Reports(context, self.reading)
         self.settings = ConversationSettings(context, presence, self.reading)
         self.conversations = Conversations(

@@ -26,8 +26,8 @@ from chatd.service.publisher import collect
 from chatd.service.target_finder import TargetFinder
 from chatd.service.targets import Target
 from chatd.store.access import has_message, view_of
-from chatd.store.crossing import entry_at
 from chatd.store.database import Database
+from chatd.store.earlier_numbers import ref_of
 from chatd.store.pinned import message_at
 
 
@@ -170,4 +170,4 @@ def _answered(
     view = view_of(connection, account_id, conversation)
     if view is None or not has_message(connection, view, seq):
         return False, None
-    return True, entry_at(connection, conversation, seq)
+    return True, ref_of(connection, conversation, seq)

@@ -88,10 +88,11 @@ class GroupLog:
         seq: int,
         origin: Origin,
         signature: NewSignature | None,
+        past: bool = False,
     ) -> StoredFact:
-        """As `write`, for an entry that a group's home has numbered."""
+        """As `write`, for an entry that a group's home has numbered. `past`: as in NewChange."""
         new = _new(group, made)
-        new = msgspec.structs.replace(new, seq=seq, origin=origin, signature=signature)
+        new = msgspec.structs.replace(new, seq=seq, origin=origin, signature=signature, past=past)
         unverified = signature is not None and signature.status == UNVERIFIED
         return StoredFact(group, made, self._writer.add_change(connection, new), unverified)
 

@@ -7,16 +7,20 @@ import msgspec
 from chatd.base.model import Account, Message
 from chatd.base.replies import SyncedLog
 from chatd.service.context import Context
+from chatd.service.past_reading import PastWait
 from chatd.service.reading import MAX_PAGE
-from chatd.service.remote import IForwarder
+from chatd.service.remote import IForwarder, IRealms
 from chatd.store import sync as store
+from chatd.store.pasts import past_for
 from chatd.store.sync import Cursor, SyncPage
 
 
 class LogSync:
     """Reads logs for clients that have read them up to a cursor."""
 
-    def __init__(self, context: Context, forwarder: IForwarder) -> None:
+    def __init__(self, context: Context, forwarder: IForwarder, realms: IRealms) -> None:
+        self._context = context
+        self._realms = realms
         self._database = context.database
         self._parcels = context.writers.parcels
         self._forwarder = forwarder
@@ -32,6 +36,11 @@ class LogSync:
         if term is None:
             term = await self._database.run(self._parcels.term)
         limit = min(count, MAX_PAGE)
+        wait = PastWait(self._context, self._realms)
+        while await wait.has_more(
+            await self._database.read(past_for, account.id, conversation), cursor.after + 1
+        ):
+            pass
         with self._forwarder.watch() as settled:
             page = await self._database.read(store.sync, account, conversation, cursor, limit, term)
         return msgspec.structs.replace(

@@ -209,6 +209,7 @@ class MirrorGroups:
             for invitation in told:
                 self._invitations.tell(account.id, invitation)
         await self._has_joined(account, name, change.delta.group)
+        self._realms.begin_past(realm)
 
     async def joined_before(self, realm: str, report: MemberJoined, number: int) -> None:
         """Make an account a member in the mirror of a group of `realm` again. This realm has lost that, but
@@ -226,6 +227,7 @@ class MirrorGroups:
 
         change = await self._rosters.change(job)
         await self._has_joined(account, name, change.delta.group)
+        self._realms.begin_past(realm)
 
     def _join(
         self,

@@ -146,6 +146,11 @@ class MessageQuotas:
             if limit and self._used.get(owner, 0) + size > limit:
                 raise self._used_up(owner, now)
 
+    def check_half(self, owners: Sequence[str], now: int) -> None:
+        """Raises RealmQuota if one of these has used half of its limit."""
+        for owner in owners:
+            self.check((owner,), self._limit_of(owner) // 2, now)
+
     def charge_all(self, owners: Sequence[str], size: int, now: int) -> None:
         """Count `size` bytes for each of these. Raises RealmQuota; then nothing is counted."""
         if len(owners) > 1:

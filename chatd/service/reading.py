@@ -23,15 +23,17 @@ from chatd.base.replies import UnreadCount
 from chatd.base.search_query import parse_query
 from chatd.service.context import Context
 from chatd.service.directs import Directs
+from chatd.service.past_reading import PastWait
 from chatd.service.presence import IListener
 from chatd.service.receipts import Receipts
-from chatd.service.remote import IForwarder, ISettled
+from chatd.service.remote import IForwarder, IRealms, ISettled
 from chatd.service.rosters import Rosters
 from chatd.store import conversations as conversation_store
 from chatd.store import marks as mark_store
 from chatd.store import newest as newest_store
 from chatd.store import unread as unread_store
 from chatd.store.history import Page
+from chatd.store.pasts import Past, past_for
 from chatd.store.pending import pending_of
 from chatd.store.search.interface import SearchIndex, Wanted
 from chatd.store.unread import Scope
@@ -61,7 +63,10 @@ class Reading:
         receipts: Receipts,
         forwarder: IForwarder,
         index: SearchIndex,
+        realms: IRealms,
     ) -> None:
+        self._context = context
+        self._realms = realms
         self._database = context.database
         self._versions = context.writers.versions
         self._forwarder = forwarder
@@ -173,8 +178,14 @@ class Reading:
         if conversation is None:
             return Page([], later=0)
         limit = min(count, MAX_PAGE)
-        with self._forwarder.watch() as settled:
-            page = await self._database.read(_look, account, conversation, window, limit)
+        wait = PastWait(self._context, self._realms)
+        while True:
+            with self._forwarder.watch() as settled:
+                page, past = await self._database.read(_look, account, conversation, window, limit)
+            if not await wait.has_more(past, _lowest(page, window, limit)):
+                break
+        if past is not None:
+            page = msgspec.structs.replace(page, remaining=page.remaining + past.earlier)
         return _fresh(page, settled)
 
     async def search(self, account: Account, text: str, before: int | None = None) -> Page:
@@ -290,9 +301,26 @@ def _fresh(page: Page, settled: ISettled) -> Page:
 
 def _look(
     connection: Connection, account: Account, conversation: int, window: Window, limit: int
-) -> Page:
-    """A page of messages, and at the end of the conversation those that are pending."""
+) -> tuple[Page, Past | None]:
+    """A page of messages, and at the end of the conversation those that are pending. Also returns what is
+    missing of the conversation here."""
     page = look(connection, account, conversation, window, limit)
+    past = past_for(connection, account.id, conversation)
     if page.later:
-        return page
-    return msgspec.structs.replace(page, pending=pending_of(connection, account, conversation))
+        return page, past
+    pending = pending_of(connection, account, conversation)
+    return msgspec.structs.replace(page, pending=pending), past
+
+
+def _lowest(page: Page, window: Window, limit: int) -> int:
+    """The lowest seq that may be on a page, if the log here has all entries; 0 if that is not known."""
+    shown = page.messages
+    if window.after is not None:
+        return window.after + 1
+    if window.since is not None:
+        is_whole = page.remaining > 0
+    elif window.around is not None:
+        is_whole = len([each for each in shown if each.seq < window.around]) >= limit // 2
+    else:
+        is_whole = len(shown) >= limit
+    return shown[0].seq if is_whole and shown else 0

@@ -400,6 +400,13 @@ class IRealms(Interface):
     def profile_changed(realm: str, user: str) -> None:
         """Tell the realm, if it is linked, that the profile of a user of this realm has changed."""
 
+    def begin_past(realm: str) -> None:
+        """Fetch in the background what is missing of groups there with members here."""
+
+    def fetch_past(conversation: int) -> Deferred[None]:
+        """Fetch the newest entries that are missing of a group of another realm. Fires when they have come,
+        or can't be fetched now. Never errs."""
+
     def add(realm: str, host: str, port: int, by_operator: bool) -> Deferred[Added]:
         """Make a realm a peer. Errs with the reason; only operators are told more than that it was not
         reached."""

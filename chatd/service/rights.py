@@ -13,7 +13,7 @@ from chatd.service.remote import IForwarder
 from chatd.service.targets import Target
 from chatd.store import rights as store
 from chatd.store.accounts import account_of
-from chatd.store.crossing import entry_at
+from chatd.store.earlier_numbers import ref_of
 from chatd.store.files import get_attachment
 from chatd.store.groups import group_of
 from chatd.store.members import realms_of
@@ -60,5 +60,5 @@ def _parts(connection: Connection, new: NewMessage) -> SentParts:
         return NO_PARTS
     reply = None
     if extras.reply is not None:
-        reply = entry_at(connection, new.conversation, extras.reply)
+        reply = ref_of(connection, new.conversation, extras.reply)
     return parts_of(extras, reply)

@@ -346,15 +346,20 @@ def _readers(connection: sa.Connection, conversation: int) -> FileReaders:
 
 
 def requested(connection: sa.Connection, asker: str, entry: Origin) -> Attachment | None:
-    """Return the file of an entry that the realm `asker` has got from here, or that was posted to a group of
-    it. None if it has no file, or not any more."""
+    """Return the file of an entry that members of the realm `asker` see, or that was posted to a group of it.
+    None if it has no file, or not any more."""
     realm, number = entry
     here = messages.c.conversation_id
     crosses = sa.or_(
         *(
             sa.exists().where(table.c.conversation_id == here, table.c.realm == asker)
-            for table in (participants, remote_members, groups)
-        )
+            for table in (participants, groups)
+        ),
+        sa.exists().where(
+            remote_members.c.conversation_id == here,
+            remote_members.c.realm == asker,
+            remote_members.c.first_seq <= messages.c.seq,
+        ),
     )
     if realm is None:
         named = (messages.c.number == number) & messages.c.origin_id.is_(None)

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 from chatd.base.entries import EntryRef
 from chatd.store.crossing import entry_at
 from chatd.store.details import mentions_of
+from chatd.store.earlier_numbers import ref_of
 from chatd.store.guard import is_row_intact
 from chatd.store.losses import Lost, SharedDirect, SharedGroup, lacked_in_directs
 from chatd.store.macs import GUARDED
@@ -92,7 +93,7 @@ def _page(entries: Sequence[HeldEntry], end: int) -> HeldPage:
     return HeldPage(sorted(entries, key=lambda each: each.seq), end)
 
 
-_FILE = tuple(
+FILE_COLUMNS = tuple(
     attachments.c[each].label(f"file_{each}") for each in ("name", "size", "sha256", "code", "mime")
 )
 
@@ -104,14 +105,14 @@ def direct_page(
     place = direct.conversation
     written = connection.execute(
         _lacked(messages, place, lost, after)
-        .add_columns(*_FILE)
+        .add_columns(*FILE_COLUMNS)
         .outerjoin(attachments, attachments.c.id == messages.c.attachment_id)
         .where(messages.c.refused.is_(None))
     ).all()
     made = connection.execute(_lacked(changes, place, lost, after)).all()
     end = _end([row.seq for row in (*written, *made)])
     found: list[HeldEntry] = [
-        _message(connection, place, row)
+        held_message(connection, place, row)
         for row in written
         if (not end or row.seq <= end) and is_row_intact(connection, row)
     ]
@@ -139,14 +140,15 @@ def _lacked(table: sa.Table, place: int, lost: Lost, after: int) -> sa.Select[An
     )
 
 
-def _message(connection: sa.Connection, place: int, row: sa.Row[Any]) -> HeldMessage:
+def held_message(connection: sa.Connection, place: int, row: sa.Row[Any]) -> HeldMessage:
+    """The message in a row with FILE_COLUMNS, and its seal."""
     ours = row.origin_id is None
     file = None
     if row.file_code is not None:
         file = (row.file_name, row.file_size, row.file_sha256, row.file_code, row.file_mime)
     changed = None
     if row.edited_at is not None or row.deleted_at is not None:
-        changed = _last_content(connection, place, row.seq)
+        changed = last_content(connection, place, row.seq)
     return HeldMessage(
         row.seq,
         ours,
@@ -155,7 +157,7 @@ def _message(connection: sa.Connection, place: int, row: sa.Row[Any]) -> HeldMes
         row.at,
         row.text,
         file,
-        None if row.reply is None else entry_at(connection, place, row.reply),
+        None if row.reply is None else ref_of(connection, place, row.reply),
         row.forwarded,
         mentions_of(row.mentions),
         row.media,
@@ -165,8 +167,8 @@ def _message(connection: sa.Connection, place: int, row: sa.Row[Any]) -> HeldMes
     )
 
 
-def _last_content(connection: sa.Connection, place: int, seq: int) -> Any:
-    """The newest edit of a message, or its deletion."""
+def last_content(connection: sa.Connection, place: int, seq: int) -> Any:
+    """The newest edit of a message or its deletion; None if it has neither."""
     return connection.execute(
         sa.select(changes.c.seq, changes.c.number, changes.c.origin_id, seals.c.seal)
         .outerjoin(seals, same_place(seals, changes))
@@ -188,7 +190,7 @@ def _change(connection: sa.Connection, place: int, row: sa.Row[Any]) -> HeldChan
         return None
     ours, text, mentions = row.origin_id is None, None, None
     if row.kind == "edited":
-        newest = _last_content(connection, place, row.target)
+        newest = last_content(connection, place, row.target)
         if newest is None or newest.seq != row.seq:
             return None
         message = connection.execute(
@@ -224,7 +226,7 @@ def group_page(
     rows: list[sa.Row[Any]] = []
     for table in (messages, changes):
         query = (
-            sa.select(table, *_SIGNATURE)
+            sa.select(table, *SIGNATURE_COLUMNS)
             .outerjoin(signatures, same_place(signatures, table))
             .where(
                 table.c.conversation_id == group.conversation,
@@ -241,14 +243,14 @@ def group_page(
                 ~waits(sa.literal(lost.realm), table.c.number),
             )
         if table is messages:
-            query = query.add_columns(*_FILE, sa.null().label("seal")).outerjoin(
+            query = query.add_columns(*FILE_COLUMNS, sa.null().label("seal")).outerjoin(
                 attachments, attachments.c.id == messages.c.attachment_id
             )
         rows += connection.execute(query)
     end = _end([row.seq for row in rows])
     place = group.conversation
     found = (
-        _signed(connection, place, row) or _unsigned(connection, place, row)
+        signed_entry(connection, place, row) or _unsigned(connection, place, row)
         for row in rows
         if not end or row.seq <= end
     )
@@ -260,20 +262,20 @@ def _unsigned(connection: sa.Connection, place: int, row: sa.Row[Any]) -> HeldMe
     is_ours = row.statement is None and not hasattr(row, "kind") and row.origin_id is None
     if not is_ours or row.deleted_at is not None or not is_row_intact(connection, row):
         return None
-    return _message(connection, place, row)
+    return held_message(connection, place, row)
 
 
 def signed_change(connection: sa.Connection, conversation: int, seq: int) -> HeldSigned | None:
     """An entry of a group that is no message, or None if it is not signed."""
     row = connection.execute(
-        sa.select(changes, *_SIGNATURE)
+        sa.select(changes, *SIGNATURE_COLUMNS)
         .outerjoin(signatures, same_place(signatures, changes))
         .where(changes.c.conversation_id == conversation, changes.c.seq == seq)
     ).first()
-    return None if row is None else _signed(connection, conversation, row)
+    return None if row is None else signed_entry(connection, conversation, row)
 
 
-_SIGNATURE = (
+SIGNATURE_COLUMNS = (
     signatures.c.statement,
     signatures.c.proof,
     signatures.c.salt,
@@ -281,7 +283,8 @@ _SIGNATURE = (
 )
 
 
-def _signed(connection: sa.Connection, place: int, row: sa.Row[Any]) -> HeldSigned | None:
+def signed_entry(connection: sa.Connection, place: int, row: sa.Row[Any]) -> HeldSigned | None:
+    """The entry in a row with SIGNATURE_COLUMNS; None if it is not signed, or was altered."""
     kind = getattr(row, "kind", None)  # which messages have not
     if row.statement is None:
         return None  # older than signatures

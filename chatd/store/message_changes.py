@@ -69,7 +69,7 @@ class WantedChange(msgspec.Struct, frozen=True):
     the number `given`: only authorship is checked, and the log here has it even if it changes nothing, like
     the log there. `origin`, `signature` and `seal` as in NewChange. `late`: another realm has returned it, so
     the log may have later changes already. `erases`: the author deletes a message of theirs, also in a group
-    that they have left.
+    that they have left. `past`: as in NewChange, with the place `given`.
     """
 
     conversation: int
@@ -86,6 +86,7 @@ class WantedChange(msgspec.Struct, frozen=True):
     seal: bytes = b""
     late: bool = False
     erases: bool = False
+    past: bool = False
 
 
 class ChangeResult(msgspec.Struct, frozen=True):
@@ -332,6 +333,7 @@ def _entry(wanted: WantedChange, copies: RemoteCopies | None) -> NewChange:
         copies,
         wanted.signature,
         wanted.seal,
+        wanted.past,
     )
 
 

@@ -21,6 +21,7 @@ from chatd.store.origins import KnownEntry, Origin, stored_places
 from chatd.store.outbox import NewParcel, OutboxWriter
 from chatd.store.outcomes import take_pending
 from chatd.store.parcel_stream import ParcelStream
+from chatd.store.pasts import await_message
 from chatd.store.schema import changes, messages, pending
 from chatd.store.sealing import NewSignature, Numbered, make_parcels
 from chatd.store.seals import add_seals
@@ -134,7 +135,10 @@ class MessageWriter:
 
     def add_change(self, connection: Connection, new: NewChange) -> Stored:
         """Number and insert a change, and its parcels. It has no id; its place has 0."""
-        seq = self.next_seq(connection, new.conversation, new.seq)
+        if new.past and new.seq is not None:
+            seq = new.seq
+        else:
+            seq = self.next_seq(connection, new.conversation, new.seq)
         given, parcel, signature = 0, b"", new.signature
         if new.copies is not None:
             given = _own_number(new) or self._outbox.next(connection)
@@ -222,6 +226,19 @@ class MessageWriter:
             self._signatures.add(connection, list(_signatures(items, stored)))
         return stored
 
+    def store_at(self, connection: Connection, item: NewMessage, seq: int) -> Stored:
+        """Store a message of another realm's group in the free place `seq` before the newest entry."""
+        ident = self.next_id(connection)
+        shown = _take_pending(connection, [item], ident).get(ident)
+        row = _row(item, ident, seq, shown, 0, keyed_hash(connection))
+        stored = [Stored(shown or ident, seq)]
+        self._insert_rare(connection, [item], [row], stored)
+        self._signatures.add(connection, list(_signatures([item], stored)))
+        realm, number = item.origin or (None, 0)
+        if realm is not None:
+            self._newest[realm] = max(self.newest_from(connection, realm), number)
+        return stored[0]
+
     def _cross(
         self,
         connection: Connection,
@@ -268,6 +285,8 @@ class MessageWriter:
             extras = item.extras or NO_EXTRAS
             if item.reply_to is not None:
                 extras = msgspec.structs.replace(extras, reply=reply)
+                if reply is None:
+                    await_message(connection, item.conversation, stored[index].seq, item.reply_to)
             stored[index] = Stored(*stored[index][:5], extras.reply)
             full.append(_full_row(row, extras, keyed))
         connection.exec_driver_sql(self._full_statement, full)

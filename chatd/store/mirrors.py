@@ -12,6 +12,7 @@ from chatd.store.conversations import add_conversation, last_seq, takes_part
 from chatd.store.groups import find_group, find_mirror
 from chatd.store.members import check_groups
 from chatd.store.origins import FIRST_NUMBER
+from chatd.store.pasts import open_past
 from chatd.store.roster import Delta
 from chatd.store.schema import admissions, groups, participants, rosters
 from chatd.store.settings import get_setting
@@ -52,9 +53,13 @@ def join_mirror(
             )
             .values(joined_at=now, first_seq=first)
         )
+        open_past(connection, conversation, first, seq, None)
         return Delta(conversation, ((party, None), (party, False)), first=first)
     check_groups(connection, account.id, account.name, limit)
     newest = last_seq(connection, conversation)
+    is_first = not connection.scalar(
+        select(rosters.c.members).where(rosters.c.conversation_id == conversation)
+    )
     mark = max(seq, newest)
     connection.execute(
         insert(participants).values(
@@ -71,6 +76,7 @@ def join_mirror(
         .where(rosters.c.conversation_id == conversation)
         .values(members=rosters.c.members + 1, joined_at=now, floor=newest if returned else mark)
     )
+    open_past(connection, conversation, first, seq, newest if is_first else None)
     return Delta(conversation, ((party, False),), first=first)
 
 

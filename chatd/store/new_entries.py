@@ -41,7 +41,7 @@ class Extras(msgspec.Struct, frozen=True):
 class NewChange(msgspec.Struct, frozen=True):
     """An entry that is no message, on its way into a log. `kind` and `data`: see chatd.store.schema.log.
 
-    `seq`, `origin`, `copies` and `seal` as in NewMessage.
+    `seq`, `origin`, `copies` and `seal` as in NewMessage. `past`: its place `seq` is before the newest entry.
     """
 
     conversation: int
@@ -56,6 +56,7 @@ class NewChange(msgspec.Struct, frozen=True):
     copies: RemoteCopies | None = None
     signature: NewSignature | None = None
     seal: bytes = b""
+    past: bool = False
 
 
 class NewMessage(msgspec.Struct, frozen=True):

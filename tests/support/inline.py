@@ -149,6 +149,9 @@ class NoLinks(NoRealms):
     def type(self, realm: str, sender: str, to: str) -> None:
         """Tell nobody."""
 
+    def past(self, realm: str, _group_id: int, _before: int, _after: int) -> Deferred[Any]:
+        return fail(RealmDown(realm=realm))
+
     def lacks(self, _realm: str, _capability: str) -> bool:
         return False
 

@@ -70,6 +70,12 @@ class NoRealms:
     def profile_changed(self, realm: str, user: str) -> None:
         """Tell nobody."""
 
+    def begin_past(self, realm: str) -> None:
+        """Fetch nothing."""
+
+    def fetch_past(self, _conversation: int) -> Deferred[None]:
+        return succeed(None)
+
     def add(self, realm: str, _host: str, _port: int, _by_operator: bool) -> Deferred[Added]:
         return self._unknown(realm)
 

@@ -24,10 +24,11 @@ from chatd.federation.amp.link_sender import Destination, Suspects
 from chatd.federation.amp.peer_status import all_peers
 from chatd.federation.amp.peers import Peer, PeerTable
 from chatd.federation.amp.unconfirmed import UnconfirmedRealms
-from chatd.federation.capabilities import ALL, PRESENCE, PROFILES
+from chatd.federation.capabilities import ALL, PAST, PRESENCE, PROFILES
 from chatd.federation.federation import Federation
 from chatd.federation.links import ILinks
 from chatd.federation.outcome_waiters import OutcomeWaiters
+from chatd.federation.past_pages import PastPage
 from chatd.service.context import Context
 from chatd.service.remote import (
     QUEUED,
@@ -93,6 +94,7 @@ class AmpLinks:
         self._federation.forwarder.posts.stop()
         self._federation.outbox.stop()
         self._federation.standings.stop()
+        self._federation.pasts.stop()
         await self._federation.arrivals.stop()
 
     async def _expire(self) -> None:
@@ -239,6 +241,17 @@ class AmpLinks:
         peer = self.peers.get(realm)
         if peer is not None and peer.link is not None and peer.link.is_up:
             peer.link.profile_changed(user)
+
+    def past(self, realm: str, group_id: int, before: int, after: int) -> Deferred[PastPage]:
+        if self.lacks(realm, PAST):
+            return fail(NotSupportedThere(realm=self.name_of(realm), what=ALL[PAST]))
+        return self._ask(realm, lambda link: link.requests.past(group_id, before, after))
+
+    def begin_past(self, realm: str) -> None:
+        self._federation.pasts.begin(realm)
+
+    def fetch_past(self, conversation: int) -> Deferred[None]:
+        return self._federation.pasts.fetch(conversation)
 
     # ILinks: the realms
 

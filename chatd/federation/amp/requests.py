@@ -13,10 +13,12 @@ from chatd.base.replies import Member
 from chatd.federation.amp import wire
 from chatd.federation.amp.wire import Refused
 from chatd.federation.parcels import Verdict, encode
+from chatd.federation.past_pages import PastEntries, PastPage
 from chatd.federation.refusals import refusal
 from chatd.federation.signing.entries import MAX_IN_QUESTION
 from chatd.service.presence import shown_state
 from chatd.service.remote import Membership, RemotePicture, RemoteProfile
+from chatd.store.past_pages import PAGE
 
 if TYPE_CHECKING:
     from chatd.federation.amp.link import PeerLink
@@ -118,6 +120,14 @@ class PeerRequests:
         if not is_hash_or_empty or len(answer.body) > MAX_PICTURE:
             raise PeerFailed(realm=self._link.realm)
         return answer
+
+    async def past(self, group_id: int, before: int, after: int) -> PastPage:
+        answer = await self._ask(wire.PastCommand, group_id=group_id, before=before, after=after)
+        entries = self._decode(answer["entries"], PastEntries)
+        start, earlier, first = answer["start"], answer["earlier"], answer["first"]
+        if len(entries) > PAGE or not after < start < before or earlier < 0 or first < 0:
+            raise PeerFailed(realm=self._link.realm)
+        return PastPage(tuple(entries), start, min(earlier, start - after - 1), min(first, before))
 
     async def _ask(self, command: type[wire.PeerCommand], **arguments: Any) -> Any:
         if self._under_way >= MAX_ASKED:

@@ -26,18 +26,20 @@ from chatd.federation.amp.flow_control import Pause
 from chatd.federation.amp.link_state import LinkState
 from chatd.federation.amp.wire import Introduction, Refused
 from chatd.federation.guest_lists import GuestList
-from chatd.federation.parcel_fields import MAX_NUMBER
+from chatd.federation.parcel_fields import MAX_NUMBER, MAX_SEQ
 from chatd.federation.parcels import Direct, Parcel, Relay, encode
 from chatd.federation.refusals import verdict_of
 from chatd.federation.restores import Returned
 from chatd.federation.returning_posts import ReturningPosts
 from chatd.service.remote import TheirState
 from chatd.store.parcel_stream import ParcelStream
+from chatd.store.past_pages import PastQuestion
 
 if TYPE_CHECKING:
     from chatd.federation.amp.link import PeerLink
 
 MAX_BUSY = 32  # requests of one link that are being answered; beyond that the link is not read
+PAST_COST = 10  # requests that a page of a group's past counts
 # Seconds for which a link is not read after messages beyond its realm's quota. All batches that the realm
 # has under way (16) must be answered within 30 s.
 QUOTA_PAUSE = 1.0
@@ -266,6 +268,19 @@ class Responder(amp.CommandLocator):
             return {"found": encode(await lists.answer(realm, guests))}
 
         return self._answer_decoded(wire.decode_list, listed, work)
+
+    @wire.PastCommand.responder
+    def past(self, group_id: int, before: int, after: int) -> Deferred[Any]:
+        link = self._link
+
+        async def work() -> dict[str, Any]:
+            if not (0 < group_id <= MAX_NUMBER and 0 <= after < before <= MAX_SEQ):
+                raise Refused("bad-number")
+            asked = PastQuestion(link.realm, group_id, before, after)
+            page = await link.host.federation.past_supply.answer(asked)
+            return {**msgspec.structs.asdict(page), "entries": encode(page.entries)}
+
+        return self._answer(work, PAST_COST)
 
     @_answers(wire.FileCommand)
     async def file(self, realm: str, number: int, offset: int, size: int) -> dict[str, Any]:

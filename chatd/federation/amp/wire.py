@@ -30,6 +30,8 @@ up to 32 KiB at a time, and checks the SHA-256. A realm that does not have them 
 
 **Questions** on behalf of users: `Find`, `Join`, `Members`, `Change`, `Presence`, `Profile`, `GroupPicture`.
 
+**The past** of a group, from before its first member of a realm joined, is asked for with `Past`.
+
 `Ping` is sent after 30 seconds of silence. A link whose other end answers nothing for 30 seconds is dropped.
 
 Every error is a `Refused`: a code of chatd.base.errors and the details of its sentence, as JSON. An
@@ -281,6 +283,25 @@ class ProfileChangedCommand(PeerCommand):
 
     arguments: ClassVar[list[Any]] = [(b"user", amp.Unicode())]
     requiresAnswer = False  # noqa: N815 - Twisted's name
+
+
+class PastCommand(PeerCommand):
+    commandName = b"Past"  # noqa: N815
+    """The newest entries of a group with seqs below `before` and above `after`: all from `start` on.
+    `earlier` is how many messages there are before them. Members of the asking realm see the entries from
+    `first` on."""
+
+    arguments: ClassVar[list[Any]] = [
+        (b"group_id", amp.Integer()),
+        (b"before", amp.Integer()),
+        (b"after", amp.Integer()),
+    ]
+    response: ClassVar[list[Any]] = [
+        (b"entries", amp.String()),
+        (b"start", amp.Integer()),
+        (b"earlier", amp.Integer()),
+        (b"first", amp.Integer()),
+    ]
 
 
 T = TypeVar("T")

@@ -343,3 +343,43 @@ change_requests = Table(
     Index("change_requests_by_realm", "realm", "number"),
     sqlite_with_rowid=False,
 )
+
+# How much of the log of a group elsewhere is here. What is missing is fetched from the group's home. The
+# entries with seqs from `first` on are wanted; those after `after` and up to `upto` may be missing.
+pasts = Table(
+    "pasts",
+    metadata,
+    Column("conversation_id", BigInteger, primary_key=True),
+    Column("first", BigInteger, nullable=False, comment="the first that is wanted"),
+    Column(
+        "after",
+        BigInteger,
+        nullable=False,
+        comment="entries after this seq and up to the other may be missing",
+    ),
+    Column("upto", BigInteger, nullable=False),
+    Column(
+        "earlier",
+        BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="how many messages are missing, by the home",
+    ),
+    Column("fetched", BigInteger, nullable=False, server_default="0"),
+    sqlite_with_rowid=False,
+)
+
+# Entries of such groups that are about a message which is missing.
+awaiting = Table(
+    "awaiting",
+    metadata,
+    Column("conversation_id", BigInteger, primary_key=True),
+    Column("seq", BigInteger, primary_key=True, comment="of the entry"),
+    Column(
+        "realm", Text, nullable=False, comment="key of the message's author's realm; empty: ours"
+    ),
+    Column("number", BigInteger, nullable=False, comment="of the message there"),
+    Column("parcel", LargeBinary, comment="of a change; NULL: a message here that replies to it"),
+    Index("awaiting_by_message", "conversation_id", "realm", "number"),
+    sqlite_with_rowid=False,
+)

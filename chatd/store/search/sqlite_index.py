@@ -132,14 +132,32 @@ class SQLiteIndex:
             .limit(MAX_MESSAGES)
         ).all()
         rows = _rows(connection, first.conversation_id, block.first_seq - 1, block.last_seq)
-        records = [record for row in rows if (record := record_of(row)) is not None]
         last_seq = block.last_seq
         if _block_with(connection, first.conversation_id, last_seq + 1) is None:
             # The newest messages may have been removed, and their numbers are used again.
             last_seq = rows[-1].seq if rows else 0
         place = (first.conversation_id, block.first_seq, last_seq)
-        new = [self._make(place, records)] if last_seq else []
+        new = self._split(place, rows) if last_seq else []
         return Piece([block.id], new, list(within))
+
+    def _split(self, place: tuple[int, int, int], rows: Sequence[Any]) -> list[NewBlock]:
+        """One block, or several if these messages are too much for it: earlier ones have come since."""
+        conversation, first_seq, last_seq = place
+        made: list[NewBlock] = []
+        records: list[Record] = []
+        size = 0
+        for row in rows:
+            record = record_of(row)
+            if record is None:
+                continue
+            added = len(record.text) + 1
+            if records and (len(records) == MAX_MESSAGES or size + added > MAX_TEXT):
+                made.append(self._make((conversation, first_seq, row.seq - 1), records))
+                first_seq, records, size = row.seq, [], 0
+            records.append(record)
+            size += added
+        made.append(self._make((conversation, first_seq, last_seq), records))
+        return made
 
     def _added(self, connection: Connection) -> Piece | None:
         """The next messages of the conversations that have some after their blocks."""

@@ -211,6 +211,7 @@ class Crossing(InvitingTestCase):
         self.assertEqual(
             self.facts(self.two),
             [
+                (1, "member", "ana@realm1", '{"who":"ana@realm1","what":"joined"}'),
                 (2, "member", "budi", '{"who":"budi","what":"joined"}'),
                 (3, "member", "bela", '{"who":"bela","what":"joined"}'),
                 (4, "member", "ana@realm1", '{"who":"budi","what":"promoted"}'),

@@ -32,6 +32,8 @@ def upgrade() -> None:
     _create_invited()
     _create_join_requests()
     _create_change_requests()
+    _create_pasts()
+    _create_awaiting()
     _add_pending()
     _rebuild_sends()
 
@@ -277,6 +279,45 @@ UPDATE pending SET "key" = (
     SELECT "key" FROM sends WHERE sends.realm = pending.realm AND parcel = number
 )
 """
+
+
+def _create_pasts() -> None:
+    """What was written to groups elsewhere before the last member here has joined may be missing."""
+    after = "entries after this seq and up to the other may be missing"
+    earlier = "how many messages are missing, by the home"
+    op.create_table(
+        "pasts",
+        sa.Column("conversation_id", sa.BigInteger, nullable=False),
+        sa.Column("first", sa.BigInteger, nullable=False, comment="the first that is wanted"),
+        sa.Column("after", sa.BigInteger, nullable=False, comment=after),
+        sa.Column("upto", sa.BigInteger, nullable=False),
+        sa.Column("earlier", sa.BigInteger, nullable=False, server_default="0", comment=earlier),
+        sa.Column("fetched", sa.BigInteger, nullable=False, server_default="0"),
+        sa.PrimaryKeyConstraint("conversation_id", name="pasts_key"),
+        sqlite_with_rowid=False,
+    )
+    op.execute(
+        "INSERT INTO pasts (conversation_id, first, after, upto) "
+        "SELECT g.conversation_id, 0, 0, r.floor FROM groups g JOIN rosters r "
+        "ON r.conversation_id = g.conversation_id "
+        "WHERE g.realm IS NOT NULL AND g.key IS NOT NULL AND r.members > 0"
+    )
+
+
+def _create_awaiting() -> None:
+    realm = "key of the message's author's realm; empty: ours"
+    parcel = "of a change; NULL: a message here that replies to it"
+    op.create_table(
+        "awaiting",
+        sa.Column("conversation_id", sa.BigInteger, nullable=False),
+        sa.Column("seq", sa.BigInteger, nullable=False, comment="of the entry"),
+        sa.Column("realm", sa.Text, nullable=False, comment=realm),
+        sa.Column("number", sa.BigInteger, nullable=False, comment="of the message there"),
+        sa.Column("parcel", sa.LargeBinary, comment=parcel),
+        sa.PrimaryKeyConstraint("conversation_id", "seq", name="awaiting_key"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("awaiting_by_message", "awaiting", ["conversation_id", "realm", "number"])
 
 
 def _add_pending() -> None:

@@ -1,0 +1,81 @@
+"""Stores messages from before somebody here has joined a group of another realm."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from twisted.python.failure import Failure
+
+from chatd.base.attachments import Attachment
+from chatd.base.entries import EntryRef
+from chatd.base.errors import ChatError, TooMuchArriving
+from chatd.federation.entry_reader import Arrived
+from chatd.federation.file_arrivals import FileArrivals
+from chatd.federation.forwarder import Forwarder
+from chatd.federation.parcel_writer import REFUSED_HERE, ParcelWriter, verdict_on
+from chatd.federation.parcels import Direct, Post, Relay, Verdict
+from chatd.federation.realm_quotas import RealmQuotas
+from chatd.service.chat_service import ChatService
+from chatd.store.arrivals import Announced
+from chatd.store.new_entries import NewMessage, Stored
+from chatd.store.origins import KnownEntry, stored_places
+from chatd.store.parcel_stream import ParcelStream
+from chatd.store.pasts import answer_replies, free_place
+from chatd.store.schema import search_changes
+
+
+class PastWriter(ParcelWriter):
+    """Gives each message its place in the log, and tells nobody of it: all members have joined since."""
+
+    def __init__(
+        self,
+        service: ChatService,
+        forwarder: Forwarder,
+        arrivals: FileArrivals,
+        quotas: RealmQuotas,
+    ) -> None:
+        super().__init__(service, forwarder, arrivals, quotas)
+        self._messages = service.context.writers.messages
+        self._receive = self.place
+
+    def place(
+        self,
+        connection: sa.Connection,
+        items: Sequence[NewMessage],
+        stream: ParcelStream | None = None,
+    ) -> list[Stored | KnownEntry | Failure]:
+        """Store messages in their places. Runs in the writer's thread."""
+        del stream  # what comes again is recognised
+        return [self._place(connection, each) for each in items]
+
+    def _place(self, connection: sa.Connection, new: NewMessage) -> Stored | KnownEntry:
+        assert new.origin is not None  # noqa: S101 - it comes from another realm
+        assert new.seq is not None  # noqa: S101 - the group's home has numbered it
+        realm, number = new.origin
+        known = stored_places(connection, [(new.conversation, new.origin)])
+        for place in known.values():
+            return place
+        seq = free_place(connection, new.conversation, new.seq)
+        if seq is None:
+            return KnownEntry(new.seq)
+        stored = self._messages.store_at(connection, new, seq)
+        # The index may have blocks of what comes after it already.
+        connection.execute(
+            sa.insert(search_changes).values(conversation_id=new.conversation, seq=seq)
+        )
+        answer_replies(connection, new.conversation, EntryRef(realm, number), seq)
+        return stored
+
+    def _tell(self, arrived: Arrived, place: Stored, _file: Attachment | None) -> Verdict:
+        return verdict_on(arrived, place)
+
+    async def _judge(self, file: Announced, _parcel: Direct | Post | Relay) -> str | None:
+        """As for a relay, but a file for which there is no room now is waited for. Raises TooMuchArriving."""
+        try:
+            await self._files.check(file)
+        except TooMuchArriving:
+            raise
+        except ChatError:
+            return REFUSED_HERE
+        return None

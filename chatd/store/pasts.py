@@ -1,0 +1,235 @@
+"""How much of the logs of other realms' groups is here. Jobs and queries for the Database.
+
+A group elsewhere has a row in `pasts` once it has had a member here. Entries of its range are fetched from
+the group's home, the newest ones first, so the range shrinks from above. A change of a message that is
+missing, and a reply to it, are noted in `awaiting` until the message comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+import sqlalchemy as sa
+
+from chatd.base.entries import EntryRef
+from chatd.store.macs import protect
+from chatd.store.schema import awaiting, changes, groups, messages, participants, pasts, rosters
+
+MAX_AWAITING = 10_000  # entries of one group
+MAX_STEPS = 100  # places that are tried for an entry
+
+
+class Past(msgspec.Struct, frozen=True):
+    """A group of the realm with that key, which has the id `home_id` there. Entries with seqs above `after`
+    and up to `upto` are missing that members here may see: `earlier` messages, as its home says. `fetched`
+    entries of which were asked for."""
+
+    conversation: int
+    name: str
+    realm: str
+    home_id: int
+    after: int
+    upto: int
+    earlier: int
+    fetched: int
+
+
+# What members here may see is missing up to this seq.
+_AFTER = sa.case((pasts.c.first - 1 > pasts.c.after, pasts.c.first - 1), else_=pasts.c.after)
+_MISSING = (
+    sa.select(
+        pasts.c.conversation_id,
+        groups.c.name,
+        groups.c.realm,
+        groups.c.home_id,
+        _AFTER.label("low"),
+        pasts.c.upto,
+        pasts.c.earlier,
+        pasts.c.fetched,
+    )
+    .join(groups, groups.c.conversation_id == pasts.c.conversation_id)
+    .join(rosters, rosters.c.conversation_id == pasts.c.conversation_id)
+    .where(groups.c.key.is_not(None), rosters.c.members > 0, pasts.c.upto > _AFTER)
+)
+
+
+def past_of(connection: sa.Connection, conversation: int) -> Past | None:
+    """What is missing of a group elsewhere; None if it is nothing."""
+    row = connection.execute(_MISSING.where(pasts.c.conversation_id == conversation)).first()
+    return None if row is None else Past(*row)
+
+
+def past_for(connection: sa.Connection, account_id: int, conversation: int) -> Past | None:
+    """As `past_of`, for one of the members."""
+    past = past_of(connection, conversation)
+    if past is None:
+        return None
+    first = connection.scalar(
+        sa.select(participants.c.first_seq).where(
+            participants.c.account_id == account_id,
+            participants.c.conversation_id == conversation,
+        )
+    )
+    if first is None or first > past.upto:
+        return None
+    seen = past.upto - max(past.after, first - 1)
+    return msgspec.structs.replace(past, earlier=min(past.earlier, seen))
+
+
+def pasts_of(connection: sa.Connection, realm: str, fetched: int, limit: int) -> list[int]:
+    """The conversations of that realm's groups of which something is missing, and fewer than `fetched`
+    entries of which were asked for."""
+    query = _MISSING.where(groups.c.realm == realm, pasts.c.fetched < fetched)
+    rows = connection.execute(query.order_by(pasts.c.fetched, pasts.c.conversation_id).limit(limit))
+    return [row.conversation_id for row in rows]
+
+
+def open_past(
+    connection: sa.Connection, conversation: int, first: int, seq: int, newest: int | None
+) -> None:
+    """A member has joined who sees the entries from `first` on, and gets those after `seq`. If there was no
+    member here, the log here has ended at `newest`, and entries after that are missing."""
+    here = pasts.c.conversation_id == conversation
+    known = connection.execute(sa.select(pasts).where(here)).first()
+    before = max(0, first - 1)
+    if known is None:
+        values = {"conversation_id": conversation, "first": first, "after": before, "upto": seq}
+        connection.execute(sa.insert(pasts).values(values))
+        return
+    is_more = first < known.first
+    if not is_more and newest is None:
+        return
+    after = min(known.after, before)
+    if newest is not None and not is_more and known.upto <= max(known.after, known.first - 1):
+        after = newest  # nothing else is missing
+    # What is here already may be fetched again, and is recognised.
+    values = {"first": min(first, known.first), "after": after, "fetched": 0}
+    values["upto"] = max(seq, known.upto)
+    connection.execute(sa.update(pasts).where(here).values(values))
+
+
+class Reached(msgspec.Struct, frozen=True):
+    """A page has come that begins after the seq `upto`. The home says that `earlier` messages are left, and
+    that members here see the entries from `first` on. `fetched` entries were asked for."""
+
+    upto: int
+    first: int
+    earlier: int
+    fetched: int
+
+
+def reach_past(connection: sa.Connection, conversation: int, reached: Reached) -> None:
+    """Note how far the past of a group has come."""
+    here = pasts.c.conversation_id == conversation
+    connection.execute(
+        sa.update(pasts)
+        .where(here, pasts.c.upto > reached.upto)
+        .values(
+            upto=reached.upto,
+            first=sa.case((pasts.c.first < reached.first, reached.first), else_=pasts.c.first),
+            earlier=reached.earlier,
+            fetched=pasts.c.fetched + reached.fetched,
+        )
+    )
+    if past_of(connection, conversation) is None:
+        connection.execute(sa.delete(awaiting).where(awaiting.c.conversation_id == conversation))
+
+
+def free_place(connection: sa.Connection, conversation: int, seq: int) -> int | None:
+    """The seq, or the next free one below it; None if many are in use. Entries have the same seqs as at the
+    home, unless that was restored from a backup."""
+    for place in range(seq, max(0, seq - MAX_STEPS), -1):
+        used = (
+            connection.scalar(
+                sa.select(table.c.seq).where(
+                    table.c.conversation_id == conversation, table.c.seq == place
+                )
+            )
+            for table in (messages, changes)
+        )
+        if all(each is None for each in used):
+            return place
+    return None
+
+
+# What waits for a message
+
+
+def await_message(
+    connection: sa.Connection,
+    conversation: int,
+    seq: int,
+    message: EntryRef,
+    parcel: bytes | None = None,
+) -> None:
+    """Note that the entry `seq` is about a message that is missing: a change that `parcel` brings, or a reply
+    that is here. Does nothing if the message can't come."""
+    if past_of(connection, conversation) is None:
+        return
+    here = awaiting.c.conversation_id == conversation
+    count = connection.scalar(sa.select(sa.func.count()).select_from(awaiting).where(here)) or 0
+    known = sa.select(awaiting.c.seq).where(here, awaiting.c.seq == seq)
+    if count >= MAX_AWAITING or connection.scalar(known) is not None:
+        return
+    connection.execute(
+        sa.insert(awaiting).values(
+            conversation_id=conversation,
+            seq=seq,
+            realm=message.realm or "",
+            number=message.number,
+            parcel=parcel,
+        )
+    )
+
+
+def awaited(
+    connection: sa.Connection, conversation: int, wanted: Sequence[EntryRef]
+) -> list[bytes]:
+    """The parcels of the changes that wait for these messages, in order."""
+    found = [
+        row
+        for message in wanted
+        for row in connection.execute(
+            sa.select(awaiting.c.seq, awaiting.c.parcel).where(
+                _about(conversation, message), awaiting.c.parcel.is_not(None)
+            )
+        )
+    ]
+    return [row.parcel for row in sorted(found, key=lambda row: row.seq)]
+
+
+def _about(conversation: int, message: EntryRef) -> sa.ColumnElement[bool]:
+    return sa.and_(
+        awaiting.c.conversation_id == conversation,
+        awaiting.c.realm == (message.realm or ""),
+        awaiting.c.number == message.number,
+    )
+
+
+def answer_replies(
+    connection: sa.Connection, conversation: int, message: EntryRef, seq: int
+) -> None:
+    """Let the replies to a message that has come lead to its place."""
+    replies = _about(conversation, message) & awaiting.c.parcel.is_(None)
+    for reply in connection.scalars(sa.select(awaiting.c.seq).where(replies)).all():
+        ident = connection.scalar(
+            sa.update(messages)
+            .where(
+                messages.c.conversation_id == conversation,
+                messages.c.seq == reply,
+                messages.c.deleted_at.is_(None),
+            )
+            .values(reply=seq)
+            .returning(messages.c.id)
+        )
+        if ident is not None:
+            protect(connection, ident)
+    connection.execute(sa.delete(awaiting).where(replies))
+
+
+def forget_awaited(connection: sa.Connection, conversation: int, seq: int) -> None:
+    """A change that has waited was made, or can't be."""
+    connection.execute(
+        sa.delete(awaiting).where(awaiting.c.conversation_id == conversation, awaiting.c.seq == seq)
+    )
