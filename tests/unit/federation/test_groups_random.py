@@ -33,6 +33,8 @@ class Groups(Directs):
         self.servers = {"realm1": self.one, "realm2": self.two, "realm3": self.three}
         self.ana, self.budi = self.people
         self.ana.creates("bagan")
+        for number in range(3):
+            self.ana.posts("bagan", f"awal-{number}")
         homes = {"dewi": "realm1", "citra": "realm2", "eka": "realm3"}
         self.guests = {self.servers[realm].person(name): realm for name, realm in homes.items()}
         self.places = {self.ana: "bagan", self.budi: "bagan@realm1"}
@@ -107,6 +109,11 @@ class Groups(Directs):
         self.network.advance(70)  # posts of former members are looked for each minute
         return super().ends()
 
+    def logs(self) -> dict[str, list[Any]]:
+        """What each member sees: all the same, whenever they have joined."""
+        members = [who for who in (self.ana, self.budi, *self.guests) if who.mine()]
+        return {who.name: sorted(map(self.seen, self.shown(who)), key=str) for who in members}
+
     def members(self) -> tuple[list[str], list[str]]:
         """Who of the other realms is a member, for the home and for themselves."""
         here = [each.strip("*+").partition("@") for each in self.ana.members("bagan")]
@@ -143,6 +150,8 @@ class RandomGroupsTestCase(SynchronousTestCase):
             here, there = run.members()
             self.assertEqual(here, there, f"seed {seed}")
             self.assertEqual(one, two, f"seed {seed}")
+            for name, log in run.logs().items():
+                self.assertEqual(log, one, f"seed {seed}: {name}")
             run.files()
             self.assertEqual(run.left_over(), [], f"seed {seed}")
         finally:
