@@ -13,11 +13,11 @@ from chatd.base.errors import ChatError, TooMuchArriving
 from chatd.federation.entry_reader import Arrived
 from chatd.federation.file_arrivals import FileArrivals
 from chatd.federation.forwarder import Forwarder
-from chatd.federation.parcel_writer import REFUSED_HERE, ParcelWriter, verdict_on
+from chatd.federation.parcel_writer import ParcelWriter, verdict_on
 from chatd.federation.parcels import Direct, Post, Relay, Verdict
 from chatd.federation.realm_quotas import RealmQuotas
 from chatd.service.chat_service import ChatService
-from chatd.store.arrivals import Announced
+from chatd.store.arrivals import Announced, Welcome
 from chatd.store.new_entries import NewMessage, Stored
 from chatd.store.origins import KnownEntry, stored_places
 from chatd.store.parcel_stream import ParcelStream
@@ -70,12 +70,14 @@ class PastWriter(ParcelWriter):
     def _tell(self, arrived: Arrived, place: Stored, _file: Attachment | None) -> Verdict:
         return verdict_on(arrived, place)
 
-    async def _judge(self, file: Announced, _parcel: Direct | Post | Relay) -> str | None:
-        """As for a relay, but a file for which there is no room now is waited for. Raises TooMuchArriving."""
+    async def _judge(self, file: Announced, parcel: Direct | Post | Relay) -> Welcome:
+        """As for a relay, but a file that can't even wait comes later, with the page. Raises
+        TooMuchArriving."""
         try:
             await self._files.check(file)
         except TooMuchArriving:
-            raise
+            if not await self._files.may_wait(file.realm):
+                raise
         except ChatError:
-            return REFUSED_HERE
-        return None
+            pass  # it is lost
+        return await super()._judge(file, parcel)

@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+from twisted.internet.defer import succeed
 
 from chatd.base.errors import NotSupportedThere, PeerFailed, RealmDown, UnknownGroup
 from chatd.base.model import Message
@@ -298,20 +299,16 @@ class WhenTestCase(PastTestCase):
             self.two.realm.database.now(lambda db, change=change: db.execute(change))
 
     def test_files_that_wait(self) -> None:
-        """A page with a file for which there is no room comes later."""
+        """A page with a file for which there is no room, and which can't wait for it, comes later."""
         self.ana.sends_file("#bagan", "a.txt", b"halo")
-        self.patch(
-            self.two.federation.pasts._writer._files,
-            "_limits",
-            msgspec.structs.replace(self.two.federation.pasts._writer._files._limits, arriving=1),
-        )
+        files = self.two.federation.pasts._writer._files
+        limits = files._limits
+        self.patch(files, "_limits", msgspec.structs.replace(limits, arriving=1))
+        self.patch(files, "may_wait", lambda _realm: succeed(False))
         self.budi.joins("bagan@realm1")
         self.network.settle()
         self.assertEqual(self.rows(self.two, messages), [])
-        limits = self.two.federation.pasts._writer._files._limits
-        self.two.federation.pasts._writer._files._limits = msgspec.structs.replace(
-            limits, arriving=1 << 20
-        )
+        files._limits = limits
         self.network.advance(61)
         self.assertEqual(len(self.rows(self.two, messages)), 13)
 

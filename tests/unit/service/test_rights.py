@@ -97,8 +97,9 @@ class Copies(LinkedTestCase):
             sending = service.messages.send_parts(self.ana.account, before, parts, None, None, True)
             self.network.result(sending)
         there = Place(group=Address("bagan", "realm1"))
-        second, third, fourth = self.budi.does(ask.ShowHistory(there, 9)).items
+        _, second, third, fourth = self.budi.does(ask.ShowHistory(there, 9)).items
         self.assertEqual((second.text, second.mentions), ("dua", ("@all",)))
+        self.assertEqual(second.reply, first.seq)
         self.assertEqual(third.opaque, sealed)
         self.assertEqual(fourth.text, "empat")
 

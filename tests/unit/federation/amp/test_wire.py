@@ -166,5 +166,7 @@ class CommandNamesTestCase(SynchronousTestCase):
         """The names of the Python classes do not matter to other realms."""
         names = [command.commandName for command in wire.PeerCommand.__subclasses__()]
         expected = "Hello Goodbye Ping Deliver File FileReady Return Tails Guests Typing Find Join"
-        questions = "Members Change Presence PresenceChanged Profile GroupPicture ProfileChanged"
+        questions = (
+            "Members Change Presence PresenceChanged Profile GroupPicture ProfileChanged Past"
+        )
         self.assertEqual(names, f"{expected} {questions}".encode().split())
