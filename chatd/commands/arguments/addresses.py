@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from contextlib import suppress
+from ipaddress import ip_address
 from typing import Any
+from urllib.parse import unquote
 
 from chatd.base.errors import BadArgument
 from chatd.base.names import (
@@ -19,6 +23,8 @@ from chatd.base.names import (
 from chatd.commands.arguments.base import ParsedType, Type, kind_of
 from chatd.commands.arguments.values import SIZE
 
+# `https://HOST/join/CODE`, or `…/CODE@REALM` for a group of another realm than that of the link
+_JOIN_LINK = re.compile(r"https?://([^/?#@]+?)(?::[0-9]+)?/join/([^/?#]+)", re.IGNORECASE)
 MAX_PEOPLE = 100  # in one command, so that it does not delay other clients
 
 
@@ -173,10 +179,24 @@ class InvitingType(Type):
 
 
 class JoinableType(GroupType):
-    """A group to join."""
+    """A group to join. A join link stands for its code and the realm that it leads to."""
 
     shape = "group|code"
     about = "a group's name or code, or group@realm"
+
+    def from_text(self, name: str, text: str) -> Address:
+        link = _JOIN_LINK.fullmatch(text)
+        if link is None:
+            return super().from_text(name, text)
+        host, code = link[1], unquote(link[2])
+        return parse_group(code if "@" in code or _is_here(host) else f"{code}@{host}")
+
+
+def _is_here(host: str) -> bool:
+    """Whether the host in a link names no realm, so that this one is meant."""
+    with suppress(ValueError):
+        return bool(ip_address(host.strip("[]")))
+    return host.lower() == "localhost"
 
 
 class PlaceType(Type):
