@@ -98,6 +98,9 @@ class ReturnedEntries:
             self._quotas.charge_bytes(realm, LEAST)
             await self._lost_facts.take(realm, *entry)
             return
+        said = entry.new if isinstance(entry, Arrived) else entry.wanted
+        author = entry.new.sender if isinstance(entry, Arrived) else entry.wanted.author.name
+        self._lost_facts.wrote(realm, said.conversation, key_of(author))
         if isinstance(entry, Arrived) and post.file is not None:
             await self._writer.store_with_file(realm, entry, post, stream)
             return
@@ -106,6 +109,10 @@ class ReturnedEntries:
             await self._writer.store(realm, [entry], stream)
         else:
             await self._changes.make(realm, entry, stream)
+
+    async def finish(self, realm: str) -> None:
+        """`realm` has returned everything."""
+        await self._lost_facts.finish(realm)
 
     async def join_again(self, realm: str, joined: Joined) -> None:
         """Make a person of this realm a member of a group of `realm` again. They have signed that they join,
@@ -173,6 +180,10 @@ class ReturnReceiver:
             except ChatError as error:
                 log.debug("{realm} returns what is not taken: {error}", realm=realm, error=error)
         await self._receive(realm, theirs, stream)
+
+    async def finish(self, realm: str) -> None:
+        """`realm` has returned everything."""
+        await self._groups.finish(realm)
 
     async def _receive(
         self, realm: str, batch: Sequence[tuple[int, Parcel | None]], stream: ParcelStream

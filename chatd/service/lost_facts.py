@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import msgspec
 from sqlalchemy import Connection
@@ -34,6 +35,9 @@ OVERTAKING = {
 }
 
 
+MAX_KICKED = 10_000  # people whose kicks one realm returns
+
+
 class LostFacts:
     """Lost entries take effect again, unless the log has a later entry about the same. This realm has allowed
     them once, so no rights are checked. Which people of other realms have joined and left is compared with
@@ -41,6 +45,9 @@ class LostFacts:
 
     A realm may return that one of its people became an admin, and withhold that they are none any more. So
     it gives no such right: they stay what they are, and an entry says so.
+
+    People of other realms who were kicked are removed and banned once a realm has returned everything, unless
+    they have written since: they had come back then.
     """
 
     def __init__(self, context: Context, rosters: Rosters) -> None:
@@ -48,6 +55,8 @@ class LostFacts:
         self._context = context
         self._rosters = rosters
         self._bounds = Bounds(limits.group_members, peers.group_members, limits.account_groups)
+        # By the realm that returns it: (group's id, person's key) -> how they were kicked last
+        self._kicked: dict[str, dict[tuple[int, str], tuple[Group, MadeFact]]] = {}
 
     async def take(self, realm: str, group: Group, said: SignedFact) -> None:
         """Write an entry that is lost and that `realm` returns, and let it have its effect. Raises GroupFull,
@@ -59,10 +68,14 @@ class LostFacts:
             if (undone := self._undone(connection, group, said.made, realm)) is not None:
                 return RosterChange(Delta(group.id), (said.made, undone), group)
             delta = self._effect(connection, group, said.made)
-            steps, also = self._steps(connection, group, said.made, delta)
-            return RosterChange(delta, steps, group, also)
+            return RosterChange(delta, (said.made, *self._heirs(delta)), group)
 
-        await self._rosters.change(job, signed=(said,))
+        change = await self._rosters.change(job, signed=(said,))
+        match said.made:
+            case MadeFact(MemberFact(who, "kicked"), author) if who.realm and author.id is not None:
+                kicked = self._kicked.setdefault(realm, {})
+                if change.steps and len(kicked) < MAX_KICKED:
+                    kicked[group.id, who.key] = group, said.made
 
     def _undone(
         self, connection: Connection, group: Group, made: MadeFact, realm: str
@@ -79,23 +92,37 @@ class LostFacts:
             case _:
                 return None
 
-    def _steps(
-        self, connection: Connection, group: Group, made: MadeFact, delta: Delta
-    ) -> tuple[Sequence[Notice | MadeFact], tuple[str, ...]]:
-        """What to tell of an entry that had this effect, and to which realms without members besides: who has
-        become an admin in place of a person who is removed, and their realm."""
-        match made.fact:
-            case MemberFact(who, "left" | "kicked") if delta.roles:
-                further = self._rosters.facts_of(delta, HOME)[1:]
-                if who.realm is None:
-                    return (made, *further), ()
-                seq = self._rosters.log.newest(connection, group) + 1
-                user = who.name.partition("@")[0]
-                removed = MemberRemoved(group.name, group.id, user, seq, made.author.name)
-                notice = Notice(who.realm, self._context.now(), removed)
-                return (made, notice, *further), (who.realm,)
-            case _:
-                return (made,), ()
+    def wrote(self, realm: str, group: int, key: str) -> None:
+        """`realm` returns something that this person has written to a group after what it returned before. If
+        that was a kick, they had come back."""
+        self._kicked.get(realm, {}).pop((group, key), None)
+
+    async def finish(self, realm: str) -> None:
+        """`realm` has returned everything: remove and ban those who were kicked last."""
+        for group, made in self._kicked.pop(realm, {}).values():
+            await self._rosters.change(partial(self._kick, group=group, made=made))
+
+    def _kick(self, connection: Connection, group: Group, made: MadeFact) -> RosterChange:
+        """The entry that reports it is in the log already."""
+        assert isinstance(made.fact, MemberFact)  # noqa: S101 - as `take` has found it
+        who, now = made.fact.who, self._context.now()
+        if self._is_overtaken(connection, group, who, "kicked", made.at):
+            return RosterChange(Delta(group.id))
+        delta = members.leave_group(connection, group, who)
+        if delta.ended:
+            return RosterChange(delta)
+        steps: list[Notice | MadeFact] = []
+        if delta.roles:
+            user = who.name.partition("@")[0]
+            removed = MemberRemoved(group.name, group.id, user, by=made.author.name)
+            steps = [Notice(who.realm or "", now, removed), *self._heirs(delta)]
+        dropped = bans.add_ban(connection, group, who, now)
+        delta = msgspec.structs.replace(delta, banned=(who.key,), unbanned=dropped)
+        return RosterChange(delta, steps, group)
+
+    def _heirs(self, delta: Delta) -> Sequence[Notice | MadeFact]:
+        """The entries about those who became admins because the last one was removed."""
+        return self._rosters.facts_of(delta, HOME)[1:] if delta.roles else ()
 
     def _effect(self, connection: Connection, group: Group, made: MadeFact) -> Delta:
         match made.fact:
@@ -103,11 +130,9 @@ class LostFacts:
                 return Delta(group.id)
             case MemberFact(who, "joined") if who.id is not None:
                 return self._join(connection, group, who)
-            case MemberFact(who, "left") if who.id is not None:
-                return members.leave_group(connection, group, who)
-            case MemberFact(who, "kicked"):
+            case MemberFact(who, "left" | "kicked" as what) if who.id is not None:
                 delta = members.leave_group(connection, group, who)
-                if made.author.id is None or delta.ended:
+                if what == "left" or made.author.id is None or delta.ended:
                     return delta
                 dropped = bans.add_ban(connection, group, who, self._context.now())
                 return msgspec.structs.replace(delta, banned=(who.key,), unbanned=dropped)

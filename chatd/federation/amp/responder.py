@@ -248,6 +248,7 @@ class Responder(amp.CommandLocator):
             federation, realm = link.host.federation, link.realm
             await federation.returned.take(realm, items, self._stream)
             if upto is not None and link.is_up:
+                await federation.returned.finish(realm)
                 await federation.standings.settle(realm, max(0, min(upto, MAX_NUMBER)))
             return {}
 

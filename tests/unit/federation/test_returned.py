@@ -31,6 +31,7 @@ from chatd.federation.signing.statements import (
     DeletionAttributes,
     GroupAttributes,
     MemberAttributes,
+    MessageAttributes,
     StatedRef,
 )
 from chatd.store.parcel_stream import ParcelStream
@@ -387,9 +388,22 @@ class GroupsTestCase(ReturnedTestCase):
         self.assertNotIn("budi", "".join(self.ana.members("bagan")))
         self.budi.joins("bagan")  # `system` bans nobody
         kicked = MemberAttributes("kicked", "citra@realm2")
-        entry = self.signers["realm1"].signs(kicked, author="ana", group=self.ident, number=700)
-        self.returns(0, Post(entry, "bagan"))
+        for number, back in ((690, True), (700, False)):
+            entry = self.signers["realm1"].signs(
+                kicked, author="ana", group=self.ident, number=number
+            )
+            self.returns(0, Post(entry, "bagan"))
+            if back:
+                text = self.signers["realm2"].signs(
+                    MessageAttributes(), b"kembali", group=self.ident, number=3
+                )
+                self.returns(0, Post(text, "bagan"))
+                self.network.result(self.one.federation.returned.finish("realm2"))
+                self.assertEqual(self.texts(), ["citra@realm2: kembali"])
         self.assertEqual(self.said_of("citra@realm2")[-1], "kicked")
+        self.assertIn("citra@realm2", "".join(self.ana.members("bagan")))
+        self.network.result(self.one.federation.returned.finish("realm2"))
+        self.assertEqual(self.ana.members("bagan"), ["*ana+", "budi+"])
         [ban] = self.ana.does(ask.ListBans(parse_address("bagan"))).items
         self.assertEqual(ban.username, "citra@realm2")
 
