@@ -114,6 +114,7 @@ class Preferences(Scripted):
         messi.heading("Settings")
         self.script.push("message", message)
         expect(archived).to_contain_text("1 unread")
+        expect(messi.page.get_by_role("link", name="Chats")).not_to_contain_text("unread")
         archived.click()
         expect(messi.row("Jordan Henderson")).to_contain_text("halo")
         expect(messi.row("bola")).to_have_count(0)

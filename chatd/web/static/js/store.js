@@ -195,9 +195,10 @@ export class Store extends Emitter {
     return [...this.conversations.values()].sort((one, other) => at(other) - at(one));
   }
 
+  /** The unread messages of all conversations, except archived ones, which have a count of their own. */
   totalUnread() {
     let total = 0;
-    for (const each of this.conversations.values()) total += each.unread;
+    for (const each of this.conversations.values()) if (!each.archived) total += each.unread;
     return total;
   }
 

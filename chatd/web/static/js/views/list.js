@@ -207,7 +207,7 @@ function row(app, { conversation: found, unsent }, current) {
     picture: avatar(found.name, found.online ?? undefined, app.store.looks(place)),
     href: hashOf(place),
     current: hashOf(place) === current,
-    class: found.unread > 0 ? "is-unread" : "",
+    class: [found.unread > 0 && "is-unread", muted && "is-muted"].filter(Boolean).join(" "),
   });
 }
 
