@@ -35,7 +35,7 @@ from zope.interface import implementer
 from benchmarks.runs import ROOT, await_port, free_port
 from chatd.base.config import Config, PeersConfig
 from chatd.federation import capabilities, parcels
-from chatd.federation.amp import wire
+from chatd.federation.amp import contents, wire
 from chatd.federation.amp.identity_files import load_identity
 from chatd.federation.amp.tls import TLSOptions
 
@@ -132,11 +132,13 @@ class Flood(amp.AMP):
             self.sent += 1
             direct = parcels.Direct(f"s{self.sent}", "budi", 0, TEXT)
             batch.append((self.sent, parcels.encode(direct)))
-        answer: Any = self.callRemote(wire.DeliverCommand, parcels=wire.encode_batch(batch))
+        answer: Any = self.callRemote(wire.DeliverCommand, parcels=contents.encode_batch(batch))
         answer.addCallbacks(self._answered, lambda _failure: None)
 
     def _answered(self, answer: dict[str, bytes]) -> None:
-        verdicts = wire.decode_verdicts(answer["verdicts"], PER_BATCH) if answer["verdicts"] else []
+        verdicts = (
+            contents.decode_verdicts(answer["verdicts"], PER_BATCH) if answer["verdicts"] else []
+        )
         refused = [each.code for each in verdicts or () if each.code]
         self.kept += PER_BATCH - len(refused)
         for code in refused:

@@ -47,21 +47,23 @@ from chatd.federation.signing.drafts import (
 )
 from chatd.service.context import Context
 from chatd.service.presence import IListener
+from chatd.service.realm_news import (
+    MemberInvited,
+    MemberJoined,
+    MemberLeft,
+    MemberRemoved,
+    ReadNews,
+    RequestAccepted,
+    TypingNews,
+)
 from chatd.service.remote import (
     DELIVERED,
     QUEUED,
     DeliveryOutcome,
     IForwarder,
-    MemberInvited,
-    MemberJoined,
-    MemberLeft,
-    MemberRemoved,
     Notice,
     OnOutcome,
-    ReadNews,
-    RequestAccepted,
     StagedNotice,
-    TypingNews,
 )
 from chatd.service.targets import Target
 from chatd.store import change_requests, crossing

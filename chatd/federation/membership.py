@@ -24,7 +24,7 @@ from chatd.federation.parcels import GroupNews, Invite, Joined, Left, Removed
 from chatd.federation.questions import guest_of
 from chatd.federation.realm_quotas import RealmQuotas
 from chatd.service.chat_service import ChatService
-from chatd.service.remote import MemberInvited, MemberJoined, MemberRemoved
+from chatd.service.realm_news import MemberInvited, MemberJoined, MemberRemoved
 from chatd.service.rosters import Actor
 
 # Why an invitation reaches nobody

@@ -8,7 +8,7 @@ from typing import assert_never
 from chatd.base.names import key_of
 from chatd.federation import parcels
 from chatd.federation.parcels import DirectMark, GroupMark, Mark
-from chatd.service.remote import (
+from chatd.service.realm_news import (
     DirectRead,
     DirectTyping,
     GroupRead,

@@ -28,7 +28,7 @@ from chatd.federation.parcels import (
     Verdict,
 )
 from chatd.federation.refusals import verdict_of
-from chatd.service.remote import ReadNews, TypingNews
+from chatd.service.realm_news import ReadNews, TypingNews
 from chatd.store.parcel_stream import ParcelStream
 
 News: TypeAlias = DirectChange | Mark | GroupNews | FileLoss | Accepted

@@ -54,7 +54,7 @@ from chatd.service.chat_service import ChatService
 from chatd.service.lost_facts import LostFacts
 from chatd.service.message_parts import extras_of
 from chatd.service.quotas import LEAST
-from chatd.service.remote import MemberJoined
+from chatd.service.realm_news import MemberJoined
 from chatd.service.targets import Target
 from chatd.store import crossing
 from chatd.store.files import Owner

@@ -16,7 +16,8 @@ from chatd.base.names import Address
 from chatd.service.context import Context
 from chatd.service.home_groups import HomeGroups
 from chatd.service.invitations import Invitations
-from chatd.service.remote import MemberInvited, Notice
+from chatd.service.realm_news import MemberInvited
+from chatd.service.remote import Notice
 from chatd.service.rosters import Actor, RosterChange, Rosters
 from chatd.store.bans import lift_ban
 from chatd.store.invitations import NewInvitation, add_invitation, note_invited

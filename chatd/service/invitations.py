@@ -18,7 +18,8 @@ from chatd.service.accounts import Accounts
 from chatd.service.blocks import Blocks
 from chatd.service.context import Context
 from chatd.service.presence import Presence
-from chatd.service.remote import IRealms, MemberInvited
+from chatd.service.realm_news import MemberInvited
+from chatd.service.remote import IRealms
 from chatd.store import invitations as store
 from chatd.store.invitations import NewInvitation
 

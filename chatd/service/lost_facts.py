@@ -16,7 +16,8 @@ from chatd.base.names import key_of
 from chatd.service.codes import new_private_code
 from chatd.service.context import Context
 from chatd.service.group_log import HOME
-from chatd.service.remote import MemberRemoved, Notice, SignedFact
+from chatd.service.realm_news import MemberRemoved
+from chatd.service.remote import Notice, SignedFact
 from chatd.service.rosters import RosterChange, Rosters
 from chatd.store import bans, members
 from chatd.store.crossing import facts_since, is_made

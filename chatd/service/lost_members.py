@@ -11,7 +11,8 @@ from chatd.base.events import MemberChange
 from chatd.base.names import Address
 from chatd.service.accounts import Accounts
 from chatd.service.context import Context
-from chatd.service.remote import IRealms, MemberLeft, Notice
+from chatd.service.realm_news import MemberLeft
+from chatd.service.remote import IRealms, Notice
 from chatd.service.rosters import RosterChange, Rosters
 from chatd.store import mirrors
 from chatd.store.conversations import takes_part

@@ -43,14 +43,8 @@ from chatd.service.context import Context
 from chatd.service.group_log import StoredFact
 from chatd.service.invitations import Invitations
 from chatd.service.presence import IListener
-from chatd.service.remote import (
-    IForwarder,
-    IRealms,
-    MemberJoined,
-    MemberLeft,
-    MemberRemoved,
-    Notice,
-)
+from chatd.service.realm_news import MemberJoined, MemberLeft, MemberRemoved
+from chatd.service.remote import IForwarder, IRealms, Notice
 from chatd.service.rosters import RosterChange, Rosters
 from chatd.store import invitations as request_store
 from chatd.store import mirrors

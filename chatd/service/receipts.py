@@ -13,7 +13,8 @@ from chatd.base.names import key_of, parse_address
 from chatd.service.context import Context
 from chatd.service.presence import IListener, Presence
 from chatd.service.read_events import Reader, ReadEvents
-from chatd.service.remote import DirectRead, GroupRead, IForwarder, ReadNews
+from chatd.service.realm_news import DirectRead, GroupRead, ReadNews
+from chatd.service.remote import IForwarder
 from chatd.service.remote_news import RemoteNews
 from chatd.store import marks as mark_store
 from chatd.store import receipts as store

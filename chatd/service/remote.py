@@ -14,11 +14,11 @@ from zope.interface import Interface
 from chatd.base.attachments import Attachment
 from chatd.base.entries import NO_PARTS, MadeChange, MadeFact, MemberFact, SentParts
 from chatd.base.errors import ChatError
-from chatd.base.group_settings import Fields
 from chatd.base.model import Account, Group, Message
 from chatd.base.realms import Added, RealmInfo
 from chatd.base.replies import Member
 from chatd.service.presence import IListener
+from chatd.service.realm_news import MemberNews, ReadNews, RequestAccepted, TypingNews
 from chatd.service.targets import Target
 from chatd.store.new_entries import RemoteCopies, Stored
 from chatd.store.origins import Origin
@@ -50,62 +50,6 @@ class Membership(msgspec.Struct, frozen=True):
 
     group: str
     group_id: int
-
-
-# Membership changes that realms report to each other
-
-
-class MemberJoined(msgspec.Struct, frozen=True):
-    """`user`, of the receiving realm, is a member of a group of the sending realm, and gets the messages
-    after `seq`. They see the entries from `first` on. `about` has the group's settings, and the hash of its
-    picture. With the `seal`, the sending realm recognises its report after a restore."""
-
-    group: str
-    group_id: int
-    user: str
-    seq: int
-    first: int = 0
-    about: Fields = {}
-    seal: bytes = b""
-
-
-class MemberRemoved(msgspec.Struct, frozen=True):
-    """`user`, of the receiving realm, is no longer a member of a group of the sending realm. `by` has caused
-    it, as the entry `seq` reports."""
-
-    group: str
-    group_id: int
-    user: str
-    seq: int = 0
-    by: str = ""
-
-
-class MemberInvited(msgspec.Struct, frozen=True):
-    """`by` invites `user`, of the receiving realm, to a group of the sending realm."""
-
-    group: str
-    group_id: int
-    user: str
-    by: str
-    title: str | None = None
-
-
-class MemberLeft(msgspec.Struct, frozen=True):
-    """`user`, of the sending realm, has left a group of the receiving realm."""
-
-    group: str
-    group_id: int
-    user: str
-
-
-MemberNews: TypeAlias = MemberJoined | MemberRemoved | MemberInvited | MemberLeft
-
-
-class RequestAccepted(msgspec.Struct, frozen=True):
-    """A person of the sending realm has accepted the message request that was the entry `number` of the
-    receiving one."""
-
-    number: int
 
 
 class SignedFact(msgspec.Struct, frozen=True):
@@ -143,48 +87,6 @@ class StagedNotice(msgspec.Struct, frozen=True):
     notice: Notice
     number: int
     parcel: NewParcel
-
-
-# What people do with a conversation, without writing to it. Names without a realm are of the sending realm. A
-# group is named by the key of its home and its id there. Its members tell its home, which tells the other
-# realms with members.
-
-
-class DirectRead(msgspec.Struct, frozen=True):
-    """`reader` has read what `user`, of the receiving realm, wrote to them, up to the message that was the
-    entry `number` of the receiving realm."""
-
-    reader: str
-    user: str
-    number: int
-
-
-class GroupRead(msgspec.Struct, frozen=True):
-    """`reader` has read a group up to `seq`."""
-
-    reader: str
-    home: str
-    group_id: int
-    seq: int
-
-
-class DirectTyping(msgspec.Struct, frozen=True):
-    """`who` is writing to `user`, of the receiving realm."""
-
-    who: str
-    user: str
-
-
-class GroupTyping(msgspec.Struct, frozen=True):
-    """`who` is writing to a group."""
-
-    who: str
-    home: str
-    group_id: int
-
-
-ReadNews: TypeAlias = DirectRead | GroupRead
-TypingNews: TypeAlias = DirectTyping | GroupTyping
 
 
 # What became of a message at another realm

@@ -9,7 +9,8 @@ from chatd.base.events import ConversationChange
 from chatd.base.model import Account, Party
 from chatd.service.context import Context
 from chatd.service.presence import Presence
-from chatd.service.remote import IForwarder, Notice, RequestAccepted, StagedNotice
+from chatd.service.realm_news import RequestAccepted
+from chatd.service.remote import IForwarder, Notice, StagedNotice
 from chatd.store import requests as store
 from chatd.store.requests import AnsweredRequest
 

@@ -12,7 +12,8 @@ from chatd.base.model import Account
 from chatd.base.names import Address, parse_address
 from chatd.service.context import Context
 from chatd.service.presence import IListener, Presence
-from chatd.service.remote import DirectTyping, GroupTyping, IForwarder, TypingNews
+from chatd.service.realm_news import DirectTyping, GroupTyping, TypingNews
+from chatd.service.remote import IForwarder
 from chatd.service.remote_news import RemoteNews
 from chatd.store import receipts as store
 from chatd.store.receipts import Audience

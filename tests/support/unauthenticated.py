@@ -20,7 +20,7 @@ from zope.interface import implementer
 from chatd.base.config import PeersConfig
 from chatd.base.names import key_of
 from chatd.base.timers import Timer
-from chatd.federation.amp import wire
+from chatd.federation.amp import contents, wire
 from chatd.federation.amp.identity import RealmIdentity
 from chatd.federation.amp.identity_files import load_identity
 from chatd.federation.amp.link import PeerLink
@@ -67,7 +67,7 @@ class UnauthenticatedPeer(amp.AMP):
             )
             self.say(wire.PingCommand)
             self.say(wire.PresenceCommand, users=["ana"])
-            self.say(wire.DeliverCommand, parcels=wire.encode_batch([]))
+            self.say(wire.DeliverCommand, parcels=contents.encode_batch([]))
 
     def say(self, command: Any, **arguments: Any) -> None:
         answer = self.callRemote(command, **arguments)

@@ -23,7 +23,7 @@ from zope.interface import implementer
 from chatd.base.errors import ChatError, OtherVersion, RealmDown, RealmNotAllowed
 from chatd.base.names import key_of, printable
 from chatd.base.timers import Timer
-from chatd.federation.amp import wire
+from chatd.federation.amp import contents, wire
 from chatd.federation.amp.flow_control import LinkFlow
 from chatd.federation.amp.link_state import NEXT, LinkState
 from chatd.federation.amp.requests import PeerRequests
@@ -342,17 +342,17 @@ class PeerLink(BoundedAMP):
 
     def presence_changed(self, states: Sequence[TheirState]) -> None:
         """Tell the other realm who is online now, if it takes that."""
-        for data in () if PRESENCE in self.lacks else wire.encode_states(states):
+        for data in () if PRESENCE in self.lacks else contents.encode_states(states):
             if self.transport is not None:
                 self.callRemote(wire.PresenceChangedCommand, states=data)
 
     async def deliver(self, items: list[tuple[int, bytes]]) -> list[Verdict] | None:
         """Deliver a batch. Returns a verdict for each parcel, or None if all were kept. Raises RealmDown, or
         Refused if nothing could be stored."""
-        answer = await self.call(wire.DeliverCommand, parcels=wire.encode_batch(items))
+        answer = await self.call(wire.DeliverCommand, parcels=contents.encode_batch(items))
         if not answer["verdicts"]:
             return None
-        verdicts = wire.decode_verdicts(answer["verdicts"], len(items))
+        verdicts = contents.decode_verdicts(answer["verdicts"], len(items))
         if verdicts is None:
             raise Refused(wire.INTERNAL)
         return verdicts

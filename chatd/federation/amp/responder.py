@@ -21,7 +21,7 @@ from chatd.base.errors import (
 )
 from chatd.base.names import MAX_NAME, printable
 from chatd.base.timers import Signal
-from chatd.federation.amp import wire
+from chatd.federation.amp import contents, wire
 from chatd.federation.amp.flow_control import Pause
 from chatd.federation.amp.link_state import LinkState
 from chatd.federation.amp.wire import Introduction, Refused
@@ -225,10 +225,10 @@ class Responder(amp.CommandLocator):
                 federation.standings.received(realm, max(batch, key=itemgetter(0))[0])
             if link.is_up and RealmQuota.code in [each.code for each in verdicts]:
                 link.flow.slow(QUOTA_PAUSE)
-            return {"verdicts": wire.encode_verdicts(verdicts)}
+            return {"verdicts": contents.encode_verdicts(verdicts)}
 
         try:
-            batch = wire.decode_batch(parcels)
+            batch = contents.decode_batch(parcels)
         except Refused as refused:
             return fail(refused)
         posts = link.host.federation.forwarder.posts
@@ -252,7 +252,7 @@ class Responder(amp.CommandLocator):
                 await federation.standings.settle(realm, max(0, min(upto, MAX_NUMBER)))
             return {}
 
-        return self._answer_decoded(wire.decode_returned, parcels, work)
+        return self._answer_decoded(contents.decode_returned, parcels, work)
 
     @wire.TailsCommand.responder
     def tails(self, groups: bytes) -> Deferred[Any]:
@@ -260,7 +260,7 @@ class Responder(amp.CommandLocator):
             standings, realm = self._link.host.federation.standings, self._link.realm
             return {"tails": encode(await standings.tails(realm, idents))}
 
-        return self._answer_decoded(wire.decode_groups, groups, work)
+        return self._answer_decoded(contents.decode_groups, groups, work)
 
     @wire.GuestsCommand.responder
     def guests(self, listed: bytes) -> Deferred[Any]:
@@ -268,7 +268,7 @@ class Responder(amp.CommandLocator):
             lists, realm = self._link.host.federation.guests, self._link.realm
             return {"found": encode(await lists.answer(realm, guests))}
 
-        return self._answer_decoded(wire.decode_list, listed, work)
+        return self._answer_decoded(contents.decode_list, listed, work)
 
     @wire.PastCommand.responder
     def past(self, group_id: int, before: int, after: int) -> Deferred[Any]:
@@ -333,7 +333,7 @@ class Responder(amp.CommandLocator):
             await self._link.host.federation.presence.arrived(self._link.realm, told)
             return {}
 
-        return self._answer_decoded(wire.decode_states, states, work)
+        return self._answer_decoded(contents.decode_states, states, work)
 
     @_answers(wire.ProfileCommand)
     async def profile(self, user: str, known: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from twisted.internet.task import deferLater
 
 from chatd.base.names import printable
-from chatd.federation.amp import wire
+from chatd.federation.amp import contents, wire
 from chatd.federation.amp.link import PeerLink
 from chatd.federation.amp.wire import Refused
 from chatd.federation.guest_lists import GuestAnswer, GuestList
@@ -44,9 +44,9 @@ class ReturnLink:
     async def tails(self, groups: Sequence[int]) -> Mapping[int, int]:
         """See IReturning. Raises Refused, RealmDown."""
         answer = await self._link.call(wire.TailsCommand, groups=encode(groups))
-        return wire.decode_tails(answer["tails"])
+        return contents.decode_tails(answer["tails"])
 
     async def guests(self, listed: GuestList) -> GuestAnswer:
         """See IComparing. Raises Refused, RealmDown."""
         answer = await self._link.call(wire.GuestsCommand, listed=encode(listed))
-        return wire.decode_answer(answer["found"])
+        return contents.decode_answer(answer["found"])

@@ -12,7 +12,7 @@ from chatd.base.model import Opaque, party_of
 from chatd.federation import capabilities as c
 from chatd.federation import parcels as p
 from chatd.federation.parcel_fields import FileNote
-from chatd.service.remote import DirectRead, DirectTyping
+from chatd.service.realm_news import DirectRead, DirectTyping
 from chatd.service.targets import Target
 from chatd.store.outbox import NewParcel
 from tests.support.network import LinkedTestCase, lacks

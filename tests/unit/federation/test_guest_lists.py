@@ -13,7 +13,8 @@ from chatd.base.names import Address, parse_address
 from chatd.commands import values as ask
 from chatd.federation import guest_lists, parcels
 from chatd.federation.amp import delivery
-from chatd.federation.amp.wire import Refused, decode_answer, decode_list
+from chatd.federation.amp.contents import decode_answer, decode_list
+from chatd.federation.amp.wire import Refused
 from chatd.federation.capabilities import GUESTS
 from chatd.federation.guest_lists import GuestAnswer, GuestList
 from chatd.federation.parcels import Joined

@@ -11,8 +11,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from chatd.base import names
 from chatd.base.errors import NotRequested
 from chatd.base.names import MAX_NAME, key_of
+from chatd.federation.amp import contents, wire
 from chatd.federation.amp import unconfirmed as strangers_module
-from chatd.federation.amp import wire
 from chatd.federation.amp.link import MAX_SHOWN
 from chatd.federation.amp.rate_limited_log import MAX_LINES
 from chatd.federation.name_guesses import MAX_UNKNOWN
@@ -293,9 +293,9 @@ class DepthTestCase(SynchronousTestCase):
 
     def test_verdicts(self) -> None:
         deep = b"\x91\x93\xa1a\x81\xa1b" + b"\x91" * DEEP + b"\x90\x00"
-        self.assertIsNone(wire.decode_verdicts(deep, 1))
+        self.assertIsNone(contents.decode_verdicts(deep, 1))
 
     def test_batches(self) -> None:
         with self.assertRaises(wire.Refused) as caught:
-            wire.decode_batch(b"\x91\x92\x01" + b"\x91" * DEEP + b"\x90")
+            contents.decode_batch(b"\x91\x92\x01" + b"\x91" * DEEP + b"\x90")
         self.assertEqual(caught.exception.code, "bad-batch")

@@ -9,7 +9,7 @@ import msgspec
 from chatd.base.errors import TooManyUnknown
 from chatd.base.names import parse_address
 from chatd.commands import values as ask
-from chatd.federation.amp import wire
+from chatd.federation.amp import contents, wire
 from chatd.federation.answer_time import ANSWER_TIME
 from chatd.federation.name_guesses import HOUR, MAX_UNKNOWN
 from chatd.federation.parcels import Joined, encode
@@ -45,7 +45,7 @@ class GuessingTestCase(AmpPeerTestCase):
             self.number += 1
             numbered.append((self.number, parcel))
         answer = self.asks(wire.DeliverCommand, parcels=batch(*numbered))
-        found = wire.decode_verdicts(answer["verdicts"], len(numbered))
+        found = contents.decode_verdicts(answer["verdicts"], len(numbered))
         assert found is not None
         return [each.code for each in found]
 

@@ -7,7 +7,7 @@ from typing import Any
 from chatd.base.errors import BadName, StorageFailed
 from chatd.federation.news import mark_parcel, news_of, typing_in, typing_to
 from chatd.federation.parcels import DirectMark, GroupMark, decode
-from chatd.service.remote import DirectRead, DirectTyping, GroupRead, GroupTyping
+from chatd.service.realm_news import DirectRead, DirectTyping, GroupRead, GroupTyping
 from tests.support.network import LinkedTestCase
 
 MARKS = (DirectRead("ana", "budi", 7), GroupRead("ana@realm3", "realm1", 5, 9))

@@ -7,7 +7,7 @@ import itertools
 from chatd.base.events import PresenceChange
 from chatd.base.names import parse_address
 from chatd.commands import values as ask
-from chatd.federation.amp import wire
+from chatd.federation.amp import contents, wire
 from chatd.federation.amp.wire import Refused
 from chatd.federation.capabilities import PRESENCE
 from chatd.federation.parcels import encode
@@ -278,10 +278,10 @@ class Hostile(PresenceTestCase):
         self.tells(*((f"u{at}", "online", ()) for at in range(8)))
         self.assertEqual(len(self.two.service.remote_presence._known["realm1"]), 5)
         with self.assertRaises(Refused):
-            wire.decode_states(encode([["ana", "online", []]] * (wire.MAX_STATES + 1)))
+            contents.decode_states(encode([["ana", "online", []]] * (wire.MAX_STATES + 1)))
         named = tuple(f"{'x' * 60}{at}" for at in range(500))
-        values = list(wire.encode_states([TheirState("ana", "online", named)] * 10))
-        self.assertEqual([len(wire.decode_states(each)) for each in values], [1] * 10)
+        values = list(contents.encode_states([TheirState("ana", "online", named)] * 10))
+        self.assertEqual([len(contents.decode_states(each)) for each in values], [1] * 10)
 
     def test_many_are_asked_about(self) -> None:
         """A realm that asks about more people than it may forgets the first ones."""

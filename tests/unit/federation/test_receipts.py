@@ -8,7 +8,7 @@ from chatd.base.events import ReadMoved, Typing
 from chatd.base.names import Address, Place
 from chatd.commands import values as ask
 from chatd.service.read_events import INTERVAL
-from chatd.service.remote import DirectRead, DirectTyping, GroupRead, GroupTyping
+from chatd.service.realm_news import DirectRead, DirectTyping, GroupRead, GroupTyping
 from chatd.store import marks
 from tests.support.network import LinkedTestCase, Person
 from tests.support.receipts import patch_may_see

@@ -13,7 +13,7 @@ from chatd.base.model import Message
 from chatd.base.names import Place, parse_address
 from chatd.base.replies import RequestInfo
 from chatd.commands import values as ask
-from chatd.federation.amp import wire
+from chatd.federation.amp import contents, wire
 from chatd.federation.answer_time import ANSWER_TIME
 from chatd.federation.message_requests import PER_HOUR
 from chatd.federation.parcel_fields import FileNote
@@ -273,7 +273,7 @@ class ProbedTestCase(AmpPeerTestCase):
         found = self.begins(wire.DeliverCommand, parcels=batch(*numbered))
         self.network.settle()
         self.network.advance(2 * ANSWER_TIME)
-        answer = wire.decode_verdicts(found[0]["verdicts"], len(numbered))
+        answer = contents.decode_verdicts(found[0]["verdicts"], len(numbered))
         assert answer is not None
         return answer
 

@@ -14,9 +14,9 @@ from chatd.base.errors import (
     UnknownGroup,
 )
 from chatd.federation import parcels
+from chatd.federation.amp import contents, wire
 from chatd.federation.amp import link as module
 from chatd.federation.amp import responder as answering
-from chatd.federation.amp import wire
 from chatd.federation.amp.wire import Refused, parse_refused
 from chatd.federation.parcels import KEPT, Verdict, encode
 from tests.support.amp_peer import AmpPeerTestCase, batch, direct
@@ -33,7 +33,7 @@ class AnswerTestCase(AmpPeerTestCase):
     def delivers(self, *numbered: tuple[int, Any]) -> list[Verdict]:
         answer = self.asks(wire.DeliverCommand, parcels=batch(*numbered))
         self.assertNotIsInstance(answer, Exception)
-        verdicts = wire.decode_verdicts(answer["verdicts"], len(numbered))
+        verdicts = contents.decode_verdicts(answer["verdicts"], len(numbered))
         assert verdicts is not None
         return verdicts
 

@@ -12,7 +12,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from chatd.base.config import PeerConfig
-from chatd.federation.amp import pending_links, wire
+from chatd.federation.amp import contents, pending_links, wire
 from chatd.federation.amp.link import HANDSHAKE_TIME
 from chatd.federation.amp.tls import TLSOptions
 from tests.support.common import sleep
@@ -78,7 +78,7 @@ class PendingLinksTestCase(TLSTestCase):
             (wire.PingCommand, {}),
             (wire.PresenceCommand, {"users": ["ana"]}),
             (wire.MembersCommand, {"user": "x", "group": "y", "start": 0}),
-            (wire.DeliverCommand, {"parcels": wire.encode_batch([])}),
+            (wire.DeliverCommand, {"parcels": contents.encode_batch([])}),
         ):
             error = await self.assertFailure(
                 stranger.callRemote(command, **arguments), wire.Refused

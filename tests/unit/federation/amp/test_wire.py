@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from twisted.protocols import amp
 from twisted.trial.unittest import SynchronousTestCase
 
-from chatd.federation.amp import wire
+from chatd.federation.amp import contents, wire
 from chatd.federation.amp.wire import Refused
 from chatd.federation.file_supply import MAX_PIECE
 from chatd.federation.parcels import (
@@ -32,20 +32,20 @@ class BatchTestCase(SynchronousTestCase):
     def test_there_and_back(self) -> None:
         items = [(1, encode(HALO)), (2, encode(LEFT)), (900, encode(HALO))]
         self.assertEqual(
-            wire.decode_batch(wire.encode_batch(items)), [(1, HALO), (2, LEFT), (900, HALO)]
+            contents.decode_batch(contents.encode_batch(items)), [(1, HALO), (2, LEFT), (900, HALO)]
         )
-        self.assertEqual(wire.decode_batch(wire.encode_batch([])), [])
+        self.assertEqual(contents.decode_batch(contents.encode_batch([])), [])
 
     def test_one_unknown(self) -> None:
         items = [(1, encode(HALO)), (2, encode(["sticker", 1])), (3, encode(LEFT))]
         self.assertEqual(
-            wire.decode_batch(wire.encode_batch(items)), [(1, HALO), (2, None), (3, LEFT)]
+            contents.decode_batch(contents.encode_batch(items)), [(1, HALO), (2, None), (3, LEFT)]
         )
 
     def test_more_than_is_known(self) -> None:
         """A later version may add fields to a parcel."""
         data = encode([[1, ["left", "ana", "bagan", None, "and why"]]])
-        self.assertEqual(wire.decode_batch(data), [(1, LEFT)])
+        self.assertEqual(contents.decode_batch(data), [(1, LEFT)])
 
     def test_no_batch(self) -> None:
         good = encode(HALO)
@@ -55,22 +55,22 @@ class BatchTestCase(SynchronousTestCase):
             encode("batch"),
             encode([[1]]),
             encode([["1", "x"]]),
-            wire.encode_batch([(0, good)]),
-            wire.encode_batch([(-1, good)]),
-            wire.encode_batch([(1 << 63, good)]),
-            wire.encode_batch([(1, good)])[:-1],
-            wire.encode_batch([(n, good) for n in range(1, wire.MAX_TAKEN + 2)]),
+            contents.encode_batch([(0, good)]),
+            contents.encode_batch([(-1, good)]),
+            contents.encode_batch([(1 << 63, good)]),
+            contents.encode_batch([(1, good)])[:-1],
+            contents.encode_batch([(n, good) for n in range(1, wire.MAX_TAKEN + 2)]),
         ):
             with self.assertRaises(Refused) as caught:
-                wire.decode_batch(data)
+                contents.decode_batch(data)
             self.assertEqual(caught.exception.code, "bad-batch")
-        most = wire.encode_batch([(n, good) for n in range(1, wire.MAX_TAKEN + 1)])
-        self.assertEqual(len(wire.decode_batch(most)), wire.MAX_TAKEN)
+        most = contents.encode_batch([(n, good) for n in range(1, wire.MAX_TAKEN + 1)])
+        self.assertEqual(len(contents.decode_batch(most)), wire.MAX_TAKEN)
 
     @given(st.binary(max_size=200))
     def test_anything(self, data: bytes) -> None:
         try:
-            batch = wire.decode_batch(data)
+            batch = contents.decode_batch(data)
         except Refused:
             return
         for number, parcel in batch:
@@ -86,17 +86,17 @@ class BatchTestCase(SynchronousTestCase):
 class VerdictsTestCase(SynchronousTestCase):
     def test_there_and_back(self) -> None:
         verdicts = [KEPT, Verdict("unknown-user", {"name": "x"}), Verdict(seq=7), UNREADABLE]
-        self.assertEqual(wire.decode_verdicts(wire.encode_verdicts(verdicts), 4), verdicts)
+        self.assertEqual(contents.decode_verdicts(contents.encode_verdicts(verdicts), 4), verdicts)
 
     def test_all_kept(self) -> None:
         """The usual answer is empty."""
-        self.assertEqual(wire.encode_verdicts([KEPT] * 1000), b"")
-        self.assertEqual(wire.decode_verdicts(b"", 3), [KEPT] * 3)
+        self.assertEqual(contents.encode_verdicts([KEPT] * 1000), b"")
+        self.assertEqual(contents.decode_verdicts(b"", 3), [KEPT] * 3)
 
     def test_no_answer_to_that(self) -> None:
-        two = wire.encode_verdicts([UNREADABLE] * 2)
-        self.assertIsNone(wire.decode_verdicts(two, 3))
-        self.assertIsNone(wire.decode_verdicts(b"rubbish", 3))
+        two = contents.encode_verdicts([UNREADABLE] * 2)
+        self.assertIsNone(contents.decode_verdicts(two, 3))
+        self.assertIsNone(contents.decode_verdicts(b"rubbish", 3))
 
     def test_fit_into_a_value(self) -> None:
         """The verdicts on any batch fit into the answer: each is shorter than its parcel."""
@@ -107,9 +107,9 @@ class VerdictsTestCase(SynchronousTestCase):
             while size < MAX_PARCEL - 300 and len(items) < wire.MAX_TAKEN:
                 items.append((len(items) + 1, encode(Direct("a", name, 0, "x"))))
                 size += len(items[-1][1]) + 16
-            self.assertLess(len(wire.encode_batch(items)), 65_536)
+            self.assertLess(len(contents.encode_batch(items)), 65_536)
             verdicts = [Verdict("unknown-user", {"name": name})] * len(items)
-            self.assertLess(len(wire.encode_verdicts(verdicts)), 65_536)
+            self.assertLess(len(contents.encode_verdicts(verdicts)), 65_536)
 
 
 class RefusedTestCase(SynchronousTestCase):
@@ -142,7 +142,7 @@ class CommandsTestCase(SynchronousTestCase):
         """The longest values fit into a box."""
         items = [(n, encode(HALO)) for n in range(1, wire.MAX_BATCH + 1)]
         boxes = [
-            wire.DeliverCommand.makeArguments({"parcels": wire.encode_batch(items)}, None),
+            wire.DeliverCommand.makeArguments({"parcels": contents.encode_batch(items)}, None),
             wire.FileCommand.makeResponse({"data": os.urandom(MAX_PIECE)}, None),
             wire.PresenceCommand.makeArguments(
                 {"users": ["\U0001f600" * 64] * wire.MAX_NAMES}, None

@@ -1,0 +1,106 @@
+"""What realms report to each other: who is in groups, and what people do with conversations."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from chatd.base.group_settings import Fields
+
+# Membership changes that realms report to each other
+
+
+class MemberJoined(msgspec.Struct, frozen=True):
+    """`user`, of the receiving realm, is a member of a group of the sending realm, and gets the messages
+    after `seq`. They see the entries from `first` on. `about` has the group's settings, and the hash of its
+    picture. With the `seal`, the sending realm recognises its report after a restore."""
+
+    group: str
+    group_id: int
+    user: str
+    seq: int
+    first: int = 0
+    about: Fields = {}
+    seal: bytes = b""
+
+
+class MemberRemoved(msgspec.Struct, frozen=True):
+    """`user`, of the receiving realm, is no longer a member of a group of the sending realm. `by` has caused
+    it, as the entry `seq` reports."""
+
+    group: str
+    group_id: int
+    user: str
+    seq: int = 0
+    by: str = ""
+
+
+class MemberInvited(msgspec.Struct, frozen=True):
+    """`by` invites `user`, of the receiving realm, to a group of the sending realm."""
+
+    group: str
+    group_id: int
+    user: str
+    by: str
+    title: str | None = None
+
+
+class MemberLeft(msgspec.Struct, frozen=True):
+    """`user`, of the sending realm, has left a group of the receiving realm."""
+
+    group: str
+    group_id: int
+    user: str
+
+
+MemberNews: TypeAlias = MemberJoined | MemberRemoved | MemberInvited | MemberLeft
+
+
+class RequestAccepted(msgspec.Struct, frozen=True):
+    """A person of the sending realm has accepted the message request that was the entry `number` of the
+    receiving one."""
+
+    number: int
+
+
+# What people do with a conversation, without writing to it. Names without a realm are of the sending realm. A
+# group is named by the key of its home and its id there. Its members tell its home, which tells the other
+# realms with members.
+
+
+class DirectRead(msgspec.Struct, frozen=True):
+    """`reader` has read what `user`, of the receiving realm, wrote to them, up to the message that was the
+    entry `number` of the receiving realm."""
+
+    reader: str
+    user: str
+    number: int
+
+
+class GroupRead(msgspec.Struct, frozen=True):
+    """`reader` has read a group up to `seq`."""
+
+    reader: str
+    home: str
+    group_id: int
+    seq: int
+
+
+class DirectTyping(msgspec.Struct, frozen=True):
+    """`who` is writing to `user`, of the receiving realm."""
+
+    who: str
+    user: str
+
+
+class GroupTyping(msgspec.Struct, frozen=True):
+    """`who` is writing to a group."""
+
+    who: str
+    home: str
+    group_id: int
+
+
+ReadNews: TypeAlias = DirectRead | GroupRead
+TypingNews: TypeAlias = DirectTyping | GroupTyping
