@@ -155,7 +155,9 @@ class Restores:
         for join in await self._database.read(store.lost_joins, lost):
             joined = await self._joined(join)
             if joined is not None:
-                yield Returned(0, _raw(joined), theirs=True)
+                number = await self._database.run(self._forwarder.outbox.writer.take)
+                sealed = self.seals.add(number, parcels.encode(joined), lost.realm)
+                yield Returned(number, msgspec.Raw(sealed), theirs=True)
         homes = await self._database.read(store.homes, lost) if lost.has_ours else ()
         for home in homes:
             async for entry in self._entries(self._group_pages(home, lost)):

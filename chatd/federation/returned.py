@@ -114,9 +114,10 @@ class ReturnedEntries:
         """`realm` has returned everything."""
         await self._lost_facts.finish(realm)
 
-    async def join_again(self, realm: str, joined: Joined) -> None:
-        """Make a person of this realm a member of a group of `realm` again. They have signed that they join,
-        and this realm has lost that entry. Raises BadSignature, UnknownUser, TooManyGroups."""
+    async def join_again(self, realm: str, number: int, joined: Joined) -> None:
+        """Make a person of this realm a member of a group of `realm` again, which reports it with that
+        number. They have signed that they join, and this realm has lost that entry. Raises BadSignature,
+        UnknownUser, TooManyGroups."""
         group, group_id = joined.group, joined.group_id
         if joined.entry is None:
             raise BadSignature(reason="it is not signed")
@@ -130,8 +131,8 @@ class ReturnedEntries:
             return  # it is known here, and perhaps they have left since
         await self._standings.given(stated.number)
         seen = joined.seq, joined.first
-        report = MemberJoined(group, group_id, stated.author, *seen, joined.about)
-        await self._mirrors.joined_before(realm, report, stated.number)
+        report = MemberJoined(group, group_id, stated.author, *seen, joined.about, joined.seal)
+        await self._mirrors.joined_before(realm, number, report, stated.number)
 
 
 class ReturnReceiver:
@@ -202,7 +203,7 @@ class ReturnReceiver:
             case Post():
                 await self._groups.take_back(realm, parcel, stream)
             case Joined():
-                await self._groups.join_again(realm, parcel)
+                await self._groups.join_again(realm, item.number, parcel)
             case Direct():
                 await self._message(realm, item, parcel, stream)
             case DirectEdit() | DirectDeletion() | DirectReaction() | DirectPin():

@@ -205,19 +205,22 @@ class MirrorGroups:
         await self._has_joined(account, name, change.delta.group)
         self._realms.begin_past(realm)
 
-    async def joined_before(self, realm: str, report: MemberJoined, number: int) -> None:
-        """Make an account a member in the mirror of a group of `realm` again. This realm has lost that, but
-        what it has signed with that number proves it, once. Raises UnknownUser, TooManyGroups."""
+    async def joined_before(
+        self, realm: str, number: int, report: MemberJoined, signed: int
+    ) -> None:
+        """As `joined`, for an account that was a member. This realm has lost that, but what it has signed
+        with the number `signed` proves it, once. Raises UnknownUser, TooManyGroups."""
         account = await self._accounts.find(report.user)
         name = Address(_parsed(report.group, realm), self._realms.name_of(realm))
         now, own = self._context.now(), self._context.realm_key
 
         def job(connection: Connection) -> RosterChange:
-            if not mirrors.is_news(connection, own, key_of(report.group), number):
+            if not mirrors.is_news(connection, own, key_of(report.group), signed):
                 return RosterChange(Delta(0))
-            return RosterChange(
-                self._join(connection, name, realm, account, report, now, returned=True)
-            )
+            delta = self._join(connection, name, realm, account, report, now, returned=True)
+            if report.seal:
+                mirrors.keep_admission(connection, delta.group, account, number, report.seal)
+            return RosterChange(delta)
 
         change = await self._rosters.change(job)
         await self._has_joined(account, name, change.delta.group)

@@ -190,6 +190,19 @@ class LostMembersTestCase(GroupRestoreTestCase):
         self.network.advance(5)
         self.assertEqual(list(self.seqs(self.budi, self.there)), ["satu", "dua", "tiga"])
 
+    def test_mirror_and_then_home(self) -> None:
+        """A membership that the home has returned can be shown to the home."""
+        home, mirror = self.back_up(self.one), self.back_up(self.two)
+        self.budi.joins(self.code)
+        self.network.advance(5)
+        self.restore(self.two, mirror)
+        self.restore(self.one, home)
+        self.network.advance(5)
+        self.assertEqual(len(self.ana.members("nusa")), 2)
+        self.ana.posts("nusa", "satu")
+        self.network.advance(5)
+        self.assertEqual(list(self.seqs(self.budi, self.there)), ["satu"])
+
     def test_proofs(self) -> None:
         """Only the report of the home proves a membership: of that person, in that group, and only if the
         home may have lost it."""
