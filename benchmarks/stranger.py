@@ -18,7 +18,8 @@ import sys
 import tempfile
 import threading
 import time
-from contextlib import closing
+from collections.abc import Coroutine, Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -182,31 +183,41 @@ async def flooded(folder: Path, ports: dict[str, int], seconds: float) -> dict[s
     }
 
 
-def measure(folder: Path, seconds: float, quota: int, strangers: str) -> dict[str, Any]:
-    """Run once with a fresh realm."""
+@contextmanager
+def serving(folder: Path, **settings: object) -> Iterator[dict[str, int]]:
+    """A fresh realm, with these settings of CONFIG. Yields its ports."""
     ports = {"json": free_port(), "peers": free_port()}
-    (folder / "chatd.ini").write_text(
-        CONFIG.format(realm=REALM, quota=quota, strangers=strangers, **ports)
-    )
+    (folder / "chatd.ini").write_text(CONFIG.format(realm=REALM, **settings, **ports))
     twistd = Path(sys.executable).parent / "twistd"
     command = [str(twistd), "-n", "--pidfile=", "chatd", "--config", str(folder / "chatd.ini")]
     log = folder / "log"
-    found: dict[str, Any] = {"quota": quota}
     with log.open("wb") as output:
         server = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
         try:
             await_port(ports["json"], server, log)
-            failures: list[Any] = []
-            running = Deferred.fromCoroutine(flooded(folder / "stranger", ports, seconds))
-            running.addCallback(found.update).addErrback(failures.append).addBoth(
-                lambda _: reactor.stop()
-            )
-            reactor.run()
-            for failure in failures:
-                failure.raiseException()
+            yield ports
         finally:
             server.send_signal(signal.SIGTERM)
             server.wait(60)
+
+
+def run(asking: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
+    """Run that in the reactor. Returns its result."""
+    found: dict[str, Any] = {}
+    failures: list[Any] = []
+    running = Deferred.fromCoroutine(asking)
+    running.addCallback(found.update).addErrback(failures.append).addBoth(lambda _: reactor.stop())
+    reactor.run()
+    for failure in failures:
+        failure.raiseException()
+    return found
+
+
+def measure(folder: Path, seconds: float, quota: int, strangers: str) -> dict[str, Any]:
+    """Run once with a fresh realm."""
+    found: dict[str, Any] = {"quota": quota}
+    with serving(folder, quota=quota, strangers=strangers) as ports:
+        found |= run(flooded(folder / "stranger", ports, seconds))
     with closing(sqlite3.connect(folder / "state" / "chatd.db")) as connection:
         query = "SELECT coalesce(sum(length(text)), 0) FROM messages WHERE origin_realm IS NOT NULL"
         (found["stored_bytes"],) = connection.execute(query).fetchone()

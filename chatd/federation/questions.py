@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -40,6 +41,8 @@ from chatd.service.group_settings import details_for, details_of
 from chatd.service.presence import OFFLINE
 from chatd.service.remote import IRealms, Membership, RemotePicture, RemoteProfile, SignedFact
 from chatd.service.rosters import Actor
+
+Answer = TypeVar("Answer")
 
 MAX_ASKED = 1000  # people in one question
 MAX_OFFSET = 1 << 31  # in a list of members
@@ -173,11 +176,16 @@ class Questions:
         asked = AskedChange(realm, party, name, change, people, entries)
         if not people or change == "bans" or self._guesses.is_free(realm):
             return await self._change(asked)
+        return await self._concealed(realm, self._change_for_stranger(asked))
+
+    async def _concealed(self, realm: str, answering: Coroutine[Any, Any, Answer]) -> Answer:
+        """The answer, after a time that does not tell a realm that was not added who has an account."""
         begun = self._context.clock.seconds()
         try:
-            return await self._change_for_stranger(asked)
+            return await answering
         finally:
-            await conceal(self._context.clock, begun)
+            if not self._guesses.is_free(realm):
+                await conceal(self._context.clock, begun)
 
     async def _change_for_stranger(self, asked: AskedChange) -> Mapping[str, Sequence[str]]:
         """As `_change`, for an admin of a realm that was not added. People of this realm who have nothing to
@@ -282,6 +290,10 @@ class Questions:
     async def profile(self, realm: str, user: str, known: str) -> RemoteProfile:
         """The profile of one of this realm's people, without the picture if its hash is `known`. A realm that
         was not added learns it only of people who have something to do with it. Raises UnknownUser."""
+        return await self._concealed(realm, self._profile(realm, user, known))
+
+    async def _profile(self, realm: str, user: str, known: str) -> RemoteProfile:
+        """The answer of `profile`."""
         name = parse_name(user)
         if not await self._guesses.met(realm, [key_of(name)]):
             raise UnknownUser(name=name)
@@ -306,6 +318,10 @@ class Questions:
 
         For a realm that was not added, people who have nothing to do with it are offline, existing or not.
         """
+        return await self._concealed(realm, self._presence(realm, users))
+
+    async def _presence(self, realm: str, users: Sequence[str]) -> dict[str, str]:
+        """The answer of `presence`."""
         keys = {}
         for user in users[:MAX_ASKED]:
             with suppress(BadName):
