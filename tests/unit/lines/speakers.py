@@ -6,7 +6,7 @@ import base64
 import json
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ClassVar
 
 from twisted.internet.error import ConnectionDone
 from twisted.python.failure import Failure
@@ -153,10 +153,12 @@ class ApartTestCase(PeeringTestCase):
     """Two realms, peered unless the test is about peering."""
 
     peered = True
+    options: ClassVar[dict[str, Any]] = {}  # of [peers], in both realms
 
     async def set_up(self) -> None:
         """Start the realms, with a user of json in each: ana in realm1, budi in realm2."""
-        self.one, self.two = self.make("realm1"), self.make("realm2")
+        self.one = self.make("realm1", **self.options)
+        self.two = self.make("realm2", **self.options)
         self.ana, self.budi = (
             await self.person(self.one, "ana"),
             await self.person(self.two, "budi"),

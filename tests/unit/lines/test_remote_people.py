@@ -82,6 +82,34 @@ class Adding(ApartTestCase):
         self.assertIn("operator", answer["message"])
 
 
+class Strangers(ApartTestCase):
+    """Nobody in realm2 has added realm1."""
+
+    options = {"strangers": "requests"}
+
+    async def test_requests(self) -> None:
+        """A request is sent as the documents say, and shown as an ordinary message. An answer accepts it."""
+        await self.set_up()
+        messi = await self.speaker(Kelompok3, self.one, "messi")
+        henderson = await self.speaker(Bagan, self.two, "henderson")
+        sent = said("Message Sent to Realm")
+        pending = "henderson@realm2 belum menerima permintaan pesan Anda; tunggu jawabannya"
+        await self.says(
+            messi,
+            ("sendprivaterealm realm2 henderson halo", sent),
+            ("sendprivaterealm realm2 nobody halo", sent),
+            ("sendprivaterealm realm2 henderson lagi", refused(pending)),
+            (
+                "sendprivaterealm realm2 nobody lagi",
+                refused(pending.replace("henderson", "nobody")),
+            ),
+        )
+        (shown,) = (await henderson.say("getrealminbox realm1"))["messages"]
+        self.assertEqual((shown["msg_from"], shown["msg"]), ("messi@realm1", "halo"))
+        await henderson.say("sendprivaterealm realm1 messi ya?")
+        await self.says(messi, ("sendprivaterealm realm2 henderson lagi", sent))
+
+
 class ToPeople(ApartTestCase):
     """kelompok3, in which a group is a list of people."""
 
