@@ -185,6 +185,7 @@ class Answering(InvitingTestCase):
         self.two.open()
         self.network.advance(10)
         self.assertEqual(self.budi.mine(), [GROUP])
+        self.network.advance(1)
         self.assertIn("budi@realm2+", self.ana.members("bagan"))
 
 
