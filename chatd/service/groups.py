@@ -90,7 +90,7 @@ class Groups:
         if realm is None:
             return await self._homes.join(Actor(party, origin), name, source)
         # Its home counts failures too, but knows no network addresses.
-        with self._homes.failed_joins.attempt(party, source):
+        async with self._homes.failed_joins.attempt(party, source):
             return await self._mirrors.join(account, realm, name)
 
     async def accept(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 from twisted.internet.interfaces import IReactorTime
 
@@ -19,10 +19,11 @@ from chatd.base.errors import (
 )
 from chatd.base.model import Party
 from chatd.base.throttle import FailureThrottle, Quota
+from chatd.service.login_guard import FailureGate, TooSoon
 
 TAKEN_PER_HOUR = 20
 FREE_JOINS = 20  # failed joins of a person before there are pauses
-FREE_JOINS_OF_ADDRESS = 50  # those from one network address
+FREE_JOINS_OF_ADDRESS = 50  # those from a network address before they take turns
 FREE_JOINS_OF_REALM = 200  # those of all people of another realm
 
 
@@ -80,30 +81,45 @@ class JoinGate:
 
 
 class FailedJoins:
-    """Lets each person, network address and other realm wait after joins of groups that do not exist for
-    them. The pauses of an address are short, because people share it."""
+    """Slows down joins of groups that do not exist for those who try. A person, and another realm, are
+    refused for a while. Attempts from one network address take turns with short pauses, as failed logins do,
+    because people share an address."""
 
     def __init__(self, clock: IReactorTime) -> None:
         self._clock = clock
         self._people = JoinGate(FailureThrottle(FREE_JOINS))
-        self._addresses = JoinGate(FailureThrottle(FREE_JOINS_OF_ADDRESS, longest=1.0))
         self._realms = JoinGate(FailureThrottle(FREE_JOINS_OF_REALM))
+        self._addresses = FailureGate(clock, FailureThrottle(FREE_JOINS_OF_ADDRESS, longest=1.0))
 
-    @contextmanager
-    def attempt(self, party: Party, source: str | None = None) -> Iterator[None]:
+    @asynccontextmanager
+    async def attempt(self, party: Party, source: str | None = None) -> AsyncIterator[None]:
         """A context in which `party` joins a group, from the network address `source` if it is known. Raises
         TooManyFailedJoins before anything is looked up."""
         now = self._clock.seconds()
-        keys = [
-            (self._people, party.key),
-            (self._addresses, source),
-            (self._realms, party.realm),
-        ]
+        keys = ((self._people, party.key), (self._realms, party.realm))
         counting = [(gate, key) for gate, key in keys if key is not None]
         wait = max(gate.wait(key, now) for gate, key in counting)
         if wait > 0:
             raise TooManyFailedJoins(seconds=math.ceil(wait))
-        with ExitStack() as attempts:
+        async with AsyncExitStack() as attempts:
             for gate, key in counting:
                 attempts.enter_context(gate.attempt(key, now))
+            if source is not None:
+                await attempts.enter_async_context(self._in_turn(source))
             yield
+
+    @asynccontextmanager
+    async def _in_turn(self, source: str) -> AsyncIterator[None]:
+        """A context that begins when it is the turn of an attempt from that address."""
+        try:
+            await self._addresses.enter(source)
+        except TooSoon as error:
+            raise TooManyFailedJoins(seconds=math.ceil(error.seconds)) from None
+        failed = False
+        try:
+            yield
+        except UnknownGroup:
+            failed = True
+            raise
+        finally:
+            self._addresses.leave(source, failed)

@@ -146,7 +146,7 @@ class HomeGroups:
     async def find_joinable(self, party: Party, name: Address, source: str | None = None) -> Roster:
         """The group that `party` may want to join, from the network address `source` if they are of this
         realm. Raises UnknownGroup, TooManyFailedJoins."""
-        with self.failed_joins.attempt(party, source):
+        async with self.failed_joins.attempt(party, source):
             return await self._rosters.find(name, party, joining=True)
 
     async def join(self, by: Actor, name: Address, source: str | None = None) -> Group:

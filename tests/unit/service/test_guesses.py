@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-
 import msgspec
+from twisted.internet.defer import Deferred
 
 from chatd.base.errors import (
     GroupExists,
@@ -79,41 +78,60 @@ class Guesses(GroupsTestCase):
 
     def test_realms(self) -> None:
         """Another realm has pauses too, whatever names its people have."""
-        joins = FailedJoins(self.clock)
+        self.joins = FailedJoins(self.clock)
         one = Party("a@realm2", "a@realm2", realm="realm2")
         for number in range(FREE_JOINS_OF_REALM + 1):
             party = msgspec.structs.replace(one, key=f"p{number}@realm2")
-            with self.assertRaises(UnknownGroup), joins.attempt(party):
-                raise UnknownGroup(name="a")
-        self.assertRaises(TooManyFailedJoins, joins.attempt(one).__enter__)
-        with joins.attempt(msgspec.structs.replace(one, realm="realm3")):
-            pass
+            self.assertIs(self.successResultOf(self.tried(party)), UnknownGroup)
+        self.assertIs(self.successResultOf(self.tried(one)), TooManyFailedJoins)
+        other = msgspec.structs.replace(one, realm="realm3")
+        self.assertIsNone(self.successResultOf(self.tried(other, fails=False)))
+
+    def tried(
+        self, party: Party, source: str | None = None, fails: bool = True
+    ) -> Deferred[object]:
+        """An attempt to join a group, which does not exist if it `fails`."""
+
+        async def attempt() -> None:
+            async with self.joins.attempt(party, source):
+                if fails:
+                    raise UnknownGroup(name="a")
+
+        return Deferred.fromCoroutine(attempt()).addErrback(lambda failure: failure.type)
 
     def test_addresses(self) -> None:
-        """A network address has short pauses, whatever accounts are used there."""
-        joins = FailedJoins(self.clock)
+        """Joins from a network address take turns after many failures, whatever accounts are used there."""
+        self.joins = FailedJoins(self.clock)
         for number in range(FREE_JOINS_OF_ADDRESS + 1):
             party = Party(f"p{number}", f"p{number}", number)
-            with self.assertRaises(UnknownGroup), joins.attempt(party, "192.0.2.1"):
-                raise UnknownGroup(name="a")
-        one = Party("ana", "ana", 1000)
-        self.assertRaises(TooManyFailedJoins, joins.attempt(one, "192.0.2.1").__enter__)
-        with joins.attempt(one, "192.0.2.2"):
-            pass
-        self.clock.advance(1)
-        with joins.attempt(one, "192.0.2.1"):
-            pass
+            self.assertIs(self.successResultOf(self.tried(party, "192.0.2.1")), UnknownGroup)
+        people = [Party(f"q{number}", f"q{number}", 1000 + number) for number in range(60)]
+        self.assertIsNone(self.successResultOf(self.tried(people[0], "192.0.2.2", fails=False)))
+        first, *others = [self.tried(each, "192.0.2.1") for each in people]
+        self.assertNoResult(first)
+        # Those that would wait too long are refused.
+        self.assertIs(self.successResultOf(others[-1]), TooManyFailedJoins)
+        self.clock.advance(0.25)
+        self.assertIs(self.successResultOf(first), UnknownGroup)
+        self.assertNoResult(others[0])
+        self.clock.pump([1.0] * 60)
+        self.assertIs(self.successResultOf(others[0]), UnknownGroup)
 
     def test_at_once(self) -> None:
-        """Attempts that run at once are no more than may fail without a pause."""
-        joins = FailedJoins(self.clock)
-        one = Party("ana", "ana", 1)
-        with ExitStack() as running:
-            for _ in range(FREE_JOINS):
-                running.enter_context(joins.attempt(one))
-            self.assertRaises(TooManyFailedJoins, joins.attempt(one).__enter__)
-        with joins.attempt(one):
-            pass
+        """Attempts of a person that run at once are no more than may fail without a pause."""
+        self.joins = FailedJoins(self.clock)
+        one, waiting = Party("ana", "ana", 1), Deferred[None]()
+
+        async def attempt() -> None:
+            async with self.joins.attempt(one):
+                await waiting
+
+        running = [Deferred.fromCoroutine(attempt()) for _ in range(FREE_JOINS)]
+        self.assertIs(self.successResultOf(self.tried(one)), TooManyFailedJoins)
+        waiting.callback(None)
+        for each in running:
+            self.successResultOf(each)
+        self.assertIs(self.successResultOf(self.tried(one)), UnknownGroup)
 
     def test_elsewhere(self) -> None:
         """Failed joins of groups of other realms count as well."""
