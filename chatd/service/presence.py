@@ -15,6 +15,12 @@ from chatd.base.isolation import drop_failed
 Told: TypeAlias = "tuple[Collection[int], Event, IListener | None, bool]"
 
 
+# Accounts that get an event in one turn of the reactor. More get it in several, so that other clients do not
+# wait.
+MAX_AT_ONCE = 1000
+# If more events than these wait, they are passed on at once, so that their number is bounded.
+MAX_WAITING = 1000
+
 # What others see of an account
 ONLINE = "online"
 AWAY = "away"
@@ -211,6 +217,7 @@ class Presence:
         told, self._told = self._told, []
         if not self._listening:
             return
+        most = MAX_AT_ONCE if len(told) < MAX_WAITING else len(self._listening)
         start = 0
         while start < len(told):
             accounts, _, _, followers = told[start]
@@ -219,7 +226,12 @@ class Presence:
                 end += 1
             _, events, origins, _ = zip(*told[start:end], strict=True)
             listening = self._following if followers else self._listening
-            self._give(listening, accounts, events, origins)
+            left = self._give(listening, accounts, events, origins, most)
+            if left:
+                later = [(left, *each[1:]) for each in told[start:end]]
+                self._told = [*later, *told[end:], *self._told]
+                self._on_waiting()
+                return
             start = end
 
     def _give(
@@ -228,13 +240,17 @@ class Presence:
         accounts: Collection[int],
         events: tuple[Event, ...],
         origins: tuple[IListener | None, ...],
-    ) -> None:
+        most: int,
+    ) -> list[int]:
+        """Pass events to the listeners of the first `most` accounts. Returns the accounts that are left."""
         # Go through the shorter list: a large group with few listeners costs only those few.
-        present = (
-            accounts
-            if len(accounts) <= len(listening)
-            else [account for account in listening if account in accounts]
-        )
+        size = len(accounts)
+        present, left = accounts, []
+        if size > len(listening):
+            present = [account for account in listening if account in accounts]
+        if size > most:
+            everybody = list(present)
+            present, left = everybody[:most], everybody[most:]
         one_origin = origins[0] if origins.count(origins[0]) == len(origins) else self
         given, many = 0, len(events)
         for account in present:
@@ -256,6 +272,7 @@ class Presence:
                     self.listen(account, listener, False)
                     drop_failed(listener)
         self._counters.delivered += given
+        return left
 
 
 def _set(

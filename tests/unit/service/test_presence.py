@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from unittest import mock
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from zope.interface import implementer
 
 from chatd.base.events import Event
 from chatd.base.model import Message
+from chatd.service import presence as module
 from chatd.service.presence import IListener, Presence
 
 
@@ -134,6 +136,30 @@ class Telling(SynchronousTestCase):
             self.presence.tell(accounts, event, None)
         self.presence.flush()
         self.assertEqual(listener.heard, [ONE, TWO, THREE])
+
+    def test_large_audiences(self) -> None:
+        """They get their events in parts. What is told later waits behind them, unless too much waits."""
+        self.patch(module, "MAX_AT_ONCE", 2)
+        self.patch(module, "MAX_WAITING", 4)
+        flushes = mock.Mock()
+        self.presence.on_waiting(flushes)
+        listeners = {account: Listener() for account in range(11, 16)}
+        for account, listener in listeners.items():
+            self.presence.listen(account, listener, True)
+        self.presence.tell(listeners.keys(), ONE, listeners[15])
+        self.presence.tell([15, 11], TWO, None)
+
+        def heard() -> list[int]:
+            return [len(each.heard) for each in listeners.values()]
+
+        for expected in ([1, 1, 0, 0, 0], [1, 1, 1, 1, 0], [2, 1, 1, 1, 1]):
+            self.presence.flush()
+            self.assertEqual(heard(), expected)
+        self.assertEqual(flushes.call_count, 2)
+        for _ in range(4):
+            self.presence.tell(listeners.keys(), THREE, None)
+        self.presence.flush()
+        self.assertEqual(heard(), [6, 5, 5, 5, 5])
 
     def test_listening_twice(self) -> None:
         """A connection that starts to listen twice gets each event once."""
