@@ -106,7 +106,7 @@ class SignedFacts(GroupTestCase):
         self.does(self.ana, ask.LeaveGroup)
         self.assertEqual(
             [each[1:3] for each in self.signed(self.three)[-2:]],
-            [("ana@realm1", "realm1"), ("ana@realm1", "realm1")],
+            [("ana@realm1", "realm1"), ("system@realm1", "realm1")],
         )
         self.citra.does(ask.KickMember(parse_address(GROUP), parse_address("citra@realm3")))
         self.network.settle()
