@@ -87,10 +87,13 @@ class Visitor:
         )
 
     def is_quiet(self) -> None:
-        """Wait until nothing is being loaded."""
+        """Wait until nothing is being loaded that is in sight."""
         expect(self.page.locator(".spinner:visible")).to_have_count(0)
         self.page.wait_for_function(
-            "[...document.images].every((image) => image.complete || image.loading === 'lazy')"
+            """() => [...document.images].every((image) => {
+                const { top, bottom } = image.getBoundingClientRect();
+                return image.complete || bottom <= 0 || top >= innerHeight;
+            })"""
         )
 
     def fits(self) -> None:
