@@ -115,6 +115,8 @@ class Presence(Scripted):
             ("henderson", "hendo@realm9", "hendo@realm9 (henderson)"),
             ("hendo@realm9", "Hendo", "hendo@realm9"),
             ("hendo@realm9", "Jordan Henderson", "Jordan Henderson @realm9"),
+            ("hendo@realm9", "messi@realm1", "hendo@realm9"),
+            ("hendo@realm9", "a" * 30, f"{'a' * 20}… @realm9"),
         ):
             messi.go(f"#/u/{who}")
             expect(messi.composer).to_be_visible()

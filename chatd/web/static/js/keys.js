@@ -9,16 +9,19 @@ export function keyOf(name) {
   return name.normalize("NFKC").toLowerCase().replaceAll("ß", "ss").replaceAll("ς", "σ").normalize("NFKC");
 }
 
+const SHOWN = 20; // characters of the name of a person elsewhere, so that the realm stays in sight
+
 /**
- * What a person is called: `Lionel Messi`, or `Lionel Messi @realm1` if they are in another realm. A person here whose
- * display name looks like an address shows the username too.
+ * What a person is called: `Lionel Messi`, or `Lionel Messi @realm1` if they are in another realm. A name that looks
+ * like an address does not hide the person's own one.
  * @param {string} address without the user's own realm
  * @param {string} [name] the display name, if it is known
  */
 export function shownName(address, name) {
   const at = address.lastIndexOf("@");
-  if (at < 0) return name && keyOf(name).includes("@") ? `${name} (${address})` : (name ?? address);
-  const plain = [address, address.slice(0, at)].map(keyOf);
-  if (name === undefined || plain.includes(keyOf(name))) return address;
-  return `${name} ${address.slice(at)}`;
+  const disguised = name !== undefined && keyOf(name).includes("@");
+  if (at < 0) return disguised ? `${name} (${address})` : (name ?? address);
+  if (name === undefined || disguised || keyOf(name) === keyOf(address.slice(0, at))) return address;
+  const letters = [...name];
+  return `${letters.length > SHOWN ? `${letters.slice(0, SHOWN).join("")}…` : name} ${address.slice(at)}`;
 }
