@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections import Counter
+from pathlib import Path
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
@@ -106,3 +108,44 @@ class TroubledRealms(RuleBasedStateMachine):
                 end.held = False
                 end.losing = set()
         self.network.cut()
+
+
+class RestorableRealms(TroubledRealms):
+    """Realms that are also restored from backups of their whole state. A subclass sets `folder`, and calls
+    `back_up_all` at the beginning."""
+
+    folder: Path
+
+    def back_up_all(self) -> None:
+        self.network.settle()
+        for at in range(len(self.servers)):
+            self._back_up(self.server_at(at))
+
+    def backup_of(self, server: Server) -> Path:
+        return self.folder / f"backup of {server.name}"
+
+    @rule(at=side)
+    def back_up(self, at: int) -> None:
+        self._back_up(self.server_at(at))
+        counts["backups"] += 1
+
+    def _back_up(self, server: Server) -> None:
+        if server.is_open:
+            server.kill()
+        shutil.rmtree(self.backup_of(server), ignore_errors=True)
+        shutil.copytree(server.config.state, self.backup_of(server))
+        server.open()
+
+    @rule(at=side, settled=st.booleans())
+    def restore(self, at: int, settled: bool) -> None:
+        server = self.server_at(at)
+        copy = self.backup_of(server)
+        if settled:
+            self.network.advance(2)
+        if server.is_open:
+            server.kill()
+        shutil.rmtree(server.config.state)
+        shutil.copytree(copy, server.config.state)
+        self.network.advance(60)  # longer than the starts since the backup have taken
+        server.open()
+        counts["restores"] += 1

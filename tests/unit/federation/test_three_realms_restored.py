@@ -9,59 +9,25 @@ deletion a realm still knows.
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
-from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
-from hypothesis.stateful import initialize, rule
+from hypothesis.stateful import initialize
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.base.errors import StorageFailed
 from chatd.base.model import Message
 from tests import RANDOM_RUNS
-from tests.support.network import Server
-from tests.support.troubled_realms import counts, side
+from tests.support.troubled_realms import RestorableRealms, counts
 from tests.unit.federation.test_three_realms_stateful import GROUP, PEOPLE, ThreeRealms, run
 
 
-class RestoredRealms(ThreeRealms):
+class RestoredRealms(RestorableRealms, ThreeRealms):
     @initialize(seed=st.integers(0, 1 << 32))
     def begin(self, seed: int) -> None:
         super().begin(seed)
-        self.network.settle()
-        for at in range(len(self.servers)):
-            self._back_up(self.server_at(at))
-
-    def backup_of(self, server: Server) -> Path:
-        return self.folder / f"backup of {server.name}"
-
-    @rule(at=side)
-    def back_up(self, at: int) -> None:
-        self._back_up(self.server_at(at))
-        counts["backups"] += 1
-
-    def _back_up(self, server: Server) -> None:
-        if server.is_open:
-            server.kill()
-        shutil.rmtree(self.backup_of(server), ignore_errors=True)
-        shutil.copytree(server.config.state, self.backup_of(server))
-        server.open()
-
-    @rule(at=side, settled=st.booleans())
-    def restore(self, at: int, settled: bool) -> None:
-        server = self.server_at(at)
-        copy = self.backup_of(server)
-        if settled:
-            self.network.advance(2)
-        if server.is_open:
-            server.kill()
-        shutil.rmtree(server.config.state)
-        shutil.copytree(copy, server.config.state)
-        self.network.advance(60)  # longer than the starts since the backup have taken
-        server.open()
-        counts["restores"] += 1
+        self.back_up_all()
 
     # Checks
 

@@ -27,7 +27,7 @@ PICTURE = picture("PNG", (40, 30))
 
 class Ask(msgspec.Struct, frozen=True):
     """A request, and the status that outsiders, new members and admins get. `{}` stands for the name of the
-    group, `{old}` and `{new}` for the codes of its files."""
+    group, `{code}` for its code, `{old}` and `{new}` for those of its files."""
 
     method: str
     path: str
@@ -65,6 +65,9 @@ ASKED = (
     Ask("DELETE", "/pictures/%23{}", 404, 403),
     Ask("HEAD", UPLOAD, 200),  # it begins at 0 for everybody
     Ask("PUT", UPLOAD, 404, body=PICTURE),
+    Ask("GET", "/join/{}", 200),
+    Ask("GET", "/join/{code}", 200),
+    Ask("POST", "/join/{}", 404, 409, 409, body=b""),
     Ask("GET", "/{}", 404, 404, 404),
     Ask("GET", "/healthz", 200),
     Ask("GET", "/livez", 200),
@@ -84,7 +87,7 @@ class PrivateGroups(RawTestCase):
             await service.groups.join(accounts[name], Address(group.code))
         said = await self.say("PUT", f"/pictures/%23{GROUP}?filename=a.png", "messi", PICTURE)
         self.assertEqual(said.status, 200, said.body)
-        self.codes = {"old": await self.send(OLD)}
+        self.codes = {"code": group.code, "old": await self.send(OLD)}
         await service.groups.kick(messi, here, Address("budi"))
         await service.groups.leave(accounts["citra"], here)
         await service.groups.join(accounts["dewi"], Address(group.code))
@@ -128,7 +131,7 @@ class PrivateGroups(RawTestCase):
         """Outsiders get the answers for a group and files that do not exist. So does a new member for what is
         from before they joined."""
         await self.set_up()
-        wrong = {"old": NO_FILE, "new": NO_FILE}
+        wrong = {"code": self.codes["code"][::-1], "old": NO_FILE, "new": NO_FILE}
         for who in PEOPLE:
             for ask in ASKED:
                 found = await self.asks(who, ask, GROUP, self.codes)
