@@ -14,12 +14,13 @@ import sqlalchemy as sa
 from twisted.python.failure import Failure
 
 from chatd.base.model import DELIVERED, QUEUED, REFUSED, STORED
-from chatd.store.engine import driver_insert, placeholder
+from chatd.store.engine import placeholder
 from chatd.store.messages import MessageWriter
 from chatd.store.new_entries import NewMessage, Stored
 from chatd.store.once import store_once
 from chatd.store.outcomes import KeptRefusal, read_refusal, sent_state
 from chatd.store.pending import NewPost, PendingWriter
+from chatd.store.row_inserter import RowInserter
 from chatd.store.schema import sends
 
 KEPT_FOR = 7 * 24 * 3600 * 1000  # ms
@@ -70,7 +71,7 @@ class SendsWriter:
     def __init__(self, messages: MessageWriter, pending_writer: PendingWriter) -> None:
         self._messages = messages
         self._pending = pending_writer
-        self._statement: str | None = None
+        self._rows = RowInserter(sends)
         self._pruned = 0
 
     def store(
@@ -111,9 +112,7 @@ class SendsWriter:
     def _note(self, connection: sa.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
         if not rows:
             return
-        if self._statement is None:
-            self._statement = driver_insert(connection, sends)
-        connection.exec_driver_sql(self._statement, list(rows))
+        self._rows.insert(connection, rows)
         now = rows[-1][3]
         if now >= self._pruned + PRUNE_EVERY and prune(connection, now - KEPT_FOR) < MAX_PRUNED:
             self._pruned = now

@@ -12,7 +12,6 @@ from twisted.python.failure import Failure
 from chatd.store import change_requests
 from chatd.store.conversations import last_seq
 from chatd.store.crossing import seqs_of
-from chatd.store.engine import driver_insert
 from chatd.store.epochs import Epochs
 from chatd.store.macs import CHANGE, KeyedHash, keyed_hash, mac_of, message_mac
 from chatd.store.new_entries import Extras, NewChange, NewMessage, RemoteCopies, Stored
@@ -22,6 +21,7 @@ from chatd.store.outbox import NewParcel, OutboxWriter
 from chatd.store.outcomes import take_pending
 from chatd.store.parcel_stream import ParcelStream
 from chatd.store.pasts import await_message
+from chatd.store.row_inserter import RowInserter
 from chatd.store.schema import changes, messages, pending
 from chatd.store.sealing import NewSignature, Numbered, make_parcels
 from chatd.store.seals import add_seals
@@ -30,9 +30,6 @@ from chatd.store.terms import begin_term
 
 MAX_CACHED_SEQS = 100_000
 
-
-# The columns that the INSERT of most messages sets
-COMMON = len(messages.c) - len(Extras.__struct_fields__)
 NO_EXTRAS = Extras()
 
 
@@ -44,8 +41,7 @@ class MessageWriter:
         self._outbox = outbox
         self._last_seq: dict[int, int] = {}
         self._last_id: int | None = None
-        self._statement: str | None = None
-        self._full_statement: str | None = None  # with all columns
+        self._rows = RowInserter(messages)
         self._signatures = SignatureWriter()
         self.refusals = 0  # transactions that were not committed
         # realm -> the newest number that came from there
@@ -218,7 +214,7 @@ class MessageWriter:
         if rare:
             self._insert_rare(connection, items, rows, stored)
         else:
-            self._insert(connection, rows)
+            self._rows.insert(connection, rows)
         self._last_id = ident
         if crossing:
             self._cross(connection, items, stored, crossing)
@@ -262,12 +258,6 @@ class MessageWriter:
         self._outbox.store(connection, parcels)
         self._signatures.add(connection, signed)
 
-    def _insert(self, connection: Connection, rows: list[tuple[object, ...]]) -> None:
-        """Insert rows of messages without extras."""
-        if self._statement is None:
-            self._statement = driver_insert(connection, messages, COMMON)
-        connection.exec_driver_sql(self._statement, rows)
-
     def _insert_rare(
         self,
         connection: Connection,
@@ -276,8 +266,6 @@ class MessageWriter:
         stored: list[Stored],
     ) -> None:
         """Insert rows of messages of which some have extras. Adds to `stored` what each replies to."""
-        if self._full_statement is None:
-            self._full_statement = driver_insert(connection, messages)
         keyed = keyed_hash(connection)
         replies = seqs_of(connection, [item.reply_to for item in items], rows)
         full = []
@@ -289,7 +277,7 @@ class MessageWriter:
                     await_message(connection, item.conversation, stored[index].seq, item.reply_to)
             stored[index] = Stored(*stored[index][:5], extras.reply)
             full.append(_full_row(row, extras, keyed))
-        connection.exec_driver_sql(self._full_statement, full)
+        self._rows.insert(connection, full)
 
     def _last_message_id(self, connection: Connection) -> int:
         if self._last_id is None:

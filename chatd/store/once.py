@@ -29,6 +29,8 @@ def store_once(
     Returns for each item what `store` returned for it, or what is known of its name: for an item that this
     call has stored before, what `repeated` returns.
     """
+    if not known and len(set(names)) == len(names):  # as nearly always
+        return [*store([*items])] if items else []
     fresh: dict[Name, Item] = {}
     for name, item in zip(names, items, strict=True):
         if name not in known:

@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from chatd.store.engine import driver_insert, placeholder
+from chatd.store.engine import placeholder
 from chatd.store.macs import is_whole, keyed_hash, mac_of, report_altered
+from chatd.store.row_inserter import RowInserter
 from chatd.store.schema import outbox
 from chatd.store.sealing import Draft, Numbered, make_parcels
 from chatd.store.settings import get_or_add_setting, put_setting
@@ -85,7 +86,7 @@ class OutboxWriter:
         self._stored = False
         self._since: int | None = None  # the first number before the term that may have been lost
         self._last = 0
-        self._statement: str | None = None
+        self._rows = RowInserter(outbox)
 
     def forget(self) -> None:
         """Note a rollback: the term may not be stored any more. Numbers that were taken stay unused."""
@@ -158,11 +159,9 @@ class OutboxWriter:
             place = realm, number, item.sender_id, item.attachment_id, item.created_at
             mac = mac_of(keyed, (realm, number, parcel))
             rows.append((*place, parcel, item.subject, mac))
-        if self._statement is None:
-            self._statement = driver_insert(connection, outbox)
         if replacing:
             rows = _newest(connection, rows)
-        connection.exec_driver_sql(self._statement, rows)
+        self._rows.insert(connection, rows)
         self._last = last
         return numbers
 

@@ -17,13 +17,13 @@ from chatd.store import files
 from chatd.store import outbox as outbox_store
 from chatd.store.content import erase_file
 from chatd.store.details import with_details
-from chatd.store.engine import driver_insert
 from chatd.store.guard import without_altered
 from chatd.store.macs import KeyedHash, is_whole, keyed_hash, mac_of, report_altered
 from chatd.store.messages import MessageWriter
 from chatd.store.new_entries import NewMessage, Stored
 from chatd.store.outbox import NewParcel, OutboxWriter
 from chatd.store.outcomes import read_refusal
+from chatd.store.row_inserter import RowInserter
 from chatd.store.schema import attachments, participants, pending, sends
 from chatd.store.sent_files import keep_posted
 
@@ -47,7 +47,7 @@ class PendingWriter:
     def __init__(self, messages: MessageWriter, parcels: OutboxWriter) -> None:
         self._messages = messages
         self._parcels = parcels
-        self._statement: str | None = None
+        self._rows = RowInserter(pending)
 
     def store(self, connection: sa.Connection, items: Sequence[NewPost]) -> list[Stored]:
         """Store `items` with their parcels, in this order. Their place has no seq."""
@@ -55,11 +55,9 @@ class PendingWriter:
             return []
         numbers = self._parcels.store(connection, [item.parcel for item in items])
         stored = [Stored(self._messages.next_id(connection), 0, number) for number in numbers]
-        if self._statement is None:
-            self._statement = driver_insert(connection, pending)
         keyed = keyed_hash(connection)
         rows = [_row(item, place, keyed) for item, place in zip(items, stored, strict=True)]
-        connection.exec_driver_sql(self._statement, rows)
+        self._rows.insert(connection, rows)
         return stored
 
 

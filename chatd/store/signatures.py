@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 import sqlalchemy as sa
 
-from chatd.store.engine import driver_insert
+from chatd.store.row_inserter import RowInserter
 from chatd.store.schema import changes, signatures
 from chatd.store.sealing import NewSignature
 
@@ -26,7 +26,7 @@ class SignatureWriter:
     """Stores signatures, in the writer's thread."""
 
     def __init__(self) -> None:
-        self._statement: str | None = None
+        self._rows = RowInserter(signatures)
 
     def add(
         self, connection: sa.Connection, items: Sequence[tuple[int, int, NewSignature]]
@@ -34,13 +34,11 @@ class SignatureWriter:
         """Store signatures, each with its conversation and seq."""
         if not items:
             return
-        if self._statement is None:
-            self._statement = driver_insert(connection, signatures)
         rows = [
             (conversation, seq, *msgspec.structs.astuple(signature))
             for conversation, seq, signature in items
         ]
-        connection.exec_driver_sql(self._statement, rows)
+        self._rows.insert(connection, rows)
 
 
 def forget_contents(connection: sa.Connection, conversation: int, seq: int, since: int = 0) -> None:

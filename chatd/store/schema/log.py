@@ -73,7 +73,7 @@ messages = Table(
     Column("number", BigInteger, comment="ours, and it crosses: its number here"),
     Column("shown_id", BigInteger, comment="the id that it had while it was pending; NULL: id"),
     Column("mac", LargeBinary, comment="keyed hash of the content; NULL once it is deleted"),
-    # The columns up to here are what `INSERT` sets for most messages.
+    # Most messages have none of the following.
     Column("reply", BigInteger, comment="the seq of the message that it replies to"),
     Column("edited_at", BigInteger, comment="ms since 1970 UTC"),
     Column("deleted_at", BigInteger, comment="ms since 1970 UTC"),

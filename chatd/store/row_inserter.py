@@ -1,0 +1,48 @@
+"""Inserts many rows of one table at once, with little work for each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Table, insert
+
+MAX_STATEMENTS = 64
+
+
+class RowInserter:
+    """Inserts rows whose values are in the order of the table's columns. The last columns may be missing.
+
+    Statements are passed to the driver directly: SQLAlchemy's processing of parameters takes longer than the
+    insert. Columns that are NULL in all rows are left out, because the driver of SQLite takes a third of a
+    microsecond for each None.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self._table = table
+        # The places of the columns that are set -> the statement
+        self._statements: dict[tuple[int, ...], str] = {}
+
+    def insert(self, connection: Connection, rows: Sequence[tuple[object, ...]]) -> None:
+        """Insert at least one row; all have the same number of values."""
+        columns = list(zip(*rows, strict=True))
+        used = tuple(
+            place
+            for place, values in enumerate(columns)
+            if values[0] is not None or values.count(None) < len(values)
+        )
+        statement = self._statements.get(used) or self._make(connection, used)
+        values = list(zip(*[columns[place] for place in used], strict=True))
+        connection.exec_driver_sql(statement, values)
+
+    def _make(self, connection: Connection, used: tuple[int, ...]) -> str:
+        """The statement as SQLAlchemy writes it for this database."""
+        compiler: Any = type(connection.dialect)
+        style = "qmark" if connection.dialect.name == "sqlite" else "format"
+        names = [column.name for column in self._table.columns]
+        chosen = [names[place] for place in used]
+        made = insert(self._table).compile(dialect=compiler(paramstyle=style), column_keys=chosen)
+        if len(self._statements) >= MAX_STATEMENTS:
+            self._statements.clear()
+        statement = self._statements[used] = str(made)
+        return statement
