@@ -20,12 +20,8 @@ import { ChatError } from "../errors.js";
 import { t } from "../i18n.js";
 import { tError } from "../refusals.js";
 
-/** @typedef {import("../types.js").App} App */
-/** @typedef {import("../types.js").View} View */
-/** @typedef {import("../types.js").Place} Place */
-/** @typedef {import("../types.js").Entry} Entry */
-/** @typedef {import("../types.js").Message} Message */
-/** @typedef {import("../chat/uploads.js").Upload} Upload */
+/** @import { App, Entry, Message, Place, View } from "../types.js" */
+/** @import { Upload } from "../chat/uploads.js" */
 
 const PAGE = 60; // messages loaded at once
 const BEFORE = 20; // read messages that are loaded before the unread ones
