@@ -38,10 +38,9 @@ class RequestReceiver:
     async def _store(self, realm: str, request: NewRequest, stream: ParcelStream) -> Verdict:
         try:
             await self._requests.arrived(request, stream)
-        except RequestPending as error:
+        except Exception as error:
             self._quotas.give_back(realm, (request.new,))
-            return verdict_of(error)
-        except Exception:
-            self._quotas.give_back(realm, (request.new,))
+            if isinstance(error, RequestPending):
+                return verdict_of(error)
             raise
         return REQUESTED

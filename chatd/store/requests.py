@@ -84,10 +84,10 @@ def ask(
     found = None
     if account is not None and _is_shown(connection, account, request, now):
         found = _store_message(connection, receive, account, request, now)
-        if found is None:
-            return None
+    if found is not None:
         place, seq = found.new.conversation, found.stored.seq
-        values |= {"state": OPEN, "account_id": account.id, "conversation_id": place, "seq": seq}
+        shown = {"account_id": found.account.id, "conversation_id": place, "seq": seq}
+        values |= {"state": OPEN, **shown}
     if known is not None:
         connection.execute(sa.update(requests).where(pair).values(values))
         return found

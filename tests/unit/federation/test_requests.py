@@ -36,6 +36,7 @@ from chatd.store.watchers_elsewhere import watched_people
 from tests.support.amp_peer import AmpPeerTestCase, batch, direct
 from tests.support.network import LinkedTestCase
 from tests.support.people import Person
+from tests.support.servers import Server
 
 BUDI, CITRA, ANA = "budi@realm2", "citra@realm2", "ana@realm1"
 STRANGERS: dict[str, Any] = {"strangers": "requests"}
@@ -47,6 +48,13 @@ def person(address: str) -> Place:
 
 def direct_to(name: str) -> Direct:
     return direct("y", to=name)
+
+
+def backdate(server: Server) -> None:
+    """All requests are a month older."""
+    older = sa.update(requests).values(at=requests.c.at - store.LIFE)
+    running = server.realm.database.run(lambda db: db.execute(older) and None)
+    server.network.result(running)
 
 
 class AnsweredTestCase(LinkedTestCase):
@@ -215,9 +223,7 @@ class AnsweredTestCase(LinkedTestCase):
         self.assertEqual(self.rows(), ["budi", "noone"])
 
     def backdate(self) -> None:
-        """All requests are a month older."""
-        older = sa.update(requests).values(at=requests.c.at - store.LIFE)
-        self.database(lambda db: db.execute(older) and None)
+        backdate(self.two)
 
     def rows(self) -> list[str]:
         """The names that somebody has asked."""
@@ -326,7 +332,27 @@ class ProbedTestCase(AmpPeerTestCase):
         for name in ("ana", "nobody"):
             self.assertEqual(self.deliver((7, direct("x", to=name))), [REQUESTED])
             self.assertEqual(self.deliver((7, direct("x", to=name))), [REQUESTED])
-        self.assertEqual(len(self.ana.inbox()), 1)
+            backdate(self.one)
+            self.assertEqual(self.deliver((8, direct("y", to=name))), [REQUESTED])
+            backdate(self.one)
+            self.assertEqual(self.deliver((7, direct("x", to=name))), [REQUESTED])
+            (pending,) = self.deliver((9, direct("z", to=name)))
+            self.assertEqual(pending.code, "request-pending")
+        self.assertEqual([each.text for each in self.ana.inbox()], ["x", "y"])
+
+    def test_blank(self) -> None:
+        """A text that was deleted before it was sent is no request."""
+        self.assertEqual(
+            [each.code for each in self.each(lambda to: Direct("budi", to, 1))], [""] * 4
+        )
+        self.assertEqual(self.ana.inbox(), [])
+
+    def test_a_fault_of_a_listener(self) -> None:
+        """The request is stored nevertheless, and its sender can't tell."""
+        self.patch(self.one.service.requests._fan_out, "tell", lambda *_: 1 / 0)
+        self.assertEqual(self.verdicts(direct("x")), [REQUESTED])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(len(self.ana.does(ask.ListRequests()).items), 1)
 
     def test_not_before(self) -> None:
         """The answers take the same time."""
