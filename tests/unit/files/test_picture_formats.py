@@ -207,6 +207,25 @@ class InPlace(SynchronousTestCase):
                 self.assertEqual(image.getexif().get(0x010F), "camera")
                 self.assertEqual(dict(image.getexif().get_ifd(0x8825)), {})
 
+    def test_gps_directory(self) -> None:
+        """It is emptied with its values, also within another directory. The entries beside it stay."""
+        for order in "<", ">":
+            sign = b"II*\0" if order == "<" else b"MM\0*"
+            entry = "HHII"
+            gps = struct.pack(f"{order}HHHI4s{entry}I", 2, 1, 2, 2, b"N", 2, 5, 1, 110, 0) + PLACE
+            exif_ifd = struct.pack(f"{order}H{entry}I", 1, 0x8825, 4, 1, 80, 0)
+            entries = (0x8769, 4, 1, 54, 0x8825, 4, 1, 80, 0x9000, 4, 1, 7)
+            first = struct.pack(f"{order}H{entry * 3}I", 3, *entries, 0)
+            data = bytearray(sign + struct.pack(f"{order}I", 8) + bytes(200))
+            for at, part in ((8, first), (54, exif_ifd), (80, gps)):
+                data[at : at + len(part)] = part
+            found = self.cleaned(bytes(data))
+            left = struct.unpack_from(f"{order}H{entry * 2}I", found, 8)
+            self.assertEqual(left, (2, *entries[:4], *entries[8:], 0))
+            self.assertEqual(found[54:118], bytes(64), "all that tells a place")
+            astray = bytes(data[:44]).ljust(300, b"\1")
+            self.assertEqual(len(kept(astray, examine(astray))), len(astray))
+
     def test_avif(self) -> None:
         data = picture("AVIF", exif=exif(PLACE.decode() * 5), xmp=PLACE * 5)
         self.assertIn(PLACE, data)
@@ -233,7 +252,7 @@ class InPlace(SynchronousTestCase):
             struct.pack(">IHHIHII", 8, 1, 0, 0, 1, 0, 5),
         )
         idat = heif_box(b"idat", b"image" + exif_data)
-        brand = heif_box(b"ftyp", b"heic\0\0\0\0mif1heic")
+        brand = heif_box(b"ftyp", b"heic\0\0\0\0mif1heic") + struct.pack(">I4sQ", 1, b"free", 16)
         xmp = heif_box(b"uuid", heif_metadata.XMP_UUID, PLACE * 3)
         data = brand + heif_box(b"meta", bytes(4), items, places, idat) + xmp
         found = self.cleaned(data)
