@@ -53,7 +53,9 @@ def join_mirror(
             )
             .values(joined_at=now, first_seq=first)
         )
-        open_past(connection, conversation, first, seq, None)
+        # This realm may have lost what came between its last entry and the join.
+        newest = last_seq(connection, conversation)
+        open_past(connection, conversation, first, seq + 1, newest)
         return Delta(conversation, ((party, None), (party, False)), first=first)
     check_groups(connection, account.id, account.name, limit)
     newest = last_seq(connection, conversation)
@@ -76,7 +78,9 @@ def join_mirror(
         .where(rosters.c.conversation_id == conversation)
         .values(members=rosters.c.members + 1, joined_at=now, floor=newest if returned else mark)
     )
-    open_past(connection, conversation, first, seq, newest if is_first else None)
+    is_behind = is_first or returned
+    upto = seq + 1 if returned else seq  # the entry that says so
+    open_past(connection, conversation, first, upto, newest if is_behind else None)
     return Delta(conversation, ((party, False),), first=first)
 
 

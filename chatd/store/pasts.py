@@ -89,7 +89,7 @@ def open_past(
     connection: sa.Connection, conversation: int, first: int, seq: int, newest: int | None
 ) -> None:
     """A member has joined who sees the entries from `first` on, and gets those after `seq`. If there was no
-    member here, the log here has ended at `newest`, and entries after that are missing."""
+    member here, or this realm has lost entries, the log here ends at `newest`. What follows is missing."""
     here = pasts.c.conversation_id == conversation
     known = connection.execute(sa.select(pasts).where(here)).first()
     before = max(0, first - 1)
