@@ -122,7 +122,7 @@ class Client:
             reply: dict[str, Any] = json.loads(self._lines.readline())
             if "status" in reply:
                 if reply["status"] != "OK":
-                    raise AssertionError(f"{request}: {reply}")
+                    raise AssertionError(f"{request['command']}: {reply}")
                 return reply
 
     def close(self) -> None:
