@@ -130,6 +130,11 @@ class Pages(BrowserTestCase):
         expect(code).to_be_visible()
         link = f"{self.site.url}/join/{made['groupcode']}"
         messi.is_told(link)
+        elsewhere = messi.page.evaluate(
+            """async (code) => (await import("/static/js/panels/joinlink.js")).joinLink(code)""",
+            "abcd:efgh@realm2",
+        )
+        self.assertEqual(elsewhere, f"{self.site.url}/join/abcd:efgh@realm2")
         henderson = self.person()
         for address, told in (
             (f"{self.site.url}/join/aaaaaaaabbbbbbbb", "There is no group aaaaaaaabbbbbbbb"),

@@ -5,19 +5,16 @@ import { h } from "../dom.js";
 import { t } from "../i18n.js";
 import { button, dialog } from "../ui.js";
 import { renewButton } from "./groupsettings.js";
-import { realmOf } from "./names.js";
 import { qrCode } from "./qr.js";
 
 /** @typedef {import("../types.js").App} App */
 
 /**
  * The address that asks whether to join the group with that code. It leads to the user's own realm.
- * @param {string} group
- * @param {string} code
+ * @param {string} code with the realm of a group that lives elsewhere
  */
-export function joinLink(group, code) {
-  const realm = realmOf(group);
-  return `${location.origin}/join/${code}${realm === null ? "" : `@${encodeURIComponent(realm)}`}`;
+export function joinLink(code) {
+  return `${location.origin}/join/${encodeURI(code)}`;
 }
 
 /**
@@ -28,7 +25,7 @@ export function joinLink(group, code) {
  * @param {() => void} changed
  */
 export function codeBox(app, group, { code = "", admin }, changed) {
-  const link = joinLink(group, code);
+  const link = joinLink(code);
   const label = t("members.copy-code", { code });
   return h(
     "div",
