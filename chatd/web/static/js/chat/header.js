@@ -97,7 +97,9 @@ export class Header {
     const parts = [];
     if (this.name !== this.#place.name) parts.push(h("bdi", { class: "chat-name" }, this.#place.name));
     if (found?.members) {
-      const text = t("chat.members", { n: found.members });
+      // Only its home knows how many members a group elsewhere has.
+      const elsewhere = this.#place.name.includes("@");
+      const text = elsewhere ? t("chat.members.some") : t("chat.members", { n: found.members });
       parts.push(h("a", { class: "chat-members", href: `${hashOf(this.#place)}/members` }, text));
     }
     // The code of a private group is long and secret: the menu and the page of the members have it.

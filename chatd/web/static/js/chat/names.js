@@ -41,12 +41,15 @@ async function learnHere({ store }, place) {
 async function learnElsewhere({ store, connection, log }, place) {
   const before = asked.get(store) ?? new Set();
   asked.set(store, before);
-  const members = store.conversation(place)?.members ?? Infinity;
-  if (place.kind === "u" || members > FEW || before.has(place.key)) return false;
+  if (place.kind === "u" || before.has(place.key)) return false;
   if (!log.messages(place).some(({ from }) => from.includes("@") && store.displayName(from) === from)) return false;
   before.add(place.key);
   try {
-    const reply = await connection.request("members", { group: place.name });
+    const group = place.name;
+    // The list of conversations counts only the members of this realm in a group that lives elsewhere.
+    const known = group.includes("@") ? await connection.request("group", { group }) : store.conversation(place);
+    if ((known?.members ?? Infinity) > FEW) return false;
+    const reply = await connection.request("members", { group });
     store.meet(reply.members ?? []);
     return true;
   } catch {

@@ -213,7 +213,8 @@ function row(app, { conversation: found, unsent }, current) {
 
 /** @param {Conversation} found */
 function subtitleOf(found) {
-  return found.place.kind === "g" ? t("list.members", { n: found.members ?? 1 }) : t("list.nothing");
+  const here = found.place.kind === "g" && !found.place.name.includes("@");
+  return here ? t("list.members", { n: found.members ?? 1 }) : t("list.nothing");
 }
 
 /** @param {App} app @param {Message} message @returns {Child[]} */

@@ -34,6 +34,7 @@ export default {
 
   "chat.members.one": "1 member",
   "chat.members.other": "{n} members",
+  "chat.members.some": "Members",
   "chat.members.show": "Members and invitations",
   "chat.code": "Code",
   "chat.code.copy": "Copy the code {code}, with which others can join this group",

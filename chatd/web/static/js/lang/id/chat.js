@@ -31,6 +31,7 @@ export default {
   "chat.contact.added": "{name} ada di daftar kontak Anda",
 
   "chat.members.other": "{n} anggota",
+  "chat.members.some": "Anggota",
   "chat.members.show": "Anggota dan undangan",
   "chat.code": "Kode",
   "chat.code.copy": "Salin kode {code}, yang dipakai orang lain untuk bergabung ke grup ini",
