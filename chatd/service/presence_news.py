@@ -132,6 +132,8 @@ class PresenceNews:
     async def _tell(self, account_id: int) -> int:
         """Tell the watchers of the account whether it is online. Returns how many of them here follow."""
         realms = self._elsewhere.realms()
+        if not realms and not self._presence.anyone_follows:
+            return 0
         watched = await self._find(account_id, realms)
         if watched is None:
             return 0

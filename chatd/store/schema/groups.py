@@ -188,7 +188,7 @@ remote_members = Table(
     ),
     Index("remote_members_by_standing", "conversation_id", "admin", "joined_at"),
     Index("remote_members_by_realm", "conversation_id", "realm"),
-    Index("remote_members_by_person", "realm", "key"),
+    Index("remote_members_by_person", "key"),
 )
 
 bans = Table(

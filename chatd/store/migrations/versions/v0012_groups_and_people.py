@@ -368,7 +368,7 @@ def _index_people_of_other_realms() -> None:
         sqlite_where=sa.text("realm IS NOT NULL"),
         postgresql_where=sa.text("realm IS NOT NULL"),
     )
-    op.create_index("remote_members_by_person", "remote_members", ["realm", "key"])
+    op.create_index("remote_members_by_person", "remote_members", ["key"])
 
 
 def _create_tables_of_pictures() -> None:
