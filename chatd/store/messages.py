@@ -311,25 +311,11 @@ def _row(
     item: NewMessage, ident: int, seq: int, shown: int | None, given: int, keyed: KeyedHash | None
 ) -> tuple[object, ...]:
     """The values of a message without extras, in the order of the table's columns up to `mac`."""
-    origin_realm, origin_id, number = _origin(item, given)
     conversation, at, file = item.conversation, item.at, item.attachment_id
     sender, text = item.sender, item.text
     mac = mac_of(keyed, (conversation, seq, at, file, sender, text))
-    return (
-        ident,
-        conversation,
-        seq,
-        item.sender_id,
-        sender,
-        at,
-        text,
-        file,
-        origin_realm,
-        origin_id,
-        number,
-        shown,
-        mac,
-    )
+    content = ident, conversation, seq, item.sender_id, sender, at, text, file
+    return (*content, *_origin(item, given), shown, mac)
 
 
 def _full_row(

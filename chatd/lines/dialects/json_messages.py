@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from operator import attrgetter
 from typing import Any
 
 from chatd.base import attachments, model
 from chatd.base.pictures import picture_fields
 from chatd.base.timestamps import timestamp
+
+# Most messages have none of these, and building the dict takes longer than the rest.
+_rare_values = attrgetter(
+    "reason",
+    "edited",
+    "reply",
+    "forwarded",
+    "opaque",
+    "mentions",
+    "reactions",
+    "pinned",
+    "unverified",
+    "blocked",
+)
+_NONE = (None, None, None, None, None, (), (), False, False, False)
 
 
 def message_object(message: model.Message) -> dict[str, Any]:
@@ -30,19 +46,7 @@ def message_object(message: model.Message) -> dict[str, Any]:
     found["state"] = message.state
     if message.deleted:
         found["deleted"] = True
-    # Most messages have none of these, and building the dict takes longer than the rest.
-    if (
-        message.reply is not None
-        or message.edited is not None
-        or message.forwarded is not None
-        or message.reason is not None
-        or message.opaque is not None
-        or message.mentions
-        or message.reactions
-        or message.pinned
-        or message.unverified
-        or message.blocked
-    ):
+    if _rare_values(message) != _NONE:
         found |= _rare_fields(message)
     return found
 

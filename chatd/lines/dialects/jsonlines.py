@@ -53,13 +53,10 @@ class JsonDialect(Dialect):
     def reply(self, request: Request, reply: replies.Reply) -> bytes:
         tag = request.tag
         answer = {"status": "OK", "id": tag, "message": reply.message, **reply.fields}
-        for key, value in reply.data.items():
-            if key != "id":
-                answer[key] = value
-            elif tag is None:
-                answer["id"] = value
-            else:
-                answer["message_id"] = value
+        if tag is None:
+            answer |= reply.data
+        else:
+            answer |= {"message_id" if key == "id" else key: reply.data[key] for key in reply.data}
         if reply.items_name:
             answer[reply.items_name] = [_item(item) for item in reply.items]
         if reply.pending:
