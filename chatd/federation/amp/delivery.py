@@ -82,9 +82,9 @@ class Delivery:
         """Send everything that waits over `link`: first what the other realm has lost since a backup."""
         self._end()
         self._link = link
-        if self._to.guests.is_needed(self._to.realm, link.standing):
+        if self._to.guests.is_needed(self._to.realm, link.other.standing):
             self._is_in_doubt = True
-        if not self._to.restores.is_needed(self._to.realm, link.standing):
+        if not self._to.restores.is_needed(self._to.realm, link.other.standing):
             self._start(link)
             return
         pause = self._restores.take(self._to.clock.seconds())
@@ -103,11 +103,11 @@ class Delivery:
 
     async def _send_lost(self, link: PeerLink) -> None:
         to = self._to
-        assert link.standing is not None  # noqa: S101 - else no restore is needed
+        assert link.other.standing is not None  # noqa: S101 - else no restore is needed
         has_lost = False
         try:
             await to.outbox.tidy()  # what was delivered does not wait any more
-            has_lost = await to.restores.run(ReturnLink(link), to.realm, link.standing)
+            has_lost = await to.restores.run(ReturnLink(link), to.realm, link.other.standing)
         except (RealmDown, *EXPECTED):
             link.abort()
             return
@@ -140,7 +140,7 @@ class Delivery:
         """Compare who is in groups. If that is not possible now, it is done later, or over the next link."""
         to = self._to
         with suppress(RealmDown, Refused, StorageFailed):
-            if GUESTS in link.lacks or await to.guests.compare(ReturnLink(link), to.realm):
+            if GUESTS in link.other.lacks or await to.guests.compare(ReturnLink(link), to.realm):
                 self._is_in_doubt = False
         if self._is_in_doubt and self._link is link:
             self._comparing.start(AGAIN)

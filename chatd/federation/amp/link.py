@@ -60,6 +60,15 @@ class Route(msgspec.Struct, frozen=True):
     source: str = ""
 
 
+class OtherSide(msgspec.Struct, frozen=True):
+    """What the other realm has said in Hello: its `instance` (Introduction), the capabilities that it
+    `lacks`, and how it stands with this realm."""
+
+    instance: bytes = b""
+    lacks: frozenset[str] = frozenset()
+    standing: Standing | None = None
+
+
 class LinkSuperseded(Exception):
     """The link ended before it was up, but after the other end had proved to be the realm: there may be
     another link to it, which is better."""
@@ -81,9 +90,7 @@ class PeerLink(BoundedAMP):
         self.route = route
         self.link_state = LinkState.CONNECTING  # `state` is a name of Twisted's
         self.authentication: Authentication | None = None
-        self.instance = b""  # of the other realm (`wire.Introduction`)
-        self.lacks: frozenset[str] = frozenset()  # the capabilities that the other realm lacks
-        self.standing: Standing | None = None  # of the other realm with this one
+        self.other = OtherSide()
         self.ready: Deferred[PeerLink] = Deferred()
         self.reason: ChatError | None = None  # why the link will not come up
         self._heard = host.clock.seconds()
@@ -232,9 +239,8 @@ class PeerLink(BoundedAMP):
         if other.version != wire.VERSION:
             name = printable(other.realm)
             raise OtherVersion(realm=name, theirs=other.version, ours=wire.VERSION)
-        self.instance = other.instance
-        self.lacks = lacking(other.capabilities)
-        self.standing = decode_standing(other.standing)
+        lacks, standing = lacking(other.capabilities), decode_standing(other.standing)
+        self.other = OtherSide(other.instance, lacks, standing)
         await self.host.accept(self, other)
 
     def come_up(self) -> None:
@@ -332,17 +338,17 @@ class PeerLink(BoundedAMP):
 
     def type(self, sender: str, to: str) -> None:
         """Tell the other realm that somebody is writing, if it takes that."""
-        if TYPING not in self.lacks and self.transport is not None:
+        if TYPING not in self.other.lacks and self.transport is not None:
             self.callRemote(wire.TypingCommand, sender=sender, to=to)
 
     def profile_changed(self, user: str) -> None:
         """Tell the other realm that the profile of a user here has changed, if it takes that."""
-        if PROFILES not in self.lacks and self.transport is not None:
+        if PROFILES not in self.other.lacks and self.transport is not None:
             self.callRemote(wire.ProfileChangedCommand, user=user)
 
     def presence_changed(self, states: Sequence[TheirState]) -> None:
         """Tell the other realm who is online now, if it takes that."""
-        for data in () if PRESENCE in self.lacks else contents.encode_states(states):
+        for data in () if PRESENCE in self.other.lacks else contents.encode_states(states):
             if self.transport is not None:
                 self.callRemote(wire.PresenceChangedCommand, states=data)
 
@@ -373,5 +379,5 @@ class PeerLink(BoundedAMP):
 
     def file_ready(self, realm: str, number: int) -> None:
         """Tell the other realm that a file can be asked for now."""
-        if FILES not in self.lacks and self.transport is not None:
+        if FILES not in self.other.lacks and self.transport is not None:
             self.callRemote(wire.FileReadyCommand, realm=realm, number=number)

@@ -149,7 +149,7 @@ class LinkManager:
         old = peer.link
         if (
             old is None
-            or link.instance != old.instance
+            or link.other.instance != old.other.instance
             or link.dialled == old.dialled
             or self.clock.seconds() - self.links[old] > YOUNG
         ):

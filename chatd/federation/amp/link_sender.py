@@ -141,7 +141,7 @@ class LinkSender:
             if batch and size > wire.MAX_BATCH_BYTES:
                 break
             ready.popleft()
-            if self._link.lacks and not self._fits(item):
+            if self._link.other.lacks and not self._fits(item):
                 size -= len(item.parcel) + OVERHEAD
                 continue
             batch.append(item)
@@ -176,7 +176,7 @@ class LinkSender:
         """Whether the other realm takes the parcel. If not, its sender is told."""
         to = self._to
         try:
-            check_fits(item.parcel, self._link.lacks, to.name())
+            check_fits(item.parcel, self._link.other.lacks, to.name())
         except NotSupportedThere as error:
             self._refused(item, error)
             return False

@@ -177,7 +177,7 @@ class AmpLinks:
     def lacks(self, realm: str, capability: str) -> bool:
         peer = self.peers.by_key.get(realm)
         link = None if peer is None else peer.link
-        return link is not None and link.is_up and capability in link.lacks
+        return link is not None and link.is_up and capability in link.other.lacks
 
     # ILinks: questions
 
@@ -218,7 +218,7 @@ class AmpLinks:
     def hears_presence(self, realm: str) -> bool:
         peer = self.peers.get(realm)
         link = None if peer is None else peer.link
-        if link is None or not link.is_up or PRESENCE in link.lacks:
+        if link is None or not link.is_up or PRESENCE in link.other.lacks:
             return False
         return self.is_welcome(realm)
 

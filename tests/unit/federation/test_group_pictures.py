@@ -12,6 +12,7 @@ from chatd.base.model import Group
 from chatd.base.names import Place, parse_address
 from chatd.base.replies import ConversationInfo
 from chatd.commands import values as ask
+from chatd.federation.amp.link import OtherSide
 from chatd.federation.capabilities import PROFILES
 from chatd.service.remote import RemotePicture
 from chatd.store import avatars as store
@@ -141,7 +142,7 @@ class GroupPicturesTestCase(GroupTestCase):
 
     def test_older_homes(self) -> None:
         """A realm that tells no pictures is not asked."""
-        self.link.transport_of(self.two).protocol.lacks = {PROFILES}
+        self.link.transport_of(self.two).protocol.other = OtherSide(lacks=frozenset({PROFILES}))
         with self.assertRaises(UnknownPicture):
             self.get(self.budi)
         self.assertEqual(self.questions(), 0)

@@ -11,6 +11,7 @@ from chatd.base.errors import NotLoggedIn, NotMember, UnknownPicture
 from chatd.base.events import ProfileChange
 from chatd.base.names import Place, parse_address
 from chatd.commands import values as ask
+from chatd.federation.amp.link import OtherSide
 from chatd.federation.capabilities import PROFILES
 from chatd.media.process import PictureRefused, ScaledPicture
 from chatd.service import downloads, realm_turns, remote_profiles
@@ -372,7 +373,9 @@ class Profiles(LinkedTestCase):
         self.assertEqual(self.questions(), asked, "nothing is announced to it")
 
     def test_older_realms(self) -> None:
-        self.connection.transport_of(self.one).protocol.lacks = {PROFILES}
+        self.connection.transport_of(self.one).protocol.other = OtherSide(
+            lacks=frozenset({PROFILES})
+        )
         self.sets(FIRST)
         self.listed()
         self.assertEqual(self.questions(), 0)
