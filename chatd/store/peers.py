@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from chatd.base.realms import Exposure
 from chatd.store import peer_marks, received
-from chatd.store.requests import waits
+from chatd.store.requests import drop_requests, waits
 from chatd.store.schema import (
     accounts,
     contacts,
@@ -55,12 +55,17 @@ def all_peers(connection: sa.Connection) -> list[KnownPeer]:
     return [KnownPeer(*row) for row in rows]
 
 
-def remember(connection: sa.Connection, peer: KnownPeer, now: int) -> None:
-    """Store a realm, in place of an older record. `now` is in ms since 1970 UTC."""
+def remember(
+    connection: sa.Connection, peer: KnownPeer, now: int, is_welcome: bool = False
+) -> None:
+    """Store a realm, in place of an older record. The people of a realm that is welcome need not ask any more
+    before they write. `now` is in ms since 1970 UTC."""
     values = msgspec.structs.asdict(peer)
     changed = connection.execute(sa.update(peers).where(peers.c.key == peer.key).values(**values))
     if changed.rowcount == 0:
         connection.execute(sa.insert(peers).values(**values, created_at=now))
+    if is_welcome:
+        drop_requests(connection, peer.key)
 
 
 def forget(connection: sa.Connection, keys: Collection[str]) -> None:

@@ -245,6 +245,11 @@ def decline(connection: sa.Connection, account: Account, request: AnsweredReques
     prefer(connection, account.id, request.conversation, {"archived": True})
 
 
+def drop_requests(connection: sa.Connection, realm: str) -> None:
+    """Forget the requests from a realm: its people are no strangers any more."""
+    connection.execute(sa.delete(requests).where(requests.c.realm == realm))
+
+
 def conceal(connection: sa.Connection, account: Account) -> None:
     """The account is deleted. Its requests stay as if they waited, so that their senders' realms are not
     told of that."""

@@ -11,7 +11,6 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from chatd.base.background import log_unexpected
-from chatd.base.config import WELCOME
 from chatd.base.errors import NotSupportedThere, RealmDown, UnknownRealm
 from chatd.base.isolation import guarded
 from chatd.base.realms import Added, RealmInfo
@@ -262,7 +261,7 @@ class AmpLinks:
         return self.peers.is_added(realm)
 
     def is_welcome(self, realm: str) -> bool:
-        return self._context.config.peers.strangers == WELCOME or self.peers.is_added(realm)
+        return self.peers.is_welcome(realm)
 
     def source_of(self, realm: str) -> str:
         peer = self.peers.get(realm)

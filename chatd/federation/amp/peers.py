@@ -9,6 +9,7 @@ from cryptography.x509 import load_pem_x509_certificate
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 
+from chatd.base.config import WELCOME
 from chatd.base.errors import RealmNotAllowed, UnknownRealm
 from chatd.base.names import check_new_name
 from chatd.base.timers import cancel
@@ -104,6 +105,10 @@ class PeerTable:
         peer = self.by_key.get(realm)
         return realm in self._config.known or (peer is not None and peer.known.host is not None)
 
+    def is_welcome(self, realm: str) -> bool:
+        """Whether the people of the realm are no strangers: it was added, or all realms are welcome."""
+        return self._config.strangers == WELCOME or self.is_added(realm)
+
     def is_confirmed(self, peer: Peer) -> bool:
         """Whether an operator has added the realm, or the configuration names it."""
         return peer.known.confirmed or peer.known.key in self._config.known
@@ -152,7 +157,7 @@ class PeerTable:
                 return succeed(None)
         peer.saved = known
         now = self._context.now()
-        return self._context.database.run(store.remember, known, now)
+        return self._context.database.run(store.remember, known, now, self.is_welcome(known.key))
 
     def linked(self, known: KnownPeer) -> KnownPeer:
         """Return `known` with the present time as that of the last link."""

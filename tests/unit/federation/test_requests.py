@@ -172,6 +172,14 @@ class AnsweredTestCase(LinkedTestCase):
         self.budi.sends(ANA, "ya?")
         self.assertEqual(self.asks("dua"), "delivered")
 
+    def test_an_added_realm(self) -> None:
+        """Once realm2 adds realm1, its people need not ask any more, and nothing waits."""
+        self.asks()
+        self.two.add(self.one)
+        self.network.settle()
+        self.assertEqual((self.rows(), self.listed()), ([], (None, False)))
+        self.assertEqual(self.asks("dua"), "delivered")
+
     def test_whom_they_know(self) -> None:
         """Those whom budi has written to or has as a contact are no strangers."""
         self.budi.sends(ANA, "hai")
