@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sqlite3
+import time
 from contextlib import closing
 from unittest import SkipTest
 
@@ -152,6 +153,10 @@ class MistakeTests(DaemonTestCase):
         log = (self.folder / "twistd.log").read_text()
         self.assertIn("[listen] json", log)
         self.assertIn("expected an address of this machine", log)
+        # The process in the background removes the file after it has reported the mistake.
+        end = time.monotonic() + 10
+        while (self.folder / "twistd.pid").exists() and time.monotonic() < end:
+            time.sleep(0.01)
         self.assertFalse((self.folder / "twistd.pid").exists())
         self.assertNotIn("Traceback", daemon.err)
         self.assertIn("[listen] json", daemon.err)
