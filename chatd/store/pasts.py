@@ -100,7 +100,7 @@ def open_past(
     is_more = first < known.first
     if not is_more and newest is None:
         return
-    after = min(known.after, before)
+    after = min(known.after, before) if is_more else known.after
     if newest is not None and not is_more and known.upto <= max(known.after, known.first - 1):
         after = newest  # nothing else is missing
     # What is here already may be fetched again, and is recognised.

@@ -14,7 +14,7 @@ from chatd.base.model import Account
 from chatd.base.search_query import parse_query
 from chatd.store.engine import connect
 from chatd.store.schema import metadata
-from chatd.store.search import sqlite_query
+from chatd.store.search import sqlite_index, sqlite_query
 from chatd.store.search.blocks import MAX_MESSAGES, PARTS
 from chatd.store.search.interface import Wanted
 from chatd.store.search.matching import newest_first
@@ -97,6 +97,30 @@ class SQLiteTestCase(SynchronousTestCase):
     def numbers(self, statement: str) -> list[int]:
         with self.engine.connect() as connection:
             return list(connection.exec_driver_sql(statement).scalars())
+
+
+class EarlierMessages(SQLiteTestCase):
+    def test_split(self) -> None:
+        """Messages that come into places before the last one are found, and a block with too many of them is
+        split."""
+        self.patch(sqlite_index, "MAX_MESSAGES", 4)
+        self.say("pasar baru")
+        self.run_sql("UPDATE messages SET seq = 100")
+        self.update()
+        for seq in range(90, 99):
+            self.say(f"pasar {seq}")
+            self.run_sql("UPDATE messages SET seq = :seq WHERE id = :id", seq=seq, id=self.last)
+            self.run_sql(
+                "INSERT INTO search_changes (conversation_id, seq) VALUES (1, :seq)", seq=seq
+            )
+        self.assertEqual(len(self.search(Wanted(parse_query("pasar").words))), 10)
+        self.update()
+        self.assertEqual(len(self.search(Wanted(parse_query("pasar").words))), 10)
+        sizes = self.numbers("SELECT messages FROM search_blocks ORDER BY first_seq")
+        self.assertEqual(sizes, [4, 4, 2])
+        ends = self.numbers("SELECT last_seq FROM search_blocks ORDER BY first_seq")
+        starts = self.numbers("SELECT first_seq FROM search_blocks ORDER BY first_seq")
+        self.assertEqual(starts[1:], [end + 1 for end in ends[:-1]])
 
 
 class Table(SearchCases, SQLiteTestCase):
