@@ -21,7 +21,7 @@ from chatd.service.chat_service import ChatService
 from chatd.store.invitations import note_invited
 
 
-class Admission(msgspec.Struct, frozen=True, array_like=True):
+class AdmissionProof(msgspec.Struct, frozen=True, array_like=True):
     """The number and the seal of a `joined` parcel, and the group's id in it."""
 
     number: Number
@@ -29,12 +29,12 @@ class Admission(msgspec.Struct, frozen=True, array_like=True):
     seal: Seal
 
 
-_decode = msgspec.msgpack.Decoder(Admission).decode
+_decode = msgspec.msgpack.Decoder(AdmissionProof).decode
 
 
 def encode_admission(number: int, group_id: int, seal: bytes) -> bytes:
     """What a member's realm shows to the home of the group."""
-    return encode(Admission(number, group_id, seal))
+    return encode(AdmissionProof(number, group_id, seal))
 
 
 class Admissions:
