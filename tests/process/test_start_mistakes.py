@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import socket
 import sqlite3
-import time
 from contextlib import closing
 from unittest import SkipTest
 
 from tests.support.ports import free_port
-from tests.support.processes import Daemon, DaemonTestCase, in_thread
+from tests.support.processes import Daemon, DaemonTestCase, in_thread, wait_until
 
 
 class MistakeTests(DaemonTestCase):
@@ -154,10 +153,7 @@ class MistakeTests(DaemonTestCase):
         self.assertIn("[listen] json", log)
         self.assertIn("expected an address of this machine", log)
         # The process in the background removes the file after it has reported the mistake.
-        end = time.monotonic() + 10
-        while (self.folder / "twistd.pid").exists() and time.monotonic() < end:
-            time.sleep(0.01)
-        self.assertFalse((self.folder / "twistd.pid").exists())
+        wait_until(lambda: not (self.folder / "twistd.pid").exists(), lambda: "twistd.pid is left")
         self.assertNotIn("Traceback", daemon.err)
         self.assertIn("[listen] json", daemon.err)
         self.assertIn("expected an address of this machine", daemon.err)
