@@ -31,7 +31,7 @@ class Box(msgspec.Struct, frozen=True):
     end: int
 
 
-class Reader:
+class NumberReader:
     """Reads numbers, one after the other. Raises struct.error at the end of the data."""
 
     def __init__(self, data: Data, at: int) -> None:
@@ -106,7 +106,7 @@ def _private_items(data: Data, iinf: Box) -> Iterator[tuple[int, bytes]]:
     for box, _ in zip(_boxes(data, start, iinf.end), range(MAX_ITEMS), strict=False):
         if box.kind != b"infe" or data[box.start] < 2:
             continue
-        reader = Reader(data, box.start + 4)
+        reader = NumberReader(data, box.start + 4)
         item = reader.take(2 if data[box.start] == 2 else 4)
         reader.take(2)
         kind = bytes(data[reader.at : reader.at + 4])
@@ -119,7 +119,7 @@ def _private_items(data: Data, iinf: Box) -> Iterator[tuple[int, bytes]]:
 
 def _extents(data: Data, iloc: Box) -> Iterator[tuple[int, bool, int, int]]:
     """Where items are: the item, whether in the box `idat` and not in the file, the offset and the size."""
-    reader = Reader(data, iloc.start)
+    reader = NumberReader(data, iloc.start)
     version = reader.take(4) >> 24
     sizes = reader.take(2)
     offset_size, length_size = sizes >> 12, sizes >> 8 & 15

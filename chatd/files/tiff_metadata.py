@@ -27,7 +27,7 @@ _SIZES |= {16: 8, 17: 8, 18: 8}
 _NUMBERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 
 
-class Form(msgspec.Struct, frozen=True):
+class TiffForm(msgspec.Struct, frozen=True):
     """How numbers are written: of the entries of a directory, of offsets, and of an entry without its value.
     BigTIFF has larger ones."""
 
@@ -83,12 +83,12 @@ def examine_tiff(data: Data) -> Examined:
     return Examined(pieces=blanked(data, blanks))
 
 
-def _form_of(data: Data) -> tuple[Form, int]:
+def _form_of(data: Data) -> tuple[TiffForm, int]:
     """The form of a file, and the offset of its first directory."""
-    form = Form("<" if bytes(data[:2]) == b"II" else ">")
+    form = TiffForm("<" if bytes(data[:2]) == b"II" else ">")
     if form.read("H", data, 2) != (43,):
         return form, form.read("I", data, 4)[0]
-    form = Form(form.order, "Q", "Q", "HHQ")
+    form = TiffForm(form.order, "Q", "Q", "HHQ")
     return form, form.read("Q", data, 8)[0]
 
 
