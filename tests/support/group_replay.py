@@ -38,9 +38,10 @@ class Stay(msgspec.Struct):
         return seq >= self.first and (target is None or target >= self.first)
 
     def hears(self, seq: int, target: int | None = None) -> bool:
-        """Whether the member is told of the entry when it is written."""
+        """Whether the member may be told of the entry. One who sees the whole past may also be told of
+        entries that were written just before they joined."""
         ended = self.until is not None and seq > self.until
-        return self.since <= seq and not ended and self.sees(seq, target)
+        return not ended and self.sees(seq, target)
 
 
 def log_of(connection: sa.Connection, conversation: int) -> list[LoggedEntry]:

@@ -164,7 +164,7 @@ class Memberships(MembershipRules):
                 assert (homes[each.conversation], each.seq) in readable, f"{name} reads {each}"
 
     def check_events(self, name: str, replays: dict[int, GroupReplay]) -> None:
-        """Each entry that was pushed was written while the person was a member who saw it."""
+        """Each entry that was pushed was written before the person had left, and they saw it."""
         homes, address = self.conversations(name), str(self.address(name))
         for event in self.people[name].events:
             seq = getattr(event, "seq", 0)
@@ -222,6 +222,12 @@ class RestoredMemberships(Memberships):
         super().begin(seed)
         self.back_up_all()
 
+    def create(self, private: bool) -> None:
+        """The home does not forget the group: copies in other realms outlive groups that it has forgotten."""
+        super().create(private)
+        if self.backup_of(self.home).exists():
+            self._back_up(self.home)
+
     def trouble(self, at: int) -> None:
         match self.random.randrange(8):
             case 0:
@@ -239,10 +245,9 @@ class RestoredMemberships(Memberships):
             self.check_former(name)
 
     def check_former(self, name: str) -> None:
-        """Who is in no group reads nothing."""
-        members = {who for ident in self.live() for who in self.at_home(ident)}
-        if str(self.address(name)) not in members:
-            for here in self.conversations(name):
+        """People read nothing of groups that they are not in."""
+        for here, there in self.conversations(name).items():
+            if str(self.address(name)) not in self.at_home(there):
                 got = list(self.synced(self.people[name], here))
                 assert not got, f"{name} reads {got} of a group that they are not in"
 
