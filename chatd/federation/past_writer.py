@@ -47,15 +47,17 @@ class PastWriter(ParcelWriter):
     ) -> list[Stored | KnownEntry | Failure]:
         """Store messages in their places. Runs in the writer's thread."""
         del stream  # what comes again is recognised
-        return [self._place(connection, each) for each in items]
+        named = [(each.conversation, each.origin) for each in items if each.origin is not None]
+        known = stored_places(connection, named)
+        return [
+            known.get(name) or self._place(connection, each)
+            for name, each in zip(named, items, strict=True)
+        ]
 
     def _place(self, connection: sa.Connection, new: NewMessage) -> Stored | KnownEntry:
         assert new.origin is not None  # noqa: S101 - it comes from another realm
         assert new.seq is not None  # noqa: S101 - the group's home has numbered it
         realm, number = new.origin
-        known = stored_places(connection, [(new.conversation, new.origin)])
-        for place in known.values():
-            return place
         seq = free_place(connection, new.conversation, new.seq)
         if seq is None:
             return KnownEntry(new.seq)

@@ -49,6 +49,7 @@ from chatd.store.pasts import Past, Reached
 BACKGROUND = 10_000  # entries of one group
 GROUPS = 100  # that are looked up at a time
 AGAIN = 60.0  # seconds after which it is tried again, if there is no room now
+AT_ONCE = 20  # entries that are stored before other jobs of the database get their turn
 MAX_TURNS = 10  # in which changes are made that have come meanwhile
 
 # There is no room now
@@ -215,11 +216,12 @@ class Pasts:
         size = sum(map(_cost, items))
         self._quotas.charge_bytes(past.realm, size)
         try:
-            erased = await self._database.run(self._store, items)
+            for start in range(0, len(items), AT_ONCE):
+                some = items[start : start + AT_ONCE]
+                self._erased.remove(await self._database.run(self._store, some))
         except Exception:
             self._quotas.give_back_bytes(past.realm, size)
             raise
-        self._erased.remove(erased)
 
     async def _read(self, realm: str, relay: Relay) -> Item | None:
         try:

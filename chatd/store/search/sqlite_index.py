@@ -122,7 +122,12 @@ class SQLiteIndex:
             return None
         block = _block_with(connection, first.conversation_id, first.seq)
         if block is None:
-            return Piece(changes=[first.id])  # in no block yet
+            later = sa.select(search_changes.c.id).where(
+                search_changes.c.conversation_id == first.conversation_id,
+                search_changes.c.seq >= first.seq,
+            )
+            # In no block yet, like those after it
+            return Piece(changes=list(connection.scalars(later.limit(MAX_MESSAGES))))
         within = connection.scalars(
             sa.select(search_changes.c.id)
             .where(
