@@ -6,7 +6,7 @@ who share a conversation with it, and those that have asked about it, as for a c
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from twisted.internet.interfaces import IReactorTime
 
@@ -32,7 +32,8 @@ class PresenceElsewhere:
         self._realms = realms
         self._linked: set[str] = set()
         self._asked: dict[str, Cache[str, bool]] = {}  # people here, by the realm that asked
-        self._waiting: dict[str, list[TheirState]] = {}
+        # States by realm, and by their people and those who are named
+        self._waiting: dict[str, dict[tuple[str, tuple[str, ...]], TheirState]] = {}
         self._timer = Timer(clock, self._send)
 
     def linked(self, realm: str) -> None:
@@ -67,20 +68,23 @@ class PresenceElsewhere:
             names = watched.elsewhere.get(realm)
             if realm in watched.barred or (names is None and not self._has_asked(realm, watched)):
                 continue
-            self._add_in_parts(realm, watched.name, state, names or [])
+            self.tell(realm, watched.name, state, names or [])
 
     def _has_asked(self, realm: str, watched: Watched) -> bool:
         asked = self._asked.get(realm)
         return asked is not None and watched.key in asked
 
-    def _add_in_parts(self, realm: str, user: str, state: str, names: list[str]) -> None:
+    def tell(self, realm: str, user: str, state: str, names: Sequence[str]) -> None:
+        """Tell a realm soon that a person, with those people there, has that state."""
         for start in range(0, max(1, len(names)), MAX_NAMES):
-            self.add(realm, TheirState(user, state, tuple(names[start : start + MAX_NAMES])))
+            self._add(realm, TheirState(user, state, tuple(names[start : start + MAX_NAMES])))
 
-    def add(self, realm: str, state: TheirState) -> None:
-        """Tell a realm that state soon."""
-        waiting = self._waiting.setdefault(realm, [])
-        waiting.append(state)
+    def _add(self, realm: str, state: TheirState) -> None:
+        """Add a state. It takes the place of an earlier one, but not its turn."""
+        waiting = self._waiting.setdefault(realm, {})
+        whom = state.user, state.named
+        waiting.pop(whom, None)
+        waiting[whom] = state
         if len(waiting) >= MAX_WAITING:
             self._send()
         else:
@@ -89,7 +93,7 @@ class PresenceElsewhere:
     def _send(self) -> None:
         waiting, self._waiting = self._waiting, {}
         for realm, states in waiting.items():
-            guarded(UNTOLD, self._realms.presence_changed, realm, states)
+            guarded(UNTOLD, self._realms.presence_changed, realm, list(states.values()))
 
     def stop(self) -> None:
         """Tell nothing any more."""

@@ -22,6 +22,7 @@ from chatd.base.names import Address, key_of, parse_address, parse_foreign_name
 from chatd.base.timers import cancel
 from chatd.service.context import Context
 from chatd.service.presence import OFFLINE, Presence
+from chatd.service.presence_arrivals import UNTOLD, ArrivedState, PresenceArrivals
 from chatd.service.presence_elsewhere import PresenceElsewhere
 from chatd.service.remote import IRealms, TheirState
 from chatd.store import watchers_elsewhere as store
@@ -32,7 +33,6 @@ MAX_KNOWN = 10_000  # people of one realm
 MAX_AT_ONCE = 100  # people of one realm that are asked about for one list
 MAX_ASKED = 1000  # people that a realm is asked about when it comes back
 UNKNOWN = "unknown"  # in place of a state: there is no such person
-UNTOLD = "a change of presence in another realm was not told"
 
 
 class Known(msgspec.Struct, frozen=True):
@@ -52,6 +52,7 @@ class RemotePresence:
         presence: Presence,
         elsewhere: PresenceElsewhere,
     ) -> None:
+        self._context = context
         self._clock = context.clock
         self._database = context.database
         self._realms = realms
@@ -59,12 +60,14 @@ class RemotePresence:
         self._elsewhere = elsewhere
         self._known: dict[str, Cache[str, Known]] = {}  # by the keys of realms and of people there
         self._lost: dict[str, IDelayedCall] = {}  # realms whose people will count as offline
+        self._arrivals = PresenceArrivals(context.clock, self._pass_on)
 
     def stop(self) -> None:
         """Tell nothing any more."""
         for call in self._lost.values():
             cancel(call)
         self._lost.clear()
+        self._arrivals.stop()
         self._elsewhere.stop()
 
     # Asking
@@ -130,7 +133,7 @@ class RemotePresence:
 
     # What other realms tell
 
-    async def arrived(self, realm: str, told: Sequence[TheirState]) -> None:
+    def arrived(self, realm: str, told: Sequence[TheirState]) -> None:
         """A realm tells the states of people: of its own, or of members of its groups."""
         for each in told:
             try:
@@ -138,18 +141,37 @@ class RemotePresence:
                 parse_foreign_name(address.name)
             except BadName:
                 continue
-            if address.realm is not None:
-                await self._of_third_realm(realm, address, each)
-            elif self._note(realm, key_of(address.name), each.state) != each.state:
-                await self._tell(realm, address.name, each.state, each.named)
+            if address.realm is None:
+                user = key_of(address.name)
+                before = self._note(realm, user, each.state)
+                self._arrivals.add(
+                    realm, user, ArrivedState(address.name, before, each.state, each.named)
+                )
+            elif self._context.localize(address).realm is not None:
+                change = ArrivedState(each.user, None, each.state, each.named)
+                self._arrivals.add(realm, address.key, change)
 
-    async def _of_third_realm(self, realm: str, address: Address, told: TheirState) -> None:
-        """The home of a group tells the state of a member of another realm."""
+    async def _pass_on(self, realm: str, change: ArrivedState) -> None:
+        """Tell what a realm has told."""
+        address = parse_address(change.user)
+        if address.realm is not None:
+            await self._tell_named(realm, address, change.state, change.named)
+            return
+        state = self.known(Address(address.name, realm)) or change.state
+        if state != change.before:
+            await self._tell(realm, address.name, state, change.named)
+        elif change.named:
+            there = Address(address.name, self._realms.name_of(realm))
+            await self._tell_named(realm, there, state, change.named)
+
+    async def _tell_named(
+        self, realm: str, address: Address, state: str, named: Collection[str]
+    ) -> None:
+        """Tell the state of a person to those whom the home of a group names."""
         if not self._presence.anyone_follows:
             return
-        find = store.named_by_home
-        accounts = await self._database.read(find, address.key, realm, told.named)
-        self._presence.tell_followers(accounts, PresenceChange(str(address), told.state), None)
+        accounts = await self._database.read(store.named_by_home, address.key, realm, named)
+        self._presence.tell_followers(accounts, PresenceChange(str(address), state), None)
         self._presence.flush()
 
     async def _tell(self, realm: str, user: str, state: str, named: Collection[str] = ()) -> None:
@@ -164,7 +186,7 @@ class RemotePresence:
         if others := [each for each in self._elsewhere.realms() if each != realm]:
             groups = await self._database.read(store.watchers_in_groups, address.key, others)
             for other, names in groups.items():
-                self._elsewhere.add(other, TheirState(str(address), state, tuple(names)))
+                self._elsewhere.tell(other, str(address), state, names)
 
     # Links
 

@@ -330,7 +330,7 @@ class Responder(amp.CommandLocator):
     @wire.PresenceChangedCommand.responder
     def presence_changed(self, states: bytes) -> Deferred[Any]:
         async def work(told: Sequence[TheirState]) -> dict[str, Any]:
-            await self._link.host.federation.presence.arrived(self._link.realm, told)
+            self._link.host.federation.presence.arrived(self._link.realm, told)
             return {}
 
         return self._answer_decoded(contents.decode_states, states, work)

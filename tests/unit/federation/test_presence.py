@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
+
+from sqlalchemy import Connection
 
 from chatd.base.events import PresenceChange
 from chatd.base.names import parse_address
@@ -11,7 +14,7 @@ from chatd.federation.amp import contents, wire
 from chatd.federation.amp.wire import Refused
 from chatd.federation.capabilities import PRESENCE
 from chatd.federation.parcels import encode
-from chatd.service import presence_elsewhere, remote_presence
+from chatd.service import presence_arrivals, presence_elsewhere, remote_presence
 from chatd.service.presence_news import GRACE, INTERVAL
 from chatd.service.remote import TheirState
 from chatd.service.remote_presence import KEPT_FOR, LOST_AFTER
@@ -172,6 +175,33 @@ class Told(PresenceTestCase):
         self.assertEqual(len(self.told(self.budi)), 6)
         self.assertEqual(self.boxes(self.one, self.two) - before, 1)
 
+    def test_many_names(self) -> None:
+        """All who are named are told, and a state with too many names is told in parts: by the person's
+        realm, and by the home of a group."""
+        self.patch(presence_elsewhere, "MAX_NAMES", 1)
+        code = self.ana.creates("bola")
+        for each in (self.budi, self.bela, self.citra):
+            each.joins(f"{code}@realm1")
+        self.pass_on()
+        for who, shown in ((self.ana, "ana@realm1"), (self.citra, "citra@realm3")):
+            self.told(self.budi), self.told(self.bela)
+            before = self.boxes(self.one, self.two)
+            self.away(who, True)
+            self.assertEqual(self.told(self.budi), [f"{shown} away"])
+            self.assertEqual(self.told(self.bela), [f"{shown} away"])
+            self.assertEqual(self.boxes(self.one, self.two) - before, 1)
+
+    def test_named_later(self) -> None:
+        """Somebody who is named is told a state that the realm here has asked for before."""
+        code = self.ana.creates("bola")
+        self.bela.joins(f"{code}@realm1")
+        self.pass_on()
+        self.told(self.bela)
+        self.one.service.presence.set_away(self.ana.account.id, True)
+        self.network.result(self.two.service.remote_presence.states("realm1", ["ana"]))
+        self.pass_on()
+        self.assertEqual(self.told(self.bela), ["ana@realm1 away"])
+
 
 class Links(PresenceTestCase):
     def setUp(self) -> None:
@@ -262,6 +292,52 @@ class Hostile(PresenceTestCase):
         )
         self.assertEqual((self.told(self.budi), self.told(self.bela)), ([], []))
         self.assertIsNone(self.two.service.remote_presence.known(parse_address("a@realm1")))
+
+    def test_people_of_this_realm(self) -> None:
+        """Of these, other realms tell nothing, also if they are in the same group."""
+        code = self.ana.creates("bola")
+        self.budi.joins(f"{code}@realm1")
+        self.pass_on()
+        self.told(self.budi)
+        self.tells(("bela@realm2", "away", ("budi",)))
+        self.assertEqual(self.told(self.budi), [])
+
+    def test_storm(self) -> None:
+        """States that change often are told once, and those of many people in turns."""
+        self.ana.sends("budi@realm2", "halo")
+        self.pass_on()
+        self.told(self.budi)
+        self.patch(presence_arrivals, "MAX_WAITING", 2)
+        self.patch(presence_arrivals, "MAX_ROUND", 1)
+        presence = self.two.service.remote_presence
+        for at in range(50):
+            state = ("away", "offline")[at % 2]
+            presence.arrived("realm1", [TheirState(name, state) for name in ("u1", "ana", "u2")])
+        self.network.advance(presence_arrivals.INTERVAL)
+        self.assertEqual(self.told(self.budi), [])
+        self.network.advance(presence_arrivals.INTERVAL)
+        self.assertEqual(self.told(self.budi), ["ana@realm1 offline"])
+        for state in ("away", "offline"):
+            presence.arrived("realm1", [TheirState("ana", state)])
+        self.pass_on()
+        self.assertEqual(self.told(self.budi), [], "nothing has changed")
+
+    def test_failed_lookup(self) -> None:
+        """What can't be told of one person stops no other."""
+        self.ana.sends("budi@realm2", "halo")
+        self.pass_on()
+        self.told(self.budi)
+        find = watchers_elsewhere.watchers_of_guest
+
+        def watchers_of_guest(db: Connection, address: str, *rest: Any) -> frozenset[int]:
+            if address == "u1@realm1":
+                raise ZeroDivisionError
+            return find(db, address, *rest)
+
+        self.patch(watchers_elsewhere, "watchers_of_guest", watchers_of_guest)
+        self.tells(("u1", "away", ()), ("ana", "away", ()))
+        self.assertEqual(self.told(self.budi), ["ana@realm1 away"])
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     def test_unknown_states(self) -> None:
         """A state of a later version means online."""

@@ -1,0 +1,84 @@
+"""Gathers the states that other realms tell, so that a realm that tells many costs the others little.
+
+A person's states within INTERVAL count as one, and of one realm, few people are passed on at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+
+import msgspec
+from twisted.internet.interfaces import IReactorTime
+
+from chatd.base.background import in_background
+from chatd.base.timers import Timer
+
+INTERVAL: Final = 0.2  # seconds between two rounds
+MAX_ROUND: Final = 100  # people of one realm in a round; the others wait for the next rounds
+MAX_WAITING: Final = 10_000  # people of one realm; changes of others are not passed on
+MAX_NAMED: Final = 1000  # people here who are named with a state; the others are left out
+UNTOLD: Final = "a change of presence in another realm was not told"
+
+
+class ArrivedState(msgspec.Struct, frozen=True):
+    """What a realm has told of a person: the state, the one that was known before, and the keys of the people
+    here who are named. `user` is a name, or an address if the person is of a third realm."""
+
+    user: str
+    before: str | None
+    state: str
+    named: tuple[str, ...]
+
+
+class PresenceArrivals:
+    """The changes that wait to be passed on with `tell`, by the realms that have told them."""
+
+    def __init__(
+        self, clock: IReactorTime, tell: Callable[[str, ArrivedState], Coroutine[Any, Any, None]]
+    ) -> None:
+        self._tell = tell
+        self._timer = Timer(clock, self._begin_round)
+        self._waiting: dict[str, dict[str, ArrivedState]] = {}  # by realm, and by the person's key
+        self._busy = False  # a round is under way
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Pass nothing on any more."""
+        self._stopped = True
+        self._timer.cancel()
+        self._waiting.clear()
+
+    def add(self, realm: str, person: str, change: ArrivedState) -> None:
+        """A realm has told of the person with that key. An earlier change that waits becomes part of it."""
+        waiting = self._waiting.setdefault(realm, {})
+        before, named = change.before, change.named
+        if (earlier := waiting.get(person)) is not None:
+            before, named = earlier.before, tuple(dict.fromkeys(earlier.named + named))
+        elif len(waiting) >= MAX_WAITING:
+            return
+        waiting[person] = msgspec.structs.replace(change, before=before, named=named[:MAX_NAMED])
+        self._start()
+
+    def _start(self) -> None:
+        if self._waiting and not self._busy and not self._stopped:
+            self._timer.start(INTERVAL)
+
+    def _begin_round(self) -> None:
+        self._busy = True
+        in_background(UNTOLD, self._pass_on()).addBoth(lambda _: self._end_round())
+
+    def _end_round(self) -> None:
+        self._busy = False
+        self._start()
+
+    async def _pass_on(self) -> None:
+        for realm, waiting in list(self._waiting.items()):
+            for person in list(waiting)[:MAX_ROUND]:
+                if self._stopped:
+                    return
+                change = waiting.pop(person)
+                # A failure must not stop the others.
+                await in_background(UNTOLD, self._tell(realm, change))
+            if not waiting:
+                self._waiting.pop(realm, None)
