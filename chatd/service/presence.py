@@ -241,16 +241,18 @@ class Presence:
         events: tuple[Event, ...],
         origins: tuple[IListener | None, ...],
         most: int,
-    ) -> list[int]:
+    ) -> Collection[int]:
         """Pass events to the listeners of the first `most` accounts. Returns the accounts that are left."""
         # Go through the shorter list: a large group with few listeners costs only those few.
         size = len(accounts)
-        present, left = accounts, []
+        present: Collection[int] = accounts
+        left: Collection[int] = ()
         if size > len(listening):
             present = [account for account in listening if account in accounts]
         if size > most:
             everybody = list(present)
-            present, left = everybody[:most], everybody[most:]
+            # A dict, because many listeners may go before the rest is looked up in it.
+            present, left = everybody[:most], dict.fromkeys(everybody[most:])
         one_origin = origins[0] if origins.count(origins[0]) == len(origins) else self
         given, many = 0, len(events)
         for account in present:

@@ -89,6 +89,8 @@ class Roster(msgspec.Struct):
                 self.firsts.pop(party.id, None)
             else:
                 if delta.first and party.id not in self.members:
+                    # Earlier events may wait to be passed on to the members as they were.
+                    self.members = dict(self.members)
                     self.firsts[party.id] = delta.first
                     self.seen_by_all = max(self.seen_by_all, delta.first)
                 self.members[party.id] = admin

@@ -241,10 +241,12 @@ class Bounded(GroupTestCase):
 
 class Viewers(SynchronousTestCase):
     def test_past_is_hidden(self) -> None:
-        """A later member does not see earlier messages."""
+        """A later member does not see earlier messages, nor those that are being passed on."""
         group = Group(1, "bagan", "bagan", "", closed=False)
         roster = Roster(group, {1: True, 2: False}, {}, {}, set(), firsts={2: 5})
+        waiting = roster.viewers(8)
         roster.apply(Delta(1, ((Party("budi", "budi", 3), False),), first=9))
+        self.assertEqual(set(waiting), {1, 2})
         for seq, seen_by in ((4, {1}), (5, {1, 2}), (8, {1, 2}), (9, {1, 2, 3})):
             viewers = roster.viewers(seq)
             self.assertEqual(set(viewers), seen_by)
