@@ -12,7 +12,7 @@ import { confirm, emptyState, field, form, iconButton } from "../ui.js";
 /** @typedef {import("../types.js").App} App */
 /** @typedef {{username: string, online: boolean, away?: boolean}} Contact */
 
-const INTERVAL = 60_000; // ms: other realms do not tell who is online
+const INTERVAL = 60_000; // ms, because older realms do not tell by events who is online
 
 /** @param {App} app @returns {import("../types.js").View} */
 export function view(app) {
