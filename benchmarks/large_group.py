@@ -10,18 +10,14 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import select
-import signal
 import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -29,7 +25,7 @@ from typing import Any
 from sqlalchemy import Connection, insert
 
 from benchmarks.engine import raise_file_limit
-from benchmarks.runs import CONFIG, ROOT, await_port, free_port
+from benchmarks.runs import CONFIG, ROOT, daemon, free_port
 from chatd.base.model import NewGroup
 from chatd.base.tokens import hash_token
 from chatd.store.engine import connect
@@ -202,31 +198,6 @@ class Meter:
         self.figures[name] = statistics.median(times), max(0.0, spent) / rounds
 
 
-@contextmanager
-def daemon(folder: Path) -> Iterator[tuple[int, int]]:
-    """A daemon with its state in a folder: its process id, and its port."""
-    ports = {door: free_port() for door in ("plain", "json", "peers", "web")}
-    config = folder / "chatd.ini"
-    text = CONFIG.format(realm="bench.localhost", **ports)
-    config.write_text(text + "group_members = 20000\n")
-    log = folder / "log"
-    command = [str(Path(sys.executable).parent / "twistd"), "-n", "--pidfile=", "chatd"]
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [*command, "--config", str(config)],
-            cwd=ROOT,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-        try:
-            await_port(ports["json"], process, log)
-            yield process.pid, ports["json"]
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(60)
-
-
 def run(size: int, crowd: bool) -> dict[str, tuple[float, float]]:
     """The figures of a group of that size: ms, and ms of CPU, by request."""
     var = ROOT / "var"  # on a real disk
@@ -234,8 +205,11 @@ def run(size: int, crowd: bool) -> dict[str, tuple[float, float]]:
     with tempfile.TemporaryDirectory(dir=var) as name:
         folder = Path(name)
         fill(folder / "state", size)
-        with daemon(folder) as (pid, port):
-            meter = Meter(pid)
+        ports = {door: free_port() for door in ("plain", "json", "peers", "web")}
+        port = ports["json"]
+        config = CONFIG.format(realm="bench.localhost", **ports) + "group_members = 20000\n"
+        with daemon(folder, config, port) as process:
+            meter = Meter(process.pid)
             if crowd:
                 listeners = Crowd(port, [*map(member, range(10, size + 1))], True)
                 listeners.start()

@@ -12,19 +12,16 @@ import json
 import os
 import random
 import shutil
-import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks.runs import ROOT, await_port, bound_to, free_port
+from benchmarks.runs import daemon, free_port
 
 GROUP, FREE, OTHER = "rahasia", "taksada", "taktahu"  # equally long
 NAMES = (GROUP, FREE, OTHER)
@@ -107,23 +104,6 @@ def timed(person: Person, command: str, number: int) -> dict[str, float]:
     return {name: median(found) / 1000 for name, found in taken.items()}
 
 
-@contextmanager
-def running(folder: Path) -> Iterator[int]:
-    """A daemon on a CPU of its own. Gives its port."""
-    port = free_port()
-    (folder / "chatd.ini").write_text(CONFIG.format(port=port))
-    twistd = Path(sys.executable).parent / "twistd"
-    command = [str(twistd), "-n", "--pidfile=", "chatd", "--config", str(folder / "chatd.ini")]
-    with (folder / "log").open("wb") as output, bound_to(0):
-        server = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
-    try:
-        await_port(port, server, folder / "log")
-        yield port
-    finally:
-        server.send_signal(signal.SIGTERM)
-        server.wait(60)
-
-
 def prepare(port: int) -> Person:
     """Make the group. Returns somebody who is not in it."""
     admin = Person(port, "messi")
@@ -136,8 +116,8 @@ def prepare(port: int) -> Person:
 
 def measure(folder: Path, number: int, rounds: int, report: Callable[[str], Any]) -> float:
     """Measure all commands. Returns the largest difference in percent, by the median of the rounds."""
-    largest = 0.0
-    with running(folder) as port:
+    largest, port = 0.0, free_port()
+    with daemon(folder, CONFIG.format(port=port), port, cpu=0):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
         outsider = prepare(port)
         report("| command | none, us | private | none again | in single rounds |\n")

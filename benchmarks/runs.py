@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -88,6 +88,31 @@ def await_port(port: int, server: subprocess.Popen[bytes], log: Path) -> None:
         else:
             return
     raise BenchError(f"the server doesn't listen; the end of {log}:\n{log.read_text()[-2000:]}")
+
+
+@contextmanager
+def daemon(
+    folder: Path, config: str, port: int, cpu: int | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A daemon with that configuration in a folder, once it listens at the port."""
+    path, log = folder / "chatd.ini", folder / "log"
+    path.write_text(config)
+    twistd = Path(sys.executable).parent / "twistd"
+    with log.open("wb") as output:
+        with nullcontext() if cpu is None else bound_to(cpu):
+            process = subprocess.Popen(
+                [str(twistd), "-n", "--pidfile=", "chatd", "--config", str(path)],
+                cwd=ROOT,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            await_port(port, process, log)
+            yield process
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
 
 
 def link(port: int, code: str, realm: str, peers_port: int) -> None:

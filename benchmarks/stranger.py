@@ -10,10 +10,8 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import signal
 import socket
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import threading
@@ -33,7 +31,7 @@ from twisted.protocols import amp
 from twisted.protocols.tls import TLSMemoryBIOFactory
 from zope.interface import implementer
 
-from benchmarks.runs import ROOT, await_port, free_port
+from benchmarks.runs import daemon, free_port
 from chatd.base.config import Config, PeersConfig
 from chatd.federation import capabilities, parcels
 from chatd.federation.amp import contents, wire
@@ -187,18 +185,9 @@ async def flooded(folder: Path, ports: dict[str, int], seconds: float) -> dict[s
 def serving(folder: Path, **settings: object) -> Iterator[dict[str, int]]:
     """A fresh realm, with these settings of CONFIG. Yields its ports."""
     ports = {"json": free_port(), "peers": free_port()}
-    (folder / "chatd.ini").write_text(CONFIG.format(realm=REALM, **settings, **ports))
-    twistd = Path(sys.executable).parent / "twistd"
-    command = [str(twistd), "-n", "--pidfile=", "chatd", "--config", str(folder / "chatd.ini")]
-    log = folder / "log"
-    with log.open("wb") as output:
-        server = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT)
-        try:
-            await_port(ports["json"], server, log)
-            yield ports
-        finally:
-            server.send_signal(signal.SIGTERM)
-            server.wait(60)
+    config = CONFIG.format(realm=REALM, **settings, **ports)
+    with daemon(folder, config, ports["json"]):
+        yield ports
 
 
 def run(asking: Coroutine[Any, Any, dict[str, Any]]) -> dict[str, Any]:
