@@ -132,10 +132,10 @@ class Outcomes:
         event = StateChange(entry.conversation, entry.seq or seq, entry.id, state, reason, code)
         self._presence.tell_followers((entry.account_id,), event, None)
 
-    async def requested(self, number: int, waits: bool) -> None:
-        """A message waits until its recipient accepts it: keep that, and tell its sender, unless that `waits`
-        for the reply. Raises StorageFailed."""
-        noting = self._database.run(store.note_requested, self._versions, number)
+    async def requested(self, realm: str, number: int, waits: bool) -> None:
+        """A message to that realm waits until its recipient accepts it: keep that, and tell its sender,
+        unless that `waits` for the reply. Raises StorageFailed."""
+        noting = self._database.run(store.note_requested, self._versions, realm, number)
         entry: SentEntry | None = await noting
         if entry is not None and not waits:
             self._tell(entry, REQUESTED)

@@ -221,18 +221,11 @@ def refuse(
 
 
 def note_requested(
-    connection: sa.Connection, versions: VersionWriter, number: int
+    connection: sa.Connection, versions: VersionWriter, realm: str, number: int
 ) -> SentEntry | None:
-    """Keep that the direct message of that number is a message request. Returns it, or None if it is not
-    here."""
-    entry = sent_entries(connection, [number]).get(number)
-    if entry is None or not entry.seq:
-        return None
-    connection.execute(
-        sa.update(messages).where(messages.c.number == number).values(refused=KEPT_REQUEST)
-    )
-    versions.note(connection, [state_of(entry.conversation, entry.seq)])
-    return entry
+    """Keep that the direct message of that number to that realm is a message request. Returns it, or None if
+    there is none."""
+    return _note(connection, versions, _sent_to(realm, number), KEPT_REQUEST, number)
 
 
 def note_accepted(
@@ -240,17 +233,27 @@ def note_accepted(
 ) -> SentEntry | None:
     """A person of that realm has accepted the message request of that number. Returns it, or None if it was
     accepted before, or went elsewhere."""
-    to_them = sa.select(participants.c.conversation_id).where(participants.c.realm == realm)
-    accepted = connection.execute(
-        sa.update(messages)
-        .where(
-            messages.c.number == number,
-            messages.c.refused == KEPT_REQUEST,
-            messages.c.conversation_id.in_(to_them),
-        )
-        .values(refused=None)
+    asked = sa.and_(_sent_to(realm, number), messages.c.refused == KEPT_REQUEST)
+    return _note(connection, versions, asked, None, number)
+
+
+def _sent_to(realm: str, number: int) -> sa.ColumnElement[bool]:
+    """A condition: the direct message of that number to a person of that realm."""
+    with_them = sa.select(participants.c.conversation_id).where(
+        participants.c.realm == realm, participants.c.peer_key.is_not(None)
     )
-    if not accepted.rowcount:
+    return sa.and_(messages.c.number == number, messages.c.conversation_id.in_(with_them))
+
+
+def _note(
+    connection: sa.Connection,
+    versions: VersionWriter,
+    which: sa.ColumnElement[bool],
+    refused: str | None,
+    number: int,
+) -> SentEntry | None:
+    """Set what is kept in place of a refusal. Returns the message, or None if there is none."""
+    if not connection.execute(sa.update(messages).where(which).values(refused=refused)).rowcount:
         return None
     entry = sent_entries(connection, [number]).get(number)
     if entry is not None:

@@ -262,7 +262,7 @@ class LinkSender:
         """A message waits until its recipient accepts it. If that can't be kept, the message is sent again
         over the next link, and gets the same answer."""
         to, number = self._to, item.number
-        await to.outcomes.requested(number, waits=number in to.waiters)
+        await to.outcomes.requested(to.realm, number, waits=number in to.waiters)
         self._acknowledged((item,))
         to.waiters.settle((number,), DeliveryOutcome(requested=True))
 

@@ -31,7 +31,7 @@ from chatd.federation.parcels import (
 )
 from chatd.store import departures
 from chatd.store import requests as store
-from chatd.store.schema import requests
+from chatd.store.schema import messages, requests
 from chatd.store.watchers_elsewhere import watched_people
 from tests.support.amp_peer import AmpPeerTestCase, batch, direct
 from tests.support.network import LinkedTestCase
@@ -187,6 +187,24 @@ class AnsweredTestCase(LinkedTestCase):
         self.citra.does(ask.AddContact(parse_address(ANA)))
         self.assertEqual(self.asks(to=CITRA), "delivered")
         self.assertEqual(self.requests(), [])
+
+    def test_a_false_answer(self) -> None:
+        """A message to a group is no request, whatever its members' realms answer."""
+        code = self.ana.creates("bola")
+        self.budi.joins(f"{code}@realm1")
+        self.follows(self.ana)
+
+        async def receive(_realm: str, given: list[Any], _stream: Any) -> list[Verdict]:
+            return [REQUESTED] * len(given)
+
+        self.patch(self.two.federation.receiver, "receive", receive)
+        self.ana.posts("bola", "halo")
+        self.network.settle()
+        self.assertEqual(self.states(), [])
+        refused = self.one.realm.database.read(
+            lambda db: db.scalars(sa.select(messages.c.refused)).all()
+        )
+        self.assertEqual(set(self.network.result(refused)), {None})
 
     def test_in_the_list(self) -> None:
         """The list of conversations shows it. A declined one is archived."""
