@@ -158,7 +158,12 @@ class Client:
             for event in early or ():
                 if not (again and self.state.has_applied(event)):
                     self.on_event(event)
-        if not again and (count := self.state.total_unread):
+        if not again:
+            self._note_waiting()
+
+    def _note_waiting(self) -> None:
+        """Show how many messages are unread, and how many people and groups wait for an answer."""
+        if count := self.state.total_unread:
             self.out.note(
                 trn(
                     "{n} message unread; inbox shows it",
@@ -166,8 +171,7 @@ class Client:
                     count,
                 )
             )
-
-        if not again and (count := len(self.state.asking)):
+        if count := len(self.state.asking):
             self.out.note(
                 trn(
                     "{n} person or group waits for your answer: see requests, invitations",

@@ -32,7 +32,7 @@ class PresenceElsewhere:
         self._realms = realms
         self._linked: set[str] = set()
         self._asked: dict[str, Cache[str, bool]] = {}  # people here, by the realm that asked
-        # States by realm, and by their people and those who are named
+        # States by realm, and by the person and the people who are named
         self._waiting: dict[str, dict[tuple[str, tuple[str, ...]], TheirState]] = {}
         self._timer = Timer(clock, self._send)
 

@@ -1,4 +1,4 @@
-"""Who is online in other realms: asked for, remembered, and told to those who share something with them.
+"""Who is online in other realms: asked for, remembered, and told to accounts that share something with them.
 
 A realm tells when the state of one of its people changes, and whom of this realm that concerns. What it has
 answered or told holds for KEPT_FOR. When a realm comes back, it is asked about the people that somebody here
@@ -167,7 +167,7 @@ class RemotePresence:
     async def _tell_named(
         self, realm: str, address: Address, state: str, named: Collection[str]
     ) -> None:
-        """Tell the state of a person to those whom the home of a group names."""
+        """Tell the state of a person to accounts that the home of a group names."""
         if not self._presence.anyone_follows:
             return
         accounts = await self._database.read(store.named_by_home, address.key, realm, named)

@@ -68,8 +68,8 @@ class StoredRequest(msgspec.Struct, frozen=True):
 def ask(
     connection: sa.Connection, receive: Receive, request: NewRequest, now: int
 ) -> StoredRequest | RequestPending | None:
-    """Store a request. `receive` stores its message. Returns None if nobody sees it, or if it was stored
-    before; RequestPending if the sender may not ask now, of which nothing is written."""
+    """Store a request. `receive` stores its message. Returns None if no account sees it, or if it was
+    stored before; RequestPending if the sender may not ask now, of which nothing is written."""
     pair = _pair(request.name, request.sender.key)
     known = connection.execute(sa.select(requests).where(pair)).first()
     if known is not None and known.number == request.number:
@@ -152,8 +152,8 @@ def _is_shown(connection: sa.Connection, account: Account, request: NewRequest, 
 def strangers(
     connection: sa.Connection, pairs: Iterable[tuple[str, Address]]
 ) -> set[tuple[str, Address]]:
-    """The pairs of a name's key and an address of another realm, without those who know each other: the
-    account has accepted the person, has written first, or has them as a contact."""
+    """The pairs of a name's key and an address of another realm, without the pairs that know each other:
+    the account has accepted the person, has written first, or has them as a contact."""
     return {pair for pair in pairs if is_strange(connection, pair[0], pair[1].key)}
 
 
@@ -253,6 +253,6 @@ def drop_requests(connection: sa.Connection, realm: str) -> None:
 def conceal(connection: sa.Connection, account: Account) -> None:
     """The account is deleted. Its requests stay as if they waited, so that their senders' realms are not
     told of that."""
-    nobody = {"state": HIDDEN, "account_id": None, "conversation_id": None, "seq": None}
+    hidden = {"state": HIDDEN, "account_id": None, "conversation_id": None, "seq": None}
     theirs = requests.c.account_id == account.id
-    connection.execute(sa.update(requests).where(theirs).values(nobody))
+    connection.execute(sa.update(requests).where(theirs).values(hidden))

@@ -420,9 +420,12 @@ def _create_requests() -> None:
         sa.Column("number", sa.BigInteger, nullable=False, comment="of the parcel"),
         _at(),
         sa.Column(
-            "state", sa.Text, nullable=False, comment="open, declined, or hidden: nobody sees it"
+            "state",
+            sa.Text,
+            nullable=False,
+            comment="open, declined, or hidden: no account sees it",
         ),
-        sa.Column("account_id", _id_type(), comment="NULL: nobody has seen any of it"),
+        sa.Column("account_id", _id_type(), comment="NULL: no account has seen it"),
         sa.Column("conversation_id", _id_type()),
         sa.Column("seq", sa.BigInteger, comment="of the message"),
         sa.PrimaryKeyConstraint("name", "sender", name="requests_key"),
