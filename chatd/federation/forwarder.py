@@ -177,7 +177,11 @@ class Forwarder:
         self, connection: Connection, made: MadeChange, target: Target
     ) -> RemoteCopies | None:
         realms = target.realms if target.home is None else (target.home,)
-        if made.ref is None and target.group is not None and target.home is None and realms:
+        is_home = target.group is not None and target.home is None
+        if is_home and not isinstance(made.change, Deletion):
+            # A realm whose members don't see the message is not told what becomes of it.
+            realms = crossing.realms_seeing(connection, target.conversation, made.seq, realms)
+        if made.ref is None and is_home and realms:
             number = number_entry(connection, messages, target.conversation, made.seq)
             made = msgspec.structs.replace(made, ref=EntryRef(None, number))
         if made.ref is None or not realms:

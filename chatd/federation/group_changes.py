@@ -179,10 +179,15 @@ def keep_waiting(
 
 
 def _copies(connection: Connection, change: EntryChange, made: MadeChange) -> RemoteCopies | None:
-    """The copies of a change. A deletion empties those of the message that still wait."""
+    """The copies of a change, for the realms that see its message. A deletion goes to all, and empties the
+    copies of the message that still wait."""
     copies = change.copies
-    if copies is None or not isinstance(made.change, Deletion):
-        return copies
+    if copies is None:
+        return None
+    if not isinstance(made.change, Deletion):
+        place = change.target.conversation
+        realms = crossing.realms_seeing(connection, place, made.seq, copies.realms)
+        return msgspec.structs.replace(copies, realms=realms) if realms else None
     numbers = crossing.numbers_of(connection, change.target.conversation, made.seq)
     blanked = outbox_store.blank(connection, numbers, parcels.blanked)
     return msgspec.structs.replace(copies, blanked=tuple(blanked))

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, func, select
+from sqlalchemy import ColumnElement, Connection, bindparam, func, select
 
 from chatd.base.entries import EntryRef
 from chatd.base.names import key_of
 from chatd.store.change_requests import numbers_about
 from chatd.store.new_entries import NewChange
 from chatd.store.origins import Origin
-from chatd.store.schema import changes, groups, messages
+from chatd.store.schema import changes, groups, messages, remote_members
 
 
 def seq_of(connection: Connection, conversation: int, entry: EntryRef) -> int | None:
@@ -25,6 +25,29 @@ def seq_of(connection: Connection, conversation: int, entry: EntryRef) -> int | 
     return connection.scalar(
         select(messages.c.seq).where(named, messages.c.conversation_id == conversation)
     )
+
+
+_VIEWER = (
+    select(remote_members.c.key)
+    .where(
+        remote_members.c.conversation_id == bindparam("group"),
+        remote_members.c.realm == bindparam("realm"),
+        remote_members.c.first_seq <= bindparam("seq"),
+    )
+    .limit(1)
+)
+
+
+def realms_seeing(
+    connection: Connection, group: int, seq: int, realms: Sequence[str]
+) -> tuple[str, ...]:
+    """Those of `realms` with members who see the entry `seq` of a group of this realm."""
+
+    def sees(realm: str) -> bool:
+        asked = {"group": group, "realm": realm, "seq": seq}
+        return connection.scalar(_VIEWER, asked) is not None
+
+    return tuple(filter(sees, realms))
 
 
 def has_written(connection: Connection, group: str, entry: EntryRef, author: str) -> bool:

@@ -235,6 +235,8 @@ def group_page(
             .order_by(table.c.seq)
             .limit(PAGE)
         )
+        if table is changes:
+            query = query.where(about_seen(group.first) | (changes.c.kind == "deleted"))
         if lost is None:
             query = query.where(signatures.c.statement.is_not(None))
         else:
@@ -255,6 +257,11 @@ def group_page(
         if not end or row.seq <= end
     )
     return _page([each for each in found if each is not None], end)
+
+
+def about_seen(first: int) -> sa.ColumnElement[bool]:
+    """The condition for changes that people are told who see the entries from `first` on."""
+    return sa.or_(changes.c.target.is_(None), changes.c.target >= first)
 
 
 def _unsigned(connection: sa.Connection, place: int, row: sa.Row[Any]) -> HeldMessage | None:

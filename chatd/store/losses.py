@@ -60,12 +60,14 @@ class SharedDirect(msgspec.Struct, frozen=True):
 
 
 class SharedGroup(msgspec.Struct, frozen=True):
-    """A group, by the name and the id that its home gives it. Entries up to `after` are not lost."""
+    """A group, by the name and the id that its home gives it. Entries up to `after` are not lost. The members
+    of the other realm see the entries from `first` on, if this realm is the home."""
 
     conversation: int
     name: str
     ident: int
     after: int = 0
+    first: int = 0
 
 
 def lacked_in_directs(table: sa.Table, lost: Lost) -> Iterator[sa.ColumnElement[bool]]:
@@ -114,6 +116,7 @@ def homes(connection: sa.Connection, lost: Lost) -> list[SharedGroup]:
             remote_members.c.conversation_id,
             groups.c.name,
             sa.func.min(first.c.seq),
+            sa.func.min(remote_members.c.first_seq),
         )
         .join(first, first.c.conversation_id == remote_members.c.conversation_id)
         .join(groups, groups.c.conversation_id == remote_members.c.conversation_id)
@@ -123,8 +126,8 @@ def homes(connection: sa.Connection, lost: Lost) -> list[SharedGroup]:
         .limit(MAX_CONVERSATIONS)
     ).all()
     return [
-        SharedGroup(place, name, place, max(_joined(connection, place, lost.realm), seq - 1))
-        for place, name, seq in rows
+        SharedGroup(place, name, place, max(_joined(connection, place, lost.realm), seq - 1), seen)
+        for place, name, seq, seen in rows
     ]
 
 

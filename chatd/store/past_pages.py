@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from chatd.base.errors import UnknownGroup
 from chatd.base.names import SYSTEM
-from chatd.store.held import FILE_COLUMNS, SIGNATURE_COLUMNS
+from chatd.store.held import FILE_COLUMNS, SIGNATURE_COLUMNS, about_seen
 from chatd.store.schema import attachments, changes, groups, messages, remote_members, signatures
 from chatd.store.signatures import same_place
 
@@ -81,7 +81,7 @@ def _select(table: sa.Table, asked: PastQuestion, low: int, first: int) -> sa.Se
         .limit(PAGE)
     )
     if table is changes:
-        return query.where(changes.c.target.is_(None) | (changes.c.target >= first))
+        return query.where(about_seen(first))
     return query.add_columns(*FILE_COLUMNS, sa.null().label("seal")).outerjoin(
         attachments, attachments.c.id == messages.c.attachment_id
     )

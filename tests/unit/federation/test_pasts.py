@@ -19,7 +19,10 @@ from chatd.commands import values as ask
 from chatd.federation import capabilities, parcels, past_supply, pasts
 from chatd.federation.past_pages import PastPage
 from chatd.federation.past_supply import PastSupply
+from chatd.federation.receive import Receiver
 from chatd.store import past_pages
+from chatd.store.held import group_page
+from chatd.store.losses import Lost, homes
 from chatd.store.past_pages import PastQuestion
 from chatd.store.pasts import pasts_of
 from chatd.store.schema import awaiting, changes, messages, signatures
@@ -324,15 +327,57 @@ class PrivateTestCase(PastTestCase):
         self.budi.joins(f"{self.code}@realm1")
         self.network.settle()
 
+    def arriving(self) -> list[bytes]:
+        """The parcels that realm2 receives from now on."""
+        receiver, arrived = self.two.federation.receiver, list[bytes]()
+
+        def spy(realm: str, batch: Any, *rest: Any) -> Any:
+            arrived.extend(parcels.encode(parcel) for _, parcel in batch)
+            return Receiver.receive(receiver, realm, batch, *rest)
+
+        self.patch(receiver, "receive", spy)
+        return arrived
+
     def test_hidden(self) -> None:
         """Nothing of it crosses, and a change of what is hidden neither."""
+        arrived = self.arriving()
         self.ana.does(ask.EditMessage(at(self.ana), 4, "rahasia"))
+        self.ana.does(ask.ReactToMessage(at(self.ana), 5, "👍", True))
         self.says("enam")
         self.network.settle()
         self.assertEqual(texts(self.budi), ["enam"])
         self.assertEqual(len(self.rows(self.two, messages)), 1)
+        self.assertEqual(len(arrived), 1)
+        self.assertIn(b"enam", arrived[0])
         due = self.two.realm.database.now(lambda db: pasts_of(db, "realm1", 1 << 30, 9))
         self.assertEqual(due, [])
+
+    def test_changes_by_guests(self) -> None:
+        """A guest's message that a realm may not see is edited and deleted: only that it is deleted crosses,
+        also after a restore."""
+        self.budi.does(ask.LeaveGroup(parse_address("bagan@realm1")))
+        self.citra.joins(f"{self.code}@realm1")
+        self.citra.posts("bagan@realm1", "enam")
+        self.bela.joins(f"{self.code}@realm1")
+        self.network.settle()
+        (seq,) = [each.seq for each in self.ana.does(ask.ShowHistory(at(self.ana), 1)).items]
+        arrived, lost = self.arriving(), Lost("realm2", 0, 1 << 62)
+        self.citra.does(ask.EditMessage(at(self.citra), seq, "rahasia"))
+        self.network.settle()
+        self.assertEqual(arrived, [])
+        self.assertEqual(texts(self.ana)[-1], "rahasia")
+        self.ana.does(ask.EditMessage(at(self.ana), 4, "rahasia"))
+        self.ana.does(ask.DeleteMessage(at(self.ana), seq))
+        self.network.advance(1)
+        self.assertEqual(len(arrived), 1)
+
+        def returned(connection: sa.Connection) -> list[int]:
+            (home,) = homes(connection, lost)
+            return [each.seq for each in group_page(connection, home, lost, 0).entries]
+
+        newest = max(each.seq for each in self.rows(self.one, changes))
+        self.assertEqual(self.one.realm.database.now(returned)[-1:], [newest])
+        self.assertEqual(len(self.one.realm.database.now(returned)), 1)
 
     def test_hidden_from_one(self) -> None:
         """A member who may see everything does, and the one who joined before does not."""
