@@ -13,6 +13,7 @@ export class RequestBar {
   #app;
   #place;
   #shown = "";
+  #busy = false;
 
   /** @param {App} app @param {Place} place */
   constructor(app, place) {
@@ -47,6 +48,8 @@ export class RequestBar {
 
   /** @param {"accept" | "decline" | "block"} command */
   async #answer(command) {
+    if (this.#busy) return;
+    this.#busy = true;
     const { connection, store, toast, router } = this.#app;
     const name = store.displayName(this.#place.name);
     try {
@@ -57,6 +60,7 @@ export class RequestBar {
       return;
     } finally {
       await store.refresh();
+      this.#busy = false;
     }
     toast(t(`chat.request.${command}.done`, { name }), "success");
     if (command !== "accept") router.go("#/");

@@ -4,6 +4,7 @@
 import { h } from "../dom.js";
 import { ChatError, ask } from "../http.js";
 import { t } from "../i18n.js";
+import { parseGroup } from "../panels/names.js";
 import { page } from "../panels/page.js";
 import { tError } from "../refusals.js";
 import { hashOf } from "../router.js";
@@ -29,14 +30,14 @@ export function view(app, { code }) {
     }
     busy = false;
   };
-  const actions = [
-    button(t("join.button"), { kind: "primary", onClick: join }),
-    button(t("join.not-now"), { href: "#/" }),
-  ];
-  return {
-    title: t("join.title"),
-    node: page({ title: t("join.title") }, emptyState(t("join.ask"), t("join.hint", { code }), actions, "groups"), alert),
-  };
+  const later = button(t("join.not-now"), { href: "#/" });
+  const now = button(t("join.button"), { kind: "primary", onClick: join });
+  // A stranger can make a link with any words in place of a code. They must not appear here as if chatd said them.
+  const good = !code.includes("/") && parseGroup(code) !== null;
+  const question = good
+    ? emptyState(t("join.ask"), t("join.hint", { code }), [now, later], "groups")
+    : emptyState(t("join.bad"), t("join.bad-hint"), later, "alert");
+  return { title: t("join.title"), node: page({ title: t("join.title") }, question, alert) };
 }
 
 /**

@@ -76,6 +76,8 @@ export default {
   "join.title": "Join a group",
   "join.ask": "You have a link to a group",
   "join.hint": "Its code is {code}. The members of the group see when you join.",
+  "join.bad": "This is not a link to a group",
+  "join.bad-hint": "It has no code in it. Ask for the link again.",
   "join.button": "Join the group",
   "join.not-now": "Not now",
 

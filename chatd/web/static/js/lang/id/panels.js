@@ -76,6 +76,8 @@ export default {
   "join.title": "Bergabung ke grup",
   "join.ask": "Anda mendapat tautan ke sebuah grup",
   "join.hint": "Kodenya {code}. Anggota grup melihat saat Anda bergabung.",
+  "join.bad": "Ini bukan tautan ke grup",
+  "join.bad-hint": "Tidak ada kode di dalamnya. Mintalah tautannya lagi.",
   "join.button": "Bergabung",
   "join.not-now": "Nanti saja",
 
