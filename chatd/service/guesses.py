@@ -58,25 +58,27 @@ class JoinGate:
     """Lets a key wait after failed joins. Parallel attempts gain nothing: no more may be under way than may
     fail without a pause, or one."""
 
-    def __init__(self, throttle: FailureThrottle) -> None:
-        self._throttle = throttle
+    def __init__(self, clock: IReactorTime, free: int) -> None:
+        self._clock = clock
+        self._throttle = FailureThrottle(free)
         self._under_way: Counter[str] = Counter()
 
-    def wait(self, key: str, now: float) -> float:
+    def wait(self, key: str) -> float:
         """The seconds until the key may make an attempt."""
-        running = self._under_way[key]
+        running, now = self._under_way[key], self._clock.seconds()
         if running and self._throttle.free(key, now) <= running:
             return max(1.0, self._throttle.wait(key, now))
         return self._throttle.wait(key, now)
 
     @contextmanager
-    def attempt(self, key: str, now: float) -> Iterator[None]:
-        """A context in which the key makes an attempt, which has failed if it raises UnknownGroup."""
+    def attempt(self, key: str) -> Iterator[None]:
+        """A context in which the key makes an attempt, which has failed if it raises UnknownGroup. A pause
+        begins then: another realm may take long to answer."""
         with counted(self._under_way, key):
             try:
                 yield
             except UnknownGroup:
-                self._throttle.failed(key, now)
+                self._throttle.failed(key, self._clock.seconds())
                 raise
 
 
@@ -86,24 +88,22 @@ class FailedJoins:
     because people share an address."""
 
     def __init__(self, clock: IReactorTime) -> None:
-        self._clock = clock
-        self._people = JoinGate(FailureThrottle(FREE_JOINS))
-        self._realms = JoinGate(FailureThrottle(FREE_JOINS_OF_REALM))
+        self._people = JoinGate(clock, FREE_JOINS)
+        self._realms = JoinGate(clock, FREE_JOINS_OF_REALM)
         self._addresses = FailureGate(clock, FailureThrottle(FREE_JOINS_OF_ADDRESS, longest=1.0))
 
     @asynccontextmanager
     async def attempt(self, party: Party, source: str | None = None) -> AsyncIterator[None]:
         """A context in which `party` joins a group, from the network address `source` if it is known. Raises
         TooManyFailedJoins before anything is looked up."""
-        now = self._clock.seconds()
         keys = ((self._people, party.key), (self._realms, party.realm))
         counting = [(gate, key) for gate, key in keys if key is not None]
-        wait = max(gate.wait(key, now) for gate, key in counting)
+        wait = max(gate.wait(key) for gate, key in counting)
         if wait > 0:
             raise TooManyFailedJoins(seconds=math.ceil(wait))
         async with AsyncExitStack() as attempts:
             for gate, key in counting:
-                attempts.enter_context(gate.attempt(key, now))
+                attempts.enter_context(gate.attempt(key))
             if source is not None:
                 await attempts.enter_async_context(self._in_turn(source))
             yield

@@ -133,6 +133,24 @@ class Guesses(GroupsTestCase):
             self.successResultOf(each)
         self.assertIs(self.successResultOf(self.tried(one)), UnknownGroup)
 
+    def test_slow_answers(self) -> None:
+        """A pause begins when an attempt has failed, however long that took."""
+        self.joins = FailedJoins(self.clock)
+        one, waiting = Party("ana", "ana", 1), Deferred[None]()
+
+        async def attempt() -> None:
+            async with self.joins.attempt(one):
+                await waiting
+                raise UnknownGroup(name="a")
+
+        for _ in range(FREE_JOINS):
+            self.assertIs(self.successResultOf(self.tried(one)), UnknownGroup)
+        slow = Deferred.fromCoroutine(attempt())
+        self.clock.advance(60)
+        waiting.callback(None)
+        self.failureResultOf(slow, UnknownGroup)
+        self.assertIs(self.successResultOf(self.tried(one)), TooManyFailedJoins)
+
     def test_elsewhere(self) -> None:
         """Failed joins of groups of other realms count as well."""
         mirrors = self.groups._mirrors
