@@ -7,7 +7,7 @@ from twisted.internet.defer import Deferred
 from chatd.base.errors import RequestPending
 from chatd.base.throttle import Quota
 from chatd.federation.links import ILinks
-from chatd.federation.parcels import REQUESTED, Verdict
+from chatd.federation.parcels import KEPT, REQUESTED, Verdict
 from chatd.federation.realm_quotas import RealmQuotas
 from chatd.federation.refusals import verdict_of
 from chatd.service.chat_service import ChatService
@@ -37,10 +37,10 @@ class RequestReceiver:
 
     async def _store(self, realm: str, request: NewRequest, stream: ParcelStream) -> Verdict:
         try:
-            await self._requests.arrived(request, stream)
+            waits = await self._requests.arrived(request, stream)
         except Exception as error:
             self._quotas.give_back(realm, (request.new,))
             if isinstance(error, RequestPending):
                 return verdict_of(error)
             raise
-        return REQUESTED
+        return REQUESTED if waits else KEPT

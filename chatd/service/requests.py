@@ -37,8 +37,9 @@ class MessageRequests:
         self._presence = presence
         self._fan_out = fan_out
 
-    def arrived(self, new: NewRequest, stream: ParcelStream) -> Deferred[None]:
-        """Store a request, and tell the account if it sees it. Errs with RequestPending, StorageFailed."""
+    def arrived(self, new: NewRequest, stream: ParcelStream) -> Deferred[bool]:
+        """Store a request, and tell the account if it sees it. Fires with whether it waits for an answer, as
+        its sender is told. Errs with RequestPending, StorageFailed."""
         messages, origin, now = self._messages, new.new.origin, self._context.now()
         storing: Deferred[StoredRequest | RequestPending | None] = self._database.run(
             lambda connection: stream.run(
@@ -47,22 +48,24 @@ class MessageRequests:
         )
         return storing.addCallback(self._told)
 
-    def _told(self, found: StoredRequest | RequestPending | None) -> None:
+    def _told(self, found: StoredRequest | RequestPending | None) -> bool:
         if isinstance(found, RequestPending):
             raise found
         if found is None:
-            return
+            return True
         try:
             self._tell(found)
         except Exception:
             log.failure("a message request was stored, but not passed to listeners")
+        return found.waits
 
     def _tell(self, found: StoredRequest) -> None:
         account, new, seq = found.account, found.new, found.stored.seq
         target = Target(new.conversation, frozenset((account.id,)), to=account.name)
         self._fan_out.tell(found.stored, new, target, None, None)
-        event = MessageRequest(new.sender, new.conversation, seq, new.at, new.text)
-        self._presence.tell_followers((account.id,), event, None)
+        if found.waits:
+            event = MessageRequest(new.sender, new.conversation, seq, new.at, new.text)
+            self._presence.tell_followers((account.id,), event, None)
 
     async def list(self, account: Account) -> tuple[RequestInfo, ...]:
         """The account's open requests, oldest first."""

@@ -58,11 +58,13 @@ class AnsweredRequest(msgspec.Struct, frozen=True):
 
 
 class StoredRequest(msgspec.Struct, frozen=True):
-    """A request that an account sees, and its message."""
+    """A request that an account sees, and its message. It does not wait if the account knows the sender by
+    now."""
 
     account: Account
     new: NewMessage
     stored: Stored
+    waits: bool = True
 
 
 def ask(
@@ -80,6 +82,8 @@ def ask(
         return RequestPending(name=request.name)
     _expire(connection, now, pair)
     account = account_store.find_account(connection, request.name)
+    if account is not None and _is_known(connection, account, request.sender.key):
+        return _store_message(connection, receive, account, request, now, waits=False)
     values: dict[str, object] = {"number": request.number, "at": now, "state": HIDDEN}
     found = None
     if account is not None and _is_shown(connection, account, request, now):
@@ -97,8 +101,19 @@ def ask(
     return found
 
 
+def _is_known(connection: sa.Connection, account: Account, sender: str) -> bool:
+    """Whether the account knows the sender by now, and has not blocked them."""
+    strange = is_strange(connection, account.key, sender)
+    return not strange and not is_blocked(connection, account.id, sender)
+
+
 def _store_message(
-    connection: sa.Connection, receive: Receive, account: Account, request: NewRequest, now: int
+    connection: sa.Connection,
+    receive: Receive,
+    account: Account,
+    request: NewRequest,
+    now: int,
+    waits: bool = True,
 ) -> StoredRequest | None:
     """Store the message of a request. Returns None if it was stored before."""
     place = conversation_store.open_remote(connection, account.id, request.sender, now)
@@ -106,7 +121,7 @@ def _store_message(
     stored = receive(connection, [new])[0]
     if isinstance(stored, Failure):
         stored.raiseException()
-    return StoredRequest(account, new, stored) if isinstance(stored, Stored) else None
+    return StoredRequest(account, new, stored, waits) if isinstance(stored, Stored) else None
 
 
 def _pair(name: str, sender: str) -> sa.ColumnElement[bool]:

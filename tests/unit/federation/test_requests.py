@@ -13,6 +13,7 @@ from chatd.base.model import Message
 from chatd.base.names import Place, parse_address
 from chatd.base.replies import RequestInfo
 from chatd.commands import values as ask
+from chatd.federation import parcel_reader
 from chatd.federation.amp import contents, wire
 from chatd.federation.answer_time import ANSWER_TIME
 from chatd.federation.message_requests import PER_HOUR
@@ -187,6 +188,17 @@ class AnsweredTestCase(LinkedTestCase):
         self.citra.does(ask.AddContact(parse_address(ANA)))
         self.assertEqual(self.asks(to=CITRA), "delivered")
         self.assertEqual(self.requests(), [])
+
+    def test_whom_they_know_by_now(self) -> None:
+        """budi has written while the message was on its way to the disk. So it is no request."""
+        self.budi.sends(ANA, "hai")
+        self.follows(self.budi)
+        self.patch(parcel_reader, "strangers", lambda _db, pairs: set(pairs))
+        self.assertEqual((self.asks(), self.rows()), ("delivered", []))
+        self.assertEqual(self.budi.reads(), [f"{ANA}: halo"])
+        self.assertEqual(
+            [each for each in self.budi.events if isinstance(each, MessageRequest)], []
+        )
 
     def test_a_false_answer(self) -> None:
         """A message to a group is no request, whatever its members' realms answer."""
