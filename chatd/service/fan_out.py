@@ -91,9 +91,8 @@ class FanOut:
         if len(audience) == 1 and not self._presence.hears(audience, origin):
             return receipt
         event = _event(stored, new, target, file, state)
-        author = new.sender_id
-        if target.home is not None and author is not None and author in audience:
-            audience = self._tell_author(audience, author, event, origin)
+        if target.home is not None:
+            audience = self._tell_author(audience, new.sender_id, event, origin)
         if target.group is not None and (blockers := self._blocks.against(new.sender)):
             audience = self._tell_blockers(audience, blockers, event, origin)
         self._presence.tell(audience, event, origin)
@@ -104,13 +103,13 @@ class FanOut:
     def _tell_author(
         self,
         audience: Collection[int],
-        author: int,
+        author: int | None,
         event: Message,
         origin: IListener | None,
     ) -> Collection[int]:
-        """Tell the author of a message to a group elsewhere that it is delivered, since it comes from there.
-        Returns the others."""
-        if not self._presence.hears((author,), origin):
+        """If the author of a message to a group elsewhere is of this realm, tell them that it is delivered,
+        since it comes from there. Returns the others."""
+        if author is None or author not in audience or not self._presence.hears((author,), origin):
             return audience
         delivered = msgspec.structs.replace(event, state=DELIVERED)
         self._presence.tell((author,), delivered, origin)

@@ -251,8 +251,7 @@ class Presence:
             present = [account for account in listening if account in accounts]
         if size > most:
             everybody = list(present)
-            # A dict, because many listeners may go before the rest is looked up in it.
-            present, left = everybody[:most], dict.fromkeys(everybody[most:])
+            present, left = everybody[:most], dict.fromkeys(everybody[most:])  # for `in`, above
         one_origin = origins[0] if origins.count(origins[0]) == len(origins) else self
         given, many = 0, len(events)
         for account in present:
