@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
-from chatd.base.background import EXPECTED, in_background
+from chatd.base.background import EXPECTED, in_background, log_unexpected
 from chatd.base.entries import EntryRef
 from chatd.base.errors import (
     ChatError,
@@ -50,7 +50,6 @@ BACKGROUND = 10_000  # entries of one group
 GROUPS = 100  # that are looked up at a time
 AGAIN = 60.0  # seconds after which it is tried again, if there is no room now
 AT_ONCE = 20  # entries that are stored before other jobs of the database get their turn
-MAX_TURNS = 10  # in which changes are made that have come meanwhile
 
 # There is no room now
 _LATER = (RealmQuota, TooMuchArriving, StorageFailed)
@@ -115,7 +114,9 @@ class Pasts:
     async def _fetch_all(self, realm: str) -> None:
         tried: set[int] = set()
         while True:
-            found = await self._database.read(store.pasts_of, realm, BACKGROUND, GROUPS)
+            found = await self._database.read(
+                store.pasts_of, realm, BACKGROUND, len(tried) + GROUPS
+            )
             fresh = [each for each in found if each not in tried]
             if not fresh:
                 return
@@ -168,6 +169,8 @@ class Pasts:
                 where = f"conversation {conversation}"
                 log.debug("the past of {where} does not come: {error}", where=where, error=error)
             return error
+        except Exception:
+            log_unexpected("the past of a group was not fetched")  # that of others is
         finally:
             del self._under_way[conversation]
             signal.notify()
@@ -188,14 +191,19 @@ class Pasts:
         await self._disk.wait()
         messages = [each for relay in relays if (each := self._message_of(relay)) is not None]
         await self._take(past, relays)
-        for _ in range(MAX_TURNS):
-            # Changes of these messages have come already, perhaps while the page was stored.
-            waiting = await self._database.read(store.awaited, conversation, messages)
-            if not waiting:
-                break
-            await self._take(past, [each for each in map(_relay, waiting) if each is not None])
-        reached = Reached(page.start - 1, page.first, page.earlier, max(len(relays), PAGE))
+        await self._take_waiting(past, messages)
+        count = max(len(relays), PAGE)
+        reached = Reached(past.upto, page.start - 1, page.first, page.earlier, count)
         await self._database.run(store.reach_past, conversation, reached)
+
+    async def _take_waiting(self, past: Past, messages: Sequence[EntryRef]) -> None:
+        """Make the changes of these messages that have come before them, perhaps while the page was
+        stored."""
+        read, after = self._database.read, 0
+        while found := await read(store.awaited, past.conversation, messages, after, PAGE):
+            after = found[-1][0]
+            relays = [_relay(parcel) for _, parcel in found]
+            await self._take(past, [each for each in relays if each is not None])
 
     def _message_of(self, relay: Relay) -> EntryRef | None:
         opened = relay.opened

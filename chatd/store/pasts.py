@@ -110,9 +110,11 @@ def open_past(
 
 
 class Reached(msgspec.Struct, frozen=True):
-    """A page has come that begins after the seq `upto`. The home says that `earlier` messages are left, and
-    that members here see the entries from `first` on. `fetched` entries were asked for."""
+    """A page has come of what was missing up to the seq `asked`. It begins after the seq `upto`. The home
+    says that `earlier` messages are left, and that members here see the entries from `first` on. `fetched`
+    entries were asked for."""
 
+    asked: int
     upto: int
     first: int
     earlier: int
@@ -120,11 +122,12 @@ class Reached(msgspec.Struct, frozen=True):
 
 
 def reach_past(connection: sa.Connection, conversation: int, reached: Reached) -> None:
-    """Note how far the past of a group has come."""
+    """Note how far the past of a group has come, unless more is missing since the page was asked for, because
+    somebody has joined."""
     here = pasts.c.conversation_id == conversation
     connection.execute(
         sa.update(pasts)
-        .where(here, pasts.c.upto > reached.upto)
+        .where(here, pasts.c.upto == reached.asked)
         .values(
             upto=reached.upto,
             first=sa.case((pasts.c.first < reached.first, reached.first), else_=pasts.c.first),
@@ -139,18 +142,24 @@ def reach_past(connection: sa.Connection, conversation: int, reached: Reached) -
 def free_place(connection: sa.Connection, conversation: int, seq: int) -> int | None:
     """The seq, or the next free one below it; None if many are in use. Entries have the same seqs as at the
     home, unless that was restored from a backup."""
-    for place in range(seq, max(0, seq - MAX_STEPS), -1):
-        used = (
-            connection.scalar(
-                sa.select(table.c.seq).where(
-                    table.c.conversation_id == conversation, table.c.seq == place
-                )
+    if not _used_places(connection, conversation, seq, seq):
+        return seq
+    last = max(0, seq - MAX_STEPS) + 1
+    used = _used_places(connection, conversation, last, seq)
+    return next((place for place in range(seq, last - 1, -1) if place not in used), None)
+
+
+def _used_places(connection: sa.Connection, conversation: int, first: int, last: int) -> set[int]:
+    """The seqs from `first` to `last` that entries have."""
+    return {
+        seq
+        for table in (messages, changes)
+        for seq in connection.scalars(
+            sa.select(table.c.seq).where(
+                table.c.conversation_id == conversation, table.c.seq.between(first, last)
             )
-            for table in (messages, changes)
         )
-        if all(each is None for each in used):
-            return place
-    return None
+    }
 
 
 # What waits for a message
@@ -184,19 +193,32 @@ def await_message(
 
 
 def awaited(
-    connection: sa.Connection, conversation: int, wanted: Sequence[EntryRef]
-) -> list[bytes]:
-    """The parcels of the changes that wait for these messages, in order."""
-    found = [
-        row
+    connection: sa.Connection, conversation: int, wanted: Sequence[EntryRef], after: int, limit: int
+) -> list[tuple[int, bytes]]:
+    """The first changes above the seq `after` that wait for these messages, in order: the seqs and the
+    parcels."""
+    seqs = sorted(
+        seq
         for message in wanted
-        for row in connection.execute(
-            sa.select(awaiting.c.seq, awaiting.c.parcel).where(
-                _about(conversation, message), awaiting.c.parcel.is_not(None)
+        for seq in connection.scalars(
+            sa.select(awaiting.c.seq)
+            .where(
+                _about(conversation, message),
+                awaiting.c.parcel.is_not(None),
+                awaiting.c.seq > after,
             )
+            .order_by(awaiting.c.seq)
+            .limit(limit)
         )
-    ]
-    return [row.parcel for row in sorted(found, key=lambda row: row.seq)]
+    )[:limit]
+    if not seqs:
+        return []
+    rows = connection.execute(
+        sa.select(awaiting.c.seq, awaiting.c.parcel)
+        .where(awaiting.c.conversation_id == conversation, awaiting.c.seq.in_(seqs))
+        .order_by(awaiting.c.seq)
+    )
+    return [(seq, parcel) for seq, parcel in rows]
 
 
 def _about(conversation: int, message: EntryRef) -> sa.ColumnElement[bool]:

@@ -63,15 +63,18 @@ class Ranges(PastTestCase):
         past = pasts.past_of(self.connection, GROUP)
         return None if past is None else (past.after, past.upto)
 
-    def reaches(self, upto: int, first: int = 0) -> None:
-        pasts.reach_past(self.connection, GROUP, Reached(upto, first, 3, 100))
+    def reaches(self, upto: int, first: int = 0, asked: int | None = None) -> None:
+        if asked is None:
+            past = pasts.past_of(self.connection, GROUP)
+            asked = 0 if past is None else past.upto
+        pasts.reach_past(self.connection, GROUP, Reached(asked, upto, first, 3, 100))
 
     def test_first_member(self) -> None:
         self.joins(0, 10, 0)
         self.assertEqual(self.missing(), (0, 10))
         self.reaches(6)
         self.assertEqual(self.missing(), (0, 6))
-        self.reaches(8)  # an answer that came late
+        self.reaches(2, asked=10)  # an answer that came late
         self.assertEqual(self.missing(), (0, 6))
         self.assertEqual(pasts.pasts_of(self.connection, "realm1", 101, 9), [GROUP])
         self.assertEqual(pasts.pasts_of(self.connection, "realm1", 100, 9), [])
@@ -99,6 +102,14 @@ class Ranges(PastTestCase):
         self.joins(0, 50, 40)  # they have left again, before all has come
         self.assertEqual(self.missing(), (20, 50))
 
+    def test_joined_meanwhile(self) -> None:
+        """Somebody joins while a page is fetched: what is missing since then is fetched too, and what the
+        home said before counts no more."""
+        self.joins(0, 10, 0)
+        self.joins(0, 50, 40)
+        self.reaches(0, first=8, asked=10)
+        self.assertEqual(self.missing(), (0, 50))
+
     def test_home_gives_less(self) -> None:
         """The member who sees everything has left meanwhile. The next one is no worse off."""
         self.joins(0, 10, 0)
@@ -118,13 +129,16 @@ class Ranges(PastTestCase):
         self.patch(pasts, "MAX_AWAITING", 2)
         about = EntryRef(None, 77)
         pasts.await_message(self.connection, GROUP, 20, about, b"a")
-        self.assertEqual(pasts.awaited(self.connection, GROUP, [about]), [])
+        self.assertEqual(pasts.awaited(self.connection, GROUP, [about], 0, 9), [])
         self.joins(0, 10, 0)
         for seq in (21, 20, 20, 22):
             pasts.await_message(self.connection, GROUP, seq, about, b"%d" % seq)
-        self.assertEqual(pasts.awaited(self.connection, GROUP, [about]), [b"20", b"21"])
+        found = [(20, b"20"), (21, b"21")]
+        for after, limit, expected in ((0, 9, found), (0, 1, found[:1]), (20, 9, found[1:])):
+            page = pasts.awaited(self.connection, GROUP, [about], after, limit)
+            self.assertEqual(page, expected)
         pasts.forget_awaited(self.connection, GROUP, 20)
-        self.assertEqual(pasts.awaited(self.connection, GROUP, [about]), [b"21"])
+        self.assertEqual(pasts.awaited(self.connection, GROUP, [about], 0, 9), found[1:])
         self.reaches(0)
         self.assertEqual(self.connection.execute(sa.select(awaiting)).all(), [])
         self.assertEqual(self.connection.scalar(sa.select(table.c.earlier)), 3)
