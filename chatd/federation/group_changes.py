@@ -147,7 +147,8 @@ class GroupChanges:
     ) -> Verdict:
         """The verdict on a change that is on disk, was made before, or can't be made. Never raises."""
         if not isinstance(made, ChangeResult):
-            self._quotas.give_back_bytes(realm, size)
+            if change.relay is None or not isinstance(made, UnknownMessage):
+                self._quotas.give_back_bytes(realm, size)  # nothing is kept
             # A message that is not here, or no longer here, counts as deleted. The refusal of a relay would
             # reach no author.
             is_gone = isinstance(made, UnknownMessage) and (

@@ -88,5 +88,10 @@ def verdict_of(error: ChatError) -> Verdict:
     _, marked = _REFUSALS.get(error.code, (None, ()))
     names = [name.rstrip("@") for name in marked]
     return Verdict(
-        error.code, {name: error.details[name] for name in names if name in error.details}
+        error.code, {name: _plain(error.details[name]) for name in names if name in error.details}
     )
+
+
+def _plain(detail: object) -> str | int:
+    """A detail as it crosses. An address becomes a text."""
+    return detail if isinstance(detail, int) else str(detail)

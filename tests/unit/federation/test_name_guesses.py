@@ -182,6 +182,7 @@ class OtherWaysTestCase(GuessingTestCase):
                 error = self.asks(wire.ChangeCommand, **asked, change=change, users=[name])
                 self.assertGreaterEqual(self.network.now - begun, ANSWER_TIME, change)
                 found.append((error.code, str(error).replace(name, "")))
+                self.assertEqual(error.details["name"], name)
             self.assertEqual([each[0] for each in found], [code] * 2)
             self.assertEqual(found[0], found[1])
         self.assertEqual(self.ana.members("bagan"), ["*ana+", "*budi@realm2"])
