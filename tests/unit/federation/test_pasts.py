@@ -584,6 +584,7 @@ class SupplyTestCase(LinkedTestCase):
         self.network.settle()
         supply = self.one.federation.past_supply
         self.patch(past_supply, "MAX_BYTES", 2300)
+        self.patch(past_supply, "AT_ONCE", 2)
         page = self.network.result(supply.answer(PastQuestion("realm2", 1, 8, 0)))
         seqs = [parcels.decode(each).seq for each in page.entries]  # type: ignore[union-attr]
         self.assertEqual((seqs, page.start, page.earlier), ([6, 7], 6, 4))
