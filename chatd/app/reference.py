@@ -274,7 +274,7 @@ ALL_EVENTS: tuple[tuple[str, events.Event], ...] = (
     ("a conversation is new", events.ConversationChange(2, user="henderson")),
     ("you are invited to a group", events.Invitation("futsal@realm2", "budi@realm2", AT, "realm2")),
     (
-        "somebody of a realm that is not known here has written to you",
+        "somebody of a realm that nobody here has added asks to write to you",
         events.MessageRequest("budi@realm2", 9, 1, AT, "halo"),
     ),
 )

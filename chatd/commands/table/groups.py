@@ -95,7 +95,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "requests",
         ask.ListRequests,
-        "list the first messages of people of realms that are not known here, which you may accept",
+        "list the message requests of people of other realms that wait for your answer",
     ),
     Row(
         "accept",
