@@ -13,22 +13,50 @@ from twisted.internet.interfaces import IReactorTime
 
 from chatd.base.background import in_background
 from chatd.base.timers import Timer
+from chatd.service.remote import TheirState
 
 INTERVAL: Final = 0.2  # seconds between two rounds
 MAX_ROUND: Final = 100  # people of one realm in a round; the others wait for the next rounds
 MAX_WAITING: Final = 10_000  # people of one realm; changes of others are not passed on
 MAX_NAMED: Final = 1000  # people here who are named with a state; the others are left out
+MAX_NAMES: Final = 20_000  # those who are named with all states of one realm that wait
 UNTOLD: Final = "a change of presence in another realm was not told"
 
 
-class ArrivedState(msgspec.Struct, frozen=True):
+class ArrivedState(msgspec.Struct):
     """What a realm has told of a person: the state, the one that was known before, and the keys of the people
-    here who are named. `user` is a name, or an address if the person is of a third realm."""
+    here who are named, in order. `user` is a name, or an address if the person is of a third realm."""
 
     user: str
     before: str | None
     state: str
-    named: tuple[str, ...]
+    named: dict[str, None] = {}
+
+
+class ArrivedStates(msgspec.Struct):
+    """What one realm has told: the changes by the keys of people, and how many names they have."""
+
+    people: dict[str, ArrivedState] = {}
+    names: int = 0
+
+    def add(self, person: str, told: TheirState, before: str | None) -> None:
+        """Add a state of the person with that key, who had the state `before`."""
+        change = self.people.get(person)
+        if change is None:
+            if len(self.people) >= MAX_WAITING:
+                return
+            change = self.people[person] = ArrivedState(told.user, before, told.state)
+        change.state = told.state
+        had = len(change.named)
+        room = max(0, min(MAX_NAMED - had, MAX_NAMES - self.names))
+        change.named.update(dict.fromkeys(told.named[:room]))
+        self.names += len(change.named) - had
+
+    def take(self, person: str) -> ArrivedState:
+        """Remove a change."""
+        change = self.people.pop(person)
+        self.names -= len(change.named)
+        return change
 
 
 class PresenceArrivals:
@@ -39,7 +67,7 @@ class PresenceArrivals:
     ) -> None:
         self._tell = tell
         self._timer = Timer(clock, self._begin_round)
-        self._waiting: dict[str, dict[str, ArrivedState]] = {}  # by realm, and by the person's key
+        self._waiting: dict[str, ArrivedStates] = {}  # by realm
         self._busy = False  # a round is under way
         self._stopped = False
 
@@ -49,15 +77,10 @@ class PresenceArrivals:
         self._timer.cancel()
         self._waiting.clear()
 
-    def add(self, realm: str, person: str, change: ArrivedState) -> None:
-        """A realm has told of the person with that key. An earlier change that waits becomes part of it."""
-        waiting = self._waiting.setdefault(realm, {})
-        before, named = change.before, change.named
-        if (earlier := waiting.get(person)) is not None:
-            before, named = earlier.before, tuple(dict.fromkeys(earlier.named + named))
-        elif len(waiting) >= MAX_WAITING:
-            return
-        waiting[person] = msgspec.structs.replace(change, before=before, named=named[:MAX_NAMED])
+    def add(self, realm: str, person: str, told: TheirState, before: str | None) -> None:
+        """A realm has told of the person with that key, whose state was `before`. What waits of that person
+        becomes one change."""
+        self._waiting.setdefault(realm, ArrivedStates()).add(person, told, before)
         self._start()
 
     def _start(self) -> None:
@@ -74,11 +97,10 @@ class PresenceArrivals:
 
     async def _pass_on(self) -> None:
         for realm, waiting in list(self._waiting.items()):
-            for person in list(waiting)[:MAX_ROUND]:
+            for person in list(waiting.people)[:MAX_ROUND]:
                 if self._stopped:
                     return
-                change = waiting.pop(person)
                 # A failure must not stop the others.
-                await in_background(UNTOLD, self._tell(realm, change))
-            if not waiting:
+                await in_background(UNTOLD, self._tell(realm, waiting.take(person)))
+            if not waiting.people:
                 self._waiting.pop(realm, None)

@@ -143,13 +143,9 @@ class RemotePresence:
                 continue
             if address.realm is None:
                 user = key_of(address.name)
-                before = self._note(realm, user, each.state)
-                self._arrivals.add(
-                    realm, user, ArrivedState(address.name, before, each.state, each.named)
-                )
+                self._arrivals.add(realm, user, each, self._note(realm, user, each.state))
             elif self._context.localize(address).realm is not None:
-                change = ArrivedState(each.user, None, each.state, each.named)
-                self._arrivals.add(realm, address.key, change)
+                self._arrivals.add(realm, address.key, each, None)
 
     async def _pass_on(self, realm: str, change: ArrivedState) -> None:
         """Tell what a realm has told."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import Connection
@@ -321,6 +322,26 @@ class Hostile(PresenceTestCase):
             presence.arrived("realm1", [TheirState("ana", state)])
         self.pass_on()
         self.assertEqual(self.told(self.budi), [], "nothing has changed")
+
+    def test_too_many_names(self) -> None:
+        """Of those that a realm names with one person, so many are looked up."""
+        self.patch(presence_arrivals, "MAX_NAMED", 3)
+        looked_up: list[list[str]] = []
+        find = watchers_elsewhere.watchers_of_guest
+
+        def watchers_of_guest(
+            db: Connection, address: str, realm: str, named: Iterable[str]
+        ) -> frozenset[int]:
+            looked_up.append(list(named))
+            return find(db, address, realm, named)
+
+        self.patch(watchers_elsewhere, "watchers_of_guest", watchers_of_guest)
+        self.patch(presence_arrivals, "MAX_NAMES", 4)
+        self.tells(
+            ("ana", "away", ("a", "b")), ("ana", "away", ("c", "d")), ("u1", "away", ("e", "f"))
+        )
+        self.tells(("ana", "online", ("a",)))
+        self.assertEqual(looked_up, [["a", "b", "c"], ["e"], ["a"]])
 
     def test_failed_lookup(self) -> None:
         """What can't be told of one person stops no other."""
