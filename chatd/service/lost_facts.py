@@ -100,8 +100,13 @@ class LostFacts:
 
     async def finish(self, realm: str) -> None:
         """`realm` has returned everything: remove and ban those who were kicked last."""
-        for group, made in self._kicked.pop(realm, {}).values():
+        kicked = self._kicked.get(realm, {})
+        for key, (group, made) in [*kicked.items()]:
+            # If it fails, the realm says again that it has returned everything.
             await self._rosters.change(partial(self._kick, group=group, made=made))
+            kicked.pop(key, None)
+        if not kicked:
+            self._kicked.pop(realm, None)
 
     def _kick(self, connection: Connection, group: Group, made: MadeFact) -> RosterChange:
         """The entry that reports it is in the log already."""

@@ -402,6 +402,10 @@ class GroupsTestCase(ReturnedTestCase):
                 self.assertEqual(self.texts(), ["citra@realm2: kembali"])
         self.assertEqual(self.said_of("citra@realm2")[-1], "kicked")
         self.assertIn("citra@realm2", "".join(self.ana.members("bagan")))
+        self.one.realm.database.full = True
+        with self.assertRaises(StorageFailed):
+            self.network.result(self.one.federation.returned.finish("realm2"))
+        self.one.realm.database.full = False
         self.network.result(self.one.federation.returned.finish("realm2"))
         self.assertEqual(self.ana.members("bagan"), ["*ana+", "budi+"])
         [ban] = self.ana.does(ask.ListBans(parse_address("bagan"))).items
