@@ -27,7 +27,7 @@ from chatd.service.chat_service import ChatService
 from chatd.service.realm_news import MemberInvited, MemberJoined, MemberRemoved
 from chatd.service.rosters import Actor
 
-# Why an invitation reaches nobody
+# Why an invitation is not kept
 UNTOLD = (UnknownUser, NotAccepted, TooManyInvitations)
 
 

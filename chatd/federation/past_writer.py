@@ -26,7 +26,7 @@ from chatd.store.schema import search_changes
 
 
 class PastWriter(ParcelWriter):
-    """Gives each message its place in the log, and tells nobody of it: all members have joined since."""
+    """Gives each message its place in the log. No events are sent, because all members have joined since."""
 
     def __init__(
         self,

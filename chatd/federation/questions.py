@@ -82,8 +82,8 @@ def _settings_in(said: Sequence[SignedFact]) -> Fields:
 
 
 class AskedChange(msgspec.Struct, frozen=True):
-    """A change of the group `name` that `party`, an admin of the realm with that key, asks for. `people` are
-    those whom it is about, and `entries` say so."""
+    """A change of the group `name` that `party`, an admin of the realm with that key, asks for. It is about
+    `people`, and the signed `entries` say so."""
 
     realm: str
     party: Party
