@@ -52,7 +52,7 @@ class ArrivalLimits(msgspec.Struct, frozen=True):
     arriving: int
 
 
-class Welcome(NamedTuple):
+class Welcome(msgspec.Struct, frozen=True):
     """What becomes of a file that is announced: it is `lost` for the reason with that code, it `waits` until
     there is room for it, or it arrives."""
 
@@ -179,7 +179,10 @@ def announce(
     added = insert_attachment(connection, file.owner, code, file.name, stored, now)
     connection.execute(
         sa.insert(arrivals).values(
-            attachment_id=added.id, realm=file.realm, heard_at=now, **welcome._asdict()
+            attachment_id=added.id,
+            realm=file.realm,
+            heard_at=now,
+            **msgspec.structs.asdict(welcome),
         )
     )
     return msgspec.structs.replace(added, arrival=welcome.lost or "")
