@@ -7,6 +7,7 @@ orientation of the picture is not among them.
 from __future__ import annotations
 
 import struct
+from bisect import bisect_right
 from collections.abc import Iterator
 
 import msgspec
@@ -53,7 +54,7 @@ def examine_heif(data: Data) -> Examined:
     if not boxes or boxes[0].kind != b"ftyp" or not _is_picture(data, boxes[0]):
         return UNKNOWN
     meta = next((box for box in boxes if box.kind == b"meta"), None)  # there is only one
-    blanks = [] if meta is None else _in_meta(data, meta)
+    blanks = [] if meta is None else _in_meta(data, meta, [box.end for box in boxes])
     for box in boxes:
         if box.kind == b"uuid" and bytes(data[box.start : box.start + 16]) == XMP_UUID:
             blanks.append(Blank(box.start + 16, box.end))
@@ -81,20 +82,25 @@ def _boxes(data: Data, start: int, end: int) -> Iterator[Box]:
         start = after
 
 
-def _in_meta(data: Data, meta: Box) -> list[Blank]:
-    """What is overwritten of the items that a `meta` box lists."""
+def _in_meta(data: Data, meta: Box, ends: list[int]) -> list[Blank]:
+    """What is overwritten of the items that a `meta` box lists. `ends` are the ends of boxes."""
     inside = {box.kind: box for box in _boxes(data, meta.start + 4, meta.end)}
     if b"iinf" not in inside or b"iloc" not in inside:
         return []
     private = dict(_private_items(data, inside[b"iinf"]))
-    idat = inside.get(b"idat")
+    idat = inside.get(b"idat", Box(b"idat", len(data), len(data)))
+    found = [
+        (item, start + (idat.start if from_idat else 0), size)
+        for item, from_idat, start, size in _extents(data, inside[b"iloc"])
+    ]
+    borders = sorted([*ends, idat.end, *(start for _, start, _ in found), len(data)])
     blanks = []
-    for item, from_idat, start, size in _extents(data, inside[b"iloc"]):
-        if item not in private or (from_idat and idat is None):
+    for item, start, size in found:
+        if item not in private or start >= len(data):
             continue
-        if from_idat and idat is not None:
-            start += idat.start
-        blanks.append(Blank(start, start + size, private.pop(item)))
+        # Without a size, an item goes to the end of the data: here, to what comes next.
+        end = start + size if size else borders[bisect_right(borders, start)]
+        blanks.append(Blank(start, end, private.pop(item)))
         private[item] = b""  # the next extents of it
     return blanks
 

@@ -265,6 +265,33 @@ class InPlace(SynchronousTestCase):
         self.assertIsNone(examine(without).pieces, "the items are nowhere")
         self.assertIsNone(examine(brand + heif_box(b"meta", bytes(4))).pieces)
 
+    def test_heic_without_sizes(self) -> None:
+        """An item without a size goes to the next one, or to the end of its box."""
+        brand = heif_box(b"ftyp", b"heic\0\0\0\0mif1")
+        items = heif_box(
+            b"iinf",
+            b"\0\0\0\0" + struct.pack(">H", 2),
+            heif_box(b"infe", b"\2\0\0\0", struct.pack(">HH", 1, 0), b"Exif\0"),
+            heif_box(b"infe", b"\2\0\0\0", struct.pack(">HH", 2, 0), b"hvc1\0"),
+        )
+        start = len(brand) + 8 + 4 + len(items) + (8 + 4 + 2 + 2 + 2 * 14) + 8
+        for exif_first in (True, False):
+            content = PLACE + b"image" if exif_first else b"image" + PLACE
+            at, image = (start, start + len(PLACE)) if exif_first else (start + 5, start)
+            places = heif_box(
+                b"iloc",
+                b"\0\0\0\0\x44\0" + struct.pack(">H", 2),
+                struct.pack(">HHHII", 1, 0, 1, at, 0),
+                struct.pack(">HHHII", 2, 0, 1, image, 5),
+            )
+            meta = heif_box(b"meta", bytes(4), items, places)
+            self.assertEqual(len(brand + meta) + 8, start)
+            found = self.cleaned(
+                brand + meta + heif_box(b"mdat", content) + heif_box(b"free", b"kept")
+            )
+            self.assertIn(b"image", found)
+            self.assertTrue(found.endswith(b"kept"))
+
     def test_gif(self) -> None:
         """Comments, XMP and what else programs add is cut out, but for repetitions and colours."""
         frames = [Image.new("L", (9, 9), each) for each in (0, 99)]
