@@ -24,6 +24,7 @@ MEMBERS = {
 }
 STATES = {
     "delivered": later("Delivered: {quote}"),
+    "requested": later("Waits to be accepted: {quote}"),
     "refused": later("Not delivered: {quote}: {reason}"),
     "forged": later("Not from its author: {quote}: {reason}"),
 }

@@ -54,6 +54,8 @@ class ChangesTestCase(EventsTestCase):
         self.assertEqual(refused, ["Not delivered: “halo semua”: There is no user budi"])
         self.assertEqual(self.shown("state", seq=1, state="delivered"), ["Delivered: “halo semua”"])
         self.assertEqual(self.shown("state", seq=1, state="queued"), [])
+        requested = self.shown("state", seq=1, state="requested")
+        self.assertEqual(requested, ["Waits to be accepted: “halo semua”"])
         self.assertEqual(self.shown("state", seq=1, state="verified"), [])
         forged = self.shown("state", seq=1, state="forged", reason="realm2 did not sign it")
         self.assertEqual(forged, ["Not from its author: “halo semua”: realm2 did not sign it"])
