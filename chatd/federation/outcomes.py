@@ -222,9 +222,10 @@ class Outcomes:
             log.failure("expired parcels are returned one by one")
             for realm, waiting in old:
                 await self._expire_one(realm, waiting)
-        former = await self._database.run(pending_store.finish_former)
-        await self._database.run(change_requests.remove_old, before)
-        return len(old) + former + await self._database.run(pending_store.remove_unreturned, before)
+        count = len(old) + await self._database.run(pending_store.finish_former)
+        for remove in (change_requests.remove_old, pending_store.remove_unreturned):
+            count += await self._database.run(remove, before)
+        return count
 
     def _expired(self, realm: str, waiting: QueuedParcel) -> Undelivered:
         parcel = parcels.try_decode(waiting.parcel)
