@@ -16,7 +16,7 @@ from twisted.internet.interfaces import IDelayedCall
 
 from chatd.base.background import in_background
 from chatd.base.cache import Cache
-from chatd.base.errors import BadName, ChatError
+from chatd.base.errors import BadName, ChatError, UnknownRealm
 from chatd.base.events import PresenceChange
 from chatd.base.names import Address, key_of, parse_address, parse_foreign_name
 from chatd.base.timers import cancel
@@ -90,7 +90,7 @@ class RemotePresence:
                 found[user] = Known(state, 0)
                 before, now = _shown(self._note(realm, user, state)), _shown(state)
                 if before != now:
-                    in_background(UNTOLD, self._tell(realm, user, now))
+                    self._arrivals.add(realm, user, TheirState(user, now), before)
         return {user: each.state for user, each in found.items() if each.state != UNKNOWN}
 
     def soon(self, people: Iterable[Address]) -> None:
@@ -153,11 +153,14 @@ class RemotePresence:
         if address.realm is not None:
             await self._tell_named(realm, address, change.state, change.named)
             return
-        state = self.known(Address(address.name, realm)) or change.state
-        if state != change.before:
-            await self._tell(realm, address.name, state, change.named)
-        elif change.named:
+        try:
             there = Address(address.name, self._realms.name_of(realm))
+        except UnknownRealm:
+            return  # it was forgotten meanwhile
+        state = self.known(there) or change.state
+        if state != change.before:
+            await self._tell(realm, there, state, change.named)
+        elif change.named:
             await self._tell_named(realm, there, state, change.named)
 
     async def _tell_named(
@@ -170,10 +173,9 @@ class RemotePresence:
         self._presence.tell_followers(accounts, PresenceChange(str(address), state), None)
         self._presence.flush()
 
-    async def _tell(self, realm: str, user: str, state: str, named: Collection[str] = ()) -> None:
+    async def _tell(self, realm: str, address: Address, state: str, named: Collection[str]) -> None:
         """Tell the state of a person to accounts here, and to people of other realms in groups of this
         one."""
-        address = Address(user, self._realms.name_of(realm))
         if self._presence.anyone_follows:
             find = store.watchers_of_guest
             accounts = await self._database.read(find, address.key, realm, named)
@@ -197,7 +199,7 @@ class RemotePresence:
         people = await self._database.read(store.watched_people, realm, MAX_ASKED)
         # What was told before may be too old.
         known = self._known.get(realm)
-        online = self._online(realm)[-MAX_ASKED:]
+        online = list(self._online(realm))[-MAX_ASKED:]
         asked = sorted({*people, *online})
         for user in asked:
             if known is not None and (each := known.get(user)) is not None:
@@ -215,18 +217,14 @@ class RemotePresence:
         del self._lost[realm]
         gone = self._online(realm)
         del self._known[realm]
-        in_background(UNTOLD, self._tell_gone(realm, gone))
+        for user, state in gone.items():
+            self._arrivals.add(realm, user, TheirState(user, OFFLINE), state)
 
-    def _online(self, realm: str) -> list[str]:
-        """The people of a realm that are online, as far as that is known."""
+    def _online(self, realm: str) -> dict[str, str]:
+        """The people of a realm that are online, as far as that is known, with their states."""
         known = self._known.get(realm)
         people = () if known is None else known.items()
-        return [user for user, each in people if each.state not in (UNKNOWN, OFFLINE)]
-
-    async def _tell_gone(self, realm: str, people: Sequence[str]) -> None:
-        for user in people:
-            if self._find(realm, user) is None:  # else the realm has come back meanwhile
-                await self._tell(realm, user, OFFLINE)
+        return {user: each.state for user, each in people if _shown(each.state) != OFFLINE}
 
 
 def _shown(state: str | None) -> str:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable
 from typing import Any
+from unittest.mock import Mock
 
 from sqlalchemy import Connection
 
+from chatd.base.errors import UnknownRealm
 from chatd.base.events import PresenceChange
 from chatd.base.names import parse_address
 from chatd.commands import values as ask
@@ -92,7 +94,8 @@ class Told(PresenceTestCase):
         """Somebody who is only a contact does not know it. The list is right at once."""
         self.budi.does(ask.AddContact(parse_address("ana@realm1")))
         self.assertEqual(self.contacts(self.budi), ["ana@realm1 True"])
-        self.told(self.budi)
+        self.pass_on()
+        self.assertEqual(self.told(self.budi), ["ana@realm1 online"])
         self.away(self.ana, True)
         self.assertEqual(self.told(self.budi), ["ana@realm1 away"])
         self.assertEqual(self.contacts(self.budi), ["ana@realm1 away"])
@@ -226,7 +229,7 @@ class Links(PresenceTestCase):
         self.part()
         self.network.advance(LOST_AFTER - 1)
         self.assertEqual(self.told(self.budi), [])
-        self.network.advance(1)
+        self.network.advance(1 + presence_arrivals.INTERVAL)
         self.assertEqual(self.told(self.budi), ["ana@realm1 offline"])
         self.meet()
         self.assertEqual(self.told(self.budi), ["ana@realm1 away"])
@@ -250,6 +253,15 @@ class Links(PresenceTestCase):
         self.part()
         self.meet()
         self.assertEqual(self.boxes(self.two, self.one, b"Presence"), 1)
+
+    def test_forgotten(self) -> None:
+        """Of people of a realm that was forgotten, nothing is told."""
+        self.part()
+        self.patch(
+            self.two.realm.directory, "name_of", Mock(side_effect=UnknownRealm(realm="realm1"))
+        )
+        self.network.advance(LOST_AFTER + presence_arrivals.INTERVAL)
+        self.assertEqual(self.told(self.budi), [])
 
     def test_stopped(self) -> None:
         """A realm that closes gives nobody up."""
