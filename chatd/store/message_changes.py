@@ -40,6 +40,7 @@ from chatd.store.macs import GUARDED
 from chatd.store.messages import MessageWriter
 from chatd.store.new_entries import NewChange, RemoteCopies, Stored
 from chatd.store.origins import Origin
+from chatd.store.outcomes import KEPT_REQUEST
 from chatd.store.rights import role_in
 from chatd.store.schema import (
     groups,
@@ -132,7 +133,8 @@ class ChangeWriter:
             # Of the two sides of a direct conversation, the later one counts.
             newest = newest_pin(connection, wanted.conversation, wanted.seq, own=False)
             wanted = msgspec.structs.replace(wanted, at=max(wanted.at, newest + 1))
-        ref = entry_at(connection, wanted.conversation, wanted.seq) if not row.refused else None
+        is_there = row.refused in (None, KEPT_REQUEST)
+        ref = entry_at(connection, wanted.conversation, wanted.seq) if is_there else None
         made = MadeChange(wanted.change, wanted.author, wanted.at, wanted.seq, ref)
         copies = copies_of(connection, made)
         entry = _entry(wanted, copies)

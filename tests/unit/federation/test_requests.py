@@ -218,6 +218,28 @@ class AnsweredTestCase(LinkedTestCase):
         )
         self.assertEqual(set(self.network.result(refused)), {None})
 
+    def test_taken_back(self) -> None:
+        """The sender deletes a request: its text is gone there, too."""
+        self.asks()
+        (message,) = self.ana.does(ask.ShowHistory(person(BUDI), 5)).items
+        self.ana.does(ask.DeleteMessage(person(BUDI), message.seq))
+        self.network.settle()
+        self.assertEqual(self.requests(), [f"{ANA}: None"])
+        self.accept()
+        (message,) = self.budi.does(ask.ShowHistory(person(ANA), 5)).items
+        self.assertTrue(message.deleted)
+
+    def test_edited_before(self) -> None:
+        """A request can't be edited, and its sender is told."""
+        self.asks()
+        (message,) = self.ana.does(ask.ShowHistory(person(BUDI), 5)).items
+        self.ana.does(ask.EditMessage(person(BUDI), message.seq, "lain"))
+        self.network.advance(2)
+        self.assertEqual(self.requests(), [f"{ANA}: halo"])
+        self.assertIn(
+            "Your edit of a message to budi@realm2 was not delivered", self.ana.reads()[0]
+        )
+
     def test_in_the_list(self) -> None:
         """The list of conversations shows it. A declined one is archived."""
         self.asks()
