@@ -139,7 +139,7 @@ class ChangeWriter:
         copies = copies_of(connection, made)
         entry = _entry(wanted, copies)
         if wanted.elsewhere and copies is not None:
-            # Where nobody of this realm is left, the home does not send the deletion back.
+            # If no member of this realm is left, the home does not send the deletion back.
             erased: tuple[str, ...] = ()
             if wanted.erases:
                 erased = _apply(connection, wanted, row)
@@ -230,7 +230,7 @@ def _check_right(connection: sa.Connection, wanted: WantedChange, row: sa.Row[An
     if right is Right.AUTHOR and not is_author:
         raise errors.NotYours(seq=wanted.seq, who=right.value)
     if was_checked or wanted.elsewhere:
-        return  # otherwise the group's home decides
+        return  # the group's home has decided, or it will
     may_moderate = row.group is not None and (admin or wanted.moderator)
     if right is Right.AUTHOR_OR_ADMIN and not (is_author or may_moderate):
         raise errors.NotYours(seq=wanted.seq, who=right.value)
