@@ -256,8 +256,10 @@ class Pasts:
     def _store_fact(self, connection: sa.Connection, fact: RelayedFact) -> None:
         """What the group is now was told when somebody joined, so it is not changed."""
         place = fact.group.id
+        if crossing.is_made(connection, place, fact.origin):
+            return
         seq = store.free_place(connection, place, fact.seq)
-        if seq is not None and not crossing.is_made(connection, place, fact.origin):
+        if seq is not None:
             about = fact.group, fact.made, seq, fact.origin, fact.signature
             self._log.mirror(connection, *about, past=True)
 
@@ -271,8 +273,10 @@ class Pasts:
             keep_waiting(connection, change.entry, relay, place)
             return ()
         store.forget_awaited(connection, place, relay.seq)
+        if crossing.is_made(connection, place, wanted.origin):
+            return ()
         seq = store.free_place(connection, place, relay.seq)
-        if seq is None or crossing.is_made(connection, place, wanted.origin):
+        if seq is None:
             return ()
         wanted = msgspec.structs.replace(wanted, seq=target, given=seq, past=True)
         try:

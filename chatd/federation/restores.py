@@ -43,6 +43,7 @@ from chatd.store.avatars import about_group
 from chatd.store.groups import group_of
 from chatd.store.held import HeldChange, HeldEntry, HeldMessage, HeldPage, HeldSigned
 from chatd.store.losses import Lost, LostJoin, SharedDirect, SharedGroup
+from chatd.store.pasts import renumber_pasts
 
 MAX_ITEMS = 100  # in one request
 MAX_BYTES = 50_000  # of their parcels; one parcel may be larger
@@ -124,6 +125,8 @@ class Restores:
         RealmDown, and the errors with which the realm refuses."""
         upto = self.standings.of(realm).acknowledged
         lost = Lost(realm, other.received, upto, () if other.is_settled else other.gaps)
+        if other.received < upto or self._is_forgotten(lost):
+            await self._database.run(renumber_pasts, realm)
         batch: list[Returned] = []
         size = 0
         async for item in self._items(link, lost, other):

@@ -129,10 +129,16 @@ class MessageWriter:
         seqs[conversation] = seq = max(last + 1, given or 0)
         return seq
 
+    def _use_seq(self, conversation: int, seq: int) -> None:
+        """An entry from before a join gets this number, which may be the newest."""
+        if seq > self._last_seq.get(conversation, seq):
+            self._last_seq[conversation] = seq
+
     def add_change(self, connection: Connection, new: NewChange) -> Stored:
         """Number and insert a change, and its parcels. It has no id; its place has 0."""
         if new.past and new.seq is not None:
             seq = new.seq
+            self._use_seq(new.conversation, seq)
         else:
             seq = self.next_seq(connection, new.conversation, new.seq)
         given, parcel, signature = 0, b"", new.signature
@@ -223,7 +229,8 @@ class MessageWriter:
         return stored
 
     def store_at(self, connection: Connection, item: NewMessage, seq: int) -> Stored:
-        """Store a message of another realm's group in the free place `seq` before the newest entry."""
+        """Store a message of another realm's group in the free place `seq`."""
+        self._use_seq(item.conversation, seq)
         ident = self.next_id(connection)
         shown = _take_pending(connection, [item], ident).get(ident)
         row = _row(item, ident, seq, shown, 0, keyed_hash(connection))

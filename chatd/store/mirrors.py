@@ -12,7 +12,7 @@ from chatd.store.conversations import add_conversation, last_seq, takes_part
 from chatd.store.groups import find_group, find_mirror
 from chatd.store.members import check_groups
 from chatd.store.origins import FIRST_NUMBER
-from chatd.store.pasts import open_past
+from chatd.store.pasts import first_here, open_past
 from chatd.store.roster import Delta
 from chatd.store.schema import admissions, groups, participants, rosters
 from chatd.store.settings import get_setting
@@ -63,6 +63,7 @@ def join_mirror(
         select(rosters.c.members).where(rosters.c.conversation_id == conversation)
     )
     mark = max(seq, newest)
+    seen = first if first <= seq else first_here(connection, conversation, first, newest)
     connection.execute(
         insert(participants).values(
             account_id=account.id,
@@ -70,7 +71,7 @@ def join_mirror(
             read_seq=mark,
             joined_at=now,
             realm=realm,
-            first_seq=first,
+            first_seq=seen,
         )
     )
     connection.execute(
@@ -81,7 +82,7 @@ def join_mirror(
     is_behind = is_first or returned
     upto = seq + 1 if returned else seq  # the entry that says so
     open_past(connection, conversation, first, upto, newest if is_behind else None)
-    return Delta(conversation, ((party, False),), first=first)
+    return Delta(conversation, ((party, False),), first=seen)
 
 
 def keep_admission(

@@ -13,6 +13,7 @@ import msgspec
 import sqlalchemy as sa
 
 from chatd.base.entries import EntryRef
+from chatd.store.conversations import last_seq
 from chatd.store.macs import protect
 from chatd.store.schema import awaiting, changes, groups, messages, participants, pasts, rosters
 
@@ -89,7 +90,8 @@ def open_past(
     connection: sa.Connection, conversation: int, first: int, seq: int, newest: int | None
 ) -> None:
     """A member has joined who sees the entries from `first` on, and gets those after `seq`. If there was no
-    member here, or this realm has lost entries, the log here ends at `newest`. What follows is missing."""
+    member here, or this realm has lost entries, the log here ends at `newest`. What follows is missing. If
+    the home was restored, its seqs can't be compared with `newest`, and everything may be missing."""
     here = pasts.c.conversation_id == conversation
     known = connection.execute(sa.select(pasts).where(here)).first()
     before = max(0, first - 1)
@@ -97,16 +99,33 @@ def open_past(
         values = {"conversation_id": conversation, "first": first, "after": before, "upto": seq}
         connection.execute(sa.insert(pasts).values(values))
         return
-    is_more = first < known.first
+    is_more, wanted = first < known.first, min(first, known.first)
     if not is_more and newest is None:
         return
     after = min(known.after, before) if is_more else known.after
-    if newest is not None and not is_more and known.upto <= max(known.after, known.first - 1):
+    if newest is not None and known.renumbered:
+        after = max(0, wanted - 1)
+    elif newest is not None and not is_more and known.upto <= max(known.after, known.first - 1):
         after = newest  # nothing else is missing
     # What is here already may be fetched again, and is recognised.
-    values = {"first": min(first, known.first), "after": after, "fetched": 0}
+    values = {"first": wanted, "after": after, "fetched": 0}
     values["upto"] = max(seq, known.upto)
     connection.execute(sa.update(pasts).where(here).values(values))
+
+
+def renumber_pasts(connection: sa.Connection, realm: str) -> None:
+    """Note that the realm with that key has lost entries. In all its groups, others get their seqs."""
+    theirs = sa.select(groups.c.conversation_id).where(groups.c.realm == realm)
+    connection.execute(
+        sa.update(pasts).where(pasts.c.conversation_id.in_(theirs)).values(renumbered=True)
+    )
+
+
+def first_here(connection: sa.Connection, conversation: int, first: int, newest: int) -> int:
+    """The first entry here for a member who sees nothing from before they join, and for the home sees the
+    entries from `first` on. The log here ends at `newest`."""
+    query = sa.select(pasts.c.renumbered).where(pasts.c.conversation_id == conversation)
+    return max(first, newest + 1) if connection.scalar(query) else first
 
 
 class Reached(msgspec.Struct, frozen=True):
@@ -140,13 +159,22 @@ def reach_past(connection: sa.Connection, conversation: int, reached: Reached) -
 
 
 def free_place(connection: sa.Connection, conversation: int, seq: int) -> int | None:
-    """The seq, or the next free one below it; None if many are in use. Entries have the same seqs as at the
-    home, unless that was restored from a backup."""
+    """The seq, or the next free one below it. Entries have the same seqs as at the home, unless that was
+    restored from a backup. If many are in use, the place is after the newest entry; None if a member here may
+    not see that entry, and would see it there."""
     if not _used_places(connection, conversation, seq, seq):
         return seq
     last = max(0, seq - MAX_STEPS) + 1
     used = _used_places(connection, conversation, last, seq)
-    return next((place for place in range(seq, last - 1, -1) if place not in used), None)
+    for place in range(seq, last - 1, -1):
+        if place not in used:
+            return place
+    hidden = connection.scalar(
+        sa.select(sa.func.max(participants.c.first_seq)).where(
+            participants.c.conversation_id == conversation
+        )
+    )
+    return None if (hidden or 0) > seq else last_seq(connection, conversation) + 1
 
 
 def _used_places(connection: sa.Connection, conversation: int, first: int, last: int) -> set[int]:

@@ -366,6 +366,13 @@ pasts = Table(
         comment="how many messages are missing, by the home",
     ),
     Column("fetched", BigInteger, nullable=False, server_default="0"),
+    Column(
+        "renumbered",
+        Boolean,
+        nullable=False,
+        server_default=false(),
+        comment="the home was restored: its entries may have other seqs than here",
+    ),
     sqlite_with_rowid=False,
 )
 

@@ -546,23 +546,64 @@ class HostileHomeTestCase(PastTestCase):
 
 
 class RestoredHomeTestCase(PastTestCase):
-    def test_same_numbers(self) -> None:
-        """A home that has lost the numbers of its earlier entries gives the same ones again. So a deletion
-        reaches all realms."""
-        self.says("satu", "dua")
-        self.network.settle()
+    def back_up(self) -> Path:
         copy = Path(self.mktemp())
         self.one.close()
         shutil.copytree(self.one.config.state, copy)
         self.one.open()
         self.network.advance(5)
-        self.budi.joins("bagan@realm1")
-        self.network.settle()
+        return copy
+
+    def restore(self, copy: Path) -> None:
         self.one.kill()
         shutil.rmtree(self.one.config.state)
         shutil.copytree(copy, self.one.config.state)
         self.one.open()
         self.network.advance(30)
+
+    def test_other_numbers(self) -> None:
+        """A home gives new entries the numbers of those that it has lost. Somebody who joins again gets them,
+        although realm2 has other entries with these numbers."""
+        self.says("satu")
+        self.comes_and_goes()
+        copy = self.back_up()
+        self.comes_and_goes("hilang")
+        self.restore(copy)
+        self.says("dua", "tiga")
+        self.budi.joins("bagan@realm1")
+        self.network.settle()
+        self.assertEqual(texts(self.ana), ["satu", "dua", "tiga"])
+        self.assertEqual(texts(self.budi), ["satu", "hilang", "dua", "tiga"])
+        found = self.budi.does(ask.SearchMessages("tiga")).items
+        self.assertEqual([each.text for each in found], ["tiga"])
+        self.ana.does(ask.DeleteMessage(at(self.ana), 5))
+        self.ana.does(ask.SetGroup(parse_address("bagan"), past="joined"))
+        self.says("empat")
+        self.network.settle()
+        self.assertEqual(texts(self.budi), ["satu", "hilang", None, "tiga", "empat"])
+        # In realm2 the log is longer than at the home.
+        self.bela.joins("bagan@realm1")
+        self.network.settle()
+        self.says("lima")
+        self.network.settle()
+        self.assertEqual(texts(self.bela), ["lima"])
+
+    def comes_and_goes(self, *said: str) -> None:
+        self.budi.joins("bagan@realm1")
+        self.says(*said)
+        self.network.settle()
+        self.budi.does(ask.LeaveGroup(parse_address("bagan@realm1")))
+        self.network.settle()
+
+    def test_same_numbers(self) -> None:
+        """A home that has lost the numbers of its earlier entries gives the same ones again. So a deletion
+        reaches all realms."""
+        self.says("satu", "dua")
+        self.network.settle()
+        copy = self.back_up()
+        self.budi.joins("bagan@realm1")
+        self.network.settle()
+        self.restore(copy)
         self.citra.joins("bagan@realm1")
         self.network.settle()
         self.assertEqual(texts(self.citra), ["satu", "dua"])

@@ -18,6 +18,7 @@ from chatd.store.schema import (
     groups,
     messages,
     metadata,
+    participants,
     rosters,
 )
 from chatd.store.schema import pasts as table
@@ -118,6 +119,22 @@ class Ranges(PastTestCase):
         self.joins(0, 30, 20)
         self.assertEqual(self.missing(), (0, 30))
 
+    def test_home_restored(self) -> None:
+        """The seqs of the home begin again below those that were used here. All is fetched again, as often as
+        the last member here has left."""
+        self.joins(0, 10, 0)
+        self.reaches(0)
+        pasts.renumber_pasts(self.connection, "realm2")
+        self.joins(0, 10, 10)
+        self.assertIsNone(self.missing())
+        pasts.renumber_pasts(self.connection, "realm1")
+        self.joins(0, 11)
+        self.assertIsNone(self.missing())
+        for newest in (14, 18):
+            self.joins(3, 14, newest)
+            self.assertEqual(self.missing(), (0, 14))
+            self.reaches(0)
+
     def test_ended(self) -> None:
         """Nothing is missing of a group that has ended, or has no members here."""
         self.joins(0, 10, 0)
@@ -162,6 +179,10 @@ class Ranges(PastTestCase):
         self.assertEqual(pasts.free_place(self.connection, GROUP, 6), 6)
         self.assertEqual(pasts.free_place(self.connection, GROUP, 5), 3)
         self.patch(pasts, "MAX_STEPS", 2)
+        self.assertEqual(pasts.free_place(self.connection, GROUP, 5), 6)
+        self.add(
+            participants, account_id=1, conversation_id=GROUP, read_seq=0, joined_at=0, first_seq=6
+        )
         self.assertIsNone(pasts.free_place(self.connection, GROUP, 5))
 
 

@@ -285,6 +285,7 @@ def _create_pasts() -> None:
     """What was written to groups elsewhere before the last member here has joined may be missing."""
     after = "entries after this seq and up to the other may be missing"
     earlier = "how many messages are missing, by the home"
+    other, false = "the home was restored: its entries may have other seqs than here", sa.false()
     op.create_table(
         "pasts",
         sa.Column("conversation_id", sa.BigInteger, nullable=False),
@@ -293,6 +294,7 @@ def _create_pasts() -> None:
         sa.Column("upto", sa.BigInteger, nullable=False),
         sa.Column("earlier", sa.BigInteger, nullable=False, server_default="0", comment=earlier),
         sa.Column("fetched", sa.BigInteger, nullable=False, server_default="0"),
+        sa.Column("renumbered", sa.Boolean, server_default=false, nullable=False, comment=other),
         sa.PrimaryKeyConstraint("conversation_id", name="pasts_key"),
         sqlite_with_rowid=False,
     )
