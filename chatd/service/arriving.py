@@ -12,6 +12,7 @@ class ArrivingFile:
 
     def __init__(self, incoming: Incoming) -> None:
         self._incoming = incoming
+        self._arrives = True
 
     @property
     def missing(self) -> int:
@@ -37,5 +38,12 @@ class ArrivingFile:
         self._incoming.abort()
 
     def _end(self) -> None:
-        """The file is no longer arriving."""
+        """The file is no longer arriving. Does nothing the second time, because a caller may `abort` after
+        `finish` has failed."""
+        if self._arrives:
+            self._arrives = False
+            self._release()
+
+    def _release(self) -> None:
+        """Stop counting the file as arriving. Called once."""
         raise NotImplementedError

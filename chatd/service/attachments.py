@@ -300,7 +300,7 @@ class Upload(ArrivingFile):
         await self._incoming.suspend()
         self._end()
 
-    def _end(self) -> None:
+    def _release(self) -> None:
         self._files.under_way.end(self._send.sender, self._size)
 
 

@@ -158,5 +158,5 @@ class AvatarUpload(ArrivingFile):
             self._end()
         return avatar, stored.received or stored.sha256
 
-    def _end(self) -> None:
+    def _release(self) -> None:
         self._avatars.arrived(self._account)

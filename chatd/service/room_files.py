@@ -155,6 +155,7 @@ class RoomUpload(ArrivingFile):
         super().__init__(incoming)
         self._files = files
         self._send = send
+        self._is_stored = False
 
     @property
     def where(self) -> str:
@@ -170,10 +171,12 @@ class RoomUpload(ArrivingFile):
             log.error("a file for a room could not be stored: {error}", error=str(error))
             self._end()
             raise errors.StorageFailed from None
-        self._files.arrived(self._send)
+        self._is_stored = True
+        self._end()
         return self._files.keep(self._send, self._incoming.name, stored)
 
-    def _end(self) -> None:
+    def _release(self) -> None:
         send = self._send
         self._files.arrived(send)
-        self._files.release(send.room, send.sender, send.size)
+        if not self._is_stored:
+            self._files.release(send.room, send.sender, send.size)

@@ -175,6 +175,7 @@ class Lasting(RoomFilesTestCase):
         self.rooms.leave(self.ana)
         with self.assertRaises(errors.NotInRoom):
             await upload.finish()
+        upload.abort()
         await self.until_gone()
         self.assert_nothing_counted()
 
@@ -199,9 +200,13 @@ class Lasting(RoomFilesTestCase):
         self.assert_nothing_counted()
 
     async def test_disk_error(self) -> None:
+        """The file counts once as gone, also if the client breaks off after that."""
         full = mock.patch.object(PartialFile, "complete", side_effect=OSError("full"))
+        upload = self.begin()
+        upload.write(DATA)
         with full, self.assertRaises(errors.StorageFailed):
-            await self.send()
+            await upload.finish()
+        upload.abort()
         await self.until_gone()
         self.assert_nothing_counted()
 
