@@ -45,10 +45,8 @@ class Killed(BrowserTestCase):
         for person, label in both:
             for each, _ in both:
                 each.sees(f"{label} {3 * EACH - 1}")
-            person.page.wait_for_function(
-                "document.querySelectorAll('.delivery-sending, .delivery-waiting').length === 0",
-                timeout=30_000,
-            )
+            waiting = person.page.locator(".delivery-sending, .delivery-waiting")
+            expect(waiting).to_have_count(0, timeout=30_000)
         told = [person.waits_for_texts(6 * EACH) for person, _ in both]
         self.assertEqual(told[0], told[1])
         for _, label in both:

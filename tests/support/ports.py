@@ -1,15 +1,20 @@
-"""Ports of loopback that belong to the tests of one process until it ends."""
+"""Ports of loopback that belong to the tests of one process, until they have long ended."""
 
 from __future__ import annotations
 
 import contextlib
 import secrets
 import socket
+from collections import deque
 
 FIRST = 20_000
 COUNT = 12_000  # all below those that Linux gives to clients (ip_local_port_range)
 
-_reserved: list[socket.socket] = []
+# The ports of the last tests. All those of a whole run would use up the descriptors below 1024, above which
+# `select` does not work.
+KEPT = 250
+
+_reserved: deque[socket.socket] = deque()
 
 
 def free_port(*, also: int = 0) -> int:
@@ -23,6 +28,8 @@ def free_port(*, also: int = 0) -> int:
         with contextlib.suppress(OSError):
             found = [_bound(each) for each in sorted({port, port + also})]
             _reserved.extend(found)
+            while len(_reserved) > KEPT:
+                _reserved.popleft().close()
             return port
 
 
