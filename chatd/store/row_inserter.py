@@ -25,14 +25,22 @@ class RowInserter:
 
     def insert(self, connection: Connection, rows: Sequence[tuple[object, ...]]) -> None:
         """Insert at least one row; all have the same number of values."""
-        columns = list(zip(*rows, strict=True))
-        used = tuple(
-            place
-            for place, values in enumerate(columns)
-            if values[0] is not None or values.count(None) < len(values)
-        )
+        if len(rows) == 1:
+            # Most batches of a realm with little traffic.
+            row = rows[0]
+            used = tuple([place for place, value in enumerate(row) if value is not None])
+            values: Any = tuple([value for value in row if value is not None])
+        else:
+            columns = list(zip(*rows, strict=True))
+            used = tuple(
+                [
+                    place
+                    for place, each in enumerate(columns)
+                    if each[0] is not None or each.count(None) < len(each)
+                ]
+            )
+            values = list(zip(*[columns[place] for place in used], strict=True))
         statement = self._statements.get(used) or self._make(connection, used)
-        values = list(zip(*[columns[place] for place in used], strict=True))
         connection.exec_driver_sql(statement, values)
 
     def _make(self, connection: Connection, used: tuple[int, ...]) -> str:
