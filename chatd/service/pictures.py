@@ -16,7 +16,7 @@ from chatd.service.group_pictures import GroupPictures
 from chatd.service.home_groups import HomeGroups
 from chatd.service.presence import IListener
 from chatd.service.remote_profiles import RemoteProfiles
-from chatd.service.rosters import RosterChange, Rosters
+from chatd.service.rosters import Actor, RosterChange, Rosters
 from chatd.store import avatars as store
 from chatd.store.avatars import Avatar
 from chatd.store.roster import Delta
@@ -88,17 +88,17 @@ class Pictures:
         self, account: Account, group: Group, origin: IListener | None, avatar: Avatar | None
     ) -> None:
         """Set or remove the picture of a group. The members are told, and it is an entry of the log. Raises
-        UnknownGroup."""
-        now = self._context.now()
+        UnknownGroup, NotMember, NotAdmin."""
+        by, now = Actor(party_of(account), origin), self._context.now()
         fields = {"picture": None if avatar is None else avatar.hash}
-        fact = MadeFact(GroupFact(dict(fields)), party_of(account), now)
+        fact = MadeFact(GroupFact(dict(fields)), by.party, now)
 
         def job(connection: Connection) -> RosterChange:
             changed = store.set_of_group(connection, group, avatar, now)
             steps = (fact,) if changed else ()
             return RosterChange(Delta(group.id), steps, group)
 
-        await self._rosters.change(job, origin)
+        await self._rosters.rule(by, group, job)
 
     async def find(self, account: Account, place: Place) -> Avatar:
         """The picture of a person, or of a group that the account may know. Raises UnknownUser, UnknownRealm,

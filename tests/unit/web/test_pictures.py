@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from chatd.base.errors import DiskFull, NotMember, UnknownGroup
+from chatd.base.errors import DiskFull, NotAdmin, NotMember, UnknownGroup
 from chatd.base.events import GroupChange
 from chatd.base.names import Address, Place
 from chatd.service import avatars
@@ -166,6 +166,16 @@ class Pictures(RawTestCase):
         with self.assertRaises(UnknownGroup):
             await upload.finish()
         self.assertEqual((await self.say("GET", "/pictures/%23bola", "messi")).status, 404)
+
+    async def test_no_admin_any_more(self) -> None:
+        """The transaction that sets the picture checks that the account is an admin."""
+        await self.people("messi", "budi")
+        service = self.realm.service
+        messi, budi = [await service.accounts.find(name) for name in ("messi", "budi")]
+        group = await service.groups.create(messi, "bola")
+        await service.groups.join(budi, Address("bola"))
+        with self.assertRaises(NotAdmin):
+            await service.pictures._keep_of_group(budi, group, None, None)
 
     async def test_trouble(self) -> None:
         """A full disk, and bytes that can't be read."""
