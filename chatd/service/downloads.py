@@ -42,16 +42,12 @@ class Downloads:
         self._reading = reading
         self._states = states
 
-    async def fetch(
-        self,
-        account: Account,
-        name: str,
-        by_code: bool = False,
-        stamped: tuple[str, int] | None = None,
-        place: Place | None = None,
-    ) -> Download:
-        """As `find`, and open the file. Also raises FileMissing, FileDamaged, StorageFailed."""
-        attachment = await self.find(account, name, by_code, stamped, place)
+    async def fetch(self, account: Account, name: str) -> Download:
+        """Find and open a file. Raises as `find` and `open`."""
+        return await self.open(await self.find(account, name))
+
+    async def open(self, attachment: Attachment) -> Download:
+        """Open a file that was found. Raises FileMissing, FileDamaged, StorageFailed."""
         try:
             file = await self._uploads.open(attachment)
         except OSError:

@@ -108,7 +108,8 @@ async def delete_file(client: Client, command: ask.DeleteFile) -> Reply:
 
 @HANDLERS.of(ask.GetFile)
 async def get_file(client: Client, command: ask.GetFile) -> DownloadReply:
-    download = await client.service.downloads.fetch(
+    downloads = client.service.downloads
+    attachment = await downloads.find(
         client.account, command.code, command.by_code, command.stamped, command.place
     )
-    return file_found(download, _details(client, download.attachment))
+    return file_found(await downloads.open(attachment), _details(client, attachment))

@@ -328,10 +328,10 @@ class Fetching(FilesTestCase):
         for name in (file.code, file.name, older):
             self.assertEqual(await self.fetch(budi, name), DATA)
         second = file.at // 1000 * 1000
-        download = await self.downloads.fetch(budi, "x", stamped=("laporan.pdf", second))
-        await download.file.close()
+        found = await self.downloads.find(budi, "x", stamped=("laporan.pdf", second))
+        await (await self.downloads.open(found)).file.close()
         with self.assertRaises(UnknownFile):
-            await self.downloads.fetch(budi, "x", stamped=("laporan.pdf", second + 1000))
+            await self.downloads.find(budi, "x", stamped=("laporan.pdf", second + 1000))
 
     async def test_unknown(self) -> None:
         (ana,) = await self.people("ana")
