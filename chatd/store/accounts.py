@@ -262,14 +262,19 @@ def end_sessions(connection: Connection, account_id: int) -> None:
 
 def add_contact(connection: Connection, account_id: int, address: Address, limit: int) -> None:
     """Put `address` on the account's list. Raises ContactExists, TooManyContacts."""
-    shown = str(address)
+    shown, realm = str(address), address.realm
     mine = contacts.c.account_id == account_id
     count = connection.execute(select(func.count()).select_from(contacts).where(mine)).scalar_one()
     if count >= limit:
         raise errors.TooManyContacts(limit=limit)
     try:
         connection.execute(
-            insert(contacts).values(account_id=account_id, key=key_of(shown), address=shown)
+            insert(contacts).values(
+                account_id=account_id,
+                key=key_of(shown),
+                address=shown,
+                realm=None if realm is None else key_of(realm),
+            )
         )
     except IntegrityError:
         raise errors.ContactExists(name=shown) from None

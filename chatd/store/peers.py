@@ -84,6 +84,7 @@ def uses(connection: sa.Connection, realms: Collection[str]) -> dict[str, Use]:
         messages.c.conversation_id == participants.c.conversation_id,
         messages.c.sender_id.is_not(None),
     )
+        sa.select(contacts.c.realm).where(contacts.c.realm.in_(realms)).distinct(),
     by_us = [
         sa.select(outbox.c.realm)
         .where(outbox.c.realm.in_(realms), outbox.c.sender_id.is_not(None))
@@ -98,10 +99,6 @@ def uses(connection: sa.Connection, realms: Collection[str]) -> dict[str, Use]:
     for statements, use in ((by_them, Use.BY_THEM), (by_us, Use.BY_US)):
         for statement in statements:
             found.update(dict.fromkeys(connection.scalars(statement), use))
-    for key in connection.scalars(sa.select(contacts.c.key).where(contacts.c.key.contains("@"))):
-        realm = key.partition("@")[2]
-        if realm in found:
-            found[realm] = Use.BY_US
     return found
 
 
@@ -111,10 +108,7 @@ def acquainted(connection: sa.Connection, realm: str, keys: Iterable[str]) -> se
     talks = sa.exists().where(
         mine, participants.c.realm == realm, ~waits(accounts.c.id, participants.c.peer_key)
     )
-    knows = sa.exists().where(
-        contacts.c.account_id == accounts.c.id,
-        contacts.c.key.endswith(f"@{realm}", autoescape=True),
-    )
+    knows = sa.exists().where(contacts.c.account_id == accounts.c.id, contacts.c.realm == realm)
     shares = sa.exists().where(
         mine,
         remote_members.c.conversation_id == participants.c.conversation_id,

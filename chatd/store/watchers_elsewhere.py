@@ -156,7 +156,7 @@ def watchers_in_groups(
 def watched_people(connection: sa.Connection, realm: str, limit: int) -> Sequence[str]:
     """The keys of people of another realm, without it, of whom somebody here is told."""
     end = f"@{realm}"
-    having = sa.select(contacts.c.key).where(contacts.c.key.endswith(end, autoescape=True))
+    having = sa.select(contacts.c.key).where(contacts.c.realm == realm)
     direct = sa.select(participants.c.peer_key).where(
         participants.c.realm == realm,
         participants.c.peer_key.is_not(None),

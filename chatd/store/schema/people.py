@@ -65,7 +65,14 @@ contacts = Table(
     Column("account_id", ForeignKey("accounts.id"), primary_key=True, comment="whose list"),
     Column("key", Text, primary_key=True, comment="the address without case"),
     Column("address", Text, nullable=False, comment="as shown: name, or name@realm"),
+    Column("realm", Text, comment="key of their realm; NULL: ours"),
     Index("contacts_by_key", "key"),
+)
+Index(
+    "contacts_by_realm",
+    contacts.c.realm,
+    contacts.c.key,
+    sqlite_where=contacts.c.realm.is_not(None),
 )
 
 blocks = Table(

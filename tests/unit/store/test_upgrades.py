@@ -320,6 +320,12 @@ class To0012(UpgradeTestCase):
         self.assertEqual(self.values("SELECT * FROM skipped ORDER BY 1, 2"), skipped)
         self.assertNotEqual(skipped, [])
 
+    def test_contacts(self) -> None:
+        """Contacts of other realms have the keys of their realms."""
+        prepare(self.old)
+        expected = [("zoë", None), ("zoë@b.example", "b.example")]
+        self.assertEqual(self.values("SELECT key, realm FROM contacts ORDER BY key"), expected)
+
     def test_watched(self) -> None:
         """What is skipped goes with its participant, also afterwards, and has one."""
         prepare(self.old)

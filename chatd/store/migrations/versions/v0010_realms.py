@@ -22,7 +22,7 @@ def upgrade() -> None:
         _alter_outbox()
     _index_outbox()
     _create_privacy()
-    op.create_index("contacts_by_key", "contacts", ["key"])
+    _add_realms_of_contacts()
     _create_received()
     _create_signatures()
     _create_seals()
@@ -69,6 +69,43 @@ def _alter_outbox() -> None:
     comment = "keyed hash of the parcel; NULL: of an older version"
     op.add_column("outbox", sa.Column("mac", sa.LargeBinary, comment=comment))
     op.alter_column("outbox", "attachment_id", comment="the file that it names")
+
+
+def _add_realms_of_contacts() -> None:
+    comment = "key of their realm; NULL: ours"
+    if op.get_context().dialect.name == "sqlite":
+        _rebuild_contacts(comment)
+        realm = "substr(key, instr(key, '@') + 1)"
+    else:
+        op.add_column("contacts", sa.Column("realm", sa.Text, comment=comment))
+        realm = "split_part(key, '@', 2)"
+    op.execute(f"UPDATE contacts SET realm = {realm} WHERE key LIKE '%@%'")  # noqa: S608
+    op.create_index("contacts_by_key", "contacts", ["key"])
+    op.create_index(
+        "contacts_by_realm",
+        "contacts",
+        ["realm", "key"],
+        sqlite_where=sa.text("realm IS NOT NULL"),
+        postgresql_where=sa.text("realm IS NOT NULL"),
+    )
+
+
+def _rebuild_contacts(comment: str) -> None:
+    """Copy the table, as in `_rebuild_messages`."""
+    op.rename_table("contacts", "contacts_before")
+    table = op.create_table(
+        "contacts",
+        sa.Column("account_id", sa.Integer, nullable=False),
+        sa.Column("key", sa.Text, nullable=False),
+        sa.Column("address", sa.Text, nullable=False),
+        sa.Column("realm", sa.Text, comment=comment),
+        sa.PrimaryKeyConstraint("account_id", "key", name="contacts_key"),
+        sa.ForeignKeyConstraint(["account_id"], ["accounts.id"], name="contacts_account_id_exists"),
+    )
+    kept = ["account_id", "key", "address"]
+    old = sa.table("contacts_before", *map(sa.column, kept))
+    op.get_bind().execute(table.insert().from_select(kept, sa.select(old)))
+    op.drop_table("contacts_before")
 
 
 def _index_outbox() -> None:
