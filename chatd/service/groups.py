@@ -89,8 +89,10 @@ class Groups:
         realm, party = self._there.elsewhere(name), party_of(account)
         if realm is None:
             return await self._homes.join(Actor(party, origin), name, source)
-        # Its home counts failures too, but knows no network addresses.
-        async with self._homes.failed_joins.attempt(party, source):
+        # Its home counts failures too, but knows no network addresses. While it answers, joins elsewhere from
+        # the same address have their turns.
+        queue = None if source is None else f"{source} {realm}"
+        async with self._homes.failed_joins.attempt(party, queue):
             return await self._mirrors.join(account, realm, name)
 
     async def accept(

@@ -14,6 +14,7 @@ from chatd.base.errors import (
 )
 from chatd.base.model import Party
 from chatd.base.names import Address
+from chatd.service import guesses
 from chatd.service.guesses import (
     FREE_JOINS,
     FREE_JOINS_OF_ADDRESS,
@@ -164,3 +165,30 @@ class Guesses(GroupsTestCase):
         for _ in range(FREE_JOINS + 1):
             self.assertIs(outcome_of(self.groups.join(self.budi, there)), UnknownGroup)
         self.assertIs(outcome_of(self.groups.join(self.budi, there)), TooManyFailedJoins)
+
+    def test_a_realm_that_does_not_answer(self) -> None:
+        """While one realm does not answer, joins of other groups from the same address have their turns."""
+        self.patch(guesses, "FREE_JOINS_OF_ADDRESS", 1)
+        self.patch(self.groups._homes, "failed_joins", FailedJoins(self.clock))
+        self.patch(self.groups._there, "elsewhere", lambda name: name.realm)
+        answer, source = Deferred[None](), "192.0.2.1"
+        asked: list[object] = []
+
+        async def join(account: object, realm: str, name: Address) -> None:
+            asked.append(account)
+            await answer
+            raise UnknownGroup(name=name.name)
+
+        self.patch(self.groups._mirrors, "join", join)
+        group, there = self.create(self.ana), Address("aaa:aaa", "realm2")
+        attempts = [
+            Deferred.fromCoroutine(self.groups.join(who, there, source=source))
+            for who in (self.budi, self.ana)
+        ]
+        joined = outcome_of(self.groups.join(self.citra, Address(group.code), source=source))
+        self.assertNotIsInstance(joined, type)
+        self.assertEqual(asked, [self.budi])
+        answer.callback(None)
+        for each in attempts:
+            self.failureResultOf(each, UnknownGroup)
+        self.assertEqual(asked, [self.budi, self.ana])
