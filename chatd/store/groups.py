@@ -35,7 +35,8 @@ _GROUP = (
 
 
 def add_group(connection: Connection, new: NewGroup, code: str, creator: int, now: int) -> Group:
-    """Make a group with its creator as admin. `new` has a name. Raises GroupExists, CodeTaken."""
+    """Make a group with its creator as admin. `new` has a name. A private one is closed, and stays that if it
+    becomes public. Raises GroupExists, CodeTaken."""
     name = new.name or ""
     title = None if new.title == name else new.title
     past = PAST_JOINED if new.private else PAST_ALL
@@ -52,6 +53,7 @@ def add_group(connection: Connection, new: NewGroup, code: str, creator: int, no
             name=name,
             key=key,
             code=code,
+            closed=new.private,
             title=title,
             private=new.private,
             past=past,
@@ -69,8 +71,9 @@ def add_group(connection: Connection, new: NewGroup, code: str, creator: int, no
     connection.execute(
         insert(rosters).values(conversation_id=conversation, members=1, joined_at=now)
     )
+    private = new.private
     return Group(
-        conversation, name, key, code, closed=False, title=title, private=new.private, past=past
+        conversation, name, key, code, closed=private, title=title, private=private, past=past
     )
 
 

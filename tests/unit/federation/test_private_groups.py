@@ -133,11 +133,11 @@ class Settings(PrivateTestCase):
     def test_mirrored(self) -> None:
         """A mirror has the settings from the first member on, and follows their changes."""
         columns = (groups.c.private, groups.c.past, groups.c.topic, groups.c.title, groups.c.closed)
-        self.assertEqual(self.row(self.two, *columns), (True, "joined", None, None, False))
+        self.assertEqual(self.row(self.two, *columns), (True, "joined", None, None, True))
         self.ana.does(ask.SetGroup(SECRET, topic="Pasar", past="all"))
         self.ana.does(ask.SetGroup(SECRET, "title", "Rapat"))
         self.network.settle()
-        self.assertEqual(self.row(self.two, *columns), (True, "all", "Pasar", "Rapat", False))
+        self.assertEqual(self.row(self.two, *columns), (True, "all", "Pasar", "Rapat", True))
         details = self.budi.does(ask.ShowGroup(THERE)).fields
         self.assertEqual((details["topic"], details["members"]), ("Pasar", 2))
         self.assertEqual(details["post"], "members")

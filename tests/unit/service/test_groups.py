@@ -15,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from chatd.base.errors import (
     AlreadyMember,
     BadName,
+    GroupClosed,
     GroupExists,
     NotAdmin,
     NotMember,
@@ -567,6 +568,16 @@ class Guests(GroupsTestCase):
             self.members(self.budi),
             [("Emma@Realm2", True), ("Finn@Realm3", False), ("Budi", False)],
         )
+
+    def test_made_public(self) -> None:
+        """A group that was created private stays closed when it becomes public, until an admin opens it."""
+        result_of(self.groups.create(self.ana, "rahasia", private=True))
+        name, change = Address("rahasia"), self.groups.settings.set
+        result_of(change(self.ana, name, {"visibility": "public"}))
+        posting = self.homes.find_postable
+        self.assertIs(outcome_of(posting(self.finn, name)), GroupClosed)
+        result_of(change(self.ana, name, {"post": "anyone"}))
+        self.assertNotIsInstance(outcome_of(posting(self.finn, name)), type)
 
     def test_what_a_refusal_names(self) -> None:
         """Its details are plain words, because they are sent to the realm that asked."""
