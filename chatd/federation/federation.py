@@ -91,8 +91,10 @@ class Federation:
         self.news = NewsReceiver(
             membership, changes, entries, losses, on_read, on_typing, on_accepted
         )
-        requests = RequestReceiver(service, links, quotas)
-        self.receiver = Receiver(context, service.disk, quotas, reader, writer, self.news, requests)
+        self.requests = RequestReceiver(service, links, quotas)
+        self.receiver = Receiver(
+            context, service.disk, quotas, reader, writer, self.news, self.requests
+        )
         self.returned = ReturnReceiver(
             service, links, self.receiver, returned, self.seals, writer, self.standings
         )
@@ -105,6 +107,7 @@ class Federation:
 
     def link_up(self, realm: str) -> None:
         """That realm is linked."""
+        self.requests.settle(realm)
         self.arrivals.link_up(realm)
         self.presence.linked(realm)
         self.pasts.begin(realm)

@@ -1,9 +1,10 @@
-"""Receives message requests (chatd.store.requests). The verdict does not tell whether anybody sees them."""
+"""Receives message requests (chatd.store.requests). The verdict does not tell if an account sees them."""
 
 from __future__ import annotations
 
 from twisted.internet.defer import Deferred
 
+from chatd.base.background import in_background
 from chatd.base.errors import RequestPending
 from chatd.base.throttle import Quota
 from chatd.federation.links import ILinks
@@ -12,13 +13,14 @@ from chatd.federation.realm_quotas import RealmQuotas
 from chatd.federation.refusals import verdict_of
 from chatd.service.chat_service import ChatService
 from chatd.store.parcel_stream import ParcelStream
-from chatd.store.requests import NewRequest
+from chatd.store.requests import Asked, NewRequest
 
+UNSETTLED = "the requests from a realm that was added still wait"
 PER_HOUR = 200  # requests from one network source, whatever its realms are called
 
 
 class RequestReceiver:
-    """The first messages of people of realms that nobody here has added."""
+    """The first messages of people of realms that were not added here."""
 
     def __init__(self, service: ChatService, links: ILinks, quotas: RealmQuotas) -> None:
         self._clock = service.context.clock
@@ -28,19 +30,27 @@ class RequestReceiver:
         self._quotas = quotas
 
     def receive(self, realm: str, request: NewRequest, stream: ParcelStream) -> Deferred[Verdict]:
-        """Store a request. Fires with the verdict, errs with StorageFailed. Raises RealmQuota,
-        and RequestPending if there are too many."""
-        if self._rates.take(self._links.source_of(realm) or realm, self._clock.seconds()):
-            raise RequestPending(name=request.name)
+        """Store a request. Fires with the verdict, errs with StorageFailed. Raises RealmQuota."""
         self._quotas.charge(realm, (request.new,))
         return Deferred.fromCoroutine(self._store(realm, request, stream))
 
     async def _store(self, realm: str, request: NewRequest, stream: ParcelStream) -> Verdict:
+        source = self._links.source_of(realm) or realm
+        allowed = not self._rates.take(source, self._clock.seconds())
         try:
-            waits = await self._requests.arrived(request, stream)
+            asked = await self._requests.arrived(request, stream, allowed)
         except Exception as error:
             self._quotas.give_back(realm, (request.new,))
             if isinstance(error, RequestPending):
                 return verdict_of(error)
             raise
-        return REQUESTED if waits else KEPT
+        if asked is Asked.REPEATED:  # its answer was lost with a link
+            self._quotas.give_back(realm, (request.new,))
+            if allowed:
+                self._rates.give_back(source)
+        return KEPT if asked is Asked.KNOWN else REQUESTED
+
+    def settle(self, realm: str) -> None:
+        """Accept the requests from a realm if it was added since."""
+        if self._links.is_welcome(realm):
+            in_background(UNSETTLED, self._requests.accept_all(realm))

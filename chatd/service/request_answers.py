@@ -26,7 +26,7 @@ class AcceptedRequest(msgspec.Struct, frozen=True):
 
 class RequestAnswers:
     """An account accepts a request by a command, by writing or reacting to its sender, and by adding them to
-    its contacts."""
+    its contacts. When a realm is added, all that its people have asked is accepted."""
 
     def __init__(self, context: Context, presence: Presence, forwarder: IForwarder) -> None:
         self._context = context
@@ -39,8 +39,13 @@ class RequestAnswers:
         """Accept what the person with the key `sender` has asked, if they have. Runs in the writer's
         thread."""
         request = store.accept(connection, account, sender)
-        if request is None:
-            return None
+        return None if request is None else self._stage(connection, request)
+
+    def accept_all(self, connection: Connection, realm: str) -> list[AcceptedRequest]:
+        """Accept what people of a realm have asked. Runs in the writer's thread."""
+        return [self._stage(connection, each) for each in store.accept_all(connection, realm)]
+
+    def _stage(self, connection: Connection, request: AnsweredRequest) -> AcceptedRequest:
         news = RequestAccepted(request.number)
         notice = Notice(request.realm, self._context.now(), news)
         return AcceptedRequest(request, tuple(self._forwarder.stage(connection, (notice,))))

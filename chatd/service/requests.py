@@ -1,7 +1,9 @@
-"""Message requests: first messages of people of realms that nobody here has added, which accounts accept or
+"""Message requests: first messages of people of realms that were not added here, which accounts accept or
 decline. The other realm is not told of a refusal."""
 
 from __future__ import annotations
+
+from functools import partial
 
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
@@ -9,6 +11,7 @@ from twisted.logger import Logger
 
 from chatd.base.errors import RequestPending
 from chatd.base.events import MessageRequest
+from chatd.base.isolation import guarded
 from chatd.base.model import Account
 from chatd.base.names import Address
 from chatd.base.replies import RequestInfo
@@ -19,13 +22,13 @@ from chatd.service.request_answers import DECLINED, AcceptedRequest, RequestAnsw
 from chatd.service.targets import Target
 from chatd.store import requests as store
 from chatd.store.parcel_stream import ParcelStream
-from chatd.store.requests import AnsweredRequest, NewRequest, StoredRequest
+from chatd.store.requests import AnsweredRequest, Asked, NewRequest, StoredRequest
 
 log = Logger()
 
 
 class MessageRequests:
-    """Those that wait for an answer. They expire after 30 days."""
+    """The requests that wait for an answer. They expire after 30 days."""
 
     def __init__(
         self, context: Context, presence: Presence, fan_out: FanOut, answers: RequestAnswers
@@ -37,33 +40,34 @@ class MessageRequests:
         self._presence = presence
         self._fan_out = fan_out
 
-    def arrived(self, new: NewRequest, stream: ParcelStream) -> Deferred[bool]:
-        """Store a request, and tell the account if it sees it. Fires with whether it waits for an answer, as
-        its sender is told. Errs with RequestPending, StorageFailed."""
+    def arrived(
+        self, new: NewRequest, stream: ParcelStream, allowed: bool = True
+    ) -> Deferred[Asked]:
+        """Store a request, and tell the account if it sees it. Unless `allowed`, new requests are refused.
+        Errs with RequestPending, StorageFailed."""
         messages, origin, now = self._messages, new.new.origin, self._context.now()
-        storing: Deferred[StoredRequest | RequestPending | None] = self._database.run(
-            lambda connection: stream.run(
-                messages.refusals, origin, store.ask, connection, messages.receive, new, now
-            )
+        ask = partial(store.ask, receive=messages.receive, request=new, now=now, allowed=allowed)
+        storing: Deferred[StoredRequest | RequestPending | Asked] = self._database.run(
+            lambda connection: stream.run(messages.refusals, origin, ask, connection)
         )
         return storing.addCallback(self._told)
 
-    def _told(self, found: StoredRequest | RequestPending | None) -> bool:
+    def _told(self, found: StoredRequest | RequestPending | Asked) -> Asked:
         if isinstance(found, RequestPending):
             raise found
-        if found is None:
-            return True
+        if isinstance(found, Asked):
+            return found
         try:
             self._tell(found)
         except Exception:
             log.failure("a message request was stored, but not passed to listeners")
-        return found.waits
+        return found.state
 
     def _tell(self, found: StoredRequest) -> None:
         account, new, seq = found.account, found.new, found.stored.seq
         target = Target(new.conversation, frozenset((account.id,)), to=account.name)
         self._fan_out.tell(found.stored, new, target, None, None)
-        if found.waits:
+        if found.state is Asked.WAITS:
             event = MessageRequest(new.sender, new.conversation, seq, new.at, new.text)
             self._presence.tell_followers((account.id,), event, None)
 
@@ -89,3 +93,8 @@ class MessageRequests:
         else:
             self._answers.tell(found, DECLINED)
         return found.address
+
+    async def accept_all(self, realm: str) -> None:
+        """Accept the requests from a realm: its people are no strangers any more."""
+        for each in await self._database.run(self._answers.accept_all, realm):
+            guarded("an accepted message request was not told", self._answers.accepted, each)

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from chatd.base.realms import Exposure
 from chatd.store import peer_marks, received
-from chatd.store.requests import drop_requests, waits
+from chatd.store.requests import waits
 from chatd.store.schema import (
     accounts,
     contacts,
@@ -55,17 +55,12 @@ def all_peers(connection: sa.Connection) -> list[KnownPeer]:
     return [KnownPeer(*row) for row in rows]
 
 
-def remember(
-    connection: sa.Connection, peer: KnownPeer, now: int, is_welcome: bool = False
-) -> None:
-    """Store a realm, in place of an older record. The people of a realm that is welcome need not ask any more
-    before they write. `now` is in ms since 1970 UTC."""
+def remember(connection: sa.Connection, peer: KnownPeer, now: int) -> None:
+    """Store a realm, in place of an older record. `now` is in ms since 1970 UTC."""
     values = msgspec.structs.asdict(peer)
     changed = connection.execute(sa.update(peers).where(peers.c.key == peer.key).values(**values))
     if changed.rowcount == 0:
         connection.execute(sa.insert(peers).values(**values, created_at=now))
-    if is_welcome:
-        drop_requests(connection, peer.key)
 
 
 def forget(connection: sa.Connection, keys: Collection[str]) -> None:
@@ -84,12 +79,12 @@ def uses(connection: sa.Connection, realms: Collection[str]) -> dict[str, Use]:
         messages.c.conversation_id == participants.c.conversation_id,
         messages.c.sender_id.is_not(None),
     )
-        sa.select(contacts.c.realm).where(contacts.c.realm.in_(realms)).distinct(),
     by_us = [
         sa.select(outbox.c.realm)
         .where(outbox.c.realm.in_(realms), outbox.c.sender_id.is_not(None))
         .distinct(),
         sa.select(participants.c.realm).where(participants.c.realm.in_(realms), written).distinct(),
+        sa.select(contacts.c.realm).where(contacts.c.realm.in_(realms)).distinct(),
     ]
     by_them = [
         sa.select(participants.c.realm).where(participants.c.realm.in_(realms)).distinct(),

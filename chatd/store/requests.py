@@ -1,4 +1,4 @@
-"""Message requests: the first message of a person of a realm that nobody here has added, until the account
+"""Message requests: the first message of a person of a realm that was not added here, until the account
 accepts it. Jobs and queries for the Database.
 
 There is a row for each sender and name, whether or not there is such an account. So the sender's realm gets
@@ -8,6 +8,7 @@ the same answers, after the same work. A conversation that has a row is not acce
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from enum import Enum
 from typing import Final
 
 import msgspec
@@ -46,6 +47,15 @@ class NewRequest(msgspec.Struct, frozen=True):
     new: NewMessage
 
 
+class Asked(Enum):
+    """What became of a request that was not refused. It waits for an answer, or seems to. The account knows
+    the sender by now. Or it was stored before, and its realm sends it again."""
+
+    WAITS = 0
+    KNOWN = 1
+    REPEATED = 2
+
+
 class AnsweredRequest(msgspec.Struct, frozen=True):
     """A request that an account has answered. `realm` is the key of its sender's realm, and `number` that of
     the message's parcel."""
@@ -58,32 +68,33 @@ class AnsweredRequest(msgspec.Struct, frozen=True):
 
 
 class StoredRequest(msgspec.Struct, frozen=True):
-    """A request that an account sees, and its message. It does not wait if the account knows the sender by
-    now."""
+    """A request that an account sees, and its message."""
 
     account: Account
     new: NewMessage
     stored: Stored
-    waits: bool = True
+    state: Asked = Asked.WAITS
 
 
 def ask(
-    connection: sa.Connection, receive: Receive, request: NewRequest, now: int
-) -> StoredRequest | RequestPending | None:
-    """Store a request. `receive` stores its message. Returns None if no account sees it, or if it was
-    stored before; RequestPending if the sender may not ask now, of which nothing is written."""
+    connection: sa.Connection, receive: Receive, request: NewRequest, now: int, allowed: bool = True
+) -> StoredRequest | RequestPending | Asked:
+    """Store a request. `receive` stores its message. Returns a StoredRequest if an account sees it, and
+    RequestPending if the sender may not ask now, of which nothing is written. Unless `allowed`, only a
+    request that was stored before is not refused."""
     pair = _pair(request.name, request.sender.key)
     known = connection.execute(sa.select(requests).where(pair)).first()
     if known is not None and known.number == request.number:
-        return None
-    if known is not None and known.at > now - LIFE:
+        return Asked.REPEATED
+    if not allowed or (known is not None and known.at > now - LIFE):
         return RequestPending(name=request.name)
     if not _has_room(connection, request, now):
         return RequestPending(name=request.name)
     _expire(connection, now, pair)
     account = account_store.find_account(connection, request.name)
     if account is not None and _is_known(connection, account, request.sender.key):
-        return _store_message(connection, receive, account, request, now, waits=False)
+        found = _store_message(connection, receive, account, request, now, Asked.KNOWN)
+        return found or Asked.REPEATED
     values: dict[str, object] = {"number": request.number, "at": now, "state": HIDDEN}
     found = None
     if account is not None and _is_shown(connection, account, request, now):
@@ -94,11 +105,11 @@ def ask(
         values |= {"state": OPEN, **shown}
     if known is not None:
         connection.execute(sa.update(requests).where(pair).values(values))
-        return found
+        return found or Asked.WAITS
     sender = request.sender
     values |= {"name": request.name, "sender": sender.key, "address": str(sender)}
     connection.execute(sa.insert(requests).values({**values, "realm": request.realm}))
-    return found
+    return found or Asked.WAITS
 
 
 def _is_known(connection: sa.Connection, account: Account, sender: str) -> bool:
@@ -113,7 +124,7 @@ def _store_message(
     account: Account,
     request: NewRequest,
     now: int,
-    waits: bool = True,
+    state: Asked = Asked.WAITS,
 ) -> StoredRequest | None:
     """Store the message of a request. Returns None if it was stored before."""
     place = conversation_store.open_remote(connection, account.id, request.sender, now)
@@ -121,7 +132,7 @@ def _store_message(
     stored = receive(connection, [new])[0]
     if isinstance(stored, Failure):
         stored.raiseException()
-    return StoredRequest(account, new, stored, waits) if isinstance(stored, Stored) else None
+    return StoredRequest(account, new, stored, state) if isinstance(stored, Stored) else None
 
 
 def _pair(name: str, sender: str) -> sa.ColumnElement[bool]:
@@ -174,14 +185,7 @@ def strangers(
 
 def is_strange(connection: sa.Connection, name: str, sender: str) -> bool:
     """Whether the account with that key, if there is one, does not know the person with the key `sender`."""
-    talks = sa.exists().where(
-        participants.c.account_id == accounts.c.id,
-        participants.c.peer_key == sender,
-        ~waits(accounts.c.id, sender),
-    )
-    listed = sa.exists().where(contacts.c.account_id == accounts.c.id, contacts.c.key == sender)
-    knows = sa.select(accounts.c.id).where(accounts.c.key == name, sa.or_(talks, listed))
-    return connection.scalar(knows) is None
+    return connection.scalar(_KNOWS, {"name": name, "sender": sender}) is None
 
 
 def waits(
@@ -190,6 +194,23 @@ def waits(
     """A condition: the person with that key has asked, and the account has not accepted that."""
     mine = requests.alias()
     return sa.exists().where(mine.c.account_id == account_id, mine.c.sender == sender)
+
+
+def _knowing() -> sa.Select[tuple[int]]:
+    """Select the account with that name if it knows the sender."""
+    sender = sa.bindparam("sender", type_=sa.Text)
+    talks = sa.exists().where(
+        participants.c.account_id == accounts.c.id,
+        participants.c.peer_key == sender,
+        ~waits(accounts.c.id, sender),
+    )
+    listed = sa.exists().where(contacts.c.account_id == accounts.c.id, contacts.c.key == sender)
+    name = sa.bindparam("name", type_=sa.Text)
+    return sa.select(accounts.c.id).where(accounts.c.key == name, sa.or_(talks, listed))
+
+
+# Built once, because building it takes longer than running it, and it runs for each pair of a batch.
+_KNOWS = _knowing()
 
 
 def has_asked(connection: sa.Connection, account: Account, sender: str) -> bool:
@@ -225,12 +246,13 @@ def find_request(connection: sa.Connection, account: Account, sender: Address) -
     """The account's open request of that person, also if it has expired. Raises UnknownRequest."""
     open_ = sa.and_(requests.c.account_id == account.id, requests.c.state == OPEN)
     found = _answered(connection, sa.and_(_pair(account.key, sender.key), open_))
-    if found is None:
+    if not found:
         raise UnknownRequest(name=sender)
-    return found
+    return found[0]
 
 
-def _answered(connection: sa.Connection, wanted: sa.ColumnElement[bool]) -> AnsweredRequest | None:
+def _answered(connection: sa.Connection, wanted: sa.ColumnElement[bool]) -> list[AnsweredRequest]:
+    """The requests for which the condition holds, which accounts see."""
     columns = (
         requests.c.account_id,
         requests.c.address,
@@ -238,8 +260,8 @@ def _answered(connection: sa.Connection, wanted: sa.ColumnElement[bool]) -> Answ
         requests.c.number,
         requests.c.conversation_id,
     )
-    row = connection.execute(sa.select(*columns).where(wanted)).first()
-    return None if row is None else AnsweredRequest(*row)
+    rows = connection.execute(sa.select(*columns).where(wanted).order_by(requests.c.at))
+    return [AnsweredRequest(*row) for row in rows]
 
 
 def accept(
@@ -250,7 +272,7 @@ def accept(
     this = _pair(account.key, sender)
     found = _answered(connection, sa.and_(this, requests.c.account_id == account.id))
     connection.execute(sa.delete(requests).where(this))
-    return found
+    return found[0] if found else None
 
 
 def decline(connection: sa.Connection, account: Account, request: AnsweredRequest) -> None:
@@ -260,9 +282,15 @@ def decline(connection: sa.Connection, account: Account, request: AnsweredReques
     prefer(connection, account.id, request.conversation, {"archived": True})
 
 
-def drop_requests(connection: sa.Connection, realm: str) -> None:
-    """Forget the requests from a realm: its people are no strangers any more."""
-    connection.execute(sa.delete(requests).where(requests.c.realm == realm))
+def accept_all(connection: sa.Connection, realm: str) -> list[AnsweredRequest]:
+    """Accept all requests from a realm: its people are no strangers any more. Returns those whose message an
+    account has, without those of people whom the account has blocked."""
+    theirs = requests.c.realm == realm
+    blocked = is_separated(requests.c.account_id, requests.c.sender)
+    shown = sa.and_(theirs, requests.c.account_id.is_not(None), ~blocked)
+    found = _answered(connection, shown)
+    connection.execute(sa.delete(requests).where(theirs))
+    return found
 
 
 def conceal(connection: sa.Connection, account: Account) -> None:

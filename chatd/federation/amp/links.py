@@ -13,6 +13,7 @@ from zope.interface import implementer
 from chatd.base.background import log_unexpected
 from chatd.base.errors import NotSupportedThere, RealmDown, UnknownRealm
 from chatd.base.isolation import guarded
+from chatd.base.names import key_of
 from chatd.base.realms import Added, RealmInfo
 from chatd.base.replies import Member
 from chatd.federation.amp.delivery import Delivery
@@ -268,7 +269,12 @@ class AmpLinks:
         return "" if peer is None else peer.source
 
     def add(self, realm: str, host: str, port: int, by_operator: bool) -> Deferred[Added]:
-        return Deferred.fromCoroutine(self.manager.adder.add(realm, host, port, by_operator))
+        return Deferred.fromCoroutine(self._add(realm, host, port, by_operator))
+
+    async def _add(self, realm: str, host: str, port: int, by_operator: bool) -> Added:
+        added = await self.manager.adder.add(realm, host, port, by_operator)
+        self._federation.requests.settle(key_of(realm))
+        return added
 
     def forget(self, realm: str) -> Deferred[int]:
         if self.peers.get(realm) is None:

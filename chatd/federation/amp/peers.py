@@ -156,8 +156,7 @@ class PeerTable:
             if 0 <= passed < HOUR:
                 return succeed(None)
         peer.saved = known
-        now = self._context.now()
-        return self._context.database.run(store.remember, known, now, self.is_welcome(known.key))
+        return self._context.database.run(store.remember, known, self._context.now())
 
     def linked(self, known: KnownPeer) -> KnownPeer:
         """Return `known` with the present time as that of the last link."""

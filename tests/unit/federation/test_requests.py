@@ -174,12 +174,30 @@ class AnsweredTestCase(LinkedTestCase):
         self.assertEqual(self.asks("dua"), "delivered")
 
     def test_an_added_realm(self) -> None:
-        """Once realm2 adds realm1, its people need not ask any more, and nothing waits."""
+        """Once realm2 adds realm1, its people need not ask any more, and nothing waits. A block is not
+        told."""
+        self.follows(self.ana, self.budi)
         self.asks()
+        self.asks(to=CITRA)
+        self.citra.does(ask.BlockPerson(parse_address(ANA)))
         self.two.add(self.one)
         self.network.settle()
         self.assertEqual((self.rows(), self.listed()), ([], (None, False)))
+        self.assertEqual((self.states(), self.changes()), (["delivered"], ["new", "accepted"]))
+        self.assertEqual(self.shown_state(), "delivered")
+        self.assertEqual(self.shown_state(CITRA), "requested")
         self.assertEqual(self.asks("dua"), "delivered")
+
+    def test_an_added_realm_after_a_kill(self) -> None:
+        """The requests are accepted at the next link, if the daemon was killed before that."""
+        self.asks()
+        self.patch(self.two.federation.requests, "settle", lambda _realm: None)
+        self.two.add(self.one)
+        self.two.kill()
+        self.two.open()
+        self.network.until(lambda: self.network.open_connections(self.one, self.two))
+        self.network.advance(1)
+        self.assertEqual((self.rows(), self.shown_state()), ([], "delivered"))
 
     def test_whom_they_know(self) -> None:
         """Those whom budi has written to or has as a contact are no strangers."""
@@ -441,6 +459,18 @@ class ProbedTestCase(AmpPeerTestCase):
         for _ in range(PER_HOUR):
             rates.take("192.0.2.1", self.network.now)
         self.assertEqual([each.code for each in self.each(direct_to)], ["request-pending"] * 4)
+
+    def test_again_at_the_limit(self) -> None:
+        """A parcel that comes again does not count, and is not refused."""
+        self.one.realm.directory.peers.find("realm2").source = "192.0.2.1"
+        rates = self.one.federation.receiver._requests._rates
+        for _ in range(3):
+            self.assertEqual(self.deliver((7, direct("x", to="ana"))), [REQUESTED])
+        for _ in range(PER_HOUR - 1):
+            self.assertEqual(rates.take("192.0.2.1", self.network.now), 0)
+        self.assertEqual(self.deliver((7, direct("x", to="ana"))), [REQUESTED])
+        (pending,) = self.deliver((8, direct("x", to="nobody")))
+        self.assertEqual(pending.code, "request-pending")
 
     def test_bounds(self) -> None:
         """Each person and each realm has so many requests that wait, whatever the names are."""
