@@ -90,7 +90,7 @@ class ChatService:
     groups: Groups  # create, join, leave, invite, kick: groups here and in other realms
     homes: HomeGroups  # the groups that live here, for members of any realm
     mirrors: MirrorGroups  # the groups of other realms with members here
-    requests: MessageRequests  # from people of realms that nobody here has added
+    requests: MessageRequests  # from people of realms that were not added here
     invitations: Invitations  # to groups of other realms, which accounts accept or decline
     rosters: Rosters  # who is in which group
     directs: Directs  # conversations of two people

@@ -83,9 +83,9 @@ class JoinGate:
 
 
 class FailedJoins:
-    """Slows down joins of groups that do not exist for those who try. A person, and another realm, are
-    refused for a while. Attempts from one network address take turns with short pauses, as failed logins do,
-    because people share an address."""
+    """Slows down joins of groups that do not exist. A person, and another realm, are refused for a while.
+    Attempts from one network address take turns with short pauses, as failed logins do, because people share
+    an address."""
 
     def __init__(self, clock: IReactorTime) -> None:
         self._people = JoinGate(clock, FREE_JOINS)

@@ -65,7 +65,7 @@ class People:
         self, viewer: Account, names: Mapping[str, Iterable[str]]
     ) -> dict[str, dict[str, bool]]:
         """As `online`, for the names of several realms, by the realms' keys; that of this realm is empty. A
-        realm that does not answer knows nobody."""
+        realm that does not answer has none."""
         elsewhere = {realm: list(keys) for realm, keys in names.items() if realm}
         here = await self.online(viewer, names.get("", ()))
         states = await self._there.all_states(elsewhere)

@@ -19,7 +19,7 @@ INTERVAL: Final = 0.2  # seconds between two rounds
 MAX_ROUND: Final = 100  # people of one realm in a round; the others wait for the next rounds
 MAX_WAITING: Final = 10_000  # people of one realm; changes of others are not passed on
 MAX_NAMED: Final = 1000  # people here who are named with a state; the others are left out
-MAX_NAMES: Final = 20_000  # those who are named with all states of one realm that wait
+MAX_NAMES: Final = 20_000  # names in all states of one realm that wait
 UNTOLD: Final = "a change of presence in another realm was not told"
 
 

@@ -16,9 +16,7 @@ from chatd.base.timers import Timer
 from chatd.service.remote import IRealms, TheirState
 from chatd.store.watchers import Watched
 
-MAX_ASKED = (
-    5000  # people that a realm has asked about; more push out those asked about the longest ago
-)
+MAX_ASKED = 5000  # people that a realm has asked about; the oldest questions are forgotten
 MAX_NAMES = 200  # people of a realm that are named with one state
 GATHERED = 0.1  # seconds for which states are gathered
 MAX_WAITING = 1000  # states that wait for one realm; more are sent at once

@@ -1,8 +1,9 @@
 """Who is online in other realms: asked for, remembered, and told to accounts that share something with them.
 
 A realm tells when the state of one of its people changes, and whom of this realm that concerns. What it has
-answered or told holds for KEPT_FOR. When a realm comes back, it is asked about the people that somebody here
-has to do with. When its link has been down for LOST_AFTER, its people count as offline.
+answered or told holds for KEPT_FOR. When a realm comes back, it is asked about the contacts of accounts here,
+and about people who share a conversation with one. When its link has been down for LOST_AFTER, its people
+count as offline.
 """
 
 from __future__ import annotations
@@ -94,7 +95,7 @@ class RemotePresence:
         return {user: each.state for user, each in found.items() if each.state != UNKNOWN}
 
     def soon(self, people: Iterable[Address]) -> None:
-        """Ask in the background about those of whom nothing is known yet."""
+        """Ask in the background about the people whose states were never told."""
         asked: defaultdict[str, set[str]] = defaultdict(set)
         for each in people:
             realm, user = key_of(each.realm or ""), key_of(each.name)
@@ -189,7 +190,7 @@ class RemotePresence:
     # Links
 
     def linked(self, realm: str) -> None:
-        """A realm is linked: ask it about the people that somebody here has to do with."""
+        """A realm is linked: ask it about its people who concern accounts here."""
         self._elsewhere.linked(realm)
         if (call := self._lost.pop(realm, None)) is not None:
             cancel(call)

@@ -1,4 +1,4 @@
-"""Display names and pictures of people of other realms. They are asked for when somebody here sees these
+"""Display names and pictures of people of other realms. They are asked for when an account here sees these
 people, and are kept. They are asked for again after an hour, or when their realm says that they have changed.
 
 Only the realm of a person is asked about them. A picture is decoded and made again here before it is kept.
@@ -182,7 +182,7 @@ class RemoteProfiles:
             return None
 
     async def _tell(self, person: Address, found: KnownProfile) -> None:
-        """Tell those who talk with a person, or have them as a contact, of their new profile."""
+        """Tell the accounts that talk with a person, or have them as a contact, of their new profile."""
         told = await self._database.read(store.followers_of, key_of(str(person)))
         address = str(person)
         picture = user_picture(address, found.hash)

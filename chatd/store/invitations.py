@@ -21,7 +21,7 @@ AGAIN = 24 * 3600 * 1000  # ms after which the same person can be invited to the
 MAX_SENT = 1000  # invitations of one group that wait for an answer
 MAX_RECEIVED = 100  # invitations of one account, those that it has declined included
 MAX_OF_REALM = 50  # of these from one realm
-MAX_UNASKED = 10  # of these from all realms together that nobody here has added
+MAX_UNASKED = 10  # of these from all realms together that were not added here
 MAX_REQUESTS = 100  # joins that one account has asked for and whose outcome is not known
 
 

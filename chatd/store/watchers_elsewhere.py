@@ -1,7 +1,7 @@
 """Who is told of presence across realms. Queries.
 
-In another realm, these are the people who write to an account directly, and those who are in a group of this
-realm of up to MAX_READERS members with it. The home of a group elsewhere finds its members itself.
+In another realm, these are the people who write to an account directly, and those in groups of this realm of
+up to MAX_READERS members with it. The home of a group elsewhere finds its members itself.
 
 Of a person of another realm, the accounts here are told that share something with them, as in
 chatd.store.watchers.
@@ -139,7 +139,7 @@ def watchers_of_guest(
 def named_by_home(
     connection: sa.Connection, address: str, realm: str, named: Iterable[str]
 ) -> frozenset[int]:
-    """As `watchers_of_guest`, for a member of a third realm, of whom only the home of groups tells."""
+    """As `watchers_of_guest`, for a member of a third realm, whose state only the home of groups tells."""
     asked = {"address": address, "realm": realm, "named": list(named), **_bounds()}
     return frozenset(row.account_id for row in connection.execute(_NAMED_ONLY, asked))
 
@@ -154,7 +154,7 @@ def watchers_in_groups(
 
 
 def watched_people(connection: sa.Connection, realm: str, limit: int) -> Sequence[str]:
-    """The keys of people of another realm, without it, of whom somebody here is told."""
+    """The names of people of another realm, in lower case, whose states accounts here are told."""
     end = f"@{realm}"
     having = sa.select(contacts.c.key).where(contacts.c.realm == realm)
     direct = sa.select(participants.c.peer_key).where(

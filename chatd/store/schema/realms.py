@@ -188,7 +188,7 @@ realm_keys = Table(
     sqlite_with_rowid=False,
 )
 
-# Messages with which people of realms that nobody here has added ask to be heard, until they are accepted.
+# First messages of people of realms that were not added here, until they are accepted.
 # There is a row for each pair, whether or not there is such an account.
 requests = Table(
     "requests",
