@@ -13,7 +13,7 @@ from chatd.federation.realm_quotas import RealmQuotas
 from chatd.federation.refusals import verdict_of
 from chatd.service.chat_service import ChatService
 from chatd.store.parcel_stream import ParcelStream
-from chatd.store.requests import Asked, NewRequest
+from chatd.store.requests import NewRequest, RequestOutcome
 
 UNSETTLED = "the requests from a realm that was added still wait"
 PER_HOUR = 200  # requests from one network source, whatever its realms are called
@@ -44,11 +44,11 @@ class RequestReceiver:
             if isinstance(error, RequestPending):
                 return verdict_of(error)
             raise
-        if asked is Asked.REPEATED:  # its answer was lost with a link
+        if asked is RequestOutcome.REPEATED:  # its answer was lost with a link
             self._quotas.give_back(realm, (request.new,))
             if allowed:
                 self._rates.give_back(source)
-        return KEPT if asked is Asked.KNOWN else REQUESTED
+        return KEPT if asked is RequestOutcome.KNOWN else REQUESTED
 
     def settle(self, realm: str) -> None:
         """Accept the requests from a realm if it was added since."""

@@ -22,7 +22,7 @@ from chatd.service.request_answers import DECLINED, AcceptedRequest, RequestAnsw
 from chatd.service.targets import Target
 from chatd.store import requests as store
 from chatd.store.parcel_stream import ParcelStream
-from chatd.store.requests import AnsweredRequest, Asked, NewRequest, StoredRequest
+from chatd.store.requests import AnsweredRequest, NewRequest, RequestOutcome, StoredRequest
 
 log = Logger()
 
@@ -42,20 +42,20 @@ class MessageRequests:
 
     def arrived(
         self, new: NewRequest, stream: ParcelStream, allowed: bool = True
-    ) -> Deferred[Asked]:
+    ) -> Deferred[RequestOutcome]:
         """Store a request, and tell the account if it sees it. Unless `allowed`, new requests are refused.
         Errs with RequestPending, StorageFailed."""
         messages, origin, now = self._messages, new.new.origin, self._context.now()
         ask = partial(store.ask, receive=messages.receive, request=new, now=now, allowed=allowed)
-        storing: Deferred[StoredRequest | RequestPending | Asked] = self._database.run(
+        storing: Deferred[StoredRequest | RequestPending | RequestOutcome] = self._database.run(
             lambda connection: stream.run(messages.refusals, origin, ask, connection)
         )
         return storing.addCallback(self._told)
 
-    def _told(self, found: StoredRequest | RequestPending | Asked) -> Asked:
+    def _told(self, found: StoredRequest | RequestPending | RequestOutcome) -> RequestOutcome:
         if isinstance(found, RequestPending):
             raise found
-        if isinstance(found, Asked):
+        if isinstance(found, RequestOutcome):
             return found
         try:
             self._tell(found)
@@ -67,7 +67,7 @@ class MessageRequests:
         account, new, seq = found.account, found.new, found.stored.seq
         target = Target(new.conversation, frozenset((account.id,)), to=account.name)
         self._fan_out.tell(found.stored, new, target, None, None)
-        if found.state is Asked.WAITS:
+        if found.state is RequestOutcome.WAITS:
             event = MessageRequest(new.sender, new.conversation, seq, new.at, new.text)
             self._presence.tell_followers((account.id,), event, None)
 

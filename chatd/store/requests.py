@@ -47,7 +47,7 @@ class NewRequest(msgspec.Struct, frozen=True):
     new: NewMessage
 
 
-class Asked(Enum):
+class RequestOutcome(Enum):
     """What became of a request that was not refused. It waits for an answer, or seems to. The account knows
     the sender by now. Or it was stored before, and its realm sends it again."""
 
@@ -73,19 +73,19 @@ class StoredRequest(msgspec.Struct, frozen=True):
     account: Account
     new: NewMessage
     stored: Stored
-    state: Asked = Asked.WAITS
+    state: RequestOutcome = RequestOutcome.WAITS
 
 
 def ask(
     connection: sa.Connection, receive: Receive, request: NewRequest, now: int, allowed: bool = True
-) -> StoredRequest | RequestPending | Asked:
+) -> StoredRequest | RequestPending | RequestOutcome:
     """Store a request. `receive` stores its message. Returns a StoredRequest if an account sees it, and
     RequestPending if the sender may not ask now, of which nothing is written. Unless `allowed`, only a
     request that was stored before is not refused."""
     pair = _pair(request.name, request.sender.key)
     known = connection.execute(sa.select(requests).where(pair)).first()
     if known is not None and known.number == request.number:
-        return Asked.REPEATED
+        return RequestOutcome.REPEATED
     if not allowed or (known is not None and known.at > now - LIFE):
         return RequestPending(name=request.name)
     if not _has_room(connection, request, now):
@@ -93,8 +93,8 @@ def ask(
     _expire(connection, now, pair)
     account = account_store.find_account(connection, request.name)
     if account is not None and _is_known(connection, account, request.sender.key):
-        found = _store_message(connection, receive, account, request, now, Asked.KNOWN)
-        return found or Asked.REPEATED
+        found = _store_message(connection, receive, account, request, now, RequestOutcome.KNOWN)
+        return found or RequestOutcome.REPEATED
     values: dict[str, object] = {"number": request.number, "at": now, "state": HIDDEN}
     found = None
     if account is not None and _is_shown(connection, account, request, now):
@@ -105,11 +105,11 @@ def ask(
         values |= {"state": OPEN, **shown}
     if known is not None:
         connection.execute(sa.update(requests).where(pair).values(values))
-        return found or Asked.WAITS
+        return found or RequestOutcome.WAITS
     sender = request.sender
     values |= {"name": request.name, "sender": sender.key, "address": str(sender)}
     connection.execute(sa.insert(requests).values({**values, "realm": request.realm}))
-    return found or Asked.WAITS
+    return found or RequestOutcome.WAITS
 
 
 def _is_known(connection: sa.Connection, account: Account, sender: str) -> bool:
@@ -124,7 +124,7 @@ def _store_message(
     account: Account,
     request: NewRequest,
     now: int,
-    state: Asked = Asked.WAITS,
+    state: RequestOutcome = RequestOutcome.WAITS,
 ) -> StoredRequest | None:
     """Store the message of a request. Returns None if it was stored before."""
     place = conversation_store.open_remote(connection, account.id, request.sender, now)
