@@ -28,7 +28,7 @@ from chatd.commands.sessions import Sessions
 from chatd.federation.amp.dialer import Endpoint
 from chatd.federation.amp.endpoint import TLSEndpoint
 from chatd.federation.amp.identity import IdentityError, RealmIdentity
-from chatd.federation.amp.identity_files import load_identity, read_policy
+from chatd.federation.amp.identity_files import load_identity, read_policy, web_flaw
 from chatd.federation.amp.links import AmpLinks
 from chatd.federation.amp.trust import Policy
 from chatd.federation.federation import Federation
@@ -260,7 +260,15 @@ class Realm:
         identity = load_identity(
             self.config.realm, self.state.path, peers, date_of(self.environment.wall)
         )
-        return identity, read_policy(key_of(self.config.realm), peers)
+        policy = read_policy(key_of(self.config.realm), peers)
+        if peers.trust == "web" and (
+            flaw := web_flaw(identity, policy, date_of(self.environment.wall))
+        ):
+            log.warn(
+                "other realms with [peers] trust = web will not accept this realm's certificate: {flaw}",
+                flaw=flaw,
+            )
+        return identity, policy
 
     def reload(self) -> None:
         """Read the files of `[peers]` again. Raises IdentityError, and changes nothing then."""

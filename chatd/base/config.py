@@ -216,7 +216,7 @@ KEYS: Mapping[str, _Table] = {
     "peers": {
         "add": one_of("operators", "anyone"),
         "private": yes_or_no,
-        "trust": one_of("pinned", "known", "ca"),
+        "trust": one_of("pinned", "known", "ca", "web"),
         "ca_file": _PATH,
         "certificate": _PATH,
         "private_key": _PATH,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,12 +24,20 @@ from chatd.federation.amp.pem import (
     write_private,
 )
 from chatd.federation.amp.tls import make_context
-from chatd.federation.amp.trust import Policy, dns_id, out_of_date, realm_of
+from chatd.federation.amp.trust import AUTHORITIES, Policy, dns_id, out_of_date, realm_of
+from chatd.federation.amp.web_authorities import NotIssued, check_issued
 
 KEY_FILE = "realm.key"
 CERTIFICATE_FILE = "realm.pem"
 LIFETIME = timedelta(days=3652)
 BACKDATED = timedelta(days=1)  # the clocks of two realms may differ
+# Where systems keep the certificates of public authorities, in one file
+SYSTEM_FILES = (
+    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Alpine, Arch, NixOS
+    "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora, RHEL
+    "/etc/ssl/ca-bundle.pem",  # SUSE
+    "/etc/ssl/cert.pem",  # the BSDs, macOS
+)
 MAX_KEPT = 5  # certificates in realm.pem: a peer may miss that many renewals in a row
 
 
@@ -175,9 +184,37 @@ def _check(label: str, identity: RealmIdentity, now: datetime) -> None:
 
 
 def read_policy(realm: str, peers: PeersConfig) -> Policy:
-    """The rules of [peers] on whom to trust, with the certificates in ca_file. Raises IdentityError."""
-    if peers.trust != "ca" or peers.ca_file is None:
+    """The rules of [peers] on whom to trust, with the certificates in ca_file, or, with `web` and without
+    ca_file, those that the system trusts. Raises IdentityError."""
+    if peers.trust not in AUTHORITIES:
         return Policy(realm, peers.trust, (), peers.block)
-    label = f"[peers] ca_file is {peers.ca_file}"
+    if peers.ca_file is not None:
+        file, label = peers.ca_file, f"[peers] ca_file is {peers.ca_file}"
+    else:
+        file = system_authorities()
+        label = f"[peers] trust is {peers.trust!r} and the system's authorities are in {file}"
     expected = "the certificates of those who may sign for realms, in PEM"
-    return Policy(realm, peers.trust, certificates_in(label, peers.ca_file, expected), peers.block)
+    return Policy(realm, peers.trust, certificates_in(label, file, expected), peers.block)
+
+
+def system_authorities() -> Path:
+    """The file with the authorities that the system trusts; OpenSSL's variable SSL_CERT_FILE comes first.
+    Raises IdentityError."""
+    known = ssl.get_default_verify_paths().cafile
+    for name in (known, *SYSTEM_FILES):
+        if name is not None and Path(name).is_file():
+            return Path(name)
+    raise IdentityError(
+        "[peers] trust is 'web' and the system has no file with the certificates of public authorities; "
+        "expected that ca-certificates is installed, or a PEM file in ca_file"
+    )
+
+
+def web_flaw(identity: RealmIdentity, policy: Policy, now: datetime) -> str | None:
+    """Why realms with `trust = web` do not accept the certificate of this one, as far as the authorities of
+    `policy` tell; None if they do."""
+    try:
+        check_issued(identity.chain, dns_id(identity.realm), now, policy.authorities)
+    except NotIssued as error:
+        return str(error)
+    return None

@@ -4,9 +4,9 @@ The certificate of a realm has the realm's name as the first DNS name of its sub
 4.2.1.6). Other names, the common name included, are ignored (RFC 9525, 2). Not every realm's name is a host
 name; `dns_id` returns how each one is written.
 
-Trust is on first use, as with SSH (RFC 4251, 4.1), unless a CA is configured. The key of a pinned certificate
-may sign the realm's next certificate. That is not path validation in the sense of RFC 5280, section 6: only
-the signature counts, not the dates or the purpose of the pinned certificate.
+Trust is on first use, as with SSH (RFC 4251, 4.1), unless authorities are trusted. The key of a pinned
+certificate may sign the realm's next certificate. That is not path validation in the sense of RFC 5280,
+section 6: only the signature counts, not the dates or the purpose of the pinned certificate.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ from service_identity.hazmat import DNS_ID, DNSPattern, verify_service_identity
 
 from chatd.base import errors
 from chatd.base.names import key_of
+from chatd.federation.amp.web_authorities import NotIssued, check_issued
 
+AUTHORITIES = ("ca", "web")  # the values of `trust` with which authorities vouch for realms
 MAX_SHOWN = 10  # certificates of a peer that are checked; signatures cost time
 SUFFIX = ".x.invalid"  # `invalid` never exists in the DNS (RFC 6761, 6.4)
 _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
@@ -193,6 +195,8 @@ def authenticate(
     _check_allowed(realm, policy, known)
     if policy.trust == "ca":
         _check_signed(chain[:MAX_SHOWN], now, policy.authorities, realm)
+    elif policy.trust == "web":
+        _check_issued(chain[:MAX_SHOWN], now, policy.authorities, realm)
     remember = _check_pin(chain[:MAX_SHOWN], realm, known, policy.trust)
     return Authentication(realm, leaf, remember)
 
@@ -232,27 +236,42 @@ def _check_signed(
         ) from None
 
 
+def _check_issued(
+    chain: Sequence[x509.Certificate],
+    now: datetime,
+    authorities: tuple[x509.Certificate, ...],
+    realm: str,
+) -> None:
+    """Raises BadCertificate unless a public authority has issued the certificate for the realm's name."""
+    try:
+        check_issued(chain, dns_id(realm), now, authorities)
+    except NotIssued as error:
+        reason = f"no public authority has issued it for {dns_id(realm)} ({error})"
+        raise errors.BadCertificate(realm=realm, reason=reason) from None
+
+
 def _check_pin(
     chain: Sequence[x509.Certificate], realm: str, known: TrustRecord, trust: str
 ) -> bool:
     """Whether the leaf must be remembered from now on. Raises CertificateChanged.
 
     The fingerprint in the configuration takes precedence over the remembered certificate, and is checked with
-    a CA too.
+    authorities too.
     """
     leaf = chain[0]
     remembered = None
-    if known.certificate is not None and trust != "ca":
+    pins = trust not in AUTHORITIES
+    if known.certificate is not None and pins:
         remembered = x509.load_pem_x509_certificate(known.certificate.encode())
     pin = remembered
     if known.fingerprint is not None:
         pin = next((shown for shown in chain if fingerprint(shown) == known.fingerprint), None)
     elif pin is None:
-        return trust != "ca"
+        return pins
     if pin is None or not (leaf == pin or _signed_by(chain, pin, realm)):
         expected = known.fingerprint or (pin and fingerprint(pin))
         raise errors.CertificateChanged(realm=realm, found=fingerprint(leaf), remembered=expected)
-    return trust != "ca" and leaf != remembered
+    return pins and leaf != remembered
 
 
 def _signed_by(chain: Sequence[x509.Certificate], pin: x509.Certificate, realm: str) -> bool:

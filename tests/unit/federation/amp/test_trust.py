@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import ssl
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.base.config import PeersConfig
@@ -23,8 +25,9 @@ from chatd.base.errors import (
     RealmNotAllowed,
     WrongRealm,
 )
-from chatd.federation.amp.identity import IdentityError
-from chatd.federation.amp.identity_files import load_identity, read_policy
+from chatd.federation.amp import identity_files
+from chatd.federation.amp.identity import IdentityError, RealmIdentity
+from chatd.federation.amp.identity_files import load_identity, read_policy, web_flaw
 from chatd.federation.amp.trust import (
     Authentication,
     Policy,
@@ -33,6 +36,7 @@ from chatd.federation.amp.trust import (
     dns_id,
     fingerprint,
 )
+from tests.support.public_authority import PublicAuthority
 from tests.support.realm_certificates import (
     DAY,
     KEY,
@@ -323,3 +327,88 @@ class Authorities(JudgeTestCase):
         self.file.unlink()
         error = self.assertRaises(IdentityError, read_policy, "realm1", peers)
         self.assertIn("can't be read: No such file", str(error))
+
+
+class WebAuthorities(JudgeTestCase):
+    """`trust = web`: public authorities vouch for the names of realms."""
+
+    realm = "kampus.example.net"
+
+    def setUp(self) -> None:
+        self.authority = PublicAuthority(NOW)
+        self.file = self.authority.write_root(Path(self.mktemp()))
+        self.policy = read_policy("realm1", PeersConfig(trust="web", ca_file=self.file))
+
+    def test_issued(self) -> None:
+        """Nothing is remembered, so a renewed certificate is accepted."""
+        for _ in range(2):
+            judged = self.authenticate(*self.authority.issue(self.realm))
+            self.assertEqual((judged.realm, judged.remember), (self.realm, False))
+        chain = self.authority.issue(self.realm)
+        self.assertFalse(self.authenticate(*chain, known=remembers(make(self.realm))).remember)
+
+    def test_other_names_after_it(self) -> None:
+        chain = self.authority.issue(self.realm, "www.example.net")
+        self.assertEqual(self.authenticate(*chain).realm, self.realm)
+        chain = self.authority.issue("www.example.net", self.realm)
+        self.refused(WrongRealm, *chain, expected=self.realm)
+
+    def test_not_issued(self) -> None:
+        leaf, between = self.authority.issue(self.realm)
+        for chain in ([make(self.realm)], PublicAuthority(NOW).issue(self.realm), [leaf]):
+            text = self.refused(BadCertificate, *chain)
+            self.assertIn(f"no public authority has issued it for {self.realm}", text)
+            self.refused(BadCertificate, *chain, known=remembers(chain[0]))
+        self.authenticate(leaf, between)
+
+    def test_for_another_purpose(self) -> None:
+        """Authorities issue certificates for mail and code without checking names as they do for servers."""
+        chain = self.authority.issue(self.realm, purpose=ExtendedKeyUsageOID.EMAIL_PROTECTION)
+        self.refused(BadCertificate, *chain)
+
+    def test_wildcard(self) -> None:
+        self.refused(BadCertificate, *self.authority.issue("*.example.net"))
+
+    def test_no_authority_itself(self) -> None:
+        """A realm's certificate can't sign for others."""
+        key = new_key()
+        leaf, between = self.authority.issue(self.realm, key=key)
+        forged = make("mail.example.net", issuer=leaf, signer=key)
+        self.refused(BadCertificate, forged, leaf, between)
+
+    def test_time(self) -> None:
+        chain = self.authority.issue(self.realm)
+        self.refused(BadCertificate, *chain, now=NOW + 91 * DAY)
+        self.authenticate(*chain, now=NOW + 89 * DAY)
+
+    def test_name_that_is_no_host(self) -> None:
+        """A realm whose name can't be in the DNS has no certificate of a public authority."""
+        name = dns_id("a_b" * 21)
+        self.refused(BadCertificate, make(name))
+
+    def test_fingerprint_holds_too(self) -> None:
+        chain = self.authority.issue(self.realm)
+        self.assertFalse(self.authenticate(*chain, known=pinned_to(chain[0])).remember)
+        self.refused(CertificateChanged, *chain, known=pinned_to(make(self.realm)))
+
+    def test_own(self) -> None:
+        """The operator learns at the start that others will not accept the certificate."""
+        key = new_key()
+        chain = self.authority.issue(self.realm, key=key)
+        self.assertIsNone(web_flaw(RealmIdentity(self.realm, key, chain), self.policy, NOW))
+        alone = RealmIdentity(self.realm, key, chain[:1])
+        self.assertIsNotNone(web_flaw(alone, self.policy, NOW))
+        self.assertIn("no authority", str(web_flaw(alone, Policy("realm1", "web"), NOW)))
+
+    def test_of_the_system(self) -> None:
+        """Without ca_file, the system's authorities are trusted."""
+        with mock.patch.dict("os.environ", {"SSL_CERT_FILE": str(self.file)}):
+            policy = read_policy("realm1", PeersConfig(trust="web"))
+        self.assertEqual(policy, self.policy)
+        nothing = mock.Mock(cafile=None)
+        self.patch(ssl, "get_default_verify_paths", lambda: nothing)
+        self.patch(identity_files, "SYSTEM_FILES", ("/nowhere", str(self.file)))
+        self.assertEqual(read_policy("realm1", PeersConfig(trust="web")), self.policy)
+        self.patch(identity_files, "SYSTEM_FILES", ("/nowhere",))
+        error = self.assertRaises(IdentityError, read_policy, "realm1", PeersConfig(trust="web"))
+        self.assertIn("ca-certificates", str(error))
