@@ -23,26 +23,28 @@ async def missed(link: RequestChannel, threads: Threads) -> AsyncIterator[Reply]
 
 async def _missed_in(link: RequestChannel, thread: Thread) -> AsyncIterator[Reply]:
     for _ in range(MAX_PAGES):
-        after = thread.seq
+        after = thread.seen.end
         given: dict[str, Any] = {"conversation": thread.conversation, "after": after, "n": PAGE}
         if thread.version is not None:
             given |= {"version": thread.version}
         reply = await link.ask("sync", **given)
         if reply["status"] != "OK":
             return  # no longer a member, or a realm that does not know `sync`
-        if isinstance(reset := reply.get("reset"), int) and reset < thread.seq:
-            thread.seq, thread.version = reset, None  # the realm was restored from a backup
+        if isinstance(reset := reply.get("reset"), int) and reset < after:
+            thread.seen.restart(reset)
+            thread.version = None  # the realm was restored from a backup
             continue
         entries = reply.get("entries", ())
         for entry in entries:
-            thread.reach(thread.conversation, entry.get("seq"))
-            yield {"event": entry.get("kind"), **entry}
+            if (seq := entry.get("seq")) not in thread.seen:
+                yield {"event": entry.get("kind"), **entry}
+            thread.seen.reach(seq)
         for change in reply.get("states", ()):
             yield {"event": "state", "conversation": thread.conversation, **change}
         for change in reply.get("files", ()):
             yield {"event": "file", "conversation": thread.conversation, **change}
         learn_version(thread, reply)
-        if not entries or thread.seq == after:
+        if not entries or thread.seen.end == after:
             return
 
 

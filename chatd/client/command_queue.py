@@ -235,6 +235,7 @@ class CommandQueue:
     def _learn(self, todo: Request, reply: Reply) -> None:
         client, command = self._client, todo.command
         client.learn(todo.row.verb, reply)
+        client.state.caused(reply)
         for message in _listed(reply, "messages"):
             client.state.see(message)
         match command:
@@ -302,6 +303,7 @@ class CommandQueue:
         if reply["status"] == "OK":
             place.sure = True
             client.state.note(reply.get("message_id", 0))
+            client.state.caused(reply)
             told = client.state.chat is place and reply.get("message") == "Message sent"
             if told and client.live:
                 return
@@ -333,6 +335,7 @@ class CommandQueue:
             page = await link.ask("inbox", **{place.kind.value: place.name})
         for message in messages.values():
             client.state.see(message)
+        client.state.threads.of(place.key).has_page(before)
         lines = [client.renderer.message(each) for each in messages.values()]
         head = tr("You are talking to {name}; back leaves", name=str(place))
         client.out.answered(before, [*lines, render.note(head)])

@@ -200,14 +200,20 @@ class State:
         """Whether the event is a change of the log that was seen already."""
         thread, seq = self.threads.of_conversation(event.get("conversation")), event.get("seq")
         is_change = event.get("event") in CHANGES
-        return thread is not None and is_change and isinstance(seq, int) and seq <= thread.seq
+        return thread is not None and is_change and seq in thread.seen
 
     def apply(self, event: Mapping[str, Any]) -> None:
         """Apply an edit or a deletion to the message that was shown."""
         thread = self.threads.of_conversation(event.get("conversation"))
         if thread is not None:
-            thread.reach(event.get("conversation"), event.get("seq"))
+            thread.note(event.get("conversation"), event.get("seq"))
             thread.change(event)
+
+    def caused(self, reply: Mapping[str, Any]) -> None:
+        """Note the entry that a command of this client has made: no event tells it here."""
+        thread = self.threads.of_conversation(reply.get("conversation"))
+        if thread is not None and "at" in reply:
+            thread.note(reply.get("conversation"), reply.get("seq"))
 
     def read_by(self, event: Mapping[str, Any]) -> bool:
         """Whether the mark of another person in the open chat passes the user's last message for the first

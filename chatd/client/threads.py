@@ -8,6 +8,8 @@ from typing import Any, TypeAlias
 
 import msgspec
 
+from chatd.client.seen_entries import SeenEntries
+
 MAX_SHOWN = 500  # messages that are kept of one conversation
 MAX_THREADS = 200
 
@@ -25,12 +27,12 @@ class Shown(msgspec.Struct, frozen=True):
 class Thread:
     """The messages of one conversation by their numbers, and how far the user has seen the conversation.
 
-    `conversation`, `seq` and `version` are what `sync` asks with.
+    `conversation`, `seen.end` and `version` are what `sync` asks with.
     """
 
     def __init__(self) -> None:
         self.conversation: int | None = None
-        self.seq = 0
+        self.seen = SeenEntries()
         self.version: int | None = None
         self.read = 0  # the mark of another person that was shown last
         self._messages: OrderedDict[int, Shown] = OrderedDict()
@@ -40,7 +42,7 @@ class Thread:
         seq = message.get("seq")
         if not isinstance(seq, int):
             return  # its realm has not numbered it yet
-        self.reach(message.get("conversation"), seq)
+        self.note(message.get("conversation"), seq)
         if message.get("deleted"):
             self._messages.pop(seq, None)
             return
@@ -48,11 +50,16 @@ class Thread:
         while len(self._messages) > MAX_SHOWN:
             self._messages.popitem(last=False)
 
-    def reach(self, conversation: object, seq: object) -> None:
+    def note(self, conversation: object, seq: object) -> None:
         """Note that the entry `seq` was seen."""
         if isinstance(conversation, int) and isinstance(seq, int):
             self.conversation = conversation
-            self.seq = max(self.seq, seq)
+            self.seen.add(seq)
+
+    def has_page(self, page: Mapping[str, Any]) -> None:
+        """Note that the newest page of the history was seen."""
+        seqs = [each.get("seq") for each in page.get("messages", ())]
+        self.seen.reach(max((seq for seq in seqs if isinstance(seq, int)), default=0))
 
     def change(self, event: Mapping[str, Any]) -> None:
         """Apply an edit or a deletion to a message that was shown."""

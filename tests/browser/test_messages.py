@@ -330,6 +330,21 @@ class Far(Scripted):
         self.assertNotIn("history", commands)
         self.assertEqual(self.asked("sync")["after"], 1000)
 
+    @in_browser
+    def test_gap(self) -> None:
+        """A reply may come before the event of an earlier message, and the link may be lost in between."""
+        script = self.script
+        script.read[1] = script.head(1)
+        messi = self.messi()
+        messi.open_chat("henderson")
+        messi.sees("no. 999")
+        script.said(1, "henderson", "just before yours")
+        messi.say("mine")
+        messi.sees("mine")
+        script.cut()
+        messi.sees("just before yours")
+        self.assertEqual(messi.texts()[-2:], ["just before yours", "mine"])
+
 
 class Real(BrowserTestCase):
     """The same with two people and a real realm."""

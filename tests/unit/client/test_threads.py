@@ -136,6 +136,24 @@ class CatchUpTests(TestCase):
         realm = FakeLog(*map(entry, range(1, 4)), reset=1)
         self.assertEqual(self.missed(realm), [("message", 2), ("message", 3)])
 
+    def test_gaps(self) -> None:
+        """The reply to a command may come before the event of an earlier entry, and the connection may be
+        lost in between. What was seen is not shown again."""
+        self.thread.see(message(4))
+        self.thread.see(message(6))
+        realm = FakeLog(*map(entry, range(1, 8)), page=3)
+        entries = [seq for kind, seq in self.missed(realm) if kind == "message"]
+        self.assertEqual(entries, [3, 5, 7])
+        self.assertEqual([each["after"] for each in realm.asked], [2, 5, 7])
+
+    def test_page(self) -> None:
+        """A page of the history has messages only: other entries are between them."""
+        for seq in (4, 7):
+            self.thread.see(message(seq))
+        self.thread.has_page({"messages": [message(4), message(7)]})
+        realm = FakeLog(*map(entry, range(1, 9)))
+        self.assertEqual(self.missed(realm), [("message", 8), ("state", 1)])
+
     def test_refused(self) -> None:
         class Stranger(FakeLog):
             async def ask(self, command: str, **given: Any) -> dict[str, Any]:

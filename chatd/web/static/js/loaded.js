@@ -26,7 +26,7 @@ export class Loaded {
   hasNewer = false;
   /** Whether a page has been loaded. Until then nothing is added. */
   loaded = false;
-  /** The seq of the newest entry that is known. */
+  /** The seq up to which all entries are known. `sync` continues there. */
   seq = 0;
   /** What `sync` needs for the changes of states and marks. */
   /** @type {number | undefined} */
@@ -36,6 +36,8 @@ export class Loaded {
 
   /** @type {Change[]} the latest changes, which a page that was read before may lack */
   #recent = [];
+  /** @type {Set<number>} the seqs of known entries after a gap: a reply may come before the event of an earlier one */
+  #beyond = new Set();
 
   get first() {
     return this.list[0]?.seq ?? 0;
@@ -55,7 +57,7 @@ export class Loaded {
     this.hasOlder = earlier > 0;
     this.hasNewer = later > 0;
     this.loaded = true;
-    this.seq = Math.max(this.seq, this.last);
+    this.reach(newest);
   }
 
   /** Takes the page before what is loaded. @param {Page} page */
@@ -70,14 +72,33 @@ export class Loaded {
     const { last } = this;
     this.list = [...this.list, ...messages.filter(({ seq }) => seq > last).map((each) => this.#updated(each))];
     this.hasNewer = later > 0 && messages.length > 0;
-    this.seq = Math.max(this.seq, this.last);
+    this.reach(this.last);
+  }
+
+  /** All entries up to `seq` are known. @param {number} seq */
+  reach(seq) {
+    this.seq = Math.max(this.seq, seq);
+    for (const each of this.#beyond) if (each <= this.seq) this.#beyond.delete(each);
+    this.#closeGaps();
+  }
+
+  /** One entry is known. @param {number} seq */
+  #know(seq) {
+    if (!this.loaded || seq <= this.seq) return;
+    this.#beyond.add(seq);
+    if (this.#beyond.size > MAX_RECENT) this.seq = Math.min(...this.#beyond) - 1; // what is missing never came
+    this.#closeGaps();
+  }
+
+  #closeGaps() {
+    while (this.#beyond.delete(this.seq + 1)) this.seq += 1;
   }
 
   /** Adds a new message, or replaces a known one. Returns whether anything changes. @param {Message} message */
   add(message) {
     if (!this.loaded) return false;
     this.pending = this.pending.filter(({ id }) => id !== message.id);
-    this.seq = Math.max(this.seq, message.seq);
+    this.#know(message.seq);
     const at = this.list.findIndex(({ seq }) => seq === message.seq);
     if (at >= 0) this.list = this.list.with(at, withKey(message, this.list[at].key));
     else if (this.hasNewer) return false;
@@ -87,7 +108,7 @@ export class Loaded {
 
   /** Applies a change. Returns whether anything changes. @param {Change} change */
   apply(change) {
-    this.seq = Math.max(this.seq, change.seq || 0);
+    this.#know(change.seq || 0);
     if (change.kind === "member" || change.kind === "group") {
       if (!change.seq || !this.loaded || this.hasNewer) return false;
       this.lines.set(change.seq, change);

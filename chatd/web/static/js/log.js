@@ -281,7 +281,7 @@ export class Log extends Emitter {
   }
 
   /**
-   * Takes the entries after the newest known one. Resolves to whether these were all; null: what is loaded is of no
+   * Takes the entries after the first gap in the known ones. Resolves to whether these were all; null: what is loaded is of no
    * use any more.
    * @param {Place} place
    * @param {Loaded} part
@@ -297,7 +297,7 @@ export class Log extends Emitter {
       const { kind, ...message } = entry;
       if (kind === "message") this.#add(place, message);
       else part.apply(entry);
-      part.seq = Math.max(part.seq, entry.seq);
+      part.reach(entry.seq);
     }
     for (const state of reply.states ?? []) this.#takeState(part, state);
     for (const file of reply.files ?? []) this.#takeFile(part, file);
