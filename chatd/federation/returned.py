@@ -100,7 +100,7 @@ class ReturnedEntries:
             return
         said = entry.new if isinstance(entry, Arrived) else entry.wanted
         author = entry.new.sender if isinstance(entry, Arrived) else entry.wanted.author.name
-        self._lost_facts.wrote(realm, said.conversation, key_of(author))
+        await self._lost_facts.wrote(realm, said.conversation, key_of(author))
         if isinstance(entry, Arrived) and post.file is not None:
             await self._writer.store_with_file(realm, entry, post, stream)
             return

@@ -19,9 +19,11 @@ from chatd.service.group_log import HOME
 from chatd.service.realm_news import MemberRemoved
 from chatd.service.remote import Notice, SignedFact
 from chatd.service.rosters import RosterChange, Rosters
-from chatd.store import bans, members
+from chatd.store import bans, members, returned_kicks
 from chatd.store.crossing import facts_since, is_made
+from chatd.store.groups import group_of
 from chatd.store.members import Bounds
+from chatd.store.returned_kicks import ReturnedKick
 from chatd.store.rights import role_in
 from chatd.store.roster import Delta
 
@@ -36,9 +38,6 @@ OVERTAKING = {
 }
 
 
-MAX_KICKED = 10_000  # people whose kicks one realm returns
-
-
 class LostFacts:
     """Lost entries take effect again, unless the log has a later entry about the same. This realm has allowed
     them once, so no rights are checked. Which people of other realms have joined and left is compared with
@@ -48,7 +47,8 @@ class LostFacts:
     it gives no such right: they stay what they are, and an entry says so.
 
     People of other realms who were kicked are removed and banned once a realm has returned everything, unless
-    they have written since: they had come back then.
+    they have written since: they had come back then. Until then the kicks are stored.
+    After a crash the realm returns everything again, in the same order.
     """
 
     def __init__(self, context: Context, rosters: Rosters) -> None:
@@ -56,27 +56,31 @@ class LostFacts:
         self._context = context
         self._rosters = rosters
         self._bounds = Bounds(limits.group_members, peers.group_members, limits.account_groups)
-        # By the realm that returns it: (group's id, person's key) -> how they were kicked last
-        self._kicked: dict[str, dict[tuple[int, str], tuple[Group, MadeFact]]] = {}
+        # By the realm that returns it: those who were kicked, by group's id and key
+        self._kicked: dict[str, set[tuple[int, str]]] = {}
 
     async def take(self, realm: str, group: Group, said: SignedFact) -> None:
         """Write an entry that is lost and that `realm` returns, and let it have its effect. Raises GroupFull,
         TooManyGroups."""
 
+        kicked = _guest_kicked(said.made)
+
         def job(connection: Connection) -> RosterChange:
             if is_made(connection, group.id, said.origin):
+                if kicked is not None:
+                    returned_kicks.set_back(connection, realm, group.id, kicked.key, back=False)
                 return RosterChange(Delta(group.id))
+            if kicked is not None:
+                by = said.made.author.name
+                returned_kicks.note_kick(connection, realm, group.id, kicked, by, said.made.at)
             if (undone := self._undone(connection, group, said.made, realm)) is not None:
                 return RosterChange(Delta(group.id), (said.made, undone), group)
             delta = self._effect(connection, group, said.made)
             return RosterChange(delta, (said.made, *self._heirs(delta)), group)
 
-        change = await self._rosters.change(job, signed=(said,))
-        match said.made:
-            case MadeFact(MemberFact(who, "kicked"), author) if who.realm and author.id is not None:
-                kicked = self._kicked.setdefault(realm, {})
-                if change.steps and len(kicked) < MAX_KICKED:
-                    kicked[group.id, who.key] = group, said.made
+        await self._rosters.change(job, signed=(said,))
+        if kicked is not None:
+            self._kicked.setdefault(realm, set()).add((group.id, kicked.key))
 
     def _undone(
         self, connection: Connection, group: Group, made: MadeFact, realm: str
@@ -93,26 +97,33 @@ class LostFacts:
             case _:
                 return None
 
-    def wrote(self, realm: str, group: int, key: str) -> None:
+    async def wrote(self, realm: str, group: int, key: str) -> None:
         """`realm` returns something that this person has written to a group after what it returned before. If
         that was a kick, they had come back."""
-        self._kicked.get(realm, {}).pop((group, key), None)
+        if realm not in self._kicked:
+            found = await self._context.database.read(returned_kicks.kicks_of, realm)
+            self._kicked.setdefault(realm, set()).update(
+                (each.group, each.who.key) for each in found
+            )
+        if (group, key) in self._kicked[realm]:
+            set_back = partial(returned_kicks.set_back, back=True)
+            await self._context.database.run(set_back, realm, group, key)
 
     async def finish(self, realm: str) -> None:
         """`realm` has returned everything: remove and ban those who were kicked last."""
-        kicked = self._kicked.get(realm, {})
-        for key, (group, made) in [*kicked.items()]:
+        for kick in await self._context.database.read(returned_kicks.kicks_of, realm):
             # If it fails, the realm says again that it has returned everything.
-            await self._rosters.change(partial(self._kick, group=group, made=made))
-            kicked.pop(key, None)
-        if not kicked:
-            self._kicked.pop(realm, None)
+            await self._rosters.change(partial(self._kick, realm=realm, kick=kick))
+        self._kicked.pop(realm, None)
 
-    def _kick(self, connection: Connection, group: Group, made: MadeFact) -> RosterChange:
+    def _kick(self, connection: Connection, realm: str, kick: ReturnedKick) -> RosterChange:
         """The entry that reports it is in the log already."""
-        assert isinstance(made.fact, MemberFact)  # noqa: S101 - as `take` has found it
-        who, now = made.fact.who, self._context.now()
-        if self._is_overtaken(connection, group, who, "kicked", made.at):
+        who, now = kick.who, self._context.now()
+        returned_kicks.remove_kick(connection, realm, kick.group, who.key)
+        group = group_of(connection, kick.group)
+        if kick.back or group is None or not group.key:
+            return RosterChange(Delta(kick.group))
+        if self._is_overtaken(connection, group, who, "kicked", kick.at):
             return RosterChange(Delta(group.id))
         delta = members.leave_group(connection, group, who)
         if delta.ended:
@@ -120,7 +131,7 @@ class LostFacts:
         steps: list[Notice | MadeFact] = []
         if delta.roles:
             user = who.name.partition("@")[0]
-            removed = MemberRemoved(group.name, group.id, user, by=made.author.name)
+            removed = MemberRemoved(group.name, group.id, user, by=kick.by)
             steps = [Notice(who.realm or "", now, removed), *self._heirs(delta)]
         dropped = bans.add_ban(connection, group, who, now)
         delta = msgspec.structs.replace(delta, banned=(who.key,), unbanned=dropped)
@@ -177,3 +188,12 @@ class LostFacts:
             )
         except AlreadyMember:
             return Delta(group.id)
+
+
+def _guest_kicked(made: MadeFact) -> Party | None:
+    """The person of another realm whom a person of this one has kicked."""
+    match made:
+        case MadeFact(MemberFact(who, "kicked"), author) if who.realm and author.id is not None:
+            return who
+        case _:
+            return None

@@ -12,6 +12,7 @@ from chatd.store.schema.groups import (
     preferences,
     remote_members,
     reports,
+    returned_kicks,
     rosters,
     skipped,
 )
@@ -113,6 +114,7 @@ __all__ = [
     "remote_members",
     "reports",
     "requests",
+    "returned_kicks",
     "rosters",
     "seals",
     "search_blocks",

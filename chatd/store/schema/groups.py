@@ -204,6 +204,24 @@ bans = Table(
     sqlite_with_rowid=False,
 )
 
+# People of other realms who were kicked, as another realm returns after a restore. They are removed when it
+# has returned everything.
+returned_kicks = Table(
+    "returned_kicks",
+    metadata,
+    Column("realm", Text, primary_key=True, comment="key of the realm that returns it"),
+    Column(
+        "conversation_id", ForeignKey("conversations.id"), primary_key=True, comment="a group here"
+    ),
+    Column("key", Text, primary_key=True, comment="the address without case"),
+    Column("address", Text, nullable=False, comment="as shown: name@realm"),
+    Column("member_realm", Text, nullable=False, comment="key of the realm of the address"),
+    Column("by", Text, nullable=False, comment="the address of the admin"),
+    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    Column("back", Boolean, nullable=False, comment="they have written since"),
+    sqlite_with_rowid=False,
+)
+
 # People of other realms who were invited to a group here, until they join or the invitation expires.
 invited = Table(
     "invited",

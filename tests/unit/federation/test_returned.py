@@ -411,6 +411,43 @@ class GroupsTestCase(ReturnedTestCase):
         [ban] = self.ana.does(ask.ListBans(parse_address("bagan"))).items
         self.assertEqual(ban.username, "citra@realm2")
 
+    def test_kicks_after_a_crash(self) -> None:
+        """A kick has its effect also if this realm crashes before everything is returned, or before that is
+        noted. What a person wrote before the kick, and comes once more, does not undo it."""
+        kicked = self.signers["realm1"].signs(
+            MemberAttributes("kicked", "citra@realm2"), author="ana", group=self.ident, number=690
+        )
+        before, after = (
+            self.signers["realm2"].signs(MessageAttributes(), text, group=self.ident, number=number)
+            for number, text in ((3, b"sebelum"), (4, b"sesudah"))
+        )
+        for wrote, members in ((True, ["*ana+", "citra@realm2"]), (False, ["*ana+"])):
+            for _ in range(2):
+                self.returns(0, Post(before, "bagan"))
+                self.returns(0, Post(kicked, "bagan"))
+                if wrote:
+                    self.returns(0, Post(after, "bagan"))
+                self.one.kill()
+                self.one.open()
+                self.one.knows("realm2")
+                self.signers["realm2"].announces(self.one)
+                self.network.advance(5)
+                self.assertIn("citra@realm2", "".join(self.ana.members("bagan")))
+            self.network.result(self.one.federation.returned.finish("realm2"))
+            self.assertEqual(self.ana.members("bagan"), members)
+            kicked = self.signers["realm1"].signs(
+                MemberAttributes("kicked", "citra@realm2"),
+                author="ana",
+                group=self.ident,
+                number=700,
+            )
+        [ban] = self.ana.does(ask.ListBans(parse_address("bagan"))).items
+        self.assertEqual(ban.username, "citra@realm2")
+        self.ana.does(ask.LiftBan(parse_address("bagan"), parse_address("citra@realm2")))
+        self.returns(0, Post(kicked, "bagan"))
+        self.network.result(self.one.federation.returned.finish("realm2"))
+        self.assertEqual(self.ana.does(ask.ListBans(parse_address("bagan"))).items, [])
+
     def said_of(self, who: str) -> list[str]:
         """What happened to a person, by the log of realm1."""
         query = sa.select(changes.c.data).where(changes.c.kind == "member").order_by(changes.c.seq)

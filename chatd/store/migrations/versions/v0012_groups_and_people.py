@@ -348,6 +348,24 @@ def _create_tables_of_conversations() -> None:
         sqlite_with_rowid=False,
     )
     op.create_table(
+        "returned_kicks",
+        sa.Column("realm", sa.Text, nullable=False, comment="key of the realm that returns it"),
+        sa.Column("conversation_id", _id_type(), nullable=False, comment="a group here"),
+        sa.Column("key", sa.Text, nullable=False, comment="the address without case"),
+        sa.Column("address", sa.Text, nullable=False, comment="as shown: name@realm"),
+        sa.Column(
+            "member_realm", sa.Text, nullable=False, comment="key of the realm of the address"
+        ),
+        sa.Column("by", sa.Text, nullable=False, comment="the address of the admin"),
+        sa.Column("at", sa.BigInteger, nullable=False, comment="ms since 1970 UTC"),
+        sa.Column("back", sa.Boolean, nullable=False, comment="they have written since"),
+        sa.PrimaryKeyConstraint("realm", "conversation_id", "key", name="returned_kicks_key"),
+        sa.ForeignKeyConstraint(
+            ["conversation_id"], ["conversations.id"], name="returned_kicks_conversation_id_exists"
+        ),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "preferences",
         sa.Column("account_id", sa.BigInteger, nullable=False),
         sa.Column("conversation_id", sa.BigInteger, nullable=False),
