@@ -128,10 +128,13 @@ class Pages(BrowserTestCase):
         messi.press_button("QR code")
         code = messi.page.get_by_role("img", name="Link to join keluarga")
         expect(code).to_be_visible()
-        link = f"{self.site.url}/join/{made['groupcode']}"
+        link = f"{self.site.url}/join/{made['groupcode']}@realm1"
         messi.is_told(link)
         elsewhere = messi.page.evaluate(
-            """async (code) => (await import("/static/js/panels/joinlink.js")).joinLink(code)""",
+            """async (code) => {
+                const { joinLink } = await import("/static/js/panels/joinlink.js");
+                return joinLink(code, "realm1");
+            }""",
             "abcd:efgh@realm2",
         )
         self.assertEqual(elsewhere, f"{self.site.url}/join/abcd:efgh@realm2")

@@ -10,11 +10,13 @@ import { qrCode } from "./qr.js";
 /** @typedef {import("../types.js").App} App */
 
 /**
- * The address that asks whether to join the group with that code. It leads to the user's own realm.
+ * The address that asks whether to join the group with that code. It leads to the user's own realm, and names the
+ * realm of the group, so that people of other realms can paste it into their own pages and clients.
  * @param {string} code with the realm of a group that lives elsewhere
+ * @param {string} realm the user's own
  */
-export function joinLink(code) {
-  return `${location.origin}/join/${encodeURI(code)}`;
+export function joinLink(code, realm) {
+  return `${location.origin}/join/${encodeURI(code.includes("@") ? code : `${code}@${realm}`)}`;
 }
 
 /**
@@ -25,7 +27,7 @@ export function joinLink(code) {
  * @param {() => void} changed
  */
 export function codeBox(app, group, { code = "", admin }, changed) {
-  const link = joinLink(code);
+  const link = joinLink(code, app.store.realm);
   const label = t("members.copy-code", { code });
   return h(
     "div",

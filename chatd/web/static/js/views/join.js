@@ -54,6 +54,7 @@ async function enter(app, code) {
     if (!(error instanceof ChatError) || error.code !== "already-member") throw error;
   }
   await app.store.refresh();
-  group ??= app.store.sorted().find((each) => each.code === code)?.place.name;
+  const known = app.store.place("g", code).name; // groups of the user's own realm are listed without it
+  group ??= app.store.sorted().find((each) => each.code === known)?.place.name;
   app.router.go(group === undefined ? "#/groups" : hashOf(app.store.place("g", group)), { replace: true });
 }
