@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.support import ROOT
 from tests.support.browser import PASSWORD, BrowserTestCase, in_browser
 from tests.support.page import Person
 from tests.support.scripted import Scripted
@@ -19,6 +20,15 @@ async ([chosen, mentions]) => {
         isMe: (who) => who === "messi",
     };
     return isWanted(store, {}, { mentions });
+}
+"""
+UNLOADED = """
+async () => {
+    const { Store } = await import("/copy/store.js");
+    return new Promise((done) => {
+        const store = { refreshSoon: () => done("loaded again") };
+        Store.prototype.takeChange.call(store, { kind: "group" }).catch(String).then(done);
+    });
 }
 """
 PAST, FUTURE = "2020-01-01T00:00:00Z", "2999-01-01T00:00:00Z"
@@ -67,7 +77,8 @@ class Blocking(BrowserTestCase):
     @in_browser
     def test_notifications(self) -> None:
         """The choice for a conversation decides until its time is over."""
-        page = self.person("messi").page
+        messi = self.person("messi")
+        page = messi.page
         for chosen, mentions, wanted in (
             ({}, [], True),
             ({"notify": "none"}, ["messi"], False),
@@ -79,6 +90,61 @@ class Blocking(BrowserTestCase):
         ):
             with self.subTest(chosen=chosen, mentions=mentions):
                 self.assertIs(page.evaluate(WANTED, [chosen, mentions]), wanted)
+        self.change_without_its_module(messi)
+
+    def change_without_its_module(self, messi: Person) -> None:
+        """If the module that takes changes can't be loaded, the list is loaded again."""
+        store = (ROOT / "chatd" / "web" / "static" / "js" / "store.js").read_text()
+        copy = store.replace('from "./', 'from "/static/js/')
+        body = {"body": copy, "content_type": "text/javascript"}
+        messi.page.route("**/copy/store.js", lambda route: route.fulfill(**body))
+        messi.page.route("**/copy/changes.js", lambda route: route.abort())
+        messi.expects("ERR_FAILED")
+        self.assertEqual(messi.page.evaluate(UNLOADED), "loaded again")
+
+
+NOTIFY = """
+() => {
+    globalThis.told = [];
+    globalThis.Notification = class {
+        static permission = "granted";
+        constructor(head, { body }) {
+            told.push([head, body]);
+        }
+    };
+    Object.defineProperty(document, "hidden", { value: true, configurable: true });
+}
+"""
+
+
+class Requests(Scripted):
+    @in_browser
+    def test_text_is_not_told(self) -> None:
+        """The text of somebody who asks to write is neither announced nor in a notification. That of somebody
+        elsewhere who is accepted is."""
+        messi = self.messi()
+        messi.open_group("bola")
+        self.arrives(3, "orang@realm9", "beli obat", request="open")
+        live = messi.page.locator(".announcements[role=status]")
+        expect(live).to_contain_text("orang@realm9: Wants to write to you")
+        self.arrives(4, "tim@realm2", "halo")
+        expect(live).to_contain_text("tim@realm2: halo")
+        messi.page.evaluate(NOTIFY)
+        self.arrives(5, "asing@realm9", "beli rumah", request="open")
+        self.arrives(6, "ayu@realm2", "apa kabar")
+        messi.page.wait_for_function("() => told.length === 2")
+        told = messi.page.evaluate("() => told")
+        asked = ["asing@realm9", "Wants to write to you"]
+        self.assertEqual(told, [asked, ["ayu@realm2", "apa kabar"]])
+
+    def arrives(self, conversation: int, sender: str, text: str, **listed: Any) -> None:
+        """A message begins a conversation with somebody elsewhere."""
+        message: dict[str, Any] = {"conversation": conversation, "seq": 1, "id": conversation}
+        message |= {"from": sender, "to": "messi", "text": text, "at": "2026-11-20T12:00:00Z"}
+        place = {"conversation": conversation, "user": sender, "name": sender, "last": message}
+        place |= {"unread": 1, "read": 0, "seq": 1, **listed}
+        self.script.answers["conversations"] = lambda _request: {"conversations": [place]}
+        self.script.push("message", message)
 
 
 class Preferences(Scripted):

@@ -44,21 +44,35 @@ function wanted() {
 
 /** @param {App} app */
 export function watchMessages(app) {
-  app.store.on("incoming", (message) => {
+  app.store.on("incoming", async (message) => {
     const place = app.store.placeOf(message);
-    if (document.hidden) void notify(app, place, message);
-    else if (location.hash !== hashOf(place)) announce(sentence(app, place, message));
+    if (!document.hidden && location.hash === hashOf(place)) return;
+    const text = (await asks(app.store, place)) ? t("list.request") : bodyOf(message);
+    if (document.hidden) void notify(app, place, message, text);
+    else announce(sentence(app, place, message, text));
   });
+}
+
+/**
+ * Whether the other side asks to write to the user. Their text is shown only on the page with the buttons that answer
+ * them. Of a new conversation with a person of another realm, only the realm knows it.
+ * @param {App["store"]} store
+ * @param {Place} place
+ */
+async function asks(store, place) {
+  if (place.kind !== "u" || !place.name.includes("@")) return false;
+  if (store.isYoung(place)) await store.refresh();
+  return store.isYoung(place) || store.conversation(place)?.request !== undefined;
 }
 
 /**
  * @param {App} app
  * @param {Place} place
  * @param {Message} message
+ * @param {string} text
  */
-function sentence(app, place, message) {
+function sentence(app, place, message, text) {
   const name = app.store.displayName(message.from);
-  const text = bodyOf(message);
   if (place.kind === "u") return t("app.said", { name, text });
   return t("app.said-in", { name, text, group: app.store.groupName(place) });
 }
@@ -87,13 +101,14 @@ export function isWanted(store, place, message) {
  * @param {App} app
  * @param {Place} place
  * @param {Message} message
+ * @param {string} text
  */
-async function notify(app, place, message) {
+async function notify(app, place, message, text) {
   if (notificationState() !== "on" || message.blocked || !isWanted(app.store, place, message)) return;
   const name = app.store.displayName(message.from);
   const head = place.kind === "u" ? name : t("app.in", { name, group: app.store.groupName(place) });
   const options = {
-    body: bodyOf(message),
+    body: text,
     tag: `${app.store.me?.username} ${place.key}`, // a newer notification replaces an older one
     icon: "/static/icons/icon-192.png",
     data: { hash: hashOf(place) },

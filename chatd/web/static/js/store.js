@@ -183,6 +183,11 @@ export class Store extends Emitter {
     return this.conversations.get(place.key);
   }
 
+  /** Whether a conversation is new, and not in the realm's list yet. @param {Place} place */
+  isYoung(place) {
+    return this.#young.has(place.key);
+  }
+
   /** Of which messages of a conversation the user wants notifications now. @param {Place} place */
   notifyLevel(place) {
     const { notify = "all", until } = this.conversation(place) ?? {};
@@ -237,8 +242,9 @@ export class Store extends Emitter {
 
   /** Takes a change of the log. @param {Change} change */
   async takeChange(change) {
-    const { takeInto } = await import("./changes.js"); // the first page does not need it
-    takeInto(this, change);
+    const module = await import("./changes.js").catch(() => null); // the first page does not need it
+    if (module === null) return this.refreshSoon(); // the realm's list has the change
+    module.takeInto(this, change);
     this.emit("conversations");
   }
 
