@@ -34,7 +34,7 @@ def has_blocked(
         # As keys_covering: what begins with the first `@`. Without one this is the key itself.
         of_realm = sa.func.substr(key, sa.func.instr(key, REALM_MARK))
         covers = mine.c.key.in_((key, of_realm))
-    return sa.exists().where(mine.c.account_id == account_id, covers)
+    return sa.exists().where(mine.c.account_id == account_id, covers).correlate_except(mine)
 
 
 def is_separated(
@@ -51,6 +51,7 @@ def is_separated(
             )
         )
         .where(other.c.key == key, account.c.id == account_id)
+        .correlate_except(theirs, other, account)
     )
     return has_blocked(account_id, key) | blocked_by_them
 

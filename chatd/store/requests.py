@@ -193,7 +193,8 @@ def waits(
 ) -> sa.ColumnElement[bool]:
     """A condition: the person with that key has asked, and the account has not accepted that."""
     mine = requests.alias()
-    return sa.exists().where(mine.c.account_id == account_id, mine.c.sender == sender)
+    this = sa.exists().where(mine.c.account_id == account_id, mine.c.sender == sender)
+    return this.correlate_except(mine)  # else a subquery has an `accounts` of its own: all of them
 
 
 def _knowing() -> sa.Select[tuple[int]]:

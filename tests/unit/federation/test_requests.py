@@ -32,6 +32,7 @@ from chatd.federation.parcels import (
 )
 from chatd.store import departures
 from chatd.store import requests as store
+from chatd.store.peers import acquainted
 from chatd.store.schema import messages, requests
 from chatd.store.watchers_elsewhere import watched_people
 from tests.support.amp_peer import AmpPeerTestCase, batch, direct
@@ -206,6 +207,15 @@ class AnsweredTestCase(LinkedTestCase):
         self.citra.does(ask.AddContact(parse_address(ANA)))
         self.assertEqual(self.asks(to=CITRA), "delivered")
         self.assertEqual(self.requests(), [])
+
+    def test_requests_to_others(self) -> None:
+        """A request to citra does not make ana a stranger to budi, who has accepted her."""
+        self.budi.sends(ANA, "hai")
+        self.assertEqual(self.asks(to=CITRA), "requested")
+        self.assertEqual(self.asks(), "delivered")
+        self.assertEqual((self.requests(), self.budi.reads()), ([], [f"{ANA}: halo"]))
+        find = self.two.realm.database.read(acquainted, "realm1", ["budi", "citra"])
+        self.assertEqual(self.network.result(find), {"budi"})
 
     def test_whom_they_know_by_now(self) -> None:
         """budi has written while the message was on its way to the disk. So it is no request."""
