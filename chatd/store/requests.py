@@ -7,6 +7,7 @@ the same answers, after the same work. A conversation that has a row is not acce
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
 from typing import Final
@@ -179,13 +180,16 @@ def strangers(
     connection: sa.Connection, pairs: Iterable[tuple[str, Address]]
 ) -> set[tuple[str, Address]]:
     """The pairs of a name's key and an address of another realm, without the pairs that know each other:
-    the account has accepted the person, has written first, or has them as a contact."""
-    return {pair for pair in pairs if is_strange(connection, pair[0], pair[1].key)}
+    the account has accepted the person, has written first, or has them as a contact. All are one query."""
+    asked = {(name, sender.key): (name, sender) for name, sender in pairs}
+    known = connection.execute(_ACQUAINTED, {"asked": json.dumps(list(asked))})
+    return set(asked.values()) - {asked[row.name, row.sender] for row in known}
 
 
 def is_strange(connection: sa.Connection, name: str, sender: str) -> bool:
     """Whether the account with that key, if there is one, does not know the person with the key `sender`."""
-    return connection.scalar(_KNOWS, {"name": name, "sender": sender}) is None
+    asked = {"asked": json.dumps([(name, sender)])}
+    return connection.execute(_ACQUAINTED, asked).first() is None
 
 
 def waits(
@@ -197,21 +201,26 @@ def waits(
     return this.correlate_except(mine)  # else a subquery has an `accounts` of its own: all of them
 
 
-def _knowing() -> sa.Select[tuple[int]]:
-    """Select the account with that name if it knows the sender."""
-    sender = sa.bindparam("sender", type_=sa.Text)
+def _acquainted() -> sa.Select[str, str]:
+    """Select those of `asked`, pairs of an account's key and a sender's key as JSON, that know each other."""
+    pairs = sa.func.json_each(sa.bindparam("asked", type_=sa.Text)).table_valued("value")
+    name = sa.func.json_extract(pairs.c.value, "$[0]", type_=sa.Text)
+    sender = sa.func.json_extract(pairs.c.value, "$[1]", type_=sa.Text)
     talks = sa.exists().where(
         participants.c.account_id == accounts.c.id,
         participants.c.peer_key == sender,
         ~waits(accounts.c.id, sender),
     )
     listed = sa.exists().where(contacts.c.account_id == accounts.c.id, contacts.c.key == sender)
-    name = sa.bindparam("name", type_=sa.Text)
-    return sa.select(accounts.c.id).where(accounts.c.key == name, sa.or_(talks, listed))
+    return (
+        sa.select(name.label("name"), sender.label("sender"))
+        .select_from(pairs.join(accounts, accounts.c.key == name))
+        .where(sa.or_(talks, listed))
+    )
 
 
-# Built once, because building it takes longer than running it, and it runs for each pair of a batch.
-_KNOWS = _knowing()
+# Built once, because building it takes longer than running it.
+_ACQUAINTED = _acquainted()
 
 
 def has_asked(connection: sa.Connection, account: Account, sender: str) -> bool:

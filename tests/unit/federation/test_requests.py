@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from chatd.base.errors import ChatError, UnknownRequest
 from chatd.base.events import ConversationChange, MessageRequest, StateChange, Typing
 from chatd.base.model import Message
-from chatd.base.names import Place, parse_address
+from chatd.base.names import Address, Place, parse_address
 from chatd.base.replies import RequestInfo
 from chatd.commands import values as ask
 from chatd.federation import parcel_reader
@@ -216,6 +216,20 @@ class AnsweredTestCase(LinkedTestCase):
         self.assertEqual((self.requests(), self.budi.reads()), ([], [f"{ANA}: halo"]))
         find = self.two.realm.database.read(acquainted, "realm1", ["budi", "citra"])
         self.assertEqual(self.network.result(find), {"budi"})
+
+    def test_one_query(self) -> None:
+        """The pairs of a batch are looked up together."""
+        self.budi.sends(ANA, "hai")
+        asked = [(f"orang{i}", parse_address(f"ana{i}@realm1")) for i in range(100)]
+        known = "budi", parse_address(ANA)
+        seen = []
+
+        def job(db: sa.Connection) -> set[tuple[str, Address]]:
+            sa.event.listen(db, "before_cursor_execute", lambda *args: seen.append(args[2]))
+            return store.strangers(db, [known, *asked])
+
+        self.assertEqual(self.network.result(self.two.realm.database.run(job)), set(asked))
+        self.assertEqual(len(seen), 1)
 
     def test_whom_they_know_by_now(self) -> None:
         """budi has written while the message was on its way to the disk. So it is no request."""
