@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import msgspec
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.interfaces import IReactorTime
@@ -19,7 +20,7 @@ from chatd.app.marker import MarkKeeper
 from chatd.app.signing_key import load_signing_key
 from chatd.app.state import StartError, StateFolder
 from chatd.base.clocks import IReactor, Wall, date_of
-from chatd.base.config import Config
+from chatd.base.config import Argon2, Config
 from chatd.base.counters import Counters
 from chatd.base.names import key_of
 from chatd.commands.handlers import HANDLERS
@@ -50,6 +51,7 @@ from chatd.store.content import files_erased, files_to_erase
 from chatd.store.database import Database
 from chatd.store.database_identity import quick_check
 from chatd.store.departures import Departure, unfinished
+from chatd.store.engine import connect
 from chatd.store.files import all_stored
 from chatd.store.macs import begin_macs
 from chatd.store.operators import has_had_operator
@@ -63,6 +65,16 @@ log = Logger()
 
 
 @dataclass(frozen=True)
+class Threads:
+    """The parts of a realm that have threads of their own. A simulation has others, without threads."""
+
+    connect: Callable[[str], Engine] = connect
+    database: Callable[[Engine, IReactor, Counters], Database] = Database
+    passwords: Callable[[IReactor, Argon2], Passwords] = Passwords
+    uploads: Callable[[IReactor, Path, Counters, Wall], Uploads] = Uploads
+
+
+@dataclass(frozen=True)
 class Environment:
     """What a realm gets from outside. `reactor` has the network and runs the callbacks of threads, `clock`
     has the timers and measures durations, `wall` tells the date. `endpoint`, if given, makes the links to
@@ -73,6 +85,7 @@ class Environment:
     clock: IReactorTime
     wall: Wall = time.time
     endpoint: Endpoint | None = None
+    threads: Threads = Threads()
 
 
 class StartOptions(msgspec.Struct, frozen=True):
@@ -122,7 +135,7 @@ class Realm:
         self.config = config
         self.environment = environment
         self.options = options
-        self.state = StateFolder(config.state)
+        self.state = StateFolder(config.state, environment.threads.connect)
 
     @property
     def database(self) -> Database:
@@ -154,9 +167,12 @@ class Realm:
         self.signer = EntrySigner(
             key_of(self.config.realm), self.signing_key, environment.random_bytes
         )
-        self.passwords = Passwords(environment.reactor, self.config.accounts.argon2)
+        threads = environment.threads
+        self.passwords = threads.passwords(environment.reactor, self.config.accounts.argon2)
         counters = Counters()
-        uploads = Uploads(environment.reactor, self.state.uploads, counters, environment.wall)
+        uploads = threads.uploads(
+            environment.reactor, self.state.uploads, counters, environment.wall
+        )
         uploads.start()
         if self.options.demo:
             add_demo_accounts(engine, self.passwords)
@@ -166,7 +182,7 @@ class Realm:
             begin_macs(connection, environment.random_bytes)
             stored = self._read(connection)
         self.passwords.start()
-        database = Database(engine, environment.reactor, counters)
+        database = threads.database(engine, environment.reactor, counters)
         context = Context(
             self.config,
             environment.clock,

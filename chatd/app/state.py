@@ -43,8 +43,9 @@ class StateInUse(StartError):
 class StateFolder:
     """A folder that belongs to one running daemon. It is created with mode 0700."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, connect: Callable[[str], Engine] = connect) -> None:
         self.path = path
+        self._connect = connect
         self.uploads = path / "uploads"
         self.marker: Marker | None = None
         # The daemon did not end in order, and the database is not checked yet
@@ -91,7 +92,7 @@ class StateFolder:
         old_umask = os.umask(0o077)
         try:
             with _explained(_without_password(url) or f"sqlite in {self.path}"):
-                engine = connect(url or f"sqlite:///{self.path / 'chatd.db'}")
+                engine = self._connect(url or f"sqlite:///{self.path / 'chatd.db'}")
                 self.database_file = file_of(engine)
                 try:
                     self._check(engine)

@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, cast
-from unittest import mock
 
 import msgspec
 from twisted.internet import reactor
@@ -22,7 +21,6 @@ from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
 from chatd.app import realm
-from chatd.app import state as state_module
 from chatd.base.clocks import IReactor, Wall
 from chatd.base.config import AccountsConfig, Argon2, Config, Limits
 from chatd.base.errors import ChatError
@@ -33,10 +31,11 @@ from chatd.lines.factory import ChatLineFactory
 from chatd.lines.protocol import ChatLineProtocol
 from chatd.net.eager import FlushQueue
 from chatd.service.presence import IListener
-from tests.support.databases import connect_without_sync, provide_schema
+from chatd.simulate import servers
+from chatd.simulate.databases import connect_without_sync, provide_schema
 
 CHEAP = Argon2(memory=8, passes=1, lanes=1)
-START = 1_795_169_703.0  # 2026-11-20T10:15:03Z
+START = servers.START
 
 
 class SteadyClock:
@@ -78,7 +77,11 @@ class Realm(realm.Realm):
         random_bytes = random_bytes or same_bytes()
         wall = wall or (time.time if clock is None else clock.seconds)
         environment = realm.Environment(
-            cast(IReactor, reactor), random_bytes, clock or reactor, wall
+            cast(IReactor, reactor),
+            random_bytes,
+            clock or reactor,
+            wall,
+            threads=realm.Threads(connect_without_sync),
         )
         super().__init__(config, environment)
         self.clock: Any = environment.clock
@@ -87,8 +90,7 @@ class Realm(realm.Realm):
 
     def open(self) -> None:
         provide_schema(self.config)
-        with mock.patch.object(state_module, "connect", connect_without_sync):
-            super().open()
+        super().open()
         self.connections = Connections()
         self.flush_queue = FlushQueue(reactor)
         self.database.on_settled(self.flush_queue.flush)

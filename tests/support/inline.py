@@ -23,10 +23,10 @@ from chatd.service.chat_service import ChatService
 from chatd.service.context import Context
 from chatd.service.passwords import Passwords
 from chatd.service.remote import QUEUED, OnOutcome
+from chatd.simulate.databases import DATABASE, connect_without_sync, provide_schema, tell
 from chatd.store.database import Database
 from chatd.store.writer import Job, Writer
 from tests.support.common import make_config
-from tests.support.databases import DATABASE, connect_without_sync, provide_schema, tell
 from tests.support.no_realms import NoRealms
 from tests.support.signing import SigningRealm
 

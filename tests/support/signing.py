@@ -23,7 +23,7 @@ from chatd.federation.signing.statements import (
     encode,
     kind_of,
 )
-from tests.support.servers import Server
+from chatd.simulate.servers import Server
 
 SALT = bytes(16)
 START = 1_795_169_703_000  # when entries are made: the time at which tests begin

@@ -8,10 +8,10 @@ import sqlalchemy as sa
 
 from chatd.base.names import Address
 from chatd.commands import values as ask
+from chatd.simulate.people import Person
 from chatd.store.departures import unfinished
 from chatd.store.schema import messages
 from tests.support.network import LinkedTestCase
-from tests.support.people import Person
 
 
 class Elsewhere(LinkedTestCase):

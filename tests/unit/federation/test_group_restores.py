@@ -13,10 +13,10 @@ from chatd.base.names import Address, Place, parse_address, parse_group
 from chatd.commands import values as ask
 from chatd.federation import guest_lists, parcels, restores
 from chatd.federation.admissions import encode_admission
+from chatd.simulate.people import Person
 from chatd.store.change_requests import remove_old
 from chatd.store.schema import admissions, change_requests, changes, groups, signatures
 from tests.support.network import Server
-from tests.support.people import Person
 from tests.support.restores import RestoredTestCase
 
 PARTY = Party("budi@realm2", "budi@realm2", realm="realm2")

@@ -30,6 +30,8 @@ from chatd.federation.parcels import (
     Removed,
     Verdict,
 )
+from chatd.simulate.people import Person
+from chatd.simulate.servers import Server
 from chatd.store import departures
 from chatd.store import requests as store
 from chatd.store.peers import acquainted
@@ -37,8 +39,6 @@ from chatd.store.schema import messages, requests
 from chatd.store.watchers_elsewhere import watched_people
 from tests.support.amp_peer import AmpPeerTestCase, batch, direct
 from tests.support.network import LinkedTestCase
-from tests.support.people import Person
-from tests.support.servers import Server
 
 BUDI, CITRA, ANA = "budi@realm2", "citra@realm2", "ana@realm1"
 STRANGERS: dict[str, Any] = {"strangers": "requests"}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from chatd.base.names import Place, parse_address, parse_group
 from chatd.commands import values as ask
+from chatd.simulate.people import Person
 from chatd.store import outbox
-from tests.support.people import Person
 from tests.support.restores import RestoredTestCase
 
 

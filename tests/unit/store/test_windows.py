@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from chatd.simulate.databases import connect_without_sync
 from chatd.store import windows
 from chatd.store.access import LogView
 from chatd.store.accounts import add_account
 from chatd.store.conversations import open_direct
 from chatd.store.schema import messages, metadata
 from chatd.store.windows import Window, first_since, look
-from tests.support.databases import connect_without_sync
 from tests.support.query_plans import plans
 
 

@@ -17,7 +17,7 @@ from chatd.federation.amp import rate_limited_log as log_module
 from chatd.federation.amp.link import CLOSE_TIME, PeerLink
 from chatd.federation.amp.rate_limited_log import EVERY, MAX_LINES, RateLimitedLog
 from chatd.federation.amp.requests import MAX_ASKED
-from tests.support import fake_connection
+from chatd.simulate import connections
 from tests.support.amp_peer import AmpPeer, AmpPeerTestCase, batch, direct, hello
 from tests.support.network import outcome
 
@@ -56,7 +56,7 @@ class UnreadTestCase(AmpPeerTestCase):
     def setUp(self) -> None:
         self.patch(flow_control, "MAX_UNREAD", 4 << 10)
         self.patch(flow_control, "STALL_TIME", 20.0)
-        self.patch(fake_connection, "BUFFER", 1 << 10)
+        self.patch(connections, "BUFFER", 1 << 10)
         super().setUp()
         self.greets()
         link = self.one.realm.directory.peers.find("realm2").link
@@ -101,7 +101,7 @@ class UnreadTestCase(AmpPeerTestCase):
             self.assertLess(read, 20_000, box[:40])
             self.assertLess(
                 self.near.waiting_bytes,
-                2 * flow_control.MAX_UNREAD + fake_connection.BUFFER + 32 * 2000,
+                2 * flow_control.MAX_UNREAD + connections.BUFFER + 32 * 2000,
                 box[:40],
             )
             self.near.held = False

@@ -1,4 +1,4 @@
-"""Users of the realms in tests.support.network, and what they do."""
+"""Users of simulated realms, and what they do."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from chatd.service.presence import IListener
 from chatd.store.invitations import add_request
 
 if TYPE_CHECKING:
-    from tests.support.servers import Server, SimulatedRealm
+    from chatd.simulate.servers import Server, SimulatedRealm
 
 
 @implementer(IListener)
@@ -48,7 +48,7 @@ class Person:
         if self._client is None or self._realm is not realm:
             self._realm = realm
             connection = Connection(realm.sessions, self, Origin("here", 1))
-            token = hashlib.sha256(f"{self.name} {id(realm)}".encode()).digest()
+            token = hashlib.sha256(f"{self.name} {self._server.lives}".encode()).digest()
             connection.attach(Login(self.account, token, 1 << 50))
             self._client = connection.own
             realm.service.presence.listen(self.account.id, self, True)

@@ -1,4 +1,4 @@
-"""Stand-ins for the threads of a realm: a test runs their work step by step."""
+"""Stand-ins for the threads of a realm: their work is done step by step."""
 
 from __future__ import annotations
 
@@ -7,21 +7,19 @@ import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, cast
 
 from sqlalchemy import Engine
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
 
+from chatd.app.realm import Threads
 from chatd.base.clocks import Wall
 from chatd.base.counters import Counters
 from chatd.base.errors import StorageFailed
 from chatd.files.folder import Uploads
+from chatd.simulate.databases import connect_without_sync, tell
 from chatd.store.writer import Job, Writer
-from tests.support.databases import tell
-
-if TYPE_CHECKING:
-    pass
 
 
 class SteppedDatabase:
@@ -184,3 +182,11 @@ class SteppedUploads(Uploads):
     def parts(self) -> list[Path]:
         """The files that have arrived in part."""
         return sorted(self._incoming.glob("*.part"))
+
+
+STEPPED = Threads(
+    connect_without_sync,
+    cast(Any, SteppedDatabase),
+    cast(Any, InstantPasswords),
+    cast(Any, SteppedUploads),
+)

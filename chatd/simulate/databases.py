@@ -1,4 +1,4 @@
-"""Databases for tests: the schema is created once and copied, and SQLite does not wait for the disk."""
+"""Databases of simulated realms: the schema is made once and copied, and SQLite skips fsync."""
 
 from __future__ import annotations
 

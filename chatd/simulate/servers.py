@@ -1,4 +1,4 @@
-"""A realm of a simulated network, which a test kills and starts again."""
+"""A realm of a simulated network, which is killed and started again."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
-from unittest import mock
 
 import msgspec
 from cryptography import x509
@@ -19,26 +18,25 @@ from twisted.internet import error as net
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import Clock
 
-from chatd.app import realm as realm_module
-from chatd.app import state as state_module
+from chatd.app.realm import Environment, Realm
 from chatd.base.config import Config, Limits, PeersConfig
 from chatd.base.names import key_of
 from chatd.federation.amp.identity_files import issue_certificate
 from chatd.federation.amp.link import PeerLink, Route
 from chatd.federation.amp.trust import Authentication, Policy, authenticate
 from chatd.federation.parcels import Parcel, Verdict
+from chatd.simulate.connections import PeerTransport
+from chatd.simulate.databases import provide_schema
+from chatd.simulate.people import Person
+from chatd.simulate.stepped import SteppedDatabase, SteppedUploads
 from chatd.store.peers import KnownPeer
 from chatd.store.schema import outbox
-from tests.support.common import START
-from tests.support.databases import connect_without_sync, provide_schema
-from tests.support.fake_connection import PeerTransport
-from tests.support.people import Person
-from tests.support.stepped import InstantPasswords, SteppedDatabase, SteppedUploads
 
 if TYPE_CHECKING:
-    from tests.support.network import Network
+    from chatd.simulate.network import Network
 
 PORT = 7000
+START = 1_795_169_703.0  # 2026-11-20T10:15:03Z: when a simulation begins
 
 
 def _ignore(unraisable: Any) -> None:
@@ -53,11 +51,16 @@ sys.unraisablehook = _ignore
 @cache
 def certificate_of(realm: str, number: int = 0) -> x509.Certificate:
     """Return a certificate of the realm. Each `number` has a key of its own."""
-    key = ec.generate_private_key(ec.SECP256R1())
+    seed = hashlib.sha256(f"{realm} {number}".encode()).digest()
+    key = ec.derive_private_key(int.from_bytes(seed), ec.SECP256R1())
     return issue_certificate(key_of(realm), key, datetime.fromtimestamp(START, UTC), key, None)
 
 
-class SimulatedRealm(realm_module.Realm):
+class Stuck(AssertionError):
+    """What the caller of a simulation waits for does not happen."""
+
+
+class SimulatedRealm(Realm):
     """The realm of a server, from its start to its end."""
 
     clock: Clock
@@ -69,27 +72,19 @@ class SimulatedRealm(realm_module.Realm):
         clock.advance(server.network.now)
         door = cast(Any, SimulatedDoor(server))
         self.clock = clock
-        environment = realm_module.Environment(
+        environment = Environment(
             cast(Any, clock),
             server.random_bytes,
             clock,
             wall=lambda: clock.seconds() + server.stepped,
             endpoint=door,
+            threads=server.network.threads,
         )
         super().__init__(server.config, environment)
 
     def open(self) -> None:
         provide_schema(self.config)
-        with (
-            mock.patch.object(state_module, "connect", connect_without_sync),
-            mock.patch.multiple(
-                realm_module,
-                Database=SteppedDatabase,
-                Passwords=InstantPasswords,
-                Uploads=SteppedUploads,
-            ),
-        ):
-            super().open()
+        super().open()
 
 
 class SimulatedDoor:
@@ -141,7 +136,7 @@ class Server:
         self.certificate = certificate_of(name)
         self.where = f"{name}.test", PORT
         self.people: dict[str, Person] = {}
-        self.deaths = 0
+        self.lives = 0  # starts
         self.stepped = 0.0  # seconds by which the wall clock was set forward
         self._random = itertools.count(1)
         self._life: SimulatedRealm | None = None
@@ -153,7 +148,8 @@ class Server:
 
     @property
     def realm(self) -> SimulatedRealm:
-        assert self._life is not None, f"{self.name} is down"
+        if self._life is None:
+            raise Stuck(f"{self.name} is down")
         return self._life
 
     @property
@@ -173,6 +169,7 @@ class Server:
         return self.realm.federation
 
     def open(self) -> None:
+        self.lives += 1
         life = SimulatedRealm(self)
         life.open()
         self._life = life
@@ -186,7 +183,6 @@ class Server:
     def kill(self) -> None:
         """Stop the realm as a crash does: what is not on disk is lost."""
         life, self._life = self.realm, None
-        self.deaths += 1
         for connection in self.network.connections:
             for end in connection.ends:
                 if getattr(end.protocol, "host", None) is life.directory.manager:

@@ -11,7 +11,7 @@ from twisted.protocols import amp
 from twisted.python.failure import Failure
 
 if TYPE_CHECKING:
-    from tests.support.servers import Server
+    from chatd.simulate.servers import Server
 
 BUFFER = 64 << 10  # bytes before a transport pauses its producer, as in Twisted
 

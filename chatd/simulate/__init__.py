@@ -1,0 +1,1 @@
+"""Simulates several realms in one thread, to test what they promise together."""
