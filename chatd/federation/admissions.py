@@ -10,6 +10,7 @@ from __future__ import annotations
 import msgspec
 from sqlalchemy import Connection
 
+from chatd.base.background import EXPECTED
 from chatd.base.errors import ChatError
 from chatd.base.model import Party
 from chatd.base.names import Address
@@ -46,7 +47,7 @@ class Admissions:
 
     async def take(self, realm: str, party: Party, name: Address, shown: bytes) -> None:
         """Let a person of `realm` find the group with that name as if they were invited, if what is shown
-        proves that they were a member. Otherwise nothing changes."""
+        proves that they were a member. Otherwise nothing changes. Raises StorageFailed."""
         try:
             before = _decode(shown)
             user = party.name.partition("@")[0]
@@ -57,6 +58,8 @@ class Admissions:
                 return
             await self._standings.given(before.number)
             group = (await self._rosters.find(name)).group
+        except EXPECTED:
+            raise  # it may be proved later
         except (msgspec.DecodeError, RecursionError, ChatError):
             return
         if group.id != before.group_id:

@@ -23,7 +23,7 @@ from chatd.base.entries import (
     Pin,
     React,
 )
-from chatd.base.errors import ChatError, RealmDown, RealmQuota, TooMuchArriving
+from chatd.base.errors import ChatError, RealmDown, RealmQuota, StorageFailed, TooMuchArriving
 from chatd.base.model import Party
 from chatd.base.names import key_of
 from chatd.federation import parcels
@@ -202,7 +202,7 @@ class Restores:
                     yield msgspec.structs.replace(group, after=tails[group.ident])
 
     async def _rejoin(self, link: IReturning, lost: Lost, group: SharedGroup) -> None:
-        """Raises RealmDown."""
+        """Raises RealmDown, and StorageFailed if one of the two realms can't store anything."""
         realm, refused = lost.realm, 0
         members = await self._database.read(store.members_here, group.conversation, MAX_REJOINING)
         forgotten = self._is_forgotten(lost)
@@ -219,7 +219,7 @@ class Restores:
             )
             try:
                 await link.rejoin(user, group.name, entry, before)
-            except RealmDown:
+            except (RealmDown, StorageFailed):
                 raise
             except ChatError as error:
                 refused += 1

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from twisted.internet.task import deferLater
 
+from chatd.base.errors import StorageFailed
 from chatd.base.names import printable
 from chatd.federation.amp import contents, wire
 from chatd.federation.amp.link import PeerLink
 from chatd.federation.amp.wire import Refused
 from chatd.federation.guest_lists import GuestAnswer, GuestList
-from chatd.federation.parcels import encode
+from chatd.federation.parcels import Verdict, encode
+from chatd.federation.refusals import refusal
 from chatd.federation.restores import LATER, Returned
 
 PAUSE = 60.0  # seconds until what was too much for the other realm is sent again
@@ -38,8 +41,14 @@ class ReturnLink:
             await deferLater(link.host.clock, PAUSE)
 
     async def rejoin(self, user: str, group: str, entry: bytes, before: bytes | None) -> None:
-        """See IReturning. Raises ChatError."""
-        await self._link.requests.join(user, group, entry, before)
+        """See IReturning. Raises StorageFailed if the realm may be asked again later, else ChatError."""
+        asked: dict[str, Any] = {"user": user, "group": group, "entry": entry, "before": before}
+        try:
+            await self._link.call(wire.JoinCommand, **asked)
+        except Refused as refused:
+            if refused.code == StorageFailed.code:
+                raise StorageFailed from None
+            raise refusal(Verdict(refused.code, refused.details), self._link.realm) from None
 
     async def tails(self, groups: Sequence[int]) -> Mapping[int, int]:
         """See IReturning. Raises Refused, RealmDown."""

@@ -7,12 +7,13 @@ from typing import Any
 import sqlalchemy as sa
 from twisted.internet.defer import Deferred
 
-from chatd.base.errors import Banned, RealmDown, UnknownGroup
+from chatd.base.errors import Banned, RealmDown, StorageFailed, UnknownGroup
 from chatd.base.model import Party
 from chatd.base.names import Address, Place, parse_address, parse_group
 from chatd.commands import values as ask
 from chatd.federation import guest_lists, parcels, restores
 from chatd.federation.admissions import encode_admission
+from chatd.federation.standing import Standings
 from chatd.simulate.people import Person
 from chatd.store.change_requests import remove_old
 from chatd.store.schema import admissions, change_requests, changes, groups, signatures
@@ -238,6 +239,25 @@ class LostMembersTestCase(GroupRestoreTestCase):
         self.network.result(taking)
         with self.assertRaises(UnknownGroup):
             self.budi.joins("nusa@realm1")
+
+    def test_proof_while_the_disk_is_full(self) -> None:
+        """A proof that can't be checked is shown again over the next link."""
+        copy = self.back_up(self.one)
+        self.budi.joins(self.code)
+        self.network.advance(5)
+        given, shown = Standings.given, []
+
+        async def failing(standings: Standings, number: int) -> None:
+            shown.append(number)
+            if len(shown) == 1:
+                raise StorageFailed
+            await given(standings, number)
+
+        self.patch(Standings, "given", failing)
+        self.restore(self.one, copy)
+        self.network.until(lambda: len(shown) > 1, patience=60)
+        self.network.advance(5)
+        self.assertEqual(self.ana.members("nusa"), ["*ana+", "budi@realm2+"])
 
     def admissions(self) -> list[tuple[int, int, bytes]]:
         """Those of realm2's members of the private group."""
