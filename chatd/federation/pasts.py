@@ -86,8 +86,10 @@ class Pasts:
         # Realms whose groups are looked through in the background, and whether to begin again
         self._running: dict[str, bool] = {}
         self._timers: dict[str, Timer] = {}
+        self._stopped = False
 
     def stop(self) -> None:
+        self._stopped = True
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
@@ -129,6 +131,8 @@ class Pasts:
                     return
 
     def _again(self, realm: str) -> None:
+        if self._stopped:
+            return  # this page was under way
         timer = self._timers.setdefault(realm, Timer(self._clock, lambda: self.begin(realm)))
         timer.start(AGAIN)
 

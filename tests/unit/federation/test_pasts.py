@@ -263,6 +263,24 @@ class WhenTestCase(PastTestCase):
         self.network.advance(61)
         self.assertEqual(texts(self.budi), self.numbers)
 
+    def test_stopped(self) -> None:
+        """Nothing is tried again that finds no room while the realm stops."""
+        quotas = self.two.service.quotas
+        self.patch(quotas, "_realm_limit", 1000)
+        quotas.charge("realm1", 600, self.two.service.context.now())
+        fetch, waiting = pasts.Pasts._fetch_page, self.two.federation.pasts
+
+        async def last(self_: Any, conversation: int) -> None:
+            waiting.stop()
+            await fetch(self_, conversation)
+
+        self.patch(pasts.Pasts, "_fetch_page", last)
+        self.budi.joins("bagan@realm1")
+        self.network.settle()
+        quotas._realm_limit = 1 << 20
+        self.network.advance(61)
+        self.assertEqual(self.rows(self.two, messages), [])
+
     def test_lacking(self) -> None:
         """A realm that has no such question is not asked."""
         lacks(self, "realm1", capabilities.PAST)
