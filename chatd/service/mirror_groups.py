@@ -193,8 +193,7 @@ class MirrorGroups:
                 return RosterChange(Delta(0), refused=refused)
             mirrors.is_news(connection, realm, key_of(report.group), number)
             delta = self._join(connection, name, realm, account, report, now)
-            if report.seal:
-                mirrors.keep_admission(connection, delta.group, account, number, report.seal)
+            mirrors.keep_admission(connection, delta.group, account, number, report.seal)
             return RosterChange(delta)
 
         try:
@@ -218,8 +217,7 @@ class MirrorGroups:
             if not mirrors.is_news(connection, own, key_of(report.group), signed):
                 return RosterChange(Delta(0))
             delta = self._join(connection, name, realm, account, report, now, returned=True)
-            if report.seal:
-                mirrors.keep_admission(connection, delta.group, account, number, report.seal)
+            mirrors.keep_admission(connection, delta.group, account, number, report.seal)
             return RosterChange(delta)
 
         change = await self._rosters.change(job)
@@ -237,18 +235,8 @@ class MirrorGroups:
         returned: bool = False,
     ) -> Delta:
         """Make an account a member of a mirror, which gets the settings of its group."""
-        delta = mirrors.join_mirror(
-            connection,
-            name,
-            realm,
-            report.group_id,
-            account,
-            report.seq,
-            now,
-            self._limit,
-            report.first,
-            returned,
-        )
+        join = mirrors.MirrorJoin(report.group_id, account, report.seq, report.first, returned)
+        delta = mirrors.join_mirror(connection, name, realm, join, now, self._limit)
         group = find_group(connection, name.key)
         if group is None:
             return delta

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from sqlalchemy import Connection, delete, func, insert, select, update
 
 from chatd.base.errors import TooManyGroups
@@ -22,42 +23,59 @@ MAX_MIRRORS = 10_000  # groups of one other realm that are known here
 _SEEN = "who is in groups, "
 
 
+class MirrorJoin(msgspec.Struct, frozen=True):
+    """A home has reported that `account` is a member of its group with the id `home_id`. Messages after `seq`
+    are unread, and the account sees the entries from `first` on. If the membership is `returned` after a
+    restore, older entries may follow, and it takes the place of an earlier one, whose end is lost."""
+
+    home_id: int
+    account: Account
+    seq: int
+    first: int = 0
+    returned: bool = False
+
+
 def join_mirror(
-    connection: Connection,
-    name: Address,
-    realm: str,
-    home_id: int,
-    account: Account,
-    seq: int,
-    now: int,
-    limit: int,
-    first: int = 0,
-    returned: bool = False,
+    connection: Connection, name: Address, realm: str, join: MirrorJoin, now: int, limit: int
 ) -> Delta:
-    """Make an account a member of another realm's group, unless it is one. Messages after `seq` are unread,
-    and it sees the entries from `first` on. If the membership is `returned`, older entries may follow, and it
-    takes the place of an earlier one, whose end is lost.
+    """Make an account a member of another realm's group, unless it is one.
 
     Raises TooManyGroups if the account is in `limit` groups, UnknownUser if it was deleted.
     """
-    conversation = _open_mirror(connection, name, realm, home_id, now)
-    party = party_of(account)
+    account = join.account
+    conversation = _open_mirror(connection, name, realm, join.home_id, now)
     if takes_part(connection, account.id, conversation):
-        if not returned:
+        if not join.returned:
             return Delta(conversation)
-        connection.execute(
-            update(participants)
-            .where(
-                participants.c.account_id == account.id,
-                participants.c.conversation_id == conversation,
-            )
-            .values(joined_at=now, first_seq=first)
-        )
-        # This realm may have lost what came between its last entry and the join.
-        newest = last_seq(connection, conversation)
-        open_past(connection, conversation, first, seq + 1, newest)
-        return Delta(conversation, ((party, None), (party, False)), first=first)
+        return _replace_membership(connection, conversation, join, now)
     check_groups(connection, account.id, account.name, limit)
+    return _add_member(connection, conversation, realm, join, now)
+
+
+def _replace_membership(
+    connection: Connection, conversation: int, join: MirrorJoin, now: int
+) -> Delta:
+    account, first = join.account, join.first
+    party = party_of(account)
+    connection.execute(
+        update(participants)
+        .where(
+            participants.c.account_id == account.id,
+            participants.c.conversation_id == conversation,
+        )
+        .values(joined_at=now, first_seq=first)
+    )
+    # This realm may have lost what came between its last entry and the join.
+    newest = last_seq(connection, conversation)
+    open_past(connection, conversation, first, join.seq + 1, newest)
+    return Delta(conversation, ((party, None), (party, False)), first=first)
+
+
+def _add_member(
+    connection: Connection, conversation: int, realm: str, join: MirrorJoin, now: int
+) -> Delta:
+    account, seq, first = join.account, join.seq, join.first
+    returned = join.returned
     newest = last_seq(connection, conversation)
     is_first = not connection.scalar(
         select(rosters.c.members).where(rosters.c.conversation_id == conversation)
@@ -82,16 +100,21 @@ def join_mirror(
     is_behind = is_first or returned
     upto = seq + 1 if returned else seq  # the entry that says so
     open_past(connection, conversation, first, upto, newest if is_behind else None)
-    return Delta(conversation, ((party, False),), first=seen)
+    return Delta(conversation, ((party_of(account), False),), first=seen)
 
 
 def keep_admission(
     connection: Connection, conversation: int, account: Account, number: int, seal: bytes
 ) -> None:
-    """Keep the number and the seal of the report that an account is a member of another realm's group."""
+    """Keep the number and the seal of the newest report that an account is a member of another realm's group.
+    A report without a seal leaves none."""
     key = {"account_id": account.id, "conversation_id": conversation}
+    known = connection.scalar(select(admissions.c.number).filter_by(**key))
+    if known is not None and known > number:
+        return  # a home that was restored sends older parcels again
     connection.execute(delete(admissions).filter_by(**key))
-    connection.execute(insert(admissions).values(**key, number=number, seal=seal))
+    if seal:
+        connection.execute(insert(admissions).values(**key, number=number, seal=seal))
 
 
 def _open_mirror(connection: Connection, name: Address, realm: str, home_id: int, now: int) -> int:

@@ -1,0 +1,27 @@
+"""What this realm stores of groups elsewhere."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from twisted.trial.unittest import SynchronousTestCase
+
+from chatd.base.model import Account
+from chatd.store.mirrors import keep_admission
+from chatd.store.schema import admissions, metadata
+
+BUDI = Account(1, "budi", "budi", "Budi", "", operator=False)
+
+
+class AdmissionTestCase(SynchronousTestCase):
+    def test_newest(self) -> None:
+        """The newest report counts, whatever comes after it, and one without a seal proves nothing."""
+        engine = sa.create_engine("sqlite://")
+        self.addCleanup(engine.dispose)
+        metadata.create_all(engine)
+        with engine.connect() as connection:
+            kept: list[list[tuple[int, bytes]]] = []
+            for number, seal in ((5, b"a"), (7, b"b"), (6, b"c"), (8, b""), (9, b"d")):
+                keep_admission(connection, 1, BUDI, number, seal)
+                rows = connection.execute(sa.select(admissions.c.number, admissions.c.seal))
+                kept.append([(row.number, row.seal) for row in rows])
+        self.assertEqual(kept, [[(5, b"a")], [(7, b"b")], [(7, b"b")], [], [(9, b"d")]])
