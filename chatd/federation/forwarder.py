@@ -317,8 +317,8 @@ class Forwarder:
                     EntryPlace(notice.realm, group_id),
                     lambda entry, _seq: parcels.encode(parcels.Left(user, group, entry)),
                 )
-            case RequestAccepted(number):
-                return parcels.encode(parcels.Accepted(number))
+            case RequestAccepted(number, user, sender):
+                return parcels.encode(parcels.Accepted(number, user, sender))
             case _:
                 assert_never(news)
 

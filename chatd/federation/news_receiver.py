@@ -29,6 +29,7 @@ from chatd.federation.parcels import (
 )
 from chatd.federation.refusals import verdict_of
 from chatd.service.realm_news import ReadNews, TypingNews
+from chatd.store.acceptances import Acceptance
 from chatd.store.parcel_stream import ParcelStream
 
 News: TypeAlias = DirectChange | Mark | GroupNews | FileLoss | Accepted
@@ -37,7 +38,7 @@ News: TypeAlias = DirectChange | Mark | GroupNews | FileLoss | Accepted
 OnRead: TypeAlias = Callable[[str, ReadNews], Awaitable[None]]
 OnTyping: TypeAlias = Callable[[str, TypingNews], Awaitable[None]]
 # Called with the key of a realm and a number: a message request was accepted there
-OnAccepted: TypeAlias = Callable[[str, int], Awaitable[None]]
+OnAccepted: TypeAlias = Callable[[str, Acceptance], Awaitable[None]]
 
 log = Logger()
 
@@ -78,7 +79,7 @@ class NewsReceiver:
         if isinstance(parcel, FileLoss):
             return Deferred.fromCoroutine(self._losses.receive(realm, parcel))
         if isinstance(parcel, Accepted):
-            await self._on_accepted(realm, parcel.number)
+            await self._on_accepted(realm, Acceptance(parcel.number, number, parcel.seal))
             return KEPT
         if isinstance(parcel, DirectMark | GroupMark):
             return Deferred.fromCoroutine(self._mark(realm, parcel))

@@ -41,6 +41,7 @@ from chatd.store import change_requests
 from chatd.store import outbox as outbox_store
 from chatd.store import outcomes as store
 from chatd.store import pending as pending_store
+from chatd.store.acceptances import Acceptance
 from chatd.store.outbox import QueuedParcel
 from chatd.store.outcomes import SentEntry
 
@@ -140,9 +141,9 @@ class Outcomes:
         if entry is not None and not waits:
             self._tell(entry, REQUESTED)
 
-    async def accepted(self, realm: str, number: int) -> None:
+    async def accepted(self, realm: str, acceptance: Acceptance) -> None:
         """A person of that realm has accepted a message request: it is delivered. Raises StorageFailed."""
-        noting = self._database.run(store.note_accepted, self._versions, realm, number)
+        noting = self._database.run(store.note_accepted, self._versions, realm, acceptance)
         entry: SentEntry | None = await noting
         if entry is not None:
             self._tell(entry, DELIVERED)

@@ -281,10 +281,13 @@ class FileLoss(msgspec.Struct, frozen=True, array_like=True, tag="file-lost"):
 
 
 class Accepted(msgspec.Struct, frozen=True, array_like=True, tag="accepted"):
-    """A person of the sending realm has accepted the message request that was the entry `number` of the
-    receiving realm."""
+    """A person of the sending realm, `sender`, has accepted the message request of `to` that was the entry
+    `number` of the receiving realm. By the `seal` the sending realm recognises that after a restore."""
 
     number: Number
+    sender: str = ""
+    to: str = ""
+    seal: Seal = b""
 
 
 # A change of a message in a direct conversation

@@ -31,7 +31,16 @@ from chatd.federation.admissions import encode_admission
 from chatd.federation.changes import change_parcel
 from chatd.federation.forwarder import Forwarder
 from chatd.federation.parcel_fields import FileNote, Number, Seal
-from chatd.federation.parcels import Direct, DirectChange, Joined, Parcel, Post, Ref, Relay
+from chatd.federation.parcels import (
+    Accepted,
+    Direct,
+    DirectChange,
+    Joined,
+    Parcel,
+    Post,
+    Ref,
+    Relay,
+)
 from chatd.federation.seals import Seals
 from chatd.federation.signing.entries import SignedEntry
 from chatd.federation.signing.proofs import Proof
@@ -39,6 +48,7 @@ from chatd.federation.standing import Standing, Standings
 from chatd.service.context import Context
 from chatd.store import held as held_store
 from chatd.store import losses as store
+from chatd.store.acceptances import lost_acceptances
 from chatd.store.avatars import about_group
 from chatd.store.groups import group_of
 from chatd.store.held import HeldChange, HeldEntry, HeldMessage, HeldPage, HeldSigned
@@ -152,6 +162,9 @@ class Restores:
         self, link: IReturning, lost: Lost, other: Standing
     ) -> AsyncIterator[Returned]:
         """All that the realm lacks, each conversation in order."""
+        for each in await self._database.read(lost_acceptances, lost):
+            of, people = each.acceptance, (each.user, each.sender)
+            yield Returned(of.number, _raw(Accepted(of.request, *people, of.seal)), theirs=True)
         for direct in await self._database.read(store.directs, lost):
             async for entry in self._entries(self._direct_pages(direct, lost)):
                 yield self._of_direct(direct, entry)

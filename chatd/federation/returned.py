@@ -32,6 +32,7 @@ from chatd.federation.group_changes import GroupChanges
 from chatd.federation.links import ILinks
 from chatd.federation.parcel_writer import UNNAMED, ParcelWriter
 from chatd.federation.parcels import (
+    Accepted,
     Direct,
     DirectChange,
     DirectDeletion,
@@ -61,6 +62,7 @@ from chatd.store.files import Owner
 from chatd.store.message_changes import ChangeResult, WantedChange
 from chatd.store.new_entries import Extras, NewMessage, Stored
 from chatd.store.parcel_stream import ParcelStream
+from chatd.store.requests import is_declined
 
 log = Logger()
 
@@ -204,6 +206,8 @@ class ReturnReceiver:
                 await self._groups.take_back(realm, parcel, stream)
             case Joined():
                 await self._groups.join_again(realm, item.number, parcel)
+            case Accepted():
+                await self._acceptance(realm, item, parcel)
             case Direct():
                 await self._message(realm, item, parcel, stream)
             case DirectEdit() | DirectDeletion() | DirectReaction() | DirectPin():
@@ -211,7 +215,20 @@ class ReturnReceiver:
             case _:
                 return
 
-    # What people of this realm have written in directs
+    # What people of this realm have written in directs, and whom they have accepted
+
+    async def _acceptance(self, realm: str, item: Returned, parcel: Accepted) -> None:
+        """Somebody here has accepted a message request, and this realm has lost that. A request that they
+        have declined stays declined. Raises BadSignature, UnknownUser, BadName."""
+        if not self._seals.is_acceptance(item.number, parcel, realm):
+            raise BadSignature(reason="its seal is not of this realm")
+        if not await self._standings.may_have_lost(realm, item.number):
+            return  # it is known here
+        await self._standings.given(item.number)
+        account = await self._accounts.find(parcel.sender)
+        sender = Address(parse_foreign_name(parcel.to), self._links.name_of(realm))
+        if not await self._database.read(is_declined, account, sender):
+            await self._directs.open(account, [sender])  # that accepts it
 
     async def _side(self, realm: str, parcel: Direct | DirectChange) -> tuple[Account, Target]:
         """The author, and their conversation. Raises UnknownUser, BadName."""

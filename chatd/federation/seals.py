@@ -1,5 +1,5 @@
-"""Seals: by these a realm recognises its own words in directs when another realm returns them, and its own
-reports that somebody has joined a group.
+"""Seals: by these a realm recognises its own words in directs when another realm returns them, its own
+reports that somebody has joined a group, and what its people have accepted.
 
 Directs are not signed, because their link is authenticated. If a realm was restored from a backup, other
 realms return what its people wrote since then. So that they can return only that, each parcel of a direct has
@@ -17,6 +17,7 @@ import msgspec
 from chatd.base.names import key_of
 from chatd.federation import parcels
 from chatd.federation.parcels import (
+    Accepted,
     Direct,
     DirectChange,
     DirectDeletion,
@@ -29,10 +30,13 @@ from chatd.federation.parcels import (
 CONTENT = 16  # bytes of a seal that prove the content
 DETAIL = 8  # bytes that prove the reply, and as many the mentions and the file's name
 SealedParcel: TypeAlias = Direct | DirectChange
-_Sealed: TypeAlias = SealedParcel | Joined
+_Sealed: TypeAlias = SealedParcel | Joined | Accepted
 
 # How the encoded parcels begin that have a seal, after the byte with the number of their fields
-_TAGS = tuple(parcels.encode(tag) for tag in ("direct", "edit", "delete", "react", "pin", "joined"))
+_TAGS = tuple(
+    parcels.encode(tag)
+    for tag in ("direct", "edit", "delete", "react", "pin", "joined", "accepted")
+)
 _UNSEALED = parcels.encode(b"")
 # What comes before the bytes of a seal without details, and of one with them
 _SHORT = parcels.encode(bytes(CONTENT))[:-CONTENT]
@@ -65,6 +69,8 @@ class Seals:
             return parcel
         if isinstance(found, Joined):
             seal = self._admission(number, found, realm)
+        elif isinstance(found, Accepted):
+            seal = self._acceptance(number, found, realm)
         else:
             seal = self.seal(number, found)
         # It is the last field.
@@ -90,6 +96,15 @@ class Seals:
 
     def _admission(self, number: int, joined: Joined, realm: str) -> bytes:
         said = number, "joined", realm, joined.group_id, key_of(joined.group), key_of(joined.user)
+        return blake2b(parcels.encode(said), digest_size=CONTENT, key=self._key).digest()
+
+    def is_acceptance(self, number: int, accepted: Accepted, realm: str) -> bool:
+        """Whether this realm has sealed that report to `realm`: that request, and those two people."""
+        return compare_digest(self._acceptance(number, accepted, realm), accepted.seal)
+
+    def _acceptance(self, number: int, accepted: Accepted, realm: str) -> bytes:
+        people = key_of(accepted.sender), key_of(accepted.to)
+        said = number, "accepted", realm, accepted.number, *people
         return blake2b(parcels.encode(said), digest_size=CONTENT, key=self._key).digest()
 
     def is_own(self, number: int, parcel: SealedParcel, seal: bytes) -> bool:

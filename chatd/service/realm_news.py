@@ -58,10 +58,12 @@ MemberNews: TypeAlias = MemberJoined | MemberRemoved | MemberInvited | MemberLef
 
 
 class RequestAccepted(msgspec.Struct, frozen=True):
-    """A person of the sending realm has accepted the message request that was the entry `number` of the
-    receiving one."""
+    """`user`, of the sending realm, has accepted the message request of `sender`, of the receiving one, which
+    was the entry `number` there."""
 
     number: int
+    user: str
+    sender: str
 
 
 # What people do with a conversation, without writing to it. Names without a realm are of the sending realm. A

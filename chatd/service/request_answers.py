@@ -46,7 +46,7 @@ class RequestAnswers:
         return [self._stage(connection, each) for each in store.accept_all(connection, realm)]
 
     def _stage(self, connection: Connection, request: AnsweredRequest) -> AcceptedRequest:
-        news = RequestAccepted(request.number)
+        news = RequestAccepted(request.number, request.name, request.address.partition("@")[0])
         notice = Notice(request.realm, self._context.now(), news)
         return AcceptedRequest(request, tuple(self._forwarder.stage(connection, (notice,))))
 

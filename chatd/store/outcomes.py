@@ -17,6 +17,7 @@ from chatd.base.errors import ChatError
 from chatd.base.model import DELIVERED, QUEUED, REFUSED, REQUESTED, STORED
 from chatd.store import change_requests
 from chatd.store import outbox as outbox_store
+from chatd.store.acceptances import Acceptance, keep_acceptance
 from chatd.store.engine import placeholder
 from chatd.store.peer_marks import PeerMark, raise_mark
 from chatd.store.schema import messages, participants, pending, sends
@@ -229,12 +230,16 @@ def note_requested(
 
 
 def note_accepted(
-    connection: sa.Connection, versions: VersionWriter, realm: str, number: int
+    connection: sa.Connection, versions: VersionWriter, realm: str, acceptance: Acceptance
 ) -> SentEntry | None:
-    """A person of that realm has accepted the message request of that number. Returns it, or None if it was
-    accepted before, or went elsewhere."""
+    """A person of that realm has accepted a message request. Returns it, or None if it was accepted before,
+    or went elsewhere."""
+    number = acceptance.request
     asked = sa.and_(_sent_to(realm, number), messages.c.refused == KEPT_REQUEST)
-    return _note(connection, versions, asked, None, number)
+    entry = _note(connection, versions, asked, None, number)
+    if entry is not None:
+        keep_acceptance(connection, realm, acceptance)
+    return entry
 
 
 def _sent_to(realm: str, number: int) -> sa.ColumnElement[bool]:

@@ -58,10 +58,11 @@ class RequestOutcome(Enum):
 
 
 class AnsweredRequest(msgspec.Struct, frozen=True):
-    """A request that an account has answered. `realm` is the key of its sender's realm, and `number` that of
-    the message's parcel."""
+    """A request that an account has answered. `name` is the key of the account, `realm` that of its sender's
+    realm, and `number` that of the message's parcel."""
 
     account_id: int
+    name: str
     address: str
     realm: str
     number: int
@@ -229,6 +230,12 @@ def has_asked(connection: sa.Connection, account: Account, sender: str) -> bool:
     return connection.scalar(asked) is not None
 
 
+def is_declined(connection: sa.Connection, account: Account, sender: Address) -> bool:
+    """Whether the account has declined what that person has asked."""
+    state = sa.select(requests.c.state).where(_pair(account.key, sender.key))
+    return connection.scalar(state) == DECLINED
+
+
 def requests_of(connection: sa.Connection, account_id: int, now: int) -> list[RequestInfo]:
     """The account's open requests, oldest first."""
     rows = connection.execute(
@@ -265,6 +272,7 @@ def _answered(connection: sa.Connection, wanted: sa.ColumnElement[bool]) -> list
     """The requests for which the condition holds, which accounts see."""
     columns = (
         requests.c.account_id,
+        requests.c.name,
         requests.c.address,
         requests.c.realm,
         requests.c.number,

@@ -50,6 +50,7 @@ from chatd.store.schema.people import (
     sessions,
 )
 from chatd.store.schema.realms import (
+    acceptances,
     invitations,
     message_bytes,
     outbox,
@@ -68,6 +69,7 @@ from chatd.store.schema.search import search_blocks, search_changes, search_part
 __all__ = [
     "SCHEMA_VERSION",
     "Id",
+    "acceptances",
     "accounts",
     "admissions",
     "arrivals",

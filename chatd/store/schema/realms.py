@@ -215,6 +215,18 @@ requests = Table(
     sqlite_with_rowid=False,
 )
 
+# Message requests of accounts here that people of other realms have accepted.
+acceptances = Table(
+    "acceptances",
+    metadata,
+    Column("request", BigInteger, primary_key=True, comment="the number of the message"),
+    Column("realm", Text, nullable=False, comment="key of the realm of who has accepted it"),
+    Column("number", BigInteger, nullable=False, comment="of the parcel that says so"),
+    Column("seal", LargeBinary, nullable=False, comment="of that realm"),
+    Index("acceptances_by_number", "realm", "number"),
+    sqlite_with_rowid=False,
+)
+
 # Invitations to groups of other realms that the account has not accepted.
 invitations = Table(
     "invitations",

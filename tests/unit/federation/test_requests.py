@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
-from chatd.base.errors import ChatError, UnknownRequest
+from chatd.base.errors import ChatError, RequestPending, UnknownRequest
 from chatd.base.events import ConversationChange, MessageRequest, StateChange, Typing
 from chatd.base.model import Message
 from chatd.base.names import Address, Place, parse_address
@@ -20,6 +21,7 @@ from chatd.federation.message_requests import PER_HOUR
 from chatd.federation.parcel_fields import FileNote
 from chatd.federation.parcels import (
     REQUESTED,
+    Accepted,
     Direct,
     DirectDeletion,
     DirectEdit,
@@ -29,16 +31,21 @@ from chatd.federation.parcels import (
     Ref,
     Removed,
     Verdict,
+    encode,
 )
+from chatd.federation.restores import Returned
+from chatd.federation.standing import Standings
 from chatd.simulate.people import Person
 from chatd.simulate.servers import Server
 from chatd.store import departures
 from chatd.store import requests as store
+from chatd.store.parcel_stream import ParcelStream
 from chatd.store.peers import acquainted
-from chatd.store.schema import messages, requests
+from chatd.store.schema import acceptances, messages, requests
 from chatd.store.watchers_elsewhere import watched_people
 from tests.support.amp_peer import AmpPeerTestCase, batch, direct
 from tests.support.network import LinkedTestCase
+from tests.support.restores import RestoredTestCase
 
 BUDI, CITRA, ANA = "budi@realm2", "citra@realm2", "ana@realm1"
 STRANGERS: dict[str, Any] = {"strangers": "requests"}
@@ -345,6 +352,93 @@ class AnsweredTestCase(LinkedTestCase):
         self.assertEqual((self.asks("lagi"), self.rows()), ("request-pending", ["budi"]))
         self.backdate()
         self.assertEqual(self.asks("lagi"), "requested")
+
+
+class LostAnswersTestCase(RestoredTestCase):
+    """As AnsweredTestCase. realm2 is restored to a time before budi has answered what ana has asked."""
+
+    settings = STRANGERS
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.empty = self.back_up(self.two)
+        self.says("satu")
+        self.asked = self.back_up(self.two)
+
+    def says(self, *texts: str) -> None:
+        for text in texts:
+            begun = self.ana.begins(ask.SendMessage((parse_address(BUDI),), text))
+            self.network.result(begun, 1)
+        self.network.advance(1)
+
+    def loses(self, answer: Any, copy: Path) -> None:
+        """budi answers, and ana writes more."""
+        self.budi.does(answer)
+        self.network.advance(1)
+        self.says("dua", "tiga")
+        self.assertEqual(len(self.budi.history(ANA)), 3)
+        self.restore(self.two, copy)
+        self.network.advance(5)
+
+    def check_known(self) -> None:
+        self.says("empat")
+        self.assertEqual(self.budi.does(ask.ListRequests()).items, ())
+        expected = [f"{ANA}: {text}" for text in ("satu", "dua", "tiga", "empat")]
+        self.assertEqual(self.budi.history(ANA), expected)
+
+    def test_accepted(self) -> None:
+        """It is accepted again, before what came after it."""
+        self.loses(ask.AcceptInvitation(person(ANA)), self.asked)
+        self.check_known()
+
+    def test_request_is_lost(self) -> None:
+        """So is a request that was lost itself."""
+        self.loses(ask.AcceptInvitation(person(ANA)), self.empty)
+        self.check_known()
+
+    def test_contact(self) -> None:
+        """Whom budi has added is no stranger, although the contact is lost."""
+        self.loses(ask.AddContact(parse_address(ANA)), self.asked)
+        self.check_known()
+
+    def test_declined_since(self) -> None:
+        """What budi has declined since stays declined."""
+        self.budi.does(ask.AcceptInvitation(person(ANA)))
+        self.network.advance(1)
+        self.part()
+        self.restore(self.two, self.asked)
+        self.budi.does(ask.DeclineInvitation(person(ANA)))
+        self.meet()
+        self.network.advance(5)
+        with self.assertRaises(RequestPending):
+            self.says("empat")
+        self.assertEqual(self.budi.history(ANA), [f"{ANA}: satu"])
+
+    def test_invented(self) -> None:
+        """A realm can't say that its request was accepted, or that of somebody else was."""
+        self.budi.does(ask.AcceptInvitation(person(ANA)))
+        self.network.advance(1)
+        (row,) = self.one.realm.database.now(lambda db: db.execute(sa.select(acceptances)).all())
+        self.part()
+        self.restore(self.two, self.asked)
+
+        async def may_have_lost(*_: object) -> bool:
+            return True
+
+        self.patch(Standings, "may_have_lost", may_have_lost)
+        for number, parcel in (
+            (row.number, Accepted(row.request, "budi", "ana")),
+            (row.number, Accepted(row.request, "citra", "ana", row.seal)),
+            (row.number, Accepted(row.request, "budi", "agus", row.seal)),
+            (row.number, Accepted(row.request + 1, "budi", "ana", row.seal)),
+            (row.number + 1, Accepted(row.request, "budi", "ana", row.seal)),
+            (row.number, Accepted(row.request, "budi", "ana", row.seal)),
+        ):
+            self.assertEqual(len(self.budi.does(ask.ListRequests()).items), 1)
+            item = Returned(number, msgspec.Raw(encode(parcel)), theirs=True)
+            taking = self.two.federation.returned.take("realm1", [item], ParcelStream())
+            self.network.result(taking)
+        self.assertEqual(self.budi.does(ask.ListRequests()).items, ())
 
 
 class WelcomeTestCase(LinkedTestCase):

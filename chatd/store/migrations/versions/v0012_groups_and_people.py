@@ -428,6 +428,18 @@ def _create_tables_of_pictures() -> None:
 
 def _create_requests() -> None:
     op.create_table(
+        "acceptances",
+        sa.Column("request", sa.BigInteger, nullable=False, comment="the number of the message"),
+        sa.Column(
+            "realm", sa.Text, nullable=False, comment="key of the realm of who has accepted it"
+        ),
+        sa.Column("number", sa.BigInteger, nullable=False, comment="of the parcel that says so"),
+        sa.Column("seal", sa.LargeBinary, nullable=False, comment="of that realm"),
+        sa.PrimaryKeyConstraint("request", name="acceptances_key"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("acceptances_by_number", "acceptances", ["realm", "number"])
+    op.create_table(
         "requests",
         sa.Column(
             "name", sa.Text, nullable=False, comment="the key of the name that was written to"
