@@ -446,7 +446,7 @@ class GroupsTestCase(ReturnedTestCase):
         self.ana.does(ask.LiftBan(parse_address("bagan"), parse_address("citra@realm2")))
         self.returns(0, Post(kicked, "bagan"))
         self.network.result(self.one.federation.returned.finish("realm2"))
-        self.assertEqual(self.ana.does(ask.ListBans(parse_address("bagan"))).items, [])
+        self.assertEqual(self.ana.does(ask.ListBans(parse_address("bagan"))).items, ())
 
     def said_of(self, who: str) -> list[str]:
         """What happened to a person, by the log of realm1."""
