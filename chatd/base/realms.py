@@ -9,7 +9,7 @@ class RealmInfo(msgspec.Struct, frozen=True):
     """A peer as `realms` shows it. Times are in ms since 1970 UTC, or None.
 
     `state` is `up`, `down` or `connecting`, and `since` the time of its last change. `direction` is `out` if
-    this realm dialled, `in` if the peer did.
+    this realm dialled, `in` if the peer did. Until `paused`, message requests from the realm are refused.
     """
 
     realm: str
@@ -21,6 +21,7 @@ class RealmInfo(msgspec.Struct, frozen=True):
     oldest: int | None
     error: str | None
     next_try: int | None
+    paused: int | None = None
 
 
 class Exposure(msgspec.Struct, frozen=True):

@@ -21,6 +21,7 @@ from chatd.base.replies import BlockInfo
 from chatd.service.accounts import Accounts
 from chatd.service.context import Context
 from chatd.service.presence import OFFLINE, Presence
+from chatd.service.request_answers import log_pause
 from chatd.store import blocks as store
 from chatd.store.blocks import REALM_MARK, keys_covering
 
@@ -143,7 +144,9 @@ class Blocks:
         new = await self._database.run(
             store.add_block, self._versions, account, key, block, MAX_BLOCKS
         )
-        if new:
+        if new is not None:
+            if new.paused is not None:
+                log_pause(new.paused)
             self._note(account.id, key)
             for then in self._on_block:
                 guarded("a block was not passed on", then, account, blocked)

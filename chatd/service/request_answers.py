@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 from sqlalchemy import Connection
+from twisted.logger import Logger
 
 from chatd.base.events import ConversationChange
 from chatd.base.model import Account, Party
@@ -15,6 +16,16 @@ from chatd.store import requests as store
 from chatd.store.requests import AnsweredRequest
 
 ACCEPTED, DECLINED = "accepted", "declined"
+
+log = Logger()
+
+
+def log_pause(realm: str) -> None:
+    """Tell the operator that people here do not want the requests from the realm with that key."""
+    log.warn(
+        "message requests from {realm} are paused: most of them were declined, or their senders blocked",
+        realm=realm,
+    )
 
 
 class AcceptedRequest(msgspec.Struct, frozen=True):
@@ -38,7 +49,7 @@ class RequestAnswers:
     ) -> AcceptedRequest | None:
         """Accept what the person with the key `sender` has asked, if they have. Runs in the writer's
         thread."""
-        request = store.accept(connection, account, sender)
+        request = store.accept(connection, account, sender, self._context.now())
         return None if request is None else self._stage(connection, request)
 
     def accept_all(self, connection: Connection, realm: str) -> list[AcceptedRequest]:

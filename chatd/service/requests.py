@@ -18,7 +18,12 @@ from chatd.base.replies import RequestInfo
 from chatd.service.context import Context
 from chatd.service.fan_out import FanOut
 from chatd.service.presence import Presence
-from chatd.service.request_answers import DECLINED, AcceptedRequest, RequestAnswers
+from chatd.service.request_answers import (
+    DECLINED,
+    AcceptedRequest,
+    RequestAnswers,
+    log_pause,
+)
 from chatd.service.targets import Target
 from chatd.store import requests as store
 from chatd.store.parcel_stream import ParcelStream
@@ -80,14 +85,15 @@ class MessageRequests:
         """Accept or decline a request. Returns the address of its sender. Raises UnknownRequest."""
         local = self._context.localize(sender)
 
-        def job(connection: Connection) -> tuple[AnsweredRequest, AcceptedRequest | None]:
+        def job(connection: Connection) -> tuple[AnsweredRequest, AcceptedRequest | None, bool]:
             found = store.find_request(connection, account, local)
             if accepts:
-                return found, self._answers.accept(connection, account, local.key)
-            store.decline(connection, account, found)
-            return found, None
+                return found, self._answers.accept(connection, account, local.key), False
+            return found, None, store.decline(connection, account, found, self._context.now())
 
-        found, accepted = await self._database.run(job)
+        found, accepted, pauses = await self._database.run(job)
+        if pauses:
+            log_pause(found.realm)
         if accepted is not None:
             self._answers.accepted(accepted)
         else:

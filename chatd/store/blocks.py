@@ -5,16 +5,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 import sqlalchemy as sa
 
 from chatd.base.errors import NotBlocked, TooManyBlocks
 from chatd.base.model import Account
 from chatd.base.replies import BlockInfo
 from chatd.store.conversations import find_direct
+from chatd.store.reputation import note_block
 from chatd.store.schema import accounts, blocks
 from chatd.store.versions import Kind, Subject, VersionWriter
 
 REALM_MARK = "@"
+
+
+class AddedBlock(msgspec.Struct, frozen=True):
+    """A block that was made. `paused`: the key of the realm that it pauses (chatd.store.reputation)."""
+
+    paused: str | None
 
 
 def keys_covering(key: str) -> tuple[str, ...]:
@@ -84,11 +92,11 @@ def add_block(
     key: str,
     block: BlockInfo,
     limit: int,
-) -> bool:
-    """Block an address or a realm. Returns whether it was not blocked before. Raises TooManyBlocks."""
+) -> AddedBlock | None:
+    """Block an address or a realm. Returns None if it was blocked before. Raises TooManyBlocks."""
     mine = blocks.c.account_id == account.id
     if connection.scalar(sa.select(blocks.c.key).where(mine, blocks.c.key == key)) is not None:
-        return False
+        return None
     count = connection.scalar(sa.select(sa.func.count()).select_from(blocks).where(mine)) or 0
     if count >= limit:
         raise TooManyBlocks(limit=limit)
@@ -96,7 +104,7 @@ def add_block(
         sa.insert(blocks).values(account_id=account.id, key=key, address=block.address, at=block.at)
     )
     _note_marks(connection, versions, account, key)
-    return True
+    return AddedBlock(note_block(connection, account.id, key, block.at))
 
 
 def delete_block(

@@ -28,6 +28,7 @@ from chatd.store.schema import (
     participants,
     privacy,
     profiles,
+    request_decisions,
     sessions,
 )
 from chatd.store.versions import VersionWriter
@@ -35,7 +36,16 @@ from chatd.store.versions import VersionWriter
 SCANNED = 50_000  # messages of all people that one query looks at
 
 # What an account has for itself
-_OWN = (sessions, contacts, blocks, privacy, profiles, invitations, join_requests)
+_OWN = (
+    sessions,
+    contacts,
+    blocks,
+    privacy,
+    profiles,
+    invitations,
+    join_requests,
+    request_decisions,
+)
 
 
 class Departure(msgspec.Struct, frozen=True):

@@ -26,6 +26,7 @@ from chatd.store.blocks import is_blocked, is_separated
 from chatd.store.new_entries import NewMessage, Stored
 from chatd.store.origins import KnownEntry
 from chatd.store.preferences import prefer
+from chatd.store.reputation import note_decision, paused_until
 from chatd.store.schema import accounts, contacts, messages, participants, requests
 
 LIFE: Final = 30 * 24 * 3600 * 1000  # ms after which an unanswered or declined request expires
@@ -90,7 +91,7 @@ def ask(
         return RequestOutcome.REPEATED
     if not allowed or (known is not None and known.at > now - LIFE):
         return RequestPending(name=request.name)
-    if not _has_room(connection, request, now):
+    if not _has_room(connection, request, now) or paused_until(connection, request.realm, now):
         return RequestPending(name=request.name)
     _expire(connection, now, pair)
     account = account_store.find_account(connection, request.name)
@@ -283,21 +284,27 @@ def _answered(connection: sa.Connection, wanted: sa.ColumnElement[bool]) -> list
 
 
 def accept(
-    connection: sa.Connection, account: Account | Party, sender: str
+    connection: sa.Connection, account: Account | Party, sender: str, now: int
 ) -> AnsweredRequest | None:
     """Accept what the person with that key has asked, also if it was declined before. Returns it if the
     account has its message."""
     this = _pair(account.key, sender)
     found = _answered(connection, sa.and_(this, requests.c.account_id == account.id))
     connection.execute(sa.delete(requests).where(this))
-    return found[0] if found else None
+    if not found:
+        return None
+    note_decision(connection, found[0].realm, found[0].account_id, False, now)
+    return found[0]
 
 
-def decline(connection: sa.Connection, account: Account, request: AnsweredRequest) -> None:
-    """Decline a request, and archive its conversation."""
+def decline(
+    connection: sa.Connection, account: Account, request: AnsweredRequest, now: int
+) -> bool:
+    """Decline a request, and archive its conversation. Returns whether that pauses the sender's realm."""
     this = _pair(account.key, key_of(request.address))
     connection.execute(sa.update(requests).where(this).values(state=DECLINED))
     prefer(connection, account.id, request.conversation, {"archived": True})
+    return note_decision(connection, request.realm, account.id, True, now)
 
 
 def accept_all(connection: sa.Connection, realm: str) -> list[AnsweredRequest]:

@@ -88,6 +88,7 @@ class StateTests(LinkedTestCase):
                     "oldest": None,
                     "error": None,
                     "next_try": None,
+                    "paused": None,
                 },
             )
             self.assertRegex(since, r"^20\d\d-.*Z$")

@@ -9,6 +9,7 @@ from chatd.federation.amp.add_realm import NOT_REACHED
 from chatd.federation.amp.peers import Peer, PeerTable
 from chatd.federation.outbox import Outbox
 from chatd.service.context import Context
+from chatd.store.reputation import paused_realms
 
 
 async def all_peers(
@@ -16,6 +17,7 @@ async def all_peers(
 ) -> Sequence[RealmInfo]:
     """All peers, by name. Unless `detailed`, errors of unconfirmed peers are vague."""
     depths = await outbox.depths()
+    paused = await context.database.read(paused_realms, context.now())
     found = []
     for key, peer in sorted(peers.by_key.items()):
         link = peer.link if peer.link is not None and peer.link.is_up else None
@@ -34,6 +36,7 @@ async def all_peers(
             depth.oldest if depth else None,
             error,
             None if link else _next_dial(context, peer),
+            paused.get(key),
         )
         found.append(info)
     return found

@@ -163,7 +163,7 @@ def _file_info(file: replies.FileInfo) -> dict[str, Any]:
 
 def _realm_info(realm: RealmInfo) -> dict[str, Any]:
     found = msgspec.structs.asdict(realm)
-    for key in ("since", "oldest", "next_try"):
+    for key in ("since", "oldest", "next_try", "paused"):
         if found[key] is not None:
             found[key] = timestamp(found[key])
     return found

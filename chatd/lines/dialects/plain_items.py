@@ -170,4 +170,6 @@ def _realm(realm: RealmInfo) -> str:
         facts.append(f"last error: {realm.error}")
     if realm.next_try is not None:
         facts.append(f"next try {timestamp(realm.next_try)}")
+    if realm.paused is not None:
+        facts.append(f"message requests paused until {timestamp(realm.paused)}")
     return ", ".join(facts)

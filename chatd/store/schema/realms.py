@@ -227,6 +227,18 @@ acceptances = Table(
     sqlite_with_rowid=False,
 )
 
+# What accounts think of the requests from a realm: their last decision counts, for some days.
+request_decisions = Table(
+    "request_decisions",
+    metadata,
+    Column("realm", Text, primary_key=True, comment="key of the senders' realm"),
+    Column("account_id", ForeignKey("accounts.id"), primary_key=True),
+    Column("unwanted", Boolean, nullable=False, comment="declined, or the sender was blocked"),
+    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    Index("request_decisions_by_at", "at"),
+    sqlite_with_rowid=False,
+)
+
 # Invitations to groups of other realms that the account has not accepted.
 invitations = Table(
     "invitations",

@@ -150,6 +150,7 @@ ITEMS: dict[str, st.SearchStrategy[msgspec.Struct]] = {
         oldest=st.one_of(st.none(), times),
         error=st.one_of(st.none(), lines),
         next_try=st.one_of(st.none(), times),
+        paused=st.one_of(st.none(), times),
     ),
     "commands": st.sampled_from(TABLE).map(describe),
 }

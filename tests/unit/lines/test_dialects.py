@@ -222,7 +222,7 @@ class PlainWriting(TestCase):
         """A peer in one line: its state, its address, who dialled, the queue, the last error."""
         quiet = RealmInfo("realm2", "up", 1000, "in", None, 0, None, None, None)
         busy = RealmInfo(
-            "realm3", "down", 0, "out", "10.0.0.3:8890", 7, 61_000, "refused", 3_600_000
+            "realm3", "down", 0, "out", "10.0.0.3:8890", 7, 61_000, "refused", 3_600_000, 86_400_000
         )
         reply = PlainDialect().reply(PING, Reply("2 realms", items=(quiet, busy)))
         self.assertEqual(
@@ -232,7 +232,8 @@ class PlainWriting(TestCase):
                 (
                     "- realm3 down since 1970-01-01T00:00:00Z, at 10.0.0.3:8890, dialled from here, "
                     "7 queued, the oldest of 1970-01-01T00:01:01Z, last error: refused, "
-                    "next try 1970-01-01T01:00:00Z"
+                    "next try 1970-01-01T01:00:00Z, "
+                    "message requests paused until 1970-01-02T00:00:00Z"
                 ),
             ],
         )
@@ -326,7 +327,9 @@ class JsonWriting(TestCase):
         """All fields of a peer, with times as elsewhere, and null for missing ones."""
         items = (
             RealmInfo("realm2", "up", 1000, "in", None, 0, None, None, None),
-            RealmInfo("realm3", "down", 0, "out", "h:1", 7, 61_000, "refused", 3_600_000),
+            RealmInfo(
+                "realm3", "down", 0, "out", "h:1", 7, 61_000, "refused", 3_600_000, 86_400_000
+            ),
         )
         reply = JsonDialect().reply(PING, Reply("", items=items, items_name="realms"))
         self.assertEqual(
@@ -342,6 +345,7 @@ class JsonWriting(TestCase):
                     "oldest": None,
                     "error": None,
                     "next_try": None,
+                    "paused": None,
                 },
                 {
                     "realm": "realm3",
@@ -353,6 +357,7 @@ class JsonWriting(TestCase):
                     "oldest": "1970-01-01T00:01:01Z",
                     "error": "refused",
                     "next_try": "1970-01-01T01:00:00Z",
+                    "paused": "1970-01-02T00:00:00Z",
                 },
             ],
         )

@@ -38,6 +38,7 @@ def upgrade() -> None:
     _create_tables_of_conversations()
     _create_tables_of_pictures()
     _create_requests()
+    _create_request_decisions()
 
 
 def _group_columns() -> list[sa.Column[Any]]:
@@ -475,3 +476,19 @@ def _create_requests() -> None:
         sqlite_where=sa.text("account_id IS NULL"),
         postgresql_where=sa.text("account_id IS NULL"),
     )
+
+
+def _create_request_decisions() -> None:
+    op.create_table(
+        "request_decisions",
+        sa.Column("realm", sa.Text, nullable=False, comment="key of the senders' realm"),
+        sa.Column("account_id", _id_type(), nullable=False),
+        sa.Column(
+            "unwanted", sa.Boolean, nullable=False, comment="declined, or the sender was blocked"
+        ),
+        _at(),
+        sa.PrimaryKeyConstraint("realm", "account_id", name="request_decisions_key"),
+        _account_of("request_decisions"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("request_decisions_by_at", "request_decisions", ["at"])
