@@ -190,7 +190,9 @@ Each conversation is one log. Its entries are messages and changes, and are numb
 `kind` in place of `event`. `seq` is the end of the log, and `more` says whether to ask again. What has
 changed without an entry since `version` (that of the last reply) is in `states`, `files` and `marks`.
 `pending` has your messages that the group's home has not numbered yet. `reset`: the log has lost entries;
-drop what is after this seq. `sync` without arguments lists where each conversation ends.
+drop what is after this seq. `missing`: entries above the seq `after` in it and up to `upto` are still to come
+from another realm, and may not be among these; read them with `history` before you count on them, or `sync`
+from there later. `sync` without arguments lists where each conversation ends.
 
 `send` and `sendgroup` take `opaque` in place of `text`, for content that the server does not read, such as
 an encrypted message: `"opaque":{"type":"application/example","body":"aGFsbw=="}`. Clients that can't show

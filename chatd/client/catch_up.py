@@ -15,7 +15,8 @@ MAX_PAGES = 4  # for each thread; after that the history has the rest
 
 async def missed(link: RequestChannel, threads: Threads) -> AsyncIterator[Reply]:
     """Yield what the threads have missed, as events: entries in the order of each log, then states of
-    messages and files that have changed. Raises ConnectionLost."""
+    messages and files that have changed. `missing` comes before entries if others before them are still to
+    come. Raises ConnectionLost."""
     for thread in threads.all()[-MAX_THREADS_SYNCED:]:
         async for event in _missed_in(link, thread):
             yield event
@@ -34,6 +35,8 @@ async def _missed_in(link: RequestChannel, thread: Thread) -> AsyncIterator[Repl
             thread.seen.restart(reset)
             thread.version = None  # the realm was restored from a backup
             continue
+        if reply.get("missing") is not None:
+            yield {"event": "missing", "conversation": thread.conversation}
         entries = reply.get("entries", ())
         for entry in entries:
             if (seq := entry.get("seq")) not in thread.seen:

@@ -136,6 +136,9 @@ class EventRenderer:
             return [note(tr("{who} entered room {room}", who=who, room=room))]
         return [note(tr("{who} left room {room}", who=who, room=room))]
 
+    def _missing(self, _event: Event) -> list[Line]:
+        return [note(tr("Some of what you have missed is still to come: history shows it later"))]
+
     _PAINTERS: Mapping[str, Callable[[EventRenderer, Event], list[Line]]] = {
         "edited": _edited,
         "deleted": _deleted,
@@ -148,6 +151,7 @@ class EventRenderer:
         "invitation": _invitation,
         "request": _request,
         "room-change": _room_change,
+        "missing": _missing,
     }
 
 

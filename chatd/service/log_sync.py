@@ -11,7 +11,7 @@ from chatd.service.past_reading import PastWait
 from chatd.service.reading import MAX_PAGE
 from chatd.service.remote import IForwarder, IRealms
 from chatd.store import sync as store
-from chatd.store.pasts import past_for
+from chatd.store.pasts import Past, past_for
 from chatd.store.sync import Cursor, SyncPage
 
 
@@ -29,6 +29,7 @@ class LogSync:
         self, account: Account, conversation: int, cursor: Cursor, count: int
     ) -> SyncPage:
         """At most `count` entries of a conversation after a cursor, and what has changed without an entry.
+        What is still to come of them from another realm is waited for, but not longer than PATIENCE.
 
         Raises UnknownConversation.
         """
@@ -37,10 +38,9 @@ class LogSync:
             term = await self._database.run(self._parcels.term)
         limit = min(count, MAX_PAGE)
         wait = PastWait(self._context, self._realms)
-        while await wait.has_more(
-            await self._database.read(past_for, account.id, conversation), cursor.after + 1
-        ):
-            pass
+        past = await self._database.read(past_for, account.id, conversation)
+        while await wait.has_more(past, cursor.after + 1):
+            past = await self._database.read(past_for, account.id, conversation)
         with self._forwarder.watch() as settled:
             page = await self._database.read(store.sync, account, conversation, cursor, limit, term)
         return msgspec.structs.replace(
@@ -50,6 +50,7 @@ class LogSync:
             ],
             states=list(map(settled.fresh, page.states)),
             pending=list(map(settled.fresh, page.pending)),
+            missing=_missing(past, cursor.after if page.reset is None else page.reset),
         )
 
     async def all(
@@ -58,3 +59,10 @@ class LogSync:
         """Where the logs of at most `count` conversations of the account end, from the first one above
         `after`. Also returns whether there are more."""
         return await self._database.read(store.logs, account, after, min(count, MAX_PAGE))
+
+
+def _missing(past: Past | None, after: int) -> tuple[int, int] | None:
+    """What is missing of a log after the seq `after`."""
+    if past is None or past.upto <= after:
+        return None
+    return max(past.after, after), past.upto

@@ -67,7 +67,9 @@ class SyncPage(msgspec.Struct, frozen=True):
     `states` (of messages that the reader has sent, and of those that are verified now or found to be forged),
     `files` (messages whose files have come or are lost) and `marks` have changed since the cursor, up to
     `version`. A mark of 0 is not shown any more. `more`: further pages follow. `reset`: the last seq that the
-    client and the log have in common, if the log has lost later entries; the page begins after it.
+    client and the log have in common, if the log has lost later entries; the page begins after it. `missing`:
+    of the entries above the first of these seqs and up to the second, some are still to come from the home of
+    the group, and are not in the page.
     """
 
     entries: list[Message | events.Change]
@@ -80,6 +82,7 @@ class SyncPage(msgspec.Struct, frozen=True):
     pending: list[Message]
     more: bool
     reset: int | None = None
+    missing: tuple[int, int] | None = None
 
 
 def sync(

@@ -64,6 +64,10 @@ async def sync(client: Client, command: ask.SyncLog) -> Reply:
     if page.reset is not None:
         data["reset"] = page.reset
     sentence = f"{len(page.entries)} {'entry' if len(page.entries) == 1 else 'entries'}"
+    if page.missing is not None:
+        after, upto = page.missing
+        data["missing"] = {"after": after, "upto": upto}
+        sentence += ", and earlier ones are still to come from another realm"
     entries = tuple(map(LogEntry, client.service.blocks.marked(account, page.entries)))
     return Reply(sentence, {}, data, entries, "entries", tuple(page.pending))
 

@@ -82,6 +82,24 @@ class EventTests(TestCase):
         shown = [line for line in self.out.lines if "changed #1" in line]
         self.assertEqual([line.rpartition(" ")[2] for line in shown], ["dua", "tiga"])
 
+    def test_missing(self) -> None:
+        """What `sync` could not give yet is not passed over."""
+        halo = {"id": 7, "seq": 1, "conversation": 3, "from": "budi", "to": "lina", "text": "halo"}
+        client = self.client()
+
+        class Realm(FakeRealm):
+            def do(self, command: str, given: dict[str, Any]) -> dict[str, Any]:
+                if command == "sync" and given["after"] == 1:
+                    last = {"kind": "message", **halo, "id": 8, "seq": 9, "text": "lagi"}
+                    missing = {"after": 1, "upto": 8}
+                    return {"status": "OK", "entries": [last], "missing": missing}
+                return super().do(command, given)
+
+        client.on_event({"event": "message", **halo})
+        asyncio.run(client.settle_in(Realm(), again=True))
+        shown = [line for line in self.out.lines if "still to come" in line or "lagi" in line]
+        self.assertEqual(["lagi" in line for line in shown], [False, True])
+
     def test_what_waits_for_an_answer(self) -> None:
         """Invitations and message requests are counted until they are answered, here or elsewhere."""
         waiting = {

@@ -300,6 +300,21 @@ class WhenTestCase(PastTestCase):
         shown = [each.entry.text for each in entries if isinstance(each.entry, Message)]
         self.assertEqual(shown, self.numbers)
 
+    def test_sync_says_what_is_missing(self) -> None:
+        """If the home can't be asked, `sync` tells between which seqs entries may be missing."""
+        self.on_demand()
+        self.budi.joins("bagan@realm1")
+        (row,) = self.rows(self.two, past_table)
+        self.part(self.two)
+        for after, missing in ((0, (0, 13)), (3, (3, 13)), (13, None)):
+            synced = self.budi.does(ask.SyncLog(row.conversation_id, after, 500))
+            expected = missing and {"after": missing[0], "upto": missing[1]}
+            self.assertEqual(synced.data.get("missing"), expected)
+        self.meet()
+        synced = self.budi.does(ask.SyncLog(row.conversation_id, 0, 500))
+        self.assertNotIn("missing", synced.data)
+        self.assertNotIn("still to come", synced.message)
+
     def test_windows(self) -> None:
         """A window after a seq, around one, or since a time waits for what belongs there."""
         for window in ({"after": 2}, {"around": 3}, {"since": 0}):

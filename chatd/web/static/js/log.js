@@ -293,6 +293,7 @@ export class Log extends Emitter {
     const args = { conversation, after: part.seq, n: MAX_PAGE, ...(version === undefined ? {} : { version }) };
     const reply = await this.#connection.request("sync", args);
     if (typeof reply.reset === "number" && version !== undefined) return null;
+    if (reply.missing && reply.missing.upto > part.seq) return null; // what is loaded would have a gap
     for (const entry of reply.entries) {
       const { kind, ...message } = entry;
       if (kind === "message") this.#add(place, message);
