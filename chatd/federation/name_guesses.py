@@ -8,6 +8,7 @@ from chatd.base.cache import Cache
 from chatd.base.errors import TooManyUnknown, UnknownGroup
 from chatd.base.model import Party
 from chatd.base.names import Address
+from chatd.federation.capabilities import PRESENCE
 from chatd.federation.links import ILinks
 from chatd.service.context import Context
 from chatd.service.rosters import Rosters
@@ -41,6 +42,10 @@ class NameGuesses:
     def is_free(self, realm: str) -> bool:
         """Whether the realm may ask about any name: it was added, or strangers are welcome."""
         return self._links.is_welcome(realm)
+
+    def may_know_blocks(self, realm: str) -> bool:
+        """Whether the realm may be told which of its people an account here has blocked, and takes that."""
+        return self.is_free(realm) and not self._links.lacks(realm, PRESENCE)
 
     def _keys(self, realm: str) -> list[str]:
         source = self._links.source_of(realm)

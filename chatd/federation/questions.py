@@ -39,7 +39,14 @@ from chatd.federation.signing.entries import decode_entries, decode_entry
 from chatd.service.chat_service import ChatService
 from chatd.service.group_settings import details_for, details_of
 from chatd.service.presence import OFFLINE
-from chatd.service.remote import IRealms, Membership, RemotePicture, RemoteProfile, SignedFact
+from chatd.service.remote import (
+    IRealms,
+    Membership,
+    RemotePicture,
+    RemoteProfile,
+    SignedFact,
+    TheirState,
+)
 from chatd.service.rosters import Actor
 
 Answer = TypeVar("Answer")
@@ -312,7 +319,7 @@ class Questions:
             return RemotePicture("")
         return RemotePicture(found.hash, found.body)
 
-    async def presence(self, realm: str, users: Sequence[str]) -> dict[str, str]:
+    async def presence(self, realm: str, users: Sequence[str]) -> dict[str, TheirState]:
         """The states of `users`. Unknown ones are left out. If the realm was added, it is told when they
         change.
 
@@ -320,17 +327,17 @@ class Questions:
         """
         return await self._concealed(realm, self._presence(realm, users))
 
-    async def _presence(self, realm: str, users: Sequence[str]) -> dict[str, str]:
+    async def _presence(self, realm: str, users: Sequence[str]) -> dict[str, TheirState]:
         """The answer of `presence`."""
         keys = {}
         for user in users[:MAX_ASKED]:
             with suppress(BadName):
                 keys[user] = key_of(parse_name(user))
         met = await self._guesses.met(realm, list(keys.values()))
-        found = await self._people.states_for_realm(
-            realm, [user for user, key in keys.items() if key in met]
-        )
+        asked = [user for user, key in keys.items() if key in met]
+        takes_unseen = self._guesses.may_know_blocks(realm)
+        found = await self._people.states_for_realm(realm, asked, takes_unseen)
         if not self._guesses.is_free(realm):
-            return {**dict.fromkeys(keys, OFFLINE), **found}
+            return {user: found.get(user) or TheirState(user, OFFLINE) for user in keys}
         self._elsewhere.asked(realm, [keys[user] for user in found])
         return found

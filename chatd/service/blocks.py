@@ -46,6 +46,7 @@ class Blocks:
         # key of a block -> the accounts that have it
         self._by_key: dict[str, frozenset[int]] = {}
         self._on_block: list[OnBlock] = []
+        self._on_change: list[Callable[[Account, str], None]] = []
         accounts.on_deleted(self._forget)
 
     def load(self, found: Iterable[tuple[int, str]]) -> None:
@@ -58,6 +59,14 @@ class Blocks:
     def on_block(self, then: OnBlock) -> None:
         """Call `then` at each new block."""
         self._on_block.append(then)
+
+    def on_change(self, then: Callable[[Account, str], None]) -> None:
+        """Call `then` with an account and the key of a block that is new, or was lifted."""
+        self._on_change.append(then)
+
+    def _changed(self, account: Account, key: str) -> None:
+        for then in self._on_change:
+            guarded("a change of blocks was not passed on", then, account, key)
 
     def _note(self, account_id: int, key: str) -> None:
         self._by_key[key] = self._by_key.get(key, NO_ONE) | {account_id}
@@ -150,6 +159,7 @@ class Blocks:
             self._note(account.id, key)
             for then in self._on_block:
                 guarded("a block was not passed on", then, account, blocked)
+            self._changed(account, key)
         return block
 
     async def unblock(self, account: Account, who: Address | str) -> BlockInfo:
@@ -157,6 +167,7 @@ class Blocks:
         key, shown = self._named(who)
         lifted = await self._database.run(store.delete_block, self._versions, account, key, shown)
         self._drop(account.id, key)
+        self._changed(account, key)
         return lifted
 
     async def list(self, account: Account) -> tuple[BlockInfo, ...]:

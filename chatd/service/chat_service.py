@@ -169,10 +169,13 @@ class ChatService:
     ) -> None:
         context, realms = self.context, self.realms
         self.elsewhere = PresenceElsewhere(self.clock, realms)
-        self.remote_presence = RemotePresence(context, realms, self.presence, self.elsewhere)
         self.presence_news = PresenceNews(self.clock, self.database, self.presence, self.elsewhere)
         self.accounts = Accounts(context, passwords, self.presence)
         self.blocks = Blocks(context, self.accounts, self.presence)
+        self.blocks.on_change(self.presence_news.blocks_changed)
+        self.remote_presence = RemotePresence(
+            context, realms, self.presence, self.elsewhere, self.blocks
+        )
         self.people = People(
             context, self.accounts, self.presence, self.blocks, self.remote_presence
         )

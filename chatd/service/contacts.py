@@ -80,7 +80,7 @@ class Contacts:
         for address in addresses:
             if address.realm is not None:
                 elsewhere[key_of(address.realm)].append(key_of(address.name))
-        states = await self._there.all_states(elsewhere)
+        states = await self._there.all_states(account, elsewhere)
         found = []
         for address in addresses:
             if address.realm is None:

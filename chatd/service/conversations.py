@@ -87,7 +87,7 @@ class Conversations:
         address = parse_address(user)
         if address.realm is None or self._blocks.has(account.id, address.key):
             return None
-        return self._there.known(address)
+        return self._there.known(account, address)
 
 
 def _overview(

@@ -231,6 +231,7 @@ class Groups:
         shown = []
         for member in members:
             name, _, realm = key_of(member.username).partition("@")
-            there = online.get(realm, {}).get(name, member.online)
+            theirs = member.online if realm == (home or "") else False
+            there = online.get(realm, {}).get(name, theirs)
             shown.append(Member(member.username, member.admin, there))
         return tuple(shown)

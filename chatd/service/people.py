@@ -14,12 +14,17 @@ from chatd.service.accounts import Accounts
 from chatd.service.blocks import Blocks
 from chatd.service.context import Context
 from chatd.service.presence import AWAY, OFFLINE, Presence
+from chatd.service.presence_elsewhere import MAX_UNSEEN
+from chatd.service.remote import TheirState
 from chatd.service.remote_presence import RemotePresence
 from chatd.store import accounts as store
-from chatd.store.blocks import REALM_MARK
+from chatd.store.blocks import NO_BLOCKS, blocks_elsewhere
 
 # People or groups in one reply. Writing more would block the reactor for too long.
 MAX_LISTED = 2000
+MAX_UNSEEN_AT_ONCE = (
+    200  # blocked people in one answer to another realm, so that it fits into one value
+)
 
 
 class People:
@@ -68,21 +73,33 @@ class People:
         realm that does not answer has none."""
         elsewhere = {realm: list(keys) for realm, keys in names.items() if realm}
         here = await self.online(viewer, names.get("", ()))
-        states = await self._there.all_states(elsewhere)
+        states = await self._there.all_states(viewer, elsewhere)
         there = {
             realm: {name: state != OFFLINE for name, state in people.items()}
             for realm, people in states.items()
         }
         return {"": here, **there}
 
-    async def states_for_realm(self, realm: str, names: Iterable[str]) -> dict[str, str]:
+    async def states_for_realm(
+        self, realm: str, names: Iterable[str], takes_unseen: bool
+    ) -> dict[str, TheirState]:
         """The states of these accounts, as the realm with that key sees them. Names that do not exist are
-        left out."""
-        key = REALM_MARK + realm
-        return {
-            name: OFFLINE if self._blocks.has(each.id, key) else self._presence.state(each.id)
-            for name, each in (await self._known(names)).items()
-        }
+        left out. Unless the realm `takes_unseen`, whoever has blocked one of its people is offline for all of
+        them."""
+        known = await self._known(names)
+        ids = [each.id for each in known.values()]
+        blocked = await self._database.read(blocks_elsewhere, ids, realm)
+        room = MAX_UNSEEN_AT_ONCE if takes_unseen else 0
+        found = {}
+        for name, each in known.items():
+            theirs = blocked.get(each.id, NO_BLOCKS)
+            unseen = tuple(theirs.people.get(realm, ()))
+            if theirs.realms or len(unseen) > min(room, MAX_UNSEEN):
+                found[name] = TheirState(name, OFFLINE)
+            else:
+                found[name] = TheirState(name, self._presence.state(each.id), unseen=unseen)
+                room -= len(unseen)
+        return found
 
     async def _known(self, names: Iterable[str]) -> dict[str, Account]:
         keys = {}

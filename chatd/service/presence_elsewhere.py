@@ -13,11 +13,14 @@ from twisted.internet.interfaces import IReactorTime
 from chatd.base.cache import Cache
 from chatd.base.isolation import guarded
 from chatd.base.timers import Timer
+from chatd.service.presence import OFFLINE
 from chatd.service.remote import IRealms, TheirState
 from chatd.store.watchers import Watched
 
 MAX_ASKED = 5000  # people that a realm has asked about; the oldest questions are forgotten
 MAX_NAMES = 200  # people of a realm that are named with one state
+# Blocked people of a realm. Whoever has blocked more is offline for the whole realm.
+MAX_UNSEEN = 30
 GATHERED = 0.1  # seconds for which states are gathered
 MAX_WAITING = 1000  # states that wait for one realm; more are sent at once
 UNTOLD = "another realm was not told who is online"
@@ -44,6 +47,10 @@ class PresenceElsewhere:
         self._asked.pop(realm, None)
         self._waiting.pop(realm, None)
 
+    def is_linked(self, realm: str) -> bool:
+        """Whether the realm is linked."""
+        return realm in self._linked
+
     def realms(self) -> list[str]:
         """The keys of the realms that are told."""
         return [each for each in self._linked if self._realms.hears_presence(each)]
@@ -63,19 +70,41 @@ class PresenceElsewhere:
     def changed(self, watched: Watched, state: str, realms: Collection[str]) -> None:
         """Tell those of `realms` that the account concerns."""
         for realm in realms:
-            names = watched.elsewhere.get(realm)
-            if realm in watched.barred or (names is None and not self._has_asked(realm, watched)):
-                continue
-            self.tell(realm, watched.name, state, names or [])
+            if realm not in watched.blocks.realms and self._concerns(realm, watched):
+                unseen = watched.blocks.people.get(realm, ())
+                names = watched.elsewhere.get(realm, ())
+                self.tell(realm, watched.name, state, names, unseen)
+
+    def blocks_changed(self, watched: Watched, state: str, realm: str) -> None:
+        """Tell a realm that the account concerns, because it has blocked something there, or lifted a block.
+        Nobody is named, because for most people nothing has changed."""
+        barred = realm in watched.blocks.realms
+        if barred or self._concerns(realm, watched):
+            unseen = watched.blocks.people.get(realm, ())
+            self.tell(realm, watched.name, OFFLINE if barred else state, (), unseen)
+
+    def _concerns(self, realm: str, watched: Watched) -> bool:
+        return realm in watched.elsewhere or self._has_asked(realm, watched)
 
     def _has_asked(self, realm: str, watched: Watched) -> bool:
         asked = self._asked.get(realm)
         return asked is not None and watched.key in asked
 
-    def tell(self, realm: str, user: str, state: str, names: Sequence[str]) -> None:
-        """Tell a realm soon that a person, with those people there, has that state."""
+    def tell(
+        self,
+        realm: str,
+        user: str,
+        state: str,
+        names: Sequence[str],
+        unseen: Sequence[str] = (),
+    ) -> None:
+        """Tell a realm soon that a person, with those people there, has that state, and is offline for people
+        in `unseen`."""
+        if len(unseen) > MAX_UNSEEN:
+            state, unseen = OFFLINE, ()
         for start in range(0, max(1, len(names)), MAX_NAMES):
-            self._add(realm, TheirState(user, state, tuple(names[start : start + MAX_NAMES])))
+            named = tuple(names[start : start + MAX_NAMES])
+            self._add(realm, TheirState(user, state, named, tuple(unseen)))
 
     def _add(self, realm: str, state: TheirState) -> None:
         """Add a state. It takes the place of an earlier one, but not its turn."""

@@ -98,6 +98,17 @@ class PresenceNews:
                 self._presence.tell_followers(told, event, origin)
                 self._presence.flush()
 
+    def blocks_changed(self, account: Account, key: str) -> None:
+        """The account has blocked somebody, or has lifted a block: that with that key."""
+        realm = key.partition("@")[2]
+        if not self._stopped and realm in self._elsewhere.realms():
+            in_background(UNTOLD, self._tell_blocks(account.id, realm))
+
+    async def _tell_blocks(self, account_id: int, realm: str) -> None:
+        watched = await self._find(account_id, [realm])
+        if watched is not None:
+            self._elsewhere.blocks_changed(watched, self._presence.state(account_id), realm)
+
     def _changed(self, account_id: int, soon: bool) -> None:
         anyone_hears = self._presence.anyone_follows or self._elsewhere.anyone_hears
         if self._stopped or not anyone_hears:

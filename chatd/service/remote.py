@@ -223,11 +223,12 @@ class IForwarder(Interface):
 class TheirState(msgspec.Struct, frozen=True, array_like=True):
     """The state of a person of the realm that tells it; or of a third realm, if the person is in a group of
     the realm that tells it. `named` are the keys of people of the receiving realm who share a conversation
-    with them."""
+    with them. They are offline for people with the keys in `unseen`, whom they have blocked."""
 
     user: str
     state: str
     named: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
 
 
 class RemoteProfile(msgspec.Struct, frozen=True):
@@ -282,7 +283,7 @@ class IRealms(Interface):
         """Make a change for `user`, an admin of a group there. `entries` are the signed facts of the change:
         one for each of `users`, if it has any. Returns lists of addresses."""
 
-    def presence(realm: str, users: Collection[str]) -> Deferred[dict[str, str]]:
+    def presence(realm: str, users: Collection[str]) -> Deferred[dict[str, TheirState]]:
         """The states of `users` there: online, away or offline. Unknown ones are left out."""
 
     def hears_presence(realm: str) -> bool:

@@ -4,6 +4,9 @@ A realm tells when the state of one of its people changes, and whom of this real
 answered or told holds for KEPT_FOR. When a realm comes back, it is asked about the contacts of accounts here,
 and about people who share a conversation with one. When its link has been down for LOST_AFTER, its people
 count as offline.
+
+Only the realm of a person is believed. If the home of a group tells that a guest's state has changed, the
+guest's own realm is asked.
 """
 
 from __future__ import annotations
@@ -19,12 +22,15 @@ from chatd.base.background import in_background
 from chatd.base.cache import Cache
 from chatd.base.errors import BadName, ChatError, UnknownRealm
 from chatd.base.events import PresenceChange
-from chatd.base.names import Address, key_of, parse_address, parse_foreign_name
+from chatd.base.model import Account
+from chatd.base.names import MAX_NAME, Address, key_of, parse_address, parse_foreign_name
+from chatd.base.throttle import Quota
 from chatd.base.timers import cancel
+from chatd.service.blocks import Blocks
 from chatd.service.context import Context
 from chatd.service.presence import OFFLINE, Presence
 from chatd.service.presence_arrivals import UNTOLD, ArrivedState, PresenceArrivals
-from chatd.service.presence_elsewhere import PresenceElsewhere
+from chatd.service.presence_elsewhere import MAX_UNSEEN, PresenceElsewhere
 from chatd.service.remote import IRealms, TheirState
 from chatd.store import watchers_elsewhere as store
 
@@ -33,6 +39,12 @@ LOST_AFTER = 10.0  # seconds
 MAX_KNOWN = 10_000  # people of one realm
 MAX_AT_ONCE = 100  # people of one realm that are asked about for one list
 MAX_ASKED = 1000  # people that a realm is asked about when it comes back
+MAX_BLOCKERS = (
+    1000  # people of one realm who have blocked people here; further ones count as offline
+)
+MAX_KEY = 4 * MAX_NAME  # characters of the key of a name: a character may become several
+HINTS_PER_HOUR = 1000  # from one home, for which the realms of guests are asked
+MAX_ASKING = 100  # such questions under way
 UNKNOWN = "unknown"  # in place of a state: there is no such person
 
 
@@ -52,6 +64,7 @@ class RemotePresence:
         realms: IRealms,
         presence: Presence,
         elsewhere: PresenceElsewhere,
+        blocks: Blocks,
     ) -> None:
         self._context = context
         self._clock = context.clock
@@ -59,7 +72,12 @@ class RemotePresence:
         self._realms = realms
         self._presence = presence
         self._elsewhere = elsewhere
+        self._blocks = blocks
         self._known: dict[str, Cache[str, Known]] = {}  # by the keys of realms and of people there
+        # The people here whom people there have blocked
+        self._unseen: dict[str, dict[str, frozenset[str]]] = {}
+        self._hints = Quota(HINTS_PER_HOUR)
+        self._asking = 0  # questions under way after hints
         self._lost: dict[str, IDelayedCall] = {}  # realms whose people will count as offline
         self._arrivals = PresenceArrivals(context.clock, self._pass_on)
 
@@ -73,11 +91,26 @@ class RemotePresence:
 
     # Asking
 
-    def known(self, address: Address) -> str | None:
-        """The last known state of a person of another realm; None if it is not known."""
+    def known(self, viewer: Account, address: Address) -> str | None:
+        """The last known state of a person of another realm, as the viewer sees it; None if it is not
+        known."""
+        state = self._last(address)
+        return None if state is None else self._seen(viewer, address, state)
+
+    def _last(self, address: Address) -> str | None:
         people = self._known.get(key_of(address.realm or ""))
         found = None if people is None else people.get(key_of(address.name))
         return None if found is None or found.state == UNKNOWN else found.state
+
+    def _seen(self, viewer: Account, address: Address, state: str) -> str:
+        """The state of a person, as the viewer sees it. If one of the two has blocked the other, neither sees
+        the other."""
+        unseen = viewer.key in self._unseen_by(address)
+        return OFFLINE if unseen or self._blocks.has(viewer.id, address.key) else state
+
+    def _unseen_by(self, address: Address) -> frozenset[str]:
+        people = self._unseen.get(key_of(address.realm or ""), {})
+        return people.get(key_of(address.name), frozenset())
 
     async def states(self, realm: str, users: Collection[str]) -> dict[str, str]:
         """The states of people, by their keys. Unknown ones are left out. Raises UnknownRealm, RealmDown, and
@@ -87,9 +120,10 @@ class RemotePresence:
         if asked:
             answer = await self._realms.presence(realm, asked)
             for user in asked:
-                state = answer.get(user, UNKNOWN)
-                found[user] = Known(state, 0)
-                before, now = _shown(self._note(realm, user, state)), _shown(state)
+                told = answer.get(user) or TheirState(user, UNKNOWN)
+                before = _shown(self._note(realm, user, told))
+                found[user] = self._known[realm].get(user) or Known(OFFLINE, 0)
+                now = _shown(found[user].state)
                 if before != now:
                     self._arrivals.add(realm, user, TheirState(user, now), before)
         return {user: each.state for user, each in found.items() if each.state != UNKNOWN}
@@ -102,11 +136,22 @@ class RemotePresence:
             if user not in self._known.get(realm, ()) and len(asked[realm]) < MAX_AT_ONCE:
                 asked[realm].add(user)
         if asked:
-            in_background(UNTOLD, self.all_states(asked))
+            in_background(UNTOLD, self._ask_all(asked))
 
-    async def all_states(self, users: Mapping[str, Collection[str]]) -> dict[str, dict[str, str]]:
-        """The states of `users` (keys by the realm's key), by realm. Of a realm that does not answer, none
-        are known."""
+    async def all_states(
+        self, viewer: Account, users: Mapping[str, Collection[str]]
+    ) -> dict[str, dict[str, str]]:
+        """The states of `users` (keys by the realm's key), by realm, as the viewer sees them. Of a realm that
+        does not answer, none are known."""
+        return {
+            realm: {
+                user: self._seen(viewer, Address(user, realm), state)
+                for user, state in people.items()
+            }
+            for realm, people in (await self._ask_all(users)).items()
+        }
+
+    async def _ask_all(self, users: Mapping[str, Collection[str]]) -> dict[str, dict[str, str]]:
         # All are asked at once, and each answers, or not, in its own time.
         asked = {
             realm: Deferred.fromCoroutine(self._states_if_there(realm, names))
@@ -125,12 +170,28 @@ class RemotePresence:
         found = None if people is None else people.get(user)
         return found if found is not None and found.until > self._clock.seconds() else None
 
-    def _note(self, realm: str, user: str, state: str) -> str | None:
+    def _note(self, realm: str, user: str, told: TheirState) -> str | None:
         """Remember a state. Returns the one before, if there was one."""
         people = self._known.setdefault(realm, Cache(MAX_KNOWN))
         before = people.get(user)
+        state = told.state if self._note_unseen(realm, user, told.unseen) else OFFLINE
         people[user] = Known(state, self._clock.seconds() + KEPT_FOR)
         return None if before is None else before.state
+
+    def _note_unseen(self, realm: str, user: str, names: Sequence[str]) -> bool:
+        """Remember whom a person has blocked. Returns False if that is too much to remember. Then the person
+        has to be offline for everybody here."""
+        people = self._unseen.setdefault(realm, {})
+        people.pop(user, None)
+        if names and (
+            len(people) >= MAX_BLOCKERS
+            or len(names) > MAX_UNSEEN
+            or any(len(each) > MAX_KEY for each in names)
+        ):
+            return False
+        if names:
+            people[user] = frozenset(names)
+        return True
 
     # What other realms tell
 
@@ -144,7 +205,7 @@ class RemotePresence:
                 continue
             if address.realm is None:
                 user = key_of(address.name)
-                self._arrivals.add(realm, user, each, self._note(realm, user, each.state))
+                self._arrivals.add(realm, user, each, self._note(realm, user, each))
             elif self._context.localize(address).realm is not None:
                 self._arrivals.add(realm, address.key, each, None)
 
@@ -152,17 +213,41 @@ class RemotePresence:
         """Tell what a realm has told."""
         address = parse_address(change.user)
         if address.realm is not None:
-            await self._tell_named(realm, address, change.state, change.named)
+            self._take_hint(realm, address, change)
             return
         try:
             there = Address(address.name, self._realms.name_of(realm))
         except UnknownRealm:
             return  # it was forgotten meanwhile
-        state = self.known(there) or change.state
+        state = self._last(there) or change.state
         if state != change.before:
             await self._tell(realm, there, state, change.named)
         elif change.named:
             await self._tell_named(realm, there, state, change.named)
+
+    def _take_hint(self, home: str, address: Address, change: ArrivedState) -> None:
+        """The home of a group tells of a guest. Ask the guest's own realm, unless it has told the same, and
+        tell the accounts that the home names. Does not wait for that realm, which may not answer."""
+        there, user = key_of(address.realm or ""), key_of(address.name)
+        if not self._presence.anyone_follows or not self._elsewhere.is_linked(there):
+            return
+        known = self._find(there, user)
+        if known is not None and known.state == change.state:
+            in_background(UNTOLD, self._tell_named(home, address, known.state, change.named))
+        elif self._asking < MAX_ASKING and not self._hints.take(home, self._clock.seconds()):
+            self._asking += 1
+            asked = in_background(UNTOLD, self._follow_hint(home, address, change.named))
+            asked.addBoth(lambda _: setattr(self, "_asking", self._asking - 1))
+
+    async def _follow_hint(self, home: str, address: Address, named: Collection[str]) -> None:
+        there, user = key_of(address.realm or ""), key_of(address.name)
+        if not await self._database.read(store.named_by_home, address.key, home, named):
+            return
+        if (people := self._known.get(there)) is not None and (old := people.get(user)) is not None:
+            people[user] = Known(old.state, 0)
+        state = (await self._states_if_there(there, [user])).get(user)
+        if state is not None:
+            await self._tell_named(home, address, state, named)
 
     async def _tell_named(
         self, realm: str, address: Address, state: str, named: Collection[str]
@@ -170,6 +255,7 @@ class RemotePresence:
         """Tell the state of a person to accounts that the home of a group names."""
         if not self._presence.anyone_follows:
             return
+        named = [each for each in named if each not in self._unseen_by(address)]
         accounts = await self._database.read(store.named_by_home, address.key, realm, named)
         self._presence.tell_followers(accounts, PresenceChange(str(address), state), None)
         self._presence.flush()
@@ -179,7 +265,8 @@ class RemotePresence:
         one."""
         if self._presence.anyone_follows:
             find = store.watchers_of_guest
-            accounts = await self._database.read(find, address.key, realm, named)
+            unseen = self._unseen_by(address)
+            accounts = await self._database.read(find, address.key, realm, named, unseen)
             self._presence.tell_followers(accounts, PresenceChange(str(address), state), None)
             self._presence.flush()
         if others := [each for each in self._elsewhere.realms() if each != realm]:
@@ -218,6 +305,7 @@ class RemotePresence:
         del self._lost[realm]
         gone = self._online(realm)
         del self._known[realm]
+        self._unseen.pop(realm, None)
         for user, state in gone.items():
             self._arrivals.add(realm, user, TheirState(user, OFFLINE), state)
 

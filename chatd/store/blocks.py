@@ -3,7 +3,8 @@ and queries for the Database."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 import sqlalchemy as sa
@@ -68,6 +69,45 @@ def all_blocks(connection: sa.Connection) -> list[tuple[int, str]]:
     """The accounts that block, each with the key of what it blocks."""
     rows = connection.execute(sa.select(blocks.c.account_id, blocks.c.key))
     return [(account_id, key) for account_id, key in rows]
+
+
+class BlocksElsewhere(msgspec.Struct, frozen=True):
+    """What an account has blocked of other realms: the keys of `realms`, and the keys of the names of
+    `people` by the keys of their realms."""
+
+    realms: frozenset[str] = frozenset()
+    people: Mapping[str, Sequence[str]] = {}
+
+
+NO_BLOCKS = BlocksElsewhere()
+
+
+def blocks_elsewhere(
+    connection: sa.Connection, account_ids: Collection[int], realm: str | None = None
+) -> dict[int, BlocksElsewhere]:
+    """What accounts have blocked of other realms, or of one. Accounts that have blocked nothing there are
+    left out."""
+    there = blocks.c.key.contains(REALM_MARK)
+    if realm is not None:
+        there = blocks.c.key.endswith(REALM_MARK + realm, autoescape=True)
+    rows = connection.execute(
+        sa.select(blocks.c.account_id, blocks.c.key).where(
+            blocks.c.account_id.in_(account_ids), there
+        )
+    )
+    keys: defaultdict[int, list[tuple[str, str]]] = defaultdict(list)
+    for account_id, key in rows:
+        name, _, where = key.partition(REALM_MARK)
+        keys[account_id].append((name, where))
+    found = {}
+    for account_id, blocked in keys.items():
+        people: defaultdict[str, list[str]] = defaultdict(list)
+        for name, where in blocked:
+            if name:
+                people[where].append(name)
+        realms = frozenset(where for name, where in blocked if not name)
+        found[account_id] = BlocksElsewhere(realms, people)
+    return found
 
 
 def blocks_of(connection: sa.Connection, account_id: int) -> Sequence[BlockInfo]:

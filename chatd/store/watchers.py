@@ -12,9 +12,10 @@ import msgspec
 import sqlalchemy as sa
 
 from chatd.base.model import MAX_READERS
+from chatd.store.blocks import NO_BLOCKS, BlocksElsewhere, blocks_elsewhere
 from chatd.store.receipts import may_see
 from chatd.store.schema import accounts, contacts, participants, rosters
-from chatd.store.watchers_elsewhere import Elsewhere, barred_by, watchers_elsewhere
+from chatd.store.watchers_elsewhere import Elsewhere, watchers_elsewhere
 
 MAX_WATCHERS = 10_000  # of one account; beyond that, some are not told
 
@@ -24,13 +25,13 @@ _KEY: sa.BindParameter[str] = sa.bindparam("key", type_=sa.Text)
 
 class Watched(msgspec.Struct, frozen=True):
     """An account by its name and key, and the ids of the accounts that are told of it. `elsewhere` has the
-    people of other realms that are told too, and the realms that it has blocked are `barred`."""
+    people of other realms that are told too. `blocks` are those of realms and of people of other realms."""
 
     name: str
     key: str
     watchers: frozenset[int]
     elsewhere: Elsewhere = {}
-    barred: frozenset[str] = frozenset()
+    blocks: BlocksElsewhere = NO_BLOCKS
 
 
 def _sharing() -> sa.Select[tuple[int]]:
@@ -75,6 +76,6 @@ def watchers_of(
     watched = Watched(found.name, found.key, told - {account_id})
     if not realms:
         return watched
-    barred = barred_by(connection, account_id)
-    elsewhere = watchers_elsewhere(connection, account_id, sorted(set(realms) - barred))
-    return msgspec.structs.replace(watched, elsewhere=elsewhere, barred=barred)
+    theirs = blocks_elsewhere(connection, [account_id]).get(account_id, NO_BLOCKS)
+    elsewhere = watchers_elsewhere(connection, account_id, sorted(set(realms) - theirs.realms))
+    return msgspec.structs.replace(watched, elsewhere=elsewhere, blocks=theirs)

@@ -16,10 +16,9 @@ from typing import Any, TypeAlias
 import sqlalchemy as sa
 
 from chatd.base.model import MAX_READERS
-from chatd.store.blocks import REALM_MARK
 from chatd.store.receipts import may_see
 from chatd.store.requests import waits
-from chatd.store.schema import accounts, blocks, contacts, participants, remote_members, rosters
+from chatd.store.schema import accounts, contacts, participants, remote_members, rosters
 
 MAX_TOLD = 10_000  # of one person; beyond that, some are not told
 
@@ -108,15 +107,6 @@ _OF_ACCOUNT = _of_account().limit(_MOST)
 _OF_GUEST = _of_guest().limit(_MOST)
 _NAMED_ONLY = _named().limit(_MOST)
 _IN_GROUPS = _guests_in(_groups_with()).limit(_MOST)
-_BARRED = sa.select(blocks.c.key).where(
-    blocks.c.account_id == _ACCOUNT, blocks.c.key.startswith(REALM_MARK)
-)
-
-
-def barred_by(connection: sa.Connection, account_id: int) -> frozenset[str]:
-    """The keys of the realms that the account has blocked."""
-    found = connection.scalars(_BARRED, {"account": account_id})
-    return frozenset(key.removeprefix(REALM_MARK) for key in found)
 
 
 def watchers_elsewhere(
@@ -128,12 +118,21 @@ def watchers_elsewhere(
 
 
 def watchers_of_guest(
-    connection: sa.Connection, address: str, realm: str, named: Iterable[str] = ()
+    connection: sa.Connection,
+    address: str,
+    realm: str,
+    named: Iterable[str] = (),
+    unseen: Collection[str] = (),
 ) -> frozenset[int]:
     """The accounts that are told of a person of another realm, by the key of the address. `named` are the
-    keys of those that the realm names, because they are in its groups with that person."""
+    keys of those that the realm names, because they are in its groups with that person. Accounts with the
+    keys in `unseen` are left out."""
     asked = {"address": address, "realm": realm, "named": list(named), **_bounds()}
-    return frozenset(row.account_id for row in connection.execute(_OF_GUEST, asked))
+    told = frozenset(row.account_id for row in connection.execute(_OF_GUEST, asked))
+    if unseen and told:
+        hidden = sa.select(accounts.c.id).where(accounts.c.key.in_(unseen))
+        told = told.difference(connection.scalars(hidden))
+    return told
 
 
 def named_by_home(

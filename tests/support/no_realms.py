@@ -52,7 +52,7 @@ class NoRealms:
     ) -> Deferred[Mapping[str, Sequence[str]]]:
         return self._unknown(realm)
 
-    def presence(self, realm: str, _users: Collection[str]) -> Deferred[dict[str, str]]:
+    def presence(self, realm: str, _users: Collection[str]) -> Deferred[dict[str, TheirState]]:
         return self._unknown(realm)
 
     def hears_presence(self, _realm: str) -> bool:

@@ -58,7 +58,7 @@ def encode_states(states: Sequence[TheirState]) -> Iterator[bytes]:
 def decode_states(data: bytes) -> list[TheirState]:
     """Raises Refused if they are malformed."""
     found = _decoded(_states, data, BAD_BATCH)
-    return [TheirState(each.user, shown_state(each.state), each.named) for each in found]
+    return [msgspec.structs.replace(each, state=shown_state(each.state)) for each in found]
 
 
 def decode_returned(data: bytes) -> list[Returned]:

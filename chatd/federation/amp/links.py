@@ -212,7 +212,7 @@ class AmpLinks:
             realm, lambda link: link.requests.change(user, group, change, users, entries)
         )
 
-    def presence(self, realm: str, users: Collection[str]) -> Deferred[dict[str, str]]:
+    def presence(self, realm: str, users: Collection[str]) -> Deferred[dict[str, TheirState]]:
         return self._ask(realm, lambda link: link.requests.presence(list(users)))
 
     def hears_presence(self, realm: str) -> bool:

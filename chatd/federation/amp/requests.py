@@ -17,7 +17,7 @@ from chatd.federation.past_pages import PastEntries, PastPage
 from chatd.federation.refusals import refusal
 from chatd.federation.signing.entries import MAX_IN_QUESTION
 from chatd.service.presence import shown_state
-from chatd.service.remote import Membership, RemotePicture, RemoteProfile
+from chatd.service.remote import Membership, RemotePicture, RemoteProfile, TheirState
 from chatd.store.past_pages import PAGE
 
 if TYPE_CHECKING:
@@ -97,13 +97,17 @@ class PeerRequests:
             raise refused
         return result
 
-    async def presence(self, users: Sequence[str]) -> dict[str, str]:
-        states: dict[str, str] = {}
+    async def presence(self, users: Sequence[str]) -> dict[str, TheirState]:
+        states: dict[str, TheirState] = {}
         for start in range(0, len(users), wire.MAX_NAMES):
             asked = list(users[start : start + wire.MAX_NAMES])
             answer = await self._ask(wire.PresenceCommand, users=asked)
             found = self._decode(answer["states"], dict[str, str])
-            states.update((user, shown_state(state)) for user, state in found.items())
+            blocked = answer.get("unseen")
+            unseen = self._decode(blocked, dict[str, tuple[str, ...]]) if blocked else {}
+            for user, state in found.items():
+                told = TheirState(user, shown_state(state), unseen=unseen.get(user, ()))
+                states[user] = told
         return states
 
     async def profile(self, user: str, known: str) -> RemoteProfile:

@@ -325,7 +325,11 @@ class Responder(amp.CommandLocator):
     @_answers(wire.PresenceCommand)
     async def presence(self, users: list[str]) -> dict[str, Any]:
         found = await self._link.host.federation.questions.presence(self._link.realm, users)
-        return {"states": encode(found)}
+        unseen = {user: each.unseen for user, each in found.items() if each.unseen}
+        return {
+            "states": encode({user: each.state for user, each in found.items()}),
+            "unseen": encode(unseen) if unseen else None,
+        }
 
     @wire.PresenceChangedCommand.responder
     def presence_changed(self, states: bytes) -> Deferred[Any]:

@@ -240,7 +240,10 @@ class ChangeCommand(PeerCommand):
 class PresenceCommand(PeerCommand):
     commandName = b"Presence"  # noqa: N815
     arguments: ClassVar[list[Any]] = [(b"users", amp.ListOf(amp.Unicode()))]
-    response: ClassVar[list[Any]] = [(b"states", amp.String())]
+    response: ClassVar[list[Any]] = [
+        (b"states", amp.String()),
+        (b"unseen", amp.String(optional=True)),
+    ]
 
 
 class PresenceChangedCommand(PeerCommand):

@@ -13,6 +13,7 @@ from chatd.federation.amp import contents, wire
 from chatd.federation.answer_time import ANSWER_TIME
 from chatd.federation.name_guesses import HOUR, MAX_UNKNOWN
 from chatd.federation.parcels import Joined, encode
+from chatd.service.remote import TheirState
 from chatd.store import accounts as account_store
 from tests.support.amp_peer import AmpPeer, AmpPeerTestCase, batch, direct, hello
 from tests.support.network import NetworkTestCase, Server
@@ -245,4 +246,4 @@ class AddedTestCase(NetworkTestCase):
         one.add(two)
         one.person("ana").client  # noqa: B018 - it logs in
         asking = two.realm.directory.presence("realm1", ["ana", "nobody"])
-        self.assertEqual(self.network.result(asking), {"ana": "online"})
+        self.assertEqual(self.network.result(asking), {"ana": TheirState("ana", "online")})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 from unittest.mock import Mock
 
@@ -12,12 +12,14 @@ from sqlalchemy import Connection
 from chatd.base.errors import UnknownRealm
 from chatd.base.events import PresenceChange
 from chatd.base.names import parse_address
+from chatd.base.throttle import Quota
 from chatd.commands import values as ask
 from chatd.federation.amp import contents, wire
 from chatd.federation.amp.wire import Refused
 from chatd.federation.capabilities import PRESENCE
 from chatd.federation.parcels import encode
 from chatd.service import presence_arrivals, presence_elsewhere, remote_presence
+from chatd.service.presence_elsewhere import MAX_UNSEEN
 from chatd.service.presence_news import GRACE, INTERVAL
 from chatd.service.remote import TheirState
 from chatd.service.remote_presence import KEPT_FOR, LOST_AFTER
@@ -143,19 +145,64 @@ class Told(PresenceTestCase):
         self.ana.sends("budi@realm2", "halo")
         self.away(self.ana, True)
         self.told(self.budi)
-        blocks = (
-            (self.ana, parse_address("budi@realm2")),
-            (self.ana, "realm2"),
-            (self.budi, parse_address("ana@realm1")),
+        blocks: tuple[tuple[Person, Any, list[str]], ...] = (
+            (self.ana, parse_address("budi@realm2"), []),
+            (self.ana, "realm2", ["ana@realm1 offline"]),
+            (self.budi, parse_address("ana@realm1"), []),
         )
-        for who, whom in blocks:
+        for who, whom, told in blocks:
             who.does(ask.BlockPerson(whom))
             for away in (False, True):
                 self.away(self.ana, away)
-            self.assertEqual(self.told(self.budi), [])
+            self.assertEqual(self.told(self.budi), told)
             who.does(ask.UnblockPerson(whom))
+            self.pass_on()
+            self.told(self.budi)
         self.away(self.ana, False)
         self.assertEqual(self.told(self.budi), ["ana@realm1 online"])
+
+    def test_lists_of_blocked_people(self) -> None:
+        """Somebody who has blocked a person is offline in their lists, too, and for nobody else."""
+        for each in (self.budi, self.bela):
+            each.does(ask.AddContact(parse_address("ana@realm1")))
+            each.sends("ana@realm1", "halo")
+        self.pass_on()
+        sides = ((self.ana, "budi@realm2"), (self.budi, "ana@realm1"))
+        for who, whom in sides:
+            self.assertEqual(self.seen_by(self.budi), ["online"] * 3)
+            who.does(ask.BlockPerson(parse_address(whom)))
+            self.pass_on()
+            self.told(self.budi), self.told(self.bela)
+            self.assertEqual(set(self.seen_by(self.budi)) - {"unknown"}, {"offline"})
+            self.assertEqual(self.seen_by(self.bela), ["online"] * 3)
+            self.network.advance(KEPT_FOR)
+            self.assertEqual(set(self.seen_by(self.budi)) - {"unknown"}, {"offline"})
+            self.away(self.ana, True)
+            self.away(self.ana, False)
+            self.assertEqual(self.told(self.budi), [])
+            self.assertEqual(self.told(self.bela), ["ana@realm1 away", "ana@realm1 online"])
+            who.does(ask.UnblockPerson(parse_address(whom)))
+            self.pass_on()
+
+    def seen_by(self, who: Person) -> list[str]:
+        """ana's state in three lists of a person in realm2."""
+        names = {"realm1": ["ana"]}
+        people = self.two.service.people.online_everywhere(who.account, names)
+        (contact,) = who.does(ask.ListContacts()).items
+        (shown,) = who.does(ask.ListConversations()).items
+        states = [contact.online, shown.online, self.network.result(people)["realm1"]["ana"]]
+        return ["unknown" if each is None else "online" if each else "offline" for each in states]
+
+    def test_blocked_by_a_stranger(self) -> None:
+        """A realm that was not added is not told who is blocked. Whoever has blocked one of its people is
+        offline for all of them."""
+        for each in (self.budi, self.bela):
+            each.sends("ana@realm1", "halo")
+        self.ana.does(ask.BlockPerson(parse_address("budi@realm2")))
+        self.patch(self.one.realm.directory, "is_welcome", lambda _realm: False)
+        self.patch(self.one.federation.questions._guesses, "is_free", lambda _realm: False)
+        asked = self.one.federation.questions.presence("realm2", ["ana"])
+        self.assertEqual(self.network.result(asked, 1), {"ana": TheirState("ana", "offline")})
 
     def test_strangers(self) -> None:
         """A realm that was not added is told nothing."""
@@ -304,7 +351,44 @@ class Hostile(PresenceTestCase):
             ("\u202eana", "online", ("budi",)),
         )
         self.assertEqual((self.told(self.budi), self.told(self.bela)), ([], []))
-        self.assertIsNone(self.two.service.remote_presence.known(parse_address("a@realm1")))
+        self.assertIsNone(self.two.service.remote_presence._last(parse_address("a@realm1")))
+
+    def test_guests_of_groups(self) -> None:
+        """The home of a group can't invent the state of a guest: the guest's own realm is asked, but not too
+        often."""
+        self.patch(self.two.service.remote_presence, "_hints", Quota(2))
+        code = self.ana.creates("bola")
+        for each in (self.budi, self.citra):
+            each.joins(f"{code}@realm1")
+        self.pass_on()
+        self.told(self.budi)
+        before = self.boxes(self.two, self.three, b"Presence")
+        for state in ("away", "offline", "away", "offline", "away"):
+            self.tells(("citra@realm3", state, ("budi",)))
+        self.assertEqual(set(self.told(self.budi)), {"citra@realm3 online"})
+        self.assertEqual(self.boxes(self.two, self.three, b"Presence") - before, 2)
+        self.tells(("citra@realm3", "online", ("budi",)))
+        self.assertEqual(self.told(self.budi), ["citra@realm3 online"], "as her realm says")
+        self.network.connection(self.two, self.three).cut()
+        self.tells(("citra@realm3", "offline", ("budi",)))
+        self.assertEqual(self.told(self.budi), [])
+
+    def test_too_many_blocks(self) -> None:
+        """Somebody is offline for everybody if their realm tells of more blocks than this one keeps."""
+        self.ana.sends("budi@realm2", "halo")
+        self.pass_on()
+        self.told(self.budi)
+        presence = self.two.service.remote_presence
+        for unseen in (("a",) * (MAX_UNSEEN + 1), ("x" * 1000,)):
+            presence.arrived("realm1", [TheirState("ana", "away", (), unseen)])
+            self.pass_on()
+            self.assertEqual(self.told(self.budi), ["ana@realm1 offline"])
+            presence.arrived("realm1", [TheirState("ana", "away", (), ("bela",))])
+            self.pass_on()
+            self.assertEqual(self.told(self.budi), ["ana@realm1 away"])
+        self.patch(remote_presence, "MAX_BLOCKERS", 1)
+        presence.arrived("realm1", [TheirState("u1", "away", (), ("bela",))])
+        self.assertEqual(presence._last(parse_address("u1@realm1")), "offline")
 
     def test_people_of_this_realm(self) -> None:
         """Of these, other realms tell nothing, also if they are in the same group."""
@@ -342,10 +426,10 @@ class Hostile(PresenceTestCase):
         find = watchers_elsewhere.watchers_of_guest
 
         def watchers_of_guest(
-            db: Connection, address: str, realm: str, named: Iterable[str]
+            db: Connection, address: str, realm: str, named: Iterable[str], unseen: Collection[str]
         ) -> frozenset[int]:
             looked_up.append(list(named))
-            return find(db, address, realm, named)
+            return find(db, address, realm, named, unseen)
 
         self.patch(watchers_elsewhere, "watchers_of_guest", watchers_of_guest)
         self.patch(presence_arrivals, "MAX_NAMES", 4)

@@ -20,6 +20,7 @@ from chatd.base.replies import Contact
 from chatd.service.contacts import Contacts
 from chatd.service.presence import AWAY, OFFLINE
 from chatd.service.presence_elsewhere import PresenceElsewhere
+from chatd.service.remote import TheirState
 from chatd.service.remote_presence import RemotePresence
 from tests.support.common import ClockedTestCase, Listener
 from tests.support.no_realms import NoRealms
@@ -37,12 +38,13 @@ class TwoRealms(NoRealms):
             raise UnknownRealm(realm=realm)
         return realm.title()
 
-    def presence(self, realm: str, *args: Any) -> Deferred[dict[str, str]]:
+    def presence(self, realm: str, *args: Any) -> Deferred[dict[str, TheirState]]:
         users: Collection[str] = args[0]
         self.asked.append((realm, list(users)))
         if realm == "realm3":
             return fail(RealmDown(realm="Realm3"))
-        return succeed({name: self.people[name] for name in users if name in self.people})
+        known = [name for name in users if name in self.people]
+        return succeed({name: TheirState(name, self.people[name]) for name in known})
 
 
 class ContactsTestCase(ClockedTestCase):
@@ -107,6 +109,7 @@ class Elsewhere(ContactsTestCase):
             self.realms,
             service.presence,
             PresenceElsewhere(self.clock, self.realms),
+            service.blocks,
         )
         return Contacts(
             service.context,

@@ -8,10 +8,11 @@ import msgspec
 
 from chatd.base.events import ProfileChange
 from chatd.base.model import Account, Privacy, PrivacyKey
-from chatd.base.names import Address
+from chatd.base.names import Address, parse_address
 from chatd.commands.idleness import IDLE_AFTER, INTERVAL, ROUNDS, Idleness
 from chatd.service import people as module
 from chatd.service.presence import AWAY, IListener
+from chatd.service.remote import TheirState
 from tests.support.common import Listener
 from tests.support.inline import result_of
 from tests.unit.service.test_presence_news import PresenceNewsTestCase
@@ -95,8 +96,7 @@ class Hidden(PeopleTestCase):
         self.assertEqual(self.within(INTERVAL), ["Budi offline"])
         self.assertEqual(self.active(self.ana), [])
         self.assertEqual(self.active(self.budi), ["Budi"])
-        seen = result_of(self.people.states_for_realm("realm2", ["budi", "nobody"]))
-        self.assertEqual(seen, {"budi": "offline"})
+        self.assertEqual(self.seen_in_realm2(), {"budi": "offline"})
         self.presence.set_away(self.budi.id, True)
         (more,) = self.arrive(self.budi)
         self.presence.leave(self.budi.id, more)
@@ -113,11 +113,25 @@ class Hidden(PeopleTestCase):
 
     def test_blocked_realm(self) -> None:
         self.arrive(self.budi)
-        seen = result_of(self.people.states_for_realm("realm2", ["budi"]))
-        self.assertEqual(seen, {"budi": "online"})
+        self.assertEqual(self.seen_in_realm2(), {"budi": "online"})
         result_of(self.service.blocks.block(self.budi, "realm2"))
-        seen = result_of(self.people.states_for_realm("realm2", ["budi"]))
-        self.assertEqual(seen, {"budi": "offline"})
+        self.assertEqual(self.seen_in_realm2(), {"budi": "offline"})
+
+    def test_blocked_people(self) -> None:
+        """A realm is told for whom an account is offline. If there are many of them, or if the realm does not
+        take that, the account is offline for all of the realm."""
+        self.arrive(self.budi)
+        for name in ("cici@realm2", "dodi@realm2", "dodi@another.realm2"):
+            result_of(self.service.blocks.block(self.budi, parse_address(name)))
+        found = result_of(self.people.states_for_realm("realm2", ["budi"], True))
+        self.assertEqual(found, {"budi": TheirState("budi", "online", (), ("cici", "dodi"))})
+        self.assertEqual(self.seen_in_realm2(False), {"budi": "offline"})
+        self.patch(module, "MAX_UNSEEN", 1)
+        self.assertEqual(self.seen_in_realm2(), {"budi": "offline"})
+
+    def seen_in_realm2(self, takes_unseen: bool = True) -> dict[str, str]:
+        asked = self.people.states_for_realm("realm2", ["budi", "nobody"], takes_unseen)
+        return {name: each.state for name, each in result_of(asked).items()}
 
 
 class Away(PeopleTestCase):
