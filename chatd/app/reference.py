@@ -369,7 +369,7 @@ def reference() -> str:
         _arguments(),
         f"## Lists\n\nA reply has at most {MAX_PAGE} messages; `remaining` is the number of the others.\n",
         "`sync` without `conversation` lists as many; if it says `more`, ask again `after` the last one.\n",
-        "Only groups with a title have `title`, and only private groups `visibility`.\n",
+        "Only groups with a title have `title`, private ones `visibility`, those with a picture `picture`.\n",
         _lists(),
         f"A place in `sent`: {code(msgspec.json.encode(SENT['sent'][0]).decode())}.\n",
         "## Events\n",

@@ -23,3 +23,8 @@ def avatar_path(place: str, found: str) -> str:
 def user_picture(name: str, found: str | None) -> str | None:
     """The path of a user's picture, or None."""
     return None if found is None else avatar_path(f"@{name}", found)
+
+
+def group_picture(name: str, found: str | None) -> str | None:
+    """The path of a group's picture, or None."""
+    return None if found is None else avatar_path(f"#{name}", found)

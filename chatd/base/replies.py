@@ -49,7 +49,7 @@ class Contact(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class GroupInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     """A group in a list. Only members may post to a `closed` one. `member` and `admin` describe the user who
-    asked."""
+    asked. `picture` is the path of the group's picture."""
 
     group: str
     code: str
@@ -59,6 +59,7 @@ class GroupInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     admin: bool
     title: str | None = None
     visibility: str = PUBLIC
+    picture: str | None = None
 
 
 class GroupDetails(msgspec.Struct, frozen=True):

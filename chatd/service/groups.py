@@ -11,6 +11,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+import msgspec
+from sqlalchemy import Connection
+
+from chatd.base.avatars import group_picture
 from chatd.base.entries import MemberFact
 from chatd.base.errors import AlreadyMember, ChatError, UnknownGroup
 from chatd.base.model import Account, Group, NewGroup, party_of
@@ -28,6 +32,7 @@ from chatd.service.people import MAX_LISTED, People
 from chatd.service.presence import IListener
 from chatd.service.remote import IRealms
 from chatd.service.rosters import Actor, Rosters
+from chatd.store.avatars import all_known
 from chatd.store.bans import MAX_BANS
 from chatd.store.groups import list_groups
 from chatd.store.member_lists import names_in_groups
@@ -187,9 +192,9 @@ class Groups:
 
     async def list(self, account: Account, mine: bool) -> tuple[tuple[GroupInfo, ...], int]:
         """The first groups, and how many more there are: the account's own here and elsewhere if `mine`, else
-        all of this realm. For a group elsewhere only members of this realm are counted."""
-        found, more = await self._database.read(list_groups, account.id, mine, MAX_LISTED)
-        return tuple(found), more
+        all of this realm, with their pictures. For a group elsewhere only members of this realm are
+        counted."""
+        return await self._database.read(_pictured_groups, account.id, mine)
 
     async def list_with_names(
         self, account: Account
@@ -235,3 +240,16 @@ class Groups:
             there = online.get(realm, {}).get(name, theirs)
             shown.append(Member(member.username, member.admin, there))
         return tuple(shown)
+
+
+def _pictured_groups(
+    connection: Connection, account_id: int, mine: bool
+) -> tuple[tuple[GroupInfo, ...], int]:
+    """The first groups with their pictures, and the number of the others."""
+    found, more = list_groups(connection, account_id, mine, MAX_LISTED)
+    known = all_known(connection, [f"#{each.group}" for each in found])
+    paths = {place: group_picture(place[1:], each.hash) for place, each in known.items()}
+    pictured = (
+        msgspec.structs.replace(each, picture=paths.get(f"#{each.group}")) for each in found
+    )
+    return tuple(pictured), more

@@ -116,6 +116,22 @@ class Pictures(RawTestCase):
         await service.groups.create(budi, "bola")
         self.assertEqual((await self.say("GET", path, "budi")).status, 404)
 
+    async def test_of_a_public_group(self) -> None:
+        """The list of groups has it, also for those who are in none of them."""
+        await self.people("messi", "lina")
+        service = self.realm.service
+        messi, lina = [await service.accounts.find(name) for name in ("messi", "lina")]
+        for name, private in (("bola", False), ("rahasia", True), ("tenis", False)):
+            await service.groups.create(messi, name, private=private)
+        for name in ("bola", "rahasia"):
+            await self.put(picture("PNG"), "messi", f"%23{name}")
+        found, _ = await service.groups.list(lina, mine=False)
+        (path, none), names = [each.picture for each in found], [each.group for each in found]
+        self.assertEqual((names, none), (["bola", "tenis"], None))
+        assert path is not None
+        self.assertRegex(path, r"\A/pictures/%23bola\?v=[0-9a-f]{32}\Z")
+        self.assertEqual((await self.say("GET", path, "lina")).status, 200)
+
     async def test_one_at_a_time(self) -> None:
         """A connection that is lost leaves nothing."""
         await self.people("messi")

@@ -13,7 +13,7 @@ import { hashOf, segment } from "../router.js";
 import { avatar, button, dialog, emptyState, field, form, iconButton, unreadBadge } from "../ui.js";
 
 /** @typedef {import("../types.js").App} App */
-/** @typedef {{group: string, title?: string, code: string, members: number, closed: boolean, member: boolean, admin: boolean}} Group */
+/** @typedef {{group: string, title?: string, code: string, members: number, closed: boolean, member: boolean, admin: boolean, picture?: string}} Group */
 
 const INTERVAL = 60_000; // ms: there are no events about groups that the user is not in
 
@@ -187,7 +187,7 @@ function otherRow(app, group) {
     key: group.group,
     title: group.title ?? group.group,
     subtitle: facts(group),
-    picture: avatar(group.title ?? group.group, undefined, { kind: "group" }),
+    picture: avatar(group.title ?? group.group, undefined, { kind: "group", picture: group.picture }),
     actions: [
       button(t("groups.join-button"), {
         kind: "small",
