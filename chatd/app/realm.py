@@ -28,9 +28,11 @@ from chatd.commands.idleness import Idleness
 from chatd.commands.sessions import Sessions
 from chatd.federation.amp.dialer import Endpoint
 from chatd.federation.amp.endpoint import TLSEndpoint
+from chatd.federation.amp.finding import make_finder
 from chatd.federation.amp.identity import IdentityError, RealmIdentity
 from chatd.federation.amp.identity_files import load_identity, read_policy, web_flaw
 from chatd.federation.amp.links import AmpLinks
+from chatd.federation.amp.name_servers import DNSResolver
 from chatd.federation.amp.trust import Policy
 from chatd.federation.federation import Federation
 from chatd.federation.forwarder import Forwarder
@@ -78,7 +80,7 @@ class Threads:
 class Environment:
     """What a realm gets from outside. `reactor` has the network and runs the callbacks of threads, `clock`
     has the timers and measures durations, `wall` tells the date. `endpoint`, if given, makes the links to
-    other realms instead of TLS."""
+    other realms instead of TLS; `resolver`, if given, is asked for realms instead of the name servers."""
 
     reactor: IReactor
     random_bytes: Callable[[int], bytes]
@@ -86,6 +88,7 @@ class Environment:
     wall: Wall = time.time
     endpoint: Endpoint | None = None
     threads: Threads = Threads()
+    resolver: Callable[[], DNSResolver] | None = None
 
 
 class StartOptions(msgspec.Struct, frozen=True):
@@ -232,7 +235,9 @@ class Realm:
 
     def _assemble(self, context: Context, uploads: Uploads, stored: StoredState) -> None:
         """Create the service, and on top of it the federation and the sessions."""
-        self.directory = AmpLinks(context, self.endpoint)
+        environment = self.environment
+        finder = make_finder(context, environment.reactor, environment.resolver)
+        self.directory = AmpLinks(context, self.endpoint, finder)
         forwarder = Forwarder(context, self.directory, self.signer)
         self.scaler = PictureScaler(self.environment.reactor, context.clock)
         self.service = ChatService(

@@ -19,11 +19,13 @@ from chatd.base.config_values import (
     endpoint,
     fingerprint,
     hosts,
+    name_servers,
     networks,
     one_of,
     origins,
     realm_name,
     realm_names,
+    realm_patterns,
     size_from,
     url,
     yes_or_no,
@@ -95,7 +97,9 @@ class PeersConfig(msgspec.Struct, frozen=True):
     occupy here, and `messages` the bytes of its messages per day; 0 means no limit, also for
     `messages_per_second`. `private` allows private addresses that no operator has entered. `group_members`
     limits the members of one other realm in one group. `expire` is in seconds. `strangers` says how realms
-    are treated that were not added."""
+    are treated that were not added. `discover` lets people name realms that nobody has added, as far as the
+    patterns in `discover_allow` (none: all) and `discover_deny` permit; `name_servers` are asked for them, or
+    those of the system if there are none. `public_address` is where others reach the door `peers`."""
 
     add: str = "operators"
     private: bool = False
@@ -110,6 +114,11 @@ class PeersConfig(msgspec.Struct, frozen=True):
     messages_per_second: int = 50_000
     group_members: int = 1000
     strangers: str = "requests"
+    discover: bool = True
+    discover_allow: tuple[str, ...] = ()
+    discover_deny: tuple[str, ...] = ()
+    name_servers: tuple[tuple[str, int], ...] = ()
+    public_address: str | None = None
     known: dict[str, PeerConfig] = {}
 
 
@@ -227,6 +236,11 @@ KEYS: Mapping[str, _Table] = {
         "messages_per_second": count_from(0),
         "group_members": count_from(1),
         "strangers": one_of("requests", WELCOME),
+        "discover": yes_or_no,
+        "discover_allow": realm_patterns,
+        "discover_deny": realm_patterns,
+        "name_servers": name_servers,
+        "public_address": address,
     },
     "web": {"origins": origins, "hosts": hosts, "trusted_proxies": networks},
     "limits": {

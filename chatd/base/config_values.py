@@ -6,8 +6,9 @@ import re
 from collections.abc import Callable
 
 from chatd.base.errors import BadName
+from chatd.base.name_patterns import parse_pattern
 from chatd.base.names import key_of, parse_name
-from chatd.base.sources import Networks
+from chatd.base.sources import Networks, parse_ip
 
 _SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 _TIMES = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -66,6 +67,29 @@ def size_from(minimum: int) -> Callable[[str], int]:
 def realm_names(text: str) -> frozenset[str]:
     """The keys of realm names that are separated by commas or spaces."""
     return frozenset(key_of(realm_name(each)) for each in re.split(r"[,\s]+", text) if each)
+
+
+def realm_patterns(text: str) -> tuple[str, ...]:
+    """Patterns of realm names (chatd.base.name_patterns), separated by commas or spaces."""
+    return tuple(parse_pattern(each) for each in re.split(r"[,\s]+", text) if each)
+
+
+def name_servers(text: str) -> tuple[tuple[str, int], ...]:
+    """Addresses of name servers, each with a port if it is not 53, separated by commas or spaces."""
+    found = []
+    for each in re.split(r"[,\s]+", text):
+        host, colon, port = each.rpartition(":")
+        if not colon or parse_ip(each) is not None:  # an IPv6 address has colons, too
+            host, port = each, "53"
+        host = host.removeprefix("[").removesuffix("]")
+        if parse_ip(host) is None or not (
+            port.isascii() and port.isdigit() and 0 < int(port) < 65536
+        ):
+            raise ValueError(
+                "addresses of name servers, such as 127.0.0.1, [::1] or 192.0.2.1:5353"
+            )
+        found.append((host, int(port)))
+    return tuple(found)
 
 
 def origins(text: str) -> frozenset[str]:

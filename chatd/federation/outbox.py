@@ -98,6 +98,15 @@ class Outbox:
         await self.tidy()
         return await self._database.read(store.depths)
 
+    async def waits(self, realm: str) -> bool:
+        """Whether parcels wait for a realm."""
+        await self.tidy()
+        return await self._database.read(store.waiting_span, realm) is not None
+
+    def realms(self) -> Deferred[list[str]]:
+        """The realms for which parcels wait."""
+        return self._database.read(store.waiting_realms)
+
     async def until_gone(self, realm: str, number: int, seconds: float) -> bool:
         """Wait at most `seconds` until a parcel was acknowledged or given up. Returns whether it was."""
         # It may go while the database is read.

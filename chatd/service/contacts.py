@@ -17,6 +17,7 @@ from chatd.service.presence import AWAY, OFFLINE
 from chatd.service.remote import IRealms
 from chatd.service.remote_presence import RemotePresence
 from chatd.service.request_answers import AcceptedRequest, RequestAnswers
+from chatd.service.unknown_realms import UnknownRealms
 from chatd.store import accounts as store
 
 
@@ -38,15 +39,18 @@ class Contacts:
         self._accounts = accounts
         self._blocks = blocks
         self._realms = realms
+        self._unknown = UnknownRealms(context, realms)
         self._there = there
 
     async def add(self, account: Account, address: Address) -> Address:
         """Add a contact. Returns the address as its realm writes it. An address of a realm that does not
-        answer is assumed to exist. Raises UnknownUser, UnknownRealm, ContactExists, TooManyContacts."""
+        answer is assumed to exist. Raises UnknownUser, UnknownRealm, ContactExists, TooManyContacts, and as
+        UnknownRealms.meet."""
         local = self._context.localize(address)
         if local.realm is None:
             found = Address((await self._accounts.find(local.name)).name)
         else:
+            await self._unknown.meet(account, local)
             realm = key_of(local.realm)
             name = self._realms.name_of(realm)
             found = Address(local.name, name)

@@ -16,6 +16,7 @@ from chatd.service.context import Context
 from chatd.service.remote import IRealms
 from chatd.service.request_answers import AcceptedRequest, RequestAnswers
 from chatd.service.targets import Target
+from chatd.service.unknown_realms import UnknownRealms
 from chatd.store import accounts as account_store
 from chatd.store import conversations as store
 from chatd.store.blocks import is_blocked
@@ -36,6 +37,7 @@ class Directs:
         answers: RequestAnswers,
     ) -> None:
         self.answers = answers
+        self.unknown = UnknownRealms(context, realms)
         self._context = context
         self._database = context.database
         self._accounts = accounts
@@ -66,8 +68,8 @@ class Directs:
         self, sender: Account, to: Sequence[Address]
     ) -> tuple[list[Target], dict[str, ChatError]]:
         """The sender's conversations with `to`, without repetitions, created if necessary; and the errors by
-        address. Runs in the order of the database's jobs."""
-        wanted, errors = self._sort(to)
+        address. Unknown realms are looked up. Otherwise it runs in the order of the database's jobs."""
+        wanted, errors = await self._meet(sender, to)
         found, accepted = await self._database.run(
             self._open_all, sender, list(wanted.values()), self._context.now()
         )
@@ -112,7 +114,7 @@ class Directs:
         self, sender: Account, to: Sequence[Address]
     ) -> tuple[list[Target], dict[str, ChatError]] | None:
         """As `open`, but creates no conversation. Returns None if one does not exist."""
-        wanted, errors = self._sort(to)
+        wanted, errors = await self._meet(sender, to)
         found = await self._database.read(_find_all, sender, list(wanted.values()))
         targets = []
         for key, address in wanted.items():
@@ -131,6 +133,19 @@ class Directs:
     def _refuses(self, other: Account | None, sender: Account) -> bool:
         """Whether the other account has blocked the sender."""
         return other is not None and self._blocks.has(other.id, sender.key)
+
+    async def _meet(
+        self, sender: Account, to: Sequence[Address]
+    ) -> tuple[dict[str, Address], dict[str, ChatError]]:
+        """As `_sort`, after unknown realms were looked up, all at once."""
+        wanted, errors = self._sort(to)
+        if not errors:
+            return wanted, errors
+        refused = await self.unknown.meet_all(sender, to)
+        wanted, errors = self._sort(to)
+        for name in errors:
+            errors[name] = refused.get(key_of(name.partition("@")[2]), errors[name])
+        return wanted, errors
 
     def _sort(self, to: Sequence[Address]) -> tuple[dict[str, Address], dict[str, ChatError]]:
         """The addresses by key, without repetitions, and the errors of those in unknown realms."""
@@ -158,11 +173,7 @@ class Directs:
 
     def knows(self, realm: str) -> bool:
         """Whether the realm with that key is a peer."""
-        try:
-            self._realms.name_of(realm)
-        except UnknownRealm:
-            return False
-        return True
+        return self.unknown.knows(realm)
 
     def _remember(
         self, owner: Account, address: Address, other: Account | None, conversation: int

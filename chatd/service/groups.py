@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from chatd.base.avatars import group_picture
 from chatd.base.entries import MemberFact
-from chatd.base.errors import AlreadyMember, ChatError, UnknownGroup
+from chatd.base.errors import AlreadyMember, ChatError, UnknownGroup, UnknownRealm
 from chatd.base.model import Account, Group, NewGroup, party_of
 from chatd.base.names import Address, key_of, parse_foreign_address
 from chatd.base.replies import Ban, GroupInfo, Member
@@ -32,6 +32,7 @@ from chatd.service.people import MAX_LISTED, People
 from chatd.service.presence import IListener
 from chatd.service.remote import IRealms
 from chatd.service.rosters import Actor, Rosters
+from chatd.service.unknown_realms import UnknownRealms
 from chatd.store.avatars import all_known
 from chatd.store.bans import MAX_BANS
 from chatd.store.groups import list_groups
@@ -64,6 +65,7 @@ class Groups:
         self._mirrors = mirrors
         self._invitations = invitations
         self._realms = realms
+        self._unknown = UnknownRealms(context, realms)
         self._there = HomeRequests(context, mirrors, realms)
         self.settings = GroupSettings(rosters, HomeSettings(context, rosters, homes), self._there)
 
@@ -91,6 +93,7 @@ class Groups:
     ) -> Group:
         """Join by name or by code, from the network address `source`. Raises UnknownGroup, AlreadyMember,
         Banned, GroupFull, RealmFull, TooManyGroups, TooManyFailedJoins."""
+        await self._unknown.meet(account, name)
         realm, party = self._there.elsewhere(name), party_of(account)
         if realm is None:
             return await self._homes.join(Actor(party, origin), name, source)
@@ -135,11 +138,16 @@ class Groups:
         origin: IListener | None = None,
     ) -> tuple[str, Invited]:
         """Make `users` members; those of other realms get an invitation. Returns the group's name. Raises
-        UnknownGroup, NotMember, NotAdmin; if none of the users is known, UnknownUser or UnknownRealm."""
+        UnknownGroup, NotMember, NotAdmin; if none of the users is known, UnknownUser or UnknownRealm, and as
+        UnknownRealms.meet."""
         realm = self._there.elsewhere(name)
         if realm is None:
+            refused = await self._unknown.meet_all(account, users)
             by = Actor(party_of(account), origin)
-            group, invited = await self.home_invites.invite(by, name, users)
+            try:
+                group, invited = await self.home_invites.invite(by, name, users)
+            except UnknownRealm as error:
+                raise refused.get(key_of(str(error.details["realm"])), error) from None
             return group.name, invited
         facts = [MemberFact(self._there.person(user), "invited") for user in users]
         shown, found = await self._there.ask(realm, account, name, "invite", users, facts)

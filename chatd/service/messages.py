@@ -216,8 +216,9 @@ class Messages:
         """A group that the sender may post to, as far as this realm knows. With `member`, the sender has to
         be a member if the group lives in this realm.
 
-        Raises UnknownGroup, NotMember, UnknownRealm.
+        Raises UnknownGroup, NotMember, UnknownRealm, and as UnknownRealms.meet.
         """
+        await self._directs.unknown.meet(sender, name)
         try:
             if not member:
                 return group_target(await self._rosters.load(name))

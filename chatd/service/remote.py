@@ -310,6 +310,11 @@ class IRealms(Interface):
         """Fetch the newest entries that are missing of a group of another realm. Fires when they have come,
         or can't be fetched now. Never errs."""
 
+    def look_up(realm: str, account: int) -> Deferred[None]:
+        """Make the realm with that name a peer, unless it is one, because the account with that id names it.
+        Errs with UnknownRealm if realms of such names are not looked up, RealmNotFound, LookupDenied,
+        TooManyLookups, Busy, BadName, and why the realm that was found is not accepted."""
+
     def add(realm: str, host: str, port: int, by_operator: bool) -> Deferred[Added]:
         """Make a realm a peer. Errs with the reason; only operators are told more than that it was not
         reached."""

@@ -185,7 +185,7 @@ def blank(
     """Replace the parcels with these numbers, to all realms, by what `blanked` makes of them. They keep their
     numbers and places; their files are not sent any more."""
     found: list[BlankedParcel] = []
-    for realm in _waiting_realms(connection) if numbers else ():
+    for realm in waiting_realms(connection) if numbers else ():
         for start in range(0, len(numbers), MAX_NUMBERS):
             some = numbers[start : start + MAX_NUMBERS]
             rows = connection.execute(
@@ -205,7 +205,7 @@ def blank(
     return found
 
 
-def _waiting_realms(connection: sa.Connection) -> list[str]:
+def waiting_realms(connection: sa.Connection) -> list[str]:
     """The realms for which parcels wait, read from the index one by one: each may have many parcels."""
     found: list[str] = []
     after = ""
@@ -282,7 +282,7 @@ def too_old(connection: sa.Connection, before: int, limit: int) -> list[tuple[st
     """Return at most `limit` parcels that are older than `before` (ms since 1970 UTC), with their realms.
     Only the front of each queue is read: an older parcel behind a younger one has its turn after that."""
     found: list[tuple[str, QueuedParcel]] = []
-    for realm in _waiting_realms(connection):
+    for realm in waiting_realms(connection):
         front = waiting(connection, realm, 0, 1)
         if front and front[0].created_at < before:
             page = waiting(connection, realm, 0, limit - len(found))

@@ -9,6 +9,7 @@
 /join/<code>                                  joining a group by a link
 /thumbnails/<code>                            small versions of files that are pictures
 /export                                       everything that an account has here
+/.well-known/chatd.json                       where other realms reach this one
 /healthz  /livez                              probes
 ```
 """
@@ -49,6 +50,7 @@ from chatd.web.static import AT_ROOT, NotFoundResource, StaticFiles, load_files
 from chatd.web.thumbnails import ThumbnailResource
 from chatd.web.uploads import UploadResource
 from chatd.web.web_dialect import WebDialect
+from chatd.web.whereabouts import WhereaboutsResource
 
 PROXIED_SOURCES = 10_000  # clients behind proxies whose rates are remembered
 IDLE = 60.0  # seconds without a request, or for one to arrive, after which a connection is closed
@@ -222,6 +224,7 @@ def make_site(
     root.putChild(b"join", JoinResource(service, access, files))
     root.putChild(b"export", ExportResource(service, access))
     root.putChild(b"pictures", pictures)
+    root.putChild(b".well-known", WhereaboutsResource(service, access))
     root.putChild(b"thumbnails", ThumbnailResource(service, access))
     return ChatSite(root, lines, connections, uploads, pictures, service.clock)
 

@@ -33,6 +33,7 @@ from chatd.net.eager import FlushQueue
 from chatd.service.presence import IListener
 from chatd.simulate import servers
 from chatd.simulate.databases import connect_without_sync, provide_schema
+from tests.support.dns import Zone
 
 CHEAP = Argon2(memory=8, passes=1, lanes=1)
 START = servers.START
@@ -72,8 +73,14 @@ class Realm(realm.Realm):
     Call `open`, and in the end `close`; `RealmTestCase` does both."""
 
     def __init__(
-        self, config: Config, clock: Any = None, random_bytes: Any = None, wall: Wall | None = None
+        self,
+        config: Config,
+        clock: Any = None,
+        random_bytes: Any = None,
+        wall: Wall | None = None,
+        zone: Zone | None = None,
     ) -> None:
+        self.zone = zone or Zone()  # what is found in the DNS
         random_bytes = random_bytes or same_bytes()
         wall = wall or (time.time if clock is None else clock.seconds)
         environment = realm.Environment(
@@ -82,6 +89,7 @@ class Realm(realm.Realm):
             clock or reactor,
             wall,
             threads=realm.Threads(connect_without_sync),
+            resolver=lambda: self.zone,
         )
         super().__init__(config, environment)
         self.clock: Any = environment.clock

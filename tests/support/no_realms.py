@@ -20,6 +20,9 @@ T = TypeVar("T")
 class NoRealms:
     """There are no other realms."""
 
+    def look_up(self, realm: str, account: int) -> Deferred[None]:
+        return fail(UnknownRealm(realm=realm))
+
     def name_of(self, realm: str) -> str:
         raise UnknownRealm(realm=realm)
 

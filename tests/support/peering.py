@@ -23,9 +23,11 @@ from chatd.federation.amp.link import PeerLink
 from chatd.federation.amp.trust import Policy
 from chatd.lines.dialects.jsonlines import JsonDialect
 from tests.support.common import CHEAP, Realm, Wire, make_operator, sleep
+from tests.support.dns import Zone
 
 PATIENCE = 20.0
 PIECE = 256 << 10
+OWN = ("clock", "identity", "network", "zone")  # options of TLSRealm
 
 net: Any = reactor
 
@@ -40,8 +42,9 @@ class TLSRealm(Realm):
         clock: Any = None,
         identity: RealmIdentity | None = None,
         network: Any = None,
+        zone: Zone | None = None,
     ) -> None:
-        super().__init__(config, clock, os.urandom)
+        super().__init__(config, clock, os.urandom, zone=zone)
         self.network: Any = network or reactor
         self.identity = identity
         self.port = 0
@@ -163,7 +166,7 @@ class PeeringTestCase(TestCase):
 
     def make(self, name: str, folder: str = "", **options: Any) -> TLSRealm:
         """Make a realm on a folder of its own. Options other than those of TLSRealm are those of [peers]."""
-        own = {key: options.pop(key) for key in ("clock", "identity", "network") if key in options}
+        own = {key: options.pop(key) for key in OWN if key in options}
         config = Config(
             realm=name,
             state=self.folder / (folder or name),
@@ -195,7 +198,7 @@ class PeeringTestCase(TestCase):
         peers = msgspec.structs.replace(realm.config.peers, **changes)
         config = msgspec.structs.replace(realm.config, peers=peers)
         clock = None if realm.clock is reactor else realm.clock
-        again = TLSRealm(config, clock, realm.identity, realm.network)
+        again = TLSRealm(config, clock, realm.identity, realm.network, realm.zone)
         again.port = realm.port
         return self.open(again)
 

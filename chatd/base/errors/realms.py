@@ -13,6 +13,27 @@ class UnknownRealm(ChatError):
     sentence = "This realm has no peer called {realm}; realms lists its peers"
 
 
+class RealmNotFound(UnknownRealm):
+    code = "realm-not-found"
+    sentence = (
+        "{realm} was not found: {reason}; check its spelling, or ask an operator of this realm to add "
+        "it"
+    )
+
+
+class LookupDenied(ChatError):
+    code = "lookup-denied"
+    sentence = "{realm} may not be looked up from here; ask an operator of this realm to add it"
+
+
+class TooManyLookups(ChatError):
+    code = "too-many-lookups"
+    sentence = (
+        "{limit} unknown realms were looked up for you in the last hour; try again in {minutes} min, or ask "
+        "an operator to add {realm}"
+    )
+
+
 class RealmExists(ChatError):
     code = "realm-exists"
     sentence = "{realm} is already a peer; realms shows its state, and delrealm {realm} removes it"

@@ -8,6 +8,7 @@ from chatd.commands import values as ask
 from chatd.commands.rows import Arg, Row
 from chatd.commands.table.common import (
     FILENAME,
+    LOOKUP_ERRORS,
     PEOPLE_ERRORS,
     PERSON_OR_REALM,
     PLACE,
@@ -168,7 +169,7 @@ ROWS: tuple[Row, ...] = (
         ask.AddContact,
         "add someone to your contacts",
         (USER,),
-        errors=(*PEOPLE_ERRORS, errors.ContactExists, errors.TooManyContacts),
+        errors=(*PEOPLE_ERRORS, *LOOKUP_ERRORS, errors.ContactExists, errors.TooManyContacts),
     ),
     Row(
         "delcontact",

@@ -6,6 +6,8 @@ from chatd.base import errors
 from chatd.commands import arguments as types
 from chatd.commands.rows import Arg
 
+# For commands that name people or groups of realms that nobody here knows yet
+LOOKUP_ERRORS = (errors.RealmNotFound, errors.LookupDenied, errors.TooManyLookups)
 PEOPLE_ERRORS = (errors.UnknownUser, errors.UnknownRealm)
 GROUP_ERRORS = (errors.UnknownGroup, errors.NotMember, errors.UnknownRealm)
 PLACE_ERRORS = (errors.UnknownUser, *GROUP_ERRORS, errors.AmbiguousName)

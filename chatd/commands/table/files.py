@@ -13,6 +13,7 @@ from chatd.commands.table.common import (
     GROUP_ERRORS,
     GROUP_OR_PEOPLE,
     KEY,
+    LOOKUP_ERRORS,
     OPTIONAL_CONVERSATION,
     PEOPLE_ERRORS,
     SIZE,
@@ -27,7 +28,7 @@ ROWS: tuple[Row, ...] = (
         "send a file: after the READY reply, send exactly that many raw bytes",
         (TO, FILENAME, SIZE, KEY, WAIT),
         aliases=("send_file",),
-        errors=(*PEOPLE_ERRORS, *FILE_ERRORS, errors.UnknownMessage),
+        errors=(*PEOPLE_ERRORS, *LOOKUP_ERRORS, *FILE_ERRORS, errors.UnknownMessage),
     ),
     Row(
         "sendgroupfile",

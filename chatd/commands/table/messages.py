@@ -14,6 +14,7 @@ from chatd.commands.table.common import (
     CONVERSATION_ERRORS,
     FROM_CONVERSATION,
     KEY,
+    LOOKUP_ERRORS,
     OPAQUE,
     PEOPLE_ERRORS,
     PLACE,
@@ -44,6 +45,7 @@ ROWS: tuple[Row, ...] = (
         overlaps=True,
         errors=(
             *PEOPLE_ERRORS,
+            *LOOKUP_ERRORS,
             errors.MessageTooLong,
             errors.UnknownMessage,
             errors.NotSupportedThere,

@@ -18,6 +18,7 @@ from chatd.federation.amp.admission import Admission
 from chatd.federation.amp.dialer import Dialer, Endpoint
 from chatd.federation.amp.link import PeerLink
 from chatd.federation.amp.peers import Peer, PeerTable
+from chatd.federation.amp.place_finder import PlaceFinder
 from chatd.federation.amp.rate_limited_log import RateLimitedLog
 from chatd.federation.amp.trust import Authentication
 from chatd.federation.amp.unconfirmed import UnconfirmedRealms
@@ -43,11 +44,14 @@ class LinkManager:
         peers: PeerTable,
         endpoint: Endpoint,
         unconfirmed: UnconfirmedRealms,
+        finder: PlaceFinder,
     ) -> None:
         self.clock = context.clock
         self.sender_rates = SenderRates(context.config.limits.commands_per_second)
         self.links: dict[PeerLink, float] = {}  # the open connections, and since when by the clock
-        self.dialer = Dialer(context.config.peers, self, endpoint, peers, context.random_bytes)
+        self.dialer = Dialer(
+            context.config.peers, self, endpoint, peers, context.random_bytes, finder
+        )
         self.adder = RealmAdder(context, peers, self.dialer)
         self._admission = Admission(endpoint, peers, self.adder, unconfirmed)
         self.context = context
@@ -165,6 +169,8 @@ class LinkManager:
             return
         peer.failures = 0
         peer.error = None
+        peer.wanted = False
+        self.dialer.finder.forget(link.realm)
         peer.since = self.context.now()
         cancel(peer.timer)
         log.info(
@@ -193,6 +199,15 @@ class LinkManager:
         self.federation.receiver.lost(peer.known.key)
         self.federation.link_down(peer.known.key)
         self.dialer.soon(peer)
+        in_background("nothing was looked up in the outbox", self._dial_if_waiting(peer))
+
+    async def _dial_if_waiting(self, peer: Peer) -> None:
+        """Dial a realm whose address is not known, if something waits for it."""
+        key = peer.known.key
+        if peer.known.host is not None or not await self.federation.outbox.waits(key):
+            return
+        if self._peers.get(key) is peer:
+            self.dialer.want(peer)
 
     def is_added(self, realm: str) -> bool:
         """Whether somebody here has added the realm with that key."""

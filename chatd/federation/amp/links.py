@@ -10,7 +10,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from chatd.base.background import log_unexpected
+from chatd.base.background import in_background, log_unexpected
 from chatd.base.errors import NotSupportedThere, RealmDown, UnknownRealm
 from chatd.base.isolation import guarded
 from chatd.base.names import key_of
@@ -18,11 +18,13 @@ from chatd.base.realms import Added, RealmInfo
 from chatd.base.replies import Member
 from chatd.federation.amp.delivery import Delivery
 from chatd.federation.amp.dialer import Endpoint
+from chatd.federation.amp.discovery import RealmDiscovery
 from chatd.federation.amp.link import PeerLink
 from chatd.federation.amp.link_manager import LinkManager
 from chatd.federation.amp.link_sender import Destination, Suspects
 from chatd.federation.amp.peer_status import all_peers
 from chatd.federation.amp.peers import Peer, PeerTable
+from chatd.federation.amp.place_finder import PlaceFinder
 from chatd.federation.amp.unconfirmed import UnconfirmedRealms
 from chatd.federation.capabilities import ALL, PAST, PRESENCE, PROFILES
 from chatd.federation.federation import Federation
@@ -49,12 +51,14 @@ log = Logger()
 
 @implementer(ILinks)
 class AmpLinks:
-    """`attach` federation, load the known `peers`, then `start`. `endpoint` makes the connections."""
+    """`attach` federation, load the known `peers`, then `start`. `endpoint` makes the connections, and
+    `finder` finds realms."""
 
-    def __init__(self, context: Context, endpoint: Endpoint) -> None:
+    def __init__(self, context: Context, endpoint: Endpoint, finder: PlaceFinder) -> None:
         self.peers = PeerTable(context, self._delivery_to)
         self._context = context
         self._endpoint = endpoint
+        self._finder = finder
         self._expiring = LoopingCall(self._expire)
         self._expiring.clock = context.clock
 
@@ -62,7 +66,10 @@ class AmpLinks:
         context, peers = self._context, self.peers
         self._federation = federation
         self._unconfirmed = UnconfirmedRealms(context, federation, peers)
-        self.manager = LinkManager(context, federation, peers, self._endpoint, self._unconfirmed)
+        self.manager = LinkManager(
+            context, federation, peers, self._endpoint, self._unconfirmed, self._finder
+        )
+        self._discovery = RealmDiscovery(context, peers, self.manager.dialer, self._unconfirmed)
 
     def _delivery_to(self, peer: Peer) -> Delivery:
         context, federation = self._context, self._federation
@@ -84,7 +91,14 @@ class AmpLinks:
         """Begin to dial, and to look for what has waited for too long."""
         for peer in self.peers.by_key.values():
             self.manager.dialer.soon(peer, 0.0)
+        in_background("realms for which something waits were not dialled", self._dial_waiting())
         self._expiring.start(EXPIRE_EVERY, now=False)
+
+    async def _dial_waiting(self) -> None:
+        for realm in await self._federation.outbox.realms():
+            peer = self.peers.get(realm)
+            if peer is not None and peer.link is None:
+                self.manager.dialer.want(peer)
 
     async def stop(self) -> None:
         """Close all links. What is under way goes over the next ones."""
@@ -129,6 +143,8 @@ class AmpLinks:
         if peer is None:
             on_outcome(QUEUED)
             return
+        if peer.link is None:
+            self.manager.dialer.want(peer)
         try:
             peer.delivery.dispatch(number, parcel, file, entry, on_outcome)
         except Exception:
@@ -145,6 +161,8 @@ class AmpLinks:
         peer = self.peers.by_key.get(realm)
         if peer is None:
             return False
+        if peer.link is None:
+            self.manager.dialer.want(peer)
         try:
             return peer.delivery.post(number, parcel, file, entry)
         except Exception:
@@ -267,6 +285,9 @@ class AmpLinks:
     def source_of(self, realm: str) -> str:
         peer = self.peers.get(realm)
         return "" if peer is None else peer.source
+
+    def look_up(self, realm: str, account: int) -> Deferred[None]:
+        return Deferred.fromCoroutine(self._discovery.meet(account, realm))
 
     def add(self, realm: str, host: str, port: int, by_operator: bool) -> Deferred[Added]:
         return Deferred.fromCoroutine(self._add(realm, host, port, by_operator))

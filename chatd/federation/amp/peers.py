@@ -42,6 +42,7 @@ class Peer:
         # Dialling (chatd.federation.amp.dialer)
         self.error: str | None = None  # why there is no link
         self.failures = 0  # dials in a row that have failed
+        self.wanted = False  # something waits for a link
         self.dialling = False
         self.timer: IDelayedCall | None = None  # until the next dial
 

@@ -2,7 +2,8 @@
 
 A client can invent any number of realm names. So a realm without a conversation here makes room for new ones,
 and is forgotten after a day without a link. A realm whose people have written to a person here or joined a
-group is kept longer, but makes room when there is no other room.
+group is kept longer, but makes room when there is no other room. A realm that was found and has never linked
+counts as unused once nothing waits for it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from chatd.store.peers import Use
 MAX_UNCONFIRMED = 1000  # realms
 EVICTED_PART = 20  # a twentieth of them is forgotten at a time, so that there are few queries
 IDLE = 86_400_000  # ms without a link after which an unused realm is forgotten
+NEW = 3_600_000  # ms for which a realm that was found may have no link and no message
 CHECK_EVERY = 3600.0  # seconds
 
 log = Logger()
@@ -76,7 +78,16 @@ class UnconfirmedRealms:
 
     async def _uses(self, peers: list[Peer]) -> dict[str, Use]:
         keys = [peer.known.key for peer in peers]
-        return await self._context.database.read(store.uses, keys) if keys else {}
+        if not keys:
+            return {}
+        uses = await self._context.database.read(store.uses, keys)
+        waiting = await self._federation.outbox.realms()
+        before = self._context.now() - NEW
+        for peer in peers:
+            unlinked = peer.known.linked_at is None and peer.since < before
+            if unlinked and peer.known.key not in waiting:
+                uses[peer.known.key] = Use.NONE
+        return uses
 
     async def _forget(self, peers: list[Peer]) -> None:
         # Some may have been forgotten or added since the query.

@@ -82,6 +82,9 @@ NOT_IN_TRANSCRIPTS = {
 }
 # Errors that need peers: tests of chatd.federation.amp show them.
 BETWEEN_REALMS = {
+    "realm-not-found",
+    "lookup-denied",
+    "too-many-lookups",
     "realm-exists",
     "forbidden-address",
     "realm-unreachable",

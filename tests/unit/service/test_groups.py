@@ -620,6 +620,7 @@ class Elsewhere(GroupsTestCase):
         realm = OneRealm(name)
         self.patch(self.service.mirrors, "_realms", realm)
         self.patch(self.groups._there, "_realms", realm)
+        self.patch(self.groups._unknown, "_realms", realm)
         return mock.patch.object(self.groups, "_realms", realm)
 
     def test_names_as_written_here(self) -> None:

@@ -23,7 +23,7 @@ export function inviteForm(app, group, changed) {
     name: "users",
     hint: t("members.invite-hint"),
     required: true,
-    codes: ["unknown-user", "unknown-realm", "bad-name"],
+    codes: ["unknown-user", "unknown-realm", "realm-not-found", "bad-name"],
     check: (text) => (splitPeople(text).every(parseAddress) ? null : t("newchat.bad")),
   });
   const report = h("div", { class: "report", role: "status" });

@@ -20,7 +20,7 @@ export function several(app) {
     name: "people",
     hint: t("newchat.people-hint"),
     required: true,
-    codes: ["unknown-user", "unknown-realm", "bad-name"],
+    codes: ["unknown-user", "unknown-realm", "realm-not-found", "bad-name"],
     check: (text) => (splitPeople(text).every(parseAddress) ? null : t("newchat.bad")),
   });
   const text = field({

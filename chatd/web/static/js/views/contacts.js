@@ -74,7 +74,7 @@ function addForm(app, shown) {
     name: "user",
     hint: t("contacts.hint"),
     required: true,
-    codes: ["unknown-user", "unknown-realm", "contact-exists", "bad-name"],
+    codes: ["unknown-user", "unknown-realm", "realm-not-found", "contact-exists", "bad-name"],
     check: (text) => (parseAddress(text) ? null : t("newchat.bad")),
   });
   const add = async () => {

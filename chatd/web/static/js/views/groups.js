@@ -79,7 +79,7 @@ function joinForm(app) {
     name: "group",
     hint: t("groups.join-hint"),
     required: true,
-    codes: ["unknown-group", "already-member", "unknown-realm", "realm-down", "bad-name"],
+    codes: ["unknown-group", "already-member", "unknown-realm", "realm-not-found", "realm-down", "bad-name"],
     check: (text) => (parseGroup(text) ? null : t("newchat.bad")),
   });
   const join = () => enter(app, parseGroup(which.value)?.text ?? which.value.trim());

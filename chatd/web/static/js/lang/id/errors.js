@@ -34,6 +34,10 @@ export default {
   "error.registration-closed": "Realm ini tidak menerima akun baru; mintalah kepada operatornya.",
   "error.bad-token": "Sesi Anda sudah berakhir; masuk lagi.",
   "error.unknown-realm": "Realm itu belum dikenal di sini; daftar realm menunjukkan mana yang dapat dihubungi.",
+  "error.realm-not-found": "Realm itu tidak ditemukan; periksa ejaannya, atau minta operator menambahkannya.",
+  "error.lookup-denied": "Realm itu tidak boleh dicari dari sini; minta operator menambahkannya.",
+  "error.too-many-lookups":
+    "{1} realm yang tidak dikenal sudah dicari untuk Anda dalam satu jam; coba lagi dalam {2} menit.",
   "error.realm-exists": "Realm itu sudah terdaftar; lihat keadaannya di daftar realm.",
   "error.own-realm": "Itu realm ini sendiri; tambahkan realm lain.",
   "error.token-in-text":

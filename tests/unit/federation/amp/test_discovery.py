@@ -1,0 +1,231 @@
+"""Realms that nobody has added are looked up when somebody names them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chatd.federation.answer_time import ANSWER_TIME
+from tests.support.common import sleep
+from tests.support.dns import Zone
+from tests.support.peering import PeeringTestCase, Person, TLSRealm, until
+from tests.support.public_authority import PublicAuthority
+
+ONE, TWO, THREE = "satu.example.org", "kampus.example.net", "tiga.example.com"
+
+
+class DiscoveryTestCase(PeeringTestCase):
+    """Realms with certificates of an authority of the test, and name servers of its own."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.addCleanup(sleep, ANSWER_TIME)  # answers to realms that are closed
+        self.zone = Zone()
+        self.authority = PublicAuthority()
+        self.file = self.authority.write_root(self.folder / "roots.pem")
+
+    def found(self, name: str, **options: Any) -> TLSRealm:
+        """A realm that is in the DNS and has a certificate, unless told otherwise."""
+        if "certificate" not in options:
+            options |= self.authority.write(self.folder, name)
+        options = {
+            "trust": "web",
+            "ca_file": self.file,
+            "zone": self.zone,
+            "strangers": "requests",
+            **options,
+        }
+        realm = self.make(name, **options)
+        self.zone.host(f"chat.{name}", "127.0.0.1")
+        self.zone.realm(name, f"chat.{name}", realm.port)
+        return realm
+
+
+class Errors(DiscoveryTestCase):
+    """What the sender is told if the realm is not found, or may not be looked up."""
+
+    async def refused(self, to: str, code: str, **options: Any) -> str:
+        """The sentence with which a message is refused."""
+        if not hasattr(self, "ana"):
+            self.ana = await self.person(self.found(ONE, **options), "ana", operator=False)
+        reply = await self.ana.ask("send", to=to, text="halo")
+        self.assertEqual(reply["code"], code, reply)
+        self.assertEqual(await self.known(self.ana), [])
+        return str(reply["message"])
+
+    async def known(self, person: Person) -> list[str]:
+        return [each["realm"] for each in (await person.must("realms"))["realms"]]
+
+    async def test_not_found(self) -> None:
+        """Nothing is stored, and the answer is remembered."""
+        for _ in range(3):
+            text = await self.refused(f"budi@{TWO}", "realm-not-found")
+            self.assertIn("check its spelling, or ask an operator", text)
+        asked = [name for name, kind in self.zone.asked if kind == "SRV"]
+        self.assertEqual(asked, [f"_chatd._tcp.{TWO}"])
+        self.assertEqual((await self.ana.must("conversations"))["conversations"], [])
+
+    async def test_no_public_name(self) -> None:
+        for realm in ("realm2", "127.0.0.1", "x.local", "a_b.example.net"):
+            await self.refused(f"budi@{realm}", "unknown-realm")
+        self.assertEqual(self.zone.asked, [])
+
+    async def test_switched_off(self) -> None:
+        await self.refused(f"budi@{TWO}", "unknown-realm", discover=False)
+        self.assertEqual(self.zone.asked, [])
+
+    async def test_known_only(self) -> None:
+        await self.refused(f"budi@{TWO}", "unknown-realm", trust="known")
+        self.assertEqual(self.zone.asked, [])
+
+    async def test_denied(self) -> None:
+        lists = {"discover_allow": ("*.example.net",), "discover_deny": ("kampus.*",)}
+        for name in (TWO, THREE):
+            text = await self.refused(f"budi@{name}", "lookup-denied", **lists)
+            self.assertIn("ask an operator", text)
+        self.assertEqual(self.zone.asked, [])
+        await self.refused("budi@other.example.net", "realm-not-found")
+
+    async def test_blocked(self) -> None:
+        await self.refused(f"budi@{TWO}", "realm-not-allowed", block=frozenset({TWO}))
+        self.assertEqual(self.zone.asked, [])
+
+    async def test_private_address(self) -> None:
+        """The realm is there, at an address that may not be dialled."""
+        two = self.found(TWO)
+        text = await self.refused(f"budi@{TWO}", "realm-not-found", private=False)
+        self.assertIn("no address that may be dialled", text)
+        self.assertEqual(two.links, [])
+
+    async def test_other_certificate(self) -> None:
+        """What is found has no certificate of a public authority for that name."""
+        self.found(TWO, **PublicAuthority().write(self.folder, TWO))
+        text = await self.refused(f"budi@{TWO}", "bad-certificate")
+        self.assertIn("no public authority has issued it", text)
+        before = len(self.zone.asked)
+        await self.refused(f"budi@{TWO}", "bad-certificate")
+        self.assertEqual(len(self.zone.asked), before)
+
+    async def test_other_realm(self) -> None:
+        three = self.found(THREE)
+        self.zone.realm(TWO, f"chat.{THREE}", three.port)
+        await self.refused(f"budi@{TWO}", "wrong-realm")
+
+    async def test_looks_alike(self) -> None:
+        """A name that resembles that of a known realm is not looked up."""
+        await self.refused("budi@satu.exampIe.org", "realm-not-found")
+        before = len(self.zone.asked)
+        reply = await self.ana.ask("send", to="budi@satu.examp1e.org", text="halo")
+        self.assertEqual(reply["code"], "realm-not-allowed", reply)
+        self.assertEqual(len(self.zone.asked), before)
+
+    async def test_too_many(self) -> None:
+        """One account can't look up any number of names; another one still can."""
+        for at in range(20):
+            await self.refused(f"budi@r{at}.example.net", "realm-not-found")
+        text = await self.refused("budi@more.example.net", "too-many-lookups")
+        self.assertIn("try again in 3 min", text)
+        await self.refused("budi@r0.example.net", "realm-not-found")
+        self.ana = await self.person(self.realms[ONE], "lina", operator=False)
+        await self.refused("budi@more.example.net", "realm-not-found")
+
+    async def test_list(self) -> None:
+        """Those that are known get the message; each of the others has its reason."""
+        ana = await self.person(self.found(ONE), "ana", operator=False)
+        lina = await self.person(self.realms[ONE], "lina", operator=False)
+        reply = await ana.must("send", to=["lina", f"x@{TWO}", "y@realm2"], text="halo")
+        self.assertEqual(reply["unknown"], [f"x@{TWO}", "y@realm2"], reply)
+        self.assertEqual(await lina.gets(1), ["halo"])
+
+
+class FirstMessages(DiscoveryTestCase):
+    async def test_first_message(self) -> None:
+        """A message to a realm that nobody knows arrives, as a request, and so does the answer."""
+        ana = await self.person(self.found(ONE), "ana", operator=False)
+        budi = await self.person(self.found(TWO), "budi", operator=False)
+        reply = await ana.must("send", to=f"budi@{TWO}", text="halo")
+        self.assertEqual(reply["state"], "requested", reply)
+        await budi.must("accept", user=f"ana@{ONE}")
+        reply = await budi.must("send", to=f"ana@{ONE}", text="hai")
+        self.assertEqual(reply["state"], "delivered")
+        self.assertEqual(await ana.gets(1), ["hai"])
+
+    async def test_nothing_answers(self) -> None:
+        """A realm that is found and does not answer gets the message once it does."""
+        two = self.found(TWO)
+        ana = await self.person(self.found(ONE), "ana", operator=False)
+        await self.person(two, "budi")
+        await self.close(two)
+        reply = await ana.must("send", to=f"budi@{TWO}", text="halo")
+        self.assertEqual(reply["state"], "queued", reply)
+        two = await self.reopen(two)
+        budi = await self.person(two, "budi", operator=False)
+
+        async def requests() -> list[Any]:
+            return list((await budi.must("requests"))["requests"])
+
+        while not await requests():
+            await sleep(0.02)
+
+    async def test_queued_over_a_restart(self) -> None:
+        """What waits for a realm that was found is sent after a restart, too."""
+        two = self.found(TWO)
+        one = self.found(ONE)
+        ana = await self.person(one, "ana", operator=False)
+        await self.person(two, "budi")
+        await self.close(two)
+        await ana.must("send", to=f"budi@{TWO}", text="halo")
+        await self.close(one)
+        two = await self.reopen(two)
+        await self.reopen(one)
+        await until(lambda: two.directory.peers.get(ONE))
+
+    async def test_other_commands(self) -> None:
+        """Contacts, groups, invitations and files look realms up, too."""
+        two = self.found(TWO)
+        budi = await self.person(two, "budi")
+        await budi.must("addgroup", group="futsal")
+        for at, (command, arguments) in enumerate(
+            (
+                ("addcontact", {"user": f"budi@{TWO}"}),
+                ("joingroup", {"group": f"futsal@{TWO}"}),
+                ("sendgroup", {"group": f"futsal@{TWO}", "text": "halo"}),
+            )
+        ):
+            name = f"r{at}.example.org"
+            person = await self.person(self.found(name), "ana", operator=False)
+            reply = await person.ask(command, **arguments)
+            self.assertNotEqual(reply.get("code"), "unknown-realm", reply)
+            realm = self.realms[name]
+            self.assertIsNotNone(realm.directory.peers.get(TWO), command)
+
+    async def test_invitation(self) -> None:
+        self.found(TWO)
+        one = self.found(ONE)
+        ana = await self.person(one, "ana", operator=False)
+        await ana.must("addgroup", group="futsal")
+        await ana.must("invite", group="futsal", users=[f"budi@{TWO}"])
+        reply = await ana.ask("invite", group="futsal", users=[f"budi@{THREE}"])
+        self.assertEqual(reply["code"], "realm-not-found", reply)
+
+    async def test_pinned(self) -> None:
+        """Realms that remember certificates find each other, too."""
+        one = self.make(ONE, zone=self.zone, strangers="requests")
+        two = self.make(TWO, zone=self.zone, strangers="requests")
+        self.zone.host("chat.example.net", "127.0.0.1")
+        self.zone.realm(TWO, "chat.example.net", two.port)
+        ana = await self.person(one, "ana", operator=False)
+        await self.person(two, "budi")
+        reply = await ana.must("send", to=f"budi@{TWO}", text="halo")
+        self.assertEqual(reply["state"], "requested", reply)
+        self.assertFalse(one.directory.is_added(TWO))
+
+    async def test_second_place(self) -> None:
+        """The next host is dialled if the first one is another realm."""
+        two, three = self.found(TWO), self.found(THREE)
+        self.zone.records.pop(f"_chatd._tcp.{TWO}")
+        self.zone.realm(TWO, f"chat.{TWO}", three.port, priority=1)
+        self.zone.realm(TWO, f"chat.{TWO}", two.port, priority=2)
+        ana = await self.person(self.found(ONE), "ana", operator=False)
+        await self.person(two, "budi")
+        reply = await ana.must("send", to=f"budi@{TWO}", text="halo")
+        self.assertEqual(reply["state"], "requested", reply)
