@@ -290,7 +290,12 @@ class PeerLink(BoundedAMP):
         self.protocol_error(f"a key of {length} bytes")
 
     def unhandledError(self, failure: Failure) -> None:  # noqa: N802
-        """A request that wants no answer has failed."""
+        """A request that wants no answer has failed. An unknown command may be of a later release: it is
+        ignored."""
+        error = failure.value
+        if isinstance(error, amp.RemoteAmpError) and error.errorCode == amp.UNHANDLED_ERROR_CODE:
+            self.warn(f"{self.realm} sent a command that is not known here")
+            return
         self.protocol_error(failure.getErrorMessage())
 
     def sendBox(self, box: Any) -> None:  # noqa: N802

@@ -172,9 +172,14 @@ class AnswerTestCase(AmpPeerTestCase):
         class Dance(wire.PeerCommand):
             pass
 
+        class Wave(wire.PeerCommand):
+            requiresAnswer = False  # noqa: N815 - Twisted's name
+
         found = self.begins(Dance)
         self.network.settle()
         self.assertIsInstance(found[0], amp.UnhandledCommand)
+        self.stays()
+        self.raw.callRemote(Wave)
         self.stays()
 
     def test_storage_fails(self) -> None:
