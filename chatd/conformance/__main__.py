@@ -1,0 +1,9 @@
+"""`python -m chatd.conformance HOST PORT`: see docs/conformance.md."""
+
+from __future__ import annotations
+
+import sys
+
+from chatd.conformance.command import main
+
+sys.exit(main(sys.argv[1:]))
