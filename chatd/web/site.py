@@ -46,7 +46,7 @@ from chatd.web.lazy_resource import LazyResource
 from chatd.web.pictures import PictureResource
 from chatd.web.request import ChatRequest
 from chatd.web.sessions import AccountsResource, SessionResource
-from chatd.web.static import AT_ROOT, NotFoundResource, StaticFiles, load_files
+from chatd.web.static import AT_ROOT, NotFoundResource, StaticFiles, shipped_files
 from chatd.web.thumbnails import ThumbnailResource
 from chatd.web.uploads import UploadResource
 from chatd.web.web_dialect import WebDialect
@@ -209,7 +209,7 @@ def make_site(
 ) -> ChatSite:
     lines = ChatLineFactory(service, sessions, connections, flush_queue, WebDialect())
     access = AccessControl(service, sessions, connections.number)
-    files = load_files()
+    files = shipped_files()
     config = service.config
     root = Root(StaticFiles(files, AT_ROOT), Hosts(config.realm, config.web.hosts))
     root.putChild(b"static", StaticFiles(files))

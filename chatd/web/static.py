@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 import mimetypes
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -73,6 +74,12 @@ def load_files(folder: Path = FOLDER) -> dict[str, StaticFile]:
         head = f"const VERSION = {json.dumps(whole.hexdigest()[:16])};\nconst SHELL = {json.dumps(shell)};\n"
         files[WORKER] = load_file(WORKER, head.encode() + worker)
     return files
+
+
+@cache
+def shipped_files() -> dict[str, StaticFile]:
+    """The files of this version's client. All sites of a process share them."""
+    return load_files()
 
 
 def _is_shell(name: str) -> bool:

@@ -156,7 +156,7 @@ class Files(BrowserTestCase):
     @in_browser
     def test_daemon_is_killed_during_an_upload(self) -> None:
         """The upload continues after the restart, and the file arrives once and complete."""
-        messi, henderson = self.person("messi"), self.person("henderson")
+        messi, henderson = (self.person(name, worker=True) for name in ("messi", "henderson"))
         for person in (messi, henderson):
             person.expects(GONE)
             person.has_worker()

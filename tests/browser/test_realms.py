@@ -12,7 +12,7 @@ class Realms(BrowserTestCase):
     def test_two_realms(self) -> None:
         there = self.realm("realm2", CautiousSite)
         messi = self.person("messi")
-        henderson = self.person("henderson", site=there)
+        henderson = self.person("henderson", site=there, worker=True)
         messi.go("#/settings")
         messi.fill("Operator's code", "0000-0000-0000-0000")
         messi.press_button("Become an operator")

@@ -45,7 +45,7 @@ class Shell(BrowserTestCase):
     @in_browser
     def test_first_screen(self) -> None:
         """The first screen is small, has the security headers, and is in the browser's language."""
-        person = self.person(locale="id-ID")
+        person = self.person(locale="id-ID", worker=True)
         answer = person.page.goto("/")
         assert answer is not None
         self.look_at_headers(answer.all_headers())
@@ -70,7 +70,7 @@ class Shell(BrowserTestCase):
     @in_browser
     def test_page_of_a_logged_in_user(self) -> None:
         """The page of a logged-in user is small too, and is an app with a manifest, icons and a worker."""
-        messi = self.person("messi")
+        messi = self.person("messi", worker=True)
         self.assertLess(self.loaded(messi.page), FIRST_SCREEN)
         messi.has_worker()
         address = messi.page.locator("link[rel=manifest]").get_attribute("href")
@@ -101,7 +101,7 @@ class Shell(BrowserTestCase):
 class Tokens(BrowserTestCase):
     @in_browser
     def test_token_is_in_the_cookie_alone(self) -> None:
-        messi = self.person()
+        messi = self.person(worker=True)
         messi.register("messi")
         messi.open_chat("messi")
         messi.say("a word")

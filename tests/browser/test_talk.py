@@ -10,7 +10,8 @@ from tests.support.visitor import expect
 class Talk(BrowserTestCase):
     @in_browser
     def test_two_browsers_and_telnet(self) -> None:
-        messi, henderson, lineker = self.person(), self.person(), self.telnet()
+        messi, henderson = self.person(worker=True), self.person(worker=True)
+        lineker = self.telnet()
         messi.register("messi", "Lionel Messi")
         henderson.register("henderson")
         lineker.type(f"register lineker {PASSWORD}")
@@ -161,7 +162,7 @@ class Talk(BrowserTestCase):
     @in_browser
     def test_two_tabs(self) -> None:
         """Messages that are sent or read in one tab are so in the other."""
-        messi, henderson = self.person("messi"), self.person("henderson")
+        messi, henderson = self.person("messi", worker=True), self.person("henderson")
         henderson.open_chat("messi")
         henderson.say("one")
         expect(messi.row("henderson")).to_contain_text("one")
@@ -215,7 +216,7 @@ class Sessions(BrowserTestCase):
     @in_browser
     def test_login_and_logout(self) -> None:
         self.site.register("messi")
-        messi = self.person()
+        messi = self.person(worker=True)
         messi.expects("status of 401")
         messi.log_in("messi", "wrong-password")
         expect(messi.page.get_by_role("alert").first).to_be_visible()

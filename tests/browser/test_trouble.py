@@ -29,7 +29,7 @@ class Killed(BrowserTestCase):
     @in_browser
     def test_nothing_is_lost_or_duplicated(self) -> None:
         """`kill -9` while both pages write; then the daemon starts again."""
-        messi, henderson = self.person("messi"), self.person("henderson")
+        messi, henderson = (self.person(name, worker=True) for name in ("messi", "henderson"))
         for person, other in ((messi, "henderson"), (henderson, "messi")):
             person.expects(GONE)
             person.open_chat(other)
@@ -61,7 +61,7 @@ class Killed(BrowserTestCase):
     def test_page_that_was_never_loaded(self) -> None:
         """A page that is requested while the daemon is down, without a worker: it says so, and loads later by
         itself."""
-        messi = self.person("messi", service_workers="block")
+        messi = self.person("messi")
         messi.expects(GONE)
         self.site.kill()
         messi.go("#/rooms")
@@ -73,7 +73,7 @@ class Killed(BrowserTestCase):
     @in_browser
     def test_unsent_messages_survive_a_reload(self) -> None:
         """Unsent messages survive a reload of the page."""
-        messi, henderson = self.person("messi"), self.person("henderson")
+        messi, henderson = (self.person(name, worker=True) for name in ("messi", "henderson"))
         for person in (messi, henderson):
             person.expects(GONE)
         messi.open_chat("henderson")
@@ -95,7 +95,7 @@ class Killed(BrowserTestCase):
     @in_browser
     def test_page_without_a_daemon(self) -> None:
         """The service worker has the shell, so the page is shown, and says what is wrong."""
-        messi = self.person("messi")
+        messi = self.person("messi", worker=True)
         messi.expects(GONE)
         messi.has_worker()
         self.site.kill()

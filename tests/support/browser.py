@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 REBOUND = "evil.example"
 #: Options that turn off what it does on its own, over the network or with the machine.
 FLAGS = (
+    # The network in the browser's process: a tenth less work for all that a page loads.
+    "--enable-features=NetworkServiceInProcess2",
     f"--host-resolver-rules=MAP {REBOUND} 127.0.0.1",
     "--no-sandbox",
     "--disable-gpu",

@@ -32,12 +32,15 @@ PRELOADED = (
     "twisted.plugins.chatd_plugin",
     "twisted.words.iwords",  # twistd imports it when it looks for plugins
     "twisted.trial.itrial",
+    "twisted.cred.strcred",
+    "cryptography.hazmat.backends.openssl.backend",
     "chatd.tap",
     "chatd.app.demo",
     "chatd.client.main",
     "chatd.client.script",
     "chatd.client.screen",
     "chatd.client.interactive",
+    "tests.support.preloaded",  # the last
 )
 
 _context = multiprocessing.get_context("forkserver")

@@ -26,7 +26,11 @@ if TYPE_CHECKING:
 
 
 class Person(Visitor):
-    """A person with a browser context of their own, and one page in it (or more: `tab`)."""
+    """A person with a browser context of their own, and one page in it (or more: `tab`).
+
+    Without `worker`, the page's service worker is not installed: that would load all files of the client
+    again, which takes longer than many tests.
+    """
 
     def __init__(
         self,
@@ -34,9 +38,11 @@ class Person(Visitor):
         site: Site,
         size: tuple[int, int] = WIDE,
         theme: str = "light",
+        worker: bool = False,
         **options: Any,
     ) -> None:
         self.site = site
+        self._worker = worker
         self.name = ""
         self.complaints: list[str] = []
         self.requests: list[Request] = []
@@ -46,6 +52,7 @@ class Person(Visitor):
             color_scheme="dark" if theme == "dark" else "light",
             locale=options.pop("locale", "en-GB"),
             base_url=site.url,
+            service_workers="allow" if worker else "block",
             **options,
         )
         self.context.set_default_timeout(PATIENCE)
@@ -270,6 +277,7 @@ class Person(Visitor):
 
     def has_worker(self) -> None:
         """Wait for the service worker, which has the page for the time when no server answers."""
+        assert self._worker, "it is not installed for this person"
         self.page.evaluate("navigator.serviceWorker.ready.then(() => null)")
 
     def is_slow(self, rate: float = -1) -> None:
