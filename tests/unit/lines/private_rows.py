@@ -10,6 +10,7 @@ import msgspec
 from chatd.lines.dialect import Dialect
 from chatd.lines.dialects.bagan import BaganDialect
 from chatd.lines.dialects.kelompok3 import Kelompok3Dialect
+from chatd.lines.dialects.key_values import SESSION
 from chatd.lines.dialects.plain import PlainDialect
 from chatd.lines.dialects.pychat import PychatDialect
 from chatd.lines.dialects.tugas4 import Tugas4Dialect
@@ -22,7 +23,9 @@ UNKNOWN, NO_ADMIN, NO_MESSAGE, NO_FILE = (
     "unknown-message",
     "unknown-file",
 )
-# In requests these stand for the seqs of a message from before the newest member joined and of a later one,
+# In requests, this stands for the token of the session.
+TOKEN = "TOKEN"
+# And these stand for the seqs of a message from before the newest member joined and of a later one,
 # the codes of a file from before and of a later one, and the id of the conversation.
 OLD, NEW, OLD_FILE, NEW_FILE, HERE = "OLD", "NEW", "OLD FILE", "NEW FILE", "HERE"
 
@@ -85,15 +88,7 @@ ROWS: tuple[Row, ...] = (
     _row("sendgroupfile", UNKNOWN, group=GROUP, filename="a.txt", size=1),
     _row("sendgrouprealm", UNKNOWN, realm="realm1", group=GROUP, text="halo"),
     _row("sendgroupfilerealm", UNKNOWN, realm="realm1", group=GROUP, filename="a.txt", size=1),
-    _row(
-        "forward",
-        "unknown-message",
-        "unknown-message",
-        "unknown-message",
-        user="messi",
-        seq=1,
-        to=f"#{GROUP}",
-    ),
+    _row("forward", UNKNOWN, user="messi", seq=1, to=f"#{GROUP}"),
     _row("reply", UNKNOWN, NO_MESSAGE, group=GROUP, seq=OLD, text="halo"),
     _row("react", UNKNOWN, NO_MESSAGE, group=GROUP, seq=OLD, emoji="\N{THUMBS UP SIGN}"),
     _row("readers", UNKNOWN, NO_MESSAGE, group=GROUP, seq=OLD),
@@ -178,7 +173,10 @@ LINES: dict[type[Dialect], tuple[str, ...]] = {
         f"FILE-GET-GROUP {GROUP} k3x9qa",
         "GROUP-GET",
     ),
-    UrlencodedDialect: (f"send username={GROUP}&message=halo", "list_file"),
+    UrlencodedDialect: (
+        f"send username={GROUP}&message=halo&{SESSION}={TOKEN}",
+        f"list_file {SESSION}={TOKEN}",
+    ),
 }
 LEAVING = ("leave ", "GROUP-EXIT ")  # lines that take a member out
 LOGINS = {
