@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import ast
+import os
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.endpoints import SSL4ClientEndpoint, connectProtocol
 from twisted.protocols.amp import AmpBox
+from twisted.trial.unittest import TestCase
 
 from tests.foreign.realm import Realm
 from tests.foreign.wire import Link, Refused
 from tests.support.foreign_peer import make_certificate
+from tests.support.link_sessions import SessionWriter
 from tests.support.peering import PeeringTestCase, net, until
 
+TESTS = Path(__file__).parents[3]
+FOREIGN = TESTS / "foreign"
+SESSION = TESTS / "transcripts" / "between-realms.txt"
 HOME, AWAY = "realm1", "elsewhere"
 MESSAGE: list[Any] = ["message", None, [], None, None, None]
 
@@ -167,3 +175,51 @@ class ForeignRealm(PeeringTestCase):
         self.assertEqual(await self.ana.texts(), [])
         await until(lambda: again.texts == ["satu", "dua", "tiga"])
         self.assertGreater(await again.says("empat"), number)
+
+    async def test_session(self) -> None:
+        """The boxes of a session are those of the transcript."""
+        foreign = await self.start()
+        first = await foreign.says("Halo Ana")
+        await foreign.sends("direct", "budi", "nobody", 0, "Halo?", None)
+        sent = await self.ana.must("send", to="budi@elsewhere", text="Halo Budi")
+        await foreign.sends("edit", "budi", "ana", 0, [True, first], "Halo, Ana!")
+        await self.ana.must("edit", user="budi@elsewhere", seq=sent["seq"], text="Halo, Budi!")
+        await until(lambda: foreign.texts[-1] == "Halo, Budi!")
+        await foreign.sends("delete", "budi", "ana", 0, [True, first])
+        group = await self.joined(foreign)
+        number, _ = await foreign.posts(group, MESSAGE, "Halo semua")
+        await until(lambda: (AWAY, number) in foreign.kept["messages"])
+        await self.ana.must("sendgroup", group="futsal", text="Selamat datang")
+        await until(lambda: foreign.texts[-1] == "Selamat datang")
+        await foreign.posts(group, ["deleted"], "", (AWAY, number))
+        await until(lambda: foreign.texts[-2] is None)
+        entry = foreign.entry(HOME, group, "budi", MESSAGE, "satu")
+        await foreign.sends("post", [*entry[:4], b"dua"], "futsal")
+        found = SessionWriter().write(foreign.session)
+        head, _, expected = SESSION.read_text().partition("\n\n")
+        if os.environ.get("WRITE_TRANSCRIPT"):
+            SESSION.write_text(f"{head}\n\n{found}")
+        else:
+            self.assertEqual(found.splitlines(), expected.splitlines())
+
+
+class ForeignCode(TestCase):
+    def test_shares_nothing(self) -> None:
+        """The foreign realm is small, and imports nothing of chatd and of what tests share."""
+        modules = [path.read_text() for path in FOREIGN.glob("*.py")]
+        imported = {
+            name
+            for module in modules
+            for each in ast.walk(ast.parse(module))
+            for name in imports_of(each)
+            if name.partition(".")[0] in ("chatd", "tests")
+        }
+        self.assertEqual(imported, {"tests.foreign", "tests.foreign.wire"})
+        self.assertLessEqual(sum(len(module.splitlines()) for module in modules), 400)
+
+
+def imports_of(node: ast.AST) -> list[str]:
+    """The modules that a statement imports."""
+    if isinstance(node, ast.Import):
+        return [each.name for each in node.names]
+    return [node.module or ""] if isinstance(node, ast.ImportFrom) else []
