@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from chatd.conformance.control import Control
-from chatd.conformance.links import RefusedThere, TesterLink
+from chatd.conformance.links import PlayedLink, RefusedThere
 from chatd.conformance.names import key_of
-from chatd.conformance.realms import TestedDoor, TestedHello, TesterRealm, read_hello
+from chatd.conformance.realms import HelloAnswer, PlayedRealm, RealmDoor, read_hello
 from chatd.conformance.signatures import now
 
 CONTROL_TIME = 60.0  # seconds that the control program has for a request
@@ -48,21 +48,21 @@ class Bench:
     """`one` and `two` are realms whose people may write to `user`; `stranger` is one whose people have to ask
     first. `group` is the name of a public group of the tested realm, which `user` administers."""
 
-    def __init__(self, place: TestedDoor, folder: Path, prefix: str) -> None:
+    def __init__(self, place: RealmDoor, folder: Path, prefix: str) -> None:
         self.place = place
         self.folder = folder
-        self.one = TesterRealm(place, f"{prefix}-one.example", folder)
-        self.two = TesterRealm(place, f"{prefix}-two.example", folder)
-        self.odd = TesterRealm(place, f"{prefix}_Three", folder)
-        self.stranger = TesterRealm(place, f"{prefix}-stranger.example", folder)
+        self.one = PlayedRealm(place, f"{prefix}-one.example", folder)
+        self.two = PlayedRealm(place, f"{prefix}-two.example", folder)
+        self.odd = PlayedRealm(place, f"{prefix}_Three", folder)
+        self.stranger = PlayedRealm(place, f"{prefix}-stranger.example", folder)
         self.user = ""
         self.group = ""
         self.strangers = False
         self.control: Control | None = None
-        self.said: TestedHello | None = None
+        self.said: HelloAnswer | None = None
 
     @property
-    def tested(self) -> TestedHello:
+    def tested(self) -> HelloAnswer:
         """What the tested realm says in Hello. Raises OSError, LinkEnded, ValueError."""
         if self.said is None:
             with self.one.dialled() as link:
@@ -90,35 +90,35 @@ class Bench:
         """The parcel `direct`. `more` are the fields after `text`."""
         return ["direct", sender, to or self.user, now(), text, *(more or (None,))]
 
-    def item(self, parcel: list[Any], realm: TesterRealm | None = None) -> list[Any]:
+    def item(self, parcel: list[Any], realm: PlayedRealm | None = None) -> list[Any]:
         """A parcel with the next number."""
         return [(realm or self.one).next_number(), parcel]
 
-    def verdict(self, link: TesterLink, parcel: list[Any]) -> list[Any]:
+    def verdict(self, link: PlayedLink, parcel: list[Any]) -> list[Any]:
         """What becomes of a parcel of `one`."""
         (verdict,) = link.deliver([self.item(parcel)])
         return list(verdict)
 
-    def kept(self, link: TesterLink, parcel: list[Any]) -> int:
+    def kept(self, link: PlayedLink, parcel: list[Any]) -> int:
         """Deliver a parcel that has to be kept. Returns its number."""
         number, _ = item = self.item(parcel)
         (verdict,) = link.deliver([item])
         require(verdict[0] == "", f"a parcel {parcel[0]} is refused with {verdict[0]}")
         return int(number)
 
-    def turned_down(self, link: TesterLink, parcel: list[Any], *codes: str) -> None:
+    def turned_down(self, link: PlayedLink, parcel: list[Any], *codes: str) -> None:
         """Deliver a parcel that has to be refused with one of these codes."""
         code = self.verdict(link, parcel)[0]
         expected = " or ".join(codes)
         require(code in codes, f"the verdict is {code or 'that it is kept'} instead of {expected}")
 
-    def act(self, link: TesterLink | None, do: str, **details: Any) -> dict[str, Any]:
+    def act(self, link: PlayedLink | None, do: str, **details: Any) -> dict[str, Any]:
         """Let somebody in the tested realm act, as `attempt` does. Raises CheckFailed if it fails."""
         said = self.attempt(link, do, **details)
         require(said.get("ok"), f"the control program could not {do}: {said.get('code')}")
         return said
 
-    def attempt(self, link: TesterLink | None, do: str, **details: Any) -> dict[str, Any]:
+    def attempt(self, link: PlayedLink | None, do: str, **details: Any) -> dict[str, Any]:
         """Let somebody in the tested realm act, while the link, if any, is read. Returns the answer of the
         control program. Raises CheckSkipped if it can't."""
         if self.control is None:
@@ -131,11 +131,11 @@ class Bench:
             raise CheckSkipped(f"the control program does not support {do}")
         return said
 
-    def address(self, realm: TesterRealm | None = None) -> str:
+    def address(self, realm: PlayedRealm | None = None) -> str:
         """The address of the sender, as people in the tested realm write it."""
         return f"{SENDER}@{(realm or self.one).name}"
 
-    def texts(self, link: TesterLink, place: str = "") -> list[str | None]:
+    def texts(self, link: PlayedLink, place: str = "") -> list[str | None]:
         """What the user reads in a conversation: the texts, None for deleted ones."""
         found: list[str | None] = self.act(link, "history", place=place or self.address())["texts"]
         return found

@@ -15,7 +15,7 @@ from chatd.conformance import checks  # noqa: F401 (it registers them)
 from chatd.conformance.bench import Bench
 from chatd.conformance.control import Actor, Control, ControlProgram
 from chatd.conformance.links import LinkEnded, NoAnswer, RefusedThere
-from chatd.conformance.realms import TestedDoor
+from chatd.conformance.realms import RealmDoor
 from chatd.conformance.report import json_of, line_of, succeeded, summary
 from chatd.conformance.suite import CHECKS, SECTIONS, Check, CheckResult, run
 
@@ -53,7 +53,7 @@ def bench_for(options: argparse.Namespace, actor: Actor | None = None) -> Iterat
         folder = options.keys or Path(stack.enter_context(tempfile.TemporaryDirectory()))
         folder.mkdir(parents=True, exist_ok=True)
         prefix = options.prefix or f"conformance-{secrets.token_hex(3)}"
-        bench = Bench(TestedDoor(options.host, options.port, options.patience), folder, prefix)
+        bench = Bench(RealmDoor(options.host, options.port, options.patience), folder, prefix)
         bench.user, bench.group = options.user, options.group
         bench.strangers = options.strangers
         if actor is None and options.control:

@@ -101,7 +101,7 @@ def client_context(certificate: Path | None) -> ssl.SSLContext:
     return context
 
 
-class TesterLink:
+class PlayedLink:
     """One link. Requests of the tested realm are noted, and answered while the suite waits for something.
 
     `judge` returns the verdict of a parcel. `holding` keeps the answers to `Deliver` back.
@@ -244,7 +244,7 @@ class TesterLink:
 
 
 @contextlib.contextmanager
-def closing(link: TesterLink) -> Iterator[TesterLink]:
+def closing(link: PlayedLink) -> Iterator[PlayedLink]:
     try:
         yield link
     finally:

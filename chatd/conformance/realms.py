@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from chatd.conformance.boxes import Box, decode_texts, encode_texts
-from chatd.conformance.links import Channel, TesterLink, client_context, closing
+from chatd.conformance.links import Channel, PlayedLink, client_context, closing
 from chatd.conformance.names import dns_name, key_of, new_key, write_certificate
 from chatd.conformance.signatures import Signer, UnsignedEntry, pack, signed
 
@@ -39,7 +39,7 @@ SINCE = 1_577_836_800  # 2020-01-01
 TICKS = 1024  # of a second
 
 
-class TestedDoor(msgspec.Struct):
+class RealmDoor(msgspec.Struct):
     """Where the tested realm is, and how long the suite waits for it, in seconds."""
 
     host: str
@@ -51,10 +51,10 @@ class TestedDoor(msgspec.Struct):
         return self.host, self.port
 
 
-class TesterRealm:
+class PlayedRealm:
     """A realm that the suite plays. Its certificate and the seed of its signatures stay in `folder`."""
 
-    def __init__(self, place: TestedDoor, name: str, folder: Path) -> None:
+    def __init__(self, place: RealmDoor, name: str, folder: Path) -> None:
         self.place = place
         self.name = name
         self.key = key_of(name)
@@ -85,19 +85,19 @@ class TesterRealm:
 
     def connect(
         self, certificate: Path | None = None, context: ssl.SSLContext | None = None
-    ) -> TesterLink:
+    ) -> PlayedLink:
         """A link before Hello. Raises OSError, which includes what TLS says."""
         used = context or client_context(certificate or self.certificate)
-        return TesterLink(Channel(self.place.address, used, self.place.patience))
+        return PlayedLink(Channel(self.place.address, used, self.place.patience))
 
     @contextlib.contextmanager
-    def dialled(self, certificate: Path | None = None) -> Iterator[TesterLink]:
+    def dialled(self, certificate: Path | None = None) -> Iterator[PlayedLink]:
         """A link before Hello, which is closed in the end."""
         with closing(self.connect(certificate)) as link:
             yield link
 
     @contextlib.contextmanager
-    def linked(self, **instead: bytes | None) -> Iterator[TesterLink]:
+    def linked(self, **instead: bytes | None) -> Iterator[PlayedLink]:
         """A link that is up."""
         with self.dialled() as link:
             link.ask("Hello", **self.hello(**instead))
@@ -117,7 +117,7 @@ class TesterRealm:
         return entry
 
 
-class TestedHello(msgspec.Struct):
+class HelloAnswer(msgspec.Struct):
     """What the tested realm has said of itself."""
 
     realm: str
@@ -131,7 +131,7 @@ class TestedHello(msgspec.Struct):
         return key_of(self.realm)
 
 
-def read_hello(box: Box) -> TestedHello:
+def read_hello(box: Box) -> HelloAnswer:
     """Raises ValueError or KeyError for an answer that is not as the document says."""
     try:
         keys: Sequence[Any] = msgspec.msgpack.decode(box["keys"])
@@ -139,4 +139,4 @@ def read_hello(box: Box) -> TestedHello:
         raise ValueError("the keys can't be decoded") from error
     capabilities = decode_texts(box["capabilities"])
     realm, version = box["realm"].decode(), int(box["version"])
-    return TestedHello(realm, version, capabilities, box["instance"], list(keys))
+    return HelloAnswer(realm, version, capabilities, box["instance"], list(keys))

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
+import subprocess
+import sys
 
 from chatd.conformance.chatd_control import ChatdActor
 from chatd.conformance.command import main
+from tests.support import ROOT
 from tests.support.processes import DaemonTestCase, Home, in_thread
 
 PREFIX = "conformance"
@@ -43,3 +47,20 @@ class ConformanceTests(DaemonTestCase):
         results = [json.loads(line) for line in shown.getvalue().splitlines()]
         failed = [each for each in results if each["outcome"] != "pass"]
         self.assertEqual((failed, code), ([], 0))
+        self.command(home)
+
+    def command(self, home: Home) -> None:
+        """The same by the command line, with chatd's control program."""
+        port = str(home.ports["json"])
+        control = [sys.executable, "-m", "chatd.conformance.chatd_control", "127.0.0.1", port]
+        words = "changes of a message | an edit and a deletion are sent"
+        command = [sys.executable, "-m", "chatd.conformance", "127.0.0.1", str(home.ports["peers"])]
+        options = ["--user", "ana", "--control", shlex.join([*control, "ana", "ana-secret"])]
+        done = subprocess.run(
+            [*command, *options, "--only", words], capture_output=True, text=True, cwd=ROOT
+        )
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        first, _, line, _, last = done.stdout.splitlines()
+        self.assertRegex(first, "^tested.example takes lines, ")
+        self.assertEqual(line, f"pass    edit, delete, react, pin: {words}")
+        self.assertEqual(last, "1 passed, 0 failed, 0 skipped")

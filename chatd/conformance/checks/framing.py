@@ -7,7 +7,7 @@ import time
 
 from chatd.conformance.bench import Bench, refused, require
 from chatd.conformance.boxes import END, encode_box, sized
-from chatd.conformance.links import Channel, LinkEnded, TesterLink
+from chatd.conformance.links import Channel, LinkEnded, PlayedLink
 from chatd.conformance.suite import check
 
 SECTION = "Framing"
@@ -91,7 +91,7 @@ def no_tls(bench: Bench) -> None:
             try:
                 if data:
                     channel.send(data)
-                    require(TesterLink(channel).ends(), "a connection without TLS stays open")
+                    require(PlayedLink(channel).ends(), "a connection without TLS stays open")
             except LinkEnded:
                 pass
             finally:

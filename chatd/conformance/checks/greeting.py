@@ -6,7 +6,7 @@ import os
 
 from chatd.conformance.bench import Bench, refused, require
 from chatd.conformance.boxes import encode_texts
-from chatd.conformance.links import LinkEnded, NoAnswer, RefusedThere, TesterLink
+from chatd.conformance.links import LinkEnded, NoAnswer, PlayedLink, RefusedThere
 from chatd.conformance.realms import CAPABILITIES, VERSION, read_hello
 from chatd.conformance.signatures import pack
 from chatd.conformance.suite import check
@@ -30,7 +30,7 @@ def fields(bench: Bench) -> None:
 @check(SECTION, "the side that was dialled asks nothing before Hello")
 def silent(bench: Bench) -> None:
     with bench.one.dialled() as link:
-        link.pump(0.2)
+        link.pump(0.1)
         require(not link.requests, "a request came before Hello")
 
 
@@ -69,7 +69,7 @@ def _other_version(bench: Bench, version: int) -> None:
         require(both, f"the reason does not have both versions: {reason!r}")
 
 
-def _ended(link: TesterLink, what: str) -> None:
+def _ended(link: PlayedLink, what: str) -> None:
     require(link.ends(), f"the link stays open after {what}")
 
 

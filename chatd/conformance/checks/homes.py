@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 
 from chatd.conformance.bench import SENDER, Bench, refused, require
-from chatd.conformance.links import TesterLink
-from chatd.conformance.realms import TesterRealm
+from chatd.conformance.links import PlayedLink
+from chatd.conformance.realms import PlayedRealm
 from chatd.conformance.signatures import Signer, pack, read_entry
 from chatd.conformance.suite import check
 
@@ -19,13 +19,13 @@ USER = SENDER.encode()
 MESSAGE: list[Any] = ["message", None, [], None, None, None]
 
 
-def says_joined(bench: Bench, realm: TesterRealm, who: str = SENDER) -> list[Any]:
+def says_joined(bench: Bench, realm: PlayedRealm, who: str = SENDER) -> list[Any]:
     """The entry of a Join."""
     fact = ["member", "joined", f"{who}@{realm.name}"]
     return realm.entry(bench.tested.key, bench.group_key, SENDER, fact)
 
 
-def join(bench: Bench, link: TesterLink, realm: TesterRealm) -> int:
+def join(bench: Bench, link: PlayedLink, realm: PlayedRealm) -> int:
     """Make the person of a realm a member, unless they are one. Returns the group's id."""
     entry, before = pack(says_joined(bench, realm)), len(link.parcels)
     answer = link.ask("Join", user=USER, group=bench.group.encode(), entry=entry)
@@ -41,7 +41,7 @@ def post(
     group_id: int,
     text: str,
     *attributes: Any,
-    realm: TesterRealm | None = None,
+    realm: PlayedRealm | None = None,
     **more: Any,
 ) -> list[Any]:
     """A post of a text, or of a change. `more` are fields of the statement."""
@@ -61,7 +61,7 @@ def item_of(parcel: list[Any]) -> list[Any]:
     return [number_of(parcel), parcel]
 
 
-def posted(link: TesterLink, parcel: list[Any]) -> int:
+def posted(link: PlayedLink, parcel: list[Any]) -> int:
     """Deliver a post that has to be kept. Returns its seq."""
     ((code, _, seq, *_),) = link.deliver([item_of(parcel)])
     require(code == "", f"the post is refused with {code}")
@@ -69,12 +69,12 @@ def posted(link: TesterLink, parcel: list[Any]) -> int:
     return int(seq)
 
 
-def turned_down(link: TesterLink, parcel: list[Any], *codes: str) -> None:
+def turned_down(link: PlayedLink, parcel: list[Any], *codes: str) -> None:
     code = link.deliver([item_of(parcel)])[0][0]
     require(code in codes, f"the verdict is {code or 'that it is kept'} instead of {codes[0]}")
 
 
-def relayed(link: TesterLink, entry: list[Any]) -> list[Any]:
+def relayed(link: PlayedLink, entry: list[Any]) -> list[Any]:
     """Wait until the home relays an entry."""
     fits = lambda each: each[0] == "relay" and each[1][0] == entry[0]  # noqa: E731
     return link.parcel(fits, "the relayed entry")[1]

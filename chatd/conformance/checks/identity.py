@@ -10,8 +10,8 @@ from chatd.conformance.bench import Bench, CheckFailed, refused, require
 from chatd.conformance.links import (
     LinkEnded,
     NoAnswer,
+    PlayedLink,
     RefusedThere,
-    TesterLink,
     client_context,
     closing,
 )
@@ -21,7 +21,7 @@ from chatd.conformance.suite import check
 SECTION = "Identity"
 
 
-def _let_in(link: TesterLink, bench: Bench) -> bool:
+def _let_in(link: PlayedLink, bench: Bench) -> bool:
     """Whether the tested realm answers Hello."""
     try:
         link.ask("Hello", **bench.one.hello())

@@ -11,9 +11,9 @@ import msgspec
 
 from chatd.conformance.bench import CONTROL_TIME, SENDER, Bench, require
 from chatd.conformance.boxes import Box
-from chatd.conformance.links import TesterLink
+from chatd.conformance.links import PlayedLink
 from chatd.conformance.names import key_of
-from chatd.conformance.realms import TesterRealm
+from chatd.conformance.realms import PlayedRealm
 from chatd.conformance.signatures import ReadEntry, Signer, read_entry
 from chatd.conformance.suite import check
 
@@ -27,7 +27,7 @@ NEEDS = ("user", "groups", "control")
 class Club:
     """A group of the suite's first realm, which the user of the tested realm has joined."""
 
-    def __init__(self, bench: Bench, link: TesterLink) -> None:
+    def __init__(self, bench: Bench, link: PlayedLink) -> None:
         self.bench = bench
         self.link = link
         self.name = f"club-{secrets.token_hex(4)}"
@@ -76,7 +76,7 @@ class Club:
         require(code in expected, f"the verdict is {code or 'that it is kept'}, not {expected[0]}")
 
     def entry(
-        self, text: str, *attributes: Any, realm: TesterRealm | None = None, **more: Any
+        self, text: str, *attributes: Any, realm: PlayedRealm | None = None, **more: Any
     ) -> list[Any]:
         """An entry that a realm of the suite signs."""
         home, group = more.pop("home", self.bench.one.key), more.pop("group", self.ident)
@@ -200,7 +200,7 @@ def invented(bench: Bench) -> None:
 @check(SIGNED, "a message of a realm whose key is not known is kept, an edit of it is not", *NEEDS)
 def unverified(bench: Bench) -> None:
     with club(bench) as group:
-        other = TesterRealm(bench.place, f"{secrets.token_hex(6)}.example", bench.folder)
+        other = PlayedRealm(bench.place, f"{secrets.token_hex(6)}.example", bench.folder)
         message = group.entry(bench.text("unverified"), realm=other)
         group.keeps(message)
         edit = group.entry(bench.text(), "edited", [], realm=other, target=group.target(message))

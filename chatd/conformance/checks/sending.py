@@ -6,18 +6,18 @@ from functools import partial
 from typing import Any
 
 from chatd.conformance.bench import SENDER, Bench, require
-from chatd.conformance.links import NoAnswer, TesterLink
+from chatd.conformance.links import NoAnswer, PlayedLink
 from chatd.conformance.suite import check
 
 SECTION = "Delivery"
-QUIET = 0.3  # seconds in which nothing may come
+QUIET = 0.1  # seconds in which nothing may come
 
 
 def says(text: str, parcel: list[Any]) -> bool:
     return parcel[4:5] == [text]
 
 
-def sent(bench: Bench, link: TesterLink, text: str) -> tuple[int, list[Any]]:
+def sent(bench: Bench, link: PlayedLink, text: str) -> tuple[int, list[Any]]:
     """Let the user send a text to the suite's person. Returns the parcel, and its number."""
     bench.act(link, "send", to=bench.address(), text=text)
     return link.parcel(lambda each: each[0] == "direct" and each[4] == text, "the message")

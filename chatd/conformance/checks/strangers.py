@@ -8,7 +8,7 @@ import msgspec
 
 from chatd.conformance.bench import Bench, require
 from chatd.conformance.boxes import encode_texts
-from chatd.conformance.links import RefusedThere, TesterLink
+from chatd.conformance.links import PlayedLink, RefusedThere
 from chatd.conformance.signatures import now
 from chatd.conformance.suite import check
 
@@ -16,7 +16,7 @@ SECTION = "Message requests"
 NOBODY = "nobody-of-that-name"
 
 
-def _ask(bench: Bench, link: TesterLink, sender: str, to: str, *kinds: str) -> list[list[Any]]:
+def _ask(bench: Bench, link: PlayedLink, sender: str, to: str, *kinds: str) -> list[list[Any]]:
     """The verdicts of parcels of somebody whom nobody knows."""
     verdicts = []
     for kind in kinds:

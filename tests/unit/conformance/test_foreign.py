@@ -1,4 +1,4 @@
-"""The realm of tests/foreign passes the conformance suite."""
+"""The realm of tests/foreign passes the conformance suite, and fails it with any of some faults."""
 
 from __future__ import annotations
 
@@ -7,128 +7,158 @@ import json
 from pathlib import Path
 from typing import Any
 
-from twisted.internet.defer import Deferred, ensureDeferred
-from twisted.internet.threads import blockingCallFromThread, deferToThread
+from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from chatd.conformance.command import main
-from chatd.conformance.names import dns_name, new_key, write_certificate
+from chatd.conformance.command import FAILED, PASSED, main
+from tests.foreign import realm as foreign
 from tests.foreign.realm import Realm
-from tests.foreign.wire import Link, Refused
-from tests.support.peering import net, until
-
-NAME = "foreign.example"
-MESSAGE: list[Any] = ["message", None, [], None, None, None]
+from tests.foreign.wire import Entry, Link, pack, sha256, unpack
+from tests.support.foreign_host import ForeignHost
 
 
-class ForeignHost:
-    """Runs the foreign realm at a port, and lets its people act as the suite asks."""
+class Forgetful(Realm):
+    """Takes what it has had for new."""
 
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir()
-        self.folder = folder
-        self.port = 0
-        self.open: list[Link] = []
-        self.groups: dict[Any, str] = {}
-        write_certificate(folder / "tls.pem", new_key(), dns_name(NAME))
-        self.start()
+    def deliver(self, realm: str, parcels: list[Any]) -> bytes:
+        self.kept["seen"].clear()
+        return super().deliver(realm, parcels)
 
-    def start(self) -> None:
-        self.realm = Realm(NAME, self.folder, net, {"ana"})
-        build = self.realm.buildProtocol
 
-        def noted(address: Any) -> Link:
-            self.open.append(build(address))
-            return self.open[-1]
+class OnlyHigher(Realm):
+    """Takes numbers below others for repetitions."""
 
-        self.realm.buildProtocol = noted  # type: ignore[method-assign]
-        self.door = net.listenSSL(self.port, self.realm, self.realm.tls, interface="127.0.0.1")
-        self.port = self.door.getHost().port
+    def deliver(self, realm: str, parcels: list[Any]) -> bytes:
+        most = max((number for _, number, *_ in self.kept["seen"]), default=0)
+        self.kept["seen"].update(dict.fromkeys((realm, n) for n, _ in parcels if n < most))
+        return super().deliver(realm, parcels)
 
-    async def stop(self) -> None:
-        await self.door.stopListening()
-        for link in self.open:
-            if link.transport is not None:
-                link.transport.abortConnection()
-        await until(lambda: all(link.transport is None for link in self.open))
 
-    def __call__(self, request: dict[str, Any]) -> dict[str, Any]:
-        """Act in the reactor's thread. The suite has a thread of its own."""
+class AnyVersion(Realm):
+    """Lets realms of every version in."""
 
-        def work() -> Deferred[dict[str, Any]]:
-            return ensureDeferred(self.acts(**request))
+    def take_hello(self, link: Link, box: Any) -> None:
+        super().take_hello(link, {**box, b"version": b"2"})
 
-        found: dict[str, Any] = blockingCallFromThread(net, work)
-        return found
 
-    def texts(self, place: str) -> list[str | None]:
-        shown, realm = place.lstrip("#"), self.realm
-        groups = self.groups
-        return [
-            text
-            for where, _, text, *_ in realm.kept["messages"].values()
-            if (shown in where if isinstance(where, set) else groups[where] == shown)
-        ]
+class AnyName(Realm):
+    """Believes the name in Hello."""
 
-    def named(self, text: str) -> int:
-        """The number of the message with that text."""
-        kept = self.realm.kept["messages"].items()
-        return next(int(number) for (_, number), message in kept if message[2] == text)
+    def take_hello(self, link: Link, box: Any) -> None:
+        link.dns = box[b"realm"].decode().lower()
+        super().take_hello(link, box)
 
-    async def acts(self, **request: Any) -> dict[str, Any]:
-        try:
-            return await self.act(**request)
-        except Refused as error:
-            return {"ok": False, "code": error.args[0]}
 
-    async def act(self, do: str, user: str, **more: Any) -> dict[str, Any]:
-        realm, now = self.realm, int(net.seconds() * 1000)
-        name, _, where = more.get("to", more.get("group", "")).partition("@")
-        match do:
-            case "send":
-                realm.send(where, "direct", user, name, now, more["text"], None)
-            case "edit":
-                target = [True, self.named(more["text"])]
-                realm.send(where, "edit", user, name, now, target, more["new"])
-            case "delete":
-                realm.send(where, "delete", user, name, now, [True, self.named(more["text"])])
-            case "history":
-                return {"ok": True, "texts": self.texts(more["place"])}
-            case "join":
-                group = await realm.join(where, name, user)
-                await until(lambda: realm.kept["groups"].get((where, group)))
-                self.groups[where, group] = f"{name}@{where}"
-            case "post":
-                group = next(
-                    ident for (home, ident), each in self.groups.items() if each == more["group"]
-                )
-                realm.send(
-                    where, "post", realm.entry(where, group, user, MESSAGE, more["text"]), name
-                )
-            case "restart":
-                await self.stop()
-                self.start()
-            case _:
-                return {"ok": False, "code": "unsupported"}
-        return {"ok": True}
+class Impatient(Realm):
+    """Asks before Hello."""
+
+    async def shaken(self, link: Link) -> None:
+        await super().shaken(link)
+        link.callRemoteString(b"Ping", True).addErrback(lambda _: None)
+
+
+class Indiscreet(Realm):
+    """Sends changes to realms that do not take them."""
+
+    def send(self, realm: str, *parcel: Any) -> int:
+        if (link := self.links.get(realm)) is not None:
+            link.takes.append("changes")
+        return super().send(realm, *parcel)
+
+
+class Stubborn(Realm):
+    """Sends again what was refused."""
+
+    async def flush(self, realm: str) -> None:
+        before = dict(self.kept["outbox"].get(realm, {}))
+        await super().flush(realm)
+        self.kept["outbox"].setdefault(realm, {}).update(before)
+
+
+class Remembers(Realm):
+    """Sends the words of deleted messages."""
+
+    def change(self, name: Any, place: Any, by: str, text: str | None) -> None:
+        waiting = {number: list(each) for _, number, each in self.waiting()}
+        super().change(name, place, by, text)
+        for _, number, parcel in self.waiting():
+            parcel[:] = waiting[number]
+
+    def waiting(self) -> list[tuple[str, int, list[Any]]]:
+        outbox = self.kept["outbox"].items()
+        return [(realm, number, each) for realm, waits in outbox for number, each in waits.items()]
+
+
+class Open(Realm):
+    """Lets everybody change messages."""
+
+    def change(self, name: Any, place: Any, by: str, text: str | None) -> None:
+        if (message := self.kept["messages"].get(name)) is not None:
+            place, by = message[:2]
+        super().change(name, place, by, text)
+
+
+class Credulous(Realm):
+    """Takes each edit of a group for its author's."""
+
+    def change(self, name: Any, place: Any, by: str, text: str | None) -> None:
+        message = self.kept["messages"].get(name)
+        super().change(name, place, message[1] if message else by, text)
+
+
+FAULTS = {
+    Forgetful: "a repeated message does not undo its deletion",
+    OnlyHigher: "a number below others is no repetition",
+    AnyVersion: "version 1 gets a Goodbye",
+    AnyName: "a name that is not that of the certificate",
+    Impatient: "asks nothing before Hello",
+    Indiscreet: "changes are not sent to a realm that does not announce them",
+    Stubborn: "what is refused is not sent again",
+    Remembers: "deleted while it waits",
+    Open: "an edit by another person",
+    Credulous: "a home edits nobody's messages",
+}
 
 
 class ForeignConformance(TestCase):
     timeout = 60
 
-    async def test_foreign(self) -> None:
-        host = ForeignHost(Path(self.mktemp()))
-        self.addCleanup(host.stop)
+    async def check(self, kind: type[Realm], *more: str) -> tuple[int, list[dict[str, Any]]]:
+        """The exit code of the suite, and its results."""
+        host = ForeignHost(Path(self.mktemp()), kind)
         shown = io.StringIO()
+        arguments = ["127.0.0.1", str(host.port), "--user", "ana", "--json", "--patience", "2"]
+        try:
+            code = await deferToThread(main, [*arguments, *more], host, shown)
+        finally:
+            await host.stop()
+        return code, [json.loads(line) for line in shown.getvalue().splitlines()]
 
-        def check() -> int:
-            return main(
-                ["127.0.0.1", str(host.port), "--user", "ana", "--json"],
-                host,
-                shown,
-            )
-
-        code = await deferToThread(check)
-        results = [json.loads(line) for line in shown.getvalue().splitlines()]
+    async def test_passes(self) -> None:
+        code, results = await self.check(Realm)
         failed = [each for each in results if each["outcome"] == "fail"]
-        self.assertEqual((failed, code), ([], 0))
+        self.assertEqual((failed, code), ([], PASSED))
+        self.assertGreater(len([each for each in results if each["outcome"] == "pass"]), 70)
+
+    async def test_faults(self) -> None:
+        """Each fault is found by the check that is made for it, which passes without the fault."""
+        for kind, words in FAULTS.items():
+            code, results = await self.check(kind, "--only", words)
+            outcomes = [each["outcome"] for each in results]
+            self.assertEqual((code, outcomes), (FAILED, ["fail"]), kind.__name__)
+
+    async def test_unsigned(self) -> None:
+        """A realm that does not look at signatures fails."""
+
+        class Unverified(Entry):
+            def __init__(self, signed: Any, keys: Any) -> None:
+                statement, _, *content = signed
+                *head, _ = unpack(statement)
+                again = pack([*head, sha256(*content)])
+                super().__init__([again, [b"", 0, 1, b"", b""], *content], {})
+                self.verified = True
+
+        self.patch(foreign, "Entry", Unverified)
+        for words in ("an entry with another content", "an entry without a signature"):
+            code, _ = await self.check(Realm, "--only", words)
+            self.assertEqual(code, FAILED)
