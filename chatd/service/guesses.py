@@ -53,6 +53,10 @@ class TakenNames:
             if not is_taken:
                 self._quota.give_back(key)
 
+    def count(self, key: str) -> None:
+        """Count an attempt that succeeded with another name than the first one."""
+        self._quota.take(key, self._clock.seconds())
+
 
 class JoinGate:
     """Lets a key wait after failed joins. Parallel attempts gain nothing: no more may be under way than may

@@ -103,7 +103,10 @@ class HomeGroups:
             return await self._create(account, [new.name], new, origin)
         wanted = names_for(new.title or "", self._context.random_bytes)
         allowed = [*filter(self._accounts.is_allowed, wanted)]
-        return await self._create(account, allowed, new, origin)
+        group = await self._create(account, allowed, new, origin)
+        if key_of(group.name) != key_of(allowed[0]):
+            self._taken.count(account.key)  # the name that it has tells that another one is taken
+        return group
 
     async def _create(
         self, account: Account, names: Sequence[str], new: NewGroup, origin: IListener | None

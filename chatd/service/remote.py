@@ -221,9 +221,9 @@ class IForwarder(Interface):
 
 
 class TheirState(msgspec.Struct, frozen=True, array_like=True):
-    """The state of a person of the realm that tells it; or of a third realm, if the person is in a group of
-    the realm that tells it. `named` are the keys of people of the receiving realm who share a conversation
-    with them. They are offline for people with the keys in `unseen`, whom they have blocked."""
+    """The state of a person of the realm that tells it, or of a guest in one of its groups. `named` are the
+    keys of people of the receiving realm who share a conversation with the person. For those with the keys in
+    `unseen`, whom the person has blocked, the person is offline."""
 
     user: str
     state: str

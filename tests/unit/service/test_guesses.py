@@ -23,7 +23,7 @@ from chatd.service.guesses import (
     FailedJoins,
     TakenNames,
 )
-from tests.support.inline import outcome_of
+from tests.support.inline import outcome_of, result_of
 from tests.unit.service.test_groups import GroupsTestCase
 
 
@@ -39,6 +39,16 @@ class Guesses(GroupsTestCase):
         self.assertIs(outcome_of(self.groups.create(self.citra, "bagan")), GroupExists)
         self.clock.advance(181)
         self.create(self.budi, "other")
+
+    def test_titles(self) -> None:
+        """The name that is made of a title tells that a shorter one is taken. So that counts, too."""
+        self.create(self.ana)
+        for number in range(TAKEN_PER_HOUR):
+            result_of(self.groups.create(self.budi, None, f"arisan {number}"))
+            group = result_of(self.groups.create(self.budi, None, "bagan"))
+            self.assertNotEqual(group.name, "bagan")
+        again = outcome_of(self.groups.create(self.budi, None, "bagan"))
+        self.assertIs(again, TooManyTakenNames)
 
     def test_taken_accounts(self) -> None:
         """Before the login, a network address has them; an operator who creates accounts is not limited."""
@@ -152,10 +162,19 @@ class Guesses(GroupsTestCase):
         self.failureResultOf(slow, UnknownGroup)
         self.assertIs(self.successResultOf(self.tried(one)), TooManyFailedJoins)
 
+    def knows_realms(self) -> None:
+        """Whatever realm is named is known."""
+
+        async def meet(_account: object, _name: Address) -> None:
+            """Look nothing up."""
+
+        self.patch(self.groups._there, "elsewhere", lambda name: name.realm)
+        self.patch(self.groups._unknown, "meet", meet)
+
     def test_elsewhere(self) -> None:
         """Failed joins of groups of other realms count as well."""
         mirrors = self.groups._mirrors
-        self.patch(self.groups._there, "elsewhere", lambda name: name.realm)
+        self.knows_realms()
 
         async def join(account: object, realm: str, name: Address) -> None:
             raise UnknownGroup(name=name.name)
@@ -170,7 +189,7 @@ class Guesses(GroupsTestCase):
         """While one realm does not answer, joins of other groups from the same address have their turns."""
         self.patch(guesses, "FREE_JOINS_OF_ADDRESS", 1)
         self.patch(self.groups._homes, "failed_joins", FailedJoins(self.clock))
-        self.patch(self.groups._there, "elsewhere", lambda name: name.realm)
+        self.knows_realms()
         answer, source = Deferred[None](), "192.0.2.1"
         asked: list[object] = []
 
