@@ -17,6 +17,7 @@ from typing import IO
 import pytest
 
 from chatd.app import memory
+from tests.support import order
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of every Linux; containers may have a small one
 ENOUGH = 2 << 30  # bytes
@@ -63,6 +64,12 @@ def _remove_abandoned() -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         _remove_abandoned()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    if workers > 1:
+        items[:] = order.deal(items, workers)
 
 
 # Last of all: until they are collected, tests are named relative to where pytest was started.

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from unittest import SkipTest
 
 from tests.support.browser import AXE, BrowserTestCase, Site, in_browser, why_not
+from tests.support.order import long_test
 from tests.support.page import NARROW, WIDE, Person
 from tests.support.sample import ME, Sample
 
@@ -55,10 +56,12 @@ class Access(BrowserTestCase):
         self.addCleanup(sample.close)
         return sample.start().here
 
+    @long_test
     @in_browser
     def test_every_page_on_a_laptop(self) -> None:
         self.every_page(WIDE)
 
+    @long_test
     @in_browser
     def test_every_page_on_a_phone(self) -> None:
         self.every_page(NARROW)

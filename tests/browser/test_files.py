@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from tests.support.browser import BrowserTestCase, in_browser
+from tests.support.order import long_test
 from tests.support.page import GONE
 from tests.support.scripted import Scripted
 from tests.support.visitor import expect
@@ -132,6 +133,7 @@ class Files(BrowserTestCase):
         henderson.sees("never mind")
         expect(henderson.bubbles).to_have_count(1)
 
+    @long_test
     @in_browser
     def test_large_file_goes_in_chunks(self) -> None:
         messi, henderson = self.person("messi"), self.person("henderson")
@@ -153,6 +155,7 @@ class Files(BrowserTestCase):
         self.assertEqual(offsets, ["0", str(8 << 20), str(16 << 20)])
         self.assertEqual(henderson.downloads("large.bin"), file["buffer"])
 
+    @long_test
     @in_browser
     def test_daemon_is_killed_during_an_upload(self) -> None:
         """The upload continues after the restart, and the file arrives once and complete."""

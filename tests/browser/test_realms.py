@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from tests.support.browser import BrowserTestCase, CautiousSite, Site, in_browser
+from tests.support.order import long_test
 from tests.support.page import GONE, Person
 from tests.support.visitor import expect
 
 
 class Realms(BrowserTestCase):
+    @long_test
     @in_browser
     def test_two_realms(self) -> None:
         there = self.realm("realm2", CautiousSite)

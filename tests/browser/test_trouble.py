@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from chatd.base.characters import isolated
 from tests.support.browser import BrowserTestCase, in_browser
+from tests.support.order import long_test
 from tests.support.page import GONE, NARROW, WIDE
 from tests.support.visitor import expect
 
@@ -26,6 +27,7 @@ HOSTILE = (
 
 
 class Killed(BrowserTestCase):
+    @long_test
     @in_browser
     def test_nothing_is_lost_or_duplicated(self) -> None:
         """`kill -9` while both pages write; then the daemon starts again."""

@@ -17,6 +17,7 @@ from chatd.app.demo_realms import SHIFT
 from chatd.base.config import DEFAULT_DOORS
 from tests.support import forked
 from tests.support.forked import Forked, Streams, Surroundings
+from tests.support.order import long_test
 from tests.support.ports import free_port, local_endpoint
 from tests.support.processes import DaemonTestCase, environment, in_thread, is_running, wait_until
 from tests.support.talker import PATIENCE, Talker
@@ -113,6 +114,7 @@ class BothTests(DaemonTestCase):
     def assert_over(self, pids: list[int]) -> None:
         self.assertEqual([pid for pid in pids if is_running(pid)], [])
 
+    @long_test
     @in_thread
     def test_two_linked_realms(self) -> None:
         """Messages cross in both directions. Ctrl-C stops both realms in order. A second start finds
@@ -215,6 +217,7 @@ class BothTests(DaemonTestCase):
         self.assertRegex(demo.out, r"realm1 \| chatd: \[realm\] state is ")
         self.assertIn("realm1 has ended (exit code 1)", demo.out)
 
+    @long_test
     @in_thread
     def test_a_realm_and_accounts_have_changed(self) -> None:
         """A realm whose certificate has changed is refused by the other. If passwords have changed, the demo

@@ -16,6 +16,7 @@ from twisted.trial.unittest import TestCase
 from tests.support.linked_daemons import LinkedDaemons, PeerDaemon
 from tests.support.linked_kills import kill_linked
 from tests.support.linked_load import send_file, stored
+from tests.support.order import long_test
 from tests.support.processes import in_thread, wait_until
 
 KILLS = 2
@@ -30,6 +31,7 @@ class FolderTestCase(TestCase):
 
 
 class KillTests(FolderTestCase):
+    @long_test
     @in_thread
     def test_kill_under_load(self) -> None:
         """Every acknowledged message arrives at the other side, once and in order."""
@@ -132,6 +134,7 @@ class StateTests(LinkedTestCase):
             reply = ana.must(command="send", to="budi@realm2", text="tiga")
             self.assertNotIn("queued", reply)
 
+    @long_test
     @in_thread
     def test_interrupt_with_a_link(self) -> None:
         """Ctrl-C stops either side at once and in order, although the two are linked."""
@@ -146,6 +149,7 @@ class StateTests(LinkedTestCase):
 
 
 class FileTests(LinkedTestCase):
+    @long_test
     @in_thread
     def test_ended_in_the_middle_of_a_file(self) -> None:
         """Either side is stopped in order, and killed, while a file is sent. The file arrives complete."""

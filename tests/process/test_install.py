@@ -1,8 +1,8 @@
 """Installed as a wheel or editable, chatd is found by twistd from any folder.
 
 Each test has a virtual environment of its own. Nothing is downloaded: the environment has links to all
-packages that are installed for the interpreter of the tests, except chatd itself, and a copy of Twisted,
-because a wheel's plugin is installed into it.
+packages that are installed for the interpreter of the tests, except chatd itself. Twisted's folder of plugins
+is a copy, because a wheel's plugin is installed into it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from unittest import SkipTest
 
 import chatd
 from tests.support import ROOT
+from tests.support.order import long_test
 from tests.support.processes import Daemon, DaemonTestCase, environment, in_thread
 
 BUILD_LIMIT = 60.0
@@ -68,16 +69,25 @@ class InstallTests(DaemonTestCase):
         [packages] = place.glob("lib/python*/site-packages")
         for path in Path(sysconfig.get_path("purelib")).iterdir():
             if path.name == "twisted":
-                without_tests = shutil.ignore_patterns("test", "__pycache__", "dropin.cache")
-                shutil.copytree(path, packages / path.name, ignore=without_tests)
-                (packages / "twisted" / "plugins" / "chatd_plugin.py").unlink(missing_ok=True)
+                self._copy_twisted(path, packages / path.name)
             elif "chatd" not in path.name and not path.name.endswith(".pth"):
                 (packages / path.name).symlink_to(path)
         return place / "bin" / "python"
 
+    def _copy_twisted(self, source: Path, copy: Path) -> None:
+        """A folder for Twisted with links to all that is in it, and with the plugins themselves."""
+        copy.mkdir()
+        for path in source.iterdir():
+            if path.name != "plugins":
+                (copy / path.name).symlink_to(path)
+        others = shutil.ignore_patterns("chatd_plugin*", "__pycache__", "dropin.cache")
+        shutil.copytree(source / "plugins", copy / "plugins", ignore=others)
+
     def install(self, interpreter: Path, *what: str | Path) -> None:
-        """pip install, without downloads."""
-        options = ["--no-index", *self.isolation] if self.isolation else []
+        """pip install, without downloads. Modules are compiled when they are imported: few of them are."""
+        options = ["--no-compile", *self.isolation]
+        if self.isolation:
+            options.append("--no-index")
         pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", interpreter)
         run(*pip, "install", *options, *what, cwd=self.folder)
 
@@ -100,6 +110,7 @@ class InstallTests(DaemonTestCase):
         self.assertEqual(list(self.folder.iterdir()), [])
         return daemon
 
+    @long_test
     @in_thread
     def test_wheel(self) -> None:
         """It has the whole package, and nothing that would hide Twisted."""
@@ -123,6 +134,7 @@ class InstallTests(DaemonTestCase):
         self.assertTrue(self.where_chatd_is(interpreter).is_relative_to(self.root / "venv"))
         self.start_and_talk(interpreter)
 
+    @long_test
     @in_thread
     def test_editable(self) -> None:
         """From another folder too. Changes in the tree take effect."""

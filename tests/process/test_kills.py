@@ -9,6 +9,7 @@ from pathlib import Path
 from twisted.trial.unittest import TestCase
 
 from tests.support.kills import kill_repeatedly
+from tests.support.order import long_test
 from tests.support.processes import in_thread
 
 KILLS = 2
@@ -21,6 +22,7 @@ class KillTests(TestCase):
         self.folder = Path(tempfile.mkdtemp(prefix="chatd-kills-")).resolve()
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
 
+    @long_test
     @in_thread
     def test_kill_under_load(self) -> None:
         """Each acknowledged message is stored, once and in order, for users who were offline and for those

@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.process.test_federation import LinkedTestCase
 from tests.support.linked_daemons import PeerDaemon
+from tests.support.order import long_test
 from tests.support.processes import in_thread, wait_until
 
 
@@ -48,6 +49,7 @@ class RestoreTests(LinkedTestCase):
                 ),
             )
 
+    @long_test
     @in_thread
     def test_each_in_its_turn(self) -> None:
         self.begin()
