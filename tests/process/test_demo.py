@@ -28,14 +28,13 @@ LINKED = "are up and linked"
 
 
 class Demo:
-    """The demo in a process of its own. With `terminal` it has a terminal; `patience` is how long it waits
-    for a link."""
+    """The demo in a process of its own. With `terminal` it has a terminal. `program` is what that process
+    runs."""
 
     def __init__(
-        self, folder: Path, ports: dict[str, int], logs: Path, terminal: bool, patience: float
+        self, folder: Path, ports: dict[str, int], logs: Path, terminal: bool, program: forked.Demo
     ) -> None:
         self.ports = ports
-        doors = {door: local_endpoint(port) for door, port in ports.items()}
         self._path = Path(tempfile.mkstemp(suffix=".demo", dir=logs)[1])
         self._terminal = b""
         self.terminal = self._follower = -1
@@ -45,7 +44,7 @@ class Demo:
             os.set_blocking(self.terminal, False)
             stdout = os.ttyname(self._follower)
         self.process = Forked(
-            forked.Demo(doors, patience),
+            program,
             ["chatd-demo"],
             Surroundings(folder, environment()),
             Streams(stdout=stdout, stderr=str(self._path)),
@@ -106,8 +105,14 @@ class BothTests(DaemonTestCase):
         self.logs.mkdir()
         self.ports = {door: free_port(also=SHIFT) for door in DOORS}
 
-    def begin(self, terminal: bool = False, patience: float = PATIENCE) -> Demo:
-        demo = Demo(self.folder, self.ports, self.logs, terminal, patience)
+    def begin(
+        self, terminal: bool = False, patience: float = PATIENCE, fresh: bool = False
+    ) -> Demo:
+        """Start the demo. `patience` is how many seconds it waits for a link; `fresh`: with realms as users
+        start them."""
+        doors = {door: local_endpoint(port) for door, port in self.ports.items()}
+        program = forked.Demo(doors, patience, fresh)
+        demo = Demo(self.folder, self.ports, self.logs, terminal, program)
         self.addCleanup(demo.close)
         return demo
 
@@ -119,7 +124,7 @@ class BothTests(DaemonTestCase):
     def test_two_linked_realms(self) -> None:
         """Messages cross in both directions. Ctrl-C stops both realms in order. A second start finds
         everything."""
-        demo = self.begin().linked()
+        demo = self.begin(fresh=True).linked()
         with demo.talk("messi") as messi, demo.talk("henderson", second=True) as henderson:
             sent = messi.must(command="send", to="henderson@realm2", text="halo", wait=True)
             self.assertEqual(sent["message"], "Message sent")
@@ -198,7 +203,7 @@ class BothTests(DaemonTestCase):
     @in_thread
     def test_one_dies(self) -> None:
         """The error says which realm ended and how. The other one is stopped in order."""
-        demo = self.begin().linked()
+        demo = self.begin(fresh=True).linked()
         pids = demo.pids()
         dead = next(pid for pid in pids if b"--second" in Path(f"/proc/{pid}/cmdline").read_bytes())
         os.kill(dead, signal.SIGKILL)

@@ -6,6 +6,7 @@ does not show is that a fresh interpreter finds everything: the tests of install
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import os
 import random
@@ -14,7 +15,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from multiprocessing import forkserver
 from pathlib import Path
@@ -210,10 +211,12 @@ class OtherDoors:
 @dataclass(frozen=True)
 class Demo:
     """Runs the demo with other ports in place of the shipped ones, in its realms as well. `patience` is how
-    many seconds it waits for the link."""
+    many seconds it waits for the link. If `fresh`, its realms are fresh interpreters, as those of users.
+    Otherwise they are forked from the demo."""
 
     doors: Mapping[str, str]
     patience: float
+    fresh: bool
 
     def __call__(self) -> None:
         from chatd.app import demo
@@ -222,13 +225,45 @@ class Demo:
         config.DEFAULT_DOORS.update(self.doors)
         demo.TWISTD = (sys.executable, "-c", _TWISTD_WITH_DOORS.format(doors=dict(self.doors)))
         demo.LINKING_TIME = self.patience
+        if not self.fresh:
+            asyncio.create_subprocess_exec = _fork_realm  # type: ignore[assignment]
         demo.main()
 
 
-# In the realms of the demo, which it starts as fresh interpreters.
+# In the realms of the demo that are fresh interpreters.
 _TWISTD_WITH_DOORS = """\
 from chatd.base import config
 config.DEFAULT_DOORS.update({doors!r})
 from twisted.scripts.twistd import run
 run()
 """
+_OPEN_AT_MOST = 1024  # descriptors of the demo
+_execute = asyncio.create_subprocess_exec
+
+
+async def _fork_realm(*command: str, **options: Any) -> asyncio.subprocess.Process:
+    """Start twistd as asyncio starts a program, but in the forked process itself."""
+    arguments = command[3:]  # after the interpreter and its code
+    return await _execute(*command, **options, preexec_fn=partial(_become_realm, arguments))
+
+
+def _become_realm(arguments: Sequence[str]) -> None:
+    """Run twistd in a process that was about to execute a program, and end the process."""
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD):
+        signal.signal(number, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    # Those of the demo's loop, and the pipe at whose end the demo knows that the program has started.
+    os.closerange(3, _OPEN_AT_MOST)
+    asyncio._set_running_loop(None)
+    code: Any = 1
+    try:
+        random.seed()
+        sys.argv = ["twistd", *arguments]
+        twistd()
+    except SystemExit as end:
+        code = end.code
+    finally:
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+        os._exit(code if isinstance(code, int) else bool(code))
