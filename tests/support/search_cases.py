@@ -39,7 +39,7 @@ class Finder(Protocol):
 
     def assertEqual(self, first: Any, second: Any, msg: Any = None) -> Any: ...  # noqa: N802
 
-    def store(self, text: str) -> int: ...
+    def store(self, text: str, at: int = 0) -> int: ...
 
     def change(self, number: int, text: str | None) -> None: ...
 
@@ -47,8 +47,8 @@ class Finder(Protocol):
 
 
 class SearchCases:
-    """`store` returns the number of a message, `change` gives it another text, or none if it is deleted, and
-    `find` returns the numbers of those found, and how many remain."""
+    """`store` returns the number of a message with a time in ms, `change` gives it another text, or none if it
+    is deleted, and `find` returns the numbers of those found, and how many remain."""
 
     def test_words(self: Finder) -> None:
         for text, found, missed in WORDS:
@@ -69,6 +69,18 @@ class SearchCases:
         third, remaining = self.find("halo", second[-1])
         self.assertEqual((third, remaining), (stored[202::-1], 0))
         self.assertEqual(self.find("halo", third[-1]), ([], 0))
+
+    def test_times(self: Finder) -> None:
+        """The newest is the one with the latest time, also if earlier ones have come after it, as the past of
+        a group of another realm does."""
+        new = [self.store("halo", at=10_000 + number) for number in range(300)]
+        old = [self.store("halo", at=1_000 + number) for number in range(300)]
+        last = self.store("halo", at=20_000)
+        expected = [last, *new[::-1], *old[::-1]]
+        first, remaining = self.find("halo")
+        self.assertEqual((first, remaining), (expected[:500], 101))
+        self.assertEqual(self.find("halo", first[-1]), (expected[500:], 0))
+        self.assertEqual(self.find("halo", last), (expected[1:501], 100))
 
     def test_changes(self: Finder) -> None:
         """Only the text that a message has now is found."""

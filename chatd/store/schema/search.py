@@ -13,8 +13,6 @@ search_blocks = Table(
     Column("conversation_id", BigInteger, nullable=False),
     Column("first_seq", BigInteger, nullable=False, comment="of what it covers"),
     Column("last_seq", BigInteger, nullable=False),
-    Column("first_id", BigInteger, nullable=False, comment="of its messages"),
-    Column("last_id", BigInteger, nullable=False),
     Column("earliest", BigInteger, nullable=False, comment="time of a message, ms since 1970 UTC"),
     Column("latest", BigInteger, nullable=False, comment="ms since 1970 UTC"),
     Column("messages", BigInteger, nullable=False, comment="how many"),

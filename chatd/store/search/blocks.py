@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 from array import array
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 
@@ -18,7 +19,7 @@ PARTS = 4  # a part's id is the block's id * PARTS + the part
 
 
 class Part(enum.IntEnum):
-    IDS = 0
+    KEYS = 0
     TEXTS = 1
     FACTS = 2
     SIGNATURE = 3  # see chatd.store.search.signatures
@@ -34,22 +35,36 @@ class Record(msgspec.Struct, frozen=True):
     text: bytes
 
 
-class Facts(msgspec.Struct, frozen=True, array_like=True):
-    """What filters look at. For each message: its time (64 bits), the place of its sender in `senders` (16
-    bits), and whether it has a file (8 bits)."""
+class Keys(NamedTuple):
+    """By what hits are ordered: the times and the ids of the messages of a block, which are in that order."""
 
-    times: bytes
+    times: memoryview
+    ids: memoryview
+
+
+class Facts(msgspec.Struct, frozen=True, array_like=True):
+    """What filters look at besides times. For each message: the place of its sender in `senders` (16 bits),
+    and whether it has a file (8 bits)."""
+
     senders: list[str]
     codes: bytes
     files: bytes
 
 
-def encode_ids(records: Sequence[Record]) -> bytes:
-    return array("q", [each.id for each in records]).tobytes()
+def order_of(record: Record) -> tuple[int, int]:
+    """The key by which messages are ordered: that of a hit, too."""
+    return record.at, record.id
 
 
-def decode_ids(data: bytes) -> memoryview:
-    return memoryview(data).cast("q")
+def encode_keys(records: Sequence[Record]) -> bytes:
+    columns = [each.at for each in records] + [each.id for each in records]
+    return array("q", columns).tobytes()
+
+
+def decode_keys(data: bytes) -> Keys:
+    columns = memoryview(data).cast("q")
+    count = len(columns) // 2
+    return Keys(columns[:count], columns[count:])
 
 
 def encode_texts(records: Sequence[Record]) -> bytes:
@@ -59,7 +74,6 @@ def encode_texts(records: Sequence[Record]) -> bytes:
 def encode_facts(records: Sequence[Record]) -> bytes:
     senders = {sender: code for code, sender in enumerate({each.sender: 0 for each in records})}
     facts = Facts(
-        array("q", [each.at for each in records]).tobytes(),
         list(senders),
         array("H", [senders[each.sender] for each in records]).tobytes(),
         bytes([each.has_file for each in records]),
@@ -71,10 +85,10 @@ def decode_facts(data: bytes) -> Facts:
     return msgspec.msgpack.decode(data, type=Facts)
 
 
-def decode_records(ids: bytes, texts: bytes, facts: bytes) -> list[Record]:
-    found = decode_facts(facts)
-    times, codes = memoryview(found.times).cast("q"), memoryview(found.codes).cast("H")
-    columns = zip(decode_ids(ids), times, codes, found.files, texts.split(b"\n"), strict=True)
+def decode_records(keys: bytes, texts: bytes, facts: bytes) -> list[Record]:
+    found, (times, ids) = decode_facts(facts), decode_keys(keys)
+    codes = memoryview(found.codes).cast("H")
+    columns = zip(ids, times, codes, found.files, texts.split(b"\n"), strict=True)
     return [
         Record(ident, at, found.senders[code], bool(file), text)
         for ident, at, code, file, text in columns

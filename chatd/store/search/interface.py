@@ -20,7 +20,7 @@ class Wanted(msgspec.Struct, frozen=True):
     """A search: messages that contain all of `words`, which are folded (chatd.base.folding).
 
     `senders` are keys of addresses and `conversations` are ids; None means any. `after` and `before` are in
-    ms since 1970 UTC. `before_id` selects the page: only messages with smaller ids.
+    ms since 1970 UTC. `before_id` selects the page: only messages that are older than the one with that id.
     """
 
     words: tuple[str, ...] = ()
@@ -40,7 +40,8 @@ class SearchIndex(Protocol):
     """
 
     def search(self, connection: Connection, account: Account, wanted: Wanted, limit: int) -> Page:
-        """A query: the newest `limit` messages, newest first. What remains is counted up to MAX_REMAINING."""
+        """A query: the newest `limit` messages by their times, newest first. What remains is counted up to
+        MAX_REMAINING."""
 
     def prepare(self, connection: Connection) -> object | None:
         """A query: prepare a short piece of what the index lacks. None if it is up to date.

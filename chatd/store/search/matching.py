@@ -5,8 +5,10 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator, Sequence
 
-from chatd.store.search.blocks import Facts, Record
+from chatd.store.search.blocks import Facts, Keys, Record
 from chatd.store.search.interface import Wanted
+
+_NONE = -1, 0  # before any hit
 
 
 def newest_first(texts: bytes, words: Sequence[bytes], count: int) -> Iterator[int]:
@@ -58,13 +60,14 @@ class Matcher:
             record.text, self.words
         )
 
-    def numbers(self, texts: bytes, count: int, facts: Facts | None) -> Iterator[int]:
+    def numbers(self, texts: bytes, keys: Keys, facts: Facts | None) -> Iterator[int]:
         """The numbers of the wanted messages of a block, newest first. `facts` is needed if there are
         `filters`."""
-        found = newest_first(texts, self.words, count)
+        times = keys.times
+        found = newest_first(texts, self.words, len(times))
         if facts is None:
             return found
-        times, codes = memoryview(facts.times).cast("q"), memoryview(facts.codes).cast("H")
+        codes = memoryview(facts.codes).cast("H")
         senders, files, passes = facts.senders, facts.files, self._passes
         return (
             each for each in found if passes(times[each], senders[codes[each]], bool(files[each]))
@@ -79,26 +82,26 @@ class Matcher:
         )
 
 
-class NewestIds:
-    """The largest `limit` ids of those added."""
+class NewestHits:
+    """The newest `limit` hits of those added: times and ids of messages."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._heap: list[int] = []
+        self._heap: list[tuple[int, int]] = []
 
     @property
-    def floor(self) -> int:
-        """Ids up to this one change nothing."""
-        return self._heap[0] if len(self._heap) >= self._limit else 0
+    def floor(self) -> tuple[int, int]:
+        """Hits up to this one change nothing."""
+        return self._heap[0] if len(self._heap) >= self._limit else _NONE
 
-    def add(self, ident: int) -> None:
+    def add(self, hit: tuple[int, int]) -> None:
         if len(self._heap) < self._limit:
-            heapq.heappush(self._heap, ident)
-        elif ident > self._heap[0]:
-            heapq.heapreplace(self._heap, ident)
+            heapq.heappush(self._heap, hit)
+        elif hit > self._heap[0]:
+            heapq.heapreplace(self._heap, hit)
 
     def __len__(self) -> int:
         return len(self._heap)
 
-    def sorted(self) -> list[int]:
-        return sorted(self._heap, reverse=True)
+    def ids(self) -> list[int]:
+        return [ident for _, ident in self._heap]

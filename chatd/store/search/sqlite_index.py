@@ -46,8 +46,8 @@ WHERE conversation_id = ? ORDER BY last_seq DESC LIMIT {MAX_PIECE}
 _PARTS = "SELECT data FROM search_parts WHERE id BETWEEN ? AND ? ORDER BY id"
 _INSERT = """
 INSERT INTO search_blocks
-(conversation_id, first_seq, last_seq, first_id, last_id, earliest, latest, messages, size)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+(conversation_id, first_seq, last_seq, earliest, latest, messages, size)
+VALUES (?, ?, ?, ?, ?, ?, ?)
 """
 _NO_END = (1 << 63) - 1
 
@@ -223,16 +223,14 @@ class SQLiteIndex:
 
     def _make(self, place: tuple[int, int, int], records: Sequence[Record]) -> NewBlock:
         """The block with these records. `place`: its conversation, first and last seq."""
-        # A message that waited for a number of another realm may have an earlier id than those before it.
-        records = sorted(records, key=lambda each: each.id)
+        records = sorted(records, key=blocks.order_of)
         texts = blocks.encode_texts(records)
-        times = [each.at for each in records] or [0]
-        first_id, last_id = (records[0].id, records[-1].id) if records else (0, 0)
-        row = (*place, first_id, last_id, min(times), max(times), len(records), len(texts))
+        earliest, latest = (records[0].at, records[-1].at) if records else (0, 0)
+        row = (*place, earliest, latest, len(records), len(texts))
         if not records:
             return NewBlock(row, {})
         parts = {
-            Part.IDS: blocks.encode_ids(records),
+            Part.KEYS: blocks.encode_keys(records),
             Part.TEXTS: texts,
             Part.FACTS: blocks.encode_facts(records),
         }
@@ -275,9 +273,9 @@ def _records(connection: Connection, block: Block) -> list[Record]:
     if not block.messages:
         return []
     first = block.id * PARTS
-    wanted = (first + Part.IDS, first + Part.FACTS)
-    ids, texts, facts = connection.exec_driver_sql(_PARTS, wanted).scalars()
-    return blocks.decode_records(ids, texts, facts)
+    wanted = (first + Part.KEYS, first + Part.FACTS)
+    keys, texts, facts = connection.exec_driver_sql(_PARTS, wanted).scalars()
+    return blocks.decode_records(keys, texts, facts)
 
 
 def _delete(connection: Connection, idents: Sequence[int]) -> None:

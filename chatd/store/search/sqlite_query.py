@@ -14,24 +14,25 @@ from chatd.base.model import Account
 from chatd.store.access import SEES
 from chatd.store.history import Page, build_messages, select_messages
 from chatd.store.schema import messages
-from chatd.store.search.blocks import PARTS, Part, decode_facts, decode_ids
+from chatd.store.search.blocks import PARTS, Part, decode_facts, decode_keys, order_of
 from chatd.store.search.interface import MAX_REMAINING, Wanted
-from chatd.store.search.matching import Matcher, NewestIds
+from chatd.store.search.matching import Matcher, NewestHits
 from chatd.store.search.records import SEARCHED, WITH_FILE, record_of
 from chatd.store.search.signatures import MIN_TEXT, hashes_of, may_contain
 
 # Once a page is full, counting what remains reads at most as many bytes of text.
 MAX_COUNTED_TEXT = 12 << 20
 _CHUNK = 128  # blocks that are looked up at a time
-_NO_END = (1 << 63) - 1  # the largest id
+_LARGEST = (1 << 63) - 1
+_NO_END = _LARGEST, _LARGEST  # a time and an id
 
 # `hidden` is the seq before which the account sees nothing, if that is in the block.
 _BLOCKS = """
-SELECT id, b.conversation_id, last_id, earliest, latest, messages, size, b.first_seq,
+SELECT id, b.conversation_id, earliest, latest, messages, size, b.first_seq,
     CASE WHEN b.first_seq < p.first_seq THEN p.first_seq ELSE 0 END AS hidden
 FROM participants AS p JOIN search_blocks AS b
 ON b.conversation_id = p.conversation_id AND b.last_seq >= p.first_seq
-WHERE p.account_id = ? AND first_id < ? AND messages > 0 ORDER BY last_id DESC
+WHERE p.account_id = ? AND earliest <= ? AND messages > 0 ORDER BY latest DESC
 """
 _HIDDEN = "SELECT id FROM messages WHERE conversation_id = ? AND seq >= ? AND seq < ?"
 _TAIL = f"""
@@ -53,9 +54,9 @@ SELECT value, data FROM json_each(?) CROSS JOIN search_parts
 ON search_parts.id = value * {PARTS} + {Part.SIGNATURE:d}
 """
 _CONTENTS = f"""
-SELECT texts.data, ids.data, NULL FROM json_each(?)
+SELECT texts.data, keys.data, NULL FROM json_each(?)
 CROSS JOIN search_parts AS texts ON texts.id = value * {PARTS} + {Part.TEXTS:d}
-CROSS JOIN search_parts AS ids ON ids.id = value * {PARTS} + {Part.IDS:d}
+CROSS JOIN search_parts AS keys ON keys.id = value * {PARTS} + {Part.KEYS:d}
 """
 _CONTENTS_WITH_FACTS = f"""
 {_CONTENTS.replace("NULL", "facts.data")}
@@ -66,7 +67,6 @@ CROSS JOIN search_parts AS facts ON facts.id = value * {PARTS} + {Part.FACTS:d}
 class Head(NamedTuple):
     id: int
     conversation: int
-    last_id: int
     earliest: int
     latest: int
     messages: int
@@ -90,7 +90,7 @@ class Search:
         self._hashes = hashes_of(self._matcher.words)
         self._found = 0
         self._read = 0  # bytes of text
-        self._newest = NewestIds(limit)
+        self._newest = NewestHits(limit)
         # conversation -> ids of messages that have changed since they came into the index
         self._changed: dict[int, set[int]] = defaultdict(set)
 
@@ -100,20 +100,30 @@ class Search:
         self._end = self._end_of_page()
         self._read_loose()
         self._read_blocks()
-        ids = self._newest.sorted()
+        ids = self._newest.ids()
         remaining = min(self._found - len(ids), MAX_REMAINING)
         query = select_messages(self._account, known=True).where(messages.c.id.in_(ids))
-        rows = self._connection.execute(query.order_by(messages.c.id.desc())).all()
+        rows = self._connection.execute(
+            query.order_by(messages.c.at.desc(), messages.c.id.desc())
+        ).all()
         return Page(build_messages(self._connection, rows, self._account), remaining)
 
-    def _end_of_page(self) -> int:
-        """The id that all messages of the page are below. A message that was pending is shown with another id
-        than the one by which messages are ordered."""
+    def _end_of_page(self) -> tuple[int, int]:
+        """The time and the id that all messages of the page are before. A message that was pending is shown
+        with another id than the one by which messages are ordered. If there is no such message, the page
+        begins with the one that has the next lower id."""
         shown = self._wanted.before_id
-        if shown is None or shown >= _NO_END:
+        if shown is None or shown >= _LARGEST:
             return _NO_END
-        query = select(messages.c.id).where(messages.c.shown_id == shown)
-        return self._connection.scalar(query) or shown
+        query = select(messages.c.at, messages.c.id)
+        found = self._connection.execute(query.where(messages.c.shown_id == shown)).first()
+        if found is not None:
+            return found.at, found.id
+        nearest = query.where(messages.c.id <= shown).order_by(messages.c.id.desc()).limit(1)
+        found = self._connection.execute(nearest).first()
+        if found is None:
+            return 0, 0
+        return found.at, found.id if found.id == shown else found.id + 1
 
     def _rows(self, statement: str, *values: Any) -> Any:
         return self._connection.exec_driver_sql(statement, values)
@@ -130,18 +140,20 @@ class Search:
 
     def _look_at(self, row: Any) -> None:
         places = self._wanted.conversations
-        if row.id >= self._end or (places is not None and row.conversation_id not in places):
+        if (row.at, row.id) >= self._end or (
+            places is not None and row.conversation_id not in places
+        ):
             return
         record = record_of(row)
         if record is not None and self._matcher.wants(record):
             self._found += 1
-            self._newest.add(record.id)
+            self._newest.add(order_of(record))
 
     def _read_blocks(self) -> None:
         places, in_time = self._wanted.conversations, self._matcher.in_time
         heads = [
             head
-            for head in starmap(Head, self._rows(_BLOCKS, self._account.id, self._end))
+            for head in starmap(Head, self._rows(_BLOCKS, self._account.id, self._end[0]))
             if (places is None or head.conversation in places)
             and in_time(head.earliest, head.latest)
         ]
@@ -165,13 +177,13 @@ class Search:
         contents = self._rows(statement, _array([head.id for head in heads]))
         words = self._matcher.words
         for head in heads:
-            if not self._is_counting() and head.last_id <= self._newest.floor:
+            if not self._is_counting() and head.latest < self._newest.floor[0]:
                 contents.close()
                 return True
-            texts, ids, facts = contents.fetchone()
+            texts, keys, facts = contents.fetchone()
             self._read += head.size
             if not words or words[0] in texts:
-                self._read_block(head, texts, ids, facts)
+                self._read_block(head, texts, keys, facts)
         return False
 
     def _is_counting(self) -> bool:
@@ -179,20 +191,21 @@ class Search:
         more = self._found - self._limit
         return more <= 0 or (more < MAX_REMAINING and self._read < MAX_COUNTED_TEXT)
 
-    def _read_block(self, head: Head, texts: bytes, ids: bytes, facts: bytes | None) -> None:
-        idents = decode_ids(ids)
+    def _read_block(self, head: Head, texts: bytes, keys: bytes, facts: bytes | None) -> None:
+        times, idents = decoded = decode_keys(keys)
         found = None if facts is None else decode_facts(facts)
         changed = self._changed.get(head.conversation, ())
         hidden = self._hidden(head) if head.hidden else ()
         newest, end, most = self._newest, self._end, self._limit + MAX_REMAINING
-        for number in self._matcher.numbers(texts, head.messages, found):
+        for number in self._matcher.numbers(texts, decoded, found):
             ident = idents[number]
-            if ident >= end or ident in changed or ident in hidden:
+            hit = times[number], ident
+            if hit >= end or ident in changed or ident in hidden:
                 continue
-            if self._found >= most and ident <= newest.floor:
+            if self._found >= most and hit <= newest.floor:
                 return
             self._found += 1
-            newest.add(ident)
+            newest.add(hit)
 
     def _hidden(self, head: Head) -> set[int]:
         """The ids of the messages of a block that the account does not see."""

@@ -30,8 +30,6 @@ def _create_search_blocks() -> None:
         sa.Column("conversation_id", sa.BigInteger, nullable=False),
         sa.Column("first_seq", sa.BigInteger, nullable=False, comment="of what it covers"),
         sa.Column("last_seq", sa.BigInteger, nullable=False),
-        sa.Column("first_id", sa.BigInteger, nullable=False, comment="of its messages"),
-        sa.Column("last_id", sa.BigInteger, nullable=False),
         sa.Column(
             "earliest",
             sa.BigInteger,

@@ -126,8 +126,8 @@ class EarlierMessages(SQLiteTestCase):
 class Table(SearchCases, SQLiteTestCase):
     """The table of all implementations; nothing is in the index."""
 
-    def store(self, text: str) -> int:
-        return self.say(text)
+    def store(self, text: str, at: int = 0) -> int:
+        return self.say(text, at=at)
 
     def change(self, number: int, text: str | None) -> None:
         deleted = None if text is not None else 1
@@ -158,8 +158,8 @@ class TableWithPartOfIndex(Table):
 
     every: ClassVar[int] = 7
 
-    def store(self, text: str) -> int:
-        number = super().store(text)
+    def store(self, text: str, at: int = 0) -> int:
+        number = super().store(text, at)
         if number % self.every == 0:
             self.piece()
         return number
@@ -246,7 +246,8 @@ class Counting(SQLiteTestCase):
     def setUp(self) -> None:
         super().setUp()
         for number in range(3 * MAX_MESSAGES):
-            self.say("halo" if number % 2 else "hai", (TOGETHER, ALONE)[number // 2 % 2])
+            place = (TOGETHER, ALONE)[number // 2 % 2]
+            self.say("halo" if number % 2 else "hai", place, at=number)
         self.update()
         self.patch(sqlite_query, "MAX_REMAINING", 5)
         self.patch(sqlite_query, "_CHUNK", 1)
