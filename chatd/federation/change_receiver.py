@@ -11,7 +11,7 @@ from twisted.python.failure import Failure
 from chatd.base.emoji import is_emoji
 from chatd.base.entries import Deletion, Edit, EntryRef, MessageChange, Pin, React
 from chatd.base.errors import ChatError, MessageDeleted, NotAccepted, UnknownMessage
-from chatd.base.model import Party
+from chatd.base.model import Account, Party
 from chatd.base.names import Address, key_of, parse_foreign_name, parse_name
 from chatd.base.texts import check_text
 from chatd.federation.changes import change_in, entry_of
@@ -163,18 +163,10 @@ def make(
 ) -> MadeHere | ChatError | None:
     """Make a change. Returns None if it was made before, or the error for which it can't be made. After an
     error nothing was written."""
-    is_deletion = isinstance(arrived.change, Deletion)
-    recipient, author = arrived.recipient, arrived.author.key
-    if arrived.unadded and not is_deletion and is_strange(connection, recipient, author):
-        return NotAccepted(name=recipient)
-    account = account_store.find_account(connection, recipient)
-    place = None
-    if account is not None:
-        place = conversation_store.find_direct(connection, account.id, arrived.author.key)
-    if account is None or place is None:
-        return UnknownMessage(seq=0)
-    if not is_deletion and is_blocked(connection, account.id, arrived.author.key):
-        return NotAccepted(name=account.name)
+    found = _find(connection, arrived)
+    if isinstance(found, ChatError):
+        return found
+    account, place = found
     if crossing.is_made(connection, place, arrived.origin):
         return None
     seq = crossing.seq_of(connection, place, arrived.entry)
@@ -199,3 +191,21 @@ def make(
     except ChatError as error:
         return error
     return MadeHere(result, Target(place, frozenset((account.id,)), to=account.name))
+
+
+def _find(connection: Connection, arrived: ArrivedChange) -> tuple[Account, int] | ChatError:
+    """The recipient of a change and the conversation that it is for, or the error for which it can't be made:
+    only deletions are taken from people who may not write."""
+    is_deletion = isinstance(arrived.change, Deletion)
+    recipient, author = arrived.recipient, arrived.author.key
+    if arrived.unadded and not is_deletion and is_strange(connection, recipient, author):
+        return NotAccepted(name=recipient)
+    account = account_store.find_account(connection, recipient)
+    if account is None:
+        return UnknownMessage(seq=0)
+    place = conversation_store.find_direct(connection, account.id, author)
+    if place is None:
+        return UnknownMessage(seq=0)
+    if not is_deletion and is_blocked(connection, account.id, author):
+        return NotAccepted(name=account.name)
+    return account, place

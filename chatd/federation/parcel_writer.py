@@ -79,7 +79,7 @@ class ParcelWriter:
     ) -> None:
         self._context = service.context
         self._database = service.database
-        self._receive = service.context.writers.messages.receive
+        self._messages = service.context.writers.messages
         self._fan_out, self._remote = service.messages.fan_out, service.messages.remote
         self._forwarder = forwarder
         self._files = AnnouncedFiles(service)
@@ -111,6 +111,12 @@ class ParcelWriter:
 
         stored = self._database.run(self._receive, [each.new for each in arrived], stream)
         return stored.addCallbacks(kept, failed)
+
+    def _receive(
+        self, connection: Connection, items: Sequence[NewMessage], stream: ParcelStream
+    ) -> list[Stored | KnownEntry | Failure]:
+        """Store messages. Runs in the writer's thread."""
+        return self._messages.receive(connection, items, stream)
 
     def _told(self, arrived: Arrived, place: Stored) -> Verdict:
         """As `_tell`, but never raises, because the message is on disk and must be acknowledged."""

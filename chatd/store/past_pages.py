@@ -19,7 +19,7 @@ from chatd.store.schema import attachments, changes, groups, messages, remote_me
 from chatd.store.signatures import same_place
 
 PAGE = 100  # entries
-MAX_COUNTED = 100_000  # messages
+MAX_COUNTED = 10_000  # messages, for each page
 
 
 class PastQuestion(msgspec.Struct, frozen=True):

@@ -47,8 +47,8 @@ class Finder(Protocol):
 
 
 class SearchCases:
-    """`store` returns the number of a message with a time in ms, `change` gives it another text, or none if it
-    is deleted, and `find` returns the numbers of those found, and how many remain."""
+    """`store` returns the number of a message with a time in ms, `change` gives it another text, or none if
+    it is deleted, and `find` returns the numbers of those found, and how many remain."""
 
     def test_words(self: Finder) -> None:
         for text, found, missed in WORDS:
