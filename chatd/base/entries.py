@@ -19,7 +19,8 @@ MEDIA_TYPE = f"{_MEDIA_NAME}/{_MEDIA_NAME}"
 
 
 class Edit(msgspec.Struct, frozen=True):
-    """Give a message another text. `mentions` are the addresses that the new text mentions.
+    """Give a message another text. `mentions` are the addresses that the new text mentions. In groups across
+    realms, `reply` is what the message replies to: realms that have not had its first text learn it here.
 
     An edit is blank if its message was deleted before the edit crossed to another realm. Its text is empty
     then, and it is only an entry of the log.
@@ -27,6 +28,7 @@ class Edit(msgspec.Struct, frozen=True):
 
     text: str
     mentions: tuple[str, ...] = ()
+    reply: EntryRef | None = None
 
     @property
     def is_blank(self) -> bool:

@@ -274,7 +274,7 @@ class EntryReader:
         signature: NewSignature | None,
     ) -> tuple[WantedChange, EntryRef]:
         """A change, and the message that it is about. Raises BadSignature, BadName, BadText, EmptyText."""
-        change, about = change_of(opened, self._address), opened.statement.target
+        change, about = change_of(opened, self._address, self._entry), opened.statement.target
         if about is None:
             raise BadSignature(reason="it is about no message")
         at = self._at(opened.statement.at)

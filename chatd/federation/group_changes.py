@@ -30,6 +30,7 @@ from chatd.federation.signing.statements import (
     MessageAttributes,
     PinAttributes,
     ReactionAttributes,
+    StatedRef,
 )
 from chatd.service.chat_service import ChatService
 from chatd.service.quotas import cost_of_change
@@ -58,16 +59,19 @@ class EntryChange(msgspec.Struct, frozen=True):
     relay: Relay | None = None
 
 
-def change_of(opened: OpenedEntry, address: Callable[[str], str]) -> MessageChange:
-    """The change that an entry states, with addresses as `address` writes them; a blank one for an edit of a
-    message that was deleted since. Raises BadSignature if it is none that is known here, BadName, BadText,
-    EmptyText."""
+def change_of(
+    opened: OpenedEntry, address: Callable[[str], str], ref: Callable[[StatedRef], EntryRef]
+) -> MessageChange:
+    """The change that an entry states, with addresses and entries as `address` and `ref` write them; a blank
+    one for an edit of a message that was deleted since. Raises BadSignature if it is none that is known here,
+    BadName, BadText, EmptyText."""
     attributes = opened.attributes
     match attributes:
         case None if opened.statement.kind == "edited":
             return Edit("")
-        case EditAttributes(mentions):
-            return Edit(check_text(opened.text or ""), tuple(map(address, mentions)))
+        case EditAttributes(mentions, reply):
+            text, answered = check_text(opened.text or ""), None if reply is None else ref(reply)
+            return Edit(text, tuple(map(address, mentions)), answered)
         case DeletionAttributes():
             return Deletion()
         case ReactionAttributes(emoji, on) if is_emoji(emoji):

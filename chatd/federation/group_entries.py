@@ -98,11 +98,10 @@ class GroupEntries:
         attributes: Attributes
         body = b""
         match change:
-            case Edit(text, mentions):
-                attributes, body = (
-                    EditAttributes(tuple(map(self._for_all, mentions))),
-                    text.encode(),
-                )
+            case Edit(text, mentions, reply):
+                answered = None if reply is None else self.ref(reply)
+                attributes = EditAttributes(tuple(map(self._for_all, mentions)), answered)
+                body = text.encode()
             case Deletion():
                 attributes = DeletionAttributes()
             case React(emoji, on):

@@ -143,7 +143,11 @@ class PastSupply:
         ).one()
         if newest is None or newest.seq != row.seq or not is_row_intact(connection, message):
             return Edit("")
-        return Edit(message.text or "", mentions_of(message.mentions))
+        reply = None
+        if message.reply is not None:
+            number_target(connection, group, message.reply)
+            reply = ref_of(connection, group, message.reply)
+        return Edit(message.text or "", mentions_of(message.mentions), reply)
 
 
 def number_target(connection: sa.Connection, group: int, seq: int) -> None:

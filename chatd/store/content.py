@@ -41,10 +41,13 @@ def mark_edited(
     protect(connection, ident)
 
 
-def revive(connection: sa.Connection, ident: int) -> None:
-    """Let the message with this id have an empty text in place of none, so that it can be edited."""
+def revive(connection: sa.Connection, ident: int, reply: int | None) -> None:
+    """Let the message with this id have an empty text in place of none, so that it can be edited. It replies
+    to the message with the seq `reply`."""
     connection.execute(
-        sa.update(messages).where(messages.c.id == ident).values(text="", deleted_at=None)
+        sa.update(messages)
+        .where(messages.c.id == ident)
+        .values(text="", deleted_at=None, reply=reply)
     )
     protect(connection, ident)
 

@@ -34,13 +34,15 @@ from chatd.store.change_effects import (
     waits_for_content,
 )
 from chatd.store.content import count_reactions, erase, mark_edited, revive
-from chatd.store.crossing import entry_at, is_overtaken, newest_pin
+from chatd.store.crossing import entry_at, is_overtaken, newest_pin, seq_of
+from chatd.store.earlier_numbers import ref_of
 from chatd.store.guard import content_of
 from chatd.store.macs import GUARDED
 from chatd.store.messages import MessageWriter
 from chatd.store.new_entries import NewChange, RemoteCopies, Stored
 from chatd.store.origins import Origin
 from chatd.store.outcomes import KEPT_REQUEST
+from chatd.store.pasts import await_message
 from chatd.store.rights import role_in
 from chatd.store.schema import (
     groups,
@@ -121,7 +123,7 @@ class ChangeWriter:
         row = _message(connection, wanted)
         _check_right(connection, wanted, row)
         if _is_replaced(connection, wanted, row):
-            revive(connection, row.id)
+            _revive(connection, wanted, row.id)
             row = _message(connection, wanted)
         wanted = _check_content(connection, wanted, row)
         effective = has_effect(connection, wanted, row)
@@ -135,7 +137,8 @@ class ChangeWriter:
             wanted = msgspec.structs.replace(wanted, at=max(wanted.at, newest + 1))
         is_there = row.refused in (None, KEPT_REQUEST)
         ref = entry_at(connection, wanted.conversation, wanted.seq) if is_there else None
-        made = MadeChange(wanted.change, wanted.author, wanted.at, wanted.seq, ref)
+        change = _with_reply(connection, wanted, row)
+        made = MadeChange(change, wanted.author, wanted.at, wanted.seq, ref)
         copies = copies_of(connection, made)
         entry = _entry(wanted, copies)
         if wanted.elsewhere and copies is not None:
@@ -159,6 +162,23 @@ def _is_replaced(connection: sa.Connection, wanted: WantedChange, row: sa.Row[An
     if wanted.signature is None or not isinstance(edit, Edit) or edit.is_blank:
         return False
     return is_empty(connection, wanted, row)
+
+
+def _revive(connection: sa.Connection, wanted: WantedChange, ident: int) -> None:
+    """Let a message that came without content have the reply that its edit states, and then its text."""
+    reply = wanted.change.reply if isinstance(wanted.change, Edit) else None
+    answered = None if reply is None else seq_of(connection, wanted.conversation, reply)
+    revive(connection, ident, answered)
+    if reply is not None and answered is None:
+        await_message(connection, wanted.conversation, wanted.seq, reply)
+
+
+def _with_reply(connection: sa.Connection, wanted: WantedChange, row: sa.Row[Any]) -> MessageChange:
+    """The change as it is told to other realms: an edit by somebody here says what its message replies to."""
+    change = wanted.change
+    if not isinstance(change, Edit) or wanted.origin is not None or row.reply is None:
+        return change
+    return msgspec.structs.replace(change, reply=ref_of(connection, wanted.conversation, row.reply))
 
 
 def _apply(connection: sa.Connection, wanted: WantedChange, row: sa.Row[Any]) -> tuple[str, ...]:

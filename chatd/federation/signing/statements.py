@@ -80,9 +80,10 @@ class MessageAttributes(msgspec.Struct, frozen=True, array_like=True, tag="messa
 
 
 class EditAttributes(msgspec.Struct, frozen=True, array_like=True, tag="edited"):
-    """Of an edit. The body is the new text of the message."""
+    """Of an edit. The body is the new text of the message, which replies to `reply`."""
 
     mentions: Mentions = ()
+    reply: StatedRef | None = None
 
 
 class DeletionAttributes(msgspec.Struct, frozen=True, array_like=True, tag="deleted"):

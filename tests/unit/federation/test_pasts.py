@@ -158,6 +158,24 @@ class SameLogTestCase(PastTestCase):
         self.assertEqual(log_of(self.budi), log_of(self.ana))
         self.assertEqual(log_of(self.citra), log_of(self.ana))
 
+    def test_edited_replies(self) -> None:
+        """A signed message that was edited is still a reply, also if what it replies to comes later."""
+        self.says("satu", "dua", "tiga")
+        self.citra.joins("bagan@realm1")
+        for person in (self.ana, self.citra):
+            person.does(ask.ReplyToMessage(at(person), 2, f"jawab {person.name}"))
+            self.network.settle()
+        for person, seq in ((self.ana, 6), (self.citra, 7)):
+            person.does(ask.EditMessage(at(person), seq, "lain"))
+            self.network.settle()
+        self.budi.joins("bagan@realm1")
+        self.network.settle()
+        self.assertEqual(log_of(self.budi), log_of(self.ana))
+        shown = self.budi.does(ask.ShowHistory(at(self.budi), 9)).items
+        self.assertEqual(
+            [(each.text, each.reply) for each in shown[3:]], [("lain", 2), ("lain", 2)]
+        )
+
     def test_unknown_key(self) -> None:
         """Until the key of the author's realm is known, an entry is unverified."""
         four = self.network.server("realm4")
