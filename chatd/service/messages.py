@@ -109,8 +109,7 @@ class Messages:
         key: str | None,
         wait: bool,
     ) -> Sent:
-        with self.turns.looking_up(sender):
-            await self.turns.wait(sender)
+        async with self.turns.in_order(sender):
             targets, errors = await self._directs.open(sender, to)
             posts = [self._post(sender, target, text, origin, key, wait) for target in targets]
         receipts = await collect(
@@ -149,8 +148,7 @@ class Messages:
         key: str | None,
         wait: bool,
     ) -> Sent:
-        with self.turns.looking_up(sender):
-            await self.turns.wait(sender)
+        async with self.turns.in_order(sender):
             try:
                 target = await self.group(sender, group)
             except NotMember:
