@@ -16,6 +16,22 @@ if TYPE_CHECKING:
 BUFFER = 64 << 10  # bytes before a transport pauses its producer, as in Twisted
 
 
+class Pace:
+    """When the boxes that one end of a connection writes arrive at the other, and who hears of it."""
+
+    due: float | None = None  # when the first box arrives, if it is under way
+
+    def ready(self) -> bool:
+        """Whether the first box that waits arrives now."""
+        return True
+
+    def passed(self, kind: str, size: int) -> None:
+        """That box, of `size` bytes, has arrived."""
+
+
+AT_ONCE = Pace()
+
+
 class PeerTransport:
     """The transport of one end of a FakeConnection.
 
@@ -28,7 +44,9 @@ class PeerTransport:
         self.protocol = protocol
         self.certificate = certificate
         self.other: PeerTransport
+        self.connection: FakeConnection
         self.out: deque[bytes] = deque()
+        self.pace = AT_ONCE
         self.held = False
         self.holding: set[str] = set()
         self.losing: set[str] = set()
@@ -92,7 +110,7 @@ class PeerTransport:
         if not self.out or self.held or self.closed or self.other.paused or self.other.closed:
             return False
         kind = self.kind_of(self.out[0])
-        if kind in self.holding:
+        if kind in self.holding or not self.pace.ready():
             return False
         data = self.out.popleft()
         box = amp.parseString(data)[0]
@@ -104,6 +122,7 @@ class PeerTransport:
             self.log.append(kind)
             self.boxes.append(box)
             self.other.protocol.dataReceived(data)
+        self.pace.passed(kind, len(data))
         if self._full and not self.out:
             self._full = False
             self._producer.resumeProducing()
@@ -122,6 +141,7 @@ class FakeConnection:
     def __init__(self, near: PeerTransport, far: PeerTransport) -> None:
         self.near, self.far = near, far
         near.other, far.other = far, near
+        near.connection = far.connection = self
         self._shaken: list[PeerTransport] = []
 
     @property

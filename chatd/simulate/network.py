@@ -172,6 +172,7 @@ class Network:
                 if server._life is not None
                 for call in server._life.clock.getDelayedCalls()
             ]
+            due += self._arrivals()
             self.now = max(self.now, min([end, *due]))
             for server in self.servers.values():
                 if server._life is not None:
@@ -182,6 +183,15 @@ class Network:
             self.settle()
             if self.now >= end:
                 return
+
+    def _arrivals(self) -> list[float]:
+        """When boxes that are under way arrive."""
+        return [
+            end.pace.due
+            for connection in self.connections
+            for end in connection.ends
+            if end.pace.due is not None and end.pace.due > self.now and end.out and not end.closed
+        ]
 
     def until(self, condition: Callable[[], object], patience: float = 600.0) -> None:
         """Let time pass, in steps of half a second, until `condition` is true."""

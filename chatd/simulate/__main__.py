@@ -1,0 +1,98 @@
+"""`python -m chatd.simulate`: simulates realms, and says which promises were broken with which seed."""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from functools import partial
+
+from chatd.simulate.faults import KINDS
+from chatd.simulate.runs import Result, SimulationOptions, simulate
+
+
+def main() -> int:
+    """Run what the command line asks for. Returns the status: 1 if a promise was broken."""
+    if sys.flags.hash_randomization:
+        # The order of sets depends on the hashes of strings, and a seed means the same run for ever.
+        arguments = [sys.executable, "-m", "chatd.simulate", *sys.argv[1:]]
+        os.execve(sys.executable, arguments, {**os.environ, "PYTHONHASHSEED": "0"})  # noqa: S606
+    arguments_given = _parser().parse_args()
+    options = SimulationOptions(_faults(arguments_given.faults), arguments_given.realms)
+    if arguments_given.seed is not None:
+        write = sys.stdout.write if arguments_given.trace else None
+        return _report([simulate(arguments_given.seed, options, write)], verbose=True)
+    return _report(_run_all(arguments_given.seeds, options, arguments_given.jobs))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m chatd.simulate", description=__doc__)
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--seed", type=int, help="run this seed; it is the same each time")
+    what.add_argument("--seeds", type=_range, metavar="A-B", help="run the seeds from A to B")
+    parser.add_argument("--trace", action="store_true", help="write what happens, with --seed")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes, with --seeds")
+    parser.add_argument("--realms", type=int, choices=range(2, 6), help="how many; else by chance")
+    parser.add_argument(
+        "--faults",
+        default="some",
+        help=f"some (chosen by chance), all, none, or a list of these: {', '.join(KINDS)}",
+    )
+    return parser
+
+
+def _range(text: str) -> range:
+    first, _, last = text.partition("-")
+    return range(int(first), int(last or first) + 1)
+
+
+def _faults(text: str) -> tuple[str, ...] | None:
+    match text:
+        case "some":
+            return None
+        case "all":
+            return KINDS
+        case "none":
+            return ()
+    chosen = tuple(text.split(","))
+    if unknown := [each for each in chosen if each not in KINDS]:
+        raise SystemExit(f"{', '.join(unknown)}: no such faults; there are {', '.join(KINDS)}")
+    return chosen
+
+
+def _run_all(seeds: Iterable[int], options: SimulationOptions, jobs: int) -> Iterator[Result]:
+    simulate(0, options)  # what all of them need is loaded once
+    context = multiprocessing.get_context("fork")
+    with context.Pool(jobs, maxtasksperchild=100) as pool:
+        yield from pool.imap_unordered(partial(simulate, options=options), seeds)
+
+
+def _report(results: Iterable[Result], *, verbose: bool = False) -> int:
+    began, runs, failed = time.monotonic(), 0, 0
+    counts: Counter[str] = Counter()
+    for result in results:
+        runs += 1
+        counts.update(result.counts)
+        if result.violation is not None:
+            failed += 1
+            _say(f"seed {result.seed}: {result.violation}")
+            if verbose:
+                _say(result.details)
+        if verbose:
+            _say(f"seed {result.seed}: digest {result.digest} of {result.lines} lines")
+    _say(", ".join(f"{what} {count}" for what, count in sorted(counts.items())))
+    _say(f"{runs} runs, {failed} failed, {time.monotonic() - began:.0f} s")
+    return 1 if failed else 0
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

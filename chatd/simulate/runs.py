@@ -1,0 +1,111 @@
+"""One simulation, from its seed to its result."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import shutil
+import signal
+import tempfile
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+
+from chatd.simulate.faults import Faults
+from chatd.simulate.promises import Promises
+from chatd.simulate.records import Violation
+from chatd.simulate.servers import Stuck
+from chatd.simulate.talk import Talk
+from chatd.simulate.world import World
+
+MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of every Linux
+STEPS = (12, 40)
+LIMIT = 30.0  # seconds of CPU for one run, so that one that never ends is noticed
+
+
+class SimulationOptions(msgspec.Struct, frozen=True):
+    """`faults`: which kinds may happen; None: chosen by chance. `realms`: how many; None: likewise."""
+
+    faults: tuple[str, ...] | None = None
+    realms: int | None = None
+
+
+class Result(msgspec.Struct):
+    """The outcome of one seed. `violation` says which promise was broken; None: none was."""
+
+    seed: int
+    digest: str
+    lines: int
+    counts: Counter[str]
+    seconds: float  # of CPU
+    violation: str | None = None
+    details: str = ""
+
+
+def simulate(
+    seed: int, options: SimulationOptions, write: Callable[[str], object] | None = None
+) -> Result:
+    """Run one seed. `write` gets the lines of its trace."""
+    began = time.process_time()
+    signal.signal(signal.SIGVTALRM, _too_slow)
+    signal.setitimer(signal.ITIMER_VIRTUAL, LIMIT)
+    with _folder() as folder:
+        world = World(seed, folder, options.realms, write)
+        violation, details = None, ""
+        try:
+            _run(world, options)
+        except (Violation, Stuck) as error:
+            violation, details = f"{type(error).__name__}: {error}", traceback.format_exc()
+        except Exception as error:
+            violation, details = f"crash: {error!r}", traceback.format_exc()
+        finally:
+            with contextlib.suppress(Exception):
+                world.network.close()
+        trace = world.trace
+        seconds = time.process_time() - began
+        result = Result(seed, trace.digest, trace.count, world.counts, seconds, violation, details)
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+    gc.collect()
+    return result
+
+
+def _too_slow(_number: int, _frame: object) -> None:
+    raise Stuck(f"it does not end within {LIMIT:.0f} s of CPU")
+
+
+def _run(world: World, options: SimulationOptions) -> None:
+    random, network = world.random, world.network
+    talk = Talk(world)
+    faults = Faults(world, options.faults)
+    network.mix()
+    for _ in range(random.randint(*STEPS)):
+        for _ in range(random.randint(1, 4)):
+            talk.act()
+        match random.randrange(6):
+            case 0 | 1:
+                network.settle()
+            case 2 | 3:
+                network.advance(random.choice((0.05, 0.3, 1.0, 3.0, 8.0, 40.0)))
+            case 4:
+                for _ in range(random.randint(1, 60)):
+                    network.step()
+            case _:
+                faults.act()
+    faults.end()
+    promises = Promises(world)
+    promises.settle()
+    promises.check()
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
+    parent = MEMORY if MEMORY.is_dir() else None
+    folder = Path(tempfile.mkdtemp(prefix="chatd-simulate-", dir=parent))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,177 @@
+"""The realms and people of one simulation, and what is known about them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+from twisted.internet.defer import Deferred
+
+from chatd.app.realm import Threads
+from chatd.base.model import Message
+from chatd.base.names import Address, Place
+from chatd.base.replies import Reply
+from chatd.commands import values as ask
+from chatd.simulate.cables import CabledNetwork
+from chatd.simulate.people import Person
+from chatd.simulate.records import TrackedRequest, Written
+from chatd.simulate.servers import START, Server
+from chatd.simulate.stepped import STEPPED
+from chatd.simulate.trace import Trace
+from chatd.store.schema import attachments, groups, messages, participants
+
+NAMES = ("ana", "budi", "citra", "dewi", "eka", "fajar", "gita", "hadi", "indah", "joko")
+CONTENT = 1500  # repetitions of a line in each file
+
+
+class StagedGroup(msgspec.Struct, frozen=True):
+    """A group of the realm of its `creator`. In a `steady` one, members only come and never go."""
+
+    name: str
+    home: str
+    creator: str
+    steady: bool
+
+
+class World:
+    """Two to five realms, linked with each other, and one to three people in each."""
+
+    def __init__(
+        self,
+        seed: int,
+        folder: Path,
+        realms: int | None = None,
+        write: Callable[[str], object] | None = None,
+        threads: Threads = STEPPED,
+    ) -> None:
+        self.random = Random(seed)  # noqa: S311 - not for secrets
+        self.folder = folder
+        self.trace = Trace(lambda: self.network.now - START, write)
+        self.network = CabledNetwork(folder, self.random, self.trace, threads)
+        self.people: dict[str, Person] = {}
+        self.realm_of: dict[str, str] = {}
+        self.groups: dict[str, StagedGroup] = {}
+        self.written: dict[str, Written] = {}
+        self.texts: list[tuple[str, Written]] = []  # each text that a message ever had
+        self.requests: list[TrackedRequest] = []
+        self.counts: Counter[str] = Counter()
+        self.restored = False  # a realm was restored from an older copy
+        self._texts = 0
+        self._settle_in(realms or self.random.choice((2, 2, 2, 3, 3, 4, 5)))
+
+    def _settle_in(self, realms: int) -> None:
+        for number in range(1, realms + 1):
+            self.network.server(f"realm{number}")
+        servers = self.servers
+        for at, near in enumerate(servers):
+            for far in servers[at + 1 :]:
+                near.add(far)
+        self.network.settle()
+        names = iter(NAMES)
+        for at in range(max(realms, self.random.randint(2, 6))):
+            server = servers[at % realms]
+            name = next(names)
+            self.people[name] = server.person(name)
+            self.realm_of[name] = server.name
+
+    @property
+    def servers(self) -> list[Server]:
+        return list(self.network.servers.values())
+
+    def server_of(self, name: str) -> Server:
+        return self.network.servers[self.realm_of[name]]
+
+    def is_open(self, name: str) -> bool:
+        return self.server_of(name).is_open
+
+    # Addresses
+
+    def address(self, name: str, reader: str) -> Address:
+        """The address of a person, or of a `#group`, as the reader writes it."""
+        if name == "system":
+            return Address(name)
+        group = self.groups.get(name[1:])
+        realm = self.realm_of[name] if group is None else group.home
+        return Address(name.removeprefix("#"), None if self.realm_of[reader] == realm else realm)
+
+    def place(self, reader: str, to: str) -> Place:
+        address = self.address(to, reader)
+        return Place(None, address) if to.startswith("#") else Place(address, None)
+
+    # Requests
+
+    def asks(self, name: str, command: ask.Command) -> TrackedRequest:
+        """Let somebody send a command."""
+        person, what = self.people[name], type(command).__name__
+        key = getattr(command, "key", None) if "key" in command.__struct_fields__ else None
+        self.counts[what] += 1
+        return self.begins(name, f"{what} {command}", lambda: person.begins(command), key)
+
+    def begins(
+        self, name: str, what: str, begin: Callable[[], Deferred[Any]], key: str | None
+    ) -> TrackedRequest:
+        number = len(self.requests)
+        self.trace.say(f"{name} asks ({number}): {what}")
+
+        def answered(answer: Any) -> None:
+            self.trace.say(f"answer to {number}: {describe(answer)}")
+
+        request = TrackedRequest(name, begin, key, answered)
+        self.requests.append(request)
+        return request
+
+    def new_text(self, tag: str) -> str:
+        """A text of several lines that says which message it is of, and that nothing else contains."""
+        self._texts += 1
+        return f"{tag} pesan-{self._texts}-akhir\n  baris ke-2"
+
+    # What the realms have
+
+    def rows(self, reader: str, to: str) -> list[Any]:
+        """The messages of a conversation as they stand in the reader's realm now: `seq`, and the text or the
+        name of the file."""
+        server, address = self.server_of(reader), str(self.address(to, reader))
+        shown = sa.func.coalesce(messages.c.text, attachments.c.name).label("text")
+        found = (
+            sa.select(messages.c.conversation_id, messages.c.seq, shown)
+            .join(participants, participants.c.conversation_id == messages.c.conversation_id)
+            .outerjoin(groups, groups.c.conversation_id == messages.c.conversation_id)
+            .outerjoin(attachments, attachments.c.id == messages.c.attachment_id)
+            .where(
+                participants.c.account_id == self.people[reader].account.id,
+                groups.c.key == address
+                if to.startswith("#")
+                else participants.c.peer_key == address,
+            )
+            .order_by(messages.c.seq)
+        )
+        rows: list[Any] = server.realm.database.now(lambda db: db.execute(found).all())
+        return rows
+
+    def shown(self, reader: str, to: str) -> list[Message]:
+        """What somebody sees of a conversation."""
+        reply = self.people[reader].does(ask.ShowHistory(self.place(reader, to), 500))
+        return list(reply.items)
+
+    def of_text(self, text: str | None) -> Written | None:
+        """The message with that text, or the file with that name."""
+        return (
+            self.written.get((text or "").split(maxsplit=1)[0].partition(".")[0]) if text else None
+        )
+
+
+def content(name: str) -> bytes:
+    """The bytes of the file with that name, in several pieces."""
+    return f"isi {name} akhir\n".encode() * CONTENT
+
+
+def describe(result: Any) -> str:
+    """An answer, for the trace."""
+    if isinstance(result, Exception):
+        return f"{type(result).__name__}: {result}"
+    return f"{result.message} {result.data}" if isinstance(result, Reply) else repr(result)
