@@ -57,6 +57,7 @@ NEWS
 :caption: Develop
 
 docs/architecture
+docs/conformance
 CONTRIBUTING
 benchmarks/README
 ```
