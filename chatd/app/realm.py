@@ -167,21 +167,19 @@ class Realm:
         )
         self.endpoint = environment.endpoint or self._tls()
         self.signing_key = load_signing_key(self.state.path, environment.random_bytes)
-        self.signer = EntrySigner(
-            key_of(self.config.realm), self.signing_key, environment.random_bytes
-        )
+        realm_key = key_of(self.config.realm)
+        self.signer = EntrySigner(realm_key, self.signing_key, environment.random_bytes)
         threads = environment.threads
         self.passwords = threads.passwords(environment.reactor, self.config.accounts.argon2)
         counters = Counters()
-        uploads = threads.uploads(
-            environment.reactor, self.state.uploads, counters, environment.wall
-        )
+        folder, wall = self.state.uploads, environment.wall
+        uploads = threads.uploads(environment.reactor, folder, counters, wall)
         uploads.start()
         if self.options.demo:
             add_demo_accounts(engine, self.passwords)
         with engine.begin() as connection:
             self._clean_uploads(connection, uploads)
-            OldParcels(connection, key_of(self.config.realm), self.signer).rewrite()
+            OldParcels(connection, realm_key, self.signer).rewrite()
             begin_macs(connection, environment.random_bytes)
             stored = self._read(connection)
         self.passwords.start()
@@ -189,7 +187,7 @@ class Realm:
         context = Context(
             self.config,
             environment.clock,
-            environment.wall,
+            wall,
             database,
             environment.random_bytes,
             counters,

@@ -38,27 +38,22 @@ def add_group(connection: Connection, new: NewGroup, code: str, creator: int, no
     """Make a group with its creator as admin. `new` has a name. A private one is closed, and stays that if it
     becomes public. Raises GroupExists, CodeTaken."""
     name = new.name or ""
-    title = None if new.title == name else new.title
-    past = PAST_JOINED if new.private else PAST_ALL
     if find_group_by_code(connection, code):
         raise CodeTaken
     if why := names.taken(connection, name):
         raise GroupExists(name=name, is_=why)
     names.take(connection, name, "group")
-    key = key_of(name)
     conversation = add_conversation(connection, "group", now)
-    connection.execute(
-        insert(groups).values(
-            conversation_id=conversation,
-            name=name,
-            key=key,
-            code=code,
-            closed=new.private,
-            title=title,
-            private=new.private,
-            past=past,
-        )
-    )
+    fields: dict[str, Any] = {
+        "name": name,
+        "key": key_of(name),
+        "code": code,
+        "closed": new.private,
+        "title": None if new.title == name else new.title,
+        "private": new.private,
+        "past": PAST_JOINED if new.private else PAST_ALL,
+    }
+    connection.execute(insert(groups).values(conversation_id=conversation, **fields))
     connection.execute(
         insert(participants).values(
             account_id=creator,
@@ -71,10 +66,7 @@ def add_group(connection: Connection, new: NewGroup, code: str, creator: int, no
     connection.execute(
         insert(rosters).values(conversation_id=conversation, members=1, joined_at=now)
     )
-    private = new.private
-    return Group(
-        conversation, name, key, code, closed=private, title=title, private=private, past=past
-    )
+    return Group(conversation, **fields)
 
 
 def _group(row: Sequence[Any] | None) -> Group | None:

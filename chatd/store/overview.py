@@ -118,23 +118,27 @@ def _newest() -> ScalarSelect[int]:
     )
 
 
+# What the list shows of a conversation
+_SHOWN = (
+    *COLUMNS,
+    participants.c.conversation_id.label("here"),
+    participants.c.read_seq,
+    participants.c.admin,
+    accounts.c.id.label("peer_id"),
+    accounts.c.display_name,
+    requests.c.state.label("request"),
+    *GROUP,
+    *PREFERENCES,
+)
+
+
 def _conversations(account: Account) -> Select[Any]:
     """Select the account's conversations, newest activity first. Activity is the newest message, or that the
     account joined."""
     arrived = participants.c.joined_at
     activity = case((messages.c.at > arrived, messages.c.at), else_=arrived)
     return (
-        select(
-            *COLUMNS,
-            participants.c.conversation_id.label("here"),
-            participants.c.read_seq,
-            participants.c.admin,
-            accounts.c.id.label("peer_id"),
-            accounts.c.display_name,
-            requests.c.state.label("request"),
-            *GROUP,
-            *PREFERENCES,
-        )
+        select(*_SHOWN)
         .select_from(participants)
         .outerjoin(
             preferences,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
 from chatd.base import model, replies
 from chatd.base.characters import isolated, isolated_lines
@@ -12,20 +12,18 @@ from chatd.lines.dialect import content
 from chatd.lines.dialects.plain_events import entry_lines
 from chatd.lines.dialects.plain_messages import FURTHER, message_lines
 
+_Person: TypeAlias = (
+    replies.UserInfo | replies.Contact | replies.Member | replies.Ban | replies.ReaderName
+)
+
 
 def item_lines(item: replies.Item) -> str:  # noqa: C901 - one case for each kind
     """The line of one item of a list, without its mark; several lines for a text of several."""
+    if isinstance(item, _Person):
+        return _person(item)
     match item:
         case model.Message():
             return message_lines(item)
-        case (
-            replies.UserInfo()
-            | replies.Contact()
-            | replies.Member()
-            | replies.Ban()
-            | replies.ReaderName()
-        ):
-            return _person(item)
         case replies.GroupInfo():
             return _group(item)
         case replies.InvitationInfo():
@@ -48,11 +46,9 @@ def item_lines(item: replies.Item) -> str:  # noqa: C901 - one case for each kin
         case RealmInfo():
             return _realm(item)
         case replies.FileInfo():
-            file = f"file {item.name} ({item.size} bytes) code {item.code}"
-            return f"{timestamp(item.at)} {item.sender}: {file}"
+            return _file(item)
         case replies.CommandInfo():
-            also = f" (also {', '.join(item.aliases)})" if item.aliases else ""
-            return f"{item.usage}: {item.about}{also}"
+            return _command(item)
         case replies.LogEntry():
             return entry_lines(item.entry)
         case replies.SyncedLog():
@@ -61,6 +57,16 @@ def item_lines(item: replies.Item) -> str:  # noqa: C901 - one case for each kin
             return f"{item.conversation}: {item.sent} sent, {item.received} received"
         case _:
             assert_never(item)
+
+
+def _file(item: replies.FileInfo) -> str:
+    file = f"file {item.name} ({item.size} bytes) code {item.code}"
+    return f"{timestamp(item.at)} {item.sender}: {file}"
+
+
+def _command(item: replies.CommandInfo) -> str:
+    also = f" (also {', '.join(item.aliases)})" if item.aliases else ""
+    return f"{item.usage}: {item.about}{also}"
 
 
 def _request(item: replies.RequestInfo) -> str:
@@ -73,9 +79,7 @@ def _invitation(item: replies.InvitationInfo) -> str:
     return f"{timestamp(item.at)} {item.by} invites you to {item.group}{title}"
 
 
-def _person(
-    item: replies.UserInfo | replies.Contact | replies.Member | replies.Ban | replies.ReaderName,
-) -> str:
+def _person(item: _Person) -> str:
     match item:
         case replies.UserInfo():
             country = f", {item.country}" if item.country else ""

@@ -199,6 +199,10 @@ def _create_changes() -> None:
         sa.PrimaryKeyConstraint("conversation_id", "seq", name="changes_key"),
         sqlite_with_rowid=False,
     )
+    _index_changes()
+
+
+def _index_changes() -> None:
     op.create_index(
         "changes_by_number",
         "changes",

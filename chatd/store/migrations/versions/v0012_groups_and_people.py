@@ -35,8 +35,12 @@ def upgrade() -> None:
     _index_people_of_other_realms()
     op.execute("UPDATE sessions SET used_at = created_at")
     _create_tables_of_people()
-    _create_tables_of_conversations()
+    _create_reports()
+    _create_file_macs()
+    _create_tables_of_members()
+    _create_preferences()
     _create_tables_of_pictures()
+    _create_acceptances()
     _create_requests()
     _create_request_decisions()
 
@@ -308,7 +312,7 @@ def _create_tables_of_people() -> None:
     )
 
 
-def _create_tables_of_conversations() -> None:
+def _create_reports() -> None:
     op.create_table(
         "reports",
         sa.Column("id", _id_type(), nullable=False),
@@ -326,6 +330,9 @@ def _create_tables_of_conversations() -> None:
     op.create_index(
         "reports_once", "reports", ["account_id", "conversation_id", "seq"], unique=True
     )
+
+
+def _create_file_macs() -> None:
     op.create_table(
         "file_macs",
         sa.Column("attachment_id", sa.BigInteger, nullable=False),
@@ -338,6 +345,9 @@ def _create_tables_of_conversations() -> None:
         sa.PrimaryKeyConstraint("attachment_id", name="file_macs_key"),
         sqlite_with_rowid=False,
     )
+
+
+def _create_tables_of_members() -> None:
     op.create_table(
         "admissions",
         sa.Column("account_id", sa.BigInteger, nullable=False),
@@ -366,6 +376,9 @@ def _create_tables_of_conversations() -> None:
         ),
         sqlite_with_rowid=False,
     )
+
+
+def _create_preferences() -> None:
     op.create_table(
         "preferences",
         sa.Column("account_id", sa.BigInteger, nullable=False),
@@ -427,7 +440,7 @@ def _create_tables_of_pictures() -> None:
     )
 
 
-def _create_requests() -> None:
+def _create_acceptances() -> None:
     op.create_table(
         "acceptances",
         sa.Column("request", sa.BigInteger, nullable=False, comment="the number of the message"),
@@ -440,6 +453,9 @@ def _create_requests() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("acceptances_by_number", "acceptances", ["realm", "number"])
+
+
+def _create_requests() -> None:
     op.create_table(
         "requests",
         sa.Column(
