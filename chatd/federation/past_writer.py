@@ -17,10 +17,12 @@ from chatd.store.new_entries import NewMessage, Stored
 from chatd.store.origins import KnownEntry, stored_places
 from chatd.store.parcel_stream import ParcelStream
 from chatd.store.past_messages import place_message
+from chatd.store.pasts import is_last
 
 
 class PastWriter(ParcelWriter):
-    """Gives each message its place in the log. No events are sent, because all members have joined since."""
+    """Gives each message its place in the log. No events are sent, because all members have joined since; but
+    one that finds its place at the end of the log is told as a new one, because clients go on from there."""
 
     def place(
         self, connection: sa.Connection, items: Sequence[NewMessage]
@@ -38,7 +40,13 @@ class PastWriter(ParcelWriter):
     ) -> list[Stored | KnownEntry | Failure]:
         return self.place(connection, items)  # what comes again is recognised
 
-    def _tell(self, arrived: Arrived, place: Stored, _file: Attachment | None) -> Verdict:
+    def tell_last(self, arrived: Arrived, place: Stored) -> None:
+        """Tell of a message that was stored with `place`, if that is at the end of the log."""
+        self._tell(arrived, place, None)
+
+    def _tell(self, arrived: Arrived, place: Stored, file: Attachment | None) -> Verdict:
+        if is_last(arrived.new.seq, place.seq):
+            return super()._tell(arrived, place, file)
         return verdict_on(arrived, place)
 
     async def _judge(self, file: Announced, parcel: Direct | Post | Relay) -> Welcome:

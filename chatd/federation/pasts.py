@@ -8,7 +8,8 @@ relays.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import msgspec
 import sqlalchemy as sa
@@ -27,6 +28,7 @@ from chatd.base.errors import (
     UnknownGroup,
     UnknownRealm,
 )
+from chatd.base.isolation import guarded
 from chatd.base.timers import Signal, Timer
 from chatd.federation import parcels
 from chatd.federation.entry_reader import Arrived, EntryReader
@@ -39,12 +41,14 @@ from chatd.federation.past_writer import PastWriter
 from chatd.federation.realm_quotas import RealmQuotas
 from chatd.service.chat_service import ChatService
 from chatd.service.erased_files import ErasedFiles
+from chatd.service.group_log import StoredFact, event_of
 from chatd.service.quotas import cost_of, cost_of_change
 from chatd.store import crossing
 from chatd.store import pasts as store
+from chatd.store.new_entries import Stored
 from chatd.store.parcel_stream import ParcelStream
 from chatd.store.past_pages import PAGE
-from chatd.store.pasts import Past, Reached
+from chatd.store.pasts import Past, Reached, is_last
 
 BACKGROUND = 10_000  # entries of one group
 GROUPS = 100  # that are looked up at a time
@@ -57,6 +61,15 @@ _LATER = (RealmQuota, TooMuchArriving, StorageFailed)
 _AWAY = (RealmDown, UnknownRealm, NotSupportedThere)
 
 Item = Arrived | EntryChange | RelayedFact
+
+
+class StoredItems(msgspec.Struct):
+    """What was stored in one transaction: the names of files that were erased, and what tells members of the
+    entries that were placed at the end of the log."""
+
+    erased: list[str] = []
+    tell: list[Callable[[], object]] = []
+
 
 log = Logger()
 
@@ -74,6 +87,9 @@ class Pasts:
         self._database = service.database
         self._disk = service.disk
         self._log = service.rosters.log
+        self._rosters = service.rosters
+        self._presence = service.presence
+        self._publisher = service.changes
         self._changes = service.context.writers.changes
         self._erased = ErasedFiles(service.context, service.uploads)
         self._own = service.context.realm_key
@@ -230,7 +246,10 @@ class Pasts:
         try:
             for start in range(0, len(items), AT_ONCE):
                 some = items[start : start + AT_ONCE]
-                self._erased.remove(await self._database.run(self._store, some))
+                stored = await self._database.run(self._store, some)
+                self._erased.remove(stored.erased)
+                for tell in stored.tell:
+                    guarded("an entry of the past was stored, but not told", tell)
         except Exception:
             self._quotas.give_back_bytes(past.realm, size)
             raise
@@ -244,30 +263,37 @@ class Pasts:
             log.debug("{realm} gives what is not taken: {error}", realm=realm, error=error)
         return None
 
-    def _store(self, connection: sa.Connection, items: Sequence[Item]) -> list[str]:
-        """Runs in the writer's thread. Returns the files that were erased."""
-        erased: list[str] = []
+    def _store(self, connection: sa.Connection, items: Sequence[Item]) -> StoredItems:
+        """Runs in the writer's thread."""
+        done = StoredItems()
         for item in items:
             match item:
-                case Arrived():
-                    self._writer.place(connection, [item.new])
+                case Arrived(new):
+                    [place] = self._writer.place(connection, [new])
+                    if isinstance(place, Stored) and is_last(new.seq, place.seq):
+                        done.tell.append(partial(self._writer.tell_last, item, place))
                 case RelayedFact():
-                    self._store_fact(connection, item)
+                    self._store_fact(connection, item, done)
                 case EntryChange():
-                    erased += self._store_change(connection, item)
-        return erased
+                    self._store_change(connection, item, done)
+        return done
 
-    def _store_fact(self, connection: sa.Connection, fact: RelayedFact) -> None:
+    def _store_fact(self, connection: sa.Connection, fact: RelayedFact, done: StoredItems) -> None:
         """What the group is now was told when somebody joined, so it is not changed."""
         place = fact.group.id
         if crossing.is_made(connection, place, fact.origin):
             return
         seq = store.free_place(connection, place, fact.seq)
-        if seq is not None:
-            about = fact.group, fact.made, seq, fact.origin, fact.signature
-            self._log.mirror(connection, *about, past=True)
+        if seq is None:
+            return
+        about = fact.group, fact.made, seq, fact.origin, fact.signature
+        stored = self._log.mirror(connection, *about, past=True)
+        if is_last(fact.seq, seq):
+            done.tell.append(partial(self._tell_fact, stored))
 
-    def _store_change(self, connection: sa.Connection, change: EntryChange) -> Sequence[str]:
+    def _store_change(
+        self, connection: sa.Connection, change: EntryChange, done: StoredItems
+    ) -> None:
         wanted, relay = change.wanted, change.relay
         assert wanted.origin is not None  # noqa: S101 - it comes from another realm
         assert relay is not None  # noqa: S101 - the home has sent it
@@ -275,19 +301,28 @@ class Pasts:
         target = crossing.seq_of(connection, place, change.entry)
         if target is None:
             keep_waiting(connection, change.entry, relay, place)
-            return ()
+            return
         store.forget_awaited(connection, place, relay.seq)
         if crossing.is_made(connection, place, wanted.origin):
-            return ()
+            return
         seq = store.free_place(connection, place, relay.seq)
         if seq is None:
-            return ()
+            return
         wanted = msgspec.structs.replace(wanted, seq=target, given=seq, past=True)
         try:
-            return self._changes.make(connection, wanted, lambda *_: None).erased
+            result = self._changes.make(connection, wanted, lambda *_: None)
         except ChatError as error:
             log.debug("an earlier change is not made: {error}", error=error)
-            return ()
+            return
+        if is_last(relay.seq, seq):
+            done.tell.append(partial(self._publisher.publish, result, change.target, None))
+        else:
+            done.erased += result.erased
+
+    def _tell_fact(self, fact: StoredFact) -> None:
+        roster = self._rosters.of_conversation(fact.group.id)
+        if roster is not None:
+            self._presence.tell_followers(roster.members, event_of(fact), None)
 
 
 def _relays(page: PastPage, past: Past) -> list[Relay]:

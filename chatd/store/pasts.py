@@ -177,6 +177,11 @@ def free_place(connection: sa.Connection, conversation: int, seq: int) -> int | 
     return None if (hidden or 0) > seq else last_seq(connection, conversation) + 1
 
 
+def is_last(given: int | None, place: int) -> bool:
+    """Whether `free_place` has put the entry with the seq `given` after the newest one."""
+    return given is not None and place > given
+
+
 def _used_places(connection: sa.Connection, conversation: int, first: int, last: int) -> set[int]:
     """The seqs from `first` to `last` that entries have."""
     return {

@@ -21,6 +21,7 @@ from chatd.federation.past_pages import PastPage
 from chatd.federation.past_supply import PastSupply
 from chatd.federation.receive import Receiver
 from chatd.store import past_pages
+from chatd.store import pasts as store_pasts
 from chatd.store.held import group_page
 from chatd.store.losses import Lost, homes
 from chatd.store.past_pages import PastQuestion
@@ -638,6 +639,28 @@ class RestoredHomeTestCase(PastTestCase):
         self.says("lima")
         self.network.settle()
         self.assertEqual(texts(self.bela), ["lima"])
+
+    def test_placed_at_the_end(self) -> None:
+        """Entries whose places are in use come to the end of the log. So members are told of them, as clients
+        continue from there."""
+        self.says("satu")
+        self.comes_and_goes()
+        copy = self.back_up()
+        self.comes_and_goes("hilang", "juga hilang")
+        self.restore(copy)
+        self.ana.does(ask.SetGroup(parse_address("bagan"), title="Bagan"))
+        self.ana.does(ask.ReactToMessage(at(self.ana), 2, "👍", True))
+        self.says("dua")
+        self.patch(store_pasts, "MAX_STEPS", 0)
+        self.budi.does(ask.SetListening("all"))
+        self.budi.joins("bagan@realm1")
+        self.network.settle()
+        told: list[Any] = [each for each in self.budi.events if getattr(each, "seq", 0) > 8]
+        synced = self.budi.does(ask.SyncLog(1, 8, 500)).items
+        expected = {"GroupChange", "Reaction", "Message"}
+        self.assertEqual({type(each.entry).__name__ for each in synced}, expected)
+        self.assertEqual(sorted(each.seq for each in told), [each.entry.seq for each in synced])
+        self.assertEqual({type(each).__name__ for each in told}, expected)
 
     def comes_and_goes(self, *said: str) -> None:
         self.budi.joins("bagan@realm1")
