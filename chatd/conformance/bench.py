@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from chatd.conformance.control import Control
 from chatd.conformance.links import PlayedLink, RefusedThere
 from chatd.conformance.names import key_of
 from chatd.conformance.realms import HelloAnswer, PlayedRealm, RealmDoor, read_hello
+from chatd.conformance.refusals import wrong_details
 from chatd.conformance.signatures import now
 
 CONTROL_TIME = 60.0  # seconds that the control program has for a request
@@ -40,8 +41,19 @@ def refused(*codes: str) -> Iterator[None]:
         yield
     except RefusedThere as error:
         require(error.code in codes, f"it is refused with {error.code} instead of {expected}")
+        missing = wrong_details(error.code, error.details)
+        require(not missing, missing)
     else:
         raise CheckFailed(f"it is not refused with {expected}")
+
+
+def expect_refusal(verdict: Sequence[Any], *codes: str) -> None:
+    """Raises CheckFailed unless the verdict has one of these codes, and its details."""
+    code, details, *_ = verdict
+    expected = " or ".join(codes)
+    require(code in codes, f"the verdict is {code or 'that it is kept'} instead of {expected}")
+    missing = wrong_details(code, details)
+    require(not missing, missing)
 
 
 class Bench:
@@ -108,9 +120,7 @@ class Bench:
 
     def turned_down(self, link: PlayedLink, parcel: list[Any], *codes: str) -> None:
         """Deliver a parcel that has to be refused with one of these codes."""
-        code = self.verdict(link, parcel)[0]
-        expected = " or ".join(codes)
-        require(code in codes, f"the verdict is {code or 'that it is kept'} instead of {expected}")
+        expect_refusal(self.verdict(link, parcel), *codes)
 
     def act(self, link: PlayedLink | None, do: str, **details: Any) -> dict[str, Any]:
         """Let somebody in the tested realm act, as `attempt` does. Raises CheckFailed if it fails."""

@@ -38,11 +38,10 @@ class ControlProgram:
         return answer
 
     def close(self) -> None:
-        """End the program: first by the end of its input."""
-        for stream in (self._process.stdin, self._process.stdout):
-            if stream is not None:
-                with contextlib.suppress(OSError):
-                    stream.close()
+        """End the program: first by the end of its input. Whoever waits for an answer gets an OSError."""
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
         try:
             self._process.wait(END_TIME)
         except subprocess.TimeoutExpired:
@@ -61,6 +60,6 @@ class Control:
         return self._thread.submit(self._actor, {"do": do, **details})
 
     def close(self) -> None:
-        self._thread.shutdown(wait=True, cancel_futures=True)
         if isinstance(self._actor, ControlProgram):
             self._actor.close()
+        self._thread.shutdown(wait=True, cancel_futures=True)

@@ -37,6 +37,7 @@ class RefusedThere(Exception):
     def __init__(self, code: str, details: Mapping[str, Any]) -> None:
         super().__init__(code, details)
         self.code = code
+        self.details = details
 
 
 def refusal_in(box: Box) -> RefusedThere:
@@ -227,7 +228,7 @@ class PlayedLink:
         if answer == "":
             return  # it is held back
         if isinstance(answer, str):
-            said = json.dumps([answer, {}]).encode()
+            said = json.dumps([answer, {"name": "that"}]).encode()
             error = {"_error_code": b"REFUSED", "_error_description": said}
             self.send({"_error": box["_ask"], **error})
         else:

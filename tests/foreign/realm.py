@@ -137,7 +137,7 @@ class Realm(ServerFactory):
         if name in ("Presence", "Tails", "Ping", "Return", "Typing", "FileReady"):
             return answers.get(name, {})
         group = name in ("Find", "Join", "Members", "Change", "Past")
-        raise Refused("unknown-group" if group else "unknown-command", {})
+        raise Refused("unknown-group" if group else "unknown-command", {"name": "that"})
 
     def deliver(self, realm: str, parcels: list[Any]) -> bytes:
         verdicts: list[Any] = []
@@ -168,7 +168,7 @@ class Realm(ServerFactory):
                 self.change(name, place, f"{by}@{us}", more[0] if kind == "edit" else None)
             case ["joined", str(group), int(group_id), str(user), int(), *_]:
                 if (realm, key_of(group), user) not in self.joining:
-                    raise Refused("not-requested", {"name": user})
+                    raise Refused("not-requested", {"name": user, "group": group})
                 groups.setdefault((realm, group_id), set()).add(user)
             case ["removed", str(group), int(group_id), str(user), *_]:
                 groups.get((realm, group_id), set()).discard(user)
@@ -187,14 +187,14 @@ class Realm(ServerFactory):
         wrong |= {"message-too-long": len(text.encode()) > 8192}
         wrong |= {"bad-text": bool(re.search(r"[\0-\x08\x0b-\x1f]", text))}
         for code in [code for code, is_so in wrong.items() if is_so]:
-            raise Refused(code, {"name": user})
+            raise Refused(code, {"name": user, "size": len(text.encode()), "limit": 8192})
 
     def change(self, name: Any, place: Any, by: str, text: str | None) -> None:
         """Edit a message of that place, or delete it. What is deleted stays so, also in the outbox."""
         message = self.kept["messages"].get(name, [None])
         here, known = isinstance(place, set) or text is not None, message[0] == place
         if known and here and by != message[1]:  # in a group, the home lets its admins delete
-            raise Refused("not-yours", {})
+            raise Refused("not-yours", {"seq": 0, "who": "its author"})
         if not known:
             if text is None:
                 return

@@ -4,6 +4,7 @@ from chatd.conformance.checks import (  # noqa: F401
     changes,
     delivery,
     directs,
+    files,
     framing,
     greeting,
     homes,

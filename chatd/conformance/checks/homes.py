@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from chatd.conformance.bench import SENDER, Bench, refused, require
+from chatd.conformance.bench import SENDER, Bench, expect_refusal, refused, require
 from chatd.conformance.links import PlayedLink
 from chatd.conformance.realms import PlayedRealm
 from chatd.conformance.signatures import Signer, pack, read_entry
@@ -70,8 +70,7 @@ def posted(link: PlayedLink, parcel: list[Any]) -> int:
 
 
 def turned_down(link: PlayedLink, parcel: list[Any], *codes: str) -> None:
-    code = link.deliver([item_of(parcel)])[0][0]
-    require(code in codes, f"the verdict is {code or 'that it is kept'} instead of {codes[0]}")
+    expect_refusal(link.deliver([item_of(parcel)])[0], *codes)
 
 
 def relayed(link: PlayedLink, entry: list[Any]) -> list[Any]:

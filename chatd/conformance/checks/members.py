@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from chatd.conformance.bench import CONTROL_TIME, SENDER, Bench, require
+from chatd.conformance.bench import CONTROL_TIME, SENDER, Bench, expect_refusal, require
 from chatd.conformance.boxes import Box
 from chatd.conformance.links import PlayedLink
 from chatd.conformance.names import key_of
@@ -71,9 +71,7 @@ class Club:
         require(code == "", f"a relayed entry is refused with {code}")
 
     def refuses(self, entry: list[Any], *codes: str) -> None:
-        code = self.relay(entry)[0]
-        expected = codes or ("bad-signature",)
-        require(code in expected, f"the verdict is {code or 'that it is kept'}, not {expected[0]}")
+        expect_refusal(self.relay(entry), *(codes or ("bad-signature",)))
 
     def entry(
         self, text: str, *attributes: Any, realm: PlayedRealm | None = None, **more: Any

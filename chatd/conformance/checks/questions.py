@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from chatd.conformance.bench import SENDER, Bench, refused, require
+from chatd.conformance.bench import SENDER, Bench, CheckSkipped, refused, require
 from chatd.conformance.boxes import encode_texts
 from chatd.conformance.links import RefusedThere
 from chatd.conformance.signatures import pack
@@ -43,13 +43,6 @@ def profile(bench: Bench) -> None:
             link.ask("Profile", user=b"nobody-of-that-name", known=b"")
 
 
-@check("Files", "a file that the realm has not sent is refused with unknown-file", "files")
-def unknown_file(bench: Bench) -> None:
-    with bench.one.linked() as link, refused("unknown-file"):
-        realm = bench.tested.key.encode()
-        link.ask("File", realm=realm, number=b"12345", offset=b"0", size=b"10")
-
-
 @check("The past", "Past of a group without members of the asking realm is refused", "past")
 def no_past(bench: Bench) -> None:
     with bench.one.linked() as link, refused("unknown-group"):
@@ -61,6 +54,20 @@ def tails(bench: Bench) -> None:
     with bench.one.linked() as link:
         found = msgspec.msgpack.decode(link.ask("Tails", groups=pack([987_654]))["tails"])
         require(found == {}, "it tells of a group that is not known")
+
+
+@check("Restores", "the standing in Hello has numbers that agree")
+def standing(bench: Bench) -> None:
+    with bench.one.dialled() as link:
+        link.holding = True
+        said = link.ask("Hello", **bench.one.hello()).get("standing")
+    if said is None:
+        raise CheckSkipped("the realm tells no standing")
+    received, first, settled, gaps, *_ = msgspec.msgpack.decode(said)
+    require(min(received, first, settled) >= 0, f"it says {received}, {first}, {settled}")
+    require(settled <= first, f"`settled` is {settled}, after `first`, {first}")
+    require(len(gaps) <= 100, f"there are {len(gaps)} gaps")
+    require(all(low <= high for low, high in gaps), f"the gaps are {gaps}")
 
 
 @check(

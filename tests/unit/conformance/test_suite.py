@@ -19,10 +19,12 @@ from chatd.conformance.control import Control, ControlProgram
 from chatd.conformance.links import LinkEnded, NoAnswer, RefusedThere, refusal_in
 from chatd.conformance.names import dns_name
 from chatd.conformance.realms import HelloAnswer, RealmDoor
+from chatd.conformance.refusals import DETAILS, wrong_details
 from chatd.conformance.report import line_of, succeeded, summary
 from chatd.conformance.signatures import Signer, merkle, read_entry, root_of, signed
 from chatd.conformance.signatures import UnsignedEntry as Unsigned
 from chatd.conformance.suite import CHECKS, SECTIONS, Check, CheckOutcome, CheckResult, run
+from chatd.federation.refusals import _REFUSALS
 from tests.support.ports import free_port
 
 DOCUMENT = Path(__file__).parents[3] / "docs" / "federation.md"
@@ -48,6 +50,26 @@ class Checks(SynchronousTestCase):
     def test_titles(self) -> None:
         titles = [(each.section, each.title) for each in CHECKS]
         self.assertEqual(len({*titles}), len(titles))
+
+    def test_details(self) -> None:
+        """The suite, the document and chatd agree on the details of refusals."""
+        table = DOCUMENT.read_text().partition("| details | codes |")[2].partition("\n\n")[0]
+        documented = {}
+        for row in table.splitlines()[2:]:
+            _, names, codes, _ = row.split("|")
+            for code in re.findall(r"`([^`]+)`", codes):
+                documented[code] = tuple(re.findall(r"`([^`]+)`", names))
+        self.assertEqual(documented, DETAILS)
+        own = {
+            code: tuple(name.rstrip("@") for name in names)
+            for code, (_, names) in _REFUSALS.items()
+            if code not in ("text-refused", "unknown-there")  # these never cross
+        }
+        self.assertEqual(own, DETAILS)
+        self.assertEqual(wrong_details("busy", {}), "")
+        self.assertEqual(
+            wrong_details("not-yours", {"seq": 1}), "the details of not-yours lack who"
+        )
 
     def test_chosen(self) -> None:
         self.assertEqual(len(chosen("")), len(CHECKS))
