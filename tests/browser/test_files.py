@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import io
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from PIL import Image
@@ -25,11 +26,6 @@ def picture(name: str = "endgame.png", size: tuple[int, int] = (320, 200)) -> Fi
     data = io.BytesIO()
     image.save(data, "PNG")
     return {"name": name, "mimeType": "image/png", "buffer": data.getvalue()}
-
-
-def some(name: str, size: int) -> FilePayload:
-    """Random bytes."""
-    return {"name": name, "mimeType": "application/octet-stream", "buffer": os.urandom(size)}
 
 
 class FromElsewhere(Scripted):
@@ -75,6 +71,12 @@ class FromElsewhere(Scripted):
 
 
 class Files(BrowserTestCase):
+    def some(self, name: str, size: int) -> Path:
+        """A file of random bytes."""
+        path = self.root / name
+        path.write_bytes(os.urandom(size))
+        return path
+
     @in_browser
     def test_picture(self) -> None:
         """Sent with the button, shown small on the other's page, where its space is reserved, and downloaded
@@ -122,7 +124,7 @@ class Files(BrowserTestCase):
         messi, henderson = self.person("messi"), self.person("henderson")
         messi.open_chat("henderson")
         messi.is_slow(100_000)
-        messi.attach(some("large.bin", 3_000_000))
+        messi.attach(self.some("large.bin", 3_000_000))
         messi.press_button("Send")
         expect(messi.page.get_by_role("progressbar", name="Sending large.bin")).to_be_visible()
         messi.press_button("Cancel")
@@ -148,12 +150,12 @@ class Files(BrowserTestCase):
                 else None
             ),
         )
-        file = some("large.bin", (16 << 20) + 5)
+        file = self.some("large.bin", (16 << 20) + 5)
         messi.attach(file)
         messi.press_button("Send")
         henderson.sees_file("large.bin")
         self.assertEqual(offsets, ["0", str(8 << 20), str(16 << 20)])
-        self.assertEqual(henderson.downloads("large.bin"), file["buffer"])
+        self.assertEqual(henderson.downloads("large.bin"), file.read_bytes())
 
     @long_test
     @in_browser
@@ -163,7 +165,7 @@ class Files(BrowserTestCase):
         for person in (messi, henderson):
             person.expects(GONE)
             person.has_worker()
-        file = some("large.bin", 3_000_000)
+        file = self.some("large.bin", 3_000_000)
         henderson.open_chat("messi")
         messi.open_chat("henderson")
         messi.is_slow(500_000)
@@ -176,7 +178,7 @@ class Files(BrowserTestCase):
         self.site.launch()
         henderson.sees_file("large.bin")
         expect(bar).to_have_count(0)
-        self.assertEqual(henderson.downloads("large.bin"), file["buffer"])
+        self.assertEqual(henderson.downloads("large.bin"), file.read_bytes())
         expect(henderson.page.locator("a.file")).to_have_count(1)
 
     @in_browser

@@ -269,11 +269,12 @@ class Person(Visitor):
 
     # Files
 
-    def attach(self, *files: FilePayload) -> None:
-        """Choose a file with the button and the browser's own dialog."""
+    def attach(self, *files: FilePayload | Path) -> None:
+        """Choose files with the button and the browser's own dialog. A large one should be on disk: bytes
+        from here are sent to the browser as text."""
         with self.page.expect_file_chooser() as choosing:
             self.press_button("Attach files")
-        choosing.value.set_files(list(files))
+        choosing.value.set_files(list(files))  # type: ignore[arg-type]
 
     def has_worker(self) -> None:
         """Wait for the service worker, which has the page for the time when no server answers."""
