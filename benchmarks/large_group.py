@@ -1,9 +1,9 @@
 """What requests cost in a large group: joins, kicks, posts, receipts, presence.
 
 `python -m benchmarks.large_group` starts a daemon with a group of 100 members and one with a group of 10,000,
-and makes the same requests in both, one after another. At first nobody else is connected, then all members
-are, and listen. Times are medians in ms from a request to its reply. CPU is that of the whole daemon, in ms
-for each request, with what follows its reply.
+and makes the same requests in both, one after another. First nobody else is connected. Then all members are
+connected and listen. Times are medians in ms from a request to its reply. CPU is the time of the whole daemon
+for a request, in ms, including the work after its reply.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ def outsider(number: int) -> str:
 
 
 def fill(folder: Path, size: int) -> None:
-    """Make a state with a group of that many members, of whom the first is its admin, and the last one has
-    blocked the third; and with people outside."""
+    """Make a state folder with a group of that many members, and with people who are not in it. The first
+    member is the admin. The last one has blocked the third."""
     folder.mkdir(mode=0o700, parents=True)
     engine = connect(f"sqlite:///{folder / 'chatd.db'}")
     prepare(engine)

@@ -1,4 +1,4 @@
-"""Stores messages from before somebody here has joined a group of another realm."""
+"""Stores messages of a group of another realm that are older than the memberships here."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ class PastWriter(ParcelWriter):
         return verdict_on(arrived, place)
 
     async def _judge(self, file: Announced, parcel: Direct | Post | Relay) -> Welcome:
-        """As for a relay, but a file that can't even wait comes later, with the page. Raises
-        TooMuchArriving."""
+        """As for a relay. Raises TooMuchArriving if the file can't even wait for its turn. Then the page is
+        fetched again later."""
         try:
             await self._files.check(file)
         except TooMuchArriving:
             if not await self._files.may_wait(file.realm):
                 raise
         except ChatError:
-            pass  # it is lost
+            pass  # the file is lost
         return await super()._judge(file, parcel)

@@ -1,4 +1,4 @@
-"""Other rules of who sees the read marks, typing and presence of whom."""
+"""Lets tests replace the rule that decides who sees whose read marks, typing and presence."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from chatd.store import receipts
 def patch_may_see(
     case: SynchronousTestCase, may_see: Callable[[Any, Any], sa.ColumnElement[bool]]
 ) -> None:
-    """Have `may_see` decide during a test, also in the statements that are built already."""
+    """Use `may_see` in place of the rule during a test, also in statements that were built before."""
     case.patch(receipts, "may_see", may_see)
     case.patch(receipts, "_PLACES", receipts._select_places())
     members = {each: receipts._select_members(each) for each in (False, True)}

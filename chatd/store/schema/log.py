@@ -36,7 +36,7 @@ attachments = Table(
     Column("realm", Text, index=True, comment="key of the realm that it came from; NULL: ours"),
 )
 
-# By these one notices that the row of an attachment was altered on disk.
+# They reveal that the row of an attachment was altered on disk.
 file_macs = Table(
     "file_macs",
     metadata,

@@ -116,7 +116,7 @@ class LostMembersTestCase(GroupRestoreTestCase):
         self.there = Place(None, parse_group("nusa@realm1"))
 
     def citra_joins(self) -> None:
-        """Later than budi, whose messages she doesn't see."""
+        """citra joins after a message was written, which she doesn't see."""
         self.network.advance(1)
         self.ana.posts("nusa", "satu")
         self.network.advance(1)
@@ -322,14 +322,14 @@ class HomeTestCase(GroupRestoreTestCase):
         self.assertEqual(self.one.parcels_waiting(), 0)
 
     def test_marks_before_an_edit(self) -> None:
-        """A message whose text was replaced comes back without content, then what others made of it, and then
-        the edit with the text."""
+        """An edited message comes back in three steps: the message without content, the changes that others
+        made to it, and the edit with the text."""
         self.reacted_and_edited(self.one)
 
     def test_facts(self) -> None:
-        """People of the home who joined, left, were kicked or promoted are so again, and the group is closed
-        again. Each of these is one entry in both logs, also if it comes back twice. citra, whose own realm
-        says that she became an admin, has to become one again."""
+        """The home gets back who of its people joined, left, was kicked or promoted, and that the group was
+        closed. Each of these is one entry in both logs, also if it comes back twice. citra is no admin any
+        more, because only her own realm says that she became one."""
         eka, dewi, agus = (self.one.person(name) for name in ("eka", "dewi", "agus"))
         for person in (eka, agus):
             person.joins("bagan")
@@ -359,7 +359,7 @@ class HomeTestCase(GroupRestoreTestCase):
             self.network.advance(5)
 
     def test_what_happened_after_the_restore(self) -> None:
-        """What comes back is older: it is in the log again, and changes nothing."""
+        """Facts that are older than the present state are in the log again, and change nothing else."""
         eka, dewi = self.one.person("eka"), self.one.person("dewi")
         for person in (eka, dewi):
             person.joins("bagan")
@@ -388,7 +388,7 @@ class HomeTestCase(GroupRestoreTestCase):
         self.assertEqual(self.facts(self.one), self.facts(self.two))
 
     def facts(self, server: Server) -> list[str]:
-        """What has happened to those people, and to the group, by the log of the realm."""
+        """What the realm's log has of those people and of the group."""
         table = sa.select(changes.c.data).where(changes.c.kind.in_(("member", "group")))
         rows = server.realm.database.now(lambda db: db.scalars(table).all())
         found = (each.replace("@realm1", "") for each in rows)
@@ -396,8 +396,8 @@ class HomeTestCase(GroupRestoreTestCase):
         return sorted(each for each in found if not any(other in each for other in others))
 
     def test_before_the_mirror(self) -> None:
-        """The home is restored to a time before others joined: they join again, and it gets back what was
-        written."""
+        """The home is restored to a time before others joined. They join again, and the home gets their
+        messages back."""
         self.ana.creates("nusa")
         copy = self.back_up(self.one)
         self.budi.joins("nusa@realm1")
@@ -430,7 +430,7 @@ class HomeTestCase(GroupRestoreTestCase):
         self.assertEqual(self.shown(self.budi, THERE), ["ana: satu", "ana: dua"])
 
     def test_members_who_may_not_join_again(self) -> None:
-        """The home is restored to a time when they were banned. The mirror logs one line."""
+        """The home is restored to a time when budi and citra were banned. The mirror logs one line."""
         group = parse_address("bagan")
         for name in ("budi", "citra"):
             self.ana.does(ask.KickMember(group, Address(name, "realm2")))
@@ -448,8 +448,8 @@ class HomeTestCase(GroupRestoreTestCase):
         self.assertEqual((self.budi.mine(), self.citra.mine()), ([], []))
 
     def test_posts_that_did_not_come_back(self) -> None:
-        """The home has acknowledged them, and is restored before the other realm has them. They are sent
-        again with all their parts, and refused where their author may not write."""
+        """Posts that the home had acknowledged, and lost by a restore before the other realm had them, are
+        sent again with all their parts. They are refused if their author may not write any more."""
         group, citra = parse_address("bagan"), Address("citra", "realm2")
         self.ana.does(ask.KickMember(group, citra))
         self.network.advance(5)
@@ -479,8 +479,8 @@ class HomeTestCase(GroupRestoreTestCase):
         self.assertEqual(self.two.parcels_waiting(), 0)
 
     def test_changes_that_did_not_come_back(self) -> None:
-        """The home has acknowledged them, and is restored before the other realm has them: they are made
-        again. Edits of a message that was deleted since are not, and leave no text."""
+        """Changes that the home had acknowledged, and lost by a restore before the other realm had them, are
+        made again. Edits of a message that was deleted since are not made, and leave no text."""
         self.budi.posts("bagan@realm1", "dua")
         self.budi.posts("bagan@realm1", "tiga")
         self.network.advance(5)
@@ -506,7 +506,7 @@ class HomeTestCase(GroupRestoreTestCase):
         self.assertEqual(self.one.parcels_waiting() + self.two.parcels_waiting(), 0)
 
     def test_changes_that_never_come_back(self) -> None:
-        """They are forgotten when they expire, or are refused."""
+        """Changes that wait to be made again are forgotten when they expire or are refused."""
         count = sa.select(sa.func.count()).select_from(change_requests)
         database = self.two.realm.database
         seq = self.seqs(self.budi, THERE)["satu"]

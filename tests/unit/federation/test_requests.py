@@ -60,7 +60,7 @@ def direct_to(name: str) -> Direct:
 
 
 def backdate(server: Server) -> None:
-    """All requests are a month older."""
+    """Make all requests a month older."""
     older = sa.update(requests).values(at=requests.c.at - store.LIFE)
     running = server.realm.database.run(lambda db: db.execute(older) and None)
     server.network.result(running)
@@ -72,7 +72,7 @@ class AnsweredTestCase(LinkedTestCase):
     settings = STRANGERS
 
     def asks(self, text: str = "halo", to: str = BUDI) -> str:
-        """ana writes to somebody, and waits. Returns the state, or the code of the error."""
+        """ana writes to somebody, and waits. Returns the state of the message, or the code of the error."""
         begun = self.ana.begins(ask.SendMessage((parse_address(to),), text, wait=True))
         try:
             reply = self.network.result(begun, 1)
@@ -149,7 +149,7 @@ class AnsweredTestCase(LinkedTestCase):
         self.assertEqual((self.shown_state(), self.asks("dua")), ("delivered", "delivered"))
 
     def test_answered(self) -> None:
-        """Whatever answers accepts, also after the request was declined."""
+        """Each kind of answer accepts the request, also after it was declined."""
         dewi = self.two.person("dewi")
         answers: dict[Person, ask.Command] = {
             self.budi: ask.SendMessage((parse_address(ANA),), "ya?"),
@@ -166,7 +166,7 @@ class AnsweredTestCase(LinkedTestCase):
             self.assertEqual(self.asks("dua", to=address), "delivered")
 
     def test_blocked(self) -> None:
-        """A block answers a request, too, of which its sender learns nothing."""
+        """Blocking the sender answers a request, too. The sender learns nothing of that."""
         self.asks()
         self.budi.does(ask.BlockPerson(parse_address(ANA)))
         self.assertEqual((self.requests(), self.asks("lagi")), ([], "request-pending"))
@@ -208,7 +208,7 @@ class AnsweredTestCase(LinkedTestCase):
         self.assertEqual((self.rows(), self.shown_state()), ([], "delivered"))
 
     def test_whom_they_know(self) -> None:
-        """Those whom budi has written to or has as a contact are no strangers."""
+        """People to whom budi has written, or who are his contacts, are no strangers."""
         self.budi.sends(ANA, "hai")
         self.assertEqual(self.asks(), "delivered")
         self.citra.does(ask.AddContact(parse_address(ANA)))
@@ -250,7 +250,7 @@ class AnsweredTestCase(LinkedTestCase):
         )
 
     def test_a_false_answer(self) -> None:
-        """A message to a group is no request, whatever its members' realms answer."""
+        """A message to a group never becomes a request, even if a realm answers that it is one."""
         code = self.ana.creates("bola")
         self.budi.joins(f"{code}@realm1")
         self.follows(self.ana)
@@ -355,7 +355,7 @@ class AnsweredTestCase(LinkedTestCase):
 
 
 class LostAnswersTestCase(RestoredTestCase):
-    """As AnsweredTestCase. realm2 is restored to a time before budi has answered what ana has asked."""
+    """As AnsweredTestCase. realm2 is restored to a time before budi has answered ana's request."""
 
     settings = STRANGERS
 
@@ -387,22 +387,22 @@ class LostAnswersTestCase(RestoredTestCase):
         self.assertEqual(self.budi.history(ANA), expected)
 
     def test_accepted(self) -> None:
-        """It is accepted again, before what came after it."""
+        """The request is accepted again, before later messages are taken."""
         self.loses(ask.AcceptInvitation(person(ANA)), self.asked)
         self.check_known()
 
     def test_request_is_lost(self) -> None:
-        """So is a request that was lost itself."""
+        """If the request was lost, too, it comes again and is accepted."""
         self.loses(ask.AcceptInvitation(person(ANA)), self.empty)
         self.check_known()
 
     def test_contact(self) -> None:
-        """Whom budi has added is no stranger, although the contact is lost."""
+        """Somebody whom budi has added as a contact is no stranger, although the contact was lost."""
         self.loses(ask.AddContact(parse_address(ANA)), self.asked)
         self.check_known()
 
     def test_declined_since(self) -> None:
-        """What budi has declined since stays declined."""
+        """A request that budi has declined since stays declined."""
         self.budi.does(ask.AcceptInvitation(person(ANA)))
         self.network.advance(1)
         self.part()
@@ -480,7 +480,7 @@ class ProbedTestCase(AmpPeerTestCase):
         return answer
 
     def each(self, make: Any) -> list[Verdict]:
-        """The verdicts on a parcel to each of the names, one by one, which name no name."""
+        """The verdicts on a parcel to each of the names, one by one. None contains the name."""
         found = []
         for name in self.NAMES:
             (verdict,) = self.verdicts(make(name))
@@ -490,7 +490,7 @@ class ProbedTestCase(AmpPeerTestCase):
         return found
 
     def test_the_same_answers(self) -> None:
-        """To texts, files, changes, marks and questions."""
+        """The answers to texts, files, changes, marks and questions are the same for all names."""
         self.verdicts(direct("x", to="eka"))
         self.eka.does(ask.DeclineInvitation(person(BUDI)))
         note = FileNote("a.txt", 5, "0" * 64, "abcdef")
@@ -570,7 +570,7 @@ class ProbedTestCase(AmpPeerTestCase):
                 self.assertEqual(len(found), 1)
 
     def test_rates(self) -> None:
-        """One network source makes so many an hour."""
+        """The requests from one network source are limited by the hour."""
         registry = self.one.realm.directory.peers
         registry.find("realm2").source = "192.0.2.1"
         rates = self.one.federation.receiver._requests._rates
@@ -591,7 +591,7 @@ class ProbedTestCase(AmpPeerTestCase):
         self.assertEqual(pending.code, "request-pending")
 
     def test_bounds(self) -> None:
-        """Each person and each realm has so many requests that wait, whatever the names are."""
+        """The waiting requests of a person and of a realm are limited, whatever the names are."""
         self.patch(store, "MAX_OF_SENDER", 3)
         self.patch(store, "MAX_OF_REALM", 5)
         found = self.verdicts(*(direct("x", to=f"nobody{at}") for at in range(4)))
@@ -601,7 +601,7 @@ class ProbedTestCase(AmpPeerTestCase):
         self.assertEqual([each.code for each in others], ["", "", "request-pending"])
 
     def test_of_one_account(self) -> None:
-        """Requests beyond so many are hidden, and their senders can't tell."""
+        """An account sees a limited number of requests. Others are hidden, and their senders can't tell."""
         self.patch(store, "MAX_RECEIVED", 2)
         found = self.verdicts(*(Direct(f"citra{at}", "ana", 1, "x") for at in range(3)))
         self.assertEqual(found, [REQUESTED] * 3)
@@ -609,7 +609,7 @@ class ProbedTestCase(AmpPeerTestCase):
         self.assertEqual([each.user for each in shown], ["citra0@realm2", "citra1@realm2"])
 
     def test_a_full_disk(self) -> None:
-        """Nothing is kept, the realm is told, and may ask again."""
+        """If the disk is full, nothing is kept, and the realm is told and may send the request again."""
         self.one.realm.database.full = True
         self.assertEqual(
             self.refuses(wire.DeliverCommand, parcels=batch((1, direct("x")))), "storage-failed"
