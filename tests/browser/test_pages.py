@@ -29,7 +29,7 @@ class Pages(BrowserTestCase):
 
     @in_browser
     def test_contacts(self) -> None:
-        messi, _henderson = self.person("messi"), self.person("henderson")
+        messi, _henderson = self.person("messi"), self.other("henderson")
         messi.go("#/contacts")
         messi.is_told("No contacts yet")
         messi.fill("Username", "henderson")

@@ -36,14 +36,14 @@ class Talk(BrowserTestCase):
     @in_browser
     def test_on_a_phone(self) -> None:
         """One view at a time, with a way back. Nothing is wider than the screen."""
-        messi, henderson = self.person("messi", size=NARROW), self.person("henderson")
-        henderson.open_chat("messi")
-        henderson.say("apa kabar?")
+        messi, henderson = self.person("messi", size=NARROW), self.other("henderson")
+        henderson.must(command="send", to="messi", text="apa kabar?")
         messi.follow_row("henderson", unread=1)
         messi.sees("apa kabar?")
         messi.fits()
         messi.say("baik")
-        henderson.sees("baik")
+        messi.sees_as("baik", "Sent")
+        self.assertEqual(henderson.texts(), ["baik"])
         messi.back()
         messi.is_in()
         messi.fits()
@@ -53,7 +53,7 @@ class Talk(BrowserTestCase):
     def test_by_keyboard_alone(self) -> None:
         """From the login to a sent message and its answer."""
         self.site.register("messi")
-        henderson, messi = self.person("henderson"), self.person()
+        henderson, messi = self.other("henderson"), self.person()
         messi.page.goto("/")
         messi.tabs_to("Username")
         messi.types("messi")
@@ -72,8 +72,9 @@ class Talk(BrowserTestCase):
         messi.types("halo")
         messi.page.keyboard.press("Enter")
         messi.sees("halo")
-        henderson.follow_row("messi", unread=1)
-        henderson.say("hai")
+        messi.sees_as("halo", "Sent")
+        self.assertEqual(henderson.texts(), ["halo"])
+        henderson.must(command="send", to="messi", text="hai")
         messi.sees("hai")
 
     @in_browser
@@ -103,18 +104,18 @@ class Talk(BrowserTestCase):
 
     @in_browser
     def test_end_stays_in_sight_while_a_text_of_many_lines_is_written(self) -> None:
-        messi, henderson = self.person("messi"), self.person("henderson")
+        messi, henderson = self.person("messi"), self.other("henderson")
+        with self.site.login("messi") as talker:
+            for number in range(20):
+                talker.must(command="send", to="henderson", text=f"{number}")
         messi.open_chat("henderson")
-        for number in range(20):
-            messi.say(f"{number}")
         messi.sees_as("19", "Sent")
         messi.composer.fill("a")
         for _ in range(8):
             messi.composer.press("Shift+Enter")
         messi.is_quiet()
         expect(messi.bubble("19")).to_be_in_viewport(ratio=1)
-        henderson.open_chat("messi")
-        henderson.say("Still there?")
+        henderson.must(command="send", to="messi", text="Still there?")
         messi.sees("Still there?")
         expect(messi.bubble("Still there?")).to_be_in_viewport(ratio=1)
 
@@ -181,10 +182,9 @@ class Talk(BrowserTestCase):
 
     @in_browser
     def test_unread_in_the_title(self) -> None:
-        messi, henderson = self.person("messi"), self.person("henderson")
-        henderson.open_chat("messi")
+        messi, henderson = self.person("messi"), self.other("henderson")
         for number in range(3):
-            henderson.say(f"no. {number}")
+            henderson.must(command="send", to="messi", text=f"no. {number}")
         messi.unread("henderson", 3)
         messi.page.wait_for_function("document.title.startsWith('(3)')")
         messi.follow_row("henderson")

@@ -8,7 +8,7 @@ from tests.support.order import long_test
 from tests.support.page import GONE, NARROW, WIDE
 from tests.support.visitor import expect
 
-EACH = 8  # messages of each side, before, while and after the daemon is gone
+EACH = 5  # messages of each side, before, while and after the daemon is gone
 
 HOSTILE = (
     "<script>alert(1)</script>",

@@ -238,6 +238,13 @@ class SiteTestCase(DaemonTestCase):
         self.addCleanup(site.close)
         return site.start()
 
+    def other(self, name: str) -> Talker:
+        """Somebody who has just registered, and has another program than a page."""
+        self.site.register(name)
+        talker = self.site.login(name)
+        self.addCleanup(talker.close)
+        return talker
+
     def telnet(self) -> Line:
         """Somebody with telnet."""
         line = self.site.telnet()
