@@ -21,10 +21,10 @@ from chatd.base.events import PresenceChange, ProfileChange
 from chatd.base.isolation import guarded
 from chatd.base.model import Account
 from chatd.base.timers import Timer
-from chatd.service.presence import IListener, Presence
+from chatd.service.presence import OFFLINE, IListener, Presence
 from chatd.service.presence_elsewhere import PresenceElsewhere
 from chatd.store.database import Database
-from chatd.store.watchers import Watched, watchers_of
+from chatd.store.watchers import Watched, pair_of, watchers_of
 
 INTERVAL: Final = 0.5  # seconds between two rounds
 GRACE: Final = 3.0  # seconds
@@ -101,8 +101,28 @@ class PresenceNews:
     def blocks_changed(self, account: Account, key: str) -> None:
         """The account has blocked somebody, or has lifted a block: that with that key."""
         realm = key.partition("@")[2]
-        if not self._stopped and realm in self._elsewhere.realms():
+        if self._stopped:
+            return
+        if not realm and self._presence.anyone_follows:
+            in_background(UNTOLD, self._tell_pair(account, key))
+        elif realm in self._elsewhere.realms():
             in_background(UNTOLD, self._tell_blocks(account.id, realm))
+
+    async def _tell_pair(self, account: Account, key: str) -> None:
+        """Tell an account and the one with that key how they see each other from now on."""
+        pair = await self._database.read(pair_of, account, key)
+        if pair is None:
+            return
+        for seen, name, watcher in (
+            (account.id, account.name, pair.id),
+            (pair.id, pair.name, account.id),
+        ):
+            state = self._presence.state(seen)
+            # Somebody who is offline was so before.
+            if state != OFFLINE and watcher in pair.watching:
+                event = PresenceChange(name, state if pair.see else OFFLINE)
+                self._presence.tell_followers((watcher,), event, None)
+        self._presence.flush()
 
     async def _tell_blocks(self, account_id: int, realm: str) -> None:
         watched = await self._find(account_id, [realm])

@@ -93,6 +93,31 @@ class Told(PresenceNewsTestCase):
         self.wait(GRACE)
         self.assertEqual(self.told(self.ana), ["Budi online"])
 
+    def test_blocks(self) -> None:
+        """A block, and its end, are told to both as far as they have something to do with each other."""
+        blocks, ana = self.service.blocks, Address("ana")
+        for account in (self.ana, self.budi):
+            self.presence.arrive(account.id, Listener())
+        self.wait(INTERVAL)
+        self.told(self.ana), self.told(self.budi)
+        result_of(blocks.block(self.budi, ana))
+        result_of(blocks.unblock(self.budi, ana))
+        self.assertEqual((self.told(self.ana), self.told(self.budi)), ([], []), "strangers")
+        result_of(self.service.contacts.add(self.ana, Address("budi")))
+        result_of(blocks.block(self.budi, ana))
+        self.assertEqual((self.told(self.ana), self.told(self.budi)), (["Budi offline"], []))
+        self.send(self.ana, "citra", "1")
+        result_of(blocks.block(self.ana, Address("citra")))
+        self.assertEqual(self.told(self.citra), ["ana offline"])
+        self.assertEqual(self.told(self.ana), [], "citra was offline before")
+        result_of(blocks.unblock(self.ana, Address("citra")))
+        self.assertEqual(self.told(self.citra), ["ana online"])
+        result_of(blocks.block(self.ana, Address("budi")))
+        result_of(blocks.unblock(self.budi, ana))
+        self.assertEqual(set(self.told(self.ana)), {"Budi offline"}, "one block is left")
+        result_of(blocks.unblock(self.ana, Address("budi")))
+        self.assertEqual(self.told(self.ana), ["Budi online"])
+
     def test_contacts_and_groups(self) -> None:
         result_of(self.service.contacts.add(self.ana, Address("budi")))
         self.group(self.budi, self.citra)
