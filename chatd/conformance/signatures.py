@@ -17,6 +17,7 @@ BATCH = b"chatd batch 1\n"
 NODE = 32  # bytes of a hash
 KEY_ID = 8
 SALT = 16
+DAY = 86_400_000  # milliseconds
 MAX_STATEMENTS = 64  # of a batch
 
 pack = msgspec.msgpack.Encoder().encode

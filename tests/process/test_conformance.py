@@ -42,7 +42,7 @@ class ConformanceTests(DaemonTestCase):
         self.addCleanup(actor.close)
         shown = io.StringIO()
         arguments = ["127.0.0.1", str(home.ports["peers"]), "--user", "ana", "--group", "futsal"]
-        more = ["--strangers", "--prefix", PREFIX, "--json"]
+        more = ["--strangers", "--prefix", PREFIX, "--patience", "20", "--json"]
         code = main([*arguments, *more], actor, shown)
         results = [json.loads(line) for line in shown.getvalue().splitlines()]
         failed = [each for each in results if each["outcome"] != "pass"]

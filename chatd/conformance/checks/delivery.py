@@ -53,6 +53,15 @@ def batch(bench: Bench) -> None:
         require(shape, "a verdict is no array of a code, details and a seq")
 
 
+@check(SECTION, "a large batch is taken", "user")
+def large(bench: Bench) -> None:
+    with bench.one.linked() as link:
+        last = bench.item(bench.direct(bench.text("x" * 4000)))
+        marks = [bench.item(["read", SENDER, bench.user, number]) for number in range(1, 200)]
+        codes = {verdict[0] for verdict in link.deliver([*marks, last])}
+        require(codes == {""}, f"the verdicts are {codes}")
+
+
 @check(SECTION, "several batches under way are processed in their order", "user")
 def under_way(bench: Bench) -> None:
     with bench.one.linked() as link:

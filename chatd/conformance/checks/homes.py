@@ -7,9 +7,10 @@ from typing import Any
 import msgspec
 
 from chatd.conformance.bench import SENDER, Bench, expect_refusal, refused, require
-from chatd.conformance.links import PlayedLink
+from chatd.conformance.boxes import Box
+from chatd.conformance.links import PlayedLink, RefusedThere
 from chatd.conformance.realms import PlayedRealm
-from chatd.conformance.signatures import Signer, pack, read_entry
+from chatd.conformance.signatures import DAY, Signer, now, pack, read_entry
 from chatd.conformance.suite import check
 
 POSTS = "post, relay: messages of groups"
@@ -229,6 +230,58 @@ def own_posts(bench: Bench) -> None:
         says = (entry.realm, entry.home, entry.group, entry.author)
         key = bench.tested.key
         require(says == (key, key, group_id, bench.user), f"the statement says {says}")
+
+
+@check(SIGNED, "a replaced key proves nothing from a day after its end on", "group", "groups")
+def replaced_key(bench: Bench) -> None:
+    end, old = now() - 2 * DAY, Signer()
+    keys = pack([bench.two.signer.announced, [old.public, 0, end]])
+    with bench.two.linked(keys=keys) as link:
+        group_id = join(bench, link, bench.two)
+        own, bench.two.signer = bench.two.signer, old
+        try:
+            late = post(bench, group_id, bench.text(), realm=bench.two)
+            early = post(bench, group_id, bench.text(), realm=bench.two, at=end - 1000)
+        finally:
+            bench.two.signer = own
+        turned_down(link, late, "bad-signature")
+        posted(link, early)
+
+
+@check("Questions", "members may ask what a group is, and only admins change it", "group", "groups")
+def settings(bench: Bench) -> None:
+    with bench.one.linked() as link:
+        group_id = join(bench, link, bench.one)
+        asked = {"user": USER, "group": bench.group.encode(), "users": b""}
+        answer = link.ask("Change", **asked, change=b"describe", entries=pack([]))
+        told = msgspec.msgpack.decode(answer["result"])
+        texts = all(len(each) == 1 and isinstance(each[0], str) for each in told.values())
+        require(texts, f"it tells {told}")
+        require(told.get("role") == ["member"], f"the role is {told.get('role')}")
+        entry = bench.one.entry(bench.tested.key, group_id, SENDER, ["group", {"closed": True}])
+        with refused("not-admin"):
+            link.ask("Change", **asked, change=b"close", entries=pack([entry]))
+
+
+def _guests(link: PlayedLink, listed: bytes) -> Box | None:
+    """The answer to Guests, or None if it has to be asked again later."""
+    try:
+        return link.ask("Guests", listed=listed)
+    except RefusedThere as error:
+        require(error.code == "realm-down", f"it is refused with {error.code}")
+        return None
+
+
+@check("Restores", "Guests compares who is a member", "group", "groups", "guests")
+def guests(bench: Bench) -> None:
+    with bench.one.linked() as link:
+        group_id = join(bench, link, bench.one)
+        listed = [[[group_id, bench.group, "somebody-else"]], [0, ""], None]
+        answer = link.until(lambda: _guests(link, pack(listed)), "an answer other than realm-down")
+        strange, lacking = msgspec.msgpack.decode(answer["found"])
+        require(strange == [0], f"the members that are none are {strange}")
+        here = [group_id, bench.group, SENDER] in lacking
+        require(here, f"the members that are not listed are {lacking}")
 
 
 @check(

@@ -14,7 +14,7 @@ from chatd.conformance.boxes import Box
 from chatd.conformance.links import PlayedLink
 from chatd.conformance.names import key_of
 from chatd.conformance.realms import PlayedRealm
-from chatd.conformance.signatures import ReadEntry, Signer, read_entry
+from chatd.conformance.signatures import DAY, ReadEntry, Signer, now, pack, read_entry
 from chatd.conformance.suite import check
 
 SIGNED = "Signed entries"
@@ -217,6 +217,23 @@ def third_realm(bench: Bench) -> None:
         wrong[1][4] = b"1" * 64
         group.refuses(wrong)
         require(group.texts() == [text], f"the user reads {group.texts()}")
+
+
+@check(SIGNED, "a replaced key of a third realm proves nothing from a day after its end on", *NEEDS)
+def replaced_key(bench: Bench) -> None:
+    end, old = now() - 2 * DAY, Signer()
+    keys = pack([bench.two.signer.announced, [old.public, 0, end]])
+    with bench.two.linked(keys=keys):
+        pass
+    with club(bench) as group:
+        own, bench.two.signer = bench.two.signer, old
+        try:
+            late = group.entry(bench.text(), realm=bench.two)
+            early = group.entry(bench.text(), realm=bench.two, at=end - 1000)
+        finally:
+            bench.two.signer = own
+        group.refuses(late)
+        group.keeps(early)
 
 
 @check(SIGNED, "a home that says that a guest has joined or left is refused", *NEEDS)
