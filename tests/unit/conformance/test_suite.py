@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from chatd.conformance.bench import Bench, CheckFailed, CheckSkipped, refused, require
 from chatd.conformance.boxes import BoxBuffer, decode_texts, encode_box, encode_texts
 from chatd.conformance.chatd_control import main as control_main
-from chatd.conformance.command import NO_LINK, chosen, main
+from chatd.conformance.command import NO_LINK, chosen, main, parser
 from chatd.conformance.control import Control, ControlProgram
 from chatd.conformance.links import LinkEnded, NoAnswer, RefusedThere, refusal_in
 from chatd.conformance.names import dns_name
@@ -70,6 +70,13 @@ class Checks(SynchronousTestCase):
         self.assertEqual(
             wrong_details("not-yours", {"seq": 1}), "the details of not-yours lack who"
         )
+
+    def test_options(self) -> None:
+        """The page has every option of the suite."""
+        page = DOCUMENT.with_name("conformance.md").read_text()
+        documented = re.findall(r"^\| `(--[a-z]+)", page, re.MULTILINE)
+        known = [name for each in parser()._actions for name in each.option_strings]
+        self.assertEqual({*documented}, {*known} - {"-h", "--help"})
 
     def test_chosen(self) -> None:
         self.assertEqual(len(chosen("")), len(CHECKS))

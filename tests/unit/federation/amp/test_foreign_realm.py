@@ -176,6 +176,53 @@ class ForeignRealm(PeeringTestCase):
         await until(lambda: again.texts == ["satu", "dua", "tiga"])
         self.assertGreater(await again.says("empat"), number)
 
+    async def dialled(self, name: str) -> RecordedRealm:
+        """A foreign realm that chatd has dialled, because ana has added it."""
+        self.chatd = self.make(HOME)
+        self.ana = await self.person(self.chatd, "ana")
+        make_certificate(name, self.folder).rename(self.folder / "tls.pem")
+        foreign = RecordedRealm(name, self.folder, net, {"budi"})
+        foreign.session = []
+        door = net.listenSSL(0, foreign, foreign.tls, interface="127.0.0.1")
+        self.addCleanup(door.stopListening)
+        port = door.getHost().port
+        await self.ana.must("addrealm", realm=name, host="127.0.0.1", port=port)
+        await until(lambda: HOME in foreign.links)
+        self.addCleanup(self.hang_up, foreign.links[HOME])
+        return foreign
+
+    async def talk(self, foreign: RecordedRealm) -> None:
+        """Both sides write, and both arrive."""
+        await foreign.says("Halo Ana")
+        await self.ana.must("send", to=f"budi@{foreign.name}", text="Halo Budi")
+        self.assertEqual(foreign.texts, ["Halo Ana", "Halo Budi"])
+
+    async def second(self, foreign: RecordedRealm) -> Link:
+        """Another link, which the foreign realm dials at once."""
+        endpoint = SSL4ClientEndpoint(net, "127.0.0.1", self.chatd.port, foreign.tls)
+        link: Link = await connectProtocol(endpoint, Link(foreign, dialled=True))
+        self.addCleanup(self.hang_up, link)
+        return link
+
+    async def test_dialled(self) -> None:
+        """chatd dials."""
+        await self.talk(await self.dialled(AWAY))
+
+    async def test_two_links(self) -> None:
+        """Both have dialled: the link stays that the realm with the lower key has dialled."""
+        foreign = await self.dialled("elsewhere")
+        first, second = foreign.links[HOME], await self.second(foreign)
+        await until(lambda: first.transport is None)
+        self.assertIs(foreign.links[HOME], second)
+        await self.talk(foreign)
+
+    async def test_two_links_the_other_way(self) -> None:
+        foreign = await self.dialled("sekolah")
+        first, second = foreign.links[HOME], await self.second(foreign)
+        await until(lambda: second.transport is None)
+        self.assertIs(foreign.links[HOME], first)
+        await self.talk(foreign)
+
     async def test_session(self) -> None:
         """The boxes of a session are those of the transcript."""
         foreign = await self.start()
