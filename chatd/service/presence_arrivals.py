@@ -5,7 +5,7 @@ A person's states within INTERVAL count as one, and of one realm, few people are
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any, Final
 
 import msgspec
@@ -25,12 +25,14 @@ UNTOLD: Final = "a change of presence in another realm was not told"
 
 class ArrivedState(msgspec.Struct):
     """What a realm has told of a person: the state, the one that was known before, and the keys of the people
-    here who are named, in order. `user` is a name, or an address if the person is of a third realm."""
+    here who are named, in order. `user` is a name, or an address if the person is of a third realm. People
+    whom the person has blocked since, or does not block any more, are `turned`."""
 
     user: str
     before: str | None
     state: str
     named: dict[str, None] = {}
+    turned: set[str] = set()
 
 
 class ArrivedStates(msgspec.Struct):
@@ -39,7 +41,9 @@ class ArrivedStates(msgspec.Struct):
     people: dict[str, ArrivedState] = {}
     names: int = 0
 
-    def add(self, person: str, told: TheirState, before: str | None) -> None:
+    def add(
+        self, person: str, told: TheirState, before: str | None, turned: Collection[str] = ()
+    ) -> None:
         """Add a state of the person with that key, who had the state `before`."""
         change = self.people.get(person)
         if change is None:
@@ -50,12 +54,16 @@ class ArrivedStates(msgspec.Struct):
         had = len(change.named)
         room = max(0, min(MAX_NAMED - had, MAX_NAMES - self.names))
         change.named.update(dict.fromkeys(told.named[:room]))
+        if self.names + len(turned) <= MAX_NAMES:
+            had += len(change.turned)
+            change.turned.update(turned)
+            self.names += len(change.turned)
         self.names += len(change.named) - had
 
     def take(self, person: str) -> ArrivedState:
         """Remove a change."""
         change = self.people.pop(person)
-        self.names -= len(change.named)
+        self.names -= len(change.named) + len(change.turned)
         return change
 
 
@@ -77,10 +85,17 @@ class PresenceArrivals:
         self._timer.cancel()
         self._waiting.clear()
 
-    def add(self, realm: str, person: str, told: TheirState, before: str | None) -> None:
+    def add(
+        self,
+        realm: str,
+        person: str,
+        told: TheirState,
+        before: str | None,
+        turned: Collection[str] = (),
+    ) -> None:
         """A realm has told of the person with that key, whose state was `before`. What waits of that person
         becomes one change."""
-        self._waiting.setdefault(realm, ArrivedStates()).add(person, told, before)
+        self._waiting.setdefault(realm, ArrivedStates()).add(person, told, before, turned)
         self._start()
 
     def _start(self) -> None:

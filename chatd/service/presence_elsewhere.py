@@ -70,21 +70,20 @@ class PresenceElsewhere:
     def changed(self, watched: Watched, state: str, realms: Collection[str]) -> None:
         """Tell those of `realms` that the account concerns."""
         for realm in realms:
-            if realm not in watched.blocks.realms and self._concerns(realm, watched):
+            if realm in watched.blocks.realms:
+                continue
+            if realm in watched.elsewhere or self._has_asked(realm, watched):
                 unseen = watched.blocks.people.get(realm, ())
                 names = watched.elsewhere.get(realm, ())
                 self.tell(realm, watched.name, state, names, unseen)
 
     def blocks_changed(self, watched: Watched, state: str, realm: str) -> None:
-        """Tell a realm that the account concerns, because it has blocked something there, or lifted a block.
-        Nobody is named, because for most people nothing has changed."""
+        """Tell a realm in which the account has blocked something, or lifted a block. Nobody is named, since
+        nothing has changed for most people. The realm may remember an earlier state, so it is told even if
+        the account concerns nobody else there."""
         barred = realm in watched.blocks.realms
-        if barred or self._concerns(realm, watched):
-            unseen = watched.blocks.people.get(realm, ())
-            self.tell(realm, watched.name, OFFLINE if barred else state, (), unseen)
-
-    def _concerns(self, realm: str, watched: Watched) -> bool:
-        return realm in watched.elsewhere or self._has_asked(realm, watched)
+        unseen = watched.blocks.people.get(realm, ())
+        self.tell(realm, watched.name, OFFLINE if barred else state, (), unseen)
 
     def _has_asked(self, realm: str, watched: Watched) -> bool:
         asked = self._asked.get(realm)

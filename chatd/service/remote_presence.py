@@ -204,8 +204,10 @@ class RemotePresence:
             except BadName:
                 continue
             if address.realm is None:
-                user = key_of(address.name)
-                self._arrivals.add(realm, user, each, self._note(realm, user, each))
+                user, there = key_of(address.name), Address(address.name, realm)
+                blocked = self._unseen_by(there)
+                before = self._note(realm, user, each)
+                self._arrivals.add(realm, user, each, before, blocked ^ self._unseen_by(there))
             elif self._context.localize(address).realm is not None:
                 self._arrivals.add(realm, address.key, each, None)
 
@@ -224,6 +226,22 @@ class RemotePresence:
             await self._tell(realm, there, state, change.named)
         elif change.named:
             await self._tell_named(realm, there, state, change.named)
+        if change.turned and state != OFFLINE:
+            await self._tell_turned(realm, there, state, change.turned)
+
+    async def _tell_turned(
+        self, realm: str, address: Address, state: str, turned: Collection[str]
+    ) -> None:
+        """Tell people whom the person has blocked, or does not block any more, how they see the person."""
+        if not self._presence.anyone_follows:
+            return
+        unseen, turned = self._unseen_by(address), frozenset(turned)
+        for keys, shown in ((turned & unseen, OFFLINE), (turned - unseen, state)):
+            if keys:
+                find = store.watchers_among
+                accounts = await self._database.read(find, address.key, realm, keys)
+                self._presence.tell_followers(accounts, PresenceChange(str(address), shown), None)
+        self._presence.flush()
 
     def _take_hint(self, home: str, address: Address, change: ArrivedState) -> None:
         """The home of a group tells of a guest. Ask the guest's own realm, unless it has told the same, and

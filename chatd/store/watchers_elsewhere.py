@@ -135,6 +135,14 @@ def watchers_of_guest(
     return told
 
 
+def watchers_among(
+    connection: sa.Connection, address: str, realm: str, keys: Collection[str]
+) -> frozenset[int]:
+    """As `watchers_of_guest`, those of the accounts with these keys."""
+    ids = connection.scalars(sa.select(accounts.c.id).where(accounts.c.key.in_(keys)))
+    return watchers_of_guest(connection, address, realm).intersection(ids)
+
+
 def named_by_home(
     connection: sa.Connection, address: str, realm: str, named: Iterable[str]
 ) -> frozenset[int]:

@@ -146,7 +146,7 @@ class Told(PresenceTestCase):
         self.away(self.ana, True)
         self.told(self.budi)
         blocks: tuple[tuple[Person, Any, list[str]], ...] = (
-            (self.ana, parse_address("budi@realm2"), []),
+            (self.ana, parse_address("budi@realm2"), ["ana@realm1 offline"]),
             (self.ana, "realm2", ["ana@realm1 offline"]),
             (self.budi, parse_address("ana@realm1"), []),
         )
@@ -154,10 +154,10 @@ class Told(PresenceTestCase):
             who.does(ask.BlockPerson(whom))
             for away in (False, True):
                 self.away(self.ana, away)
-            self.assertEqual(self.told(self.budi), told)
+            self.assertEqual(self.told(self.budi), told, whom)
             who.does(ask.UnblockPerson(whom))
             self.pass_on()
-            self.told(self.budi)
+            self.assertEqual(self.told(self.budi), ["ana@realm1 away"] if told else [])
         self.away(self.ana, False)
         self.assertEqual(self.told(self.budi), ["ana@realm1 online"])
 
