@@ -94,15 +94,19 @@ class Terminal:
     def _set_size(self, columns: int, rows: int) -> None:
         termios.tcsetwinsize(self._leader, (rows, columns))
 
-    def pump(self) -> None:
-        """Read what the program writes, until it has written nothing for a moment."""
+    def pump(self) -> bool:
+        """Read what the program writes, until it has written nothing for a moment. Returns whether it has
+        written anything."""
+        found = False
         while can_be_read(self._leader, 0.01):
+            found = True
             data = os.read(self._leader, 65536)
             self.raw += data
             self._stream.feed(data)
             if self.screen.answers:
                 answers, self.screen.answers = self.screen.answers, ""
                 self._send(answers)
+        return found
 
     def _send(self, keys: str) -> None:
         data = keys.encode()
@@ -124,10 +128,12 @@ class Terminal:
     def await_text(self, text: str, times: int = 1, patience: float = PATIENCE) -> None:
         """Wait until `text` is on the screen that many times. Raises AssertionError."""
         end = time.monotonic() + patience
+        changed = True
         while True:
-            self.pump()
-            if self.text().count(text) >= times:
+            changed = self.pump() or changed
+            if changed and self.text().count(text) >= times:
                 return
+            changed = False
             if time.monotonic() > end or self.process.poll() is not None:
                 self.pump()
                 if self.text().count(text) >= times:
