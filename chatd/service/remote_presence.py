@@ -129,11 +129,12 @@ class RemotePresence:
         return {user: each.state for user, each in found.items() if each.state != UNKNOWN}
 
     def soon(self, people: Iterable[Address]) -> None:
-        """Ask in the background about the people whose states were never told."""
+        """Ask in the background about the people whose states were not told within KEPT_FOR. A realm
+        in which nobody has added this one does not tell changes."""
         asked: defaultdict[str, set[str]] = defaultdict(set)
         for each in people:
             realm, user = key_of(each.realm or ""), key_of(each.name)
-            if user not in self._known.get(realm, ()) and len(asked[realm]) < MAX_AT_ONCE:
+            if self._find(realm, user) is None and len(asked[realm]) < MAX_AT_ONCE:
                 asked[realm].add(user)
         if asked:
             in_background(UNTOLD, self._ask_all(asked))

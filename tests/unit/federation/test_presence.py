@@ -211,6 +211,24 @@ class Told(PresenceTestCase):
         self.away(self.ana, True)
         self.assertEqual(self.told(self.budi), [])
 
+    def test_not_told(self) -> None:
+        """The list of conversations asks again about people whose realm does not tell changes."""
+        self.ana.sends("budi@realm2", "halo")
+        self.shown()
+        self.pass_on()
+        self.assertEqual(self.shown(), [True])
+        self.patch(self.one.realm.directory, "is_welcome", lambda _realm: False)
+        self.patch(self.one.federation.questions._guesses, "is_free", lambda _realm: False)
+        self.ana.leaves()
+        self.pass_on(KEPT_FOR)
+        self.shown()
+        self.pass_on()
+        self.assertEqual(self.shown(), [False])
+
+    def shown(self) -> list[bool | None]:
+        """Whether the others in budi's conversations are online."""
+        return [each.online for each in self.budi.does(ask.ListConversations()).items]
+
     def test_many(self) -> None:
         """States are gathered, and told in few requests."""
         self.patch(presence_elsewhere, "MAX_WAITING", 6)
