@@ -66,7 +66,7 @@ class Promises:
     def _check_direct(self, one: str, two: str) -> None:
         here, there = self._world.shown(one, two), self._world.shown(two, one)
         for log in (here, there):
-            self._check_once(log)
+            self.check_once(log)
         for author in (one, two):
             ours, theirs = (
                 [seen(each) for each in log if plain(each.sender) == author]
@@ -83,10 +83,10 @@ class Promises:
         for reader, log in ((one, here), (two, there)):
             for each in self._world.written.values():
                 if {each.author, each.to} == {one, two}:
-                    self._check_written(reader, each, log)
-            self._check_order(log)
+                    self.check_written(reader, each, log)
+            self.check_order(log)
 
-    def _check_once(self, log: list[Message]) -> None:
+    def check_once(self, log: list[Message]) -> None:
         tags = Counter(each.tag for message in log if (each := self._written(message)))
         twice = [tag for tag, times in tags.items() if times > 1]
         require(not twice, "nothing is doubled", twice)
@@ -96,7 +96,7 @@ class Promises:
             return self._world.of_text(message.file.name)
         return self._world.of_text(message.text)
 
-    def _check_written(self, reader: str, written: Written, log: list[Message]) -> None:
+    def check_written(self, reader: str, written: Written, log: list[Message]) -> None:
         """Compare a message with what was asked for."""
         found = [each for each in log if self._written(each) is written]
         if not found:
@@ -124,7 +124,7 @@ class Promises:
         for key, register in written.reactions.items():
             require((key in there) in register.values, "the last reaction counts", key, message)
 
-    def _check_order(self, log: list[Message]) -> None:
+    def check_order(self, log: list[Message]) -> None:
         """Messages that were sent once, and acknowledged, are in the order of sending. A client does not send
         a reply or a file before everything else is answered; here, people do that on another device."""
         if self._world.restored:
@@ -180,15 +180,15 @@ class Promises:
         """A sync from any place has what a fresh one has after that place."""
         person = self._world.people[name]
         for each in person.does(ask.ListConversations()).items:
-            whole = self._synced(name, each.conversation, 0)
+            whole = self.synced(name, each.conversation, 0)
             seqs = [entry.seq for entry in whole]
             require(seqs == sorted(set(seqs)), "a log has one entry for each number", name, seqs)
             after = self._world.random.randint(0, max(seqs, default=0))
             rest = [entry for entry in whole if entry.seq > after]
-            found = self._synced(name, each.conversation, after)
+            found = self.synced(name, each.conversation, after)
             require(found == rest, "a sync continues where it was", name, after, found, rest)
 
-    def _synced(self, name: str, conversation: int, after: int) -> list[Any]:
+    def synced(self, name: str, conversation: int, after: int) -> list[Any]:
         found: list[Any] = []
         command = ask.SyncLog(conversation, after)
         for _ in range(MAX_PAGES):
@@ -241,7 +241,7 @@ class Promises:
         gone = [
             text.splitlines()[0].encode()
             for text, written in self._world.texts
-            if text not in current and not written.file
+            if text not in current and self._is_gone(text, written)
         ]
         for server in self._world.servers:
             server.close()
@@ -253,6 +253,16 @@ class Promises:
                     require(
                         text not in data, "what is deleted is gone", text, path.name, server.name
                     )
+
+    def _is_gone(self, text: str, written: Written) -> bool:
+        """Whether no realm may have this text of a message. In a group that people leave, the home may have
+        refused the change."""
+        group = self._world.groups.get(written.to[1:])
+        if written.file or (group is not None and not group.steady):
+            return False
+        if self._world.restored:  # then nobody sees it, and somebody has changed it
+            return True in written.deleted.asked or len(written.text.asked) > 1
+        return False not in written.deleted.values or text not in written.text.values
 
     def _current(self) -> set[str | None]:
         """All texts that somebody sees."""

@@ -16,6 +16,8 @@ from pathlib import Path
 import msgspec
 
 from chatd.simulate.faults import Faults
+from chatd.simulate.gatherings import Gatherings
+from chatd.simulate.group_promises import GroupPromises
 from chatd.simulate.promises import Promises
 from chatd.simulate.records import Violation
 from chatd.simulate.servers import Stuck
@@ -79,12 +81,15 @@ def _too_slow(_number: int, _frame: object) -> None:
 
 def _run(world: World, options: SimulationOptions) -> None:
     random, network = world.random, world.network
-    talk = Talk(world)
+    talk, gatherings = Talk(world), Gatherings(world)
     faults = Faults(world, options.faults)
     network.mix()
     for _ in range(random.randint(*STEPS)):
         for _ in range(random.randint(1, 4)):
-            talk.act()
+            if random.random() < gatherings.share:
+                gatherings.act()
+            else:
+                talk.act()
         match random.randrange(6):
             case 0 | 1:
                 network.settle()
@@ -98,6 +103,7 @@ def _run(world: World, options: SimulationOptions) -> None:
     faults.end()
     promises = Promises(world)
     promises.settle()
+    GroupPromises(world).check()
     promises.check()
 
 

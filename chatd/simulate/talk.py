@@ -135,9 +135,12 @@ class Talk:
             return
         written, seq = found
         request = self._world.asks(name, ask.DeleteMessage(self._world.place(name, to), seq))
-        group = self._world.groups.get(to[1:])
-        if written.author == name or (group is not None and group.creator == name):
+        if written.author == name or self._is_creator(name, to):
             written.deleted.set(True, request)
+
+    def _is_creator(self, name: str, to: str) -> bool:
+        group = self._world.groups.get(to[1:])
+        return group is not None and group.creator == name
 
     def react(self, name: str, to: str) -> None:
         if (found := self._pick(name, to)) is not None:
@@ -152,8 +155,7 @@ class Talk:
             on = self._random.random() < 0.7
             command = ask.PinMessage(self._world.place(name, to), seq, on)
             request = self._world.asks(name, command)
-            group = self._world.groups.get(to[1:])
-            if group is not None and group.creator == name:
+            if self._is_creator(name, to):
                 written.pinned.set(on, request)
 
     # Reading

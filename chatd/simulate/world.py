@@ -78,6 +78,21 @@ class World:
             name = next(names)
             self.people[name] = server.person(name)
             self.realm_of[name] = server.name
+        self._found_groups()
+        self.network.settle()
+
+    def _found_groups(self) -> None:
+        """Create up to two groups. Most people join the first; people come to and leave the second."""
+        for name, steady in (("bagan", True), ("pasar", False)):
+            if self.random.random() < 0.4:
+                continue
+            creator = self.random.choice(list(self.people))
+            self.groups[name] = StagedGroup(name, self.realm_of[creator], creator, steady)
+            self.people[creator].creates(name)
+            for other in self.people:
+                if other != creator and self.random.random() < 0.7:
+                    self.people[other].does(ask.JoinGroup(self.address(f"#{name}", other)))
+                    self.network.settle()
 
     @property
     def servers(self) -> list[Server]:

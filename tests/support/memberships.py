@@ -12,8 +12,8 @@ import sqlalchemy as sa
 
 from chatd.base.names import Address, Place, parse_group
 from chatd.commands import values as ask
+from chatd.simulate.group_replay import log_of
 from chatd.store.schema import accounts, groups, participants, remote_members
-from tests.support.group_replay import log_of
 from tests.support.network import Network, Person, Server, outcome
 from tests.support.troubled_realms import RestorableRealms, counts
 

@@ -26,9 +26,9 @@ from chatd.base.errors import ChatError, StorageFailed
 from chatd.base.model import Message
 from chatd.base.names import Place, parse_group
 from chatd.commands import values as ask
+from chatd.simulate.group_replay import GroupReplay, Stay
 from chatd.store.schema import groups
 from tests import RANDOM_RUNS
-from tests.support.group_replay import GroupReplay, Stay
 from tests.support.memberships import CREATOR, GROUP, PEOPLE, MembershipRules
 from tests.support.network import Person
 from tests.support.troubled_realms import counts

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from chatd.simulate.records import Violation, require
 from chatd.store.schema import changes, messages
 
 
@@ -64,7 +65,7 @@ def log_of(connection: sa.Connection, conversation: int) -> list[LoggedEntry]:
 
 
 class GroupReplay:
-    """The log of a group of realm1, replayed. People are addresses as the home writes them.
+    """The log of a group, replayed. People are addresses as the home writes them.
 
     `stays` has all memberships of each person, `admins` the admins in the end, and `unauthorized` the entries
     whose authors had no right to them.
@@ -126,14 +127,15 @@ class GroupReplay:
         stay = self.stay(who)
         match what:
             case "joined":
-                assert stay is None, f"{who} joins twice"
+                require(stay is None, "nobody joins twice", who)
                 created = entry.seq == 1 and who == self._creator
                 first = 0 if created or self.past == "all" else entry.seq
                 self.stays.setdefault(who, []).append(Stay(entry.seq, first))
                 if created:
                     self.admins.add(who)
             case "left" | "kicked":
-                assert stay is not None, f"{who} is removed twice"
+                if stay is None:
+                    raise Violation(f"nobody is removed twice: {who}")
                 stay.until = entry.seq
                 self.admins.discard(who)
             case "promoted":

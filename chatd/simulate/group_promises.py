@@ -1,0 +1,148 @@
+"""What has to be true of groups after a simulation: who is in them, and what they read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from chatd.base.errors import ChatError
+from chatd.simulate.group_replay import GroupReplay, log_of
+from chatd.simulate.promises import Promises, plain, seen
+from chatd.simulate.records import require
+from chatd.simulate.servers import Server
+from chatd.simulate.world import StagedGroup, World
+from chatd.store.schema import accounts, groups, participants, remote_members
+
+
+class GroupPromises:
+    """Call `check` when everything has arrived. Raises Violation."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._promises = Promises(world)
+
+    def check(self) -> None:
+        for group in self._world.groups.values():
+            home = self._world.network.servers[group.home]
+            query = sa.select(groups.c.conversation_id, groups.c.key).where(
+                groups.c.home_id.is_(None)
+            )
+            names = {row.conversation_id: row.key for row in self._rows(home, query)}
+            live = [ident for ident, key in names.items() if key == group.name]
+            for ident in live:
+                self._check_members(group, home, ident)
+            if group.steady:
+                self._check_steady(group)
+            elif live and not self._world.restored:
+                self._check_replay(group, home, live[0])
+
+    def _rows(self, server: Server, query: Any) -> list[Any]:
+        rows: list[Any] = server.realm.database.now(lambda db: db.execute(query).all())
+        return rows
+
+    # Members
+
+    def _here(self, server: Server, group: StagedGroup, ident: int) -> dict[str, tuple[bool, int]]:
+        """The members among the people of a realm, by its own table, as the home writes their addresses."""
+        at_home = server.name == group.home
+        which = groups.c.conversation_id == ident
+        if not at_home:
+            which = sa.and_(groups.c.home_id == ident, groups.c.realm == group.home)
+        query = (
+            sa.select(accounts.c.name, participants.c.admin, participants.c.first_seq)
+            .join_from(participants, accounts)
+            .join(groups, groups.c.conversation_id == participants.c.conversation_id)
+            .where(which)
+        )
+        suffix = "" if at_home else f"@{server.name}"
+        return {f"{row[0]}{suffix}": (row[1], row[2]) for row in self._rows(server, query)}
+
+    def _at_home(self, home: Server, group: StagedGroup, ident: int) -> dict[str, tuple[bool, int]]:
+        table = remote_members.c
+        query = sa.select(table.address, table.admin, table.first_seq).where(
+            table.conversation_id == ident
+        )
+        there = {row[0]: (row[1], row[2]) for row in self._rows(home, query)}
+        return self._here(home, group, ident) | there
+
+    def _check_members(self, group: StagedGroup, home: Server, ident: int) -> None:
+        """All realms agree about who is a member, and there is an admin."""
+        members = self._at_home(home, group, ident)
+        require(any(role for role, _ in members.values()), "a group has an admin", members)
+        for server in self._world.servers:
+            if server is not home:
+                here = {
+                    name: first for name, (_, first) in self._here(server, group, ident).items()
+                }
+                there = {
+                    name: first
+                    for name, (_, first) in members.items()
+                    if name.endswith(f"@{server.name}")
+                }
+                require(here == there, "rosters agree", group.name, server.name, here, there)
+
+    # Logs
+
+    def _check_steady(self, group: StagedGroup) -> None:
+        """All members read the same, and it is what was asked for."""
+        to, restored = f"#{group.name}", self._world.restored
+        logs = {name: self._shown(name, to) for name in self._world.people}
+        read = {
+            name: [(each.seq, each.reply, *seen(each)) for each in log]
+            for name, log in logs.items()
+            if log is not None
+        }
+        if restored:  # the home may have numbered again what it had lost
+            read = {name: sorted((each[2:] for each in log), key=str) for name, log in read.items()}
+        first = read.get(group.creator)
+        for name, log in read.items():
+            if first is not None:
+                require(log == first, "all members read the same", group.name, name, log, first)
+        own = logs.get(group.creator)
+        if own is None:
+            return
+        self._promises.check_once(own)
+        self._promises.check_order(own)
+        for written in self._world.written.values():
+            if written.to == to and (logs.get(written.author) is not None):
+                self._promises.check_written(group.creator, written, own)
+
+    def _shown(self, name: str, to: str) -> list[Any] | None:
+        """What a member sees of a group, in order of its numbers; None: they are no member."""
+        try:
+            return [each for each in self._world.shown(name, to) if each.seq]
+        except ChatError:
+            return None
+
+    def _check_replay(self, group: StagedGroup, home: Server, ident: int) -> None:
+        """The log, replayed, gives the members, and each of them reads what they are entitled to."""
+        log = home.realm.database.now(lambda db: log_of(db, ident))
+        replay = GroupReplay(log, group.creator, private=False)
+        require(not replay.unauthorized, "nobody does what they may not", replay.unauthorized)
+        members = self._at_home(home, group, ident)
+        said = {name: (name in replay.admins, stay.first) for name, stay in replay.members()}
+        require(members == said, "the log says who is a member", members, said)
+        for name in self._world.people:
+            realm = self._world.realm_of[name]
+            stay = replay.stay(name if realm == group.home else f"{name}@{realm}")
+            may = [
+                each.seq for each in log if stay is not None and stay.sees(each.seq, each.target)
+            ]
+            got = [each.seq for each in self._synced(name, group, ident)]
+            require(got == may, "members read what they are entitled to", name, got, may)
+        texts = [(plain(each.author), each.text) for each in log if each.text]
+        require(len(texts) == len(set(texts)), "nothing is doubled", texts)
+
+    def _synced(self, name: str, group: StagedGroup, ident: int) -> list[Any]:
+        server = self._world.server_of(name)
+        if server.name != group.home:
+            which = sa.and_(groups.c.home_id == ident, groups.c.realm == group.home)
+            found = self._rows(server, sa.select(groups.c.conversation_id).where(which))
+            if not found:
+                return []
+            ident = found[0][0]
+        try:
+            return self._promises.synced(name, ident, 0)
+        except ChatError:
+            return []
