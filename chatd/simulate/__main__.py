@@ -22,7 +22,9 @@ def main() -> int:
         arguments = [sys.executable, "-m", "chatd.simulate", *sys.argv[1:]]
         os.execve(sys.executable, arguments, {**os.environ, "PYTHONHASHSEED": "0"})  # noqa: S606
     arguments_given = _parser().parse_args()
-    options = SimulationOptions(_faults(arguments_given.faults), arguments_given.realms)
+    options = SimulationOptions(
+        _faults(arguments_given.faults), arguments_given.realms, arguments_given.synchronous
+    )
     if arguments_given.seed is not None:
         write = sys.stdout.write if arguments_given.trace else None
         return _report([simulate(arguments_given.seed, options, write)], verbose=True)
@@ -37,6 +39,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--trace", action="store_true", help="write what happens, with --seed")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes, with --seeds")
     parser.add_argument("--realms", type=int, choices=range(2, 6), help="how many; else by chance")
+    parser.add_argument(
+        "--synchronous",
+        default="FULL",
+        choices=("FULL", "NORMAL", "OFF"),
+        help="when SQLite syncs; with less than FULL, the power loses what was acknowledged",
+    )
     parser.add_argument(
         "--faults",
         default="some",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
@@ -45,7 +46,13 @@ class CabledNetwork(Network):
         self.random = random
         self.trace = trace
         self.slow = False
+        self.after_step: Callable[[], None] = lambda: None
         self.on_connection = self._lay
+
+    def step(self) -> bool:
+        done = super().step()
+        self.after_step()
+        return done
 
     def mix(self) -> None:
         """From now on, chance decides which of several events happens first."""

@@ -22,13 +22,16 @@ DATABASE = "chatd.db"
 
 
 def connect_without_sync(url: str) -> Engine:
-    """Connect as the daemon does, but let SQLite skip fsync: no test cuts the power.
-
-    The engines share one cache of compiled statements. Otherwise each realm would compile its own,
-    which takes longer than executing them.
-    """
-    engine: Any = engines.connect(url)
+    """Connect as the daemon does, but let SQLite skip fsync: no test cuts the power."""
+    engine = connect_quickly(url)
     event.listen(engine, "connect", _turn_off_sync)
+    return engine
+
+
+def connect_quickly(url: str) -> Engine:
+    """Connect as the daemon does. The engines share one cache of compiled statements. Otherwise each realm
+    would compile its own, which takes longer than executing them."""
+    engine: Any = engines.connect(url)
     shared: Any = _shared_engine()
     engine.dialect, engine._compiled_cache = shared.dialect, shared._compiled_cache
     return cast(Engine, engine)

@@ -6,21 +6,15 @@ import shutil
 from collections.abc import Collection
 from pathlib import Path
 
+from chatd.app.state import StartError
+from chatd.simulate.records import Violation
 from chatd.simulate.servers import Server
 from chatd.simulate.world import World
 
 KINDS = (
-    "cut",
-    "delay",
-    "hold",
-    "lose",
-    "kill",
-    "stop",
-    "unreachable",
-    "full",
-    "fail",
-    "clock",
-    "restore",
+    *("cut", "delay", "hold", "lose", "unreachable"),
+    *("kill", "stop", "clock", "restore"),
+    *("full", "fail", "errors", "power"),
 )
 
 
@@ -35,6 +29,7 @@ class Faults:
         world.network.slow = "delay" in self.kinds
         world.trace.say(f"faults: {', '.join(self.kinds)}")
         self._copies: dict[str, Path] = {}
+        world.network.after_step = self._bury
         if "restore" in self.kinds:
             for server in world.servers:
                 self._back_up(server)
@@ -85,7 +80,7 @@ class Faults:
         if not server.is_open:
             self._open(server)
             return
-        server.kill()
+        self._world.kill(server)
         if self._random.random() < 0.6:
             self._open(server)
 
@@ -95,8 +90,11 @@ class Faults:
             self._open(server)
             return
         database = server.realm.database
-        if database.full:
+        disk = self._world.disk_of(server)
+        if database.full or (disk is not None and (disk.full or disk.countdown is not None)):
             return
+        if disk is not None:
+            disk.failing = 0
         database.failing = lambda: False
         for end in self._world.network.ends_of(server):
             end.held = False
@@ -104,7 +102,14 @@ class Faults:
         self._open(server)
 
     def _open(self, server: Server) -> None:
-        server.open()
+        """Start a realm, on a disk that works."""
+        disk = self._world.disk_of(server)
+        if disk is not None:
+            disk.repair()
+        try:
+            server.open()
+        except StartError as error:
+            raise Violation(f"a realm starts after a crash: {error}") from error
         self._say(f"{server.name} starts")
 
     def clock(self, server: Server) -> None:
@@ -126,6 +131,39 @@ class Faults:
             coming = iter((*[False] * self._random.randrange(4), True))
             database.failing = lambda: next(coming, False) or database.full
 
+    def power(self, server: Server) -> None:
+        """The power of a machine fails, at once or in the middle of one of the next writes."""
+        disk = self._world.disk_of(server)
+        if disk is None or not server.is_open:
+            return
+        if self._random.random() < 0.3:
+            disk.dead = True
+        else:
+            disk.countdown = self._random.choice((0, 1, 3, 10, 30))
+
+    def errors(self, server: Server) -> None:
+        """The disk is full, or has room again, or some of the next writes fail."""
+        disk = self._world.disk_of(server)
+        if disk is None or not server.is_open:
+            return
+        if self._random.random() < 0.5:
+            disk.full = not disk.full
+        else:
+            disk.failing = self._random.randint(1, 4)
+
+    def _bury(self) -> None:
+        """End the realms whose machines have lost their power, and start them again, at once or later."""
+        for server in self._world.servers:
+            disk = self._world.disk_of(server)
+            if disk is not None and disk.dead and server.is_open:
+                server.kill()
+                lost = disk.lost
+                self._say(f"{server.name} has lost its power: {disk.lose_power(self._random)}")
+                self._world.counts["lost writes"] += disk.lost - lost
+                self._world.counts["power lost"] += 1
+                if self._random.random() < 0.6:
+                    self._open(server)
+
     # Backups
 
     def restore(self, server: Server) -> None:
@@ -135,9 +173,10 @@ class Faults:
             return
         self._say(f"{server.name} is restored")
         if server.is_open:
-            server.kill()
+            self._world.kill(server)
         shutil.rmtree(server.config.state)
         shutil.copytree(self._copies[server.name], server.config.state)
+        self._forget(server)
         self._world.restored = True
         self._world.counts["restored"] += 1
         for request in self._world.requests:
@@ -147,11 +186,19 @@ class Faults:
 
     def _back_up(self, server: Server) -> None:
         if server.is_open:
-            server.kill()
+            self._world.kill(server)
         copy = self._copies[server.name] = self._world.folder / f"backup of {server.name}"
         shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(server.config.state, copy)
+        self._forget(server)
         server.open()
+
+    def _forget(self, server: Server) -> None:
+        """The files of a realm that does not run are on its disk."""
+        disk = self._world.disk_of(server)
+        if disk is not None:
+            disk.repair()
+            disk.forget()
 
     # The end
 
@@ -162,6 +209,9 @@ class Faults:
         network.slow = False
         network.refusing.clear()
         for server in self._world.servers:
+            disk = self._world.disk_of(server)
+            if disk is not None:
+                disk.repair()
             if not server.is_open:
                 self._open(server)
             server.realm.database.full = False

@@ -19,7 +19,7 @@ from twisted.internet.task import Clock
 from twisted.protocols import amp
 from twisted.python.failure import Failure
 
-from chatd.app.realm import Threads
+from chatd.app.realm import StartOptions, Threads
 from chatd.federation.amp.link import PeerLink, Route
 from chatd.simulate.connections import FakeConnection, PeerTransport
 from chatd.simulate.servers import START, Server, Stuck, certificate_of
@@ -36,6 +36,7 @@ class Network:
     ) -> None:
         self.now = START
         self.threads = threads
+        self.start_options = StartOptions()
         self.servers: dict[str, Server] = {}
         self.connections: list[FakeConnection] = []
         self.dialled: list[tuple[str, int]] = []  # every attempt

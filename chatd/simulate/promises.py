@@ -177,9 +177,10 @@ class Promises:
             require(found == (len(unread),) * 2, "counts are true", name, ident, found, unread)
 
     def _check_cursors(self, name: str) -> None:
-        """A sync from any place has what a fresh one has after that place."""
-        person = self._world.people[name]
-        for each in person.does(ask.ListConversations()).items:
+        """A sync from any place of a conversation has what a fresh one has after that place."""
+        person, random = self._world.people[name], self._world.random
+        conversations = person.does(ask.ListConversations()).items
+        for each in random.sample(conversations, min(1, len(conversations))):
             whole = self.synced(name, each.conversation, 0)
             seqs = [entry.seq for entry in whole]
             require(seqs == sorted(set(seqs)), "a log has one entry for each number", name, seqs)

@@ -11,10 +11,12 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import msgspec
 
+from chatd.simulate.disks import Disks
 from chatd.simulate.faults import Faults
 from chatd.simulate.gatherings import Gatherings
 from chatd.simulate.group_promises import GroupPromises
@@ -22,10 +24,11 @@ from chatd.simulate.promises import Promises
 from chatd.simulate.records import Violation
 from chatd.simulate.servers import Stuck
 from chatd.simulate.talk import Talk
+from chatd.simulate.vfs import NotShared, SimulatedVfs
 from chatd.simulate.world import World
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of every Linux
-STEPS = (12, 40)
+STEPS = (8, 30)
 LIMIT = 30.0  # seconds of CPU for one run, so that one that never ends is noticed
 
 
@@ -34,6 +37,7 @@ class SimulationOptions(msgspec.Struct, frozen=True):
 
     faults: tuple[str, ...] | None = None
     realms: int | None = None
+    synchronous: str = "FULL"
 
 
 class Result(msgspec.Struct):
@@ -56,7 +60,8 @@ def simulate(
     signal.signal(signal.SIGVTALRM, _too_slow)
     signal.setitimer(signal.ITIMER_VIRTUAL, LIMIT)
     with _folder() as folder:
-        world = World(seed, folder, options.realms, write)
+        disks = None if (vfs := _vfs()) is None else Disks(vfs, options.synchronous)
+        world = World(seed, folder, options.realms, write, disks)
         violation, details = None, ""
         try:
             _run(world, options)
@@ -67,6 +72,8 @@ def simulate(
         finally:
             with contextlib.suppress(Exception):
                 world.network.close()
+            if disks is not None:
+                disks.close()
         trace = world.trace
         seconds = time.process_time() - began
         result = Result(seed, trace.digest, trace.count, world.counts, seconds, violation, details)
@@ -105,6 +112,15 @@ def _run(world: World, options: SimulationOptions) -> None:
     promises.settle()
     GroupPromises(world).check()
     promises.check()
+
+
+@cache
+def _vfs() -> SimulatedVfs | None:
+    """The VFS of this process; None if Python's SQLite can't be given one."""
+    try:
+        return SimulatedVfs()
+    except NotShared:
+        return None
 
 
 @contextlib.contextmanager

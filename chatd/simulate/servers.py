@@ -80,7 +80,7 @@ class SimulatedRealm(Realm):
             endpoint=door,
             threads=server.network.threads,
         )
-        super().__init__(server.config, environment)
+        super().__init__(server.config, environment, server.network.start_options)
 
     def open(self) -> None:
         provide_schema(self.config)

@@ -63,7 +63,7 @@ class Talk:
 
     def write(self, name: str, to: str) -> None:
         address = self._world.address(to, name)
-        for _ in range(self._random.randint(1, 4)):
+        for _ in range(self._random.choice((1, 1, 2, 4))):
             if to.startswith("#"):
                 self._says(name, to, lambda text, key: ask.SendGroupMessage(address, text, key))
             else:

@@ -12,12 +12,13 @@ import msgspec
 import sqlalchemy as sa
 from twisted.internet.defer import Deferred
 
-from chatd.app.realm import Threads
+from chatd.app.realm import StartOptions
 from chatd.base.model import Message
 from chatd.base.names import Address, Place
 from chatd.base.replies import Reply
 from chatd.commands import values as ask
 from chatd.simulate.cables import CabledNetwork
+from chatd.simulate.disks import Disk, Disks
 from chatd.simulate.people import Person
 from chatd.simulate.records import TrackedRequest, Written
 from chatd.simulate.servers import START, Server
@@ -47,12 +48,16 @@ class World:
         folder: Path,
         realms: int | None = None,
         write: Callable[[str], object] | None = None,
-        threads: Threads = STEPPED,
+        disks: Disks | None = None,
     ) -> None:
         self.random = Random(seed)  # noqa: S311 - not for secrets
         self.folder = folder
         self.trace = Trace(lambda: self.network.now - START, write)
+        self.disks = disks
+        threads = STEPPED if disks is None else disks.threads
         self.network = CabledNetwork(folder, self.random, self.trace, threads)
+        # With less than FULL, a realm would notice the loss and not start. Show what is lost.
+        self.network.start_options = StartOptions(accept_loss=disks is not None and disks.lossy)
         self.people: dict[str, Person] = {}
         self.realm_of: dict[str, str] = {}
         self.groups: dict[str, StagedGroup] = {}
@@ -62,18 +67,21 @@ class World:
         self.counts: Counter[str] = Counter()
         self.restored = False  # a realm was restored from an older copy
         self._texts = 0
-        self._settle_in(realms or self.random.choice((2, 2, 2, 3, 3, 4, 5)))
+        self._settle_in(realms or self.random.choice((2, 2, 2, 2, 3, 3, 3, 4, 5)))
 
     def _settle_in(self, realms: int) -> None:
         for number in range(1, realms + 1):
-            self.network.server(f"realm{number}")
+            name = f"realm{number}"
+            if self.disks is not None:
+                self.disks.add(self.folder / name)
+            self.network.server(name)
         servers = self.servers
         for at, near in enumerate(servers):
             for far in servers[at + 1 :]:
                 near.add(far)
         self.network.settle()
         names = iter(NAMES)
-        for at in range(max(realms, self.random.randint(2, 6))):
+        for at in range(max(realms, self.random.choice((2, 2, 3, 3, 4, 5)))):
             server = servers[at % realms]
             name = next(names)
             self.people[name] = server.person(name)
@@ -103,6 +111,18 @@ class World:
 
     def is_open(self, name: str) -> bool:
         return self.server_of(name).is_open
+
+    def disk_of(self, server: Server) -> Disk | None:
+        return None if self.disks is None else self.disks.disks[server.config.state]
+
+    def kill(self, server: Server) -> None:
+        """End a realm at once. SQLite does not notice, and leaves its files as they are."""
+        disk = self.disk_of(server)
+        if disk is not None:
+            disk.dead = True
+        server.kill()
+        if disk is not None:
+            disk.dead = False
 
     # Addresses
 
