@@ -10,7 +10,9 @@ from chatd.base.errors import StorageFailed
 from chatd.service.context import Context
 from chatd.store.search.interface import SearchIndex
 
-EVERY = 20.0  # seconds, between two looks for new messages
+# Seconds between two looks for new messages. The more there are, the less each of them costs. Searches read
+# what the index lacks.
+EVERY = 40.0
 AFTER_FAILURE = 60.0  # seconds
 # After each piece it rests for so many times as long as the piece took, so that others have the processor.
 REST = 2.0
@@ -20,7 +22,7 @@ log = Logger()
 
 
 class Indexing:
-    """Adds to `index` what it lacks, a piece at a time. A new message is in it after some 20 seconds, and a
+    """Adds to `index` what it lacks, a piece at a time. A new message is in it after some 40 seconds, and a
     deleted one is out of it."""
 
     def __init__(self, context: Context, index: SearchIndex) -> None:

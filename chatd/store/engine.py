@@ -10,6 +10,8 @@ from typing import Any
 
 from sqlalchemy import Connection, CursorResult, Engine, create_engine, event
 
+from chatd.store.driver import execute
+
 READERS = 4  # threads that read; `chatd.store.database` starts them
 # SQLite's page caches. Readers need less, because the system caches the file too.
 READER_CACHE = 16 << 20  # bytes, for each connection
@@ -71,7 +73,7 @@ def _lower(value: object) -> object:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    connection.exec_driver_sql("BEGIN")
+    execute(connection, "BEGIN")
 
 
 def limit_log(connection: Connection, low: bool) -> None:

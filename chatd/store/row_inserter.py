@@ -7,6 +7,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Table, insert
 
+from chatd.store.driver import execute, execute_many
+
 MAX_STATEMENTS = 64
 
 
@@ -41,7 +43,10 @@ class RowInserter:
             )
             values = list(zip(*[columns[place] for place in used], strict=True))
         statement = self._statements.get(used) or self._make(connection, used)
-        connection.exec_driver_sql(statement, values)
+        if len(rows) == 1:
+            execute(connection, statement, values)
+        else:
+            execute_many(connection, statement, values)
 
     def _make(self, connection: Connection, used: tuple[int, ...]) -> str:
         """The statement as SQLAlchemy writes it for this database."""

@@ -13,6 +13,7 @@ SEARCHED = (
     "messages.id, messages.conversation_id, messages.seq, messages.at, messages.sender, "
     "messages.text, attachments.name, messages.deleted_at, messages.media"
 )
+SEQ = 2  # the place of `seq` in it
 WITH_FILE = "LEFT JOIN attachments ON attachments.id = messages.attachment_id"
 
 

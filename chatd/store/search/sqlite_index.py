@@ -17,12 +17,13 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from chatd.base.model import Account
+from chatd.store import driver
 from chatd.store.history import Page
 from chatd.store.schema import search_blocks, search_changes
 from chatd.store.search import blocks
 from chatd.store.search.blocks import MAX_MESSAGES, MAX_TEXT, PARTS, Part, Record
 from chatd.store.search.interface import Wanted
-from chatd.store.search.records import SEARCHED, WITH_FILE, record_of
+from chatd.store.search.records import SEARCHED, SEQ, WITH_FILE, record_of
 from chatd.store.search.signatures import MIN_TEXT, make_signature
 from chatd.store.search.sqlite_query import Search
 from chatd.store.settings import get_setting, put_setting
@@ -33,6 +34,7 @@ _BREATH = 0.001  # seconds for other threads, while a piece is prepared
 _GROWTH = 4  # a block is merged with following messages unless it has this many times more
 _LITTLE = 2 << 10  # bytes of text that are merged in any case
 MAX_PIECE = 64  # blocks
+MAX_ROWS = 1024  # of a block whose messages are read again
 
 _TOUCHED = "SELECT DISTINCT conversation_id FROM messages WHERE id > ? AND id <= ?"
 _AFTER = f"""
@@ -44,11 +46,23 @@ SELECT id, first_seq, last_seq, messages, size FROM search_blocks
 WHERE conversation_id = ? ORDER BY last_seq DESC LIMIT {MAX_PIECE}
 """
 _PARTS = "SELECT data FROM search_parts WHERE id BETWEEN ? AND ? ORDER BY id"
+# Of these messages, those that are after a place.
+_LATER = """
+SELECT messages.id FROM json_each(?) CROSS JOIN messages ON messages.id = value
+WHERE conversation_id = ? AND seq > ?
+"""
+_WITHIN = """
+SELECT id FROM search_changes WHERE conversation_id = ? AND seq BETWEEN ? AND ? LIMIT ?
+"""
 _INSERT = """
 INSERT INTO search_blocks
 (conversation_id, first_seq, last_seq, earliest, latest, messages, size)
 VALUES (?, ?, ?, ?, ?, ?, ?)
 """
+_INSERT_PART = "INSERT INTO search_parts (id, data) VALUES (?, ?)"
+_DELETE = "DELETE FROM search_blocks WHERE id = ?"
+_DELETE_PART = "DELETE FROM search_parts WHERE id = ?"
+_NEWEST = "SELECT coalesce(max(id), 0) FROM messages"
 _NO_END = (1 << 63) - 1
 
 
@@ -102,10 +116,10 @@ class SQLiteIndex:
             _delete(connection, piece.old)
         parts: list[tuple[int, bytes]] = []
         for block in piece.new:
-            ident = connection.exec_driver_sql(_INSERT, block.row).lastrowid
+            ident = driver.execute(connection, _INSERT, block.row)
             parts += [(ident * PARTS + part, data) for part, data in block.parts.items()]
         if parts:
-            connection.exec_driver_sql("INSERT INTO search_parts (id, data) VALUES (?, ?)", parts)
+            driver.execute_many(connection, _INSERT_PART, parts)
         if piece.changes:
             connection.execute(
                 sa.delete(search_changes).where(search_changes.c.id.in_(piece.changes))
@@ -128,22 +142,26 @@ class SQLiteIndex:
             )
             # In no block yet, like those after it
             return Piece(changes=list(connection.scalars(later.limit(MAX_MESSAGES))))
-        within = connection.scalars(
-            sa.select(search_changes.c.id)
-            .where(
-                search_changes.c.conversation_id == first.conversation_id,
-                search_changes.c.seq.between(block.first_seq, block.last_seq),
-            )
-            .limit(MAX_MESSAGES)
-        ).all()
-        rows = _rows(connection, first.conversation_id, block.first_seq - 1, block.last_seq)
+        return self._renewed(connection, first.conversation_id, block)
+
+    def _renewed(self, connection: Connection, conversation: int, block: Block) -> Piece:
+        """A block as its messages are now. Earlier messages may have come into it in any number: if there are
+        more than MAX_ROWS, the others keep what the block has of them, in a block of their own."""
+        rows = _rows(connection, conversation, block.first_seq - 1, block.last_seq, MAX_ROWS)
         last_seq = block.last_seq
-        if _block_with(connection, first.conversation_id, last_seq + 1) is None:
+        rest: list[NewBlock] = []
+        if len(rows) == MAX_ROWS and rows[-1][SEQ] < last_seq:
+            last_seq = rows[-1][SEQ]
+            later = _records_after(connection, block, conversation, last_seq)
+            rest = [self._make((conversation, last_seq + 1, block.last_seq), later)]
+        elif _block_with(connection, conversation, last_seq + 1) is None:
             # The newest messages may have been removed, and their numbers are used again.
-            last_seq = rows[-1].seq if rows else 0
-        place = (first.conversation_id, block.first_seq, last_seq)
+            last_seq = rows[-1][SEQ] if rows else 0
+        place = (conversation, block.first_seq, last_seq)
         new = self._split(place, rows) if last_seq else []
-        return Piece([block.id], new, list(within))
+        within = (conversation, block.first_seq, last_seq if rest else block.last_seq, MAX_ROWS)
+        changes = [ident for (ident,) in driver.fetch(connection, _WITHIN, within)]
+        return Piece([block.id], new + rest, changes)
 
     def _split(self, place: tuple[int, int, int], rows: Sequence[Any]) -> list[NewBlock]:
         """One block, or several if these messages are too much for it: earlier ones have come since."""
@@ -157,8 +175,8 @@ class SQLiteIndex:
                 continue
             added = len(record.text) + 1
             if records and (len(records) == MAX_MESSAGES or size + added > MAX_TEXT):
-                made.append(self._make((conversation, first_seq, row.seq - 1), records))
-                first_seq, records, size = row.seq, [], 0
+                made.append(self._make((conversation, first_seq, row[SEQ] - 1), records))
+                first_seq, records, size = row[SEQ], [], 0
             records.append(record)
             size += added
         made.append(self._make((conversation, first_seq, last_seq), records))
@@ -185,20 +203,18 @@ class SQLiteIndex:
         """Find the conversations that have new messages. Returns whether there are new messages."""
         if self._progress is None:
             self._progress = int(get_setting(connection, _PROGRESS) or 0)
-        newest = connection.exec_driver_sql(
-            "SELECT coalesce(max(id), 0) FROM messages"
-        ).scalar_one()
+        [(newest,)] = driver.fetch(connection, _NEWEST)
         self._upto = min(newest, self._progress + _RANGE)
         if self._upto <= self._progress:
             return False
-        found = connection.exec_driver_sql(_TOUCHED, (self._progress, self._upto))
-        self._waiting.extend(found.scalars())
+        found = driver.fetch(connection, _TOUCHED, (self._progress, self._upto))
+        self._waiting.extend([conversation for (conversation,) in found])
         return True
 
     def _add(self, connection: Connection, conversation: int, piece: Piece) -> tuple[int, bool]:
         """Add a block with the next messages of a conversation. Returns the size of their texts, and whether
         there are no more."""
-        last = [Block._make(row) for row in connection.exec_driver_sql(_LAST, (conversation,))]
+        last = [Block._make(row) for row in driver.fetch(connection, _LAST, (conversation,))]
         after = last[0].last_seq if last else 0
         rows = _rows(connection, conversation, after, _NO_END, MAX_MESSAGES)
         records: list[Record] = []
@@ -210,7 +226,7 @@ class SQLiteIndex:
                 if records and size > MAX_TEXT:
                     break
                 records.append(record)
-            covered = row.seq
+            covered = row[SEQ]
         if covered == after:
             return 0, True
         merged = _mergeable(last, len(records), size)
@@ -219,7 +235,7 @@ class SQLiteIndex:
         older = [each for block in reversed(merged) for each in _records(connection, block)]
         place = (conversation, first, covered)
         piece.new.append(self._make(place, [*older, *records]))
-        return size, len(rows) < MAX_MESSAGES and covered == rows[-1].seq
+        return size, len(rows) < MAX_MESSAGES and covered == rows[-1][SEQ]
 
     def _make(self, place: tuple[int, int, int], records: Sequence[Record]) -> NewBlock:
         """The block with these records. `place`: its conversation, first and last seq."""
@@ -255,7 +271,7 @@ def _rows(
     connection: Connection, conversation: int, after: int, upto: int, limit: int = -1
 ) -> Sequence[Any]:
     values = (conversation, after, upto, limit)
-    return connection.exec_driver_sql(_AFTER, values).all()
+    return driver.fetch(connection, _AFTER, values)
 
 
 def _block_with(connection: Connection, conversation: int, seq: int) -> Block | None:
@@ -274,12 +290,21 @@ def _records(connection: Connection, block: Block) -> list[Record]:
         return []
     first = block.id * PARTS
     wanted = (first + Part.KEYS, first + Part.FACTS)
-    keys, texts, facts = connection.exec_driver_sql(_PARTS, wanted).scalars()
+    (keys,), (texts,), (facts,) = driver.fetch(connection, _PARTS, wanted)
     return blocks.decode_records(keys, texts, facts)
+
+
+def _records_after(
+    connection: Connection, block: Block, conversation: int, seq: int
+) -> list[Record]:
+    """What a block has of the messages after `seq` that are still there."""
+    records = _records(connection, block)
+    idents = msgspec.json.encode([each.id for each in records]).decode()
+    later = set(driver.fetch(connection, _LATER, (idents, conversation, seq)))
+    return [each for each in records if (each.id,) in later]
 
 
 def _delete(connection: Connection, idents: Sequence[int]) -> None:
     parts = [(ident * PARTS + part,) for ident in idents for part in Part]
-    connection.exec_driver_sql("DELETE FROM search_parts WHERE id = ?", parts)
-    old = [(ident,) for ident in idents]
-    connection.exec_driver_sql("DELETE FROM search_blocks WHERE id = ?", old)
+    driver.execute_many(connection, _DELETE_PART, parts)
+    driver.execute_many(connection, _DELETE, [(ident,) for ident in idents])

@@ -71,7 +71,7 @@ class Building(SynchronousTestCase):
         index.pieces.append("c")
         self.context.clock.advance(EVERY / 2)
         self.assertEqual(index.stored, ["a", "b"])
-        self.context.clock.advance(EVERY / 2)
+        self.context.clock.advance(EVERY / 2 + 0.01)
         self.assertEqual(index.stored, ["a", "b", "c"])
 
     def test_rests(self) -> None:

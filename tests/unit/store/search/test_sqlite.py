@@ -118,9 +118,48 @@ class EarlierMessages(SQLiteTestCase):
         self.assertEqual(len(self.search(Wanted(parse_query("pasar").words))), 10)
         sizes = self.numbers("SELECT messages FROM search_blocks ORDER BY first_seq")
         self.assertEqual(sizes, [4, 4, 2])
+        self.check_without_gaps()
+
+    def check_without_gaps(self) -> None:
         ends = self.numbers("SELECT last_seq FROM search_blocks ORDER BY first_seq")
         starts = self.numbers("SELECT first_seq FROM search_blocks ORDER BY first_seq")
         self.assertEqual(starts[1:], [end + 1 for end in ends[:-1]])
+
+    def test_bounded(self) -> None:
+        """However many messages come into the places of a block, a piece reads few of them, and what it has
+        not read is still found."""
+        self.patch(sqlite_index, "MAX_MESSAGES", 4)
+        self.patch(sqlite_index, "MAX_ROWS", 6)
+        for seq in (98, 99, 100):
+            self.say(f"pasar lama {seq}")
+            self.run_sql("UPDATE messages SET seq = :seq WHERE id = :id", seq=seq, id=self.last)
+        self.update()
+        for seq in range(70, 95):
+            self.say(f"pasar baru {seq}")
+            self.run_sql("UPDATE messages SET seq = :seq WHERE id = :id", seq=seq, id=self.last)
+            self.run_sql(
+                "INSERT INTO search_changes (conversation_id, seq) VALUES (1, :seq)", seq=seq
+            )
+        self.run_sql("DELETE FROM messages WHERE seq = 99")
+        read: list[int] = []
+        rows = sqlite_index._rows
+
+        def counted(*args: Any) -> Any:
+            found = rows(*args)
+            read.append(len(found))
+            return found
+
+        self.patch(sqlite_index, "_rows", counted)
+        wanted = Wanted(parse_query("pasar").words)
+        pieces = 0
+        while self.piece():
+            pieces += 1
+            self.assertEqual(len(self.search(wanted)), 27)
+        self.assertLessEqual(max(read), 6)
+        self.assertGreater(pieces, 4)
+        self.check_without_gaps()
+        self.assertEqual(sum(self.numbers("SELECT messages FROM search_blocks")), 27)
+        self.assertEqual(self.numbers("SELECT id FROM search_changes"), [])
 
 
 class Table(SearchCases, SQLiteTestCase):
