@@ -11,29 +11,28 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError, DontWrapMixin
+from sqlalchemy.exc import DBAPIError
 
 
-def fetch(connection: Connection, statement: str, values: Sequence[Any] = ()) -> list[Any]:
+def fetch(connection: Connection, statement: str, values: Sequence[Any] = ()) -> Sequence[Any]:
     """Execute a query and return its rows, as tuples of the driver's values. Raises DBAPIError."""
     try:
         cursor = connection.connection.cursor()
         cursor.execute(statement, values)
-        rows: list[Any] = cursor.fetchall()
+        return cursor.fetchall()
     except connection.dialect.loaded_dbapi.Error as error:
         raise _wrapped(connection, statement, error) from error
-    return rows
 
 
 def execute(connection: Connection, statement: str, values: Sequence[Any] = ()) -> Any:
-    """Execute a statement. Returns the id of the row that it has inserted, if the driver knows it. Raises
+    """Execute a statement. Returns the driver's cursor, which has `rowcount` and `lastrowid`. Raises
     DBAPIError."""
     try:
         cursor = connection.connection.cursor()
         cursor.execute(statement, values)
     except connection.dialect.loaded_dbapi.Error as error:
         raise _wrapped(connection, statement, error) from error
-    return cursor.lastrowid
+    return cursor
 
 
 def execute_many(connection: Connection, statement: str, rows: Sequence[Sequence[Any]]) -> None:
@@ -44,11 +43,10 @@ def execute_many(connection: Connection, statement: str, rows: Sequence[Sequence
         raise _wrapped(connection, statement, error) from error
 
 
-def _wrapped(
-    connection: Connection, statement: str, error: Exception
-) -> BaseException | DontWrapMixin:
+def _wrapped(connection: Connection, statement: str, error: Exception) -> BaseException:
     """The exception that SQLAlchemy raises for an error of the driver."""
     dialect = connection.dialect
-    return DBAPIError.instance(
+    wrapped: Any = DBAPIError.instance(
         statement, None, error, dialect.loaded_dbapi.Error, hide_parameters=True, dialect=dialect
     )
+    return wrapped if isinstance(wrapped, BaseException) else error

@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeAlias
 
 from sqlalchemy import Connection, select
 
+from chatd.store.driver import fetch
 from chatd.store.engine import placeholder
 from chatd.store.outbox import ROWS, pages_of
 from chatd.store.schema import changes
@@ -75,8 +76,8 @@ def _places(connection: Connection, origins: Sequence[Origin]) -> dict[Placed, K
         for realm, some in numbers.items()
         for page in pages_of(some)
         for conversation, number, seq in (
-            connection.exec_driver_sql(own, tuple(page))
+            fetch(connection, own, page)
             if realm is None
-            else connection.exec_driver_sql(others, (realm, *page))
+            else fetch(connection, others, (realm, *page))
         )
     }

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
+from chatd.store.driver import execute_many
 from chatd.store.engine import placeholder
 from chatd.store.macs import is_whole, keyed_hash, mac_of, report_altered
 from chatd.store.row_inserter import RowInserter
@@ -294,7 +295,8 @@ def too_old(connection: sa.Connection, before: int, limit: int) -> list[tuple[st
 def done(connection: sa.Connection, realm: str, numbers: Sequence[int]) -> None:
     """Remove parcels that were delivered."""
     mark = placeholder(connection)
-    connection.exec_driver_sql(
+    execute_many(
+        connection,
         f"DELETE FROM outbox WHERE realm = {mark} AND id IN ({', '.join([mark] * ROWS)})",  # noqa: S608
         [(realm, *page) for page in pages_of(numbers)],
     )

@@ -18,6 +18,7 @@ from chatd.base.model import DELIVERED, QUEUED, REFUSED, REQUESTED, STORED
 from chatd.store import change_requests
 from chatd.store import outbox as outbox_store
 from chatd.store.acceptances import Acceptance, keep_acceptance
+from chatd.store.driver import execute_many, fetch
 from chatd.store.engine import placeholder
 from chatd.store.peer_marks import PeerMark, raise_mark
 from chatd.store.schema import messages, participants, pending, sends
@@ -173,7 +174,7 @@ def take_pending(
     rows = [
         row
         for page in pages([number for _, number in arrived])
-        for row in connection.exec_driver_sql(find, tuple(page))
+        for row in fetch(connection, find, page)
     ]
     taken: dict[int, int] = {}
     numbers: defaultdict[str, list[int]] = defaultdict(list)
@@ -187,10 +188,8 @@ def take_pending(
             _follow(connection, account_id, key, ident, stored)
     if not taken:
         return {}
-    connection.exec_driver_sql(
-        f"DELETE FROM pending WHERE id IN ({marks})",  # noqa: S608
-        [tuple(page) for page in pages(list(taken.values()))],
-    )
+    delete = f"DELETE FROM pending WHERE id IN ({marks})"  # noqa: S608
+    execute_many(connection, delete, pages(list(taken.values())))
     for realm, some in numbers.items():
         outbox_store.done(connection, realm, some)
     return taken
@@ -290,5 +289,5 @@ def _changed_states(
         "AND o.sender_id IS NOT NULL GROUP BY m.conversation_id, m.seq / 64"
     )
     for page in outbox_store.pages_of(numbers):
-        for conversation, seq in connection.exec_driver_sql(statement, (realm, *page)):
+        for conversation, seq in fetch(connection, statement, (realm, *page)):
             yield state_of(conversation, seq)

@@ -7,10 +7,13 @@ The marks tell, when a link comes up, what a realm that was restored from a back
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from itertools import chain
 
 import msgspec
 import sqlalchemy as sa
 
+from chatd.store.driver import execute
+from chatd.store.engine import placeholder
 from chatd.store.schema import peer_marks
 from chatd.store.settings import get_or_add_setting
 
@@ -62,17 +65,17 @@ def all_marks(connection: sa.Connection) -> dict[str, PeerMark]:
 def raise_mark(connection: sa.Connection, realm: str, mark: PeerMark) -> None:
     """Raise the marks of a realm. They never go back."""
     values = msgspec.structs.asdict(mark)
-    raised = {
-        name: sa.case((peer_marks.c[name] < value, value), else_=peer_marks.c[name])
-        for name, value in values.items()
-        if value
-    }
+    raised = [(name, value) for name, value in values.items() if value]
     if not raised:
         return
-    changed = connection.execute(
-        sa.update(peer_marks).where(peer_marks.c.realm == realm).values(raised)
-    )
-    if not changed.rowcount:
+    put = placeholder(connection)
+    # A text, because building the statement takes longer than the rest.
+    columns = [
+        f"{name} = CASE WHEN {name} < {put} THEN {put} ELSE {name} END" for name, _ in raised
+    ]
+    update = f"UPDATE peer_marks SET {', '.join(columns)} WHERE realm = {put}"  # noqa: S608
+    higher = chain.from_iterable((value, value) for _, value in raised)
+    if not execute(connection, update, (*higher, realm)).rowcount:
         connection.execute(sa.insert(peer_marks).values(realm=realm, **values))
 
 

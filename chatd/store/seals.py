@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
+from chatd.store.driver import execute_many
 from chatd.store.engine import placeholder
 
 
@@ -17,7 +18,5 @@ def add_seals(connection: sa.Connection, items: Sequence[tuple[int, int, bytes]]
     """Store seals, each with the conversation and the seq of its entry."""
     if items:
         mark = placeholder(connection)
-        connection.exec_driver_sql(
-            f"INSERT INTO seals (conversation_id, seq, seal) VALUES ({mark}, {mark}, {mark})",  # noqa: S608
-            list(items),
-        )
+        insert = f"INSERT INTO seals (conversation_id, seq, seal) VALUES ({mark}, {mark}, {mark})"  # noqa: S608
+        execute_many(connection, insert, items)

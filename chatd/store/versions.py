@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
+from chatd.store.driver import execute_many
 from chatd.store.engine import placeholder
 from chatd.store.schema import heads, local_changes, privacy
 
@@ -83,12 +84,14 @@ class VersionWriter:
         for conversation in {subject.conversation for subject in subjects}:
             raised[conversation] = max(self._version(connection, conversation), floor) + 1
         mark = placeholder(connection)
-        connection.exec_driver_sql(
+        execute_many(
+            connection,
             f"INSERT INTO heads (conversation_id, version) VALUES ({mark}, {mark}) "  # noqa: S608
             "ON CONFLICT (conversation_id) DO UPDATE SET version = excluded.version",
             list(raised.items()),
         )
-        connection.exec_driver_sql(
+        execute_many(
+            connection,
             "INSERT INTO local_changes (conversation_id, kind, subject, version) "  # noqa: S608
             f"VALUES ({mark}, {mark}, {mark}, {mark}) "
             "ON CONFLICT (conversation_id, kind, subject) DO UPDATE SET version = excluded.version",

@@ -116,7 +116,7 @@ class SQLiteIndex:
             _delete(connection, piece.old)
         parts: list[tuple[int, bytes]] = []
         for block in piece.new:
-            ident = driver.execute(connection, _INSERT, block.row)
+            ident = driver.execute(connection, _INSERT, block.row).lastrowid
             parts += [(ident * PARTS + part, data) for part, data in block.parts.items()]
         if parts:
             driver.execute_many(connection, _INSERT_PART, parts)

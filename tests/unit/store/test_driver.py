@@ -20,8 +20,8 @@ class Driver(SynchronousTestCase):
 
     def test_rows(self) -> None:
         """Statements return rows and ids, and belong to the transaction."""
-        ident = driver.execute(self.connection, "INSERT INTO words (word) VALUES (?)", ("satu",))
-        self.assertEqual(ident, 1)
+        done = driver.execute(self.connection, "INSERT INTO words (word) VALUES (?)", ("satu",))
+        self.assertEqual((done.lastrowid, done.rowcount), (1, 1))
         more = [("dua",), ("tiga",)]
         driver.execute_many(self.connection, "INSERT INTO words (word) VALUES (?)", more)
         find = "SELECT id, word FROM words WHERE id > ?"
