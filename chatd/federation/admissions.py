@@ -23,19 +23,20 @@ from chatd.store.invitations import note_invited
 
 
 class AdmissionProof(msgspec.Struct, frozen=True, array_like=True):
-    """The number and the seal of a `joined` parcel, and the group's id in it."""
+    """The number and the seal of a `joined` parcel, and the group's id and the time in it."""
 
     number: Number
     group_id: Number
     seal: Seal
+    at: Number = 0
 
 
 _decode = msgspec.msgpack.Decoder(AdmissionProof).decode
 
 
-def encode_admission(number: int, group_id: int, seal: bytes) -> bytes:
+def encode_admission(number: int, group_id: int, seal: bytes, at: int) -> bytes:
     """What a member's realm shows to the home of the group."""
-    return encode(AdmissionProof(number, group_id, seal))
+    return encode(AdmissionProof(number, group_id, seal, at))
 
 
 class Admissions:
@@ -45,27 +46,29 @@ class Admissions:
         self._seals = seals
         self._standings = standings
 
-    async def take(self, realm: str, party: Party, name: Address, shown: bytes) -> None:
+    async def take(self, realm: str, party: Party, name: Address, shown: bytes) -> int | None:
         """Let a person of `realm` find the group with that name as if they were invited, if what is shown
-        proves that they were a member. Otherwise nothing changes. Raises StorageFailed."""
+        proves that they were a member. Returns since when. Otherwise nothing changes. Raises
+        StorageFailed."""
         try:
             before = _decode(shown)
             user = party.name.partition("@")[0]
-            joined = Joined(name.name, before.group_id, user, 0, seal=before.seal)
+            joined = Joined(name.name, before.group_id, user, 0, at=before.at, seal=before.seal)
             if not self._seals.is_admission(before.number, joined, realm):
-                return
+                return None
             if not await self._standings.may_have_lost(realm, before.number):
-                return
+                return None
             await self._standings.given(before.number)
             group = (await self._rosters.find(name)).group
         except EXPECTED:
             raise  # it may be proved later
         except (msgspec.DecodeError, RecursionError, ChatError):
-            return
+            return None
         if group.id != before.group_id:
-            return
+            return None
 
         def job(connection: Connection) -> bool:
             return note_invited(connection, group, party.key, self._context.now())
 
         await self._context.database.run(job)
+        return before.at or None

@@ -11,7 +11,7 @@ from chatd.base import errors
 from chatd.base.entries import EntryRef, SentParts
 from chatd.base.errors import BadSignature
 from chatd.base.mentions import ALL
-from chatd.base.model import MAX_OPAQUE, Group, Opaque, Party, party_of
+from chatd.base.model import MAX_OPAQUE, PAST_JOINED, Group, Opaque, Party, party_of
 from chatd.base.names import (
     Address,
     key_of,
@@ -44,7 +44,7 @@ from chatd.service.message_parts import extras_of
 from chatd.service.presence import IListener
 from chatd.service.remote import SignedFact
 from chatd.service.targets import Target, group_target
-from chatd.store.crossing import has_written
+from chatd.store.crossing import has_written, realms_since
 from chatd.store.message_changes import WantedChange
 from chatd.store.new_entries import Extras, NewMessage, RemoteCopies
 from chatd.store.origins import Origin
@@ -138,7 +138,8 @@ class EntryReader:
             raise errors.NotAdmin(
                 group=roster.group.name
             )  # as here, where only admins mention everybody
-        found = self._at_home(parcel, opened, roster, sender, (realm, stated.number))
+        realms = tuple(roster.realms)
+        found = self._at_home(parcel, opened, roster, sender, (realm, stated.number), realms)
         if erases and isinstance(found, EntryChange):
             wanted = msgspec.structs.replace(found.wanted, erases=True)
             return msgspec.structs.replace(found, wanted=wanted)
@@ -154,17 +155,22 @@ class EntryReader:
         return bool(await read(has_written, name.key, self._entry(about), sender.key))
 
     def _at_home(
-        self, parcel: Post, opened: OpenedEntry, roster: Roster, author: Party, origin: Origin
+        self,
+        parcel: Post,
+        opened: OpenedEntry,
+        roster: Roster,
+        author: Party,
+        origin: Origin,
+        realms: tuple[str, ...],
     ) -> Arrived | EntryChange | None:
-        """An entry to be numbered here, with copies for all realms that have members of the group. Raises
-        BadSignature."""
+        """An entry to be numbered here, with copies for `realms`. Raises BadSignature."""
         entry, stated, group = parcel.entry, opened.statement, roster.group
         check_place(stated, self._context.realm_key, group.id, group.key)
 
         def relay(seq: int) -> bytes:
             return parcels.encode(Relay(entry, group.name, group.id, seq))
 
-        copies = RemoteCopies(tuple(roster.realms), relay)
+        copies = RemoteCopies(realms, relay)
         signature, target = signature_of(entry, stated.realm), group_target(roster)
         if stated.kind != MESSAGE:
             wanted, about = self._wanted(group.id, opened, author, origin, signature)
@@ -205,7 +211,13 @@ class EntryReader:
         if author.key in roster.banned and not own:
             raise errors.Banned(group=roster.group.name)
         origin = (None if own else stated.realm, stated.number)
-        found = self._at_home(parcel, opened, roster, author, origin)
+        realms = tuple(roster.realms)
+        if roster.group.past == PAST_JOINED:
+            # Who is admitted again since does not see what was written before the first join. Who was a
+            # member has it already.
+            read = self._context.database.read
+            realms = await read(realms_since, roster.group.id, stated.at)
+        found = self._at_home(parcel, opened, roster, author, origin, realms)
         if isinstance(found, EntryChange):
             late = msgspec.structs.replace(found.wanted, late=True)
             return msgspec.structs.replace(found, wanted=late)

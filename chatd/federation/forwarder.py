@@ -302,8 +302,8 @@ class Forwarder:
     def _parcel_of(self, notice: Notice) -> bytes | EntryDraft:
         news = notice.news
         match news:
-            case MemberJoined(group, group_id, user, seq, first, about):
-                joined = parcels.Joined(group, group_id, user, seq, first, dict(about))
+            case MemberJoined(group, group_id, user, seq, first, about, at):
+                joined = parcels.Joined(group, group_id, user, seq, first, dict(about), at=at)
                 return parcels.encode(joined)
             case MemberRemoved(group, group_id, user, seq, by):
                 return parcels.encode(parcels.Removed(group, group_id, user, seq, by))

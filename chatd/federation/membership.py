@@ -54,10 +54,10 @@ class MembershipNews:
         """Apply a report. Raises BadName, and what MirrorGroups and Invitations raise; but a realm that was
         not added is not told who exists, or has refused."""
         match parcel:
-            case Joined(group, group_id, user, seq, first, about, _, seal):
+            case Joined(group, group_id, user, seq, first, about, _, at, seal):
                 parse_foreign_name(group)
                 parse_name(user)
-                joined = MemberJoined(group, group_id, user, seq, first, about, seal)
+                joined = MemberJoined(group, group_id, user, seq, first, about, at, seal)
                 try:
                     await self._mirrors.joined(realm, number, joined)
                 except (UnknownUser, NotRequested):

@@ -230,7 +230,7 @@ class Joined(msgspec.Struct, frozen=True, array_like=True, tag="joined"):
     """`user`, of the receiving realm, is a member of a group of the sending realm, and gets the messages
     after `seq`. They see the entries from `first` on. `about` has the group's settings. After a
     restore, the `entry` proves it: the receiving realm has signed there that they join. By the `seal` the
-    sending realm recognises its report, if it was restored itself."""
+    sending realm recognises its report, if it was restored itself. They are a member since `at`."""
 
     group: str
     group_id: Number
@@ -239,6 +239,7 @@ class Joined(msgspec.Struct, frozen=True, array_like=True, tag="joined"):
     first: Seq = 0
     about: GroupFields = {}
     entry: SignedEntry | None = None
+    at: Number = 0
     seal: Seal = b""
 
 

@@ -135,13 +135,14 @@ class Questions:
     ) -> Membership:
         """Make a person of the realm a member, who says so in `entry`. `before` may prove that they were one
         before a restore. Raises BadSignature, and as `HomeGroups.join`."""
+        since = None
         if before:
             asking, private = guest_of(self._links, realm, user), Address(parse_group_name(group))
-            await self._admissions.take(realm, asking, private, before)
+            since = await self._admissions.take(realm, asking, private, before)
         party, name = await self._asked(realm, user, group, joining=True)
         said = await self._said(realm, party, name, [msgspec.Raw(entry)])
         _check_says(said, party, [MemberFact(party, "joined")])
-        joined = await self._homes.join_again(Actor(party, signed=said), name)
+        joined = await self._homes.join_again(Actor(party, signed=said), name, since)
         return Membership(joined.name, joined.id)
 
     async def _said(

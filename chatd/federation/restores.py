@@ -192,7 +192,7 @@ class Restores:
             return None
         user, seq = join.address.partition("@")[0], join.seq - 1
         about = await self._database.read(about_group, group)
-        return Joined(group.name, group.id, user, seq, join.first, about, entry_of(entry))
+        return Joined(group.name, group.id, user, seq, join.first, about, entry_of(entry), join.at)
 
     def _is_forgotten(self, lost: Lost) -> bool:
         """Whether the realm may not know the newest parcel that it has sent."""
@@ -219,12 +219,12 @@ class Restores:
         realm, refused = lost.realm, 0
         members = await self._database.read(store.members_here, group.conversation, MAX_REJOINING)
         forgotten = self._is_forgotten(lost)
-        for user, number, seal in members:
+        for user, number, at, seal in members:
             if not (forgotten if number is None else _is_within(lost, number)):
                 continue
             before = None
             if number is not None:
-                before = encode_admission(number, group.ident, seal or b"")
+                before = encode_admission(number, group.ident, seal or b"", at or 0)
             party = Party(key_of(user), user)
             joined = MadeFact(MemberFact(party, "joined"), party, self._now())
             [entry] = await self._database.run(

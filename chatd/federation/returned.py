@@ -132,8 +132,8 @@ class ReturnedEntries:
         if not await self._standings.may_have_lost(realm, stated.number):
             return  # it is known here, and perhaps they have left since
         await self._standings.given(stated.number)
-        seen = joined.seq, joined.first
-        report = MemberJoined(group, group_id, stated.author, *seen, joined.about, joined.seal)
+        seen, proof = (joined.seq, joined.first), (joined.at, joined.seal)
+        report = MemberJoined(group, group_id, stated.author, *seen, joined.about, *proof)
         await self._mirrors.joined_before(realm, number, report, stated.number)
 
 

@@ -95,7 +95,8 @@ class Seals:
         return compare_digest(self._admission(number, joined, realm), joined.seal)
 
     def _admission(self, number: int, joined: Joined, realm: str) -> bytes:
-        said = number, "joined", realm, joined.group_id, key_of(joined.group), key_of(joined.user)
+        where = realm, joined.group_id, key_of(joined.group)
+        said = number, "joined", *where, key_of(joined.user), joined.at
         return blake2b(parcels.encode(said), digest_size=CONTENT, key=self._key).digest()
 
     def is_acceptance(self, number: int, accepted: Accepted, realm: str) -> bool:

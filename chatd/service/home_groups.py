@@ -49,7 +49,8 @@ def _joined(
     connection: Connection, group: Group, party: Party, newest: int, first: int
 ) -> MemberJoined:
     name, about = party.name.partition("@")[0], about_group(connection, group)
-    return MemberJoined(group.name, group.id, name, newest, first, about)
+    since = store.member_since(connection, group, party)
+    return MemberJoined(group.name, group.id, name, newest, first, about, since)
 
 
 class HomeGroups:
@@ -152,9 +153,11 @@ class HomeGroups:
         async with self.failed_joins.attempt(party, source):
             return await self._rosters.find(name, party, joining=True)
 
-    async def join(self, by: Actor, name: Address, source: str | None = None) -> Group:
-        """Join by name or by code. Raises UnknownGroup, AlreadyMember, Banned, TooManyFailedJoins, and what
-        `join_group` does."""
+    async def join(
+        self, by: Actor, name: Address, source: str | None = None, since: int | None = None
+    ) -> Group:
+        """Join by name or by code. Somebody is a member again that they were `since` that time. Raises
+        UnknownGroup, AlreadyMember, Banned, TooManyFailedJoins, and what `join_group` does."""
         party = by.party
         roster = await self.find_joinable(party, name, source)
         # The job checks this too, but if a job fails, its whole transaction runs again.
@@ -162,14 +165,14 @@ class HomeGroups:
             raise AlreadyMember(name=party.name, group=roster.group.name)
         if party.key in roster.banned:
             raise Banned(group=roster.group.name)
-        await self.admit(roster.group, party, by)
+        await self.admit(roster.group, party, by, since)
         return roster.group
 
-    async def join_again(self, by: Actor, name: Address) -> Group:
+    async def join_again(self, by: Actor, name: Address, since: int | None = None) -> Group:
         """As `join`, for a person of another realm whose realm does not know of a membership: it is reported
         again."""
         try:
-            return await self.join(by, name)
+            return await self.join(by, name, since=since)
         except AlreadyMember:
             group, party = (await self._rosters.find(name)).group, by.party
             now, realm = self._context.now(), party.realm or ""
@@ -183,13 +186,16 @@ class HomeGroups:
             await self._rosters.change(job)
             return group
 
-    async def admit(self, group: Group, party: Party, by: Actor) -> None:
-        """Make `party` a member, at the request of `by`: theirs, or that of an admin who invites them."""
+    async def admit(self, group: Group, party: Party, by: Actor, since: int | None = None) -> None:
+        """Make `party` a member, at the request of `by`: theirs, or that of an admin who invites them. They
+        are one again that they were `since` that time."""
         now, invited = self._context.now(), by.party.key != party.key
 
         def job(connection: Connection) -> RosterChange:
             newest = self._rosters.log.newest(connection, group) + invited
             delta = store.join_group(connection, group, party, now, self._bounds, newest, invited)
+            if since is not None:
+                store.set_since(connection, group, party, min(since, now))
             steps: list[Notice | MadeFact] = []
             if invited:
                 steps.append(MadeFact(MemberFact(party, "invited"), by.party, now))

@@ -193,7 +193,8 @@ class MirrorGroups:
                 return RosterChange(Delta(0), refused=refused)
             mirrors.is_news(connection, realm, key_of(report.group), number)
             delta = self._join(connection, name, realm, account, report, now)
-            mirrors.keep_admission(connection, delta.group, account, number, report.seal)
+            kept = mirrors.MemberProof(number, report.at, report.seal)
+            mirrors.keep_admission(connection, delta.group, account, kept)
             return RosterChange(delta)
 
         try:
@@ -217,7 +218,8 @@ class MirrorGroups:
             if not mirrors.is_news(connection, own, key_of(report.group), signed):
                 return RosterChange(Delta(0))
             delta = self._join(connection, name, realm, account, report, now, returned=True)
-            mirrors.keep_admission(connection, delta.group, account, number, report.seal)
+            kept = mirrors.MemberProof(number, report.at, report.seal)
+            mirrors.keep_admission(connection, delta.group, account, kept)
             return RosterChange(delta)
 
         change = await self._rosters.change(job)

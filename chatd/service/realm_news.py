@@ -14,7 +14,8 @@ from chatd.base.group_settings import Fields
 class MemberJoined(msgspec.Struct, frozen=True):
     """`user`, of the receiving realm, is a member of a group of the sending realm, and gets the messages
     after `seq`. They see the entries from `first` on. `about` has the group's settings, and the hash of its
-    picture. With the `seal`, the sending realm recognises its report after a restore."""
+    picture. `at`: since when they are a member. With the `seal`, the sending realm recognises its report
+    after a restore."""
 
     group: str
     group_id: int
@@ -22,6 +23,7 @@ class MemberJoined(msgspec.Struct, frozen=True):
     seq: int
     first: int = 0
     about: Fields = {}
+    at: int = 0
     seal: bytes = b""
 
 

@@ -50,6 +50,19 @@ def realms_seeing(
     return tuple(filter(sees, realms))
 
 
+def realms_since(connection: Connection, group: int, at: int) -> tuple[str, ...]:
+    """The realms with people who were members of a group of this realm at that time."""
+    there = remote_members.c.conversation_id == group
+    return tuple(
+        connection.scalars(
+            select(remote_members.c.realm)
+            .where(there, remote_members.c.joined_at <= at)
+            .distinct()
+            .order_by(remote_members.c.realm)
+        )
+    )
+
+
 def has_written(connection: Connection, group: str, entry: EntryRef, author: str) -> bool:
     """Whether a message of another realm in the group with that key, of this realm, is of that author (by the
     key of their address)."""

@@ -133,12 +133,13 @@ def homes(connection: sa.Connection, lost: Lost) -> list[SharedGroup]:
 
 class LostJoin(msgspec.Struct, frozen=True):
     """A member of a group of this realm, by address, who sees the entries from `first` on. Their realm may
-    have lost the entry `seq`, in which it says that they join."""
+    have lost the entry `seq`, in which it says that they join. They are a member since the time `at`."""
 
     group: int
     address: str
     seq: int
     first: int
+    at: int
 
 
 def lost_joins(connection: sa.Connection, lost: Lost) -> list[LostJoin]:
@@ -151,6 +152,7 @@ def lost_joins(connection: sa.Connection, lost: Lost) -> list[LostJoin]:
             changes.c.author,
             changes.c.seq,
             remote_members.c.first_seq,
+            remote_members.c.joined_at,
         )
         .join(groups, groups.c.conversation_id == changes.c.conversation_id)
         .join(
@@ -204,13 +206,14 @@ class MemberHere(NamedTuple):
 
     user: str
     number: int | None
+    at: int | None
     seal: bytes | None
 
 
 def members_here(connection: sa.Connection, conversation: int, limit: int) -> list[MemberHere]:
     """The accounts that are in a group."""
     rows = connection.execute(
-        sa.select(accounts.c.name, admissions.c.number, admissions.c.seal)
+        sa.select(accounts.c.name, admissions.c.number, admissions.c.at, admissions.c.seal)
         .join_from(participants, accounts, participants.c.account_id == accounts.c.id)
         .outerjoin(
             admissions,

@@ -237,6 +237,18 @@ def check_not_member(connection: sa.Connection, group: Group, party: Party) -> N
         raise errors.AlreadyMember(name=party.name, group=group.name)
 
 
+def member_since(connection: sa.Connection, group: Group, party: Party) -> int:
+    """When a member has joined, in ms since 1970 UTC."""
+    table, is_party = _row_of(group, party)
+    return connection.scalar(sa.select(table.c.joined_at).where(is_party)) or 0
+
+
+def set_since(connection: sa.Connection, group: Group, party: Party, since: int) -> None:
+    """Note that a member had joined at that time: a restored realm has lost it."""
+    table, is_party = _row_of(group, party)
+    connection.execute(sa.update(table).where(is_party).values(joined_at=since))
+
+
 def first_seq(connection: sa.Connection, group: Group, party: Party) -> int:
     """The first entry that a member sees."""
     table, is_party = _row_of(group, party)

@@ -103,18 +103,28 @@ def _add_member(
     return Delta(conversation, ((party_of(account), False),), first=seen)
 
 
+class MemberProof(msgspec.Struct, frozen=True):
+    """What a home has reported with the parcel `number`: that somebody is a member since the time `at`. Its
+    seal, which only the home can check, proves that to it."""
+
+    number: int
+    at: int
+    seal: bytes
+
+
 def keep_admission(
-    connection: Connection, conversation: int, account: Account, number: int, seal: bytes
+    connection: Connection, conversation: int, account: Account, admission: MemberProof
 ) -> None:
-    """Keep the number and the seal of the newest report that an account is a member of another realm's group.
-    A report without a seal leaves none."""
+    """Keep the newest report that an account is a member of another realm's group. One without a seal leaves
+    none."""
     key = {"account_id": account.id, "conversation_id": conversation}
     known = connection.scalar(select(admissions.c.number).filter_by(**key))
-    if known is not None and known > number:
+    if known is not None and known > admission.number:
         return  # a home that was restored sends older parcels again
     connection.execute(delete(admissions).filter_by(**key))
-    if seal:
-        connection.execute(insert(admissions).values(**key, number=number, seal=seal))
+    if admission.seal:
+        values = msgspec.structs.asdict(admission)
+        connection.execute(insert(admissions).values(**key, **values))
 
 
 def _open_mirror(connection: Connection, name: Address, realm: str, home_id: int, now: int) -> int:

@@ -210,7 +210,7 @@ class LostMembersTestCase(GroupRestoreTestCase):
         copy = self.back_up(self.one)
         self.budi.joins(self.code)
         self.network.advance(5)
-        [(number, ident, seal)] = self.admissions()
+        [(number, ident, seal, at)] = self.admissions()
         shown: list[bytes | None] = []
 
         def encoded(*_: Any) -> bytes:
@@ -218,23 +218,25 @@ class LostMembersTestCase(GroupRestoreTestCase):
 
         self.patch(restores, "encode_admission", encoded)
         for proof in (
-            (number + 1, ident, seal),
-            (number, ident + 1, seal),
-            (number, ident, bytes(16)),
-            (number, ident, b""),
+            (number + 1, ident, seal, at),
+            (number, ident, seal, at - 1),
+            (number, ident, seal),
+            (number, ident + 1, seal, at),
+            (number, ident, bytes(16), at),
+            (number, ident, b"", at),
             (number, ident),
         ):
             shown.append(parcels.encode(proof))
             self.restore(self.one, copy)
             self.assertEqual(self.ana.members("nusa"), ["*ana+"])
-        shown.append(encode_admission(number, ident, seal))
+        shown.append(encode_admission(number, ident, seal, at))
         self.restore(self.one, copy)
         self.assertEqual(self.ana.members("nusa"), ["*ana+", "budi@realm2+"])
         # The home has not lost the report, and budi has left.
         self.budi.does(ask.LeaveGroup(parse_address("nusa@realm1")))
         self.network.advance(5)
         taking = self.one.federation.questions._admissions.take(
-            "realm2", PARTY, Address("nusa"), encode_admission(number, ident, seal)
+            "realm2", PARTY, Address("nusa"), encode_admission(number, ident, seal, at)
         )
         self.network.result(taking)
         with self.assertRaises(UnknownGroup):
@@ -259,10 +261,10 @@ class LostMembersTestCase(GroupRestoreTestCase):
         self.network.advance(5)
         self.assertEqual(self.ana.members("nusa"), ["*ana+", "budi@realm2+"])
 
-    def admissions(self) -> list[tuple[int, int, bytes]]:
+    def admissions(self) -> list[tuple[int, int, bytes, int]]:
         """Those of realm2's members of the private group."""
         query = (
-            sa.select(admissions.c.number, groups.c.home_id, admissions.c.seal)
+            sa.select(admissions.c.number, groups.c.home_id, admissions.c.seal, admissions.c.at)
             .join(groups, groups.c.conversation_id == admissions.c.conversation_id)
             .where(groups.c.private)
         )

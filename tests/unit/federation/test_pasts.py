@@ -669,6 +669,32 @@ class RestoredHomeTestCase(PastTestCase):
         self.budi.does(ask.LeaveGroup(parse_address("bagan@realm1")))
         self.network.settle()
 
+    def test_hidden_after_a_restore(self) -> None:
+        """A private group shows a guest who is admitted again nothing from before the first join, whichever
+        realm returns it first; and what came later, once."""
+        bagan = parse_address("bagan")
+        self.ana.does(ask.SetGroup(bagan, visibility="private", past="joined"))
+        code = self.ana.does(ask.ShowGroup(bagan)).fields["code"]
+        self.citra.joins(f"{code}@realm1")
+        self.network.advance(5)
+        copy = self.back_up()
+        self.says("rahasia")
+        self.citra.posts("bagan@realm1", "rahasia citra")
+        self.network.advance(5)
+        self.budi.joins(f"{code}@realm1")
+        self.says("sesudah")
+        self.network.advance(5)
+        self.assertEqual(texts(self.budi), ["sesudah"])
+        self.part(self.three)
+        self.restore(copy)
+        self.assertIn("budi", "".join(self.ana.members("bagan")))
+        self.meet()
+        self.says("akhir")
+        self.network.advance(5)
+        expected = ["sesudah", "rahasia", "rahasia citra", "akhir"]
+        self.assertEqual(texts(self.ana), expected)
+        self.assertEqual(texts(self.budi), ["sesudah", "akhir"])
+
     def test_same_numbers(self) -> None:
         """A home that has lost the numbers of its earlier entries gives the same ones again. So a deletion
         reaches all realms."""

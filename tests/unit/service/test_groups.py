@@ -500,7 +500,7 @@ class Guests(GroupsTestCase):
             self.assertEqual(info.members, 4)
             self.reopen()
         about = settings_of(self.group)
-        joined = parcels.Joined("bagan", self.group.id, "Emma", 2, 0, dict(about))
+        joined = parcels.Joined("bagan", self.group.id, "Emma", 2, 0, dict(about), at=1_000_001_000)
         self.assertEqual(self.waiting("realm2")[0], joined)
         told = [each for each in self.waiting("realm2") if isinstance(each, parcels.Relay)]
         self.assertEqual(
@@ -511,7 +511,7 @@ class Guests(GroupsTestCase):
                 (5, MemberAttributes("joined", "Finn@Realm3")),
             ],
         )
-        joined = parcels.Joined("bagan", self.group.id, "Finn", 4, 0, dict(about))
+        joined = parcels.Joined("bagan", self.group.id, "Finn", 4, 0, dict(about), at=1_000_003_000)
         self.assertEqual(self.waiting("realm3"), [joined, told[-1]])
         self.assertIs(outcome_of(self.homes.join(Actor(self.emma), BAGAN)), AlreadyMember)
 

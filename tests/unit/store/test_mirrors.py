@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.base.model import Account
-from chatd.store.mirrors import keep_admission
+from chatd.store.mirrors import MemberProof, keep_admission
 from chatd.store.schema import admissions, metadata
 
 BUDI = Account(1, "budi", "budi", "Budi", "", operator=False)
@@ -21,7 +21,7 @@ class AdmissionTestCase(SynchronousTestCase):
         with engine.connect() as connection:
             kept: list[list[tuple[int, bytes]]] = []
             for number, seal in ((5, b"a"), (7, b"b"), (6, b"c"), (8, b""), (9, b"d")):
-                keep_admission(connection, 1, BUDI, number, seal)
+                keep_admission(connection, 1, BUDI, MemberProof(number, 0, seal))
                 rows = connection.execute(sa.select(admissions.c.number, admissions.c.seal))
                 kept.append([(row.number, row.seal) for row in rows])
         self.assertEqual(kept, [[(5, b"a")], [(7, b"b")], [(7, b"b")], [], [(9, b"d")]])
