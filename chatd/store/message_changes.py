@@ -138,8 +138,9 @@ class ChangeWriter:
         is_there = row.refused in (None, KEPT_REQUEST)
         ref = entry_at(connection, wanted.conversation, wanted.seq) if is_there else None
         change = _with_reply(connection, wanted, row)
-        made = MadeChange(change, wanted.author, wanted.at, wanted.seq, ref)
-        copies = copies_of(connection, made)
+        copies = copies_of(
+            connection, MadeChange(change, wanted.author, wanted.at, wanted.seq, ref)
+        )
         entry = _entry(wanted, copies)
         if wanted.elsewhere and copies is not None:
             # If no member of this realm is left, the home does not send the deletion back.
