@@ -12,7 +12,7 @@ from PIL import Image
 
 from chatd.client.render import cells
 from tests.support.ports import free_port
-from tests.support.processes import Daemon, configuration, in_thread
+from tests.support.processes import Daemon, configuration, in_thread, wait_until
 from tests.support.terminal import (
     CTRL_D,
     PASSWORD,
@@ -226,7 +226,15 @@ class TwoClients(ClientTestCase):
         lina = self.enter("lina")
         lina.press(f"sendf{TAB}")
         lina.await_text("sendfile")
-        lina.press(f"\x15sendfile hen{TAB} holi{TAB}")
+        lina.press("\x15sendfile hen")
+
+        def is_completed() -> bool:
+            lina.press(TAB)
+            return "sendfile henderson" in lina.text()
+
+        # The names are loaded after the login.
+        wait_until(is_completed, lina.text)
+        lina.press(f" holi{TAB}")
         lina.await_text("sendfile henderson holiday\\ photo.jpg")
         lina.type("")
         lina.await_text("File sent")
