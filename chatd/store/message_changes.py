@@ -131,10 +131,7 @@ class ChangeWriter:
             return NOTHING
         if wanted.late and is_overtaken(connection, _entry(wanted, None)):
             return NOTHING
-        if isinstance(wanted.change, Pin) and wanted.origin is None:
-            # Of the two sides of a direct conversation, the later one counts.
-            newest = newest_pin(connection, wanted.conversation, wanted.seq, own=False)
-            wanted = msgspec.structs.replace(wanted, at=max(wanted.at, newest + 1))
+        wanted = _after_pins(connection, wanted)
         is_there = row.refused in (None, KEPT_REQUEST)
         ref = entry_at(connection, wanted.conversation, wanted.seq) if is_there else None
         change = _with_reply(connection, wanted, row)
@@ -154,6 +151,15 @@ class ChangeWriter:
         erased = _apply(connection, wanted, row) if effective else ()
         _forget_salts(connection, wanted, row, stored.seq)
         return ChangeResult(_event(connection, wanted, stored.seq, row), stored, copies, erased)
+
+
+def _after_pins(connection: sa.Connection, wanted: WantedChange) -> WantedChange:
+    """The change, with a later time than all pins of the message by the other side of a direct if somebody
+    here pins it: of the two sides, the later one counts."""
+    if not isinstance(wanted.change, Pin) or wanted.origin is not None:
+        return wanted
+    newest = newest_pin(connection, wanted.conversation, wanted.seq, own=False)
+    return msgspec.structs.replace(wanted, at=max(wanted.at, newest + 1))
 
 
 def _is_replaced(connection: sa.Connection, wanted: WantedChange, row: sa.Row[Any]) -> bool:
