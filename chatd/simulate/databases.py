@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Engine, event
 from twisted.python.failure import Failure
 
 from chatd.base.config import Config
@@ -39,7 +39,7 @@ def connect_quickly(url: str) -> Engine:
 
 @cache
 def _shared_engine() -> Engine:
-    engine = create_engine("sqlite://")
+    engine = engines.connect("sqlite://")
     engine.connect().close()  # initializes the dialect
     return engine
 

@@ -9,6 +9,7 @@ still but for `advance`.
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -131,16 +132,16 @@ class Network:
         for server in self.servers.values():
             life = server._life
             if life is not None:
-                found.append(lambda database=life.database: self._commit(database))  # type: ignore[misc]
+                found.append(partial(self._commit, life.database))
                 found.append(life.database.step_read)
                 found.append(life.uploads.step)
-                found.append(lambda clock=life.clock: _turn(clock))  # type: ignore[misc]
+                found.append(partial(_turn, life.clock))
         self.connections = [
             each for each in self.connections if not (each.near.closed and each.far.closed)
         ]
         for connection in self.connections:
             for end in connection.ends:
-                found.append(lambda connection=connection, end=end: connection.step(end))  # type: ignore[misc]
+                found.append(partial(connection.step, end))
         return found
 
     def _commit(self, database: SteppedDatabase) -> bool:
@@ -232,10 +233,12 @@ class Network:
 
 def _turn(clock: Clock) -> bool:
     """Run the timers that are due. Returns whether there were any."""
-    if not any(call.getTime() <= clock.seconds() for call in clock.getDelayedCalls()):
-        return False
-    clock.advance(0)
-    return True
+    now = clock.seconds()
+    for call in clock.getDelayedCalls():
+        if call.getTime() <= now:
+            clock.advance(0)
+            return True
+    return False
 
 
 def outcome(done: Deferred[Any]) -> list[Any]:

@@ -31,6 +31,7 @@ class SteppedDatabase:
     def __init__(self, engine: Engine, *_: object) -> None:
         self._engine = engine
         self._writer = Writer(engine)
+        self._reading = engine.connect()
         self._settled: list[Callable[[], None]] = []
         self._jobs: list[Job] = []
         self._reads: deque[tuple[Deferred[Any], Callable[..., Any], tuple[Any, ...]]] = deque()
@@ -82,9 +83,9 @@ class SteppedDatabase:
 
     def step(self, count: int | None = None) -> bool:
         """Commit the first `count` jobs, or all. Returns whether there was anything to do."""
-        jobs, self._jobs = self._jobs[:count], self._jobs[len(self._jobs[:count]) :]
-        if not jobs:
+        if not self._jobs:
             return self._end()
+        jobs, self._jobs = self._jobs[:count], self._jobs[len(self._jobs[:count]) :]
         if self.failing():
             for then in self._writer._refused:
                 then()
@@ -111,8 +112,8 @@ class SteppedDatabase:
 
     def now(self, query: Callable[..., Any], *args: Any) -> Any:
         """Run a query at once, and return its result."""
-        with self._engine.connect() as connection, connection.begin():
-            return query(connection, *args)
+        with self._reading.begin():
+            return query(self._reading, *args)
 
     def _end(self) -> bool:
         if self._stopped is None or self._stopped.called or self._reads:
@@ -122,6 +123,7 @@ class SteppedDatabase:
         return True
 
     def close(self) -> None:
+        self._reading.close()
         self._writer.close()
         self._engine.dispose()
 

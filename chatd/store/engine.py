@@ -10,9 +10,9 @@ from typing import Any
 
 from sqlalchemy import Connection, CursorResult, Engine, create_engine, event
 
-from chatd.store.driver import execute
-
 READERS = 4  # threads that read; `chatd.store.database` starts them
+# Compiled statements that an engine keeps. chatd has more than the 500 that SQLAlchemy keeps by default.
+STATEMENTS = 2000
 # SQLite's page caches. Readers need less, because the system caches the file too.
 READER_CACHE = 16 << 20  # bytes, for each connection
 WRITER_CACHE = 64 << 20  # bytes
@@ -34,12 +34,19 @@ def connect(url: str) -> Engine:
         url,
         pool_size=READERS + 3,  # the writer, the search thread, and one to spare
         pool_reset_on_return=None,
+        query_cache_size=STATEMENTS,
         hide_parameters=True,  # errors are logged, and the log must not contain messages
     )
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _set_up_sqlite)
-        event.listen(engine, "begin", _begin_sqlite)
+        _begin_explicitly(engine.dialect)
     return engine
+
+
+def _begin_explicitly(dialect: Any) -> None:
+    """Let each transaction start with BEGIN. A listener of "begin" would do, too, but an engine that has
+    listeners looks for one at each step of each statement."""
+    dialect.do_begin = _begin_sqlite
 
 
 def _set_up_sqlite(connection: Any, _record: object) -> None:
@@ -72,8 +79,8 @@ def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
-def _begin_sqlite(connection: Connection) -> None:
-    execute(connection, "BEGIN")
+def _begin_sqlite(connection: Any) -> None:
+    connection.execute("BEGIN").close()
 
 
 def limit_log(connection: Connection, low: bool) -> None:
