@@ -31,6 +31,7 @@ from chatd.federation.signing.statements import (
     encode,
 )
 from chatd.store.origins import FIRST_NUMBER
+from chatd.store.outbox import realm_after
 from chatd.store.schema import groups, messages, outbox
 from chatd.store.signatures import SignatureWriter
 
@@ -90,8 +91,7 @@ class OldParcels:
         """The realms for which parcels wait."""
         realm: str | None = ""
         while True:
-            following = sa.select(sa.func.min(outbox.c.realm)).where(outbox.c.realm > realm)
-            realm = self._connection.scalar(following)
+            realm = self._connection.scalar(*realm_after(realm))
             if realm is None:
                 return
             yield realm

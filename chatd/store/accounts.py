@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, Select, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from chatd.base import errors
@@ -14,6 +14,7 @@ from chatd.base.names import Address, key_of
 from chatd.base.replies import SessionInfo
 from chatd.store import names
 from chatd.store.engine import inserted_id
+from chatd.store.prepared import prepared
 from chatd.store.schema import accounts, avatars, contacts, profiles, sessions
 
 # The key of a deleted account is this and its id. No name has such a key.
@@ -57,8 +58,13 @@ def add_account(
 
 
 def find_account(connection: Connection, key: str) -> Account | None:
-    row = connection.execute(select(*_COLUMNS).where(accounts.c.key == key)).first()
+    row = connection.execute(*_by_key(key)).first()
     return None if row is None else _account(row)
+
+
+@prepared
+def _by_key(key: Any) -> Select[Any]:
+    return select(*_COLUMNS).where(accounts.c.key == key)
 
 
 def find_accounts(connection: Connection, keys: Sequence[str]) -> list[Account]:

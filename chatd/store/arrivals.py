@@ -26,6 +26,7 @@ from chatd.store.files import (
 )
 from chatd.store.macs import keyed_hash
 from chatd.store.origins import Origin
+from chatd.store.prepared import prepared
 from chatd.store.schema import (
     arrivals,
     attachments,
@@ -137,13 +138,7 @@ def may_wait(connection: sa.Connection, realm: str) -> bool:
 def fitting(connection: sa.Connection, realm: str, limit: int) -> list[int]:
     """The ids of the oldest waiting files of a realm for which there is room, if its arriving files may have
     `limit` bytes together."""
-    rows = connection.execute(
-        sa.select(attachments.c.id, attachments.c.size)
-        .join_from(arrivals, attachments, attachments.c.id == arrivals.c.attachment_id)
-        .where(arrivals.c.realm == realm, _WAITS)
-        .order_by(attachments.c.id)
-        .limit(MAX_ARRIVING)
-    ).all()
+    rows = connection.execute(*_waiting(realm)).all()
     if not rows:
         return []
     count, size = _reserved(connection, realm)
@@ -154,6 +149,17 @@ def fitting(connection: sa.Connection, realm: str, limit: int) -> list[int]:
             break
         found.append(ident)
     return found
+
+
+@prepared
+def _waiting(realm: Any) -> sa.Select[Any]:
+    return (
+        sa.select(attachments.c.id, attachments.c.size)
+        .join_from(arrivals, attachments, attachments.c.id == arrivals.c.attachment_id)
+        .where(arrivals.c.realm == realm, _WAITS)
+        .order_by(attachments.c.id)
+        .limit(MAX_ARRIVING)
+    )
 
 
 def let_in(connection: sa.Connection, files: Collection[int], now: int) -> None:
@@ -209,13 +215,14 @@ def arriving(
     connection: sa.Connection, realm: str, but: Collection[int], limit: int
 ) -> list[Arrival]:
     """Return the oldest files that arrive from a realm, without those with the ids `but`."""
-    rows = connection.execute(
-        _select()
-        .where(arrivals.c.realm == realm, _HAS_ROOM, attachments.c.id.not_in(list(but)))
-        .order_by(attachments.c.id)
-        .limit(limit)
-    )
+    rows = connection.execute(*_arriving(realm, list(but), limit))
     return [Arrival(*row) for row in rows]
+
+
+@prepared
+def _arriving(realm: Any, but: Any, limit: Any) -> sa.Select[Any]:
+    wanted = arrivals.c.realm == realm, _HAS_ROOM, attachments.c.id.not_in(but)
+    return _select().where(*wanted).order_by(attachments.c.id).limit(limit)
 
 
 def expected(connection: sa.Connection, realm: str, limit: int) -> list[int]:
@@ -229,14 +236,19 @@ def overdue(
 ) -> list[tuple[int, bool]]:
     """Return the ids of files of which nothing has come since `heard`, or that were announced before `began`
     (ms since 1970 UTC), and whether it is for the latter."""
+    rows = connection.execute(*_overdue(heard, began, limit))
+    return [(ident, bool(expired)) for ident, expired in rows]
+
+
+@prepared
+def _overdue(heard: Any, began: Any, limit: Any) -> sa.Select[Any]:
     late = attachments.c.created_at < began
-    rows = connection.execute(
+    return (
         sa.select(attachments.c.id, late)
         .join_from(arrivals, attachments, attachments.c.id == arrivals.c.attachment_id)
         .where(_ARRIVES, late | (arrivals.c.heard_at < heard))
         .limit(limit)
     )
-    return [(ident, bool(expired)) for ident, expired in rows]
 
 
 def heard(connection: sa.Connection, ident: int, now: int) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, func, insert, select
+from typing import Any
+
+from sqlalchemy import Connection, Select, func, insert, select
 
 from chatd.base.model import Account
 from chatd.base.names import SYSTEM, Address, key_of
 from chatd.store.engine import inserted_id
+from chatd.store.prepared import prepared
 from chatd.store.schema import changes, conversations, messages, participants, rosters
 
 
@@ -17,39 +20,52 @@ def last_seq(connection: Connection, conversation: int) -> int:
     not used again. Messages of groups are never removed, and reading the marks of all members would take
     long; `rosters.floor` has the highest mark that the group's home has set.
     """
-    newest = connection.scalar(
-        select(func.max(messages.c.seq)).where(messages.c.conversation_id == conversation)
-    )
-    changed = connection.scalar(
-        select(func.max(changes.c.seq)).where(changes.c.conversation_id == conversation)
-    )
-    floor = connection.scalar(
-        select(rosters.c.floor).where(rosters.c.conversation_id == conversation)
-    )
+    newest, changed, floor = connection.execute(*_used(conversation)).one()
     if floor is None:
-        floor = connection.scalar(
-            select(func.max(participants.c.read_seq)).where(
-                participants.c.conversation_id == conversation
-            )
-        )
+        floor = connection.scalar(*_newest_mark(conversation))
     return max(newest or 0, changed or 0, floor or 0)
 
 
-def takes_part(connection: Connection, account_id: int, conversation: int) -> bool:
-    found = connection.scalar(
-        select(participants.c.account_id).where(
-            participants.c.account_id == account_id, participants.c.conversation_id == conversation
+@prepared
+def _used(conversation: Any) -> Select[Any]:
+    return select(
+        *(
+            select(highest).where(table.c.conversation_id == conversation).scalar_subquery()
+            for table, highest in (
+                (messages, func.max(messages.c.seq)),
+                (changes, func.max(changes.c.seq)),
+                (rosters, rosters.c.floor),
+            )
         )
     )
-    return found is not None
+
+
+@prepared
+def _newest_mark(conversation: Any) -> Select[Any]:
+    newest = func.max(participants.c.read_seq)
+    return select(newest).where(participants.c.conversation_id == conversation)
+
+
+def takes_part(connection: Connection, account_id: int, conversation: int) -> bool:
+    return connection.scalar(*_participant(account_id, conversation)) is not None
+
+
+@prepared
+def _participant(account_id: Any, conversation: Any) -> Select[Any]:
+    return select(participants.c.account_id).where(
+        participants.c.account_id == account_id, participants.c.conversation_id == conversation
+    )
 
 
 def find_direct(connection: Connection, account_id: int, peer_key: str) -> int | None:
     """Return the account's direct conversation with the address that has this key."""
-    return connection.scalar(
-        select(participants.c.conversation_id).where(
-            participants.c.account_id == account_id, participants.c.peer_key == peer_key
-        )
+    return connection.scalar(*_direct(account_id, peer_key))
+
+
+@prepared
+def _direct(account_id: Any, peer_key: Any) -> Select[Any]:
+    return select(participants.c.conversation_id).where(
+        participants.c.account_id == account_id, participants.c.peer_key == peer_key
     )
 
 

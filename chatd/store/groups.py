@@ -16,6 +16,7 @@ from chatd.base.names import key_of
 from chatd.base.replies import GroupInfo
 from chatd.store import names
 from chatd.store.conversations import add_conversation
+from chatd.store.prepared import prepared
 from chatd.store.schema import groups, participants, rosters
 from chatd.store.writer import CodeTaken
 
@@ -80,8 +81,15 @@ def find_group(
     connection: Connection, key: str, known: ColumnElement[bool] | None = None
 ) -> Group | None:
     """The group with that key, if it satisfies the condition `known`."""
-    query = select(*_GROUP).where(groups.c.key == key)
-    return _group(connection.execute(query if known is None else query.where(known)).first())
+    if known is None:
+        return _group(connection.execute(*_by_key(key)).first())
+    query = select(*_GROUP).where(groups.c.key == key, known)
+    return _group(connection.execute(query).first())
+
+
+@prepared
+def _by_key(key: Any) -> Select[Any]:
+    return select(*_GROUP).where(groups.c.key == key)
 
 
 def group_of(connection: Connection, conversation: int) -> Group | None:

@@ -5,12 +5,13 @@ queries for the Database.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
 
 from chatd.store.access import viewers
+from chatd.store.prepared import prepared
 from chatd.store.schema import changes, messages, signatures
 from chatd.store.sealing import UNVERIFIED
 from chatd.store.versions import Kind, Subject, VersionWriter
@@ -46,24 +47,24 @@ def unverified(
 ) -> list[UnverifiedEntry]:
     """The first unverified entries of a realm that name one of these keys, after that conversation and seq,
     in order."""
-    place = sa.tuple_(signatures.c.conversation_id, signatures.c.seq)
-    rows = connection.execute(
-        sa.select(
-            signatures.c.conversation_id,
-            signatures.c.seq,
-            signatures.c.statement,
-            signatures.c.proof,
-        )
+    rows = connection.execute(*_unverified(realm, list(keys), *after, limit))
+    return [UnverifiedEntry(*row) for row in rows]
+
+
+@prepared
+def _unverified(realm: Any, keys: Any, conversation: Any, seq: Any, limit: Any) -> sa.Select[Any]:
+    place = signatures.c.conversation_id, signatures.c.seq
+    return (
+        sa.select(*place, signatures.c.statement, signatures.c.proof)
         .where(
             signatures.c.status == UNVERIFIED,
             signatures.c.realm == realm,
             signatures.c.key.in_(keys),
-            place > after,
+            sa.tuple_(*place) > sa.tuple_(conversation, seq),
         )
-        .order_by(signatures.c.conversation_id, signatures.c.seq)
+        .order_by(*place)
         .limit(limit)
     )
-    return [UnverifiedEntry(*row) for row in rows]
 
 
 def judge(

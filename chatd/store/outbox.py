@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from chatd.store.driver import execute_many
 from chatd.store.engine import placeholder
 from chatd.store.macs import is_whole, keyed_hash, mac_of, report_altered
+from chatd.store.prepared import prepared
 from chatd.store.row_inserter import RowInserter
 from chatd.store.schema import outbox
 from chatd.store.sealing import Draft, Numbered, make_parcels
@@ -206,14 +207,18 @@ def blank(
     return found
 
 
+@prepared
+def realm_after(realm: Any) -> sa.Select[Any]:
+    """The next realm in order for which parcels wait."""
+    return sa.select(sa.func.min(outbox.c.realm)).where(outbox.c.realm > realm)
+
+
 def waiting_realms(connection: sa.Connection) -> list[str]:
     """The realms for which parcels wait, read from the index one by one: each may have many parcels."""
     found: list[str] = []
     after = ""
     while True:
-        realm = connection.scalar(
-            sa.select(sa.func.min(outbox.c.realm)).where(outbox.c.realm > after)
-        )
+        realm = connection.scalar(*realm_after(after))
         if realm is None:
             return found
         found.append(realm)
@@ -247,21 +252,30 @@ _WAITING = (
 
 def waiting(connection: sa.Connection, realm: str, after: int, limit: int) -> list[QueuedParcel]:
     """Return the parcels for a realm with numbers above `after`, in order."""
-    rows = connection.execute(
-        sa.select(*_WAITING)
-        .where(outbox.c.realm == realm, outbox.c.id > after)
-        .order_by(outbox.c.id)
-        .limit(limit)
-    )
+    rows = connection.execute(*_waiting(realm, after, limit))
     return [_queued(connection, realm, row) for row in rows]
+
+
+@prepared
+def _waiting(realm: Any, after: Any, limit: Any) -> sa.Select[Any]:
+    here = outbox.c.realm == realm, outbox.c.id > after
+    return sa.select(*_WAITING).where(*here).order_by(outbox.c.id).limit(limit)
 
 
 def waiting_span(connection: sa.Connection, realm: str) -> tuple[int, int] | None:
     """Return the numbers of the first and the last parcel that wait for a realm."""
-    here = outbox.c.realm == realm
-    oldest = connection.scalar(sa.select(sa.func.min(outbox.c.id)).where(here))
-    newest = connection.scalar(sa.select(sa.func.max(outbox.c.id)).where(here))
-    return None if oldest is None or newest is None else (oldest, newest)
+    oldest, newest = connection.execute(*_span(realm)).one()
+    return None if oldest is None else (oldest, newest)
+
+
+@prepared
+def _span(realm: Any) -> sa.Select[Any]:
+    # As two queries, each of which reads one entry of the index.
+    ends = (
+        sa.select(end(outbox.c.id)).where(outbox.c.realm == realm).scalar_subquery()
+        for end in (sa.func.min, sa.func.max)
+    )
+    return sa.select(*ends)
 
 
 def get(connection: sa.Connection, realm: str, number: int) -> QueuedParcel | None:

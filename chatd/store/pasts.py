@@ -8,6 +8,7 @@ missing, and a reply to it, are noted in `awaiting` until the message comes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -15,6 +16,7 @@ import sqlalchemy as sa
 from chatd.base.entries import EntryRef
 from chatd.store.conversations import last_seq
 from chatd.store.macs import protect
+from chatd.store.prepared import prepared
 from chatd.store.schema import awaiting, changes, groups, messages, participants, pasts, rosters
 
 MAX_AWAITING = 10_000  # entries of one group
@@ -57,8 +59,13 @@ _MISSING = (
 
 def past_of(connection: sa.Connection, conversation: int) -> Past | None:
     """What is missing of a group elsewhere; None if it is nothing."""
-    row = connection.execute(_MISSING.where(pasts.c.conversation_id == conversation)).first()
+    row = connection.execute(*_missing_in(conversation)).first()
     return None if row is None else Past(*row)
+
+
+@prepared
+def _missing_in(conversation: Any) -> sa.Select[Any]:
+    return _MISSING.where(pasts.c.conversation_id == conversation)
 
 
 def past_for(connection: sa.Connection, account_id: int, conversation: int) -> Past | None:
@@ -81,9 +88,14 @@ def past_for(connection: sa.Connection, account_id: int, conversation: int) -> P
 def pasts_of(connection: sa.Connection, realm: str, fetched: int, limit: int) -> list[int]:
     """The conversations of that realm's groups of which something is missing, and fewer than `fetched`
     entries of which were asked for."""
-    query = _MISSING.where(groups.c.realm == realm, pasts.c.fetched < fetched)
-    rows = connection.execute(query.order_by(pasts.c.fetched, pasts.c.conversation_id).limit(limit))
+    rows = connection.execute(*_missing_of(realm, fetched, limit))
     return [row.conversation_id for row in rows]
+
+
+@prepared
+def _missing_of(realm: Any, fetched: Any, limit: Any) -> sa.Select[Any]:
+    query = _MISSING.where(groups.c.realm == realm, pasts.c.fetched < fetched)
+    return query.order_by(pasts.c.fetched, pasts.c.conversation_id).limit(limit)
 
 
 def open_past(
@@ -184,15 +196,19 @@ def is_last(given: int | None, place: int) -> bool:
 
 def _used_places(connection: sa.Connection, conversation: int, first: int, last: int) -> set[int]:
     """The seqs from `first` to `last` that entries have."""
-    return {
-        seq
-        for table in (messages, changes)
-        for seq in connection.scalars(
+    return set(connection.scalars(*_seqs_between(conversation, first, last)))
+
+
+@prepared
+def _seqs_between(conversation: Any, first: Any, last: Any) -> sa.CompoundSelect[Any]:
+    return sa.union_all(
+        *(
             sa.select(table.c.seq).where(
                 table.c.conversation_id == conversation, table.c.seq.between(first, last)
             )
+            for table in (messages, changes)
         )
-    }
+    )
 
 
 # What waits for a message

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
+from chatd.store.prepared import prepared
 from chatd.store.schema import messages, realm_keys
 from chatd.store.settings import get_setting, put_setting
 
@@ -25,8 +27,12 @@ class StoredKey(msgspec.Struct, frozen=True):
 
 
 def all_keys(connection: sa.Connection) -> list[StoredKey]:
-    columns = (realm_keys.c[name] for name in StoredKey.__struct_fields__)
-    return [StoredKey(*row) for row in connection.execute(sa.select(*columns))]
+    return [StoredKey(*row) for row in connection.execute(*_all())]
+
+
+@prepared
+def _all() -> sa.Select[Any]:
+    return sa.select(*(realm_keys.c[name] for name in StoredKey.__struct_fields__))
 
 
 def begin_signing(connection: sa.Connection, now: int, grace: int) -> int:
@@ -42,28 +48,35 @@ def begin_signing(connection: sa.Connection, now: int, grace: int) -> int:
 
 def use_own(connection: sa.Connection, ident: bytes, public: bytes, now: int) -> None:
     """Note that this realm signs with a key from now on, and no longer with others."""
-    mine = realm_keys.c.realm == OWN
-    connection.execute(
-        sa.update(realm_keys)
-        .where(mine, realm_keys.c.id != ident, realm_keys.c.until.is_(None))
-        .values(until=now)
-    )
+    connection.execute(*_end_others(ident, now))
     # A key that was replaced is in use again if its file came back from a backup.
-    known = connection.execute(
-        sa.update(realm_keys).where(mine, realm_keys.c.id == ident).values(until=None)
-    )
-    if not known.rowcount:
+    if not connection.execute(*_use(ident)).rowcount:
         _add(connection, [StoredKey(OWN, ident, public, now)])
+
+
+@prepared
+def _end_others(ident: Any, now: Any) -> sa.Update:
+    others = realm_keys.c.realm == OWN, realm_keys.c.id != ident, realm_keys.c.until.is_(None)
+    return sa.update(realm_keys).where(*others).values(until=now)
+
+
+@prepared
+def _use(ident: Any) -> sa.Update:
+    mine = realm_keys.c.realm == OWN, realm_keys.c.id == ident
+    return sa.update(realm_keys).where(*mine).values(until=None)
+
+
+@prepared
+def _change(realm: Any, ident: Any, since: Any, until: Any) -> sa.Update:
+    same = realm_keys.c.realm == realm, realm_keys.c.id == ident
+    return sa.update(realm_keys).where(*same).values(since=since, until=until)
 
 
 def learn(connection: sa.Connection, keys: Sequence[StoredKey], gone: Sequence[bytes] = ()) -> None:
     """Store what a realm has announced of these keys, which are all of one realm, and remove those with the
     ids `gone`."""
     for key in keys:
-        same = sa.and_(realm_keys.c.realm == key.realm, realm_keys.c.id == key.id)
-        known = connection.execute(
-            sa.update(realm_keys).where(same).values(since=key.since, until=key.until)
-        )
+        known = connection.execute(*_change(key.realm, key.id, key.since, key.until))
         if not known.rowcount:
             _add(connection, [key])
     if keys and gone:

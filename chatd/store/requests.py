@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
@@ -26,6 +26,7 @@ from chatd.store.blocks import is_blocked, is_separated
 from chatd.store.new_entries import NewMessage, Stored
 from chatd.store.origins import KnownEntry
 from chatd.store.preferences import prefer
+from chatd.store.prepared import prepared
 from chatd.store.reputation import note_decision, paused_until
 from chatd.store.schema import accounts, contacts, messages, participants, requests
 
@@ -269,18 +270,19 @@ def find_request(connection: sa.Connection, account: Account, sender: Address) -
     return found[0]
 
 
+_ANSWERED = sa.select(
+    requests.c.account_id,
+    requests.c.name,
+    requests.c.address,
+    requests.c.realm,
+    requests.c.number,
+    requests.c.conversation_id,
+).order_by(requests.c.at)
+
+
 def _answered(connection: sa.Connection, wanted: sa.ColumnElement[bool]) -> list[AnsweredRequest]:
     """The requests for which the condition holds, which accounts see."""
-    columns = (
-        requests.c.account_id,
-        requests.c.name,
-        requests.c.address,
-        requests.c.realm,
-        requests.c.number,
-        requests.c.conversation_id,
-    )
-    rows = connection.execute(sa.select(*columns).where(wanted).order_by(requests.c.at))
-    return [AnsweredRequest(*row) for row in rows]
+    return [AnsweredRequest(*row) for row in connection.execute(_ANSWERED.where(wanted))]
 
 
 def accept(
@@ -310,12 +312,20 @@ def decline(
 def accept_all(connection: sa.Connection, realm: str) -> list[AnsweredRequest]:
     """Accept all requests from a realm: its people are no strangers any more. Returns those whose message an
     account has, without those of people whom the account has blocked."""
-    theirs = requests.c.realm == realm
-    blocked = is_separated(requests.c.account_id, requests.c.sender)
-    shown = sa.and_(theirs, requests.c.account_id.is_not(None), ~blocked)
-    found = _answered(connection, shown)
-    connection.execute(sa.delete(requests).where(theirs))
+    found = [AnsweredRequest(*row) for row in connection.execute(*_shown_from(realm))]
+    connection.execute(*_delete_from(realm))
     return found
+
+
+@prepared
+def _shown_from(realm: Any) -> sa.Select[Any]:
+    blocked = is_separated(requests.c.account_id, requests.c.sender)
+    return _ANSWERED.where(requests.c.realm == realm, requests.c.account_id.is_not(None), ~blocked)
+
+
+@prepared
+def _delete_from(realm: Any) -> sa.Delete:
+    return sa.delete(requests).where(requests.c.realm == realm)
 
 
 def conceal(connection: sa.Connection, account: Account) -> None:

@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 import sqlalchemy as sa
 
 from chatd.base.model import MAX_READERS
+from chatd.store.prepared import prepared
 from chatd.store.receipts import may_see
 from chatd.store.requests import waits
 from chatd.store.schema import accounts, contacts, participants, remote_members, rosters
@@ -163,6 +164,11 @@ def watchers_in_groups(
 def watched_people(connection: sa.Connection, realm: str, limit: int) -> Sequence[str]:
     """The names of people of another realm, in lower case, whose states accounts here are told."""
     end = f"@{realm}"
+    return [key.removesuffix(end) for key in connection.scalars(*_watched(realm, limit))]
+
+
+@prepared
+def _watched(realm: Any, limit: Any) -> sa.CompoundSelect[Any]:
     having = sa.select(contacts.c.key).where(contacts.c.realm == realm)
     direct = sa.select(participants.c.peer_key).where(
         participants.c.realm == realm,
@@ -174,8 +180,7 @@ def watched_people(connection: sa.Connection, realm: str, limit: int) -> Sequenc
     members = sa.select(remote_members.c.key).where(
         remote_members.c.realm == realm, remote_members.c.conversation_id.in_(small)
     )
-    keys = connection.scalars(sa.union(having, direct, members).limit(limit))
-    return [key.removesuffix(end) for key in keys]
+    return sa.union(having, direct, members).limit(limit)
 
 
 def _by_realm(rows: Iterable[Any]) -> Elsewhere:

@@ -64,6 +64,7 @@ _DELETE = "DELETE FROM search_blocks WHERE id = ?"
 _DELETE_PART = "DELETE FROM search_parts WHERE id = ?"
 _NEWEST = "SELECT coalesce(max(id), 0) FROM messages"
 _NO_END = (1 << 63) - 1
+_FIRST_CHANGED = sa.select(search_changes).order_by(search_changes.c.id).limit(1)
 
 
 class Block(NamedTuple):
@@ -129,9 +130,7 @@ class SQLiteIndex:
 
     def _changed(self, connection: Connection) -> Piece | None:
         """The block with the message that was changed first, as its messages are now."""
-        first = connection.execute(
-            sa.select(search_changes).order_by(search_changes.c.id).limit(1)
-        ).first()
+        first = connection.execute(_FIRST_CHANGED).first()
         if first is None:
             return None
         block = _block_with(connection, first.conversation_id, first.seq)

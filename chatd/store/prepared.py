@@ -1,0 +1,39 @@
+"""Statements that are made once, and executed with other values each time.
+
+Making a statement takes SQLAlchemy longer than executing it, and so does finding its compiled form.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+Statement = TypeVar("Statement", bound=sa.Executable)
+
+
+def prepared(make: Callable[..., Statement]) -> Callable[..., tuple[Statement, dict[str, Any]]]:
+    """Let `make` return its statement and the values to execute it with:
+
+        @prepared
+        def _of_realm(realm: Any) -> sa.Select[Any]:
+            return sa.select(groups.c.name).where(groups.c.realm == realm)
+
+        names = connection.scalars(*_of_realm("realm2"))
+
+    `make` is called once, with a bound parameter in place of each argument. A collection is for `in_`. No
+    argument may be None where it is compared: that would need IS NULL.
+    """
+    names = [f"{name}_given" for name in inspect.signature(make).parameters]
+    made: list[Statement] = []
+
+    @wraps(make)
+    def with_values(*values: Any) -> tuple[Statement, dict[str, Any]]:
+        if not made:
+            made.append(make(*map(sa.bindparam, names)))
+        return made[0], dict(zip(names, values, strict=True))
+
+    return with_values
