@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from chatd.base.model import Party
 from chatd.store.invitations import LIFE
+from chatd.store.prepared import prepared
 from chatd.store.schema import (
     bans,
     changes,
@@ -60,12 +61,15 @@ class LogView(msgspec.Struct, frozen=True):
 
 def view_of(connection: sa.Connection, account_id: int, conversation: int) -> LogView | None:
     """What the account sees of a conversation; None if it takes no part in it."""
-    first = connection.scalar(
-        sa.select(participants.c.first_seq).where(
-            participants.c.account_id == account_id, participants.c.conversation_id == conversation
-        )
-    )
+    first = connection.scalar(*_first_seq(account_id, conversation))
     return None if first is None else LogView(conversation, first)
+
+
+@prepared
+def _first_seq(account_id: Any, conversation: Any) -> sa.Select[Any]:
+    return sa.select(participants.c.first_seq).where(
+        participants.c.account_id == account_id, participants.c.conversation_id == conversation
+    )
 
 
 def has_message(connection: sa.Connection, view: LogView, seq: int) -> bool:
@@ -78,12 +82,15 @@ def has_message(connection: sa.Connection, view: LogView, seq: int) -> bool:
 
 def first_seqs(connection: sa.Connection, conversation: int) -> dict[int, int]:
     """The first entries that accounts see, of those that do not see all of a conversation."""
-    rows = connection.execute(
-        sa.select(participants.c.account_id, participants.c.first_seq).where(
-            participants.c.conversation_id == conversation, participants.c.first_seq > 0
-        )
-    )
+    rows = connection.execute(*_first_seqs(conversation))
     return {row[0]: row[1] for row in rows}
+
+
+@prepared
+def _first_seqs(conversation: Any) -> sa.Select[Any]:
+    return sa.select(participants.c.account_id, participants.c.first_seq).where(
+        participants.c.conversation_id == conversation, participants.c.first_seq > 0
+    )
 
 
 def viewers(connection: sa.Connection, conversation: int, seq: int) -> frozenset[int]:

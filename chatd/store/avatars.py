@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from hashlib import sha256
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -17,6 +18,7 @@ from chatd.base.group_settings import settings_of
 from chatd.base.model import Account, Group
 from chatd.base.names import Address, key_of
 from chatd.store.accounts import account_of
+from chatd.store.prepared import prepared
 from chatd.store.schema import avatars, contacts, groups, participants, remote_members
 
 PEOPLE, GROUPS = "@", "#"  # signs of places
@@ -73,10 +75,13 @@ class KnownProfile(msgspec.Struct, frozen=True):
 
 def known(connection: sa.Connection, place: str) -> KnownProfile | None:
     """What is known of a place; None if nothing was ever known."""
-    row = connection.execute(
-        sa.select(avatars.c.hash, avatars.c.name).where(avatars.c.place == place)
-    ).first()
+    row = connection.execute(*_profile(place)).first()
     return None if row is None else KnownProfile(*row)
+
+
+@prepared
+def _profile(place: Any) -> sa.Select[Any]:
+    return sa.select(avatars.c.hash, avatars.c.name).where(avatars.c.place == place)
 
 
 def all_known(connection: sa.Connection, shown: Iterable[str]) -> dict[str, KnownProfile]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, Select, delete, func, insert, select
 
 from chatd.base.errors import Banned, NotBanned
 from chatd.base.model import Group, Party
 from chatd.base.replies import Ban
+from chatd.store.prepared import prepared
 from chatd.store.schema import bans
 
 MAX_BANS = 10_000  # per group; a further ban replaces the oldest
@@ -28,7 +30,12 @@ def check_ban(connection: Connection, group: Group, party: Party) -> None:
 
 
 def banned_keys(connection: Connection, group: int) -> set[str]:
-    return set(connection.scalars(select(bans.c.key).where(bans.c.conversation_id == group)))
+    return set(connection.scalars(*_keys(group)))
+
+
+@prepared
+def _keys(group: Any) -> Select[Any]:
+    return select(bans.c.key).where(bans.c.conversation_id == group)
 
 
 def add_ban(connection: Connection, group: Group, party: Party, now: int) -> tuple[str, ...]:

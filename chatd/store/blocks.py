@@ -65,9 +65,12 @@ def is_separated(
     return has_blocked(account_id, key) | blocked_by_them
 
 
+_ALL = sa.select(blocks.c.account_id, blocks.c.key)
+
+
 def all_blocks(connection: sa.Connection) -> list[tuple[int, str]]:
     """The accounts that block, each with the key of what it blocks."""
-    rows = connection.execute(sa.select(blocks.c.account_id, blocks.c.key))
+    rows = connection.execute(_ALL)
     return [(account_id, key) for account_id, key in rows]
 
 

@@ -8,12 +8,14 @@ again.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
 from chatd.store.new_entries import NewChange
 from chatd.store.outbox import NewParcel, waits
+from chatd.store.prepared import prepared
 from chatd.store.schema import change_requests as table
 from chatd.store.schema import participants
 
@@ -64,11 +66,20 @@ def _about(conversation: int, target: int) -> sa.ColumnElement[bool]:
 def lost_in(connection: sa.Connection, realm: str, after: int, limit: int) -> RequestPage:
     """The first changes with numbers above `after` that the realm has acknowledged and not sent back, of
     people who are still members."""
+    rows = connection.execute(*_lost(realm, after, limit)).all()
+    parcels = [
+        NewParcel(realm, row.parcel, row.at, row.account_id, number=row.number) for row in rows
+    ]
+    return RequestPage(parcels, rows[-1].number if len(rows) == limit else None)
+
+
+@prepared
+def _lost(realm: Any, after: Any, limit: Any) -> sa.Select[Any]:
     is_member = sa.exists().where(
         participants.c.account_id == table.c.account_id,
         participants.c.conversation_id == table.c.conversation_id,
     )
-    rows = connection.execute(
+    return (
         sa.select(table.c.number, table.c.parcel, table.c.at, table.c.account_id)
         .where(
             table.c.realm == realm,
@@ -78,15 +89,16 @@ def lost_in(connection: sa.Connection, realm: str, after: int, limit: int) -> Re
         )
         .order_by(table.c.number)
         .limit(limit)
-    ).all()
-    parcels = [
-        NewParcel(realm, row.parcel, row.at, row.account_id, number=row.number) for row in rows
-    ]
-    return RequestPage(parcels, rows[-1].number if len(rows) == limit else None)
+    )
 
 
 def remove_old(connection: sa.Connection, before: int) -> int:
     """Remove changes of before `before` (ms since 1970 UTC) that did not come back, because they changed
     nothing at their homes. Returns their number."""
+    return connection.execute(*_remove_old(before)).rowcount
+
+
+@prepared
+def _remove_old(before: Any) -> sa.Delete:
     old = sa.select(table.c.number).where(table.c.at < before).limit(MAX_REMOVED)
-    return connection.execute(sa.delete(table).where(table.c.number.in_(old))).rowcount
+    return sa.delete(table).where(table.c.number.in_(old))

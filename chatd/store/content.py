@@ -160,11 +160,16 @@ def _hand_over(connection: sa.Connection, file: int) -> None:
         )
 
 
+_ERASED = sa.select(erased_files.c.stored)
+
+
 def files_to_erase(connection: sa.Connection) -> list[str]:
     """The names of the files that are still to be removed from the uploads folder."""
-    return list(connection.scalars(sa.select(erased_files.c.stored)))
+    return list(connection.scalars(_ERASED))
 
 
 def files_erased(connection: sa.Connection, stored: Collection[str]) -> None:
     """Note that these files are removed from the disk."""
-    connection.execute(sa.delete(erased_files).where(erased_files.c.stored.in_(list(stored))))
+    if stored:
+        rows = erased_files.c.stored.in_(list(stored))
+        connection.execute(sa.delete(erased_files).where(rows))

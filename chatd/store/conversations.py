@@ -59,7 +59,8 @@ def _participant(account_id: Any, conversation: Any) -> Select[Any]:
 
 def find_direct(connection: Connection, account_id: int, peer_key: str) -> int | None:
     """Return the account's direct conversation with the address that has this key."""
-    return connection.scalar(*_direct(account_id, peer_key))
+    found: int | None = connection.scalar(*_direct(account_id, peer_key))
+    return found
 
 
 @prepared

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, bindparam, func, select
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, select
 
 from chatd.base.entries import EntryRef
 from chatd.base.names import key_of
 from chatd.store.change_requests import numbers_about
 from chatd.store.new_entries import NewChange
 from chatd.store.origins import Origin
+from chatd.store.prepared import prepared
 from chatd.store.schema import changes, groups, messages, remote_members
 
 
@@ -120,13 +121,22 @@ def is_made(connection: Connection, conversation: int, origin: Origin) -> bool:
     """Whether the change with this name is in the log of a conversation."""
     realm, number = origin
     if realm is None:
-        named = (changes.c.number == number) & changes.c.origin_id.is_(None)
+        found = connection.scalar(*_own_change(conversation, number))
     else:
-        named = (changes.c.origin_realm == realm) & (changes.c.origin_id == number)
-    found = connection.scalar(
-        select(changes.c.seq).where(named, changes.c.conversation_id == conversation)
-    )
+        found = connection.scalar(*_change_of(conversation, realm, number))
     return found is not None
+
+
+@prepared
+def _own_change(conversation: Any, number: Any) -> Select[Any]:
+    named = changes.c.number == number, changes.c.origin_id.is_(None)
+    return select(changes.c.seq).where(*named, changes.c.conversation_id == conversation)
+
+
+@prepared
+def _change_of(conversation: Any, realm: Any, number: Any) -> Select[Any]:
+    named = changes.c.origin_realm == realm, changes.c.origin_id == number
+    return select(changes.c.seq).where(*named, changes.c.conversation_id == conversation)
 
 
 def newest_pin(connection: Connection, conversation: int, seq: int, *, own: bool) -> int:

@@ -29,12 +29,14 @@ class DatabaseIdentity(msgspec.Struct, frozen=True):
     mark: int
 
 
+_IDENTITY = select(settings.c.name, settings.c.value).where(settings.c.name.in_((_ID, _MARK)))
+
+
 def read(connection: Connection) -> DatabaseIdentity | None:
     """None if the database has none: it is empty, or from an older chatd."""
     if not inspect(connection).has_table(settings.name):
         return None
-    wanted = select(settings.c.name, settings.c.value).where(settings.c.name.in_((_ID, _MARK)))
-    found = {row.name: row.value for row in connection.execute(wanted)}
+    found = {row.name: row.value for row in connection.execute(_IDENTITY)}
     return DatabaseIdentity(found[_ID], int(found[_MARK])) if len(found) == 2 else None
 
 

@@ -87,11 +87,12 @@ def depart(
     return account_of(connection, account.id)
 
 
+_UNFINISHED = sa.select(departures.c.account_id, departures.c.erase).order_by(departures.c.at)
+
+
 def unfinished(connection: sa.Connection) -> list[Departure]:
     """The accounts that were deleted and are still in groups, oldest first."""
-    rows = connection.execute(
-        sa.select(departures.c.account_id, departures.c.erase).order_by(departures.c.at)
-    )
+    rows = connection.execute(_UNFINISHED)
     found = []
     for account_id, erase in rows.all():
         account = account_of(connection, account_id)

@@ -8,6 +8,7 @@ They grow with the seqs of a log. Jobs and queries for the Database.
 from __future__ import annotations
 
 from hashlib import sha256
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -15,6 +16,7 @@ import sqlalchemy as sa
 from chatd.base.entries import EntryRef
 from chatd.store.crossing import entry_at
 from chatd.store.origins import FIRST_NUMBER
+from chatd.store.prepared import prepared
 from chatd.store.schema import changes, groups, messages
 
 _SEQ_BITS = 31
@@ -23,26 +25,49 @@ _HASH_BITS = 26
 _encode = msgspec.msgpack.Encoder().encode
 
 
+def _numbered_in(table: sa.Table, author: sa.Column[Any]) -> Any:
+    @prepared
+    def query(conversation: Any, seq: Any) -> sa.Select[Any]:
+        here = table.c.conversation_id == conversation, table.c.seq == seq
+        return sa.select(table.c.number, table.c.at, author).where(*here)
+
+    return query
+
+
+def _set_number_in(table: sa.Table) -> Any:
+    @prepared
+    def update(conversation: Any, seq: Any, number: Any) -> sa.Update:
+        here = table.c.conversation_id == conversation, table.c.seq == seq
+        return sa.update(table).where(*here).values(number=number)
+
+    return update
+
+
+_numbered = {
+    messages: _numbered_in(messages, messages.c.sender),
+    changes: _numbered_in(changes, changes.c.author),
+}
+_set_number = {table: _set_number_in(table) for table in (messages, changes)}
+
+
+@prepared
+def _with_number(number: Any) -> sa.CompoundSelect[Any]:
+    return sa.union_all(
+        *(sa.select(table.c.seq).where(table.c.number == number) for table in (messages, changes))
+    ).limit(1)
+
+
 def number_entry(connection: sa.Connection, table: sa.Table, conversation: int, seq: int) -> int:
     """Give a number to a message or a change of this realm, unless it has one. Returns the number. Runs in
     the writer's thread."""
     number = earlier_number(connection, table, conversation, seq)
-    connection.execute(
-        sa.update(table)
-        .where(table.c.conversation_id == conversation, table.c.seq == seq)
-        .values(number=number)
-    )
+    connection.execute(*_set_number[table](conversation, seq, number))
     return number
 
 
 def earlier_number(connection: sa.Connection, table: sa.Table, conversation: int, seq: int) -> int:
     """The number that such an entry has, or would get now."""
-    author = messages.c.sender if table is messages else changes.c.author
-    row = connection.execute(
-        sa.select(table.c.number, table.c.at, author).where(
-            table.c.conversation_id == conversation, table.c.seq == seq
-        )
-    ).one()
+    row = connection.execute(*_numbered[table](conversation, seq)).one()
     if row.number is not None:
         return int(row.number)
     digest = sha256(_encode((conversation, seq, row.at, row[2]))).digest()
@@ -54,11 +79,7 @@ def earlier_number(connection: sa.Connection, table: sa.Table, conversation: int
 
 
 def _is_used(connection: sa.Connection, number: int) -> bool:
-    return any(
-        connection.scalar(sa.select(table.c.seq).where(table.c.number == number).limit(1))
-        is not None
-        for table in (messages, changes)
-    )
+    return connection.execute(*_with_number(number)).first() is not None
 
 
 def ref_of(connection: sa.Connection, conversation: int, seq: int) -> EntryRef | None:

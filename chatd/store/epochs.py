@@ -8,12 +8,13 @@ change that forbids it, and the order of a sender's messages stays.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, Select, Update, insert, select, update
 from twisted.python.failure import Failure
 
 from chatd.base.errors import ChatError
+from chatd.store.prepared import prepared
 from chatd.store.schema import heads
 
 MAX_CACHED = 100_000
@@ -34,8 +35,17 @@ Item = TypeVar("Item", bound=Checked)
 
 def epoch_of(connection: Connection, conversation: int) -> int:
     """Return the epoch of a log. One without changes has 0."""
-    found = connection.scalar(select(heads.c.epoch).where(heads.c.conversation_id == conversation))
-    return found or 0
+    return connection.scalar(*_epoch(conversation)) or 0
+
+
+@prepared
+def _epoch(conversation: Any) -> Select[Any]:
+    return select(heads.c.epoch).where(heads.c.conversation_id == conversation)
+
+
+@prepared
+def _set_epoch(conversation: Any, epoch: Any) -> Update:
+    return update(heads).where(heads.c.conversation_id == conversation).values(epoch=epoch)
 
 
 class Epochs(Generic[Item]):
@@ -66,10 +76,7 @@ class Epochs(Generic[Item]):
     def move(self, connection: Connection, conversation: int) -> int:
         """Begin the next epoch of a log, and return it."""
         epoch = self.of(connection, conversation) + 1
-        moved = connection.execute(
-            update(heads).where(heads.c.conversation_id == conversation).values(epoch=epoch)
-        )
-        if not moved.rowcount:
+        if not connection.execute(*_set_epoch(conversation, epoch)).rowcount:
             connection.execute(insert(heads).values(conversation_id=conversation, epoch=epoch))
         self._known[conversation] = epoch
         return epoch

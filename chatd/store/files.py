@@ -310,6 +310,9 @@ def sent_with(
     return [tuple(row) for row in rows]
 
 
+_ALL_STORED = sa.select(attachments.c.stored)
+
+
 def all_stored(connection: sa.Connection) -> set[str]:
     """The names of all files that belong to an attachment."""
-    return set(connection.scalars(sa.select(attachments.c.stored)))
+    return set(connection.scalars(_ALL_STORED))

@@ -7,13 +7,15 @@ A group's home can make an account a member only in answer to a join that the ac
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, delete, exists, func, insert, select, update
+from sqlalchemy import Connection, Delete, delete, exists, func, insert, select, update
 
 from chatd.base.errors import TooManyInvitations
 from chatd.base.model import Account, Group, Party
 from chatd.base.names import is_code
+from chatd.store.prepared import prepared
 from chatd.store.schema import invitations, invited, join_requests, peers
 
 LIFE = 30 * 24 * 3600 * 1000  # ms after which an unanswered invitation or request expires
@@ -142,8 +144,13 @@ def decline(connection: Connection, account_id: int, key: str, now: int) -> bool
 
 
 def forget_invitation(connection: Connection, account_id: int, key: str) -> None:
-    connection.execute(
-        delete(invitations).where(invitations.c.account_id == account_id, invitations.c.key == key)
+    connection.execute(*_delete(account_id, key))
+
+
+@prepared
+def _delete(account_id: Any, key: Any) -> Delete:
+    return delete(invitations).where(
+        invitations.c.account_id == account_id, invitations.c.key == key
     )
 
 
@@ -171,10 +178,13 @@ def add_request(connection: Connection, account_id: int, key: str, realm: str, n
 
 def forget_request(connection: Connection, account_id: int, key: str) -> None:
     """The home has refused the request."""
-    connection.execute(
-        delete(join_requests).where(
-            join_requests.c.account_id == account_id, join_requests.c.key == key
-        )
+    connection.execute(*_delete_request(account_id, key))
+
+
+@prepared
+def _delete_request(account_id: Any, key: Any) -> Delete:
+    return delete(join_requests).where(
+        join_requests.c.account_id == account_id, join_requests.c.key == key
     )
 
 

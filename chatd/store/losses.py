@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 import sqlalchemy as sa
 
+from chatd.store.prepared import prepared
 from chatd.store.schema import (
     accounts,
     admissions,
@@ -191,13 +192,18 @@ def _joined(connection: sa.Connection, conversation: int, realm: str) -> int:
 
 def mirrors(connection: sa.Connection, realm: str, after: int, limit: int) -> list[SharedGroup]:
     """The groups of that realm with members here, after a conversation, in order."""
-    rows = connection.execute(
+    rows = connection.execute(*_mirrors(realm, after, limit))
+    return [SharedGroup(place, name.partition("@")[0], ident) for place, name, ident in rows]
+
+
+@prepared
+def _mirrors(realm: Any, after: Any, limit: Any) -> sa.Select[Any]:
+    return (
         sa.select(groups.c.conversation_id, groups.c.name, groups.c.home_id)
         .where(groups.c.realm == realm, groups.c.key.is_not(None), groups.c.conversation_id > after)
         .order_by(groups.c.conversation_id)
         .limit(limit)
     )
-    return [SharedGroup(place, name.partition("@")[0], ident) for place, name, ident in rows]
 
 
 class MemberHere(NamedTuple):

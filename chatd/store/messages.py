@@ -32,6 +32,9 @@ MAX_CACHED_SEQS = 100_000
 
 NO_EXTRAS = Extras()
 
+_INSERT_CHANGE = insert(changes)
+_NEWEST, _NEWEST_PENDING = (select(func.max(table.c.id)) for table in (messages, pending))
+
 
 class MessageWriter:
     """Numbers messages and stores them, with the parcels that carry them to other realms. It runs in the
@@ -156,14 +159,15 @@ class MessageWriter:
             change_requests.forget(connection, own)
         said = new.conversation, seq, new.kind, new.at, new.author, new.target, new.data
         connection.execute(
-            insert(changes).values(
+            _INSERT_CHANGE,
+            {
                 **{column.name: value for column, value in zip(CHANGE, said, strict=True)},
-                mac=mac_of(keyed_hash(connection), said),
-                author_id=new.author_id,
-                origin_realm=origin_realm,
-                origin_id=origin_id,
-                number=number,
-            )
+                "mac": mac_of(keyed_hash(connection), said),
+                "author_id": new.author_id,
+                "origin_realm": origin_realm,
+                "origin_id": origin_id,
+                "number": number,
+            },
         )
         return Stored(0, seq, given, parcel, () if new.copies is None else new.copies.realms)
 
@@ -289,8 +293,8 @@ class MessageWriter:
     def _last_message_id(self, connection: Connection) -> int:
         if self._last_id is None:
             # A pending message keeps its id as the one that is shown.
-            newest = connection.scalar(select(func.max(messages.c.id)))
-            newest_pending = connection.scalar(select(func.max(pending.c.id)))
+            newest = connection.scalar(_NEWEST)
+            newest_pending = connection.scalar(_NEWEST_PENDING)
             self._last_id = max(newest or 0, newest_pending or 0)
         return self._last_id
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from sqlalchemy import Connection, Engine, delete, exists, insert, select
+from sqlalchemy import Connection, Engine, Select, delete, exists, insert, select
 
 from chatd.base.names import keep_older_keys, key_of
 from chatd.base.uts39 import skeleton, version
+from chatd.store.prepared import prepared
 from chatd.store.schema import accounts, groups, names, settings
 from chatd.store.settings import get_setting, put_setting
 
 Kind = Literal["user", "group"]
 _SKELETONS = "how skeletons are made"  # a setting's name
 _OLDER_KEY = "older key "  # in a setting's name, before the key
+_INSERT = insert(names)
+_OLDER_KEYS = select(settings.c.name).where(settings.c.name.startswith(_OLDER_KEY))
 
 
 def taken(connection: Connection, name: str) -> str | None:
@@ -22,19 +25,28 @@ def taken(connection: Connection, name: str) -> str | None:
     Another account or group may have it, or one that looks like it, or a group may have it as its code,
     because codes of earlier versions look like names.
     """
-    key = key_of(name)
+    if connection.scalar(*_is_used(key_of(name))):
+        return "is taken"
+    alike = connection.scalar(*_has_like(skeleton(name)))
+    return "looks like one that is taken" if alike else None
+
+
+@prepared
+def _is_used(key: Any) -> Select[Any]:
     same = exists(select(names.c.key).where(names.c.key == key))
     code = exists(select(groups.c.code).where(groups.c.code == key))
-    if connection.scalar(select(same | code)):
-        return "is taken"
-    alike = exists(select(names.c.key).where(names.c.skeleton == skeleton(name)))
-    return "looks like one that is taken" if connection.scalar(select(alike)) else None
+    return select(same | code)
+
+
+@prepared
+def _has_like(skeleton: Any) -> Select[Any]:
+    return select(exists(select(names.c.key).where(names.c.skeleton == skeleton)))
 
 
 def take(connection: Connection, name: str, kind: Kind) -> None:
     """Reserve a name that is not `taken` for an account or a group."""
     row = {"key": key_of(name), "kind": kind, "skeleton": skeleton(name)}
-    connection.execute(insert(names).values(row))
+    connection.execute(_INSERT, row)
 
 
 def free(connection: Connection, key: str, kind: Kind) -> None:
@@ -59,9 +71,7 @@ def renew_skeletons(engine: Engine) -> None:
 def load_older_keys(engine: Engine) -> None:
     """Load the names that keep the key of an older version. For the start only."""
     with engine.begin() as connection:
-        found = connection.scalars(
-            select(settings.c.name).where(settings.c.name.startswith(_OLDER_KEY))
-        )
+        found = connection.scalars(_OLDER_KEYS)
         keep_older_keys([name.removeprefix(_OLDER_KEY) for name in found])
 
 

@@ -13,14 +13,15 @@ from chatd.store.settings import get_setting, put_setting
 SETTING = "first_operator"
 
 
+_FIRST = select(accounts.c.name).where(accounts.c.operator).order_by(accounts.c.id).limit(1)
+
+
 def has_had_operator(connection: Connection) -> bool:
     """Whether the realm has or ever had an operator."""
     if get_setting(connection, SETTING) is not None:
         return True
     # Older versions did not record that a realm had an operator.
-    first = connection.scalar(
-        select(accounts.c.name).where(accounts.c.operator).order_by(accounts.c.id).limit(1)
-    )
+    first = connection.scalar(_FIRST)
     if first is None:
         return False
     put_setting(connection, SETTING, first)

@@ -49,18 +49,23 @@ class KnownPeer(msgspec.Struct, frozen=True):
     linked_at: int | None = None
 
 
+_ALL = sa.select(*(peers.c[name] for name in KnownPeer.__struct_fields__)).order_by(peers.c.key)
+
+
+_REPLACE = sa.update(peers).where(peers.c.key == sa.bindparam("old_key"))
+_ADD = sa.insert(peers)
+
+
 def all_peers(connection: sa.Connection) -> list[KnownPeer]:
-    columns = (peers.c[name] for name in KnownPeer.__struct_fields__)
-    rows = connection.execute(sa.select(*columns).order_by(peers.c.key))
-    return [KnownPeer(*row) for row in rows]
+    return [KnownPeer(*row) for row in connection.execute(_ALL)]
 
 
 def remember(connection: sa.Connection, peer: KnownPeer, now: int) -> None:
     """Store a realm, in place of an older record. `now` is in ms since 1970 UTC."""
     values = msgspec.structs.asdict(peer)
-    changed = connection.execute(sa.update(peers).where(peers.c.key == peer.key).values(**values))
+    changed = connection.execute(_REPLACE, {**values, "old_key": peer.key})
     if changed.rowcount == 0:
-        connection.execute(sa.insert(peers).values(**values, created_at=now))
+        connection.execute(_ADD, {**values, "created_at": now})
 
 
 def forget(connection: sa.Connection, keys: Collection[str]) -> None:

@@ -23,6 +23,7 @@ from chatd.store.messages import MessageWriter
 from chatd.store.new_entries import NewMessage, Stored
 from chatd.store.outbox import NewParcel, OutboxWriter
 from chatd.store.outcomes import read_refusal
+from chatd.store.prepared import prepared
 from chatd.store.row_inserter import RowInserter
 from chatd.store.schema import attachments, participants, pending, sends
 from chatd.store.sent_files import keep_posted
@@ -186,22 +187,25 @@ _POSTED = sa.select(
 )
 
 
-def finish_former(connection: sa.Connection) -> int:
-    """Remove messages that were delivered and do not come back, because their senders have left the group
-    since, even if they have joined again. Returns their number."""
+@prepared
+def _of_former() -> sa.Select[Any]:
     is_member = sa.exists().where(
         participants.c.account_id == pending.c.account_id,
         participants.c.conversation_id == pending.c.conversation_id,
         participants.c.joined_at < pending.c.at,
     )
-    rows = connection.execute(
-        _POSTED.where(
-            pending.c.conversation_id.is_not(None),
-            pending.c.refused.is_(None),
-            ~is_member,
-            sa.not_(outbox_store.waits(pending.c.realm, pending.c.number)),
-        ).limit(MAX_REMOVED)
-    ).all()
+    return _POSTED.where(
+        pending.c.conversation_id.is_not(None),
+        pending.c.refused.is_(None),
+        ~is_member,
+        sa.not_(outbox_store.waits(pending.c.realm, pending.c.number)),
+    ).limit(MAX_REMOVED)
+
+
+def finish_former(connection: sa.Connection) -> int:
+    """Remove messages that were delivered and do not come back, because their senders have left the group
+    since, even if they have joined again. Returns their number."""
+    rows = connection.execute(*_of_former()).all()
     keep_posted(connection, rows)
     for row in rows:
         _remove(connection, row.account_id, row.id)
@@ -255,10 +259,9 @@ def limit_refused(connection: sa.Connection, account_id: int) -> None:
         dismiss(connection, account_id, ident)
 
 
-def remove_unreturned(connection: sa.Connection, before: int) -> int:
-    """Remove messages of before `before` (ms since 1970 UTC) that were delivered and did not come back.
-    Returns their number. Their files are removed from the disk at the next start."""
-    old = (
+@prepared
+def _delivered(before: Any) -> sa.Select[Any]:
+    return (
         sa.select(pending.c.id, pending.c.attachment_id)
         .where(
             pending.c.at < before,
@@ -267,7 +270,14 @@ def remove_unreturned(connection: sa.Connection, before: int) -> int:
         )
         .limit(MAX_REMOVED)
     )
-    rows = connection.execute(old).all()
+
+
+def remove_unreturned(connection: sa.Connection, before: int) -> int:
+    """Remove messages of before `before` (ms since 1970 UTC) that were delivered and did not come back.
+    Returns their number. Their files are removed from the disk at the next start."""
+    rows = connection.execute(*_delivered(before)).all()
+    if not rows:
+        return 0
     connection.execute(sa.delete(pending).where(pending.c.id.in_([row.id for row in rows])))
     for file in {row.attachment_id for row in rows} - {None}:
         erase_file(connection, file)

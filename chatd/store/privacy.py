@@ -46,6 +46,9 @@ def choose(
         connection.execute(sa.insert(privacy).values(values))
 
 
+_HIDDEN = sa.select(privacy.c.account_id).where(~privacy.c.presence)
+
+
 def all_hidden(connection: sa.Connection) -> list[int]:
     """The accounts that hide whether they are online."""
-    return list(connection.scalars(sa.select(privacy.c.account_id).where(~privacy.c.presence)))
+    return list(connection.scalars(_HIDDEN))

@@ -7,20 +7,21 @@ be new, because a realm that was restored from a backup sends old parcels after 
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, Select, delete, func, insert, select
 
+from chatd.store.prepared import prepared
 from chatd.store.schema import received
 
 KEPT = 1000  # numbers of each realm that are known; all below them count as known, too
 
+_INSERT = insert(received)
+
 
 def is_known(connection: Connection, realm: str, number: int) -> bool:
     """Whether a realm's parcel with this number has come before."""
-    known = connection.scalar(
-        select(received.c.number).where(received.c.realm == realm, received.c.number == number)
-    )
-    if known is not None:
+    if connection.scalar(*_known(realm, number)) is not None:
         return True
     count, lowest = _extent(connection, realm)
     return count >= KEPT and number < lowest
@@ -28,7 +29,7 @@ def is_known(connection: Connection, realm: str, number: int) -> bool:
 
 def note(connection: Connection, realm: str, number: int) -> None:
     """Note a realm's parcel that is not known yet."""
-    connection.execute(insert(received).values(realm=realm, number=number))
+    connection.execute(_INSERT, {"realm": realm, "number": number})
     count, lowest = _extent(connection, realm)
     if count > KEPT:
         connection.execute(
@@ -38,10 +39,19 @@ def note(connection: Connection, realm: str, number: int) -> None:
 
 def _extent(connection: Connection, realm: str) -> tuple[int, int]:
     """How many numbers of a realm are noted, and the lowest of them."""
-    count, lowest = connection.execute(
-        select(func.count(), func.min(received.c.number)).where(received.c.realm == realm)
-    ).one()
+    count, lowest = connection.execute(*_count_and_lowest(realm)).one()
     return count, lowest or 0
+
+
+@prepared
+def _known(realm: Any, number: Any) -> Select[Any]:
+    same = received.c.realm == realm, received.c.number == number
+    return select(received.c.number).where(*same)
+
+
+@prepared
+def _count_and_lowest(realm: Any) -> Select[int, Any]:
+    return select(func.count(), func.min(received.c.number)).where(received.c.realm == realm)
 
 
 def forget(connection: Connection, realms: Collection[str]) -> None:

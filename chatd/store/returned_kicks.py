@@ -6,11 +6,13 @@ They are stored with the entries that report them, so that a crash loses none of
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
 from chatd.base.model import Party
+from chatd.store.prepared import prepared
 from chatd.store.schema import returned_kicks
 
 MAX_KICKS = 10_000  # of one realm
@@ -53,9 +55,13 @@ def set_back(connection: sa.Connection, realm: str, group: int, key: str, back: 
     connection.execute(sa.update(returned_kicks).where(*_of(realm, group, key)).values(back=back))
 
 
+@prepared
+def _of_realm(realm: Any) -> sa.Select[Any]:
+    return sa.select(returned_kicks).where(returned_kicks.c.realm == realm)
+
+
 def kicks_of(connection: sa.Connection, realm: str) -> Sequence[ReturnedKick]:
-    columns = returned_kicks.c
-    rows = connection.execute(sa.select(returned_kicks).where(columns.realm == realm))
+    rows = connection.execute(*_of_realm(realm))
     return [
         ReturnedKick(
             row.conversation_id,

@@ -15,6 +15,7 @@ from chatd.base.attachments import Attachment
 from chatd.store.arrivals import file_of
 from chatd.store.files import COLUMNS, file_in
 from chatd.store.macs import keyed_hash
+from chatd.store.prepared import prepared
 from chatd.store.schema import (
     attachments,
     groups,
@@ -97,8 +98,12 @@ def fetched(connection: sa.Connection, realm: str, number: int) -> None:
 
 def any_posted(connection: sa.Connection, before: int) -> bool:
     """Whether a file is kept for a post of before `before` (ms since 1970 UTC)."""
-    old = sa.select(posted_files.c.number).where(posted_files.c.at < before).limit(1)
-    return connection.scalar(old) is not None
+    return connection.scalar(*_posted_before(before)) is not None
+
+
+@prepared
+def _posted_before(at: Any) -> sa.Select[Any]:
+    return sa.select(posted_files.c.number).where(posted_files.c.at < at).limit(1)
 
 
 def forget_posted(connection: sa.Connection, before: int) -> None:

@@ -2,24 +2,40 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, delete, func, insert, select
+from typing import Any
 
+from sqlalchemy import Connection, Delete, Select, delete, func, insert, select
+
+from chatd.store.prepared import prepared
 from chatd.store.schema import terms
 
 KEPT = 100  # terms of a log, the newest ones
 
 
+_INSERT = insert(terms)
+
+
 def begin_term(connection: Connection, conversation: int, term: int, seq: int) -> None:
     """Note that `seq` is the first entry of a log in this term, unless the term has begun already."""
-    known = connection.scalar(
-        select(terms.c.first).where(terms.c.conversation_id == conversation, terms.c.term == term)
-    )
-    if known is not None:
+    if connection.scalar(*_first(conversation, term)) is not None:
         return
-    connection.execute(insert(terms).values(conversation_id=conversation, term=term, first=seq))
+    row = {"conversation_id": conversation, "term": term, "first": seq}
+    connection.execute(_INSERT, row)
+    connection.execute(*_delete_older(conversation))
+
+
+@prepared
+def _first(conversation: Any, term: Any) -> Select[Any]:
+    return select(terms.c.first).where(
+        terms.c.conversation_id == conversation, terms.c.term == term
+    )
+
+
+@prepared
+def _delete_older(conversation: Any) -> Delete:
     here = terms.c.conversation_id == conversation
     older = select(terms.c.term).where(here).order_by(terms.c.term.desc()).offset(KEPT).limit(1)
-    connection.execute(delete(terms).where(here, terms.c.term <= older.scalar_subquery()))
+    return delete(terms).where(here, terms.c.term <= older.scalar_subquery())
 
 
 def end_of_term(connection: Connection, conversation: int, term: int, last: int) -> int:

@@ -20,6 +20,7 @@ from chatd.store.details import mentions_of
 from chatd.store.macs import keyed_hash
 from chatd.store.outbox import waits
 from chatd.store.pending import GUARDED, is_intact
+from chatd.store.prepared import prepared
 from chatd.store.schema import accounts, attachments, groups, pending
 
 
@@ -71,7 +72,14 @@ class UnreturnedPage(NamedTuple):
 def unreturned(connection: sa.Connection, realm: str, after: int, limit: int) -> UnreturnedPage:
     """The first messages with ids above `after` that the realm has acknowledged and not sent back. Those that
     were altered on disk are left out."""
-    rows = connection.execute(
+    rows = connection.execute(*_unreturned(realm, after, limit)).all()
+    posts = [_post(connection, row) for row in rows if is_intact(connection, row)]
+    return UnreturnedPage(posts, rows[-1].id if len(rows) == limit else None)
+
+
+@prepared
+def _unreturned(realm: Any, after: Any, limit: Any) -> sa.Select[Any]:
+    return (
         sa.select(*_COLUMNS)
         .join(accounts, accounts.c.id == pending.c.account_id)
         .outerjoin(groups, groups.c.conversation_id == pending.c.conversation_id)
@@ -84,9 +92,7 @@ def unreturned(connection: sa.Connection, realm: str, after: int, limit: int) ->
         )
         .order_by(pending.c.id)
         .limit(limit)
-    ).all()
-    posts = [_post(connection, row) for row in rows if is_intact(connection, row)]
-    return UnreturnedPage(posts, rows[-1].id if len(rows) == limit else None)
+    )
 
 
 def _post(connection: sa.Connection, row: sa.Row[Any]) -> UnreturnedPost:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, Delete, Select, delete, select
 
 from chatd.store.engine import placeholder
+from chatd.store.prepared import prepared
 from chatd.store.schema import message_bytes
 
 # An account by its id, or another realm by its key.
@@ -16,12 +17,19 @@ Owner: TypeAlias = int | str
 
 def used_on(connection: Connection, day: int) -> list[tuple[Owner, int]]:
     """The use of a day (days since 1970 UTC)."""
-    rows = connection.execute(
-        select(message_bytes.c.realm, message_bytes.c.account_id, message_bytes.c.bytes).where(
-            message_bytes.c.day == day
-        )
-    )
+    rows = connection.execute(*_of_day(day))
     return [(realm or account_id, used) for realm, account_id, used in rows]
+
+
+@prepared
+def _of_day(day: Any) -> Select[Any]:
+    columns = message_bytes.c.realm, message_bytes.c.account_id, message_bytes.c.bytes
+    return select(*columns).where(message_bytes.c.day == day)
+
+
+@prepared
+def _before(day: Any) -> Delete:
+    return delete(message_bytes).where(message_bytes.c.day < day)
 
 
 def save(connection: Connection, day: int, used: Sequence[tuple[Owner, int]]) -> None:
@@ -37,4 +45,4 @@ def save(connection: Connection, day: int, used: Sequence[tuple[Owner, int]]) ->
         "ON CONFLICT (day, account_id, realm) DO UPDATE SET bytes = excluded.bytes",
         rows,
     )
-    connection.execute(delete(message_bytes).where(message_bytes.c.day < day))
+    connection.execute(*_before(day))

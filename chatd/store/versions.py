@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from chatd.store.driver import execute_many
 from chatd.store.engine import placeholder
+from chatd.store.prepared import prepared
 from chatd.store.schema import heads, local_changes, privacy
 
 VERSION_BITS = 10  # of a version: its place in the term, which it may exceed as a number may
@@ -125,10 +126,12 @@ class VersionWriter:
 
 def version_of(connection: sa.Connection, conversation: int) -> int:
     """Return the version of a conversation: 0 before the first change."""
-    return (
-        connection.scalar(sa.select(heads.c.version).where(heads.c.conversation_id == conversation))
-        or 0
-    )
+    return connection.scalar(*_version(conversation)) or 0
+
+
+@prepared
+def _version(conversation: Any) -> sa.Select[Any]:
+    return sa.select(heads.c.version).where(heads.c.conversation_id == conversation)
 
 
 def changed_between(
