@@ -23,8 +23,7 @@ from chatd.service.group_log import HOME, GroupLog, StoredFact
 from chatd.service.presence import IListener, Presence
 from chatd.service.remote import IForwarder, IRealms, Notice, SignedFact, StagedNotice
 from chatd.service.rights import PostRights
-from chatd.store.access import is_known
-from chatd.store.groups import find_group
+from chatd.store.groups import find_known
 from chatd.store.members import find_named, member_ids, realms_of, roster_of
 from chatd.store.rights import ruling_refusal
 from chatd.store.roster import Delta, Roster
@@ -285,5 +284,4 @@ def _read(connection: Connection, asked: _Asked) -> tuple[Group | None, Roster |
 
 def _is_named(connection: Connection, key: str, viewer: Party) -> bool:
     """Whether there is a group of that name that the viewer knows."""
-    known = is_known(viewer, joining=False, by_code=False)
-    return find_group(connection, key, known) is not None
+    return find_known(connection, key, viewer, 0, by_code=False, joining=False) is not None

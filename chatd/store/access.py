@@ -13,7 +13,6 @@ import msgspec
 import sqlalchemy as sa
 
 from chatd.base.model import Party
-from chatd.store.invitations import LIFE
 from chatd.store.prepared import prepared
 from chatd.store.schema import (
     bans,
@@ -101,10 +100,10 @@ def viewers(connection: sa.Connection, conversation: int, seq: int) -> frozenset
     return frozenset(connection.scalars(query))
 
 
-def is_known(party: Party, joining: bool, by_code: bool, now: int = 0) -> sa.ColumnElement[bool]:
+def is_known(party: Party, since: Any, joining: bool, by_code: bool) -> sa.ColumnElement[bool]:
     """A condition on rows of `groups`: a person knows the group. A private one is known to its members, and
-    to people who are `joining` it with its code, or after an invitation that has not expired `now`, and are
-    not banned.
+    to people who are `joining` it with its code, or after an invitation from after `since` (ms since 1970
+    UTC), and are not banned.
 
     It is a part of the query that finds the group, so that the time does not tell whether there is one.
     """
@@ -112,7 +111,7 @@ def is_known(party: Party, joining: bool, by_code: bool, now: int = 0) -> sa.Col
     if party.id is None:
         of_party = (remote_members.c.conversation_id == here, remote_members.c.key == key)
         asked = sa.exists().where(
-            invited.c.conversation_id == here, invited.c.key == key, invited.c.at > now - LIFE
+            invited.c.conversation_id == here, invited.c.key == key, invited.c.at > since
         )
     else:
         of_party = (
@@ -125,7 +124,7 @@ def is_known(party: Party, joining: bool, by_code: bool, now: int = 0) -> sa.Col
             invitations.c.home_id == here,
             invitations.c.realm == "",
             invitations.c.declined.is_(False),
-            invitations.c.at > now - LIFE,
+            invitations.c.at > since,
         )
     known = groups.c.private.is_(False) | sa.exists().where(*of_party)
     if not joining:

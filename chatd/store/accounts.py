@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, Delete, Select, Update, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from chatd.base import errors
@@ -42,6 +42,9 @@ def _account(row: Sequence[Any]) -> Account:
     return Account(*row)
 
 
+_ADD = insert(accounts)
+
+
 def add_account(
     connection: Connection, name: str, password: str, display_name: str, country: str, now: int
 ) -> Account:
@@ -51,9 +54,7 @@ def add_account(
     names.take(connection, name, "user")
     key = key_of(name)
     values = {"name": name, "key": key, "display_name": display_name, "country": country}
-    result = connection.execute(
-        insert(accounts).values(**values, password=password, created_at=now)
-    )
+    result = connection.execute(_ADD, {**values, "password": password, "created_at": now})
     return Account(id=inserted_id(result), operator=False, **values)
 
 
@@ -111,10 +112,13 @@ def account_of(connection: Connection, account_id: int) -> Account:
 
 def password_of(connection: Connection, account_id: int) -> str:
     """The Argon2id hash."""
-    hashed: str = connection.execute(
-        select(accounts.c.password).where(accounts.c.id == account_id)
-    ).scalar_one()
+    hashed: str = connection.execute(*_password(account_id)).scalar_one()
     return hashed
+
+
+@prepared
+def _password(account_id: Any) -> Select[Any]:
+    return select(accounts.c.password).where(accounts.c.id == account_id)
 
 
 def set_password(connection: Connection, account: Account, old: str, new: str, keep: bytes) -> None:
@@ -160,31 +164,34 @@ def add_session(
     """
     if password_of(connection, account.id) != password:
         raise errors.WrongPassword(name=account.name)
-    connection.execute(delete(sessions).where(sessions.c.expires_at <= now))
+    connection.execute(*_expired(now))
     ended = _too_many(connection, account.id, limit - 1, expires_at - now, in_use)
     if ended:
         connection.execute(delete(sessions).where(sessions.c.token_hash.in_(ended)))
-    connection.execute(
-        insert(sessions).values(
-            token_hash=token_hash,
-            account_id=account.id,
-            created_at=now,
-            expires_at=expires_at,
-            used_at=now,
-        )
-    )
+    row = {"token_hash": token_hash, "account_id": account.id, "created_at": now}
+    connection.execute(_ADD_SESSION, {**row, "expires_at": expires_at, "used_at": now})
     return ended
+
+
+_ADD_SESSION = insert(sessions)
+
+
+@prepared
+def _expired(now: Any) -> Delete:
+    return delete(sessions).where(sessions.c.expires_at <= now)
+
+
+@prepared
+def _sessions(account_id: Any) -> Select[Any]:
+    times = sessions.c.created_at, sessions.c.expires_at
+    return select(sessions.c.token_hash, *times).where(sessions.c.account_id == account_id)
 
 
 def _too_many(
     connection: Connection, account_id: int, limit: int, lifetime: int, in_use: Collection[bytes]
 ) -> list[bytes]:
     """The token hashes of the sessions beyond `limit`."""
-    found = connection.execute(
-        select(sessions.c.token_hash, sessions.c.created_at, sessions.c.expires_at).where(
-            sessions.c.account_id == account_id
-        )
-    ).all()
+    found = connection.execute(*_sessions(account_id)).all()
     if len(found) <= limit:
         return []
     # A session expires a fixed time after its last use.
@@ -232,11 +239,13 @@ def extend_session(connection: Connection, token_hash: bytes, now: int, expires_
 
 def note_device(connection: Connection, token_hash: bytes, device: Device, now: int) -> None:
     """Note the device that uses a session from now on."""
-    connection.execute(
-        update(sessions)
-        .where(sessions.c.token_hash == token_hash)
-        .values(client=device.client, address=device.address, used_at=now)
-    )
+    connection.execute(*_use(token_hash, device.client, device.address, now))
+
+
+@prepared
+def _use(token_hash: Any, client: Any, address: Any, now: Any) -> Update:
+    used = {"client": client, "address": address, "used_at": now}
+    return update(sessions).where(sessions.c.token_hash == token_hash).values(used)
 
 
 def sessions_of(

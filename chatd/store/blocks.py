@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
@@ -13,6 +14,7 @@ from chatd.base.errors import NotBlocked, TooManyBlocks
 from chatd.base.model import Account
 from chatd.base.replies import BlockInfo
 from chatd.store.conversations import find_direct
+from chatd.store.prepared import prepared
 from chatd.store.reputation import note_block
 from chatd.store.schema import accounts, blocks
 from chatd.store.versions import Kind, Subject, VersionWriter
@@ -125,7 +127,13 @@ def blocks_of(connection: sa.Connection, account_id: int) -> Sequence[BlockInfo]
 
 def is_blocked(connection: sa.Connection, account_id: int, key: str) -> bool:
     """Whether the account has blocked the person with that key, or their realm."""
-    return bool(connection.scalar(sa.select(has_blocked(account_id, key))))
+    return bool(connection.scalar(*_blocked(account_id, list(keys_covering(key)))))
+
+
+@prepared
+def _blocked(account_id: Any, keys: Any) -> sa.Select[Any]:
+    blocked = sa.exists().where(blocks.c.account_id == account_id, blocks.c.key.in_(keys))
+    return sa.select(blocked)
 
 
 def add_block(

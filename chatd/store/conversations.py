@@ -125,6 +125,9 @@ def _open(
     return conversation
 
 
+_ADD = insert(conversations)
+
+
 def add_conversation(connection: Connection, kind: str, now: int) -> int:
     """Create a conversation, and return its id."""
-    return inserted_id(connection.execute(insert(conversations).values(kind=kind, created_at=now)))
+    return inserted_id(connection.execute(_ADD, {"kind": kind, "created_at": now}))

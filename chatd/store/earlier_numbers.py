@@ -25,29 +25,17 @@ _HASH_BITS = 26
 _encode = msgspec.msgpack.Encoder().encode
 
 
-def _numbered_in(table: sa.Table, author: sa.Column[Any]) -> Any:
-    @prepared
-    def query(conversation: Any, seq: Any) -> sa.Select[Any]:
-        here = table.c.conversation_id == conversation, table.c.seq == seq
-        return sa.select(table.c.number, table.c.at, author).where(*here)
-
-    return query
+@prepared
+def _entry(conversation: Any, seq: Any, *, table: sa.Table) -> sa.Select[Any]:
+    author = messages.c.sender if table is messages else changes.c.author
+    here = table.c.conversation_id == conversation, table.c.seq == seq
+    return sa.select(table.c.number, table.c.at, author).where(*here)
 
 
-def _set_number_in(table: sa.Table) -> Any:
-    @prepared
-    def update(conversation: Any, seq: Any, number: Any) -> sa.Update:
-        here = table.c.conversation_id == conversation, table.c.seq == seq
-        return sa.update(table).where(*here).values(number=number)
-
-    return update
-
-
-_numbered = {
-    messages: _numbered_in(messages, messages.c.sender),
-    changes: _numbered_in(changes, changes.c.author),
-}
-_set_number = {table: _set_number_in(table) for table in (messages, changes)}
+@prepared
+def _set_number(conversation: Any, seq: Any, number: Any, *, table: sa.Table) -> sa.Update:
+    here = table.c.conversation_id == conversation, table.c.seq == seq
+    return sa.update(table).where(*here).values(number=number)
 
 
 @prepared
@@ -61,13 +49,13 @@ def number_entry(connection: sa.Connection, table: sa.Table, conversation: int, 
     """Give a number to a message or a change of this realm, unless it has one. Returns the number. Runs in
     the writer's thread."""
     number = earlier_number(connection, table, conversation, seq)
-    connection.execute(*_set_number[table](conversation, seq, number))
+    connection.execute(*_set_number(conversation, seq, number, table=table))
     return number
 
 
 def earlier_number(connection: sa.Connection, table: sa.Table, conversation: int, seq: int) -> int:
     """The number that such an entry has, or would get now."""
-    row = connection.execute(*_numbered[table](conversation, seq)).one()
+    row = connection.execute(*_entry(conversation, seq, table=table)).one()
     if row.number is not None:
         return int(row.number)
     digest = sha256(_encode((conversation, seq, row.at, row[2]))).digest()

@@ -8,14 +8,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, func, insert, select, true
+from sqlalchemy import Connection, Row, Select, func, insert, select, true
 
 from chatd.base.errors import GroupExists
-from chatd.base.model import PAST_ALL, PAST_JOINED, PRIVATE, PUBLIC, Group, NewGroup
+from chatd.base.model import PAST_ALL, PAST_JOINED, PRIVATE, PUBLIC, Group, NewGroup, Party
 from chatd.base.names import key_of
 from chatd.base.replies import GroupInfo
 from chatd.store import names
+from chatd.store.access import is_known
 from chatd.store.conversations import add_conversation
+from chatd.store.invitations import LIFE
 from chatd.store.prepared import prepared
 from chatd.store.schema import groups, participants, rosters
 from chatd.store.writer import CodeTaken
@@ -77,19 +79,8 @@ def _group(row: Sequence[Any] | None) -> Group | None:
     return Group(conversation, name, key or "", code or "", *others)
 
 
-def find_group(
-    connection: Connection, key: str, known: ColumnElement[bool] | None = None
-) -> Group | None:
-    """The group with that key, if it satisfies the condition `known`."""
-    if known is None:
-        return _group(connection.execute(*_by_key(key)).first())
-    query = select(*_GROUP).where(groups.c.key == key, known)
-    return _group(connection.execute(query).first())
-
-
-@prepared
-def _by_key(key: Any) -> Select[Any]:
-    return select(*_GROUP).where(groups.c.key == key)
+def find_group(connection: Connection, key: str) -> Group | None:
+    return _group(connection.execute(*_by_name(key, by_code=False)).first())
 
 
 def group_of(connection: Connection, conversation: int) -> Group | None:
@@ -98,12 +89,31 @@ def group_of(connection: Connection, conversation: int) -> Group | None:
     return _group(connection.execute(query).first())
 
 
-def find_group_by_code(
-    connection: Connection, code: str, known: ColumnElement[bool] | None = None
+def find_group_by_code(connection: Connection, code: str) -> Group | None:
+    return _group(connection.execute(*_by_name(code, by_code=True)).first())
+
+
+def find_known(
+    connection: Connection, name: str, viewer: Party, now: int, *, by_code: bool, joining: bool
 ) -> Group | None:
-    """As `find_group`, by the code."""
-    query = select(*_GROUP).where(groups.c.code == code)
-    return _group(connection.execute(query if known is None else query.where(known)).first())
+    """The group with that key, or with that code, if the viewer knows it `now`."""
+    shape = {"by_code": by_code, "joining": joining, "is_here": viewer.id is not None}
+    found = connection.execute(*_known(name, viewer.id, viewer.key, now - LIFE, **shape))
+    return _group(found.first())
+
+
+@prepared
+def _by_name(name: Any, *, by_code: bool) -> Select[Any]:
+    return select(*_GROUP).where((groups.c.code if by_code else groups.c.key) == name)
+
+
+@prepared
+def _known(
+    name: Any, ident: Any, key: Any, since: Any, *, by_code: bool, joining: bool, is_here: bool
+) -> Select[Any]:
+    viewer = Party(key, "", ident if is_here else None)
+    column = groups.c.code if by_code else groups.c.key
+    return select(*_GROUP).where(column == name, is_known(viewer, since, joining, by_code))
 
 
 def find_mirror(connection: Connection, realm: str, home_id: int) -> Group | None:
@@ -145,10 +155,17 @@ def list_groups(
 ) -> tuple[list[GroupInfo], int]:
     """The first `limit` groups by name, and the number of the others. They are all groups of this realm, or
     the account's own, wherever they live. Private groups and codes are for members only."""
+    total: int = connection.execute(*_count(account_id, mine=mine)).scalar_one()
+    rows = connection.execute(*_first(account_id, limit, mine=mine))
+    found = [info_of(row, row.admin) for row in rows]
+    return found, total - len(found)
+
+
+def _listed(account_id: Any, mine: bool) -> Select[Any]:
     me = participants.alias("me")
     is_shown = me.c.account_id.is_not(None) | groups.c.private.is_(False)
     is_listed = groups.c.key.is_not(None) & groups.c.realm.is_(None) & is_shown
-    query: Select[Any] = (
+    return (
         select(*INFO, me.c.admin)
         .select_from(groups)
         .join(rosters, rosters.c.conversation_id == groups.c.conversation_id)
@@ -160,8 +177,13 @@ def list_groups(
         .where(true() if mine else is_listed)
         .order_by(groups.c.key)
     )
-    total: int = connection.execute(
-        select(func.count()).select_from(query.order_by(None).subquery())
-    ).scalar_one()
-    found = [info_of(row, row.admin) for row in connection.execute(query.limit(limit))]
-    return found, total - len(found)
+
+
+@prepared
+def _count(account_id: Any, *, mine: bool) -> Select[Any]:
+    return select(func.count()).select_from(_listed(account_id, mine).order_by(None).subquery())
+
+
+@prepared
+def _first(account_id: Any, limit: Any, *, mine: bool) -> Select[Any]:
+    return _listed(account_id, mine).limit(limit)

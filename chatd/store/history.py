@@ -63,10 +63,15 @@ _guarded = itemgetter(*map(COLUMNS.index, GUARDED))
 def select_messages(account: Account, known: bool = False) -> sa.Select[Any]:
     """Select COLUMNS of the messages that the account sees. `known`: it is known to see those that the query
     selects by their ids; then SQLite looks them up, instead of reading the conversations."""
+    return select_seen_by(account.id, known)
+
+
+def select_seen_by(account_id: Any, known: bool = False) -> sa.Select[Any]:
+    """As `select_messages`, by the account's id or a parameter for it."""
     return (
         sa.select(*COLUMNS)
         .select_from(messages)
-        .join(participants, sees_message(account.id), isouter=known)
+        .join(participants, sees_message(account_id), isouter=known)
         .outerjoin(groups, groups.c.conversation_id == messages.c.conversation_id)
         .outerjoin(attachments, attachments.c.id == messages.c.attachment_id)
     )

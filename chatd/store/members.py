@@ -15,11 +15,11 @@ from chatd.base import errors
 from chatd.base.group_settings import Columns
 from chatd.base.model import PAST_JOINED, Group, Party
 from chatd.store import avatars, names
-from chatd.store.access import first_seqs, is_known
+from chatd.store.access import first_seqs
 from chatd.store.accounts import DELETED
 from chatd.store.bans import banned_keys, forget_bans, lift_ban
 from chatd.store.epochs import epoch_of
-from chatd.store.groups import find_group, find_group_by_code
+from chatd.store.groups import find_group, find_group_by_code, find_known
 from chatd.store.roster import Delta, Roster
 from chatd.store.schema import (
     accounts,
@@ -52,10 +52,9 @@ def find_named(
     case."""
     if viewer is None:
         return find_group(connection, key) or find_group_by_code(connection, key)
-    by_name = find_group(connection, key, is_known(viewer, joining, False, now))
-    if by_name is not None:
-        return by_name
-    return find_group_by_code(connection, key, is_known(viewer, joining, True, now))
+    return find_known(connection, key, viewer, now, by_code=False, joining=joining) or find_known(
+        connection, key, viewer, now, by_code=True, joining=joining
+    )
 
 
 def roster_of(connection: sa.Connection, group: Group) -> Roster:

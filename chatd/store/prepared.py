@@ -24,16 +24,25 @@ def prepared(make: Callable[..., Statement]) -> Callable[..., tuple[Statement, d
 
         names = connection.scalars(*_of_realm("realm2"))
 
-    `make` is called once, with a bound parameter in place of each argument. A collection is for `in_`. No
-    argument may be None where it is compared: that would need IS NULL.
+    `make` is called once, with a bound parameter in place of each positional argument. A collection is for
+    `in_`. No argument may be None where it is compared: that would need IS NULL.
+
+    Keyword arguments are passed as they are, such as a table. There is a statement for each combination of
+    them that occurs, so they have few values.
     """
-    names = [f"{name}_given" for name in inspect.signature(make).parameters]
-    made: list[Statement] = []
+    names = [
+        f"{name}_given"
+        for name, parameter in inspect.signature(make).parameters.items()
+        if parameter.kind is not parameter.KEYWORD_ONLY
+    ]
+    made: dict[tuple[Any, ...], Statement] = {}
 
     @wraps(make)
-    def with_values(*values: Any) -> tuple[Statement, dict[str, Any]]:
-        if not made:
-            made.append(make(*map(sa.bindparam, names)))
-        return made[0], dict(zip(names, values, strict=True))
+    def with_values(*values: Any, **shape: Any) -> tuple[Statement, dict[str, Any]]:
+        key = tuple(shape.items())
+        statement = made.get(key)
+        if statement is None:
+            statement = made[key] = make(*map(sa.bindparam, names), **shape)
+        return statement, dict(zip(names, values, strict=True))
 
     return with_values

@@ -87,8 +87,11 @@ def learn(connection: sa.Connection, keys: Sequence[StoredKey], gone: Sequence[b
         )
 
 
+_INSERT = sa.insert(realm_keys)
+
+
 def _add(connection: sa.Connection, keys: Sequence[StoredKey]) -> None:
-    connection.execute(sa.insert(realm_keys), [msgspec.structs.asdict(key) for key in keys])
+    connection.execute(_INSERT, [msgspec.structs.asdict(key) for key in keys])
 
 
 def forget_keys(connection: sa.Connection, realms: Collection[str]) -> None:

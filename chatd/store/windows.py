@@ -3,12 +3,15 @@ Database."""
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 import sqlalchemy as sa
 
 from chatd.base.model import Account
 from chatd.store.access import LogView, view_of
-from chatd.store.history import Page, build_messages, select_messages
+from chatd.store.history import Page, build_messages, select_seen_by
+from chatd.store.prepared import prepared
 from chatd.store.schema import messages
 
 # Messages before the one that a search by time has found that are looked at, too. Those that were delivered
@@ -39,22 +42,31 @@ def look(
     if view is None:
         return Page([], later=0)
     first, last = _bounds(connection, view, window, limit)
-    seq = messages.c.seq
-    rows = connection.execute(
-        select_messages(account)
-        .where(messages.c.conversation_id == conversation, seq.between(first, last))
-        .order_by(seq)
-    ).all()
+    rows = connection.execute(*_between(account.id, conversation, first, last)).all()
     shown = build_messages(connection, rows, account)
-    earlier = _count(connection, view, seq < first)
-    return Page(shown, earlier, later=_count(connection, view, seq > last))
+    earlier = connection.scalar(*_count_before(conversation, view.first, first))
+    later = connection.scalar(*_count_after(conversation, view.first, last))
+    return Page(shown, earlier or 0, later=later or 0)
 
 
-def _count(connection: sa.Connection, view: LogView, condition: sa.ColumnElement[bool]) -> int:
-    """How many messages of the view satisfy the condition. It reads only an index."""
-    return connection.execute(
-        sa.select(sa.func.count(messages.c.seq)).where(view.has(messages, condition))
-    ).scalar_one()
+@prepared
+def _between(account_id: Any, conversation: Any, first: Any, last: Any) -> sa.Select[Any]:
+    seq = messages.c.seq
+    here = messages.c.conversation_id == conversation, seq.between(first, last)
+    return select_seen_by(account_id).where(*here).order_by(seq)
+
+
+# What counts messages reads only an index.
+@prepared
+def _count_before(conversation: Any, first: Any, seq: Any) -> sa.Select[Any]:
+    before = LogView(conversation, first).has(messages, messages.c.seq < seq)
+    return sa.select(sa.func.count(messages.c.seq)).where(before)
+
+
+@prepared
+def _count_after(conversation: Any, first: Any, seq: Any) -> sa.Select[Any]:
+    after = LogView(conversation, first).has(messages, messages.c.seq > seq)
+    return sa.select(sa.func.count(messages.c.seq)).where(after)
 
 
 def _bounds(
@@ -88,9 +100,14 @@ def _around(connection: sa.Connection, view: LogView, seq: int, limit: int) -> t
 
 def _before(connection: sa.Connection, view: LogView, seq: int, limit: int) -> list[int]:
     """The numbers of the last messages before `seq`, newest first."""
+    return list(connection.scalars(*_last_before(view.conversation, view.first, seq, limit)))
+
+
+@prepared
+def _last_before(conversation: Any, first: Any, seq: Any, limit: Any) -> sa.Select[Any]:
     found = messages.c.seq
-    query = sa.select(found).where(view.has(messages, found < seq)).order_by(found.desc())
-    return list(connection.scalars(query.limit(limit)))
+    before = LogView(conversation, first).has(messages, found < seq)
+    return sa.select(found).where(before).order_by(found.desc()).limit(limit)
 
 
 def _after(connection: sa.Connection, view: LogView, seq: int, limit: int) -> list[int]:
