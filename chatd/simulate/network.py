@@ -8,6 +8,7 @@ still but for `advance`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
@@ -16,14 +17,14 @@ from typing import Any
 
 from twisted.internet import error as net
 from twisted.internet.defer import Deferred
-from twisted.internet.task import Clock
 from twisted.protocols import amp
 from twisted.python.failure import Failure
 
 from chatd.app.realm import StartOptions, Threads
 from chatd.federation.amp.link import PeerLink, Route
+from chatd.simulate.clocks import TimerClock
 from chatd.simulate.connections import FakeConnection, PeerTransport
-from chatd.simulate.servers import START, Server, Stuck, certificate_of
+from chatd.simulate.servers import START, Server, SimulatedRealm, Stuck, certificate_of
 from chatd.simulate.stepped import STEPPED, SteppedDatabase
 
 MAX_STEPS = 20_000
@@ -129,32 +130,51 @@ class Network:
 
     def _sources(self) -> list[Callable[[], bool]]:
         found: list[Callable[[], bool]] = [self._answer_call]
-        for server in self.servers.values():
-            life = server._life
-            if life is not None:
-                found.append(partial(self._commit, life.database))
-                found.append(life.database.step_read)
-                found.append(life.uploads.step)
-                found.append(partial(_turn, life.clock))
-        self.connections = [
-            each for each in self.connections if not (each.near.closed and each.far.closed)
-        ]
-        for connection in self.connections:
+        for life in self._lives():
+            found.append(partial(self._commit, life.database))
+            found.append(life.database.step_read)
+            found.append(life.uploads.step)
+            found.append(partial(_turn, life.clock))
+        for connection in self._open():
             for end in connection.ends:
                 found.append(partial(connection.step, end))
         return found
+
+    def _lives(self) -> list[SimulatedRealm]:
+        """The realms that run."""
+        return [life for server in self.servers.values() if (life := server._life) is not None]
+
+    def _open(self) -> list[FakeConnection]:
+        """The connections of which at least one end is open. Drops the others."""
+        self.connections = [
+            each for each in self.connections if not (each.near.closed and each.far.closed)
+        ]
+        return self.connections
 
     def _commit(self, database: SteppedDatabase) -> bool:
         return database.step(self._random.choice((None, 1, 3)) if self._random else None)
 
     def step(self) -> bool:
         """Let each source of events take one step, or with `random` one of them. Returns whether any did."""
-        sources = self._sources()
         if self._random is None:
-            done = [source() for source in sources]
-            return any(done)
+            return self._step_all()
+        sources = self._sources()
         self._random.shuffle(sources)
         return any(source() for source in sources)
+
+    def _step_all(self) -> bool:
+        """As `step` with all of `_sources`, in their order."""
+        lives, connections = self._lives(), tuple(self._open())
+        done = self._answer_call()
+        for life in lives:
+            done |= life.database.step()
+            done |= life.database.step_read()
+            done |= life.uploads.step()
+            done |= _turn(life.clock)
+        for connection in connections:
+            done |= connection.step(connection.near)
+            done |= connection.step(connection.far)
+        return done
 
     def settle(self) -> None:
         """Take steps until nothing happens at this moment."""
@@ -168,23 +188,18 @@ class Network:
         self.settle()
         end = self.now + seconds
         while True:
-            due = [
-                call.getTime()
-                for server in self.servers.values()
-                if server._life is not None
-                for call in server._life.clock.getDelayedCalls()
-            ]
-            due += self._arrivals()
-            self.now = max(self.now, min([end, *due]))
+            clocks = [life.clock for life in self._lives()]
+            due = min([math.inf, *(clock.next_due() for clock in clocks), *self._arrivals()])
+            self.now = max(self.now, min(end, due))
+            for clock in clocks:
+                # A rounding error must not delay a timer.
+                clock.rightNow = max(clock.rightNow, self.now)
+            if due > self.now:
+                return
             for server in self.servers.values():
                 if server._life is not None:
-                    clock = server._life.clock
-                    # A rounding error must not delay a timer.
-                    clock.rightNow = max(clock.rightNow, self.now)
-                    clock.advance(0)
+                    server._life.clock.advance(0)
             self.settle()
-            if self.now >= end:
-                return
 
     def _arrivals(self) -> list[float]:
         """When boxes that are under way arrive."""
@@ -231,14 +246,12 @@ class Network:
                 server.close()
 
 
-def _turn(clock: Clock) -> bool:
+def _turn(clock: TimerClock) -> bool:
     """Run the timers that are due. Returns whether there were any."""
-    now = clock.seconds()
-    for call in clock.getDelayedCalls():
-        if call.getTime() <= now:
-            clock.advance(0)
-            return True
-    return False
+    if clock.next_due() > clock.rightNow:
+        return False
+    clock.advance(0)
+    return True
 
 
 def outcome(done: Deferred[Any]) -> list[Any]:

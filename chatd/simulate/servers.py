@@ -16,7 +16,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import func, select
 from twisted.internet import error as net
 from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.task import Clock
 
 from chatd.app.realm import Environment, Realm
 from chatd.base.config import Config, Limits, PeersConfig
@@ -25,6 +24,7 @@ from chatd.federation.amp.identity_files import issue_certificate
 from chatd.federation.amp.link import PeerLink, Route
 from chatd.federation.amp.trust import Authentication, Policy, authenticate
 from chatd.federation.parcels import Parcel, Verdict
+from chatd.simulate.clocks import TimerClock
 from chatd.simulate.connections import PeerTransport
 from chatd.simulate.databases import provide_schema
 from chatd.simulate.people import Person
@@ -63,12 +63,12 @@ class Stuck(AssertionError):
 class SimulatedRealm(Realm):
     """The realm of a server, from its start to its end."""
 
-    clock: Clock
+    clock: TimerClock
     database: SteppedDatabase  # type: ignore[assignment]
     uploads: SteppedUploads
 
     def __init__(self, server: Server) -> None:
-        clock = Clock()
+        clock = TimerClock()
         clock.advance(server.network.now)
         door = cast(Any, SimulatedDoor(server))
         self.clock = clock

@@ -138,7 +138,7 @@ def may_wait(connection: sa.Connection, realm: str) -> bool:
 def fitting(connection: sa.Connection, realm: str, limit: int) -> list[int]:
     """The ids of the oldest waiting files of a realm for which there is room, if its arriving files may have
     `limit` bytes together."""
-    rows = connection.execute(*_waiting(realm)).all()
+    rows = connection.execute(*_waiting(realm, MAX_ARRIVING)).all()
     if not rows:
         return []
     count, size = _reserved(connection, realm)
@@ -152,13 +152,13 @@ def fitting(connection: sa.Connection, realm: str, limit: int) -> list[int]:
 
 
 @prepared
-def _waiting(realm: Any) -> sa.Select[Any]:
+def _waiting(realm: Any, limit: Any) -> sa.Select[Any]:
     return (
         sa.select(attachments.c.id, attachments.c.size)
         .join_from(arrivals, attachments, attachments.c.id == arrivals.c.attachment_id)
         .where(arrivals.c.realm == realm, _WAITS)
         .order_by(attachments.c.id)
-        .limit(MAX_ARRIVING)
+        .limit(limit)
     )
 
 

@@ -95,10 +95,10 @@ def _lost(realm: Any, after: Any, limit: Any) -> sa.Select[Any]:
 def remove_old(connection: sa.Connection, before: int) -> int:
     """Remove changes of before `before` (ms since 1970 UTC) that did not come back, because they changed
     nothing at their homes. Returns their number."""
-    return connection.execute(*_remove_old(before)).rowcount
+    return connection.execute(*_remove_old(before, MAX_REMOVED)).rowcount
 
 
 @prepared
-def _remove_old(before: Any) -> sa.Delete:
-    old = sa.select(table.c.number).where(table.c.at < before).limit(MAX_REMOVED)
+def _remove_old(before: Any, limit: Any) -> sa.Delete:
+    old = sa.select(table.c.number).where(table.c.at < before).limit(limit)
     return sa.delete(table).where(table.c.number.in_(old))

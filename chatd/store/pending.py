@@ -188,7 +188,7 @@ _POSTED = sa.select(
 
 
 @prepared
-def _of_former() -> sa.Select[Any]:
+def _of_former(limit: Any) -> sa.Select[Any]:
     is_member = sa.exists().where(
         participants.c.account_id == pending.c.account_id,
         participants.c.conversation_id == pending.c.conversation_id,
@@ -199,13 +199,13 @@ def _of_former() -> sa.Select[Any]:
         pending.c.refused.is_(None),
         ~is_member,
         sa.not_(outbox_store.waits(pending.c.realm, pending.c.number)),
-    ).limit(MAX_REMOVED)
+    ).limit(limit)
 
 
 def finish_former(connection: sa.Connection) -> int:
     """Remove messages that were delivered and do not come back, because their senders have left the group
     since, even if they have joined again. Returns their number."""
-    rows = connection.execute(*_of_former()).all()
+    rows = connection.execute(*_of_former(MAX_REMOVED)).all()
     keep_posted(connection, rows)
     for row in rows:
         _remove(connection, row.account_id, row.id)
@@ -260,7 +260,7 @@ def limit_refused(connection: sa.Connection, account_id: int) -> None:
 
 
 @prepared
-def _delivered(before: Any) -> sa.Select[Any]:
+def _delivered(before: Any, limit: Any) -> sa.Select[Any]:
     return (
         sa.select(pending.c.id, pending.c.attachment_id)
         .where(
@@ -268,14 +268,14 @@ def _delivered(before: Any) -> sa.Select[Any]:
             pending.c.refused.is_(None),
             sa.not_(outbox_store.waits(pending.c.realm, pending.c.number)),
         )
-        .limit(MAX_REMOVED)
+        .limit(limit)
     )
 
 
 def remove_unreturned(connection: sa.Connection, before: int) -> int:
     """Remove messages of before `before` (ms since 1970 UTC) that were delivered and did not come back.
     Returns their number. Their files are removed from the disk at the next start."""
-    rows = connection.execute(*_delivered(before)).all()
+    rows = connection.execute(*_delivered(before, MAX_REMOVED)).all()
     if not rows:
         return 0
     connection.execute(sa.delete(pending).where(pending.c.id.in_([row.id for row in rows])))

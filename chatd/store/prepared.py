@@ -25,7 +25,8 @@ def prepared(make: Callable[..., Statement]) -> Callable[..., tuple[Statement, d
         names = connection.scalars(*_of_realm("realm2"))
 
     `make` is called once, with a bound parameter in place of each positional argument. A collection is for
-    `in_`. No argument may be None where it is compared: that would need IS NULL.
+    `in_`. No argument may be None where it is compared: that would need IS NULL. A limit is an argument, too,
+    because tests lower it.
 
     Keyword arguments are passed as they are, such as a table. There is a statement for each combination of
     them that occurs, so they have few values.

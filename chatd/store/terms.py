@@ -21,7 +21,7 @@ def begin_term(connection: Connection, conversation: int, term: int, seq: int) -
         return
     row = {"conversation_id": conversation, "term": term, "first": seq}
     connection.execute(_INSERT, row)
-    connection.execute(*_delete_older(conversation))
+    connection.execute(*_delete_older(conversation, KEPT))
 
 
 @prepared
@@ -32,9 +32,9 @@ def _first(conversation: Any, term: Any) -> Select[Any]:
 
 
 @prepared
-def _delete_older(conversation: Any) -> Delete:
+def _delete_older(conversation: Any, kept: Any) -> Delete:
     here = terms.c.conversation_id == conversation
-    older = select(terms.c.term).where(here).order_by(terms.c.term.desc()).offset(KEPT).limit(1)
+    older = select(terms.c.term).where(here).order_by(terms.c.term.desc()).offset(kept).limit(1)
     return delete(terms).where(here, terms.c.term <= older.scalar_subquery())
 
 

@@ -164,11 +164,13 @@ def watchers_in_groups(
 def watched_people(connection: sa.Connection, realm: str, limit: int) -> Sequence[str]:
     """The names of people of another realm, in lower case, whose states accounts here are told."""
     end = f"@{realm}"
-    return [key.removesuffix(end) for key in connection.scalars(*_watched(realm, limit))]
+    return [
+        key.removesuffix(end) for key in connection.scalars(*_watched(realm, MAX_READERS, limit))
+    ]
 
 
 @prepared
-def _watched(realm: Any, limit: Any) -> sa.CompoundSelect[Any]:
+def _watched(realm: Any, readers: Any, limit: Any) -> sa.CompoundSelect[Any]:
     having = sa.select(contacts.c.key).where(contacts.c.realm == realm)
     direct = sa.select(participants.c.peer_key).where(
         participants.c.realm == realm,
@@ -176,7 +178,7 @@ def _watched(realm: Any, limit: Any) -> sa.CompoundSelect[Any]:
         # A question about a person who waits for an answer would tell that somebody here has seen them.
         ~waits(participants.c.account_id, participants.c.peer_key),
     )
-    small = sa.select(rosters.c.conversation_id).where(rosters.c.members <= MAX_READERS)
+    small = sa.select(rosters.c.conversation_id).where(rosters.c.members <= readers)
     members = sa.select(remote_members.c.key).where(
         remote_members.c.realm == realm, remote_members.c.conversation_id.in_(small)
     )
