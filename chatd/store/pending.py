@@ -195,7 +195,6 @@ def _of_former(limit: Any) -> sa.Select[Any]:
         participants.c.joined_at < pending.c.at,
     )
     return _POSTED.where(
-        pending.c.conversation_id.is_not(None),
         pending.c.refused.is_(None),
         ~is_member,
         sa.not_(outbox_store.waits(pending.c.realm, pending.c.number)),
@@ -203,8 +202,11 @@ def _of_former(limit: Any) -> sa.Select[Any]:
 
 
 def finish_former(connection: sa.Connection) -> int:
-    """Remove messages that were delivered and do not come back, because their senders have left the group
-    since, even if they have joined again. Returns their number."""
+    """Remove messages that were delivered and do not come back, because their senders are no members, or have
+    left the group since, even if they have joined again. Returns their number.
+
+    Those of people who never were members are removed when they are delivered (`finish`), but the disk may
+    have been full then, or the daemon may have been killed."""
     rows = connection.execute(*_of_former(MAX_REMOVED)).all()
     keep_posted(connection, rows)
     for row in rows:
