@@ -190,7 +190,11 @@ class Forwarder:
         if capability is not None and (target.group is None or target.home is not None):
             self._check_lacks(realms[0], capability)
         blanked: Sequence[BlankedParcel] = ()
-        if isinstance(made.change, Deletion):
+        # A home may refuse to let somebody delete the message of another.
+        if isinstance(made.change, Deletion) and (
+            target.home is None
+            or crossing.is_author(connection, target.conversation, made.seq, made.author.id)
+        ):
             numbers = crossing.numbers_of(connection, target.conversation, made.seq)
             blanked = outbox_store.blank(connection, numbers, parcels.blanked)
         sender_id = made.author.id if target.group is None or target.home is not None else None

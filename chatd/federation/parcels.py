@@ -32,9 +32,11 @@ from chatd.federation.parcel_fields import (
     Title,
 )
 from chatd.federation.signing.entries import OpenedEntry, SignedEntry, open_entry
+from chatd.federation.signing.statements import decode_statement
 
 # Bytes. A parcel with its framing has to fit into an AMP value of 65,535 bytes.
 MAX_PARCEL = 60_000
+CONTENT = ("message", "edited")  # kinds of entries that have words of people
 
 
 class Ref(msgspec.Struct, frozen=True, array_like=True):
@@ -337,6 +339,14 @@ def try_decode(data: bytes | msgspec.Raw) -> Parcel | None:
         return None
 
 
+def _has_content(entry: SignedEntry) -> bool:
+    """Whether an entry is a message or an edit, as far as one can tell."""
+    try:
+        return decode_statement(entry.statement).kind in CONTENT
+    except (msgspec.DecodeError, RecursionError):
+        return True
+
+
 def blanked(data: bytes) -> bytes:
     """The parcel of a message or an edit without its content, which was deleted before it was sent. Other
     parcels stay as they are."""
@@ -346,7 +356,7 @@ def blanked(data: bytes) -> bytes:
             return encode(Direct(sender, to, at))
         case DirectEdit(sender=sender, to=to, at=at, target=target):
             return encode(DirectEdit(sender, to, at, target))
-        case Post() | Relay():
+        case Post() | Relay() if _has_content(parcel.entry):
             return encode(msgspec.structs.replace(parcel, entry=parcel.entry.blank()))
         case _:
             return data

@@ -197,6 +197,14 @@ def _facts(
     return [msgspec.json.decode(data or "{}") for data in found]
 
 
+def is_author(connection: Connection, conversation: int, seq: int, account_id: int | None) -> bool:
+    """Whether that account of this realm has written the message."""
+    author = select(messages.c.sender_id).where(
+        messages.c.conversation_id == conversation, messages.c.seq == seq
+    )
+    return account_id is not None and connection.scalar(author) == account_id
+
+
 def numbers_of(connection: Connection, conversation: int, seq: int) -> list[int]:
     """Return the numbers with which the content of a message of this realm has crossed: its own, and those of
     its edits, also of such that the home of a group has not sent back."""

@@ -1,0 +1,56 @@
+"""Deletions of messages in a group elsewhere, by people who may not: what was asked before them stays."""
+
+from __future__ import annotations
+
+from chatd.base.names import Place, parse_address
+from chatd.commands import values as ask
+from tests.support.network import LinkedTestCase
+
+PLACE = Place(group=parse_address("bagan@realm1"))
+
+
+class RefusedDeletionTestCase(LinkedTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.ana.creates("bagan")
+        self.budi.joins("bagan@realm1")
+        self.citra.joins("bagan@realm1")
+        self.budi.posts("bagan@realm1", "satu")
+        self.network.settle()
+        self.message = self.budi.does(ask.ShowHistory(PLACE, 10)).items[-1]
+        self.part()
+
+    def seen(self) -> list[tuple[str | None, tuple[str, ...]]]:
+        """The text and the emojis of the message, for budi and for the home."""
+        self.meet()
+        self.network.advance(60)
+        home = Place(group=parse_address("bagan"))
+        found = [
+            person.does(ask.ShowHistory(place, 10)).items[-1]
+            for person, place in ((self.budi, PLACE), (self.ana, home))
+        ]
+        return [(each.text, tuple(one.emoji for one in each.reactions)) for each in found]
+
+    def test_waiting_changes(self) -> None:
+        """An edit and a reaction that wait for the link are delivered, although somebody who may not has
+        asked to delete the message since."""
+        seq = self.message.seq
+        self.budi.does(ask.EditMessage(PLACE, seq, "dua"))
+        self.citra.does(ask.ReactToMessage(PLACE, seq, "👍", True))
+        self.citra.does(ask.DeleteMessage(PLACE, seq))
+        self.assertEqual(self.seen(), [("dua", ("👍",))] * 2)
+        notices = [each for each in self.citra.reads() if each.startswith("system")]
+        self.assertEqual(len(notices), 1)
+        self.assertIn("is not yours", notices[0])
+
+    def test_own(self) -> None:
+        """What the author deletes is not sent any more; a reaction is not refused because of that."""
+        seq = self.message.seq
+        self.budi.does(ask.EditMessage(PLACE, seq, "rahasia"))
+        self.citra.does(ask.ReactToMessage(PLACE, seq, "👍", True))
+        self.budi.does(ask.DeleteMessage(PLACE, seq))
+        self.assertEqual(self.seen(), [(None, ())] * 2)
+        self.assertEqual([each for each in self.citra.reads() if each.startswith("system")], [])
+        self.one.close()
+        files = [each for each in self.one.config.state.rglob("*") if each.is_file()]
+        self.assertFalse([each for each in files if b"rahasia" in each.read_bytes()])
