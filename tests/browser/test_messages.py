@@ -351,7 +351,7 @@ class Real(BrowserTestCase):
 
     @in_browser
     def test_conversation(self) -> None:
-        messi, henderson = (self.person(name, worker=True) for name in ("messi", "henderson"))
+        messi, henderson = self.person("messi"), self.person("henderson")
         henderson.open_chat("messi")
         henderson.say("Are you **coming**?")
         messi.follow_row("henderson", unread=1)

@@ -10,7 +10,7 @@ from tests.support.visitor import expect
 class Talk(BrowserTestCase):
     @in_browser
     def test_two_browsers_and_telnet(self) -> None:
-        messi, henderson = self.person(worker=True), self.person(worker=True)
+        messi, henderson = self.person(worker=True), self.person()
         lineker = self.telnet()
         messi.register("messi", "Lionel Messi")
         henderson.register("henderson")
