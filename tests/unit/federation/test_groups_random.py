@@ -16,6 +16,7 @@ from chatd.base.names import Address, Place, parse_address, parse_group
 from chatd.commands import values as ask
 from chatd.store.schema import pending
 from tests.support.network import Person
+from tests.support.order import long_test
 from tests.unit.federation.test_directs_random import STEPS, Directs, content
 
 ACTS = ("post", "post", "file", "edit", "delete", "react", "join", "leave", "kick", "trouble")
@@ -157,6 +158,7 @@ class RandomGroupsTestCase(SynchronousTestCase):
         finally:
             run.network.close()
 
+    @long_test
     def test_some(self) -> None:
         for seed in range(6):
             self.run_seed(seed)

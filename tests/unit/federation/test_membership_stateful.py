@@ -31,6 +31,7 @@ from chatd.store.schema import groups
 from tests import RANDOM_RUNS
 from tests.support.memberships import CREATOR, GROUP, PEOPLE, MembershipRules
 from tests.support.network import Person
+from tests.support.order import long_test
 from tests.support.troubled_realms import counts
 
 STEPS = 30  # of one run
@@ -259,6 +260,7 @@ def run(seed: int, machine: type[Memberships] = Memberships) -> None:
 
 
 class MembershipsTestCase(SynchronousTestCase):
+    @long_test
     def test_everything(self) -> None:
         for seed in range(RANDOM_RUNS // 2):
             run(seed)

@@ -39,6 +39,7 @@ from chatd.commands import values as ask
 from chatd.store.schema import accounts, attachments, groups, messages, participants, remote_members
 from tests import RANDOM_RUNS
 from tests.support.network import Network, Person, Server, outcome
+from tests.support.order import long_test
 from tests.support.troubled_realms import TroubledRealms, counts
 
 PEOPLE = {"ana": "realm1", "agus": "realm1", "budi": "realm2", "bela": "realm2"}
@@ -421,6 +422,7 @@ def run(examples: int, seed: int | None = None) -> None:
 
 
 class RealmsTestCase(SynchronousTestCase):
+    @long_test
     def test_everything(self) -> None:
         run(RANDOM_RUNS)
         self.flushLoggedErrors(StorageFailed)  # disks were full

@@ -33,6 +33,7 @@ from chatd.commands import values as ask
 from chatd.store.schema import changes, groups, messages, participants
 from tests import RANDOM_RUNS
 from tests.support.network import Network, Person, outcome
+from tests.support.order import long_test
 from tests.support.troubled_realms import TroubledRealms, counts
 
 PEOPLE = {"ana": "realm1", "budi": "realm2", "dewi": "realm3"}
@@ -389,6 +390,7 @@ def run(examples: int, seed: int | None = None, machine: type[ThreeRealms] = Thr
 
 
 class ThreeRealmsTestCase(SynchronousTestCase):
+    @long_test
     def test_everything(self) -> None:
         run(RANDOM_RUNS // 2)
         self.flushLoggedErrors(StorageFailed)

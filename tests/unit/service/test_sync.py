@@ -21,6 +21,7 @@ from chatd.store.sync import Cursor, SyncPage
 from chatd.store.versions import first_of, term_of
 from tests import RANDOM_RUNS
 from tests.support.inline import outcome_of, result_of
+from tests.support.order import long_test
 from tests.unit.service.test_message_changes import BAGAN, WITH_BUDI, ChangesTestCase
 
 
@@ -70,6 +71,7 @@ def apply(known: dict[int, Any], entry: dict[str, Any]) -> None:
 
 
 class Entries(SyncTestCase):
+    @long_test
     def test_any_cursor(self) -> None:
         """From any seq, in pages of any size, a client comes to what a fresh read of the history gives."""
         for seed in range(RANDOM_RUNS):

@@ -16,6 +16,7 @@ from chatd.federation.amp.link_state import LinkState
 from chatd.federation.amp.wire import Introduction
 from tests import PROFILE
 from tests.support.common import run, sleep
+from tests.support.order import long_test
 from tests.support.peering import until
 from tests.support.proxied import ProxyTestCase
 from tests.support.proxy import BACK, THERE, Proxy
@@ -266,6 +267,7 @@ class Slowness(ProxyTestCase):
         self.assertLess(net.seconds() - began, 15)
         self.assertEqual(self.proxy.met, 1)
 
+    @long_test
     async def test_delays_and_cuts(self) -> None:
         await self.begin()
         self.proxy.delay = 0.02

@@ -9,6 +9,7 @@ from typing import Any
 from chatd.federation.amp import dialer as module
 from tests import RANDOM_RUNS
 from tests.support.network import Network, NetworkTestCase, Server, outcome
+from tests.support.order import long_test
 
 
 class PausesTestCase(NetworkTestCase):
@@ -147,6 +148,7 @@ class OneLinkTestCase(NetworkTestCase):
         self.ana.sends("budi@realm2", "halo")
         self.budi.sends("ana@realm1", "halo")
 
+    @long_test
     def test_both_dial_in_any_order(self) -> None:
         """In any order of arrival, for known realms and for new ones."""
         for seed in range(RANDOM_RUNS):
