@@ -6,7 +6,7 @@ MAX_READERS members.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -19,6 +19,7 @@ from chatd.store.access import sees_message
 from chatd.store.blocks import is_separated
 from chatd.store.marks import READ
 from chatd.store.members import realms_of
+from chatd.store.prepared import prepared
 from chatd.store.requests import waits
 from chatd.store.schema import (
     accounts,
@@ -279,27 +280,41 @@ def visible_marks(
     In a larger group only its own."""
     others = _shows_marks(connection, conversation)
     seen = has_receipts(connection, account.id)
-    shown = with_receipts(accounts.c.id) & may_see(accounts.c.id, account.key)
+    # The condition is an argument, because tests replace it.
+    viewer = account.id, account.key
+    here = connection.execute(*_marks_here(*viewer, conversation, others=others, visible=may_see))
+    found = [
+        (key, name, seq if key == account.key or (seen and seen_by_others) else 0)
+        for key, name, seq, seen_by_others in here
+    ]
+    if not others:
+        return found
+    elsewhere = connection.execute(*_marks_elsewhere(account.id, conversation, visible=may_see))
+    return found + [(key, address, seq if seen else 0) for key, address, seq in elsewhere]
+
+
+Visible = Callable[..., sa.ColumnElement[bool]]
+
+
+@prepared
+def _marks_here(
+    account_id: Any, key: Any, conversation: Any, *, others: bool, visible: Visible
+) -> sa.Select[Any]:
+    shown = with_receipts(accounts.c.id) & visible(accounts.c.id, sa.type_coerce(key, sa.Text))
     here = (
         sa.select(accounts.c.key, accounts.c.name, READ, shown)
         .join(participants, participants.c.account_id == accounts.c.id)
         .where(participants.c.conversation_id == conversation)
         .order_by(accounts.c.key)
     )
-    if not others:
-        here = here.where(accounts.c.id == account.id)
-    found = [
-        (key, name, seq if key == account.key or (seen and seen_by_others) else 0)
-        for key, name, seq, seen_by_others in connection.execute(here)
-    ]
-    if not others:
-        return found
-    elsewhere = connection.execute(
+    return here if others else here.where(accounts.c.id == account_id)
+
+
+@prepared
+def _marks_elsewhere(account_id: Any, conversation: Any, *, visible: Visible) -> sa.Select[Any]:
+    seen = visible(sa.type_coerce(account_id, sa.BigInteger), remote_marks.c.key)
+    return (
         sa.select(remote_marks.c.key, remote_marks.c.address, remote_marks.c.seq)
-        .where(
-            remote_marks.c.conversation_id == conversation,
-            may_see(sa.literal(account.id), remote_marks.c.key),
-        )
+        .where(remote_marks.c.conversation_id == conversation, seen)
         .order_by(remote_marks.c.key)
     )
-    return found + [(key, address, seq if seen else 0) for key, address, seq in elsewhere]
