@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import multiprocessing
 import os
 import sys
@@ -11,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import partial
 
+from chatd.app import memory
 from chatd.simulate.faults import KINDS
 from chatd.simulate.runs import Result, SimulationOptions, simulate
 
@@ -74,24 +76,27 @@ def _faults(text: str) -> tuple[str, ...] | None:
 
 def _run_all(seeds: Iterable[int], options: SimulationOptions, jobs: int) -> Iterator[Result]:
     simulate(0, options)  # what all of them need is loaded once
+    memory.settle()
     context = multiprocessing.get_context("fork")
     with context.Pool(jobs, maxtasksperchild=100) as pool:
         yield from pool.imap_unordered(partial(simulate, options=options), seeds)
 
 
 def _report(results: Iterable[Result], *, verbose: bool = False) -> int:
+    """Write each failure as it comes, and a summary in the end, also if the run is interrupted."""
     began, runs, failed = time.monotonic(), 0, 0
     counts: Counter[str] = Counter()
-    for result in results:
-        runs += 1
-        counts.update(result.counts)
-        if result.violation is not None:
-            failed += 1
-            _say(f"seed {result.seed}: {result.violation}")
+    with contextlib.suppress(KeyboardInterrupt):
+        for result in results:
+            runs += 1
+            counts.update(result.counts)
+            if result.violation is not None:
+                failed += 1
+                _say(f"seed {result.seed}: {result.violation}")
+                if verbose:
+                    _say(result.details)
             if verbose:
-                _say(result.details)
-        if verbose:
-            _say(f"seed {result.seed}: digest {result.digest} of {result.lines} lines")
+                _say(f"seed {result.seed}: digest {result.digest} of {result.lines} lines")
     _say(", ".join(f"{what} {count}" for what, count in sorted(counts.items())))
     _say(f"{runs} runs, {failed} failed, {time.monotonic() - began:.0f} s")
     return 1 if failed else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from itertools import combinations
 from typing import Any
 
@@ -11,6 +12,7 @@ import sqlalchemy as sa
 from chatd.base.attachments import HERE
 from chatd.base.errors import ChatError, UnknownUser
 from chatd.base.model import Message
+from chatd.base.replies import ConversationInfo
 from chatd.commands import values as ask
 from chatd.simulate.records import Violation, Written, require
 from chatd.simulate.world import World, content
@@ -27,6 +29,7 @@ class Promises:
     def __init__(self, world: World) -> None:
         self._world = world
         self._network = world.network
+        self._views: dict[str, list[tuple[ConversationInfo, Any]]] = {}
 
     def settle(self) -> None:
         """Give everything time to arrive, and repeat the requests that were not answered."""
@@ -50,6 +53,8 @@ class Promises:
 
     def check(self) -> None:
         require(not self._waiting(), "everything queued is delivered in the end")
+        for name in self._world.people:
+            self._views[name] = list(self._read(name))
         for one, two in combinations(self._world.people, 2):
             self._check_direct(one, two)
         for name in self._world.people:
@@ -60,6 +65,12 @@ class Promises:
         self._check_pending()
         self._check_errors()
         self._check_bytes()
+
+    def _read(self, name: str) -> Iterator[tuple[ConversationInfo, Any]]:
+        """The conversations in somebody's list, with what they see of each."""
+        person = self._world.people[name]
+        for each in person.does(ask.ListConversations()).items:
+            yield each, person.does(ask.ShowHistory(each.conversation, 500))
 
     # Directs
 
@@ -164,10 +175,9 @@ class Promises:
     def _check_counts(self, name: str) -> None:
         """The numbers of unread messages are those of the messages after the read marks."""
         person = self._world.people[name]
-        shown = {each.conversation: each for each in person.does(ask.ListConversations()).items}
         counted = {each.conversation: each.unread for each in person.does(ask.CountUnread()).items}
-        for ident, each in shown.items():
-            page = person.does(ask.ShowHistory(ident, 500, after=each.read))
+        for each, page in self._views[name]:
+            ident = each.conversation
             unread = [
                 message.seq
                 for message in page.items
@@ -178,9 +188,8 @@ class Promises:
 
     def _check_cursors(self, name: str) -> None:
         """A sync from any place of a conversation has what a fresh one has after that place."""
-        person, random = self._world.people[name], self._world.random
-        conversations = person.does(ask.ListConversations()).items
-        for each in random.sample(conversations, min(1, len(conversations))):
+        random, views = self._world.random, self._views[name]
+        for each, _ in random.sample(views, min(1, len(views))):
             whole = self.synced(name, each.conversation, 0)
             seqs = [entry.seq for entry in whole]
             require(seqs == sorted(set(seqs)), "a log has one entry for each number", name, seqs)
@@ -206,8 +215,8 @@ class Promises:
 
     def _check_files(self, name: str) -> None:
         person = self._world.people[name]
-        for each in person.does(ask.ListConversations()).items:
-            for message in person.does(ask.ShowHistory(each.conversation, 500)).items:
+        for _, page in self._views[name]:
+            for message in page.items:
                 file = message.file
                 if file is None:
                     continue
@@ -268,9 +277,8 @@ class Promises:
     def _current(self) -> set[str | None]:
         """All texts that somebody sees."""
         found: set[str | None] = set()
-        for person in self._world.people.values():
-            for each in person.does(ask.ListConversations()).items:
-                page = person.does(ask.ShowHistory(each.conversation, 500))
+        for views in self._views.values():
+            for _, page in views:
                 found.update(message.text for message in (*page.items, *page.pending))
         return found
 

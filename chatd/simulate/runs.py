@@ -28,7 +28,7 @@ from chatd.simulate.vfs import NotShared, SimulatedVfs
 from chatd.simulate.world import World
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of every Linux
-STEPS = (8, 30)
+STEPS = (6, 24)
 LIMIT = 30.0  # seconds of CPU for one run, so that one that never ends is noticed
 
 

@@ -24,13 +24,13 @@ def simulate(*arguments: str) -> tuple[int, str]:
 class CommandTestCase(SynchronousTestCase):
     def test_seeds(self) -> None:
         """No promise is broken."""
-        status, said = simulate("--seeds", "1-5", "--jobs", "1")
+        status, said = simulate("--seeds", "1-20", "--jobs", "1")
         self.assertEqual(status, 0, said)
-        self.assertIn("5 runs, 0 failed", said)
+        self.assertIn("20 runs, 0 failed", said)
 
     def test_replay(self) -> None:
         """The same seed is the same run, to the letter."""
-        one, two = (simulate("--seed", "2", "--trace") for _ in range(2))
+        one, two = (simulate("--seed", "2", "--realms", "2", "--trace") for _ in range(2))
         self.assertEqual(one[0], 0, one[1])
         self.assertRegex(one[1], r"seed 2: digest \w{16} of \d{3,} lines")
         first, second = (re.sub(r"\d+ s$", "", said.strip()) for _, said in (one, two))
@@ -40,3 +40,10 @@ class CommandTestCase(SynchronousTestCase):
         status, said = simulate("--seed", "1", "--faults", "kill,flood")
         self.assertNotEqual(status, 0)
         self.assertIn("flood: no such faults", said)
+
+    def test_without_syncs(self) -> None:
+        """If SQLite did not sync, the power would lose what was acknowledged, and the simulation says so."""
+        options = ("--seeds", "1-4", "--jobs", "1", "--faults", "power", "--synchronous", "OFF")
+        status, said = simulate(*options)
+        self.assertEqual(status, 1, said)
+        self.assertRegex(said, r"seed \d: Violation: ")
