@@ -41,6 +41,7 @@ coverage-report: $(STAMP)
 # What takes too long to run each time: many more examples, kills and messages.
 thorough: $(STAMP)
 	HYPOTHESIS_PROFILE=thorough $(PYTEST) -o timeout=0 tests/unit
+	$(BIN)/python -m chatd.simulate --seeds 1-10000
 	$(BIN)/python -m tests.support.kills --kills 50
 	$(BIN)/python -m tests.support.linked_kills --kills 50
 	$(BIN)/python -m tests.support.linked_load --file 100 --queued 10000

@@ -47,6 +47,7 @@ docs/protocol
 docs/operating
 docs/peering
 docs/federation
+docs/simulation
 docs/performance
 SECURITY
 NEWS

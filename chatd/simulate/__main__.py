@@ -14,7 +14,7 @@ from functools import partial
 
 from chatd.app import memory
 from chatd.simulate.faults import KINDS
-from chatd.simulate.runs import Result, SimulationOptions, simulate
+from chatd.simulate.runs import Result, SimulationOptions, can_lose_power, simulate
 
 
 def main() -> int:
@@ -99,6 +99,8 @@ def _report(results: Iterable[Result], *, verbose: bool = False) -> int:
                 _say(f"seed {result.seed}: digest {result.digest} of {result.lines} lines")
     _say(", ".join(f"{what} {count}" for what, count in sorted(counts.items())))
     _say(f"{runs} runs, {failed} failed, {time.monotonic() - began:.0f} s")
+    if not can_lose_power():
+        _say("Python's SQLite is not a shared library: power failures and I/O errors were left out")
     return 1 if failed else 0
 
 

@@ -123,6 +123,11 @@ def _vfs() -> SimulatedVfs | None:
         return None
 
 
+def can_lose_power() -> bool:
+    """Whether simulated disks can fail, and lose what was not synced."""
+    return _vfs() is not None
+
+
 @contextlib.contextmanager
 def _folder() -> Iterator[Path]:
     parent = MEMORY if MEMORY.is_dir() else None
