@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from chatd.base.entries import GroupFact, MemberFact
-from chatd.base.errors import NotMember, RealmDown
+from chatd.base.errors import NotMember, RealmDown, UnknownGroup
 from chatd.base.group_settings import SETTINGS, Fields, settings_in_effect
 from chatd.base.model import Account, party_of
 from chatd.base.names import Address, is_code, printable
@@ -69,6 +69,13 @@ class GroupSettings:
             return await self._set(account, name, fact.fields, origin)
         change: GroupVerb = "close" if closed else "open"
         return (await self._there.ask(realm, account, name, change, (), (fact,)))[0]
+
+    async def is_private(self, account: Account, name: Address) -> bool:
+        """Whether the group is private, as this realm knows it: then only members may post to it, whatever
+        its setting. False for groups that the account is not in."""
+        with suppress(NotMember, UnknownGroup):
+            return (await self._rosters.find_mine(account, name)).group.private
+        return False
 
     async def _set(
         self, account: Account, name: Address, fields: Fields, origin: IListener | None

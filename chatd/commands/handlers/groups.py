@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from chatd.base.group_settings import SETTINGS, check_setting
+from chatd.base.group_settings import ANYONE, SETTINGS, check_setting
 from chatd.base.model import PRIVATE, Group
-from chatd.base.names import Place
+from chatd.base.names import Address, Place
 from chatd.base.replies import Reply
 from chatd.commands import values as ask
 from chatd.commands.client import Client, Handlers
@@ -214,7 +214,14 @@ async def set_group(client: Client, command: ask.SetGroup) -> Reply:
     group = await client.service.groups.settings.set(
         client.account, command.group, fields, client.listener
     )
-    return Reply(f"{group} is changed", {"group": group, **fields})
+    sentence = f"{group} is changed"
+    if fields.get("post") == ANYONE and await _is_private(client, command.group):
+        sentence += "; while it is private, only its members may post"
+    return Reply(sentence, {"group": group, **fields})
+
+
+async def _is_private(client: Client, group: Address) -> bool:
+    return await client.service.groups.settings.is_private(client.account, group)
 
 
 @HANDLERS.of(ask.RenewCode)
@@ -236,4 +243,5 @@ async def open_group(client: Client, command: ask.OpenGroup) -> Reply:
     group = await client.service.groups.settings.set_closed(
         client.account, command.group, False, client.listener
     )
-    return Reply(f"People of other realms may post to {group}", {"group": group})
+    when = " once it is public" if await _is_private(client, command.group) else ""
+    return Reply(f"People of other realms may post to {group}{when}", {"group": group})

@@ -116,9 +116,7 @@ def _change(change: events.Change, further: str) -> str:
         case events.MemberChange():
             if change.removed:
                 return change.sentence
-            by = f" by {change.by}" if change.by not in ("", change.who) else ""
-            where = f" {change.group}" if change.what in ("joined", "left") else place
-            return f"{change.who} {change.what}{where}{by}{_trust(change)}"
+            return f"{_member(change)}{_trust(change)}"
         case events.GroupChange():
             if (closed := change.fields.get("closed")) is not None:
                 done = "closed" if closed else "opened"
@@ -129,6 +127,29 @@ def _change(change: events.Change, further: str) -> str:
             return f"{change.by} changed {change.group}{_trust(change)}: {isolated(facts)}"
         case _:
             assert_never(change)
+
+
+def _member(change: events.MemberChange) -> str:
+    """What has happened to a member. The lines name who did it, unless that is not known or is the member."""
+    who, group = change.who, change.group
+    by = change.by if change.by != who else ""
+    match change.what:
+        case "joined" if by:
+            return f"{by} added {who} to {group}"
+        case "invited":
+            return f"{by} invited {who} to {group}" if by else f"{who} is invited to {group}"
+        case "kicked":
+            return f"{by} removed {who} from {group}" if by else f"{who} was removed from {group}"
+        case "promoted":
+            return f"{by} made {who} an admin of {group}" if by else f"{who} is an admin of {group}"
+        case "demoted":
+            if by:
+                return f"{by} made {who} an ordinary member of {group}"
+            return f"{who} is no longer an admin of {group}"
+        case "ended":
+            return f"{group} has ended"
+        case _:
+            return f"{who} {change.what} {group}"
 
 
 def _trust(change: events.Change) -> str:

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import TestCase
 
 from chatd.base import errors
+from chatd.base.entries import HAPPENINGS
 from chatd.base.errors import ChatError, every_error
-from chatd.base.events import Closing, Event, SessionEnded, StateChange
+from chatd.base.events import Closing, Event, MemberChange, SessionEnded, StateChange
 from chatd.base.model import Message
 from chatd.base.realms import Exposure, RealmInfo
 from chatd.base.replies import Reply
@@ -275,6 +276,42 @@ class PlainWriting(TestCase):
         ):
             event = StateChange(*place, 13, "refused", "why")
             self.assertEqual(event_lines(event), f"{shown} is refused: why")
+
+    def test_members(self) -> None:
+        """A sentence says what has happened to a member and who did it, if that is another person whom this
+        realm knows. There is one for everything that can happen."""
+        known = {
+            "joined": ("budi joined bola", "ana added budi to bola", "budi joined bola"),
+            "left": ("budi left bola",) * 3,
+            "invited": (
+                "budi is invited to bola",
+                "ana invited budi to bola",
+                "budi is invited to bola",
+            ),
+            "kicked": (
+                "budi was removed from bola",
+                "ana removed budi from bola",
+                "budi was removed from bola",
+            ),
+            "promoted": (
+                "budi is an admin of bola",
+                "ana made budi an admin of bola",
+                "budi is an admin of bola",
+            ),
+            "demoted": (
+                "budi is no longer an admin of bola",
+                "ana made budi an ordinary member of bola",
+                "budi is no longer an admin of bola",
+            ),
+            "ended": ("bola has ended",) * 3,
+        }
+        self.assertEqual(set(known), set(HAPPENINGS))
+        for what, sentences in known.items():
+            for by, sentence in zip(("", "ana", "budi"), sentences, strict=True):
+                change = MemberChange(1, "bola", "budi", what, 2, 0, by)
+                self.assertEqual(event_lines(change), sentence)
+                marked = msgspec.structs.replace(change, unverified=True)
+                self.assertEqual(event_lines(marked), f"{sentence} (unverified)")
 
 
 class JsonWriting(TestCase):
