@@ -8,8 +8,9 @@ import msgspec
 class RealmInfo(msgspec.Struct, frozen=True):
     """A peer as `realms` shows it. Times are in ms since 1970 UTC, or None.
 
-    `state` is `up`, `down` or `connecting`, and `since` the time of its last change. `direction` is `out` if
-    this realm dialled, `in` if the peer did. Until `paused`, message requests from the realm are refused.
+    `state` is `up`, `down`, `connecting`, or `resting` while nothing is to be said, and `since` the time of
+    its last change. `direction` is `out` if this realm dialled, `in` if the peer did. Until `paused`, message
+    requests from the realm are refused.
     """
 
     realm: str

@@ -25,6 +25,7 @@ PROFILES = "profiles"
 REQUESTS = "requests"
 PRESENCE = "presence"
 PAST = "past"
+REST = "rest"
 
 # What each capability allows, as shown to senders.
 ALL = {
@@ -42,6 +43,7 @@ ALL = {
     REQUESTS: "message requests",
     PRESENCE: "news of who is online",
     PAST: "earlier entries of groups",
+    REST: "links that are closed while nothing is to be said",
 }
 
 

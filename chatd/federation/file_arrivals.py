@@ -139,6 +139,11 @@ class FileArrivals:
             here.paused.clear()
             self._look(realm)
 
+    def are_under_way(self, realm: str) -> bool:
+        """Whether files of a linked realm arrive."""
+        here = self._realms.get(realm)
+        return here is not None and bool(here.active or here.paused or here.looking)
+
     # Which files are fetched
 
     def _look(self, realm: str) -> None:

@@ -64,11 +64,16 @@ class Presence:
         self._idle: set[int] = set()
         self._on_change: Callable[[int, bool], None] = lambda _account, _soon: None
         self._on_waiting: Callable[[], object] = lambda: None
+        self._on_follow: Callable[[int], object] = lambda _account: None
 
     def on_waiting(self, then: Callable[[], object]) -> None:
         """Call `then` when events begin to wait that may come after a transaction. It has to schedule a
         `flush`."""
         self._on_waiting = then
+
+    def on_follow(self, then: Callable[[int], object]) -> None:
+        """Call `then(account_id)` when the first connection of an account begins to listen for all events."""
+        self._on_follow = then
 
     def on_change(self, then: Callable[[int, bool], None]) -> None:
         """Call `then(account_id, soon)` when what others see of an account changes. `soon` is False for one
@@ -147,7 +152,10 @@ class Presence:
     ) -> None:
         """Start or stop passing the account's messages to `listener`, and with `all_events` all events."""
         _set(self._listening, account_id, listener, on)
+        followed = account_id in self._following
         _set(self._following, account_id, listener, on and all_events)
+        if not followed and account_id in self._following:
+            self._on_follow(account_id)
 
     def is_online(self, account_id: int) -> bool:
         """Whether others see that the account is logged in on some connection."""

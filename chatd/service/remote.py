@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Literal, TypeAlias
 
@@ -302,6 +302,10 @@ class IRealms(Interface):
 
     def profile_changed(realm: str, user: str) -> None:
         """Tell the realm, if it is linked, that the profile of a user of this realm has changed."""
+
+    def wake(realms: Iterable[str]) -> None:
+        """Link soon with those of the realms whose links rest, because somebody follows who is online there.
+        Each is then asked."""
 
     def begin_past(realm: str) -> None:
         """Fetch in the background what is missing of groups there with members here."""

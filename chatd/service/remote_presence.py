@@ -33,11 +33,13 @@ from chatd.service.presence_arrivals import UNTOLD, ArrivedState, PresenceArriva
 from chatd.service.presence_elsewhere import MAX_UNSEEN, PresenceElsewhere
 from chatd.service.remote import IRealms, TheirState
 from chatd.store import watchers_elsewhere as store
+from chatd.store.peers import concerned
 
 KEPT_FOR = 60.0  # seconds
 LOST_AFTER = 10.0  # seconds
 MAX_KNOWN = 10_000  # people of one realm
 MAX_AT_ONCE = 100  # people of one realm that are asked about for one list
+MAX_WOKEN = 100  # realms that are dialled because an account follows who is online there
 MAX_ASKED = 1000  # people that a realm is asked about when it comes back
 MAX_BLOCKERS = (
     1000  # people of one realm who have blocked people here; further ones count as offline
@@ -79,6 +81,7 @@ class RemotePresence:
         self._hints = Quota(HINTS_PER_HOUR)
         self._asking = 0  # questions under way after hints
         self._lost: dict[str, IDelayedCall] = {}  # realms whose people will count as offline
+        presence.on_follow(self._followed)
         self._arrivals = PresenceArrivals(context.clock, self._pass_on)
 
     def stop(self) -> None:
@@ -294,6 +297,20 @@ class RemotePresence:
                 self._elsewhere.tell(other, str(address), state, names)
 
     # Links
+
+    def _followed(self, account_id: int) -> None:
+        """An account begins to follow who is online: link with the realms of its people."""
+        in_background(UNTOLD, self._wake(account_id))
+
+    async def _wake(self, account_id: int) -> None:
+        found = await self._database.read(store.realms_of, account_id, MAX_WOKEN)
+        self._realms.wake([each for each in found if not self._elsewhere.is_linked(each)])
+
+    async def is_followed(self, realm: str) -> bool:
+        """Whether anybody here follows who is online in the realm."""
+        if not self._presence.anyone_follows:
+            return False
+        return self._presence.follows(await self._database.read(concerned, realm))
 
     def linked(self, realm: str) -> None:
         """A realm is linked: ask it about its people who concern accounts here."""

@@ -37,7 +37,8 @@ class KnownPeer(msgspec.Struct, frozen=True):
     """A realm: its key and name, its address (if this realm connects to it), and its certificate in PEM.
 
     `confirmed`: an operator has added it, and so vouches for its address and its certificate. `linked_at`:
-    the time of its last link, to the hour (ms since 1970 UTC).
+    the time of its last link, to the hour (ms since 1970 UTC). `rests`: each side can dial the other, so
+    there is no link while nothing is to be said.
     """
 
     key: str
@@ -47,6 +48,7 @@ class KnownPeer(msgspec.Struct, frozen=True):
     certificate: str | None = None
     confirmed: bool = False
     linked_at: int | None = None
+    rests: bool = False
 
 
 _ALL = sa.select(*(peers.c[name] for name in KnownPeer.__struct_fields__)).order_by(peers.c.key)
@@ -119,6 +121,20 @@ def acquainted(connection: sa.Connection, realm: str, keys: Iterable[str]) -> se
     )
     found = sa.select(accounts.c.key).where(accounts.c.key.in_(keys), sa.or_(talks, knows, shares))
     return set(connection.scalars(found))
+
+
+def concerned(connection: sa.Connection, realm: str) -> list[int]:
+    """The accounts that have a contact in the realm, or share a conversation with it."""
+    found = sa.union(
+        sa.select(participants.c.account_id).where(
+            participants.c.realm == realm, participants.c.account_id.is_not(None)
+        ),
+        sa.select(contacts.c.account_id).where(contacts.c.realm == realm),
+        sa.select(participants.c.account_id)
+        .join(remote_members, remote_members.c.conversation_id == participants.c.conversation_id)
+        .where(remote_members.c.realm == realm, participants.c.account_id.is_not(None)),
+    )
+    return list(connection.scalars(found))
 
 
 def is_in_group(connection: sa.Connection, realm: str, key: str) -> bool:

@@ -110,6 +110,21 @@ _NAMED_ONLY = _named().limit(_MOST)
 _IN_GROUPS = _guests_in(_groups_with()).limit(_MOST)
 
 
+def realms_of(connection: sa.Connection, account_id: int, limit: int) -> list[str]:
+    """The keys of realms with contacts of the account, or with people who share a conversation with it."""
+    mine = participants.c.account_id == account_id
+    found = sa.union(
+        sa.select(contacts.c.realm).where(
+            contacts.c.account_id == account_id, contacts.c.realm.is_not(None)
+        ),
+        sa.select(participants.c.realm).where(mine, participants.c.realm.is_not(None)),
+        sa.select(remote_members.c.realm)
+        .join(participants, participants.c.conversation_id == remote_members.c.conversation_id)
+        .where(mine),
+    )
+    return list(connection.scalars(found.limit(limit)))
+
+
 def watchers_elsewhere(
     connection: sa.Connection, account_id: int, realms: Collection[str]
 ) -> Elsewhere:

@@ -41,7 +41,7 @@ from chatd.web.shared_query import SharedQuery
 DATABASE_TIME = 2.0  # seconds in which the database has to count what waits for other realms
 MAX_REALMS = 100  # that have labels of their own; any realm may link and be remembered
 OTHERS = "(others)"  # the label of all other realms; no realm can have this name
-STATES = ("up", "connecting", "down")
+STATES = ("up", "connecting", "resting", "down")
 
 log = Logger()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -72,6 +72,9 @@ class NoRealms:
 
     def profile_changed(self, realm: str, user: str) -> None:
         """Tell nobody."""
+
+    def wake(self, realms: Iterable[str]) -> None:
+        pass
 
     def begin_past(self, realm: str) -> None:
         """Fetch nothing."""

@@ -49,9 +49,11 @@ class Delivery:
         file: int | None,
         entry: SentEntry | None,
         on_outcome: OnOutcome,
+        soon: bool = False,
     ) -> None:
-        """Send a parcel. `on_outcome` is called with its outcome, or with QUEUED if there is none soon."""
-        if self._link is None:
+        """Send a parcel. `on_outcome` is called with its outcome, or with QUEUED if there is none soon. With
+        `soon`, a link is expected in a moment."""
+        if self._link is None and not soon:
             on_outcome(QUEUED)
             return
         self._to.waiters.add(number, on_outcome)
@@ -149,6 +151,11 @@ class Delivery:
         """Tell waiting senders that their parcels are queued. The next link sends what was not answered."""
         self._end()
         self._to.waiters.give_up()
+
+    def not_linked(self) -> None:
+        """The realm was dialled in vain: tell waiting senders that their parcels are queued."""
+        if self._link is None:
+            self._to.waiters.give_up()
 
     def _end(self) -> None:
         sender, self._sender, self._link = self._sender, None, None

@@ -15,8 +15,9 @@ from twisted.python.failure import Failure
 
 from chatd.base.background import in_background
 from chatd.base.config import PeersConfig
+from chatd.base.errors import RealmDown
 from chatd.base.isolation import guarded
-from chatd.base.timers import cancel
+from chatd.base.timers import Signal, cancel
 from chatd.federation.amp.connect import explain
 from chatd.federation.amp.link import LinkSuperseded, PeerLink
 from chatd.federation.amp.lookup import DialPlace, is_public_name
@@ -27,6 +28,9 @@ from chatd.federation.amp.trust import Authentication, TrustRecord
 if TYPE_CHECKING:
     from chatd.federation.amp.link_manager import LinkManager
 
+PROBE_EVERY = 3600.0  # seconds between dials that only show whether a realm can be dialled
+GIVE_UP = 600.0  # seconds for which a realm is dialled that may rest, and for which nothing waits
+ASK_TIME = 5.0  # seconds that a question waits for a link
 FIRST_PAUSE = 1.0  # seconds until the first retry; each further pause is twice as long
 LONGEST_PAUSE = 300.0
 
@@ -65,6 +69,7 @@ class Dialer:
         self._random_bytes = random_bytes
         self.finder = finder
         self._dials: set[Deferred[PeerLink]] = set()
+        self._settled: dict[str, Signal] = {}  # told when a realm is linked, or dialled in vain
         self._stopping = False
 
     def stop(self) -> None:
@@ -84,36 +89,92 @@ class Dialer:
         if peer.known.key in self._config.block:
             peer.error = "it is blocked here"
             return
-        if pause is None:
-            longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(peer.failures, 16))
-            pause = longest * (0.5 + self._random_bytes(1)[0] / 512)
         cancel(peer.timer)
+        pause = self._backoff(peer) if pause is None else pause
         peer.timer = self._clock.callLater(pause, self._dial, peer)
 
-    def _may_dial(self, peer: Peer) -> bool:
-        """Whether the address of the realm is known, or it may be looked up because something waits."""
+    def _backoff(self, peer: Peer) -> float:
+        """The pause before the next dial."""
+        longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(peer.failures, 16))
+        return longest * (0.5 + self._random_bytes(1)[0] / 512)
+
+    def _can_dial(self, peer: Peer) -> bool:
+        """Whether the address of the realm is known, or it may be looked up."""
         if peer.known.host is not None:
             return True
-        return peer.wanted and self._config.discover and is_public_name(peer.known.key)
+        return self._config.discover and is_public_name(peer.known.key)
 
-    def want(self, peer: Peer) -> None:
-        """Something waits for the realm: dial it, unless that is planned."""
-        peer.wanted = True
+    def _may_dial(self, peer: Peer) -> bool:
+        """Whether the realm is dialled on and on: something waits for it, or its link is kept."""
+        if peer.wanted:
+            return self._can_dial(peer)
+        return peer.known.host is not None and not peer.resting
+
+    def want(self, peer: Peer) -> bool:
+        """Something waits for the realm: dial it, unless that is planned. Returns whether a link is expected
+        in a moment, because it rested."""
+        if peer.resting and not peer.failures and self._can_dial(peer):
+            peer.expected = True
+        peer.wanted, peer.resting = True, False
         if peer.timer is None or not peer.timer.active():
             self.soon(peer, None if peer.failures else 0.0)
+        return peer.expected
+
+    def wake(self, peer: Peer, pause: float) -> None:
+        """Dial the realm if its link rests, although nothing waits: in `pause` seconds, or later if it was
+        dialled in vain."""
+        planned = peer.timer is not None and peer.timer.active()
+        if self._stopping or planned or not peer.resting or not self._can_dial(peer):
+            return
+        pause = self._backoff(peer) if peer.failures else pause
+        peer.timer = self._clock.callLater(pause, self._dial, peer)
+
+    async def linked(self, peer: Peer) -> PeerLink:
+        """The link of the realm, which is dialled if it rests. Raises RealmDown."""
+        if peer.link is None and (peer.resting or peer.expected):
+            self.wake(peer, 0.0)
+            if not peer.failures:
+                signal = self._settled.setdefault(peer.known.key, Signal())
+                await signal.wait_at_most(ASK_TIME, self._clock)
+        if peer.link is None or not peer.link.is_up:
+            raise RealmDown(realm=peer.known.name)
+        return peer.link
+
+    def settled(self, peer: Peer) -> None:
+        """The realm is linked, or was dialled in vain."""
+        peer.expected = False
+        signal = self._settled.pop(peer.known.key, None)
+        if signal is not None:
+            signal.notify()
+
+    def probe(self, peer: Peer) -> None:
+        """Dial a realm that is linked, to know whether this side can. The new link takes the place of the old
+        one."""
+        now = self._clock.seconds()
+        if self._stopping or peer.dialling or now < peer.next_probe or not self._can_dial(peer):
+            return
+        peer.next_probe = now + PROBE_EVERY
+        probing = self._open(peer).addErrback(
+            lambda failure: log.debug(
+                "{realm} can't be dialled: {error}", realm=peer.known.name, error=failure.value
+            )
+        )
+        in_background("{realm} was not dialled", probing, realm=peer.known.name)
 
     def _dial(self, peer: Peer) -> None:
         if self._stopping or peer.link is not None or peer.dialling:
             return
-        known = peer.known
         peer.dialling = True
+        dialling = self._open(peer).addBoth(self._dialled, peer)
+        in_background("{realm} was not dialled", dialling, realm=peer.known.name)
+
+    def _open(self, peer: Peer) -> Deferred[PeerLink]:
+        """Dial a realm once, where it is known to be or found."""
+        known = peer.known
         if known.host is not None and known.port is not None:
             private = self._config.private or self._peers.is_confirmed(peer)
-            dialling = self.connect(known.name, known.host, known.port, private=private)
-        else:
-            dialling = self._cancelled_at_stop(self._find(peer))
-        dialling.addBoth(self._dialled, peer)
-        in_background("{realm} was not dialled", dialling, realm=known.name)
+            return self.connect(known.name, known.host, known.port, private=private)
+        return self._cancelled_at_stop(self._find(peer))
 
     async def _find(self, peer: Peer) -> PeerLink:
         """Look a realm up, and dial it."""
@@ -173,5 +234,10 @@ class Dialer:
                 log.warn("{realm}: {error}", realm=peer.known.name, error=str(error))
             peer.error = str(error)
             peer.failures += 1
+            peer.delivery.not_linked()
+            passed = self._host.context.now() - peer.since
+            if peer.known.rests and not peer.wanted and passed > GIVE_UP * 1000:
+                peer.resting = True
             if self._peers.get(peer.known.key) is peer:
                 self.soon(peer)
+        self.settled(peer)

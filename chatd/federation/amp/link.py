@@ -45,6 +45,8 @@ HANDSHAKE_TIME = 15.0  # seconds within which a link must be up
 CLOSE_TIME = 10.0  # seconds after which a closing link is dropped
 QUIET_TIME = 30.0  # seconds of silence after which the other end is pinged
 ANSWER_TIME = 30.0  # seconds within which an answer must come
+# The requests that keep no link open
+QUIET = (wire.PingCommand.commandName, wire.RestCommand.commandName)
 MAX_KEYS = 32  # of an incomplete box
 MAX_SHOWN = 300  # characters of the other end's words in the log
 
@@ -93,7 +95,7 @@ class PeerLink(BoundedAMP):
         self.other = OtherSide()
         self.ready: Deferred[PeerLink] = Deferred()
         self.reason: ChatError | None = None  # why the link will not come up
-        self._heard = host.clock.seconds()
+        self._heard = self.used_at = host.clock.seconds()
         self._closing = False
         self._timer = Timer(host.clock, self._time_out)
 
@@ -266,6 +268,7 @@ class PeerLink(BoundedAMP):
 
     def _check_silence(self) -> None:
         """Ping the other end if it has been silent."""
+        self.host.resting.check(self)
         left = self._heard + QUIET_TIME - self.host.clock.seconds()
         if left > 0:
             self._timer.start(left)
@@ -299,6 +302,7 @@ class PeerLink(BoundedAMP):
         self.protocol_error(failure.getErrorMessage())
 
     def sendBox(self, box: Any) -> None:  # noqa: N802
+        self._note_use(box.get(amp.COMMAND))
         data = box.serialize()
         if self.transport is None:
             raise net.ConnectionLost
@@ -308,8 +312,14 @@ class PeerLink(BoundedAMP):
 
     def dispatchCommand(self, box: Any) -> Deferred[Any]:  # noqa: N802
         self.flow.take(1)
+        self._note_use(box[amp.COMMAND])
         answer: Deferred[Any] = super().dispatchCommand(box)
         return answer.addErrback(self.responder.malformed)
+
+    def _note_use(self, command: bytes | None) -> None:
+        """A request goes over the link. `used_at` is the time of the last one that somebody needs."""
+        if command is not None and command not in QUIET:
+            self.used_at = self.host.clock.seconds()
 
     def pause_reading(self) -> None:
         if self.transport is not None:

@@ -20,6 +20,7 @@ from chatd.federation.amp.link import PeerLink
 from chatd.federation.amp.peers import Peer, PeerTable
 from chatd.federation.amp.place_finder import PlaceFinder
 from chatd.federation.amp.rate_limited_log import RateLimitedLog
+from chatd.federation.amp.resting import Resting
 from chatd.federation.amp.trust import Authentication
 from chatd.federation.amp.unconfirmed import UnconfirmedRealms
 from chatd.federation.amp.wire import Introduction, Refused
@@ -52,6 +53,7 @@ class LinkManager:
         self.dialer = Dialer(
             context.config.peers, self, endpoint, peers, context.random_bytes, finder
         )
+        self.resting = Resting(context, federation, peers, self.dialer)
         self.adder = RealmAdder(context, peers, self.dialer)
         self._admission = Admission(endpoint, peers, self.adder, unconfirmed)
         self.context = context
@@ -169,7 +171,8 @@ class LinkManager:
             return
         peer.failures = 0
         peer.error = None
-        peer.wanted = False
+        peer.wanted = peer.resting = False
+        peer.reached = peer.reached or link.dialled
         self.dialer.finder.forget(link.realm)
         peer.since = self.context.now()
         cancel(peer.timer)
@@ -178,6 +181,7 @@ class LinkManager:
         )
         peer.delivery.link_up(link)
         self.federation.link_up(peer.known.key)
+        self.dialer.settled(peer)
 
     def lost(self, link: PeerLink, reason: ChatError | None) -> None:
         """The connection is gone. `reason` says why the link never came up, if it is known."""
@@ -189,12 +193,15 @@ class LinkManager:
             self._stopping.notify()
 
     def _peer_lost(self, peer: Peer, reason: ChatError | None) -> None:
-        log.info("the link with {realm} is lost", realm=peer.known.name)
+        if peer.resting:
+            log.info("the link with {realm} rests", realm=peer.known.name)
+        else:
+            log.info("the link with {realm} is lost", realm=peer.known.name)
         peer.link = None
         remembering = self._peers.remember(peer, self._peers.linked(peer.known))
         in_background("the end of a link was not written", remembering)
         peer.since = self.context.now()
-        peer.error = str(reason) if reason else "the link was lost"
+        peer.error = None if peer.resting else str(reason) if reason else "the link was lost"
         peer.delivery.link_down()
         self.federation.receiver.lost(peer.known.key)
         self.federation.link_down(peer.known.key)
@@ -202,11 +209,11 @@ class LinkManager:
         in_background("nothing was looked up in the outbox", self._dial_if_waiting(peer))
 
     async def _dial_if_waiting(self, peer: Peer) -> None:
-        """Dial a realm whose address is not known, if something waits for it."""
+        """Dial a realm that would not be dialled otherwise, if something waits for it."""
         key = peer.known.key
-        if peer.known.host is not None or not await self.federation.outbox.waits(key):
+        if peer.known.host is not None and not peer.known.rests:
             return
-        if self._peers.get(key) is peer:
+        if await self.federation.outbox.waits(key) and self._peers.get(key) is peer:
             self.dialer.want(peer)
 
     def is_added(self, realm: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from twisted.internet.defer import Deferred, fail
@@ -11,7 +11,7 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from chatd.base.background import in_background, log_unexpected
-from chatd.base.errors import NotSupportedThere, RealmDown, UnknownRealm
+from chatd.base.errors import NotSupportedThere, UnknownRealm
 from chatd.base.isolation import guarded
 from chatd.base.names import key_of
 from chatd.base.realms import Added, RealmInfo
@@ -44,6 +44,11 @@ from chatd.store.outcomes import SentEntry
 from chatd.store.peers import KnownPeer
 
 EXPIRE_EVERY = 60.0  # seconds
+SPREAD = 0.05  # seconds for each realm that is dialled after a start
+MAX_SPREAD = 60.0  # seconds for all of them
+WAKE_SPREAD = 1.0  # seconds over which realms are dialled whose people somebody follows
+VISIT_EVERY = 86_400_000  # ms after which a realm is linked, although nothing is to be said
+VISITS = 1440  # in one EXPIRE_EVERY, one out of that many realms is visited
 
 T = TypeVar("T")
 log = Logger()
@@ -89,16 +94,24 @@ class AmpLinks:
 
     def start(self) -> None:
         """Begin to dial, and to look for what has waited for too long."""
-        for peer in self.peers.by_key.values():
-            self.manager.dialer.soon(peer, 0.0)
+        self._dial_spread(self.peers.by_key.values())
         in_background("realms for which something waits were not dialled", self._dial_waiting())
         self._expiring.start(EXPIRE_EVERY, now=False)
 
     async def _dial_waiting(self) -> None:
-        for realm in await self._federation.outbox.realms():
-            peer = self.peers.get(realm)
-            if peer is not None and peer.link is None:
-                self.manager.dialer.want(peer)
+        waiting = [self.peers.get(realm) for realm in await self._federation.outbox.realms()]
+        found = [peer for peer in waiting if peer is not None and peer.link is None]
+        for peer in found:
+            peer.wanted, peer.resting = True, False
+        self._dial_spread(found)
+
+    def _dial_spread(self, peers: Iterable[Peer]) -> None:
+        """Dial these realms, if they should be, at moments that are spread so that there is no rush."""
+        dialled = list(peers)
+        spread = min(MAX_SPREAD, (len(dialled) - 1) * SPREAD)
+        for peer in dialled:
+            part = int.from_bytes(self._context.random_bytes(2)) / 65536
+            self.manager.dialer.soon(peer, spread * part)
 
     async def stop(self) -> None:
         """Close all links. What is under way goes over the next ones."""
@@ -127,6 +140,15 @@ class AmpLinks:
             await self._unconfirmed.forget_idle()
         except Exception:
             log_unexpected("unused realms could not be forgotten")
+        guarded("realms that rest were not visited", self._visit)
+
+    def _visit(self) -> None:
+        """Link with a few of the realms that have rested for a day."""
+        before = self._context.now() - VISIT_EVERY
+        resting = [peer for peer in self.peers.by_key.values() if peer.resting and peer.known.host]
+        due = [peer for peer in resting if (peer.known.linked_at or 0) < before]
+        for peer in due[: max(1, len(resting) // VISITS)]:
+            self.manager.dialer.wake(peer, 0.0)
 
     # ILinks: parcels
 
@@ -143,10 +165,9 @@ class AmpLinks:
         if peer is None:
             on_outcome(QUEUED)
             return
-        if peer.link is None:
-            self.manager.dialer.want(peer)
+        soon = peer.link is None and self.manager.dialer.want(peer)
         try:
-            peer.delivery.dispatch(number, parcel, file, entry, on_outcome)
+            peer.delivery.dispatch(number, parcel, file, entry, on_outcome, soon)
         except Exception:
             _drop_link(peer)
 
@@ -202,9 +223,10 @@ class AmpLinks:
     def _ask(self, realm: str, question: Callable[[PeerLink], Awaitable[T]]) -> Deferred[T]:
         async def ask() -> T:
             peer = self.peers.find(realm)
-            if peer.link is None or not peer.link.is_up:
-                raise RealmDown(realm=peer.known.name)
-            return await question(peer.link)
+            link = peer.link
+            if link is None or not link.is_up:
+                link = await self.manager.dialer.linked(peer)
+            return await question(link)
 
         return Deferred.fromCoroutine(ask())
 
@@ -264,6 +286,13 @@ class AmpLinks:
         if self.lacks(realm, PAST):
             return fail(NotSupportedThere(realm=self.name_of(realm), what=ALL[PAST]))
         return self._ask(realm, lambda link: link.requests.past(group_id, before, after))
+
+    def wake(self, realms: Iterable[str]) -> None:
+        for realm in realms:
+            peer = self.peers.get(realm)
+            if peer is not None:
+                part = self._context.random_bytes(1)[0] / 256
+                self.manager.dialer.wake(peer, part * WAKE_SPREAD)
 
     def begin_past(self, realm: str) -> None:
         self._federation.pasts.begin(realm)

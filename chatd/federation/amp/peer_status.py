@@ -28,7 +28,7 @@ async def all_peers(
             error = NOT_REACHED
         info = RealmInfo(
             peer.known.name,
-            "up" if link else "connecting" if peer.dialling else "down",
+            _state(peer),
             peer.since,
             None if link is None else "out" if link.dialled else "in",
             peer.address,
@@ -40,6 +40,12 @@ async def all_peers(
         )
         found.append(info)
     return found
+
+
+def _state(peer: Peer) -> str:
+    if peer.link is not None and peer.link.is_up:
+        return "up"
+    return "connecting" if peer.dialling else "resting" if peer.resting else "down"
 
 
 def _next_dial(context: Context, peer: Peer) -> int | None:

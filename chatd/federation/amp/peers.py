@@ -43,6 +43,12 @@ class Peer:
         self.error: str | None = None  # why there is no link
         self.failures = 0  # dials in a row that have failed
         self.wanted = False  # something waits for a link
+        # Resting (chatd.federation.amp.resting)
+        self.resting = known.rests  # there is no link, and none is dialled unless it is wanted
+        self.reached = known.rests  # this side has dialled the realm with success
+        self.expected = False  # a link is expected in a moment
+        self.asks_to_rest = False
+        self.next_probe = 0.0  # when the realm may be dialled to know whether that works
         self.dialling = False
         self.timer: IDelayedCall | None = None  # until the next dial
 

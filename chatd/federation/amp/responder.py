@@ -208,6 +208,10 @@ class Responder(amp.CommandLocator):
     async def ping(self) -> dict[str, Any]:
         return {}
 
+    @_answers(wire.RestCommand)
+    async def rest(self) -> dict[str, Any]:
+        return {"agreed": await self._link.host.resting.asked(self._link)}
+
     @_answers(wire.TypingCommand)
     async def typing(self, sender: str, to: str) -> dict[str, Any]:
         link = self._link

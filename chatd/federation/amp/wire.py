@@ -33,6 +33,8 @@ up to 32 KiB at a time, and checks the SHA-256. A realm that does not have them 
 **The past** of a group, from before its first member of a realm joined, is asked for with `Past`.
 
 `Ping` is sent after 30 seconds of silence. A link whose other end answers nothing for 30 seconds is dropped.
+After ten minutes with nothing but pings, the side that has dialled asks with `Rest` whether the link may be
+closed (chatd.federation.amp.resting).
 
 Every error is a `Refused`: a code of chatd.base.errors and the details of its sentence, as JSON. An
 unexpected error is `internal`, with the reference by which it is found in the log; the link stays up.
@@ -123,6 +125,13 @@ class GoodbyeCommand(PeerCommand):
 
 class PingCommand(PeerCommand):
     commandName = b"Ping"  # noqa: N815
+
+
+class RestCommand(PeerCommand):
+    commandName = b"Rest"  # noqa: N815
+    """Whether the other realm agrees that this idle link is closed."""
+
+    response: ClassVar[list[Any]] = [(b"agreed", amp.Boolean())]
 
 
 class DeliverCommand(PeerCommand):

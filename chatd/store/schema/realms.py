@@ -35,6 +35,13 @@ peers = Table(
         comment="an operator added it, and vouches for address and certificate",
     ),
     Column("linked_at", BigInteger, comment="ms since 1970 UTC"),
+    Column(
+        "rests",
+        Boolean,
+        nullable=False,
+        server_default=false(),
+        comment="either side can dial, so there is no link while nothing is to be said",
+    ),
 )
 
 # What each other realm and this one have of each other's parcels (chatd.store.peer_marks).

@@ -1,6 +1,6 @@
 """Private groups, and what a member may see of a group's past; blocks, profiles, reports, settings of
 conversations, accounts that are being deleted, and what is shown of sessions; pictures of people and groups;
-message requests.
+message requests; realms that are linked only when there is something to say.
 
 The migration is self-contained: it does not import chatd.store.schema, which changes over time.
 """
@@ -23,6 +23,7 @@ def upgrade() -> None:
         _rebuild_remote_members()
         _rebuild_sessions()
         _rebuild_privacy()
+        _rebuild_peers()
     else:
         for column in _group_columns():
             op.add_column("groups", column)
@@ -32,6 +33,7 @@ def upgrade() -> None:
             op.add_column("sessions", column)
         for column in _privacy_columns():
             op.add_column("privacy", column)
+        op.add_column("peers", _rests())
     _index_people_of_other_realms()
     op.execute("UPDATE sessions SET used_at = created_at")
     _create_tables_of_people()
@@ -43,6 +45,38 @@ def upgrade() -> None:
     _create_acceptances()
     _create_requests()
     _create_request_decisions()
+
+
+def _rests() -> sa.Column[bool]:
+    return sa.Column(
+        "rests",
+        sa.Boolean,
+        nullable=False,
+        server_default=sa.false(),
+        comment="either side can dial, so there is no link while nothing is to be said",
+    )
+
+
+def _rebuild_peers() -> None:
+    """Copy the table."""
+    op.rename_table("peers", "peers_before")
+    table = op.create_table(
+        "peers",
+        sa.Column("key", sa.Text, nullable=False),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("host", sa.Text),
+        sa.Column("port", sa.Integer),
+        sa.Column("certificate", sa.Text),
+        sa.Column("created_at", sa.BigInteger, nullable=False),
+        sa.Column("confirmed", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.Column("linked_at", sa.BigInteger),
+        _rests(),
+        sa.PrimaryKeyConstraint("key", name="peers_key"),
+    )
+    kept = [column.name for column in table.columns if column.name != "rests"]
+    old = sa.table("peers_before", *map(sa.column, kept))
+    op.get_bind().execute(table.insert().from_select(kept, sa.select(old)))
+    op.drop_table("peers_before")
 
 
 def _group_columns() -> list[sa.Column[Any]]:

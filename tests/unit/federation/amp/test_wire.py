@@ -165,7 +165,9 @@ class CommandNamesTestCase(SynchronousTestCase):
     def test_names_on_the_wire(self) -> None:
         """The names of the Python classes do not matter to other realms."""
         names = [command.commandName for command in wire.PeerCommand.__subclasses__()]
-        expected = "Hello Goodbye Ping Deliver File FileReady Return Tails Guests Typing Find Join"
+        expected = (
+            "Hello Goodbye Ping Rest Deliver File FileReady Return Tails Guests Typing Find Join"
+        )
         questions = (
             "Members Change Presence PresenceChanged Profile GroupPicture ProfileChanged Past"
         )

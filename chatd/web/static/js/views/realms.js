@@ -11,13 +11,13 @@ import { avatar, button, confirm, emptyState, field, form } from "../ui.js";
 /** @typedef {import("../types.js").App} App */
 /**
  * @typedef {{
- *   realm: string, state: "up" | "down" | "connecting", since: string, direction: "in" | "out" | null,
+ *   realm: string, state: "up" | "down" | "connecting" | "resting", since: string, direction: "in" | "out" | null,
  *   address: string | null, queued: number, oldest: string | null, error: string | null, next_try: string | null,
  * }} Realm
  */
 
 const INTERVAL = 5000; // ms
-const KINDS = /** @type {const} */ ({ up: "good", connecting: "busy", down: "bad" });
+const KINDS = /** @type {const} */ ({ up: "good", connecting: "busy", resting: "good", down: "bad" });
 
 /** @param {App} app @returns {import("../types.js").View} */
 export function view(app) {

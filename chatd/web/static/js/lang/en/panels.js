@@ -237,6 +237,7 @@ export default {
   "realms.none-hint": "Ask an operator of this realm to add one.",
   "realms.up": "Connected",
   "realms.down": "Not reachable",
+  "realms.resting": "Idle",
   "realms.connecting": "Connecting",
   "realms.since": "since",
   "realms.address": "Address",

@@ -237,6 +237,7 @@ export default {
   "realms.none-hint": "Minta operator realm ini untuk menambahkannya.",
   "realms.up": "Tersambung",
   "realms.down": "Tidak terhubung",
+  "realms.resting": "Menganggur",
   "realms.connecting": "Sedang menyambung",
   "realms.since": "sejak",
   "realms.address": "Alamat",
