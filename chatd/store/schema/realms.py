@@ -71,6 +71,14 @@ peer_marks = Table(
 )
 
 # No foreign keys here either: a parcel may outlive its sender.
+# Parcels that wait for several realms, by their numbers.
+payloads = Table(
+    "payloads",
+    metadata,
+    Column("id", BigInteger, primary_key=True, comment="the number of the parcel"),
+    Column("parcel", LargeBinary, nullable=False, comment="as outbox.parcel"),
+)
+
 outbox = Table(
     "outbox",
     metadata,
@@ -83,10 +91,11 @@ outbox = Table(
         "parcel",
         LargeBinary,
         nullable=False,
-        comment="what crosses (chatd.federation.parcels), encoded",
+        comment="what crosses (chatd.federation.parcels), encoded; empty: in payloads",
     ),
     Column("subject", Text, comment="only the newest parcel about it has to wait; NULL: all have"),
     Column("mac", LargeBinary, comment="keyed hash of the parcel; NULL: of an older version"),
+    Column("payload_id", BigInteger, comment="payloads.id; NULL: the parcel is here"),
     sqlite_with_rowid=False,
 )
 Index(
@@ -94,6 +103,13 @@ Index(
     outbox.c.realm,
     outbox.c.subject,
     sqlite_where=outbox.c.subject.is_not(None),
+)
+
+# Whether a payload still has to cross.
+Index(
+    "outbox_by_payload",
+    outbox.c.payload_id,
+    sqlite_where=outbox.c.payload_id.is_not(None),
 )
 
 # Whether a file still has to cross.

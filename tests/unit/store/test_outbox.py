@@ -5,8 +5,10 @@ from __future__ import annotations
 import sqlalchemy as sa
 from twisted.trial.unittest import SynchronousTestCase
 
-from chatd.store.outbox import SPREAD, OutboxWriter
-from chatd.store.schema import metadata
+from chatd.store import outbox as store
+from chatd.store.macs import begin_macs
+from chatd.store.outbox import NO_PARCEL, SPREAD, NewParcel, OutboxWriter
+from chatd.store.schema import metadata, outbox, payloads
 from chatd.store.settings import get_or_add_setting, put_setting
 from chatd.store.starts import gaps_since
 
@@ -71,3 +73,83 @@ class Numbers(SynchronousTestCase):
         writer.forget()
         self.assertEqual(writer.take(self.connection), later + 1)
         self.assertGreater(self.start(NOW - 20_000).take(self.connection), later)
+
+
+class Payloads(SynchronousTestCase):
+    """A parcel that goes to several realms is stored once."""
+
+    REALMS = ("a", "b", "c")
+
+    def setUp(self) -> None:
+        engine = sa.create_engine("sqlite://")
+        self.addCleanup(engine.dispose)
+        metadata.create_all(engine)
+        self.connection = engine.connect()
+        self.addCleanup(self.connection.close)
+        begin_macs(self.connection, bytes)
+        self.writer = OutboxWriter(lambda: NOW, lambda size: bytes(size))
+
+    def put(self, *parcels: tuple[str, bytes], number: int = 7) -> None:
+        items = [NewParcel(realm, parcel, NOW, number=number) for realm, parcel in parcels]
+        self.writer.store(self.connection, items)
+
+    def waiting(self) -> dict[str, list[bytes]]:
+        return {
+            realm: [each.parcel for each in store.waiting(self.connection, realm, 0, 9)]
+            for realm in self.REALMS
+        }
+
+    def stored(self) -> tuple[int, int]:
+        """How many bytes of parcels are in the outbox, and how many in payloads."""
+        sums = (
+            self.connection.scalar(sa.select(sa.func.sum(sa.func.length(column))))
+            for column in (outbox.c.parcel, payloads.c.parcel)
+        )
+        here, there = (int(each or 0) for each in sums)
+        return here, there
+
+    def test_once(self) -> None:
+        self.put(*((realm, b"x" * 100) for realm in self.REALMS))
+        self.assertEqual(self.stored(), (0, 100))
+        self.assertEqual(self.waiting(), {realm: [b"x" * 100] for realm in self.REALMS})
+        found = store.get(self.connection, "b", 7)
+        self.assertEqual(found and found.parcel, b"x" * 100)
+
+    def test_one_realm(self) -> None:
+        self.put(("a", b"x" * 100))
+        self.put(("a", b"y"), ("b", b"z"), number=0)
+        self.assertEqual(self.stored(), (102, 0))
+
+    def test_kept_until_the_last(self) -> None:
+        """It goes with the parcel that is acknowledged or given up last."""
+        self.put(*((realm, b"x" * 100) for realm in self.REALMS))
+        store.done(self.connection, "a", [7])
+        self.assertTrue(store.remove(self.connection, "b", 7))
+        self.assertEqual(self.stored(), (0, 100))
+        self.assertEqual(self.waiting(), {"a": [], "b": [], "c": [b"x" * 100]})
+        store.done(self.connection, "c", [7, 8, 9])
+        self.assertEqual(self.stored(), (0, 0))
+
+    def test_others_with_that_number(self) -> None:
+        """What differs for a realm is not shared, nor what comes later with the same number."""
+        self.put(("a", b"x" * 100), ("b", b"x" * 100), ("c", b"other"))
+        self.assertEqual(self.stored(), (5, 100))
+        store.done(self.connection, "a", [7])
+        store.done(self.connection, "c", [7])
+        self.put(("a", b"later"), ("c", b"later"))
+        self.assertEqual(self.waiting(), {"a": [b"later"], "b": [b"x" * 100], "c": [b"later"]})
+
+    def test_blanked(self) -> None:
+        """The content is gone from both tables."""
+        self.put(*((realm, b"secret") for realm in self.REALMS))
+        found = store.blank(self.connection, [7], lambda _parcel: b"blank")
+        self.assertEqual({each.realm for each in found}, {*self.REALMS})
+        self.assertEqual(self.waiting(), {realm: [b"blank"] for realm in self.REALMS})
+        self.assertEqual(self.stored()[1], 0)
+
+    def test_altered(self) -> None:
+        """A payload that was altered on disk is sent to no realm."""
+        self.put(*((realm, b"x" * 100) for realm in self.REALMS))
+        self.connection.execute(sa.update(payloads).values(parcel=b"forged"))
+        self.assertEqual(self.waiting(), {realm: [NO_PARCEL] for realm in self.REALMS})
+        self.flushLoggedErrors()

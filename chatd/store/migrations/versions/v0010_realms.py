@@ -20,6 +20,7 @@ def upgrade() -> None:
         _rebuild_outbox()
     else:
         _alter_outbox()
+    _create_payloads()
     _index_outbox()
     _create_privacy()
     _add_realms_of_contacts()
@@ -55,6 +56,7 @@ def _rebuild_outbox() -> None:
         sa.Column("parcel", sa.LargeBinary, nullable=False),
         sa.Column("subject", sa.Text),
         sa.Column("mac", sa.LargeBinary),
+        sa.Column("payload_id", sa.BigInteger),
         sa.PrimaryKeyConstraint("realm", "id", name="outbox_key"),
         sqlite_with_rowid=False,
     )
@@ -68,7 +70,21 @@ def _alter_outbox() -> None:
     op.add_column("outbox", sa.Column("subject", sa.Text, comment=comment))
     comment = "keyed hash of the parcel; NULL: of an older version"
     op.add_column("outbox", sa.Column("mac", sa.LargeBinary, comment=comment))
+    comment = "payloads.id; NULL: the parcel is here"
+    op.add_column("outbox", sa.Column("payload_id", sa.BigInteger, comment=comment))
     op.alter_column("outbox", "attachment_id", comment="the file that it names")
+    comment = "what crosses (chatd.federation.parcels), encoded; empty: in payloads"
+    op.alter_column("outbox", "parcel", comment=comment)
+
+
+def _create_payloads() -> None:
+    """One row has the parcel that waits for several realms."""
+    op.create_table(
+        "payloads",
+        sa.Column("id", sa.BigInteger, nullable=False, comment="the number of the parcel"),
+        sa.Column("parcel", sa.LargeBinary, nullable=False, comment="as outbox.parcel"),
+        sa.PrimaryKeyConstraint("id", name="payloads_key"),
+    )
 
 
 def _add_realms_of_contacts() -> None:
@@ -111,6 +127,7 @@ def _rebuild_contacts(comment: str) -> None:
 def _index_outbox() -> None:
     for name, columns, where in (
         ("outbox_by_subject", ["realm", "subject"], "subject IS NOT NULL"),
+        ("outbox_by_payload", ["payload_id"], "payload_id IS NOT NULL"),
         ("outbox_by_attachment", ["attachment_id"], "attachment_id IS NOT NULL"),
     ):
         condition = sa.text(where)
