@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.defer import Deferred, fail
+
+from chatd.federation.amp import discovery, unconfirmed
+from chatd.federation.amp.lookup import DialPlace, NotFound
+from chatd.federation.amp.peers import Peer
+from chatd.federation.amp.place_finder import PER_HOUR, PlaceFinder
 from chatd.federation.answer_time import ANSWER_TIME
 from tests.support.common import sleep
 from tests.support.dns import Zone
+from tests.support.network import NetworkTestCase
 from tests.support.peering import PeeringTestCase, Person, TLSRealm, until
+from tests.support.ports import free_port
 from tests.support.public_authority import PublicAuthority
 
 ONE, TWO, THREE = "satu.example.org", "kampus.example.net", "tiga.example.com"
@@ -229,3 +237,68 @@ class FirstMessages(DiscoveryTestCase):
         await self.person(two, "budi")
         reply = await ana.must("send", to=f"budi@{TWO}", text="halo")
         self.assertEqual(reply["state"], "requested", reply)
+
+    async def test_too_many_that_do_not_answer(self) -> None:
+        """Names of realms that never link can't take all places of realms that nobody has added."""
+        self.patch(discovery, "MAX_NEVER_LINKED", 2)
+        ana = await self.person(self.found(ONE), "ana", operator=False)
+        for at in range(3):
+            self.zone.host(f"h{at}.example.net", "127.0.0.1")
+            self.zone.realm(f"r{at}.example.net", f"h{at}.example.net", free_port())
+            reply = await ana.ask("send", to=f"budi@r{at}.example.net", text="halo")
+            self.assertEqual(reply.get("code"), "realm-unreachable" if at == 2 else None, reply)
+
+
+class Bounds(NetworkTestCase):
+    """What other realms can cause, and what remains of realms that were found."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.one = self.network.server("realm1", expire=120)
+        self.asked: list[str] = []
+        self.dialer = self.one.realm.directory.manager.dialer
+        self.dialer.finder = PlaceFinder(self.one.realm.clock, self.find)
+
+    def find(self, realm: str) -> Deferred[list[DialPlace]]:
+        self.asked.append(realm)
+        return fail(NotFound("there is nothing"))
+
+    def known(self, name: str, source: str = "") -> Peer:
+        self.one.knows(name)
+        peer = self.one.realm.directory.peers.by_key[name]
+        peer.source = source
+        return peer
+
+    def test_names_that_realms_choose(self) -> None:
+        """Realms that link from one address, under any names, cause as many lookups as one account."""
+        for at in range(30):
+            self.dialer.want(self.known(f"r{at}.example.net", "192.0.2.7"))
+        self.network.advance(60)
+        self.assertEqual(len(self.asked), PER_HOUR)
+        self.dialer.want(self.known("other.example.net", "192.0.2.8"))
+        self.network.advance(1)
+        self.assertEqual(self.asked[PER_HOUR:], ["other.example.net"])
+
+    def test_failures_are_remembered(self) -> None:
+        """A realm for which something waits is looked up once in ten minutes."""
+        self.dialer.want(self.known(TWO))
+        self.network.advance(1000)
+        self.assertEqual(len(self.asked), 2)
+
+    def test_nothing_waits(self) -> None:
+        """Realms that have linked and want nothing are not looked up."""
+        peer = self.known(TWO)
+        self.dialer.soon(peer)
+        self.network.advance(600)
+        self.assertEqual(self.asked, [])
+
+    def test_forgotten(self) -> None:
+        """A realm that has never linked is forgotten once nothing waits for it."""
+        self.patch(unconfirmed, "NEW", 60_000)
+        self.patch(unconfirmed, "CHECK_EVERY", 60.0)
+        self.known(TWO)
+        self.one.person("ana").sends(f"budi@{TWO}", "halo")
+        self.network.advance(100)
+        self.assertIn(TWO, self.one.realm.directory.peers.by_key)
+        self.network.advance(200)
+        self.assertNotIn(TWO, self.one.realm.directory.peers.by_key)
