@@ -268,10 +268,19 @@ def _check_pin(
         pin = next((shown for shown in chain if fingerprint(shown) == known.fingerprint), None)
     elif pin is None:
         return pins
-    if pin is None or not (leaf == pin or _signed_by(chain, pin, realm)):
+    if pin is None or not (_same_key(leaf, pin) or _signed_by(chain, pin, realm)):
         expected = known.fingerprint or (pin and fingerprint(pin))
         raise errors.CertificateChanged(realm=realm, found=fingerprint(leaf), remembered=expected)
     return pins and leaf != remembered
+
+
+def _same_key(leaf: x509.Certificate, pin: x509.Certificate) -> bool:
+    """Whether both certificates have the same key, and so the same holder. Authorities issue renewed
+    certificates, also for the same key."""
+    try:
+        return leaf == pin or leaf.public_key() == pin.public_key()
+    except (ValueError, UnsupportedAlgorithm):  # a kind of key that is not supported
+        return False
 
 
 def _signed_by(chain: Sequence[x509.Certificate], pin: x509.Certificate, realm: str) -> bool:

@@ -156,6 +156,25 @@ class Judging(JudgeTestCase):
         self.assertFalse(self.authenticate(new, known=settled).remember)
 
 
+class SameKey(JudgeTestCase):
+    """A certificate that was renewed by an authority, for the same key."""
+
+    def test_renewed(self) -> None:
+        key = new_key()
+        first, _ = PublicAuthority(NOW).issue("realm2", key=key)
+        second, _ = PublicAuthority(NOW).issue("realm2", key=key)
+        self.assertEqual(
+            self.authenticate(second, known=remembers(first)),
+            Authentication("realm2", second, True),
+        )
+        self.assertFalse(self.authenticate(second, known=remembers(second)).remember)
+
+    def test_another_key(self) -> None:
+        authority = PublicAuthority(NOW)
+        first, second = (authority.issue("realm2")[0] for _ in range(2))
+        self.refused(CertificateChanged, second, known=remembers(first))
+
+
 class Vouchers(JudgeTestCase):
     """A renewed certificate is accepted only if the pinned one has signed it."""
 
