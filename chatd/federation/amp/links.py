@@ -44,6 +44,7 @@ from chatd.store.outcomes import SentEntry
 from chatd.store.peers import KnownPeer
 
 EXPIRE_EVERY = 60.0  # seconds
+AT_ONCE = 10  # realms that are dialled at once
 SPREAD = 0.05  # seconds for each realm that is dialled after a start
 MAX_SPREAD = 60.0  # seconds for all of them
 WAKE_SPREAD = 1.0  # seconds over which realms are dialled whose people somebody follows
@@ -108,9 +109,9 @@ class AmpLinks:
     def _dial_spread(self, peers: Iterable[Peer]) -> None:
         """Dial these realms, if they should be, at moments that are spread so that there is no rush."""
         dialled = list(peers)
-        spread = min(MAX_SPREAD, (len(dialled) - 1) * SPREAD)
+        spread = min(MAX_SPREAD, max(0, len(dialled) - AT_ONCE) * SPREAD)
         for peer in dialled:
-            part = int.from_bytes(self._context.random_bytes(2)) / 65536
+            part = int.from_bytes(self._context.random_bytes(2)) / 65536 if spread else 0.0
             self.manager.dialer.soon(peer, spread * part)
 
     async def stop(self) -> None:

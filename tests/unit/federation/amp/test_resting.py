@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from chatd.base.events import PresenceChange
 from chatd.base.names import Address
+from chatd.base.timers import cancel
 from chatd.commands import values as ask
 from chatd.federation.amp import links, resting
 from chatd.federation.amp.peers import Peer
 from chatd.federation.amp.resting import Resting
 from chatd.federation.capabilities import REST
+from chatd.store.peers import KnownPeer
 from tests.support.network import NetworkTestCase, Person, Server, lacks
 
 IDLE_TIME = 60.0  # seconds in place of ten minutes, so that less time has to pass
@@ -173,6 +175,25 @@ class Starts(RestTestCase):
         self.one.restart()
         self.network.refusing.clear()
         self.network.until(self.linked)
+
+    def test_spread(self) -> None:
+        """Many realms are not dialled at the same moment."""
+        table = self.one.realm.directory.peers
+        for at in range(100):
+            name = f"r{at}.example.net"
+            table.add(KnownPeer(name, name, name, 8890))
+        before = self.network.now
+        self.one.realm.directory._dial_spread(list(table.by_key.values()))
+        due = [
+            peer.timer.getTime() - before
+            for peer in table.by_key.values()
+            if peer.timer is not None and peer.timer.active()
+        ]
+        self.assertGreater(len(due), 90)
+        self.assertLess(max(due), 5.0)
+        self.assertLess(sum(each < 1.0 for each in due), 50)
+        for peer in list(table.by_key.values()):
+            cancel(peer.timer)
 
     def test_visited(self) -> None:
         """From time to time, so that restores and new addresses are noticed."""
