@@ -41,6 +41,12 @@ class OutcomeWaiters:
             self._timer.start(PATIENCE)
         deadlines.append((self._clock.seconds() + PATIENCE, number))
 
+    def claim(self, number: int) -> OnOutcome | None:
+        """Take out the waiter of a parcel, if there is one. The caller calls it, and nobody else does."""
+        self._held.pop(number, None)
+        self._taken.discard(number)
+        return self._waiters.pop(number, None)
+
     def settle(self, numbers: Iterable[int], outcome: DeliveryOutcome) -> None:
         """Report the outcome of these parcels to their waiters."""
         waiters = self._waiters

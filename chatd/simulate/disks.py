@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from errno import EIO, ENOSPC
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -12,6 +13,7 @@ import msgspec
 from sqlalchemy import Engine, event
 
 from chatd.simulate.databases import connect_quickly
+from chatd.simulate.files import StateFiles
 from chatd.simulate.stepped import STEPPED
 from chatd.simulate.vfs import FULL, IOERR_FSYNC, IOERR_TRUNCATE, IOERR_WRITE, OK, SimulatedVfs
 
@@ -37,6 +39,7 @@ class Disk:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.files = StateFiles(folder, folder.with_name(f"files of {folder.name}"))
         self.full = False
         self.failing = 0
         self.countdown: int | None = None
@@ -48,6 +51,8 @@ class Disk:
 
     def forget(self) -> None:
         """Whatever is in the folder now is on the disk."""
+        if self.folder.exists():
+            self.files.settle()
         for descriptor in self._open.values():
             os.close(descriptor)
         self._open.clear()
@@ -136,6 +141,9 @@ class Disk:
                 _do(descriptor, change)
             self.lost += len(changes) - len(kept)
             said.append(f"{Path(path).name}: {len(kept)} of {len(changes)} changes survive")
+        changed = self.files.lose_power(random)
+        if changed:
+            said.append(f"{changed} other files are changed")
         gone = [path for path in self._created if random.random() < 0.5]
         self.forget()
         for path in gone:
@@ -149,14 +157,18 @@ class Disk:
 
 
 class Disks:
-    """The disks of a simulation. SQLite syncs as its `synchronous` says: FULL, as in the daemon, or less, to
-    see that a simulation notices."""
+    """The disks of a simulation. Until they are closed, they also get what is synced otherwise.
+
+    SQLite syncs as its `synchronous` says: FULL, as in the daemon, or less, to see that a simulation notices.
+    """
 
     def __init__(self, vfs: SimulatedVfs, synchronous: str) -> None:
         self.disks: dict[Path, Disk] = {}
         self._vfs = vfs
         self._synchronous = synchronous
         self.threads = dataclasses.replace(STEPPED, connect=self._connect)
+        self._fsync = os.fsync
+        os.fsync = self.fsync  # type: ignore[assignment]
 
     @property
     def lossy(self) -> bool:
@@ -167,7 +179,17 @@ class Disks:
         disk = self.disks[folder] = Disk(folder)
         self._vfs.watchers[f"{folder}/"] = disk
 
+    def fsync(self, descriptor: int) -> None:
+        """In place of os.fsync. Raises OSError."""
+        path = os.readlink(f"/proc/self/fd/{descriptor}")  # noqa: PTH115 - it may be gone
+        for folder, disk in self.disks.items():
+            if Path(path).is_relative_to(folder):
+                if disk.dead or disk.full:
+                    raise OSError(EIO if disk.dead else ENOSPC, "the disk does not take it")
+                disk.files.synced(descriptor, path)
+
     def close(self) -> None:
+        os.fsync = self._fsync
         for folder, disk in self.disks.items():
             disk.forget()
             del self._vfs.watchers[f"{folder}/"]

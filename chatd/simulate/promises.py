@@ -11,7 +11,8 @@ import sqlalchemy as sa
 
 from chatd.base.attachments import HERE
 from chatd.base.errors import ChatError, UnknownUser
-from chatd.base.model import Message
+from chatd.base.events import StateChange
+from chatd.base.model import REFUSED, Message
 from chatd.base.replies import ConversationInfo
 from chatd.commands import values as ask
 from chatd.simulate.records import Violation, Written, require
@@ -168,7 +169,18 @@ class Promises:
                     reached = written.to not in self._world.people or not told
                     require(reached, "nothing that arrived is reported as lost", written)
                 elif written.acknowledged:
+                    told += not told and self._was_event(written)
                     require(told == 1, "the sender is told of what was refused", written, told)
+
+    def _was_event(self, written: Written) -> bool:
+        """Whether an event has told the sender, who was there, that a message was refused."""
+        places = [(each.data["conversation"], each.data["seq"]) for each in written.request.replies]
+        return any(
+            isinstance(event, StateChange)
+            and event.state == REFUSED
+            and (event.conversation, event.seq) in places
+            for event in self._world.people[written.author].events
+        )
 
     # Reading
 

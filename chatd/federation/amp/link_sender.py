@@ -9,6 +9,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from chatd.base.background import in_background
 from chatd.base.errors import ChatError, NotSupportedThere, PeerFailed, RealmDown
+from chatd.base.isolation import guarded
 from chatd.base.names import printable
 from chatd.federation.amp import wire
 from chatd.federation.amp.link import PeerLink
@@ -22,7 +23,7 @@ from chatd.federation.outcomes import DeliveredParcel, Outcomes
 from chatd.federation.parcels import KEPT, Verdict
 from chatd.federation.refusals import refusal, verdict_of
 from chatd.federation.restores import Restores
-from chatd.service.remote import DELIVERED, DeliveryOutcome
+from chatd.service.remote import DELIVERED, QUEUED, DeliveryOutcome
 from chatd.store.outcomes import Acknowledged, SentEntry
 from chatd.store.versions import states_of
 
@@ -272,8 +273,14 @@ class LinkSender:
 
     async def _refuse(self, item: Item, error: ChatError) -> None:
         to, number = self._to, item.number
-        waits, fresh = number in to.waiters, item.entry is not None
-        if await to.outcomes.refuse(to.realm, number, error, waits=waits, fresh=fresh) and waits:
-            # An error of this realm's own disk, say, is only told as the failure of the other realm.
-            told = refusal(verdict_of(error), to.name())
-            to.waiters.settle((number,), DeliveryOutcome(told))
+        # From now on, the sender waits for this, also if the link ends. Otherwise they would be told that the
+        # message is queued, and then nothing.
+        waiter, outcome = to.waiters.claim(number), QUEUED
+        waits, fresh = waiter is not None, item.entry is not None
+        try:
+            if await to.outcomes.refuse(to.realm, number, error, waits=waits, fresh=fresh):
+                # An error of this realm's own disk, say, is only told as the failure of the other realm.
+                outcome = DeliveryOutcome(refusal(verdict_of(error), to.name()))
+        finally:
+            if waiter is not None:
+                guarded("a sender was not told", waiter, outcome)
