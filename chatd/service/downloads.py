@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from chatd.base import errors
 from chatd.base.attachments import ARRIVING, LOST, Attachment
+from chatd.base.entries import Right
 from chatd.base.model import Account
 from chatd.base.names import Place, printable
 from chatd.base.replies import FileInfo
@@ -113,8 +114,12 @@ class Downloads:
         self, account: Account, code: str, after: int = 0
     ) -> Sequence[tuple[int, int, int]]:
         """The first messages of the account with ids above `after` that carry its file with that code:
-        conversations, seqs and ids. Raises UnknownFile if there is none at all."""
+        conversations, seqs and ids. If there is none at all, raises NotYours for a file of somebody else that
+        the account may fetch, and UnknownFile for others."""
         found = await self._database.read(store.sent_with, account.id, code, after, MAX_LISTED)
         if not found and not after:
+            seq = await self._database.read(store.seen_with, account.id, code)
+            if seq is not None:
+                raise errors.NotYours(seq=seq, who=Right.AUTHOR.value)
             raise errors.UnknownFile(name=printable(code))
         return found

@@ -310,6 +310,18 @@ def sent_with(
     return [tuple(row) for row in rows]
 
 
+def seen_with(connection: sa.Connection, account_id: int, code: str) -> int | None:
+    """Return the seq of a message that the account sees and that carries the file with that code, or None."""
+    return connection.scalar(
+        sa.select(messages.c.seq)
+        .join(participants, sees_message(account_id))
+        .join(attachments, attachments.c.id == messages.c.attachment_id)
+        .where(attachments.c.code == code)
+        .order_by(messages.c.id)
+        .limit(1)
+    )
+
+
 _ALL_STORED = sa.select(attachments.c.stored)
 
 

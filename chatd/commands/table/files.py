@@ -57,7 +57,7 @@ ROWS: tuple[Row, ...] = (
         ask.DeleteFile,
         "delete a file that you have sent, with the messages that carry it",
         (Arg("code", types.FILE_CODE),),
-        errors=(errors.UnknownFile,),
+        errors=(errors.UnknownFile, errors.NotYours),
     ),
     Row(
         "getfile",
