@@ -205,6 +205,7 @@ class Faults:
     def end(self) -> None:
         """Let nothing fail any more, and begin with new links."""
         self._say("nothing fails any more")
+        self._bury()
         network = self._world.network
         network.slow = False
         network.refusing.clear()
