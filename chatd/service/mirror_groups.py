@@ -50,10 +50,10 @@ from chatd.store import invitations as request_store
 from chatd.store import mirrors
 from chatd.store.avatars import note_of_mirror
 from chatd.store.conversations import takes_part
-from chatd.store.crossing import is_made, later_settings
+from chatd.store.crossing import is_made, later_members, later_settings
 from chatd.store.groups import find_group
 from chatd.store.invitations import NewInvitation, add_invitation, take_request
-from chatd.store.members import check_groups, set_columns
+from chatd.store.members import check_groups, set_admin, set_columns
 from chatd.store.origins import Origin
 from chatd.store.roster import Delta
 from chatd.store.sealing import NewSignature
@@ -304,7 +304,7 @@ class MirrorGroups:
                 return None, Delta(group.id)
             fact = self._rosters.log.mirror(connection, group, made, seq, origin, signature)
             if not isinstance(made.fact, GroupFact):
-                return fact, Delta(group.id)
+                return fact, _role_of(connection, group, made.fact, seq)
             later = later_settings(connection, group.id, seq)
             if "picture" in made.fact.fields and not any("picture" in each for each in later):
                 note_of_mirror(connection, group, made.fact.fields["picture"], made.at)
@@ -327,6 +327,18 @@ class MirrorGroups:
         return self._context.localize(
             Address(there.name, there.realm or self._realms.name_of(realm))
         )
+
+
+def _role_of(connection: Connection, group: Group, fact: MemberFact, seq: int) -> Delta:
+    """Give an account of this realm the role that the entry `seq` tells of, unless a later entry is about
+    that member."""
+    who = fact.who
+    if who.id is None or fact.what not in ("promoted", "demoted"):
+        return Delta(group.id)
+    later = later_members(connection, group.id, seq)
+    if any(key_of(each["who"]) == who.key and each["what"] != "invited" for each in later):
+        return Delta(group.id)
+    return set_admin(connection, group, who, fact.what == "promoted")
 
 
 def _parsed(text: str, realm: str | None) -> str:

@@ -179,6 +179,11 @@ def later_settings(connection: Connection, conversation: int, seq: int) -> list[
     return _facts(connection, conversation, "group", changes.c.seq > seq)
 
 
+def later_members(connection: Connection, conversation: int, seq: int) -> list[dict[str, Any]]:
+    """What the entries after `seq` say of members of a group."""
+    return _facts(connection, conversation, "member", changes.c.seq > seq)
+
+
 def facts_since(
     connection: Connection, conversation: int, kind: str, at: int
 ) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from chatd.base.errors import (
     UnknownRealm,
     UnknownUser,
 )
-from chatd.base.names import parse_address
+from chatd.base.names import parse_address, parse_place
 from chatd.commands import values as ask
 from chatd.federation.forwarder import LEAVE_TIME
 from chatd.store.schema import groups, participants
@@ -166,6 +166,33 @@ class ChangingTestCase(GroupTestCase):
         self.kick(self.citra, "ana@realm1", group)
         self.assertEqual(self.budi.members(group), ["*budi+", "bela+", "*citra@realm3+"])
         self.budi.does(ask.OpenGroup(parse_address(group)))
+
+    def test_role_is_known_elsewhere(self) -> None:
+        """The realm of an admin knows their role: lists show it, and they mention everybody."""
+        self.budi.joins("bagan@realm1")
+        group = "bagan@realm1"
+
+        def seen() -> tuple[bool, tuple[str, ...]]:
+            """What budi's list says, and whom a post of his with @all mentions at the home."""
+            (listed,) = self.budi.does(ask.ListOwnGroups()).items
+            self.budi.does(ask.SendGroupMessage(parse_address(group), "halo @all"))
+            self.network.settle()
+            place = parse_place("#bagan")
+            (newest,) = self.ana.does(ask.ShowHistory(place, 1)).items
+            return listed.admin, newest.mentions
+
+        self.assertEqual(seen(), (False, ()))
+        self.promote(self.ana, "budi@realm2")
+        self.network.settle()
+        self.assertEqual(seen(), (True, ("@all",)))
+        self.ana.does(ask.DemoteAdmin(parse_address("bagan"), parse_address("budi@realm2")))
+        self.network.settle()
+        self.assertEqual(seen(), (False, ()))
+        self.promote(self.ana, "budi@realm2")
+        self.network.settle()
+        self.budi.does(ask.LeaveGroup(parse_address(group)))
+        self.budi.joins(group)
+        self.assertEqual(seen(), (False, ()))
 
     def test_many_invited_from_elsewhere(self) -> None:
         """As many as fit on one line."""
