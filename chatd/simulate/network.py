@@ -142,7 +142,7 @@ class Network:
 
     def _lives(self) -> list[SimulatedRealm]:
         """The realms that run."""
-        return [life for server in self.servers.values() if (life := server._life) is not None]
+        return [server.realm for server in self.servers.values() if server.is_open]
 
     def _open(self) -> list[FakeConnection]:
         """The connections of which at least one end is open. Drops the others."""
@@ -197,8 +197,8 @@ class Network:
             if due > self.now:
                 return
             for server in self.servers.values():
-                if server._life is not None:
-                    server._life.clock.advance(0)
+                if server.is_open:
+                    server.realm.clock.advance(0)
             self.settle()
 
     def _arrivals(self) -> list[float]:

@@ -87,8 +87,7 @@ class SteppedDatabase:
             return self._end()
         jobs, self._jobs = self._jobs[:count], self._jobs[len(self._jobs[:count]) :]
         if self.failing():
-            for then in self._writer._refused:
-                then()
+            self._writer.note_refusal()
             for job in jobs:
                 job.done.errback(Failure(StorageFailed()))
             return True

@@ -74,6 +74,11 @@ class Writer:
         """Call `then` whenever a whole transaction could not be committed."""
         self._refused.append(then)
 
+    def note_refusal(self) -> None:
+        """Call what `on_refused` has registered."""
+        for then in self._refused:
+            guarded("a failed transaction was not noted", then)
+
     def close(self) -> None:
         self._connection.close()
 
@@ -121,8 +126,7 @@ class Writer:
     def _refuse(self, jobs: Sequence[Job], failed: Exception) -> list[Outcome]:
         """Return the outcomes of `jobs` after their transaction was lost."""
         self._forget()
-        for then in self._refused:
-            guarded("a failed transaction was not noted", then)
+        self.note_refusal()
         error = failed.__cause__ if isinstance(failed, JobFailed) else failed
         assert isinstance(error, Exception)  # noqa: S101 - a JobFailed has a cause
         self._is_damage(error)

@@ -87,6 +87,33 @@ class SessionWriter:
         return f"<{len(value)}{UNBROKEN}bytes>" if value else "(empty)"
 
 
+def without_questions(
+    boxes: Iterable[tuple[str, dict[bytes, bytes]]], command: bytes
+) -> list[tuple[str, dict[bytes, bytes]]]:
+    """The boxes without the questions of one command, which come at any time, and without their answers. The
+    other questions are numbered as if there were none of these."""
+    tags: dict[tuple[str, bytes], bytes | None] = {}  # who asks, its tag -> the new tag
+    left = []
+    for who, box in boxes:
+        found = dict(box)
+        if (tag := box.get(b"_ask")) is not None:
+            count = sum(1 for asked, new in tags.items() if asked[0] == who and new is not None)
+            kept = box[b"_command"] != command
+            tags[who, tag] = b"%x" % (count + 1) if kept else None
+            if not kept:
+                continue
+            found[b"_ask"] = tags[who, tag] or tag
+        for key in (b"_answer", b"_error"):
+            if key in box:
+                [new] = [tags[each] for each in tags if each[0] != who and each[1] == box[key]]
+                if new is None:
+                    break
+                found[key] = new
+        else:
+            left.append((who, found))
+    return left
+
+
 def _texts(data: bytes) -> list[str]:
     found = []
     while data:

@@ -146,7 +146,7 @@ admissions = Table(
     Column("account_id", BigInteger, primary_key=True),
     Column("conversation_id", BigInteger, primary_key=True),
     Column("number", BigInteger, nullable=False, comment="of the parcel"),
-    Column("at", BigInteger, nullable=False, comment="since when; ms since 1970 UTC"),
+    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
     Column("seal", LargeBinary, nullable=False, comment="of the realm that has sent it"),
     ForeignKeyConstraint(
         ["account_id", "conversation_id"],

@@ -387,7 +387,7 @@ def _create_tables_of_members() -> None:
         sa.Column("account_id", sa.BigInteger, nullable=False),
         sa.Column("conversation_id", sa.BigInteger, nullable=False),
         sa.Column("number", sa.BigInteger, nullable=False, comment="of the parcel"),
-        sa.Column("at", sa.BigInteger, nullable=False, comment="since when; ms since 1970 UTC"),
+        sa.Column("at", sa.BigInteger, nullable=False, comment="ms since 1970 UTC"),
         sa.Column("seal", sa.LargeBinary, nullable=False, comment="of the realm that has sent it"),
         sa.PrimaryKeyConstraint("account_id", "conversation_id", name="admissions_key"),
         _of_participant("admissions"),
