@@ -53,8 +53,8 @@ class HomeInvites:
     async def invite(
         self, by: Actor, name: Address, users: Sequence[Address]
     ) -> tuple[Group, Invited]:
-        """Make `users` of this realm members, or send them an invitation if they want to be asked. People of
-        other realms always get one. Their bans are lifted.
+        """Make `users` of this realm members, or send them an invitation if they want to be asked. If they or
+        the admin are of another realm, they always get one. Their bans are lifted.
 
         Raises UnknownGroup, NotMember, NotAdmin. If none of them is a member or invited afterwards, raises
         their error.
@@ -94,14 +94,16 @@ class HomeInvites:
         self, roster: Roster, guest: Party, by: Actor, asking: Collection[int]
     ) -> str | ChatError:
         """Make a person a member (`joined`), or send them an invitation (`asked`), as people of other realms
-        get, and the accounts that are `asking` for it. Returns which, or why not."""
+        get, accounts whom an admin of another realm invites, and those that are `asking` for it. Returns
+        which, or why not."""
         if guest.id is not None and self._invitations.blocks.has(guest.id, by.party.key):
             return NotAccepted(name=guest.name)
         # The jobs check this too, but if a job fails, its whole transaction runs again.
         if roster.role(guest) is not None:
             return AlreadyMember(name=guest.name, group=roster.group.name)
         try:
-            if guest.id is None or guest.id in asking:
+            from_elsewhere = by.party.realm is not None
+            if guest.id is None or from_elsewhere or guest.id in asking:
                 await self._invite(roster.group, guest, by)
                 return "asked"
             await self._homes.admit(roster.group, guest, by)

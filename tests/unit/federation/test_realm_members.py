@@ -144,10 +144,14 @@ class ChangingTestCase(GroupTestCase):
             self.invite(
                 self.budi, "bela", "agus@realm1", "citra@realm3", "nobody@realm1", group=group
             ),
-            "3 invited to bagan@realm1; they have to accept: bela, citra@realm3; "
+            "3 invited to bagan@realm1; they have to accept: bela, agus@realm1, citra@realm3; "
             "unknown: nobody@realm1",
         )
         self.network.settle()
+        self.assertEqual(self.ana.members("bagan"), ["*ana+", "*budi@realm2+"])
+        (asked,) = self.agus.does(ask.ListInvitations()).items
+        self.assertEqual((asked.group, asked.by), ("bagan", "budi@realm2"))
+        self.agus.accepts("bagan")
         self.bela.accepts(group)
         self.citra.accepts(group)
         self.assertEqual(self.bela.mine(), [group])
@@ -195,7 +199,7 @@ class ChangingTestCase(GroupTestCase):
         self.assertEqual(seen(), (False, ()))
 
     def test_many_invited_from_elsewhere(self) -> None:
-        """As many as fit on one line."""
+        """As many as fit on one line. People of the home are asked, too."""
         self.budi.joins("bagan@realm1")
         self.promote(self.ana, "budi@realm2")
         names = [f"m{number}@realm1" for number in range(5000)]
@@ -203,7 +207,8 @@ class ChangingTestCase(GroupTestCase):
             self.one.person(name.partition("@")[0])
         message = self.invite(self.budi, *names, group="bagan@realm1")
         self.assertIn("3 invited", message)
-        self.assertEqual(len(self.ana.members("bagan")), 5)
+        self.assertEqual(self.one.person("m250").invitations(), ["bagan"])
+        self.assertEqual(self.ana.members("bagan"), ["*ana+", "*budi@realm2+"])
         self.assertTrue(self.network.connection(self.one, self.two).is_open)
 
     def test_last_of_the_home(self) -> None:

@@ -562,6 +562,7 @@ class Guests(GroupsTestCase):
             self.rosters.change(lambda db: RosterChange(set_admin(db, roster.group, self.emma)))
         )
         result_of(self.groups.home_invites.invite(Actor(self.emma), BAGAN, [Address("budi")]))
+        result_of(self.groups.accept(self.budi, BAGAN))
         result_of(kick(Actor(self.emma), BAGAN, Address("ANA")))
         result_of(self.groups.settings.of_homes.set(Actor(self.emma), BAGAN, {"closed": True}))
         self.assertEqual(
