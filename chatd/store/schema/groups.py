@@ -139,7 +139,8 @@ preferences = Table(
     sqlite_with_rowid=False,
 )
 
-# The reports of other realms that accounts here have joined their groups. They go with the participants.
+# The reports of other realms that accounts here have joined their groups, and since when. They go with the
+# participants.
 admissions = Table(
     "admissions",
     metadata,
@@ -167,6 +168,7 @@ reports = Table(
     Column("reason", Text, nullable=False),
     Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
     Index("reports_once", "account_id", "conversation_id", "seq", unique=True),
+    sqlite_autoincrement=True,  # moderators name an id when it may be closed already: it is not used again
 )
 
 remote_members = Table(

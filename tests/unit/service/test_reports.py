@@ -44,6 +44,15 @@ class ReportsTest(MessagesTestCase):
         self.assertEqual(self.queue(), [("ana", "spam", "1")])
         self.assertIs(outcome_of(self.reports.close(self.citra, 77)), UnknownReport)
 
+    def test_ids_are_not_used_again(self) -> None:
+        """A moderator who closes a report late does not close another one."""
+        self.report(self.budi, 1)
+        (first,), _ = result_of(self.reports.all(self.citra))
+        result_of(self.reports.close(self.citra, first.report))
+        self.report(self.ana, 1)
+        self.assertIs(outcome_of(self.reports.close(self.citra, first.report)), UnknownReport)
+        self.assertEqual(self.queue(), [("ana", "spam", "1")])
+
     def test_what_is_gone(self) -> None:
         """A report outlives the membership of its author, and loses the content of a deleted message."""
         group = self.group(self.budi, self.ana)

@@ -360,6 +360,7 @@ def _create_reports() -> None:
         sa.ForeignKeyConstraint(
             ["conversation_id"], ["conversations.id"], name="reports_conversation_id_exists"
         ),
+        sqlite_autoincrement=True,
     )
     op.create_index(
         "reports_once", "reports", ["account_id", "conversation_id", "seq"], unique=True
