@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from twisted.logger import Logger
 
 from chatd.base.entries import Deletion, Edit, MadeChange, MessageChange
-from chatd.base.errors import UnknownMessage
+from chatd.base.errors import NotMember, UnknownConversation, UnknownMessage
 from chatd.base.model import Account, Message, party_of
 from chatd.base.names import Place, key_of
 from chatd.service.blocks import Blocks
@@ -75,15 +75,14 @@ class MessageChanges:
         change: MessageChange,
         origin: IListener | None,
     ) -> ChangeReceipt:
-        """Change the message `seq` of a conversation. `origin` is the connection that asks for it.
+        """Change the message `seq` of a conversation. `origin` is the connection that asks for it. Moderators
+        delete reported messages of other conversations by the id.
 
         Raises as Reading.find, UnknownMessage, NotAccepted, NotYours, NotEditable, NotMember, NotAdmin,
         TooManyReactions, TooManyPins, MessageQuota, DiskFull, and the error with which a group's home
         refuses.
         """
-        target = await self._finder.find(account, where)
-        if target is None:
-            raise UnknownMessage(seq=seq)
+        target = await self._find(account, where, seq, change)
         if target.group is None and not isinstance(change, Deletion):
             self._blocks.check(account, target.audience, target.name)
         if isinstance(change, Edit):
@@ -106,6 +105,23 @@ class MessageChanges:
         if isinstance(change, Edit):
             return msgspec.structs.replace(receipt, mentions=change.mentions)
         return receipt
+
+    async def _find(
+        self, account: Account, where: Place | int, seq: int, change: MessageChange
+    ) -> Target:
+        """The conversation of a message that the account sees, or that a moderator deletes because it is
+        reported. Raises as Reading.find, UnknownMessage."""
+        try:
+            target = await self._finder.find(account, where)
+        except (UnknownConversation, NotMember):
+            target = None
+            if account.operator and isinstance(where, int) and isinstance(change, Deletion):
+                target = await self._finder.find_reported(where, seq)
+            if target is None:
+                raise
+        if target is None:
+            raise UnknownMessage(seq=seq)
+        return target
 
     async def erase(self, account: Account, conversation: int, seq: int) -> None:
         """Delete a message of an account that was deleted, also in a group that it has left. Raises

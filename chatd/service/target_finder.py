@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from chatd.base.errors import ChatError, NotMember, UnknownConversation
 from chatd.base.model import Account
 from chatd.base.names import Place, parse_address
@@ -12,6 +14,7 @@ from chatd.service.rosters import Rosters
 from chatd.service.targets import Target, group_target
 from chatd.store.database import Database
 from chatd.store.departures import group_name
+from chatd.store.reports import reported_place
 from chatd.store.sides import side_of
 
 
@@ -66,6 +69,20 @@ class TargetFinder:
             if name is None:
                 raise
             return group_target(await self.rosters.load(parse_address(name)))
+
+    async def find_reported(self, conversation: int, seq: int) -> Target | None:
+        """The conversation of a message of which there is an open report, for a moderator. None if there is
+        no such report, or if the message is in another realm, too."""
+        place = await self._database.read(reported_place, conversation, seq)
+        if place is None:
+            return None
+        if place.group is None:
+            return Target(conversation, place.accounts)
+        with suppress(ChatError):
+            roster = await self.rosters.load(parse_address(place.group))
+            if roster.group.id == conversation:
+                return group_target(roster)
+        return Target(conversation, (), group=place.group)  # it has ended
 
     async def _group(self, account: Account, conversation: int, name: str) -> Target:
         roster = self.rosters.of_conversation(conversation)

@@ -43,6 +43,7 @@ from chatd.store.new_entries import NewChange, RemoteCopies, Stored
 from chatd.store.origins import Origin
 from chatd.store.outcomes import KEPT_REQUEST
 from chatd.store.pasts import await_message
+from chatd.store.reports import reported_place
 from chatd.store.rights import role_in
 from chatd.store.schema import (
     groups,
@@ -249,6 +250,8 @@ def _check_right(connection: sa.Connection, wanted: WantedChange, row: sa.Row[An
     right, is_author = RIGHTS[type(wanted.change)], _is_author(wanted, row)
     was_checked = wanted.relayed or (wanted.erases and is_author)
     admin: bool | None = None
+    if _is_moderated(connection, wanted):
+        return
     if not was_checked:
         # First, because nothing is told of a message that they do not see.
         admin = role_in(connection, wanted.conversation, wanted.author, wanted.seq)
@@ -263,6 +266,13 @@ def _check_right(connection: sa.Connection, wanted: WantedChange, row: sa.Row[An
         raise errors.NotYours(seq=wanted.seq, who=right.value)
     if right is Right.ADMIN and row.group is not None and not admin:
         raise errors.NotAdmin(group=row.group)
+
+
+def _is_moderated(connection: sa.Connection, wanted: WantedChange) -> bool:
+    """Whether a moderator deletes a message that is reported. They need not take part."""
+    if not (wanted.moderator and isinstance(wanted.change, Deletion)):
+        return False
+    return reported_place(connection, wanted.conversation, wanted.seq) is not None
 
 
 def _check_content(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
 import sqlalchemy as sa
 from twisted.logger import Logger
 
@@ -16,12 +17,19 @@ from chatd.base.replies import ReportInfo
 from chatd.store.accounts import account_of
 from chatd.store.history import build_messages, select_messages
 from chatd.store.pinned import message_at
-from chatd.store.schema import messages, reports
+from chatd.store.schema import groups, messages, participants, reports
 
 MAX_REPORTS = 10_000  # that are open
 MAX_OWN_REPORTS = 20  # of an account
 
 log = Logger()
+
+
+class ReportedPlace(msgspec.Struct, frozen=True):
+    """Where a reported message is: in the `group` of this realm with that name, or between `accounts`."""
+
+    group: str | None = None
+    accounts: frozenset[int] = frozenset()
 
 
 def add_report(
@@ -98,3 +106,24 @@ def close_report(connection: sa.Connection, report: int) -> None:
     """Close a report. Raises UnknownReport."""
     if not connection.execute(sa.delete(reports).where(reports.c.id == report)).rowcount:
         raise UnknownReport(report=report)
+
+
+def reported_place(connection: sa.Connection, conversation: int, seq: int) -> ReportedPlace | None:
+    """Where a message is of which there is an open report. None if there is none, or if another realm has the
+    message, too: a direct with somebody there, or a group that lives there."""
+    this = reports.c.conversation_id == conversation, reports.c.seq == seq
+    if not _count(connection, *this):
+        return None
+    group = connection.execute(
+        sa.select(groups.c.name, groups.c.realm).where(groups.c.conversation_id == conversation)
+    ).first()
+    if group is not None:
+        return ReportedPlace(group.name) if group.realm is None else None
+    sides = connection.execute(
+        sa.select(participants.c.account_id, participants.c.realm).where(
+            participants.c.conversation_id == conversation
+        )
+    ).all()
+    if any(side.realm is not None for side in sides):
+        return None
+    return ReportedPlace(accounts=frozenset(side.account_id for side in sides))

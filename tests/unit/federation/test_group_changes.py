@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
+from twisted.internet.defer import Deferred
 
-from chatd.base.errors import NotAdmin, NotYours
+from chatd.base.errors import NotAdmin, NotYours, UnknownConversation
 from chatd.base.events import Edited
 from chatd.base.model import Message
 from chatd.base.names import Place, parse_group
@@ -14,7 +15,7 @@ from chatd.commands import values as ask
 from chatd.store import guard
 from chatd.store.schema import changes, messages, outbox, signatures
 from chatd.store.sync import Cursor
-from tests.support.common import Listener
+from tests.support.common import Listener, make_operator
 from tests.support.network import NetworkTestCase, Person, Server
 
 
@@ -126,6 +127,30 @@ class ChangesTestCase(ThreeRealms):
         entries = self.network.result(syncing).entries
         texts = [each.text for each in entries if isinstance(each, Message | Edited)]
         self.assertEqual(texts, [guard.ALTERED, guard.ALTERED])
+
+    def test_a_reported_message(self) -> None:
+        """A moderator of the group's realm who is no member deletes a reported message in all realms. A
+        message between people of two realms is not theirs to delete, nor is one in a group elsewhere."""
+        citra = self.one.person("citra")
+        self.network.result(Deferred.fromCoroutine(make_operator(self.one.realm, "citra")))
+        self.budi.posts("bagan@realm1", "iklan")
+        self.budi.creates("bola")
+        self.ana.joins("bola@realm2")
+        self.budi.posts("bola", "iklan")
+        self.budi.sends("ana@realm1", "iklan")
+        self.network.settle()
+        for message in self.ana.inbox():
+            self.ana.does(ask.ReportMessage(message.conversation, message.seq, "spam"))
+        found = [each.message for each in citra.does(ask.ListReports()).items]
+        codes = []
+        for message in found:
+            try:
+                citra.does(ask.DeleteMessage(message.conversation, message.seq))
+                codes.append(message.group)
+            except UnknownConversation:
+                pass
+        self.network.settle()
+        self.assertEqual((len(found), codes, self.texts()), (3, ["bagan"], [None]))
 
     def test_deletions(self) -> None:
         """By the author, and by an admin of the group. Nothing of the content is left."""

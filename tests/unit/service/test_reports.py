@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from chatd.base.entries import Deletion
+from twisted.internet.defer import Deferred
+
+from chatd.base.entries import Deletion, Edit, MessageChange, Pin
 from chatd.base.errors import (
     NotOperator,
     TooManyReports,
@@ -10,8 +12,10 @@ from chatd.base.errors import (
     UnknownMessage,
     UnknownReport,
 )
+from chatd.base.events import Deleted
 from chatd.base.model import Account
 from chatd.base.names import Address, Place
+from chatd.service.message_changes import ChangeReceipt
 from chatd.store import reports as store
 from tests.support.inline import outcome_of, result_of
 from tests.unit.service.test_messages import MessagesTestCase
@@ -62,6 +66,51 @@ class ReportsTest(MessagesTestCase):
         self.assertEqual(self.queue(), [("ana", "spam", "2")])
         result_of(self.service.changes.change(self.budi, group, seq, Deletion(), None))
         self.assertEqual(self.queue(), [("ana", "spam", None)])
+
+    def deleting(self, conversation: int, seq: int) -> Deferred[ChangeReceipt]:
+        changing = self.service.changes.change(self.citra, conversation, seq, Deletion(), None)
+        return Deferred.fromCoroutine(changing)
+
+    def test_deleted_by_a_moderator(self) -> None:
+        """A moderator deletes a message while a report of it is open, and no other one of that conversation.
+        Those who take part are told."""
+        self.send(self.ana, "budi", "2")
+        listening = self.listen(self.budi)
+        self.service.presence.listen(self.budi.id, listening, on=True, all_events=True)
+        self.assertIs(outcome_of(self.deleting(self.here, 1)), UnknownConversation)
+        self.report(self.budi, 1)
+        self.assertIs(outcome_of(self.deleting(self.here, 2)), UnknownConversation)
+        result_of(self.deleting(self.here, 1))
+        self.service.presence.flush()
+        (deleted,) = [each for each in listening.heard if isinstance(each, Deleted)]
+        self.assertEqual((deleted.target, deleted.by), (1, "citra"))
+        self.assertEqual(self.queue(), [("Budi", "spam", None)])
+
+    def test_a_moderator_changes_nothing_else(self) -> None:
+        self.report(self.budi, 1)
+        dewi = self.account("dewi")
+        change = self.service.changes.change
+        asked: list[tuple[Account, MessageChange]] = [
+            (self.citra, Edit("x")),
+            (self.citra, Pin()),
+            (dewi, Deletion()),
+        ]
+        for who, what in asked:
+            refused = outcome_of(change(who, self.here, 1, what, None))
+            self.assertIs(refused, UnknownConversation)
+
+    def test_deleted_in_a_group(self) -> None:
+        """The same for a group, also after its last member has left and its name belongs to another."""
+        group = self.group(self.budi, self.ana)
+        for text in "23":
+            seq = self.post(self.budi, "bagan", text).receipts[0].seq
+            result_of(self.reports.add(self.ana, group, seq, "spam"))
+        result_of(self.deleting(group, seq - 1))
+        for who in (self.ana, self.budi):
+            result_of(self.service.groups.leave(who, Address("bagan"), None))
+        self.group(self.ana)  # another one of that name
+        result_of(self.deleting(group, seq))
+        self.assertEqual([text for _, _, text in self.queue()], [None, None])
 
     def test_refusals(self) -> None:
         add = self.reports.add
