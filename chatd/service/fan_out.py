@@ -22,7 +22,8 @@ from chatd.store.sealing import UNVERIFIED
 
 
 class Others(Collection[int]):
-    """The accounts of an audience except some of them, without a copy of a large audience."""
+    """The accounts of an audience except some of them, without a copy of a large audience. The audience may
+    lose these, too, before it is told."""
 
     __slots__ = ("_audience", "_left_out")
 
@@ -31,7 +32,8 @@ class Others(Collection[int]):
         self._left_out = left_out
 
     def __len__(self) -> int:
-        return len(self._audience) - len(self._left_out)
+        audience = self._audience
+        return len(audience) - sum(account in audience for account in self._left_out)
 
     def __contains__(self, account: object) -> bool:
         return account in self._audience and account not in self._left_out

@@ -129,10 +129,28 @@ class Groups(BlocksTestCase):
         texts = [each.text for each in device.heard if isinstance(each, Message)]
         self.assertEqual(texts, ["1"])
 
+    def test_all_leave(self) -> None:
+        """If everybody leaves before they are told of a message, other people hear theirs all the same."""
+        device, presence = self.listen(self.citra), self.service.presence
+        event = ReadMoved(1, 2, "ana")
+        audience = {self.budi.id: True}
+        presence.tell(Others(audience, frozenset(audience)), event, None)
+        audience.clear()
+        presence.tell((self.citra.id,), event, None)
+        presence.flush()
+        self.assertEqual(device.heard, [event])
+
     def test_others(self) -> None:
         others = Others({1: True, 2: False, 3: False}, frozenset((2,)))
         self.assertEqual((list(others), len(others)), ([1, 3], 2))
         self.assertEqual([each in others for each in (1, 2, 3, 4)], [True, False, True, False])
+
+    def test_others_who_have_left(self) -> None:
+        audience = {1: True, 2: False}
+        others = Others(audience, frozenset((2, 3)))
+        self.assertEqual((list(others), len(others)), ([1], 1))
+        audience.clear()
+        self.assertEqual((list(others), len(others)), ([], 0))
 
     def test_invitations(self) -> None:
         self.group(self.ana)
