@@ -78,9 +78,9 @@ class MessageChanges:
         """Change the message `seq` of a conversation. `origin` is the connection that asks for it. Moderators
         delete reported messages of other conversations by the id.
 
-        Raises as Reading.find, UnknownMessage, NotAccepted, NotYours, NotEditable, NotMember, NotAdmin,
-        TooManyReactions, TooManyPins, MessageQuota, DiskFull, and the error with which a group's home
-        refuses.
+        Raises as Reading.find, UnknownMessage, NotAccepted, RequestPending, NotYours, NotEditable, NotMember,
+        NotAdmin, TooManyReactions, TooManyPins, MessageQuota, DiskFull, and the error with which a group's
+        home refuses.
         """
         target = await self._find(account, where, seq, change)
         if target.group is None and not isinstance(change, Deletion):

@@ -1,4 +1,4 @@
-"""Whether changes of messages have an effect. Queries for the Database."""
+"""Whether changes of messages have an effect, here and in other realms. Queries for the Database."""
 
 from __future__ import annotations
 
@@ -7,11 +7,25 @@ from typing import TYPE_CHECKING, Any, assert_never
 import sqlalchemy as sa
 
 from chatd.base.entries import Deletion, Edit, Pin, React
+from chatd.base.errors import RequestPending
 from chatd.store.guard import is_row_intact
-from chatd.store.schema import changes, pins, reaction_counts, reactions
+from chatd.store.outcomes import KEPT_REQUEST
+from chatd.store.schema import changes, participants, pins, reaction_counts, reactions
 
 if TYPE_CHECKING:
     from chatd.store.message_changes import WantedChange
+
+
+def check_accepted(connection: sa.Connection, wanted: WantedChange, row: sa.Row[Any]) -> None:
+    """Raises RequestPending if the message waits to be accepted: the other realm would refuse the change, and
+    the two sides would differ. A deletion crosses."""
+    if row.refused != KEPT_REQUEST or wanted.origin is not None:
+        return
+    peer = sa.select(participants.c.peer).where(
+        participants.c.account_id == wanted.author.id,
+        participants.c.conversation_id == wanted.conversation,
+    )
+    raise RequestPending(name=connection.scalar(peer))
 
 
 def is_empty(connection: sa.Connection, wanted: WantedChange, row: sa.Row[Any]) -> bool:

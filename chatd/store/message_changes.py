@@ -27,6 +27,7 @@ from chatd.base.entries import (
 from chatd.base.model import Party
 from chatd.base.names import key_of
 from chatd.store.change_effects import (
+    check_accepted,
     has_effect,
     is_empty,
     own_pin,
@@ -118,8 +119,8 @@ class ChangeWriter:
     ) -> ChangeResult:
         """Make a change. One that has no effect is not written to the log, unless it is relayed.
 
-        Raises UnknownMessage, NotYours, NotEditable, NotMember, NotAdmin, TooManyReactions, TooManyPins, and
-        what `copies_of` does.
+        Raises UnknownMessage, NotYours, NotEditable, RequestPending, NotMember, NotAdmin, TooManyReactions,
+        TooManyPins, and what `copies_of` does.
         """
         row = _message(connection, wanted)
         _check_right(connection, wanted, row)
@@ -279,10 +280,11 @@ def _check_content(
     connection: sa.Connection, wanted: WantedChange, row: sa.Row[Any]
 ) -> WantedChange:
     """Check that the message can be changed so. Returns the change, with an emoji in the spelling that the
-    message has already. Raises MessageDeleted, NotEditable, TooManyReactions, TooManyPins."""
+    message has already. Raises RequestPending, MessageDeleted, NotEditable, TooManyReactions, TooManyPins."""
     change = wanted.change
     if isinstance(change, Deletion):
         return wanted
+    check_accepted(connection, wanted, row)
     if row.deleted_at is not None and not waits_for_content(connection, wanted, row):
         if wanted.relayed:
             return wanted

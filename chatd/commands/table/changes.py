@@ -23,7 +23,13 @@ ROWS: tuple[Row, ...] = (
         ask.EditMessage,
         "change the text of a message of yours",
         (CONVERSATION, SEQ, TEXT),
-        errors=(*_ERRORS, errors.NotYours, errors.NotEditable, errors.MessageTooLong),
+        errors=(
+            *_ERRORS,
+            errors.NotYours,
+            errors.NotEditable,
+            errors.RequestPending,
+            errors.MessageTooLong,
+        ),
         right=RIGHTS[Edit],
     ),
     Row(
@@ -39,7 +45,7 @@ ROWS: tuple[Row, ...] = (
         ask.ReactToMessage,
         "add an emoji to a message, or take it back",
         (CONVERSATION, SEQ, Arg("emoji", types.EMOJI), _SWITCH),
-        errors=(*_ERRORS, errors.TooManyReactions),
+        errors=(*_ERRORS, errors.RequestPending, errors.TooManyReactions),
         right=RIGHTS[React],
     ),
     Row(
@@ -47,7 +53,7 @@ ROWS: tuple[Row, ...] = (
         ask.PinMessage,
         "pin a message, or unpin it",
         (CONVERSATION, SEQ, _SWITCH),
-        errors=(*_ERRORS, errors.NotAdmin, errors.TooManyPins),
+        errors=(*_ERRORS, errors.RequestPending, errors.NotAdmin, errors.TooManyPins),
         right=RIGHTS[Pin],
     ),
     Row(

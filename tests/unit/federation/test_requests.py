@@ -279,15 +279,25 @@ class AnsweredTestCase(LinkedTestCase):
         self.assertTrue(message.deleted)
 
     def test_edited_before(self) -> None:
-        """A request can't be edited, and its sender is told."""
+        """A request can't be edited, nor can its sender react to it or pin it, so both sides see the same.
+        They can once it is accepted."""
         self.asks()
-        (message,) = self.ana.does(ask.ShowHistory(person(BUDI), 5)).items
-        self.ana.does(ask.EditMessage(person(BUDI), message.seq, "lain"))
-        self.network.advance(2)
-        self.assertEqual(self.requests(), [f"{ANA}: halo"])
-        self.assertIn(
-            "Your edit of a message to budi@realm2 was not delivered", self.ana.reads()[0]
+        changes: tuple[ask.Command, ...] = (
+            ask.EditMessage(person(BUDI), 1, "lain"),
+            ask.ReactToMessage(person(BUDI), 1, "\N{THUMBS UP SIGN}", True),
+            ask.PinMessage(person(BUDI), 1, True),
         )
+        for change in changes:
+            with self.assertRaises(RequestPending) as caught:
+                self.ana.does(change)
+            self.assertIn(BUDI, str(caught.exception))
+        self.assertEqual(self.ana.history(user=BUDI), ["ana: halo"])
+        self.accept()
+        self.network.settle()
+        for change in changes:
+            self.ana.does(change)
+        self.network.settle()
+        self.assertEqual(self.budi.history(user=ANA), [f"{ANA}: lain"])
 
     def test_in_the_list(self) -> None:
         """The list of conversations shows it. A declined one is archived."""
