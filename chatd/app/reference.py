@@ -233,6 +233,9 @@ ITEMS: tuple[tuple[str, str, Item], ...] = (
 )
 SENT = receipt_data(Sent((Receipt(2, 3, 7, "messi", at=AT),)), single=False)
 KICKED = events.MemberChange(7, "bola", "messi", "kicked", 9, AT, "lineker", removed=True)
+WITHDRAWN = events.MemberChange(
+    0, "futsal@realm2", "messi", "kicked", 0, AT, "budi@realm2", removed=True
+)
 EVENTS: tuple[tuple[str, events.Event], ...] = (
     ("a message arrived (after `listen`)", TEXT),
     ("a file arrived in a group (after `listen`)", POST),
@@ -275,6 +278,7 @@ ALL_EVENTS: tuple[tuple[str, events.Event], ...] = (
     ),
     ("a conversation is new", events.ConversationChange(2, user="henderson")),
     ("you are invited to a group", events.Invitation("futsal@realm2", "budi@realm2", AT, "realm2")),
+    ("that invitation is withdrawn", WITHDRAWN),
     (
         "somebody of a realm that nobody here has added asks to write to you",
         events.MessageRequest("budi@realm2", 9, 1, AT, "halo"),

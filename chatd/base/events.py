@@ -75,7 +75,7 @@ class MemberChange(msgspec.Struct, frozen=True):
     """`what` happened to `who` in the group (chatd.base.entries.Happening). `by` has caused it.
 
     `seq` is 0 where this realm does not know the entry. `removed`: the listener is `who`, and no longer a
-    member.
+    member. With the `conversation` 0 they were invited only, and are no longer.
     """
 
     conversation: int
@@ -91,6 +91,8 @@ class MemberChange(msgspec.Struct, frozen=True):
     @property
     def sentence(self) -> str:
         """The change, as the person reads it who was removed."""
+        if not self.conversation:
+            return f"Your invitation to {self.group} was withdrawn"
         return f"You were removed from {self.group}"
 
 

@@ -242,6 +242,9 @@ class Client:
             elif event.get("what") in ("accepted", "declined"):
                 self.state.asking.discard(f"@{event.get('user')}")
                 self.out.changed()
+            elif event.get("what") == "kicked" and self.state.is_me(str(event.get("who"))):
+                self.state.asking.discard(f"#{event.get('group')}")
+                self.out.changed()
             if lines:
                 self.out.happened(event, lines, notice=asks)
             return

@@ -275,7 +275,8 @@ class Questions:
                 _, invited = await self._invites.invite(by, name, people)
                 return msgspec.structs.asdict(invited)
             case "kick":
-                await self._homes.kick(by, name, people[0])
+                _, was_member = await self._homes.kick(by, name, people[0])
+                return {} if was_member else {"outside": [str(people[0])]}
             case "promote":
                 await self._settings.promote(by, name, people[0])
             case "demote":

@@ -98,10 +98,12 @@ class GroupLog:
 
     def tell(self, fact: StoredFact, members: Collection[int], origin: IListener | None) -> None:
         """Tell of an entry: the `members`, and the person who is removed, but not the connection `origin`,
-        which has caused it."""
+        which has caused it. Who is invited gets an invitation, and no seq."""
         self.tell_members(fact, members, origin)
         event, change = event_of(fact), fact.made.fact
         if not isinstance(event, MemberChange) or not isinstance(change, MemberFact):
+            return
+        if change.what == "invited":
             return
         if change.who.id is not None and change.who.id not in members:
             self.tell_removed(change.who.id, event, origin)
@@ -126,6 +128,11 @@ class GroupLog:
             self._presence.tell_soon((account_id,), msgspec.structs.replace(event, removed=True))
         else:
             self._presence.tell_followers((account_id,), event, origin)
+
+    def tell_withdrawn(self, account_id: int, group: str, who: str, by: str, at: int) -> None:
+        """Tell an account that its invitation to a group is withdrawn."""
+        event = MemberChange(0, group, who, "kicked", 0, at, by, removed=True)
+        self._presence.tell_followers((account_id,), event, None)
 
 
 def _new(group: Group, made: MadeFact) -> NewChange:

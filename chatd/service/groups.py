@@ -160,17 +160,19 @@ class Groups:
 
     async def kick(
         self, account: Account, name: Address, user: Address, origin: IListener | None = None
-    ) -> str:
-        """Remove and ban a member. Returns the group's name. Raises UnknownGroup, NotMember, NotAdmin,
-        UnknownUser, NotTheirGroup."""
+    ) -> tuple[str, bool]:
+        """Remove and ban a member, or somebody who is only invited. Returns the group's name, and whether
+        they were a member. Raises UnknownGroup, NotMember, NotAdmin, UnknownUser, NotTheirGroup."""
         realm = self._there.elsewhere(name)
         if realm is None:
             by = Actor(party_of(account), origin)
-            return (await self._homes.kick(by, name, user)).name
+            group, was_member = await self._homes.kick(by, name, user)
+            return group.name, was_member
         person = self._there.person(user)
         # Kicking oneself is leaving.
         fact = MemberFact(person, "left" if person.key == account.key else "kicked")
-        return (await self._there.ask(realm, account, name, "kick", (user,), (fact,)))[0]
+        shown, found = await self._there.ask(realm, account, name, "kick", (user,), (fact,))
+        return shown, not found.get("outside")
 
     async def unban(self, account: Account, name: Address, user: Address) -> tuple[str, str]:
         """Lift a ban. Returns the group's name and the address. Raises UnknownGroup, NotMember, NotAdmin,

@@ -40,7 +40,12 @@ from chatd.store import members as store
 from chatd.store import mirrors
 from chatd.store.avatars import about_group
 from chatd.store.groups import add_group
-from chatd.store.invitations import forget_invitation, forget_invited
+from chatd.store.invitations import (
+    forget_invitation,
+    forget_invited,
+    has_invitation,
+    withdraw,
+)
 from chatd.store.members import Bounds
 from chatd.store.roster import Delta, Roster
 
@@ -51,6 +56,15 @@ def _joined(
     name, about = party.name.partition("@")[0], about_group(connection, group)
     since = store.member_since(connection, group, party)
     return MemberJoined(group.name, group.id, name, newest, first, about, since)
+
+
+def _withdraw(connection: Connection, group: Group, party: Party, now: int) -> bool:
+    """Withdraw the invitation of a person to a group of this realm. Returns whether an account had an open
+    one. The realm of a person of another one withdraws theirs when it is told of the removal."""
+    if party.id is None:
+        forget_invited(connection, group.id, party.key)
+        return False
+    return withdraw(connection, party.id, group.key, "", group.id, now)
 
 
 class HomeGroups:
@@ -266,21 +280,26 @@ class HomeGroups:
         shown = Address(local.name, self._realms.name_of(realm))
         return Party(shown.key, str(shown), realm=realm)
 
-    async def kick(self, by: Actor, name: Address, user: Address) -> Group:
-        """Remove and ban a member. Returns the group.
+    async def kick(self, by: Actor, name: Address, user: Address) -> tuple[Group, bool]:
+        """Remove and ban a member. Returns the group, and whether they were one.
 
-        People of other realms may post to an open group without being members, so they can be banned too.
-        Someone who kicks themselves leaves, and is not banned.
+        The invitation of an invited person is withdrawn, and they are banned. People of other realms may post
+        to an open group without being members, so they can be banned too. Someone who kicks themselves
+        leaves, and is not banned.
         """
         roster = await self.find_ruled(by.party, name)
         group, member = roster.group, await self.party(user)
         may_post = member.realm is not None and not group.members_only
         may_post = may_post and member.key not in roster.banned
-        if roster.role(member) is None and not may_post:
+        now, is_member = self._context.now(), roster.role(member) is not None
+        known = is_member or may_post
+        if not known and not await self._database.read(has_invitation, group, member, now):
             raise NotTheirGroup(name=member.name, group=group.name)
-        now = self._context.now()
+        withdrawn = False
 
         def job(connection: Connection) -> RosterChange:
+            nonlocal withdrawn
+            withdrawn = _withdraw(connection, group, member, now)
             change = self._take_out(connection, group, member, by.party)
             if member.key == by.party.key or change.delta.ended:
                 return change
@@ -288,8 +307,11 @@ class HomeGroups:
             delta = msgspec.structs.replace(change.delta, banned=(member.key,), unbanned=dropped)
             return msgspec.structs.replace(change, delta=delta)
 
-        await self._rosters.rule(by, group, job)
-        return group
+        change = await self._rosters.rule(by, group, job)
+        if withdrawn and member.id is not None:
+            about = group.name, member.name, by.party.name, now
+            self._rosters.log.tell_withdrawn(member.id, *about)
+        return group, is_member or bool(change.delta.roles)
 
     async def unban(self, party: Party, name: Address, user: Address) -> tuple[Group, str]:
         """Lift a ban. Returns the group, and the address as shown. Raises UnknownGroup, NotMember, NotAdmin,

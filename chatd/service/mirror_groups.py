@@ -260,14 +260,18 @@ class MirrorGroups:
 
     async def removed(self, realm: str, number: int, report: MemberRemoved) -> None:
         """Remove an account from the mirror of a group of `realm`, which reports it in the parcel `number`,
-        and tell it. Does nothing if it has left already."""
+        and tell it. An invitation is withdrawn. Does nothing if it has left already."""
         try:
             account = await self._accounts.find(report.user)
         except UnknownUser:
             return
-        name = Address(report.group, self._realms.name_of(realm))
+        name, now = Address(report.group, self._realms.name_of(realm)), self._context.now()
+        withdrawn = False
 
         def job(connection: Connection) -> RosterChange:
+            nonlocal withdrawn
+            which = account.id, name.key, realm, report.group_id
+            withdrawn = request_store.withdraw(connection, *which, now)
             group = find_group(connection, name.key)
             if group is None or group.home_id != report.group_id:
                 return RosterChange(Delta(0))
@@ -276,15 +280,17 @@ class MirrorGroups:
             return RosterChange(mirrors.leave_mirror(connection, group, account))
 
         change = await self._rosters.change(job)
+        by = str(self.address_from(realm, report.by)) if report.by else ""
+        if withdrawn:
+            self._rosters.log.tell_withdrawn(account.id, str(name), account.name, by, now)
         if change.delta.roles:
-            by = str(self.address_from(realm, report.by)) if report.by else ""
             event = MemberChange(
                 change.delta.group,
                 str(name),
                 account.name,
                 "kicked" if by != account.name else "left",
                 report.seq,
-                self._context.now(),
+                now,
                 by,
             )
             self._rosters.log.tell_removed(account.id, event, None)

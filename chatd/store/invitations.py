@@ -67,6 +67,16 @@ def is_invited(connection: Connection, group: Group, key: str, now: int) -> bool
     )
 
 
+def has_invitation(connection: Connection, group: Group, party: Party, now: int) -> bool:
+    """Whether a person is invited to a group of this realm. They may have declined: nobody is told that."""
+    if party.id is None:
+        return is_invited(connection, group, party.key, now)
+    mine = invitations.c.account_id == party.id, invitations.c.key == group.key
+    here = invitations.c.realm == "", invitations.c.home_id == group.id
+    query = select(invitations.c.at).where(*mine, *here, invitations.c.at > now - LIFE)
+    return connection.scalar(query) is not None
+
+
 def forget_invited(connection: Connection, group: int, key: str) -> None:
     """The invited person has joined, or does not exist."""
     connection.execute(
@@ -141,6 +151,24 @@ def decline(connection: Connection, account_id: int, key: str, now: int) -> bool
         .values(declined=True)
     )
     return changed.rowcount > 0
+
+
+def withdraw(
+    connection: Connection, account_id: int, key: str, realm: str, home_id: int, now: int
+) -> bool:
+    """Withdraw the account's invitation to the group with that key and id in `realm` ("" is this one).
+    Returns whether one was open. One that was declined stays, so that the account is not asked again."""
+    gone = connection.execute(
+        delete(invitations).where(
+            invitations.c.account_id == account_id,
+            invitations.c.key == key,
+            invitations.c.realm == realm,
+            invitations.c.home_id == home_id,
+            invitations.c.declined.is_(False),
+            invitations.c.at > now - LIFE,
+        )
+    )
+    return gone.rowcount > 0
 
 
 def forget_invitation(connection: Connection, account_id: int, key: str) -> None:

@@ -145,10 +145,11 @@ async def _answer(client: Client, place: Place, accepts: bool) -> Reply:
 
 @HANDLERS.of(ask.KickMember)
 async def kick(client: Client, command: ask.KickMember) -> Reply:
-    group = await client.service.groups.kick(
+    group, was_member = await client.service.groups.kick(
         client.account, command.group, command.user, client.listener
     )
-    return Reply(f"{command.user} is no longer in {group}", {"group": group})
+    what = "no longer in" if was_member else "banned from"
+    return Reply(f"{command.user} is {what} {group}", {"group": group})
 
 
 @HANDLERS.of(ask.ListBans)

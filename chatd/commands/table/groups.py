@@ -125,7 +125,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         "kick",
         ask.KickMember,
-        "remove a member and ban them until an admin lifts the ban (admins only)",
+        "remove a member or withdraw an invitation, and ban them until an admin lifts the ban (admins only)",
         (GROUP, USER),
         errors=(*ADMIN_ERRORS, errors.UnknownUser, errors.NotTheirGroup),
     ),

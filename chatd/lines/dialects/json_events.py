@@ -141,7 +141,8 @@ def _in_room(event: events.RoomTalk | events.RoomChange) -> dict[str, Any]:
 def _change(change: events.Change) -> dict[str, Any]:
     """An entry that is no message."""
     kind, facts = _kind_and_facts(change)
-    found = {"event": kind, "conversation": change.conversation, "seq": change.seq or None}
+    found: dict[str, Any] = {"event": kind}
+    found |= {"conversation": change.conversation or None, "seq": change.seq or None}
     if change.group is not None:
         found["group"] = change.group
     found |= facts

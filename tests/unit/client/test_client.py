@@ -121,6 +121,9 @@ class EventTests(TestCase):
         self.assertIn("eka@realm2 asks to write to you: accept @eka@realm2", self.out.lines[-1])
         client.on_event({"event": "conversation", "user": "ana@realm2", "what": "declined"})
         self.assertEqual(client.state.asking, {"#tim@realm2", "@eka@realm2"})
+        gone = {"event": "member", "what": "kicked", "who": client.state.user}
+        client.on_event({**gone, "group": "tim@realm2", "message": "withdrawn"})
+        self.assertEqual(client.state.asking, {"@eka@realm2"})
         client.state.logged_out(expired=False)
         self.assertEqual(client.state.asking, set())
 

@@ -92,6 +92,49 @@ class Answering(InvitingTestCase):
         self.budi.joins(GROUP)
         self.assertEqual(self.budi.mine(), [GROUP])
 
+    def test_withdrawn(self) -> None:
+        """A kick withdraws an invitation, there too. The person is told nothing else about the group."""
+        self.ana.does(ask.AddGroup("rahasia", visibility="private"))
+        ears = self.follow(self.budi)
+        self.invite(self.ana, "budi@realm2", "bela@realm2", group="rahasia")
+        self.network.settle()
+        before = self.facts(self.one)
+        reply = self.ana.does(
+            ask.KickMember(parse_address("rahasia"), parse_address("budi@realm2"))
+        )
+        self.assertEqual(reply.message, "budi@realm2 is banned from rahasia")
+        self.network.settle()
+        self.assertEqual(
+            (self.budi.invitations(), self.bela.invitations()), ([], ["rahasia@realm1"])
+        )
+        told = ears.heard[-1]
+        assert isinstance(told, MemberChange)
+        self.assertEqual((told.conversation, told.seq, told.by), (0, 0, "ana@realm1"))
+        self.assertEqual(told.sentence, "Your invitation to rahasia@realm1 was withdrawn")
+        self.assertEqual(self.facts(self.one), before)
+        with self.assertRaises(UnknownInvitation):
+            self.budi.accepts("rahasia@realm1")
+        with self.assertRaises(UnknownGroup):
+            self.budi.joins("rahasia@realm1")
+        (banned,) = self.ana.does(ask.ListBans(parse_address("rahasia"))).items
+        self.assertEqual(banned.username, "budi@realm2")
+        self.invite(self.ana, "budi@realm2", group="rahasia")
+        self.network.settle()
+        self.budi.accepts("rahasia@realm1")
+
+    def test_withdrawn_by_an_admin_from_elsewhere(self) -> None:
+        """Both of a person of the home, and of one of the admin's own realm."""
+        self.budi.joins(GROUP)
+        self.promote(self.ana, "budi@realm2")
+        self.invite(self.budi, "agus@realm1", "bela", group=GROUP)
+        for who, there in (("agus@realm1", self.agus), ("bela", self.bela)):
+            self.network.settle()
+            self.assertEqual(len(there.invitations()), 1)
+            command = ask.KickMember(parse_address(GROUP), parse_address(who))
+            self.assertEqual(self.budi.does(command).message, f"{who} is banned from {GROUP}")
+            self.network.settle()
+            self.assertEqual(there.invitations(), [])
+
     def test_repeated(self) -> None:
         """Who invites the same person again and again sends one invitation, and writes one entry."""
         for _ in range(5):
@@ -170,8 +213,10 @@ class Answering(InvitingTestCase):
         self.invite(self.ana, "budi@realm2")
         self.network.settle()
         self.kick(self.ana, "budi@realm2")
-        with self.assertRaises(Banned):
+        with self.assertRaises(UnknownInvitation):
             self.budi.accepts(GROUP)
+        with self.assertRaises(Banned):
+            self.budi.joins(GROUP)
 
     def test_killed_before_the_answer(self) -> None:
         """A join that the home has heard of is completed after a crash."""

@@ -87,7 +87,7 @@ class Kicked(GroupsTestCase):
         for key in (None, "k1"):
             with self.subTest(key=key):
                 kicked, posted = self.together(self.kick, lambda: self.begin_post("late", key))  # noqa: B023
-                self.assertEqual((kicked, posted), ("bagan", NotMember))
+                self.assertEqual((kicked, posted), (("bagan", True), NotMember))
                 self.assertEqual(self.history(), [])
                 result_of(self.groups.invite(self.ana, BAGAN, [Address("budi")]))
 
@@ -106,7 +106,7 @@ class Kicked(GroupsTestCase):
     def test_message_sent_before_the_kick(self) -> None:
         """A message that was sent before the kick is stored, even in the same transaction."""
         posted, kicked = self.together(lambda: self.begin_post("in time"), self.kick)
-        self.assertEqual((posted.receipts[0].seq, kicked), (4, "bagan"))
+        self.assertEqual((posted.receipts[0].seq, kicked), (4, ("bagan", True)))
         self.assertEqual(self.inbox(self.citra), ["in time"])
 
     def test_failed_kick(self) -> None:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from chatd.base.errors import AlreadyMember, UnknownGroup, UnknownInvitation
-from chatd.base.events import Invitation
+from chatd.base.errors import (
+    AlreadyMember,
+    Banned,
+    NotTheirGroup,
+    UnknownGroup,
+    UnknownInvitation,
+)
+from chatd.base.events import Invitation, MemberChange
 from chatd.base.model import Account
 from chatd.base.names import Address
 from chatd.service.home_invites import AT_ONCE, Invited
@@ -49,6 +55,7 @@ class LocalInvitations(MessagesTestCase):
         self.service.presence.flush()
         told = [each for each in listener.heard if isinstance(each, Invitation)]
         self.assertEqual([(each.group, each.by) for each in told], [("bagan", "ana")])
+        self.assertEqual(listener.heard, told)  # nothing of the group's log
         result_of(self.groups.accept(self.budi, BAGAN, None))
         self.assertEqual(self.members(), ["ana", "citra", "Budi"])
         self.assertEqual(self.waiting(self.budi), [])
@@ -80,6 +87,33 @@ class LocalInvitations(MessagesTestCase):
         self.assertIs(outcome_of(self.groups.join(self.budi, BAGAN)), UnknownGroup)
         self.invite("budi")
         self.assertEqual(result_of(self.groups.join(self.budi, BAGAN)).name, "bagan")
+
+    def test_withdrawn(self) -> None:
+        """A kick withdraws an invitation, and tells the invited person; nothing is written to the log."""
+        listener = Listener()
+        self.service.presence.listen(self.budi.id, listener, True, all_events=True)
+        self.invite("budi")
+        _, was_member = result_of(self.groups.kick(self.ana, BAGAN, Address("budi")))
+        self.assertFalse(was_member)
+        self.service.presence.flush()
+        told = [each for each in listener.heard if isinstance(each, MemberChange)]
+        self.assertEqual(
+            [(each.conversation, each.seq, each.sentence) for each in told],
+            [(0, 0, "Your invitation to bagan was withdrawn")],
+        )
+        self.assertEqual(self.waiting(self.budi), [])
+        self.assertIs(outcome_of(self.groups.accept(self.budi, BAGAN)), UnknownInvitation)
+        self.assertIs(outcome_of(self.groups.join(self.budi, BAGAN)), Banned)
+        kick = self.groups.kick(self.ana, BAGAN, Address("budi"))
+        self.assertIs(outcome_of(kick), NotTheirGroup)
+
+    def test_withdrawn_after_it_was_declined(self) -> None:
+        """The admin does not learn that, and the person is not asked again."""
+        self.invite("budi")
+        result_of(self.invitations.decline(self.budi, BAGAN))
+        result_of(self.groups.kick(self.ana, BAGAN, Address("budi")))
+        self.invite("budi")
+        self.assertEqual(self.waiting(self.budi), [])
 
     def test_declined(self) -> None:
         self.invite("budi")

@@ -25,7 +25,7 @@ export class Invitations extends Emitter {
     connection.addEventListener("state", () => void this.load());
     connection.on("invitation", (invitation) => this.#arrived(invitation));
     connection.on("member", ({ group, who, what }) => {
-      if (what === "joined" && store.isMe(who)) this.#remove(group);
+      if ((what === "joined" || what === "kicked") && store.isMe(who)) this.#remove(group);
     });
     store.on("me", () => store.me || this.#set([]));
     void this.load();
