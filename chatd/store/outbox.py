@@ -21,13 +21,13 @@ from chatd.store.row_inserter import RowInserter
 from chatd.store.schema import outbox, payloads
 from chatd.store.sealing import Draft, Numbered, make_parcels
 from chatd.store.settings import get_or_add_setting, put_setting
-from chatd.store.starts import begin_start
+from chatd.store.starts import begin_start, newest_given
 
 _TERM = "term"
 FIRST_TERM = 1_577_836_800_000  # 2020-01-01, in ms since 1970 UTC
 TICKS = 1024  # in a second: the unit of terms
 TERM_BITS = 22  # of a number: its place in the term
-# If the clock is behind the last term, the next one is higher by a random number of ticks below this (17
+# If the clock is behind the last number, the next term is higher by a random number of ticks below this (17
 # minutes). So a realm that is restored while its clock is behind takes no term twice.
 SPREAD = 1 << 20
 ROWS = 32  # that one statement deletes
@@ -80,8 +80,8 @@ class OutboxWriter:
 
     Each start of the daemon takes a new term, and numbers begin with it: term * 2^22 + counter. So a number
     is never used again, not even after a restore of a backup, and the counter is not written for each parcel.
-    The term is the time of the start in TICKS since 2020, or some more than the last if the clock is behind.
-    The counter may exceed its bits: it goes up more slowly than the time.
+    The term is the time of the start in TICKS since 2020, or some more than that of the last number if the
+    clock is behind. The counter may exceed its bits: it goes up more slowly than the time.
     """
 
     def __init__(self, now: Callable[[], int], random_bytes: Callable[[int], bytes]) -> None:
@@ -115,10 +115,13 @@ class OutboxWriter:
         return self._term
 
     def _new_term(self, connection: sa.Connection) -> int:
-        known = int(get_or_add_setting(connection, _TERM, "0"))
+        stored = int(get_or_add_setting(connection, _TERM, "0"))
+        known = max(stored, newest_given(connection) >> TERM_BITS)
         ticks = (self._now() - FIRST_TERM) * TICKS // 1000
-        if ticks > known:
-            return ticks
+        return ticks if ticks > known else self._term_after(known)
+
+    def _term_after(self, known: int) -> int:
+        """A term after `known` that does not follow from it: one that does may be taken, and lost."""
         return known + 1 + int.from_bytes(self._random_bytes(4)) % SPREAD
 
     def _begin(self, term: int) -> None:
@@ -131,7 +134,7 @@ class OutboxWriter:
         self.term(connection)
         if number > self._last:
             self._since = self._last + 1
-            self._begin((number >> TERM_BITS) + 1)
+            self._begin(self._term_after(number >> TERM_BITS))
             self.term(connection)
 
     def span(self, connection: sa.Connection) -> tuple[int, int]:

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import msgspec
 import sqlalchemy as sa
 
-from chatd.store.schema import change_requests, changes, messages, outbox, pending
+from chatd.store.schema import change_requests, changes, messages, outbox, peer_marks, pending
 from chatd.store.settings import get_setting, put_setting
 
 _GAPS = "gaps in numbers"
@@ -36,6 +36,8 @@ _NEWEST = sa.select(
     )
 )
 
+_ACKNOWLEDGED = sa.select(sa.func.max(peer_marks.c.acknowledged))
+
 
 def gaps_since(connection: sa.Connection, number: int) -> list[Gap]:
     """Return the gaps that end after a number, in order."""
@@ -55,6 +57,12 @@ def begin_start(connection: sa.Connection, first: int, since: int | None = None)
 def _gaps(connection: sa.Connection) -> list[Gap]:
     stored = get_setting(connection, _GAPS)
     return [] if stored is None else _decode(stored)
+
+
+def newest_given(connection: sa.Connection) -> int:
+    """The highest number that this realm is known to have given, also if its entry is gone."""
+    acknowledged = connection.scalar(_ACKNOWLEDGED)
+    return max(_newest(connection), acknowledged or 0)
 
 
 def _newest(connection: sa.Connection) -> int:

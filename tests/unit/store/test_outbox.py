@@ -7,7 +7,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.store import outbox as store
 from chatd.store.macs import begin_macs
-from chatd.store.outbox import NO_PARCEL, SPREAD, NewParcel, OutboxWriter
+from chatd.store.outbox import NO_PARCEL, SPREAD, TERM_BITS, NewParcel, OutboxWriter
+from chatd.store.peer_marks import PeerMark, raise_mark
 from chatd.store.schema import metadata, outbox, payloads
 from chatd.store.settings import get_or_add_setting, put_setting
 from chatd.store.starts import gaps_since
@@ -73,6 +74,32 @@ class Numbers(SynchronousTestCase):
         writer.forget()
         self.assertEqual(writer.take(self.connection), later + 1)
         self.assertGreater(self.start(NOW - 20_000).take(self.connection), later)
+
+    def test_beyond_all_that_were_given(self) -> None:
+        """A start may give more numbers than the bits of its counter hold. If the clock is behind at the next
+        one, its numbers are higher nevertheless, also once the parcels are gone."""
+        begin_macs(self.connection, bytes)
+        earlier = self.start(NOW)
+        many = earlier.take(self.connection) + (5 << TERM_BITS)
+        earlier.store(self.connection, [NewParcel("a", b"x", NOW, number=many)])
+        self.assertGreater(self.start(NOW - 5000, random=0).next(self.connection), many)
+        raise_mark(self.connection, "a", PeerMark(acknowledged=many))
+        store.done(self.connection, "a", [many])
+        put_setting(self.connection, "term", str(many - (5 << TERM_BITS) >> TERM_BITS))
+        self.assertGreater(self.start(NOW - 5000, random=0).next(self.connection), many)
+
+    def test_restored_twice_while_the_clock_is_behind(self) -> None:
+        """After each restore the same lost number is proved. What is given after that differs."""
+        self.start(NOW)
+        lost = self.start(NOW + 900_000).take(self.connection)
+        since = []
+        for random in (5, 6):
+            put_setting(self.connection, "term", "0")
+            writer = self.start(NOW + 1000 * random, random=random)
+            writer.given(self.connection, lost)
+            since.append(writer.take(self.connection))
+        self.assertEqual(len({number >> TERM_BITS for number in since}), 2)
+        self.assertGreater(min(since), lost)
 
 
 class Payloads(SynchronousTestCase):
