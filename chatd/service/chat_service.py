@@ -218,7 +218,7 @@ class ChatService:
         erased = ErasedFiles(context, self.uploads)
         self.file_states = FileStates(context.clock, self.presence, erased)
         self.requests = MessageRequests(
-            context, self.presence, self.messages.fan_out, self.directs.answers
+            context, self.presence, self.messages.fan_out, self.directs.answers, self.receipts
         )
         self.pending = PendingPosts(context, forwarder, erased)
         finder = TargetFinder(

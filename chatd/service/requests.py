@@ -18,6 +18,7 @@ from chatd.base.replies import RequestInfo
 from chatd.service.context import Context
 from chatd.service.fan_out import FanOut
 from chatd.service.presence import Presence
+from chatd.service.receipts import Receipts
 from chatd.service.request_answers import (
     DECLINED,
     AcceptedRequest,
@@ -27,7 +28,13 @@ from chatd.service.request_answers import (
 from chatd.service.targets import Target
 from chatd.store import requests as store
 from chatd.store.parcel_stream import ParcelStream
-from chatd.store.requests import AnsweredRequest, NewRequest, RequestOutcome, StoredRequest
+from chatd.store.requests import (
+    AnsweredRequest,
+    Declined,
+    NewRequest,
+    RequestOutcome,
+    StoredRequest,
+)
 
 log = Logger()
 
@@ -36,7 +43,12 @@ class MessageRequests:
     """The requests that wait for an answer. They expire after 30 days."""
 
     def __init__(
-        self, context: Context, presence: Presence, fan_out: FanOut, answers: RequestAnswers
+        self,
+        context: Context,
+        presence: Presence,
+        fan_out: FanOut,
+        answers: RequestAnswers,
+        receipts: Receipts,
     ) -> None:
         self._answers = answers
         self._context = context
@@ -44,6 +56,8 @@ class MessageRequests:
         self._messages = context.writers.messages
         self._presence = presence
         self._fan_out = fan_out
+        self._receipts = receipts
+        self._versions = context.writers.versions
 
     def arrived(
         self, new: NewRequest, stream: ParcelStream, allowed: bool = True
@@ -82,22 +96,31 @@ class MessageRequests:
         return tuple(await self._database.read(store.requests_of, account.id, now))
 
     async def answer(self, account: Account, sender: Address, accepts: bool) -> str:
-        """Accept or decline a request. Returns the address of its sender. Raises UnknownRequest."""
+        """Accept or decline a request; a declined one can still be accepted. Returns the address of its
+        sender. Raises UnknownRequest."""
         local = self._context.localize(sender)
+        return await (self._accept if accepts else self._decline)(account, local)
 
-        def job(connection: Connection) -> tuple[AnsweredRequest, AcceptedRequest | None, bool]:
-            found = store.find_request(connection, account, local)
-            if accepts:
-                return found, self._answers.accept(connection, account, local.key), False
-            return found, None, store.decline(connection, account, found, self._context.now())
+    async def _accept(self, account: Account, sender: Address) -> str:
+        def job(connection: Connection) -> tuple[AnsweredRequest, AcceptedRequest | None]:
+            found = store.find_request(connection, account, sender, declined=True)
+            return found, self._answers.accept(connection, account, sender.key)
 
-        found, accepted, pauses = await self._database.run(job)
-        if pauses:
-            log_pause(found.realm)
+        found, accepted = await self._database.run(job)
         if accepted is not None:
             self._answers.accepted(accepted)
-        else:
-            self._answers.tell(found, DECLINED)
+        return found.address
+
+    async def _decline(self, account: Account, sender: Address) -> str:
+        def job(connection: Connection) -> tuple[AnsweredRequest, Declined]:
+            found, now = store.find_request(connection, account, sender), self._context.now()
+            return found, store.decline(connection, self._versions, account, found, now)
+
+        found, done = await self._database.run(job)
+        if done.pauses:
+            log_pause(found.realm)
+        self._answers.tell(found, DECLINED)
+        self._receipts.moved(account, done.read, None)
         return found.address
 
     async def accept_all(self, realm: str) -> None:

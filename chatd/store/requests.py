@@ -23,12 +23,14 @@ from chatd.base.replies import RequestInfo
 from chatd.store import accounts as account_store
 from chatd.store import conversations as conversation_store
 from chatd.store.blocks import is_blocked, is_separated
+from chatd.store.marks import mark_read
 from chatd.store.new_entries import NewMessage, Stored
 from chatd.store.origins import KnownEntry
 from chatd.store.preferences import prefer
 from chatd.store.prepared import prepared
 from chatd.store.reputation import note_decision, paused_until
 from chatd.store.schema import accounts, contacts, messages, participants, requests
+from chatd.store.versions import VersionWriter
 
 LIFE: Final = 30 * 24 * 3600 * 1000  # ms after which an unanswered or declined request expires
 MAX_OF_SENDER: Final = 20  # requests of one person that wait for an answer
@@ -69,6 +71,14 @@ class AnsweredRequest(msgspec.Struct, frozen=True):
     realm: str
     number: int
     conversation: int
+
+
+class Declined(msgspec.Struct, frozen=True):
+    """What declining a request has changed: whether it pauses the sender's realm, and what the account has
+    `read` by that (chatd.store.marks.move_marks)."""
+
+    pauses: bool
+    read: dict[int, int]
 
 
 class StoredRequest(msgspec.Struct, frozen=True):
@@ -261,10 +271,14 @@ def requests_of(connection: sa.Connection, account_id: int, now: int) -> list[Re
     return [RequestInfo(*row) for row in rows]
 
 
-def find_request(connection: sa.Connection, account: Account, sender: Address) -> AnsweredRequest:
-    """The account's open request of that person, also if it has expired. Raises UnknownRequest."""
-    open_ = sa.and_(requests.c.account_id == account.id, requests.c.state == OPEN)
-    found = _answered(connection, sa.and_(_pair(account.key, sender.key), open_))
+def find_request(
+    connection: sa.Connection, account: Account, sender: Address, declined: bool = False
+) -> AnsweredRequest:
+    """The account's open request of that person, also if it has expired; or a `declined` one, too. Raises
+    UnknownRequest."""
+    states = (OPEN, DECLINED) if declined else (OPEN,)
+    wanted = sa.and_(requests.c.account_id == account.id, requests.c.state.in_(states))
+    found = _answered(connection, sa.and_(_pair(account.key, sender.key), wanted))
     if not found:
         raise UnknownRequest(name=sender)
     return found[0]
@@ -300,13 +314,19 @@ def accept(
 
 
 def decline(
-    connection: sa.Connection, account: Account, request: AnsweredRequest, now: int
-) -> bool:
-    """Decline a request, and archive its conversation. Returns whether that pauses the sender's realm."""
+    connection: sa.Connection,
+    versions: VersionWriter,
+    account: Account,
+    request: AnsweredRequest,
+    now: int,
+) -> Declined:
+    """Decline a request, archive its conversation and mark it as read."""
     this = _pair(account.key, key_of(request.address))
     connection.execute(sa.update(requests).where(this).values(state=DECLINED))
     prefer(connection, account.id, request.conversation, {"archived": True})
-    return note_decision(connection, request.realm, account.id, True, now)
+    last = conversation_store.last_seq(connection, request.conversation)
+    read = mark_read(connection, versions, account, request.conversation, last)
+    return Declined(note_decision(connection, request.realm, account.id, True, now), read)
 
 
 def accept_all(connection: sa.Connection, realm: str) -> list[AnsweredRequest]:

@@ -9,7 +9,7 @@ import msgspec
 import sqlalchemy as sa
 
 from chatd.base.errors import ChatError, RequestPending, UnknownRequest
-from chatd.base.events import ConversationChange, MessageRequest, StateChange, Typing
+from chatd.base.events import ConversationChange, MessageRequest, ReadMoved, StateChange, Typing
 from chatd.base.model import Message
 from chatd.base.names import Address, Place, parse_address
 from chatd.base.replies import RequestInfo
@@ -177,9 +177,28 @@ class AnsweredTestCase(LinkedTestCase):
         self.assertEqual(self.requests(), [])
         self.assertEqual(self.asks("lagi"), "request-pending")
         with self.assertRaises(UnknownRequest):
-            self.accept()
+            self.decline()
         self.budi.sends(ANA, "ya?")
         self.assertEqual(self.asks("dua"), "delivered")
+
+    def test_accepted_after_all(self) -> None:
+        """A request that was declined counts as read, and can be accepted as long as it is kept."""
+        self.follows(self.budi)
+        self.asks()
+        self.decline()
+        self.network.settle()
+        (found,) = self.budi.does(ask.ListConversations()).items
+        self.assertEqual((found.unread, self.budi.inbox()), (0, []))
+        self.assertEqual(
+            [each.seq for each in self.budi.events if isinstance(each, ReadMoved)], [1]
+        )
+        self.assertEqual(self.shown_state(), "requested")
+        self.accept()
+        self.network.settle()
+        self.assertEqual((self.shown_state(), self.asks("dua")), ("delivered", "delivered"))
+        self.assertEqual(self.budi.history(user=ANA), [f"{ANA}: halo", f"{ANA}: dua"])
+        with self.assertRaises(UnknownRequest):
+            self.accept()
 
     def test_an_added_realm(self) -> None:
         """Once realm2 adds realm1, its people need not ask any more, and nothing waits. A block is not
