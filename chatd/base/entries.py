@@ -111,7 +111,7 @@ Happening: TypeAlias = Literal[
 
 HAPPENINGS: dict[str, Happening] = {each: each for each in get_args(Happening)}
 # What can change of a group, and be told to other realms
-GROUP_FIELDS = ("closed", "title", "topic", "visibility", "past", "post", "picture")
+GROUP_FIELDS = ("closed", "title", "topic", "visibility", "past", "post", "picture", "groupcode")
 
 
 class MemberFact(msgspec.Struct, frozen=True):

@@ -22,6 +22,9 @@ WORDS: Mapping[str, tuple[str, str]] = {
 TEXTS = {"title": MAX_TITLE, "topic": MAX_TOPIC}
 SETTINGS = (*TEXTS, *WORDS)
 
+# What an entry says of a new code, which is not in the log
+RENEWED: dict[str, str | bool | None] = {"groupcode": "renewed"}
+
 # Settings by name, as entries of the log have them
 Fields: TypeAlias = Mapping[str, str | bool | None]
 # The attributes of a Group that they set, which are columns too

@@ -228,7 +228,7 @@ class Questions:
                 roster = await self._settings.describe(party, name)
                 return details_for(details_of(roster, roster.role(party), roster.size))
             case "renewcode", []:
-                return {"code": [(await self._settings.renew_code(party, name)).code]}
+                return {"code": [(await self._settings.renew_code(Actor(party), name)).code]}
             case "bans", []:
                 return await self._bans(party, name, "")
             case "bans", [last]:

@@ -83,12 +83,14 @@ class GroupSettings:
         """Change settings of a group of this realm."""
         return (await self.of_homes.set(Actor(party_of(account), origin), name, fields)).name
 
-    async def renew_code(self, account: Account, name: Address) -> tuple[str, str]:
+    async def renew_code(
+        self, account: Account, name: Address, origin: IListener | None = None
+    ) -> tuple[str, str]:
         """Give a group a new code. Returns the group's name and the code. Raises UnknownGroup, NotMember,
         NotAdmin."""
         realm = self._there.elsewhere(name)
         if realm is None:
-            group = await self.of_homes.renew_code(party_of(account), name)
+            group = await self.of_homes.renew_code(Actor(party_of(account), origin), name)
             return group.name, group.code
         shown, found = await self._there.ask(realm, account, name, "renewcode")
         return shown, _code_from(shown, found)

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from chatd.base.entries import GroupFact, MadeFact
 from chatd.base.errors import ChatError, LastAdmin, NotTheirGroup
-from chatd.base.group_settings import Fields, columns_of
+from chatd.base.group_settings import RENEWED, Fields, columns_of
 from chatd.base.model import Group, Party
 from chatd.base.names import Address
 from chatd.service.codes import new_group_code, new_private_code, with_new_code
@@ -58,16 +58,17 @@ class HomeSettings:
             return await change(None)
         return await with_new_code(self._context.random_bytes, change, new_code)
 
-    async def renew_code(self, party: Party, name: Address) -> Group:
-        """Give a group a new code; the old one is no longer valid. Returns the group. Raises UnknownGroup,
-        NotMember, NotAdmin."""
-        group = (await self._homes.find_ruled(party, name)).group
+    async def renew_code(self, by: Actor, name: Address) -> Group:
+        """Give a group a new code; the old one is no longer valid. An entry says so, without the code.
+        Returns the group. Raises UnknownGroup, NotMember, NotAdmin."""
+        group = (await self._homes.find_ruled(by.party, name)).group
+        fact = MadeFact(GroupFact(RENEWED), by.party, self._context.now())
 
         async def renew(code: str) -> Group:
             def job(connection: Connection) -> RosterChange:
-                return RosterChange(set_code(connection, group, code))
+                return RosterChange(set_code(connection, group, code), (fact,), group)
 
-            await self._rosters.rule(Actor(party), group, job)
+            await self._rosters.rule(by, group, job)
             return msgspec.structs.replace(group, code=code)
 
         new = new_private_code if group.private else new_group_code

@@ -179,7 +179,7 @@ async def demote(client: Client, command: ask.DemoteAdmin) -> Reply:
     group = await client.service.groups.settings.demote(
         client.account, command.group, command.user, client.listener
     )
-    return Reply(f"{command.user} is no longer an admin of {group}", {"group": group})
+    return Reply(f"{command.user} is an ordinary member of {group}", {"group": group})
 
 
 @HANDLERS.of(ask.TransferGroup)
@@ -187,6 +187,8 @@ async def transfer(client: Client, command: ask.TransferGroup) -> Reply:
     group = await client.service.groups.settings.transfer(
         client.account, command.group, command.user, client.listener
     )
+    if client.service.context.localize(command.user).key == client.account.key:
+        return Reply(f"You are an admin of {group}, as before", {"group": group})
     return Reply(f"{command.user} is an admin of {group} in your place", {"group": group})
 
 
@@ -227,7 +229,9 @@ async def _is_private(client: Client, group: Address) -> bool:
 
 @HANDLERS.of(ask.RenewCode)
 async def renew_code(client: Client, command: ask.RenewCode) -> Reply:
-    group, code = await client.service.groups.settings.renew_code(client.account, command.group)
+    group, code = await client.service.groups.settings.renew_code(
+        client.account, command.group, client.listener
+    )
     return Reply(f"{group} has a new code", {"group": group, "groupcode": code})
 
 
