@@ -93,7 +93,8 @@ class PeerRequests:
                 found = self._decode(answer["result"], dict[str, list[str]])
             for key, names in found.items():
                 result.setdefault(key, []).extend(names)
-        if refused is not None and not result.get("joined") and not result.get("present"):
+        reached = any(result.get(key) for key in ("joined", "present", "asked"))
+        if refused is not None and not reached:
             raise refused
         return result
 
