@@ -11,6 +11,7 @@ from chatd.base.entries import EntryRef
 from chatd.base.errors import (
     MessageDeleted,
     MessageWithheld,
+    NotMember,
     UnknownMessage,
     UnknownUser,
     none_known,
@@ -96,7 +97,12 @@ class ComposedSends:
         self, sender: Account, place: Place | int, parts: MessageParts, options: SendOptions
     ) -> Sent:
         """Send to a person or a group. Fails as `to_people` and `to_group`, and as Reading.find."""
-        target = await self._finder.find(sender, place)
+        try:
+            target = await self._finder.find(sender, place)
+        except NotMember:
+            if isinstance(place, Place) and place.group is not None:
+                await self._messages.group(sender, place.group)  # raises Banned if that is why
+            raise
         if target is not None:
             place = _place_of(target)
         assert isinstance(place, Place)  # noqa: S101 - the finder has found an id, or has raised

@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 from chatd.base.attachments import Attachment
 from chatd.base.entries import NO_PARTS
 from chatd.base.errors import (
+    Banned,
     ChatError,
     DiskFull,
     MessageQuota,
@@ -26,7 +27,7 @@ from chatd.base.errors import (
     UnknownUser,
     none_known,
 )
-from chatd.base.model import Account, Sent
+from chatd.base.model import Account, Sent, party_of
 from chatd.base.names import Address, key_of
 from chatd.service.context import Context
 from chatd.service.directs import Directs
@@ -40,6 +41,7 @@ from chatd.service.remote_sends import RemotePost, RemoteSend, RemoteSends
 from chatd.service.rosters import Rosters
 from chatd.service.send_turns import SendTurns
 from chatd.service.targets import Target, group_target
+from chatd.store.bans import check_ban
 from chatd.store.database import Batch, Item
 from chatd.store.idempotent_sends import RecordedSend, SendKey
 from chatd.store.new_entries import NewMessage, Stored
@@ -131,7 +133,7 @@ class Messages:
         """Send a message to a group that the sender is a member of, or to an open one of another realm. A
         message that was sent before under that `key` is not sent again.
 
-        Fails with UnknownGroup, NotMember, UnknownRealm, GroupClosed.
+        Fails with UnknownGroup, NotMember, Banned, UnknownRealm, GroupClosed.
         """
         if sender.id not in self.turns.active:
             roster = self._rosters.postable(sender, group.key)
@@ -151,7 +153,7 @@ class Messages:
         async with self.turns.in_order(sender):
             try:
                 target = await self.group(sender, group)
-            except NotMember:
+            except (NotMember, Banned):
                 # A repeated send by a former member still gets its earlier answer.
                 before = None if key is None else await self._posted_before(sender, group, key)
                 if before is None:
@@ -214,7 +216,7 @@ class Messages:
         """A group that the sender may post to, as far as this realm knows. With `member`, the sender has to
         be a member if the group lives in this realm.
 
-        Raises UnknownGroup, NotMember, UnknownRealm, and as UnknownRealms.meet.
+        Raises UnknownGroup, NotMember, Banned, UnknownRealm, and as UnknownRealms.meet.
         """
         await self._directs.unknown.meet(sender, name)
         try:
@@ -224,9 +226,16 @@ class Messages:
         except NotMember:
             local = self._context.localize(name)
             if local.realm is None:
+                await self._check_ban(sender, name)
                 raise
         # Only the group's home knows whether the group is open.
         return Target(0, (), group=str(self._directs.as_written(local)), home=key_of(local.realm))
+
+    async def _check_ban(self, sender: Account, name: Address) -> None:
+        """Raises Banned, or UnknownGroup for a private group."""
+        party = party_of(sender)
+        roster = await self._rosters.find(name, party)
+        await self._database.read(check_ban, roster.group, party)
 
     def _post(
         self,
@@ -366,8 +375,8 @@ class Messages:
         now: int,
         key: str | None = None,
     ) -> Kept:
-        """Store a message that carries a file, for `publish`. Runs in the writer's thread. Raises
-        NotMember."""
+        """Store a message that carries a file, for `publish`. Runs in the writer's thread. Raises NotMember,
+        Banned."""
         new = self._new(sender, target, now, None, file, key)
         if target.home is not None:
             return self.remote.store_file(connection, sender, target, new, file)

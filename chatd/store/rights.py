@@ -17,15 +17,22 @@ from chatd.base.errors import (
     UnknownMessage,
 )
 from chatd.base.model import Group, Party
+from chatd.store.accounts import account_of
 from chatd.store.bans import is_banned
 from chatd.store.conversations import takes_part
 from chatd.store.schema import participants, remote_members
 
 
 def check_account(connection: Connection, group: Group, account_id: int) -> None:
-    """Raises NotMember, or UnknownGroup for a private group, if the account may not write to the group."""
-    if not takes_part(connection, account_id, group.id):
-        raise UnknownGroup(name=group.name) if group.private else NotMember(group=group.name)
+    """Raises Banned or NotMember, or UnknownGroup for a private group, if the account may not write to the
+    group."""
+    if takes_part(connection, account_id, group.id):
+        return
+    if group.private:
+        raise UnknownGroup(name=group.name)
+    if is_banned(connection, group.id, account_of(connection, account_id).key):
+        raise Banned(group=group.name)
+    raise NotMember(group=group.name)
 
 
 def check_guest(connection: Connection, group: Group, key: str) -> None:

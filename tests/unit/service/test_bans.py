@@ -6,13 +6,23 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 
-from chatd.base.errors import Banned, ChatError, NotAdmin, NotBanned, NotMember, NotTheirGroup
+from chatd.base.errors import (
+    Banned,
+    ChatError,
+    NotAdmin,
+    NotBanned,
+    NotMember,
+    NotTheirGroup,
+    UnknownGroup,
+)
 from chatd.base.events import Deleted, MemberChange, PresenceChange
 from chatd.base.names import Address, Place, parse_address
 from chatd.commands import values as ask
 from chatd.federation import questions
 from chatd.federation.parcels import Post
+from chatd.service.composed_sends import SendOptions
 from chatd.service.idempotent_sends import name_for
+from chatd.service.message_parts import MessageParts
 from chatd.service.targets import group_target
 from chatd.store import bans as ban_store
 from chatd.store.schema import messages
@@ -51,6 +61,21 @@ class Kicked(GroupsTestCase):
             self.assertEqual(len(self.members(self.ana)), 2)
             self.reopen()
 
+    def test_banned_user_cannot_post(self) -> None:
+        """They are told why, as when they join. Of a private group they learn nothing, and somebody who was
+        never a member is no member."""
+        self.assertIs(
+            outcome_of(self.service.messages.post(self.dewi, BAGAN, "x", None)), NotMember
+        )
+        result_of(self.kick())
+        self.assertIs(outcome_of(self.begin_post("x")), Banned)
+        compose = self.service.composed.to_place
+        for place in (Place(group=BAGAN), Place(user=BAGAN, group=BAGAN)):
+            composing = compose(self.budi, place, MessageParts("x"), SendOptions(None))
+            self.assertIs(outcome_of(composing), Banned)
+        result_of(self.groups.settings.set(self.ana, BAGAN, {"visibility": "private"}))
+        self.assertIs(outcome_of(self.begin_post("x")), UnknownGroup)
+
     def test_lifted(self) -> None:
         """A ban is lifted by an admin's invitation or by unban, and by nobody else."""
         result_of(self.kick())
@@ -87,7 +112,7 @@ class Kicked(GroupsTestCase):
         for key in (None, "k1"):
             with self.subTest(key=key):
                 kicked, posted = self.together(self.kick, lambda: self.begin_post("late", key))  # noqa: B023
-                self.assertEqual((kicked, posted), (("bagan", True), NotMember))
+                self.assertEqual((kicked, posted), (("bagan", True), Banned))
                 self.assertEqual(self.history(), [])
                 result_of(self.groups.invite(self.ana, BAGAN, [Address("budi")]))
 
@@ -100,7 +125,7 @@ class Kicked(GroupsTestCase):
         post = self.begin_post("late", "k1")
         result_of(self.kick())
         result_of(turn.__aexit__(None, None, None))
-        self.assertIs(outcome_of(post), NotMember)
+        self.assertIs(outcome_of(post), Banned)
         self.assertEqual(self.history(), [])
 
     def test_message_sent_before_the_kick(self) -> None:

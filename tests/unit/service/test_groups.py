@@ -15,6 +15,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from chatd.base.errors import (
     AlreadyMember,
     BadName,
+    Banned,
     GroupClosed,
     GroupExists,
     NotAdmin,
@@ -417,7 +418,7 @@ class Ruling(GroupsTestCase):
     def test_kick(self) -> None:
         result_of(self.groups.kick(self.ana, BAGAN, Address("BUDI")))
         self.assertEqual(self.members(self.ana), [("ana", True)])
-        self.assertIs(self.post(self.budi, "x"), NotMember)
+        self.assertIs(self.post(self.budi, "x"), Banned)
 
     def test_promote(self) -> None:
         result_of(self.groups.settings.promote(self.ana, BAGAN, Address("budi")))

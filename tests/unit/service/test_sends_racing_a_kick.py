@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from chatd.base.errors import ChatError, NotMember
+from chatd.base.errors import Banned, ChatError
 from chatd.base.model import Account
 from chatd.base.names import Address
 from chatd.service.chat_service import ChatService
@@ -134,7 +134,7 @@ class OnThreads(RealmTestCase):
             await kicking
         results = await DeferredList(sent, consumeErrors=True)
         refused = [each.value for _, each in results if isinstance(each, Failure)]
-        self.assertEqual({type(each) for each in refused}, {NotMember})
+        self.assertEqual({type(each) for each in refused}, {Banned})
         self.assertTrue(all(isinstance(each, ChatError) for each in refused))
         log = await service.database.read(log_of)
         check(self, log)

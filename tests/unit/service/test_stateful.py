@@ -336,7 +336,7 @@ class ChatMachine(RuleBasedStateMachine):
             refusals = {"create": GroupExists, "leave": NotMember, "kick": NotMember}
             refusals["post"] = NotMember
             if name in team.banned:
-                refusals["join"] = Banned
+                refusals["join"] = refusals["post"] = Banned
         else:
             refusals = {"create": GroupExists, "join": AlreadyMember}
             if not team.members[name]:
