@@ -51,13 +51,17 @@ class Guesses(GroupsTestCase):
         self.assertIs(again, TooManyTakenNames)
 
     def test_taken_accounts(self) -> None:
-        """Before the login, a network address has them; an operator who creates accounts is not limited."""
+        """Before the login, a network address has them, unless `registrations_per_hour` is 0. An operator who
+        creates accounts is not limited."""
         accounts = self.service.accounts
-        self.patch(accounts, "_taken", TakenNames(self.clock, limited=True))
 
         def sign_up(source: str) -> object:
             return outcome_of(accounts.sign_up("ana", "surabaya", None, None, source))
 
+        self.assertEqual(self.service.config.accounts.registrations_per_hour, 0)
+        for _ in range(TAKEN_PER_HOUR + 1):
+            self.assertIs(sign_up("192.0.2.1"), UserExists)
+        self.patch(accounts, "_taken", TakenNames(self.clock, limited=True))
         for _ in range(TAKEN_PER_HOUR):
             self.assertIs(sign_up("192.0.2.1"), UserExists)
         self.assertIs(sign_up("192.0.2.1"), TooManyTakenNames)
