@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping
 from typing import Annotated
 
 import msgspec
+from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
 
 from chatd.base.background import in_background
@@ -19,6 +20,7 @@ from chatd.service.context import Context
 from chatd.store import peer_marks as store
 from chatd.store.losses import tails
 from chatd.store.outbox import TERM_BITS
+from chatd.store.pasts import note_loss
 from chatd.store.peer_marks import PeerMark
 from chatd.store.starts import KEPT, gaps_since
 
@@ -125,7 +127,14 @@ class Standings:
         if told is None:
             return  # it was forgotten while it returned that
         settled = PeerMark(received, self.of(realm).acknowledged, told.first)
-        await self._database.run(store.raise_mark, realm, settled)
+        has_lost = told.received < received
+
+        def job(connection: Connection) -> None:
+            if has_lost:
+                note_loss(connection, realm)
+            store.raise_mark(connection, realm, settled)
+
+        await self._database.run(job)
         self._raise(realm, settled)
 
     async def tails(self, realm: str, groups: Collection[int]) -> dict[int, int]:

@@ -118,11 +118,33 @@ def open_past(
     if newest is not None and known.renumbered:
         after = max(0, wanted - 1)
     elif newest is not None and not is_more and known.upto <= max(known.after, known.first - 1):
-        after = newest  # nothing else is missing
+        # Nothing else is missing. The log may have gone on after what this realm has lost.
+        after = newest if known.lost_after is None else min(newest, known.lost_after)
     # What is here already may be fetched again, and is recognised.
     values = {"first": wanted, "after": after, "fetched": 0}
     values["upto"] = max(seq, known.upto)
-    connection.execute(sa.update(pasts).where(here).values(values))
+    connection.execute(sa.update(pasts).where(here).values(lost_after=None, **values))
+
+
+def note_loss(connection: sa.Connection, realm: str) -> None:
+    """Note that this realm was restored, and had lost parcels of the realm with that key, which has returned
+    those for its present members. Of groups of which nobody here is a member for their home, entries are
+    still missing after the newest ones. They are fetched when the next member joins."""
+    theirs = sa.select(groups.c.conversation_id).where(groups.c.realm == realm)
+    written, changed = (
+        sa.func.coalesce(
+            sa.select(sa.func.max(table.c.seq))
+            .where(table.c.conversation_id == pasts.c.conversation_id)
+            .scalar_subquery(),
+            0,
+        )
+        for table in (messages, changes)
+    )
+    connection.execute(
+        sa.update(pasts)
+        .where(pasts.c.conversation_id.in_(theirs), pasts.c.lost_after.is_(None))
+        .values(lost_after=sa.case((written > changed, written), else_=changed))
+    )
 
 
 def renumber_pasts(connection: sa.Connection, realm: str) -> None:

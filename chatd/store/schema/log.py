@@ -373,6 +373,7 @@ pasts = Table(
         server_default=false(),
         comment="the home was restored: its entries may have other seqs than here",
     ),
+    Column("lost_after", BigInteger, comment="this realm may have lost entries after this seq"),
     sqlite_with_rowid=False,
 )
 

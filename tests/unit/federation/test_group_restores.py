@@ -653,6 +653,28 @@ class MembersTestCase(GroupRestoreTestCase):
         self.restore(self.two, copy)
         self.check("citra")
 
+    def test_kicked_before_the_mirror_gets_what_it_lost(self) -> None:
+        """The home returns nothing of a group without members of the mirror's realm. What is missing before
+        the kick comes when somebody joins again, also if parcels that waited came meanwhile."""
+        copy = self.back_up(self.two)
+        self.ana.posts("bagan", "hilang")
+        self.ana.does(ask.DeleteMessage(HERE, self.seqs(self.ana, HERE)["satu"]))
+        self.network.advance(5)
+        self.part()
+        self.ana.posts("bagan", "tiga")
+        group = parse_address("bagan")
+        for name in ("budi", "citra"):
+            self.ana.does(ask.KickMember(group, Address(name, "realm2")))
+            self.ana.does(ask.LiftBan(group, Address(name, "realm2")))
+        self.restore(self.two, copy)
+        self.meet()
+        self.check()
+        self.budi.joins("bagan@realm1")
+        self.check("budi")
+        expected = ["ana: None", "ana: hilang", "ana: tiga"]
+        self.assertEqual(self.shown(self.ana, HERE), expected)
+        self.assertEqual(self.shown(self.budi, THERE), expected)
+
     def test_mirror_forgets_the_end(self) -> None:
         copy = self.back_up(self.two)
         group = parse_address("bagan")

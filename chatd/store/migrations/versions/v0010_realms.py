@@ -340,6 +340,7 @@ def _create_pasts() -> None:
     after = "entries after this seq and up to the other may be missing"
     earlier = "how many messages are missing, by the home"
     other, false = "the home was restored: its entries may have other seqs than here", sa.false()
+    lost = "this realm may have lost entries after this seq"
     op.create_table(
         "pasts",
         sa.Column("conversation_id", sa.BigInteger, nullable=False),
@@ -349,6 +350,7 @@ def _create_pasts() -> None:
         sa.Column("earlier", sa.BigInteger, nullable=False, server_default="0", comment=earlier),
         sa.Column("fetched", sa.BigInteger, nullable=False, server_default="0"),
         sa.Column("renumbered", sa.Boolean, server_default=false, nullable=False, comment=other),
+        sa.Column("lost_after", sa.BigInteger, comment=lost),
         sa.PrimaryKeyConstraint("conversation_id", name="pasts_key"),
         sqlite_with_rowid=False,
     )
