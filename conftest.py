@@ -10,6 +10,7 @@ import fcntl
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from multiprocessing.util import Finalize
 from pathlib import Path
 from typing import IO
@@ -17,7 +18,7 @@ from typing import IO
 import pytest
 
 from chatd.app import memory
-from tests.support import order
+from tests.support import measuring, order
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of every Linux; containers may have a small one
 ENOUGH = 2 << 30  # bytes
@@ -70,6 +71,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
     if workers > 1:
         items[:] = order.deal(items, workers)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    with measuring.measured(item.nodeid):
+        return (yield)
 
 
 # Last of all: until they are collected, tests are named relative to where pytest was started.

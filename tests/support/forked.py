@@ -25,6 +25,7 @@ from unittest import mock
 from coverage import Coverage
 
 from tests.support import ROOT
+from tests.support.measuring import stop_if_unmeasured
 
 # What the programs have imported when they listen or talk. None of it installs a reactor or starts a thread.
 PRELOADED = (
@@ -171,6 +172,7 @@ def _run(
     streams: Streams,
 ) -> None:
     surroundings.enter()
+    stop_if_unmeasured()
     streams.attach()
     random.seed()  # each fork would draw the same numbers
     sys.argv = list(arguments)
