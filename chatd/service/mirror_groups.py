@@ -51,6 +51,7 @@ from chatd.store import mirrors
 from chatd.store.avatars import note_of_mirror
 from chatd.store.conversations import takes_part
 from chatd.store.crossing import is_made, later_members, later_settings
+from chatd.store.files_again import fetch_again
 from chatd.store.groups import find_group
 from chatd.store.invitations import NewInvitation, add_invitation, take_request
 from chatd.store.members import check_groups, set_admin, set_columns
@@ -239,6 +240,9 @@ class MirrorGroups:
         """Make an account a member of a mirror, which gets the settings of its group."""
         join = mirrors.MirrorJoin(report.group_id, account, report.seq, report.first, returned)
         delta = mirrors.join_mirror(connection, name, realm, join, now, self._limit)
+        if delta.roles:
+            room = self._context.config.peers.files
+            fetch_again(connection, delta.group, realm, delta.first, now, room)
         group = find_group(connection, name.key)
         if group is None:
             return delta

@@ -297,6 +297,7 @@ class AmpLinks:
 
     def begin_past(self, realm: str) -> None:
         self._federation.pasts.begin(realm)
+        self._federation.arrivals.added(realm)  # files that had been lost
 
     def fetch_past(self, conversation: int) -> Deferred[None]:
         return self._federation.pasts.fetch(conversation)
