@@ -26,6 +26,8 @@ UNMEASURED = (
 )
 #: Set in the environment of processes that are not measured.
 VARIABLE = "CHATD_TESTS_UNMEASURED"
+#: By this, coverage tells processes how to measure.
+_OF_PROCESSES = "COVERAGE_PROCESS_CONFIG"
 
 
 @contextmanager
@@ -36,12 +38,15 @@ def measured(test: str) -> Iterator[None]:
         yield
         return
     measuring.stop()
+    of_processes = os.environ.get(_OF_PROCESSES, "")
     os.environ[VARIABLE] = "1"
     try:
         yield
     finally:
         del os.environ[VARIABLE]
         measuring.start()
+        # It names the folder of the results relative to the working folder now, which is another one.
+        os.environ[_OF_PROCESSES] = of_processes
 
 
 def stop_if_unmeasured() -> None:
