@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import sqlalchemy as sa
 
 from chatd.store.arrivals import MAX_ARRIVING
@@ -28,20 +30,7 @@ def fetch_again(
     count = MAX_ARRIVING - (connection.scalar(waiting) or 0)
     if count <= 0:
         return
-    lost = connection.execute(
-        sa.select(attachments.c.id, attachments.c.size)
-        .join_from(arrivals, attachments, attachments.c.id == arrivals.c.attachment_id)
-        .join(messages, messages.c.attachment_id == attachments.c.id)
-        .where(
-            messages.c.conversation_id == conversation,
-            messages.c.seq >= first,
-            arrivals.c.realm == realm,
-            arrivals.c.lost == _REASON,
-        )
-        .group_by(attachments.c.id, attachments.c.size)
-        .order_by(sa.func.max(messages.c.seq).desc())
-        .limit(count)
-    ).all()
+    lost = _newest_lost(connection, conversation, realm, first, count)
     if not lost:
         return
     left, fitting = limit - used_by_realm(connection, realm), []
@@ -55,3 +44,24 @@ def fetch_again(
         .where(arrivals.c.attachment_id.in_(fitting))
         .values(lost=None, waits=True, heard_at=now)
     )
+
+
+def _newest_lost(
+    connection: sa.Connection, conversation: int, realm: str, first: int, count: int
+) -> Sequence[sa.Row[int, int]]:
+    """The ids and sizes of at most `count` files of the entries from `first` on that the realm has not given,
+    newest first."""
+    return connection.execute(
+        sa.select(attachments.c.id, attachments.c.size)
+        .join_from(arrivals, attachments, attachments.c.id == arrivals.c.attachment_id)
+        .join(messages, messages.c.attachment_id == attachments.c.id)
+        .where(
+            messages.c.conversation_id == conversation,
+            messages.c.seq >= first,
+            arrivals.c.realm == realm,
+            arrivals.c.lost == _REASON,
+        )
+        .group_by(attachments.c.id, attachments.c.size)
+        .order_by(sa.func.max(messages.c.seq).desc())
+        .limit(count)
+    ).all()
