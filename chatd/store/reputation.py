@@ -27,7 +27,9 @@ def note_decision(
     connection: sa.Connection, realm: str, account_id: int, unwanted: bool, now: int
 ) -> bool:
     """Note what an account thinks of the requests from a realm. Returns whether that pauses the realm."""
-    before = paused_until(connection, realm, now)
+    rows = connection.execute(_counted(now).where(_d.realm == realm))
+    decisions = {row.account_id: (row.at, row.unwanted) for row in rows}
+    was_paused = _end(decisions.values()) is not None
     connection.execute(
         sa.delete(request_decisions).where(_d.realm == realm, _d.at <= now - COUNTED)
     )
@@ -35,7 +37,9 @@ def note_decision(
     connection.execute(sa.delete(request_decisions).where(*this))
     values = {"realm": realm, "account_id": account_id, "unwanted": unwanted, "at": now}
     connection.execute(sa.insert(request_decisions).values(values))
-    return before is None and paused_until(connection, realm, now) is not None
+    decisions.pop(account_id, None)
+    decisions[account_id] = now, unwanted
+    return not was_paused and _end(decisions.values()) is not None
 
 
 def note_block(connection: sa.Connection, account_id: int, key: str, now: int) -> str | None:
@@ -73,8 +77,9 @@ def forget(connection: sa.Connection, realms: Collection[str]) -> None:
     connection.execute(sa.delete(request_decisions).where(_d.realm.in_(realms)))
 
 
-def _counted(now: int) -> sa.Select[str, int, bool]:
-    return sa.select(_d.realm, _d.at, _d.unwanted).where(_d.at > now - COUNTED).order_by(_d.at)
+def _counted(now: int) -> sa.Select[str, int, int, bool]:
+    columns = _d.realm, _d.account_id, _d.at, _d.unwanted
+    return sa.select(*columns).where(_d.at > now - COUNTED).order_by(_d.at)
 
 
 def _end(decisions: Iterable[Decision]) -> int | None:
