@@ -69,7 +69,7 @@ class PickingTests(TestCase):
         self.assertIsNone(thread.get(1))
 
     def test_read(self) -> None:
-        """A mark is worth telling once it passes the user's last message."""
+        """A mark is shown once, when it passes the user's last message."""
         self.state.see(message(6, "lina"))
 
         def told(seq: int) -> bool:
