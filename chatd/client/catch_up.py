@@ -41,7 +41,8 @@ async def _missed_in(link: RequestChannel, thread: Thread) -> AsyncIterator[Repl
         for entry in entries:
             if (seq := entry.get("seq")) not in thread.seen:
                 yield {"event": entry.get("kind"), **entry}
-            thread.seen.reach(seq)
+            if isinstance(seq, int):
+                thread.seen.reach(seq)
         for change in reply.get("states", ()):
             yield {"event": "state", "conversation": thread.conversation, **change}
         for change in reply.get("files", ()):

@@ -131,6 +131,19 @@ class CatchUpTests(TestCase):
         self.assertEqual(len(self.missed(realm)), 2 * MAX_PAGES + 1)
         self.assertEqual(len(realm.asked), MAX_PAGES)
 
+    def test_without_number(self) -> None:
+        """An entry without a number is shown, and those after it as well."""
+        broken = {**entry(3), "seq": None}
+
+        class Broken(FakeLog):
+            async def ask(self, command: str, **given: Any) -> dict[str, Any]:
+                reply = await super().ask(command, **given)
+                return {**reply, "entries": [broken, *reply["entries"]]}
+
+        found = self.missed(Broken(entry(3), page=5))
+        self.assertIn(("message", None), found)
+        self.assertIn(("message", 3), found)
+
     def test_restored_realm(self) -> None:
         """A realm that was restored from a backup says from where to read again."""
         realm = FakeLog(*map(entry, range(1, 4)), reset=1)
