@@ -34,6 +34,11 @@ class ArrivedState(msgspec.Struct):
     named: dict[str, None] = {}
     turned: set[str] = set()
 
+    @property
+    def names(self) -> int:
+        """How many names it has."""
+        return len(self.named) + len(self.turned)
+
 
 class ArrivedStates(msgspec.Struct):
     """What one realm has told: the changes by the keys of people, and how many names they have."""
@@ -51,19 +56,17 @@ class ArrivedStates(msgspec.Struct):
                 return
             change = self.people[person] = ArrivedState(told.user, before, told.state)
         change.state = told.state
-        had = len(change.named)
-        room = max(0, min(MAX_NAMED - had, MAX_NAMES - self.names))
+        others = self.names - change.names
+        room = max(0, min(MAX_NAMED - len(change.named), MAX_NAMES - self.names))
         change.named.update(dict.fromkeys(told.named[:room]))
         if self.names + len(turned) <= MAX_NAMES:
-            had += len(change.turned)
             change.turned.update(turned)
-            self.names += len(change.turned)
-        self.names += len(change.named) - had
+        self.names = others + change.names
 
     def take(self, person: str) -> ArrivedState:
         """Remove a change."""
         change = self.people.pop(person)
-        self.names -= len(change.named) + len(change.turned)
+        self.names -= change.names
         return change
 
 
