@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from itertools import chain
-from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
 from chatd.store.driver import execute
 from chatd.store.engine import placeholder
-from chatd.store.prepared import prepared
 from chatd.store.schema import peer_marks
 from chatd.store.settings import get_or_add_setting
 
@@ -51,16 +49,15 @@ def read_marks(connection: sa.Connection, random_bytes: Callable[[int], bytes]) 
     return StoredMarks(bytes.fromhex(key), all_marks(connection))
 
 
+_ALL = sa.select(
+    peer_marks.c.realm, peer_marks.c.received, peer_marks.c.acknowledged, peer_marks.c.settled
+)
+
+
 def all_marks(connection: sa.Connection) -> dict[str, PeerMark]:
     """Return the marks of all realms, by their keys."""
-    rows = connection.execute(*_all())
+    rows = connection.execute(_ALL)
     return {realm: PeerMark(*marks) for realm, *marks in rows}
-
-
-@prepared
-def _all() -> sa.Select[Any]:
-    marks = peer_marks.c.received, peer_marks.c.acknowledged, peer_marks.c.settled
-    return sa.select(peer_marks.c.realm, *marks)
 
 
 def raise_mark(connection: sa.Connection, realm: str, mark: PeerMark) -> None:

@@ -26,13 +26,11 @@ class StoredKey(msgspec.Struct, frozen=True):
     until: int | None = None
 
 
+_ALL = sa.select(*(realm_keys.c[name] for name in StoredKey.__struct_fields__))
+
+
 def all_keys(connection: sa.Connection) -> list[StoredKey]:
-    return [StoredKey(*row) for row in connection.execute(*_all())]
-
-
-@prepared
-def _all() -> sa.Select[Any]:
-    return sa.select(*(realm_keys.c[name] for name in StoredKey.__struct_fields__))
+    return [StoredKey(*row) for row in connection.execute(_ALL)]
 
 
 def begin_signing(connection: sa.Connection, now: int, grace: int) -> int:
