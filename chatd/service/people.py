@@ -22,9 +22,8 @@ from chatd.store.blocks import NO_BLOCKS, blocks_elsewhere
 
 # People or groups in one reply. Writing more would block the reactor for too long.
 MAX_LISTED = 2000
-MAX_UNSEEN_AT_ONCE = (
-    200  # blocked people in one answer to another realm, so that it fits into one value
-)
+# Blocked people in one answer to another realm, so that it fits into one value.
+MAX_UNSEEN_AT_ONCE = 200
 
 
 class People:
@@ -84,8 +83,8 @@ class People:
         self, realm: str, names: Iterable[str], takes_unseen: bool
     ) -> dict[str, TheirState]:
         """The states of these accounts, as the realm with that key sees them. Names that do not exist are
-        left out. Unless the realm `takes_unseen`, whoever has blocked one of its people is offline for all of
-        them."""
+        left out. Unless the realm `takes_unseen`, an account that has blocked one of its people is offline
+        for all of them."""
         known = await self._known(names)
         ids = [each.id for each in known.values()]
         blocked = await self._database.read(blocks_elsewhere, ids, realm)

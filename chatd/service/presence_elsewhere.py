@@ -19,7 +19,7 @@ from chatd.store.watchers import Watched
 
 MAX_ASKED = 5000  # people that a realm has asked about; the oldest questions are forgotten
 MAX_NAMES = 200  # people of a realm that are named with one state
-# Blocked people of a realm. Whoever has blocked more is offline for the whole realm.
+# Blocked people of a realm. An account that has blocked more is offline for the whole realm.
 MAX_UNSEEN = 30
 GATHERED = 0.1  # seconds for which states are gathered
 MAX_WAITING = 1000  # states that wait for one realm; more are sent at once
@@ -78,9 +78,9 @@ class PresenceElsewhere:
                 self.tell(realm, watched.name, state, names, unseen)
 
     def blocks_changed(self, watched: Watched, state: str, realm: str) -> None:
-        """Tell a realm in which the account has blocked something, or lifted a block. Nobody is named, since
-        nothing has changed for most people. The realm may remember an earlier state, so it is told even if
-        the account concerns nobody else there."""
+        """Tell a realm in which the account has blocked something, or lifted a block. No people are named,
+        because nothing has changed for most of them. The realm may remember an earlier state, so it is told
+        even if the account concerns no other people there."""
         barred = realm in watched.blocks.realms
         unseen = watched.blocks.people.get(realm, ())
         self.tell(realm, watched.name, OFFLINE if barred else state, (), unseen)

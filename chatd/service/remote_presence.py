@@ -41,9 +41,8 @@ MAX_KNOWN = 10_000  # people of one realm
 MAX_AT_ONCE = 100  # people of one realm that are asked about for one list
 MAX_WOKEN = 100  # realms that are dialled because an account follows who is online there
 MAX_ASKED = 1000  # people that a realm is asked about when it comes back
-MAX_BLOCKERS = (
-    1000  # people of one realm who have blocked people here; further ones count as offline
-)
+# People of one realm who have blocked people here; further ones count as offline.
+MAX_BLOCKERS = 1000
 MAX_KEY = 4 * MAX_NAME  # characters of the key of a name: a character may become several
 HINTS_PER_HOUR = 1000  # from one home, for which the realms of guests are asked
 MAX_ASKING = 100  # such questions under way
@@ -133,7 +132,7 @@ class RemotePresence:
 
     def soon(self, people: Iterable[Address]) -> None:
         """Ask in the background about the people whose states were not told within KEPT_FOR. A realm
-        in which nobody has added this one does not tell changes."""
+        that has not added this one does not tell changes."""
         asked: defaultdict[str, set[str]] = defaultdict(set)
         for each in people:
             realm, user = key_of(each.realm or ""), key_of(each.name)
@@ -156,7 +155,7 @@ class RemotePresence:
         }
 
     async def _ask_all(self, users: Mapping[str, Collection[str]]) -> dict[str, dict[str, str]]:
-        # All are asked at once, and each answers, or not, in its own time.
+        # All are asked at once, so that the wait is only as long as that for the slowest one.
         asked = {
             realm: Deferred.fromCoroutine(self._states_if_there(realm, names))
             for realm, names in users.items()

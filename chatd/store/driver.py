@@ -3,6 +3,10 @@
 `Connection.exec_driver_sql` describes the columns of each result and dispatches events. That takes 6 to 20
 µs, which is longer than SQLite needs for most statements. These functions are for frequent statements with
 few rows. They belong to the transaction of `connection`, which must have begun.
+
+A statement here is text, and its values are not converted: times are numbers, and truth values are 0 and 1.
+Use it where messages or parcels are stored and read by the thousands, or where a statement has many forms.
+Elsewhere use chatd.store.prepared, which keeps the names and the types of the schema.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from chatd.store.schema import invitations, invited, join_requests, peers
 LIFE = 30 * 24 * 3600 * 1000  # ms after which an unanswered invitation or request expires
 AGAIN = 24 * 3600 * 1000  # ms after which the same person can be invited to the same group again
 MAX_SENT = 1000  # invitations of one group that wait for an answer
-MAX_RECEIVED = 100  # invitations of one account, those that it has declined included
+MAX_RECEIVED = 100  # invitations of one account, with those that it has declined
 MAX_OF_REALM = 50  # of these from one realm
 MAX_UNASKED = 10  # of these from all realms together that were not added here
 MAX_REQUESTS = 100  # joins that one account has asked for and whose outcome is not known
@@ -44,8 +44,8 @@ class NewInvitation(msgspec.Struct, frozen=True):
 
 
 def note_invited(connection: Connection, group: Group, key: str, now: int) -> bool:
-    """Note that the person with that key is invited. Returns whether to tell them, which is not done again
-    for some time. Raises TooManyInvitations."""
+    """Note that the person with that key is invited. Returns whether to tell them: not if they were told
+    within AGAIN. Raises TooManyInvitations."""
     mine = invited.c.conversation_id == group.id
     at = connection.scalar(select(invited.c.at).where(mine, invited.c.key == key))
     if at is not None and at > now - AGAIN:
@@ -68,7 +68,8 @@ def is_invited(connection: Connection, group: Group, key: str, now: int) -> bool
 
 
 def has_invitation(connection: Connection, group: Group, party: Party, now: int) -> bool:
-    """Whether a person is invited to a group of this realm. They may have declined: nobody is told that."""
+    """Whether a person is invited to a group of this realm, also if they have declined: the group is not
+    told of that."""
     if party.id is None:
         return is_invited(connection, group, party.key, now)
     mine = invitations.c.account_id == party.id, invitations.c.key == group.key

@@ -128,8 +128,8 @@ def open_past(
 
 def note_loss(connection: sa.Connection, realm: str) -> None:
     """Note that this realm was restored, and had lost parcels of the realm with that key, which has returned
-    those for its present members. Of groups of which nobody here is a member for their home, entries are
-    still missing after the newest ones. They are fetched when the next member joins."""
+    those for its present members. If the home of a group knows no member here, entries are still
+    missing after the newest ones. They are fetched when the next member joins."""
     theirs = sa.select(groups.c.conversation_id).where(groups.c.realm == realm)
     written, changed = (
         sa.func.coalesce(

@@ -162,7 +162,7 @@ def watchers_among(
 def named_by_home(
     connection: sa.Connection, address: str, realm: str, named: Iterable[str]
 ) -> frozenset[int]:
-    """As `watchers_of_guest`, for a member of a third realm, whose state only the home of groups tells."""
+    """As `watchers_of_guest`, but only the accounts that the realm names."""
     asked = {"address": address, "realm": realm, "named": list(named), **_bounds()}
     return frozenset(row.account_id for row in connection.execute(_NAMED_ONLY, asked))
 

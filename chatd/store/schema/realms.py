@@ -70,7 +70,6 @@ peer_marks = Table(
     sqlite_with_rowid=False,
 )
 
-# No foreign keys here either: a parcel may outlive its sender.
 # Parcels that wait for several realms, by their numbers.
 payloads = Table(
     "payloads",
@@ -79,6 +78,7 @@ payloads = Table(
     Column("parcel", LargeBinary, nullable=False, comment="as outbox.parcel"),
 )
 
+# No foreign keys here either: a parcel may outlive its sender.
 outbox = Table(
     "outbox",
     metadata,
