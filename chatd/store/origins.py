@@ -10,7 +10,7 @@ from sqlalchemy import Connection, select
 
 from chatd.store.driver import fetch
 from chatd.store.engine import placeholder
-from chatd.store.outbox import ROWS, pages_of
+from chatd.store.number_pages import ROWS, pages_of
 from chatd.store.schema import changes
 
 # Numbers below this are of version 1 of the protocol between realms.

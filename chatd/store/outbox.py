@@ -1,11 +1,10 @@
 """The outbox: parcels that wait for delivery to other realms, in order. Jobs and queries for the Database.
 
-A parcel that goes to several realms is stored once, in `payloads`, until none of them waits for it.
+A parcel that goes to several realms is stored once (chatd.store.payloads).
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import takewhile
 from typing import Any
@@ -16,9 +15,11 @@ import sqlalchemy as sa
 from chatd.store.driver import execute_many
 from chatd.store.engine import placeholder
 from chatd.store.macs import is_whole, keyed_hash, mac_of, report_altered
+from chatd.store.number_pages import MAX_NUMBERS, ROWS, pages_of
+from chatd.store.payloads import WITH_PAYLOADS, drop_payloads, parcel_column, share
 from chatd.store.prepared import prepared
 from chatd.store.row_inserter import RowInserter
-from chatd.store.schema import outbox, payloads
+from chatd.store.schema import outbox
 from chatd.store.sealing import Draft, Numbered, make_parcels
 from chatd.store.settings import get_or_add_setting, put_setting
 from chatd.store.starts import begin_start, newest_given
@@ -30,8 +31,6 @@ TERM_BITS = 22  # of a number: its place in the term
 # If the clock is behind the last number, the next term is higher by a random number of ticks below this (17
 # minutes). So a realm that is restored while its clock is behind takes no term twice.
 SPREAD = 1 << 20
-ROWS = 32  # that one statement deletes
-MAX_NUMBERS = 500  # that one statement looks for
 
 
 class NewParcel(msgspec.Struct, frozen=True):
@@ -171,40 +170,10 @@ class OutboxWriter:
         if replacing:
             rows = _newest(connection, rows)
         if len(rows) > 1 and len(set(numbers)) < len(rows):
-            rows = _shared(connection, rows)
+            rows = share(connection, rows)
         self._rows.insert(connection, rows)
         self._last = last
         return numbers
-
-
-_NUMBER, _PARCEL = 1, 5  # places in a row
-
-
-def _shared(connection: sa.Connection, rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """Store the parcels that go to several realms in `payloads`. Returns the rows, those of such parcels with
-    the id of the payload in place of the parcel."""
-    counts = Counter((row[_NUMBER], row[_PARCEL]) for row in rows)
-    several = {number: parcel for (number, parcel), count in counts.items() if count > 1}
-    found = list(several)
-    known = set[int]()
-    for start in range(0, len(found), MAX_NUMBERS):
-        some = found[start : start + MAX_NUMBERS]
-        known.update(connection.scalars(sa.select(payloads.c.id).where(payloads.c.id.in_(some))))
-    new = [
-        {"id": number, "parcel": parcel}
-        for number, parcel in several.items()
-        if number not in known
-    ]
-    if not new:
-        return list(rows)
-    connection.execute(sa.insert(payloads), new)
-    ids = {(each["id"], each["parcel"]) for each in new}
-    return [
-        (*row[:_PARCEL], b"", *row[_PARCEL + 1 :], row[_NUMBER])
-        if (row[_NUMBER], row[_PARCEL]) in ids
-        else (*row, None)
-        for row in rows
-    ]
 
 
 def _newest(connection: sa.Connection, rows: Sequence[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
@@ -230,8 +199,8 @@ def blank(
         for start in range(0, len(numbers), MAX_NUMBERS):
             some = numbers[start : start + MAX_NUMBERS]
             rows = connection.execute(
-                sa.select(outbox.c.id, _parcel())
-                .select_from(_WITH_PAYLOADS)
+                sa.select(outbox.c.id, parcel_column())
+                .select_from(WITH_PAYLOADS)
                 .where(outbox.c.realm == realm, outbox.c.id.in_(some))
             )
             found += [BlankedParcel(realm, number, blanked(parcel)) for number, parcel in rows]
@@ -243,21 +212,8 @@ def blank(
             .where(outbox.c.realm == each.realm, outbox.c.id == each.number)
             .values(parcel=each.parcel, payload_id=None, attachment_id=None, mac=mac)
         )
-    _drop_payloads(connection, numbers)
+    drop_payloads(connection, numbers)
     return found
-
-
-def _drop_payloads(connection: sa.Connection, numbers: Sequence[int]) -> None:
-    """Remove the payloads among these numbers that no realm waits for any more."""
-    if not numbers:
-        return
-    mark = placeholder(connection)
-    execute_many(
-        connection,
-        f"DELETE FROM payloads WHERE id IN ({', '.join([mark] * ROWS)}) AND NOT EXISTS"  # noqa: S608
-        " (SELECT 1 FROM outbox WHERE payload_id = payloads.id)",
-        [tuple(page) for page in pages_of(numbers)],
-    )
 
 
 @prepared
@@ -293,19 +249,10 @@ def _sealed(items: Sequence[NewParcel], numbers: Sequence[int]) -> dict[int, byt
 # told.
 NO_PARCEL = msgspec.msgpack.encode(None)
 
-# `outbox`, with the parcels that are in `payloads`
-_WITH_PAYLOADS = outbox.outerjoin(payloads, payloads.c.id == outbox.c.payload_id)
-
-
-def _parcel() -> sa.ColumnElement[bytes]:
-    """The parcel of a row of `_WITH_PAYLOADS`."""
-    return sa.func.coalesce(payloads.c.parcel, outbox.c.parcel, type_=sa.LargeBinary)
-
-
 _WAITING = (
     outbox.c.mac,
     outbox.c.id,
-    _parcel(),
+    parcel_column(),
     outbox.c.created_at,
     outbox.c.sender_id,
     outbox.c.attachment_id,
@@ -321,7 +268,7 @@ def waiting(connection: sa.Connection, realm: str, after: int, limit: int) -> li
 @prepared
 def _waiting(realm: Any, after: Any, limit: Any) -> sa.Select[Any]:
     here = outbox.c.realm == realm, outbox.c.id > after
-    found = sa.select(*_WAITING).select_from(_WITH_PAYLOADS).where(*here)
+    found = sa.select(*_WAITING).select_from(WITH_PAYLOADS).where(*here)
     return found.order_by(outbox.c.id).limit(limit)
 
 
@@ -344,7 +291,7 @@ def _span(realm: Any) -> sa.Select[Any]:
 def get(connection: sa.Connection, realm: str, number: int) -> QueuedParcel | None:
     row = connection.execute(
         sa.select(*_WAITING)
-        .select_from(_WITH_PAYLOADS)
+        .select_from(WITH_PAYLOADS)
         .where(outbox.c.realm == realm, outbox.c.id == number)
     ).first()
     return None if row is None else _queued(connection, realm, row)
@@ -379,14 +326,7 @@ def done(connection: sa.Connection, realm: str, numbers: Sequence[int]) -> None:
         f"DELETE FROM outbox WHERE realm = {mark} AND id IN ({', '.join([mark] * ROWS)})",  # noqa: S608
         [(realm, *page) for page in pages_of(numbers)],
     )
-    _drop_payloads(connection, numbers)
-
-
-def pages_of(numbers: Sequence[int]) -> list[list[int]]:
-    """Divide `numbers` into pages of ROWS, the last one padded with its last number, so that a statement for
-    a page is prepared only once."""
-    padded = [*numbers, *[numbers[-1]] * (-len(numbers) % ROWS)]
-    return [padded[start : start + ROWS] for start in range(0, len(padded), ROWS)]
+    drop_payloads(connection, numbers)
 
 
 def remove(connection: sa.Connection, realm: str, number: int) -> bool:
@@ -394,7 +334,7 @@ def remove(connection: sa.Connection, realm: str, number: int) -> bool:
     gone = connection.execute(
         sa.delete(outbox).where(outbox.c.realm == realm, outbox.c.id == number)
     )
-    _drop_payloads(connection, [number])
+    drop_payloads(connection, [number])
     return bool(gone.rowcount)
 
 

@@ -20,6 +20,7 @@ from chatd.store import outbox as outbox_store
 from chatd.store.acceptances import Acceptance, keep_acceptance
 from chatd.store.driver import execute_many, fetch
 from chatd.store.engine import placeholder
+from chatd.store.number_pages import ROWS, pages_of
 from chatd.store.peer_marks import PeerMark, raise_mark
 from chatd.store.schema import messages, participants, pending, sends
 from chatd.store.versions import Subject, VersionWriter, state_of
@@ -165,15 +166,14 @@ def take_pending(
     """Messages have come back from their groups' homes: by conversation and number, the ids as which they are
     stored. Remove them from `pending`, and their parcels, which have arrived. Returns the ids that they had
     while they were pending, by those as which they are stored."""
-    mark, pages = placeholder(connection), outbox_store.pages_of
-    marks = ", ".join([mark] * outbox_store.ROWS)
+    marks = ", ".join([placeholder(connection)] * ROWS)
     find = (
         'SELECT conversation_id, number, id, account_id, realm, "key" FROM pending '  # noqa: S608
         f"WHERE number IN ({marks})"
     )
     rows = [
         row
-        for page in pages([number for _, number in arrived])
+        for page in pages_of([number for _, number in arrived])
         for row in fetch(connection, find, page)
     ]
     taken: dict[int, int] = {}
@@ -189,7 +189,7 @@ def take_pending(
     if not taken:
         return {}
     delete = f"DELETE FROM pending WHERE id IN ({marks})"  # noqa: S608
-    execute_many(connection, delete, pages(list(taken.values())))
+    execute_many(connection, delete, pages_of(list(taken.values())))
     for realm, some in numbers.items():
         outbox_store.done(connection, realm, some)
     return taken
@@ -281,13 +281,13 @@ def _changed_states(
     connection: sa.Connection, realm: str, numbers: Sequence[int]
 ) -> Iterable[Subject]:
     """The states that change with the removal of these parcels."""
-    mark, rows = placeholder(connection), outbox_store.ROWS
+    mark = placeholder(connection)
     # Notices and copies of a group's messages have no sender who could be told of their delivery.
     statement = (
         "SELECT m.conversation_id, max(m.seq) FROM outbox o JOIN messages m ON m.number = o.id "  # noqa: S608
-        f"WHERE o.realm = {mark} AND o.id IN ({', '.join([mark] * rows)}) "
+        f"WHERE o.realm = {mark} AND o.id IN ({', '.join([mark] * ROWS)}) "
         "AND o.sender_id IS NOT NULL GROUP BY m.conversation_id, m.seq / 64"
     )
-    for page in outbox_store.pages_of(numbers):
+    for page in pages_of(numbers):
         for conversation, seq in fetch(connection, statement, (realm, *page)):
             yield state_of(conversation, seq)
