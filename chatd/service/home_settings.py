@@ -16,7 +16,8 @@ from chatd.service.codes import new_group_code, new_private_code, with_new_code
 from chatd.service.context import Context
 from chatd.service.home_groups import HomeGroups
 from chatd.service.rosters import Actor, RosterChange, Rosters
-from chatd.store.members import has_other_admin, set_admin, set_code, set_columns
+from chatd.store.groups import set_code, set_columns
+from chatd.store.members import has_other_admin, set_admin
 from chatd.store.roster import Delta, Roster
 
 

@@ -21,7 +21,7 @@ from chatd.service.remote import Notice, SignedFact
 from chatd.service.rosters import RosterChange, Rosters
 from chatd.store import bans, members, returned_kicks
 from chatd.store.crossing import facts_since, is_made
-from chatd.store.groups import group_of
+from chatd.store.groups import group_of, set_code, set_columns
 from chatd.store.members import Bounds
 from chatd.store.returned_kicks import ReturnedKick
 from chatd.store.rights import role_in
@@ -173,10 +173,10 @@ class LostFacts:
 
     def _set(self, connection: Connection, group: Group, columns: Columns) -> Delta:
         """Set attributes of a group. If it becomes private again, it gets a new code."""
-        delta = members.set_columns(connection, group, columns)
+        delta = set_columns(connection, group, columns)
         if not delta.fields.get("private"):
             return delta
-        code = members.set_code(connection, group, new_private_code(self._context.random_bytes))
+        code = set_code(connection, group, new_private_code(self._context.random_bytes))
         return msgspec.structs.replace(delta, fields={**delta.fields, **code.fields})
 
     def _join(self, connection: Connection, group: Group, who: Party) -> Delta:

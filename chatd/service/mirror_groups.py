@@ -52,9 +52,9 @@ from chatd.store.avatars import note_of_mirror
 from chatd.store.conversations import takes_part
 from chatd.store.crossing import is_made, later_members, later_settings
 from chatd.store.files_again import fetch_again
-from chatd.store.groups import find_group
+from chatd.store.groups import find_group, set_columns
 from chatd.store.invitations import NewInvitation, add_invitation, take_request
-from chatd.store.members import check_groups, set_admin, set_columns
+from chatd.store.members import check_groups, set_admin
 from chatd.store.origins import Origin
 from chatd.store.roster import Delta
 from chatd.store.sealing import NewSignature

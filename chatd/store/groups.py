@@ -1,4 +1,4 @@
-"""Groups by name, code and home. Jobs and queries for the Database.
+"""Groups by name, code and home, and their attributes. Jobs and queries for the Database.
 
 They are the groups of this realm, and those of other realms that have members here.
 """
@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, func, insert, select, true
+from sqlalchemy import Connection, Row, Select, func, insert, select, true, update
 
 from chatd.base.errors import GroupExists
+from chatd.base.group_settings import Columns
 from chatd.base.model import PAST_ALL, PAST_JOINED, PRIVATE, PUBLIC, Group, NewGroup, Party
 from chatd.base.names import key_of
 from chatd.base.replies import GroupInfo
@@ -19,6 +20,7 @@ from chatd.store.access import is_known
 from chatd.store.conversations import add_conversation
 from chatd.store.invitations import LIFE
 from chatd.store.prepared import prepared
+from chatd.store.roster import Delta
 from chatd.store.schema import groups, participants, rosters
 from chatd.store.writer import CodeTaken
 
@@ -187,3 +189,28 @@ def _count(account_id: Any, *, mine: bool) -> Select[Any]:
 @prepared
 def _first(account_id: Any, limit: Any, *, mine: bool) -> Select[Any]:
     return _listed(account_id, mine).limit(limit)
+
+
+def set_columns(connection: Connection, group: Group, columns: Columns) -> Delta:
+    """Set attributes of a group. The Delta has those that were different."""
+    if not columns:
+        return Delta(group.id)
+    here, names = groups.c.conversation_id == group.id, list(columns)
+    row = connection.execute(select(*(groups.c[name] for name in names)).where(here)).one()
+    changed = {
+        name: columns[name]
+        for name, value in zip(names, row, strict=True)
+        if value != columns[name]
+    }
+    if changed:
+        connection.execute(update(groups).where(here).values(changed))
+    return Delta(group.id, fields=changed)
+
+
+def set_code(connection: Connection, group: Group, code: str) -> Delta:
+    """Give a group another code. Raises CodeTaken."""
+    if find_group_by_code(connection, code) is not None:
+        raise CodeTaken
+    here = (groups.c.conversation_id == group.id) & groups.c.key.is_not(None)
+    changed = connection.execute(update(groups).where(here).values(code=code))
+    return Delta(group.id, fields={"code": code} if changed.rowcount else {})

@@ -12,7 +12,6 @@ import msgspec
 import sqlalchemy as sa
 
 from chatd.base import errors
-from chatd.base.group_settings import Columns
 from chatd.base.model import PAST_JOINED, Group, Party
 from chatd.store import avatars, names
 from chatd.store.access import first_seqs
@@ -29,7 +28,6 @@ from chatd.store.schema import (
     remote_members,
     rosters,
 )
-from chatd.store.writer import CodeTaken
 
 
 class Bounds(msgspec.Struct, frozen=True):
@@ -378,28 +376,3 @@ def has_other_admin(connection: sa.Connection, group: Group, party: Party) -> bo
         if connection.scalar(sa.select(table.c.joined_at).where(*others).limit(1)) is not None:
             return True
     return False
-
-
-def set_columns(connection: sa.Connection, group: Group, columns: Columns) -> Delta:
-    """Set attributes of a group. The Delta has those that were different."""
-    if not columns:
-        return Delta(group.id)
-    here, names = groups.c.conversation_id == group.id, list(columns)
-    row = connection.execute(sa.select(*(groups.c[name] for name in names)).where(here)).one()
-    changed = {
-        name: columns[name]
-        for name, value in zip(names, row, strict=True)
-        if value != columns[name]
-    }
-    if changed:
-        connection.execute(sa.update(groups).where(here).values(changed))
-    return Delta(group.id, fields=changed)
-
-
-def set_code(connection: sa.Connection, group: Group, code: str) -> Delta:
-    """Give a group another code. Raises CodeTaken."""
-    if find_group_by_code(connection, code) is not None:
-        raise CodeTaken
-    here = (groups.c.conversation_id == group.id) & groups.c.key.is_not(None)
-    changed = connection.execute(sa.update(groups).where(here).values(code=code))
-    return Delta(group.id, fields={"code": code} if changed.rowcount else {})
