@@ -78,7 +78,10 @@ async def services_of(resolver: DNSResolver, name: str) -> list[Service]:
 
 async def addresses_of(resolver: DNSResolver, host: str) -> list[str]:
     """The addresses of a host, those of IPv4 first; none if it does not exist."""
-    asked = [resolver.lookupAddress(host, TIMES), resolver.lookupIPV6Address(host, TIMES)]
+    try:
+        asked = [resolver.lookupAddress(host, TIMES), resolver.lookupIPV6Address(host, TIMES)]
+    except UnicodeError:
+        return []  # others have chosen a name that can't be in the DNS
     found = []
     for succeeded, answer in await DeferredList(asked, consumeErrors=True):
         # Aliases (CNAME) come with the addresses that they lead to.

@@ -9,6 +9,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
+from twisted.names import dns
 from twisted.names.error import DNSServerError
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -134,6 +135,15 @@ class DocumentTests(LookupTestCase):
         self.zone.host(REALM, PUBLIC)
         self.document = succeed(Whereabouts(REALM, OTHER, 8890))
         self.assertEqual(self.found(), [f"{OTHER}:8890"])
+
+    def test_impossible_host(self) -> None:
+        """The realm chooses the name; it is refused like any other that does not exist."""
+        self.zone.host(REALM, PUBLIC)
+        for host in ("a..example.net", "x" * 64, "kampus\ufffd.example.net"):
+            self.document = succeed(Whereabouts(REALM, host, 8890))
+            self.assertIn("no address that may be dialled", self.refused())
+        self.zone.add(f"_chatd._tcp.{REALM}", dns.Record_SRV(0, 0, 8890, b"x" * 64))
+        self.assertIn("no address that may be dialled", self.refused())
 
     def test_private_host(self) -> None:
         self.zone.host(REALM, PUBLIC)
