@@ -148,6 +148,7 @@ class AmpLinks:
         before = self._context.now() - VISIT_EVERY
         resting = [peer for peer in self.peers.by_key.values() if peer.resting and peer.known.host]
         due = [peer for peer in resting if (peer.known.linked_at or 0) < before]
+        due.sort(key=lambda peer: peer.failures)  # one that is gone does not hold up the others
         for peer in due[: -(-len(resting) // VISITS)]:
             self.manager.dialer.wake(peer, 0.0)
 

@@ -204,6 +204,19 @@ class Starts(RestTestCase):
         self.assertIn(len(self.network.dialled), (1, 2))
         self.rest()
 
+    def test_visited_although_another_does_not_answer(self) -> None:
+        """A realm that is gone comes after those that were not dialled in vain."""
+        self.rest()
+        table = self.one.realm.directory.peers
+        gone = table.add(KnownPeer("gone", "gone", "gone.example.net", 8890, rests=True))
+        gone.failures = 1
+        table.by_key = {"gone": gone, **table.by_key}
+        self.patch(links, "VISIT_EVERY", 0)
+        self.network.advance(1)
+        self.one.realm.directory._visit()
+        self.network.settle()
+        self.assertEqual((gone.dialling, self.linked()), (False, True))
+
     def test_lost_while_it_closes(self) -> None:
         """What is sent in the moment in which the link is closed is not lost."""
         begin = Resting._begin
