@@ -10,6 +10,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.error import ConnectingCancelledError
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -200,7 +201,7 @@ class Dialer:
         for place in others:
             try:
                 return await self.connect(name, place.address, place.port, private=private)
-            except (CancelledError, LinkSuperseded):
+            except (CancelledError, ConnectingCancelledError, LinkSuperseded):
                 raise
             except Exception as error:
                 log.debug(

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, fail
+from twisted.internet.error import ConnectingCancelledError
 
 from chatd.federation.amp import discovery, unconfirmed
+from chatd.federation.amp.link import PeerLink
 from chatd.federation.amp.lookup import DialPlace, NotFound
 from chatd.federation.amp.peers import Peer
 from chatd.federation.amp.place_finder import PER_HOUR, PlaceFinder
@@ -291,6 +294,23 @@ class Bounds(NetworkTestCase):
         self.dialer.soon(peer)
         self.network.advance(600)
         self.assertEqual(self.asked, [])
+
+    def test_stopped(self) -> None:
+        """When the realm stops, the dial under way is given up, and the next place is not dialled."""
+        dials: list[object] = []
+
+        def dial(*_args: object, **_options: object) -> Deferred[PeerLink]:
+            refused = ConnectingCancelledError(IPv4Address("TCP", "192.0.2.1", 8890))
+            dialling: Deferred[PeerLink] = Deferred(lambda each: each.errback(refused))
+            dials.append(dialling)
+            return dialling
+
+        self.patch(self.dialer._endpoint, "dial", dial)
+        places = [DialPlace("192.0.2.1", 8890), DialPlace("192.0.2.2", 8890)]
+        reached = self.dialer.reach(TWO, places)
+        self.dialer.stop()
+        self.failureResultOf(reached, ConnectingCancelledError)
+        self.assertEqual(len(dials), 1)
 
     def test_forgotten(self) -> None:
         """A realm that has never linked is forgotten once nothing waits for it."""
