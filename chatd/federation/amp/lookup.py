@@ -15,6 +15,7 @@ import msgspec
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.defer import TimeoutError as TimedOut
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 from twisted.names.error import DomainError, ResolverError
 
 from chatd.base.sources import parse_ip
@@ -40,6 +41,8 @@ _LABEL = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _NAME = re.compile(rf"(?:{_LABEL}\.)+(?![0-9]+\Z){_LABEL}", re.ASCII)
 # Names that are not in the public DNS (RFC 6761, RFC 6762, RFC 7686, RFC 8375, RFC 9476)
 _LOCAL = re.compile(r".*\.(?:alt|home\.arpa|invalid|local|localhost|onion)")
+
+log = Logger()
 
 #: Fetches the document of a realm from the web server at one of these addresses.
 Fetch = Callable[[str, Sequence[str]], Deferred[Whereabouts]]
@@ -129,7 +132,8 @@ class RealmLookup:
             raise NotFound(f"the DNS names no service, and {error}") from None
         except CancelledError:
             raise
-        except Exception:
+        except Exception as error:
+            log.debug("{realm} has no document: {error}", realm=realm, error=error)
             raise NotFound(
                 "the DNS names no service chatd, and its web server does not say where it is"
             ) from None
