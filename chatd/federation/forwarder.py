@@ -72,6 +72,7 @@ from chatd.store import outbox as outbox_store
 from chatd.store.earlier_numbers import number_entry
 from chatd.store.held import HeldMessage, HeldPage
 from chatd.store.losses import Lost, SharedGroup
+from chatd.store.members import realms_of
 from chatd.store.new_entries import RemoteCopies, Stored
 from chatd.store.outbox import BlankedParcel, NewParcel
 from chatd.store.outcomes import SentEntry
@@ -178,6 +179,8 @@ class Forwarder:
     ) -> RemoteCopies | None:
         realms = target.realms if target.home is None else (target.home,)
         is_home = target.group is not None and target.home is None
+        if is_home:
+            realms = self.realms_now(connection, target)
         if is_home and not isinstance(made.change, Deletion):
             # A realm whose members don't see the message is not told what becomes of it.
             realms = crossing.realms_seeing(connection, target.conversation, made.seq, realms)
@@ -204,6 +207,14 @@ class Forwarder:
         else:
             parcel = self.entries.change(made, target)
         return RemoteCopies(realms, parcel, sender_id, tuple(blanked))
+
+    def realms_now(self, connection: Connection, target: Target) -> tuple[str, ...]:
+        """The realms with members of a group of this realm in this transaction. Members may have come or gone
+        since the target was found."""
+        epochs = self._context.writers.messages.epochs
+        if target.epoch in (None, epochs.of(connection, target.conversation)):
+            return target.realms
+        return realms_of(connection, target.conversation)
 
     def _check_lacks(self, realm: str, capability: str) -> None:
         """Raises NotSupportedThere if the realm is known to lack a capability."""

@@ -141,10 +141,29 @@ class GroupChanges:
             return self._writers.changes.make(
                 connection,
                 msgspec.structs.replace(wanted, seq=seq),
-                lambda connection, made: _copies(connection, change, made),
+                lambda connection, made: self._copies(connection, change, made),
             )
         except ChatError as error:
             return error
+
+    def _copies(
+        self, connection: Connection, change: EntryChange, made: MadeChange
+    ) -> RemoteCopies | None:
+        """The copies of a change, for the realms that see its message. A deletion goes to all, and empties
+        the copies of the message that still wait."""
+        copies = change.copies
+        if copies is None:
+            return None
+        place, realms = change.target.conversation, copies.realms
+        # A change that was returned is for those who were members when it was made.
+        if not change.wanted.late:
+            realms = self._forwarder.realms_now(connection, change.target)
+        if not isinstance(made.change, Deletion):
+            realms = crossing.realms_seeing(connection, place, made.seq, realms)
+            return msgspec.structs.replace(copies, realms=realms) if realms else None
+        numbers = crossing.numbers_of(connection, place, made.seq)
+        blanked = outbox_store.blank(connection, numbers, parcels.blanked)
+        return msgspec.structs.replace(copies, realms=realms, blanked=tuple(blanked))
 
     def _made(
         self, made: ChangeResult | ChatError | None, change: EntryChange, realm: str, size: int
@@ -181,18 +200,3 @@ def keep_waiting(
 ) -> None:
     """Keep a change of a message that is not here, if the message may still come."""
     pasts.await_message(connection, conversation, relay.seq, message, parcels.encode(relay))
-
-
-def _copies(connection: Connection, change: EntryChange, made: MadeChange) -> RemoteCopies | None:
-    """The copies of a change, for the realms that see its message. A deletion goes to all, and empties the
-    copies of the message that still wait."""
-    copies = change.copies
-    if copies is None:
-        return None
-    if not isinstance(made.change, Deletion):
-        place = change.target.conversation
-        realms = crossing.realms_seeing(connection, place, made.seq, copies.realms)
-        return msgspec.structs.replace(copies, realms=realms) if realms else None
-    numbers = crossing.numbers_of(connection, change.target.conversation, made.seq)
-    blanked = outbox_store.blank(connection, numbers, parcels.blanked)
-    return msgspec.structs.replace(copies, blanked=tuple(blanked))

@@ -11,12 +11,13 @@ from chatd.base.errors import NotAdmin, NotYours, UnknownConversation
 from chatd.base.events import Edited
 from chatd.base.model import Message
 from chatd.base.names import Place, parse_group
+from chatd.base.replies import Reply
 from chatd.commands import values as ask
 from chatd.store import guard
 from chatd.store.schema import changes, messages, outbox, signatures
 from chatd.store.sync import Cursor
 from tests.support.common import Listener, make_operator
-from tests.support.network import NetworkTestCase, Person, Server
+from tests.support.network import NetworkTestCase, Person, Server, outcome
 
 
 class ThreeRealms(NetworkTestCase):
@@ -100,6 +101,27 @@ class ChangesTestCase(ThreeRealms):
         for person in people:
             self.assertTrue(all(message.edited for message in self.log_of(person)))
         self.assertEqual(self.statuses(), {"verified"})
+
+    def test_while_somebody_joins(self) -> None:
+        """Changes that are stored together with the first membership of a realm reach that realm."""
+        self.budi.posts("bagan@realm1", "satu")
+        self.dewi.does(ask.LeaveGroup(parse_group("bagan@realm1")))
+        self.network.settle()
+        database = self.one.realm.database
+        self.patch(database, "step", lambda *_count: False)
+        joining = outcome(self.dewi.begins(ask.JoinGroup(parse_group("bagan@realm1"))))
+        self.network.settle()
+        for person in (self.ana, self.budi):
+            person.begins(ask.ReactToMessage(self.place(person), 4, "👍", True))
+        self.network.settle()
+        del database.step
+        self.network.settle()
+        self.assertEqual([type(each) for each in joining], [Reply])
+        for person, _ in self.everybody:
+            (shown,) = self.log_of(person)
+            (reaction,) = shown.reactions or (None,)
+            assert reaction is not None, f"{person.name} sees no reaction"
+            self.assertEqual(len(reaction.people), 2, person.name)
 
     def test_salts_of_edits(self) -> None:
         """Only the present content can be checked, and no earlier one guessed."""
