@@ -67,14 +67,16 @@ class UnconfirmedRealms:
         if now - self._checked < CHECK_EVERY:
             return
         self._checked = now
-        latest = self._context.now() - IDLE
         idle = [
-            peer
-            for peer in self._peers.unconfirmed()
-            if peer.link is None and (peer.known.linked_at or 0) <= latest
+            peer for peer in self._peers.unconfirmed() if peer.link is None and self._is_idle(peer)
         ]
         uses = await self._uses(idle)
         await self._forget([peer for peer in idle if uses[peer.known.key] is Use.NONE])
+
+    def _is_idle(self, peer: Peer) -> bool:
+        """Whether a realm without a link may be forgotten if it is unused."""
+        linked_at, now = peer.known.linked_at, self._context.now()
+        return peer.since < now - NEW if linked_at is None else linked_at <= now - IDLE
 
     async def _uses(self, peers: list[Peer]) -> dict[str, Use]:
         keys = [peer.known.key for peer in peers]

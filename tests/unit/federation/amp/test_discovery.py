@@ -322,3 +322,13 @@ class Bounds(NetworkTestCase):
         self.assertIn(TWO, self.one.realm.directory.peers.by_key)
         self.network.advance(200)
         self.assertNotIn(TWO, self.one.realm.directory.peers.by_key)
+
+    def test_kept_until_the_first_message(self) -> None:
+        """A realm that was just found is not forgotten before the message to it is stored."""
+        self.patch(unconfirmed, "NEW", 600_000)
+        self.patch(unconfirmed, "CHECK_EVERY", 60.0)
+        self.known(TWO)
+        self.network.advance(300)
+        self.assertIn(TWO, self.one.realm.directory.peers.by_key)
+        self.network.advance(600)
+        self.assertNotIn(TWO, self.one.realm.directory.peers.by_key)
