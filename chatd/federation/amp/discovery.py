@@ -23,6 +23,7 @@ from chatd.base.errors import (
     OwnRealm,
     RealmNotAllowed,
     RealmUnreachable,
+    StorageFailed,
     UnknownRealm,
     WrongRealm,
 )
@@ -111,13 +112,19 @@ class RealmDiscovery:
             await self._keep(realm, name, str(places[0]))
 
     async def _keep(self, realm: str, name: str, place: str) -> None:
-        """Remember a realm that does not answer yet. Raises RealmUnreachable."""
+        """Remember a realm that does not answer yet. Raises RealmUnreachable, StorageFailed."""
         unlinked = sum(1 for peer in self._peers.unconfirmed() if peer.known.linked_at is None)
         if unlinked >= MAX_NEVER_LINKED:
             raise RealmUnreachable(realm=name, address=place, reason="try again later")
         peer = self._peers.add(KnownPeer(realm, name))
         peer.failures = 1
-        await self._peers.remember(peer, peer.known)
+        try:
+            await self._peers.remember(peer, peer.known)
+        except StorageFailed:
+            # After a restart, messages for it would wait for a realm that is not known.
+            if peer.known.linked_at is None and self._peers.get(realm) is peer:
+                del self._peers.by_key[realm]
+            raise
 
 
 async def _at_most(work: Deferred[Any], seconds: float, context: Context) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from twisted.internet.address import IPv4Address
-from twisted.internet.defer import Deferred, fail
-from twisted.internet.error import ConnectingCancelledError
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.error import ConnectError, ConnectingCancelledError
 
+from chatd.base.errors import StorageFailed
 from chatd.federation.amp import discovery, unconfirmed
 from chatd.federation.amp.link import PeerLink
 from chatd.federation.amp.lookup import DialPlace, NotFound
@@ -322,6 +323,16 @@ class Bounds(NetworkTestCase):
         self.assertIn(TWO, self.one.realm.directory.peers.by_key)
         self.network.advance(200)
         self.assertNotIn(TWO, self.one.realm.directory.peers.by_key)
+
+    def test_full_disk(self) -> None:
+        """A realm that can't be written is not known either, so it is looked up again the next time."""
+        places = [DialPlace("192.0.2.1", 8890)]
+        directory = self.one.realm.directory
+        self.dialer.finder = PlaceFinder(self.one.realm.clock, lambda _realm: succeed(places))
+        self.patch(self.dialer._endpoint, "dial", lambda *_args, **_options: fail(ConnectError()))
+        self.patch(directory.peers, "remember", lambda *_: fail(StorageFailed()))
+        self.failureResultOf(directory.look_up(TWO, 1), StorageFailed)
+        self.assertNotIn(TWO, directory.peers.by_key)
 
     def test_kept_until_the_first_message(self) -> None:
         """A realm that was just found is not forgotten before the message to it is stored."""
