@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from chatd.base.names import Address, Place, parse_group
 from chatd.commands import values as ask
+from chatd.simulate.gatherings import SETTINGS
 from chatd.simulate.group_replay import log_of
 from chatd.store.schema import accounts, groups, participants, remote_members
 from tests.support.network import Network, Person, Server, outcome
@@ -28,15 +29,6 @@ PEOPLE = {
 CREATOR = "ana"
 CAUTIOUS = "dewi"  # wants to be asked before she is made a member
 GROUP = "rahasia"  # of realm1
-SETTINGS = (
-    ("visibility", "public"),
-    ("visibility", "private"),
-    ("past", "all"),
-    ("past", "joined"),
-    ("post", "anyone"),
-    ("post", "members"),
-    ("topic", "Rapat"),
-)
 
 OF_OTHERS: dict[str, Any] = {
     "join": ask.JoinGroup,
