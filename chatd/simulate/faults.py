@@ -91,7 +91,9 @@ class Faults:
             return
         database = server.realm.database
         disk = self._world.disk_of(server)
-        if database.full or (disk is not None and (disk.full or disk.countdown is not None)):
+        if database.full:
+            return
+        if disk is not None and (disk.full or disk.dead or disk.countdown is not None):
             return
         if disk is not None:
             disk.failing = 0

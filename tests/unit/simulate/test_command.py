@@ -36,6 +36,11 @@ class CommandTestCase(SynchronousTestCase):
         first, second = (re.sub(r"\d+ s$", "", said.strip()) for _, said in (one, two))
         self.assertEqual(first, second)
 
+    def test_stop_without_power(self) -> None:
+        """With this seed, a realm would be stopped in order just after its machine has lost its power."""
+        status, said = simulate("--seed", "442", "--faults", "kill,stop,full,fail,errors,power")
+        self.assertEqual(status, 0, said)
+
     def test_unknown_fault(self) -> None:
         status, said = simulate("--seed", "1", "--faults", "kill,flood")
         self.assertNotEqual(status, 0)
