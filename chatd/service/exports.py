@@ -1,7 +1,8 @@
 """Exports: everything that an account has here, as a ZIP archive with JSON.
 
-`profile.json` has the account, its contacts, blocks and choices. `conversations/` has a file for each
-conversation, with the messages that the account sees. `files/` has the files that it has sent.
+`profile.json` has the account, its contacts, blocks, groups and choices. `conversations/` has a file for each
+conversation, with the messages that the account sees. `files/` has the files that it has sent, and the newest
+ones that it has received. Another realm can import it: chatd.base.account_archive has the format.
 """
 
 from __future__ import annotations
@@ -9,13 +10,22 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from typing import Any
 from weakref import WeakValueDictionary
 
 import msgspec
 from twisted.internet.defer import DeferredLock
 from twisted.logger import Logger
 
+from chatd.base.account_archive import (
+    CONVERSATIONS,
+    FILES,
+    MESSAGES_BEGIN,
+    MESSAGES_END,
+    PROFILE,
+    ArchivedFile,
+    ArchivedMessage,
+    ArchivedOpaque,
+)
 from chatd.base.attachments import Attachment
 from chatd.base.errors import (
     Busy,
@@ -42,16 +52,20 @@ from chatd.service.downloads import Download
 from chatd.service.log_sync import LogSync
 from chatd.service.reading import Reading
 from chatd.store import exports as store
-from chatd.store.sides import side_of
+from chatd.store.exports import Provenance
 from chatd.store.windows import Window
 
 PER_HOUR = 2  # exports of an account
 MAX_WAITING = 10  # one is made at a time
 PAGE = 200  # messages that are read at a time
 CHUNK = 256 << 10  # bytes of a file that are copied at a time
+FILES_PAGE = 50  # files that are looked up at a time
 # An archive takes space on the disk until its client has read it, for which it has this time.
 READ_TIME = 600  # seconds
 READ_RATE = 32 << 10  # bytes for which it has another second
+
+MAX_ID = 1 << 62
+UNKNOWN = Provenance()
 
 Check = Callable[[], None]
 
@@ -127,12 +141,12 @@ class Exports:
         archive = Archive(self._uploads)
         await archive.begin()
         try:
-            await archive.add("profile.json", self._profile(account))
+            await archive.add(PROFILE, self._profile(account))
             for place in await self._places(account):
-                name = f"conversations/{place}.json"
+                name = f"{CONVERSATIONS}{place}.json"
                 await archive.add(name, self._conversation(account, place, check))
-            for file in await self._database.read(store.sent_files, account.id):
-                await self._add_file(archive, file, check)
+            await self._add_sent(archive, account, check)
+            await self._add_received(archive, account, check)
             check()
             found, digest = await archive.finish(self._lateness)
         except BaseException:
@@ -150,8 +164,8 @@ class Exports:
         return lambda: clock.seconds() > end
 
     async def _profile(self, account: Account) -> AsyncIterator[bytes]:
-        facts = await self._database.read(store.profile_of, account)
-        yield _encode({"realm": self._context.config.realm, **facts})
+        realm = self._context.config.realm
+        yield _encode(await self._database.read(store.profile_of, account, realm))
 
     async def _places(self, account: Account) -> list[int]:
         """The conversations of the account."""
@@ -166,27 +180,52 @@ class Exports:
         self, account: Account, place: int, check: Check
     ) -> AsyncIterator[bytes]:
         """The messages of a conversation that the account sees, oldest first."""
-        side = await self._database.read(side_of, account.id, place)
-        group = None if side is None else side.group
-        head = {"conversation": place, "group": group, "user": side and side.peer}
-        yield _encode(head)[:-1] + b',"messages":['
-        before, seq = b"", 0
+        realm = self._context.realm_key
+        head = await self._database.read(store.conversation_head, account.id, place, realm)
+        yield _encode(head)[:-1] + MESSAGES_BEGIN
+        before, seq = b"\n", 0
         # The account may leave the group meanwhile.
         with suppress(NotMember, UnknownConversation, UnknownGroup):
             while True:
                 check()
                 page = await self._reading.history(account, place, PAGE, Window(after=seq))
+                seqs = [each.seq for each in page.messages]
+                known = await self._database.read(store.provenances, place, seqs, realm)
                 for message in page.messages:
-                    yield before + _encode(_facts(message))
-                    before = b","
+                    yield before + _encode(_archived(message, known.get(message.seq, UNKNOWN)))
+                    before = b",\n"
                 if not page.messages or not page.later:
                     break
                 seq = page.messages[-1].seq
-        yield b"]}"
+        yield b"\n" + MESSAGES_END
+
+    async def _add_sent(self, archive: Archive, account: Account, check: Check) -> None:
+        """Add the files that the account has sent."""
+        last = 0
+        while page := await self._database.read(store.sent_files, account.id, last, FILES_PAGE):
+            for file in page:
+                await self._add_file(archive, file, check)
+            last = page[-1].id
+
+    async def _add_received(self, archive: Archive, account: Account, check: Check) -> None:
+        """Add the newest files that the account has received, as many bytes as its own may have."""
+        room = self._context.config.limits.account_files
+        first = MAX_ID
+        while page := await self._database.read(
+            store.received_files, account.id, first, FILES_PAGE
+        ):
+            for file in page:
+                room -= file.size
+                if room < 0:
+                    return
+                await self._add_file(archive, file, check)
+            first = page[-1].id
 
     async def _add_file(self, archive: Archive, file: Attachment, check: Check) -> None:
-        """Add a file that the account has sent. One that is lost is left out."""
+        """Add a file. One that is lost, or that has not come yet, is left out."""
         self._disk.check(file.size)
+        if file.arrival is not None:
+            return
         try:
             found = await self._uploads.open(file)
         except (FileMissing, FileDamaged):
@@ -205,28 +244,30 @@ async def _pieces(file: Outgoing, check: Check) -> AsyncIterator[bytes]:
 
 def _path_of(file: Attachment) -> str:
     """The name of a file in the archive."""
-    return f"files/{file.code}-{file.name}"
+    return f"{FILES}{file.code}-{file.name}"
 
 
-def _facts(message: Message) -> dict[str, Any]:
+def _archived(message: Message, known: Provenance) -> ArchivedMessage:
     """A message, without what is empty."""
-    file = message.file
-    found = {
-        "seq": message.seq,
-        "at": timestamp(message.at),
-        "from": message.sender,
-        "to": message.to,
-        "text": message.text,
-        "file": file and {"path": _path_of(file), "size": file.size, "sha256": file.sha256},
-        "edited": None if message.edited is None else timestamp(message.edited),
-        "deleted": message.deleted,
-        "reply": message.reply,
-        "forwarded": message.forwarded,
-        "mentions": message.mentions,
-        "reactions": {each.emoji: each.people for each in message.reactions},
-        "opaque": message.opaque and {"type": message.opaque.media, "body": message.opaque.body},
-    }
-    return {key: value for key, value in found.items() if value or key == "seq"}
+    file, opaque = message.file, message.opaque
+    return ArchivedMessage(
+        message.seq,
+        timestamp(message.at),
+        message.sender,
+        message.to,
+        message.text,
+        None if file is None else ArchivedFile(_path_of(file), file.size, file.sha256, file.name),
+        None if message.edited is None else timestamp(message.edited),
+        message.deleted,
+        message.reply,
+        message.forwarded,
+        message.mentions,
+        {each.emoji: each.people for each in message.reactions},
+        None if opaque is None else ArchivedOpaque(opaque.media, opaque.body),
+        known.origin,
+        # What is not shown has a sentence in place of its content.
+        None if message.withheld else known.signed,
+    )
 
 
 _encode = msgspec.json.Encoder().encode

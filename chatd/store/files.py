@@ -194,7 +194,7 @@ def own_file(connection: sa.Connection, account_id: int, code: str) -> Attachmen
     return None if row is None else file_in(keyed_hash(connection), row)
 
 
-def _may_fetch(account_id: int) -> sa.Select[tuple[int]]:
+def visible_files(account_id: int) -> sa.Select[tuple[int]]:
     """Select the attachments of the messages that the account sees."""
     return (
         sa.select(messages.c.attachment_id)
@@ -218,7 +218,7 @@ def find_file(
     with that name that was stored in the second that begins then: files of older releases are stored under
     names without it. With a `conversation`, only files in it are found.
     """
-    reachable = _may_fetch(account_id).where(messages.c.attachment_id == attachments.c.id)
+    reachable = visible_files(account_id).where(messages.c.attachment_id == attachments.c.id)
     if conversation is None:
         mine = sa.or_(attachments.c.owner_id == account_id, sa.exists(reachable))
     else:
@@ -253,7 +253,7 @@ def files_of(connection: sa.Connection, account_id: int, limit: int) -> Sequence
     """Return those of the newest `limit` files that the account may fetch and that are here, oldest first:
     files in its conversations, and its own."""
     own = sa.select(attachments.c.id).where(attachments.c.owner_id == account_id)
-    mine = sa.union(_may_fetch(account_id), own).subquery()
+    mine = sa.union(visible_files(account_id), own).subquery()
     newest = sa.select(mine.c[0]).order_by(mine.c[0].desc()).limit(limit)
     rows = connection.execute(
         sa.select(*COLUMNS, sa.func.min(messages.c.sender))

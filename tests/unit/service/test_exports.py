@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import zipfile
@@ -13,6 +14,14 @@ from twisted.internet.defer import Deferred
 from twisted.internet.error import ConnectionLost
 from twisted.python.failure import Failure
 
+from chatd.base.account_archive import (
+    FORMAT,
+    MESSAGES_BEGIN,
+    MESSAGES_END,
+    ArchivedGroup,
+    ArchivedMessage,
+    ArchivedProfile,
+)
 from chatd.base.entries import Deletion
 from chatd.base.errors import (
     Busy,
@@ -30,6 +39,7 @@ from chatd.lines.dialects.jsonlines import JsonDialect
 from chatd.service import exports as module
 from chatd.service.downloads import Download
 from chatd.service.exports import Exports
+from chatd.store.avatars import Avatar
 from tests.support.common import ClockedTestCase, sleep
 
 
@@ -103,6 +113,36 @@ class Contents(ExportsTestCase):
         empty: Any = msgspec.json.decode(found[f"conversations/{group.id}.json"])
         self.assertEqual((empty["group"], empty["messages"]), ("bagan", []))
         self.assertEqual(list((self.realm.uploads.folder / "rooms").iterdir()), [])
+
+    async def test_received(self) -> None:
+        """The newest files that the account has received, as many bytes as its own files may have; its
+        picture, and its groups with their codes."""
+        service = self.realm.service
+        ana, budi = await self.register("ana"), await self.register("budi")
+        for name in ("1.txt", "2.txt", "3.txt"):
+            await self.send_file(budi, "ana", name, b"halo")
+        await service.avatars.keep_own(ana, None, Avatar("1", b"picture"))
+        group = await service.groups.create(ana, "bagan", None)
+        limits = msgspec.structs.replace(service.config.limits, account_files=8)
+        config = msgspec.structs.replace(service.config, limits=limits)
+        context = dataclasses.replace(service.context, config=config)
+        self.patch(module, "FILES_PAGE", 1)
+        with mock.patch.object(self.exports, "_context", context):
+            found = await self.read(await self.make(ana))
+        files = [name.partition("-")[2] for name in found if name.startswith("files/")]
+        self.assertEqual(files, ["3.txt", "2.txt"])
+        profile = msgspec.json.decode(found["profile.json"], type=ArchivedProfile)
+        self.assertEqual((profile.format, profile.realm), (FORMAT, service.config.realm))
+        self.assertEqual(profile.picture, b"picture")
+        self.assertEqual(profile.groups, (ArchivedGroup("bagan", code=group.code, admin=True),))
+        lines = next(found[each] for each in found if each.startswith("conversations/")).split(
+            b"\n"
+        )
+        self.assertTrue(lines[0].endswith(MESSAGES_BEGIN))
+        self.assertEqual(lines[-1], MESSAGES_END)
+        message = msgspec.json.decode(lines[1].rstrip(b","), type=ArchivedMessage)
+        assert message.file is not None
+        self.assertEqual((message.seq, message.sender, message.file.name), (1, "budi", "1.txt"))
 
     async def test_group_left_meanwhile(self) -> None:
         """A conversation that is no longer readable has no messages in the archive."""
