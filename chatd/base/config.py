@@ -53,6 +53,7 @@ DATA_DOOR = "tugas4-data"
 OTHER_DOORS = (DATA_DOOR,)
 MAX_MESSAGE = 48 << 10
 MAX_ARGON2_MEMORY = 4 << 20  # KiB
+MIN_RESCUE_AFTER = 3600  # seconds
 SYSTEM_STATE = Path("/var/lib/chatd")
 SYSTEM_CONFIG = Path("/etc/chatd.ini")
 LOCAL_CONFIG = Path("etc/chatd.ini")
@@ -122,6 +123,13 @@ class PeersConfig(msgspec.Struct, frozen=True):
     known: dict[str, PeerConfig] = {}
 
 
+class GroupsConfig(msgspec.Struct, frozen=True):
+    """Section [groups]. A group of another realm may be rescued when that realm was not reached for
+    `rescue_after` seconds."""
+
+    rescue_after: int = 14 * 86400
+
+
 class WebConfig(msgspec.Struct, frozen=True):
     """Section [web]. `origins`: other origins whose pages may act for a user. `hosts`: additional host names
     of the site. `trusted_proxies`: proxies whose header with the client's address is trusted."""
@@ -178,6 +186,7 @@ class Config(msgspec.Struct, frozen=True):
     database_url: str = ""
     accounts: AccountsConfig = AccountsConfig()
     peers: PeersConfig = PeersConfig()
+    groups: GroupsConfig = GroupsConfig()
     web: WebConfig = WebConfig()
     limits: Limits = Limits()
     log: LogConfig = LogConfig()
@@ -190,6 +199,13 @@ def _message_size(text: str) -> int:
             f"a size of at most {MAX_MESSAGE} bytes, the largest message that realms can exchange"
         )
     return size
+
+
+def _rescue_after(text: str) -> int:
+    # When a realm was last reached is remembered to the hour (chatd.federation.reached).
+    if (seconds := parse_time(text)) < MIN_RESCUE_AFTER:
+        raise ValueError("a time of at least 1h")
+    return seconds
 
 
 def _argon2(text: str) -> Argon2:
@@ -242,6 +258,7 @@ KEYS: Mapping[str, _Table] = {
         "name_servers": name_servers,
         "public_address": address,
     },
+    "groups": {"rescue_after": _rescue_after},
     "web": {"origins": origins, "hosts": hosts, "trusted_proxies": networks},
     "limits": {
         "message": _message_size,
@@ -374,6 +391,7 @@ def _build(path: Path, values: dict[str, dict[str, Any]]) -> Config:
         database_url=values.get("database", {}).get("url", ""),
         accounts=AccountsConfig(**values.get("accounts", {})),
         peers=peers,
+        groups=GroupsConfig(**values.get("groups", {})),
         web=WebConfig(**values.get("web", {})),
         limits=_limits(values.get("limits", {})),
         log=LogConfig(**values.get("log", {})),

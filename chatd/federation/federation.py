@@ -26,6 +26,7 @@ from chatd.federation.past_supply import PastSupply
 from chatd.federation.past_writer import PastWriter
 from chatd.federation.pasts import Pasts
 from chatd.federation.questions import Questions
+from chatd.federation.reached import ReachedRealms
 from chatd.federation.realm_quotas import RealmQuotas
 from chatd.federation.receive import Receiver
 from chatd.federation.restores import Restores
@@ -50,6 +51,8 @@ class Federation:
         marks: StoredMarks,
     ) -> None:
         context = service.context
+        # When other realms were last reached
+        self.reached = ReachedRealms(context)
         # Sending: copies and posts, and the outbox that they wait in
         self.forwarder = forwarder
         # The keys with which this realm and others sign
@@ -107,6 +110,7 @@ class Federation:
 
     def link_up(self, realm: str) -> None:
         """That realm is linked."""
+        self.reached.link_up(realm)
         self.requests.settle(realm)
         self.arrivals.link_up(realm)
         self.presence.linked(realm)
@@ -114,6 +118,7 @@ class Federation:
 
     def link_down(self, realm: str) -> None:
         """The link to that realm is gone."""
+        self.reached.link_down(realm)
         self.presence.unlinked(realm)
         self.arrivals.link_down(realm)
         self.guests.link_down(realm)

@@ -18,7 +18,7 @@ from twisted.internet import error as net
 from twisted.internet.defer import CancelledError, Deferred
 
 from chatd.app.realm import Environment, Realm
-from chatd.base.config import Config, Limits, PeersConfig
+from chatd.base.config import Config, GroupsConfig, Limits, PeersConfig
 from chatd.base.names import key_of
 from chatd.federation.amp.identity_files import issue_certificate
 from chatd.federation.amp.link import PeerLink, Route
@@ -131,8 +131,11 @@ class Server:
         self.network = network
         self.name = name
         limits = Limits(**{"commands_per_second": 0, **settings.pop("limits", {})})
+        groups = GroupsConfig(**settings.pop("groups", {}))
         peers = PeersConfig(**{"add": "anyone", "strangers": "welcome", **settings})
-        self.config = Config(realm=name, state=folder / name, limits=limits, peers=peers)
+        self.config = Config(
+            realm=name, state=folder / name, limits=limits, peers=peers, groups=groups
+        )
         self.certificate = certificate_of(name)
         self.where = f"{name}.test", PORT
         self.people: dict[str, Person] = {}

@@ -9,7 +9,7 @@ import msgspec
 import sqlalchemy as sa
 
 from chatd.base.realms import Exposure
-from chatd.store import acceptances, peer_marks, received, reputation, returned_kicks
+from chatd.store import acceptances, peer_marks, reached, received, reputation, returned_kicks
 from chatd.store.requests import waits
 from chatd.store.schema import (
     accounts,
@@ -77,6 +77,7 @@ def forget(connection: sa.Connection, keys: Collection[str]) -> None:
     returned_kicks.forget(connection, keys)
     acceptances.forget(connection, keys)
     reputation.forget(connection, keys)
+    reached.forget(connection, keys)
 
 
 def uses(connection: sa.Connection, realms: Collection[str]) -> dict[str, Use]:

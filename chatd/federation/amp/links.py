@@ -122,6 +122,7 @@ class AmpLinks:
         self._federation.forwarder.posts.stop()
         self._federation.outbox.stop()
         self._federation.standings.stop()
+        self._federation.reached.stop()
         self._federation.pasts.stop()
         await self._federation.arrivals.stop()
 

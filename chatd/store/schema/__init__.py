@@ -66,6 +66,7 @@ from chatd.store.schema.realms import (
     settings,
     signatures,
 )
+from chatd.store.schema.rescues import reached
 from chatd.store.schema.search import search_blocks, search_changes, search_parts
 
 __all__ = [
@@ -111,6 +112,7 @@ __all__ = [
     "preferences",
     "privacy",
     "profiles",
+    "reached",
     "reaction_counts",
     "reactions",
     "realm_keys",

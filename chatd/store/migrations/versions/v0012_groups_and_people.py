@@ -45,6 +45,7 @@ def upgrade() -> None:
     _create_acceptances()
     _create_requests()
     _create_request_decisions()
+    _create_tables_of_rescues()
 
 
 def _rests() -> sa.Column[bool]:
@@ -544,3 +545,19 @@ def _create_request_decisions() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("request_decisions_by_at", "request_decisions", ["at"])
+
+
+def _create_tables_of_rescues() -> None:
+    op.create_table(
+        "reached",
+        sa.Column("realm", sa.Text, nullable=False, comment="key of the other realm"),
+        sa.Column("at", sa.BigInteger, nullable=False, comment="ms since 1970 UTC"),
+        sa.Column(
+            "away_from",
+            sa.BigInteger,
+            comment="when it was last reached before its last long absence; NULL: there was none",
+        ),
+        sa.Column("away_to", sa.BigInteger, comment="when it was reached again"),
+        sa.PrimaryKeyConstraint("realm", name="reached_key"),
+        sqlite_with_rowid=False,
+    )
