@@ -110,8 +110,11 @@ Happening: TypeAlias = Literal[
 
 
 HAPPENINGS: dict[str, Happening] = {each: each for each in get_args(Happening)}
-# What can change of a group, and be told to other realms
-GROUP_FIELDS = ("closed", "title", "topic", "visibility", "past", "post", "picture", "groupcode")
+# What can change of a group, and be told to other realms. `home` is its address, if it has moved.
+GROUP_FIELDS = (
+    *("closed", "title", "topic", "visibility", "past", "post", "picture", "groupcode"),
+    "home",
+)
 
 
 class MemberFact(msgspec.Struct, frozen=True):

@@ -135,9 +135,18 @@ PUBLIC, PRIVATE = "public", "private"
 PAST_ALL, PAST_JOINED = "all", "joined"
 
 
+class FormerHome(msgspec.Struct, frozen=True):
+    """A realm in which a group has lived: its key, and the group's id and the key of its name there."""
+
+    realm: str
+    home_id: int
+    name: str
+
+
 class Group(msgspec.Struct, frozen=True):
     """A group; `id` is the id of its conversation. Only members may post to a closed group. New members see
-    `all` of its past, or nothing before they `joined`.
+    `all` of its past, or nothing before they `joined`. It may have lived in other realms: `former` has these
+    homes, the first one first.
 
     The name of a group of another realm is `group@realm`; then `realm` is the key of that realm and `home_id`
     the id of the group there.
@@ -154,6 +163,7 @@ class Group(msgspec.Struct, frozen=True):
     topic: str | None = None
     private: bool = False
     past: str = PAST_ALL
+    former: tuple[FormerHome, ...] = ()
 
     @property
     def members_only(self) -> bool:

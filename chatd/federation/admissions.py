@@ -59,7 +59,7 @@ class Admissions:
             if not await self._standings.may_have_lost(realm, before.number):
                 return None
             await self._standings.given(before.number)
-            group = (await self._rosters.find(name)).group
+            group = (await self._rosters.find_home(name)).group
         except EXPECTED:
             raise  # it may be proved later
         except (msgspec.DecodeError, RecursionError, ChatError):

@@ -126,7 +126,7 @@ class EntryReader:
         name = Address(parse_group_name(parcel.group))
         erases = await self._erases(sender, name, opened)
         if erases:
-            roster = await self._rosters.find(name)
+            roster = await self._rosters.find_home(name)
         else:
             await self._guesses.check_group(sender, name)
             roster = await self._homes.find_postable(sender, name)
@@ -165,7 +165,7 @@ class EntryReader:
     ) -> Arrived | EntryChange | None:
         """An entry to be numbered here, with copies for `realms`. Raises BadSignature."""
         entry, stated, group = parcel.entry, opened.statement, roster.group
-        check_place(stated, self._context.realm_key, group.id, group.key)
+        check_place(stated, self._context.realm_key, group.id, group)
 
         def relay(seq: int) -> bytes:
             return parcels.encode(Relay(entry, group.name, group.id, seq))
@@ -195,7 +195,7 @@ class EntryReader:
     ) -> Arrived | EntryChange | tuple[Group, SignedFact] | None:
         """As `read`, for an entry of a group of this realm that `realm` returns."""
         stated = opened.statement
-        roster = await self._rosters.find(Address(parse_group_name(parcel.group)))
+        roster = await self._rosters.find_home(Address(parse_group_name(parcel.group)))
         own = stated.realm == self._context.realm_key
         if realm not in roster.realms:
             raise errors.NotMember(group=roster.group.name)
@@ -229,7 +229,7 @@ class EntryReader:
         """An entry of a group of that realm with members here."""
         entry, stated = parcel.entry, opened.statement
         roster = await self._mirror(realm, parcel)
-        check_place(stated, realm, parcel.group_id, roster.group.key.partition("@")[0])
+        check_place(stated, realm, parcel.group_id, roster.group)
         trust = await self._trust.check(realm, entry, stated)
         author = await self._author(stated)
         if author is None:

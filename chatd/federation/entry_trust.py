@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.internet.task import deferLater
 
 from chatd.base.errors import BadSignature
+from chatd.base.model import FormerHome, Group
 from chatd.federation.signing.entries import SignedEntry, Trust
 from chatd.federation.signing.key_book import KeyBook
 from chatd.federation.signing.statements import Statement
@@ -47,8 +48,12 @@ class EntryTrust:
             raise BadSignature(reason="it is not signed")
 
 
-def check_place(stated: Statement, home: str, group: int, name: str) -> None:
-    """Raises BadSignature unless an entry was made for the group of `home` with this id, and this name as it
-    is compared."""
-    if stated.home != home or stated.group not in (group, name):
+def check_place(stated: Statement, home: str, ident: int, group: Group) -> None:
+    """Raises BadSignature unless an entry was made for the group that has this id in the realm `home`, where
+    it lives, or for one of its former homes. Its name there, as it is compared, stands for the id too."""
+    name = group.key.partition("@")[0]
+    homes = (FormerHome(home, ident, name), *group.former)
+    if not any(
+        stated.home == each.realm and stated.group in (each.home_id, each.name) for each in homes
+    ):
         raise BadSignature(reason="it was made for another group")

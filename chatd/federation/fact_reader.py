@@ -66,7 +66,7 @@ class FactReader:
             await self._trust.check_own(realm, entry, stated)
             if key_of(stated.address) != party.key:
                 raise BadSignature(reason="it is the entry of somebody else")
-        group = (await self._rosters.find(name, party, joining=True)).group
+        group = (await self._rosters.find_home(name, party, joining=True)).group
         people = await self._people([opened for _, opened in read])
         return [self._signed(group, entry, opened, party, people) for entry, opened in read]
 
@@ -87,7 +87,7 @@ class FactReader:
     ) -> SignedFact:
         """A verified fact about a group of this realm. Raises BadSignature, BadName."""
         stated, own = opened.statement, self._context.realm_key
-        check_place(stated, own, group.id, group.key)
+        check_place(stated, own, group.id, group)
         made = self._made(opened, author, people)
         if made is None:
             raise BadSignature(reason="this realm knows no such entries")

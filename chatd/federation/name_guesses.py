@@ -93,8 +93,8 @@ class NameGuesses:
         """Raises UnknownGroup if a person of a realm that was not added does not know the group. The code of
         a private one is not enough to join it."""
         group = (roster := await self._rosters.find(name, party, joining)).group
-        if not group.private or roster.role(party) is not None:
-            return
+        if not group.private or roster.role(party) is not None or group.realm is not None:
+            return  # a realm that had members of a group which has moved knows it
         if not await self._database.read(is_invited, group, party.key, self._context.now()):
             raise UnknownGroup(name=name.name)
 

@@ -26,6 +26,7 @@ _REFUSALS: dict[str, tuple[type[ChatError], tuple[str, ...]]] = {
         (errors.LastAdmin, ("name@", "group@")),
         (errors.NotBanned, ("name@", "group@")),
         (errors.GroupFull, ("group@", "limit")),
+        (errors.GroupMoved, ("group@", "to")),
         (errors.RealmFull, ("group@", "limit", "realm")),
         (errors.TooManyGroups, ("name@", "limit")),
         (errors.TooManyInvitations, ("name@", "limit")),

@@ -21,7 +21,7 @@ from chatd.base.errors import (
     TooMuchArriving,
     UnknownMessage,
 )
-from chatd.base.model import Account, Opaque, party_of
+from chatd.base.model import Account, Group, Opaque, party_of
 from chatd.base.names import Address, key_of, parse_foreign_address, parse_foreign_name
 from chatd.base.texts import check_text
 from chatd.federation import parcels
@@ -59,6 +59,7 @@ from chatd.service.realm_news import MemberJoined
 from chatd.service.targets import Target
 from chatd.store import crossing
 from chatd.store.files import Owner
+from chatd.store.groups import find_mirror
 from chatd.store.message_changes import ChangeResult, WantedChange
 from chatd.store.new_entries import Extras, NewMessage, Stored
 from chatd.store.parcel_stream import ParcelStream
@@ -80,6 +81,7 @@ class ReturnedEntries:
         service: ChatService,
     ) -> None:
         self._own = service.context.realm_key
+        self._database = service.database
         self._mirrors = service.mirrors
         self._lost_facts = LostFacts(service.context, service.rosters)
         self._standings = standings
@@ -125,7 +127,9 @@ class ReturnedEntries:
             raise BadSignature(reason="it is not signed")
         opened = await self._entries.check_returned(realm, Post(joined.entry, group))
         stated, attributes = opened.statement, opened.attributes
-        check_place(stated, realm, group_id, key_of(group))
+        copy = await self._database.read(find_mirror, realm, group_id)
+        place = copy or Group(0, group, key_of(group), "", False)
+        check_place(stated, realm, group_id, place)
         said = isinstance(attributes, MemberAttributes) and attributes.what == "joined"
         if not said or stated.realm != self._own:
             raise BadSignature(reason="no member of this realm says so")

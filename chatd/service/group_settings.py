@@ -34,7 +34,7 @@ class GroupSettings:
     async def describe(self, account: Account, name: Address) -> GroupDetails:
         """The group as the account knows it; if its home is down, as this realm knows it. Raises
         UnknownGroup."""
-        realm = self._there.elsewhere(name)
+        realm, name = await self._there.locate(account, name)
         if realm is None:
             roster = await self.of_homes.describe(party_of(account), name)
             return details_of(roster, roster.members.get(account.id), roster.size)
@@ -54,7 +54,7 @@ class GroupSettings:
         self, account: Account, name: Address, fields: Fields, origin: IListener | None = None
     ) -> str:
         """Change settings. Returns the group's name. Raises UnknownGroup, NotMember, NotAdmin."""
-        realm = self._there.elsewhere(name)
+        realm, name = await self._there.locate(account, name)
         if realm is None:
             return await self._set(account, name, fields, origin)
         fact = GroupFact(dict(fields))
@@ -64,7 +64,8 @@ class GroupSettings:
         self, account: Account, name: Address, closed: bool, origin: IListener | None = None
     ) -> str:
         """Close or open a group. Returns its name. Raises UnknownGroup, NotMember, NotAdmin."""
-        realm, fact = self._there.elsewhere(name), GroupFact({"closed": closed})
+        realm, name = await self._there.locate(account, name)
+        fact = GroupFact({"closed": closed})
         if realm is None:
             return await self._set(account, name, fact.fields, origin)
         change: GroupVerb = "close" if closed else "open"
@@ -88,7 +89,7 @@ class GroupSettings:
     ) -> tuple[str, str]:
         """Give a group a new code. Returns the group's name and the code. Raises UnknownGroup, NotMember,
         NotAdmin."""
-        realm = self._there.elsewhere(name)
+        realm, name = await self._there.locate(account, name)
         if realm is None:
             group = await self.of_homes.renew_code(Actor(party_of(account), origin), name)
             return group.name, group.code
@@ -100,7 +101,7 @@ class GroupSettings:
     ) -> str:
         """Make a member an admin. Returns the group's name. Raises UnknownGroup, NotMember, NotAdmin,
         UnknownUser, NotTheirGroup."""
-        realm = self._there.elsewhere(name)
+        realm, name = await self._there.locate(account, name)
         if realm is None:
             by = Actor(party_of(account), origin)
             return (await self.of_homes.promote(by, name, user)).name
@@ -111,7 +112,7 @@ class GroupSettings:
         self, account: Account, name: Address, user: Address, origin: IListener | None = None
     ) -> str:
         """Make an admin an ordinary member. Returns the group's name. Raises LastAdmin, and as `promote`."""
-        realm = self._there.elsewhere(name)
+        realm, name = await self._there.locate(account, name)
         if realm is None:
             by = Actor(party_of(account), origin)
             return (await self.of_homes.demote(by, name, user)).name
@@ -122,7 +123,7 @@ class GroupSettings:
         self, account: Account, name: Address, user: Address, origin: IListener | None = None
     ) -> str:
         """Make a member an admin in place of the account. Returns the group's name. Raises as `promote`."""
-        realm = self._there.elsewhere(name)
+        realm, name = await self._there.locate(account, name)
         if realm is None:
             by = Actor(party_of(account), origin)
             return (await self.of_homes.transfer(by, name, user)).name

@@ -94,7 +94,8 @@ class Groups:
         """Join by name or by code, from the network address `source`. Raises UnknownGroup, AlreadyMember,
         Banned, GroupFull, RealmFull, TooManyGroups, TooManyFailedJoins."""
         await self._unknown.meet(account, name)
-        realm, party = self._there.elsewhere(name), party_of(account)
+        realm, name = await self._there.locate(account, name)
+        party = party_of(account)
         if realm is None:
             return await self._homes.join(Actor(party, origin), name, source)
         # Its home counts failures too, but knows no network addresses. While it answers, joins elsewhere from
@@ -125,7 +126,7 @@ class Groups:
         self, account: Account, name: Address, origin: IListener | None = None
     ) -> Group:
         """Leave a group. A home that is not reached is told later. Raises UnknownGroup, NotMember."""
-        realm = self._there.elsewhere(name)
+        realm, name = await self._there.locate(account, name)
         if realm is None:
             return await self._homes.leave(Actor(party_of(account), origin), name)
         return await self._mirrors.leave(account, realm, name, origin)
@@ -140,7 +141,7 @@ class Groups:
         """Make `users` members; those of other realms get an invitation. Returns the group's name. Raises
         UnknownGroup, NotMember, NotAdmin; if none of the users is known, UnknownUser or UnknownRealm, and as
         UnknownRealms.meet."""
-        realm = self._there.elsewhere(name)
+        realm, name = await self._there.locate(account, name)
         if realm is None:
             refused = await self._unknown.meet_all(account, users)
             by = Actor(party_of(account), origin)
@@ -163,7 +164,7 @@ class Groups:
     ) -> tuple[str, bool]:
         """Remove and ban a member, or somebody who is only invited. Returns the group's name, and whether
         they were a member. Raises UnknownGroup, NotMember, NotAdmin, UnknownUser, NotTheirGroup."""
-        realm = self._there.elsewhere(name)
+        realm, name = await self._there.locate(account, name)
         if realm is None:
             by = Actor(party_of(account), origin)
             group, was_member = await self._homes.kick(by, name, user)
@@ -177,7 +178,7 @@ class Groups:
     async def unban(self, account: Account, name: Address, user: Address) -> tuple[str, str]:
         """Lift a ban. Returns the group's name and the address. Raises UnknownGroup, NotMember, NotAdmin,
         UnknownUser, NotBanned."""
-        realm = self._there.elsewhere(name)
+        realm, name = await self._there.locate(account, name)
         if realm is None:
             group, shown = await self._homes.unban(party_of(account), name, user)
             return group.name, shown
@@ -185,7 +186,7 @@ class Groups:
 
     async def bans(self, account: Account, name: Address) -> tuple[str, tuple[Ban, ...]]:
         """The group's name and its bans. Raises UnknownGroup, NotMember, NotAdmin."""
-        realm = self._there.elsewhere(name)
+        realm, name = await self._there.locate(account, name)
         if realm is None:
             group, found = await self._homes.bans(party_of(account), name, "", MAX_BANS)
             return group.name, tuple(found)
@@ -219,7 +220,7 @@ class Groups:
 
     async def members(self, account: Account, name: Address) -> tuple[str, tuple[Member, ...]]:
         """The group's name and members, for a member. Raises UnknownGroup, NotMember."""
-        realm = self._there.elsewhere(name)
+        realm, name = await self._there.locate(account, name)
         found: Sequence[Member]
         if realm is None:
             roster, found = await self._homes.members(party_of(account), name)

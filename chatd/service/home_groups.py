@@ -100,7 +100,7 @@ class HomeGroups:
 
     async def _find_of(self, party: Party, name: Address) -> Roster:
         """The group, if `party` is a member. Raises UnknownGroup, NotMember."""
-        roster = await self._rosters.find(name, party)
+        roster = await self._rosters.find_home(name, party)
         if roster.role(party) is None:
             raise NotMember(group=roster.group.name)
         return roster
@@ -165,7 +165,7 @@ class HomeGroups:
         """The group that `party` may want to join, from the network address `source` if they are of this
         realm. Raises UnknownGroup, TooManyFailedJoins."""
         async with self.failed_joins.attempt(party, source):
-            return await self._rosters.find(name, party, joining=True)
+            return await self._rosters.find_home(name, party, joining=True)
 
     async def join(
         self, by: Actor, name: Address, source: str | None = None, since: int | None = None
@@ -188,7 +188,7 @@ class HomeGroups:
         try:
             return await self.join(by, name, since=since)
         except AlreadyMember:
-            group, party = (await self._rosters.find(name)).group, by.party
+            group, party = (await self._rosters.find_home(name)).group, by.party
             now, realm = self._context.now(), party.realm or ""
 
             def job(connection: Connection) -> RosterChange:
@@ -353,7 +353,7 @@ class HomeGroups:
     async def find_postable(self, party: Party, name: Address) -> Roster:
         """The group, if `party`, of another realm, may post to it. Raises UnknownGroup, GroupClosed,
         Banned."""
-        roster = await self._rosters.find(name, party)
+        roster = await self._rosters.find_home(name, party)
         if party.key in roster.banned:
             raise Banned(group=roster.group.name)
         if roster.group.members_only and roster.role(party) is None:

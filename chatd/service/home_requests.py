@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from chatd.base.entries import GroupFact, MemberFact
 from chatd.base.errors import BadName, PeerFailed
-from chatd.base.model import Account, Party
-from chatd.base.names import Address, key_of, parse_foreign_address
+from chatd.base.model import Account, Party, party_of
+from chatd.base.names import Address, key_of, parse_address, parse_foreign_address
 from chatd.service.context import Context
 from chatd.service.mirror_groups import MirrorGroups
 from chatd.service.remote import GroupVerb, IRealms
+from chatd.store.lineage import address_now
 
 
 class HomeRequests:
@@ -21,13 +22,18 @@ class HomeRequests:
         self._mirrors = mirrors
         self._realms = realms
 
-    def elsewhere(self, name: Address) -> str | None:
-        """The key of the realm that the group lives in, if that is another. Raises UnknownRealm."""
-        realm = self._context.localize(name).realm
-        if realm is None:
-            return None
-        self._realms.name_of(key_of(realm))
-        return key_of(realm)
+    async def locate(self, account: Account, name: Address) -> tuple[str | None, Address]:
+        """The key of the realm that a group lives in, if that is another, and the group's address. That is
+        another one than `name` if the group has moved and the account knows it. Raises UnknownRealm."""
+        local = self._context.localize(name)
+        moved = await self._context.database.read(address_now, local.key, party_of(account))
+        if moved is not None:
+            name = parse_address(moved)
+            local = self._context.localize(name)
+        if local.realm is None:
+            return None, name
+        self._realms.name_of(key_of(local.realm))
+        return key_of(local.realm), name
 
     async def ask(
         self,

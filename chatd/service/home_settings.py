@@ -31,7 +31,7 @@ class HomeSettings:
 
     async def describe(self, party: Party, name: Address) -> Roster:
         """The group, as `party` knows it. Raises UnknownGroup."""
-        return await self._rosters.find(name, party)
+        return await self._rosters.find_home(name, party)
 
     async def set(self, by: Actor, name: Address, fields: Fields) -> Group:
         """Change settings. A group that becomes private gets a new code. Returns the group. Raises

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Connection
 
-from chatd.base.errors import UnknownGroup
+from chatd.base.errors import GroupMoved, UnknownGroup
 from chatd.base.model import Group, Party
 from chatd.base.names import Address
 from chatd.service.group_log import HOME
@@ -47,7 +47,7 @@ class LostGuests:
 
     async def _find_same(self, name: Address, group_id: int) -> Group | None:
         try:
-            group = (await self._rosters.find(name)).group
-        except UnknownGroup:
-            return None  # it has ended
+            group = (await self._rosters.find_home(name)).group
+        except (UnknownGroup, GroupMoved):
+            return None  # it has ended, or is another realm's
         return group if group.id == group_id else None

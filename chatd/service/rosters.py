@@ -8,14 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 import msgspec
 from sqlalchemy import Connection
 
 from chatd.base.cache import Cache
 from chatd.base.entries import Happening, MadeFact, MemberFact
-from chatd.base.errors import ChatError, NotMember, UnknownGroup
+from chatd.base.errors import ChatError, GroupMoved, NotMember, UnknownGroup
 from chatd.base.model import Account, Group, Party, party_of
 from chatd.base.names import Address, key_of
 from chatd.service.context import Context
@@ -23,12 +23,14 @@ from chatd.service.group_log import HOME, GroupLog, StoredFact
 from chatd.service.presence import IListener, Presence
 from chatd.service.remote import IForwarder, IRealms, Notice, SignedFact, StagedNotice
 from chatd.service.rights import PostRights
-from chatd.store.groups import find_known
+from chatd.store.groups import find_former, find_known
 from chatd.store.members import find_named, member_ids, realms_of, roster_of
 from chatd.store.rights import ruling_refusal
 from chatd.store.roster import Delta, Roster
 
 CACHED_GROUPS = 10_000
+
+T = TypeVar("T")
 
 
 class RosterChange(msgspec.Struct, frozen=True):
@@ -70,8 +72,9 @@ class Rosters:
         self._rosters: Cache[int, Roster] = Cache(CACHED_GROUPS)
         # group's key or code -> its id
         self._ids: Cache[str, int] = Cache(2 * CACHED_GROUPS)
-        self._epochs = context.writers.messages.epochs
-        context.writers.messages.epochs.on_moved(PostRights(forwarder).check_again)
+        self._messages = context.writers.messages
+        self._epochs = self._messages.epochs
+        self._epochs.on_moved(PostRights(forwarder).check_again)
 
     def cached(self, key: str) -> Roster | None:
         """The roster of the group with that name or code, if it is cached."""
@@ -108,18 +111,29 @@ class Rosters:
             roster = read or self._rosters.get(group.id)
             if roster is not None:
                 self._remember(roster)
+                if group.former:
+                    self._ids[local.key] = group.id  # it may be a former address
                 return roster
         if local.realm is None:
             raise UnknownGroup(name=local.name)
         # It may exist in that realm, without members here.
         raise NotMember(group=f"{local.name}@{self._realms.name_of(key_of(local.realm))}")
 
+    async def find_home(
+        self, name: Address, viewer: Party | None = None, joining: bool = False
+    ) -> Roster:
+        """As `find`, for a group of this realm. Raises GroupMoved if it lives in another one now."""
+        roster = await self.find(name, viewer, joining)
+        if roster.group.realm is not None:
+            raise GroupMoved(group=name, to=roster.group.name)
+        return roster
+
     async def named(self, name: Address, viewer: Party) -> Roster | None:
         """The group with that name, or None if the viewer knows none. Codes do not count."""
         local = self._context.localize(name)
         roster = self.cached(local.key)
         if roster is not None and _is_shown(roster, viewer):
-            return roster if roster.group.key == local.key else None
+            return None if roster.group.code == local.key else roster
         if not await self._database.read(_is_named, local.key, viewer):
             return None
         with suppress(UnknownGroup, NotMember):  # it may have ended since
@@ -211,6 +225,20 @@ class Rosters:
             facts.append(MadeFact(MemberFact(by, "ended"), by, now))
         return facts
 
+    async def move(self, conversation: int, run: Callable[[Connection], T]) -> T:
+        """Run a job that gives the group of a conversation another home (chatd.store.group_moves). What is in
+        memory of the group is read again."""
+
+        def job(connection: Connection) -> T:
+            result = run(connection)
+            self._epochs.move(connection, conversation)
+            self._messages.moved(conversation)
+            return result
+
+        result = await self._database.run(job)
+        self._rosters.pop(conversation)
+        return result
+
     def apply(self, delta: Delta) -> Roster | None:
         """Apply what a transaction has changed, in the order of the transactions. Returns the roster, if it
         is cached."""
@@ -283,5 +311,6 @@ def _read(connection: Connection, asked: _Asked) -> tuple[Group | None, Roster |
 
 
 def _is_named(connection: Connection, key: str, viewer: Party) -> bool:
-    """Whether there is a group of that name that the viewer knows."""
-    return find_known(connection, key, viewer, 0, by_code=False, joining=False) is not None
+    """Whether the viewer knows a group that has that name, or had it before it moved."""
+    known = find_known(connection, key, viewer, 0, by_code=False, joining=False)
+    return known is not None or find_former(connection, key, viewer) is not None

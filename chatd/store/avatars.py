@@ -129,6 +129,12 @@ def forget(connection: sa.Connection, place: str) -> bool:
     return bool(connection.execute(sa.delete(avatars).where(avatars.c.place == place)).rowcount)
 
 
+def move(connection: sa.Connection, old: str, new: str, realm: str | None) -> None:
+    """Give the picture of a place to another one, which has none, of the realm with that key."""
+    where = avatars.c.place == old
+    connection.execute(sa.update(avatars).where(where).values(place=new, realm=realm))
+
+
 def set_own(connection: sa.Connection, account_id: int, avatar: Avatar, now: int) -> Account:
     """Set the picture of an account. Returns the changed account."""
     keep(connection, place_of_user(account_of(connection, account_id).key), avatar, now)

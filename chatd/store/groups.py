@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, Row, Select, func, insert, select, true, update
 
 from chatd.base.errors import GroupExists
@@ -19,6 +20,7 @@ from chatd.store import names
 from chatd.store.access import is_known
 from chatd.store.conversations import add_conversation
 from chatd.store.invitations import LIFE
+from chatd.store.lineage import find_moved, former_of
 from chatd.store.prepared import prepared
 from chatd.store.roster import Delta
 from chatd.store.schema import groups, participants, rosters
@@ -36,6 +38,7 @@ _GROUP = (
     groups.c.topic,
     groups.c.private,
     groups.c.past,
+    groups.c.moves,
 )
 
 
@@ -74,25 +77,28 @@ def add_group(connection: Connection, new: NewGroup, code: str, creator: int, no
     return Group(conversation, **fields)
 
 
-def _group(row: Sequence[Any] | None) -> Group | None:
+def _group(connection: Connection, row: Sequence[Any] | None) -> Group | None:
     if row is None:
         return None
-    conversation, name, key, code, *others = row
-    return Group(conversation, name, key or "", code or "", *others)
+    conversation, name, key, code, *others, moves = row
+    former = former_of(connection, conversation) if moves else ()
+    group = Group(conversation, name, key or "", code or "", *others)
+    return msgspec.structs.replace(group, former=former) if former else group
 
 
 def find_group(connection: Connection, key: str) -> Group | None:
-    return _group(connection.execute(*_by_name(key, by_code=False)).first())
+    """The group with that name. Former names do not count."""
+    return _group(connection, connection.execute(*_by_name(key, by_code=False)).first())
 
 
 def group_of(connection: Connection, conversation: int) -> Group | None:
     """The group with that conversation, even if it has ended."""
     query = select(*_GROUP).where(groups.c.conversation_id == conversation)
-    return _group(connection.execute(query).first())
+    return _group(connection, connection.execute(query).first())
 
 
 def find_group_by_code(connection: Connection, code: str) -> Group | None:
-    return _group(connection.execute(*_by_name(code, by_code=True)).first())
+    return _group(connection, connection.execute(*_by_name(code, by_code=True)).first())
 
 
 def find_known(
@@ -101,7 +107,14 @@ def find_known(
     """The group with that key, or with that code, if the viewer knows it `now`."""
     shape = {"by_code": by_code, "joining": joining, "is_here": viewer.id is not None}
     found = connection.execute(*_known(name, viewer.id, viewer.key, now - LIFE, **shape))
-    return _group(found.first())
+    return _group(connection, found.first())
+
+
+def find_former(connection: Connection, name: str, viewer: Party | None) -> Group | None:
+    """The group that had that address, or in this realm that code, before it moved, if the viewer knows it.
+    See `find_moved`."""
+    found = find_moved(connection, name, viewer)
+    return group_of(connection, found[0]) if found else None
 
 
 @prepared
@@ -123,7 +136,7 @@ def find_mirror(connection: Connection, realm: str, home_id: int) -> Group | Non
     row = connection.execute(
         select(*_GROUP).where(groups.c.realm == realm, groups.c.home_id == home_id)
     ).first()
-    return _group(row)
+    return _group(connection, row)
 
 
 # What a list shows of a group

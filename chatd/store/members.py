@@ -18,7 +18,7 @@ from chatd.store.access import first_seqs
 from chatd.store.accounts import DELETED
 from chatd.store.bans import banned_keys, forget_bans, lift_ban
 from chatd.store.epochs import epoch_of
-from chatd.store.groups import find_group, find_group_by_code, find_known
+from chatd.store.groups import find_former, find_group, find_group_by_code, find_known
 from chatd.store.roster import Delta, Roster
 from chatd.store.schema import (
     accounts,
@@ -47,12 +47,14 @@ def find_named(
     now: int = 0,
 ) -> Group | None:
     """The group of that name, else of that code, if the `viewer` knows it `now`; without a viewer, in any
-    case."""
+    case. Else the group that had that name or code before it moved."""
     if viewer is None:
-        return find_group(connection, key) or find_group_by_code(connection, key)
-    return find_known(connection, key, viewer, now, by_code=False, joining=joining) or find_known(
-        connection, key, viewer, now, by_code=True, joining=joining
-    )
+        found = find_group(connection, key) or find_group_by_code(connection, key)
+    else:
+        found = find_known(
+            connection, key, viewer, now, by_code=False, joining=joining
+        ) or find_known(connection, key, viewer, now, by_code=True, joining=joining)
+    return found or find_former(connection, key, viewer)
 
 
 def roster_of(connection: sa.Connection, group: Group) -> Roster:

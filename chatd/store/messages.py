@@ -118,6 +118,10 @@ class MessageWriter:
         last = self._last_seq.get(conversation)
         return last_seq(connection, conversation) if last is None else last
 
+    def moved(self, conversation: int) -> None:
+        """Another realm has numbered the log of a group until now, or does from now on."""
+        self._last_seq.pop(conversation, None)
+
     def next_seq(self, connection: Connection, conversation: int, given: int | None = None) -> int:
         """Number the next entry of a conversation. `given` is the number of its home realm, if that numbers
         it. The first number after a start begins a term of the log."""

@@ -99,6 +99,19 @@ def is_intact(connection: sa.Connection, row: Sequence[Any]) -> bool:
 GUARDED: tuple[Any, ...] = tuple(each for each in pending.c if each.name not in ("refused", "key"))
 
 
+def readdress(connection: sa.Connection, conversation: int, realm: str, group: str) -> None:
+    """The group of a conversation lives in another realm now, and is shown as `group`: its messages that are
+    pending go there. Those that were refused stay as they are, and so do those that were altered."""
+    waiting = pending.c.conversation_id == conversation, pending.c.refused.is_(None)
+    keyed = keyed_hash(connection)
+    for row in connection.execute(sa.select(*GUARDED).where(*waiting)).all():
+        if not is_intact(connection, row):
+            continue
+        values = {**row._mapping, "realm": realm, "group": group}
+        values["mac"] = mac_of(keyed, tuple(values[each.name] for each in GUARDED[:-1]))
+        connection.execute(sa.update(pending).where(pending.c.id == row.id).values(values))
+
+
 _COLUMNS: tuple[Any, ...] = (
     pending.c.id,
     pending.c.conversation_id,

@@ -26,6 +26,13 @@ class UnknownGroup(ChatError):
     defaults = {"where": "this realm; groups lists them"}
 
 
+class GroupMoved(ChatError):
+    """The group lives in another realm now, with the address `to`."""
+
+    code = "group-moved"
+    sentence = "{group} has moved; its address is now {to}"
+
+
 class GroupExists(ChatError):
     code = "group-exists"
     sentence = "The name {name} {is_}; choose another"

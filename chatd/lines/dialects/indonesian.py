@@ -100,6 +100,7 @@ INDONESIAN: Texts = {
     errors.UnknownInvitation: "Tidak ada undangan ke {group}",
     errors.TooManyInvitations: "Sudah {limit} undangan dari {name} menunggu jawaban; coba lagi nanti",
     errors.UnknownGroup: "Tidak ada group {name}",
+    errors.GroupMoved: "{group} telah pindah; alamatnya sekarang {to}",
     errors.GroupExists: "Nama {name} sudah dipakai; pilih yang lain",
     errors.AlreadyMember: "{name} sudah menjadi anggota {group}",
     errors.NotMember: "Anda bukan anggota {group}; bergabunglah dahulu",

@@ -38,6 +38,7 @@ from chatd.store.schema.log import (
     remote_marks,
     terms,
 )
+from chatd.store.schema.moved_groups import former_homes, group_moves, handovers
 from chatd.store.schema.people import (
     accounts,
     avatars,
@@ -88,7 +89,10 @@ __all__ = [
     "departures",
     "erased_files",
     "file_macs",
+    "former_homes",
+    "group_moves",
     "groups",
+    "handovers",
     "heads",
     "invitations",
     "invited",

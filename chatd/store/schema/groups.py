@@ -47,6 +47,13 @@ groups = Table(
         server_default="all",
         comment="what new members see of the past: all, or joined (nothing)",
     ),
+    Column(
+        "moves",
+        BigInteger,
+        nullable=False,
+        server_default="0",
+        comment="how often it has moved to another realm: the rows of former_homes",
+    ),
     Index("groups_by_home", "realm", "home_id", unique=True),
 )
 

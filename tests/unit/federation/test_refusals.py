@@ -40,6 +40,7 @@ REPORTED = {
     "not-banned",
     "too-many-failed-joins",
     "group-full",
+    "group-moved",
     "realm-full",
     "too-many-groups",
     "too-many-invitations",

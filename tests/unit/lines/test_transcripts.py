@@ -94,6 +94,7 @@ BETWEEN_REALMS = {
     "realm-not-allowed",
     "realm-down",
     "group-closed",
+    "group-moved",
     "realm-full",
     "expired",
     "peer-failed",

@@ -12,6 +12,8 @@ from typing import Any
 import sqlalchemy as sa
 from alembic import op
 
+from chatd.store.migrations.moved_groups import create_tables_of_moved_groups, moves_column
+
 revision = "0012"
 down_revision = "0011"
 
@@ -46,6 +48,7 @@ def upgrade() -> None:
     _create_requests()
     _create_request_decisions()
     _create_tables_of_rescues()
+    create_tables_of_moved_groups()
 
 
 def _rests() -> sa.Column[bool]:
@@ -91,6 +94,7 @@ def _group_columns() -> list[sa.Column[Any]]:
             server_default="all",
             comment="what new members see of the past: all, or joined (nothing)",
         ),
+        moves_column(),
     ]
 
 

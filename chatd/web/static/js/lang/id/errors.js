@@ -74,6 +74,7 @@ export default {
   "error.not-admin": "Hanya admin grup yang boleh melakukannya; lihat daftar anggota untuk mengetahui siapa adminnya.",
   "error.banned": "Anda telah dikeluarkan dari grup ini dan tidak dapat kembali sendiri; minta adminnya mengundang Anda.",
   "error.not-banned": "Orang itu tidak dilarang masuk ke grup ini.",
+  "error.group-moved": "Grup ini telah pindah ke realm lain; pakailah alamatnya yang baru.",
   "error.group-full": "Grup ini sudah penuh; minta adminnya memberi tempat.",
   "error.realm-full":
     "Grup ini sudah terlalu banyak anggotanya dari realm itu; minta operator realm grup ini menaikkan batasnya.",
