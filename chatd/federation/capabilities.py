@@ -26,6 +26,7 @@ REQUESTS = "requests"
 PRESENCE = "presence"
 PAST = "past"
 REST = "rest"
+RESCUES = "rescues"
 
 # What each capability allows, as shown to senders.
 ALL = {
@@ -43,6 +44,7 @@ ALL = {
     REQUESTS: "message requests",
     PRESENCE: "news of who is online",
     PAST: "earlier entries of groups",
+    RESCUES: "rosters of groups",
     REST: "links that are closed while nothing is to be said",
 }
 

@@ -13,6 +13,7 @@ from chatd.federation.file_losses import FileLosses
 from chatd.federation.file_supply import FileSupply
 from chatd.federation.forwarder import Forwarder
 from chatd.federation.group_changes import GroupChanges
+from chatd.federation.group_rosters import RosterCopies, RosterSupply
 from chatd.federation.guest_lists import GuestLists
 from chatd.federation.links import ILinks
 from chatd.federation.membership import MembershipNews
@@ -72,6 +73,8 @@ class Federation:
             context, self.standings, self.seals, forwarder, service.receipts.tell_again
         )
         self.guests = GuestLists(service, links, self.standings)
+        self.rosters = RosterSupply(context, links, forwarder.sign)
+        service.rosters.on_changed(self.rosters.changed)
         self._make_receivers(service, links)
 
     def _make_receivers(self, service: ChatService, links: ILinks) -> None:
@@ -79,6 +82,7 @@ class Federation:
         context, forwarder = service.context, self.forwarder
         guesses = NameGuesses(context, service.rosters, links)
         quotas = RealmQuotas(service, links)
+        self.roster_copies = RosterCopies(context, links, self.keys, quotas)
         trust = EntryTrust(context, self.keys)
         facts = FactReader(service, trust)
         read_entries = EntryReader(service, forwarder, links, guesses, trust, facts)
@@ -111,6 +115,7 @@ class Federation:
     def link_up(self, realm: str) -> None:
         """That realm is linked."""
         self.reached.link_up(realm)
+        self.rosters.link_up(realm)
         self.requests.settle(realm)
         self.arrivals.link_up(realm)
         self.presence.linked(realm)
@@ -119,6 +124,8 @@ class Federation:
     def link_down(self, realm: str) -> None:
         """The link to that realm is gone."""
         self.reached.link_down(realm)
+        self.rosters.link_down(realm)
+        self.roster_copies.link_down(realm)
         self.presence.unlinked(realm)
         self.arrivals.link_down(realm)
         self.guests.link_down(realm)

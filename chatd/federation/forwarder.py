@@ -45,6 +45,7 @@ from chatd.federation.signing.drafts import (
     sign_now,
     signature_of,
 )
+from chatd.federation.signing.proofs import Proof
 from chatd.service.context import Context
 from chatd.service.presence import IListener
 from chatd.service.realm_news import (
@@ -94,9 +95,14 @@ class Forwarder:
         self._context = context
         self._links = links
         self.entries = GroupEntries(context.config.realm, signer)
+        self._signer = signer
         self.posts = ReturningPosts(context.clock)
         # (account's key, realm) -> the last parcel that tells that realm of a group that was left
         self._leaving: Cache[tuple[str, str], int] = Cache(MAX_LEAVING)
+
+    def sign(self, statement: bytes) -> Proof:
+        """Sign a statement with the key of this realm."""
+        return self._signer.sign(statement)
 
     # Messages that are stored here
 

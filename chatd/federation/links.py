@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from twisted.internet.defer import Deferred
 
 from chatd.federation.past_pages import PastPage
+from chatd.federation.roster_pieces import RosterPiece
 from chatd.service.remote import IRealms, OnOutcome
 from chatd.store.outcomes import SentEntry
 
@@ -48,6 +51,13 @@ class ILinks(IRealms):
     def past(realm: str, group_id: int, before: int, after: int) -> Deferred[PastPage]:
         """Ask a realm for the entries of a group of it with seqs below `before` and above `after`, a page at
         a time. Fails as a question of IRealms, and with NotSupportedThere."""
+
+    def rosters_changed(realm: str, numbers: Sequence[tuple[int, int]]) -> None:
+        """Tell the realm the numbers of rosters, by the ids of their groups here, if it is linked and takes
+        that."""
+
+    def roster(realm: str, group_id: int, offset: int) -> Deferred[RosterPiece]:
+        """Ask a realm for a piece of the roster of a group there. Fails as a question of IRealms."""
 
     def lacks(realm: str, capability: str) -> bool:
         """Whether the realm is linked, and lacks a capability (chatd.federation.capabilities). May be called

@@ -72,9 +72,14 @@ class Rosters:
         self._rosters: Cache[int, Roster] = Cache(CACHED_GROUPS)
         # group's key or code -> its id
         self._ids: Cache[str, int] = Cache(2 * CACHED_GROUPS)
+        self._on_changed: Callable[[int], object] = lambda _group: None
         self._messages = context.writers.messages
         self._epochs = self._messages.epochs
         self._epochs.on_moved(PostRights(forwarder).check_again)
+
+    def on_changed(self, tell: Callable[[int], object]) -> None:
+        """Call `tell` with the id of each group whose members, bans or attributes have changed."""
+        self._on_changed = tell
 
     def cached(self, key: str) -> Roster | None:
         """The roster of the group with that name or code, if it is cached."""
@@ -242,6 +247,8 @@ class Rosters:
     def apply(self, delta: Delta) -> Roster | None:
         """Apply what a transaction has changed, in the order of the transactions. Returns the roster, if it
         is cached."""
+        if not delta.is_empty:
+            self._on_changed(delta.group)
         roster = self._rosters.get(delta.group)
         if roster is None:
             return None

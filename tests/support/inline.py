@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -150,6 +150,12 @@ class NoLinks(NoRealms):
         """Tell nobody."""
 
     def past(self, realm: str, _group_id: int, _before: int, _after: int) -> Deferred[Any]:
+        return fail(RealmDown(realm=realm))
+
+    def rosters_changed(self, realm: str, numbers: Sequence[tuple[int, int]]) -> None:
+        """Tell nobody."""
+
+    def roster(self, realm: str, _group_id: int, _offset: int) -> Deferred[Any]:
         return fail(RealmDown(realm=realm))
 
     def lacks(self, _realm: str, _capability: str) -> bool:

@@ -76,6 +76,11 @@ def decode_tails(data: bytes) -> dict[int, int]:
     return _decoded(_tails, data, INTERNAL)
 
 
+def decode_numbers(data: bytes) -> list[tuple[int, int]]:
+    """Raises Refused if it is malformed."""
+    return _decoded(_numbers, data, BAD_BATCH)
+
+
 def decode_list(data: bytes) -> GuestList:
     """Raises Refused if it is malformed."""
     return _decoded(_guests, data, BAD_BATCH)
@@ -87,6 +92,9 @@ def decode_answer(data: bytes) -> GuestAnswer:
 
 
 Number = Annotated[int, msgspec.Meta(ge=1, le=MAX_NUMBER)]
+_numbers = msgspec.msgpack.Decoder(
+    Annotated[list[tuple[Number, Number]], msgspec.Meta(max_length=MAX_TAKEN)]
+)
 _batch = msgspec.msgpack.Decoder(
     Annotated[list[tuple[Number, Parcel]], msgspec.Meta(max_length=MAX_TAKEN)]
 )

@@ -31,8 +31,8 @@ from chatd.federation.amp.responder import Responder
 from chatd.federation.amp.tls import TLSTransport
 from chatd.federation.amp.trust import Authentication
 from chatd.federation.amp.wire import Introduction, Refused
-from chatd.federation.capabilities import FILES, PRESENCE, PROFILES, TYPING, lacking
-from chatd.federation.parcels import Verdict
+from chatd.federation.capabilities import FILES, PRESENCE, PROFILES, RESCUES, TYPING, lacking
+from chatd.federation.parcels import Verdict, encode
 from chatd.federation.refusals import refusal
 from chatd.federation.standing import Standing, decode_standing
 from chatd.net.twisted_compat import BoundedAMP
@@ -350,6 +350,11 @@ class PeerLink(BoundedAMP):
         # The other end does not know the command, or its answer is malformed.
         self.warn(f"{self.realm} failed: {printable(failure.getErrorMessage(), MAX_SHOWN)}")
         raise Refused(wire.INTERNAL)
+
+    def rosters_changed(self, numbers: Sequence[tuple[int, int]]) -> None:
+        """Tell the other realm the numbers of rosters, if it takes that."""
+        if RESCUES not in self.other.lacks and self.transport is not None:
+            self.callRemote(wire.RosterChangedCommand, listed=encode(numbers))
 
     def type(self, sender: str, to: str) -> None:
         """Tell the other realm that somebody is writing, if it takes that."""

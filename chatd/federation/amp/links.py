@@ -31,6 +31,7 @@ from chatd.federation.federation import Federation
 from chatd.federation.links import ILinks
 from chatd.federation.outcome_waiters import OutcomeWaiters
 from chatd.federation.past_pages import PastPage
+from chatd.federation.roster_pieces import RosterPiece
 from chatd.service.context import Context
 from chatd.service.remote import (
     QUEUED,
@@ -123,6 +124,7 @@ class AmpLinks:
         self._federation.outbox.stop()
         self._federation.standings.stop()
         self._federation.reached.stop()
+        self._federation.rosters.stop()
         self._federation.pasts.stop()
         await self._federation.arrivals.stop()
 
@@ -215,6 +217,14 @@ class AmpLinks:
         peer = self.peers.by_key.get(realm)
         if peer is not None:
             peer.delivery.file_taken(number)
+
+    def rosters_changed(self, realm: str, numbers: Sequence[tuple[int, int]]) -> None:
+        peer = self.peers.by_key.get(realm)
+        if peer is not None and peer.link is not None and peer.link.is_up:
+            peer.link.rosters_changed(numbers)
+
+    def roster(self, realm: str, group_id: int, offset: int) -> Deferred[RosterPiece]:
+        return self._ask(realm, lambda link: link.requests.roster(group_id, offset))
 
     def lacks(self, realm: str, capability: str) -> bool:
         peer = self.peers.by_key.get(realm)

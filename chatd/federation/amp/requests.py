@@ -15,6 +15,7 @@ from chatd.federation.amp.wire import Refused
 from chatd.federation.parcels import Verdict, encode
 from chatd.federation.past_pages import PastEntries, PastPage
 from chatd.federation.refusals import refusal
+from chatd.federation.roster_pieces import RosterPiece
 from chatd.federation.signing.entries import MAX_IN_QUESTION
 from chatd.service.presence import shown_state
 from chatd.service.remote import Membership, RemotePicture, RemoteProfile, TheirState
@@ -133,6 +134,10 @@ class PeerRequests:
         if len(entries) > PAGE or not after < start < before or earlier < 0 or first < 0:
             raise PeerFailed(realm=self._link.realm)
         return PastPage(tuple(entries), start, min(earlier, start - after - 1), min(first, before))
+
+    async def roster(self, group_id: int, offset: int) -> RosterPiece:
+        answer = await self._ask(wire.RosterCommand, group_id=group_id, offset=offset)
+        return RosterPiece(answer["statement"], answer["proof"], answer["rows"])
 
     async def _ask(self, command: type[wire.PeerCommand], **arguments: Any) -> Any:
         if self._under_way >= MAX_ASKED:

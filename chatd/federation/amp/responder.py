@@ -287,6 +287,21 @@ class Responder(amp.CommandLocator):
 
         return self._answer(work, PAST_COST)
 
+    @wire.RosterChangedCommand.responder
+    def roster_changed(self, listed: bytes) -> Deferred[Any]:
+        async def work(numbers: Sequence[tuple[int, int]]) -> dict[str, Any]:
+            await self._link.host.federation.roster_copies.told(self._link.realm, numbers)
+            return {}
+
+        return self._answer_decoded(contents.decode_numbers, listed, work)
+
+    @_answers(wire.RosterCommand)
+    async def roster(self, group_id: int, offset: int) -> dict[str, Any]:
+        if not 0 < group_id <= MAX_NUMBER:
+            raise Refused("bad-number")
+        rosters, realm = self._link.host.federation.rosters, self._link.realm
+        return msgspec.structs.asdict(await rosters.piece(realm, group_id, offset))
+
     @_answers(wire.FileCommand)
     async def file(self, realm: str, number: int, offset: int, size: int) -> dict[str, Any]:
         if not 0 < number <= MAX_NUMBER:

@@ -32,6 +32,9 @@ up to 32 KiB at a time, and checks the SHA-256. A realm that does not have them 
 
 **The past** of a group, from before its first member of a realm joined, is asked for with `Past`.
 
+**Rosters** of groups, by which these can be rescued, are announced with `RosterChanged` and asked for with
+`Roster`.
+
 `Ping` is sent after 30 seconds of silence. A link whose other end answers nothing for 30 seconds is dropped.
 After ten minutes with nothing but pings, the side that has dialled asks with `Rest` whether the link may be
 closed (chatd.federation.amp.resting).
@@ -289,6 +292,27 @@ class ProfileChangedCommand(PeerCommand):
 
     arguments: ClassVar[list[Any]] = [(b"user", amp.Unicode())]
     requiresAnswer = False  # noqa: N815 - Twisted's name
+
+
+class RosterChangedCommand(PeerCommand):
+    commandName = b"RosterChanged"  # noqa: N815
+    """The numbers of the newest rosters of groups of the realm that says so, by the ids of the groups."""
+
+    arguments: ClassVar[list[Any]] = [(b"listed", amp.String())]
+    requiresAnswer = False  # noqa: N815 - Twisted's name
+
+
+class RosterCommand(PeerCommand):
+    commandName = b"Roster"  # noqa: N815
+    """The newest roster of a group: its statement and proof, and its rows from the byte `offset` on, as many
+    as fit."""
+
+    arguments: ClassVar[list[Any]] = [(b"group_id", amp.Integer()), (b"offset", amp.Integer())]
+    response: ClassVar[list[Any]] = [
+        (b"statement", amp.String()),
+        (b"proof", amp.String()),
+        (b"rows", amp.String()),
+    ]
 
 
 class PastCommand(PeerCommand):

@@ -126,6 +126,10 @@ class EntrySigner:
         salt, self._salts = self._salts[:SALT], self._salts[SALT:]
         return salt
 
+    def sign(self, statement: bytes) -> Proof:
+        """The proof of a statement that is no entry."""
+        return self._key.sign([statement])[0]
+
     def draft(
         self,
         place: EntryPlace,

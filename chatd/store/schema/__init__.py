@@ -67,7 +67,7 @@ from chatd.store.schema.realms import (
     settings,
     signatures,
 )
-from chatd.store.schema.rescues import reached
+from chatd.store.schema.rescues import home_rosters, mirror_rosters, reached
 from chatd.store.schema.search import search_blocks, search_changes, search_parts
 
 __all__ = [
@@ -94,6 +94,7 @@ __all__ = [
     "groups",
     "handovers",
     "heads",
+    "home_rosters",
     "invitations",
     "invited",
     "join_requests",
@@ -102,6 +103,7 @@ __all__ = [
     "message_bytes",
     "messages",
     "metadata",
+    "mirror_rosters",
     "names",
     "outbox",
     "participants",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Table, Text
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, LargeBinary, Table, Text
 
 from chatd.store.schema.base import metadata
 
@@ -20,3 +20,29 @@ reached = Table(
     Column("away_to", BigInteger, comment="when it was reached again"),
     sqlite_with_rowid=False,
 )
+
+# The newest signed roster of each group here that has members of other realms.
+home_rosters = Table(
+    "home_rosters",
+    metadata,
+    Column("conversation_id", ForeignKey("conversations.id"), primary_key=True),
+    Column("number", BigInteger, nullable=False, comment="later rosters have higher ones"),
+    Column("epoch", BigInteger, nullable=False, comment="of the log when it was made"),
+    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    Column("statement", LargeBinary, nullable=False),
+    Column("proof", LargeBinary, nullable=False),
+    Column("rows", LargeBinary, nullable=False, comment="the members, encoded"),
+)
+
+# The newest rosters of groups elsewhere, as their homes have signed them. The rows come after the statement.
+mirror_rosters = Table(
+    "mirror_rosters",
+    metadata,
+    Column("conversation_id", ForeignKey("conversations.id"), primary_key=True),
+    Column("realm", Text, nullable=False, comment="key of the home"),
+    Column("number", BigInteger, nullable=False),
+    Column("statement", LargeBinary, nullable=False),
+    Column("proof", LargeBinary, nullable=False),
+    Column("rows", LargeBinary, comment="the members, encoded; NULL: they have not come"),
+)
+Index("mirror_rosters_by_realm", mirror_rosters.c.realm)

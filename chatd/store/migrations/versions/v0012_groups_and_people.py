@@ -565,3 +565,39 @@ def _create_tables_of_rescues() -> None:
         sa.PrimaryKeyConstraint("realm", name="reached_key"),
         sqlite_with_rowid=False,
     )
+    op.create_table(
+        "home_rosters",
+        _roster_group(),
+        sa.Column(
+            "number", sa.BigInteger, nullable=False, comment="later rosters have higher ones"
+        ),
+        sa.Column("epoch", sa.BigInteger, nullable=False, comment="of the log when it was made"),
+        sa.Column("at", sa.BigInteger, nullable=False, comment="ms since 1970 UTC"),
+        sa.Column("statement", sa.LargeBinary, nullable=False),
+        sa.Column("proof", sa.LargeBinary, nullable=False),
+        sa.Column("rows", sa.LargeBinary, nullable=False, comment="the members, encoded"),
+        sa.PrimaryKeyConstraint("conversation_id", name="home_rosters_key"),
+        _group_of_roster("home_rosters"),
+    )
+    op.create_table(
+        "mirror_rosters",
+        _roster_group(),
+        sa.Column("realm", sa.Text, nullable=False, comment="key of the home"),
+        sa.Column("number", sa.BigInteger, nullable=False),
+        sa.Column("statement", sa.LargeBinary, nullable=False),
+        sa.Column("proof", sa.LargeBinary, nullable=False),
+        sa.Column("rows", sa.LargeBinary, comment="the members, encoded; NULL: they have not come"),
+        sa.PrimaryKeyConstraint("conversation_id", name="mirror_rosters_key"),
+        _group_of_roster("mirror_rosters"),
+    )
+    op.create_index("mirror_rosters_by_realm", "mirror_rosters", ["realm"])
+
+
+def _roster_group() -> sa.Column[int]:
+    return sa.Column("conversation_id", _id_type(), nullable=False)
+
+
+def _group_of_roster(table: str) -> sa.ForeignKeyConstraint:
+    return sa.ForeignKeyConstraint(
+        ["conversation_id"], ["conversations.id"], name=f"{table}_conversation_id_exists"
+    )

@@ -1,0 +1,253 @@
+"""Rosters of groups: signed by their homes, fetched by realms with members, and nobody else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chatd.base.names import parse_address
+from chatd.commands import values as ask
+from chatd.federation import group_rosters
+from chatd.federation.group_rosters import SECONDS, SOON
+from chatd.federation.signing.group_rosters import (
+    ADMIN,
+    BANNED,
+    MEMBER,
+    RosterStatement,
+    decode_roster_statement,
+    decode_rows,
+)
+from chatd.simulate.servers import Server
+from chatd.store import group_rosters as store
+from chatd.store.group_rosters import StoredRoster
+from chatd.store.groups import find_group
+from tests.support.network import LinkedTestCase, lacks
+from tests.support.restores import RestoredTestCase
+
+LATER = 60.0  # seconds within which a small group gets a roster
+
+
+class RosterTestCase(LinkedTestCase):
+    """budi has made bagan in realm2; ana of realm1 is a member."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.budi.creates("bagan")
+        self.ana.joins("bagan@realm2")
+        self.network.advance(LATER)
+
+    def kept(
+        self, server: Server | None = None, group: str = "bagan@realm2"
+    ) -> StoredRoster | None:
+        def read(connection: Any) -> StoredRoster | None:
+            found = find_group(connection, group)
+            return None if found is None else store.roster_of_mirror(connection, found.id)
+
+        found: StoredRoster | None = (server or self.one).realm.database.now(read)
+        return found
+
+    def stated(self) -> RosterStatement:
+        kept = self.kept()
+        assert kept is not None
+        return decode_roster_statement(kept.statement)
+
+    def rows(self) -> dict[str, int]:
+        kept = self.kept()
+        assert kept is not None
+        return {row.address: row.role for row in decode_rows(kept.rows or b"")}
+
+    def leads(self, name: str, verb: Any = ask.PromoteMember) -> None:
+        self.budi.does(verb(parse_address("bagan"), parse_address(name)))
+
+
+class ExchangeTestCase(RosterTestCase):
+    def test_members(self) -> None:
+        self.assertEqual(self.rows(), {"budi@realm2": ADMIN, "ana@realm1": MEMBER})
+        stated = self.stated()
+        self.assertEqual((stated.home, stated.name), ("realm2", "bagan"))
+        self.assertEqual(stated.founders, ("ana@realm1",))
+        self.assertEqual(stated.seq, 2)
+
+    def test_changes(self) -> None:
+        """Admins, bans, members: a later roster says so."""
+        before = self.stated().number
+        self.citra.joins("bagan")
+        self.leads("ana@realm1")
+        self.leads("citra", ask.KickMember)
+        self.network.advance(LATER)
+        expected = {"budi@realm2": ADMIN, "ana@realm1": ADMIN, "citra@realm2": BANNED}
+        self.assertEqual(self.rows(), expected)
+        self.assertGreater(self.stated().number, before)
+        self.assertEqual(self.stated().founders, ("ana@realm1",))
+
+    def test_messages_change_nothing(self) -> None:
+        before = self.kept()
+        self.budi.posts("bagan", "halo")
+        self.network.advance(LATER)
+        self.assertEqual(self.kept(), before)
+
+    def test_while_cut(self) -> None:
+        """What has changed meanwhile is told over the next link, also after kills of both."""
+        self.part()
+        self.leads("ana@realm1")
+        self.network.advance(LATER)
+        self.one.kill()
+        self.two.restart()
+        self.one.open()
+        self.meet()
+        self.network.advance(LATER)
+        self.assertEqual(self.rows()["ana@realm1"], ADMIN)
+
+    def test_killed_between_statement_and_rows(self) -> None:
+        self.leads("ana@realm1")
+        self.network.advance(SOON - 1)
+        before = self.stated().number
+        while self.stated().number == before:
+            if not self.network.step():
+                self.network.advance(0.1)
+        self.one.restart()
+        self.network.advance(LATER)
+        self.assertEqual(self.rows()["ana@realm1"], ADMIN)
+
+    def test_coalesced(self) -> None:
+        """Many changes in a short time are one roster."""
+        before = self.stated().number
+        rosters = self.two.realm.federation.rosters
+        stores: list[int] = []
+        store_one = rosters._store
+
+        def count(*each: Any) -> int:
+            stores.append(store_one(*each))
+            return stores[-1]
+
+        self.patch(rosters, "_store", count)
+        for _ in range(20):
+            self.leads("ana@realm1")
+            self.leads("ana@realm1", ask.DemoteAdmin)
+        self.network.advance(SOON + 1)
+        self.assertEqual(len(stores), 1)
+        self.assertGreater(self.stated().number, before)
+
+    def test_large_groups_get_fewer(self) -> None:
+        made = self.network.result(self.two.realm.database.read(store.made_at, self.stated().group))
+        now = self.two.realm.service.context.now()
+        wait = self.two.realm.database.now(
+            lambda db: self.two.realm.federation.rosters._wait(db, self.stated().group, 10_000)
+        )
+        self.assertAlmostEqual(wait, SECONDS * 10_000 - (now - made) / 1000, places=2)
+
+    def test_no_members_any_more(self) -> None:
+        """A realm without members is given none."""
+        self.ana.does(ask.LeaveGroup(parse_address("bagan@realm2")))
+        self.network.advance(LATER)
+        asking = self.one.realm.directory.roster("realm2", self.stated().group, 0)
+        failed: list[Any] = []
+        asking.addErrback(failed.append)
+        self.network.settle()
+        self.assertEqual(failed[0].value.code, "unknown-group")
+
+    def test_in_pieces(self) -> None:
+        self.patch(group_rosters, "PIECE", 7)
+        self.leads("ana@realm1")
+        self.network.advance(LATER)
+        self.assertEqual(self.rows()["ana@realm1"], ADMIN)
+
+    def test_bad_offsets(self) -> None:
+        for offset in (-1, 10_000):
+            failed: list[Any] = []
+            asking = self.one.realm.directory.roster("realm2", self.stated().group, offset)
+            asking.addErrback(failed.append)
+            self.network.settle()
+            self.assertEqual(failed[0].value.code, "unknown-group")
+
+
+class WithoutTestCase(RosterTestCase):
+    def setUp(self) -> None:
+        lacks(self, "realm1", "rescues")
+        super().setUp()
+
+    def test_realm_that_takes_none(self) -> None:
+        self.assertIsNone(self.kept())
+
+
+class HostileHomeTestCase(RosterTestCase):
+    def offers(self, **changed: bytes) -> None:
+        """The home gives something else than it has signed."""
+        rosters = self.two.realm.federation.rosters
+        piece = rosters.piece
+
+        async def altered(realm: str, group: int, offset: int) -> Any:
+            found = await piece(realm, group, offset)
+            for name, value in changed.items():
+                found = type(found)(**{**_fields(found), name: value})
+            return found
+
+        self.patch(rosters, "piece", altered)
+        self.before = self.kept()
+        self.leads("ana@realm1")
+        self.network.advance(LATER)
+
+    def test_other_rows(self) -> None:
+        for rows in (b"\x90", b"x" * 100_000, b""):
+            self.offers(rows=rows)
+            assert self.kept() is not None
+            self.assertIsNone(self.kept().rows)  # type: ignore[union-attr]
+
+    def test_other_statement(self) -> None:
+        self.offers(statement=b"\x93\x01\x02\x03")
+        self.assertEqual(self.kept(), self.before)
+
+    def test_other_proof(self) -> None:
+        kept = self.kept()
+        assert kept is not None
+        self.offers(proof=kept.proof)
+        self.assertEqual(self.kept(), self.before)
+
+    def test_earlier_roster(self) -> None:
+        """A roster that came before is no news: nobody is an admin again by it."""
+        kept = self.kept()
+        assert kept is not None
+        self.leads("ana@realm1")
+        self.network.advance(LATER)
+        newer, group = self.kept(), self.stated().group
+        stored = self.one.realm.database.now(
+            lambda db: store.keep_theirs(db, "realm2", group, kept)
+        )
+        self.assertFalse(stored)
+        self.assertEqual(self.kept(), newer)
+
+    def test_too_many(self) -> None:
+        self.patch(store, "MAX_KEPT", 10)
+        self.leads("ana@realm1")
+        self.network.advance(LATER)
+        assert self.kept() is not None
+        self.assertIsNone(self.kept().rows)  # type: ignore[union-attr]
+        self.assertEqual(self.stated().founders, ("ana@realm1",))
+
+
+def _fields(piece: Any) -> dict[str, bytes]:
+    return {name: getattr(piece, name) for name in piece.__struct_fields__}
+
+
+class RestoredRosterTestCase(RestoredTestCase, RosterTestCase):
+    def test_mirror(self) -> None:
+        """A realm that was restored gets the newest roster again."""
+        copy = self.back_up(self.one)
+        self.leads("ana@realm1")
+        self.network.advance(LATER)
+        self.assertEqual(self.rows()["ana@realm1"], ADMIN)
+        self.restore(self.one, copy)
+        self.network.advance(LATER)
+        self.assertEqual(self.rows()["ana@realm1"], ADMIN)
+
+    def test_home(self) -> None:
+        """The rosters of a home that was restored have higher numbers than those it has lost."""
+        copy = self.back_up(self.two)
+        self.leads("ana@realm1")
+        self.network.advance(LATER)
+        lost = self.stated().number
+        self.restore(self.two, copy)
+        self.network.advance(LATER)
+        self.citra.joins("bagan")
+        self.network.advance(LATER)
+        self.assertGreater(self.stated().number, lost)
+        self.assertIn("citra@realm2", self.rows())
