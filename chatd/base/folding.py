@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 from chatd.base.characters import IGNORABLE
 
@@ -37,3 +38,11 @@ def fold(text: str) -> str:
     folded = unicodedata.normalize("NFKD", _DROPPED.sub("", text)).casefold()
     folded = _DROPPED.sub("", unicodedata.normalize("NFKD", folded)).translate(_PLAIN)
     return " ".join(unicodedata.normalize("NFC", folded).split())
+
+
+def fold_all(texts: Sequence[str]) -> list[str]:
+    """`fold` of each of `texts`. Those that differ from it only in their case are folded all at once."""
+    together = "~".join(texts)
+    if together.isascii() and together.isprintable() and "  " not in together and texts:
+        return "\n".join(texts).lower().split("\n")
+    return [fold(text) for text in texts]

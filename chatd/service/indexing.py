@@ -14,7 +14,7 @@ from chatd.store.search.interface import SearchIndex
 # what the index lacks.
 EVERY = 40.0
 AFTER_FAILURE = 60.0  # seconds
-# After each piece it rests for so many times as long as the piece took, so that others have the processor.
+# After some pieces it rests for so many times as long as they took, so that others have the processor.
 REST = 2.0
 MIN_REST, MAX_REST = 0.002, 1.0  # seconds
 
@@ -50,21 +50,24 @@ class Indexing:
 
     def _begin(self) -> None:
         self._timer = None
-        working: Deferred[float] = Deferred.fromCoroutine(self._add_piece())
+        working: Deferred[float] = Deferred.fromCoroutine(self._add_pieces())
         self._working = working.addCallback(self._ended)
 
     def _ended(self, delay: float) -> None:
         self._working = None
         self._wait(delay)
 
-    async def _add_piece(self) -> float:
-        """Add the next piece. Returns the seconds to wait after it."""
+    async def _add_pieces(self) -> float:
+        """Add the next pieces. Returns the seconds to wait after them."""
         began = self._clock.seconds()
         try:
-            piece = await self._database.read(self._index.prepare)
-            if piece is None:
+            pieces = await self._database.read(self._index.prepare)
+            if not pieces:
                 return EVERY
-            await self._database.run(self._index.store, piece)
+            for piece in pieces:
+                if self._stopped:
+                    break
+                await self._database.run(self._index.store, piece)
         except StorageFailed:  # which the database has logged
             return self._failed()
         except Exception:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -56,9 +56,80 @@ def order_of(record: Record) -> tuple[int, int]:
     return record.at, record.id
 
 
-def encode_keys(records: Sequence[Record]) -> bytes:
-    columns = [each.at for each in records] + [each.id for each in records]
-    return array("q", columns).tobytes()
+class Columns(NamedTuple):
+    """The messages of a block, in the order of `order_of`. `texts` are separated by line ends."""
+
+    times: array[int]
+    ids: array[int]
+    facts: Facts
+    texts: bytes
+
+
+def columns_of(records: Iterable[Record]) -> Columns:
+    ordered = sorted(records, key=order_of)
+    return Columns(
+        array("q", [each.at for each in ordered]),
+        array("q", [each.id for each in ordered]),
+        make_facts([each.sender for each in ordered], bytes([each.has_file for each in ordered])),
+        b"\n".join([each.text for each in ordered]),
+    )
+
+
+def make_facts(senders: Sequence[str], files: bytes) -> Facts:
+    codes = {sender: code for code, sender in enumerate(dict.fromkeys(senders))}
+    return Facts(list(codes), array("H", [codes[each] for each in senders]).tobytes(), files)
+
+
+def merge(parts: Iterable[Columns]) -> Columns:
+    """The messages of all `parts`. It is fast if they follow one another in the order of `order_of`."""
+    some = [each for each in parts if each.ids]
+    if len(some) == 1:
+        return some[0]
+    ends = [(each.times[-1], each.ids[-1]) for each in some]
+    starts = [(each.times[0], each.ids[0]) for each in some]
+    if any(end > start for end, start in zip(ends, starts[1:], strict=False)):
+        return columns_of([record for each in some for record in records_in(each)])
+    times, ids = array("q"), array("q")
+    for each in some:
+        times += each.times
+        ids += each.ids
+    facts = _merge_facts([each.facts for each in some])
+    return Columns(times, ids, facts, b"\n".join([each.texts for each in some]))
+
+
+def _merge_facts(parts: Sequence[Facts]) -> Facts:
+    places: dict[str, int] = {}
+    codes = array("H")
+    for each in parts:
+        new = [places.setdefault(sender, len(places)) for sender in each.senders]
+        codes.extend([new[code] for code in memoryview(each.codes).cast("H")])
+    return Facts(list(places), codes.tobytes(), b"".join([each.files for each in parts]))
+
+
+def encode_columns(columns: Columns) -> dict[Part, bytes]:
+    return {
+        Part.KEYS: (columns.times + columns.ids).tobytes(),
+        Part.TEXTS: columns.texts,
+        Part.FACTS: msgspec.msgpack.encode(columns.facts),
+    }
+
+
+def decode_columns(keys: bytes, texts: bytes, facts: bytes) -> Columns:
+    columns = array("q", keys)
+    count = len(columns) // 2
+    return Columns(columns[:count], columns[count:], decode_facts(facts), texts)
+
+
+def records_in(columns: Columns) -> list[Record]:
+    times, ids, facts, texts = columns
+    if not ids:
+        return []
+    codes = memoryview(facts.codes).cast("H")
+    rows = zip(ids, times, codes, facts.files, texts.split(b"\n"), strict=True)
+    return [
+        Record(ident, at, facts.senders[code], bool(file), text)
+        for ident, at, code, file, text in rows
+    ]
 
 
 def decode_keys(data: bytes) -> Keys:
@@ -67,29 +138,5 @@ def decode_keys(data: bytes) -> Keys:
     return Keys(columns[:count], columns[count:])
 
 
-def encode_texts(records: Sequence[Record]) -> bytes:
-    return b"\n".join([each.text for each in records])
-
-
-def encode_facts(records: Sequence[Record]) -> bytes:
-    senders = {sender: code for code, sender in enumerate({each.sender: 0 for each in records})}
-    facts = Facts(
-        list(senders),
-        array("H", [senders[each.sender] for each in records]).tobytes(),
-        bytes([each.has_file for each in records]),
-    )
-    return msgspec.msgpack.encode(facts)
-
-
 def decode_facts(data: bytes) -> Facts:
     return msgspec.msgpack.decode(data, type=Facts)
-
-
-def decode_records(keys: bytes, texts: bytes, facts: bytes) -> list[Record]:
-    found, (times, ids) = decode_facts(facts), decode_keys(keys)
-    codes = memoryview(found.codes).cast("H")
-    columns = zip(ids, times, codes, found.files, texts.split(b"\n"), strict=True)
-    return [
-        Record(ident, at, found.senders[code], bool(file), text)
-        for ident, at, code, file, text in columns
-    ]

@@ -5,6 +5,7 @@ tests/support/search_cases.py has what each implementation must find.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import msgspec
@@ -43,14 +44,14 @@ class SearchIndex(Protocol):
         """A query: the newest `limit` messages by their times, newest first. What remains is counted up to
         MAX_REMAINING."""
 
-    def prepare(self, connection: Connection) -> object | None:
-        """A query: prepare a short piece of what the index lacks. None if it is up to date.
+    def prepare(self, connection: Connection) -> Sequence[object]:
+        """A query: prepare some short pieces of what the index lacks. Empty if it is up to date.
 
-        Pieces are prepared one at a time, each after the last one was stored or `forget` was called.
+        Call it again when all of them were stored, in their order, or after `forget`.
         """
 
     def store(self, connection: Connection, piece: object) -> None:
-        """A job: put what `prepare` has returned into the index."""
+        """A job: put a piece that `prepare` has returned into the index."""
 
     def forget(self) -> None:
         """Begin again from what is stored, because a piece could not be."""

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
-from chatd.base.folding import fold
+from chatd.base.folding import fold, fold_all
 from chatd.base.names import key_of
-from chatd.store.search.blocks import Record
+from chatd.store.search.blocks import MAX_TEXT, Columns, Record, columns_of, make_facts
 
-# What `record_of` needs, from `messages` and WITH_FILE.
+# What these functions need, from `messages` and WITH_FILE.
 SEARCHED = (
     "messages.id, messages.conversation_id, messages.seq, messages.at, messages.sender, "
     "messages.text, attachments.name, messages.deleted_at, messages.media"
 )
 SEQ = 2  # the place of `seq` in it
+_by_order = itemgetter(3, 0)  # the key of chatd.store.search.blocks.order_of
 WITH_FILE = "LEFT JOIN attachments ON attachments.id = messages.attachment_id"
 
 
@@ -28,3 +32,38 @@ def record_of(row: Any) -> Record | None:
         folded = fold(name) if text is None else f"{folded}\t{fold(name)}"
     data = folded.encode(errors="surrogatepass")
     return Record(ident, at, key_of(sender), name is not None, data)
+
+
+def first_block(rows: Sequence[Any]) -> tuple[int, Columns]:
+    """How many of the first `rows` fit into one block, and the messages of these. `rows` is not empty."""
+    columns = _columns(rows)
+    if len(columns.texts) <= MAX_TEXT or len(rows) == 1:
+        return len(rows), columns
+    records: list[Record] = []
+    size = 0
+    for number, row in enumerate(rows):
+        record = record_of(row)
+        if record is not None:
+            size += len(record.text) + 1
+            if records and size > MAX_TEXT:
+                return number, columns_of(records)
+            records.append(record)
+    return len(rows), columns_of(records)
+
+
+def _columns(rows: Sequence[Any]) -> Columns:
+    """As `columns_of` the records of `rows`, in a third of the time."""
+    live = [row for row in rows if row[7] is None and row[8] is None]
+    if not live:
+        return columns_of(())
+    live.sort(key=_by_order)
+    ids, _, _, times, senders, texts, names, _, _ = zip(*live, strict=True)
+    if names.count(None) < len(names) or None in texts:
+        return columns_of([record for row in live if (record := record_of(row)) is not None])
+    keys = {sender: key_of(sender) for sender in dict.fromkeys(senders)}
+    return Columns(
+        array("q", times),
+        array("q", ids),
+        make_facts([keys[sender] for sender in senders], bytes(len(live))),
+        "\n".join(fold_all(texts)).encode(errors="surrogatepass"),
+    )

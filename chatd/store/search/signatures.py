@@ -5,14 +5,27 @@ A gram is three bytes in a row of UTF-8 in one word: three English letters, or o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
+from functools import lru_cache
+from math import isqrt
 
 MIN_TEXT = 8 << 10  # bytes; reading a smaller block takes no longer than reading its signature
 _LENGTH = 3  # of a gram, in bytes
 _MIN_BITS = 1 << 13
 _STEP = 16 << 10  # bytes, between two pauses
-_FACTOR = 0x9E3779B1
 _ONE = ord("1")
+
+
+@lru_cache(maxsize=32)
+def _primes_below(bits: int) -> tuple[int, int]:
+    """The two largest primes below this power of two. A gram sets the bits of its remainders: this is the
+    cheapest hash in Python."""
+    found = (
+        number
+        for number in range(bits - 1, 2, -2)
+        if all(number % factor for factor in range(3, isqrt(number) + 1, 2))
+    )
+    return next(found), next(found)
 
 
 def _grams(text: bytes) -> set[int]:
@@ -30,32 +43,30 @@ def make_signature(texts: bytes, pause: Callable[[], None]) -> bytes:
     bits = _MIN_BITS
     while bits < len(texts):
         bits *= 2
-    mask = bits - 1
+    first, second = _primes_below(bits)
     digits = bytearray(b"0") * bits
     words = b" ".join(dict.fromkeys(texts.split()))  # most are repeated
     known: set[int] = set()
     for start in range(0, len(words), _STEP):
         grams = _grams(words[start : start + _STEP + _LENGTH - 1]) - known
         for gram in grams:
-            product = gram * _FACTOR
-            digits[product >> 8 & mask] = digits[product >> 17 & mask] = _ONE
+            digits[gram % first] = digits[gram % second] = _ONE
         known |= grams
         pause()
     digits.reverse()
     return int(digits, 2).to_bytes(bits >> 3, "little")
 
 
-def hashes_of(words: Iterable[bytes]) -> list[int]:
-    """The hashes that `may_contain` looks for, of all grams in `words`. A phrase counts as several words."""
-    grams = set[int]().union(*(_grams(word) for phrase in words for word in phrase.split()))
-    return [hashed for gram in grams for hashed in (gram * _FACTOR >> 8, gram * _FACTOR >> 17)]
+def grams_of(words: Iterable[bytes]) -> set[int]:
+    """The grams in `words`, for `may_contain`. A phrase counts as several words."""
+    return set[int]().union(*(_grams(word) for phrase in words for word in phrase.split()))
 
 
-def may_contain(signature: bytes, hashes: Sequence[int]) -> bool:
+def may_contain(signature: bytes, grams: Collection[int]) -> bool:
     """False if the block lacks one of the grams."""
-    mask = (len(signature) << 3) - 1
-    for hashed in hashes:
-        place = hashed & mask
-        if not signature[place >> 3] >> (place & 7) & 1:
-            return False
+    for prime in _primes_below(len(signature) << 3):
+        for gram in grams:
+            place = gram % prime
+            if not signature[place >> 3] >> (place & 7) & 1:
+                return False
     return True

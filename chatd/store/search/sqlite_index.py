@@ -20,10 +20,20 @@ from chatd.base.model import Account
 from chatd.store import driver
 from chatd.store.history import Page
 from chatd.store.schema import search_blocks, search_changes
-from chatd.store.search import blocks
-from chatd.store.search.blocks import MAX_MESSAGES, MAX_TEXT, PARTS, Part, Record
+from chatd.store.search.blocks import (
+    MAX_MESSAGES,
+    MAX_TEXT,
+    PARTS,
+    Columns,
+    Part,
+    columns_of,
+    decode_columns,
+    encode_columns,
+    merge,
+    records_in,
+)
 from chatd.store.search.interface import Wanted
-from chatd.store.search.records import SEARCHED, SEQ, WITH_FILE, record_of
+from chatd.store.search.records import SEARCHED, SEQ, WITH_FILE, first_block
 from chatd.store.search.signatures import MIN_TEXT, make_signature
 from chatd.store.search.sqlite_query import Search
 from chatd.store.settings import get_setting, put_setting
@@ -33,7 +43,10 @@ _RANGE = 50_000  # messages whose conversations are looked up at a time
 _BREATH = 0.001  # seconds for other threads, while a piece is prepared
 _GROWTH = 4  # a block is merged with following messages unless it has this many times more
 _LITTLE = 2 << 10  # bytes of text that are merged in any case
-MAX_PIECE = 64  # blocks
+MAX_BLOCKS = 64  # of a piece
+# Pieces that are prepared in one transaction. The next one reads all pages of the database again, because the
+# database was changed in between, and there are messages of many conversations in each page.
+MAX_PIECES = 8
 MAX_ROWS = 1024  # of a block whose messages are read again
 
 _TOUCHED = "SELECT DISTINCT conversation_id FROM messages WHERE id > ? AND id <= ?"
@@ -43,7 +56,7 @@ WHERE conversation_id = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?
 """
 _LAST = f"""
 SELECT id, first_seq, last_seq, messages, size FROM search_blocks
-WHERE conversation_id = ? ORDER BY last_seq DESC LIMIT {MAX_PIECE}
+WHERE conversation_id = ? ORDER BY last_seq DESC LIMIT {MAX_BLOCKS}
 """
 _PARTS = "SELECT data FROM search_parts WHERE id BETWEEN ? AND ? ORDER BY id"
 # Of these messages, those that are after a place.
@@ -108,8 +121,9 @@ class SQLiteIndex:
         self._waiting.clear()
         self._progress = None
 
-    def prepare(self, connection: Connection) -> Piece | None:
-        return self._changed(connection) or self._added(connection)
+    def prepare(self, connection: Connection) -> list[Piece]:
+        changed = self._changed(connection)
+        return self._added(connection) if changed is None else [changed]
 
     def store(self, connection: Connection, piece: object) -> None:
         assert isinstance(piece, Piece)  # noqa: S101 - made by `prepare`
@@ -151,7 +165,7 @@ class SQLiteIndex:
         rest: list[NewBlock] = []
         if len(rows) == MAX_ROWS and rows[-1][SEQ] < last_seq:
             last_seq = rows[-1][SEQ]
-            later = _records_after(connection, block, conversation, last_seq)
+            later = _columns_after(connection, block, conversation, last_seq)
             rest = [self._make((conversation, last_seq + 1, block.last_seq), later)]
         elif _block_with(connection, conversation, last_seq + 1) is None:
             # The newest messages may have been removed, and their numbers are used again.
@@ -166,36 +180,38 @@ class SQLiteIndex:
         """One block, or several if these messages are too much for it: earlier ones have come since."""
         conversation, first_seq, last_seq = place
         made: list[NewBlock] = []
-        records: list[Record] = []
-        size = 0
-        for row in rows:
-            record = record_of(row)
-            if record is None:
-                continue
-            added = len(record.text) + 1
-            if records and (len(records) == MAX_MESSAGES or size + added > MAX_TEXT):
-                made.append(self._make((conversation, first_seq, row[SEQ] - 1), records))
-                first_seq, records, size = row[SEQ], [], 0
-            records.append(record)
-            size += added
-        made.append(self._make((conversation, first_seq, last_seq), records))
-        return made
+        while rows:
+            count, columns = first_block(rows[:MAX_MESSAGES])
+            end = rows[count - 1][SEQ] if count < len(rows) else last_seq
+            made.append(self._make((conversation, first_seq, end), columns))
+            first_seq, rows = end + 1, rows[count:]
+        return made or [self._make(place, columns_of(()))]
 
-    def _added(self, connection: Connection) -> Piece | None:
+    def _added(self, connection: Connection) -> list[Piece]:
         """The next messages of the conversations that have some after their blocks."""
         if not self._waiting and not self._look(connection):
-            return None
+            return []
+        pieces: list[Piece] = []
+        unfinished: list[int] = []
+        while self._waiting and len(pieces) < MAX_PIECES:
+            pieces.append(self._next_piece(connection, unfinished))
+        # What follows in these builds on what is prepared now.
+        self._waiting.extendleft(unfinished)
+        if not self._waiting:
+            pieces = pieces or [Piece()]
+            pieces[-1].progress = self._progress = self._upto
+        return pieces
+
+    def _next_piece(self, connection: Connection, unfinished: list[int]) -> Piece:
+        """A block for each of the next conversations. Adds those that need another one to `unfinished`."""
         piece = Piece()
         texts = 0
-        while self._waiting and len(piece.new) < MAX_PIECE and texts < MAX_TEXT:
+        while self._waiting and len(piece.new) < MAX_BLOCKS and texts < MAX_TEXT:
             conversation = self._waiting.popleft()
             size, is_whole = self._add(connection, conversation, piece)
             texts += size
             if not is_whole:
-                self._waiting.appendleft(conversation)
-                break  # what follows builds on what is prepared now
-        if not self._waiting:
-            piece.progress = self._progress = self._upto
+                unfinished.append(conversation)
         return piece
 
     def _look(self, connection: Connection) -> bool:
@@ -216,42 +232,26 @@ class SQLiteIndex:
         last = [Block._make(row) for row in driver.fetch(connection, _LAST, (conversation,))]
         after = last[0].last_seq if last else 0
         rows = _rows(connection, conversation, after, _NO_END, MAX_MESSAGES)
-        records: list[Record] = []
-        covered, size = after, 0
-        for row in rows:
-            record = record_of(row)
-            if record is not None:
-                size += len(record.text) + 1
-                if records and size > MAX_TEXT:
-                    break
-                records.append(record)
-            covered = row[SEQ]
-        if covered == after:
+        if not rows:
             return 0, True
-        merged = _mergeable(last, len(records), size)
+        count, added = first_block(rows)
+        size = len(added.texts)
+        merged = _mergeable(last, len(added.ids), size)
         piece.old += [block.id for block in merged]
-        first = merged[-1].first_seq if merged else after + 1
-        older = [each for block in reversed(merged) for each in _records(connection, block)]
-        place = (conversation, first, covered)
-        piece.new.append(self._make(place, [*older, *records]))
-        return size, len(rows) < MAX_MESSAGES and covered == rows[-1][SEQ]
+        place = conversation, merged[-1].first_seq if merged else after + 1, rows[count - 1][SEQ]
+        older = [_columns(connection, block) for block in reversed(merged)]
+        piece.new.append(self._make(place, merge([*older, added])))
+        return size, len(rows) < MAX_MESSAGES and count == len(rows)
 
-    def _make(self, place: tuple[int, int, int], records: Sequence[Record]) -> NewBlock:
-        """The block with these records. `place`: its conversation, first and last seq."""
-        records = sorted(records, key=blocks.order_of)
-        texts = blocks.encode_texts(records)
-        earliest, latest = (records[0].at, records[-1].at) if records else (0, 0)
-        row = (*place, earliest, latest, len(records), len(texts))
-        if not records:
-            return NewBlock(row, {})
-        parts = {
-            Part.KEYS: blocks.encode_keys(records),
-            Part.TEXTS: texts,
-            Part.FACTS: blocks.encode_facts(records),
-        }
+    def _make(self, place: tuple[int, int, int], columns: Columns) -> NewBlock:
+        """The block with these messages. `place`: its conversation, first and last seq."""
+        times, ids, _, texts = columns
+        if not ids:
+            return NewBlock((*place, 0, 0, 0, 0), {})
+        parts = encode_columns(columns)
         if len(texts) >= MIN_TEXT:
             parts[Part.SIGNATURE] = make_signature(texts, self._pause)
-        return NewBlock(row, parts)
+        return NewBlock((*place, times[0], times[-1], len(ids), len(texts)), parts)
 
 
 def _mergeable(last: Iterable[Block], count: int, size: int) -> list[Block]:
@@ -284,23 +284,21 @@ def _block_with(connection: Connection, conversation: int, seq: int) -> Block | 
     return None if row is None else Block._make(row)
 
 
-def _records(connection: Connection, block: Block) -> list[Record]:
+def _columns(connection: Connection, block: Block) -> Columns:
     if not block.messages:
-        return []
+        return columns_of(())
     first = block.id * PARTS
     wanted = (first + Part.KEYS, first + Part.FACTS)
     (keys,), (texts,), (facts,) = driver.fetch(connection, _PARTS, wanted)
-    return blocks.decode_records(keys, texts, facts)
+    return decode_columns(keys, texts, facts)
 
 
-def _records_after(
-    connection: Connection, block: Block, conversation: int, seq: int
-) -> list[Record]:
+def _columns_after(connection: Connection, block: Block, conversation: int, seq: int) -> Columns:
     """What a block has of the messages after `seq` that are still there."""
-    records = _records(connection, block)
-    idents = msgspec.json.encode([each.id for each in records]).decode()
+    columns = _columns(connection, block)
+    idents = msgspec.json.encode(columns.ids.tolist()).decode()
     later = set(driver.fetch(connection, _LATER, (idents, conversation, seq)))
-    return [each for each in records if (each.id,) in later]
+    return columns_of([each for each in records_in(columns) if (each.id,) in later])
 
 
 def _delete(connection: Connection, idents: Sequence[int]) -> None:

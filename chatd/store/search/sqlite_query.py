@@ -18,7 +18,7 @@ from chatd.store.search.blocks import PARTS, Part, decode_facts, decode_keys, or
 from chatd.store.search.interface import MAX_REMAINING, Wanted
 from chatd.store.search.matching import Matcher, NewestHits
 from chatd.store.search.records import SEARCHED, WITH_FILE, record_of
-from chatd.store.search.signatures import MIN_TEXT, hashes_of, may_contain
+from chatd.store.search.signatures import MIN_TEXT, grams_of, may_contain
 
 # Once a page is full, counting what remains reads at most as many bytes of text.
 MAX_COUNTED_TEXT = 12 << 20
@@ -87,7 +87,7 @@ class Search:
         self._limit = limit
         self._end = _NO_END
         self._matcher = Matcher(wanted)
-        self._hashes = hashes_of(self._matcher.words)
+        self._grams = grams_of(self._matcher.words)
         self._found = 0
         self._read = 0  # bytes of text
         self._newest = NewestHits(limit)
@@ -163,11 +163,11 @@ class Search:
 
     def _with_grams(self, heads: Sequence[Head]) -> list[Head]:
         """Those that may contain all words."""
-        signed = [head.id for head in heads if head.size >= MIN_TEXT] if self._hashes else []
+        signed = [head.id for head in heads if head.size >= MIN_TEXT] if self._grams else []
         lacking = {
             ident
             for ident, signature in self._rows(_SIGNATURES, _array(signed))
-            if not may_contain(signature, self._hashes)
+            if not may_contain(signature, self._grams)
         }
         return [head for head in heads if head.id not in lacking]
 

@@ -13,15 +13,17 @@ from chatd.service.indexing import AFTER_FAILURE, EVERY, MAX_REST, Indexing
 
 
 class FakeIndex:
-    """Lacks `pieces`. `stored` has those that were added."""
+    """Lacks `pieces`, and prepares so many at a time. `stored` has those that were added."""
+
+    together = 1
 
     def __init__(self, *pieces: Any) -> None:
         self.pieces = list(pieces)
         self.stored: list[Any] = []
         self.forgotten = 0
 
-    def prepare(self) -> Any:
-        return self.pieces[0] if self.pieces else None
+    def prepare(self) -> list[Any]:
+        return self.pieces[: self.together]
 
     def store(self, piece: Any) -> None:
         self.stored.append(self.pieces.pop(0))
@@ -73,6 +75,20 @@ class Building(SynchronousTestCase):
         self.assertEqual(index.stored, ["a", "b"])
         self.context.clock.advance(EVERY / 2 + 0.01)
         self.assertEqual(index.stored, ["a", "b", "c"])
+
+    def test_several_pieces(self) -> None:
+        """Pieces that were prepared together are stored one after another, without a pause. Stopping leaves
+        the rest for the next start."""
+        index = self.begin("a", "b", "c", "d", "e")
+        index.together = 3
+        self.context.clock.advance(0)
+        self.assertEqual(index.stored, ["a", "b", "c"])
+        gate = self.context.gate = Deferred()
+        self.context.clock.advance(MAX_REST)
+        stopping = self.indexing.stop()
+        gate.callback(None)
+        self.successResultOf(stopping)
+        self.assertEqual(index.stored, ["a", "b", "c", "d"])
 
     def test_rests(self) -> None:
         """After a long piece it rests for longer, within bounds."""

@@ -5,20 +5,15 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
-from hypothesis import given
-from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from chatd.base.folding import fold
 from chatd.base.model import Account
 from chatd.base.search_query import parse_query
 from chatd.store.engine import connect
 from chatd.store.schema import metadata
-from chatd.store.search import sqlite_index, sqlite_query
+from chatd.store.search import records, sqlite_index, sqlite_query
 from chatd.store.search.blocks import MAX_MESSAGES, PARTS
 from chatd.store.search.interface import Wanted
-from chatd.store.search.matching import newest_first
-from chatd.store.search.signatures import hashes_of, make_signature, may_contain
 from chatd.store.search.sqlite_index import SQLiteIndex
 from tests.support.query_plans import plans
 from tests.support.search_cases import SearchCases
@@ -75,18 +70,17 @@ class SQLiteTestCase(SynchronousTestCase):
         with self.engine.begin() as connection:
             connection.execute(sa.text(statement), values)
 
-    def piece(self) -> bool:
-        """Add one piece to the index. Returns whether it lacked something."""
+    def pieces(self) -> bool:
+        """Add the next pieces to the index. Returns whether it lacked something."""
         with self.engine.connect() as connection, connection.begin():
-            piece = self.index.prepare(connection)
-        if piece is None:
-            return False
-        with self.engine.begin() as connection:
-            self.index.store(connection, piece)
-        return True
+            pieces = self.index.prepare(connection)
+        for piece in pieces:
+            with self.engine.begin() as connection:
+                self.index.store(connection, piece)
+        return bool(pieces)
 
     def update(self) -> None:
-        while self.piece():
+        while self.pieces():
             pass
 
     def search(self, wanted: Wanted, who: Account = ANA) -> list[int]:
@@ -152,7 +146,7 @@ class EarlierMessages(SQLiteTestCase):
         self.patch(sqlite_index, "_rows", counted)
         wanted = Wanted(parse_query("pasar").words)
         pieces = 0
-        while self.piece():
+        while self.pieces():
             pieces += 1
             self.assertEqual(len(self.search(wanted)), 27)
         self.assertLessEqual(max(read), 6)
@@ -200,7 +194,7 @@ class TableWithPartOfIndex(Table):
     def store(self, text: str, at: int = 0) -> int:
         number = super().store(text, at)
         if number % self.every == 0:
-            self.piece()
+            self.pieces()
         return number
 
 
@@ -344,7 +338,7 @@ class Building(SQLiteTestCase):
         """After a kill the index continues where it was. What was not stored is prepared again."""
         for number in range(2000):
             self.say(f"halo {number}", TOGETHER if number % 2 else ALONE)
-        self.piece()
+        self.pieces()
         built = sum(self.blocks())
         self.assertTrue(0 < built < 2000)
         with self.engine.connect() as connection, connection.begin():
@@ -352,9 +346,51 @@ class Building(SQLiteTestCase):
         self.index = SQLiteIndex(pause=lambda: None)
         self.update()
         self.assertEqual(sum(self.blocks()), 2000)
-        self.assertFalse(self.piece())
+        self.assertFalse(self.pieces())
         self.index.forget()
-        self.assertFalse(self.piece())
+        self.assertFalse(self.pieces())
+
+    def test_prepared_together(self) -> None:
+        """Blocks of several conversations are prepared in one transaction; one conversation's next block when
+        the last one is stored. Only the last piece says how far the index is."""
+        self.patch(sqlite_index, "MAX_MESSAGES", 4)
+        self.patch(sqlite_index, "MAX_BLOCKS", 1)
+        for number in range(11):
+            self.say(f"halo {number}", (TOGETHER, ALONE, THEIRS)[number % 3 if number < 6 else 0])
+        prepared = []
+        while True:
+            with self.engine.connect() as connection, connection.begin():
+                pieces = self.index.prepare(connection)
+            if not pieces:
+                break
+            prepared.append([(len(each.new), each.progress) for each in pieces])
+            for piece in pieces:
+                with self.engine.begin() as connection:
+                    self.index.store(connection, piece)
+        self.assertEqual(prepared, [[(1, None), (1, None), (1, None)], [(1, 11)]])
+        self.assertEqual(self.blocks(), [4, 3, 2, 2])
+        self.assertEqual(len(self.search(Wanted(("halo",)))), 9)
+
+    def test_times_go_back(self) -> None:
+        """A block is merged with messages that have earlier times, as after the clock was set back."""
+        for at in (40, 50, 10, 60, 20):
+            self.say(f"halo {at}", at=at, sender=f"dia{at}")
+            self.update()
+        self.assertEqual(self.blocks(), [5])
+        self.assertEqual(self.search(Wanted(("halo",))), [4, 2, 1, 5, 3])
+        wanted = Wanted(("halo",), senders=frozenset(["dia10", "dia60"]))
+        self.assertEqual(self.search(wanted), [4, 3])
+        self.assertEqual(self.search(Wanted((), after=20, before=50)), [1, 5])
+
+    def test_long_texts(self) -> None:
+        """A block has no more text than it may, unless it has one message."""
+        self.patch(records, "MAX_TEXT", 20)
+        self.patch(sqlite_index, "MAX_TEXT", 20)
+        for text in ("你" * 5, "b" * 6, "c" * 30, "d", "e" * 19, "f"):
+            self.say(f"{text} ya")
+        self.update()
+        self.assertEqual(self.blocks(), [1, 1, 1, 1, 1, 1])
+        self.assertEqual(self.search(Wanted(("ya",))), [6, 5, 4, 3, 2, 1])
 
     def test_deleted_text_is_gone(self) -> None:
         """What a deleted or edited message said is in no block afterwards, nor free space of the file."""
@@ -389,32 +425,3 @@ class Building(SQLiteTestCase):
         self.assertEqual(self.search(Wanted(("halo",))), [again])
         self.update()
         self.assertEqual(self.search(Wanted(("halo",))), [again])
-
-
-TEXTS = st.lists(st.text("ab你é", max_size=12).map(fold), min_size=1, max_size=20)
-
-
-class Pieces(SynchronousTestCase):
-    @given(TEXTS, st.lists(st.text("ab你", min_size=1, max_size=4), max_size=3))
-    def test_newest_first(self, texts: list[str], words: list[str]) -> None:
-        expected = [
-            number for number, text in enumerate(texts) if all(word in text for word in words)
-        ]
-        encoded = [word.encode() for word in words]
-        data = "\n".join(texts).encode()
-        self.assertEqual(list(newest_first(data, encoded, len(texts))), expected[::-1])
-
-    @given(TEXTS)
-    def test_signature(self, texts: list[str]) -> None:
-        """A signature excludes no word that is there."""
-        data = "\n".join(texts).encode()
-        signature = make_signature(data, lambda: None)
-        for text in texts:
-            self.assertTrue(may_contain(signature, hashes_of([text.encode()])))
-
-    def test_signature_excludes(self) -> None:
-        texts = "\n".join(f"halo nomor {number}" for number in range(4000)).encode()
-        signature = make_signature(texts, lambda: None)
-        words = ("zebra", "你好", "qqq", "halx", "xyz")
-        self.assertFalse(any(may_contain(signature, hashes_of([w.encode()])) for w in words))
-        self.assertTrue(may_contain(signature, hashes_of([b"nomor 3999", b"ok"])))

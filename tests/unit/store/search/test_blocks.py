@@ -1,0 +1,72 @@
+"""Blocks of the index and their signatures, without a database."""
+
+from __future__ import annotations
+
+import itertools
+
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+
+from chatd.base.folding import fold, fold_all
+from chatd.store.search.blocks import (
+    Part,
+    Record,
+    columns_of,
+    decode_columns,
+    encode_columns,
+    merge,
+    records_in,
+)
+from chatd.store.search.matching import newest_first
+from chatd.store.search.signatures import grams_of, make_signature, may_contain
+
+TEXTS = st.lists(st.text("ab你é", max_size=12).map(fold), min_size=1, max_size=20)
+
+
+SOME_TEXTS = st.lists(st.text("aB é\n\t~\u00a0\u0301ﬁ", max_size=8), max_size=6)
+
+
+class Pieces(SynchronousTestCase):
+    @given(SOME_TEXTS)
+    def test_fold_all(self, texts: list[str]) -> None:
+        self.assertEqual(fold_all(texts), [fold(text) for text in texts])
+
+    @given(st.lists(st.lists(st.tuples(st.integers(0, 9), st.sampled_from("ab"), st.booleans()))))
+    def test_merge(self, parts: list[list[tuple[int, str, bool]]]) -> None:
+        """Blocks are merged to the same as if their messages were put into one, in any order of times."""
+        idents = itertools.count()
+        some = [
+            [Record(next(idents), at, sender, file, b"ya") for at, sender, file in part]
+            for part in parts
+        ]
+        merged = merge([columns_of(each) for each in some])
+        together = columns_of(record for each in some for record in each)
+        self.assertEqual(records_in(merged), records_in(together))
+        encoded = encode_columns(merged)
+        keys, texts, facts = encoded[Part.KEYS], encoded[Part.TEXTS], encoded[Part.FACTS]
+        self.assertEqual(decode_columns(keys, texts, facts), merged)
+
+    @given(TEXTS, st.lists(st.text("ab你", min_size=1, max_size=4), max_size=3))
+    def test_newest_first(self, texts: list[str], words: list[str]) -> None:
+        expected = [
+            number for number, text in enumerate(texts) if all(word in text for word in words)
+        ]
+        encoded = [word.encode() for word in words]
+        data = "\n".join(texts).encode()
+        self.assertEqual(list(newest_first(data, encoded, len(texts))), expected[::-1])
+
+    @given(TEXTS)
+    def test_signature(self, texts: list[str]) -> None:
+        """A signature excludes no word that is there."""
+        data = "\n".join(texts).encode()
+        signature = make_signature(data, lambda: None)
+        for text in texts:
+            self.assertTrue(may_contain(signature, grams_of([text.encode()])))
+
+    def test_signature_excludes(self) -> None:
+        texts = "\n".join(f"halo nomor {number}" for number in range(4000)).encode()
+        signature = make_signature(texts, lambda: None)
+        words = ("zebra", "你好", "qqq", "halx", "xyz")
+        self.assertFalse(any(may_contain(signature, grams_of([w.encode()])) for w in words))
+        self.assertTrue(may_contain(signature, grams_of([b"nomor 3999", b"ok"])))
