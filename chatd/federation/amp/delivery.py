@@ -42,6 +42,11 @@ class Delivery:
         self._is_in_doubt = False
         self._comparing = Timer(to.clock, self._compare)
 
+    @property
+    def unanswered(self) -> int:
+        """How many links in a row ended because a delivery got no answer."""
+        return self._to.suspects.unanswered
+
     def dispatch(
         self,
         number: int,

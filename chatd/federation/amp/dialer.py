@@ -30,10 +30,12 @@ if TYPE_CHECKING:
     from chatd.federation.amp.link_manager import LinkManager
 
 PROBE_EVERY = 3600.0  # seconds between dials that only show whether a realm can be dialled
-GIVE_UP = 600.0  # seconds for which a realm is dialled that may rest, and for which nothing waits
+# Seconds after the loss of its link for which a realm is dialled that may rest, and for which nothing waits
+GIVE_UP = 600.0
 ASK_TIME = 5.0  # seconds that a question waits for a link
 FIRST_PAUSE = 1.0  # seconds until the first retry; each further pause is twice as long
 LONGEST_PAUSE = 300.0
+CALM_SPREAD = 60.0  # seconds over which realms are dialled that may rest, and whose links were lost
 
 log = Logger()
 
@@ -96,8 +98,13 @@ class Dialer:
 
     def _backoff(self, peer: Peer) -> float:
         """The pause before the next dial."""
-        longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(peer.failures, 16))
+        longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._failures(peer), 16))
         return longest * (0.5 + self._random_bytes(1)[0] / 512)
+
+    def _failures(self, peer: Peer) -> int:
+        """How many dials or links in a row have failed. A realm that can be dialled, but acknowledges
+        nothing, is dialled ever less often, too."""
+        return max(peer.failures, peer.delivery.unanswered)
 
     def _can_dial(self, peer: Peer) -> bool:
         """Whether the address of the realm is known, or it may be looked up."""
@@ -114,12 +121,21 @@ class Dialer:
     def want(self, peer: Peer) -> bool:
         """Something waits for the realm: dial it, unless that is planned. Returns whether a link is expected
         in a moment, because it rested."""
-        if peer.resting and not peer.failures and self._can_dial(peer):
+        failures = self._failures(peer)
+        if peer.resting and not failures and self._can_dial(peer):
             peer.expected = True
         peer.wanted, peer.resting = True, False
-        if peer.timer is None or not peer.timer.active():
-            self.soon(peer, None if peer.failures else 0.0)
+        if not self._is_planned(peer):
+            self.soon(peer, None if failures else 0.0)
         return peer.expected
+
+    def _is_planned(self, peer: Peer) -> bool:
+        """Whether the next dial of a realm for which something waits is planned. One that was only spread
+        over some time, so that not all realms dial at once, is too late."""
+        if peer.timer is None or not peer.timer.active():
+            return False
+        left = peer.timer.getTime() - self._clock.seconds()
+        return self._failures(peer) > 0 or left <= FIRST_PAUSE
 
     def wake(self, peer: Peer, pause: float) -> None:
         """Dial the realm if its link rests, although nothing waits: in `pause` seconds, or later if it was
@@ -127,8 +143,17 @@ class Dialer:
         planned = peer.timer is not None and peer.timer.active()
         if self._stopping or planned or not peer.resting or not self._can_dial(peer):
             return
-        pause = self._backoff(peer) if peer.failures else pause
+        pause = self._backoff(peer) if self._failures(peer) else pause
         peer.timer = self._clock.callLater(pause, self._dial, peer)
+
+    def again(self, peer: Peer, spread: float = CALM_SPREAD) -> None:
+        """The link of a realm that may rest was lost. It rests, but is dialled at a moment within `spread`
+        seconds, and again for GIVE_UP, so that a restore of either side is noticed. All realms that were
+        linked with one that restarts do so, and must not come at once."""
+        peer.resting = True
+        peer.missed_until = self._clock.seconds() + GIVE_UP
+        cancel(peer.timer)
+        self.wake(peer, spread * int.from_bytes(self._random_bytes(2)) / 65536)
 
     async def linked(self, peer: Peer) -> PeerLink:
         """The link of the realm, which is dialled if it rests. Raises RealmDown."""
@@ -236,9 +261,8 @@ class Dialer:
             peer.error = str(error)
             peer.failures += 1
             peer.delivery.not_linked()
-            passed = self._host.context.now() - peer.since
-            if peer.known.rests and not peer.wanted and passed > GIVE_UP * 1000:
-                peer.resting = True
             if self._peers.get(peer.known.key) is peer:
                 self.soon(peer)
+                if self._clock.seconds() < peer.missed_until:
+                    self.wake(peer, 0.0)
         self.settled(peer)

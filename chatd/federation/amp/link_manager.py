@@ -15,7 +15,7 @@ from chatd.federation import capabilities
 from chatd.federation.amp import wire
 from chatd.federation.amp.add_realm import RealmAdder
 from chatd.federation.amp.admission import Admission
-from chatd.federation.amp.dialer import Dialer, Endpoint
+from chatd.federation.amp.dialer import FIRST_PAUSE, Dialer, Endpoint
 from chatd.federation.amp.link import PeerLink
 from chatd.federation.amp.peers import Peer, PeerTable
 from chatd.federation.amp.place_finder import PlaceFinder
@@ -172,6 +172,7 @@ class LinkManager:
         peer.failures = 0
         peer.error = None
         peer.wanted = peer.resting = False
+        peer.missed_until = 0.0
         peer.reached = peer.reached or link.dialled
         self.dialer.finder.forget(link.realm)
         peer.since = self.context.now()
@@ -205,16 +206,26 @@ class LinkManager:
         peer.delivery.link_down()
         self.federation.receiver.lost(peer.known.key)
         self.federation.link_down(peer.known.key)
-        self.dialer.soon(peer)
+        if peer.known.rests and not peer.resting:
+            self.dialer.again(peer)
+        else:
+            self.dialer.soon(peer)
         in_background("nothing was looked up in the outbox", self._dial_if_waiting(peer))
 
     async def _dial_if_waiting(self, peer: Peer) -> None:
-        """Dial a realm that would not be dialled otherwise, if something waits for it."""
+        """Dial a realm that would not be dialled otherwise, or later, if something waits for it or somebody
+        here follows who is online there."""
         key = peer.known.key
         if peer.known.host is not None and not peer.known.rests:
             return
-        if await self.federation.outbox.waits(key) and self._peers.get(key) is peer:
+        waits = await self.federation.outbox.waits(key)
+        followed = not waits and await self.federation.presence.is_followed(key)
+        if peer.link is not None or self._peers.get(key) is not peer:
+            return
+        if waits:
             self.dialer.want(peer)
+        elif followed and peer.missed_until:
+            self.dialer.again(peer, FIRST_PAUSE)
 
     def is_added(self, realm: str) -> bool:
         """Whether somebody here has added the realm with that key."""

@@ -37,6 +37,7 @@ class Suspects:
 
     def __init__(self) -> None:
         self.failures: dict[int, int] = {}  # by the number of the parcel
+        self.unanswered = 0  # links in a row that ended because a delivery got no answer
         # Parcels that are still to be sent one by one, to find out which one fails
         self._singly = 0
 
@@ -157,6 +158,9 @@ class LinkSender:
                 [(item.number, seal(item.number, item.parcel, realm)) for item in batch]
             )
         except RealmDown:
+            if not self._closed and self._link.transport is not None:
+                self.close()  # the other batches under way have no answer, either
+                self._to.suspects.unanswered += 1
             self._link.abort()
             return
         except Refused as refused:
@@ -166,6 +170,7 @@ class LinkSender:
         if self._closed:
             return
         self._flying -= 1
+        self._to.suspects.unanswered = 0
         if verdicts is not None and any(each.code or each.details for each in verdicts):
             for item, verdict in zip(batch, verdicts, strict=True):
                 self._settle(item, verdict)

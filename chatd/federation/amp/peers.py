@@ -46,6 +46,9 @@ class Peer:
         # Resting (chatd.federation.amp.resting)
         self.resting = known.rests  # there is no link, and none is dialled unless it is wanted
         self.reached = known.rests  # this side has dialled the realm with success
+        self.missed_until = (
+            0.0  # until when it is dialled because its link was lost, although it rests
+        )
         self.expected = False  # a link is expected in a moment
         self.asks_to_rest = False
         self.next_probe = 0.0  # when the realm may be dialled to know whether that works

@@ -7,9 +7,11 @@ from chatd.base.names import Address
 from chatd.base.timers import cancel
 from chatd.commands import values as ask
 from chatd.federation.amp import links, resting
+from chatd.federation.amp.dialer import CALM_SPREAD, FIRST_PAUSE, GIVE_UP
 from chatd.federation.amp.peers import Peer
 from chatd.federation.amp.resting import Resting
 from chatd.federation.capabilities import REST
+from chatd.simulate.connections import FakeConnection
 from chatd.store.peers import KnownPeer
 from tests.support.network import NetworkTestCase, Person, Server, lacks
 
@@ -242,3 +244,110 @@ class Starts(RestTestCase):
             peer.resting = True
         self.network.advance(1200)
         self.assertLessEqual(self.timers(self.one), before)
+
+
+class Lost(RestTestCase):
+    """A link is lost that had rested before, so both sides can dial."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.rest()
+        self.sent(self.ana, "budi@realm2")
+        self.network.dialled.clear()
+
+    def cut(self) -> None:
+        self.network.connection(self.one, self.two).cut()
+        self.network.settle()
+
+    def test_dialled_later(self) -> None:
+        """Nobody waits for it, and many other realms may have lost theirs at the same moment."""
+        self.cut()
+        self.assertEqual(self.network.dialled, [])
+        self.assertEqual(self.states(), ("resting", "resting"))
+        self.network.until(self.linked, CALM_SPREAD)
+
+    def test_spread(self) -> None:
+        table, dialer = self.one.realm.directory.peers, self.one.host.dialer
+        due = []
+        for at in range(100):
+            name = f"r{at}.example.net"
+            peer = table.add(KnownPeer(name, name, name, 8890, rests=True))
+            dialer.again(peer)
+            assert peer.timer is not None
+            due.append(peer.timer.getTime() - self.network.now)
+            cancel(peer.timer)
+        self.assertLess(max(due), CALM_SPREAD)
+        self.assertGreater(max(due), 0.8 * CALM_SPREAD)
+        self.assertLess(sum(each < 1.0 for each in due), 10)
+
+    def test_something_waits(self) -> None:
+        """It is dialled at once, and so it is for a message that comes before the planned dial."""
+        far = self.network.connection(self.one, self.two).far
+        far.holding.add("Deliver answer")
+        self.ana.begins_to_send("budi@realm2", "halo")
+        self.cut()
+        self.assertTrue(self.linked())
+        self.network.advance(1.0)
+        self.cut()
+        self.assertFalse(self.linked())
+        self.assertEqual(self.sent(self.ana, "budi@realm2"), "delivered")
+
+    def test_followed(self) -> None:
+        """Who is online there counts as offline soon."""
+        self.ana.does(ask.SetListening(True, True))
+        self.cut()
+        self.network.until(self.linked, FIRST_PAUSE + 0.5)
+
+    def test_gone(self) -> None:
+        """A realm that does not come back is given up, unless there is something to send."""
+        for server in (self.one, self.two):
+            self.network.refusing[server.where] = OSError()
+        self.cut()
+        self.network.advance(GIVE_UP + 300)
+        self.assertGreater(len(self.network.dialled), 6)
+        self.network.dialled.clear()
+        self.network.advance(3600)
+        self.assertEqual(self.network.dialled, [])
+        self.assertEqual(self.sent(self.ana, "budi@realm2"), "queued")
+        self.network.refusing.clear()
+        self.network.until(self.linked)
+
+
+class Silent(RestTestCase):
+    """realm2 can be dialled, and acknowledges nothing."""
+
+    def test_dialled_ever_less(self) -> None:
+        def lose(connection: FakeConnection) -> None:
+            for end in connection.ends:
+                end.losing.add("Deliver answer")
+
+        self.network.refusing[self.one.where] = OSError()
+        lose(self.network.connection(self.one, self.two))
+        self.network.on_connection = lose
+        self.ana.begins_to_send("budi@realm2", "halo")
+        self.network.advance(300)
+        self.network.dialled.clear()
+        self.network.advance(1200)
+        self.assertLess(self.network.dialled.count(self.two.where), 1200 / 150)
+        self.network.on_connection = lambda _connection: None
+        self.network.until(lambda: self.one.parcels_waiting() == 0)
+        self.assertEqual(self.budi.reads(), ["ana@realm1: halo"])
+        self.network.dialled.clear()
+        self.network.connection(self.one, self.two).cut()
+        self.network.until(self.linked, FIRST_PAUSE + 0.5)
+
+
+class Starting(RestTestCase):
+    def test_message_before_the_planned_dial(self) -> None:
+        """After a start, a message does not wait until its realm is due among many."""
+        peer = self.one.realm.directory.peers.get("realm2")
+        assert peer is not None
+        self.network.refusing[self.two.where] = OSError()
+        self.network.connection(self.one, self.two).cut()
+        self.network.settle()
+        self.network.refusing.clear()
+        self.one.host.dialer.soon(peer, 50.0)
+        self.two.host.dialer.stop()
+        self.ana.begins_to_send("budi@realm2", "halo")
+        self.network.advance(0.5)
+        self.assertTrue(self.linked())
