@@ -92,14 +92,9 @@ def blocks_elsewhere(
 ) -> dict[int, BlocksElsewhere]:
     """What accounts have blocked of other realms, or of one. Accounts that have blocked nothing there are
     left out."""
-    there = blocks.c.key.contains(REALM_MARK)
-    if realm is not None:
-        there = blocks.c.key.endswith(REALM_MARK + realm, autoescape=True)
-    rows = connection.execute(
-        sa.select(blocks.c.account_id, blocks.c.key).where(
-            blocks.c.account_id.in_(account_ids), there
-        )
-    )
+    # The only wildcard that the name of a realm may contain is _.
+    pattern = f"%{REALM_MARK}%" if realm is None else f"%{REALM_MARK}{realm.replace('_', '/_')}"
+    rows = connection.execute(*_elsewhere(list(account_ids), pattern))
     keys: defaultdict[int, list[tuple[str, str]]] = defaultdict(list)
     for account_id, key in rows:
         name, _, where = key.partition(REALM_MARK)
@@ -113,6 +108,13 @@ def blocks_elsewhere(
         realms = frozenset(where for name, where in blocked if not name)
         found[account_id] = BlocksElsewhere(realms, people)
     return found
+
+
+@prepared
+def _elsewhere(account_ids: Any, pattern: Any) -> sa.Select[Any]:
+    found = sa.select(blocks.c.account_id, blocks.c.key)
+    like = blocks.c.key.like(pattern, escape="/")
+    return found.where(blocks.c.account_id.in_(account_ids), like)
 
 
 def blocks_of(connection: sa.Connection, account_id: int) -> Sequence[BlockInfo]:
