@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
 from twisted.internet import error as net
-from twisted.protocols import amp
 from twisted.python.failure import Failure
 
 if TYPE_CHECKING:
@@ -59,6 +58,7 @@ class PeerTransport:
         self.closing = False
         self.aborting = False
         self._asked: dict[bytes, str] = {}
+        self._first: tuple[bytes, dict[bytes, bytes], str] | None = None  # of `out`, as it was read
         self._producer: Any = None
         self._full = False  # the producer is paused
 
@@ -94,7 +94,9 @@ class PeerTransport:
 
     def kind_of(self, data: bytes) -> str:
         """Return the kind of a box that is written here: `Deliver`, `Deliver answer`, `Deliver error` ..."""
-        box = amp.parseString(data)[0]
+        return self._kind_of(parsed(data))
+
+    def _kind_of(self, box: dict[bytes, bytes]) -> str:
         for key, suffix in ((b"_answer", "answer"), (b"_error", "error")):
             if key in box:
                 return f"{self.other._asked.get(box[key], '?')} {suffix}"
@@ -105,15 +107,29 @@ class PeerTransport:
         """The kinds of the boxes that wait."""
         return [self.kind_of(data) for data in self.out]
 
+    @property
+    def waits(self) -> bool:
+        """Whether a box may be delivered now, unless its kind or its pace stops it."""
+        return bool(self.out) and not (
+            self.held or self.closed or self.other.paused or self.other.closed
+        )
+
+    def _read_first(self) -> tuple[bytes, dict[bytes, bytes], str]:
+        data = self.out[0]
+        if self._first is None or self._first[0] is not data:
+            box = parsed(data)
+            self._first = data, box, self._kind_of(box)
+        return self._first
+
     def deliver(self) -> bool:
         """Deliver one box to the other end, if nothing stops it. Returns whether there was one."""
-        if not self.out or self.held or self.closed or self.other.paused or self.other.closed:
+        if not self.waits or not self.pace.ready():
             return False
-        kind = self.kind_of(self.out[0])
-        if kind in self.holding or not self.pace.ready():
+        data, box, kind = self._read_first()
+        if kind in self.holding:
             return False
-        data = self.out.popleft()
-        box = amp.parseString(data)[0]
+        self.out.popleft()
+        self._first = None
         if b"_ask" in box:
             self._asked[box[b"_ask"]] = kind
         if kind in self.losing:
@@ -133,6 +149,18 @@ class PeerTransport:
             self.closed = True
             self.out.clear()
             self.protocol.connectionLost(Failure(reason))
+
+
+def parsed(data: bytes) -> dict[bytes, bytes]:
+    """The first AMP box in the bytes."""
+    box, at = {}, 0
+    while size := int.from_bytes(data[at : at + 2]):
+        key = data[at + 2 : at + 2 + size]
+        at += 2 + size
+        size = int.from_bytes(data[at : at + 2])
+        box[key] = data[at + 2 : at + 2 + size]
+        at += 2 + size
+    return box
 
 
 class FakeConnection:
@@ -155,6 +183,14 @@ class FakeConnection:
     def transport_of(self, server: Server) -> PeerTransport:
         """Return the end of that server."""
         return next(end for end in self.ends if getattr(end.protocol, "host", None) is server.host)
+
+    def is_ready(self, end: PeerTransport) -> bool:
+        """Whether `step` may have something to do at that end."""
+        if end.closed:
+            return False
+        if len(self._shaken) < 2:
+            return end not in self._shaken
+        return end.aborting or end.waits or (end.closing and not end.out)
 
     def step(self, end: PeerTransport) -> bool:
         if end.closed:

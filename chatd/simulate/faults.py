@@ -155,6 +155,9 @@ class Faults:
 
     def _bury(self) -> None:
         """End the realms whose machines have lost their power, and start them again, at once or later."""
+        disks = self._world.disks
+        if disks is None or not any(disk.dead for disk in disks.disks.values()):
+            return
         for server in self._world.servers:
             disk = self._world.disk_of(server)
             if disk is not None and disk.dead and server.is_open:
@@ -187,13 +190,10 @@ class Faults:
         server.open()
 
     def _back_up(self, server: Server) -> None:
-        if server.is_open:
-            self._world.kill(server)
+        """Copy the state between two transactions, as a snapshot of the file system does."""
         copy = self._copies[server.name] = self._world.folder / f"backup of {server.name}"
         shutil.rmtree(copy, ignore_errors=True)
-        shutil.copytree(server.config.state, copy)
-        self._forget(server)
-        server.open()
+        shutil.copytree(server.config.state, copy, ignore=shutil.ignore_patterns("*-shm"))
 
     def _forget(self, server: Server) -> None:
         """The files of a realm that does not run are on its disk."""

@@ -80,6 +80,7 @@ class GroupReplay:
         self.past = "joined" if private else "all"
         self.open = True  # while the group is public
         self._creator = creator
+        self._authors = {entry.seq: entry.author for entry in log if entry.kind == "message"}
         for entry in log:
             if not self._has_right(entry):
                 self.unauthorized.append(entry)
@@ -119,6 +120,8 @@ class GroupReplay:
             if entry.data["what"] in ("joined", "left", "ended") and who == author:
                 return True
             return author in self.admins
+        if entry.kind == "deleted" and self._authors.get(entry.target or 0) == author:
+            return True  # also after they have left
         is_guest = entry.kind == "message" and "@" in author and self.open and not self.private
         return is_guest or self.stay(author) is not None
 

@@ -129,15 +129,22 @@ class Network:
     # Steps
 
     def _sources(self) -> list[Callable[[], bool]]:
-        found: list[Callable[[], bool]] = [self._answer_call]
+        """What may take a step now. Most seldom have anything to do, and asking each of them takes time."""
+        found: list[Callable[[], bool]] = [self._answer_call] if self._calls else []
         for life in self._lives():
-            found.append(partial(self._commit, life.database))
-            found.append(life.database.step_read)
-            found.append(life.uploads.step)
-            found.append(partial(_turn, life.clock))
+            database, clock = life.database, life.clock
+            if database.may_commit:
+                found.append(partial(self._commit, database))
+            if database.may_read:
+                found.append(database.step_read)
+            if life.uploads.may_work:
+                found.append(life.uploads.step)
+            if clock.next_due() <= clock.rightNow:
+                found.append(partial(_turn, clock))
         for connection in self._open():
             for end in connection.ends:
-                found.append(partial(connection.step, end))
+                if connection.is_ready(end):
+                    found.append(partial(connection.step, end))
         return found
 
     def _lives(self) -> list[SimulatedRealm]:
@@ -146,9 +153,10 @@ class Network:
 
     def _open(self) -> list[FakeConnection]:
         """The connections of which at least one end is open. Drops the others."""
-        self.connections = [
-            each for each in self.connections if not (each.near.closed and each.far.closed)
-        ]
+        if any(each.near.closed and each.far.closed for each in self.connections):
+            self.connections = [
+                each for each in self.connections if not (each.near.closed and each.far.closed)
+            ]
         return self.connections
 
     def _commit(self, database: SteppedDatabase) -> bool:
@@ -159,8 +167,10 @@ class Network:
         if self._random is None:
             return self._step_all()
         sources = self._sources()
-        self._random.shuffle(sources)
-        return any(source() for source in sources)
+        while sources:
+            if sources.pop(self._random.randrange(len(sources)))():
+                return True
+        return False
 
     def _step_all(self) -> bool:
         """As `step` with all of `_sources`, in their order."""

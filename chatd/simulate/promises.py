@@ -76,7 +76,7 @@ class Promises:
     # Directs
 
     def _check_direct(self, one: str, two: str) -> None:
-        here, there = self._world.shown(one, two), self._world.shown(two, one)
+        here, there = self._shown(one, two), self._shown(two, one)
         for log in (here, there):
             self.check_once(log)
         for author in (one, two):
@@ -97,6 +97,14 @@ class Promises:
                 if {each.author, each.to} == {one, two}:
                     self.check_written(reader, each, log)
             self.check_order(log)
+
+    def _shown(self, reader: str, other: str) -> list[Message]:
+        """What somebody sees of a direct."""
+        with_other = str(self._world.address(other, reader))
+        for each, page in self._views[reader]:
+            if each.group is None and each.user == with_other:
+                return list(page.items)
+        return []
 
     def check_once(self, log: list[Message]) -> None:
         tags = Counter(each.tag for message in log if (each := self._written(message)))

@@ -57,6 +57,7 @@ def simulate(
 ) -> Result:
     """Run one seed. `write` gets the lines of its trace."""
     began = time.process_time()
+    gc.disable()  # a run leaves few cycles, and ends before they matter
     signal.signal(signal.SIGVTALRM, _too_slow)
     signal.setitimer(signal.ITIMER_VIRTUAL, LIMIT)
     with _folder() as folder:
@@ -79,6 +80,7 @@ def simulate(
         result = Result(seed, trace.digest, trace.count, world.counts, seconds, violation, details)
     signal.setitimer(signal.ITIMER_VIRTUAL, 0)
     gc.collect()
+    gc.enable()
     return result
 
 

@@ -230,9 +230,12 @@ class Server:
 
     def add(self, other: Server, as_name: str = "", *, by_operator: bool = True) -> None:
         """Add the other realm, as `addrealm` does."""
-        where = other.where
-        adding = self.realm.directory.add(as_name or other.name, *where, by_operator)
-        self.network.result(adding)
+        self.network.result(self.begins_to_add(other, as_name, by_operator=by_operator))
+
+    def begins_to_add(
+        self, other: Server, as_name: str = "", *, by_operator: bool = True
+    ) -> Deferred[Any]:
+        return self.realm.directory.add(as_name or other.name, *other.where, by_operator)
 
     def knows(self, realm: str) -> None:
         """Add a realm that was connected earlier and is not now."""

@@ -81,6 +81,15 @@ class SteppedDatabase:
     def on_settled(self, then: Callable[[], None]) -> None:
         self._settled.append(then)
 
+    @property
+    def may_commit(self) -> bool:
+        """Whether `step` may have something to do."""
+        return bool(self._jobs) or self._stopped is not None
+
+    @property
+    def may_read(self) -> bool:
+        return bool(self._reads)
+
     def step(self, count: int | None = None) -> bool:
         """Commit the first `count` jobs, or all. Returns whether there was anything to do."""
         if not self._jobs:
@@ -166,6 +175,10 @@ class SteppedUploads(Uploads):
         done: Deferred[Any] = Deferred()
         self._work.append((done, work, args))
         return done
+
+    @property
+    def may_work(self) -> bool:
+        return bool(self._work)
 
     def step(self) -> bool:
         if not self._work:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from itertools import combinations
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -24,6 +25,7 @@ from chatd.simulate.records import TrackedRequest, Written
 from chatd.simulate.servers import START, Server
 from chatd.simulate.stepped import STEPPED
 from chatd.simulate.trace import Trace
+from chatd.store.prepared import prepared
 from chatd.store.schema import attachments, groups, messages, participants
 
 NAMES = ("ana", "budi", "citra", "dewi", "eka", "fajar", "gita", "hadi", "indah", "joko")
@@ -76,10 +78,11 @@ class World:
                 self.disks.add(self.folder / name)
             self.network.server(name)
         servers = self.servers
-        for at, near in enumerate(servers):
-            for far in servers[at + 1 :]:
-                near.add(far)
+        pairs = list(combinations(servers, 2))
+        adding = [near.begins_to_add(far) for near, far in pairs]
         self.network.settle()
+        for each in adding:
+            self.network.result(each)
         names = iter(NAMES)
         for at in range(max(realms, self.random.choice((2, 2, 3, 3, 4, 5)))):
             server = servers[at % realms]
@@ -88,6 +91,9 @@ class World:
             self.realm_of[name] = server.name
         self._found_groups()
         self.network.settle()
+        if self.disks is not None:
+            for disk in self.disks.disks.values():
+                disk.forget()  # the faults begin now, also with less than FULL
 
     def _found_groups(self) -> None:
         """Create up to two groups. Most people join the first; people come to and leave the second."""
@@ -99,8 +105,8 @@ class World:
             self.people[creator].creates(name)
             for other in self.people:
                 if other != creator and self.random.random() < 0.7:
-                    self.people[other].does(ask.JoinGroup(self.address(f"#{name}", other)))
-                    self.network.settle()
+                    self.people[other].begins(ask.JoinGroup(self.address(f"#{name}", other)))
+            self.network.settle()
 
     @property
     def servers(self) -> list[Server]:
@@ -171,21 +177,9 @@ class World:
         """The messages of a conversation as they stand in the reader's realm now: `seq`, and the text or the
         name of the file."""
         server, address = self.server_of(reader), str(self.address(to, reader))
-        shown = sa.func.coalesce(messages.c.text, attachments.c.name).label("text")
-        found = (
-            sa.select(messages.c.conversation_id, messages.c.seq, shown)
-            .join(participants, participants.c.conversation_id == messages.c.conversation_id)
-            .outerjoin(groups, groups.c.conversation_id == messages.c.conversation_id)
-            .outerjoin(attachments, attachments.c.id == messages.c.attachment_id)
-            .where(
-                participants.c.account_id == self.people[reader].account.id,
-                groups.c.key == address
-                if to.startswith("#")
-                else participants.c.peer_key == address,
-            )
-            .order_by(messages.c.seq)
-        )
-        rows: list[Any] = server.realm.database.now(lambda db: db.execute(found).all())
+        account_id, in_group = self.people[reader].account.id, to.startswith("#")
+        query = _rows(account_id, address, in_group=in_group)
+        rows: list[Any] = server.realm.database.now(lambda db: db.execute(*query).all())
         return rows
 
     def shown(self, reader: str, to: str) -> list[Message]:
@@ -198,6 +192,22 @@ class World:
         return (
             self.written.get((text or "").split(maxsplit=1)[0].partition(".")[0]) if text else None
         )
+
+
+@prepared
+def _rows(account_id: Any, address: Any, *, in_group: bool) -> sa.Select[Any]:
+    shown = sa.func.coalesce(messages.c.text, attachments.c.name).label("text")
+    return (
+        sa.select(messages.c.conversation_id, messages.c.seq, shown)
+        .join(participants, participants.c.conversation_id == messages.c.conversation_id)
+        .outerjoin(groups, groups.c.conversation_id == messages.c.conversation_id)
+        .outerjoin(attachments, attachments.c.id == messages.c.attachment_id)
+        .where(
+            participants.c.account_id == account_id,
+            (groups.c.key if in_group else participants.c.peer_key) == address,
+        )
+        .order_by(messages.c.seq)
+    )
 
 
 def content(name: str) -> bytes:

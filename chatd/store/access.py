@@ -42,10 +42,11 @@ def sees_message(account_id: int) -> sa.ColumnElement[bool]:
 
 
 class LogView(msgspec.Struct, frozen=True):
-    """What an account sees of a conversation: the entries from the seq `first` on."""
+    """What an account sees of a conversation: the entries from the seq `first` on. In a prepared statement,
+    both are parameters."""
 
-    conversation: int
-    first: int = 0
+    conversation: Any
+    first: Any = 0
 
     def has(self, table: sa.Table, *more: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:
         """A condition on rows of `messages` or `changes`. A change of a message that is not seen is not seen
@@ -53,7 +54,7 @@ class LogView(msgspec.Struct, frozen=True):
         seen = sa.and_(
             table.c.conversation_id == self.conversation, table.c.seq >= self.first, *more
         )
-        if table is changes and self.first:
+        if table is changes and (not isinstance(self.first, int) or self.first):
             return seen & (changes.c.target.is_(None) | (changes.c.target >= self.first))
         return seen
 

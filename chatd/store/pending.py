@@ -137,17 +137,32 @@ def pending_of(
 ) -> list[Message]:
     """Return the newest MAX_SHOWN messages of an account that are pending, oldest first: those of a
     conversation, or all."""
-    query = (
+    if conversation is None:
+        query = _of_account(account.id, MAX_SHOWN)
+    else:
+        query = _of_conversation(account.id, conversation, MAX_SHOWN)
+    rows = connection.execute(*query).all()[::-1]
+    return [_message(connection, row, account) for row in rows]
+
+
+@prepared
+def _of_account(account_id: Any, limit: Any) -> sa.Select[Any]:
+    return _newest(limit).where(pending.c.account_id == account_id)
+
+
+@prepared
+def _of_conversation(account_id: Any, conversation: Any, limit: Any) -> sa.Select[Any]:
+    here = pending.c.account_id == account_id, pending.c.conversation_id == conversation
+    return _newest(limit).where(*here)
+
+
+def _newest(limit: Any) -> sa.Select[Any]:
+    return (
         sa.select(*_COLUMNS)
         .outerjoin(attachments, attachments.c.id == pending.c.attachment_id)
-        .where(pending.c.account_id == account.id)
         .order_by(pending.c.id.desc())
-        .limit(MAX_SHOWN)
+        .limit(limit)
     )
-    if conversation is not None:
-        query = query.where(pending.c.conversation_id == conversation)
-    rows = connection.execute(query).all()[::-1]
-    return [_message(connection, row, account) for row in rows]
 
 
 def _message(connection: sa.Connection, row: sa.Row[Any], account: Account) -> Message:

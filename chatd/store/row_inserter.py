@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Table, insert
 
 from chatd.store.driver import execute, execute_many
 
-MAX_STATEMENTS = 64
+MAX_STATEMENTS = 64  # of a table
+
+# All inserters of a table share its statements: by the dialect, and the places of the columns that are set.
+_Statements = dict[tuple[type[Any], tuple[int, ...]], str]
+_of_tables: WeakKeyDictionary[Table, _Statements] = WeakKeyDictionary()
 
 
 class RowInserter:
@@ -22,8 +27,7 @@ class RowInserter:
 
     def __init__(self, table: Table) -> None:
         self._table = table
-        # The places of the columns that are set -> the statement
-        self._statements: dict[tuple[int, ...], str] = {}
+        self._statements = _of_tables.setdefault(table, {})
 
     def insert(self, connection: Connection, rows: Sequence[tuple[object, ...]]) -> None:
         """Insert at least one row; all have the same number of values."""
@@ -42,20 +46,20 @@ class RowInserter:
                 ]
             )
             values = list(zip(*[columns[place] for place in used], strict=True))
-        statement = self._statements.get(used) or self._make(connection, used)
+        dialect = type(connection.dialect)
+        statement = self._statements.get((dialect, used)) or self._make(dialect, used)
         if len(rows) == 1:
             execute(connection, statement, values)
         else:
             execute_many(connection, statement, values)
 
-    def _make(self, connection: Connection, used: tuple[int, ...]) -> str:
+    def _make(self, dialect: type[Any], used: tuple[int, ...]) -> str:
         """The statement as SQLAlchemy writes it for this database."""
-        compiler: Any = type(connection.dialect)
-        style = "qmark" if connection.dialect.name == "sqlite" else "format"
+        style = "qmark" if dialect.name == "sqlite" else "format"
         names = [column.name for column in self._table.columns]
         chosen = [names[place] for place in used]
-        made = insert(self._table).compile(dialect=compiler(paramstyle=style), column_keys=chosen)
+        made = insert(self._table).compile(dialect=dialect(paramstyle=style), column_keys=chosen)
         if len(self._statements) >= MAX_STATEMENTS:
             self._statements.clear()
-        statement = self._statements[used] = str(made)
+        statement = self._statements[dialect, used] = str(made)
         return statement

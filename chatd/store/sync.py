@@ -21,9 +21,10 @@ from chatd.base.replies import SyncedLog
 from chatd.store.access import LogView, view_of
 from chatd.store.conversations import last_seq
 from chatd.store.guard import is_change_intact, reason_of
-from chatd.store.history import build_checked, build_messages, select_messages
+from chatd.store.history import build_checked, build_messages, select_messages, select_seen_by
 from chatd.store.macs import KeyedHash, keyed_hash
 from chatd.store.pending import pending_of
+from chatd.store.prepared import prepared
 from chatd.store.receipts import switches, visible_marks
 from chatd.store.schema import (
     changes,
@@ -131,16 +132,9 @@ def _entries(
     connection: sa.Connection, account: Account, view: LogView, after: int, limit: int
 ) -> list[Message | events.Change]:
     """Messages and changes, merged by their seq."""
-    seq = messages.c.seq
-    rows = connection.execute(
-        select_messages(account).where(view.has(messages, seq > after)).order_by(seq).limit(limit)
-    ).all()
-    made = connection.execute(
-        _select_changes()
-        .where(view.has(changes, changes.c.seq > after))
-        .order_by(changes.c.seq)
-        .limit(limit)
-    ).all()
+    here = view.conversation, view.first, after, limit
+    rows = connection.execute(*_messages_after(account.id, *here)).all()
+    made = connection.execute(*_changes_after(*here)).all()
     seqs = sorted(row.seq for row in (*rows, *made))[:limit]
     if not seqs:
         return []
@@ -152,6 +146,22 @@ def _entries(
     keyed = keyed_hash(connection)
     changed = [_change(keyed, row, present.get(row.target)) for row in made]
     return list(merge(shown, changed, key=_seq_of))
+
+
+@prepared
+def _messages_after(
+    account_id: Any, conversation: Any, first: Any, after: Any, limit: Any
+) -> sa.Select[Any]:
+    seq, view = messages.c.seq, LogView(conversation, first)
+    return (
+        select_seen_by(account_id).where(view.has(messages, seq > after)).order_by(seq).limit(limit)
+    )
+
+
+@prepared
+def _changes_after(conversation: Any, first: Any, after: Any, limit: Any) -> sa.Select[Any]:
+    seq, view = changes.c.seq, LogView(conversation, first)
+    return _select_changes().where(view.has(changes, seq > after)).order_by(seq).limit(limit)
 
 
 def _present(
