@@ -36,6 +36,7 @@ CONTENTS = """
 
 docs/browser
 docs/client
+docs/moving
 docs/dialects
 docs/protocol
 ```

@@ -19,6 +19,7 @@ from chatd.app.demo_realms import add_demo_accounts
 from chatd.app.marker import MarkKeeper
 from chatd.app.signing_key import load_signing_key
 from chatd.app.state import StartError, StateFolder
+from chatd.base.background import in_background
 from chatd.base.clocks import IReactor, Wall, date_of
 from chatd.base.config import Argon2, Config
 from chatd.base.counters import Counters
@@ -34,6 +35,7 @@ from chatd.federation.amp.identity_files import load_identity, read_policy, web_
 from chatd.federation.amp.links import AmpLinks
 from chatd.federation.amp.name_servers import DNSResolver
 from chatd.federation.amp.trust import Policy
+from chatd.federation.archived_entries import ArchivedEntries
 from chatd.federation.federation import Federation
 from chatd.federation.forwarder import Forwarder
 from chatd.federation.signing.drafts import EntrySigner
@@ -55,6 +57,7 @@ from chatd.store.database_identity import quick_check
 from chatd.store.departures import Departure, unfinished
 from chatd.store.engine import connect
 from chatd.store.files import all_stored
+from chatd.store.imports import AccountImport, archives, running
 from chatd.store.macs import begin_macs
 from chatd.store.operators import has_had_operator
 from chatd.store.peer_marks import StoredMarks, read_marks
@@ -114,6 +117,7 @@ class StoredState(msgspec.Struct, frozen=True):
     blocks: list[tuple[int, str]]
     hidden: list[int]
     departures: list[Departure]
+    imports: list[AccountImport]
 
 
 class Realm:
@@ -199,6 +203,8 @@ class Realm:
         self.service.disk.start()
         self.service.indexing.start()
         self.service.departures.resume(stored.departures)
+        resumed = self.service.imports.resume(stored.imports)
+        in_background("imports that were interrupted do not continue", resumed)
 
     def _clean_uploads(self, connection: Connection, uploads: Uploads) -> None:
         """Remove the files of deleted messages, and set aside those that no message carries. After an
@@ -210,7 +216,8 @@ class Realm:
         marker = self.state.marker
         if marker is not None and marker.lossy:
             return
-        if unclaimed := uploads.clean(all_stored(connection)):
+        claimed = all_stored(connection) | archives(connection)
+        if unclaimed := uploads.clean(claimed):
             log.warn("{count} files that no message carries are now in unclaimed/", count=unclaimed)
 
     def _read(self, connection: Connection) -> StoredState:
@@ -229,6 +236,7 @@ class Realm:
             all_blocks(connection),
             all_hidden(connection),
             unfinished(connection),
+            running(connection),
         )
 
     def _assemble(self, context: Context, uploads: Uploads, stored: StoredState) -> None:
@@ -245,11 +253,13 @@ class Realm:
         self.service.blocks.load(stored.blocks)
         on_judged = partial(tell_judged, self.service.presence)
         keys = KeyBook(context, stored.keys, on_judged, stored.unsigned_until)
+        self.service.imports.signed = ArchivedEntries(keys)
         self.federation = Federation(self.service, forwarder, self.directory, keys, stored.marks)
         self.directory.attach(self.federation)
         self.directory.peers.load(stored.peers)
         self.service.presence.hide(stored.hidden)
         self.sessions = Sessions(self.service, HANDLERS)
+        self.service.imports.on_profile(self.sessions.renew)
         self.idleness = Idleness(self.sessions)
 
     def _watch_database(self) -> None:
@@ -343,6 +353,7 @@ class Realm:
             service.disk,
             service.receipts,
             service.departures,
+            service.imports,
             self.idleness,
             service.room_watch,
             service.presence_news,

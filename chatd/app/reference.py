@@ -106,6 +106,10 @@ HTTP = (
         "`GET /thumbnails/<code>`",
         "fetches a small WebP (at most 480 pixels wide and high) of a picture, if you may fetch the file",
     ),
+    (
+        "`PUT /import`",
+        "imports the archive in the body, as `import`; `GET` and `DELETE` are `imported` and `cancelimport`",
+    ),
     ("`GET /healthz`", "tells whether the realm can do its work, and if not, why"),
     ("`GET /livez`", "answers while the process runs"),
 )
@@ -181,7 +185,8 @@ of the account.
 
 A message has `deleted` (true) once its content is gone, and if it has been changed or has more than a text:
 `edited` (a time), `reply` (a seq), `forwarded` (the author), `mentions`, `reactions` (addresses by emoji),
-`reaction_counts` (where more people reacted than are named), `pinned`, `opaque`. `unverified`, also of
+`reaction_counts` (where more people reacted than are named), `pinned`, `opaque`. `imported`: it is from an
+archive, and its signature could not be checked; in a direct, its `seq` is negative. `unverified`, also of
 a change: the realm does not know the key with which it is signed. Its `file` has a `state` while the bytes
 are `arriving` from another realm, or if they are `lost`; then `reason` says why, and `lost` has the code.
 
@@ -283,6 +288,7 @@ ALL_EVENTS: tuple[tuple[str, events.Event], ...] = (
         "somebody of a realm that nobody here has added asks to write to you",
         events.MessageRequest("budi@realm2", 9, 1, AT, "halo"),
     ),
+    ("your import has come further, or has ended", events.ImportChange("running", 1200, 3, 17)),
 )
 
 

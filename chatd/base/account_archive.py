@@ -42,6 +42,19 @@ class ArchivedOrigin(msgspec.Struct, frozen=True):
     number: Number
 
 
+def key_of_origin(origin: ArchivedOrigin) -> str:
+    """What names an entry with that origin in all archives that have it."""
+    return f"{origin.realm}/{origin.number}"
+
+
+def origin_of(key: str) -> ArchivedOrigin | None:
+    """The origin that makes this key; None if another one does."""
+    realm, slash, number = key.rpartition("/")
+    if not slash or len(number) > 19 or not (number.isascii() and number.isdecimal()):
+        return None
+    return ArchivedOrigin(realm, int(number))
+
+
 class ArchivedSignature(msgspec.Struct, frozen=True):
     """What the realm of an author has signed of an entry (docs/federation.md): the statement, its proof, and
     the salt and the attributes of the content. The bytes are in base64."""
@@ -71,7 +84,7 @@ class ArchivedMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     """A message as the account has it. Addresses are those of the realm that made the archive; there, a name
     without realm is of that realm. `at` and `edited` are in RFC 3339. `signed` is the signature of the
     present content: that of the message, or of its last edit. `imported`: the realm had it from another
-    archive, and could not verify it."""
+    archive, and could not verify it; `key` names it there."""
 
     seq: Seq
     at: Time = ""
@@ -95,12 +108,13 @@ class ArchivedMessage(msgspec.Struct, frozen=True, omit_defaults=True):
     origin: ArchivedOrigin | None = None
     signed: ArchivedSignature | None = None
     imported: bool = False
+    key: Annotated[str, msgspec.Meta(max_length=256)] | None = None
 
 
 class ArchivedConversation(msgspec.Struct, frozen=True):
     """The begin of a conversation. `user` or `group` names it. `home` is the key of the realm of a group, and
     `home_id` the id of the group there. `archive`: the realm had it from an older archive, and nobody can
-    write to it."""
+    write to it. `first` and `last` are the seqs of its first and last message; older archives have none."""
 
     conversation: Number
     group: AddressText | None = None
@@ -108,6 +122,8 @@ class ArchivedConversation(msgspec.Struct, frozen=True):
     home: NameText | None = None
     home_id: Annotated[int, msgspec.Meta(ge=0, le=MAX_NUMBER)] | None = None
     archive: bool = False
+    first: Seq = 1
+    last: Seq = 0
     notify: Annotated[str, msgspec.Meta(max_length=16)] = "all"
     archived: bool = False
 

@@ -200,6 +200,32 @@ class MessageRequest(msgspec.Struct, frozen=True):
     text: str | None
 
 
+class ImportChange(msgspec.Struct, frozen=True):
+    """The import of the listener is `running`, `done`, `failed` or `cancelled`. `messages` were imported, and
+    `conversations` of `of` have been read. `code` and `reason` say why it has failed."""
+
+    state: str
+    messages: int
+    conversations: int
+    of: int
+    code: str | None = None
+    reason: str | None = None
+
+    @property
+    def sentence(self) -> str:
+        """The state, as people read it."""
+        done = f"{self.messages} messages"
+        match self.state:
+            case "running":
+                return f"Your archive is being imported: {done} so far"
+            case "done":
+                return f"Your archive is imported: {done}"
+            case "cancelled":
+                return f"Your import is cancelled; {done} were imported"
+            case _:
+                return f"Your import has failed after {done}: {self.reason}"
+
+
 class RoomTalk(msgspec.Struct, frozen=True):
     """A message or a file in the listener's room. Such messages are not stored."""
 
@@ -248,6 +274,7 @@ Event: TypeAlias = (
     | ConversationChange
     | Invitation
     | MessageRequest
+    | ImportChange
     | RoomTalk
     | RoomChange
     | RoomsChanged

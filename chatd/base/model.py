@@ -72,7 +72,8 @@ class Message(msgspec.Struct, frozen=True):
     for, and the number of its parcel. `edited` is the time of the last edit. `reply` is the seq of the
     message that it replies to. `forwarded` is the address that wrote the message it was forwarded from.
     `mentions` are addresses. `unverified`: its signature could not be checked. `blocked`: the reader has
-    blocked its sender. `withheld`: its content is not shown, and the text says why.
+    blocked its sender. `withheld`: its content is not shown, and the text says why. `imported`: it is from an
+    archive that the reader has imported, and its signature could not be checked.
     """
 
     id: int
@@ -99,6 +100,7 @@ class Message(msgspec.Struct, frozen=True):
     waits: tuple[str, int] | None = None
     blocked: bool = False
     withheld: bool = False
+    imported: bool = False
 
 
 class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):

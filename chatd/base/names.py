@@ -28,6 +28,8 @@ MAX_REMEMBERED = 512  # characters; keys of longer texts are not cached
 MAX_TYPED = 4 * MAX_NAME
 MAX_MARKS = 4  # nonspacing marks on one letter; more would cover other lines (UTS 39, section 5.4)
 SYSTEM = "system"
+# Before the address of a conversation that an account has imported, and to which nobody can write
+ARCHIVE_SIGN = "~"
 # New accounts and groups can't have these names, or names that look like them.
 RESERVED = (
     SYSTEM,
@@ -271,6 +273,15 @@ def parse_place(text: str) -> Place:
     except BadName:
         raise BadName(name=printable(text)) from None
     return Place(None if is_code(group.name) else group, group)
+
+
+def parse_imported(text: str) -> Place | None:
+    """Parse the name of a conversation that an account has imported: ARCHIVE_SIGN and an address. None if it
+    is none. Raises BadName."""
+    if not text.startswith(ARCHIVE_SIGN):
+        return None
+    address = parse_address(text.removeprefix(ARCHIVE_SIGN))
+    return Place(user=Address(f"{ARCHIVE_SIGN}{address.name}", address.realm))
 
 
 class InboxFilter(msgspec.Struct, frozen=True):

@@ -62,6 +62,15 @@ class GroupInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     picture: str | None = None
 
 
+class FormerGroup(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A group that the account was a member of, by an archive. With the code one can join a private one."""
+
+    group: str
+    title: str | None = None
+    code: str = ""
+    visibility: str = PUBLIC
+
+
 class GroupDetails(msgspec.Struct, frozen=True):
     """A group with its settings. `member` and `admin` describe the user who asked. `members` is None if only
     the group's home knows how many there are, and it is down. `conversation` is 0 for a group elsewhere
@@ -241,6 +250,7 @@ Item: TypeAlias = (
     | UserInfo
     | Contact
     | GroupInfo
+    | FormerGroup
     | Member
     | Ban
     | BlockInfo

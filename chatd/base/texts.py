@@ -12,7 +12,7 @@ from chatd.base.errors import BadText, EmptyText
 
 MAX_DISPLAY_NAME = 128  # characters
 CONTROL = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\ud800-\udfff]")
-_CONTROL_IN_TEXT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+CONTROL_IN_TEXT = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 class Secret(str):
@@ -30,7 +30,7 @@ def check_text(text: str) -> str:
     if not text or text.isspace():
         raise EmptyText
     # isprintable() is fast but too strict: it rejects tabs, ends of lines, and some spaces.
-    if not text.isprintable() and (found := _CONTROL_IN_TEXT.search(text)):
+    if not text.isprintable() and (found := CONTROL_IN_TEXT.search(text)):
         raise BadText(position=found.start() + 1)
     if not text.isascii() and is_blank(text):
         raise EmptyText

@@ -42,6 +42,7 @@ REPEATABLE = (
     ask.ShowAccount,
     ask.ChangeProfile,
     ask.RemovePicture,
+    ask.ShowImport,
     ask.ListActive,
     ask.ListUsers,
     ask.ListContacts,

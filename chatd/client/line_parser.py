@@ -44,6 +44,7 @@ FILE_COMMANDS = (
     ask.SendRealmGroupFile,
     ask.SendRoomFile,
     ask.SetPicture,
+    ask.ImportArchive,
 )
 DOWNLOADS = (ask.GetFile, ask.GetRoomFile, ask.GetPicture, ask.ExportData)
 BACK, QUIT = "back", "quit"

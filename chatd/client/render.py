@@ -204,6 +204,8 @@ class Renderer:
         marks = []
         if message.get("edited"):
             marks.append(tr("edited"))
+        if message.get("imported"):
+            marks.append(tr("imported"))
         if message.get("unverified"):
             marks.append(tr("not verified"))
         if message.get("pinned"):

@@ -130,6 +130,19 @@ class EventRenderer:
         )
         return [[("mention", sentence)]]
 
+    def _import(self, event: Event) -> list[Line]:
+        details = {"n": safe(event.get("messages")), "reason": safe(event.get("reason", ""))}
+        match event.get("state"):
+            case "done":
+                return [note(tr("Your archive is imported: {n} messages", **details))]
+            case "failed":
+                sentence = "Your import has failed after {n} messages: {reason}"
+                return [error(tr(sentence, **details))]
+            case "cancelled":
+                return [note(tr("Your import is cancelled; {n} messages were imported", **details))]
+            case _:
+                return []  # it is told too often
+
     def _room_change(self, event: Event) -> list[Line]:
         who, room = safe(event.get("who")), safe(event.get("room"))
         if event.get("what") == "entered":
@@ -150,6 +163,7 @@ class EventRenderer:
         "group": _group,
         "invitation": _invitation,
         "request": _request,
+        "import": _import,
         "room-change": _room_change,
         "missing": _missing,
     }

@@ -54,6 +54,10 @@ SUCCESSES = (
     later("{realm} is a peer"),
     later("{realm} is no longer a peer"),
     later("File deleted, with {n} messages"),
+    later("Your archive is being imported: {n} messages so far"),
+    later("Your archive is imported: {n} messages"),
+    later("Your import is cancelled; {n} messages were imported"),
+    later("Your import has failed after {n} messages: {reason}"),
 )
 # Sentences without details
 WHOLE = (

@@ -171,7 +171,7 @@ class Transfers:
         finally:
             client.uploading = None
         await connection.close()
-        if todo.row.command is ask.SetPicture:
+        if todo.row.command in (ask.SetPicture, ask.ImportArchive):
             client.answer(todo.row.verb, reply, [], {})
         else:
             client.answer("sendfile", reply, [_facts(reply)], {"filename": path.name})

@@ -168,6 +168,10 @@ class Uploads:
         path.unlink()
         return file
 
+    def open_stored(self, stored: str) -> IO[bytes]:
+        """In a thread: open a file for reading by its name in the folder. Raises OSError."""
+        return self._path(stored).open("rb")
+
     def resume(self, key: str, name: str, size: int) -> Deferred[Incoming]:
         """As `receive`, for a file that is kept under `key` when its transfer is suspended or the daemon
         stops.

@@ -31,6 +31,8 @@ from chatd.service.group_pictures import GroupPictures
 from chatd.service.groups import Groups
 from chatd.service.home_groups import HomeGroups
 from chatd.service.idempotent_sends import Sends
+from chatd.service.import_profile import ProfileImport
+from chatd.service.imports import Imports
 from chatd.service.indexing import Indexing
 from chatd.service.invitations import Invitations
 from chatd.service.log_sync import LogSync
@@ -79,6 +81,7 @@ class ChatService:
     session_list: SessionList  # an account's sessions, and with what they are used
     people: People  # the lists of all people, and of those online
     exports: Exports  # archives of what an account has here
+    imports: Imports  # of archives of earlier accounts
     departures: Departures  # deletes accounts
     contacts: Contacts  # people's contact lists, with who is online
     blocks: Blocks  # whom people have blocked
@@ -259,6 +262,11 @@ class ChatService:
         self.pictures = Pictures(
             context, self.avatars, self.profiles, self.group_pictures, self.homes, self.rosters
         )
+        profile = ProfileImport(
+            context, self.accounts, self.avatars, self.blocks, self.privacy, self.presence_news
+        )
+        self.imports = Imports(context, uploads, disk, self.presence, self.quotas, profile)
+        self.departures.on_departure(self.imports.forget)
         self.thumbnails = Thumbnails(self.clock, self.downloads, uploads, disk, scaler)
 
     def _make_messages(self, forwarder: IForwarder) -> Messages:

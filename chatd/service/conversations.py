@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from chatd.base.avatars import avatar_path
 from chatd.base.model import Account
-from chatd.base.names import key_of, parse_address
+from chatd.base.names import ARCHIVE_SIGN, key_of, parse_address
 from chatd.base.read_marks import ReadMark
 from chatd.base.replies import ConversationInfo
 from chatd.service.blocks import Blocks
@@ -57,7 +57,11 @@ class Conversations:
         with self._forwarder.watch() as settled:
             found, more = await self._database.read(_overview, account, marks)
         # A question about a person who waits for an answer would tell that somebody here has seen them.
-        accepted = [each.user for each, _ in found if each.request is None]
+        accepted = [
+            each.user
+            for each, _ in found
+            if each.request is None and not (each.user or "").startswith(ARCHIVE_SIGN)
+        ]
         elsewhere = [each for each in accepted if each and "@" in each]
         self._profiles.soon(elsewhere)
         self._there.soon(map(parse_address, elsewhere))
@@ -84,6 +88,8 @@ class Conversations:
         """The state of the other side of a direct conversation; None if it is not known."""
         if peer is not None:
             return self._blocks.state_for(account, peer, key_of(user))
+        if user.startswith(ARCHIVE_SIGN):
+            return None
         address = parse_address(user)
         if address.realm is None or self._blocks.has(account.id, address.key):
             return None

@@ -8,7 +8,7 @@ runs in the background, and continues when the disk has room again, and after a 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
 from twisted.logger import Logger
@@ -78,6 +78,11 @@ class Departures:
         self._stopped = False
         self._interrupted: list[Departure] = []
         self._timer = Timer(context.clock, self._continue)
+        self._first: list[Callable[[Account], Coroutine[Any, Any, object]]] = []
+
+    def on_departure(self, then: Callable[[Account], Coroutine[Any, Any, object]]) -> None:
+        """Run `then` first for each account that was deleted. It may run again after a restart."""
+        self._first.append(then)
 
     def stop(self) -> None:
         """Leave the rest to the next start."""
@@ -118,6 +123,8 @@ class Departures:
     async def _finish(self, departure: Departure) -> None:
         account = departure.account
         steps = Steps(account)
+        for then in self._first:
+            await steps.take(then(account))
         if departure.erase:
             await self._erase(account, steps)
         for name in await self._database.read(store.groups_of, account.id):

@@ -183,7 +183,7 @@ class Exports:
         realm = self._context.realm_key
         head = await self._database.read(store.conversation_head, account.id, place, realm)
         yield _encode(head)[:-1] + MESSAGES_BEGIN
-        before, seq = b"\n", 0
+        before, seq = b"\n", min(head.first, 1) - 1  # imported messages have negative seqs
         # The account may leave the group meanwhile.
         with suppress(NotMember, UnknownConversation, UnknownGroup):
             while True:
@@ -267,6 +267,8 @@ def _archived(message: Message, known: Provenance) -> ArchivedMessage:
         known.origin,
         # What is not shown has a sentence in place of its content.
         None if message.withheld else known.signed,
+        message.imported,
+        known.key,
     )
 
 

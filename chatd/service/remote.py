@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
 from zope.interface import Interface
 
+from chatd.base.account_archive import ArchivedMessage, ArchivedOrigin
 from chatd.base.attachments import Attachment
 from chatd.base.entries import NO_PARTS, MadeChange, MadeFact, MemberFact, SentParts
 from chatd.base.errors import ChatError
@@ -329,3 +330,27 @@ class IRealms(Interface):
     def all(detailed: bool = True) -> Deferred[Sequence[RealmInfo]]:
         """The peers and their links. `detailed` includes why a realm that no operator has added is not
         reached."""
+
+
+class SignedContent(msgspec.Struct, frozen=True):
+    """What the author's realm has signed of a message of a group: `author` and all other addresses are
+    complete, `at` is in ms since 1970 UTC, `reply` names the message that it replies to. `edited`: it is the
+    last edit that is signed."""
+
+    author: str
+    at: int
+    origin: ArchivedOrigin
+    mentions: tuple[str, ...] = ()
+    forwarded: str | None = None
+    reply: ArchivedOrigin | None = None
+    edited: bool = False
+
+
+class ISignedEntries(Interface):
+    """Checks the signatures in archives. chatd.federation implements it."""
+
+    def check(
+        message: ArchivedMessage, home: str, home_id: int, group: str
+    ) -> SignedContent | None:
+        """What is signed of a message of the group of the realm `home` with this id, and this name as it is
+        compared. None if that is not known, or if the message has anything that is not signed."""

@@ -43,6 +43,7 @@ DETAILS = (
     messages.c.mentions,
     messages.c.media,
     messages.c.body,
+    messages.c.imported,
     _pinned,
     _reacted,
 )
@@ -61,7 +62,7 @@ def with_details(message: Message, values: Sequence[Any]) -> Message:
     *rare, pinned, _ = values
     if not pinned and tuple(rare) == _NONE:
         return message
-    reply, edited, deleted, forwarded, mentions, media, body = rare
+    reply, edited, deleted, forwarded, mentions, media, body, imported = rare
     return msgspec.structs.replace(
         message,
         reply=reply,
@@ -71,6 +72,7 @@ def with_details(message: Message, values: Sequence[Any]) -> Message:
         mentions=mentions_of(mentions),
         opaque=None if media is None else Opaque(media, body or b""),
         pinned=bool(pinned),
+        imported=bool(imported),
     )
 
 

@@ -15,15 +15,18 @@ from chatd.base.account_archive import (
     ArchivedOrigin,
     ArchivedProfile,
     ArchivedSignature,
+    origin_of,
 )
 from chatd.base.attachments import Attachment
 from chatd.base.model import Account
+from chatd.base.names import ARCHIVE_SIGN
 from chatd.base.timestamps import timestamp
 from chatd.store.accounts import contacts_of
 from chatd.store.avatars import find, place_of_user
 from chatd.store.blocks import blocks_of
 from chatd.store.files import COLUMNS, file_in, visible_files
 from chatd.store.groups import list_groups
+from chatd.store.imported_messages import IMPORTED_GROUP
 from chatd.store.macs import keyed_hash
 from chatd.store.preferences import COLUMNS as PREFERENCES
 from chatd.store.preferences import preferences_in
@@ -33,6 +36,8 @@ from chatd.store.schema import (
     attachments,
     changes,
     groups,
+    import_places,
+    imported_messages,
     messages,
     participants,
     preferences,
@@ -40,13 +45,16 @@ from chatd.store.schema import (
 )
 
 MAX_GROUPS = 10_000
+_signatures = msgspec.json.Decoder(ArchivedSignature)
 
 
 class Provenance(msgspec.Struct, frozen=True):
-    """Where a message comes from, and what its author's realm has signed of its present content."""
+    """Where a message comes from, and what its author's realm has signed of its present content. `key` names
+    it in archives, if it is from one."""
 
     origin: ArchivedOrigin | None = None
     signed: ArchivedSignature | None = None
+    key: str | None = None
 
 
 def profile_of(connection: sa.Connection, account: Account, realm: str) -> ArchivedProfile:
@@ -80,7 +88,12 @@ def conversation_head(
     part in any more has no name."""
     row = connection.execute(
         sa.select(
-            participants.c.peer, groups.c.name, groups.c.realm, groups.c.home_id, *PREFERENCES
+            participants.c.peer,
+            participants.c.first_seq,
+            groups.c.name,
+            groups.c.realm,
+            groups.c.home_id,
+            *PREFERENCES,
         )
         .select_from(participants)
         .outerjoin(groups, groups.c.conversation_id == participants.c.conversation_id)
@@ -96,17 +109,54 @@ def conversation_head(
     if row is None:
         return ArchivedConversation(conversation)
     chosen = preferences_in(row.notify, None, row.archived)
-    home, home_id = (row.realm or realm, row.home_id or conversation) if row.name else (None, None)
+    name, peer = row.name, row.peer
+    home, home_id = (row.realm or realm, row.home_id or conversation) if name else (None, None)
+    is_archive = (peer or "").startswith(ARCHIVE_SIGN)
+    if is_archive and (origin := _group_of(connection, account_id, conversation)) is not None:
+        name, peer = peer.removeprefix(ARCHIVE_SIGN), None
+        home, home_id = origin
+    first, last = _ends(connection, conversation, row.first_seq)
     return ArchivedConversation(
         conversation,
-        row.name,
-        row.peer,
+        name,
+        peer,
         home,
         home_id,
+        is_archive,
+        first,
+        last,
         # What is chosen until a time soon ends by itself.
         notify="all" if row.until is not None else chosen.notify,
         archived=chosen.archived,
     )
+
+
+def _group_of(
+    connection: sa.Connection, account_id: int, conversation: int
+) -> tuple[str, int] | None:
+    """The key of the realm of the group that was imported into a conversation, and the group's id there; None
+    if it was no group."""
+    origin: str | None = connection.scalar(
+        sa.select(import_places.c.origin).where(
+            import_places.c.account_id == account_id,
+            import_places.c.conversation_id == conversation,
+            import_places.c.origin.like(f"{IMPORTED_GROUP}%"),
+        )
+    )
+    if origin is None:
+        return None
+    home, _, home_id = origin.removeprefix(IMPORTED_GROUP).rpartition(":")
+    return home, int(home_id)
+
+
+def _ends(connection: sa.Connection, conversation: int, first_seq: int) -> tuple[int, int]:
+    """The seqs of the first and the last message from `first_seq` on."""
+    first, last = connection.execute(
+        sa.select(sa.func.min(messages.c.seq), sa.func.max(messages.c.seq)).where(
+            messages.c.conversation_id == conversation, messages.c.seq >= first_seq
+        )
+    ).one()
+    return first or 1, last or 1
 
 
 def provenances(
@@ -132,6 +182,9 @@ def provenances(
             .where(*here)
         )
     }
+    for row in _imported(connection, conversation, seqs):
+        signed = None if row.signature is None else _signatures.decode(row.signature)
+        found[row.seq] = Provenance(origin_of(row.key), signed, row.key)
     for row in _edits(connection, conversation, seqs):
         if row.target in found:
             found[row.target] = msgspec.structs.replace(found[row.target], signed=_signature(row))
@@ -144,6 +197,19 @@ _SIGNED = (
     signatures.c.salt,
     signatures.c.attributes,
 )
+
+
+def _imported(connection: sa.Connection, conversation: int, seqs: Sequence[int]) -> sa.Result[Any]:
+    """Those of the messages that are from an archive, with their keys and what the archive has of their
+    signatures."""
+    return connection.execute(
+        sa.select(
+            imported_messages.c.seq, imported_messages.c.key, imported_messages.c.signature
+        ).where(
+            imported_messages.c.conversation_id == conversation,
+            imported_messages.c.seq.in_(seqs),
+        )
+    )
 
 
 def _edits(connection: sa.Connection, conversation: int, seqs: Sequence[int]) -> sa.Result[Any]:

@@ -10,6 +10,7 @@ import msgspec
 import sqlalchemy as sa
 
 from chatd.base.model import Account, Message
+from chatd.base.names import ARCHIVE_SIGN
 from chatd.base.read_marks import ReadMark
 from chatd.store import files
 from chatd.store.access import sees_message
@@ -83,7 +84,10 @@ def build_message(keyed: KeyedHash | None, row: Sequence[Any], account: Account)
         :_BEFORE_DETAILS
     ]
     *file, lost_there = row[_BEFORE_FILE:_AFTER_FILE]
-    to = None if group is not None else peer if sender_id == account.id else account.name
+    to = None if group is not None else account.name
+    # An imported group is a conversation with itself.
+    if to is not None and (sender_id == account.id or (peer or "").startswith(ARCHIVE_SIGN)):
+        to = peer
     attachment = None if file[0] is None else files.file_in(keyed, file)
     if lost_there is not None and attachment is not None:
         attachment = msgspec.structs.replace(attachment, arrival=lost_there)

@@ -119,11 +119,13 @@ class ChangeWriter:
     ) -> ChangeResult:
         """Make a change. One that has no effect is not written to the log, unless it is relayed.
 
-        Raises UnknownMessage, NotYours, NotEditable, RequestPending, NotMember, NotAdmin, TooManyReactions,
-        TooManyPins, and what `copies_of` does.
+        Raises UnknownMessage, ImportedMessage, NotYours, NotEditable, RequestPending, NotMember, NotAdmin,
+        TooManyReactions, TooManyPins, and what `copies_of` does.
         """
         row = _message(connection, wanted)
         _check_right(connection, wanted, row)
+        if row.imported is not None:
+            raise errors.ImportedMessage(seq=wanted.seq)
         if _is_replaced(connection, wanted, row):
             _revive(connection, wanted, row.id)
             row = _message(connection, wanted)
@@ -226,6 +228,7 @@ def _message(connection: sa.Connection, wanted: WantedChange) -> sa.Row[Any]:
         messages.c.origin_realm,
         messages.c.edited_at,
         messages.c.refused,
+        messages.c.imported,
         *GUARDED,
         groups.c.name.label("group"),
     )

@@ -36,6 +36,7 @@ class Extras(msgspec.Struct, frozen=True):
     media: str | None = None
     body: bytes | None = None
     refused: str | None = None
+    imported: bool | None = None
 
 
 class NewChange(msgspec.Struct, frozen=True):

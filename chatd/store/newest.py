@@ -100,6 +100,7 @@ def _newest_directs(account: Account, limit: int) -> sa.Select[Any]:
             participants.c.account_id == account.id,
             participants.c.peer_key.is_not(None),
             messages.c.seq >= sa.func.coalesce(last, 0),
+            messages.c.imported.is_(None),  # their ids are new
             messages.c.sender_id.is_distinct_from(account.id) | to_self,
         )
         .order_by(messages.c.id.desc())

@@ -11,11 +11,12 @@ import msgspec
 import sqlalchemy as sa
 from twisted.logger import Logger
 
-from chatd.base.errors import TooManyReports, UnknownMessage, UnknownReport
+from chatd.base.errors import ImportedMessage, TooManyReports, UnknownMessage, UnknownReport
 from chatd.base.model import Account
 from chatd.base.replies import ReportInfo
 from chatd.store.accounts import account_of
 from chatd.store.history import build_messages, select_messages
+from chatd.store.imported_messages import is_imported
 from chatd.store.pinned import message_at
 from chatd.store.schema import groups, messages, participants, reports
 
@@ -36,9 +37,12 @@ def add_report(
     connection: sa.Connection, account: Account, conversation: int, seq: int, reason: str, now: int
 ) -> None:
     """Report a message that the account sees. A second report of it replaces the reason. If there are
-    MAX_REPORTS, the account with the most loses its newest one. Raises UnknownMessage, TooManyReports."""
+    MAX_REPORTS, the account with the most loses its newest one. Raises UnknownMessage, ImportedMessage,
+    TooManyReports."""
     if message_at(connection, account, conversation, seq) is None:
         raise UnknownMessage(seq=seq)
+    if is_imported(connection, conversation, seq):
+        raise ImportedMessage(seq=seq)
     this = (
         reports.c.account_id == account.id,
         reports.c.conversation_id == conversation,

@@ -37,6 +37,7 @@ _STATUSES: tuple[tuple[tuple[type[ChatError], ...], HTTPStatus], ...] = (
     (
         (
             errors.UnknownPage,
+            errors.NoImport,
             errors.UnknownFile,
             errors.UnknownPicture,
             errors.UnknownUser,
@@ -46,7 +47,10 @@ _STATUSES: tuple[tuple[tuple[type[ChatError], ...], HTTPStatus], ...] = (
     ),
     ((errors.ForeignHost,), HTTPStatus.MISDIRECTED_REQUEST),
     ((errors.BadMethod,), HTTPStatus.METHOD_NOT_ALLOWED),
-    ((errors.UserExists, errors.AlreadyMember, errors.UploadOffset), HTTPStatus.CONFLICT),
+    (
+        (errors.UserExists, errors.AlreadyMember, errors.UploadOffset, errors.ImportUnfinished),
+        HTTPStatus.CONFLICT,
+    ),
     ((errors.BadPicture,), HTTPStatus.UNSUPPORTED_MEDIA_TYPE),
     ((errors.LengthRequired,), HTTPStatus.LENGTH_REQUIRED),
     (
@@ -60,6 +64,7 @@ _STATUSES: tuple[tuple[tuple[type[ChatError], ...], HTTPStatus], ...] = (
             errors.ExportUnfinished,
             errors.TooManyAttempts,
             errors.TooManyExports,
+            errors.TooManyImports,
             errors.TooManyFailedJoins,
             errors.TooManyRegistrations,
             errors.TooManyTakenNames,

@@ -9,6 +9,7 @@
 /join/<code>                                  joining a group by a link
 /thumbnails/<code>                            small versions of files that are pictures
 /export                                       everything that an account has here
+/import                                       the archive of an account elsewhere
 /.well-known/chatd.json                       where other realms reach this one
 /healthz  /livez                              probes
 ```
@@ -41,6 +42,7 @@ from chatd.web.downloads import DownloadResource
 from chatd.web.exports import ExportResource
 from chatd.web.health import HealthResource, LiveResource
 from chatd.web.hosts import Hosts
+from chatd.web.imports import ImportResource
 from chatd.web.joining import JoinResource
 from chatd.web.lazy_resource import LazyResource
 from chatd.web.pictures import PictureResource
@@ -125,6 +127,7 @@ class ChatSite(QuietSite):
         connections: Connections,
         uploads: UploadResource,
         pictures: PictureResource,
+        imports: ImportResource,
         clock: Any,
     ) -> None:
         super().__init__(root, requestFactory=ChatRequest, timeout=IDLE, reactor=clock)
@@ -136,6 +139,7 @@ class ChatSite(QuietSite):
         self._connections = connections
         self._uploads = uploads
         self._pictures = pictures
+        self._imports = imports
         self._trusted = lines.service.config.web.trusted_proxies
         # By the network address of clients behind proxies.
         self._buckets: Cache[str, TokenBucket] = Cache(PROXIED_SOURCES)
@@ -194,6 +198,7 @@ class ChatSite(QuietSite):
                 guarded("nor was it aborted", channel.transport.abortConnection)
         emptied = self._channels.emptied()
         self._pictures.stop()
+        self._imports.stop()
         stopped = Deferred.fromCoroutine(self._uploads.stop())
         return DeferredList([self._lines.finish(), stopped, emptied])
 
@@ -223,10 +228,12 @@ def make_site(
     root.putChild(b"files", DownloadResource(service, access))
     root.putChild(b"join", JoinResource(service, access, files))
     root.putChild(b"export", ExportResource(service, access))
+    imports = ImportResource(service, access)
+    root.putChild(b"import", imports)
     root.putChild(b"pictures", pictures)
     root.putChild(b".well-known", WhereaboutsResource(service, access))
     root.putChild(b"thumbnails", ThumbnailResource(service, access))
-    return ChatSite(root, lines, connections, uploads, pictures, service.clock)
+    return ChatSite(root, lines, connections, uploads, pictures, imports, service.clock)
 
 
 def _web_sockets(lines: ChatLineFactory, access: AccessControl) -> Resource:

@@ -85,6 +85,31 @@ class ExportUnfinished(ChatError):
     sentence = "Your last export is not finished; finish or cancel that download first"
 
 
+class BadArchive(ChatError):
+    code = "bad-archive"
+    sentence = "This is no archive that can be imported: {reason}"
+
+
+class TooManyImports(ChatError):
+    code = "too-many-imports"
+    sentence = "You may import {limit} archives an hour; try again in {minutes} min"
+
+
+class ImportUnfinished(ChatError):
+    code = "import-unfinished"
+    sentence = "Your last import is not finished; wait for it, or cancel it first"
+
+
+class NoImport(ChatError):
+    code = "no-import"
+    sentence = "You have no import, or it has ended"
+
+
+class ImportedMessage(ChatError):
+    code = "imported-message"
+    sentence = "Message #{seq} is imported from an archive, so it can't be changed or reported"
+
+
 class LastOperator(ChatError):
     code = "last-operator"
     sentence = "You are the only operator of this realm, so your account can't be deleted"

@@ -9,7 +9,8 @@ class UseHttp(ChatError):
     code = "use-http"
     sentence = (
         "Files go over HTTP here: PUT /uploads/<key> sends one to people or a group, GET /files/<code> "
-        "fetches it, GET /files/<code>?room fetches one of a room, and GET /export what you have here"
+        "fetches it, GET /files/<code>?room fetches one of a room, GET /export fetches what you have here, "
+        "and PUT /import imports an archive"
     )
 
 

@@ -16,6 +16,7 @@ from chatd.base.names import (
     parse_foreign_name,
     parse_group,
     parse_group_name,
+    parse_imported,
     parse_name,
     parse_place,
     parse_room,
@@ -226,15 +227,19 @@ class DestinationType(PlaceType):
 
 
 class ConversationType(PlaceType):
-    """A place, or in JSON the id of a conversation."""
+    """A place, also an imported one, or in JSON the id of a conversation."""
 
     json = "string or number"
+    about = f"{PlaceType.about}, and ~name what you have imported"
+
+    def from_text(self, name: str, text: str) -> Place:
+        return parse_imported(text) or super().from_text(name, text)
 
     def from_json(self, name: str, value: Any) -> Place | int:
         if name == "conversation":
             number: int = SIZE.from_json(name, value)
             return number
-        return super().from_json(name, value)
+        return parse_imported(self.string(name, value)) or super().from_json(name, value)
 
 
 NAME = ParsedType(parse_name, "name", "1 to 64 letters, digits, dots, underscores and hyphens")

@@ -25,10 +25,11 @@ class NumberType(Type):
 
     def __init__(self, minimum: int) -> None:
         self._minimum = minimum
-        self.about = f"a whole number, {minimum} or more"
+        self.about = f"a whole number, {minimum} or more" if minimum >= 0 else "a whole number"
 
     def from_text(self, name: str, text: str) -> int:
-        if not (text.isascii() and text.isdigit() and len(text) < 20):
+        digits = text.removeprefix("-") if self._minimum < 0 else text
+        if not (digits.isascii() and digits.isdigit() and len(digits) < 20):
             raise BadArgument(argument=name, found=printable(text), expected=self.about)
         return self.from_json(name, int(text))
 
@@ -168,6 +169,7 @@ class ListenType(FlagType):
 
 COUNT = NumberType(1)
 SIZE = NumberType(0)
+SEQ = NumberType(-MAX_NUMBER)  # those of imported messages are negative
 FLAG = FlagType()
 LISTEN = ListenType()
 PRIVACY_KEY = WordType(

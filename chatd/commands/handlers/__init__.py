@@ -14,6 +14,7 @@ from chatd.commands.handlers import (
     files,
     general,
     groups,
+    imports,
     messages,
     pictures,
     reading,
@@ -24,6 +25,7 @@ from chatd.commands.values import Command
 
 HANDLERS: Mapping[type[Command], Handler] = {
     **accounts.HANDLERS,
+    **imports.HANDLERS,
     **pictures.HANDLERS,
     **messages.HANDLERS,
     **changes.HANDLERS,

@@ -92,6 +92,33 @@ ROWS: tuple[Row, ...] = (
         ),
     ),
     Row(
+        "import",
+        ask.ImportArchive,
+        "import the archive of an account elsewhere: after the READY reply, send exactly that many raw "
+        "bytes",
+        (FILENAME, SIZE),
+        errors=(
+            errors.FileTooLarge,
+            errors.TooManyImports,
+            errors.ImportUnfinished,
+            errors.TooManyUploads,
+            errors.Busy,
+            errors.DiskFull,
+        ),
+    ),
+    Row(
+        "imported",
+        ask.ShowImport,
+        "show how far your import has come, and the groups of the archive",
+        errors=(errors.NoImport,),
+    ),
+    Row(
+        "cancelimport",
+        ask.CancelImport,
+        "end your import; what it has imported stays",
+        errors=(errors.NoImport,),
+    ),
+    Row(
         "deleteaccount",
         ask.DeleteAccount,
         "delete your account; nobody can take its name again",

@@ -106,9 +106,9 @@ ROWS: tuple[Row, ...] = (
         (
             CONVERSATION,
             Arg("n", types.COUNT, optional=True),
-            Arg("before", types.SIZE, optional=True, named=True),
-            Arg("after", types.SIZE, optional=True, named=True),
-            Arg("around", types.SIZE, optional=True, named=True),
+            Arg("before", types.SEQ, optional=True, named=True),
+            Arg("after", types.SEQ, optional=True, named=True),
+            Arg("around", types.SEQ, optional=True, named=True),
             Arg("since", types.TIME, optional=True, named=True),
         ),
         errors=CONVERSATION_ERRORS,

@@ -12,6 +12,7 @@ from chatd.commands.values.base import Command
 __all__ = [
     "AddContact",
     "BlockPerson",
+    "CancelImport",
     "ChangePassword",
     "ChangePrivacy",
     "ChangeProfile",
@@ -20,6 +21,7 @@ __all__ = [
     "DeleteContact",
     "ExportData",
     "GetPicture",
+    "ImportArchive",
     "ListActive",
     "ListBlocks",
     "ListContacts",
@@ -35,6 +37,7 @@ __all__ = [
     "SetPicture",
     "SetStatus",
     "ShowAccount",
+    "ShowImport",
     "UnblockPerson",
 ]
 
@@ -86,6 +89,21 @@ class DeleteAccount(Command, frozen=True):
 
 
 class ExportData(Command, frozen=True):
+    pass
+
+
+class ImportArchive(Command, frozen=True):
+    """An archive of `size` bytes follows."""
+
+    filename: str
+    size: int
+
+
+class ShowImport(Command, frozen=True):
+    pass
+
+
+class CancelImport(Command, frozen=True):
     pass
 
 

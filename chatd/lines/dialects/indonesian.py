@@ -60,6 +60,15 @@ INDONESIAN: Texts = {
         "Data boleh diekspor {limit} kali sejam; coba lagi dalam {minutes} menit"
     ),
     errors.ExportUnfinished: "Ekspor terakhir belum selesai; selesaikan atau batalkan dahulu",
+    errors.BadArchive: "Ini bukan arsip yang dapat diimpor: {reason}",
+    errors.TooManyImports: (
+        "Arsip boleh diimpor {limit} kali sejam; coba lagi dalam {minutes} menit"
+    ),
+    errors.ImportUnfinished: "Impor terakhir belum selesai; tunggu, atau batalkan dahulu",
+    errors.NoImport: "Anda tidak mempunyai impor, atau sudah selesai",
+    errors.ImportedMessage: (
+        "Pesan #{seq} diimpor dari arsip, jadi tidak dapat diubah atau dilaporkan"
+    ),
     errors.LastOperator: "Anda satu-satunya operator realm ini, jadi akun Anda tidak dapat dihapus",
     errors.AlreadyClaimed: "Realm ini sudah mempunyai operator",
     errors.WrongCode: "Itu bukan kode operator realm ini; lihat file operator-code",

@@ -28,6 +28,7 @@ def event_object(event: events.Event) -> dict[str, Any]:
             | events.ConversationChange()
             | events.Invitation()
             | events.MessageRequest()
+            | events.ImportChange()
         ):
             return _news(event)
         case events.RoomTalk() | events.RoomChange():
@@ -77,7 +78,8 @@ def _news(
     | events.ProfileChange
     | events.ConversationChange
     | events.Invitation
-    | events.MessageRequest,
+    | events.MessageRequest
+    | events.ImportChange,
 ) -> dict[str, Any]:
     """An event about people or conversations. Its fields are written as they are."""
     fields = msgspec.structs.asdict(event)
@@ -99,6 +101,8 @@ def _news(
             return {"event": "invitation", **given, "at": timestamp(event.at)}
         case events.MessageRequest():
             return {"event": "request", **given, "at": timestamp(event.at)}
+        case events.ImportChange():
+            return {"event": "import", **given}
         case _:
             assert_never(event)
 

@@ -22,8 +22,9 @@ _rare_values = attrgetter(
     "pinned",
     "unverified",
     "blocked",
+    "imported",
 )
-_NONE = (None, None, None, None, None, (), (), False, False, False)
+_NONE = (None, None, None, None, None, (), (), False, False, False, False)
 
 
 def message_object(message: model.Message) -> dict[str, Any]:
@@ -67,6 +68,7 @@ def _rare_fields(message: model.Message) -> dict[str, Any]:
         "pinned": message.pinned,
         "unverified": message.unverified,
         "blocked": message.blocked,
+        "imported": message.imported,
         "opaque": None if opaque is None else opaque_object(opaque),
     }
     return {name: value for name, value in fields.items() if value}

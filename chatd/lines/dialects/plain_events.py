@@ -27,6 +27,7 @@ def event_lines(event: events.Event) -> str:
             | events.ConversationChange()
             | events.Invitation()
             | events.MessageRequest()
+            | events.ImportChange()
         ):
             return _news(event)
         case events.RoomTalk():
@@ -72,7 +73,8 @@ def _news(
     | events.ProfileChange
     | events.ConversationChange
     | events.Invitation
-    | events.MessageRequest,
+    | events.MessageRequest
+    | events.ImportChange,
 ) -> str:
     """An event about people or conversations."""
     match event:
@@ -93,6 +95,8 @@ def _news(
             return f"{event.by} invites you to {event.group}: accept #{event.group}"
         case events.MessageRequest():
             return f"{event.user} is not known here, and asks to write to you: accept @{event.user}"
+        case events.ImportChange():
+            return event.sentence
         case _:
             assert_never(event)
 

@@ -26,6 +26,10 @@ def item_lines(item: replies.Item) -> str:  # noqa: C901 - one case for each kin
             return message_lines(item)
         case replies.GroupInfo():
             return _group(item)
+        case replies.FormerGroup():
+            title = f" ({isolated(item.title)})" if item.title else ""
+            code = f" code {item.code}" if item.code else ""
+            return f"{item.group}{title}{code}, {item.visibility}"
         case replies.InvitationInfo():
             return _invitation(item)
         case replies.RequestInfo():

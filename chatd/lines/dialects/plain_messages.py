@@ -36,6 +36,8 @@ def _marks(message: model.Message) -> str:
         marks.append("pinned")
     if message.unverified:
         marks.append("unverified")
+    if message.imported:
+        marks.append("imported")
     if message.blocked:
         marks.append("blocked")
     if message.state in (model.QUEUED, model.REFUSED, model.REQUESTED):

@@ -16,6 +16,7 @@ from chatd.store.schema.groups import (
     rosters,
     skipped,
 )
+from chatd.store.schema.imports import import_places, imported_messages, imports
 from chatd.store.schema.log import (
     arrivals,
     attachments,
@@ -95,6 +96,9 @@ __all__ = [
     "handovers",
     "heads",
     "home_rosters",
+    "import_places",
+    "imported_messages",
+    "imports",
     "invitations",
     "invited",
     "join_requests",

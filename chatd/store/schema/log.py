@@ -82,6 +82,11 @@ messages = Table(
     Column("media", Text, comment="opaque: the media type of `body`"),
     Column("body", LargeBinary, comment="opaque: bytes that nobody here reads"),
     Column("refused", Text, comment="JSON: why another realm refused it, code and sentence"),
+    Column(
+        "imported",
+        Boolean,
+        comment="from an archive: not verified, or else verified; NULL: it is not",
+    ),
     # It includes sender_id, so that counting unread messages reads only the index.
     Index("messages_by_conversation", "conversation_id", "seq", "sender_id", unique=True),
 )

@@ -16,6 +16,7 @@ SEARCHED = (
     "messages.id, messages.conversation_id, messages.seq, messages.at, messages.sender, "
     "messages.text, attachments.name, messages.deleted_at, messages.media"
 )
+BEGINNING = -(1 << 62)  # before the seqs of all messages; imported ones have negative seqs
 SEQ = 2  # the place of `seq` in it
 _by_order = itemgetter(3, 0)  # the key of chatd.store.search.blocks.order_of
 WITH_FILE = "LEFT JOIN attachments ON attachments.id = messages.attachment_id"

@@ -33,7 +33,7 @@ from chatd.store.search.blocks import (
     records_in,
 )
 from chatd.store.search.interface import Wanted
-from chatd.store.search.records import SEARCHED, SEQ, WITH_FILE, first_block
+from chatd.store.search.records import BEGINNING, SEARCHED, SEQ, WITH_FILE, first_block
 from chatd.store.search.signatures import MIN_TEXT, make_signature
 from chatd.store.search.sqlite_query import Search
 from chatd.store.settings import get_setting, put_setting
@@ -148,6 +148,8 @@ class SQLiteIndex:
         if first is None:
             return None
         block = _block_with(connection, first.conversation_id, first.seq)
+        if block is not None and first.seq < block.first_seq:
+            block = block._replace(first_seq=first.seq)  # it is imported
         if block is None:
             later = sa.select(search_changes.c.id).where(
                 search_changes.c.conversation_id == first.conversation_id,
@@ -169,9 +171,9 @@ class SQLiteIndex:
             rest = [self._make((conversation, last_seq + 1, block.last_seq), later)]
         elif _block_with(connection, conversation, last_seq + 1) is None:
             # The newest messages may have been removed, and their numbers are used again.
-            last_seq = rows[-1][SEQ] if rows else 0
+            last_seq = rows[-1][SEQ] if rows else block.first_seq - 1
         place = (conversation, block.first_seq, last_seq)
-        new = self._split(place, rows) if last_seq else []
+        new = self._split(place, rows) if last_seq >= block.first_seq else []
         within = (conversation, block.first_seq, last_seq if rest else block.last_seq, MAX_ROWS)
         changes = [ident for (ident,) in driver.fetch(connection, _WITHIN, within)]
         return Piece([block.id], new + rest, changes)
@@ -230,7 +232,7 @@ class SQLiteIndex:
         """Add a block with the next messages of a conversation. Returns the size of their texts, and whether
         there are no more."""
         last = [Block._make(row) for row in driver.fetch(connection, _LAST, (conversation,))]
-        after = last[0].last_seq if last else 0
+        after = last[0].last_seq if last else BEGINNING
         rows = _rows(connection, conversation, after, _NO_END, MAX_MESSAGES)
         if not rows:
             return 0, True
@@ -238,7 +240,9 @@ class SQLiteIndex:
         size = len(added.texts)
         merged = _mergeable(last, len(added.ids), size)
         piece.old += [block.id for block in merged]
-        place = conversation, merged[-1].first_seq if merged else after + 1, rows[count - 1][SEQ]
+        first = after + 1 if last else min(rows[0][SEQ], 1)  # earlier ones may come later
+        first = merged[-1].first_seq if merged else first
+        place = conversation, first, rows[count - 1][SEQ]
         older = [_columns(connection, block) for block in reversed(merged)]
         piece.new.append(self._make(place, merge([*older, added])))
         return size, len(rows) < MAX_MESSAGES and count == len(rows)

@@ -17,7 +17,7 @@ from chatd.store.schema import messages
 from chatd.store.search.blocks import PARTS, Part, decode_facts, decode_keys, order_of
 from chatd.store.search.interface import MAX_REMAINING, Wanted
 from chatd.store.search.matching import Matcher, NewestHits
-from chatd.store.search.records import SEARCHED, WITH_FILE, record_of
+from chatd.store.search.records import BEGINNING, SEARCHED, WITH_FILE, record_of
 from chatd.store.search.signatures import MIN_TEXT, grams_of, may_contain
 
 # Once a page is full, counting what remains reads at most as many bytes of text.
@@ -29,7 +29,7 @@ _NO_END = _LARGEST, _LARGEST  # a time and an id
 # `hidden` is the seq before which the account sees nothing, if that is in the block.
 _BLOCKS = """
 SELECT id, b.conversation_id, earliest, latest, messages, size, b.first_seq,
-    CASE WHEN b.first_seq < p.first_seq THEN p.first_seq ELSE 0 END AS hidden
+    CASE WHEN b.first_seq < p.first_seq THEN p.first_seq END AS hidden
 FROM participants AS p JOIN search_blocks AS b
 ON b.conversation_id = p.conversation_id AND b.last_seq >= p.first_seq
 WHERE p.account_id = ? AND earliest <= ? AND messages > 0 ORDER BY latest DESC
@@ -39,7 +39,7 @@ _TAIL = f"""
 SELECT {SEARCHED} FROM participants JOIN messages
 ON messages.conversation_id = participants.conversation_id
 AND messages.seq > coalesce((SELECT max(last_seq) FROM search_blocks
-    WHERE search_blocks.conversation_id = participants.conversation_id), 0)
+    WHERE search_blocks.conversation_id = participants.conversation_id), {BEGINNING})
 AND {SEES} {WITH_FILE} WHERE participants.account_id = ?
 """
 _CHANGED = f"""
@@ -72,7 +72,7 @@ class Head(NamedTuple):
     messages: int
     size: int
     first_seq: int
-    hidden: int
+    hidden: int | None
 
 
 class Search:
@@ -195,7 +195,7 @@ class Search:
         times, idents = decoded = decode_keys(keys)
         found = None if facts is None else decode_facts(facts)
         changed = self._changed.get(head.conversation, ())
-        hidden = self._hidden(head) if head.hidden else ()
+        hidden = () if head.hidden is None else self._hidden(head, head.hidden)
         newest, end, most = self._newest, self._end, self._limit + MAX_REMAINING
         for number in self._matcher.numbers(texts, decoded, found):
             ident = idents[number]
@@ -207,9 +207,9 @@ class Search:
             self._found += 1
             newest.add(hit)
 
-    def _hidden(self, head: Head) -> set[int]:
-        """The ids of the messages of a block that the account does not see."""
-        rows = self._rows(_HIDDEN, head.conversation, head.first_seq, head.hidden)
+    def _hidden(self, head: Head, before: int) -> set[int]:
+        """The ids of the messages of a block that the account does not see, those before a seq."""
+        rows = self._rows(_HIDDEN, head.conversation, head.first_seq, before)
         return {row[0] for row in rows}
 
 

@@ -44,6 +44,8 @@ NEVER_REPEATED = (
     ask.GetRoomFile,
     ask.GetPicture,
     ask.SetPicture,
+    ask.ImportArchive,
+    ask.CancelImport,
     ask.Quit,
 )
 

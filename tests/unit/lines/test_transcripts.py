@@ -58,6 +58,9 @@ NOT_IN_TRANSCRIPTS = {
     "too-many-pins": "tests.unit.service.test_message_changes.Pins.test_limit",
     "too-many-exports": "tests.unit.service.test_exports.Limits.test_per_hour",
     "export-unfinished": "tests.unit.service.test_exports.Limits.test_one_at_a_time",
+    "too-many-imports": "tests.unit.service.test_imports.Refusals.test_limits",
+    "import-unfinished": "tests.unit.service.test_imports.Interruptions.test_cancel",
+    "imported-message": "tests.unit.service.test_imports.Places.test_group",
     "too-many-reports": "tests.unit.service.test_reports.ReportsTest.test_limits",
     "too-many-blocks": "tests.unit.service.test_blocks.Lists.test_refusals",
     "too-many-attempts": (

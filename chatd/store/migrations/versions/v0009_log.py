@@ -90,6 +90,11 @@ def _new_columns() -> list[sa.Column[object]]:
             sa.Text,
             comment="JSON: why another realm refused it, code and sentence",
         ),
+        sa.Column(
+            "imported",
+            sa.Boolean,
+            comment="from an archive: not verified, or else verified; NULL: it is not",
+        ),
     ]
 
 

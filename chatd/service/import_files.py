@@ -1,0 +1,66 @@
+"""The files of imported messages: from the archive into the uploads folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from chatd.base.account_archive import ArchivedFile
+from chatd.base.attachments import StoredFile
+from chatd.base.errors import BadArchive, BadFileName, StorageFailed
+from chatd.files.archive_reader import ArchiveReader
+from chatd.files.disk_space import DiskSpace
+from chatd.files.file_names import safe_name
+from chatd.files.folder import Uploads
+from chatd.files.incoming import Incoming
+from chatd.service.context import Context
+
+
+class ImportFiles:
+    def __init__(self, context: Context, uploads: Uploads, disk: DiskSpace) -> None:
+        self._limit = context.config.limits.file
+        self._uploads = uploads
+        self._disk = disk
+
+    def name_of(self, file: ArchivedFile) -> str:
+        """The safe name of a file. Older archives have it in the path only, after its code."""
+        name = file.name or file.path.rpartition("/")[2].partition("-")[2]
+        try:
+            return safe_name(name)
+        except BadFileName:
+            return "file"
+
+    async def take(self, reader: ArchiveReader, file: ArchivedFile, at: int) -> StoredFile | None:
+        """Store a file that was sent at `at` (ms since 1970 UTC). Returns None if the archive does not have
+        it, or if it is larger than files may be here. Raises BadArchive, DiskFull, StorageFailed."""
+        size = reader.size_of(file.path)
+        if size is None or size != file.size or size > self._limit:
+            return None
+        self._disk.expect(size)
+        try:
+            incoming = self._uploads.receive(self.name_of(file), size)
+            try:
+                await self._copy(reader.pieces(file.path), incoming)
+            except BaseException:
+                incoming.abort()
+                raise
+            try:
+                return await incoming.finish(None, at)
+            except OSError:
+                raise StorageFailed from None
+        finally:
+            self._disk.arrived(size)
+
+    async def _copy(self, pieces: Iterator[bytes], incoming: Incoming) -> None:
+        while piece := await self._uploads.in_thread(next, pieces, b""):
+            if len(piece) > incoming.missing:
+                raise BadArchive(reason="a file is longer than it says")
+            if not incoming.write(piece):
+                await incoming.room()
+            if incoming.error is not None:
+                raise StorageFailed
+        if incoming.missing:
+            raise BadArchive(reason="a file is cut off")
+
+    async def remove(self, stored: StoredFile) -> None:
+        """Remove a file that no message has got."""
+        await self._uploads.remove(stored.stored)

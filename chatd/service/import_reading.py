@@ -1,0 +1,183 @@
+"""From what an archive has of a conversation to what is stored of it here.
+
+An address of the realm that made the archive gets that realm's name here, and one of this realm loses it.
+What can't be an address or a text here is left out, or replaced: anybody may have made the archive.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import msgspec
+
+from chatd.base.account_archive import (
+    ArchivedConversation,
+    ArchivedMessage,
+    ArchivedProfile,
+    key_of_origin,
+)
+from chatd.base.characters import is_blank
+from chatd.base.config import MAX_MESSAGE
+from chatd.base.emoji import is_emoji
+from chatd.base.entries import MEDIA_TYPE
+from chatd.base.errors import BadArchive, BadName
+from chatd.base.model import MAX_OPAQUE, Account
+from chatd.base.names import ARCHIVE_SIGN, SYSTEM, Address, key_of, parse_address
+from chatd.base.texts import CONTROL_IN_TEXT
+from chatd.base.timestamps import parse_timestamp
+from chatd.service.context import Context
+from chatd.service.remote import ISignedEntries, SignedContent
+from chatd.store.imported_messages import IMPORTED_GROUP, ImportItem, ImportSource
+
+MAX_REACTIONS = 200  # people of a message, with all its emoji
+MAX_EMOJIS = 20
+MAX_MENTIONS = 100
+UNKNOWN_LAST = 1_000_000  # the last seq of a conversation in an archive that does not tell it
+NOT_IN_ARCHIVE = "\N{PAPERCLIP} {name}"  # in place of a file that the archive does not have
+_MEDIA = re.compile(MEDIA_TYPE)
+_LONGEST_KEY = 256
+
+_encode = msgspec.json.Encoder().encode
+
+
+class ImportReader:
+    """Reads the archive with this `profile` for an account. Raises BadArchive if its names are none."""
+
+    def __init__(
+        self, context: Context, account: Account, profile: ArchivedProfile, signed: ISignedEntries
+    ) -> None:
+        self._context = context
+        self._account = account
+        self._signed = signed
+        self._now = context.now()
+        try:
+            self._realm = parse_address(f"{SYSTEM}@{profile.realm}").realm or ""
+            self.old = self._here(Address(parse_address(profile.username).name))
+        except BadName:
+            raise BadArchive(reason="the name of its realm or account is none") from None
+
+    def address(self, text: str) -> Address | None:
+        """An address of the archive, as it is written here; None if it is none."""
+        try:
+            return self._here(parse_address(text))
+        except BadName:
+            return None
+
+    def _here(self, there: Address) -> Address:
+        complete = there if there.realm is not None else Address(there.name, self._realm)
+        return self._context.localize(complete)
+
+    def source(self, head: ArchivedConversation) -> ImportSource | None:
+        """Where its messages come from; None if it has no name."""
+        name = head.group or head.user
+        if name is None:
+            return None
+        is_archive = name.startswith(ARCHIVE_SIGN)
+        address = self.address(name.removeprefix(ARCHIVE_SIGN))
+        if address is None:
+            return None
+        first, last = head.first, max(head.first, head.last or UNKNOWN_LAST)
+        realm = key_of(self._realm)
+        if is_archive:
+            origin = f"{ARCHIVE_SIGN}{address.key}"
+        elif head.group is not None:
+            origin = f"{IMPORTED_GROUP}{head.home or realm}:{head.home_id or head.conversation}"
+        else:
+            origin = f"@{realm}:{head.conversation}"
+        alone = is_archive or head.group is not None or key_of(address.name) == SYSTEM
+        if address.key == self.old.key:
+            address = Address(self._account.name)  # one's own notes
+        return ImportSource(origin, address, first, last, alone)
+
+    def item(self, head: ArchivedConversation, message: ArchivedMessage) -> ImportItem:
+        """A message as it is stored here, without its file."""
+        signed = self._check(head, message)
+        sender = self._person(signed.author if signed else message.sender) or self._realm_itself()
+        # In a group, one's own messages keep the address that they were written with.
+        own = head.group is None and key_of(sender) == self.old.key
+        said = signed or message
+        body = None if message.opaque is None else message.opaque.body[:MAX_OPAQUE]
+        media = None if message.opaque is None else message.opaque.type
+        if media is not None and not _MEDIA.fullmatch(media):
+            media, body = None, None
+        at, edited = self._time(message.at), message.edited and self._time(message.edited)
+        if signed is not None and signed.edited:
+            at, edited = min(at, signed.at), min(signed.at, self._now)
+        elif signed is not None:
+            at = min(signed.at, self._now)
+        is_text = media is None and message.file is None and not message.deleted
+        return ImportItem(
+            self.key(head, message),
+            message.seq,
+            at,
+            self._account.name if own else sender,
+            own,
+            readable(message.text or "") if is_text else None,
+            edited=edited or None,
+            deleted=message.deleted,
+            reply=None if signed else message.reply,
+            reply_to=key_of_origin(signed.reply) if signed and signed.reply else None,
+            forwarded=None if said.forwarded is None else self._person(said.forwarded),
+            mentions=tuple(self._people(said.mentions[:MAX_MENTIONS])),
+            media=None if message.deleted else media,
+            body=None if message.deleted else body,
+            reactions=() if message.deleted else tuple(self._reactions(message)),
+            origin=None
+            if message.origin is None
+            else (message.origin.realm, message.origin.number),
+            verified=signed is not None,
+            signature=None if message.signed is None else _encode(message.signed),
+        )
+
+    def key(self, head: ArchivedConversation, message: ArchivedMessage) -> str:
+        """What names a message in all archives that have it."""
+        if message.key is not None:
+            return message.key[:_LONGEST_KEY]
+        if message.origin is not None:
+            return key_of_origin(message.origin)
+        realm = key_of(self._realm)
+        if head.group is not None:
+            home = f"{head.home or realm}:{head.home_id or head.conversation}"
+            return f"#{home}:{message.seq}"
+        return f"@{realm}:{head.conversation}:{message.seq}"
+
+    def _check(self, head: ArchivedConversation, message: ArchivedMessage) -> SignedContent | None:
+        """What is signed of a message of a group."""
+        if head.group is None or head.home is None or head.home_id is None:
+            return None
+        name = key_of(head.group.partition("@")[0])
+        found: SignedContent | None = self._signed.check(message, head.home, head.home_id, name)
+        return found
+
+    def _person(self, text: str) -> str | None:
+        address = self.address(text)
+        return None if address is None else str(address)
+
+    def _people(self, written: Iterable[str]) -> Iterable[str]:
+        return (found for each in written if (found := self._person(each)) is not None)
+
+    def _realm_itself(self) -> str:
+        """The sender of a message that has none."""
+        return str(self._here(Address(SYSTEM)))
+
+    def _time(self, text: str) -> int:
+        """A time of the archive, which is not in the future."""
+        return min(max(parse_timestamp(text) or 0, 0), self._now)
+
+    def _reactions(self, message: ArchivedMessage) -> Iterable[tuple[str, tuple[str, ...]]]:
+        room = MAX_REACTIONS
+        for emoji, people in [*message.reactions.items()][:MAX_EMOJIS]:
+            found = tuple(dict.fromkeys(self._people(people[:room])))
+            if found and is_emoji(emoji):
+                room -= len(found)
+                yield emoji, found
+
+
+def readable(text: str) -> str:
+    """A text of an archive, as a message may have it: at most MAX_MESSAGE bytes, without control
+    characters."""
+    clean = CONTROL_IN_TEXT.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))
+    if len(clean.encode()) > MAX_MESSAGE:
+        clean = clean.encode()[:MAX_MESSAGE].decode(errors="ignore")
+    return "\N{REPLACEMENT CHARACTER}" if is_blank(clean) else clean

@@ -1,0 +1,282 @@
+"""One import, from the first message of an archive to the last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import msgspec
+from sqlalchemy import Connection
+from twisted.internet.defer import DeferredLock
+from twisted.internet.task import deferLater
+
+from chatd.base.account_archive import ArchivedConversation, ArchivedFile, ArchivedMessage
+from chatd.base.model import Account
+from chatd.base.names import Address
+from chatd.files.archive_reader import ArchiveReader
+from chatd.files.folder import Uploads
+from chatd.service.codes import CODE_TRIES, new_code
+from chatd.service.context import Context
+from chatd.service.import_files import ImportFiles
+from chatd.service.import_profile import ProfileImport, groups_in
+from chatd.service.import_reading import NOT_IN_ARCHIVE, ImportReader
+from chatd.service.quotas import LEAST, MessageQuotas, cost
+from chatd.service.remote import ISignedEntries
+from chatd.store.imported_messages import (
+    ImportFile,
+    ImportItem,
+    ImportJobs,
+    ImportPlace,
+    known_keys,
+    open_place,
+    seen_of_group,
+)
+from chatd.store.imports import AccountImport, ImportProgress, is_running, keep_progress
+from chatd.store.preferences import prefer
+from chatd.store.writer import CodeTaken
+
+MAX_AT_ONCE = 16  # signed messages that are checked before other work gets its turn
+
+
+class ImportStopped(Exception):
+    """The import was cancelled, or the daemon stops."""
+
+
+@dataclass(frozen=True)
+class ImportTools:
+    """What all imports share. They take turns, a piece at a time. `tell` tells the account how far its import
+    has come."""
+
+    context: Context
+    uploads: Uploads
+    quotas: MessageQuotas
+    profile: ProfileImport
+    files: ImportFiles
+    jobs: ImportJobs
+    turn: DeferredLock
+    signed: Callable[[], ISignedEntries]
+    tell: Callable[[ImportRun], object]
+
+
+class ImportRun:
+    """The import that has `begun`. `old` is the address of the account in the archive, and `contacts` are
+    those there, once they are known. Set `is_stopped` to end it after the piece under way."""
+
+    def __init__(self, tools: ImportTools, account: Account, begun: AccountImport) -> None:
+        self.account = account
+        self.begun = begun
+        self.progress = begun.progress
+        self.old: Address | None = None
+        self.contacts: Sequence[Address] = ()
+        self.is_stopped = False
+        self._tools = tools
+        self._database = tools.context.database
+
+    async def run(self) -> None:
+        """Import what has not been imported. Raises ImportStopped, ChatError, OSError."""
+        in_thread = self._tools.uploads.in_thread
+        stored = self.begun.stored
+        assert stored is not None  # noqa: S101 - it is there until the import has ended
+        file = await in_thread(self._tools.uploads.open_stored, stored)
+        try:
+            reader: ArchiveReader = await in_thread(ArchiveReader, file)
+            await self._read(reader)
+        finally:
+            await in_thread(file.close)
+
+    async def _read(self, reader: ArchiveReader) -> None:
+        in_thread, tools = self._tools.uploads.in_thread, self._tools
+        profile = await in_thread(reader.profile)
+        names: list[str] = await in_thread(reader.conversations)
+        reading = ImportReader(tools.context, self.account, profile, tools.signed())
+        self.old = reading.old
+        found = (reading.address(each) for each in profile.contacts)
+        self.contacts = [each for each in found if each is not None]
+        if not self.progress.started:
+            added = await tools.profile.take(self.account, profile, reading)
+            self.progress = msgspec.structs.replace(
+                self.progress,
+                started=True,
+                of=len(names),
+                contacts=added,
+                groups=groups_in(reading, profile),
+            )
+            source = str(reading.old)
+            await self._database.run(keep_progress, self.account.id, self.progress, source)
+        tools.tell(self)
+        for name in names[self.progress.conversations :]:
+            await self._conversation(reader, reading, name)
+
+    async def _conversation(self, reader: ArchiveReader, reading: ImportReader, name: str) -> None:
+        """Import what is left of a conversation."""
+        in_thread = self._tools.uploads.in_thread
+        head: ArchivedConversation = await in_thread(reader.begin, name)
+        before = self.progress.read  # by a run that was interrupted
+        place = await self._place(reading, head)
+        while page := await in_thread(reader.page):
+            if before >= len(page):
+                before -= len(page)
+                continue
+            await self._tools.turn.acquire()
+            try:
+                self._check()
+                await self._page(reader, reading, place, head, page)
+            finally:
+                self._tools.turn.release()
+            self._tools.tell(self)
+        done = msgspec.structs.replace(
+            self.progress, conversations=self.progress.conversations + 1, read=0
+        )
+        await self._database.run(keep_progress, self.account.id, done)
+        self.progress = done
+
+    def _check(self) -> None:
+        """Raises ImportStopped."""
+        if self.is_stopped:
+            raise ImportStopped
+
+    async def _place(self, reading: ImportReader, head: ArchivedConversation) -> ImportPlace | None:
+        """Where the messages of a conversation are here; None if they have no place."""
+        source = reading.source(head)
+        if source is None:
+            return None
+        account, now = self.account, self._tools.context.now()
+
+        def job(connection: Connection) -> ImportPlace:
+            place, is_new = open_place(connection, account, source, now)
+            chosen: dict[str, object] = {}
+            if head.notify in ("mentions", "none"):
+                chosen["notify"] = head.notify
+            if head.archived:
+                chosen["archived"] = True
+            if is_new and chosen:
+                prefer(connection, account.id, place.conversation, chosen)
+            return place
+
+        return await self._database.run(job)
+
+    async def _page(
+        self,
+        reader: ArchiveReader,
+        reading: ImportReader,
+        place: ImportPlace | None,
+        head: ArchivedConversation,
+        page: Sequence[ArchivedMessage],
+    ) -> None:
+        """Import a page of messages, in one transaction. Raises ChatError."""
+        wanted = [] if place is None else await self._unknown(reading, head, page)
+        items: list[ImportItem] = []
+        try:
+            for number, message in enumerate(wanted, 1):
+                item = reading.item(head, message)
+                if message.file is not None and not message.deleted:
+                    item = await self._with_file(reader, item, message.file)
+                items.append(item)
+                if number % MAX_AT_ONCE == 0 and message.signed is not None:
+                    await deferLater(self._tools.context.clock, 0.0)
+            fresh = await self._store(place, items, len(page))
+        except BaseException:
+            await self._remove(items, ())
+            raise
+        await self._remove(items, fresh)
+
+    async def _unknown(
+        self,
+        reading: ImportReader,
+        head: ArchivedConversation,
+        page: Sequence[ArchivedMessage],
+    ) -> list[ArchivedMessage]:
+        """The messages of a page that the account does not have."""
+        keys = [reading.key(head, each) for each in page]
+        known = await self._database.read(known_keys, self.account.id, keys)
+        seen: set[int] = set()
+        if head.group is not None and head.home is not None and head.home_id is not None:
+            home = None if head.home == self._tools.context.realm_key else head.home
+            seqs = [each.seq for each in page]
+            seen = await self._database.read(
+                seen_of_group, self.account.id, home, head.home_id, seqs
+            )
+        return [
+            each
+            for key, each in zip(keys, page, strict=True)
+            if key not in known and each.seq not in seen
+        ]
+
+    async def _with_file(
+        self, reader: ArchiveReader, item: ImportItem, file: ArchivedFile
+    ) -> ImportItem:
+        """The message with its file. One that is not in the archive leaves its name."""
+        files = self._tools.files
+        name = files.name_of(file)
+        stored = await files.take(reader, file, item.at)
+        if stored is None:
+            text = NOT_IN_ARCHIVE.format(name=name)
+            return msgspec.structs.replace(item, text=text, verified=False)
+        same = file.sha256 in (stored.sha256, stored.received)
+        return msgspec.structs.replace(
+            item, file=ImportFile("", name, stored), verified=item.verified and same
+        )
+
+    async def _store(
+        self, place: ImportPlace | None, items: Sequence[ImportItem], read: int
+    ) -> Sequence[ImportItem]:
+        """Store messages, of which `read` were read. Returns those that are new. Raises ChatError."""
+        context, account = self._tools.context, self.account
+        now, quota = context.now(), context.config.limits.account_files
+        size = sum(map(_cost, items))
+        with self._tools.quotas.charged(account.id, size, now):
+            for _ in range(CODE_TRIES):
+                coded = [_with_code(each, context.random_bytes) for each in items]
+
+                def job(
+                    connection: Connection, coded: Sequence[ImportItem] = coded
+                ) -> tuple[Sequence[ImportItem], ImportProgress]:
+                    if not is_running(connection, account.id):
+                        raise ImportStopped
+                    fresh: Sequence[ImportItem] = ()
+                    if place is not None and coded:
+                        fresh = self._tools.jobs.add(connection, account, place, coded, now, quota)
+                    progress = _advanced(self.progress, fresh, read)
+                    keep_progress(connection, account.id, progress)
+                    return fresh, progress
+
+                try:
+                    fresh, self.progress = await self._database.run(job)
+                    break
+                except CodeTaken:
+                    continue
+            else:
+                raise CodeTaken
+        self._tools.quotas.give_back(account.id, size - sum(map(_cost, fresh)))
+        return fresh
+
+    async def _remove(self, items: Sequence[ImportItem], kept: Sequence[ImportItem]) -> None:
+        """Remove the files of messages that were not stored."""
+        stored = {each.file.stored.stored for each in kept if each.file is not None}
+        for item in items:
+            if item.file is not None and item.file.stored.stored not in stored:
+                await self._tools.files.remove(item.file.stored)
+
+
+def _advanced(progress: ImportProgress, fresh: Sequence[ImportItem], read: int) -> ImportProgress:
+    """The progress after a page of which these messages were new."""
+    return msgspec.structs.replace(
+        progress,
+        read=progress.read + read,
+        messages=progress.messages + len(fresh),
+        known=progress.known + read - len(fresh),
+        files=progress.files + sum(each.file is not None for each in fresh),
+    )
+
+
+def _with_code(item: ImportItem, random_bytes: Callable[[int], bytes]) -> ImportItem:
+    """The message, its file with a new code."""
+    if item.file is None:
+        return item
+    file = msgspec.structs.replace(item.file, code=new_code(random_bytes))
+    return msgspec.structs.replace(item, file=file)
+
+
+def _cost(item: ImportItem) -> int:
+    """The bytes that a message counts of the daily quota."""
+    return max(cost(item.text or ""), len(item.body or b""), LEAST)
