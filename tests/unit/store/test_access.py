@@ -88,8 +88,9 @@ class Views(GroupsTestCase):
 
     def index(self) -> None:
         index = self.service.indexing._index
-        while (piece := result_of(self.database.read(index.prepare))) is not None:
-            self.run_job(index.store, piece)
+        while pieces := result_of(self.database.read(index.prepare)):
+            for piece in pieces:
+                self.run_job(index.store, piece)
 
     def test_sync(self) -> None:
         """Neither earlier entries nor later changes of earlier messages are entries for the member."""
