@@ -5,11 +5,12 @@ that in a restore, it gets it again. Jobs and queries for the Database.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
-from chatd.store.losses import MAX_CONVERSATIONS, Lost
+from chatd.store.losses import MAX_CONVERSATIONS, Lost, with_lost
 from chatd.store.schema import acceptances, accounts, messages, participants
 
 
@@ -44,8 +45,16 @@ def lost_acceptances(connection: sa.Connection, lost: Lost) -> Sequence[LostAcce
     """What people of the realm have accepted, and it may have lost."""
     if not lost.gaps:
         return []
+    return [
+        LostAcceptance(Acceptance(*row[:3]), row.peer.partition("@")[0], row.name)
+        for row in connection.execute(*_lost_acceptances(lost))
+    ]
+
+
+@with_lost
+def _lost_acceptances(lost: Lost) -> sa.Select[Any]:
     gaps = sa.or_(*(acceptances.c.number.between(*gap) for gap in lost.gaps))
-    rows = connection.execute(
+    return (
         sa.select(
             acceptances.c.request,
             acceptances.c.number,
@@ -65,9 +74,6 @@ def lost_acceptances(connection: sa.Connection, lost: Lost) -> Sequence[LostAcce
         .order_by(acceptances.c.number)
         .limit(MAX_CONVERSATIONS)
     )
-    return [
-        LostAcceptance(Acceptance(*row[:3]), row.peer.partition("@")[0], row.name) for row in rows
-    ]
 
 
 def forget(connection: sa.Connection, realms: Collection[str]) -> None:

@@ -12,6 +12,7 @@ import msgspec
 import sqlalchemy as sa
 
 from chatd.base.names import key_of
+from chatd.store.prepared import prepared
 from chatd.store.schema import (
     accounts,
     changes,
@@ -44,19 +45,23 @@ def guests_here(
     connection: sa.Connection, realm: str, own: str, after: Position, limit: int
 ) -> GuestPage:
     """The first people of this realm, whose key is `own`, who are in groups of that realm."""
-    key = accounts.c.key + sa.literal(f"@{own}")
-    rows = connection.execute(
+    rows = connection.execute(*_guests_here(realm, f"@{own}", *after, limit)).all()
+    guests = [Guest(ident, name.partition("@")[0], user) for ident, name, user, _ in rows]
+    return GuestPage(guests, (rows[-1][0], rows[-1][3]) if len(rows) == limit else None)
+
+
+@prepared
+def _guests_here(realm: Any, end: Any, group: Any, after: Any, limit: Any) -> sa.Select[Any]:
+    key = accounts.c.key + end
+    here = groups.c.realm == realm, groups.c.key.is_not(None)
+    return (
         sa.select(groups.c.home_id, groups.c.name, accounts.c.name, key)
         .join(participants, participants.c.conversation_id == groups.c.conversation_id)
         .join(accounts, accounts.c.id == participants.c.account_id)
-        .where(
-            groups.c.realm == realm, groups.c.key.is_not(None), _after(groups.c.home_id, key, after)
-        )
+        .where(*here, _after(groups.c.home_id, key, (group, after)))
         .order_by(groups.c.home_id, key)
         .limit(limit)
-    ).all()
-    guests = [Guest(ident, name.partition("@")[0], user) for ident, name, user, _ in rows]
-    return GuestPage(guests, (rows[-1][0], rows[-1][3]) if len(rows) == limit else None)
+    )
 
 
 def _after(
@@ -110,23 +115,34 @@ def missing_from(
 ) -> list[Guest]:
     """The first members of that realm in groups of this one who are not `listed`, which are all between two
     positions."""
-    table, (after, upto) = remote_members, between
-    query = (
-        sa.select(table.c.conversation_id, groups.c.name, table.c.address, table.c.key)
-        .join(groups, groups.c.conversation_id == table.c.conversation_id)
-        .where(table.c.realm == realm, _after(table.c.conversation_id, table.c.key, after))
-        .order_by(table.c.conversation_id, table.c.key)
-        .limit(len(listed) + limit)
-    )
-    if upto is not None:
-        query = query.where(~_after(table.c.conversation_id, table.c.key, upto))
+    after, upto = between
+    bound: Position = upto or (0, "")
+    most = len(listed) + limit
+    query = _members(realm, *after, *bound, most, bounded=upto is not None)
     known = {(each.group_id, key_of(f"{each.user}@{realm}")) for each in listed}
     found = [
         Guest(ident, name, address.partition("@")[0])
-        for ident, name, address, key in connection.execute(query)
+        for ident, name, address, key in connection.execute(*query)
         if (ident, key) not in known
     ]
     return found[:limit]
+
+
+@prepared
+def _members(
+    realm: Any, group: Any, after: Any, last_group: Any, upto: Any, limit: Any, *, bounded: bool
+) -> sa.Select[Any]:
+    """The members of a realm after a position, and if it is `bounded`, up to another one."""
+    table = remote_members
+    place = table.c.conversation_id, table.c.key
+    found = (
+        sa.select(table.c.conversation_id, groups.c.name, table.c.address, table.c.key)
+        .join(groups, groups.c.conversation_id == table.c.conversation_id)
+        .where(table.c.realm == realm, _after(*place, (group, after)))
+        .order_by(*place)
+        .limit(limit)
+    )
+    return found.where(~_after(*place, (last_group, upto))) if bounded else found
 
 
 def has_asked(connection: sa.Connection, account_id: int, realm: str) -> bool:

@@ -5,7 +5,8 @@ chatd.store.held has the entries.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import cache, wraps
 from typing import Any, NamedTuple
 
 import msgspec
@@ -52,6 +53,28 @@ class Lost(msgspec.Struct, frozen=True):
         return sa.and_(table.c.origin_realm == self.realm, sa.or_(*gaps))
 
 
+def with_lost(make: Callable[[Lost], sa.Select[Any]]) -> Callable[[Lost], Any]:
+    """As `prepared` (chatd.store.prepared), for a statement about what is lost: `make` is called once for
+    each number of gaps, with a Lost that has bound parameters in place of its values. Both realms look for
+    losses at their first link after each start, so that is often."""
+
+    @cache
+    def made(gaps: int) -> sa.Select[Any]:
+        names = [f"gap_{each}" for each in range(2 * gaps)]
+        ends: list[Any] = [sa.bindparam(name) for name in names]
+        bound: Any = {name: sa.bindparam(f"lost_{name}") for name in ("realm", "after", "upto")}
+        return make(Lost(**bound, gaps=list(zip(ends[::2], ends[1::2], strict=True))))
+
+    @wraps(make)
+    def with_values(lost: Lost) -> Any:
+        ends = [end for gap in lost.gaps for end in gap]
+        values = {f"gap_{at}": end for at, end in enumerate(ends)}
+        given = {"lost_realm": lost.realm, "lost_after": lost.after, "lost_upto": lost.upto}
+        return made(len(lost.gaps)), {**values, **given}
+
+    return with_values
+
+
 class SharedDirect(msgspec.Struct, frozen=True):
     """A conversation of the account `name` with `peer`, of another realm; both by their names there."""
 
@@ -80,6 +103,12 @@ def lacked_in_directs(table: sa.Table, lost: Lost) -> Iterator[sa.ColumnElement[
 
 def directs(connection: sa.Connection, lost: Lost) -> list[SharedDirect]:
     """The directs with people of the realm that have something which the realm lacks."""
+    rows = connection.execute(*_directs(lost))
+    return [SharedDirect(place, name, peer.partition("@")[0]) for place, name, peer in rows]
+
+
+@with_lost
+def _directs(lost: Lost) -> sa.Select[Any]:
     found = sa.union(
         *(
             sa.select(table.c.conversation_id).where(condition)
@@ -87,7 +116,7 @@ def directs(connection: sa.Connection, lost: Lost) -> list[SharedDirect]:
             for condition in lacked_in_directs(table, lost)
         )
     ).subquery()
-    rows = connection.execute(
+    return (
         sa.select(participants.c.conversation_id, accounts.c.name, participants.c.peer)
         .join(accounts, accounts.c.id == participants.c.account_id)
         .where(
@@ -98,12 +127,20 @@ def directs(connection: sa.Connection, lost: Lost) -> list[SharedDirect]:
         .order_by(participants.c.conversation_id)
         .limit(MAX_CONVERSATIONS)
     )
-    return [SharedDirect(place, name, peer.partition("@")[0]) for place, name, peer in rows]
 
 
 def homes(connection: sa.Connection, lost: Lost) -> list[SharedGroup]:
     """The groups of this realm with members of that one, which may lack entries that carried parcels. It gets
     what comes after the first of these has joined, beginning with the first entry that it may lack."""
+    rows = connection.execute(*_homes(lost)).all()
+    return [
+        SharedGroup(place, name, place, max(_joined(connection, place, lost.realm), seq - 1), seen)
+        for place, name, seq, seen in rows
+    ]
+
+
+@with_lost
+def _homes(lost: Lost) -> sa.Select[Any]:
     first = sa.union_all(
         *(
             sa.select(table.c.conversation_id, sa.func.min(table.c.seq).label("seq"))
@@ -112,7 +149,7 @@ def homes(connection: sa.Connection, lost: Lost) -> list[SharedGroup]:
             for table in (messages, changes)
         )
     ).subquery()
-    rows = connection.execute(
+    return (
         sa.select(
             remote_members.c.conversation_id,
             groups.c.name,
@@ -125,11 +162,7 @@ def homes(connection: sa.Connection, lost: Lost) -> list[SharedGroup]:
         .group_by(remote_members.c.conversation_id, groups.c.name)
         .order_by(remote_members.c.conversation_id)
         .limit(MAX_CONVERSATIONS)
-    ).all()
-    return [
-        SharedGroup(place, name, place, max(_joined(connection, place, lost.realm), seq - 1), seen)
-        for place, name, seq, seen in rows
-    ]
+    )
 
 
 class LostJoin(msgspec.Struct, frozen=True):
@@ -145,9 +178,12 @@ class LostJoin(msgspec.Struct, frozen=True):
 
 def lost_joins(connection: sa.Connection, lost: Lost) -> list[LostJoin]:
     """The members whose realm may have lost that they have joined, in the order of the entries."""
-    if not lost.gaps:
-        return []
-    rows = connection.execute(
+    return [LostJoin(*row) for row in connection.execute(*_lost_joins(lost))] if lost.gaps else []
+
+
+@with_lost
+def _lost_joins(lost: Lost) -> sa.Select[Any]:
+    return (
         sa.select(
             changes.c.conversation_id,
             changes.c.author,
@@ -170,7 +206,6 @@ def lost_joins(connection: sa.Connection, lost: Lost) -> list[LostJoin]:
         .order_by(changes.c.conversation_id, changes.c.seq)
         .limit(MAX_CONVERSATIONS)
     )
-    return [LostJoin(*row) for row in rows]
 
 
 def _joined(connection: sa.Connection, conversation: int, realm: str) -> int:
