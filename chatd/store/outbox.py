@@ -195,15 +195,9 @@ def blank(
     """Replace the parcels with these numbers, to all realms, by what `blanked` makes of them. They keep their
     numbers and places; their files are not sent any more."""
     found: list[BlankedParcel] = []
-    for realm in waiting_realms(connection) if numbers else ():
-        for start in range(0, len(numbers), MAX_NUMBERS):
-            some = numbers[start : start + MAX_NUMBERS]
-            rows = connection.execute(
-                sa.select(outbox.c.id, parcel_column())
-                .select_from(WITH_PAYLOADS)
-                .where(outbox.c.realm == realm, outbox.c.id.in_(some))
-            )
-            found += [BlankedParcel(realm, number, blanked(parcel)) for number, parcel in rows]
+    for start in range(0, len(numbers), MAX_NUMBERS):
+        rows = connection.execute(*_to_all(list(numbers[start : start + MAX_NUMBERS])))
+        found += [BlankedParcel(realm, number, blanked(parcel)) for realm, number, parcel in rows]
     keyed = keyed_hash(connection)
     for each in found:
         mac = mac_of(keyed, (each.realm, each.number, each.parcel))
@@ -222,16 +216,35 @@ def realm_after(realm: Any) -> sa.Select[Any]:
     return sa.select(sa.func.min(outbox.c.realm)).where(outbox.c.realm > realm)
 
 
+def _realms() -> sa.CTE:
+    """The realms for which parcels wait, and NULL in the end. They are read from the index one by one,
+    because each may have many parcels, but in one statement, because there may be many realms."""
+    first = sa.select(sa.func.min(outbox.c.realm).label("realm"))
+    realms = first.cte("realms", recursive=True)
+    following = sa.select(sa.func.min(outbox.c.realm)).where(outbox.c.realm > realms.c.realm)
+    return realms.union_all(
+        sa.select(following.scalar_subquery()).where(realms.c.realm.is_not(None))
+    )
+
+
+_REALMS = _realms()
+_WAITING_REALMS = sa.select(_REALMS.c.realm).where(_REALMS.c.realm.is_not(None))
+
+
 def waiting_realms(connection: sa.Connection) -> list[str]:
-    """The realms for which parcels wait, read from the index one by one: each may have many parcels."""
-    found: list[str] = []
-    after = ""
-    while True:
-        realm = connection.scalar(*realm_after(after))
-        if realm is None:
-            return found
-        found.append(realm)
-        after = realm
+    """The realms for which parcels wait, in order."""
+    return list(connection.scalars(_WAITING_REALMS))
+
+
+@prepared
+def _to_all(numbers: Any) -> sa.Select[Any]:
+    """The parcels with these numbers, to whichever realms."""
+    return (
+        sa.select(outbox.c.realm, outbox.c.id, parcel_column())
+        .select_from(WITH_PAYLOADS)
+        .where(outbox.c.realm.in_(_WAITING_REALMS), outbox.c.id.in_(numbers))
+        .order_by(outbox.c.realm, outbox.c.id)
+    )
 
 
 def _sealed(items: Sequence[NewParcel], numbers: Sequence[int]) -> dict[int, bytes]:
@@ -309,13 +322,19 @@ def too_old(connection: sa.Connection, before: int, limit: int) -> list[tuple[st
     """Return at most `limit` parcels that are older than `before` (ms since 1970 UTC), with their realms.
     Only the front of each queue is read: an older parcel behind a younger one has its turn after that."""
     found: list[tuple[str, QueuedParcel]] = []
-    for realm in waiting_realms(connection):
-        front = waiting(connection, realm, 0, 1)
-        if front and front[0].created_at < before:
-            page = waiting(connection, realm, 0, limit - len(found))
-            old = takewhile(lambda each: each.created_at < before, page)
-            found += [(realm, each) for each in old]
+    for realm in connection.scalars(*_with_old_fronts(before)).all():
+        page = waiting(connection, realm, 0, limit - len(found))
+        old = takewhile(lambda each: each.created_at < before, page)
+        found += [(realm, each) for each in old]
     return found
+
+
+@prepared
+def _with_old_fronts(before: Any) -> sa.Select[Any]:
+    """The realms whose first parcel is older."""
+    front = sa.select(outbox.c.created_at).where(outbox.c.realm == _REALMS.c.realm)
+    oldest = front.order_by(outbox.c.id).limit(1).scalar_subquery()
+    return _WAITING_REALMS.where(oldest < before)
 
 
 def done(connection: sa.Connection, realm: str, numbers: Sequence[int]) -> None:

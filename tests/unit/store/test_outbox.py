@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import sqlalchemy as sa
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -12,6 +14,7 @@ from chatd.store.peer_marks import PeerMark, raise_mark
 from chatd.store.schema import metadata, outbox, payloads
 from chatd.store.settings import get_or_add_setting, put_setting
 from chatd.store.starts import gaps_since
+from tests.support.query_plans import plans
 
 NOW = 1_795_169_000_000  # ms since 1970 UTC
 
@@ -180,3 +183,67 @@ class Payloads(SynchronousTestCase):
         self.connection.execute(sa.update(payloads).values(parcel=b"forged"))
         self.assertEqual(self.waiting(), {realm: [NO_PARCEL] for realm in self.REALMS})
         self.flushLoggedErrors()
+
+
+class ManyRealms(SynchronousTestCase):
+    """Parcels wait for many realms, which may be gone for good."""
+
+    def setUp(self) -> None:
+        self.engine = sa.create_engine("sqlite://", poolclass=sa.StaticPool)
+        self.addCleanup(self.engine.dispose)
+        metadata.create_all(self.engine)
+        self.connection = self.engine.connect()
+        self.addCleanup(self.connection.close)
+        begin_macs(self.connection, bytes)
+        self.writer = OutboxWriter(lambda: NOW, bytes)
+        self.realms = [f"realm{each:03}" for each in range(200)]
+        for each in self.realms:
+            self.put((each,), b"first")
+        self.shared = self.put(self.realms[50:60], b"shared", NOW + 1000)
+        self.connection.commit()
+
+    def put(self, realms: Sequence[str], parcel: bytes, at: int = NOW) -> int:
+        number = self.writer.next(self.connection)
+        items = [NewParcel(each, parcel, at, number=number) for each in realms]
+        self.writer.store(self.connection, items)
+        return number
+
+    def statements(self, read: Callable[[], object]) -> int:
+        """How many statements `read` executes; none of them reads the whole outbox."""
+        steps = plans(self.engine, read, "outbox")
+        self.assertEqual([step for step in steps if step.startswith("SCAN outbox")], [])
+        seen: list[object] = []
+        sa.event.listen(self.engine, "before_cursor_execute", lambda *each: seen.append(each))
+        read()
+        return len(seen)
+
+    def test_realms(self) -> None:
+        self.assertEqual(store.waiting_realms(self.connection), self.realms)
+        self.connection.execute(sa.delete(outbox))
+        self.assertEqual(store.waiting_realms(self.connection), [])
+
+    def test_blank(self) -> None:
+        """Deleting a message costs the same however many realms something else waits for."""
+
+        def blank() -> None:
+            found = store.blank(self.connection, [self.shared], bytes.upper)
+            self.assertEqual([each.realm for each in found], self.realms[50:60])
+
+        self.assertLess(self.statements(blank), 30)
+        parcels = [
+            store.waiting(self.connection, each, 0, 5)[-1].parcel for each in self.realms[49:61]
+        ]
+        self.assertEqual(parcels, [b"first", *[b"SHARED"] * 10, b"first"])
+
+    def test_too_old(self) -> None:
+        """Only the realms are looked at whose first parcel is too old."""
+        self.assertEqual(store.too_old(self.connection, NOW, 10), [])
+        self.assertLess(self.statements(lambda: store.too_old(self.connection, NOW, 10)), 3)
+        self.connection.execute(
+            sa.update(outbox).where(outbox.c.realm == "realm055").values(created_at=NOW - 1)
+        )
+        old = store.too_old(self.connection, NOW, 10)
+        self.assertEqual([each for each, _ in old], ["realm055"] * 2)
+        every = store.too_old(self.connection, NOW + 1, 1000)
+        self.assertEqual(len(every), 200 + 1)
+        self.assertEqual(len(store.too_old(self.connection, NOW + 1, 7)), 7)
