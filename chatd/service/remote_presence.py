@@ -18,7 +18,7 @@ import msgspec
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
 
-from chatd.base.background import in_background
+from chatd.base.background import in_background, log_unexpected
 from chatd.base.cache import Cache
 from chatd.base.errors import BadName, ChatError, UnknownRealm
 from chatd.base.events import PresenceChange
@@ -166,6 +166,9 @@ class RemotePresence:
         try:
             return await self.states(realm, users)
         except ChatError:
+            return {}
+        except Exception:
+            log_unexpected("who is online in {realm} was not asked", realm=realm)
             return {}
 
     def _find(self, realm: str, user: str) -> Known | None:

@@ -20,6 +20,7 @@ from chatd.simulate.disks import Disks
 from chatd.simulate.faults import Faults
 from chatd.simulate.gatherings import Gatherings
 from chatd.simulate.group_promises import GroupPromises
+from chatd.simulate.mishaps import Mishaps
 from chatd.simulate.promises import Promises
 from chatd.simulate.records import Violation
 from chatd.simulate.servers import Stuck
@@ -57,9 +58,24 @@ def simulate(
 ) -> Result:
     """Run one seed. `write` gets the lines of its trace."""
     began = time.process_time()
-    gc.disable()  # a run leaves few cycles, and ends before they matter
     signal.signal(signal.SIGVTALRM, _too_slow)
     signal.setitimer(signal.ITIMER_VIRTUAL, LIMIT)
+    gc.disable()  # a run leaves few cycles, and ends before they matter
+    with Mishaps() as mishaps:
+        result = _simulate(seed, options, write)
+        gc.collect()
+    gc.enable()
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+    result.seconds = time.process_time() - began
+    if mishaps.found and result.violation is None:
+        result.violation = f"unexpected: {mishaps.found[0]}"
+        result.details = "\n".join((*mishaps.found, *mishaps.details))
+    return result
+
+
+def _simulate(
+    seed: int, options: SimulationOptions, write: Callable[[str], object] | None
+) -> Result:
     with _folder() as folder:
         disks = None if (vfs := _vfs()) is None else Disks(vfs, options.synchronous)
         world = World(seed, folder, options.realms, write, disks)
@@ -76,12 +92,7 @@ def simulate(
             if disks is not None:
                 disks.close()
         trace = world.trace
-        seconds = time.process_time() - began
-        result = Result(seed, trace.digest, trace.count, world.counts, seconds, violation, details)
-    signal.setitimer(signal.ITIMER_VIRTUAL, 0)
-    gc.collect()
-    gc.enable()
-    return result
+        return Result(seed, trace.digest, trace.count, world.counts, 0.0, violation, details)
 
 
 def _too_slow(_number: int, _frame: object) -> None:

@@ -32,6 +32,7 @@ class TwoRealms(NoRealms):
     def __init__(self) -> None:
         self.people = {"lineker": AWAY, "henderson": OFFLINE}
         self.asked: list[tuple[str, list[str]]] = []
+        self.broken: str | None = None  # a realm about which nobody has thought of everything
 
     def name_of(self, realm: str) -> str:
         if realm not in ("realm2", "realm3"):
@@ -41,6 +42,8 @@ class TwoRealms(NoRealms):
     def presence(self, realm: str, *args: Any) -> Deferred[dict[str, TheirState]]:
         users: Collection[str] = args[0]
         self.asked.append((realm, list(users)))
+        if realm == self.broken:
+            return fail(ZeroDivisionError())
         if realm == "realm3":
             return fail(RealmDown(realm="Realm3"))
         known = [name for name in users if name in self.people]
@@ -147,6 +150,18 @@ class Elsewhere(ContactsTestCase):
         )
         alone = self.realm.service.contacts
         self.assertFalse(any(contact.online for contact in await alone.all(messi)))
+
+    async def test_answer_fails(self) -> None:
+        """What is unexpected about one realm is logged, and the people of the others are shown."""
+        messi = await self.register("messi")
+        for name, realm in (("lineker", "realm2"), ("maradona", "realm3")):
+            await self.contacts.add(messi, Address(name, realm))
+        for broken in ("realm3", "realm2"):
+            self.realms.broken = broken
+            shown = {each.username: each.online for each in await self.contacts.all(messi)}
+            here = {"lineker@Realm2": broken == "realm3", "maradona@Realm3": False}
+            self.assertEqual(shown, here)
+            self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
 
     async def test_delete(self) -> None:
         """A contact can be deleted after its realm was forgotten."""
