@@ -171,14 +171,14 @@ class ArchiveReader:
 
     def _line(self) -> bytes | None:
         """The next line of the conversation, without its end; None at the end."""
-        while (end := self._buffer.find(b"\n")) < 0:
-            if len(self._buffer) > MAX_LINE:
-                raise BadArchive(reason=f"a line of {self._name} is too long")
+        while (end := self._buffer.find(b"\n")) < 0 and len(self._buffer) <= MAX_LINE:
             data = b"" if self._member is None else self._read(self._member, CHUNK)
             if not data:
                 rest, self._buffer = self._buffer, b""
                 return rest or None
             self._buffer += data
+        if not 0 <= end <= MAX_LINE:
+            raise BadArchive(reason=f"a line of {self._name} is too long")
         line, self._buffer = self._buffer[:end], self._buffer[end + 1 :]
         return line
 
