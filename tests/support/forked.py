@@ -25,7 +25,7 @@ from unittest import mock
 from coverage import Coverage
 
 from tests.support import ROOT
-from tests.support.measuring import stop_if_unmeasured
+from tests.support.measuring import OF_PROCESSES, measure_process
 
 # What the programs have imported when they listen or talk. None of it installs a reactor or starts a thread.
 PRELOADED = (
@@ -52,8 +52,10 @@ _context.set_forkserver_preload(list(PRELOADED))
 @cache
 def _start_server() -> None:
     """Start the process that others are forked from, once in a process that tests."""
-    # The server does not get our sys.path before it imports.
+    # The server does not get our sys.path before it imports. It is not measured, so that only those of its
+    # processes take the time that a measurement takes that are measured.
     with mock.patch.dict(os.environ, PYTHONPATH=str(ROOT)):
+        os.environ.pop(OF_PROCESSES, None)
         forkserver.ensure_running()
 
 
@@ -131,7 +133,8 @@ class Forked:
         streams: Streams,
     ) -> None:
         _start_server()
-        given = (program, list(arguments), surroundings, streams)
+        how = os.environ.get(OF_PROCESSES)
+        given = (program, list(arguments), surroundings, streams, how)
         self._process = _context.Process(target=_run, args=given)
         self._process.start()
         assert self._process.pid is not None
@@ -170,9 +173,10 @@ def _run(
     arguments: Sequence[str],
     surroundings: Surroundings,
     streams: Streams,
+    how: str | None,
 ) -> None:
     surroundings.enter()
-    stop_if_unmeasured()
+    measure_process(how)
     streams.attach()
     random.seed()  # each fork would draw the same numbers
     sys.argv = list(arguments)
