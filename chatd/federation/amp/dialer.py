@@ -97,9 +97,10 @@ class Dialer:
         peer.timer = self._clock.callLater(pause, self._dial, peer)
 
     def _backoff(self, peer: Peer) -> float:
-        """The pause before the next dial."""
+        """What is left of the pause since the last dial failed, or since the link was lost."""
         longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._failures(peer), 16))
-        return longest * (0.5 + self._random_bytes(1)[0] / 512)
+        passed = self._clock.seconds() - peer.missed_at
+        return max(0.0, longest * (0.5 + self._random_bytes(1)[0] / 512) - passed)
 
     def _failures(self, peer: Peer) -> int:
         """How many dials or links in a row have failed. A realm that can be dialled, but acknowledges
@@ -260,6 +261,7 @@ class Dialer:
                 log.warn("{realm}: {error}", realm=peer.known.name, error=str(error))
             peer.error = str(error)
             peer.failures += 1
+            peer.missed_at = self._clock.seconds()
             peer.delivery.not_linked()
             if self._peers.get(peer.known.key) is peer:
                 self.soon(peer)

@@ -117,7 +117,7 @@ class RealmDiscovery:
         if unlinked >= MAX_NEVER_LINKED:
             raise RealmUnreachable(realm=name, address=place, reason="try again later")
         peer = self._peers.add(KnownPeer(realm, name))
-        peer.failures = 1
+        peer.failures, peer.missed_at = 1, self._context.clock.seconds()
         try:
             await self._peers.remember(peer, peer.known)
         except StorageFailed:

@@ -198,7 +198,7 @@ class LinkManager:
             log.info("the link with {realm} rests", realm=peer.known.name)
         else:
             log.info("the link with {realm} is lost", realm=peer.known.name)
-        peer.link = None
+        peer.link, peer.missed_at = None, self.clock.seconds()
         remembering = self._peers.remember(peer, self._peers.linked(peer.known))
         in_background("the end of a link was not written", remembering)
         peer.since = self.context.now()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
@@ -42,6 +43,7 @@ class Peer:
         # Dialling (chatd.federation.amp.dialer)
         self.error: str | None = None  # why there is no link
         self.failures = 0  # dials in a row that have failed
+        self.missed_at = -math.inf  # when the last one failed, or the link was lost, by the clock
         self.wanted = False  # something waits for a link
         # Resting (chatd.federation.amp.resting)
         self.resting = known.rests  # there is no link, and none is dialled unless it is wanted

@@ -312,6 +312,17 @@ class Lost(RestTestCase):
         self.network.refusing.clear()
         self.network.until(self.linked)
 
+    def test_back_again(self) -> None:
+        """A message does not wait for the end of a pause that began hours ago."""
+        for server in (self.one, self.two):
+            self.network.refusing[server.where] = OSError()
+        self.cut()
+        self.network.advance(GIVE_UP + 3600)
+        self.network.refusing.clear()
+        self.ana.begins_to_send("budi@realm2", "halo")
+        self.network.advance(0.1)
+        self.assertTrue(self.linked())
+
 
 class Silent(RestTestCase):
     """realm2 can be dialled, and acknowledges nothing."""
