@@ -9,6 +9,13 @@ export function keyOf(name) {
   return name.normalize("NFKC").toLowerCase().replaceAll("ß", "ss").replaceAll("ς", "σ").normalize("NFKC");
 }
 
+const ARCHIVE_SIGN = "~"; // as in chatd/base/names.py
+
+/** Whether a name is that of a conversation that the user has imported. @param {string | null | undefined} name */
+export function isImported(name) {
+  return Boolean(name?.startsWith(ARCHIVE_SIGN));
+}
+
 const SHOWN = 20; // characters of the name of a person elsewhere, so that the realm stays in sight
 
 /**
@@ -18,6 +25,7 @@ const SHOWN = 20; // characters of the name of a person elsewhere, so that the r
  * @param {string} [name] the display name, if it is known
  */
 export function shownName(address, name) {
+  if (isImported(address)) return address.slice(ARCHIVE_SIGN.length);
   const at = address.lastIndexOf("@");
   const disguised = name !== undefined && keyOf(name).includes("@");
   if (at < 0) return disguised ? `${name} (${address})` : (name ?? address);

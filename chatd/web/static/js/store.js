@@ -8,7 +8,7 @@
  */
 
 import { Emitter } from "./emitter.js";
-import { keyOf, shownName } from "./keys.js";
+import { isImported, keyOf, shownName } from "./keys.js";
 
 /** @import { Message, Change, ChangeKind, Conversation, Place, Session, Account, User } from "./types.js" */
 
@@ -175,6 +175,7 @@ export class Store extends Emitter {
   /** The conversation of a message, as the user sees it. @param {Message} message @returns {Place} */
   placeOf(message) {
     if (message.group !== undefined) return this.place("g", message.group);
+    if (isImported(message.to)) return this.place("u", message.to ?? "");
     return this.place("u", this.isMe(message.from) ? (message.to ?? "") : message.from);
   }
 
@@ -292,7 +293,7 @@ export class Store extends Emitter {
       const kind = item.group === undefined || item.group === null ? "u" : "g";
       const name = this.#local(kind === "g" ? item.group : item.user);
       const key = `${kind}/${keyOf(name)}`;
-      if (kind === "u" && item.name) this.#learn(name, item.name, this.status(name));
+      if (kind === "u" && item.name && !isImported(name)) this.#learn(name, item.name, this.status(name));
       const known = before.get(key);
       this.see({ kind, name, key }, item.picture);
       const called = kind === "u" ? this.displayName(name) : item.title || item.name || name;

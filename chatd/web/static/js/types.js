@@ -45,8 +45,19 @@
  * @property {Record<string, number>} [reaction_counts] where there are more than those addresses
  * @property {boolean} [pinned]
  * @property {boolean} [unverified] whether its author's realm could not be verified
+ * @property {boolean} [imported] whether it is from an archive, and could not be verified
  * @property {boolean} [blocked] whether the user has blocked its author
  * @property {string} [key] of an own message from this browser: the key of the send
+ */
+
+/** A group of an archive. @typedef {{group: string, title?: string, code?: string, visibility?: string}} FormerGroup */
+
+/**
+ * The user's last import, or an event about it.
+ * @typedef {{
+ *   state: "running" | "done" | "failed" | "cancelled", messages: number, conversations: number, of: number,
+ *   code?: string, reason?: string, groups?: FormerGroup[],
+ * }} ImportState `reason` is a sentence in English
  */
 
 /** @typedef {"stored" | "queued" | "requested" | "delivered" | "refused"} DeliveryState */

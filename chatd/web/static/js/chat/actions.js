@@ -3,6 +3,7 @@
 
 import { h } from "../dom.js";
 import { t } from "../i18n.js";
+import { isImported } from "../keys.js";
 import { tError } from "../refusals.js";
 import { hashOf } from "../router.js";
 import { avatar, confirm, dialog, field, form, listRow } from "../ui.js";
@@ -47,12 +48,18 @@ export class Actions {
    * @param {HTMLElement} opener
    */
   menu(message, opener) {
-    const emoji = QUICK.map((each) => {
+    const usable = this.#isImported(message) ? [] : QUICK;
+    const emoji = usable.map((each) => {
       const checked = this.#reacted(message, each);
       const label = t(checked ? "chat.react.off" : "chat.react.on", { emoji: each });
       return { emoji: each, label, checked, onClick: () => this.react(message, each, !checked) };
     });
     popUp(opener, t("chat.message.menu", { name: this.#nameOf(message.from) }), this.#items(message), emoji);
+  }
+
+  /** Whether it is from an archive, so that nothing can be done with it. @param {Message} message */
+  #isImported(message) {
+    return message.seq < 0 || isImported(this.#place.name);
   }
 
   /** Whether the user may edit it. @param {Message} message */
@@ -63,6 +70,7 @@ export class Actions {
 
   /** @param {Message} message @param {string} emoji @param {boolean} on */
   async react(message, emoji, on) {
+    if (this.#isImported(message)) return;
     const from = this.#app.store.me?.username ?? "";
     const own = (message.reactions?.[emoji] ?? []).find((who) => this.#app.store.isMe(who));
     await this.#change("react", message, { emoji, on }, { kind: "reaction", emoji, on, from: own ?? from });
@@ -117,11 +125,17 @@ export class Actions {
   /** @param {Message} message @returns {MenuItem[]} */
   #items(message) {
     const { isMe, admin, direct } = this.#rights(message);
+    const copy = typeof message.text === "string" && {
+      label: t("chat.copy"),
+      icon: /** @type {const} */ ("copy"),
+      onClick: () => void this.#copy(message),
+    };
+    if (this.#isImported(message)) return copy ? [copy] : [];
     /** @type {(MenuItem | false)[]} */
     const items = [
       { label: t("chat.reply"), icon: "reply", onClick: () => this.#hooks.reply(message) },
       { label: t("chat.react.other"), icon: "smile", onClick: () => void this.#reactOther(message) },
-      typeof message.text === "string" && { label: t("chat.copy"), icon: "copy", onClick: () => void this.#copy(message) },
+      copy,
       this.mayEdit(message) && { label: t("chat.edit"), icon: "edit", onClick: () => this.#hooks.edit(message) },
       message.opaque === undefined && {
         label: t("chat.forward"),

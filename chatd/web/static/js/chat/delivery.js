@@ -37,7 +37,7 @@ export function deliveryOf(item, bubbles) {
   }
   if (item.kind === "upload") return item.upload.state;
   const { state, seq } = item.message;
-  if (!item.mine || item.message.deleted) return null;
+  if (!item.mine || item.message.deleted || seq < 0) return null;
   if (state === "refused" || state === "queued" || state === "requested") return state;
   if (seq > 0 && seq <= bubbles.read()) return "read";
   return state === "delivered" ? state : "sent";

@@ -3,6 +3,7 @@
 
 import { fill, h } from "../dom.js";
 import { t } from "../i18n.js";
+import { isImported } from "../keys.js";
 import { tError } from "../refusals.js";
 import { hashOf } from "../router.js";
 import { avatar, confirm, icon, pageHeader } from "../ui.js";
@@ -80,6 +81,7 @@ export class Header {
    * @param {Conversation | undefined} found
    */
   #aboutPerson(found) {
+    if (isImported(this.#place.name)) return [h("span", null, t("chat.imported.place"))];
     const parts = [];
     if (this.name !== this.#place.name) parts.push(h("bdi", null, this.#place.name));
     if (found?.online !== undefined) {
@@ -134,6 +136,7 @@ export class Header {
     /** @type {MenuItem[]} */
     const items = [];
     if (found?.unread) items.push({ label: t("chat.mark"), icon: "check", onClick: () => this.#mark() });
+    if (isImported(this.#place.name)) return [...items, ...preferenceItems(this.#app, found)];
     items.push({ label: t("chat.pins"), icon: "pin", onClick: this.#pins });
     items.push(...preferenceItems(this.#app, found));
     return [...items, ...(this.#place.kind === "g" ? this.#groupItems(found) : this.#personItems())];

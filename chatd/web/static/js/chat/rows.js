@@ -96,7 +96,7 @@ export class Rows {
   #make(item) {
     const node = this.#element(item);
     node.dataset.key = item.key;
-    if (item.kind === "message" && item.message.seq > 0) node.dataset.seq = String(item.message.seq);
+    if (item.kind === "message" && item.message.seq !== 0) node.dataset.seq = String(item.message.seq);
     return node;
   }
 

@@ -18,6 +18,7 @@ import { uploadsOf } from "../chat/uploads.js";
 import { fill, h } from "../dom.js";
 import { ChatError } from "../errors.js";
 import { t } from "../i18n.js";
+import { isImported } from "../keys.js";
 import { tError } from "../refusals.js";
 
 /** @import { App, Entry, Message, Place, View } from "../types.js" */
@@ -80,12 +81,12 @@ class Chat {
       this.header.node,
       this.request.node,
       h("div", { class: "chat-middle" }, this.thread.node, this.instead),
-      this.composer.node,
+      isImported(place.name) ? h("p", { class: "chat-closed-note quiet" }, t("chat.imported.closed")) : this.composer.node,
     );
     this.node.addEventListener("paste", (event) => this.pasted(event));
     app.log.shown = place;
     this.ends = [
-      dropZone(this.node, (files) => this.composer.attach(files)),
+      dropZone(this.node, (files) => isImported(place.name) || this.composer.attach(files)),
       app.log.on("messages", (/** @type {Place} */ where) => where.key === place.key && this.show()),
       app.log.on("typing", (/** @type {Place} */ where) => where.key === place.key && this.header.update()),
       app.store.on("conversations", () => this.listChanged()),
@@ -136,7 +137,7 @@ class Chat {
       unread: () => store.conversation(this.place)?.unread ?? 0,
       leave: () => this.composer.focus(),
       bubbles: {
-        group: this.place.kind === "g",
+        group: this.place.kind === "g" || isImported(this.place.name),
         linked: () => connection.state === "open",
         isMe: (address) => store.isMe(address),
         nameOf: (address) => store.displayName(address),
@@ -369,7 +370,7 @@ class Chat {
   pasted(event) {
     const files = filesOf(event.clipboardData);
     // A copied table or page comes with a picture of it: paste the text.
-    if (files.length === 0 || event.clipboardData?.getData("text/plain")) return;
+    if (files.length === 0 || isImported(this.place.name) || event.clipboardData?.getData("text/plain")) return;
     event.preventDefault();
     this.composer.attach(files);
   }

@@ -3,6 +3,7 @@
 
 import { h } from "../dom.js";
 import { needTexts, t } from "../i18n.js";
+import { isImported } from "../keys.js";
 import { icon } from "../icons.js";
 import { hashOf } from "../router.js";
 import { full, relative } from "../time.js";
@@ -220,7 +221,7 @@ function subtitleOf(found) {
 /** @param {App} app @param {Message} message @returns {Child[]} */
 function lastLine(app, message) {
   const mine = app.store.isMe(message.from);
-  const who = mine ? t("list.you") : message.group ? app.store.displayName(message.from) : "";
+  const who = mine ? t("list.you") : message.group || isImported(message.to) ? app.store.displayName(message.from) : "";
   const { state = "" } = message;
   const sign = SIGNS[state];
   return [

@@ -5,6 +5,7 @@ import { h, uid } from "../dom.js";
 import { language, t } from "../i18n.js";
 import { page, section } from "../panels/page.js";
 import { installing, notifying } from "../panels/device.js";
+import { importing } from "../panels/importing.js";
 import { leaving } from "../panels/leaving.js";
 import { portrait } from "../panels/portrait.js";
 import { awaySwitch, blockedList, privacySwitches } from "../panels/privacy.js";
@@ -18,8 +19,9 @@ import { button, confirm, field, form } from "../ui.js";
 export function view(app) {
   const { realm = "", version = "" } = app.store.session ?? {};
   const place = app.store.place("u", app.store.me?.username ?? "");
-  const parts = [portrait(app, place), installing(app), awaySwitch(app), privacySwitches(app), blockedList(app), sessionList(app)];
-  const [picture, install, away, switches, blocked, list] = parts;
+  const imports = importing(app);
+  const parts = [imports, portrait(app, place), installing(app), awaySwitch(app), privacySwitches(app), blockedList(app), sessionList(app)];
+  const [, picture, install, away, switches, blocked, list] = parts;
   return {
     title: t("settings.title"),
     node: page(
@@ -33,7 +35,7 @@ export function view(app) {
       section(t("settings.password"), password(app)),
       section(t("settings.install"), install.node),
       section(t("settings.sessions"), [list.node, sessions(app)]),
-      section(t("settings.data"), h("div", { class: "actions" }, exporting(), leaving(app))),
+      section(t("settings.data"), h("div", { class: "actions" }, exporting(), imports.node, leaving(app))),
       section(
         t("settings.about"),
         h("p", { class: "quiet", dir: "auto" }, t("settings.about-text", { version, realm })),
