@@ -103,12 +103,16 @@ class Sessions:
     def last_heard(self, account_id: int) -> float:
         """When a client of the account has sent something last, as the clock counts. Infinite for one without
         sessions in use."""
-        heard = [
-            client.connection.heard
-            for token_hash in self._by_account.get(account_id, ())
-            for client in self._by_token[token_hash].clients
-        ]
-        return max(heard, default=inf)
+        tokens = self._by_account.get(account_id)
+        if not tokens:
+            return inf
+        last = -inf
+        for token_hash in tokens:
+            for client in self._by_token[token_hash].clients:
+                heard = client.connection.heard
+                if heard > last:
+                    last = heard
+        return last
 
     @property
     def attached(self) -> int:

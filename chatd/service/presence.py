@@ -125,7 +125,8 @@ class Presence:
 
     def set_idle(self, account_id: int, idle: bool) -> None:
         """The account has sent nothing for a while, or does so again."""
-        self._mark((self._idle,), account_id, idle)
+        if (account_id in self._idle) is not idle:
+            self._mark((self._idle,), account_id, idle)
 
     def _mark(self, marks: Iterable[set[int]], account_id: int, on: bool) -> None:
         before = self.state(account_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
-import msgspec
+from msgspec.structs import astuple, replace
 from sqlalchemy import Connection, func, insert, select
 from twisted.python.failure import Failure
 
@@ -31,6 +31,9 @@ from chatd.store.terms import begin_term
 MAX_CACHED_SEQS = 100_000
 
 NO_EXTRAS = Extras()
+
+# The columns of a message that is a text without anything else
+_PLAIN = ("id", "conversation_id", "seq", "sender_id", "sender", "at", "text", "mac")
 
 _INSERT_CHANGE = insert(changes)
 _NEWEST, _NEWEST_PENDING = (select(func.max(table.c.id)) for table in (messages, pending))
@@ -197,8 +200,8 @@ class MessageWriter:
 
     def store(self, connection: Connection, items: Sequence[NewMessage]) -> list[Stored]:
         """Number and insert `items` in this order, and their parcels."""
-        if not items:
-            return []
+        if not any(map(_is_special, items)):
+            return self._store_plain(connection, items)
         ident = self._last_message_id(connection)
         seqs = self._last_seq
         keyed = keyed_hash(connection)
@@ -236,6 +239,30 @@ class MessageWriter:
             self._signatures.add(connection, list(_signatures(items, stored)))
         return stored
 
+    def _store_plain(self, connection: Connection, items: Sequence[NewMessage]) -> list[Stored]:
+        """As `store`, for texts without anything else, which most messages are."""
+        if not items:
+            return []
+        ident = self._last_message_id(connection)
+        seqs = self._last_seq
+        keyed = keyed_hash(connection)
+        rows: list[tuple[object, ...]] = []
+        stored: list[Stored] = []
+        for item in items:
+            ident += 1
+            conversation, sender, at, text = item.conversation, item.sender, item.at, item.text
+            last = seqs.get(conversation)
+            if last is None:
+                seq = self.next_seq(connection, conversation)
+            else:
+                seqs[conversation] = seq = last + 1
+            mac = mac_of(keyed, (conversation, seq, at, None, sender, text))
+            rows.append((ident, conversation, seq, item.sender_id, sender, at, text, mac))
+            stored.append(Stored(ident, seq))
+        self._rows.insert(connection, rows, _PLAIN)
+        self._last_id = ident
+        return stored
+
     def store_at(self, connection: Connection, item: NewMessage, seq: int) -> Stored:
         """Store a message of another realm's group in the free place `seq`."""
         self._use_seq(item.conversation, seq)
@@ -265,8 +292,8 @@ class MessageWriter:
         for index, (parcel, signature) in zip(crossing, made, strict=True):
             item = items[index]
             realms = item.copies.realms if item.copies is not None else ()
-            ident, seq, number, _, _, reply = stored[index]
-            place = stored[index] = Stored(ident, seq, number, parcel, realms, reply)
+            place = replace(stored[index], parcel=parcel, realms=realms)
+            stored[index] = place
             parcels.extend(_parcels(item, parcel, place.number))
             if signature is not None:
                 signed.append((item.conversation, place.seq, signature))
@@ -287,10 +314,10 @@ class MessageWriter:
         for index, (item, row, reply) in enumerate(zip(items, rows, replies, strict=True)):
             extras = item.extras or NO_EXTRAS
             if item.reply_to is not None:
-                extras = msgspec.structs.replace(extras, reply=reply)
+                extras = replace(extras, reply=reply)
                 if reply is None:
                     await_message(connection, item.conversation, stored[index].seq, item.reply_to)
-            stored[index] = Stored(*stored[index][:5], extras.reply)
+            stored[index] = replace(stored[index], reply=extras.reply)
             full.append(_full_row(row, extras, keyed))
         self._rows.insert(connection, full)
 
@@ -322,6 +349,18 @@ def _own_number(item: NewMessage | NewChange) -> int | None:
     return item.origin[1] if item.origin is not None and item.origin[0] is None else None
 
 
+def _is_special(item: NewMessage) -> bool:
+    """Whether the message comes from or goes to another realm, or has more than a text."""
+    return (
+        item.origin is not None
+        or item.copies is not None
+        or item.extras is not None
+        or item.attachment_id is not None
+        or item.seq is not None
+        or item.signature is not None
+    )
+
+
 def _row(
     item: NewMessage, ident: int, seq: int, shown: int | None, given: int, keyed: KeyedHash | None
 ) -> tuple[object, ...]:
@@ -342,7 +381,7 @@ def _full_row(
     if any(each is not None for each in rare):
         _, conversation, seq, _, sender, at, text, file, *_ = row
         mac = message_mac(keyed, (conversation, seq, at, file, sender, text), rare)
-    return (*row[:-1], mac, *msgspec.structs.astuple(extras))
+    return (*row[:-1], mac, *astuple(extras))
 
 
 def _take_pending(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import msgspec
 
 from chatd.base.entries import EntryRef
@@ -88,7 +86,7 @@ class NewMessage(msgspec.Struct, frozen=True):
     seal: bytes = b""
 
 
-class Stored(NamedTuple):
+class Stored(msgspec.Struct, frozen=True):
     """A stored entry. `id` is that of a message, and `reply` the seq of the message that it replies to.
     `number` is the entry's among all of this realm that cross, or 0, and `parcel` the parcel that carries it
     to the other realms with the keys `realms`."""

@@ -13,7 +13,7 @@ from chatd.store.driver import execute, execute_many
 MAX_STATEMENTS = 64  # of a table
 
 # All inserters of a table share its statements: by the dialect, and the places of the columns that are set.
-_Statements = dict[tuple[type[Any], tuple[int, ...]], str]
+_Statements = dict[tuple[type[Any], tuple[str, ...]], str]
 _of_tables: WeakKeyDictionary[Table, _Statements] = WeakKeyDictionary()
 
 
@@ -27,38 +27,51 @@ class RowInserter:
 
     def __init__(self, table: Table) -> None:
         self._table = table
+        self._names = [column.name for column in table.columns]
         self._statements = _of_tables.setdefault(table, {})
 
-    def insert(self, connection: Connection, rows: Sequence[tuple[object, ...]]) -> None:
-        """Insert at least one row; all have the same number of values."""
-        if len(rows) == 1:
-            # Most batches of a realm with little traffic.
-            row = rows[0]
-            used = tuple([place for place, value in enumerate(row) if value is not None])
-            values: Any = tuple([value for value in row if value is not None])
+    def insert(
+        self,
+        connection: Connection,
+        rows: Sequence[tuple[object, ...]],
+        columns: tuple[str, ...] | None = None,
+    ) -> None:
+        """Insert at least one row; all have the same number of values. With `columns`, in the order of the
+        table, rows have values of these only, and NULL is not looked for."""
+        used: tuple[str, ...]
+        if columns is not None:
+            used, values = columns, rows
         else:
-            columns = list(zip(*rows, strict=True))
-            used = tuple(
-                [
-                    place
-                    for place, each in enumerate(columns)
-                    if each[0] is not None or each.count(None) < len(each)
-                ]
-            )
-            values = list(zip(*[columns[place] for place in used], strict=True))
+            used, values = self._without_nulls(rows)
         dialect = type(connection.dialect)
         statement = self._statements.get((dialect, used)) or self._make(dialect, used)
-        if len(rows) == 1:
-            execute(connection, statement, values)
+        if len(values) == 1:
+            execute(connection, statement, values[0])  # most batches of a realm with little traffic
         else:
             execute_many(connection, statement, values)
 
-    def _make(self, dialect: type[Any], used: tuple[int, ...]) -> str:
+    def _without_nulls(
+        self, rows: Sequence[tuple[object, ...]]
+    ) -> tuple[tuple[str, ...], Sequence[tuple[object, ...]]]:
+        """The columns in which not all values are NULL, and the values in these."""
+        names = self._names
+        if len(rows) == 1:
+            row = rows[0]
+            used = [name for name, value in zip(names, row, strict=False) if value is not None]
+            return tuple(used), [tuple([value for value in row if value is not None])]
+        columns = [
+            (name, each)
+            for name, each in zip(names, zip(*rows, strict=True), strict=False)
+            if each[0] is not None or each.count(None) < len(each)
+        ]
+        used = [name for name, _ in columns]
+        return tuple(used), list(zip(*[each for _, each in columns], strict=True))
+
+    def _make(self, dialect: type[Any], used: tuple[str, ...]) -> str:
         """The statement as SQLAlchemy writes it for this database."""
         style = "qmark" if dialect.name == "sqlite" else "format"
-        names = [column.name for column in self._table.columns]
-        chosen = [names[place] for place in used]
-        made = insert(self._table).compile(dialect=dialect(paramstyle=style), column_keys=chosen)
+        compiler = dialect(paramstyle=style)
+        made = insert(self._table).compile(dialect=compiler, column_keys=list(used))
         if len(self._statements) >= MAX_STATEMENTS:
             self._statements.clear()
         statement = self._statements[dialect, used] = str(made)

@@ -36,6 +36,13 @@ class Inserting(SynchronousTestCase):
         self.inserter.insert(self.connection, [(4, "d"), (5, None)])
         self.assertEqual(self.stored(), [*rows, (4, "d", None, None), (5, None, None, None)])
 
+    def test_given_columns(self) -> None:
+        """Rows may have the values of some columns only, in their order; NULL stays NULL."""
+        for rows in ([(1, b"a"), (2, None)], [(3, b"b")]):
+            self.inserter.insert(self.connection, rows, ("id", "data"))
+        expected = [(1, None, b"a", None), (2, None, None, None), (3, None, b"b", None)]
+        self.assertEqual(self.stored(), expected)
+
     def test_few_statements_are_kept(self) -> None:
         self.patch(module, "MAX_STATEMENTS", 2)
         rows: list[Row] = [(1, "a"), (2, None, b"b"), (3, None, None, b"c"), (4, "d")]
