@@ -36,7 +36,7 @@ from chatd.store.schema import (
     reaction_counts,
     reactions,
 )
-from chatd.store.search.changes import note_placed
+from chatd.store.search.changes import note_range_placed
 
 # Seqs that are kept free after those of a direct, for the messages of a later archive.
 ROOM = 100_000
@@ -441,8 +441,8 @@ def _note(
                 for emoji, people in each.reactions
             ],
         )
-    for each in items:
-        note_placed(connection, here, each.seq + place.shift)
+    seqs = [each.seq + place.shift for each in items]
+    note_range_placed(connection, here, min(seqs), max(seqs))
     if place.first > 0:
         _mark_read(connection, account.id, here, max(each.seq for each in items) + place.shift)
 

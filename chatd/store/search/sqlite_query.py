@@ -42,11 +42,13 @@ AND messages.seq > coalesce((SELECT max(last_seq) FROM search_blocks
     WHERE search_blocks.conversation_id = participants.conversation_id), {BEGINNING})
 AND {SEES} {WITH_FILE} WHERE participants.account_id = ?
 """
+# A difference, because SQLite would read all messages from `first_seq` on for each one that is looked up.
+_SEES_ONE = "participants.first_seq - messages.seq <= 0"
 _CHANGED = f"""
 SELECT DISTINCT {SEARCHED} FROM search_changes JOIN participants
 ON participants.conversation_id = search_changes.conversation_id AND participants.account_id = ?
 CROSS JOIN messages ON messages.conversation_id = search_changes.conversation_id
-AND messages.seq = search_changes.seq AND {SEES} {WITH_FILE}
+AND messages.seq = search_changes.seq AND {_SEES_ONE} {WITH_FILE}
 """
 # The rows come in the order of the array.
 _SIGNATURES = f"""

@@ -31,6 +31,7 @@ from chatd.store.files import Owner, find_file, used_bytes
 from chatd.store.imported_messages import ImportJobs
 from chatd.store.imports import CANCELLED, DONE, FAILED, RUNNING, AccountImport
 from chatd.store.schema import import_places, imported_messages, imports, messages
+from chatd.store.search import sqlite_index
 from chatd.store.sync import Cursor
 from chatd.store.windows import Window
 from tests.support.archives import AT, OLD, archive, direct, group, packed, said
@@ -146,6 +147,41 @@ class Places(ImportsTestCase):
         for piece in pieces:
             index.store(connection, piece)
         return bool(pieces)
+
+    async def test_search_index(self) -> None:
+        """The index has all of them, wherever it was when they came, and however many there are."""
+        service = self.realm.service
+        for name, value in (("MAX_ROWS", 20), ("MAX_MESSAGES", 8)):
+            self.patch(sqlite_index, name, value)
+        self.patch(archive_reader, "MAX_WEIGHT", 15)
+        messi, _ = await self.register("messi"), await self.register("budi")
+        for number in range(12):
+            await self.send(messi, "budi", f"kata baru {number}")
+        await self.indexed()
+        pages = 0
+        place = parse_place("@budi")
+        add = ImportJobs.add
+
+        def indexing(*args: Any) -> Any:
+            """Let the index do some of its work between the pages."""
+            nonlocal pages
+            pages += 1
+            if pages % 2:
+                self.piece(args[1])
+            return add(*args)
+
+        self.patch(ImportJobs, "add", indexing)
+        old = [said(number, "budi@realm1", f"kata lama {number}") for number in range(1, 101)]
+        await self.take(messi, archive(direct(5, "budi@realm1", *old)))
+        other = msgspec.structs.replace(OLD, realm="realm8")
+        data = archive(direct(5, "budi@realm1", *old), profile=other)
+        await self.take(messi, data)
+        await self.indexed()
+        here = (await service.reading.history(messi, place, 500)).messages
+        self.assertEqual(len(here), 212)
+        found = (await service.reading.search(messi, "kata")).messages
+        self.assertEqual({each.seq for each in found}, {each.seq for each in here})
+        self.assertEqual(len((await service.reading.search(messi, "lama 77")).messages), 2)
 
     async def test_both_import(self) -> None:
         """If the other has imported into a conversation, an account gets one of its own."""
