@@ -50,6 +50,7 @@ from chatd.service.judged_messages import tell_judged
 from chatd.service.operators import CodeFile
 from chatd.service.passwords import Passwords
 from chatd.service.quotas import DAY
+from chatd.store.account_moves import StoredMove, all_moves
 from chatd.store.blocks import all_blocks
 from chatd.store.content import files_erased, files_to_erase
 from chatd.store.database import Database
@@ -118,6 +119,7 @@ class StoredState(msgspec.Struct, frozen=True):
     hidden: list[int]
     departures: list[Departure]
     imports: list[AccountImport]
+    moves: list[StoredMove]
 
 
 class Realm:
@@ -205,6 +207,7 @@ class Realm:
         self.service.departures.resume(stored.departures)
         resumed = self.service.imports.resume(stored.imports)
         in_background("imports that were interrupted do not continue", resumed)
+        self.service.moving_out.load(stored.moves)
 
     def _clean_uploads(self, connection: Connection, uploads: Uploads) -> None:
         """Remove the files of deleted messages, and set aside those that no message carries. After an
@@ -237,6 +240,7 @@ class Realm:
             all_hidden(connection),
             unfinished(connection),
             running(connection),
+            all_moves(connection),
         )
 
     def _assemble(self, context: Context, uploads: Uploads, stored: StoredState) -> None:
@@ -251,6 +255,7 @@ class Realm:
         )
         self.service.quotas.load(stored.day, stored.used)
         self.service.blocks.load(stored.blocks)
+        self.service.follower.load(stored.moves)
         on_judged = partial(tell_judged, self.service.presence)
         keys = KeyBook(context, stored.keys, on_judged, stored.unsigned_until)
         self.service.imports.signed = ArchivedEntries(keys)
@@ -354,6 +359,8 @@ class Realm:
             service.receipts,
             service.departures,
             service.imports,
+            service.moving_out,
+            service.follower,
             self.idleness,
             service.room_watch,
             service.presence_news,

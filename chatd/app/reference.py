@@ -268,6 +268,10 @@ ALL_EVENTS: tuple[tuple[str, events.Event], ...] = (
         events.MemberChange(5, "bagan", "messi", "joined", 3, AT, "messi"),
     ),
     ("a group has changed", events.GroupChange(5, 4, "bagan", AT, "lineker", {"closed": True})),
+    (
+        "the other person of a conversation has moved to another realm",
+        events.AddressChange(2, 7, AT, "messi@realm1", "leo@realm2"),
+    ),
     ("the delivery of your message has changed", events.StateChange(9, 1, 12, "delivered")),
     (
         "the same: it is refused",

@@ -105,7 +105,7 @@ class MadeChange(msgspec.Struct, frozen=True):
 
 
 Happening: TypeAlias = Literal[
-    "joined", "left", "invited", "kicked", "promoted", "demoted", "ended"
+    "joined", "left", "invited", "kicked", "promoted", "demoted", "ended", "moved"
 ]
 
 
@@ -118,7 +118,8 @@ GROUP_FIELDS = (
 
 
 class MemberFact(msgspec.Struct, frozen=True):
-    """`what` happened to `who`. With the last member a group has `ended`."""
+    """`what` happened to `who`. With the last member a group has `ended`. Who has `moved` is the author:
+    their address is `who` now."""
 
     who: Party
     what: Happening

@@ -108,10 +108,23 @@ class GroupChange(msgspec.Struct, frozen=True):
     unverified: bool = False
 
 
+class AddressChange(msgspec.Struct, frozen=True):
+    """The other person of a direct conversation has moved: they were `old`, and are `new` now. Messages to
+    the conversation go to the new address."""
+
+    conversation: int
+    seq: int
+    at: int
+    old: str
+    new: str
+    group: str | None = None
+    unverified: bool = False
+
+
 # The changes of messages, each with the seq of its `target`
 ChangeOfMessage: TypeAlias = Edited | Deleted | Reaction | Pinned
 # The entries of a log that are no messages.
-Change: TypeAlias = ChangeOfMessage | MemberChange | GroupChange
+Change: TypeAlias = ChangeOfMessage | MemberChange | GroupChange | AddressChange
 
 
 class StateChange(msgspec.Struct, frozen=True):

@@ -101,6 +101,15 @@ class Ban(msgspec.Struct, frozen=True):
     username: str
 
 
+class MoveInfo(msgspec.Struct, frozen=True):
+    """A move of an account: it has `moved` to the address; it is `moving` there, once that agrees; or it
+    `takes` the place of that address. `at` is in ms since 1970 UTC."""
+
+    what: str
+    address: str
+    at: int
+
+
 class BlockInfo(msgspec.Struct, frozen=True):
     """What an account has blocked: an address, or a realm as `@@realm`. `at` is in ms since 1970 UTC."""
 
@@ -254,6 +263,7 @@ Item: TypeAlias = (
     | Member
     | Ban
     | BlockInfo
+    | MoveInfo
     | SessionInfo
     | ReportInfo
     | ReaderName

@@ -53,6 +53,8 @@ REPEATABLE = (
     ask.UnblockPerson,
     ask.ListBlocks,
     ask.ListSessions,
+    ask.TakeAccount,
+    ask.ListMoves,
     ask.SetStatus,
     ask.SetAway,
     ask.ReportMessage,

@@ -21,6 +21,7 @@ MEMBERS = {
     "promoted": later("{by} made {who} an admin of {group}"),
     "demoted": later("{by} made {who} an ordinary member of {group}"),
     "ended": later("{group} has ended"),
+    "moved": later("{by} has moved and is {who} now in {group}"),
 }
 STATES = {
     "delivered": later("Delivered: {quote}"),
@@ -119,6 +120,10 @@ class EventRenderer:
             sentence = tr("{by} changed the settings of {group}", by=by, group=group)
         return [note(sentence + _trust(event))]
 
+    def _moved(self, event: Event) -> list[Line]:
+        old, new = safe(event.get("old")), safe(event.get("new"))
+        return [note(tr("{old} has moved and is {new} now", old=old, new=new) + _trust(event))]
+
     def _invitation(self, event: Event) -> list[Line]:
         by, group = safe(event.get("by")), safe(event.get("group"))
         sentence = tr("{by} invites you to {group}: accept #{group} joins it", by=by, group=group)
@@ -161,6 +166,7 @@ class EventRenderer:
         "file": _file,
         "member": _member,
         "group": _group,
+        "moved": _moved,
         "invitation": _invitation,
         "request": _request,
         "import": _import,

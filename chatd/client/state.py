@@ -10,7 +10,7 @@ from typing import Any
 from chatd.base.names import key_of
 from chatd.client.threads import Shown, Threads
 
-CHANGES = ("edited", "deleted", "reaction", "pinned", "member", "group")  # entries of logs
+CHANGES = ("edited", "deleted", "reaction", "pinned", "member", "group", "moved")  # entries of logs
 MAX_REMEMBERED = 20_000  # of ids, names and files each; the oldest are dropped
 
 

@@ -20,6 +20,7 @@ from chatd.base.model import Account
 from chatd.base.read_marks import ReadMark, join_marks
 from chatd.base.replies import Reply
 from chatd.base.tokens import candidates, may_hold_token
+from chatd.commands.away import ALLOWED
 from chatd.commands.results import Result
 from chatd.commands.rows import Row
 from chatd.commands.table import BY_COMMAND
@@ -58,12 +59,19 @@ class Client:
         if self.session is None:
             self.admit(BY_COMMAND[type(command)])
         else:
+            self._check_away(command)
             if self.given and self._given_at != self.connection.moment:
                 self.acknowledge()
             if may_hold_token(command) or self.connection.turn.locked:
                 return Deferred.fromCoroutine(self._execute_in_turn(command))
         answer = self.sessions.handlers[type(command)](self, command)
         return answer if isinstance(answer, Deferred) else _started(answer)
+
+    def _check_away(self, command: Command) -> None:
+        """Raises MovedAway for what an account that has moved may not do."""
+        moved = self.service.follower.moved
+        if moved.anyone_away and type(command) not in ALLOWED:
+            moved.check(self.account)
 
     async def reply_to(self, command: Command) -> Reply:
         """Execute a command whose result is a reply alone. Raises ChatError."""
@@ -80,6 +88,7 @@ class Client:
         await turn.acquire()
         try:
             self.admit(BY_COMMAND[type(command)])
+            self._check_away(command)
             if may_hold_token(command):
                 await self.refuse_tokens(command)
                 self.admit(BY_COMMAND[type(command)])

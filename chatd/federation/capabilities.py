@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
+import msgspec
+
 from chatd.base.errors import NotSupportedThere
 from chatd.federation import parcels
 from chatd.federation.parcels import Parcel
+from chatd.federation.signing.statements import MemberAttributes, decode_attributes
 
 LINES = "lines"
 FILES = "files"
@@ -27,6 +30,7 @@ PRESENCE = "presence"
 PAST = "past"
 REST = "rest"
 RESCUES = "rescues"
+ACCOUNT_MOVES = "account-moves"
 
 # What each capability allows, as shown to senders.
 ALL = {
@@ -46,6 +50,7 @@ ALL = {
     PAST: "earlier entries of groups",
     RESCUES: "rosters of groups",
     REST: "links that are closed while nothing is to be said",
+    ACCOUNT_MOVES: "accounts that move",
 }
 
 
@@ -80,6 +85,9 @@ _NEEDS: dict[type[Parcel], tuple[str, ...]] = {
     parcels.Invite: (GROUPS,),
     parcels.FileLoss: (FILES,),
     parcels.Accepted: (REQUESTS,),
+    parcels.Agreed: (ACCOUNT_MOVES,),
+    parcels.AccountMove: (ACCOUNT_MOVES,),
+    parcels.Luggage: (ACCOUNT_MOVES,),
 }
 
 
@@ -89,6 +97,8 @@ _ENTRY_NEEDS = {"edited": CHANGES, "deleted": CHANGES, "reaction": REACTIONS, "p
 
 def _needs(parcel: Parcel) -> Iterator[str]:
     yield from _NEEDS.get(type(parcel), ())
+    if isinstance(parcel, parcels.Left) and _says_moved(parcel):
+        yield ACCOUNT_MOVES
     if isinstance(parcel, parcels.EntryParcel) and parcel.kind in _ENTRY_NEEDS:
         yield _ENTRY_NEEDS[parcel.kind]
     if getattr(parcel, "body", None) is not None:
@@ -97,6 +107,15 @@ def _needs(parcel: Parcel) -> Iterator[str]:
         yield FILES
     if _has_lines(getattr(parcel, "text", None)):
         yield LINES
+
+
+def _says_moved(left: parcels.Left) -> bool:
+    """Whether it is about a member who has moved and stays."""
+    try:
+        attributes = None if left.entry is None else decode_attributes(left.entry.attributes)
+    except (msgspec.DecodeError, RecursionError):
+        return False
+    return isinstance(attributes, MemberAttributes) and attributes.what == "moved"
 
 
 def _has_lines(text: str | None) -> bool:

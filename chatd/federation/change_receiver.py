@@ -10,7 +10,7 @@ from twisted.python.failure import Failure
 
 from chatd.base.emoji import is_emoji
 from chatd.base.entries import Deletion, Edit, EntryRef, MessageChange, Pin, React
-from chatd.base.errors import ChatError, MessageDeleted, NotAccepted, UnknownMessage
+from chatd.base.errors import AccountMoved, ChatError, MessageDeleted, NotAccepted, UnknownMessage
 from chatd.base.model import Account, Party
 from chatd.base.names import Address, key_of, parse_foreign_name, parse_name
 from chatd.base.texts import check_text
@@ -23,6 +23,7 @@ from chatd.federation.realm_quotas import RealmQuotas
 from chatd.federation.refusals import verdict_of
 from chatd.service.chat_service import ChatService
 from chatd.service.quotas import cost_of_change
+from chatd.service.readdressing import moved_error
 from chatd.service.targets import Target
 from chatd.store import accounts as account_store
 from chatd.store import conversations as conversation_store
@@ -78,6 +79,7 @@ class ChangeReceiver:
         quotas: RealmQuotas,
     ) -> None:
         self._guesses = guesses
+        self._moved = service.follower.moved
         self._context = service.context
         self._database = service.database
         self._changes = service.changes
@@ -143,6 +145,9 @@ class ChangeReceiver:
         if not isinstance(made, MadeHere):
             self._quotas.give_back_bytes(realm, size)
             # A message that is not here, or no longer here, counts as deleted.
+            moved = self._moved_away(realm, parcel) if isinstance(made, UnknownMessage) else None
+            if moved is not None:
+                return verdict_of(moved)
             gone = isinstance(made, UnknownMessage) and isinstance(parcel, DirectDeletion)
             if made is None or gone or isinstance(made, MessageDeleted):
                 return KEPT
@@ -152,6 +157,13 @@ class ChangeReceiver:
         except Exception:
             log.failure("a change from another realm was stored, but not passed to listeners")
         return KEPT
+
+    def _moved_away(self, realm: str, parcel: DirectChange) -> AccountMoved | None:
+        """A message that is not here may have gone to the new address of its recipient."""
+        move = self._moved.of(key_of(parcel.to))
+        if move is None or move.old.id is None or not self._links.follows_moves(realm):
+            return None
+        return moved_error(move.old.name, move.new.name, move.proof)
 
     def _not_made(self, failure: Failure, realm: str, size: int) -> Failure:
         self._quotas.give_back_bytes(realm, size)

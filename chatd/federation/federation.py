@@ -18,6 +18,8 @@ from chatd.federation.guest_lists import GuestLists
 from chatd.federation.links import ILinks
 from chatd.federation.membership import MembershipNews
 from chatd.federation.message_requests import RequestReceiver
+from chatd.federation.move_receiver import MoveReceiver
+from chatd.federation.moved_messages import MovedMessages
 from chatd.federation.name_guesses import NameGuesses
 from chatd.federation.news_receiver import NewsReceiver
 from chatd.federation.outcomes import Outcomes
@@ -89,6 +91,10 @@ class Federation:
         reader = ParcelReader(service, links, guesses, quotas, read_entries)
         changes = ChangeReceiver(service, links, guesses, reader, quotas)
         membership = MembershipNews(service, links, guesses, quotas, facts)
+        self.moves = MoveReceiver(service, links, self.keys, quotas)
+        moved = MovedMessages(service, links, self.moves)
+        self.outcomes.on_moved(moved.moved)
+        self.moves.on_verified(moved.verified)
         entries = GroupChanges(service, forwarder, quotas)
         on_read, on_typing = service.receipts.arrived, service.typing.arrived
         losses = FileLosses(service, Bounces(service, links))
@@ -96,7 +102,7 @@ class Federation:
         returned = ReturnedEntries(read_entries, writer, entries, quotas, self.standings, service)
         on_accepted = self.outcomes.accepted
         self.news = NewsReceiver(
-            membership, changes, entries, losses, on_read, on_typing, on_accepted
+            membership, changes, entries, losses, self.moves, (on_read, on_typing, on_accepted)
         )
         self.requests = RequestReceiver(service, links, quotas)
         self.receiver = Receiver(
@@ -105,6 +111,7 @@ class Federation:
         self.returned = ReturnReceiver(
             service, links, self.receiver, returned, self.seals, writer, self.standings
         )
+        self.returned.attach(self.moves)
         # Entries of groups from before somebody has joined
         earlier = PastWriter(service, forwarder, self.arrivals, quotas)
         self.pasts = Pasts(service, links, read_entries, earlier, quotas)
@@ -119,6 +126,7 @@ class Federation:
         self.requests.settle(realm)
         self.arrivals.link_up(realm)
         self.presence.linked(realm)
+        self.moves.link_up(realm)
         self.pasts.begin(realm)
 
     def link_down(self, realm: str) -> None:

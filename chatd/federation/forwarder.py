@@ -35,6 +35,7 @@ from chatd.base.names import key_of
 from chatd.federation import capabilities, changes, parcels
 from chatd.federation.group_entries import GroupEntries, note_of, relay_of, unused
 from chatd.federation.links import ILinks
+from chatd.federation.mover import Mover, known_parts
 from chatd.federation.news import mark_parcel, typing_to
 from chatd.federation.outbox import Outbox, Settled
 from chatd.federation.returning_posts import ReturningPost, ReturningPosts
@@ -52,7 +53,11 @@ from chatd.service.realm_news import (
     MemberInvited,
     MemberJoined,
     MemberLeft,
+    MemberMoved,
     MemberRemoved,
+    MoveAgreed,
+    MoveLuggage,
+    MoveMade,
     ReadNews,
     RequestAccepted,
     TypingNews,
@@ -97,6 +102,7 @@ class Forwarder:
         self.entries = GroupEntries(context.config.realm, signer)
         self._signer = signer
         self.posts = ReturningPosts(context.clock)
+        self._mover = Mover(context, signer, self.entries)
         # (account's key, realm) -> the last parcel that tells that realm of a group that was left
         self._leaving: Cache[tuple[str, str], int] = Cache(MAX_LEAVING)
 
@@ -118,6 +124,7 @@ class Forwarder:
         if target.group is None:
             direct = parcels.Direct(sender.name, target.there, at, text, note_of(file))
             if parts is not NO_PARTS:
+                parts = known_parts(parts, target.realms)
                 direct = changes.with_parts(direct, parts)
                 if parts.opaque is not None:
                     self._check_lacks(target.realms[0], capabilities.OPAQUE)
@@ -183,6 +190,8 @@ class Forwarder:
     def change_copies(
         self, connection: Connection, made: MadeChange, target: Target
     ) -> RemoteCopies | None:
+        if target.group is None:
+            target = self._mover.target_of(connection, made, target, self._links)
         realms = target.realms if target.home is None else (target.home,)
         is_home = target.group is not None and target.home is None
         if is_home:
@@ -308,6 +317,9 @@ class Forwarder:
         else:
             self._links.dispatch(realm, number, draft.parcel, file, entry, on_outcome)
 
+    def mover(self) -> Mover:
+        return self._mover
+
     # Notices
 
     def stage(self, connection: Connection, notices: Sequence[Notice]) -> list[StagedNotice]:
@@ -340,6 +352,8 @@ class Forwarder:
                 )
             case RequestAccepted(number, user, sender):
                 return parcels.encode(parcels.Accepted(number, user, sender))
+            case MoveAgreed() | MoveMade() | MoveLuggage() | MemberMoved():
+                return self._mover.parcel_of(notice, news)
             case _:
                 assert_never(news)
 

@@ -67,7 +67,9 @@ class GuestLists:
         # By realm: the last parcel that is sent before the list, and before the answer
         self._listed: dict[str, int] = {}
         self._answered: dict[str, int] = {}
-        self._lost = LostMembers(service.context, service.accounts, service.rosters, realms)
+        self._lost = LostMembers(
+            service.context, service.accounts, service.rosters, realms, service.mirrors
+        )
 
     def is_needed(self, realm: str, other: Standing | None) -> bool:
         """Whether the realm, which stands with us as `other`, or this one may have been restored."""

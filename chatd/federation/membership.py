@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import assert_never
 
@@ -16,6 +17,7 @@ from chatd.base.errors import (
     UnknownGroup,
     UnknownUser,
 )
+from chatd.base.model import Party
 from chatd.base.names import Address, parse_foreign_name, parse_name
 from chatd.federation.fact_reader import FactReader, RelayedFact
 from chatd.federation.links import ILinks
@@ -25,7 +27,9 @@ from chatd.federation.questions import guest_of
 from chatd.federation.realm_quotas import RealmQuotas
 from chatd.service.chat_service import ChatService
 from chatd.service.realm_news import MemberInvited, MemberJoined, MemberRemoved
+from chatd.service.remote import SignedFact
 from chatd.service.rosters import Actor
+from chatd.store.account_moves import OVER, find_move
 
 # Why an invitation is not kept
 UNTOLD = (UnknownUser, NotAccepted, TooManyInvitations)
@@ -45,6 +49,8 @@ class MembershipNews:
         self._quotas = quotas
         self._facts = facts
         self._homes = service.homes
+        self._member_moves = service.member_moves
+        self._database = service.database
         self._mirrors = service.mirrors
         self._invitations = service.invitations
         self._links = links
@@ -85,6 +91,17 @@ class MembershipNews:
         self._quotas.charge_bytes(realm, fact.cost)
         await self._mirrors.entry(fact.group, fact.made, fact.seq, fact.origin, fact.signature)
 
+    async def _moved(
+        self, name: Address, old: Party, new: Party, signed: Sequence[SignedFact]
+    ) -> None:
+        """A member is at another address now. The proof of that came before; the new realm takes part only if
+        it has agreed. Raises BadSignature, UnknownGroup."""
+        known = await self._database.read(find_move, old.key)
+        if known is None or known.state == OVER or known.move.new.key != new.key:
+            raise BadSignature(reason="its author has not moved there")
+        roster = await self._homes.find_joinable(old, name)
+        await self._member_moves.replace(roster.group, old, known.move.new, signed)
+
     async def _leave(self, realm: str, left: Left) -> None:
         """Raises UnknownGroup, NotMember, TooManyUnknown, BadSignature."""
         guest, name = guest_of(self._links, realm, left.sender), Address(parse_name(left.group))
@@ -92,6 +109,10 @@ class MembershipNews:
         if left.entry is None:
             raise BadSignature(reason="it is not signed")
         signed = await self._facts.said(realm, guest, name, [left.entry])
+        fact = signed[0].made.fact
+        if isinstance(fact, MemberFact) and fact.what == "moved":
+            await self._moved(name, guest, fact.who, signed)
+            return
         if not signed[0].says(MadeFact(MemberFact(guest, "left"), guest, 0)):
             raise BadSignature(reason="it says something else")
         await self._homes.leave(Actor(guest, signed=signed), name)

@@ -15,6 +15,7 @@ from chatd.federation.fact_reader import RelayedFact
 from chatd.federation.file_losses import FileLosses
 from chatd.federation.group_changes import EntryChange, GroupChanges
 from chatd.federation.membership import MembershipNews
+from chatd.federation.move_receiver import MoveReceiver
 from chatd.federation.news import news_of, typing_in
 from chatd.federation.parcels import (
     KEPT,
@@ -25,6 +26,7 @@ from chatd.federation.parcels import (
     GroupMark,
     GroupNews,
     Mark,
+    MoveParcel,
     Verdict,
 )
 from chatd.federation.refusals import verdict_of
@@ -32,7 +34,7 @@ from chatd.service.realm_news import ReadNews, TypingNews
 from chatd.store.acceptances import Acceptance
 from chatd.store.parcel_stream import ParcelStream
 
-News: TypeAlias = DirectChange | Mark | GroupNews | FileLoss | Accepted
+News: TypeAlias = DirectChange | Mark | GroupNews | FileLoss | Accepted | MoveParcel
 
 # Called with the key of a realm and its news: a read mark, or that a person is writing
 OnRead: TypeAlias = Callable[[str, ReadNews], Awaitable[None]]
@@ -56,17 +58,15 @@ class NewsReceiver:
         changes: ChangeReceiver,
         entries: GroupChanges,
         losses: FileLosses,
-        on_read: OnRead = ignore,
-        on_typing: OnTyping = ignore,
-        on_accepted: OnAccepted = ignore,
+        moves: MoveReceiver,
+        then: tuple[OnRead, OnTyping, OnAccepted] = (ignore, ignore, ignore),
     ) -> None:
         self._membership = membership
         self._changes = changes
         self._entries = entries
         self._losses = losses
-        self._on_read = on_read
-        self._on_typing = on_typing
-        self._on_accepted = on_accepted
+        self._moves = moves
+        self._on_read, self._on_typing, self._on_accepted = then
 
     async def receive(
         self, realm: str, number: int, parcel: News, stream: ParcelStream
@@ -81,6 +81,8 @@ class NewsReceiver:
         if isinstance(parcel, Accepted):
             await self._on_accepted(realm, Acceptance(parcel.number, number, parcel.seal))
             return KEPT
+        if isinstance(parcel, MoveParcel):
+            return await self._moves.receive(realm, parcel)
         if isinstance(parcel, DirectMark | GroupMark):
             return Deferred.fromCoroutine(self._mark(realm, parcel))
         return self._changes.receive(realm, number, parcel, stream)

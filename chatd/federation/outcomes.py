@@ -7,7 +7,8 @@ other realm judges it again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeAlias
 
 import msgspec
 from sqlalchemy import Connection
@@ -18,6 +19,7 @@ from chatd.base.errors import (
     ChatError,
     Expired,
     NotRequested,
+    NotSupportedThere,
     StorageFailed,
     TooManyGroups,
     TooManyInvitations,
@@ -53,6 +55,8 @@ TRY_AGAIN = 10.0  # seconds until refusals are kept that the disk has not taken
 AT_ONCE = 5000  # ms within which a sender can be told by an event alone
 # Refusals after which this realm and the other one do not agree about a group
 PUT_RIGHT = (UnknownUser, UnknownGroup, TooManyGroups, TooManyInvitations, NotRequested)
+# See Outcomes.on_moved
+OnMoved: TypeAlias = Callable[[str, int, object], Awaitable[ChatError | None]]
 UNTOLD = "a sender's connections were not told the outcome of a message"
 
 log = Logger()
@@ -82,6 +86,7 @@ class Outcomes:
     """Settles the parcels of the outbox that are not simply delivered."""
 
     def __init__(self, service: ChatService, links: ILinks, outbox: Outbox) -> None:
+        self._service = service
         self._context = service.context
         self._database = service.database
         self._versions = service.context.writers.versions
@@ -93,6 +98,18 @@ class Outcomes:
         # Refusals that the disk has not taken: (realm, number of the parcel) -> why
         self._unkept: dict[tuple[str, int], ChatError] = {}
         self._keeping = Timer(service.context.clock, self._keep_again)
+        self._on_moved: OnMoved
+        self._moving_out = service.moving_out
+
+    def on_moved(self, then: OnMoved) -> None:
+        """Call `then` with the key of a realm, the number of a parcel and a proof: its recipient has moved.
+        It returns the error for which the message is refused, or None if it goes to the new address."""
+        self._on_moved = then
+
+    async def moved(self, realm: str, number: int, proof: object) -> ChatError | None:
+        """The recipient of a parcel has moved, as the realm says. Returns as the function of `on_moved`.
+        Raises StorageFailed."""
+        return await self._on_moved(realm, number, proof)
 
     # Delivered
 
@@ -183,6 +200,8 @@ class Outcomes:
             self._keep_later(realm, number, error)
             return False
         await self._put_right(realm, parcel, error)
+        if isinstance(error, NotSupportedThere) and isinstance(parcel, parcels.Left):
+            await self._left_behind(realm, parcel)
         return True
 
     def _is_told_at_once(self, waiting: QueuedParcel) -> bool:
@@ -282,6 +301,12 @@ class Outcomes:
             return self._links.name_of(realm)
         except UnknownRealm:
             return realm
+
+    async def _left_behind(self, realm: str, left: parcels.Left) -> None:
+        """The home of a group does not let members move: they leave."""
+        account = await self._service.accounts.find(left.sender)
+        group = f"{left.group}@{self._name_of(realm)}"
+        await self._moving_out.left_behind(account.id, group)
 
     async def _put_right(self, realm: str, parcel: Parcel | None, error: ChatError) -> None:
         """Remove from a group of this realm what the other realm does not know: its user, or the group."""

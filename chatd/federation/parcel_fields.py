@@ -30,6 +30,10 @@ Seal: TypeAlias = Annotated[bytes, msgspec.Meta(max_length=32)]
 Mentions: TypeAlias = Annotated[tuple[AddressText, ...], msgspec.Meta(max_length=MAX_MENTIONS)]
 
 
+# The proof of a move, or a part of it
+MovePart: TypeAlias = Annotated[bytes, msgspec.Meta(max_length=8192)]
+
+
 class FileNote(msgspec.Struct, frozen=True, array_like=True):
     """A file that a parcel announces. `code` is its code in the realm of its author, and `media` the media
     type that this realm has found."""

@@ -33,6 +33,7 @@ from chatd.federation.parcels import Direct, GroupMark, Left, Parcel, Post, Rela
 from chatd.federation.realm_quotas import RealmQuotas
 from chatd.service.chat_service import ChatService
 from chatd.service.message_parts import extras_of
+from chatd.service.readdressing import moved_error
 from chatd.service.targets import Target
 from chatd.store.new_entries import Extras, NewMessage
 from chatd.store.requests import NewRequest, strangers
@@ -75,6 +76,9 @@ class ParcelReader:
         self._quotas = quotas
         # (realm, sender there, recipient here) -> their conversation, and the sender's address
         self._pairs: Cache[tuple[str, str, str], tuple[Target, str]] = Cache(CACHED_PAIRS)
+        self._moving_out = service.moving_out
+        self._moved = service.follower.moved
+        service.follower.on_followed(self._pairs.clear)
         service.blocks.on_block(self._blocked)
         service.accounts.on_deleted(self._forget)
 
@@ -162,6 +166,7 @@ class ParcelReader:
                 return self._request(realm, number, parcel, *opened.strange[pair])
             raise errors.UnknownUser(name=printable(parcel.to))
         target, sender = found
+        self._check_moved(realm, target)
         at = self._at(parcel.at)
         reply = None if parcel.reply is None else entry_of(parcel.reply, realm)
         return Arrived(
@@ -178,6 +183,17 @@ class ParcelReader:
             ),
             target,
         )
+
+    def _check_moved(self, realm: str, target: Target) -> None:
+        """A message for an account that has moved is sent to the new address by its own realm, or forwarded
+        if that does not follow. Raises AccountMoved."""
+        for account_id in target.audience:
+            move = self._moved.away(account_id)
+            if move is None:
+                continue
+            if self._links.follows_moves(realm):
+                raise moved_error(move.old.name, move.new.name, move.proof)
+            self._moving_out.arrived(account_id)
 
     def _request(
         self, realm: str, number: int, parcel: Direct, name: str, sender: Address

@@ -24,6 +24,7 @@ from chatd.federation.parcel_fields import (
     GroupFields,
     MediaType,
     Mentions,
+    MovePart,
     Number,
     OpaqueBody,
     Reason,
@@ -293,12 +294,41 @@ class Accepted(msgspec.Struct, frozen=True, array_like=True, tag="accepted"):
     seal: Seal = b""
 
 
+class Agreed(msgspec.Struct, frozen=True, array_like=True, tag="agreed"):
+    """`sender` has agreed to be the new address of `to`, of the receiving realm, as the signed `agreement`
+    says (chatd.federation.signing.move_statements). Without one, `sender` does not agree any more."""
+
+    sender: str
+    to: str
+    agreement: MovePart | None = None
+
+
+class AccountMove(msgspec.Struct, frozen=True, array_like=True, tag="account-moved"):
+    """An account has moved, as the proof says (chatd.federation.signing.move_statements). It was one of the
+    sending realm, or is one now."""
+
+    proof: MovePart
+
+
+class Luggage(msgspec.Struct, frozen=True, array_like=True, tag="luggage"):
+    """What `sender` had, for `to`, of the receiving realm, which is their new address: see
+    chatd.federation.luggage."""
+
+    sender: str
+    to: str
+    items: bytes
+
+
 # A change of a message in a direct conversation
 DirectChange: TypeAlias = DirectEdit | DirectDeletion | DirectReaction | DirectPin
 Mark: TypeAlias = DirectMark | GroupMark
 # Reports of who is in a group
 GroupNews: TypeAlias = Joined | Removed | Left | Invite
-Parcel: TypeAlias = Direct | DirectChange | Mark | Post | Relay | GroupNews | FileLoss | Accepted
+# What concerns accounts that move
+MoveParcel: TypeAlias = Agreed | AccountMove | Luggage
+Parcel: TypeAlias = (
+    Direct | DirectChange | Mark | Post | Relay | GroupNews | FileLoss | Accepted | MoveParcel
+)
 
 
 class Verdict(msgspec.Struct, frozen=True, array_like=True):

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from twisted.internet.defer import Deferred, DeferredList, DeferredLock, succeed
 from twisted.python.failure import Failure
 
-from chatd.base.errors import ChatError, RealmQuota, StorageFailed
+from chatd.base.errors import AccountMoved, ChatError, RealmQuota, StorageFailed
 from chatd.federation import parcels
 from chatd.federation.answer_time import conceal
 from chatd.federation.entry_reader import Arrived
@@ -224,13 +224,12 @@ class Receiver:
         realm = submission.realm
         if self._reader.conceals(realm, (parcel,)):
             return verdict_of(error)
-        if isinstance(error, RealmQuota) and submission.known is None:
+        known_anyway = isinstance(error, RealmQuota | AccountMoved)
+        if known_anyway and submission.known is None:
             # One query for the whole batch, because much of it may be refused.
             origins = [_origin(realm, *each) for each in submission.batch]
             submission.known = await self._database.read(stored_anywhere, origins)
-        if isinstance(error, RealmQuota) and _origin(realm, number, parcel) in (
-            submission.known or ()
-        ):
+        if known_anyway and _origin(realm, number, parcel) in (submission.known or ()):
             return KEPT  # it was stored before, and its verdict was lost with the link
         return verdict_of(error)
 

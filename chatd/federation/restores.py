@@ -33,9 +33,11 @@ from chatd.federation.forwarder import Forwarder
 from chatd.federation.parcel_fields import FileNote, Number, Seal
 from chatd.federation.parcels import (
     Accepted,
+    AccountMove,
     Direct,
     DirectChange,
     Joined,
+    Luggage,
     Parcel,
     Post,
     Ref,
@@ -49,10 +51,12 @@ from chatd.service.context import Context
 from chatd.store import held as held_store
 from chatd.store import losses as store
 from chatd.store.acceptances import lost_acceptances
+from chatd.store.account_moves import moves_for
 from chatd.store.avatars import about_group
 from chatd.store.groups import group_of
 from chatd.store.held import HeldChange, HeldEntry, HeldMessage, HeldPage, HeldSigned
 from chatd.store.losses import Lost, LostJoin, SharedDirect, SharedGroup
+from chatd.store.moving_out import luggage_of
 from chatd.store.pasts import renumber_pasts
 
 MAX_ITEMS = 100  # in one request
@@ -139,7 +143,7 @@ class Restores:
             await self._database.run(renumber_pasts, realm)
         batch: list[Returned] = []
         size = 0
-        async for item in self._items(link, lost, other):
+        async for item in self._all(link, lost, other):
             if batch and (len(batch) >= MAX_ITEMS or size + len(item.parcel) > MAX_BYTES):
                 await link.give_back(batch)
                 batch, size = [], 0
@@ -157,6 +161,14 @@ class Restores:
             after: int | None = 0
             while after is not None:
                 after = await self._database.run(send, realm, after, MAX_POSTS)
+
+    async def _all(self, link: IReturning, lost: Lost, other: Standing) -> AsyncIterator[Returned]:
+        """All that the realm lacks. Moves come first: what follows is in the conversations with the new
+        addresses."""
+        async for move in self._moves(lost):
+            yield move
+        async for item in self._items(link, lost, other):
+            yield item
 
     async def _items(
         self, link: IReturning, lost: Lost, other: Standing
@@ -183,6 +195,17 @@ class Restores:
                 async for entry in self._entries(self._group_pages(mirror, None)):
                     if isinstance(entry, HeldSigned):
                         yield Returned(0, _raw(Post(entry_of(entry), mirror.name)), theirs=True)
+
+    async def _moves(self, lost: Lost) -> AsyncIterator[Returned]:
+        """Moves that the realm may have lost."""
+        for stored in await self._database.read(moves_for, lost.realm):
+            move = stored.move
+            yield Returned(0, _raw(AccountMove(move.proof)), theirs=True)
+            if move.old.id is None or move.new.realm != lost.realm:
+                continue
+            name, to = move.old.name, move.new.name.partition("@")[0]
+            for page in await self._database.read(luggage_of, move.old.id):
+                yield Returned(0, _raw(Luggage(name, to, page)), theirs=True)
 
     async def _joined(self, join: LostJoin) -> Joined | None:
         """The report of a member, with the proof; None if the entry is not signed."""

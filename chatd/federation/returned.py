@@ -30,9 +30,11 @@ from chatd.federation.entry_reader import Arrived, EntryReader
 from chatd.federation.entry_trust import check_place
 from chatd.federation.group_changes import GroupChanges
 from chatd.federation.links import ILinks
+from chatd.federation.move_receiver import MoveReceiver
 from chatd.federation.parcel_writer import UNNAMED, ParcelWriter
 from chatd.federation.parcels import (
     Accepted,
+    AccountMove,
     Direct,
     DirectChange,
     DirectDeletion,
@@ -40,6 +42,7 @@ from chatd.federation.parcels import (
     DirectPin,
     DirectReaction,
     Joined,
+    Luggage,
     Parcel,
     Post,
     Ref,
@@ -168,6 +171,10 @@ class ReturnReceiver:
         self._writer = writer
         self._standings = standings
 
+    def attach(self, moves: MoveReceiver) -> None:
+        """Let `moves` take the moves that are returned."""
+        self._moves = moves
+
     async def take(self, realm: str, items: Sequence[Returned], stream: ParcelStream) -> None:
         """Store what `realm` sends again, in order. Raises RealmQuota or TooMuchArriving if that is too
         much for now, and StorageFailed; then the realm may send it once more."""
@@ -212,6 +219,8 @@ class ReturnReceiver:
                 await self._groups.join_again(realm, item.number, parcel)
             case Accepted():
                 await self._acceptance(realm, item, parcel)
+            case AccountMove() | Luggage():
+                await self._moves.receive(realm, parcel)
             case Direct():
                 await self._message(realm, item, parcel, stream)
             case DirectEdit() | DirectDeletion() | DirectReaction() | DirectPin():

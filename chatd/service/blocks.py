@@ -77,6 +77,10 @@ class Blocks:
             if account.id in blockers:
                 self._drop(account.id, key)
 
+    def follow(self, account_id: int, key: str) -> None:
+        """The account has blocked an address, and it is also blocked under this key, which is stored."""
+        self._note(account_id, key)
+
     def _drop(self, account_id: int, key: str) -> None:
         left = self._by_key.get(key, NO_ONE) - {account_id}
         if left:

@@ -11,6 +11,7 @@ from chatd.base.background import in_background
 from chatd.files.disk_space import DiskSpace
 from chatd.files.folder import Uploads
 from chatd.media.scaler import PictureScaler
+from chatd.service.account_moves import AccountMoves
 from chatd.service.accounts import Accounts
 from chatd.service.attachments import Files
 from chatd.service.avatars import Avatars
@@ -36,10 +37,14 @@ from chatd.service.imports import Imports
 from chatd.service.indexing import Indexing
 from chatd.service.invitations import Invitations
 from chatd.service.log_sync import LogSync
+from chatd.service.member_moves import MemberMoves
 from chatd.service.mentions import Mentions
 from chatd.service.message_changes import MessageChanges
 from chatd.service.messages import Messages
 from chatd.service.mirror_groups import MirrorGroups
+from chatd.service.move_follower import MoveFollower
+from chatd.service.moved_addresses import MovedAddresses
+from chatd.service.moving_out import MovingOut
 from chatd.service.operators import Operators
 from chatd.service.passwords import Passwords
 from chatd.service.pending_posts import PendingPosts
@@ -50,6 +55,7 @@ from chatd.service.presence_elsewhere import PresenceElsewhere
 from chatd.service.presence_news import PresenceNews
 from chatd.service.privacy_settings import PrivacySettings
 from chatd.service.quotas import MessageQuotas
+from chatd.service.readdressing import Readdressing
 from chatd.service.reading import Reading
 from chatd.service.realm_turns import RealmTurns
 from chatd.service.receipts import Receipts
@@ -83,6 +89,10 @@ class ChatService:
     exports: Exports  # archives of what an account has here
     imports: Imports  # of archives of earlier accounts
     departures: Departures  # deletes accounts
+    moves: AccountMoves  # moves accounts to other realms
+    follower: MoveFollower  # lets conversations follow people who have moved
+    moving_out: MovingOut  # groups and messages of accounts that have moved
+    member_moves: MemberMoves  # members of groups here who have moved
     contacts: Contacts  # people's contact lists, with who is online
     blocks: Blocks  # whom people have blocked
     operators: Operators  # who runs the realm
@@ -188,7 +198,8 @@ class ChatService:
             context, self.accounts, self.blocks, realms, answers, self.remote_presence
         )
         self.operators = Operators(context, self.accounts)
-        self.directs = Directs(context, self.accounts, self.blocks, realms, answers)
+        self._moved = MovedAddresses()
+        self.directs = Directs(context, self.accounts, self.blocks, realms, answers, self._moved)
         self.avatars = Avatars(
             context, self.accounts, self.presence_news, self.uploads, self.disk, scaler
         )
@@ -199,6 +210,11 @@ class ChatService:
     def _make_reading(self, forwarder: IForwarder) -> None:
         context, presence = self.context, self.presence
         self.rosters = Rosters(context, presence, self.realms, forwarder)
+        self.follower = MoveFollower(
+            context, self._moved, self.directs, self.blocks, self.rosters, presence
+        )
+        readdress = Readdressing(self.realms, forwarder.mover()).readdress
+        context.writers.messages.rerouted.on_message(readdress)
         index = SQLiteIndex()
         self.indexing = Indexing(context, index)
         news = RemoteNews(context, self.realms)
@@ -244,6 +260,12 @@ class ChatService:
             context, self.people, self.rosters, self.homes, self.mirrors, self.invitations, realms
         )
         self.departures = Departures(context, accounts, self.changes, self.groups)
+        self.moves = AccountMoves(context, accounts, self.follower, realms, forwarder)
+        self.member_moves = MemberMoves(context, self.rosters)
+        self.moving_out = MovingOut(
+            context, self.follower, self.groups, self.member_moves, realms, forwarder
+        )
+        self.moves.on_moved(self.moving_out.begin)
 
     def _make_files(self, scaler: PictureScaler) -> None:
         context, uploads, disk = self.context, self.uploads, self.disk

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeAlias
 
 from sqlalchemy import Connection
 
@@ -13,6 +14,7 @@ from chatd.base.names import Address, key_of
 from chatd.service.accounts import Accounts
 from chatd.service.blocks import Blocks
 from chatd.service.context import Context
+from chatd.service.moved_addresses import MovedAddresses
 from chatd.service.remote import IRealms
 from chatd.service.request_answers import AcceptedRequest, RequestAnswers
 from chatd.service.targets import Target
@@ -23,6 +25,9 @@ from chatd.store.blocks import is_blocked
 from chatd.store.requests import has_asked
 
 CACHED_CONVERSATIONS = 100_000
+
+# The account with an address, if it is of this realm, a conversation with it, and the address that it has now
+Found: TypeAlias = tuple[Account | None, int | None, Address]
 
 
 class Directs:
@@ -35,7 +40,9 @@ class Directs:
         blocks: Blocks,
         realms: IRealms,
         answers: RequestAnswers,
+        moved: MovedAddresses,
     ) -> None:
+        self._moved = moved
         self.answers = answers
         self.unknown = UnknownRealms(context, realms)
         self._context = context
@@ -56,6 +63,10 @@ class Directs:
     def _forget(self, account: Account) -> None:
         """Drop the conversations of a deleted account, and those of others with it."""
         self._known.drop(lambda key, _: account.id == key[0] or account.key == key[1])
+
+    def readdressed(self, old: str, new: str) -> None:
+        """Look the conversations with these addresses up again."""
+        self._known.drop(lambda key, _: key[1] in (old, new))
 
     def cached(self, account: Account, address: Address) -> Target | None:
         """The conversation, if it is in memory and its realm is still known."""
@@ -80,24 +91,26 @@ class Directs:
             if key not in found:
                 errors[str(address)] = UnknownUser(name=address.name)
                 continue
-            other, conversation = found[key]
+            other, conversation, now = found[key]
             if conversation is None or self._refuses(other, sender):
                 errors[str(address)] = NotAccepted(name=address)
                 continue
-            targets.append(self._remember(sender, address, other, conversation))
+            targets.append(self._remember(sender, now, other, conversation))
         return targets, self._in_order(to, errors)
 
     def _open_all(
         self, connection: Connection, sender: Account, to: Sequence[Address], now: int
-    ) -> tuple[dict[str, tuple[Account | None, int | None]], list[AcceptedRequest]]:
-        """For each address of another realm or of an account: the account, and the sender's conversation with
-        it; None if the account has blocked the sender. Also returns the requests that are accepted, because
-        the sender answers them. Runs in the writer's thread."""
-        opened: dict[str, tuple[Account | None, int | None]] = {}
+    ) -> tuple[dict[str, Found], list[AcceptedRequest]]:
+        """For each address of another realm or of an account: see Found; no conversation if the account has
+        blocked the sender. Also returns the requests that are accepted, because the sender answers them. Runs
+        in the writer's thread."""
+        opened: dict[str, Found] = {}
         accepted = []
-        for address in to:
+        for written in to:
+            address = self._moved.resolve(connection, sender.id, written)
             if address.realm is not None:
-                opened[address.key] = None, store.open_remote(connection, sender.id, address, now)
+                place = store.open_remote(connection, sender.id, address, now)
+                opened[written.key] = None, place, address
                 if (request := self.answers.accept(connection, sender, address.key)) is not None:
                     accepted.append(request)
                 continue
@@ -107,7 +120,7 @@ class Directs:
             conversation = None
             if not is_blocked(connection, account.id, sender.key):
                 conversation = store.open_direct(connection, sender, account, now)
-            opened[address.key] = account, conversation
+            opened[written.key] = account, conversation, address
         return opened, accepted
 
     async def look(
@@ -115,19 +128,19 @@ class Directs:
     ) -> tuple[list[Target], dict[str, ChatError]] | None:
         """As `open`, but creates no conversation. Returns None if one does not exist."""
         wanted, errors = await self._meet(sender, to)
-        found = await self._database.read(_find_all, sender, list(wanted.values()))
+        found = await self._database.read(self._find_all, sender, list(wanted.values()))
         targets = []
         for key, address in wanted.items():
             if key not in found:
                 errors[str(address)] = UnknownUser(name=address.name)
                 continue
-            account, conversation = found[key]
+            account, conversation, now = found[key]
             if self._refuses(account, sender):
                 errors[str(address)] = NotAccepted(name=address)
                 continue
             if conversation is None:
                 return None
-            targets.append(self._remember(sender, address, account, conversation))
+            targets.append(self._remember(sender, now, account, conversation))
         return targets, self._in_order(to, errors)
 
     def _refuses(self, other: Account | None, sender: Account) -> bool:
@@ -191,7 +204,7 @@ class Directs:
         """Load the conversations of accounts (by their keys) with people of another realm into memory,
         created if necessary. Accounts that do not exist are left out. Returns the pairs of those that have
         blocked the person."""
-        found = await self._database.run(_open_from, pairs, self._context.now())
+        found = await self._database.run(self._open_from, pairs, self._context.now())
         blocked = set()
         for pair, owner, conversation in found:
             self._accounts.remember(owner)
@@ -225,6 +238,8 @@ class Directs:
         if known is not None:
             return known.conversation
         found = await self._database.read(store.find_direct, account.id, address.key)
+        if found is None and (now := self._moved.current(address)) != address:
+            return await self.find(account, now)
         if found is None:
             if address.realm is None:
                 await self._accounts.find(address.name)
@@ -232,36 +247,42 @@ class Directs:
                 self.as_written(address)
         return found
 
+    def _find_all(
+        self, connection: Connection, sender: Account, to: Sequence[Address]
+    ) -> dict[str, Found]:
+        """For each address of another realm or of an account: see Found. A conversation that the sender has
+        not accepted is left out."""
+        found: dict[str, Found] = {}
+        for written in to:
+            address = self._moved.resolve(connection, sender.id, written)
+            account = None
+            if address.realm is None:
+                account = account_store.find_account(connection, address.key)
+                if account is None:
+                    continue
+            elif has_asked(connection, sender, address.key):
+                found[written.key] = None, None, address
+                continue
+            place = store.find_direct(connection, sender.id, address.key)
+            found[written.key] = account, place, address
+        return found
 
-def _find_all(
-    connection: Connection, sender: Account, to: Sequence[Address]
-) -> dict[str, tuple[Account | None, int | None]]:
-    """For each address of another realm or of an account: the account, and the sender's conversation with it
-    if there is one that it has accepted."""
-    found: dict[str, tuple[Account | None, int | None]] = {}
-    for address in to:
-        account = None
-        if address.realm is None:
-            account = account_store.find_account(connection, address.key)
+    def _open_from(
+        self, connection: Connection, pairs: Sequence[tuple[str, Address]], now: int
+    ) -> list[tuple[tuple[str, Address], Account, int | None]]:
+        """The pairs whose accounts exist, with the conversations; None if the account has blocked the
+        person. What somebody has written before they moved is in the conversation with their new address."""
+        opened = []
+        for key, address in dict.fromkeys(pairs):
+            account = account_store.find_account(connection, key)
             if account is None:
                 continue
-        elif has_asked(connection, sender, address.key):
-            found[address.key] = None, None
-            continue
-        found[address.key] = account, store.find_direct(connection, sender.id, address.key)
-    return found
-
-
-def _open_from(
-    connection: Connection, pairs: Sequence[tuple[str, Address]], now: int
-) -> list[tuple[tuple[str, Address], Account, int | None]]:
-    """The pairs whose accounts exist, with the conversations; None if the account has blocked the person."""
-    opened = []
-    for key, address in dict.fromkeys(pairs):
-        account = account_store.find_account(connection, key)
-        if account is not None:
             conversation = None
             if not is_blocked(connection, account.id, address.key):
-                conversation = store.open_remote(connection, account.id, address, now)
+                there = self._moved.resolve(connection, account.id, address)
+                if there != address:
+                    conversation = store.find_direct(connection, account.id, there.key)
+                if conversation is None:
+                    conversation = store.open_remote(connection, account.id, address, now)
             opened.append(((key, address), account, conversation))
-    return opened
+        return opened

@@ -84,7 +84,7 @@ class FanOut:
         else:
             self._counters.direct += 1
             self._reading.arrived(audience)
-            if new.copies is not None:
+            if new.copies is not None or stored.realms:
                 state = QUEUED
             if len(audience) == 1 and not target.realms:
                 origin = None  # a message to oneself arrives on the sending connection too

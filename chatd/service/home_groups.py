@@ -50,7 +50,7 @@ from chatd.store.members import Bounds
 from chatd.store.roster import Delta, Roster
 
 
-def _joined(
+def report_joined(
     connection: Connection, group: Group, party: Party, newest: int, first: int
 ) -> MemberJoined:
     name, about = party.name.partition("@")[0], about_group(connection, group)
@@ -194,7 +194,7 @@ class HomeGroups:
             def job(connection: Connection) -> RosterChange:
                 newest = self._rosters.log.newest(connection, group)
                 first = store.first_seq(connection, group, party)
-                notice = Notice(realm, now, _joined(connection, group, party, newest, first))
+                notice = Notice(realm, now, report_joined(connection, group, party, newest, first))
                 return RosterChange(Delta(group.id), (notice,), group)
 
             await self._rosters.change(job)
@@ -215,7 +215,7 @@ class HomeGroups:
                 steps.append(MadeFact(MemberFact(party, "invited"), by.party, now))
             steps.append(MadeFact(MemberFact(party, "joined"), by.party, now))
             if party.realm is not None:
-                joined = _joined(connection, group, party, newest, delta.first)
+                joined = report_joined(connection, group, party, newest, delta.first)
                 steps.insert(0, Notice(party.realm, now, joined))
                 forget_invited(connection, group.id, party.key)
             if party.id is not None:

@@ -273,7 +273,7 @@ class Messages:
             sending = RemoteSend(self.remote, new, target, file, origin, wait)
             return self._submit(self._writer.send, new, sending, size)
         stored: Deferred[Stored] = self._database.batch(self._writer.send, new)
-        arrived, refund = (new, target, origin, parts), (sender.id, size)
+        arrived, refund = (new, target, origin, parts, wait), (sender.id, size)
         return stored.addCallbacks(self._post_arrived, self._not_stored, arrived, {}, refund)
 
     def _submit(
@@ -328,8 +328,13 @@ class Messages:
         target: Target,
         origin: IListener | None,
         parts: MessageParts | None,
-    ) -> Sent:
+        wait: bool,
+    ) -> Sent | Deferred[Sent]:
         file = None if parts is None else parts.file
+        if (
+            stored.realms and target.group is None
+        ):  # the recipient has moved to another realm meanwhile
+            return self.remote.deliver(stored, new, target, file, origin, wait)
         return Sent((self.fan_out.tell(stored, new, target, file, origin),))
 
     async def _post_once(

@@ -54,6 +54,7 @@ from chatd.store.crossing import is_made, later_members, later_settings
 from chatd.store.files_again import fetch_again
 from chatd.store.groups import find_group, set_columns
 from chatd.store.invitations import NewInvitation, add_invitation, take_request
+from chatd.store.luggage import set_read, take_moving_group
 from chatd.store.members import check_groups, set_admin
 from chatd.store.origins import Origin
 from chatd.store.roster import Delta
@@ -187,13 +188,17 @@ class MirrorGroups:
             )
             if mirrors.is_repeated(connection, realm, key_of(report.group), number):
                 return RosterChange(Delta(0))
-            if not is_member and not take_request(connection, account.id, name.key, realm, now):
+            moving = take_moving_group(connection, account.id, realm, report.group_id)
+            asked = is_member or moving is not None
+            if not asked and not take_request(connection, account.id, name.key, realm, now):
                 # The home has made it a member under older rules, or means harm. It gets an invitation.
                 told.extend(_invite(connection, account, name, realm, report.group_id, now))
                 refused = NotRequested(name=account.name, group=report.group)
                 return RosterChange(Delta(0), refused=refused)
             mirrors.is_news(connection, realm, key_of(report.group), number)
             delta = self._join(connection, name, realm, account, report, now)
+            if moving is not None and delta.roles:
+                set_read(connection, account.id, delta.group, moving.read_seq)
             kept = mirrors.MemberProof(number, report.at, report.seal)
             mirrors.keep_admission(connection, delta.group, account, kept)
             return RosterChange(delta)

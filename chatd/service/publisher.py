@@ -61,7 +61,7 @@ class Publisher:
             case StoredPost():
                 return self._remote.deliver_post(target, kept, origin, wait)
             case StoredMessage(new, place):
-                if target.realms and target.group is None:
+                if (target.realms or place.realms) and target.group is None:
                     return self._remote.deliver(place, new, target, file, origin, wait)
                 return succeed(Sent((self._fan_out.tell(place, new, target, file, origin),)))
             case _:

@@ -7,6 +7,7 @@ from typing import TypeAlias
 import msgspec
 
 from chatd.base.group_settings import Fields
+from chatd.base.model import Party
 
 # Membership changes that realms report to each other
 
@@ -66,6 +67,45 @@ class RequestAccepted(msgspec.Struct, frozen=True):
     number: int
     user: str
     sender: str
+
+
+# What realms tell each other of accounts that move
+
+
+class MoveAgreed(msgspec.Struct, frozen=True):
+    """`user`, of the sending realm, has agreed to be the new address of `old`, of the receiving one. The
+    sending realm has signed the `agreement`; None: it does not hold any more."""
+
+    user: str
+    old: str
+    agreement: bytes | None
+
+
+class MoveMade(msgspec.Struct, frozen=True):
+    """An account has moved, as `proof` says."""
+
+    proof: bytes
+
+
+class MoveLuggage(msgspec.Struct, frozen=True):
+    """A page of what `old`, of the sending realm, had, for its new address `user`, of the receiving one: an
+    encoded array (chatd.federation.luggage)."""
+
+    old: str
+    user: str
+    items: bytes
+
+
+class MemberMoved(msgspec.Struct, frozen=True):
+    """`user`, of the sending realm, is `to` now in a group of the receiving realm."""
+
+    group: str
+    group_id: int
+    user: str
+    to: Party
+
+
+MoveNews: TypeAlias = MoveAgreed | MoveMade | MoveLuggage | MemberMoved
 
 
 # What people do with a conversation, without writing to it. Names without a realm are of the sending realm. A

@@ -119,7 +119,7 @@ class Receipts:
                 self._forwarder.tell_read(realm, news)
             return
         place = audience.conversation
-        number = await self._database.read(mark_store.last_received, place, seq)
+        number = await self._database.read(mark_store.last_received, place, seq, audience.realms[0])
         if number is not None:
             user = parse_address(audience.peer).name
             direct = DirectRead(reader.address, user, number)

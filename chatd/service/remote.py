@@ -15,13 +15,21 @@ from chatd.base.account_archive import ArchivedMessage, ArchivedOrigin
 from chatd.base.attachments import Attachment
 from chatd.base.entries import NO_PARTS, MadeChange, MadeFact, MemberFact, SentParts
 from chatd.base.errors import ChatError
-from chatd.base.model import Account, Group, Message
+from chatd.base.model import Account, Group, Message, Party
+from chatd.base.names import Address
 from chatd.base.realms import Added, RealmInfo
 from chatd.base.replies import Member
 from chatd.service.presence import IListener
-from chatd.service.realm_news import MemberNews, ReadNews, RequestAccepted, TypingNews
+from chatd.service.realm_news import (
+    MemberNews,
+    MoveNews,
+    ReadNews,
+    RequestAccepted,
+    TypingNews,
+)
 from chatd.service.targets import Target
-from chatd.store.new_entries import RemoteCopies, Stored
+from chatd.store.account_moves import MovePlan
+from chatd.store.new_entries import NewMessage, RemoteCopies, Stored
 from chatd.store.origins import Origin
 from chatd.store.outbox import NewParcel
 from chatd.store.outcomes import SentEntry
@@ -78,7 +86,7 @@ class Notice(msgspec.Struct, frozen=True):
 
     realm: str
     at: int
-    news: MemberNews | RequestAccepted
+    news: MemberNews | RequestAccepted | MoveNews
     sender_id: int | None = None
 
 
@@ -115,6 +123,25 @@ class ISettled(Interface):
 
     def fresh(message: Message) -> Message:
         """The message, with the state that is known by now."""
+
+
+class IMover(Interface):
+    """Signs for accounts that move. All of it runs in the writer's thread."""
+
+    def sign_agreement(
+        connection: Connection, user: str, old: Address, at: int
+    ) -> tuple[int, bytes]:
+        """Sign that `user`, of this realm, has agreed to be the new address of `old`, of another one. Returns
+        the number of the statement, and what the other realm gets."""
+
+    def sign_move(
+        connection: Connection, user: str, new: Party, agreement: MovePlan, at: int
+    ) -> tuple[int, bytes]:
+        """Sign that `user`, of this realm, has moved to `new`, which has agreed. Returns the number of the
+        statement, and the proof of the move."""
+
+    def readdress(connection: Connection, new: NewMessage, to: str, realm: str) -> RemoteCopies:
+        """Make the copies of a message whose recipient is `to` now, of the realm with that key."""
 
 
 class IForwarder(Interface):
@@ -160,6 +187,9 @@ class IForwarder(Interface):
     ) -> list[bytes]:
         """Sign what people of this realm want to do to a group of the realm `home`, which has the id `group`,
         or its name if the id is not known here. Returns what IRealms takes. Runs in the writer's thread."""
+
+    def mover() -> IMover:
+        """What signs and forwards for accounts that move."""
 
     def stage(connection: Connection, notices: Sequence[Notice]) -> Sequence[StagedNotice]:
         """Store notices in the transaction of `connection`. Runs in the writer's thread."""
@@ -260,6 +290,12 @@ class IRealms(Interface):
     def is_welcome(realm: str) -> bool:
         """Whether the people of the realm are no strangers: it was added, or all realms are welcome. May be
         called in any thread."""
+
+    def follows_moves(realm: str) -> bool:
+        """Whether the realm follows accounts that move, as far as is known. May be called in any thread."""
+
+    def check_moves(realm: str) -> None:
+        """Raises NotSupportedThere if the realm is known not to follow accounts that move."""
 
     def is_added(realm: str) -> bool:
         """Whether somebody here has added the realm, or it has only linked on its own."""

@@ -91,8 +91,12 @@ class RemoteSend(Sending):
             receipt = sends.fan_out.tell(stored, new, target, self._file, self._origin)
             self._receipt = receipt
             entry = SentEntry(self.sender_id, new.conversation, stored.seq, stored.id)
-            on_outcome = self._settled if wait else None
-            sends.forwarder.deliver(target.realms[0], stored, file, entry, on_outcome)
+            on_outcome = self._settled if wait and stored.realms else None
+            for (
+                realm
+            ) in stored.realms:  # one; none if the recipient has moved to this realm meanwhile
+                sends.forwarder.deliver(realm, stored, file, entry, on_outcome)
+            wait = on_outcome is not None
         except Exception:
             self.sent.errback(Failure())  # the sender waits for it
             return

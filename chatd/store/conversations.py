@@ -57,6 +57,16 @@ def _participant(account_id: Any, conversation: Any) -> Select[Any]:
     )
 
 
+def with_peer(connection: Connection, conversation: int, peer_key: str) -> int | None:
+    """Return the account that takes part in a conversation with the address that has this key."""
+    found: int | None = connection.scalar(
+        select(participants.c.account_id).where(
+            participants.c.conversation_id == conversation, participants.c.peer_key == peer_key
+        )
+    )
+    return found
+
+
 def find_direct(connection: Connection, account_id: int, peer_key: str) -> int | None:
     """Return the account's direct conversation with the address that has this key."""
     found: int | None = connection.scalar(*_direct(account_id, peer_key))

@@ -56,6 +56,18 @@ class Departure(msgspec.Struct, frozen=True):
     erase: bool
 
 
+def is_last_operator(connection: sa.Connection, account_id: int) -> bool:
+    """Whether the account is the only operator of the realm."""
+    operators = sa.select(accounts.c.id).where(accounts.c.operator)
+    return connection.scalars(operators).all() == [account_id]
+
+
+def check_operators(connection: sa.Connection, account_id: int) -> None:
+    """Raises LastOperator if the account is the only operator of the realm."""
+    if is_last_operator(connection, account_id):
+        raise LastOperator
+
+
 def depart(
     connection: sa.Connection, versions: VersionWriter, account: Account, erase: bool, now: int
 ) -> Account:
@@ -63,9 +75,7 @@ def depart(
     what is left of it. Raises UnknownUser, LastOperator."""
     if not password_of(connection, account.id):  # it was deleted meanwhile
         raise UnknownUser(name=account.name)
-    operators = sa.select(accounts.c.id).where(accounts.c.operator)
-    if connection.scalars(operators).all() == [account.id]:
-        raise LastOperator
+    check_operators(connection, account.id)
     for table in _OWN:
         connection.execute(sa.delete(table).where(table.c.account_id == account.id))
     conceal(connection, account)

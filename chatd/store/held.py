@@ -104,12 +104,12 @@ def direct_page(
     """The first entries of a direct after a seq that the realm lacks, in order."""
     place = direct.conversation
     written = connection.execute(
-        _lacked(messages, place, lost, after)
+        _lacked(messages, direct, lost, after)
         .add_columns(*FILE_COLUMNS)
         .outerjoin(attachments, attachments.c.id == messages.c.attachment_id)
         .where(messages.c.refused.is_(None))
     ).all()
-    made = connection.execute(_lacked(changes, place, lost, after)).all()
+    made = connection.execute(_lacked(changes, direct, lost, after)).all()
     end = _end([row.seq for row in (*written, *made)])
     found: list[HeldEntry] = [
         held_message(connection, place, row)
@@ -124,15 +124,20 @@ def direct_page(
     return _page(found, end)
 
 
-def _lacked(table: sa.Table, place: int, lost: Lost, after: int) -> sa.Select[Any]:
-    """The first messages or changes of a direct after a seq that the realm lacks, with their seals."""
+def _lacked(table: sa.Table, direct: SharedDirect, lost: Lost, after: int) -> sa.Select[Any]:
+    """The first messages or changes of a direct after a seq that the realm lacks, with their seals. The realm
+    may have written later than it was written to at its address."""
+    ours, *theirs = lacked_in_directs(table, lost)
+    ours &= table.c.seq > direct.after
+    if direct.upto is not None:
+        ours &= table.c.seq <= direct.upto
     return (
         sa.select(table, seals.c.seal)
         .outerjoin(seals, same_place(seals, table))
         .where(
-            table.c.conversation_id == place,
+            table.c.conversation_id == direct.conversation,
             table.c.seq > after,
-            sa.or_(*lacked_in_directs(table, lost)),
+            sa.or_(ours, *theirs),
             ~waits(sa.literal(lost.realm), table.c.number),
         )
         .order_by(table.c.seq)

@@ -14,9 +14,11 @@ import sqlalchemy as sa
 
 from chatd.store.prepared import prepared
 from chatd.store.schema import (
+    account_moves,
     accounts,
     admissions,
     changes,
+    earlier_addresses,
     groups,
     messages,
     participants,
@@ -76,11 +78,14 @@ def with_lost(make: Callable[[Lost], sa.Select[Any]]) -> Callable[[Lost], Any]:
 
 
 class SharedDirect(msgspec.Struct, frozen=True):
-    """A conversation of the account `name` with `peer`, of another realm; both by their names there."""
+    """A conversation of the account `name` with `peer`, of another realm; both by their names there. The peer
+    had that address for the entries after the seq `after` and up to `upto`; None: they have it still."""
 
     conversation: int
     name: str
     peer: str
+    after: int = 0
+    upto: int | None = None
 
 
 class SharedGroup(msgspec.Struct, frozen=True):
@@ -104,7 +109,11 @@ def lacked_in_directs(table: sa.Table, lost: Lost) -> Iterator[sa.ColumnElement[
 def directs(connection: sa.Connection, lost: Lost) -> list[SharedDirect]:
     """The directs with people of the realm that have something which the realm lacks."""
     rows = connection.execute(*_directs(lost))
-    return [SharedDirect(place, name, peer.partition("@")[0]) for place, name, peer in rows]
+    present = [
+        SharedDirect(place, name, peer.partition("@")[0], _since(connection, place))
+        for place, name, peer in rows
+    ]
+    return _earlier(connection, lost.realm) + present
 
 
 @with_lost
@@ -127,6 +136,57 @@ def _directs(lost: Lost) -> sa.Select[Any]:
         .order_by(participants.c.conversation_id)
         .limit(MAX_CONVERSATIONS)
     )
+
+
+def _since(connection: sa.Connection, conversation: int) -> int:
+    """The last seq that a conversation had before its peer got the present address."""
+    upto = sa.select(sa.func.max(earlier_addresses.c.upto))
+    here = upto.where(earlier_addresses.c.conversation_id == conversation)
+    return connection.scalar(here) or 0
+
+
+def _earlier(connection: sa.Connection, realm: str) -> list[SharedDirect]:
+    """The conversations with people who had an address of the realm earlier, as far as they had it."""
+    before = earlier_addresses.alias()
+    after = (
+        sa.select(sa.func.coalesce(sa.func.max(before.c.upto), 0))
+        .where(
+            before.c.conversation_id == earlier_addresses.c.conversation_id,
+            before.c.upto < earlier_addresses.c.upto,
+        )
+        .scalar_subquery()
+    )
+    rows = connection.execute(
+        sa.select(
+            earlier_addresses.c.conversation_id,
+            accounts.c.name,
+            earlier_addresses.c.address,
+            after,
+            earlier_addresses.c.upto,
+        )
+        .join(
+            participants,
+            participants.c.conversation_id == earlier_addresses.c.conversation_id,
+        )
+        .join(accounts, accounts.c.id == participants.c.account_id)
+        .where(
+            earlier_addresses.c.realm == realm,
+            sa.or_(
+                participants.c.realm.is_not(None),
+                accounts.c.key.not_in(
+                    sa.select(account_moves.c.new_key).where(
+                        account_moves.c.key == earlier_addresses.c.key
+                    )
+                ),
+            ),
+        )
+        .order_by(earlier_addresses.c.conversation_id, earlier_addresses.c.upto)
+        .limit(MAX_CONVERSATIONS)
+    )
+    return [
+        SharedDirect(place, name, address.partition("@")[0], first, last)
+        for place, name, address, first, last in rows
+    ]
 
 
 def homes(connection: sa.Connection, lost: Lost) -> list[SharedGroup]:

@@ -132,15 +132,16 @@ def mark_read(
 # Marks of people of other realms
 
 
-def last_received(connection: sa.Connection, conversation: int, seq: int) -> int | None:
-    """The number that the other realm of a direct conversation has given to the last message up to `seq` that
-    came from there."""
+def last_received(connection: sa.Connection, conversation: int, seq: int, realm: str) -> int | None:
+    """The number that a realm has given to the last message up to `seq` of a direct conversation that came
+    from there."""
     return connection.scalar(
         sa.select(messages.c.origin_id)
         .where(
             messages.c.conversation_id == conversation,
             messages.c.seq <= seq,
             messages.c.sender_id.is_(None),
+            messages.c.origin_realm == realm,
             messages.c.origin_id.is_not(None),
         )
         .order_by(messages.c.seq.desc())

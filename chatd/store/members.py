@@ -231,26 +231,26 @@ def join_group(
 
 def check_not_member(connection: sa.Connection, group: Group, party: Party) -> None:
     """Raises AlreadyMember if `party` is a member."""
-    table, is_party = _row_of(group, party)
+    table, is_party = row_of(group, party)
     if connection.scalar(sa.select(table.c.joined_at).where(is_party)) is not None:
         raise errors.AlreadyMember(name=party.name, group=group.name)
 
 
 def member_since(connection: sa.Connection, group: Group, party: Party) -> int:
     """When a member has joined, in ms since 1970 UTC."""
-    table, is_party = _row_of(group, party)
+    table, is_party = row_of(group, party)
     return connection.scalar(sa.select(table.c.joined_at).where(is_party)) or 0
 
 
 def set_since(connection: sa.Connection, group: Group, party: Party, since: int) -> None:
     """Note that a member had joined at that time: a restored realm has lost it."""
-    table, is_party = _row_of(group, party)
+    table, is_party = row_of(group, party)
     connection.execute(sa.update(table).where(is_party).values(joined_at=since))
 
 
 def first_seq(connection: sa.Connection, group: Group, party: Party) -> int:
     """The first entry that a member sees."""
-    table, is_party = _row_of(group, party)
+    table, is_party = row_of(group, party)
     return connection.scalar(sa.select(table.c.first_seq).where(is_party)) or 0
 
 
@@ -279,7 +279,7 @@ def _add(
     connection.execute(_GROW, {"of": group.id, "joined_at": since})
 
 
-def _row_of(group: Group, party: Party) -> tuple[sa.Table, Any]:
+def row_of(group: Group, party: Party) -> tuple[sa.Table, Any]:
     """The table that has a member's row, and the condition that selects it."""
     if party.id is None:
         here = remote_members.c.conversation_id == group.id
@@ -291,7 +291,7 @@ def _row_of(group: Group, party: Party) -> tuple[sa.Table, Any]:
 def leave_group(connection: sa.Connection, group: Group, party: Party) -> Delta:
     """Remove a member, if they are one. The last admin's role passes to the longest-standing member; with the
     last member the group ends, and its name and code are free again."""
-    table, is_party = _row_of(group, party)
+    table, is_party = row_of(group, party)
     if not connection.execute(sa.delete(table).where(is_party)).rowcount:
         return Delta(group.id)
     return _settle(connection, group, ((party, None),))
@@ -361,7 +361,7 @@ def _longest_standing(connection: sa.Connection, group: Group, admin: bool) -> P
 
 
 def set_admin(connection: sa.Connection, group: Group, party: Party, admin: bool = True) -> Delta:
-    table, is_party = _row_of(group, party)
+    table, is_party = row_of(group, party)
     changed = connection.execute(
         sa.update(table).where(is_party, table.c.admin.is_not(admin)).values(admin=admin)
     )
@@ -371,7 +371,7 @@ def set_admin(connection: sa.Connection, group: Group, party: Party, admin: bool
 def has_other_admin(connection: sa.Connection, group: Group, party: Party) -> bool:
     """Whether a group has an admin besides `party`."""
     for table in (participants, remote_members):
-        of_party, is_party = _row_of(group, party)
+        of_party, is_party = row_of(group, party)
         others = [table.c.conversation_id == group.id, table.c.admin.is_(True)]
         if table is of_party:
             others.append(~is_party)

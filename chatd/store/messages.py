@@ -14,13 +14,14 @@ from chatd.store.conversations import last_seq
 from chatd.store.crossing import seqs_of
 from chatd.store.epochs import Epochs
 from chatd.store.macs import CHANGE, KeyedHash, keyed_hash, mac_of, message_mac
-from chatd.store.new_entries import Extras, NewChange, NewMessage, RemoteCopies, Stored
+from chatd.store.new_entries import NO_EXTRAS, Extras, NewChange, NewMessage, RemoteCopies, Stored
 from chatd.store.once import store_once
 from chatd.store.origins import KnownEntry, Origin, stored_places
 from chatd.store.outbox import NewParcel, OutboxWriter
 from chatd.store.outcomes import take_pending
 from chatd.store.parcel_stream import ParcelStream
 from chatd.store.pasts import await_message
+from chatd.store.rerouted import Rerouted
 from chatd.store.row_inserter import RowInserter
 from chatd.store.schema import changes, messages, pending
 from chatd.store.sealing import NewSignature, Numbered, make_parcels
@@ -29,8 +30,6 @@ from chatd.store.signatures import SignatureWriter
 from chatd.store.terms import begin_term
 
 MAX_CACHED_SEQS = 100_000
-
-NO_EXTRAS = Extras()
 
 # The columns of a message that is a text without anything else
 _PLAIN = ("id", "conversation_id", "seq", "sender_id", "sender", "at", "text", "mac")
@@ -53,6 +52,7 @@ class MessageWriter:
         # realm -> the newest number that came from there
         self._newest: dict[str, int] = {}
         self.epochs = Epochs[NewMessage]()
+        self.rerouted = Rerouted[NewMessage]()
 
     def forget(self) -> None:
         """Drop the caches: after a rollback they may be ahead of the database."""
@@ -184,6 +184,7 @@ class MessageWriter:
         """As `store`, for messages of people, who may lose the right to write at any time. Returns a Failure
         for each message that is refused for that reason."""
         checked = self.epochs.checked(connection, items)
+        checked = self.rerouted.checked(connection, checked)
         if checked is items:
             return self.store(connection, items)
         allowed = [each for each in checked if isinstance(each, NewMessage)]

@@ -37,6 +37,9 @@ class Extras(msgspec.Struct, frozen=True):
     imported: bool | None = None
 
 
+NO_EXTRAS = Extras()
+
+
 class NewChange(msgspec.Struct, frozen=True):
     """An entry that is no message, on its way into a log. `kind` and `data`: see chatd.store.schema.log.
 

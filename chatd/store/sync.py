@@ -223,6 +223,8 @@ def _change(keyed: KeyedHash | None, row: sa.Row[Any], edited: Message | None) -
         case "member":
             about = here, group, data["who"], data["what"], seq, at, by
             return events.MemberChange(*about, unverified=unverified)
+        case "moved":
+            return events.AddressChange(here, seq, at, by, data["to"], unverified=unverified)
         case _:
             return events.GroupChange(here, seq, group, at, by, data, unverified)
 

@@ -29,6 +29,12 @@ class NoRealms:
     def is_welcome(self, _realm: str) -> bool:
         return False
 
+    def follows_moves(self, _realm: str) -> bool:
+        return True
+
+    def check_moves(self, _realm: str) -> None:
+        pass
+
     def is_added(self, _realm: str) -> bool:
         return False
 

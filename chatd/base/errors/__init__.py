@@ -11,6 +11,7 @@ from __future__ import annotations
 from chatd.base.errors.base import *
 from chatd.base.errors.requests import *
 from chatd.base.errors.accounts import *
+from chatd.base.errors.moves import *
 from chatd.base.errors.realms import *
 from chatd.base.errors.groups import *
 from chatd.base.errors.storage import *

@@ -112,7 +112,7 @@ class ImportedMessage(ChatError):
 
 class LastOperator(ChatError):
     code = "last-operator"
-    sentence = "You are the only operator of this realm, so your account can't be deleted"
+    sentence = "You are the only operator of this realm, so your account can't be deleted or moved"
 
 
 class AlreadyClaimed(ChatError):

@@ -17,6 +17,7 @@ from chatd.base.errors import (
     UnknownUser,
 )
 from chatd.base.model import Account, PrivacyKey
+from chatd.base.names import Address
 from chatd.base.replies import Reply
 from chatd.commands import values as ask
 from chatd.commands.client import Client, Handlers
@@ -96,6 +97,42 @@ async def delete_account(client: Client, command: ask.DeleteAccount) -> Reply:
     client.detach()
     what = "and its messages are being deleted" if erase else "and its messages stay"
     return Reply(f"The account {account.name} is deleted, {what}")
+
+
+@HANDLERS.of(ask.MoveAccount)
+async def move_account(client: Client, command: ask.MoveAccount) -> Reply:
+    account = client.account
+    moves = client.service.moves
+    to, moved = await moves.move(account, command.address, command.password, client.source)
+    data = {"address": str(to), "moved": moved}
+    if moved:
+        return Reply(f"Your account has moved and is {to} now", data=data)
+    own = Address(account.name, client.service.config.realm)
+    return Reply(
+        f"Your account moves once {to} agrees: log in there and enter takeaccount {own}", data=data
+    )
+
+
+@HANDLERS.of(ask.TakeAccount)
+async def take_account(client: Client, command: ask.TakeAccount) -> Reply:
+    old = await client.service.moves.agree(client.account, command.address)
+    own = Address(client.account.name, client.service.config.realm)
+    return Reply(
+        f"You have agreed to be {old}, if it moves here with moveaccount {own}",
+        data={"address": str(old)},
+    )
+
+
+@HANDLERS.of(ask.ListMoves)
+async def list_moves(client: Client, _command: ask.ListMoves) -> Reply:
+    found = await client.service.moves.all(client.account)
+    return list_reply(count(found, "move"), found, "moves", 0)
+
+
+@HANDLERS.of(ask.CancelMove)
+async def cancel_move(client: Client, _command: ask.CancelMove) -> Reply:
+    await client.service.moves.cancel(client.account)
+    return Reply("Nothing is planned with your account any more")
 
 
 @HANDLERS.of(ask.ListSessions)

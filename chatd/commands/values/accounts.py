@@ -13,6 +13,7 @@ __all__ = [
     "AddContact",
     "BlockPerson",
     "CancelImport",
+    "CancelMove",
     "ChangePassword",
     "ChangePrivacy",
     "ChangeProfile",
@@ -25,10 +26,12 @@ __all__ = [
     "ListActive",
     "ListBlocks",
     "ListContacts",
+    "ListMoves",
     "ListSessions",
     "ListUsers",
     "LogIn",
     "LogOut",
+    "MoveAccount",
     "Register",
     "RemovePicture",
     "ResumeSession",
@@ -38,6 +41,7 @@ __all__ = [
     "SetStatus",
     "ShowAccount",
     "ShowImport",
+    "TakeAccount",
     "UnblockPerson",
 ]
 
@@ -86,6 +90,27 @@ class DeleteAccount(Command, frozen=True):
 
     password: Secret
     messages: Literal["keep", "erase"]
+
+
+class MoveAccount(Command, frozen=True):
+    """`address` is that of another realm."""
+
+    address: Address
+    password: Secret
+
+
+class TakeAccount(Command, frozen=True):
+    """`address` is that of another realm, of which this account becomes the new address."""
+
+    address: Address
+
+
+class ListMoves(Command, frozen=True):
+    pass
+
+
+class CancelMove(Command, frozen=True):
+    pass
 
 
 class ExportData(Command, frozen=True):

@@ -8,7 +8,7 @@ import msgspec
 from twisted.internet.interfaces import IReactorTime
 
 from chatd.base.background import in_background
-from chatd.base.errors import ChatError, NotSupportedThere, PeerFailed, RealmDown
+from chatd.base.errors import AccountMoved, ChatError, NotSupportedThere, PeerFailed, RealmDown
 from chatd.base.isolation import guarded
 from chatd.base.names import printable
 from chatd.federation.amp import wire
@@ -242,6 +242,9 @@ class LinkSender:
         to = self._to
         if to.suspects.failures:
             to.suspects.clear((item,))
+        if verdict.code == AccountMoved.code:
+            in_background("a message was not sent to a new address", self._moved(item, verdict))
+            return
         if verdict.code:
             self._refused(item, refusal(verdict, to.name()))
             return
@@ -271,6 +274,16 @@ class LinkSender:
         await to.outcomes.requested(to.realm, number, waits=number in to.waiters)
         self._acknowledged((item,))
         to.waiters.settle((number,), DeliveryOutcome(requested=True))
+
+    async def _moved(self, item: Item, verdict: Verdict) -> None:
+        """The recipient has moved: the message goes to the new address. If that can't be stored, it is sent
+        again over the next link, and gets the same answer."""
+        to, number = self._to, item.number
+        error = await to.outcomes.moved(to.realm, number, verdict.details.get("proof"))
+        if error is not None:
+            self._refused(item, error)
+        elif (waiter := to.waiters.claim(number)) is not None:
+            guarded("a sender was not told", waiter, QUEUED)
 
     def _refused(self, item: Item, error: ChatError) -> None:
         """A parcel will not be delivered: keep that, and tell its sender."""

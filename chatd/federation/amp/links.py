@@ -26,7 +26,7 @@ from chatd.federation.amp.peer_status import all_peers
 from chatd.federation.amp.peers import Peer, PeerTable
 from chatd.federation.amp.place_finder import PlaceFinder
 from chatd.federation.amp.unconfirmed import UnconfirmedRealms
-from chatd.federation.capabilities import ALL, PAST, PRESENCE, PROFILES
+from chatd.federation.capabilities import ACCOUNT_MOVES, ALL, PAST, PRESENCE, PROFILES
 from chatd.federation.federation import Federation
 from chatd.federation.links import ILinks
 from chatd.federation.outcome_waiters import OutcomeWaiters
@@ -230,6 +230,13 @@ class AmpLinks:
         peer = self.peers.by_key.get(realm)
         link = None if peer is None else peer.link
         return link is not None and link.is_up and capability in link.other.lacks
+
+    def follows_moves(self, realm: str) -> bool:
+        return not self.lacks(realm, ACCOUNT_MOVES)
+
+    def check_moves(self, realm: str) -> None:
+        if not self.follows_moves(realm):
+            raise NotSupportedThere(realm=self.name_of(realm), what=ALL[ACCOUNT_MOVES])
 
     # ILinks: questions
 

@@ -69,7 +69,16 @@ INDONESIAN: Texts = {
     errors.ImportedMessage: (
         "Pesan #{seq} diimpor dari arsip, jadi tidak dapat diubah atau dilaporkan"
     ),
-    errors.LastOperator: "Anda satu-satunya operator realm ini, jadi akun Anda tidak dapat dihapus",
+    errors.LastOperator: (
+        "Anda satu-satunya operator realm ini, jadi akun Anda tidak dapat dihapus atau pindah"
+    ),
+    errors.AccountMoved: "{name} sudah pindah dan sekarang {to}; tulislah ke sana",
+    errors.MovedAway: (
+        "Akun ini sudah pindah dan sekarang {to}; login di sana. Di sini Anda masih dapat membaca, "
+        "mengekspor data, dan pindah kembali dengan moveaccount"
+    ),
+    errors.NoMove: "Tidak ada perpindahan akun Anda; moveaccount <alamat> <password> memulainya",
+    errors.TooManyMoves: "Anda sudah menyetujui {limit} perpindahan; batalkan dengan cancelmove",
     errors.AlreadyClaimed: "Realm ini sudah mempunyai operator",
     errors.WrongCode: "Itu bukan kode operator realm ini; lihat file operator-code",
     errors.ForbiddenAddress: "{address} tidak boleh dihubungi",

@@ -178,6 +178,8 @@ def _kind_and_facts(change: events.Change) -> tuple[str, dict[str, Any]]:
             return "member", facts | removed
         case events.GroupChange():
             return "group", {"by": change.by, **_shown_fields(change)}
+        case events.AddressChange():
+            return "moved", {"old": change.old, "new": change.new}
         case _:
             assert_never(change)
 

@@ -101,6 +101,8 @@ def _item(item: replies.Item) -> Any:
             return item.username
         case RealmInfo():
             return _realm_info(item)
+        case replies.MoveInfo():
+            return {**msgspec.structs.asdict(item), "at": timestamp(item.at)}
         case replies.BlockInfo():
             return {**item.fields, "at": timestamp(item.at)}
         case replies.ReportInfo():

@@ -129,6 +129,8 @@ def _change(change: events.Change, further: str) -> str:
                 return f"{change.by} changed the picture of {change.group}{_trust(change)}"
             facts = ", ".join(f"{key} {value}" for key, value in change.fields.items())
             return f"{change.by} changed {change.group}{_trust(change)}: {isolated(facts)}"
+        case events.AddressChange():
+            return f"{change.old} has moved and is {change.new} now{_trust(change)}"
         case _:
             assert_never(change)
 
@@ -152,6 +154,8 @@ def _member(change: events.MemberChange) -> str:
             return f"{who} is no longer an admin of {group}"
         case "ended":
             return f"{group} has ended"
+        case "moved":
+            return f"{by or 'a member'} has moved and is {who} now in {group}"
         case _:
             return f"{who} {change.what} {group}"
 

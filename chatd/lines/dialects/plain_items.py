@@ -16,6 +16,9 @@ _Person: TypeAlias = (
     replies.UserInfo | replies.Contact | replies.Member | replies.Ban | replies.ReaderName
 )
 
+# What a move is, before its address
+_MOVES = {"moved": "moved to", "moving": "moves to", "takes": "takes the place of"}
+
 
 def item_lines(item: replies.Item) -> str:  # noqa: C901 - one case for each kind
     """The line of one item of a list, without its mark; several lines for a text of several."""
@@ -34,6 +37,8 @@ def item_lines(item: replies.Item) -> str:  # noqa: C901 - one case for each kin
             return _invitation(item)
         case replies.RequestInfo():
             return _request(item)
+        case replies.MoveInfo():
+            return f"{_MOVES[item.what]} {item.address}, {timestamp(item.at)}"
         case replies.BlockInfo():
             return f"{item.address} since {timestamp(item.at)}"
         case replies.SessionInfo():

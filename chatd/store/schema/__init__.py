@@ -40,6 +40,13 @@ from chatd.store.schema.log import (
     terms,
 )
 from chatd.store.schema.moved_groups import former_homes, group_moves, handovers
+from chatd.store.schema.moves import (
+    account_moves,
+    earlier_addresses,
+    move_luggage,
+    move_plans,
+    moving_groups,
+)
 from chatd.store.schema.people import (
     accounts,
     avatars,
@@ -75,6 +82,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "Id",
     "acceptances",
+    "account_moves",
     "accounts",
     "admissions",
     "arrivals",
@@ -88,6 +96,7 @@ __all__ = [
     "contacts",
     "conversations",
     "departures",
+    "earlier_addresses",
     "erased_files",
     "file_macs",
     "former_homes",
@@ -108,6 +117,9 @@ __all__ = [
     "messages",
     "metadata",
     "mirror_rosters",
+    "move_luggage",
+    "move_plans",
+    "moving_groups",
     "names",
     "outbox",
     "participants",

@@ -35,6 +35,8 @@ NEVER_REPEATED = (
     ask.RevokeSession,
     ask.CloseReport,
     ask.DeleteAccount,
+    ask.MoveAccount,
+    ask.CancelMove,
     ask.ExportData,
     ask.DismissMessage,
     ask.SendRoomMessage,

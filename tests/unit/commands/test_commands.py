@@ -40,6 +40,10 @@ VERBS = {
     "imported": (),
     "cancelimport": (),
     "deleteaccount": (),
+    "moveaccount": (),
+    "takeaccount": (),
+    "moves": (),
+    "cancelmove": (),
     "claim": (),
     "whoami": (),
     "profile": (),
@@ -187,6 +191,15 @@ CASES: tuple[tuple[str, str, dict[str, Any], Command], ...] = (
         {"password": "0123456789", "messages": "erase"},
         ask.DeleteAccount(TEN, "erase"),
     ),
+    (
+        "moveaccount",
+        "a@realm2 0123456789",
+        {"address": "a@realm2", "password": "0123456789"},
+        ask.MoveAccount(Address("a", "realm2"), TEN),
+    ),
+    ("takeaccount", "a@realm2", {"address": "a@realm2"}, ask.TakeAccount(Address("a", "realm2"))),
+    ("moves", "", {}, ask.ListMoves()),
+    ("cancelmove", "", {}, ask.CancelMove()),
     ("claim", "0123456789", {"code": "0123456789"}, ask.ClaimRealm(TEN)),
     ("whoami", "", {}, ask.ShowAccount()),
     ("profile", "", {}, ask.ChangeProfile()),
@@ -738,7 +751,7 @@ class Secrets(SynchronousTestCase):
             for command in (row.from_words(rest), row.from_names(names)):
                 for shown in (repr(command), str(command), repr([command]), f"{command}"):
                     self.assertNotIn(TEN, shown)
-        self.assertEqual(tried, 8)
+        self.assertEqual(tried, 9)
 
     def test_not_in_a_refusal(self) -> None:
         for rest in ("a hunter2! x y z", "a,b hunter2!", "a hunter2!\x07"):

@@ -39,6 +39,9 @@ NEEDS: tuple[tuple[p.Parcel, set[str]], ...] = (
     (p.Invite("g", 1, "a", "b"), {c.GROUPS}),
     (p.FileLoss(1, "file-gone"), {c.FILES}),
     (p.Accepted(7), {c.REQUESTS}),
+    (p.Agreed("a", "b", b"x"), {c.ACCOUNT_MOVES}),
+    (p.AccountMove(b"x"), {c.ACCOUNT_MOVES}),
+    (p.Luggage("a", "b", b"x"), {c.ACCOUNT_MOVES}),
 )
 
 

@@ -85,6 +85,9 @@ NOT_IN_TRANSCRIPTS = {
 }
 # Errors that need peers: tests of chatd.federation.amp show them.
 BETWEEN_REALMS = {
+    "account-moved",
+    "moved-away",
+    "too-many-moves",
     "realm-not-found",
     "lookup-denied",
     "too-many-lookups",

@@ -8,6 +8,7 @@
 export function takeInto(store, change) {
   const found = store.numbered(change.conversation);
   if (change.kind === "member") return membership(store, change, found);
+  if (change.kind === "moved") return moved(store, change, found);
   if (!found) return;
   found.seq = Math.max(found.seq, change.seq || 0);
   if (change.kind === "group") {
@@ -19,6 +20,15 @@ export function takeInto(store, change) {
   }
   // Whether a deleted message was unread is for the realm to say.
   if (change.kind === "deleted" && Number(change.target) > found.read) store.refreshSoon();
+}
+
+/** The other person has another address. @param {Store} store @param {Change} change @param {Conversation | undefined} found */
+function moved(store, change, found) {
+  store.refreshSoon();
+  if (!found) return;
+  const { place } = found;
+  store.forget(place);
+  store.emit("moved", { place, to: store.place("u", change.new) });
 }
 
 /** @param {Store} store @param {Change} change @param {Conversation | undefined} found */

@@ -109,7 +109,7 @@ export class Loaded {
   /** Applies a change. Returns whether anything changes. @param {Change} change */
   apply(change) {
     this.#know(change.seq || 0);
-    if (change.kind === "member" || change.kind === "group") {
+    if (change.kind === "member" || change.kind === "group" || change.kind === "moved") {
       if (!change.seq || !this.loaded || this.hasNewer) return false;
       this.lines.set(change.seq, change);
       return true;

@@ -20,7 +20,8 @@ const MAX_ROUNDS = 4; // pages that are caught up before the newest page is load
 const MAX_QUOTED = 50; // messages to look up for one page
 
 /** @type {ChangeKind[]} */
-const KINDS = ["edited", "deleted", "reaction", "pinned", "member", "group"];
+const LINES = ["member", "group", "moved"]; // changes that have lines of their own
+const KINDS = ["edited", "deleted", "reaction", "pinned", "member", "group", "moved"];
 
 export class Log extends Emitter {
   /** @type {Place | null} the conversation on the page */
@@ -48,6 +49,7 @@ export class Log extends Emitter {
     connection.on("read", ({ conversation, seq, who }) => this.#takeMark(this.#partOf(conversation), who, seq));
     connection.on("typing", ({ conversation, who }) => this.#types(conversation, who));
     store.on("me", () => store.me ?? this.forget());
+    store.on("moved", (/** @type {{place: Place}} */ { place }) => this.#parts.delete(place.key));
     store.on("removed", (/** @type {{place: Place}} */ { place }) => this.#parts.delete(place.key));
   }
 
@@ -236,7 +238,7 @@ export class Log extends Emitter {
       const { conversation } = page[0];
       const args = { conversation, after, n: Math.min(MAX_PAGE, to - after) };
       const { entries } = await this.#connection.request("sync", args);
-      const lines = entries.filter((/** @type {Change} */ { kind }) => kind === "member" || kind === "group");
+      const lines = entries.filter((/** @type {Change} */ { kind }) => LINES.includes(kind));
       for (const line of lines) part.lines.set(line.seq, line);
       if (lines.length > 0) this.emit("messages", place);
     } catch {

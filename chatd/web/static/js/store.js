@@ -49,7 +49,7 @@ export class Store extends Emitter {
       if (connection.state === "open") void this.refresh().then(() => this.marks?.sendAll());
     });
     connection.on("message", (message) => this.#arrived(message));
-    for (const kind of /** @type {ChangeKind[]} */ (["edited", "deleted", "reaction", "member", "group"])) {
+    for (const kind of /** @type {ChangeKind[]} */ (["edited", "deleted", "reaction", "member", "group", "moved"])) {
       connection.on(kind, (change) => this.takeChange({ ...change, kind }));
     }
     connection.on("state", ({ conversation, seq, state }) => {

@@ -65,12 +65,12 @@
 /** What became of an unverified message. @typedef {"verified" | "forged"} Judgement */
 
 /**
- * A change in the log of a conversation. `target` is the seq of the message that it changes; `member` and `group`
- * have none. The other fields depend on the kind.
+ * A change in the log of a conversation. `target` is the seq of the message that it changes; `member`, `group` and
+ * `moved` have none. The other fields depend on the kind.
  * @typedef {{kind: ChangeKind, conversation: number, seq: number, target?: number, at?: string} & Record<string, any>} Change
  */
 
-/** @typedef {"edited" | "deleted" | "reaction" | "pinned" | "member" | "group"} ChangeKind */
+/** @typedef {"edited" | "deleted" | "reaction" | "pinned" | "member" | "group" | "moved"} ChangeKind */
 
 /**
  * The other side of a conversation: a user (`u`) or a group (`g`). `name` is as people write it, `key` the form

@@ -30,6 +30,7 @@ export function happened(changes, nameOf, isMe) {
     const known = [own ? key : `${key}.by`, key].find(hasText);
     return known ? t(known, { name, by }) : t("chat.member.other", { name, what: String(what) });
   }
+  if (change.kind === "moved") return t("chat.moved", { old: change.old, name: change.new });
   const changed = FACTS.find((each) => typeof change[each] === "string");
   const fact = changed ?? ("picture" in change ? "picture" : "other");
   const key = `chat.changed.${fact}`;

@@ -19,6 +19,7 @@ import { fill, h } from "../dom.js";
 import { ChatError } from "../errors.js";
 import { t } from "../i18n.js";
 import { isImported } from "../keys.js";
+import { hashOf } from "../router.js";
 import { tError } from "../refusals.js";
 
 /** @import { App, Entry, Message, Place, View } from "../types.js" */
@@ -98,6 +99,9 @@ class Chat {
         this.thread.update(this.scene()); // which has no messages now
         this.announcer.destroy();
         app.announce(tError(error)); // it also replaces an announcement of a message
+      }),
+      app.store.on("moved", (/** @type {{place: Place, to: Place}} */ { place: before, to }) => {
+        if (before.key === place.key) app.router.go(hashOf(to));
       }),
       app.store.on("link", () => this.linked()),
       app.outbox.on("change", (/** @type {Place} */ where) => where.key === place.key && this.show()),

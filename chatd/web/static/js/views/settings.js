@@ -7,6 +7,7 @@ import { page, section } from "../panels/page.js";
 import { installing, notifying } from "../panels/device.js";
 import { importing } from "../panels/importing.js";
 import { leaving } from "../panels/leaving.js";
+import { moving } from "../panels/moving.js";
 import { portrait } from "../panels/portrait.js";
 import { awaySwitch, blockedList, privacySwitches } from "../panels/privacy.js";
 import { sessionList } from "../panels/sessions.js";
@@ -20,8 +21,8 @@ export function view(app) {
   const { realm = "", version = "" } = app.store.session ?? {};
   const place = app.store.place("u", app.store.me?.username ?? "");
   const imports = importing(app);
-  const parts = [imports, portrait(app, place), installing(app), awaySwitch(app), privacySwitches(app), blockedList(app), sessionList(app)];
-  const [, picture, install, away, switches, blocked, list] = parts;
+  const parts = [imports, portrait(app, place), installing(app), awaySwitch(app), privacySwitches(app), blockedList(app), sessionList(app), moving(app)];
+  const [, picture, install, away, switches, blocked, list, moves] = parts;
   return {
     title: t("settings.title"),
     node: page(
@@ -35,6 +36,7 @@ export function view(app) {
       section(t("settings.password"), password(app)),
       section(t("settings.install"), install.node),
       section(t("settings.sessions"), [list.node, sessions(app)]),
+      section(t("settings.moves"), moves.node),
       section(t("settings.data"), h("div", { class: "actions" }, exporting(), imports.node, leaving(app))),
       section(
         t("settings.about"),

@@ -1,0 +1,55 @@
+"""What an account may still do that has moved to another realm: read, export its data, and move back."""
+
+from __future__ import annotations
+
+from chatd.commands import values as ask
+
+ALLOWED = frozenset(
+    (
+        ask.ResumeSession,
+        ask.LogIn,
+        ask.LogOut,
+        ask.ListSessions,
+        ask.RevokeSession,
+        ask.ChangePassword,
+        ask.ExportData,
+        ask.TakeAccount,
+        ask.ListMoves,
+        ask.CancelMove,
+        ask.ShowAccount,
+        ask.ListUsers,
+        ask.ListActive,
+        ask.ListContacts,
+        ask.ListBlocks,
+        ask.GetPicture,
+        ask.ListFiles,
+        ask.GetFile,
+        ask.SetVerbose,
+        ask.SetListening,
+        ask.ShowHelp,
+        ask.CheckAlive,
+        ask.Quit,
+        ask.ListInvitations,
+        ask.ListRequests,
+        ask.ListGroups,
+        ask.ListOwnGroups,
+        ask.ListMembers,
+        ask.ListPins,
+        ask.DeleteMessage,
+        ask.ReadInbox,
+        ask.ReadGroupInbox,
+        ask.ReadRealmInbox,
+        ask.ReadOwnRealmInbox,
+        ask.CountUnread,
+        ask.MarkRead,
+        ask.ListConversations,
+        ask.ShowHistory,
+        ask.SyncLog,
+        ask.ShowReaders,
+        ask.SearchMessages,
+        ask.SetNotifications,
+        ask.ArchiveConversation,
+        ask.ListRealms,
+        ask.ListRooms,
+    )
+)

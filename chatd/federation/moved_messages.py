@@ -1,0 +1,189 @@
+"""Sends messages on whose recipients have moved, as their old realm answers: each once, and in order.
+
+A message that the old realm has not taken gets a new parcel, with a new number, for the new realm, in the
+transaction that removes the old one. So it never waits for both. Those that the old realm has taken are not
+answered so.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TypeAlias
+
+import msgspec
+from sqlalchemy import Connection
+from twisted.logger import Logger
+
+from chatd.base.background import in_background
+from chatd.base.errors import AccountMoved, ChatError, PeerFailed, StorageFailed, UnknownRealm
+from chatd.base.names import key_of
+from chatd.federation import parcels
+from chatd.federation.links import ILinks
+from chatd.federation.move_receiver import MoveReceiver
+from chatd.federation.parcels import Direct, DirectChange, Ref
+from chatd.service.chat_service import ChatService
+from chatd.service.move_follower import Followed
+from chatd.store import account_moves, resending
+from chatd.store import outbox as outbox_store
+from chatd.store.account_moves import OVER, WAITS, Move, note_earlier
+from chatd.store.following import refuses
+from chatd.store.outbox import NewParcel, QueuedParcel
+from chatd.store.outcomes import SentEntry
+from chatd.store.resending import SentDirect
+
+MAX_HELD = 10_000  # parcels that wait for the key of a new realm
+
+_Sent: TypeAlias = Direct | DirectChange
+
+log = Logger()
+
+
+class Resent(msgspec.Struct, frozen=True):
+    """A parcel to the new realm, if that is another, and what has followed."""
+
+    followed: Followed
+    realm: str | None = None
+    number: int = 0
+    parcel: bytes = b""
+    file: int | None = None
+    entry: SentEntry | None = None
+
+
+class MovedMessages:
+    def __init__(self, service: ChatService, links: ILinks, moves: MoveReceiver) -> None:
+        self._database = service.database
+        self._parcels = service.context.writers.parcels
+        self._messages = service.context.writers.messages
+        self._follower = service.follower
+        self._links = links
+        self._moves = moves
+        # key of a new realm -> the parcels that wait for its key: realm and number, and the proof
+        self._held: defaultdict[str, dict[tuple[str, int], bytes]] = defaultdict(dict)
+
+    async def moved(self, realm: str, number: int, proof: object) -> ChatError | None:
+        """A realm answers a parcel with the proof that its recipient has moved. Returns the error for which
+        the message is refused; None if it is sent to the new address, or is once that is known. Raises
+        StorageFailed."""
+        name = self._name_of(realm)
+        if not isinstance(proof, bytes):
+            return PeerFailed(realm=name)
+        try:
+            move = await self._moves.take(proof, realm)
+            known = await self._database.read(account_moves.find_move, move.old.key)
+        except StorageFailed:
+            raise
+        except ChatError:
+            return PeerFailed(realm=name)
+        if known is None or known.move.number != move.number or known.state == OVER:
+            return PeerFailed(realm=name)  # it is not the newest that is known
+        if known.state == WAITS:
+            return await self._hold(realm, number, known.move)
+        return await self._resend(realm, number, known.move)
+
+    async def _resend(self, realm: str, number: int, move: Move) -> ChatError | None:
+        done = await self._database.run(self._send_on, realm, number, move)
+        if isinstance(done, ChatError):
+            return done
+        self._follower.followed(done.followed)
+        if done.realm is not None:
+            self._links.post(done.realm, done.number, done.parcel, done.file, done.entry)
+        return None
+
+    def _send_on(
+        self, connection: Connection, realm: str, number: int, move: Move
+    ) -> Resent | ChatError:
+        """Runs in the writer's thread."""
+        waiting = outbox_store.get(connection, realm, number)
+        if waiting is None:
+            return Resent(self._follower.follow_in(connection, move.old.key))
+        parcel = parcels.try_decode(waiting.parcel)
+        if not isinstance(parcel, _Sent) or move.old.realm != realm:
+            return AccountMoved(name=move.old.name, to=move.new.name)
+        if key_of(f"{parcel.to}@{realm}") != move.old.key:
+            return PeerFailed(realm=realm)  # it answers with the move of somebody else
+        sent = resending.find_sent(connection, number)
+        if sent is None or refuses(connection, (sent.entry.account_id,), move):
+            return AccountMoved(name=move.old.name, to=move.new.name)
+        outbox_store.remove(connection, realm, number)
+        resent = self._store(connection, move, waiting, parcel, sent)
+        followed = self._follower.follow_in(connection, move.old.key)
+        return msgspec.structs.replace(resent, followed=followed)
+
+    def _store(
+        self,
+        connection: Connection,
+        move: Move,
+        waiting: QueuedParcel,
+        parcel: _Sent,
+        sent: SentDirect,
+    ) -> Resent:
+        entry, new = sent.entry, move.new
+        if sent.is_message:
+            note_earlier(connection, entry.conversation, entry.seq - 1, move.old)
+        if new.realm is None:
+            resending.renumber(connection, sent, None)
+            return Resent(Followed([], []))
+        data = parcels.encode(self._readdressed(connection, parcel, sent, new.name))
+        file = waiting.attachment_id
+        item = NewParcel(new.realm, data, waiting.created_at, waiting.sender_id, file)
+        [number] = self._parcels.store(connection, [item])
+        resending.renumber(connection, sent, number)
+        told = entry if sent.is_message else None
+        return Resent(Followed([], []), new.realm, number, data, file, told)
+
+    def _readdressed(
+        self, connection: Connection, parcel: _Sent, sent: SentDirect, to: str
+    ) -> _Sent:
+        """The parcel for the new address. Other messages that were sent on have new numbers; the new realm
+        does not know those from before."""
+        name, place = to.partition("@")[0], sent.entry.conversation
+        about = sent.reply if isinstance(parcel, Direct) else sent.target
+        number = None
+        if about is not None and account_moves.address_at(connection, place, about) is None:
+            number = resending.number_at(connection, place, about)
+        ref = None if number is None else Ref(True, number)
+        if isinstance(parcel, Direct):
+            return msgspec.structs.replace(parcel, to=name, reply=ref, seal=b"")
+        return msgspec.structs.replace(parcel, to=name, target=ref or parcel.target, seal=b"")
+
+    # New realms whose keys are not known
+
+    async def _hold(self, realm: str, number: int, move: Move) -> ChatError | None:
+        """Wait for the key of the new realm: it comes with the first link. The parcel stays in the outbox
+        meanwhile."""
+        there = move.new.realm or ""
+        try:
+            self._links.name_of(there)
+        except UnknownRealm:
+            waiting = await self._database.read(outbox_store.get, realm, number)
+            account = None if waiting is None else waiting.sender_id
+            if account is None:
+                return AccountMoved(name=move.old.name, to=move.new.name)
+            try:
+                await self._links.look_up(there, account)
+            except ChatError:
+                return AccountMoved(name=move.old.name, to=move.new.name)
+        held = self._held[there]
+        if len(held) >= MAX_HELD:
+            return AccountMoved(name=move.old.name, to=move.new.name)
+        held[realm, number] = move.proof
+        self._links.wake((there,))
+        return None
+
+    def verified(self, realm: str) -> None:
+        """The keys of that realm are known, and its moves are verified."""
+        held = self._held.pop(realm, None)
+        if held:
+            in_background("messages were not sent on", self._send_held(held))
+
+    async def _send_held(self, held: dict[tuple[str, int], bytes]) -> None:
+        for (realm, number), proof in held.items():
+            error = await self.moved(realm, number, proof)
+            if error is not None:
+                log.info("a message was not sent on: {error}", error=error)
+
+    def _name_of(self, realm: str) -> str:
+        try:
+            return self._links.name_of(realm)
+        except UnknownRealm:
+            return realm
