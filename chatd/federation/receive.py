@@ -39,6 +39,12 @@ class Text(NamedTuple):
     arrived: Arrived
 
 
+class Unstored(NamedTuple):
+    """In place of verdicts that were not stored."""
+
+    failure: Failure
+
+
 class Submission:
     """A batch of one realm while its parcels are handed to the database. `verdicts` has those for the parcels
     so far, one or several at a time; `run` has the texts since then, which are charged to the realm and
@@ -48,12 +54,21 @@ class Submission:
         self.realm = realm
         self.batch = batch
         self.stream = stream
-        self.verdicts: list[Verdict | Deferred[Verdict] | Deferred[list[Verdict]]] = []
+        self.verdicts: list[Verdict | Deferred[Verdict | list[Verdict] | Unstored]] = []
         self.run: list[Text] = []
         # The origins of the batch that were stored before; looked up when a parcel exceeds the quota.
         self.known: set[Origin] | None = None
         # The verdicts depend on names that the realm may not know.
         self.conceals = False
+
+    def add(self, verdict: Verdict | Deferred[Verdict] | Deferred[list[Verdict]]) -> None:
+        """Add the verdict or verdicts that come next. A failure is handled at once, because the batch may
+        wait for something else when it comes, or end before it."""
+        if isinstance(verdict, Deferred):
+            coming: Deferred[Any] = verdict
+            self.verdicts.append(coming.addErrback(Unstored))
+        else:
+            self.verdicts.append(verdict)
 
 
 class Receiver:
@@ -113,9 +128,6 @@ class Receiver:
             await self._submit(submission)
         except Exception:
             stream.broken = True  # before the next batch has its turn
-            for verdict in submission.verdicts:
-                if isinstance(verdict, Deferred):
-                    verdict.addErrback(lambda _failure: None)
             raise
         finally:
             turn.release()
@@ -150,7 +162,7 @@ class Receiver:
             except ChatError as error:
                 await self._store_run(submission)
                 verdict = await self._refuse(submission, number, parcel, error)
-            submission.verdicts.append(verdict)
+            submission.add(verdict)
         await self._store_run(submission)
 
     async def _store_run(self, submission: Submission) -> None:
@@ -172,7 +184,7 @@ class Receiver:
         if run:
             arrived = [each.arrived for each in run]
             storing = self._writer.store(submission.realm, arrived, submission.stream)
-            submission.verdicts.append(storing)
+            submission.add(storing)
 
     async def _store_some(self, submission: Submission, run: Sequence[Text]) -> None:
         """Charge texts one by one, hand those to the database that fit, and refuse the others."""
@@ -184,7 +196,7 @@ class Receiver:
                 self._store(submission, fitting)
                 fitting = []
                 refused = await self._refuse(submission, each.number, each.parcel, error)
-                submission.verdicts.append(refused)
+                submission.add(refused)
             else:
                 fitting.append(each)
         self._store(submission, fitting)
@@ -241,16 +253,16 @@ class Receiver:
 
 
 async def _all_of(
-    verdicts: Sequence[Verdict | Deferred[Verdict] | Deferred[list[Verdict]]],
+    verdicts: Sequence[Verdict | Deferred[Verdict | list[Verdict] | Unstored]],
 ) -> list[Verdict]:
     """Wait for all verdicts. Raises the first of their exceptions."""
     waits: list[Deferred[Any]] = [
         succeed(each) if isinstance(each, Verdict) else each for each in verdicts
     ]
     found: list[Verdict] = []
-    for _, result in await DeferredList(waits, consumeErrors=True):
-        if isinstance(result, Failure):
-            result.raiseException()
+    for _, result in await DeferredList(waits):
+        if isinstance(result, Unstored):
+            result.failure.raiseException()
         if isinstance(result, Verdict):
             found.append(result)
         else:

@@ -314,7 +314,7 @@ class MessageWriter:
         full = []
         for index, (item, row, reply) in enumerate(zip(items, rows, replies, strict=True)):
             extras = item.extras or NO_EXTRAS
-            if item.reply_to is not None:
+            if item.reply_to is not None and extras.deleted_at is None:
                 extras = replace(extras, reply=reply)
                 if reply is None:
                     await_message(connection, item.conversation, stored[index].seq, item.reply_to)

@@ -186,7 +186,7 @@ def _message(connection: sa.Connection, row: sa.Row[Any], account: Account) -> M
         reason=None if refusal is None else refusal.sentence,
         waits=(realm, number) if state == QUEUED else None,
     )
-    details = reply, None, None, forwarded, mentions, media, body, False, False
+    details = reply, None, None, forwarded, mentions, media, body, None, False, False
     message = with_details(message, details)
     return message if is_intact(connection, row) else without_altered(message)
 

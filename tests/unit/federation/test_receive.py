@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
 
 import msgspec
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
 
-from chatd.base.errors import UnknownUser
+from chatd.base.errors import StorageFailed, UnknownUser
 from chatd.base.names import Place, parse_address
 from chatd.commands import values as ask
 from chatd.federation.parcel_fields import FileNote
@@ -18,15 +21,18 @@ from chatd.federation.parcels import (
     Left,
     Parcel,
     Post,
+    Ref,
     Relay,
     Removed,
     Verdict,
     decode,
     encode,
 )
+from chatd.federation.receive import Submission
 from chatd.federation.refusals import refusal
 from chatd.federation.signing.statements import EditAttributes, MessageAttributes, StatedRef
 from chatd.service.remote import Membership
+from chatd.store.parcel_stream import ParcelStream
 from tests.support.network import NetworkTestCase
 from tests.support.signing import SigningRealm, example_post, example_relay
 
@@ -73,6 +79,17 @@ class DirectTestCase(InboundTestCase):
     def test_kept(self) -> None:
         self.assertEqual(self.says(self.direct()), KEPT)
         self.assertEqual(self.ana.reads(), ["citra@realm2: halo"])
+
+    def test_blank_reply(self) -> None:
+        """A message that was deleted before it was sent is no reply, whatever its realm says. A reply would
+        look like something that was altered on disk."""
+        self.says(self.direct("satu"), number=1)
+        self.says(self.direct(None, reply=Ref(True, 1)), number=2)
+        self.says(self.direct(None, reply=Ref(True, 9)), number=3)
+        place = Place(parse_address("citra@realm2"), None)
+        shown = self.ana.does(ask.ShowHistory(place, 500)).items
+        self.assertEqual([each.deleted for each in shown], [False, True, True])
+        self.assertEqual([each.reply for each in shown], [None] * 3)
 
     def test_sender_cannot_name_a_realm(self) -> None:
         """A parcel can't name another realm for its sender: such a name is refused."""
@@ -491,3 +508,15 @@ class ParcelsTestCase(NetworkTestCase):
             SigningRealm("realm2").leaves("ana"),
         ):
             self.assertEqual(decode(encode(parcel)), parcel)
+
+
+class SubmissionTestCase(SynchronousTestCase):
+    def test_ends_early(self) -> None:
+        """A verdict that fails is no unhandled error, also if nobody waits for the batch any more."""
+        submission = Submission("realm2", [], ParcelStream())
+        storing: Deferred[Verdict] = Deferred()
+        submission.add(storing)
+        storing.errback(StorageFailed())
+        del submission, storing
+        gc.collect()
+        self.assertEqual(self.flushLoggedErrors(), [])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from chatd.base.names import Place, parse_group
+from chatd.commands import values as ask
 from chatd.store.pending import finish_former, remove_unreturned
 from chatd.store.schema import (
     attachments,
@@ -15,7 +17,25 @@ from chatd.store.schema import (
     posted_files,
 )
 from tests.support.inline import result_of
+from tests.support.network import LinkedTestCase
 from tests.unit.service.test_messages import MessagesTestCase
+
+
+class Shown(LinkedTestCase):
+    def test_with_details(self) -> None:
+        """A message that waits for its number is shown, also with what it replies to."""
+        self.budi.creates("bagan")
+        self.ana.joins("bagan@realm2")
+        self.budi.posts("bagan", "satu")
+        (message,) = self.ana.inbox()
+        self.network.connection(self.one, self.two).go_silent()
+        place = Place(None, parse_group("bagan@realm2"))
+        self.ana.begins_to_post("bagan@realm2", "dua")
+        self.ana.begins(ask.ReplyToMessage(place, message.seq, "tiga"))
+        self.network.settle()
+        page = self.ana.does(ask.ShowHistory(place, 500))
+        waiting = [(each.text, each.reply, each.imported) for each in page.pending]
+        self.assertEqual(waiting, [("dua", None, False), ("tiga", message.seq, False)])
 
 
 class Unreturned(MessagesTestCase):
