@@ -60,7 +60,8 @@ class Sessions:
         # Output that waits for slow readers. An account may hold the largest reply.
         self.unread = Budget(10 * max(MIN_UNREAD, MAX_GROWTH * MAX_PAGE * limits.message))
         self._by_token: dict[bytes, Session] = {}
-        self._by_account: dict[int, set[bytes]] = {}
+        # Tuples, which are small: most accounts have one session.
+        self._by_account: dict[int, tuple[bytes, ...]] = {}
         self._opened = 0
         service.accounts.watch(self)
 
@@ -85,7 +86,9 @@ class Sessions:
             self._opened += 1
             session = Session(self.service, login, self._opened)
             self._by_token[login.token_hash] = session
-            self._by_account.setdefault(session.account.id, set()).add(login.token_hash)
+            account_id = session.account.id
+            others = self._by_account.get(account_id, ())
+            self._by_account[account_id] = (*others, login.token_hash)
         session.clients.append(client)
         return session
 
@@ -95,10 +98,13 @@ class Sessions:
             session.clients.remove(client)
         if not session.clients:
             self._by_token.pop(session.token_hash, None)
-            tokens = self._by_account.get(session.account.id, set())
-            tokens.discard(session.token_hash)
-            if not tokens:
-                self._by_account.pop(session.account.id, None)
+            account_id = session.account.id
+            tokens = self._by_account.get(account_id, ())
+            others = tuple([each for each in tokens if each != session.token_hash])
+            if others:
+                self._by_account[account_id] = others
+            else:
+                self._by_account.pop(account_id, None)
 
     def last_heard(self, account_id: int) -> float:
         """When a client of the account has sent something last, as the clock counts. Infinite for one without

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Final, Protocol
 
 from twisted.internet.interfaces import IReactorTime
@@ -42,7 +41,7 @@ class InputControl:
     def __init__(self, receiver: Input, clock: IReactorTime, bucket: TokenBucket) -> None:
         self._receiver = receiver
         self._bucket = bucket
-        self._timer = Timer(clock, partial(self.release, Hold.RATE))
+        self._timer = Timer(clock, self._release_rate)
         self.reasons = 0
 
     def hold(self, reason: int) -> None:
@@ -50,6 +49,9 @@ class InputControl:
         if not self.reasons:
             self._receiver.pauseProducing()
         self.reasons |= reason
+
+    def _release_rate(self) -> None:
+        self.release(Hold.RATE)
 
     def release(self, reason: int) -> None:
         """Resume reading if `reason` was the last reason not to."""

@@ -7,7 +7,6 @@ pipeline as much as it likes; what cannot begin yet stays in the socket.
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Any, assert_never
 
 from twisted.internet.defer import Deferred
@@ -45,7 +44,8 @@ class RequestQueue:
 
     def __init__(self, host: ChatLineProtocol) -> None:
         self._host = host
-        self._slots: deque[Slot] = deque()
+        # An empty list has a tenth of the size of an empty deque, and every connection has one.
+        self._slots: list[Slot] = []
         self._next: Request | PartialRequest | None = None  # begins when the slots are empty
         self.files = RequestFiles(host, self)
 
@@ -184,7 +184,7 @@ class RequestQueue:
         slots, host = self._slots, self._host
         slot.answer = answer
         while slots and (ready := slots[0].answer) is not None:
-            slots.popleft()
+            del slots[0]
             host.output.write(ready)
         if slots:
             # With `_next`, the hold lasts until the slots are empty.
