@@ -41,7 +41,7 @@ from chatd.store.settings import get_setting, put_setting
 _PROGRESS = "searchable up to message"
 _RANGE = 50_000  # messages whose conversations are looked up at a time
 _BREATH = 0.001  # seconds for other threads, while a piece is prepared
-_GROWTH = 4  # a block is merged with following messages unless it has this many times more
+_GROWTH = 2  # a block is merged with following messages unless it has this many times more
 _LITTLE = 2 << 10  # bytes of text that are merged in any case
 MAX_BLOCKS = 64  # of a piece
 # Pieces that are prepared in one transaction. The next one reads all pages of the database again, because the
