@@ -167,8 +167,12 @@ class PeerTable:
             passed = (known.linked_at or 0) - (saved.linked_at or 0)
             if 0 <= passed < HOUR:
                 return succeed(None)
-        peer.saved = known
-        return self._context.database.run(store.remember, known, self._context.now())
+
+        def stored(_result: None) -> None:
+            peer.saved = known
+
+        storing = self._context.database.run(store.remember, known, self._context.now())
+        return storing.addCallback(stored)
 
     def linked(self, known: KnownPeer) -> KnownPeer:
         """Return `known` with the present time as that of the last link."""
