@@ -77,7 +77,7 @@ def realm_patterns(text: str) -> tuple[str, ...]:
 def name_servers(text: str) -> tuple[tuple[str, int], ...]:
     """Addresses of name servers, each with a port if it is not 53, separated by commas or spaces."""
     found = []
-    for each in re.split(r"[,\s]+", text):
+    for each in filter(None, re.split(r"[,\s]+", text)):
         host, colon, port = each.rpartition(":")
         if not colon or parse_ip(each) is not None:  # an IPv6 address has colons, too
             host, port = each, "53"

@@ -136,7 +136,7 @@ GOOD: tuple[tuple[str, str, str, Callable[[Config], Any], Any], ...] = (
     (
         "peers",
         "name_servers",
-        "127.0.0.1, ::1 [::1]:54, 192.0.2.1:5353",
+        "127.0.0.1, ::1 [::1]:54, 192.0.2.1:5353,",
         lambda c: c.peers.name_servers,
         (("127.0.0.1", 53), ("::1", 53), ("::1", 54), ("192.0.2.1", 5353)),
     ),
