@@ -3,7 +3,8 @@
 A client can invent any number of realm names. So a realm without a conversation here makes room for new ones,
 and is forgotten after a day without a link. A realm whose people have written to a person here or joined a
 group is kept longer, but makes room when there is no other room. A realm that was found and has never linked
-counts as unused once nothing waits for it.
+counts as unused once nothing waits for it, but not in its first hour, because the message for which it was
+looked up may not be stored yet. The number of such realms is limited (chatd.federation.amp.discovery).
 """
 
 from __future__ import annotations
@@ -86,9 +87,8 @@ class UnconfirmedRealms:
         waiting = await self._federation.outbox.realms()
         before = self._context.now() - NEW
         for peer in peers:
-            unlinked = peer.known.linked_at is None and peer.since < before
-            if unlinked and peer.known.key not in waiting:
-                uses[peer.known.key] = Use.NONE
+            if peer.known.linked_at is None and peer.known.key not in waiting:
+                uses[peer.known.key] = Use.NONE if peer.since < before else Use.BY_US
         return uses
 
     async def _forget(self, peers: list[Peer]) -> None:

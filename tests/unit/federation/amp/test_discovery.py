@@ -8,13 +8,14 @@ from twisted.internet.address import IPv4Address
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.error import ConnectError, ConnectingCancelledError
 
-from chatd.base.errors import StorageFailed
+from chatd.base.errors import RealmNotAllowed, StorageFailed
 from chatd.federation.amp import discovery, unconfirmed
 from chatd.federation.amp.link import PeerLink
 from chatd.federation.amp.lookup import DialPlace, NotFound
 from chatd.federation.amp.peers import Peer
 from chatd.federation.amp.place_finder import PER_HOUR, PlaceFinder
 from chatd.federation.answer_time import ANSWER_TIME
+from chatd.store.peers import all_peers
 from tests.support.common import sleep
 from tests.support.dns import Zone
 from tests.support.network import NetworkTestCase
@@ -333,6 +334,33 @@ class Bounds(NetworkTestCase):
         self.patch(directory.peers, "remember", lambda *_: fail(StorageFailed()))
         self.failureResultOf(directory.look_up(TWO, 1), StorageFailed)
         self.assertNotIn(TWO, directory.peers.by_key)
+
+    def test_not_written(self) -> None:
+        """What could not be written about a realm is written the next time."""
+        peers = self.one.realm.directory.peers
+        self.known(TWO)
+        peer = peers.find(TWO)
+        self.one.realm.database.full = True
+        with self.assertRaises(StorageFailed):
+            self.network.result(peers.remember(peer, peers.linked(peer.known)))
+        self.one.realm.database.full = False
+        self.network.result(peers.remember(peer, peers.linked(peer.known)))
+        [row] = self.one.realm.database.now(all_peers)
+        self.assertEqual(row, peer.known)
+        self.assertIsNotNone(row.linked_at)
+
+    def test_no_room(self) -> None:
+        """A realm that was just found does not make room for another one: a message to it follows."""
+        self.patch(unconfirmed, "MAX_UNCONFIRMED", 3)
+        self.patch(unconfirmed, "NEW", 60_000)
+        for name in ("lama.example.org", "baru.example.org", TWO):
+            self.known(name)
+        making = self.one.realm.directory._discovery._unconfirmed.make_room
+        with self.assertRaises(RealmNotAllowed):
+            self.network.result(Deferred.fromCoroutine(making(THREE)))
+        self.network.advance(61)
+        self.network.result(Deferred.fromCoroutine(making(THREE)))
+        self.assertEqual(len(self.one.peers()), 2)
 
     def test_kept_until_the_first_message(self) -> None:
         """A realm that was just found is not forgotten before the message to it is stored."""
