@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import msgspec
+from cryptography.x509 import Certificate
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 from twisted.internet.defer import maybeDeferred
@@ -246,7 +247,7 @@ class Realm:
     def _assemble(self, context: Context, uploads: Uploads, stored: StoredState) -> None:
         """Create the service, and on top of it the federation and the sessions."""
         environment = self.environment
-        finder = make_finder(context, environment.reactor, environment.resolver)
+        finder = make_finder(context, environment.reactor, self._authorities, environment.resolver)
         self.directory = AmpLinks(context, self.endpoint, finder)
         forwarder = Forwarder(context, self.directory, self.signer)
         self.scaler = PictureScaler(self.environment.reactor, context.clock)
@@ -303,6 +304,10 @@ class Realm:
                 flaw=flaw,
             )
         return identity, policy
+
+    def _authorities(self) -> tuple[Certificate, ...]:
+        """Those who may sign for realms, as they were read at the start or at the last reload."""
+        return self.endpoint.authorities if isinstance(self.endpoint, TLSEndpoint) else ()
 
     def reload(self) -> None:
         """Read the files of `[peers]` again. Raises IdentityError, and changes nothing then."""

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from cryptography.x509 import Certificate
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IAddress
 from twisted.internet.protocol import Factory
@@ -57,6 +58,11 @@ class TLSEndpoint:
         self._wall = wall
         self._policy = policy
         self._tls = TLSOptions(identity)
+
+    @property
+    def authorities(self) -> tuple[Certificate, ...]:
+        """The authorities whose certificates are accepted, as the policy has them."""
+        return self._policy.authorities
 
     def show(self, identity: RealmIdentity, policy: Policy) -> None:
         """Use this identity and this policy from the next connection on."""
