@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from functools import partial
 
@@ -26,6 +27,8 @@ from chatd.store.members import Bounds
 from chatd.store.returned_kicks import ReturnedKick
 from chatd.store.rights import role_in
 from chatd.store.roster import Delta
+
+MAX_REALMS = 20  # whose returned kicks are remembered at a time
 
 # Which later entries override an entry about the same person. A ban outlasts that the person leaves.
 _ROLES = ("left", "kicked", "promoted", "demoted")
@@ -56,8 +59,9 @@ class LostFacts:
         self._context = context
         self._rosters = rosters
         self._bounds = Bounds(limits.group_members, peers.group_members, limits.account_groups)
-        # By the realm that returns it: those who were kicked, by group's id and key
-        self._kicked: dict[str, set[tuple[int, str]]] = {}
+        # By the realm that returns it: those who were kicked, by group and key. The database has them,
+        # too, and they are read from there when a realm that is not here returns a message.
+        self._kicked: OrderedDict[str, set[tuple[int, str]]] = OrderedDict()
 
     async def take(self, realm: str, group: Group, said: SignedFact) -> None:
         """Write an entry that is lost and that `realm` returns, and let it have its effect. Raises GroupFull,
@@ -79,8 +83,9 @@ class LostFacts:
             return RosterChange(delta, (said.made, *self._heirs(delta)), group)
 
         await self._rosters.change(job, signed=(said,))
-        if kicked is not None:
-            self._kicked.setdefault(realm, set()).add((group.id, kicked.key))
+        known = self._kicked.get(realm)
+        if kicked is not None and known is not None and len(known) < returned_kicks.MAX_KICKS:
+            known.add((group.id, kicked.key))
 
     def _undone(
         self, connection: Connection, group: Group, made: MadeFact, realm: str
@@ -100,12 +105,14 @@ class LostFacts:
     async def wrote(self, realm: str, group: int, key: str) -> None:
         """`realm` returns something that this person has written to a group after what it returned before. If
         that was a kick, they had come back."""
-        if realm not in self._kicked:
+        kicked = self._kicked.get(realm)
+        if kicked is None:
             found = await self._context.database.read(returned_kicks.kicks_of, realm)
-            self._kicked.setdefault(realm, set()).update(
-                (each.group, each.who.key) for each in found
-            )
-        if (group, key) in self._kicked[realm]:
+            kicked = {(each.group, each.who.key) for each in found}
+            self._kicked[realm] = kicked
+            if len(self._kicked) > MAX_REALMS:
+                self._kicked.popitem(last=False)
+        if (group, key) in kicked:
             set_back = partial(returned_kicks.set_back, back=True)
             await self._context.database.run(set_back, realm, group, key)
 

@@ -34,6 +34,7 @@ from chatd.federation.signing.statements import (
     MessageAttributes,
     StatedRef,
 )
+from chatd.service import lost_facts
 from chatd.store.parcel_stream import ParcelStream
 from chatd.store.schema import changes
 from tests.support.signing import START
@@ -447,6 +448,12 @@ class GroupsTestCase(ReturnedTestCase):
         self.returns(0, Post(kicked, "bagan"))
         self.network.result(self.one.federation.returned.finish("realm2"))
         self.assertEqual(self.ana.does(ask.ListBans(parse_address("bagan"))).items, ())
+
+    def test_kicks_that_are_not_remembered(self) -> None:
+        """Of most realms that return something, the kicks are in the database only."""
+        self.patch(lost_facts, "MAX_REALMS", 0)
+        self.test_kicks_after_a_crash()
+        self.assertEqual(len(self.one.federation.returned._lost_facts._kicked), 0)
 
     def said_of(self, who: str) -> list[str]:
         """What happened to a person, by the log of realm1."""
