@@ -46,13 +46,7 @@ from chatd.store.outcomes import KEPT_REQUEST
 from chatd.store.pasts import await_message
 from chatd.store.reports import reported_place
 from chatd.store.rights import role_in
-from chatd.store.schema import (
-    groups,
-    messages,
-    pins,
-    reaction_counts,
-    reactions,
-)
+from chatd.store.schema import groups, messages, pins, reaction_counts, reactions
 from chatd.store.sealing import UNVERIFIED, NewSignature
 from chatd.store.signatures import forget_contents
 
