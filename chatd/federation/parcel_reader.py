@@ -45,9 +45,11 @@ Pair = tuple[str, str]  # sender there, recipient here
 
 
 class OpenedDirects(msgspec.Struct, frozen=True):
-    """What is known of pairs that have no conversation: why their messages are refused, and the key of the
-    recipient and the sender's address if a message is a request."""
+    """What is known of the pairs of a batch: their conversations, as in `ParcelReader._pairs`, which may be
+    cleared before the batch is read; and of those that have none, why their messages are refused, and the key of
+    the recipient and the sender's address if a message is a request."""
 
+    pairs: Mapping[Pair, tuple[Target, str]] = {}
     refused: Mapping[Pair, errors.ChatError] = {}
     strange: Mapping[Pair, tuple[str, Address]] = {}
 
@@ -111,7 +113,7 @@ class ParcelReader:
         pairs = self._pairs
         missing = [each for each in direct if (realm, each.sender, each.to) not in pairs]
         if not missing:
-            return OpenedDirects()
+            return OpenedDirects(self._known(realm, direct))
         name = self._links.name_of(realm)
         wanted: dict[tuple[str, str], tuple[str, Address]] = {}
         refused: dict[tuple[str, str], errors.ChatError] = {}
@@ -139,7 +141,13 @@ class ParcelReader:
             if account is not None and target is not None:
                 mine = Target(target.conversation, frozenset((account.id,)), to=account.name)
                 pairs[realm, sender_name, to] = mine, str(sender)
-        return OpenedDirects(refused, strange)
+        return OpenedDirects(self._known(realm, direct), refused, strange)
+
+    def _known(self, realm: str, direct: Sequence[Direct]) -> dict[Pair, tuple[Target, str]]:
+        found = ((each.sender, each.to) for each in direct)
+        return {
+            pair: known for pair in found if (known := self._pairs.get((realm, *pair))) is not None
+        }
 
     async def _strangers(
         self, realm: str, wanted: Mapping[Pair, tuple[str, Address]]
@@ -156,10 +164,10 @@ class ParcelReader:
         """The message to one person, whose conversation `open_directs` has loaded, or a message request. None
         for the message of a stranger that was deleted before it was sent."""
         self._check(parcel)
-        found = self._pairs.get((realm, parcel.sender, parcel.to))
+        pair = parcel.sender, parcel.to
+        found = opened.pairs.get(pair)
         if found is None:
             parse_foreign_name(parcel.sender)
-            pair = parcel.sender, parcel.to
             if pair in opened.refused:
                 raise opened.refused[pair]
             if pair in opened.strange:
