@@ -22,7 +22,14 @@ from chatd.base.errors import (
     TooManyInvitations,
 )
 from chatd.base.model import Account
-from chatd.base.names import Address, key_of, parse_foreign_address, parse_foreign_name
+from chatd.base.names import (
+    ARCHIVE_SIGN,
+    SYSTEM,
+    Address,
+    key_of,
+    parse_foreign_address,
+    parse_foreign_name,
+)
 from chatd.store.accounts import add_contact, find_account
 from chatd.store.conversations import open_remote
 from chatd.store.invitations import LIFE, NewInvitation, add_invitation
@@ -146,7 +153,8 @@ def _directs(connection: sa.Connection, account: Account) -> Sequence[str]:
         .where(
             participants.c.account_id == account.id,
             participants.c.peer_key.is_not(None),
-            participants.c.peer_key.not_in(["system", account.key]),
+            participants.c.peer_key.not_in([SYSTEM, account.key]),
+            ~participants.c.peer_key.startswith(ARCHIVE_SIGN),
         )
         .order_by(newest.desc())
         .limit(MAX_DIRECTS)
