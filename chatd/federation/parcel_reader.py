@@ -46,8 +46,8 @@ Pair = tuple[str, str]  # sender there, recipient here
 
 class OpenedDirects(msgspec.Struct, frozen=True):
     """What is known of the pairs of a batch: their conversations, as in `ParcelReader._pairs`, which may be
-    cleared before the batch is read; and of those that have none, why their messages are refused, and the key of
-    the recipient and the sender's address if a message is a request."""
+    cleared before the batch is read; and of those that have none, why their messages are refused, and the
+    key of the recipient and the sender's address if a message is a request."""
 
     pairs: Mapping[Pair, tuple[Target, str]] = {}
     refused: Mapping[Pair, errors.ChatError] = {}

@@ -139,6 +139,9 @@ class Play:
             if step is not None:
                 self.begins(*step)
         self.network.refusing.clear()
+        for step in steps:
+            self.begins(*step)  # again: a kill may have ended it before it was on disk
+            self.network.advance(10.0)
         self.network.advance(700.0)
         self.network.settle()
 
