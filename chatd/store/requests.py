@@ -302,13 +302,16 @@ def _answered(connection: sa.Connection, wanted: sa.ColumnElement[bool]) -> list
 def accept(
     connection: sa.Connection, account: Account | Party, sender: str, now: int
 ) -> AnsweredRequest | None:
-    """Accept what the person with that key has asked, also if it was declined before. Returns it if the
-    account has its message."""
+    """Accept what the person with that key has asked, also if it was declined before: then its conversation
+    is taken out of the archive. Returns it if the account has its message."""
     this = _pair(account.key, sender)
+    declined = connection.scalar(sa.select(requests.c.state).where(this)) == DECLINED
     found = _answered(connection, sa.and_(this, requests.c.account_id == account.id))
     connection.execute(sa.delete(requests).where(this))
     if not found:
         return None
+    if declined:
+        prefer(connection, found[0].account_id, found[0].conversation, {"archived": False})
     note_decision(connection, found[0].realm, found[0].account_id, False, now)
     return found[0]
 
