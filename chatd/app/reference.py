@@ -159,9 +159,10 @@ without arguments, ask for the passwords and do not show them. A slash before th
 
 Telnet (RFC 854): a client that sends a telnet command is offered BINARY (RFC 856) in both directions, so
 that all text arrives intact. Other clients get no telnet commands, except ECHO (RFC 857) while a password
-is typed. IP, BRK, EL and ABORT drop the half-typed line, and EC drops its last character. AYT is answered
-with a line, and DO TIMING-MARK (RFC 860) with WONT TIMING-MARK, in order with the replies. Other options
-are refused.
+is typed. While a client sends BINARY, the server answers each of its lines with CR first, because the
+terminal of such a client does not return to the first column by itself. IP, BRK, EL and ABORT drop the
+half-typed line, and EC drops its last character. AYT is answered with a line, and DO TIMING-MARK (RFC 860)
+with WONT TIMING-MARK, in order with the replies. Other options are refused.
 
 A reply is a block of `key: value` lines, ended by an empty line. First comes `status: OK`, `status: ERROR`
 or `status: READY`, then `code:` for an error, then `message:` with a sentence, then other fields. Items of

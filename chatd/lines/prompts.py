@@ -47,6 +47,17 @@ class Prompts:
         self._telnet.proposed_echo(False)
         self._host.requests.say(prompt.after)
 
+    def begin_line(self) -> None:
+        """A line has arrived, and terminals have shown it. While BINARY is on, those of telnet clients do not
+        return to the first column after it, so what follows begins with CR. A prompt ends with CR LF."""
+        requests = self._host.requests
+        if (
+            self._telnet.is_binary
+            and not isinstance(self.pending, Prompt)
+            and requests.files.offer is None
+        ):
+            requests.say(b"\r")
+
     def answer(self, line: bytes) -> Request | Prompt | None:
         """What follows from `line`: the request that it completes, the next prompt, or nothing yet. Raises
         Unreadable."""

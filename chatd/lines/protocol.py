@@ -274,6 +274,7 @@ class ChatLineProtocol(BufferedLineReceiver):
             self._long.take()
         if self._first is not None and line and self._is_http(line):
             return
+        self._prompts.begin_line()
         found: Request | PartialRequest | Confirmation | Prompt | Composition | None = None
         try:
             if self._prompts.pending is not None:

@@ -53,6 +53,10 @@ class _Side:
         # Proposals of the server. The next command of the client for that option is the answer.
         self._unanswered: dict[int, int] = {}
 
+    def has(self, option: int) -> bool:
+        """Whether the option is on."""
+        return option in self._on
+
     def proposed(self, option: int, on: bool) -> None:
         """Note that the server proposes to turn the option on or off."""
         self._unanswered[option] = self._unanswered.get(option, 0) + 1
@@ -104,6 +108,11 @@ class Telnet:
             self._offers = False
             answers += [self._ours.offer(BINARY), self._theirs.offer(BINARY)]
         return b"".join(answers)
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether what the client sends is BINARY."""
+        return self._theirs.has(BINARY)
 
     def proposed_echo(self, on: bool) -> None:
         """Note that HIDE (on) or SHOW (off) is sent to the client."""

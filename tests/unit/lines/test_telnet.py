@@ -10,7 +10,7 @@ from twisted.trial.unittest import TestCase
 
 from chatd.lines.dialects.plain import PlainDialect
 from chatd.lines.dialects.tugas4 import Tugas4Dialect
-from chatd.lines.telnet import Telnet
+from chatd.lines.telnet import HIDE, SHOW, Telnet
 from tests.support.common import ClockedTestCase, RealmTestCase, Wire
 
 IAC, DONT, DO, WONT, WILL = b"\xff", b"\xfe", b"\xfd", b"\xfc", b"\xfb"
@@ -123,6 +123,25 @@ class Doors(RealmTestCase):
         wire.feed(b"ping\r\nhalf" + IP + IAC + DO + TIMING_MARK + b"ping\r\n")
         pong = b"status: OK\r\nmessage: pong\r\n\r\n"
         self.assertEqual(self.said(wire), pong + IAC + WONT + TIMING_MARK + pong)
+
+    async def test_first_column(self) -> None:
+        """While the client sends BINARY, its terminal does not return to the first column after a line."""
+        wire = self.wire()
+        pong = b"status: OK\r\nmessage: pong\r\n\r\n"
+        wire.feed(b"ping\r\n")
+        self.assertEqual(self.said(wire), pong)
+        wire.feed(NOP + IAC + DO + BINARY + IAC + WILL + BINARY)
+        self.assertEqual(self.said(wire), OFFERS)
+        wire.feed(b"ping\r\nnothing\r\nregister messi\r\n")
+        data = self.said(wire)
+        self.assertTrue(data.startswith(b"\r" + pong + b"\rstatus: ERROR\r\n"), data)
+        self.assertTrue(data.endswith(b"\r\n\r\n\r" + HIDE + b"Password: "), data)
+        wire.feed(b"surabaya1\r\nsurabaya1\r\n")
+        data = await wire.until(b"\r\n\r\n")
+        self.assertTrue(data.startswith(SHOW + b"\r\n" + HIDE + b"Password again: "), data)
+        self.assertIn(SHOW + b"\r\nstatus: OK", data)
+        wire.feed(IAC + WONT + BINARY + b"ping\r\n")
+        self.assertTrue(self.said(wire).endswith(b"\xff\xfe\x00" + pong))
 
     async def test_a_timing_mark_waits_for_its_turn(self) -> None:
         wire = self.wire()
