@@ -287,6 +287,10 @@ ALL_EVENTS: tuple[tuple[str, events.Event], ...] = (
         events.ProfileChange("henderson", "Jordan Henderson", "England"),
     ),
     ("a conversation is new", events.ConversationChange(2, user="henderson")),
+    (
+        "a group whose realm is lost was rescued by another one: here that is pending",
+        events.GroupRescue(2, "futsal@realm2", "pending", "futsal@realm2", "futsal@realm3", AT),
+    ),
     ("you are invited to a group", events.Invitation("futsal@realm2", "budi@realm2", AT, "realm2")),
     ("that invitation is withdrawn", WITHDRAWN),
     (

@@ -193,6 +193,18 @@ class ConversationChange(msgspec.Struct, frozen=True):
     preferences: Preferences | None = None
 
 
+class GroupRescue(msgspec.Struct, frozen=True):
+    """A group whose home is lost was founded again, with the address `to`: that is `pending` here, the group
+    has `moved` there from its address `was`, or it stays (`void`)."""
+
+    conversation: int
+    group: str
+    state: str
+    was: str
+    to: str
+    at: int
+
+
 class Invitation(msgspec.Struct, frozen=True):
     """`by` invites the listener to a group. `realm` is the name of its realm, if that is another."""
 
@@ -285,6 +297,7 @@ Event: TypeAlias = (
     | PresenceChange
     | ProfileChange
     | ConversationChange
+    | GroupRescue
     | Invitation
     | MessageRequest
     | ImportChange

@@ -130,6 +130,8 @@ class EntryReader:
         else:
             await self._guesses.check_group(sender, name)
             roster = await self._homes.find_postable(sender, name)
+        if await self._facts.lineage.learn(realm, roster.group, stated):
+            roster = await self._rosters.find_home(name)
         if stated.group == roster.group.code:
             raise errors.UnknownGroup(
                 name=parcel.group
@@ -195,9 +197,13 @@ class EntryReader:
     ) -> Arrived | EntryChange | tuple[Group, SignedFact] | None:
         """As `read`, for an entry of a group of this realm that `realm` returns."""
         stated = opened.statement
-        roster = await self._rosters.find_home(Address(parse_group_name(parcel.group)))
+        name = Address(parse_group_name(parcel.group))
+        roster = await self._rosters.find_home(name)
+        if await self._facts.lineage.learn(realm, roster.group, stated):
+            roster = await self._rosters.find_home(name)
         own = stated.realm == self._context.realm_key
-        if realm not in roster.realms:
+        was_home = any(each.realm == realm for each in roster.group.former)
+        if realm not in roster.realms and not was_home:
             raise errors.NotMember(group=roster.group.name)
         if stated.kind in FACTS:
             if not own:
@@ -229,6 +235,8 @@ class EntryReader:
         """An entry of a group of that realm with members here."""
         entry, stated = parcel.entry, opened.statement
         roster = await self._mirror(realm, parcel)
+        if await self._facts.lineage.learn(realm, roster.group, stated):
+            roster = await self._mirror(realm, parcel)
         check_place(stated, realm, parcel.group_id, roster.group)
         trust = await self._trust.check(realm, entry, stated)
         author = await self._author(stated)

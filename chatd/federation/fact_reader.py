@@ -18,6 +18,7 @@ from chatd.base.names import Address, key_of, parse_foreign_address, printable
 from chatd.federation import parcels
 from chatd.federation.entry_trust import EntryTrust, check_place
 from chatd.federation.parcels import Relay
+from chatd.federation.rescue_lineage import RescueLineage
 from chatd.federation.signing.drafts import signature_of
 from chatd.federation.signing.entries import OpenedEntry, SignedEntry, open_entry
 from chatd.federation.signing.statements import GroupAttributes, MemberAttributes, Statement
@@ -49,7 +50,8 @@ class RelayedFact(msgspec.Struct, frozen=True):
 
 
 class FactReader:
-    def __init__(self, service: ChatService, trust: EntryTrust) -> None:
+    def __init__(self, service: ChatService, trust: EntryTrust, lineage: RescueLineage) -> None:
+        self.lineage = lineage
         self._context = service.context
         self._accounts = service.accounts
         self._rosters = service.rosters
@@ -67,6 +69,9 @@ class FactReader:
             if key_of(stated.address) != party.key:
                 raise BadSignature(reason="it is the entry of somebody else")
         group = (await self._rosters.find_home(name, party, joining=True)).group
+        for _, opened in read:
+            if await self.lineage.learn(realm, group, opened.statement):
+                group = (await self._rosters.find_home(name, party, joining=True)).group
         people = await self._people([opened for _, opened in read])
         return [self._signed(group, entry, opened, party, people) for entry, opened in read]
 

@@ -32,6 +32,8 @@ from chatd.federation.questions import Questions
 from chatd.federation.reached import ReachedRealms
 from chatd.federation.realm_quotas import RealmQuotas
 from chatd.federation.receive import Receiver
+from chatd.federation.rescue_lineage import RescueLineage
+from chatd.federation.rescues import Rescues
 from chatd.federation.restores import Restores
 from chatd.federation.returned import ReturnedEntries, ReturnReceiver
 from chatd.federation.seals import Seals
@@ -86,7 +88,8 @@ class Federation:
         quotas = RealmQuotas(service, links)
         self.roster_copies = RosterCopies(context, links, self.keys, quotas)
         trust = EntryTrust(context, self.keys)
-        facts = FactReader(service, trust)
+        self.lineage = RescueLineage(context, links, self.keys, service.rosters)
+        facts = FactReader(service, trust, self.lineage)
         read_entries = EntryReader(service, forwarder, links, guesses, trust, facts)
         reader = ParcelReader(service, links, guesses, quotas, read_entries)
         changes = ChangeReceiver(service, links, guesses, reader, quotas)
@@ -108,6 +111,7 @@ class Federation:
         self.receiver = Receiver(
             context, service.disk, quotas, reader, writer, self.news, self.requests
         )
+        self.rescues = Rescues(service, links, forwarder, self.keys, self.reached, self.receiver)
         self.returned = ReturnReceiver(
             service, links, self.receiver, returned, self.seals, writer, self.standings
         )
@@ -122,6 +126,8 @@ class Federation:
     def link_up(self, realm: str) -> None:
         """That realm is linked."""
         self.reached.link_up(realm)
+        self.lineage.link_up(realm)
+        self.rescues.link_up(realm)
         self.rosters.link_up(realm)
         self.requests.settle(realm)
         self.arrivals.link_up(realm)
@@ -132,6 +138,8 @@ class Federation:
     def link_down(self, realm: str) -> None:
         """The link to that realm is gone."""
         self.reached.link_down(realm)
+        self.lineage.link_down(realm)
+        self.rescues.link_down(realm)
         self.rosters.link_down(realm)
         self.roster_copies.link_down(realm)
         self.presence.unlinked(realm)

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 from twisted.internet.defer import Deferred
 
 from chatd.federation.past_pages import PastPage
+from chatd.federation.rescue_parts import Branch, FollowAnswer, FollowQuestion, RescueAnswer
 from chatd.federation.roster_pieces import RosterPiece
+from chatd.federation.signing.rescues import Rescue
 from chatd.service.remote import IRealms, OnOutcome
 from chatd.store.outcomes import SentEntry
 
@@ -58,6 +60,19 @@ class ILinks(IRealms):
 
     def roster(realm: str, group_id: int, offset: int) -> Deferred[RosterPiece]:
         """Ask a realm for a piece of the roster of a group there. Fails as a question of IRealms."""
+
+    def rescue(realm: str, rescue: Rescue) -> Deferred[RescueAnswer]:
+        """Tell a realm of a rescue. Fails as a question of IRealms."""
+
+    def follow(realm: str, asked: FollowQuestion) -> Deferred[FollowAnswer]:
+        """Ask a realm that has rescued a group to take members. Fails as a question of IRealms."""
+
+    def lineage(realm: str, home: str, group_id: int) -> Deferred[Sequence[Branch]]:
+        """Ask a realm for the rescues of the group that has that id in the realm `home`. Fails as a question
+        of IRealms."""
+
+    def hand_over(realm: str, posts: Sequence[bytes]) -> Deferred[None]:
+        """Give the home of groups entries of these, as encoded parcels. Fails as a question of IRealms."""
 
     def lacks(realm: str, capability: str) -> bool:
         """Whether the realm is linked, and lacks a capability (chatd.federation.capabilities). May be called

@@ -44,6 +44,7 @@ from chatd.store.past_pages import (
     is_change,
     is_unsigned,
     past_rows,
+    unsigned_rows,
 )
 from chatd.store.schema import changes, messages
 from chatd.store.sealing import NewSignature
@@ -75,6 +76,18 @@ class PastSupply:
         return _page_of(connection, asked.group, found)
 
     # Signing
+
+    async def sign_after(self, conversation: int, after: int) -> None:
+        """Sign the entries that people of this realm made after a seq while the group lived here and no other
+        realm had members."""
+
+        def job(connection: sa.Connection) -> int:
+            rows = unsigned_rows(connection, conversation, after, AT_ONCE)
+            self._sign(connection, conversation, rows)
+            return len(rows)
+
+        while await self._database.run(job) == AT_ONCE:
+            pass
 
     def _sign_some(self, connection: sa.Connection, asked: PastQuestion) -> None:
         """Sign entries of the page. Runs in the writer's thread."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 from twisted.internet.defer import Deferred, DeferredList, DeferredLock, succeed
@@ -244,6 +245,16 @@ class Receiver:
         if known_anyway and _origin(realm, number, parcel) in (submission.known or ()):
             return KEPT  # it was stored before, and its verdict was lost with the link
         return verdict_of(error)
+
+    @asynccontextmanager
+    async def held(self, realm: str) -> AsyncIterator[None]:
+        """A context in which no parcel of the realm is taken. They wait."""
+        turn = self._turns.setdefault(realm, DeferredLock())
+        await turn.acquire()
+        try:
+            yield
+        finally:
+            turn.release()
 
     def lost(self, realm: str) -> None:
         """The link is gone."""

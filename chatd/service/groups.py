@@ -30,7 +30,7 @@ from chatd.service.invitations import Invitations
 from chatd.service.mirror_groups import MirrorGroups
 from chatd.service.people import MAX_LISTED, People
 from chatd.service.presence import IListener
-from chatd.service.remote import IRealms
+from chatd.service.remote import IRealms, Rescued
 from chatd.service.rosters import Actor, Rosters
 from chatd.service.unknown_realms import UnknownRealms
 from chatd.store.avatars import all_known
@@ -68,6 +68,10 @@ class Groups:
         self._unknown = UnknownRealms(context, realms)
         self._there = HomeRequests(context, mirrors, realms)
         self.settings = GroupSettings(rosters, HomeSettings(context, rosters, homes), self._there)
+
+    async def rescue(self, account: Account, name: Address) -> Rescued:
+        """Found a group of a lost realm again in this one. Raises as IRealms.rescue_group."""
+        return await self._realms.rescue_group(account, name)
 
     # For a group of another realm, all of these also raise UnknownRealm, RealmDown, and any ChatError with
     # which its home refuses.

@@ -278,6 +278,14 @@ class RemotePicture(msgspec.Struct, frozen=True):
     body: bytes = b""
 
 
+class Rescued(msgspec.Struct, frozen=True):
+    """A group that was founded again here, and the names of the realms whose members have not followed
+    yet."""
+
+    group: Group
+    waits: Sequence[str]
+
+
 class IRealms(Interface):
     """The other realms, and questions that they answer at once. Realms are named by their keys.
 
@@ -350,6 +358,10 @@ class IRealms(Interface):
     def fetch_past(conversation: int) -> Deferred[None]:
         """Fetch the newest entries that are missing of a group of another realm. Fires when they have come,
         or can't be fetched now. Never errs."""
+
+    def rescue_group(account: Account, group: Address) -> Deferred[Rescued]:
+        """Let an account found a group of a lost realm again. Errs with UnknownGroup, NotMember,
+        GroupLivesHere, HomeNotLost, NoRoster, NotFounder, RescueExists."""
 
     def look_up(realm: str, account: int) -> Deferred[None]:
         """Make the realm with that name a peer, unless it is one, because the account with that id names it.

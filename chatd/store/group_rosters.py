@@ -110,6 +110,15 @@ def own_roster(connection: sa.Connection, realm: str, conversation: int) -> Stor
     return None if row is None else StoredRoster(*row)
 
 
+def newest_own(connection: sa.Connection, conversation: int) -> StoredRoster | None:
+    """The newest roster of a group of this realm."""
+    columns = (home_rosters.c[name] for name in StoredRoster.__struct_fields__)
+    row = connection.execute(
+        sa.select(*columns).where(home_rosters.c.conversation_id == conversation)
+    ).first()
+    return None if row is None else StoredRoster(*row)
+
+
 def realms_with_members(connection: sa.Connection, conversation: int) -> list[str]:
     """The keys of the other realms with members of a group here."""
     return list(
@@ -197,6 +206,19 @@ def keep_theirs(connection: sa.Connection, realm: str, home_id: int, signed: Sto
         sa.insert(mirror_rosters).values(conversation_id=group.id, realm=realm, **values)
     )
     return True
+
+
+def keep_newer(
+    connection: sa.Connection, conversation: int, realm: str, signed: StoredRoster
+) -> None:
+    """Store a newer roster of the home with that key, without its rows."""
+    known = roster_of_mirror(connection, conversation)
+    if known is None or known.number < signed.number:
+        connection.execute(sa.delete(mirror_rosters).filter_by(conversation_id=conversation))
+        values = msgspec.structs.asdict(signed)
+        connection.execute(
+            sa.insert(mirror_rosters).values(conversation_id=conversation, realm=realm, **values)
+        )
 
 
 def _size(connection: sa.Connection, realm: str, but: int, more: int) -> int:

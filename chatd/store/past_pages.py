@@ -87,6 +87,32 @@ def _select(table: sa.Table, asked: PastQuestion, low: int, first: int) -> sa.Se
     )
 
 
+def unsigned_rows(
+    connection: sa.Connection, conversation: int, after: int, limit: int
+) -> list[sa.Row[Any]]:
+    """The first entries of this realm after a seq that are not signed."""
+    found: list[sa.Row[Any]] = []
+    for table in (messages, changes):
+        query = (
+            sa.select(table, *SIGNATURE_COLUMNS, signatures.c.status)
+            .outerjoin(signatures, same_place(signatures, table))
+            .where(
+                table.c.conversation_id == conversation,
+                table.c.seq > after,
+                table.c.origin_id.is_(None),
+                signatures.c.statement.is_(None),
+            )
+            .order_by(table.c.seq)
+            .limit(limit)
+        )
+        if table is messages:
+            query = query.add_columns(*FILE_COLUMNS, sa.null().label("seal")).outerjoin(
+                attachments, attachments.c.id == messages.c.attachment_id
+            )
+        found += connection.execute(query)
+    return [row for row in sorted(found, key=lambda row: row.seq) if is_unsigned(row)][:limit]
+
+
 def is_unsigned(row: sa.Row[Any]) -> bool:
     """Whether a row is an entry of this realm that is older than signatures."""
     if row.statement is not None or row.origin_id is not None:

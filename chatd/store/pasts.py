@@ -126,6 +126,24 @@ def open_past(
     connection.execute(sa.update(pasts).where(here).values(lost_after=None, **values))
 
 
+def extend_past(connection: sa.Connection, conversation: int, after: int, upto: int) -> None:
+    """The group has another home. Its entries after the seq `after` and up to `upto` may be missing here."""
+    here = pasts.c.conversation_id == conversation
+    known = connection.execute(sa.select(pasts).where(here)).first()
+    if known is None:
+        values = {"conversation_id": conversation, "first": 0, "after": after, "upto": upto}
+        connection.execute(sa.insert(pasts).values(values))
+        return
+    is_complete = known.upto <= max(known.after, known.first - 1)
+    changed: dict[str, int | None] = {
+        "after": after if is_complete else min(known.after, after),
+        "upto": max(known.upto, upto),
+        "fetched": 0,
+        "lost_after": None,
+    }
+    connection.execute(sa.update(pasts).where(here).values(changed))
+
+
 def note_loss(connection: sa.Connection, realm: str) -> None:
     """Note that this realm was restored, and had lost parcels of the realm with that key, which has returned
     those for its present members. If the home of a group knows no member here, entries are still

@@ -158,6 +158,18 @@ class NoLinks(NoRealms):
     def roster(self, realm: str, _group_id: int, _offset: int) -> Deferred[Any]:
         return fail(RealmDown(realm=realm))
 
+    def rescue(self, realm: str, _rescue: object) -> Deferred[Any]:
+        return fail(RealmDown(realm=realm))
+
+    def follow(self, realm: str, _asked: object) -> Deferred[Any]:
+        return fail(RealmDown(realm=realm))
+
+    def lineage(self, realm: str, _home: str, _group_id: int) -> Deferred[Any]:
+        return fail(RealmDown(realm=realm))
+
+    def hand_over(self, realm: str, _items: object) -> Deferred[Any]:
+        return fail(RealmDown(realm=realm))
+
     def lacks(self, _realm: str, _capability: str) -> bool:
         return False
 

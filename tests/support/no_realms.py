@@ -9,9 +9,17 @@ from twisted.internet.defer import Deferred, fail, succeed
 from zope.interface import implementer
 
 from chatd.base.errors import UnknownRealm
+from chatd.base.names import Address
 from chatd.base.realms import Added, RealmInfo
 from chatd.base.replies import Member
-from chatd.service.remote import IRealms, Membership, RemotePicture, RemoteProfile, TheirState
+from chatd.service.remote import (
+    IRealms,
+    Membership,
+    RemotePicture,
+    RemoteProfile,
+    Rescued,
+    TheirState,
+)
 
 T = TypeVar("T")
 
@@ -81,6 +89,9 @@ class NoRealms:
 
     def wake(self, realms: Iterable[str]) -> None:
         pass
+
+    def rescue_group(self, _account: object, group: Address) -> Deferred[Rescued]:
+        return fail(UnknownRealm(realm=group.realm))
 
     def begin_past(self, realm: str) -> None:
         """Fetch nothing."""

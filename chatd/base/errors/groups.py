@@ -33,6 +33,35 @@ class GroupMoved(ChatError):
     sentence = "{group} has moved; its address is now {to}"
 
 
+class GroupLivesHere(ChatError):
+    code = "group-lives-here"
+    sentence = "{group} lives in this realm, so it need not be rescued"
+
+
+class HomeNotLost(ChatError):
+    """`hours` are left until the realm counts as lost."""
+
+    code = "home-not-lost"
+    sentence = (
+        "{realm} does not count as lost yet; if it is still not reached, try again in {hours} hours"
+    )
+
+
+class NoRoster(ChatError):
+    code = "no-roster"
+    sentence = "The realm of {group} has not told who is in it, so it can't be rescued from here"
+
+
+class NotFounder(ChatError):
+    code = "not-founder"
+    sentence = "You may not rescue {group}; those who may are {founders}"
+
+
+class RescueExists(ChatError):
+    code = "rescue-exists"
+    sentence = "{group} was rescued already, as {to}; this realm follows soon"
+
+
 class GroupExists(ChatError):
     code = "group-exists"
     sentence = "The name {name} {is_}; choose another"

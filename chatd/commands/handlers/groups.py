@@ -235,6 +235,18 @@ async def renew_code(client: Client, command: ask.RenewCode) -> Reply:
     return Reply(f"{group} has a new code", {"group": group, "groupcode": code})
 
 
+@HANDLERS.of(ask.RescueGroup)
+async def rescue_group(client: Client, command: ask.RescueGroup) -> Reply:
+    rescued = await client.service.groups.rescue(client.account, command.group)
+    group, waits = rescued.group, rescued.waits
+    text = f"{command.group} goes on here as {group.name}"
+    if waits:
+        text += f"; members in {', '.join(waits)} follow when their realms are reached and agree"
+    return Reply(
+        text, {"group": group.name, "groupcode": group.code}, {**_details(group), "waits": waits}
+    )
+
+
 @HANDLERS.of(ask.CloseGroup)
 async def close_group(client: Client, command: ask.CloseGroup) -> Reply:
     group = await client.service.groups.settings.set_closed(

@@ -192,6 +192,20 @@ ROWS: tuple[Row, ...] = (
         errors=ADMIN_ERRORS,
     ),
     Row(
+        "rescuegroup",
+        ask.RescueGroup,
+        "let a group whose realm is lost go on in this realm (its admins here)",
+        (GROUP,),
+        errors=(
+            *GROUP_ERRORS,
+            errors.GroupLivesHere,
+            errors.HomeNotLost,
+            errors.NoRoster,
+            errors.NotFounder,
+            errors.RescueExists,
+        ),
+    ),
+    Row(
         "closegroup",
         ask.CloseGroup,
         "let only members post to a group (admins only)",

@@ -26,6 +26,7 @@ __all__ = [
     "OpenGroup",
     "PromoteMember",
     "RenewCode",
+    "RescueGroup",
     "SetGroup",
     "ShowGroup",
     "TransferGroup",
@@ -131,6 +132,12 @@ class DemoteAdmin(Command, frozen=True):
 class TransferGroup(Command, frozen=True):
     group: Address
     user: Address
+
+
+class RescueGroup(Command, frozen=True):
+    """Found a group again in this realm, because the realm where it lives is lost."""
+
+    group: Address
 
 
 class RenewCode(Command, frozen=True):

@@ -13,7 +13,8 @@ from zope.interface import implementer
 from chatd.base.background import in_background, log_unexpected
 from chatd.base.errors import NotSupportedThere, UnknownRealm
 from chatd.base.isolation import guarded
-from chatd.base.names import key_of
+from chatd.base.model import Account
+from chatd.base.names import Address, key_of
 from chatd.base.realms import Added, RealmInfo
 from chatd.base.replies import Member
 from chatd.federation.amp.delivery import Delivery
@@ -31,7 +32,9 @@ from chatd.federation.federation import Federation
 from chatd.federation.links import ILinks
 from chatd.federation.outcome_waiters import OutcomeWaiters
 from chatd.federation.past_pages import PastPage
+from chatd.federation.rescue_parts import Branch, FollowAnswer, FollowQuestion, RescueAnswer
 from chatd.federation.roster_pieces import RosterPiece
+from chatd.federation.signing.rescues import Rescue
 from chatd.service.context import Context
 from chatd.service.remote import (
     QUEUED,
@@ -39,6 +42,7 @@ from chatd.service.remote import (
     OnOutcome,
     RemotePicture,
     RemoteProfile,
+    Rescued,
     TheirState,
 )
 from chatd.store.outcomes import SentEntry
@@ -125,6 +129,7 @@ class AmpLinks:
         self._federation.standings.stop()
         self._federation.reached.stop()
         self._federation.rosters.stop()
+        self._federation.rescues.stop()
         self._federation.pasts.stop()
         await self._federation.arrivals.stop()
 
@@ -226,6 +231,18 @@ class AmpLinks:
     def roster(self, realm: str, group_id: int, offset: int) -> Deferred[RosterPiece]:
         return self._ask(realm, lambda link: link.requests.roster(group_id, offset))
 
+    def rescue(self, realm: str, rescue: Rescue) -> Deferred[RescueAnswer]:
+        return self._ask(realm, lambda link: link.requests.rescue(rescue))
+
+    def follow(self, realm: str, asked: FollowQuestion) -> Deferred[FollowAnswer]:
+        return self._ask(realm, lambda link: link.requests.follow(asked))
+
+    def lineage(self, realm: str, home: str, group_id: int) -> Deferred[Sequence[Branch]]:
+        return self._ask(realm, lambda link: link.requests.lineage(home, group_id))
+
+    def hand_over(self, realm: str, posts: Sequence[bytes]) -> Deferred[None]:
+        return self._ask(realm, lambda link: link.requests.hand_over(posts))
+
     def lacks(self, realm: str, capability: str) -> bool:
         peer = self.peers.by_key.get(realm)
         link = None if peer is None else peer.link
@@ -313,6 +330,9 @@ class AmpLinks:
             if peer is not None:
                 part = self._context.random_bytes(1)[0] / 256
                 self.manager.dialer.wake(peer, part * WAKE_SPREAD)
+
+    def rescue_group(self, account: Account, group: Address) -> Deferred[Rescued]:
+        return Deferred.fromCoroutine(self._federation.rescues.found(account, group))
 
     def begin_past(self, realm: str) -> None:
         self._federation.pasts.begin(realm)

@@ -15,8 +15,19 @@ from chatd.federation.amp.wire import Refused
 from chatd.federation.parcels import Verdict, encode
 from chatd.federation.past_pages import PastEntries, PastPage
 from chatd.federation.refusals import refusal
+from chatd.federation.rescue_parts import (
+    Branch,
+    FollowAnswer,
+    FollowQuestion,
+    RescueAnswer,
+    decode_branches,
+    decode_follow_answer,
+    decode_rescue_answer,
+)
+from chatd.federation.restores import Returned
 from chatd.federation.roster_pieces import RosterPiece
 from chatd.federation.signing.entries import MAX_IN_QUESTION
+from chatd.federation.signing.rescues import Rescue
 from chatd.service.presence import shown_state
 from chatd.service.remote import Membership, RemotePicture, RemoteProfile, TheirState
 from chatd.store.past_pages import PAGE
@@ -138,6 +149,22 @@ class PeerRequests:
     async def roster(self, group_id: int, offset: int) -> RosterPiece:
         answer = await self._ask(wire.RosterCommand, group_id=group_id, offset=offset)
         return RosterPiece(answer["statement"], answer["proof"], answer["rows"])
+
+    async def rescue(self, rescue: Rescue) -> RescueAnswer:
+        answer = await self._ask(wire.RescueCommand, rescue=encode(rescue))
+        return decode_rescue_answer(answer["answer"])
+
+    async def follow(self, asked: FollowQuestion) -> FollowAnswer:
+        answer = await self._ask(wire.FollowCommand, asked=encode(asked))
+        return decode_follow_answer(answer["answer"])
+
+    async def lineage(self, home: str, group_id: int) -> Sequence[Branch]:
+        answer = await self._ask(wire.LineageCommand, home=home, group_id=group_id)
+        return decode_branches(answer["branches"])
+
+    async def hand_over(self, posts: Sequence[bytes]) -> None:
+        items = [Returned(0, msgspec.Raw(each), theirs=True) for each in posts]
+        await self._ask(wire.ReturnCommand, parcels=encode(items), upto=None)
 
     async def _ask(self, command: type[wire.PeerCommand], **arguments: Any) -> Any:
         if self._under_way >= MAX_ASKED:

@@ -29,6 +29,7 @@ from chatd.federation.guest_lists import GuestList
 from chatd.federation.parcel_fields import MAX_NUMBER, MAX_SEQ
 from chatd.federation.parcels import Direct, Parcel, Relay, encode
 from chatd.federation.refusals import verdict_of
+from chatd.federation.rescue_parts import decode_follow, decode_rescue
 from chatd.federation.restores import Returned
 from chatd.federation.returning_posts import ReturningPosts
 from chatd.service.remote import TheirState
@@ -301,6 +302,23 @@ class Responder(amp.CommandLocator):
             raise Refused("bad-number")
         rosters, realm = self._link.host.federation.rosters, self._link.realm
         return msgspec.structs.asdict(await rosters.piece(realm, group_id, offset))
+
+    @_answers(wire.RescueCommand)
+    async def rescue(self, rescue: bytes) -> dict[str, Any]:
+        rescues, realm = self._link.host.federation.rescues, self._link.realm
+        return {"answer": encode(await rescues.offered(realm, decode_rescue(rescue)))}
+
+    @_answers(wire.FollowCommand)
+    async def follow(self, asked: bytes) -> dict[str, Any]:
+        rescues, realm = self._link.host.federation.rescues, self._link.realm
+        return {"answer": encode(await rescues.follow(realm, decode_follow(asked)))}
+
+    @_answers(wire.LineageCommand)
+    async def lineage(self, home: str, group_id: int) -> dict[str, Any]:
+        if not 0 < group_id <= MAX_NUMBER:
+            raise Refused("bad-number")
+        lineage, realm = self._link.host.federation.lineage, self._link.realm
+        return {"branches": encode(await lineage.answer(realm, home, group_id))}
 
     @_answers(wire.FileCommand)
     async def file(self, realm: str, number: int, offset: int, size: int) -> dict[str, Any]:

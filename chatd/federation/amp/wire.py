@@ -315,6 +315,30 @@ class RosterCommand(PeerCommand):
     ]
 
 
+class RescueCommand(PeerCommand):
+    commandName = b"Rescue"  # noqa: N815
+    """A group was founded again, because its home is lost (chatd.federation.rescues)."""
+
+    arguments: ClassVar[list[Any]] = [(b"rescue", amp.String())]
+    response: ClassVar[list[Any]] = [(b"answer", amp.String())]
+
+
+class FollowCommand(PeerCommand):
+    commandName = b"Follow"  # noqa: N815
+    """The asking realm follows a rescue of the other one, and has these members of the group."""
+
+    arguments: ClassVar[list[Any]] = [(b"asked", amp.String())]
+    response: ClassVar[list[Any]] = [(b"answer", amp.String())]
+
+
+class LineageCommand(PeerCommand):
+    commandName = b"Lineage"  # noqa: N815
+    """The rescues of the group that has that id in the realm `home`."""
+
+    arguments: ClassVar[list[Any]] = [(b"home", amp.Unicode()), (b"group_id", amp.Integer())]
+    response: ClassVar[list[Any]] = [(b"branches", amp.String())]
+
+
 class PastCommand(PeerCommand):
     commandName = b"Past"  # noqa: N815
     """The newest entries of a group with seqs below `before` and above `after`: all from `start` on.

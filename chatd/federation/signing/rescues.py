@@ -1,8 +1,9 @@
 """Rescues: a realm founds a group again, of which it has a mirror, because its home is lost.
 
 A rescue is signed by the realm of the founder, and comes with the roster by which the founder may do that,
-signed by the lost home. A home that is not lost recalls a rescue. These are the statements, and the rules
-that depend on nothing else: who may found a group, and which of two rescues counts.
+signed by the lost home. A home that comes back gives a verdict: it yields, or recalls the rescue. These are
+the statements, and the rules that depend on nothing else: who may found a group, and which of two rescues
+counts.
 """
 
 from __future__ import annotations
@@ -47,15 +48,24 @@ class RescueStatement(msgspec.Struct, frozen=True, array_like=True, tag="chatd r
         return f"{self.founder}@{self.realm}"
 
 
-class RecallStatement(msgspec.Struct, frozen=True, array_like=True, tag="chatd recall 1"):
-    """What the realm `home` states with the number `number` at `at` (ms since 1970 UTC): it was not lost, and
-    its group `group` stays. `rescue` is the SHA-256 of the statement of the rescue that it recalls."""
+class VerdictStatement(msgspec.Struct, frozen=True, array_like=True, tag="chatd verdict 1"):
+    """What the realm `home`, which is back, states with the number `number` at `at` (ms since 1970 UTC) about
+    a rescue of its group `group`: that it `yields`, and its copy follows, or that it was not lost, and the
+    group stays. `rescue` is the SHA-256 of the statement of the rescue."""
 
     home: RealmKey
     group: Number
     number: Number
     rescue: Digest
+    yields: bool
     at: Number
+
+
+class RescueVerdict(msgspec.Struct, frozen=True, array_like=True):
+    """A verdict as it travels and is stored: its statement and proof."""
+
+    statement: Annotated[bytes, msgspec.Meta(max_length=MAX_STATEMENT)]
+    proof: Proof
 
 
 _Statement = Annotated[bytes, msgspec.Meta(max_length=MAX_STATEMENT)]
@@ -71,7 +81,7 @@ class Rescue(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def hash(self) -> bytes:
-        """What a recall names."""
+        """What a verdict names."""
         return sha256(self.statement).digest()
 
 
@@ -92,15 +102,21 @@ class OpenedRescue(msgspec.Struct, frozen=True):
 
 
 _rescues = msgspec.msgpack.Decoder(RescueStatement)
-_recalls = msgspec.msgpack.Decoder(RecallStatement)
+_verdicts = msgspec.msgpack.Decoder(VerdictStatement)
+
+
+def decode_rescue_statement(data: bytes) -> RescueStatement:
+    """Raises BadSignature."""
+    try:
+        stated: RescueStatement = _rescues.decode(data)
+    except (msgspec.DecodeError, RecursionError):
+        raise BadSignature(reason="the rescue can't be decoded") from None
+    return stated
 
 
 def open_rescue(rescue: Rescue) -> OpenedRescue:
     """Raises BadSignature if it can't be decoded, or its roster does not entitle the founder."""
-    try:
-        stated: RescueStatement = _rescues.decode(rescue.statement)
-    except (msgspec.DecodeError, RecursionError):
-        raise BadSignature(reason="the rescue can't be decoded") from None
+    stated = decode_rescue_statement(rescue.statement)
     roster = decode_roster_statement(rescue.roster)
     if (roster.home, roster.group, roster.number) != (stated.home, stated.group, stated.roster):
         raise BadSignature(reason="the rescue has the roster of another group")
@@ -117,13 +133,13 @@ def place_in(roster: RosterStatement, stated: RescueStatement) -> int | None:
     return roster.place_of(founder) if is_theirs else None
 
 
-def decode_recall(data: bytes) -> RecallStatement:
+def decode_verdict(data: bytes) -> VerdictStatement:
     """Raises BadSignature."""
     try:
-        recall: RecallStatement = _recalls.decode(data)
+        verdict: VerdictStatement = _verdicts.decode(data)
     except (msgspec.DecodeError, RecursionError):
-        raise BadSignature(reason="the recall can't be decoded") from None
-    return recall
+        raise BadSignature(reason="the verdict can't be decoded") from None
+    return verdict
 
 
 def is_due(away: int | None, rescue_after: int) -> bool:

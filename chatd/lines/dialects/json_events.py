@@ -26,6 +26,7 @@ def event_object(event: events.Event) -> dict[str, Any]:
             | events.PresenceChange()
             | events.ProfileChange()
             | events.ConversationChange()
+            | events.GroupRescue()
             | events.Invitation()
             | events.MessageRequest()
             | events.ImportChange()
@@ -77,6 +78,7 @@ def _news(
     | events.PresenceChange
     | events.ProfileChange
     | events.ConversationChange
+    | events.GroupRescue
     | events.Invitation
     | events.MessageRequest
     | events.ImportChange,
@@ -97,6 +99,8 @@ def _news(
             chosen = given.pop("preferences", None)
             settings = {} if chosen is None else chosen_fields(chosen, every=True)
             return {"event": "conversation", **given, **settings}
+        case events.GroupRescue():
+            return {"event": "rescue", **given, "at": timestamp(event.at)}
         case events.Invitation():
             return {"event": "invitation", **given, "at": timestamp(event.at)}
         case events.MessageRequest():

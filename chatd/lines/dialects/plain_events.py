@@ -25,6 +25,7 @@ def event_lines(event: events.Event) -> str:
             | events.PresenceChange()
             | events.ProfileChange()
             | events.ConversationChange()
+            | events.GroupRescue()
             | events.Invitation()
             | events.MessageRequest()
             | events.ImportChange()
@@ -72,6 +73,7 @@ def _news(
     | events.PresenceChange
     | events.ProfileChange
     | events.ConversationChange
+    | events.GroupRescue
     | events.Invitation
     | events.MessageRequest
     | events.ImportChange,
@@ -91,6 +93,8 @@ def _news(
             return ""  # its first message or entry is shown
         case events.ConversationChange():
             return f"conversation with {event.group or event.user}: {event.what}"
+        case events.GroupRescue():
+            return _rescue(event)
         case events.Invitation():
             return f"{event.by} invites you to {event.group}: accept #{event.group}"
         case events.MessageRequest():
@@ -99,6 +103,14 @@ def _news(
             return event.sentence
         case _:
             assert_never(event)
+
+
+def _rescue(event: events.GroupRescue) -> str:
+    if event.state == "pending":
+        return f"{event.was} is to go on as {event.to}, if its realm stays lost"
+    if event.state == "void":
+        return f"{event.was} does not go on as {event.to}: it stays where it is"
+    return f"{event.was} has moved; its address is now {event.to}"
 
 
 def _change(change: events.Change, further: str) -> str:

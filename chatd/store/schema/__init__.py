@@ -75,7 +75,13 @@ from chatd.store.schema.realms import (
     settings,
     signatures,
 )
-from chatd.store.schema.rescues import home_rosters, mirror_rosters, reached
+from chatd.store.schema.rescues import (
+    home_rosters,
+    mirror_rosters,
+    reached,
+    rescued_realms,
+    rescues,
+)
 from chatd.store.schema.search import search_blocks, search_changes, search_parts
 
 __all__ = [
@@ -144,6 +150,8 @@ __all__ = [
     "reports",
     "request_decisions",
     "requests",
+    "rescued_realms",
+    "rescues",
     "returned_kicks",
     "rosters",
     "seals",

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, LargeBinary, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    Table,
+    Text,
+    false,
+)
 
 from chatd.store.schema.base import metadata
 
@@ -46,3 +56,41 @@ mirror_rosters = Table(
     Column("rows", LargeBinary, comment="the members, encoded; NULL: they have not come"),
 )
 Index("mirror_rosters_by_realm", mirror_rosters.c.realm)
+
+# Rescues of groups that were founded here, or that other realms have told of.
+rescues = Table(
+    "rescues",
+    metadata,
+    Column("conversation_id", ForeignKey("conversations.id"), primary_key=True, comment="a group"),
+    Column("hash", LargeBinary, primary_key=True, comment="of the statement"),
+    Column("state", Text, nullable=False, comment="see chatd.store.rescues"),
+    Column("realm", Text, nullable=False, comment="key of the realm that has founded the group"),
+    Column("new_group", BigInteger, nullable=False, comment="the group's id there"),
+    Column("home", Text, nullable=False, comment="key of the lost home"),
+    Column("seq", BigInteger, nullable=False, comment="the last entry that the founder had"),
+    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    Column("rescue", LargeBinary, nullable=False, comment="encoded"),
+    Column("verdict", LargeBinary, comment="of the home that returned, encoded; NULL: none yet"),
+    Column(
+        "handed_over",
+        Boolean,
+        nullable=False,
+        server_default=false(),
+        comment="the present home has got what only this realm had",
+    ),
+    Index("rescues_by_realm", "realm"),
+    Index("rescues_by_home", "home"),
+    Index("rescues_by_state", "state"),
+    sqlite_with_rowid=False,
+)
+
+# The realms with members of a group that was rescued here, by the roster of the lost home.
+rescued_realms = Table(
+    "rescued_realms",
+    metadata,
+    Column("conversation_id", ForeignKey("conversations.id"), primary_key=True, comment="a group"),
+    Column("realm", Text, primary_key=True, comment="key of the other realm"),
+    Column("followed", Boolean, nullable=False, server_default=false()),
+    Index("rescued_realms_by_realm", "realm"),
+    sqlite_with_rowid=False,
+)

@@ -32,6 +32,7 @@ NEVER_REPEATED = (
     ask.LiftBan,
     ask.TransferGroup,
     ask.RenewCode,
+    ask.RescueGroup,
     ask.RevokeSession,
     ask.CloseReport,
     ask.DeleteAccount,

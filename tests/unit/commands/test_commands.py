@@ -105,6 +105,7 @@ VERBS = {
     "group": (),
     "setgroup": (),
     "renewcode": (),
+    "rescuegroup": (),
     "closegroup": (),
     "opengroup": (),
     "sendgroup": (),
@@ -344,6 +345,7 @@ CASES: tuple[tuple[str, str, dict[str, Any], Command], ...] = (
     ("promote", "g a", {"group": "g", "to": "a"}, ask.PromoteMember(G, A)),
     ("demote", "g a", {"group": "g", "user": "a"}, ask.DemoteAdmin(G, A)),
     ("transfer", "g a", {"group": "g", "user": "a"}, ask.TransferGroup(G, A)),
+    ("rescuegroup", "g@r", {"group": "g@r"}, ask.RescueGroup(Address("g", "r"))),
     ("group", "g", {"group": "g"}, ask.ShowGroup(G)),
     (
         "setgroup",

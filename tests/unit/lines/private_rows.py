@@ -117,6 +117,7 @@ ROWS: tuple[Row, ...] = (
     _row("removepicture", UNKNOWN, NO_ADMIN, group=GROUP),
     _row("closegroup", UNKNOWN, NO_ADMIN, group=GROUP),
     _row("opengroup", UNKNOWN, NO_ADMIN, group=GROUP),
+    _row("rescuegroup", UNKNOWN, "group-lives-here", "group-lives-here", group=GROUP),
     _row("renewcode", UNKNOWN, NO_ADMIN, group=GROUP),
     _row("groups", "OK"),
     _row("mygroups", "OK"),

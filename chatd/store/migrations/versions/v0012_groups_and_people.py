@@ -597,6 +597,53 @@ def _create_tables_of_rescues() -> None:
         _group_of_roster("mirror_rosters"),
     )
     op.create_index("mirror_rosters_by_realm", "mirror_rosters", ["realm"])
+    _create_rescues()
+
+
+def _create_rescues() -> None:
+    op.create_table(
+        "rescues",
+        sa.Column("conversation_id", _id_type(), nullable=False, comment="a group"),
+        sa.Column("hash", sa.LargeBinary, nullable=False, comment="of the statement"),
+        sa.Column("state", sa.Text, nullable=False, comment="see chatd.store.rescues"),
+        sa.Column(
+            "realm", sa.Text, nullable=False, comment="key of the realm that has founded the group"
+        ),
+        sa.Column("new_group", sa.BigInteger, nullable=False, comment="the group's id there"),
+        sa.Column("home", sa.Text, nullable=False, comment="key of the lost home"),
+        sa.Column(
+            "seq", sa.BigInteger, nullable=False, comment="the last entry that the founder had"
+        ),
+        sa.Column("at", sa.BigInteger, nullable=False, comment="ms since 1970 UTC"),
+        sa.Column("rescue", sa.LargeBinary, nullable=False, comment="encoded"),
+        sa.Column(
+            "verdict",
+            sa.LargeBinary,
+            comment="of the home that returned, encoded; NULL: none yet",
+        ),
+        sa.Column(
+            "handed_over",
+            sa.Boolean,
+            nullable=False,
+            server_default=sa.false(),
+            comment="the present home has got what only this realm had",
+        ),
+        sa.PrimaryKeyConstraint("conversation_id", "hash", name="rescues_key"),
+        _group_of_roster("rescues"),
+        sqlite_with_rowid=False,
+    )
+    for column in ("realm", "home", "state"):
+        op.create_index(f"rescues_by_{column}", "rescues", [column])
+    op.create_table(
+        "rescued_realms",
+        sa.Column("conversation_id", _id_type(), nullable=False, comment="a group"),
+        sa.Column("realm", sa.Text, nullable=False, comment="key of the other realm"),
+        sa.Column("followed", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.PrimaryKeyConstraint("conversation_id", "realm", name="rescued_realms_key"),
+        _group_of_roster("rescued_realms"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("rescued_realms_by_realm", "rescued_realms", ["realm"])
 
 
 def _roster_group() -> sa.Column[int]:

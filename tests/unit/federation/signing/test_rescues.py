@@ -30,10 +30,10 @@ from chatd.federation.signing.group_rosters import (
 from chatd.federation.signing.proofs import SigningKey
 from chatd.federation.signing.rescues import (
     OpenedRescue,
-    RecallStatement,
     Rescue,
     RescueStatement,
-    decode_recall,
+    VerdictStatement,
+    decode_verdict,
     is_due,
     open_rescue,
 )
@@ -59,9 +59,9 @@ RESCUE_HEX = (
     "0000019ac283aa09"
 )
 RESCUE_HASH = "b66d51ebe64e2448e1d4e3201920fdc868bb54155fc660e580626a37aab95119"
-RECALL_HEX = (
-    "96ae636861746420726563616c6c2031a67265616c6d310c47c420b66d51ebe64e2448e1d4e3201920fdc868bb54155f"
-    "c660e580626a37aab95119cf0000019ac283aa0a"
+VERDICT_HEX = (
+    "97af636861746420766572646963742031a67265616c6d310c47c420b66d51ebe64e2448e1d4e3201920fdc868bb5415"
+    "5fc660e580626a37aab95119c3cf0000019ac283aa0a"
 )
 ROWS_HEX = (
     "9594aa616e61407265616c6d3301cf0000019ac283aa010594ab62756469407265616c6d3201cf0000019ac283aa0200"
@@ -105,10 +105,10 @@ class VectorTests(TestCase):
         self.assertEqual(found.hash.hex(), RESCUE_HASH)
         self.assertEqual(open_rescue(found).place, 0)
 
-    def test_recall(self) -> None:
-        data = encode(RecallStatement("realm1", 12, 71, rescue().hash, AT + 10))
-        self.assertEqual(data.hex(), RECALL_HEX)
-        self.assertEqual(decode_recall(data).rescue, rescue().hash)
+    def test_verdict(self) -> None:
+        data = encode(VerdictStatement("realm1", 12, 71, rescue().hash, True, AT + 10))
+        self.assertEqual(data.hex(), VERDICT_HEX)
+        self.assertEqual(decode_verdict(data).rescue, rescue().hash)
 
 
 class FounderTests(TestCase):
@@ -160,7 +160,7 @@ class FounderTests(TestCase):
                 check_rows(decode_roster_statement(statement), bad)
         for bad in (b"", b"\x90", rescue().statement):
             with self.assertRaises(BadSignature):
-                decode_recall(bad)
+                decode_verdict(bad)
 
     def test_due(self) -> None:
         self.assertFalse(is_due(None, 10))

@@ -74,6 +74,11 @@ export default {
   "error.not-admin": "Hanya admin grup yang boleh melakukannya; lihat daftar anggota untuk mengetahui siapa adminnya.",
   "error.banned": "Anda telah dikeluarkan dari grup ini dan tidak dapat kembali sendiri; minta adminnya mengundang Anda.",
   "error.not-banned": "Orang itu tidak dilarang masuk ke grup ini.",
+  "error.group-lives-here": "Grup ini ada di realm ini, jadi tidak perlu diselamatkan.",
+  "error.home-not-lost": "Realm grup ini belum dianggap hilang; coba lagi nanti.",
+  "error.no-roster": "Realm grup ini belum memberi tahu siapa anggotanya, jadi tidak dapat diselamatkan dari sini.",
+  "error.not-founder": "Anda tidak boleh menyelamatkan grup ini; hanya adminnya di realm lain yang boleh.",
+  "error.rescue-exists": "Grup ini sudah diselamatkan di realm lain; realm ini segera mengikutinya.",
   "error.group-moved": "Grup ini telah pindah ke realm lain; pakailah alamatnya yang baru.",
   "error.group-full": "Grup ini sudah penuh; minta adminnya memberi tempat.",
   "error.realm-full":

@@ -1,0 +1,299 @@
+"""Founds a group again of which this realm has a copy, and takes the members of realms that follow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+import msgspec
+from sqlalchemy import Connection
+
+from chatd.base.entries import GroupFact, MadeFact
+from chatd.base.errors import (
+    GroupExists,
+    GroupLivesHere,
+    HomeNotLost,
+    NoRoster,
+    NotFounder,
+    RescueExists,
+)
+from chatd.base.model import Account, Group
+from chatd.base.names import Address, key_of
+from chatd.federation.forwarder import Forwarder
+from chatd.federation.links import ILinks
+from chatd.federation.reached import ReachedRealms
+from chatd.federation.rescue_parts import (
+    FollowAnswer,
+    FollowQuestion,
+    branch_of,
+    decode_proof,
+    decode_rescue,
+)
+from chatd.federation.signing.group_rosters import (
+    ADMIN,
+    BANNED,
+    RosterRow,
+    RosterStatement,
+    decode_roster_statement,
+    decode_rows,
+    realm_in,
+)
+from chatd.federation.signing.rescues import (
+    OpenedRescue,
+    Rescue,
+    RescueStatement,
+    is_due,
+    open_rescue,
+)
+from chatd.federation.signing.statements import encode
+from chatd.service.chat_service import ChatService
+from chatd.service.codes import new_group_code, new_private_code
+from chatd.service.group_log import HOME, StoredFact
+from chatd.store import group_rosters as roster_store
+from chatd.store import names
+from chatd.store import rescues as store
+from chatd.store.conversations import last_seq
+from chatd.store.group_moves import NewHome, promote
+from chatd.store.group_rosters import StoredRoster
+from chatd.store.groups import find_group, group_of
+from chatd.store.handovers import HandedAddress, HandedMember
+from chatd.store.lineage import HomeStep
+from chatd.store.rescued_members import (
+    RescuedMembers,
+    lost_rights,
+    members_since,
+    take_guests,
+)
+from chatd.store.rescues import RESCUE, KnownRescue
+
+# The numbers of entries that the new home leaves free after its last one: realms may have some of these.
+GAP = 1000
+MAX_NAMES = 100  # that are tried
+DAY = 86_400_000  # ms
+
+
+class RescueFounding:
+    def __init__(
+        self, service: ChatService, links: ILinks, forwarder: Forwarder, reached: ReachedRealms
+    ) -> None:
+        self._context = service.context
+        self._database = service.database
+        self._accounts = service.accounts
+        self._rosters = service.rosters
+        self._links = links
+        self._forwarder = forwarder
+        self._reached = reached
+
+    async def found(self, account: Account, name: Address) -> Group:
+        """Let an account found a group again. Raises UnknownGroup, NotMember, GroupLivesHere, HomeNotLost,
+        NoRoster, NotFounder, RescueExists."""
+        group = (await self._rosters.find_mine(account, name)).group
+        if group.realm is None:
+            raise GroupLivesHere(group=group.name)
+        away = await self._reached.away(group.realm)
+        if not is_due(away, self._reached.long):
+            left = self._reached.long - (away or 0)
+            raise HomeNotLost(
+                realm=self._links.name_of(group.realm), hours=max(1, -(-left // 3_600_000))
+            )
+        code = (new_private_code if group.private else new_group_code)(self._context.random_bytes)
+
+        def job(connection: Connection) -> tuple[Group, StoredFact]:
+            return self._found(connection, account, group, code)
+
+        found, fact = await self._rosters.move(group.id, job)
+        roster = await self._rosters.load(Address(found.name))
+        self._rosters.log.tell_members(fact, roster.members, None)
+        return roster.group
+
+    def _found(
+        self, connection: Connection, account: Account, group: Group, code: str
+    ) -> tuple[Group, StoredFact]:
+        """Runs in the writer's thread."""
+        kept = roster_store.roster_of_mirror(connection, group.id)
+        if kept is None or kept.rows is None:
+            raise NoRoster(group=group.name)
+        roster = decode_roster_statement(kept.statement)
+        self._check_founder(connection, account, group, roster)
+        wanted = self._name(connection, group)
+        rescue = self._sign(connection, account, group, wanted, kept)
+        opened = open_rescue(rescue)
+        for known in store.rescues_of(connection, group.id):
+            if known.state in ("pending", "following"):
+                other = open_rescue(decode_rescue(known.rescue))
+                if other.rank < opened.rank:
+                    raise RescueExists(group=group.name, to=f"{other.stated.name}@{known.realm}")
+                store.set_state(connection, known, "ended")
+        home = self._new_home(connection, account, group, opened, decode_rows(kept.rows), code)
+        promoted = promote(connection, group, home, left_home(connection, group, rescue)).group
+        store.add_rescue(connection, known_rescue(group.id, opened, "own"))
+        realms = {realm_in(row.address) for row in decode_rows(kept.rows) if row.role != BANNED}
+        others = realms - {self._context.realm_key}
+        store.add_realms(connection, group.id, others | {opened.stated.home})
+        here = str(Address(promoted.name, self._context.config.realm))
+        made = MadeFact(GroupFact({"home": here}), HOME, self._context.now())
+        return promoted, self._rosters.log.write(connection, promoted, made, ())
+
+    def _check_founder(
+        self, connection: Connection, account: Account, group: Group, roster: RosterStatement
+    ) -> None:
+        """Raises NotFounder."""
+        own = self._context.config.realm
+        place = roster.place_of(f"{account.name}@{own}")
+        if place is None or lost_rights(connection, group.id, account.name, roster.seq):
+            founders = ", ".join(roster.founders) or "nobody"
+            raise NotFounder(group=group.name, founders=founders)
+
+    def _name(self, connection: Connection, group: Group) -> str:
+        """The name that the group has in this realm: its own, or one with a number if that is taken. Raises
+        GroupExists."""
+        name = group.name.partition("@")[0]
+        was_here = any(
+            each.realm == self._context.realm_key and each.name == key_of(name)
+            for each in group.former
+        )
+        for number in range(1, MAX_NAMES):
+            wanted = name if number == 1 else f"{name[:60]}-{number}"
+            is_own = number == 1 and was_here and find_group(connection, key_of(wanted)) is None
+            if is_own or (
+                self._accounts.is_allowed(wanted) and names.taken(connection, wanted) is None
+            ):
+                return wanted
+        raise GroupExists(name=name)
+
+    def _sign(
+        self,
+        connection: Connection,
+        account: Account,
+        group: Group,
+        name: str,
+        kept: StoredRoster,
+    ) -> Rescue:
+        number = self._context.writers.parcels.take(connection)
+        roster = decode_roster_statement(kept.statement)
+        statement = encode(
+            RescueStatement(
+                self._context.realm_key,
+                number,
+                roster.home,
+                roster.group,
+                roster.number,
+                account.name,
+                group.id,
+                name,
+                last_seq(connection, group.id),
+                self._context.now(),
+            )
+        )
+        proof = self._forwarder.sign(statement)
+        return Rescue(statement, proof, kept.statement, decode_proof(kept.proof))
+
+    def _new_home(
+        self,
+        connection: Connection,
+        account: Account,
+        group: Group,
+        opened: OpenedRescue,
+        rows: Sequence[RosterRow],
+        code: str,
+    ) -> NewHome:
+        """What the group becomes here. People of realms that have not followed are no members yet."""
+        own = self._context.config.realm
+        since = members_since(connection, group, listed(rows), opened.roster.seq, own)
+        founder = key_of(f"{account.name}@{own}")
+        here = [
+            msgspec.structs.replace(each, admin=each.admin or key_of(each.address) == founder)
+            for each in since.members
+            if realm_in(each.address) == self._context.realm_key
+        ]
+        name, last = opened.stated.name, opened.stated.seq + GAP
+        return NewHome(self._context.realm_key, name, code, here, since.bans, last=last)
+
+    async def follow(self, realm: str, asked: FollowQuestion) -> FollowAnswer:
+        """Take the members of a realm that follows a rescue of this one."""
+
+        def job(connection: Connection) -> tuple[int, FollowAnswer]:
+            found = store.own_rescue(connection, self._context.realm_key, asked.rescue)
+            if found is None:
+                return 0, FollowAnswer(False)
+            if found.state != "own":
+                counts = store.counting(connection, found.conversation_id)
+                other = None if counts is None else decode_rescue(counts.rescue)
+                return 0, FollowAnswer(False, other=other)
+            return found.conversation_id, self._take(connection, realm, found, asked.members)
+
+        conversation, answer = await self._database.run(job)
+        if conversation:
+            await self._rosters.move(conversation, lambda _connection: None)
+        return answer
+
+    def _take(
+        self, connection: Connection, realm: str, found: KnownRescue, members: Sequence[str]
+    ) -> FollowAnswer:
+        """Make people of a realm members, as far as the roster of the lost home, or the log after it, has
+        them. Runs in the writer's thread."""
+        opened = open_rescue(decode_rescue(found.rescue))
+        kept = roster_store.roster_of_mirror(connection, found.conversation_id)
+        rows = () if kept is None or kept.rows is None else decode_rows(kept.rows)
+        group = group_of(connection, found.conversation_id)
+        own = self._context.config.realm
+        if group is None:
+            return FollowAnswer(False)
+        since = members_since(connection, group, listed(rows), opened.roster.seq, own)
+        theirs = {
+            key_of(each.address): each for each in since.members if realm_in(each.address) == realm
+        }
+        shown = realm
+        with suppress(Exception):
+            shown = self._links.name_of(realm)
+        wanted = {name: theirs.get(key_of(f"{name}@{realm}")) for name in members}
+        take_guests(
+            connection,
+            found.conversation_id,
+            [
+                msgspec.structs.replace(each, address=f"{name}@{shown}")
+                for name, each in wanted.items()
+                if each is not None
+            ],
+        )
+        store.realm_follows(connection, found.conversation_id, realm)
+        refused = tuple(name for name, each in wanted.items() if each is None)
+        return FollowAnswer(True, refused, last_seq(connection, found.conversation_id))
+
+
+def listed(rows: Sequence[RosterRow]) -> RescuedMembers:
+    """The members and bans of a roster."""
+    return RescuedMembers(
+        [
+            HandedMember(row.address, row.role == ADMIN, row.since, row.first)
+            for row in rows
+            if row.role != BANNED
+        ],
+        [HandedAddress(row.address, row.since) for row in rows if row.role == BANNED],
+    )
+
+
+def left_home(connection: Connection, group: Group, rescue: Rescue) -> HomeStep:
+    """What is kept of the home that a copy of a group had until now."""
+    name, last = key_of(group.name.partition("@")[0]), last_seq(connection, group.id)
+    proof = encode(branch_of(rescue))
+    return HomeStep(group.realm or "", group.home_id or 0, name, group.key, last, RESCUE, proof)
+
+
+def known_rescue(
+    conversation: int, opened: OpenedRescue, state: store.RescueState, verdict: bytes | None = None
+) -> KnownRescue:
+    """What is stored of a rescue."""
+    stated = opened.stated
+    return KnownRescue(
+        conversation,
+        opened.rescue.hash,
+        state,
+        stated.realm,
+        stated.new_group,
+        stated.home,
+        stated.seq,
+        stated.at,
+        encode(opened.rescue),
+        verdict,
+    )
