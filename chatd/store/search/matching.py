@@ -3,28 +3,40 @@
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 
 from chatd.store.search.blocks import Facts, Keys, Record
 from chatd.store.search.interface import Wanted
 
+MAX_SKIPPED = 128  # for more messages, looking into all texts of a block is faster
 _NONE = -1, 0  # before any hit
 
 
-def newest_first(texts: bytes, words: Sequence[bytes], count: int) -> Iterator[int]:
+def newest_first(texts: bytes, words: Sequence[bytes], count: int, start: int = 0) -> Iterator[int]:
     """The numbers of the messages that contain all of `words`, from the newest to the oldest. `texts` are
-    those of a block with `count` messages."""
+    those of a block with `count` messages. Messages before the place `start` may be left out."""
     if not words:
         yield from range(count - 1, -1, -1)
         return
     first, *others = words
     number, end = count - 1, len(texts)  # of the newest message that was not looked at
-    while end >= 0 and (at := texts.rfind(first, 0, end)) >= 0:
+    while end >= start and (at := texts.rfind(first, start, end)) >= 0:
         number -= texts.count(b"\n", at, end)
-        start = texts.rfind(b"\n", 0, at) + 1
-        if not others or _contains_all(texts[start : _end_of(texts, at, end)], others):
+        begin = texts.rfind(b"\n", 0, at) + 1
+        if not others or _contains_all(texts[begin : _end_of(texts, at, end)], others):
             yield number
-        number, end = number - 1, start - 1
+        number, end = number - 1, begin - 1
+
+
+def start_of_last(texts: bytes, count: int) -> int:
+    """The place in `texts` where the last `count` messages begin, or a place before it."""
+    place = len(texts) if count <= MAX_SKIPPED else 0
+    for _ in range(count):
+        if place <= 0:
+            return 0
+        place = texts.rfind(b"\n", 0, place)
+    return place + 1
 
 
 def _end_of(texts: bytes, at: int, end: int) -> int:
@@ -60,11 +72,12 @@ class Matcher:
             record.text, self.words
         )
 
-    def numbers(self, texts: bytes, keys: Keys, facts: Facts | None) -> Iterator[int]:
-        """The numbers of the wanted messages of a block, newest first. `facts` is needed if there are
-        `filters`."""
+    def numbers(self, texts: bytes, keys: Keys, facts: Facts | None, since: int) -> Iterator[int]:
+        """The numbers of the wanted messages of a block, newest first. Those before the time `since` may be
+        left out. `facts` is needed if there are `filters`."""
         times = keys.times
-        found = newest_first(texts, self.words, len(times))
+        start = start_of_last(texts, len(times) - bisect_left(times, since)) if since else 0
+        found = newest_first(texts, self.words, len(times), start)
         if facts is None:
             return found
         codes = memoryview(facts.codes).cast("H")

@@ -17,15 +17,19 @@ _ONE = ord("1")
 
 
 @lru_cache(maxsize=32)
-def _primes_below(bits: int) -> tuple[int, int]:
-    """The two largest primes below this power of two. A gram sets the bits of its remainders: this is the
-    cheapest hash in Python."""
-    found = (
+def _primes(bits: int) -> tuple[int, int]:
+    """Two primes below this number. A gram sets the bits of its remainders: this is the cheapest hash in
+    Python. Near a power of two, the remainders of grams of letters would be few, because the letters of a
+    gram differ in the lowest bits of its bytes."""
+    return _prime_below(bits * 93 // 100), _prime_below(bits * 81 // 100)
+
+
+def _prime_below(limit: int) -> int:
+    return next(
         number
-        for number in range(bits - 1, 2, -2)
+        for number in range((limit - 2) | 1, 2, -2)
         if all(number % factor for factor in range(3, isqrt(number) + 1, 2))
     )
-    return next(found), next(found)
 
 
 def _grams(text: bytes) -> set[int]:
@@ -43,7 +47,7 @@ def make_signature(texts: bytes, pause: Callable[[], None]) -> bytes:
     bits = _MIN_BITS
     while bits < len(texts):
         bits *= 2
-    first, second = _primes_below(bits)
+    first, second = _primes(bits)
     digits = bytearray(b"0") * bits
     words = b" ".join(dict.fromkeys(texts.split()))  # most are repeated
     known: set[int] = set()
@@ -64,7 +68,7 @@ def grams_of(words: Iterable[bytes]) -> set[int]:
 
 def may_contain(signature: bytes, grams: Collection[int]) -> bool:
     """False if the block lacks one of the grams."""
-    for prime in _primes_below(len(signature) << 3):
+    for prime in _primes(len(signature) << 3):
         for gram in grams:
             place = gram % prime
             if not signature[place >> 3] >> (place & 7) & 1:

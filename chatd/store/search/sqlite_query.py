@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from itertools import starmap
 from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Connection, select
 
 from chatd.base.model import Account
+from chatd.store import driver
 from chatd.store.access import SEES
 from chatd.store.history import Page, build_messages, select_messages
 from chatd.store.schema import messages
@@ -153,9 +153,10 @@ class Search:
 
     def _read_blocks(self) -> None:
         places, in_time = self._wanted.conversations, self._matcher.in_time
+        rows = driver.fetch(self._connection, _BLOCKS, (self._account.id, self._end[0]))
         heads = [
             head
-            for head in starmap(Head, self._rows(_BLOCKS, self._account.id, self._end[0]))
+            for head in map(Head._make, rows)
             if (places is None or head.conversation in places)
             and in_time(head.earliest, head.latest)
         ]
@@ -166,26 +167,28 @@ class Search:
     def _with_grams(self, heads: Sequence[Head]) -> list[Head]:
         """Those that may contain all words."""
         signed = [head.id for head in heads if head.size >= MIN_TEXT] if self._grams else []
+        signatures = driver.fetch(self._connection, _SIGNATURES, (_array(signed),))
         lacking = {
-            ident
-            for ident, signature in self._rows(_SIGNATURES, _array(signed))
-            if not may_contain(signature, self._grams)
+            ident for ident, signature in signatures if not may_contain(signature, self._grams)
         }
         return [head for head in heads if head.id not in lacking]
 
     def _read_chunk(self, heads: Sequence[Head]) -> bool:
         """Look into these blocks. Returns whether no other one matters."""
         statement = _CONTENTS_WITH_FACTS if self._matcher.filters else _CONTENTS
-        contents = self._rows(statement, _array([head.id for head in heads]))
+        idents = _array([head.id for head in heads])
+        contents = driver.execute(self._connection, statement, (idents,))
         words = self._matcher.words
         for head in heads:
-            if not self._is_counting() and head.latest < self._newest.floor[0]:
+            counting, floor = self._is_counting(), self._newest.floor[0]
+            if not counting and head.latest < floor:
                 contents.close()
                 return True
             texts, keys, facts = contents.fetchone()
             self._read += head.size
-            if not words or words[0] in texts:
-                self._read_block(head, texts, keys, facts)
+            # Once hits are not counted, most blocks have few messages that are new enough.
+            if not counting or not words or words[0] in texts:
+                self._read_block(head, texts, keys, facts, 0 if counting else floor)
         return False
 
     def _is_counting(self) -> bool:
@@ -193,18 +196,21 @@ class Search:
         more = self._found - self._limit
         return more <= 0 or (more < MAX_REMAINING and self._read < MAX_COUNTED_TEXT)
 
-    def _read_block(self, head: Head, texts: bytes, keys: bytes, facts: bytes | None) -> None:
+    def _read_block(
+        self, head: Head, texts: bytes, keys: bytes, facts: bytes | None, since: int
+    ) -> None:
+        """Look into a block. Of its messages before the time `since`, some may be left out."""
         times, idents = decoded = decode_keys(keys)
         found = None if facts is None else decode_facts(facts)
         changed = self._changed.get(head.conversation, ())
         hidden = () if head.hidden is None else self._hidden(head, head.hidden)
         newest, end, most = self._newest, self._end, self._limit + MAX_REMAINING
-        for number in self._matcher.numbers(texts, decoded, found):
+        for number in self._matcher.numbers(texts, decoded, found, since):
             ident = idents[number]
             hit = times[number], ident
             if hit >= end or ident in changed or ident in hidden:
                 continue
-            if self._found >= most and hit <= newest.floor:
+            if (since or self._found >= most) and hit <= newest.floor:
                 return
             self._found += 1
             newest.add(hit)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import random
+from string import ascii_lowercase
 
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.base.folding import fold, fold_all
+from chatd.store.search import matching
 from chatd.store.search.blocks import (
     Part,
     Record,
@@ -18,7 +21,7 @@ from chatd.store.search.blocks import (
     merge,
     records_in,
 )
-from chatd.store.search.matching import newest_first
+from chatd.store.search.matching import newest_first, start_of_last
 from chatd.store.search.signatures import grams_of, make_signature, may_contain
 
 TEXTS = st.lists(st.text("ab你é", max_size=12).map(fold), min_size=1, max_size=20)
@@ -56,6 +59,21 @@ class Pieces(SynchronousTestCase):
         data = "\n".join(texts).encode()
         self.assertEqual(list(newest_first(data, encoded, len(texts))), expected[::-1])
 
+    @given(TEXTS, st.integers(0, 21), st.integers(0, 21))
+    def test_last_messages(self, texts: list[str], count: int, most: int) -> None:
+        """If earlier messages may be left out, none of the last ones is."""
+        self.patch(matching, "MAX_SKIPPED", most)
+        data = "\n".join(texts).encode()
+        start = start_of_last(data, count)
+        if count <= most:
+            last = data[start:].split(b"\n") if count else []
+            self.assertEqual(len(last), min(count, len(texts)))
+        found = set(newest_first(data, [b"a"], len(texts), start))
+        expected = {number for number, text in enumerate(texts) if "a" in text}
+        self.assertLessEqual(found, expected)
+        newer = {number for number in expected if number >= len(texts) - count}
+        self.assertLessEqual(newer, found)
+
     @given(TEXTS)
     def test_signature(self, texts: list[str]) -> None:
         """A signature excludes no word that is there."""
@@ -70,3 +88,17 @@ class Pieces(SynchronousTestCase):
         words = ("zebra", "你好", "qqq", "halx", "xyz")
         self.assertFalse(any(may_contain(signature, grams_of([w.encode()])) for w in words))
         self.assertTrue(may_contain(signature, grams_of([b"nomor 3999", b"ok"])))
+
+    def test_signature_excludes_nearly_all(self) -> None:
+        """Of other words of letters, a signature of any size lets pass few."""
+        rng = random.Random(1)  # noqa: S311 - the same each time
+        words = ["".join(each).encode() for each in itertools.product(ascii_lowercase, repeat=3)]
+        for bits in (13, 14, 15, 16, 17):
+            rng.shuffle(words)
+            there, others = words[: 1 << bits - 5], words[-2000:]
+            # Repeated, because the size depends on all of the texts
+            texts = (b" ".join(there) + b"\n") * 8
+            signature = make_signature(texts, lambda: None)
+            self.assertEqual(len(signature) * 8, 1 << bits)
+            passed = sum(may_contain(signature, grams_of([word])) for word in others)
+            self.assertLess(passed / len(others), 0.06, bits)
