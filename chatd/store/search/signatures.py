@@ -13,15 +13,18 @@ MIN_TEXT = 8 << 10  # bytes; reading a smaller block takes no longer than readin
 _LENGTH = 3  # of a gram, in bytes
 _MIN_BITS = 1 << 13
 _STEP = 16 << 10  # bytes, between two pauses
+# Blocks use different hashes. Most blocks have the same common grams: with a single hash, a word whose bits
+# these have would have to be looked for in nearly all blocks.
+_PAIRS = 8
 _ONE = ord("1")
 
 
-@lru_cache(maxsize=32)
-def _primes(bits: int) -> tuple[int, int]:
-    """Two primes below this number. A gram sets the bits of its remainders: this is the cheapest hash in
-    Python. Near a power of two, the remainders of grams of letters would be few, because the letters of a
-    gram differ in the lowest bits of its bytes."""
-    return _prime_below(bits * 93 // 100), _prime_below(bits * 81 // 100)
+@lru_cache(maxsize=256)
+def _primes(bits: int, pair: int) -> tuple[int, int]:
+    """Two primes below `bits`. A gram sets the bits of its remainders: this is the cheapest hash in Python.
+    Near a power of two, the remainders of grams of letters would be few, because the letters of a gram differ
+    in the lowest bits of its bytes."""
+    return _prime_below(bits * (94 - pair) // 100), _prime_below(bits * (83 - pair) // 100)
 
 
 def _prime_below(limit: int) -> int:
@@ -42,12 +45,13 @@ def _grams(text: bytes) -> set[int]:
 
 
 def make_signature(texts: bytes, pause: Callable[[], None]) -> bytes:
-    """The signature of a block with these texts. It has about as many bits as they have bytes. `pause` is
-    called every few ms, in which Python's lock was held."""
+    """The signature of a block with these texts. It has about as many bits as they have bytes, and one byte
+    for its pair of primes. `pause` is called every few ms, in which Python's lock was held."""
     bits = _MIN_BITS
     while bits < len(texts):
         bits *= 2
-    first, second = _primes(bits)
+    pair = len(texts) % _PAIRS
+    first, second = _primes(bits, pair)
     digits = bytearray(b"0") * bits
     words = b" ".join(dict.fromkeys(texts.split()))  # most are repeated
     known: set[int] = set()
@@ -58,7 +62,7 @@ def make_signature(texts: bytes, pause: Callable[[], None]) -> bytes:
         known |= grams
         pause()
     digits.reverse()
-    return int(digits, 2).to_bytes(bits >> 3, "little")
+    return int(digits, 2).to_bytes(bits >> 3, "little") + bytes([pair])
 
 
 def grams_of(words: Iterable[bytes]) -> set[int]:
@@ -68,7 +72,7 @@ def grams_of(words: Iterable[bytes]) -> set[int]:
 
 def may_contain(signature: bytes, grams: Collection[int]) -> bool:
     """False if the block lacks one of the grams."""
-    for prime in _primes(len(signature) << 3):
+    for prime in _primes((len(signature) - 1) << 3, signature[-1]):
         for gram in grams:
             place = gram % prime
             if not signature[place >> 3] >> (place & 7) & 1:
