@@ -124,6 +124,19 @@ class EventRenderer:
         old, new = safe(event.get("old")), safe(event.get("new"))
         return [note(tr("{old} has moved and is {new} now", old=old, new=new) + _trust(event))]
 
+    def _rescue(self, event: Event) -> list[Line]:
+        was, to = safe(event.get("was")), safe(event.get("to"))
+        match event.get("state"):
+            case "pending":
+                sentence = tr("{was} is to go on as {to}, if its realm stays lost", was=was, to=to)
+            case "void":
+                sentence = tr("{was} does not go on as {to}: it stays where it is", was=was, to=to)
+            case "moved":
+                sentence = tr("{was} has moved; its address is now {to}", was=was, to=to)
+            case _:
+                return []
+        return [note(sentence)]
+
     def _invitation(self, event: Event) -> list[Line]:
         by, group = safe(event.get("by")), safe(event.get("group"))
         sentence = tr("{by} invites you to {group}: accept #{group} joins it", by=by, group=group)
@@ -167,6 +180,7 @@ class EventRenderer:
         "member": _member,
         "group": _group,
         "moved": _moved,
+        "rescue": _rescue,
         "invitation": _invitation,
         "request": _request,
         "import": _import,

@@ -111,11 +111,12 @@ class Federation:
         self.receiver = Receiver(
             context, service.disk, quotas, reader, writer, self.news, self.requests
         )
-        self.rescues = Rescues(service, links, forwarder, self.keys, self.reached, self.receiver)
         self.returned = ReturnReceiver(
             service, links, self.receiver, returned, self.seals, writer, self.standings
         )
         self.returned.attach(self.moves)
+        rescued = service, links, forwarder, self.keys, self.reached
+        self.rescues = Rescues(*rescued, self.receiver, returned)
         # Entries of groups from before somebody has joined
         earlier = PastWriter(service, forwarder, self.arrivals, quotas)
         self.pasts = Pasts(service, links, read_entries, earlier, quotas)

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+import sqlalchemy as sa
 from twisted.logger import Logger
 
 from chatd.base.background import EXPECTED, in_background, log_unexpected
@@ -20,6 +22,7 @@ from chatd.base.timers import Timer
 from chatd.federation.capabilities import RESCUES
 from chatd.federation.forwarder import Forwarder
 from chatd.federation.links import ILinks
+from chatd.federation.parcels import Post
 from chatd.federation.past_supply import PastSupply
 from chatd.federation.reached import ReachedRealms
 from chatd.federation.receive import Receiver
@@ -32,11 +35,15 @@ from chatd.federation.rescue_parts import (
     RescueAnswer,
     decode_rescue,
 )
+from chatd.federation.rescue_rerouting import HomePlace, WaitingForHome, waiting_for
+from chatd.federation.returned import ReturnedEntries
 from chatd.federation.signing.key_book import KeyBook
 from chatd.federation.signing.rescues import OpenedRescue, Rescue, RescueVerdict, open_rescue
 from chatd.service.chat_service import ChatService
 from chatd.service.remote import Rescued
+from chatd.store import outbox as outbox_store
 from chatd.store import rescues as store
+from chatd.store.parcel_stream import ParcelStream
 from chatd.store.rescues import KnownRescue
 
 CHECK_EVERY = 3600.0  # seconds
@@ -55,7 +62,9 @@ class Rescues:
         keys: KeyBook,
         reached: ReachedRealms,
         receiver: Receiver,
+        returned: ReturnedEntries,
     ) -> None:
+        self._returned = returned
         self._context = service.context
         self._database = service.database
         self._links = links
@@ -78,10 +87,34 @@ class Rescues:
     async def found(self, account: Account, name: Address) -> Rescued:
         """As `RescueFounding.found`. Other realms are told."""
         group = await self.founding.found(account, name)
+        await self._adopt_all()
         waits = await self._database.read(store.realms_left, group.id)
         for realm in sorted(self._linked):
             self._begin_meeting(realm)
         return Rescued(group, [self._following.name_of(each) for each in waits])
+
+    async def _adopt_all(self) -> None:
+        """Take what people here have posted to groups that live here now, and that waits for the lost homes,
+        into the logs."""
+        for known in await self._database.read(store.own_rescues):
+            stated = open_rescue(decode_rescue(known.rescue))
+            place = HomePlace(known.home, stated.stated.group, stated.roster.name)
+            waiting = await self._database.read(_waiting, place)
+            for queued, parcel in waiting:
+                if isinstance(parcel, Post) and not await self._adopt(known, stated, parcel):
+                    continue  # its sender is told when it expires
+                await self._database.run(outbox_store.remove, known.home, queued.id)
+
+    async def _adopt(self, known: KnownRescue, opened: OpenedRescue, post: Post) -> bool:
+        renamed = msgspec.structs.replace(post, group=opened.stated.name)
+        try:
+            await self._returned.take_back(known.home, renamed, ParcelStream())
+        except EXPECTED:
+            raise
+        except ChatError as error:
+            log.debug("a post to a group that was rescued is not taken: {error}", error=error)
+            return False
+        return True
 
     # Links
 
@@ -101,7 +134,9 @@ class Rescues:
         in_background("rescues were not settled with {realm}", self._meet(realm), realm=realm)
 
     async def _meet(self, realm: str) -> None:
+        # Nothing may come before this: parcels of the lost home are refused while the group lives here.
         async with self._receiver.held(realm):
+            await self._adopt_all()
             for known in await self._database.run(store.rescues_for, realm):
                 if realm not in self._linked:
                     return
@@ -213,3 +248,7 @@ class Rescues:
                 return
             except Exception:
                 log_unexpected("a pending rescue was not looked at")
+
+
+def _waiting(connection: sa.Connection, place: HomePlace) -> list[WaitingForHome]:
+    return list(waiting_for(connection, place))

@@ -104,6 +104,12 @@ def own_rescue(connection: sa.Connection, own: str, digest: bytes) -> KnownRescu
     return None if row is None else KnownRescue(*row)
 
 
+def own_rescues(connection: sa.Connection) -> list[KnownRescue]:
+    """The rescues by which groups live here."""
+    query = sa.select(*_COLUMNS).where(rescues.c.state == "own")
+    return [KnownRescue(*row) for row in connection.execute(query)]
+
+
 def counting(connection: sa.Connection, conversation: int) -> KnownRescue | None:
     """The rescue by which the group of a conversation lives where it does, or will."""
     states = ("following", "own", "followed")

@@ -30,6 +30,19 @@ class EventsTestCase(SynchronousTestCase):
         return text_of(Renderer(self.state, stamps=True).message({**HALO, "at": "now", **fields}))
 
 
+class RescueEventsTestCase(EventsTestCase):
+    def test_states(self) -> None:
+        about = {"was": "bagan@realm1", "to": "bagan@realm2"}
+        for state, expected in (
+            ("pending", "bagan@realm1 is to go on as bagan@realm2, if its realm stays lost"),
+            ("void", "bagan@realm1 does not go on as bagan@realm2: it stays where it is"),
+            ("moved", "bagan@realm1 has moved; its address is now bagan@realm2"),
+        ):
+            [shown] = self.shown("rescue", state=state, **about)
+            self.assertIn(expected, shown)
+        self.assertEqual(self.shown("rescue", state="of a later version", **about), [])
+
+
 class ChangesTestCase(EventsTestCase):
     def test_changes(self) -> None:
         for fields, expected in (

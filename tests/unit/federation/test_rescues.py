@@ -179,6 +179,7 @@ class LostHomeTestCase(RescueTestCase):
     def test_rescue(self) -> None:
         self.home.kill()
         self.posts("dewi", "while it is lost")
+        self.posts("budi", "I write, too")
         self.away()
         self.rescues("budi")
         self.network.advance(SOON)
@@ -189,7 +190,7 @@ class LostHomeTestCase(RescueTestCase):
             self.posts(name, f"from {name}")
         self.network.advance(SOON)
         log = self.same("budi", "citra", "dewi")
-        self.assertEqual(len(log), 5)
+        self.assertEqual(len(log), 6)
         self.assertEqual(
             sorted(self.people["budi"].members("bagan")),
             sorted(["*budi+", "*citra@realm3+", "dewi@realm4+"]),

@@ -5,6 +5,7 @@ import { announce, confirm, prepareNotices, toast } from "./dialogs.js";
 import { ask } from "./http.js";
 import { t } from "./i18n.js";
 import { Invitations } from "./invitations.js";
+import { watchRescues } from "./rescues.js";
 import { watchListKeys } from "./listkeys.js";
 import { Log } from "./log.js";
 import { Marks } from "./marks.js";
@@ -31,6 +32,7 @@ export function makeDeferred(app) {
     signOut: (/** @type {{everywhere?: boolean}} */ options) => signOut(app, options),
   });
   app.invitations = new Invitations(app);
+  watchRescues(app);
   app.invitations.on("change", () => store.emit("invitations"));
   prepareNotices();
   document.addEventListener("keydown", (event) => shortcuts(app, event));
