@@ -85,7 +85,7 @@ class RescueFollowing:
 
         def job(connection: Connection) -> Switched | None:
             for each in store.rescues_of(connection, known.conversation_id):
-                if each.state in ("own", "followed") and each.hash != known.hash:
+                if each.state in ("own", "followed", "following") and each.hash != known.hash:
                     store.set_state(connection, each, "ended")
             store.set_state(connection, known, "followed")
             return switch(connection, self._context, what)

@@ -67,6 +67,8 @@ class RescueLineage:
         try:
             branches = await self._links.lineage(realm, stated.home, stated.group)
         except RealmDown:
+            # The entry comes again over the next link, and this is asked again.
+            self._asked.pop((realm, group.id, stated.home, stated.group))
             raise StorageFailed from None
         except ChatError:
             return False
