@@ -58,10 +58,16 @@ class RescueLineage:
         """Ask `realm`, which brings an entry for a group, about the home that it was made for, unless that is
         known. Returns whether another home of the group was learnt. Raises StorageFailed if the realm does
         not answer; then it brings the entry again."""
-        home = group.realm or self._context.realm_key
-        known = {(home, group.home_id or group.id), *((e.realm, e.home_id) for e in group.former)}
-        if not isinstance(stated.group, int) or (stated.home, stated.group) in known:
+        if not isinstance(stated.group, int):
             return False
+        place = (stated.home, stated.group)
+        if place in self._homes(group):
+            return False
+        fresh = await self._database.read(group_of, group.id)
+        if fresh is not None and place in self._homes(fresh):
+            # A rescue that was judged meanwhile has told it; the cached roster does not have it yet.
+            await self._rosters.move(group.id, lambda _connection: None)
+            return True
         if realm not in self._linked or not self._may_ask(realm, group.id, stated):
             return False
         try:
@@ -77,6 +83,11 @@ class RescueLineage:
             group.id, lambda connection: self._add(connection, group.id, found)
         )
         return bool(learnt)
+
+    def _homes(self, group: Group) -> set[_Place]:
+        """The homes that the group is known to have, or to have had."""
+        home = group.realm or self._context.realm_key
+        return {(home, group.home_id or group.id), *((e.realm, e.home_id) for e in group.former)}
 
     def _may_ask(self, realm: str, group: int, stated: Statement) -> bool:
         key, now = (realm, group, stated.home, stated.group), self._context.clock.seconds()
@@ -105,9 +116,7 @@ class RescueLineage:
         group = group_of(connection, conversation)
         if group is None:
             return []
-        home = group.realm or self._context.realm_key
-        known: set[_Place] = {(home, group.home_id or group.id)}
-        known |= {(each.realm, each.home_id) for each in group.former}
+        known = self._homes(group)
         added: list[HomeStep] = []
         for _ in branches:
             for stated, branch in branches:
