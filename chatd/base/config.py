@@ -124,9 +124,10 @@ class PeersConfig(msgspec.Struct, frozen=True):
 
 
 class GroupsConfig(msgspec.Struct, frozen=True):
-    """Section [groups]. A group of another realm may be rescued when that realm was not reached for
-    `rescue_after` seconds."""
+    """Section [groups]. Groups of other realms may move to this one, if their admins agree (`adopt`). A group
+    of another realm may be rescued when that realm was not reached for `rescue_after` seconds."""
 
+    adopt: bool = True
     rescue_after: int = 14 * 86400
 
 
@@ -258,7 +259,7 @@ KEYS: Mapping[str, _Table] = {
         "name_servers": name_servers,
         "public_address": address,
     },
-    "groups": {"rescue_after": _rescue_after},
+    "groups": {"adopt": yes_or_no, "rescue_after": _rescue_after},
     "web": {"origins": origins, "hosts": hosts, "trusted_proxies": networks},
     "limits": {
         "message": _message_size,

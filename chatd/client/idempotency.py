@@ -90,6 +90,7 @@ REPEATABLE = (
     ask.KickMember,
     ask.PromoteMember,
     ask.DemoteAdmin,
+    ask.MoveGroup,
     ask.CloseGroup,
     ask.OpenGroup,
     ask.ReadGroupInbox,

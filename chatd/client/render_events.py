@@ -116,6 +116,9 @@ class EventRenderer:
         if event.get("title"):
             title = safe(event["title"])
             sentence = tr("{by} calls {group} “{title}”", by=by, group=group, title=title)
+        elif event.get("home"):
+            home = safe(event["home"])
+            sentence = tr("{group} has moved; its address is now {to}", group=group, to=home)
         else:
             sentence = tr("{by} changed the settings of {group}", by=by, group=group)
         return [note(sentence + _trust(event))]

@@ -31,6 +31,7 @@ PAST = "past"
 REST = "rest"
 RESCUES = "rescues"
 ACCOUNT_MOVES = "account-moves"
+MOVES = "moves"
 
 # What each capability allows, as shown to senders.
 ALL = {
@@ -51,6 +52,7 @@ ALL = {
     RESCUES: "rosters of groups",
     REST: "links that are closed while nothing is to be said",
     ACCOUNT_MOVES: "accounts that move",
+    MOVES: "groups that move to another realm",
 }
 
 
@@ -83,6 +85,8 @@ _NEEDS: dict[type[Parcel], tuple[str, ...]] = {
     parcels.Removed: (GROUPS,),
     parcels.Left: (GROUPS,),
     parcels.Invite: (GROUPS,),
+    parcels.Moved: (GROUPS, MOVES),
+    parcels.MoveOffer: (GROUPS, MOVES),
     parcels.FileLoss: (FILES,),
     parcels.Accepted: (REQUESTS,),
     parcels.Agreed: (ACCOUNT_MOVES,),

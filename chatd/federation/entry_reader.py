@@ -5,6 +5,9 @@ A post is for a group of this realm. A relay comes from the home of a group that
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
 import msgspec
 
 from chatd.base import errors
@@ -54,6 +57,14 @@ from chatd.store.sealing import NewSignature
 MESSAGE, EDITED = "message", "edited"
 
 
+# Called with the key of a realm and that of a name: returns whether a group of that name will move to here
+OnComing: TypeAlias = Callable[[str, str], Awaitable[bool]]
+
+
+async def _none_comes(_realm: str, _name: str) -> bool:
+    return False
+
+
 class Arrived(msgspec.Struct, frozen=True):
     """A message to store, and its target.
 
@@ -89,6 +100,11 @@ class EntryReader:
         self._guesses = guesses
         self._trust = trust
         self._facts = facts
+        self._coming: OnComing = _none_comes
+
+    def on_coming(self, coming: OnComing) -> None:
+        """Ask `coming` about posts to groups that are not known here."""
+        self._coming = coming
 
     async def read(
         self, realm: str, parcel: Post | Relay
@@ -124,6 +140,8 @@ class EntryReader:
         await self._trust.check_own(realm, entry, stated)
         sender = guest_of(self._links, realm, stated.author)
         name = Address(parse_group_name(parcel.group))
+        if self._rosters.cached(name.key) is None and await self._coming(realm, name.key):
+            raise errors.GroupMoved(group=name, to=name)  # it has not come yet
         erases = await self._erases(sender, name, opened)
         if erases:
             roster = await self._rosters.find_home(name)
@@ -182,6 +200,19 @@ class EntryReader:
             return EntryChange(wanted, about, target, some, (roster, author))
         new = self._message(opened, group.id, author, origin, signature)
         return Arrived(msgspec.structs.replace(new, copies=copies, epoch=target.epoch), target)
+
+    def own(self, parcel: Post, roster: Roster, author: Party) -> Arrived | EntryChange | None:
+        """An entry of an account here that was made for the former home of a group, which lives here now.
+        Raises BadSignature, and what is wrong with its content."""
+        opened = parcel.opening
+        if isinstance(opened, BadSignature):
+            raise opened
+        number, realms = opened.statement.number, tuple(roster.realms)
+        found = self._at_home(parcel, opened, roster, author, (None, number), realms)
+        if isinstance(found, Arrived):
+            origin = self._forwarder.posts.origin_of(number)
+            return msgspec.structs.replace(found, echo=number, origin=origin)
+        return found
 
     async def check_returned(self, realm: str, parcel: Post | Relay) -> OpenedEntry:
         """Check an entry that `realm` has, and that this realm may have lost. Raises BadSignature."""

@@ -13,13 +13,17 @@ from chatd.federation.file_losses import FileLosses
 from chatd.federation.file_supply import FileSupply
 from chatd.federation.forwarder import Forwarder
 from chatd.federation.group_changes import GroupChanges
+from chatd.federation.group_follower import GroupFollower
+from chatd.federation.group_mover import GroupMover
 from chatd.federation.group_rosters import RosterCopies, RosterSupply
 from chatd.federation.guest_lists import GuestLists
+from chatd.federation.handing_over import HandingOver
 from chatd.federation.links import ILinks
 from chatd.federation.membership import MembershipNews
 from chatd.federation.message_requests import RequestReceiver
 from chatd.federation.move_receiver import MoveReceiver
 from chatd.federation.moved_messages import MovedMessages
+from chatd.federation.moved_posts import MovedPosts
 from chatd.federation.name_guesses import NameGuesses
 from chatd.federation.news_receiver import NewsReceiver
 from chatd.federation.outcomes import Outcomes
@@ -123,6 +127,14 @@ class Federation:
         self.past_supply = PastSupply(context, forwarder.entries)
         admissions = Admissions(service, self.seals, self.standings)
         self.questions = Questions(service, links, guesses, facts, admissions)
+        # Groups that move from realm to realm
+        posts = MovedPosts(context, read_entries, writer, entries, self.outcomes, links)
+        self.handing_over = HandingOver(service, links, forwarder)
+        self.mover = GroupMover(service, links, forwarder, self.pasts, posts, trust)
+        self.follower = GroupFollower(service, links, forwarder, trust, self.mover, self.receiver)
+        self.news.on_group_moved(self.follower.receive)
+        self.outcomes.on_group_moved(self.follower.refused)
+        read_entries.on_coming(self.mover.is_coming)
 
     def link_up(self, realm: str) -> None:
         """That realm is linked."""
@@ -135,6 +147,7 @@ class Federation:
         self.presence.linked(realm)
         self.moves.link_up(realm)
         self.pasts.begin(realm)
+        self.mover.begin(realm)
 
     def link_down(self, realm: str) -> None:
         """The link to that realm is gone."""

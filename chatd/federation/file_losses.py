@@ -5,9 +5,10 @@ from __future__ import annotations
 from sqlalchemy import Connection
 
 from chatd.base.attachments import LOSSES
-from chatd.federation.bounces import BounceMessage, Bounces
+from chatd.federation.bounces import Bounces
 from chatd.federation.parcels import KEPT, FileLoss, Verdict
 from chatd.service.chat_service import ChatService
+from chatd.service.system_messages import SystemMessage
 from chatd.store import sent_files as store
 from chatd.store.sent_files import LostFile
 
@@ -29,7 +30,7 @@ class FileLosses:
         reason = parcel.reason if parcel.reason in LOSSES else UNKNOWN_REASON
         now = self._context.now()
 
-        def job(connection: Connection) -> tuple[LostFile, BounceMessage] | None:
+        def job(connection: Connection) -> tuple[LostFile, SystemMessage] | None:
             lost = store.lose_there(connection, self._versions, realm, parcel.number, reason)
             if lost is None:
                 return None

@@ -46,10 +46,12 @@ from chatd.federation.signing.drafts import (
     sign_now,
     signature_of,
 )
+from chatd.federation.signing.entries import decode_entry
 from chatd.federation.signing.proofs import Proof
 from chatd.service.context import Context
 from chatd.service.presence import IListener
 from chatd.service.realm_news import (
+    GroupHasMoved,
     MemberInvited,
     MemberJoined,
     MemberLeft,
@@ -58,6 +60,7 @@ from chatd.service.realm_news import (
     MoveAgreed,
     MoveLuggage,
     MoveMade,
+    MoveOffered,
     ReadNews,
     RequestAccepted,
     TypingNews,
@@ -350,6 +353,10 @@ class Forwarder:
                     EntryPlace(notice.realm, group_id),
                     lambda entry, _seq: parcels.encode(parcels.Left(user, group, entry)),
                 )
+            case MoveOffered(group, group_id, by, on):
+                return parcels.encode(parcels.MoveOffer(group, group_id, by, on))
+            case GroupHasMoved(steps):
+                return parcels.encode(parcels.Moved(tuple(map(decode_entry, steps))))
             case RequestAccepted(number, user, sender):
                 return parcels.encode(parcels.Accepted(number, user, sender))
             case MoveAgreed() | MoveMade() | MoveLuggage() | MemberMoved():

@@ -38,6 +38,7 @@ from chatd.service.targets import Target
 from chatd.store import crossing, pasts
 from chatd.store import outbox as outbox_store
 from chatd.store.bans import check_ban
+from chatd.store.lineage import check_home_now
 from chatd.store.message_changes import ChangeResult, WantedChange
 from chatd.store.new_entries import RemoteCopies
 from chatd.store.parcel_stream import ParcelStream
@@ -118,13 +119,15 @@ class GroupChanges:
     def _make_in_order(
         self, connection: Connection, stream: ParcelStream, change: EntryChange
     ) -> ChangeResult | ChatError | None:
-        """As `_make`. Raises StorageFailed if an earlier job of the stream could not be done."""
+        """As `make_now`. Raises StorageFailed if an earlier job of the stream could not be done."""
         refusals = self._writers.messages.refusals
-        return stream.run(refusals, change.wanted.origin, self._make, connection, change)
+        return stream.run(refusals, change.wanted.origin, self.make_now, connection, change)
 
-    def _make(self, connection: Connection, change: EntryChange) -> ChangeResult | ChatError | None:
-        """Runs in the writer's thread. Returns None if it was made before, or the error for which it can't be
-        made; then nothing was written."""
+    def make_now(
+        self, connection: Connection, change: EntryChange
+    ) -> ChangeResult | ChatError | None:
+        """Make a change in the transaction of `connection`. Runs in the writer's thread. Returns None if it
+        was made before, or the error for which it can't be made; then nothing was written."""
         wanted = change.wanted
         assert wanted.origin is not None  # noqa: S101 - it comes from another realm
         if crossing.is_made(connection, wanted.conversation, wanted.origin):
@@ -135,6 +138,8 @@ class GroupChanges:
                 keep_waiting(connection, change.entry, change.relay, wanted.conversation)
             return UnknownMessage(seq=0)
         try:
+            if change.guest is not None:
+                check_home_now(connection, wanted.conversation, None)
             if change.guest is not None and not wanted.erases:
                 roster, guest = change.guest
                 check_ban(connection, roster.group, guest)
@@ -189,6 +194,10 @@ class GroupChanges:
         except Exception:
             log.failure("a change from another realm was stored, but not passed on")
         return Verdict(seq=0 if made.stored is None else made.stored.seq)
+
+    def tell_adopted(self, change: EntryChange, made: ChangeResult) -> None:
+        """Tell of a change by somebody of this realm that is in the log now."""
+        self._changes.publish(made, change.target, None)
 
     def _not_made(self, failure: Failure, realm: str, size: int) -> Failure:
         self._quotas.give_back_bytes(realm, size)

@@ -74,6 +74,11 @@ class ILinks(IRealms):
     def hand_over(realm: str, posts: Sequence[bytes]) -> Deferred[None]:
         """Give the home of groups entries of these, as encoded parcels. Fails as a question of IRealms."""
 
+    def handover(realm: str, group_id: int, have: int, start: int) -> Deferred[tuple[bytes, int]]:
+        """Ask the home of a group that moves to this realm for a part of its package (chatd.federation
+        .handing_over), and the size of the whole. The log here goes up to the seq `have`. Fails as a question
+        of IRealms."""
+
     def lacks(realm: str, capability: str) -> bool:
         """Whether the realm is linked, and lacks a capability (chatd.federation.capabilities). May be called
         in any thread."""

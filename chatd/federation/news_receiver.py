@@ -24,6 +24,7 @@ from chatd.federation.parcels import (
     DirectMark,
     FileLoss,
     GroupMark,
+    GroupMoveNews,
     GroupNews,
     Mark,
     MoveParcel,
@@ -34,13 +35,15 @@ from chatd.service.realm_news import ReadNews, TypingNews
 from chatd.store.acceptances import Acceptance
 from chatd.store.parcel_stream import ParcelStream
 
-News: TypeAlias = DirectChange | Mark | GroupNews | FileLoss | Accepted | MoveParcel
+News: TypeAlias = DirectChange | Mark | GroupNews | GroupMoveNews | FileLoss | Accepted | MoveParcel
 
 # Called with the key of a realm and its news: a read mark, or that a person is writing
 OnRead: TypeAlias = Callable[[str, ReadNews], Awaitable[None]]
 OnTyping: TypeAlias = Callable[[str, TypingNews], Awaitable[None]]
 # Called with the key of a realm and a number: a message request was accepted there
 OnAccepted: TypeAlias = Callable[[str, Acceptance], Awaitable[None]]
+# Called with the key of a realm and news of a group that moves
+OnGroupMoved: TypeAlias = Callable[[str, GroupMoveNews], Awaitable[None]]
 
 log = Logger()
 
@@ -67,6 +70,11 @@ class NewsReceiver:
         self._losses = losses
         self._moves = moves
         self._on_read, self._on_typing, self._on_accepted = then
+        self._on_group: OnGroupMoved = ignore
+
+    def on_group_moved(self, receive: OnGroupMoved) -> None:
+        """Call `receive` with the news of groups that move."""
+        self._on_group = receive
 
     async def receive(
         self, realm: str, number: int, parcel: News, stream: ParcelStream
@@ -75,6 +83,9 @@ class NewsReceiver:
         that follow need not wait for it. Raises what ChangeReceiver and MembershipNews do."""
         if isinstance(parcel, GroupNews):
             await self._membership.receive(realm, number, parcel)
+            return KEPT
+        if isinstance(parcel, GroupMoveNews):
+            await self._on_group(realm, parcel)
             return KEPT
         if isinstance(parcel, FileLoss):
             return Deferred.fromCoroutine(self._losses.receive(realm, parcel))

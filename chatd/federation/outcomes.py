@@ -18,6 +18,7 @@ from chatd.base.background import in_background
 from chatd.base.errors import (
     ChatError,
     Expired,
+    GroupMoved,
     NotRequested,
     NotSupportedThere,
     StorageFailed,
@@ -33,12 +34,13 @@ from chatd.base.model import DELIVERED, REFUSED, REQUESTED, Party
 from chatd.base.names import Address
 from chatd.base.timers import Timer
 from chatd.federation import parcels
-from chatd.federation.bounces import BounceMessage, Bounces
+from chatd.federation.bounces import Bounces
 from chatd.federation.links import ILinks
 from chatd.federation.outbox import Outbox
 from chatd.federation.parcels import Parcel
 from chatd.service.chat_service import ChatService
 from chatd.service.lost_guests import LostGuests
+from chatd.service.system_messages import SystemMessage
 from chatd.store import change_requests
 from chatd.store import outbox as outbox_store
 from chatd.store import outcomes as store
@@ -60,6 +62,14 @@ OnMoved: TypeAlias = Callable[[str, int, object], Awaitable[ChatError | None]]
 UNTOLD = "a sender's connections were not told the outcome of a message"
 
 log = Logger()
+
+
+# Called with the key of a realm and a parcel: returns whether it goes to the new home of its group
+OnMovedPost: TypeAlias = Callable[[str, Parcel | None], Awaitable[bool]]
+
+
+async def _is_unknown(_realm: str, _parcel: Parcel | None) -> bool:
+    return False
 
 
 class DeliveredParcel(msgspec.Struct, frozen=True):
@@ -99,6 +109,7 @@ class Outcomes:
         self._unkept: dict[tuple[str, int], ChatError] = {}
         self._keeping = Timer(service.context.clock, self._keep_again)
         self._on_moved: OnMoved
+        self._group_moved: OnMovedPost = _is_unknown
         self._moving_out = service.moving_out
 
     def on_moved(self, then: OnMoved) -> None:
@@ -110,6 +121,10 @@ class Outcomes:
         """The recipient of a parcel has moved, as the realm says. Returns as the function of `on_moved`.
         Raises StorageFailed."""
         return await self._on_moved(realm, number, proof)
+
+    def on_group_moved(self, moved: OnMovedPost) -> None:
+        """Ask `moved` about parcels that are refused because their group has moved."""
+        self._group_moved = moved
 
     # Delivered
 
@@ -191,6 +206,8 @@ class Outcomes:
         if waiting is None:
             return False
         parcel = parcels.try_decode(waiting.parcel)
+        if isinstance(error, GroupMoved) and await self._group_moved(realm, parcel):
+            return False  # it waits until it can go to the new home
         is_message = isinstance(parcel, parcels.Direct | parcels.Post)
         at_once = fresh and is_message and self._is_told_at_once(waiting)
         bounces = not waits and not at_once
@@ -274,7 +291,7 @@ class Outcomes:
         ]
         now = self._context.now()
 
-        def job(connection: Connection) -> list[tuple[SentEntry | None, BounceMessage | None]]:
+        def job(connection: Connection) -> list[tuple[SentEntry | None, SystemMessage | None]]:
             settled = []
             for each, refusal, note in zip(undelivered, refusals, notes, strict=True):
                 number, sender = each.waiting.id, each.waiting.sender_id

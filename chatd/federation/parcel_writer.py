@@ -136,6 +136,10 @@ class ParcelWriter:
             self._forwarder.posts.returned(arrived.echo, receipt.seq)
         return verdict_on(arrived, place)
 
+    def tell_adopted(self, arrived: Arrived, place: Stored, file: Attachment | None) -> None:
+        """Tell of a message of this realm that is in the log now."""
+        self._tell(arrived, place, file)
+
     async def store_with_file(
         self,
         realm: str,

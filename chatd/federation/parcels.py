@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TypeAlias
+from typing import Annotated, TypeAlias
 
 import msgspec
 
@@ -34,6 +34,7 @@ from chatd.federation.parcel_fields import (
 )
 from chatd.federation.signing.entries import OpenedEntry, SignedEntry, open_entry
 from chatd.federation.signing.statements import decode_statement
+from chatd.store.lineage import MAX_MOVES
 
 # Bytes. A parcel with its framing has to fit into an AMP value of 65,535 bytes.
 MAX_PARCEL = 60_000
@@ -319,6 +320,23 @@ class Luggage(msgspec.Struct, frozen=True, array_like=True, tag="luggage"):
     items: bytes
 
 
+class Moved(msgspec.Struct, frozen=True, array_like=True, tag="moved"):
+    """A group has moved, and perhaps several times: `steps` are the last entries of all its former homes, the
+    first one first, each signed by that home (chatd.federation.move_steps)."""
+
+    steps: Annotated[tuple[SignedEntry, ...], msgspec.Meta(min_length=1, max_length=MAX_MOVES)]
+
+
+class MoveOffer(msgspec.Struct, frozen=True, array_like=True, tag="move-offer"):
+    """`by`, an admin of a group of the sending realm, wants it to move to the receiving realm (`on`), or does
+    not want that any more."""
+
+    group: str
+    group_id: Number
+    by: AddressText
+    on: bool = True
+
+
 # A change of a message in a direct conversation
 DirectChange: TypeAlias = DirectEdit | DirectDeletion | DirectReaction | DirectPin
 Mark: TypeAlias = DirectMark | GroupMark
@@ -326,8 +344,19 @@ Mark: TypeAlias = DirectMark | GroupMark
 GroupNews: TypeAlias = Joined | Removed | Left | Invite
 # What concerns accounts that move
 MoveParcel: TypeAlias = Agreed | AccountMove | Luggage
+# Reports of groups that move to another realm
+GroupMoveNews: TypeAlias = Moved | MoveOffer
 Parcel: TypeAlias = (
-    Direct | DirectChange | Mark | Post | Relay | GroupNews | FileLoss | Accepted | MoveParcel
+    Direct
+    | DirectChange
+    | Mark
+    | Post
+    | Relay
+    | GroupNews
+    | GroupMoveNews
+    | FileLoss
+    | Accepted
+    | MoveParcel
 )
 
 
@@ -352,6 +381,7 @@ UNREADABLE = Verdict("bad-parcel")
 REQUESTED = Verdict("", {"state": "requested"})
 
 encode = msgspec.msgpack.Encoder().encode
+_steps = msgspec.msgpack.Decoder(tuple[SignedEntry, ...])
 _decoder = msgspec.msgpack.Decoder(Parcel)
 
 
@@ -359,6 +389,12 @@ def decode(data: bytes | msgspec.Raw) -> Parcel:
     """Decode a parcel. Raises msgspec.DecodeError (or its subclass ValidationError), RecursionError."""
     parcel: Parcel = _decoder.decode(data)
     return parcel
+
+
+def decode_steps(data: bytes) -> tuple[SignedEntry, ...]:
+    """The steps of a Moved as they are kept. Raises msgspec.DecodeError."""
+    steps: tuple[SignedEntry, ...] = _steps.decode(data)
+    return steps
 
 
 def try_decode(data: bytes | msgspec.Raw) -> Parcel | None:

@@ -175,6 +175,10 @@ class Pasts:
             self._clock.callLater(0, begun.notify)
         return begun.wait()
 
+    async def fetch_now(self, conversation: int) -> ChatError | None:
+        """Fetch the next page of a group. Returns why it can't come."""
+        return await self._fetch(conversation)
+
     async def _fetch(self, conversation: int) -> ChatError | None:
         """Fetch the next page, unless that is under way; then wait for it. Returns why it can't come."""
         under_way = self._under_way.get(conversation)

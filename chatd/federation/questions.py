@@ -34,8 +34,10 @@ from chatd.base.replies import Member
 from chatd.federation.admissions import Admissions
 from chatd.federation.answer_time import conceal
 from chatd.federation.fact_reader import FactReader
+from chatd.federation.move_steps import home_in
 from chatd.federation.name_guesses import NameGuesses
-from chatd.federation.signing.entries import decode_entries, decode_entry
+from chatd.federation.parcels import encode
+from chatd.federation.signing.entries import decode_entries, decode_entry, open_entry
 from chatd.service.chat_service import ChatService
 from chatd.service.group_settings import details_for, details_of
 from chatd.service.presence import OFFLINE
@@ -116,6 +118,7 @@ class Questions:
         self._avatars = service.avatars
         self._group_pictures = service.group_pictures
         self._homes = service.homes
+        self._relocation = service.relocation
         self._invites = service.groups.home_invites
         self._settings = service.groups.settings.of_homes
         self._elsewhere = service.elsewhere
@@ -229,6 +232,11 @@ class Questions:
                 return details_for(details_of(roster, roster.role(party), roster.size))
             case "renewcode", []:
                 return {"code": [(await self._settings.renew_code(Actor(party), name)).code]}
+            case "move", []:
+                return await self._moves(asked)
+            case "stay", []:
+                roster = await self._homes.find_ruled(party, name)
+                await self._relocation.declined(party, roster.group)
             case "bans", []:
                 return await self._bans(party, name, "")
             case "bans", [last]:
@@ -240,6 +248,22 @@ class Questions:
                 _check_says(said, party, wanted)
                 return await self._make(Actor(party, signed=said), name, asked.change, people)
         return {}
+
+    async def _moves(self, asked: AskedChange) -> Mapping[str, Sequence[str]]:
+        """An admin agrees that a group moves to the asking realm, as they have signed. The answer says who
+        has agreed here. Raises BadSignature, NotMovable."""
+        party, name = asked.party, asked.name
+        group = (await self._homes.find_ruled(party, name)).group
+        entries = [decode_entry(each) for each in decode_entries(asked.entries)]
+        await self._facts.said(asked.realm, party, name, entries)
+        if len(entries) != 1:
+            raise BadSignature(reason="it is not signed")
+        home = home_in(open_entry(entries[0]))
+        if home.realm != asked.realm:
+            raise BadSignature(reason="it is about another realm")
+        consent, place = encode(entries[0]), (home.home_id, home.name)
+        by = await self._relocation.accepted(party, group, consent, *place)
+        return {} if by is None else {"agreed": [by]}
 
     def _facts_of(
         self, change: str, name: Address, party: Party, people: Sequence[Address]

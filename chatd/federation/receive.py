@@ -117,6 +117,13 @@ class Receiver:
             await conceal(self._clock, begun)
         return verdicts
 
+    async def take(self, realm: str, batch: Sequence[Numbered]) -> list[Verdict]:
+        """As `receive`, while another batch of the realm has its turn."""
+        submission = Submission(realm, batch, ParcelStream())
+        await self._disk.wait()
+        await self._submit(submission)
+        return await _all_of(submission.verdicts)
+
     async def _receive(self, submission: Submission) -> list[Verdict]:
         realm, stream = submission.realm, submission.stream
         turn = self._turns.setdefault(realm, DeferredLock())

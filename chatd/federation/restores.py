@@ -30,6 +30,7 @@ from chatd.federation import parcels
 from chatd.federation.admissions import encode_admission
 from chatd.federation.changes import change_parcel
 from chatd.federation.forwarder import Forwarder
+from chatd.federation.move_steps import entries_of
 from chatd.federation.parcel_fields import FileNote, Number, Seal
 from chatd.federation.parcels import (
     Accepted,
@@ -38,6 +39,7 @@ from chatd.federation.parcels import (
     DirectChange,
     Joined,
     Luggage,
+    Moved,
     Parcel,
     Post,
     Ref,
@@ -55,6 +57,7 @@ from chatd.store.account_moves import moves_for
 from chatd.store.avatars import about_group
 from chatd.store.groups import group_of
 from chatd.store.held import HeldChange, HeldEntry, HeldMessage, HeldPage, HeldSigned
+from chatd.store.lineage import moved_with, steps_of
 from chatd.store.losses import Lost, LostJoin, SharedDirect, SharedGroup
 from chatd.store.moving_out import luggage_of
 from chatd.store.pasts import renumber_pasts
@@ -63,6 +66,7 @@ MAX_ITEMS = 100  # in one request
 MAX_BYTES = 50_000  # of their parcels; one parcel may be larger
 MIRRORS = 100  # groups whose ends are asked for at a time: each counts as a request
 MAX_REJOINING = 1000  # members of one group
+MAX_MOVED = 10_000  # groups that have moved
 MAX_POSTS = 100  # that are sent again in one transaction
 
 # Refusals of what may be sent again after a while
@@ -173,10 +177,9 @@ class Restores:
     async def _items(
         self, link: IReturning, lost: Lost, other: Standing
     ) -> AsyncIterator[Returned]:
-        """All that the realm lacks, each conversation in order."""
-        for each in await self._database.read(lost_acceptances, lost):
-            of, people = each.acceptance, (each.user, each.sender)
-            yield Returned(of.number, _raw(Accepted(of.request, *people, of.seal)), theirs=True)
+        """All that the realm lacks, each conversation in order. It is told first where groups live now."""
+        async for known in self._known_first(lost):
+            yield known
         for direct in await self._database.read(store.directs, lost):
             async for entry in self._entries(self._direct_pages(direct, lost)):
                 yield self._of_direct(direct, entry)
@@ -206,6 +209,17 @@ class Restores:
             name, to = move.old.name, move.new.name.partition("@")[0]
             for page in await self._database.read(luggage_of, move.old.id):
                 yield Returned(0, _raw(Luggage(name, to, page)), theirs=True)
+
+    async def _known_first(self, lost: Lost) -> AsyncIterator[Returned]:
+        """What the realm has to know before the rest: where groups live now that have moved, and who has
+        accepted a message request."""
+        for group in await self._database.read(moved_with, lost.realm, MAX_MOVED):
+            steps = await self._database.read(steps_of, group)
+            number = await self._database.run(self._forwarder.outbox.writer.take)
+            yield Returned(number, _raw(Moved(entries_of(steps))))
+        for each in await self._database.read(lost_acceptances, lost):
+            of, people = each.acceptance, (each.user, each.sender)
+            yield Returned(of.number, _raw(Accepted(of.request, *people, of.seal)), theirs=True)
 
     async def _joined(self, join: LostJoin) -> Joined | None:
         """The report of a member, with the proof; None if the entry is not signed."""

@@ -29,6 +29,7 @@ from chatd.service.exports import Exports
 from chatd.service.fan_out import FanOut
 from chatd.service.file_states import FileStates
 from chatd.service.group_pictures import GroupPictures
+from chatd.service.group_relocation import GroupRelocation
 from chatd.service.groups import Groups
 from chatd.service.home_groups import HomeGroups
 from chatd.service.idempotent_sends import Sends
@@ -101,6 +102,7 @@ class ChatService:
     elsewhere: PresenceElsewhere  # tells other realms who is online here
     remote_presence: RemotePresence  # who is online in other realms
     groups: Groups  # create, join, leave, invite, kick: groups here and in other realms
+    relocation: GroupRelocation  # agreeing that a group moves to another realm
     homes: HomeGroups  # the groups that live here, for members of any realm
     mirrors: MirrorGroups  # the groups of other realms with members here
     requests: MessageRequests  # from people of realms that were not added here
@@ -258,6 +260,15 @@ class ChatService:
         )
         self.groups = Groups(
             context, self.people, self.rosters, self.homes, self.mirrors, self.invitations, realms
+        )
+        self.relocation = GroupRelocation(
+            context,
+            self.rosters,
+            self.homes,
+            self.groups.there,
+            realms,
+            forwarder,
+            self.messages.fan_out,
         )
         self.departures = Departures(context, accounts, self.changes, self.groups)
         self.moves = AccountMoves(context, accounts, self.follower, realms, forwarder)

@@ -120,6 +120,11 @@ class GroupLog:
             if (account := change.who.id) is not None and account in members:
                 self._presence.tell_followers((account,), begun, origin)
 
+    def tell_moved(self, group: Group, members: Collection[int]) -> None:
+        """Tell `members` that a group has another address, because it has moved to another realm."""
+        moved = ConversationChange(group.id, group=group.name, what="moved")
+        self._presence.tell_followers(members, moved, None)
+
     def tell_removed(self, account_id: int, event: MemberChange, origin: IListener | None) -> None:
         """Tell an account that it has left a group, or was kicked. All that listen are told of a kick. This
         is not a message, because otherwise someone who invites and kicks could fill the inboxes of

@@ -67,6 +67,7 @@ class Groups:
         self._realms = realms
         self._unknown = UnknownRealms(context, realms)
         self._there = HomeRequests(context, mirrors, realms)
+        self.there = self._there
         self.settings = GroupSettings(rosters, HomeSettings(context, rosters, homes), self._there)
 
     async def rescue(self, account: Account, name: Address) -> Rescued:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 
 import msgspec
 from sqlalchemy import Connection
@@ -123,14 +123,23 @@ class HomeGroups:
             self._taken.count(account.key)  # the name that it has tells that another one is taken
         return group
 
-    async def _create(
-        self, account: Account, names: Sequence[str], new: NewGroup, origin: IListener | None
-    ) -> Group:
-        """Create a group with the first of `names` that is free."""
+    @contextmanager
+    def creation(self, account: Account) -> Iterator[None]:
+        """A context in which an account makes a group. Raises TooManyNewGroups."""
         wait = self._creations.take(account.key, self._context.clock.seconds())
         if wait:
             limit, minutes = self._creations_per_hour, math.ceil(wait / 60)
             raise TooManyNewGroups(limit=limit, minutes=minutes)
+        try:
+            yield
+        except BaseException:
+            self._creations.give_back(account.key)
+            raise
+
+    async def _create(
+        self, account: Account, names: Sequence[str], new: NewGroup, origin: IListener | None
+    ) -> Group:
+        """Create a group with the first of `names` that is free."""
         now, creator = self._context.now(), party_of(account)
 
         def make(connection: Connection, name: str, code: str) -> Group:
@@ -153,13 +162,9 @@ class HomeGroups:
             assert change.group is not None  # noqa: S101 - the job sets it
             return change.group
 
-        try:
-            make_code = new_private_code if new.private else new_group_code
-            with self._taken.attempt(account.key):
-                return await with_new_code(self._context.random_bytes, create, make_code)
-        except Exception:
-            self._creations.give_back(account.key)
-            raise
+        make_code = new_private_code if new.private else new_group_code
+        with self.creation(account), self._taken.attempt(account.key):
+            return await with_new_code(self._context.random_bytes, create, make_code)
 
     async def find_joinable(self, party: Party, name: Address, source: str | None = None) -> Roster:
         """The group that `party` may want to join, from the network address `source` if they are of this

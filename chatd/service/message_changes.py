@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from twisted.logger import Logger
 
 from chatd.base.entries import Deletion, Edit, MadeChange, MessageChange
-from chatd.base.errors import NotMember, UnknownConversation, UnknownMessage
+from chatd.base.errors import GroupMoved, NotMember, UnknownConversation, UnknownMessage
 from chatd.base.model import Account, Message, party_of
 from chatd.base.names import Place, key_of
 from chatd.service.blocks import Blocks
@@ -24,6 +24,7 @@ from chatd.service.request_answers import AcceptedRequest
 from chatd.service.target_finder import TargetFinder
 from chatd.service.targets import Target
 from chatd.store import pinned as pinned_store
+from chatd.store.lineage import check_home_now
 from chatd.store.message_changes import ChangeResult, WantedChange
 from chatd.store.new_entries import RemoteCopies
 
@@ -82,6 +83,19 @@ class MessageChanges:
         NotAdmin, TooManyReactions, TooManyPins, MessageQuota, DiskFull, and the error with which a group's
         home refuses.
         """
+        try:
+            return await self._change(account, where, seq, change, origin)
+        except GroupMoved:  # a moment ago
+            return await self._change(account, where, seq, change, origin)
+
+    async def _change(
+        self,
+        account: Account,
+        where: Place | int,
+        seq: int,
+        change: MessageChange,
+        origin: IListener | None,
+    ) -> ChangeReceipt:
         target = await self._find(account, where, seq, change)
         if target.group is None and not isinstance(change, Deletion):
             self._blocks.check(account, target.audience, target.name)
@@ -166,6 +180,8 @@ class MessageChanges:
 
         def job(connection: Connection) -> tuple[ChangeResult, AcceptedRequest | None]:
             accepted = None
+            if target.group is not None and target.conversation:
+                check_home_now(connection, target.conversation, target.home)
             if is_answer:
                 accepted = answers.accept(connection, wanted.author, key_of(target.name))
             return self._writer.make(connection, wanted, copies_of), accepted

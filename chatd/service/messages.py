@@ -10,6 +10,7 @@ Messages that go to another realm, or are stored only there, continue in chatd.s
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, fail
@@ -21,6 +22,7 @@ from chatd.base.errors import (
     Banned,
     ChatError,
     DiskFull,
+    GroupMoved,
     MessageQuota,
     MessageTooLong,
     NotMember,
@@ -138,8 +140,15 @@ class Messages:
         if sender.id not in self.turns.active:
             roster = self._rosters.postable(sender, group.key)
             if roster is not None:
-                return self._post(sender, group_target(roster), text, origin, key, wait)
+                posting = self._post(sender, group_target(roster), text, origin, key, wait)
+                again = sender, group, text, origin, key, wait
+                return posting.addErrback(self._post_again, *again)
         return Deferred.fromCoroutine(self._post_slowly(sender, group, text, origin, key, wait))
+
+    def _post_again(self, failure: Failure, *post: Any) -> Deferred[Sent]:
+        """The group has moved to another realm when the message was about to be stored: send it there."""
+        failure.trap(GroupMoved)
+        return Deferred.fromCoroutine(self._post_slowly(*post))
 
     async def _post_slowly(
         self,
@@ -318,7 +327,7 @@ class Messages:
             copies=copies,
             key=key,
             extras=extras,
-            epoch=target.epoch,
+            epoch=target.epoch if target.home is None else None,
         )
 
     def _post_arrived(

@@ -54,6 +54,7 @@ from chatd.store.crossing import is_made, later_members, later_settings
 from chatd.store.files_again import fetch_again
 from chatd.store.groups import find_group, set_columns
 from chatd.store.invitations import NewInvitation, add_invitation, take_request
+from chatd.store.lineage import check_home_now
 from chatd.store.luggage import set_read, take_moving_group
 from chatd.store.members import check_groups, set_admin
 from chatd.store.origins import Origin
@@ -143,6 +144,7 @@ class MirrorGroups:
         notice = Notice(realm, self._context.now(), left)
 
         def job(connection: Connection) -> RosterChange:
+            check_home_now(connection, group.id, realm)
             request_store.forget_request(connection, account.id, group.key)
             return RosterChange(mirrors.leave_mirror(connection, group, account), (notice,))
 

@@ -57,7 +57,24 @@ class MemberLeft(msgspec.Struct, frozen=True):
     user: str
 
 
+class MoveOffered(msgspec.Struct, frozen=True):
+    """`by`, an admin, wants a group of the sending realm to move to the receiving one (`on`), or does not
+    want that any more."""
+
+    group: str
+    group_id: int
+    by: str
+    on: bool
+
+
+class GroupHasMoved(msgspec.Struct, frozen=True):
+    """A group has moved to another realm, as the encoded `steps` prove."""
+
+    steps: tuple[bytes, ...]
+
+
 MemberNews: TypeAlias = MemberJoined | MemberRemoved | MemberInvited | MemberLeft
+MoveNotices: TypeAlias = MoveOffered | GroupHasMoved
 
 
 class RequestAccepted(msgspec.Struct, frozen=True):

@@ -23,6 +23,7 @@ from chatd.service.presence import IListener
 from chatd.service.realm_news import (
     MemberNews,
     MoveNews,
+    MoveNotices,
     ReadNews,
     RequestAccepted,
     TypingNews,
@@ -51,6 +52,8 @@ GroupVerb: TypeAlias = Literal[
     "set",
     "renewcode",
     "describe",
+    "move",
+    "stay",
 ]
 
 
@@ -86,7 +89,7 @@ class Notice(msgspec.Struct, frozen=True):
 
     realm: str
     at: int
-    news: MemberNews | RequestAccepted | MoveNews
+    news: MemberNews | MoveNotices | RequestAccepted | MoveNews
     sender_id: int | None = None
 
 
@@ -351,6 +354,13 @@ class IRealms(Interface):
     def wake(realms: Iterable[str]) -> None:
         """Link soon with those of the realms whose links rest, because somebody follows who is online there.
         Each is then asked."""
+
+    def takes_moves(realm: str) -> bool:
+        """Whether groups may move to and from the realm, as far as is known: it says what it takes only while
+        it is linked."""
+
+    def begin_move(realm: str) -> None:
+        """Go on with the moves of groups from that realm to this one."""
 
     def begin_past(realm: str) -> None:
         """Fetch in the background what is missing of groups there with members here."""

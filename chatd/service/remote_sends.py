@@ -226,7 +226,7 @@ class RemoteSends:
         parts: SentParts = NO_PARTS,
     ) -> NewPost:
         parcel = self.forwarder.post_parcel(sender, target, new.at, new.text, file, parts)
-        return NewPost(new, target.name, parcel)
+        return NewPost(new, target.name, parcel, target.epoch)
 
     async def store_post_once(
         self,
@@ -271,5 +271,7 @@ class RemoteSends:
             self._presence.tell_followers((new.sender_id,), event, origin)
 
 
-def _stored(post: NewPost, place: Stored | RecordedSend) -> StoredPost | RecordedSend:
+def _stored(post: NewPost, place: Stored | RecordedSend | Failure) -> StoredPost | RecordedSend:
+    if isinstance(place, Failure):
+        place.raiseException()  # the group has moved
     return place if isinstance(place, RecordedSend) else StoredPost(post, place)

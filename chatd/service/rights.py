@@ -16,6 +16,7 @@ from chatd.store.accounts import account_of
 from chatd.store.earlier_numbers import ref_of
 from chatd.store.files import get_attachment
 from chatd.store.groups import group_of
+from chatd.store.lineage import check_home
 from chatd.store.members import realms_of
 from chatd.store.new_entries import NewMessage, RemoteCopies
 
@@ -28,10 +29,11 @@ class PostRights:
 
     def check_again(self, connection: Connection, new: NewMessage) -> NewMessage:
         """The message as it is stored in this transaction, with copies for the realms that have members of
-        the group now. Runs in the writer's thread. Raises NotMember, UnknownGroup, Banned, GroupClosed.
-        """
+        the group now. Runs in the writer's thread. Raises NotMember, UnknownGroup, Banned, GroupClosed, and
+        GroupMoved if the group lives in another realm now."""
         group = group_of(connection, new.conversation)
         assert group is not None  # noqa: S101 - the rows of groups stay
+        check_home(group, None)
         if new.sender_id is not None:
             store.check_account(connection, group, new.sender_id)
         else:

@@ -23,7 +23,8 @@ from chatd.service.group_log import HOME, GroupLog, StoredFact
 from chatd.service.presence import IListener, Presence
 from chatd.service.remote import IForwarder, IRealms, Notice, SignedFact, StagedNotice
 from chatd.service.rights import PostRights
-from chatd.store.groups import find_former, find_known
+from chatd.store.groups import find_former, find_known, group_of
+from chatd.store.lineage import check_home_now
 from chatd.store.members import find_named, member_ids, realms_of, roster_of
 from chatd.store.rights import ruling_refusal
 from chatd.store.roster import Delta, Roster
@@ -244,6 +245,16 @@ class Rosters:
         self._rosters.pop(conversation)
         return result
 
+    def renumbered(self, conversation: int) -> None:
+        """Number the next entries of a group of this realm anew. Runs in the writer's thread, in `move`."""
+        self._messages.moved(conversation)
+
+    async def tell_moved(self, group: Group) -> None:
+        """Tell the members here that a group has moved, and has another address."""
+        now, members = await self._database.read(_moved, group.id)
+        if now is not None:
+            self.log.tell_moved(now, members)
+
     def apply(self, delta: Delta) -> Roster | None:
         """Apply what a transaction has changed, in the order of the transactions. Returns the roster, if it
         is cached."""
@@ -267,6 +278,7 @@ class Rosters:
         group = change.group
         realms: tuple[str, ...] = ()
         if group is not None and change.steps:
+            check_home_now(connection, group.id, None)
             realms = tuple(dict.fromkeys((*realms_of(connection, group.id), *change.also)))
         staged: list[Staged] = []
         for step in change.steps:
@@ -315,6 +327,11 @@ def _read(connection: Connection, asked: _Asked) -> tuple[Group | None, Roster |
     if group is None or group.id == asked.known:
         return group, None
     return group, roster_of(connection, group)
+
+
+def _moved(connection: Connection, conversation: int) -> tuple[Group | None, frozenset[int]]:
+    """A group and its members here."""
+    return group_of(connection, conversation), member_ids(connection, conversation)
 
 
 def _is_named(connection: Connection, key: str, viewer: Party) -> bool:

@@ -14,8 +14,8 @@ class Target(msgspec.Struct, frozen=True):
 
     `realms` are the keys of other realms that get a copy. `home` is the key of the realm that a group lives
     in, if that is another: a message is stored there first, and comes back from there. `home_id` is its id
-    there, if it is known here. `title` is the group's. `epoch` is that of the roster which decides who may
-    write, if this realm keeps it.
+    there, if it is known here. `title` is the group's. `epoch` is that of the roster, which decides who may
+    write if the group lives here.
     """
 
     conversation: int
@@ -50,5 +50,5 @@ def group_target(roster: Roster) -> Target:
         home=group.realm,
         title=group.title,
         home_id=group.home_id,
-        epoch=roster.epoch if group.realm is None else None,
+        epoch=roster.epoch,
     )

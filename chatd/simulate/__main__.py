@@ -25,7 +25,10 @@ def main() -> int:
         os.execve(sys.executable, arguments, {**os.environ, "PYTHONHASHSEED": "0"})  # noqa: S606
     arguments_given = _parser().parse_args()
     options = SimulationOptions(
-        _faults(arguments_given.faults), arguments_given.realms, arguments_given.synchronous
+        _faults(arguments_given.faults),
+        arguments_given.realms,
+        arguments_given.synchronous,
+        True if arguments_given.moves else None,
     )
     if arguments_given.seed is not None:
         write = sys.stdout.write if arguments_given.trace else None
@@ -41,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--trace", action="store_true", help="write what happens, with --seed")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes, with --seeds")
     parser.add_argument("--realms", type=int, choices=range(2, 6), help="how many; else by chance")
+    parser.add_argument("--moves", action="store_true", help="let groups move; else by chance")
     parser.add_argument(
         "--synchronous",
         default="FULL",

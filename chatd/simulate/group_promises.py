@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import sqlalchemy as sa
@@ -11,7 +12,7 @@ from chatd.simulate.group_replay import GroupReplay, log_of
 from chatd.simulate.promises import Promises, plain, seen
 from chatd.simulate.records import require
 from chatd.simulate.servers import Server
-from chatd.simulate.world import StagedGroup, World
+from chatd.simulate.world import StagedGroup, World, of_address
 from chatd.store.schema import accounts, groups, participants, remote_members
 
 
@@ -24,18 +25,24 @@ class GroupPromises:
 
     def check(self) -> None:
         for group in self._world.groups.values():
-            home = self._world.network.servers[group.home]
-            query = sa.select(groups.c.conversation_id, groups.c.key).where(
-                groups.c.home_id.is_(None)
-            )
-            names = {row.conversation_id: row.key for row in self._rows(home, query)}
-            live = [ident for ident, key in names.items() if key == group.name]
-            for ident in live:
+            live = list(self._live(group))
+            require(len(live) <= 1, "a group lives in one realm", live)
+            for home, ident in live:
                 self._check_members(group, home, ident)
             if group.steady:
                 self._check_steady(group)
             elif live and not self._world.restored:
-                self._check_replay(group, home, live[0])
+                self._check_replay(group, *live[0])
+
+    def _live(self, group: StagedGroup) -> Iterator[tuple[Server, int]]:
+        """Where a group lives: it may have moved."""
+        for server in self._world.servers:
+            address = group.name if server.name == group.home else f"{group.name}@{group.home}"
+            query = sa.select(groups.c.conversation_id).where(
+                groups.c.home_id.is_(None), groups.c.key.is_not(None), of_address(address)
+            )
+            for row in self._rows(server, query):
+                yield server, row.conversation_id
 
     def _rows(self, server: Server, query: Any) -> list[Any]:
         rows: list[Any] = server.realm.database.now(lambda db: db.execute(query).all())
@@ -43,12 +50,12 @@ class GroupPromises:
 
     # Members
 
-    def _here(self, server: Server, group: StagedGroup, ident: int) -> dict[str, tuple[bool, int]]:
+    def _here(self, server: Server, home: Server, ident: int) -> dict[str, tuple[bool, int]]:
         """The members among the people of a realm, by its own table, as the home writes their addresses."""
-        at_home = server.name == group.home
+        at_home = server is home
         which = groups.c.conversation_id == ident
         if not at_home:
-            which = sa.and_(groups.c.home_id == ident, groups.c.realm == group.home)
+            which = sa.and_(groups.c.home_id == ident, groups.c.realm == home.name)
         query = (
             sa.select(accounts.c.name, participants.c.admin, participants.c.first_seq)
             .join_from(participants, accounts)
@@ -58,23 +65,21 @@ class GroupPromises:
         suffix = "" if at_home else f"@{server.name}"
         return {f"{row[0]}{suffix}": (row[1], row[2]) for row in self._rows(server, query)}
 
-    def _at_home(self, home: Server, group: StagedGroup, ident: int) -> dict[str, tuple[bool, int]]:
+    def _at_home(self, home: Server, ident: int) -> dict[str, tuple[bool, int]]:
         table = remote_members.c
         query = sa.select(table.address, table.admin, table.first_seq).where(
             table.conversation_id == ident
         )
         there = {row[0]: (row[1], row[2]) for row in self._rows(home, query)}
-        return self._here(home, group, ident) | there
+        return self._here(home, home, ident) | there
 
     def _check_members(self, group: StagedGroup, home: Server, ident: int) -> None:
         """All realms agree about who is a member, and there is an admin."""
-        members = self._at_home(home, group, ident)
+        members = self._at_home(home, ident)
         require(any(role for role, _ in members.values()), "a group has an admin", members)
         for server in self._world.servers:
             if server is not home:
-                here = {
-                    name: first for name, (_, first) in self._here(server, group, ident).items()
-                }
+                here = {name: first for name, (_, first) in self._here(server, home, ident).items()}
                 there = {
                     name: first
                     for name, (_, first) in members.items()
@@ -118,26 +123,31 @@ class GroupPromises:
     def _check_replay(self, group: StagedGroup, home: Server, ident: int) -> None:
         """The log, replayed, gives the members, and each of them reads what they are entitled to."""
         log = home.realm.database.now(lambda db: log_of(db, ident))
-        replay = GroupReplay(log, group.creator, private=False)
+        creator = self._named(group.creator, home)
+        replay = GroupReplay(log, creator, private=False)
         require(not replay.unauthorized, "nobody does what they may not", replay.unauthorized)
-        members = self._at_home(home, group, ident)
+        members = self._at_home(home, ident)
         said = {name: (name in replay.admins, stay.first) for name, stay in replay.members()}
         require(members == said, "the log says who is a member", members, said)
         for name in self._world.people:
-            realm = self._world.realm_of[name]
-            stay = replay.stay(name if realm == group.home else f"{name}@{realm}")
+            stay = replay.stay(self._named(name, home))
             may = [
                 each.seq for each in log if stay is not None and stay.sees(each.seq, each.target)
             ]
-            got = [each.seq for each in self._synced(name, group, ident)]
+            got = [each.seq for each in self._synced(name, home, ident)]
             require(got == may, "members read what they are entitled to", name, got, may)
         texts = [(plain(each.author), each.text) for each in log if each.text]
         require(len(texts) == len(set(texts)), "nothing is doubled", texts)
 
-    def _synced(self, name: str, group: StagedGroup, ident: int) -> list[Any]:
+    def _named(self, name: str, home: Server) -> str:
+        """A person as the home of a group writes them."""
+        realm = self._world.realm_of[name]
+        return name if realm == home.name else f"{name}@{realm}"
+
+    def _synced(self, name: str, home: Server, ident: int) -> list[Any]:
         server = self._world.server_of(name)
-        if server.name != group.home:
-            which = sa.and_(groups.c.home_id == ident, groups.c.realm == group.home)
+        if server is not home:
+            which = sa.and_(groups.c.home_id == ident, groups.c.realm == home.name)
             found = self._rows(server, sa.select(groups.c.conversation_id).where(which))
             if not found:
                 return []

@@ -23,6 +23,7 @@ from chatd.simulate.group_promises import GroupPromises
 from chatd.simulate.mishaps import Mishaps
 from chatd.simulate.promises import Promises
 from chatd.simulate.records import Violation
+from chatd.simulate.relocations import Relocations
 from chatd.simulate.servers import Stuck
 from chatd.simulate.talk import Talk
 from chatd.simulate.vfs import NotShared, SimulatedVfs
@@ -34,11 +35,13 @@ LIMIT = 30.0  # seconds of CPU for one run, so that one that never ends is notic
 
 
 class SimulationOptions(msgspec.Struct, frozen=True):
-    """`faults`: which kinds may happen; None: chosen by chance. `realms`: how many; None: likewise."""
+    """`faults`: which kinds may happen; None: chosen by chance. `realms`: how many; None: likewise.
+    `moves`: whether groups move to other realms; None: likewise."""
 
     faults: tuple[str, ...] | None = None
     realms: int | None = None
     synchronous: str = "FULL"
+    moves: bool | None = None
 
 
 class Result(msgspec.Struct):
@@ -81,7 +84,7 @@ def _simulate(
         world = World(seed, folder, options.realms, write, disks)
         violation, details = None, ""
         try:
-            _run(world, options)
+            _run(world, seed, options)
         except (Violation, Stuck) as error:
             violation, details = f"{type(error).__name__}: {error}", traceback.format_exc()
         except Exception as error:
@@ -99,14 +102,17 @@ def _too_slow(_number: int, _frame: object) -> None:
     raise Stuck(f"it does not end within {LIMIT:.0f} s of CPU")
 
 
-def _run(world: World, options: SimulationOptions) -> None:
+def _run(world: World, seed: int, options: SimulationOptions) -> None:
     random, network = world.random, world.network
     talk, gatherings = Talk(world), Gatherings(world)
+    relocations = Relocations(world, seed, options.moves)
     faults = Faults(world, options.faults)
     network.mix()
     for _ in range(random.randint(*STEPS)):
         for _ in range(random.randint(1, 4)):
-            if random.random() < gatherings.share:
+            if relocations.share and random.random() < relocations.share:
+                relocations.act()
+            elif random.random() < gatherings.share:
                 gatherings.act()
             else:
                 talk.act()

@@ -135,12 +135,15 @@ class Talk:
             return
         written, seq = found
         request = self._world.asks(name, ask.DeleteMessage(self._world.place(name, to), seq))
-        if written.author == name or self._is_creator(name, to):
+        if written.author == name or self._may_rule(name, to):
             written.deleted.set(True, request)
 
-    def _is_creator(self, name: str, to: str) -> bool:
+    def _may_rule(self, name: str, to: str) -> bool:
+        """Whether somebody may be an admin of a steady group."""
         group = self._world.groups.get(to[1:])
-        return group is not None and group.creator == name
+        return group is not None and (
+            group.creator == name or (group.name, name) in self._world.promoted
+        )
 
     def react(self, name: str, to: str) -> None:
         if (found := self._pick(name, to)) is not None:
@@ -155,7 +158,7 @@ class Talk:
             on = self._random.random() < 0.7
             command = ask.PinMessage(self._world.place(name, to), seq, on)
             request = self._world.asks(name, command)
-            if self._is_creator(name, to):
+            if self._may_rule(name, to):
                 written.pinned.set(on, request)
 
     # Reading

@@ -26,7 +26,7 @@ from chatd.simulate.servers import START, Server
 from chatd.simulate.stepped import STEPPED
 from chatd.simulate.trace import Trace
 from chatd.store.prepared import prepared
-from chatd.store.schema import attachments, groups, messages, participants
+from chatd.store.schema import attachments, former_homes, groups, messages, participants
 
 NAMES = ("ana", "budi", "citra", "dewi", "eka", "fajar", "gita", "hadi", "indah", "joko")
 CONTENT = 1500  # repetitions of a line in each file
@@ -68,6 +68,7 @@ class World:
         self.requests: list[TrackedRequest] = []
         self.counts: Counter[str] = Counter()
         self.restored = False  # a realm was restored from an older copy
+        self.promoted: set[tuple[str, str]] = set()  # groups, and whom their creators make admins
         self._texts = 0
         self._settle_in(realms or self.random.choice((2, 2, 2, 2, 3, 3, 3, 4, 5)))
 
@@ -204,10 +205,16 @@ def _rows(account_id: Any, address: Any, *, in_group: bool) -> sa.Select[Any]:
         .outerjoin(attachments, attachments.c.id == messages.c.attachment_id)
         .where(
             participants.c.account_id == account_id,
-            (groups.c.key if in_group else participants.c.peer_key) == address,
+            of_address(address) if in_group else participants.c.peer_key == address,
         )
         .order_by(messages.c.seq)
     )
+
+
+def of_address(address: Any) -> sa.ColumnElement[bool]:
+    """A condition: the group has that address, or had it before it moved."""
+    had = sa.select(former_homes.c.conversation_id).where(former_homes.c.address == address)
+    return sa.or_(groups.c.key == address, groups.c.conversation_id.in_(had))
 
 
 def content(name: str) -> bytes:

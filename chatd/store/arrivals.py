@@ -24,6 +24,7 @@ from chatd.store.files import (
     used_by_realm,
     used_bytes,
 )
+from chatd.store.lineage import was_guest
 from chatd.store.macs import keyed_hash
 from chatd.store.origins import Origin
 from chatd.store.prepared import prepared
@@ -380,10 +381,13 @@ def requested(connection: sa.Connection, asker: str, entry: Origin) -> Attachmen
         named = (messages.c.number == number) & messages.c.origin_id.is_(None)
     else:
         named = (messages.c.origin_realm == realm) & (messages.c.origin_id == number)
-    row = connection.execute(
+    files = (
         sa.select(*COLUMNS)
         .join_from(messages, attachments, attachments.c.id == messages.c.attachment_id)
-        .where(named, crosses)
+        .where(named)
         .limit(1)
-    ).first()
+    )
+    row = connection.execute(files.where(crosses)).first()
+    if row is None:
+        row = connection.execute(files.where(was_guest(asker))).first()
     return None if row is None else file_in(keyed_hash(connection), row)

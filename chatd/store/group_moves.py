@@ -38,6 +38,7 @@ from chatd.store.schema import (
     pasts,
     remote_members,
     rosters,
+    sends,
 )
 
 PAGE = 500  # accounts that are looked up at a time
@@ -99,6 +100,7 @@ def promote(connection: sa.Connection, group: Group, new: NewHome, step: HomeSte
     columns |= {"code": code, "realm": None, "home_id": None}
     connection.execute(sa.update(groups).where(place).values(columns))
     _move_picture(connection, group.key, key_of(new.name), None)
+    _move_sends(connection, group.key, str(group.id))
     here, elsewhere = _split(new)
     local = _local(connection, [each.address for each in here])
     absent = _set_members_here(connection, group.id, here, local)
@@ -319,6 +321,7 @@ def _readdress(connection: sa.Connection, group: Group, home: OtherHome) -> None
         .values(realm=home.realm)
     )
     _move_picture(connection, group.key, address.key, home.realm)
+    _move_sends(connection, str(group.id) if group.realm is None else group.key, address.key)
     was = invitations.c.realm == (group.realm or "")
     ident = group.id if group.realm is None else group.home_id
     same_key = sa.select(invitations.c.account_id).where(invitations.c.key == address.key)
@@ -338,6 +341,16 @@ def _move_picture(connection: sa.Connection, old: str, new: str, realm: str | No
         return
     avatars.forget(connection, places[1])
     avatars.move(connection, *places, realm)
+
+
+def _move_sends(connection: sa.Connection, old: str, new: str) -> None:
+    """A client that repeats a send after the move gets the earlier answer. `old` and `new` are the places of
+    the sends: see chatd.store.idempotent_sends."""
+    there = sends.alias("there")
+    same = (there.c.account_id == sends.c.account_id) & (there.c.key == sends.c.key)
+    known = sa.exists().where(same, there.c.place == old)
+    connection.execute(sa.delete(sends).where(sends.c.place == new, known))
+    connection.execute(sa.update(sends).where(sends.c.place == old).values(place=new))
 
 
 def _found(connection: sa.Connection, conversation: int) -> Group:

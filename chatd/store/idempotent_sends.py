@@ -94,15 +94,16 @@ class SendsWriter:
 
     def put(
         self, connection: sa.Connection, items: Sequence[NamedPost]
-    ) -> list[Stored | RecordedSend]:
+    ) -> list[Stored | RecordedSend | Failure]:
         """As `store`, for messages to groups of other realms."""
         names = [item.name for item in items]
 
-        def store(fresh: list[NamedPost]) -> list[Stored]:
+        def store(fresh: list[NamedPost]) -> list[Stored | Failure]:
             stored = self._pending.store(connection, [item.post for item in fresh])
             rows = [
                 _row(item.name, item.post.new, place)
                 for item, place in zip(fresh, stored, strict=True)
+                if not isinstance(place, Failure)
             ]
             self._note(connection, rows)
             return stored
@@ -135,8 +136,8 @@ def _recorded_message(new: NewMessage, place: Stored) -> RecordedSend:
     return RecordedSend(new.conversation, place.seq, place.id, file, new.at, state)
 
 
-def _recorded_post(item: NamedPost, place: Stored) -> RecordedSend:
-    return _recorded_message(item.post.new, place)
+def _recorded_post(item: NamedPost, place: Stored | Failure) -> RecordedSend | Failure:
+    return place if isinstance(place, Failure) else _recorded_message(item.post.new, place)
 
 
 def _name_of(new: NewMessage) -> SendKey:

@@ -13,9 +13,10 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from chatd.base.model import FormerHome, Party
+from chatd.base.errors import GroupMoved
+from chatd.base.model import FormerHome, Group, Party
 from chatd.store.prepared import prepared
-from chatd.store.schema import former_homes, groups, participants
+from chatd.store.schema import former_homes, groups, messages, participants, remote_members
 
 MAX_MOVES = 32  # of one group: all its steps have to fit into a parcel
 PLANNED = "planned"  # a kind of step: the former home has signed it
@@ -54,6 +55,31 @@ def _former_of(conversation: Any) -> sa.Select[Any]:
         .where(former_homes.c.conversation_id == conversation)
         .order_by(former_homes.c.step)
     )
+
+
+def check_home(group: Group, home: str | None) -> None:
+    """Raises GroupMoved unless a group lives in the realm with the key `home`; None: in this one."""
+    if group.realm != home:
+        raise GroupMoved(group=group.former[-1].name if group.former else group.name, to=group.name)
+
+
+def is_home(connection: sa.Connection, conversation: int, realm: str) -> bool:
+    """Whether the group of a conversation lives in the other realm with that key."""
+    found = connection.execute(*_home(conversation)).first()
+    return found is not None and found.realm == realm
+
+
+def check_home_now(connection: sa.Connection, conversation: int, home: str | None) -> None:
+    """As `check_home`, for the group of a conversation. Nothing is checked if there is none."""
+    found = connection.execute(*_home(conversation)).first()
+    if found is not None and found.realm != home:
+        raise GroupMoved(group=found.name, to=found.name)
+
+
+@prepared
+def _home(conversation: Any) -> sa.Select[Any]:
+    here = groups.c.conversation_id == conversation
+    return sa.select(groups.c.realm, groups.c.name).where(here)
 
 
 def steps_of(connection: sa.Connection, conversation: int) -> list[HomeStep]:
@@ -97,6 +123,19 @@ def place_of_home(connection: sa.Connection, realm: str, home_id: int) -> int | 
         found = connection.scalar(
             sa.select(sa.func.max(former_homes.c.conversation_id)).where(
                 former_homes.c.realm == realm, former_homes.c.home_id == home_id
+            )
+        )
+    return found
+
+
+def place_named(connection: sa.Connection, realm: str, name: str) -> int | None:
+    """As `place_of_home`, for another realm and the key of the group's name there."""
+    present = sa.select(groups.c.conversation_id).where(groups.c.key == f"{name}@{realm}")
+    found: int | None = connection.scalar(present)
+    if found is None:
+        found = connection.scalar(
+            sa.select(sa.func.max(former_homes.c.conversation_id)).where(
+                former_homes.c.realm == realm, former_homes.c.name == name
             )
         )
     return found
@@ -165,15 +204,29 @@ def address_now(connection: sa.Connection, key: str, viewer: Party) -> str | Non
 
 def moved_with(connection: sa.Connection, realm: str, limit: int) -> Sequence[int]:
     """The groups that have moved, of which the realm with that key has to know: they live there, or have
-    lived there, or here, and then it had members."""
-    rows = connection.execute(
-        sa.select(former_homes.c.conversation_id, former_homes.c.realm, former_homes.c.guests)
-        .order_by(former_homes.c.conversation_id.desc())
-        .limit(limit)
+    lived there, or have or had members of it while they live or lived here."""
+    place = former_homes.c.conversation_id
+    path = sa.literal(f'$."{realm}"')
+    had = sa.func.json_extract(former_homes.c.guests, path).is_not(None)
+    was_there = sa.select(place).where(sa.or_(former_homes.c.realm == realm, had))
+    moved = groups.c.moves > 0
+    is_there = sa.select(groups.c.conversation_id).where(groups.c.realm == realm, moved)
+    has_members = (
+        sa.select(remote_members.c.conversation_id)
+        .join(groups, groups.c.conversation_id == remote_members.c.conversation_id)
+        .where(remote_members.c.realm == realm, moved)
     )
-    found = {
-        row.conversation_id
-        for row in rows
-        if row.realm == realm or (row.guests is not None and realm in _guests.decode(row.guests))
-    }
-    return sorted(found)
+    found = sa.union(was_there, is_there, has_members).limit(limit)
+    return sorted(connection.scalars(found))
+
+
+def was_guest(realm: str) -> sa.ColumnElement[bool]:
+    """A condition on rows of `messages`: the message was in a group of this realm that has moved, when it had
+    members of that realm who see the message."""
+    path = sa.literal(f'$."{realm}"')
+    first = sa.func.json_extract(former_homes.c.guests, path, type_=sa.BigInteger)
+    return sa.exists().where(
+        former_homes.c.conversation_id == messages.c.conversation_id,
+        former_homes.c.guests.is_not(None),
+        first <= messages.c.seq,
+    )

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Engine, Select, delete, exists, insert, selec
 from chatd.base.names import keep_older_keys, key_of
 from chatd.base.uts39 import skeleton, version
 from chatd.store.prepared import prepared
-from chatd.store.schema import accounts, groups, names, settings
+from chatd.store.schema import accounts, former_homes, group_moves, groups, names, settings
 from chatd.store.settings import get_setting, put_setting
 
 Kind = Literal["user", "group"]
@@ -41,6 +41,12 @@ def _is_used(key: Any) -> Select[Any]:
 @prepared
 def _has_like(skeleton: Any) -> Select[Any]:
     return select(exists(select(names.c.key).where(names.c.skeleton == skeleton)))
+
+
+def has_group(connection: Connection, key: str) -> bool:
+    """Whether a group has the name with that key."""
+    query = select(groups.c.conversation_id).where(groups.c.key == key)
+    return connection.scalar(query) is not None
 
 
 def take(connection: Connection, name: str, kind: Kind) -> None:
@@ -80,8 +86,15 @@ def _held(connection: Connection) -> list[dict[str, str]]:
     here = select(groups.c.key, groups.c.name).where(
         groups.c.key.is_not(None), groups.c.realm.is_(None)
     )
-    return [
-        {"key": key, "kind": kind, "skeleton": skeleton(name)}
+    # Former names of groups that have moved away, and names that are kept for groups that will come
+    former = select(former_homes.c.name).where(former_homes.c.guests.is_not(None))
+    kept = select(group_moves.c.new_name).where(group_moves.c.new_name.is_not(None))
+    held = {
+        key: {"key": key, "kind": kind, "skeleton": skeleton(name)}
         for kind, query in (("user", users), ("group", here))
         for key, name in connection.execute(query)
-    ]
+    }
+    for name in (*connection.scalars(former), *connection.scalars(kept)):
+        row = {"key": key_of(name), "kind": "group", "skeleton": skeleton(name)}
+        held.setdefault(key_of(name), row)
+    return list(held.values())

@@ -7,14 +7,17 @@ chatd.federation.past_supply makes parcels of them.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
 
 from chatd.base.errors import UnknownGroup
 from chatd.base.names import SYSTEM
+from chatd.store.groups import group_of
 from chatd.store.held import FILE_COLUMNS, SIGNATURE_COLUMNS, about_seen
+from chatd.store.lineage import steps_of
+from chatd.store.move_agreements import move_of
 from chatd.store.schema import attachments, changes, groups, messages, remote_members, signatures
 from chatd.store.signatures import same_place
 
@@ -46,6 +49,29 @@ class PastRows(msgspec.Struct, frozen=True):
 
 def past_rows(connection: sa.Connection, asked: PastQuestion) -> PastRows:
     """Raises UnknownGroup if the realm has no members of it."""
+    group = _present(connection, asked) or _former(connection, asked)
+    if group is None:
+        raise UnknownGroup(name=asked.group)
+    low = max(asked.after + 1, group.first)
+    found: list[sa.Row[Any]] = []
+    for table in (messages, changes):
+        found += connection.execute(_select(table, asked, low, group.first))
+    found.sort(key=lambda row: -row.seq)
+    is_full = len(found) >= PAGE
+    rows = found[:PAGE][::-1]
+    return PastRows(group.name, rows, rows[0].seq if is_full else asked.after + 1, low, group.first)
+
+
+class _Given(NamedTuple):
+    """A group that a realm may ask for, and the first entry that the realm sees."""
+
+    name: str
+    first: int
+
+
+def _present(connection: sa.Connection, asked: PastQuestion) -> _Given | None:
+    """A group of this realm with members of that one. If it moves there, as both have agreed, all of its log
+    is given."""
     group = connection.execute(
         sa.select(groups.c.name, sa.func.min(remote_members.c.first_seq).label("first"))
         .join(remote_members, remote_members.c.conversation_id == groups.c.conversation_id)
@@ -57,15 +83,24 @@ def past_rows(connection: sa.Connection, asked: PastQuestion) -> PastRows:
         .group_by(groups.c.name)
     ).first()
     if group is None:
-        raise UnknownGroup(name=asked.group)
-    low = max(asked.after + 1, group.first)
-    found: list[sa.Row[Any]] = []
-    for table in (messages, changes):
-        found += connection.execute(_select(table, asked, low, group.first))
-    found.sort(key=lambda row: -row.seq)
-    is_full = len(found) >= PAGE
-    rows = found[:PAGE][::-1]
-    return PastRows(group.name, rows, rows[0].seq if is_full else asked.after + 1, low, group.first)
+        return None
+    move = move_of(connection, asked.group)
+    moves = move is not None and move.is_agreed and move.realm == asked.realm
+    return _Given(group.name, 0 if moves else group.first)
+
+
+def _former(connection: sa.Connection, asked: PastQuestion) -> _Given | None:
+    """A group that has left this realm, for its new home, and for the realms that had members then."""
+    group = group_of(connection, asked.group)
+    if group is None or group.realm is None:
+        return None
+    guests = [each for each in steps_of(connection, asked.group) if each.guests is not None]
+    if not guests:
+        return None
+    if group.realm == asked.realm:
+        return _Given(group.name, 0)
+    first = (guests[-1].guests or {}).get(asked.realm)
+    return None if first is None else _Given(group.name, first)
 
 
 def _select(table: sa.Table, asked: PastQuestion, low: int, first: int) -> sa.Select[Any]:

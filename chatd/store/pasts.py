@@ -144,6 +144,15 @@ def extend_past(connection: sa.Connection, conversation: int, after: int, upto: 
     connection.execute(sa.update(pasts).where(here).values(changed))
 
 
+def want_all(connection: sa.Connection, conversation: int) -> None:
+    """All of the log of a group is wanted here, also what its members may not see: it moves to this realm."""
+    here = pasts.c.conversation_id == conversation
+    known = connection.execute(sa.select(pasts).where(here)).first()
+    if known is not None and known.first > 0:
+        values = {"first": 0, "after": 0, "fetched": 0}
+        connection.execute(sa.update(pasts).where(here).values(values))
+
+
 def note_loss(connection: sa.Connection, realm: str) -> None:
     """Note that this realm was restored, and had lost parcels of the realm with that key, which has returned
     those for its present members. If the home of a group knows no member here, entries are still
@@ -171,6 +180,14 @@ def renumber_pasts(connection: sa.Connection, realm: str) -> None:
     connection.execute(
         sa.update(pasts).where(pasts.c.conversation_id.in_(theirs)).values(renumbered=True)
     )
+
+
+def renumber_past(connection: sa.Connection, conversation: int) -> None:
+    """Note that entries of a group that has moved have other seqs here than elsewhere, and that any of them
+    may be missing."""
+    here = pasts.c.conversation_id == conversation
+    values = {"renumbered": True, "first": 0, "after": 0, "fetched": 0}
+    connection.execute(sa.update(pasts).where(here).values(values))
 
 
 def first_here(connection: sa.Connection, conversation: int, first: int, newest: int) -> int:

@@ -11,13 +11,16 @@ from typing import Any
 
 import msgspec
 import sqlalchemy as sa
+from twisted.python.failure import Failure
 
+from chatd.base.errors import GroupMoved
 from chatd.base.model import DELIVERED, QUEUED, REFUSED, Account, Message
 from chatd.store import files
 from chatd.store import outbox as outbox_store
 from chatd.store.content import erase_file
 from chatd.store.details import with_details
 from chatd.store.guard import without_altered
+from chatd.store.lineage import is_home
 from chatd.store.macs import KeyedHash, is_whole, keyed_hash, mac_of, report_altered
 from chatd.store.messages import MessageWriter
 from chatd.store.new_entries import NewMessage, Stored
@@ -35,11 +38,13 @@ MAX_REMOVED = 500  # rows in one transaction
 
 class NewPost(msgspec.Struct, frozen=True):
     """A message to the group `group` of another realm, as shown, and the parcel that carries it. The id of
-    its conversation is 0 if the sender is no member."""
+    its conversation is 0 if the sender is no member. `epoch` was the log's when the group's home was looked
+    up."""
 
     new: NewMessage
     group: str
     parcel: NewParcel
+    epoch: int | None = None
 
 
 class PendingWriter:
@@ -50,8 +55,30 @@ class PendingWriter:
         self._parcels = parcels
         self._rows = RowInserter(pending)
 
-    def store(self, connection: sa.Connection, items: Sequence[NewPost]) -> list[Stored]:
-        """Store `items` with their parcels, in this order. Their place has no seq."""
+    def store(self, connection: sa.Connection, items: Sequence[NewPost]) -> list[Stored | Failure]:
+        """Store `items` with their parcels, in this order. Their place has no seq. Returns a Failure for each
+        message to a group that lives in another realm by now."""
+        moved = {at for at, item in enumerate(items) if self._has_moved(connection, item)}
+        if moved:
+            still = [item for at, item in enumerate(items) if at not in moved]
+            stored = iter(self._store(connection, still))
+            return [
+                Failure(GroupMoved(group=item.group, to=item.group))
+                if at in moved
+                else next(stored)
+                for at, item in enumerate(items)
+            ]
+        return [*self._store(connection, items)]
+
+    def _has_moved(self, connection: sa.Connection, item: NewPost) -> bool:
+        """Whether the group of a message lives in another realm than its parcel goes to."""
+        conversation = item.new.conversation
+        epochs = self._messages.epochs
+        if not conversation or item.epoch in (None, epochs.of(connection, conversation)):
+            return False
+        return not is_home(connection, conversation, item.parcel.realm)
+
+    def _store(self, connection: sa.Connection, items: Sequence[NewPost]) -> list[Stored]:
         if not items:
             return []
         numbers = self._parcels.store(connection, [item.parcel for item in items])

@@ -13,7 +13,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from chatd.base.counters import Counters
-from chatd.base.errors import ChatError, RealmDown
+from chatd.base.errors import ChatError, RealmDown, UnknownRealm
 from chatd.federation.forwarder import Forwarder
 from chatd.federation.links import ILinks
 from chatd.federation.signing.drafts import EntrySigner
@@ -131,6 +131,9 @@ class NoLinks(NoRealms):
         self, _realm: str, _number: int, _parcel: bytes, _file: int | None, _entry: object = None
     ) -> bool:
         return False
+
+    def handover(self, realm: str, _group: int, _have: int, _start: int) -> Deferred[Any]:
+        return fail(UnknownRealm(realm=realm))
 
     def blanked(self, realm: str, number: int, parcel: bytes) -> None:
         """Nothing waits in memory."""

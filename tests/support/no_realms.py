@@ -46,6 +46,12 @@ class NoRealms:
     def is_added(self, _realm: str) -> bool:
         return False
 
+    def takes_moves(self, _realm: str) -> bool:
+        return False
+
+    def begin_move(self, realm: str) -> None:
+        pass
+
     def _unknown(self, realm: str) -> Deferred[T]:
         return fail(UnknownRealm(realm=realm))
 

@@ -62,6 +62,18 @@ class RescueExists(ChatError):
     sentence = "{group} was rescued already, as {to}; this realm follows soon"
 
 
+class NotMovable(ChatError):
+    """A group can't move to a realm, for the `reason`."""
+
+    code = "not-movable"
+    sentence = "{group} can't move to {realm}: {reason}"
+
+
+class NoGroupMove(ChatError):
+    code = "no-group-move"
+    sentence = "No move of {group} is proposed"
+
+
 class GroupExists(ChatError):
     code = "group-exists"
     sentence = "The name {name} {is_}; choose another"

@@ -14,8 +14,16 @@ from chatd.commands import values as ask
 from chatd.commands.client import Client, Handlers
 from chatd.commands.handlers.replies import count, list_reply
 from chatd.commands.table import BY_COMMAND
+from chatd.service.group_relocation import AGREED, ENDED, NONE, OFFERED
 
 HANDLERS = Handlers()
+
+# What a move of a group has come to
+MOVES = {
+    OFFERED: "{group} moves to {realm} when an admin of the other realm agrees, within a week",
+    AGREED: "{group} moves to {realm}",
+    ENDED: "{group} does not move to {realm}",
+}
 
 
 @HANDLERS.of(ask.AddGroup)
@@ -190,6 +198,14 @@ async def transfer(client: Client, command: ask.TransferGroup) -> Reply:
     if client.service.context.localize(command.user).key == client.account.key:
         return Reply(f"You are an admin of {group}, as before", {"group": group})
     return Reply(f"{command.user} is an admin of {group} in your place", {"group": group})
+
+
+@HANDLERS.of(ask.MoveGroup)
+async def move_group(client: Client, command: ask.MoveGroup) -> Reply:
+    realm = None if command.realm.lower() == NONE else command.realm
+    moved = await client.service.relocation.move(client.account, command.group, realm)
+    fields = {"group": moved.group, "realm": moved.realm, "state": moved.state}
+    return Reply(MOVES[moved.state].format(**fields), {**fields})
 
 
 @HANDLERS.of(ask.ShowGroup)

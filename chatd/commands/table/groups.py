@@ -16,6 +16,7 @@ from chatd.commands.table.common import (
     MEMBERSHIP_ERRORS,
     OPAQUE,
     POST_ERRORS,
+    REALM,
     REMOTE_ERRORS,
     REPLY,
     TEXT_OR_OPAQUE,
@@ -183,6 +184,21 @@ ROWS: tuple[Row, ...] = (
             *(Arg(key, each, optional=True, named=True) for key, each in types.SETTINGS.items()),
         ),
         errors=ADMIN_ERRORS,
+    ),
+    Row(
+        "movegroup",
+        ask.MoveGroup,
+        "agree that a group moves to a realm, or with none, that it stays; an admin in its realm and one of "
+        "the other realm have to agree (admins only)",
+        (GROUP, REALM),
+        errors=(
+            *ADMIN_ERRORS,
+            errors.NotMovable,
+            errors.NoGroupMove,
+            errors.GroupFull,
+            errors.RealmFull,
+            errors.TooManyNewGroups,
+        ),
     ),
     Row(
         "renewcode",

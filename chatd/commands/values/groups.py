@@ -23,6 +23,7 @@ __all__ = [
     "ListMembers",
     "ListOwnGroups",
     "ListRequests",
+    "MoveGroup",
     "OpenGroup",
     "PromoteMember",
     "RenewCode",
@@ -138,6 +139,13 @@ class RescueGroup(Command, frozen=True):
     """Found a group again in this realm, because the realm where it lives is lost."""
 
     group: Address
+
+
+class MoveGroup(Command, frozen=True):
+    """Agree that a group moves to a realm; `none`: it stays where it is."""
+
+    group: Address
+    realm: str
 
 
 class RenewCode(Command, frozen=True):

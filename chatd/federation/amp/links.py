@@ -27,7 +27,7 @@ from chatd.federation.amp.peer_status import all_peers
 from chatd.federation.amp.peers import Peer, PeerTable
 from chatd.federation.amp.place_finder import PlaceFinder
 from chatd.federation.amp.unconfirmed import UnconfirmedRealms
-from chatd.federation.capabilities import ACCOUNT_MOVES, ALL, PAST, PRESENCE, PROFILES
+from chatd.federation.capabilities import ACCOUNT_MOVES, ALL, MOVES, PAST, PRESENCE, PROFILES
 from chatd.federation.federation import Federation
 from chatd.federation.links import ILinks
 from chatd.federation.outcome_waiters import OutcomeWaiters
@@ -131,6 +131,7 @@ class AmpLinks:
         self._federation.rosters.stop()
         self._federation.rescues.stop()
         self._federation.pasts.stop()
+        self._federation.mover.stop()
         await self._federation.arrivals.stop()
 
     async def _expire(self) -> None:
@@ -141,6 +142,10 @@ class AmpLinks:
                 pass
         except Exception:
             log_unexpected("expired parcels could not be returned to their senders")
+        try:
+            await self._federation.mover.expire()
+        except Exception:
+            log_unexpected("moves of groups could not be ended")
         try:
             await self._federation.arrivals.expire(expire)
         except Exception:
@@ -323,6 +328,17 @@ class AmpLinks:
         if self.lacks(realm, PAST):
             return fail(NotSupportedThere(realm=self.name_of(realm), what=ALL[PAST]))
         return self._ask(realm, lambda link: link.requests.past(group_id, before, after))
+
+    def handover(
+        self, realm: str, group_id: int, have: int, start: int
+    ) -> Deferred[tuple[bytes, int]]:
+        return self._ask(realm, lambda link: link.requests.handover(group_id, have, start))
+
+    def takes_moves(self, realm: str) -> bool:
+        return not self.lacks(realm, MOVES)
+
+    def begin_move(self, realm: str) -> None:
+        self._federation.mover.begin(realm)
 
     def wake(self, realms: Iterable[str]) -> None:
         for realm in realms:

@@ -166,6 +166,10 @@ class PeerRequests:
         items = [Returned(0, msgspec.Raw(each), theirs=True) for each in posts]
         await self._ask(wire.ReturnCommand, parcels=encode(items), upto=None)
 
+    async def handover(self, group_id: int, have: int, start: int) -> tuple[bytes, int]:
+        answer = await self._ask(wire.HandoverCommand, group_id=group_id, have=have, start=start)
+        return answer["data"], answer["size"]
+
     async def _ask(self, command: type[wire.PeerCommand], **arguments: Any) -> Any:
         if self._under_way >= MAX_ASKED:
             raise RealmDown(realm=self._link.realm)

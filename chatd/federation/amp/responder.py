@@ -320,6 +320,17 @@ class Responder(amp.CommandLocator):
         lineage, realm = self._link.host.federation.lineage, self._link.realm
         return {"branches": encode(await lineage.answer(realm, home, group_id))}
 
+    @wire.HandoverCommand.responder
+    def handover(self, group_id: int, have: int, start: int) -> Deferred[Any]:
+        link = self._link
+
+        async def work() -> dict[str, Any]:
+            handing_over = link.host.federation.handing_over
+            data, size = await handing_over.answer(link.realm, group_id, have, start)
+            return {"data": data, "size": size}
+
+        return self._answer(work, PAST_COST)
+
     @_answers(wire.FileCommand)
     async def file(self, realm: str, number: int, offset: int, size: int) -> dict[str, Any]:
         if not 0 < number <= MAX_NUMBER:

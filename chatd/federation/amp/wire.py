@@ -35,6 +35,8 @@ up to 32 KiB at a time, and checks the SHA-256. A realm that does not have them 
 **Rosters** of groups, by which these can be rescued, are announced with `RosterChanged` and asked for with
 `Roster`.
 
+**A move** of a group to another realm is completed by that realm: it asks for `Handover` until it has all.
+
 `Ping` is sent after 30 seconds of silence. A link whose other end answers nothing for 30 seconds is dropped.
 After ten minutes with nothing but pings, the side that has dialled asks with `Rest` whether the link may be
 closed (chatd.federation.amp.resting).
@@ -337,6 +339,20 @@ class LineageCommand(PeerCommand):
 
     arguments: ClassVar[list[Any]] = [(b"home", amp.Unicode()), (b"group_id", amp.Integer())]
     response: ClassVar[list[Any]] = [(b"branches", amp.String())]
+
+
+class HandoverCommand(PeerCommand):
+    commandName = b"Handover"  # noqa: N815
+    """A part of what a group's home hands over to the asking realm, to which the group moves, from the byte
+    `start` on. The asking realm has the log up to about the seq `have`: the home closes it if that is not far
+    from the end. `size` is that of the whole; 0: the group is not closed."""
+
+    arguments: ClassVar[list[Any]] = [
+        (b"group_id", amp.Integer()),
+        (b"have", amp.Integer()),
+        (b"start", amp.Integer()),
+    ]
+    response: ClassVar[list[Any]] = [(b"data", amp.String()), (b"size", amp.Integer())]
 
 
 class PastCommand(PeerCommand):

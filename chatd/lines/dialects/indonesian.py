@@ -124,6 +124,8 @@ INDONESIAN: Texts = {
     errors.NoRoster: "Realm {group} belum memberi tahu siapa anggotanya, jadi tidak dapat diselamatkan",
     errors.NotFounder: "Anda tidak boleh menyelamatkan {group}; yang boleh: {founders}",
     errors.RescueExists: "{group} sudah diselamatkan sebagai {to}; realm ini segera mengikutinya",
+    errors.NotMovable: "{group} tidak dapat pindah ke {realm}: {reason}",
+    errors.NoGroupMove: "Tidak ada usul pemindahan {group}",
     errors.GroupExists: "Nama {name} sudah dipakai; pilih yang lain",
     errors.AlreadyMember: "{name} sudah menjadi anggota {group}",
     errors.NotMember: "Anda bukan anggota {group}; bergabunglah dahulu",

@@ -91,6 +91,8 @@ def _news(
             return f"{event.who} is now called {isolated(event.name)}{status}"
         case events.ConversationChange(what="new"):
             return ""  # its first message or entry is shown
+        case events.ConversationChange(what="moved"):
+            return f"{event.group} is the new address of a group that has moved"
         case events.ConversationChange():
             return f"conversation with {event.group or event.user}: {event.what}"
         case events.GroupRescue():
@@ -137,6 +139,8 @@ def _change(change: events.Change, further: str) -> str:
             if (closed := change.fields.get("closed")) is not None:
                 done = "closed" if closed else "opened"
                 return f"{change.by} {done} {change.group}{_trust(change)}"
+            if "home" in change.fields:
+                return f"{change.group} has moved to {change.fields['home']}{_trust(change)}"
             if "picture" in change.fields:
                 return f"{change.by} changed the picture of {change.group}{_trust(change)}"
             facts = ", ".join(f"{key} {value}" for key, value in change.fields.items())

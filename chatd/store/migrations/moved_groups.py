@@ -83,6 +83,11 @@ def _create_group_moves() -> None:
         sa.Column("new_id", sa.BigInteger, comment="the group's id in the new realm"),
         sa.Column("new_name", sa.Text, comment="its name there"),
         sa.Column(
+            "steps",
+            sa.LargeBinary,
+            comment="the proofs of all its moves, once the home has closed it",
+        ),
+        sa.Column(
             "at",
             sa.BigInteger,
             nullable=False,

@@ -46,6 +46,9 @@ group_moves = Table(
     Column("consent", LargeBinary, comment="what the new realm has signed of that, encoded"),
     Column("new_id", BigInteger, comment="the group's id in the new realm"),
     Column("new_name", Text, comment="its name there"),
+    Column(
+        "steps", LargeBinary, comment="the proofs of all its moves, once the home has closed it"
+    ),
     Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
     Index("group_moves_by_realm", "realm"),
     Index("group_moves_by_at", "at"),

@@ -12,6 +12,7 @@ from chatd.base.model import Opaque, party_of
 from chatd.federation import capabilities as c
 from chatd.federation import parcels as p
 from chatd.federation.parcel_fields import FileNote
+from chatd.federation.signing.entries import SignedEntry
 from chatd.service.realm_news import DirectRead, DirectTyping
 from chatd.service.targets import Target
 from chatd.store.outbox import NewParcel
@@ -37,6 +38,8 @@ NEEDS: tuple[tuple[p.Parcel, set[str]], ...] = (
     (p.Removed("g", 1, "a"), {c.GROUPS}),
     (p.Left("a", "g"), {c.GROUPS}),
     (p.Invite("g", 1, "a", "b"), {c.GROUPS}),
+    (p.Moved((SignedEntry(b"", None, b"", b""),)), {c.GROUPS, c.MOVES}),
+    (p.MoveOffer("bagan", 1, "ana"), {c.GROUPS, c.MOVES}),
     (p.FileLoss(1, "file-gone"), {c.FILES}),
     (p.Accepted(7), {c.REQUESTS}),
     (p.Agreed("a", "b", b"x"), {c.ACCOUNT_MOVES}),

@@ -31,6 +31,7 @@ export function happened(changes, nameOf, isMe) {
     return known ? t(known, { name, by }) : t("chat.member.other", { name, what: String(what) });
   }
   if (change.kind === "moved") return t("chat.moved", { old: change.old, name: change.new });
+  if (typeof change.home === "string") return t("chat.group.moved", { address: change.home });
   const changed = FACTS.find((each) => typeof change[each] === "string");
   const fact = changed ?? ("picture" in change ? "picture" : "other");
   const key = `chat.changed.${fact}`;

@@ -185,6 +185,7 @@ export default {
   "chat.member.demoted": "No longer an admin: {name}",
   "chat.member.demoted.by": "{by} made {name} an ordinary member",
   "chat.member.other": "{name}: {what}",
+  "chat.group.moved": "The group has moved; its address is now {address}",
   "chat.changed.title": "New title: {value}",
   "chat.changed.title.by": "{by} changed the title to {value}",
   "chat.changed.topic": "New topic: {value}",

@@ -181,6 +181,7 @@ export default {
   "chat.member.demoted": "Bukan admin lagi: {name}",
   "chat.member.demoted.by": "{by} menjadikan {name} anggota biasa",
   "chat.member.other": "{name}: {what}",
+  "chat.group.moved": "Grup ini telah pindah; alamatnya sekarang {address}",
   "chat.changed.title": "Judul baru: {value}",
   "chat.changed.title.by": "{by} mengganti judul menjadi {value}",
   "chat.changed.topic": "Topik baru: {value}",

@@ -79,6 +79,8 @@ export default {
   "error.no-roster": "Realm grup ini belum memberi tahu siapa anggotanya, jadi tidak dapat diselamatkan dari sini.",
   "error.not-founder": "Anda tidak boleh menyelamatkan grup ini; hanya adminnya di realm lain yang boleh.",
   "error.rescue-exists": "Grup ini sudah diselamatkan di realm lain; realm ini segera mengikutinya.",
+  "error.not-movable": "Grup ini tidak dapat pindah ke realm itu.",
+  "error.no-group-move": "Tidak ada usul pemindahan grup ini.",
   "error.group-moved": "Grup ini telah pindah ke realm lain; pakailah alamatnya yang baru.",
   "error.group-full": "Grup ini sudah penuh; minta adminnya memberi tempat.",
   "error.realm-full":
