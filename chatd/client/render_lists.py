@@ -80,9 +80,9 @@ class ListRenderer:
         return [("place", safe(group.get("group"))), ("", title)]
 
     def _group(self, group: Item) -> Line:
-        members = int(group.get("members") or 0)
         rest = [tr("code {code}", code=safe(group["code"]))] if group.get("code") else []
-        rest.append(trn("{n} member", "{n} members", members))
+        if "members" in group:  # not in an archive
+            rest.append(trn("{n} member", "{n} members", int(group["members"] or 0)))
         if group.get("closed"):
             rest.append(tr("closed"))
         if group.get("admin"):

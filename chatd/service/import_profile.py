@@ -75,6 +75,7 @@ class ProfileImport:
 
     async def _show(self, account: Account, profile: ArchivedProfile) -> None:
         """Set the name, the country, the status and the picture of an account that has none of its own."""
+        account = self._accounts.current(account)
         name = _shown(profile.name) if account.display_name == account.name else None
         country = _shown(profile.country) if not account.country else None
         changed = account

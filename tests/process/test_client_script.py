@@ -117,7 +117,16 @@ class Scripts(ClientTestCase):
         self.assertTrue((self.home("budi") / "downloadgroup" / "budi" / "c.bin").exists())
         done = self.run_script("lina", "-c", "export", "-c", "whoami")
         self.assertEqual((done.returncode, done.stderr), (0, ""))
-        self.assertEqual(len([*(self.home("lina") / "download" / "lina").glob("lina-*.zip")]), 1)
+        [archive] = (self.home("lina") / "download" / "lina").glob("lina-*.zip")
+        done = self.run_script("budi", "-c", f"import {archive}")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertIn("Your archive is being imported", done.stdout)
+        wait_until(
+            lambda: "is imported" in self.run_script("budi", "-c", "imported").stdout,
+            lambda: "an import that is done",
+        )
+        done = self.run_script("budi", "-c", "imported", "-c", "history ~futsal")
+        self.assertIn("futsal", done.stdout)
 
     @in_thread
     def test_interrupted_download(self) -> None:
