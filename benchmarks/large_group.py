@@ -38,7 +38,9 @@ ROUNDS = 40  # requests of each kind
 OUTSIDERS = 3 * ROUNDS
 YEAR = 365 * 86_400_000  # ms
 QUIET = 0.3  # seconds without CPU after which all work of the requests is done
-IDLE = 10.0  # seconds for which an idle daemon is measured
+# Seconds for which an idle daemon is measured: each connection is looked at once in it (chatd.lines.silence),
+# and all at about the same time if they have logged in at the same time.
+IDLE = 60.0
 
 
 def member(number: int) -> str:
