@@ -20,6 +20,9 @@ from chatd.store.schema import invitations, invited, join_requests, peers
 
 LIFE = 30 * 24 * 3600 * 1000  # ms after which an unanswered invitation or request expires
 AGAIN = 24 * 3600 * 1000  # ms after which the same person can be invited to the same group again
+DECLINED_FOR = (
+    7 * 24 * 3600 * 1000
+)  # ms from a declined invitation until another one to the group is shown
 MAX_SENT = 1000  # invitations of one group that wait for an answer
 MAX_RECEIVED = 100  # invitations of one account, with those that it has declined
 MAX_OF_REALM = 50  # of these from one realm
@@ -90,15 +93,18 @@ def forget_invited(connection: Connection, group: int, key: str) -> None:
 
 def add_invitation(connection: Connection, account: Account | Party, new: NewInvitation) -> bool:
     """Store an invitation, in place of an earlier one to the same group. Returns whether the account is to be
-    told: not if it has the invitation already, or has declined it. Raises TooManyInvitations."""
+    told: not if it has the invitation already, or has declined one that is not older than DECLINED_FOR.
+    Raises TooManyInvitations."""
     _expire(connection, new.at)
     mine = invitations.c.account_id == account.id
     same = mine & (invitations.c.key == new.key)
     known = connection.execute(
-        select(invitations.c.declined, invitations.c.home_id).where(same)
+        select(invitations.c.declined, invitations.c.home_id, invitations.c.at).where(same)
     ).first()
     if known is not None and known.home_id == new.home_id:
-        return False
+        rests = known.declined and known.at <= new.at - DECLINED_FOR
+        if not rests:
+            return False
     connection.execute(delete(invitations).where(same))
     _check_room(connection, account, new)
     row = msgspec.structs.asdict(new)

@@ -71,7 +71,7 @@ class Answering(InvitingTestCase):
             self.network.settle()
 
     def test_decline(self) -> None:
-        """The home is not told, and a further invitation to the same group is not shown."""
+        """The home is not told, and a further invitation to the same group is not shown for a week."""
         self.patch(store, "AGAIN", 5_000)
         ears = self.follow(self.budi)
         self.invite(self.ana, "budi@realm2")
@@ -89,6 +89,11 @@ class Answering(InvitingTestCase):
         self.assertEqual((self.budi.invitations(), len(ears.heard)), ([], 1))
         with self.assertRaises(UnknownInvitation):
             self.decline(self.budi)
+        self.patch(store, "DECLINED_FOR", 10_000)
+        self.network.advance(6)
+        self.invite(self.ana, "budi@realm2")
+        self.network.settle()
+        self.assertEqual((self.budi.invitations(), len(ears.heard)), ([GROUP], 2))
         self.budi.joins(GROUP)
         self.assertEqual(self.budi.mine(), [GROUP])
 

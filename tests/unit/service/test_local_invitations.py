@@ -13,7 +13,7 @@ from chatd.base.events import Invitation, MemberChange
 from chatd.base.model import Account
 from chatd.base.names import Address
 from chatd.service.home_invites import AT_ONCE, Invited
-from chatd.store.invitations import LIFE
+from chatd.store.invitations import DECLINED_FOR, LIFE
 from tests.support.common import Listener
 from tests.support.inline import outcome_of, result_of
 from tests.unit.service.test_messages import MessagesTestCase
@@ -121,6 +121,21 @@ class LocalInvitations(MessagesTestCase):
         self.invite("budi")
         self.assertEqual(self.waiting(self.budi), [])
         self.assertEqual(self.members(), ["ana"])
+
+    def test_again_after_a_week(self) -> None:
+        """Another invitation is shown a week after the one that was declined, and told once."""
+        self.invite("budi")
+        result_of(self.invitations.decline(self.budi, BAGAN))
+        listener = Listener()
+        self.service.presence.listen(self.budi.id, listener, True, all_events=True)
+        for seconds, shown in ((DECLINED_FOR / 1000 - 1, 0), (1, 1), (1, 1)):
+            self.clock.advance(seconds)
+            self.assertEqual(self.invite("budi").asked, ("Budi",))
+            self.service.presence.flush()
+            self.assertEqual(len(self.waiting(self.budi)), shown)
+            self.assertEqual(len(listener.heard), shown)
+        result_of(self.groups.accept(self.budi, BAGAN, None))
+        self.assertEqual(self.members(), ["ana", "Budi"])
 
 
 class Codes(MessagesTestCase):
