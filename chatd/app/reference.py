@@ -291,6 +291,7 @@ ALL_EVENTS: tuple[tuple[str, events.Event], ...] = (
         "a group whose realm is lost was rescued by another one: here that is pending",
         events.GroupRescue(2, "futsal@realm2", "pending", "futsal@realm2", "futsal@realm3", AT),
     ),
+    ("you have blocked somebody over another connection", events.BlockChange("henderson", on=True)),
     ("you are invited to a group", events.Invitation("futsal@realm2", "budi@realm2", AT, "realm2")),
     ("that invitation is withdrawn", WITHDRAWN),
     (

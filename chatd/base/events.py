@@ -205,6 +205,14 @@ class GroupRescue(msgspec.Struct, frozen=True):
     at: int
 
 
+class BlockChange(msgspec.Struct, frozen=True):
+    """Over another connection, the listener has blocked an address or a realm (`on`), or has lifted that
+    block. `address` is as in BlockInfo."""
+
+    address: str
+    on: bool
+
+
 class Invitation(msgspec.Struct, frozen=True):
     """`by` invites the listener to a group. `realm` is the name of its realm, if that is another."""
 
@@ -298,6 +306,7 @@ Event: TypeAlias = (
     | ProfileChange
     | ConversationChange
     | GroupRescue
+    | BlockChange
     | Invitation
     | MessageRequest
     | ImportChange

@@ -110,6 +110,12 @@ class MoveInfo(msgspec.Struct, frozen=True):
     at: int
 
 
+def blocked_fields(address: str) -> dict[str, str | int | bool]:
+    """What is blocked, as programs read it: a `user`, or of `@@realm` a `realm`."""
+    realm = address.removeprefix("@@")
+    return {"user": address} if realm == address else {"realm": realm}
+
+
 class BlockInfo(msgspec.Struct, frozen=True):
     """What an account has blocked: an address, or a realm as `@@realm`. `at` is in ms since 1970 UTC."""
 
@@ -118,9 +124,8 @@ class BlockInfo(msgspec.Struct, frozen=True):
 
     @property
     def fields(self) -> dict[str, str | int | bool]:
-        """What is blocked, as programs read it: a `user`, or a `realm`."""
-        realm = self.address.removeprefix("@@")
-        return {"user": self.address} if realm == self.address else {"realm": realm}
+        """What is blocked, as programs read it."""
+        return blocked_fields(self.address)
 
 
 class ReportInfo(msgspec.Struct, frozen=True):

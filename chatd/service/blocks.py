@@ -14,13 +14,14 @@ from typing import TypeVar
 import msgspec
 
 from chatd.base.errors import BadArgument, NotAccepted
+from chatd.base.events import BlockChange
 from chatd.base.isolation import guarded
 from chatd.base.model import Account, Message, Party
 from chatd.base.names import Address, key_of
 from chatd.base.replies import BlockInfo
 from chatd.service.accounts import Accounts
 from chatd.service.context import Context
-from chatd.service.presence import OFFLINE, Presence
+from chatd.service.presence import OFFLINE, IListener, Presence
 from chatd.service.request_answers import log_pause
 from chatd.store import blocks as store
 from chatd.store.blocks import REALM_MARK, keys_covering
@@ -141,9 +142,11 @@ class Blocks:
 
     # Changing them
 
-    async def block(self, account: Account, who: Address | str) -> BlockInfo:
-        """Block an address, or the realm with a name. Returns the block. Raises UnknownUser, BadArgument,
-        TooManyBlocks."""
+    async def block(
+        self, account: Account, who: Address | str, origin: IListener | None = None
+    ) -> BlockInfo:
+        """Block an address, or the realm with a name. Returns the block. `origin` is the connection that asks
+        for it, and is not told. Raises UnknownUser, BadArgument, TooManyBlocks."""
         key, shown = self._named(who)
         if isinstance(who, str) and key == REALM_MARK + self._context.realm_key:
             raise BadArgument(argument="realm", found=shown, expected="another realm")
@@ -164,15 +167,24 @@ class Blocks:
             for then in self._on_block:
                 guarded("a block was not passed on", then, account, blocked)
             self._changed(account, key)
+            self._tell(account, shown, True, origin)
         return block
 
-    async def unblock(self, account: Account, who: Address | str) -> BlockInfo:
-        """Lift a block. Returns it. Raises NotBlocked."""
+    async def unblock(
+        self, account: Account, who: Address | str, origin: IListener | None = None
+    ) -> BlockInfo:
+        """Lift a block. Returns it. `origin` is as in `block`. Raises NotBlocked."""
         key, shown = self._named(who)
         lifted = await self._database.run(store.delete_block, self._versions, account, key, shown)
         self._drop(account.id, key)
         self._changed(account, key)
+        self._tell(account, lifted.address, False, origin)
         return lifted
+
+    def _tell(self, account: Account, address: str, on: bool, origin: IListener | None) -> None:
+        """Tell the other connections of the account."""
+        self._presence.tell_followers((account.id,), BlockChange(address, on), origin)
+        self._presence.flush()
 
     async def list(self, account: Account) -> tuple[BlockInfo, ...]:
         """What the account has blocked, by key."""

@@ -295,13 +295,13 @@ async def block(client: Client, command: ask.BlockPerson) -> Reply:
     session = client.logged_in
     # Each block makes the realm look up conversations again.
     session.bucket.take(client.service.clock.seconds(), BLOCK_COST)
-    found = await client.service.blocks.block(session.account, command.user)
+    found = await client.service.blocks.block(session.account, command.user, client.listener)
     return Reply(f"{found.address} is blocked", found.fields)
 
 
 @HANDLERS.of(ask.UnblockPerson)
 async def unblock(client: Client, command: ask.UnblockPerson) -> Reply:
-    found = await client.service.blocks.unblock(client.account, command.user)
+    found = await client.service.blocks.unblock(client.account, command.user, client.listener)
     return Reply(f"{found.address} is no longer blocked", found.fields)
 
 

@@ -8,6 +8,7 @@ import msgspec
 
 from chatd.base import events, model
 from chatd.base.avatars import avatar_path
+from chatd.base.replies import blocked_fields
 from chatd.base.timestamps import timestamp
 from chatd.lines.dialect import content
 from chatd.lines.dialects.json_messages import file_object, message_object
@@ -27,6 +28,7 @@ def event_object(event: events.Event) -> dict[str, Any]:
             | events.ProfileChange()
             | events.ConversationChange()
             | events.GroupRescue()
+            | events.BlockChange()
             | events.Invitation()
             | events.MessageRequest()
             | events.ImportChange()
@@ -79,6 +81,7 @@ def _news(
     | events.ProfileChange
     | events.ConversationChange
     | events.GroupRescue
+    | events.BlockChange
     | events.Invitation
     | events.MessageRequest
     | events.ImportChange,
@@ -101,6 +104,8 @@ def _news(
             return {"event": "conversation", **given, **settings}
         case events.GroupRescue():
             return {"event": "rescue", **given, "at": timestamp(event.at)}
+        case events.BlockChange():
+            return {"event": "block", **blocked_fields(event.address), "on": event.on}
         case events.Invitation():
             return {"event": "invitation", **given, "at": timestamp(event.at)}
         case events.MessageRequest():

@@ -31,6 +31,8 @@ def event_lines(event: events.Event) -> str:
             | events.ImportChange()
         ):
             return _news(event)
+        case events.BlockChange():
+            return f"{event.address} is {'blocked' if event.on else 'no longer blocked'}"
         case events.RoomTalk():
             shown = isolated_lines(content(event), PUSHED_FURTHER)
             return f"{timestamp(event.at)} {event.sender} in room {event.room}: {shown}"

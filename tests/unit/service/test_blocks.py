@@ -13,7 +13,7 @@ from chatd.base.errors import (
     TooManyBlocks,
     UnknownUser,
 )
-from chatd.base.events import ReadMoved
+from chatd.base.events import BlockChange, ReadMoved
 from chatd.base.model import Account, Message
 from chatd.base.names import Address, Place
 from chatd.service import blocks as module
@@ -180,6 +180,26 @@ class Lists(BlocksTestCase):
         self.assertEqual(self.shown(self.ana), ["Budi", "x@Realm2"])
         self.assertFalse(self.service.blocks.has(self.ana.id, "y@realm2"))
         self.assertTrue(self.service.blocks.has(self.ana.id, "x@realm2"))
+
+    def test_other_connections(self) -> None:
+        """They are told of each change, and the one that makes it is not."""
+        other, origin, bystander = Listener(), Listener(), Listener()
+        for account, listener in ((self.ana, other), (self.ana, origin), (self.budi, bystander)):
+            self.service.presence.listen(account.id, listener, True, all_events=True)
+        blocks = self.service.blocks
+        for whom in (Address("budi"), "Realm2", Address("budi")):
+            result_of(blocks.block(self.ana, whom, origin))
+        result_of(blocks.unblock(self.ana, "realm2", origin))
+        self.assertEqual(
+            [each for each in other.heard if isinstance(each, BlockChange)],
+            [
+                BlockChange("Budi", True),
+                BlockChange("@@Realm2", True),
+                BlockChange("@@Realm2", False),
+            ],
+        )
+        for listener in (origin, bystander):
+            self.assertFalse([each for each in listener.heard if isinstance(each, BlockChange)])
 
     def test_loaded(self) -> None:
         """A person and their realm may be blocked by different accounts."""

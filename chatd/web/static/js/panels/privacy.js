@@ -58,6 +58,7 @@ export function awaySwitch(app) {
  */
 export function blockedList(app) {
   const list = live(app, {
+    events: ["block"],
     load: async () => /** @type {{user?: string, realm?: string}[]} */ ((await app.connection.request("blocked")).blocked),
     show: (blocked) => {
       if (!blocked.length) return [h("p", { class: "quiet" }, t("settings.blocked-none"))];
