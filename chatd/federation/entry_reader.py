@@ -196,8 +196,7 @@ class EntryReader:
             wanted, about = self._wanted(group.id, opened, author, origin, signature)
             if opened.attributes is None:
                 return None  # an edit of a message that was deleted since, and the deletion follows
-            some = copies if copies.realms else None
-            return EntryChange(wanted, about, target, some, (roster, author))
+            return EntryChange(wanted, about, target, copies, (roster, author))
         new = self._message(opened, group.id, author, origin, signature)
         return Arrived(msgspec.structs.replace(new, copies=copies, epoch=target.epoch), target)
 

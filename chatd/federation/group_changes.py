@@ -168,6 +168,8 @@ class GroupChanges:
             return msgspec.structs.replace(copies, realms=realms) if realms else None
         numbers = crossing.numbers_of(connection, place, made.seq)
         blanked = outbox_store.blank(connection, numbers, parcels.blanked)
+        if not realms and not blanked:
+            return None
         return msgspec.structs.replace(copies, realms=realms, blanked=tuple(blanked))
 
     def _made(

@@ -13,6 +13,7 @@ from chatd.base.model import Message
 from chatd.base.names import Place, parse_group
 from chatd.base.replies import Reply
 from chatd.commands import values as ask
+from chatd.federation.forwarder import Forwarder
 from chatd.store import guard
 from chatd.store.schema import changes, messages, outbox, signatures
 from chatd.store.sync import Cursor
@@ -122,6 +123,37 @@ class ChangesTestCase(ThreeRealms):
             (reaction,) = shown.reactions or (None,)
             assert reaction is not None, f"{person.name} sees no reaction"
             self.assertEqual(len(reaction.people), 2, person.name)
+
+    def test_while_the_first_member_joins(self) -> None:
+        """No realm has members when what a person of another one has written is erased, and one has when that
+        is stored. The deletion is sent there."""
+        self.budi.posts("bagan@realm1", "satu")
+        (message,) = self.log_of(self.budi)
+        mirror, seq = message.conversation, message.seq
+        for person in (self.budi, self.dewi):
+            person.does(ask.LeaveGroup(parse_group("bagan@realm1")))
+            self.network.settle()
+        sent: list[tuple[str, ...]] = []
+        send = Forwarder.send_change
+
+        def send_change(forwarder: Forwarder, stored: Any, copies: Any, target: Any) -> Any:
+            sent.append(copies.realms)
+            return send(forwarder, stored, copies, target)
+
+        self.patch(Forwarder, "send_change", send_change)
+        database = self.one.realm.database
+        self.patch(database, "step", lambda *_count: False)
+        self.dewi.begins(ask.JoinGroup(parse_group("bagan@realm1")))
+        self.network.settle()
+        erasing = self.two.service.changes.erase(self.budi.account, mirror, seq)
+        done = outcome(Deferred.fromCoroutine(erasing))
+        self.network.settle()
+        del database.step
+        self.network.settle()
+        self.assertEqual(done, [None])
+        self.assertEqual(sent[-1], ("realm3",))
+        (shown,) = self.log_of(self.dewi)
+        self.assertIsNone(shown.text)
 
     def test_salts_of_edits(self) -> None:
         """Only the present content can be checked, and no earlier one guessed."""
