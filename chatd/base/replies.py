@@ -103,11 +103,13 @@ class Ban(msgspec.Struct, frozen=True):
 
 class MoveInfo(msgspec.Struct, frozen=True):
     """A move of an account: it has `moved` to the address; it is `moving` there, once that agrees; or it
-    `takes` the place of that address. `at` is in ms since 1970 UTC."""
+    `takes` the place of that address. Or the address `claims` that it was the address `old`, in a realm that
+    is lost. `at` is in ms since 1970 UTC."""
 
     what: str
     address: str
     at: int
+    old: str | None = None
 
 
 def blocked_fields(address: str) -> dict[str, str | int | bool]:

@@ -92,6 +92,7 @@ _NEEDS: dict[type[Parcel], tuple[str, ...]] = {
     parcels.Agreed: (ACCOUNT_MOVES,),
     parcels.AccountMove: (ACCOUNT_MOVES,),
     parcels.Luggage: (ACCOUNT_MOVES,),
+    parcels.AddressClaim: (ACCOUNT_MOVES,),
 }
 
 

@@ -58,6 +58,7 @@ from chatd.service.realm_news import (
     MemberMoved,
     MemberRemoved,
     MoveAgreed,
+    MoveClaimed,
     MoveLuggage,
     MoveMade,
     MoveOffered,
@@ -359,7 +360,7 @@ class Forwarder:
                 return parcels.encode(parcels.Moved(tuple(map(decode_entry, steps))))
             case RequestAccepted(number, user, sender):
                 return parcels.encode(parcels.Accepted(number, user, sender))
-            case MoveAgreed() | MoveMade() | MoveLuggage() | MemberMoved():
+            case MoveAgreed() | MoveMade() | MoveLuggage() | MemberMoved() | MoveClaimed():
                 return self._mover.parcel_of(notice, news)
             case _:
                 assert_never(news)

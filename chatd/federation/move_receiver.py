@@ -8,16 +8,32 @@ that. Whichever realm brings the proof, it is the same.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from twisted.logger import Logger
 
 from chatd.base.background import in_background
-from chatd.base.errors import AccountMoved, BadSignature, ChatError, RealmQuota, UnknownRealm
+from chatd.base.errors import (
+    AccountMoved,
+    BadSignature,
+    ChatError,
+    RealmQuota,
+    UnknownRealm,
+    UnknownUser,
+)
 from chatd.base.model import Account, Party
-from chatd.base.names import Address, key_of, parse_foreign_name, parse_name
+from chatd.base.names import Address, key_of, parse_foreign_address, parse_foreign_name, parse_name
 from chatd.base.throttle import Quota
 from chatd.federation.links import ILinks
-from chatd.federation.parcels import KEPT, AccountMove, Agreed, Luggage, MoveParcel, Verdict
+from chatd.federation.parcels import (
+    KEPT,
+    AccountMove,
+    AddressClaim,
+    Agreed,
+    Luggage,
+    MoveParcel,
+    Verdict,
+)
 from chatd.federation.realm_quotas import RealmQuotas
 from chatd.federation.signing.key_book import KeyBook
 from chatd.federation.signing.move_statements import open_agreement, open_move
@@ -42,6 +58,7 @@ class MoveReceiver:
         self._accounts = service.accounts
         self._blocks = service.blocks
         self._moves = service.moves
+        self._claims = service.claims
         self._follower = service.follower
         self._links = links
         self._keys = keys
@@ -63,6 +80,8 @@ class MoveReceiver:
                 await self.take(proof, realm)
             case Luggage():
                 await self._luggage(realm, parcel)
+            case AddressClaim():
+                await self._claim(realm, parcel)
         return KEPT
 
     async def _agreed(self, realm: str, parcel: Agreed) -> None:
@@ -156,6 +175,16 @@ class MoveReceiver:
             else:  # the realm has just told its keys
                 await self._database.run(store.forget_move, each.move.old.key)
         self._on_verified(realm)
+
+    async def _claim(self, realm: str, claim: AddressClaim) -> None:
+        """Somebody says that they had an address of another realm. They are not told what becomes of that."""
+        new = self._party(claim.sender, realm)
+        address = parse_foreign_address(claim.old)
+        if address.realm is None or key_of(address.realm) == realm:
+            raise BadSignature(reason="it is not about another realm")
+        with suppress(UnknownUser):
+            account = await self._find(claim.to)
+            await self._claims.arrived(account, new, self._context.localize(address))
 
     # Luggage
 

@@ -28,6 +28,7 @@ from chatd.service.context import Context
 from chatd.service.realm_news import (
     MemberMoved,
     MoveAgreed,
+    MoveClaimed,
     MoveLuggage,
     MoveMade,
     MoveNews,
@@ -135,6 +136,8 @@ class Mover:
                 return parcels.encode(parcels.AccountMove(proof))
             case MoveLuggage(old, user, items):
                 return parcels.encode(parcels.Luggage(old, user, items))
+            case MoveClaimed(user, to, old):
+                return parcels.encode(parcels.AddressClaim(user, to, old))
             case MemberMoved(group, group_id, user, to):
                 moved = MadeFact(MemberFact(to, "moved"), Party(key_of(user), user), notice.at)
                 return self._entries.fact(

@@ -337,13 +337,22 @@ class MoveOffer(msgspec.Struct, frozen=True, array_like=True, tag="move-offer"):
     on: bool = True
 
 
+class AddressClaim(msgspec.Struct, frozen=True, array_like=True, tag="claim"):
+    """`sender` says to `to`, of the receiving realm, that they had the address `old`, in a realm that is
+    lost."""
+
+    sender: str
+    to: str
+    old: AddressText
+
+
 # A change of a message in a direct conversation
 DirectChange: TypeAlias = DirectEdit | DirectDeletion | DirectReaction | DirectPin
 Mark: TypeAlias = DirectMark | GroupMark
 # Reports of who is in a group
 GroupNews: TypeAlias = Joined | Removed | Left | Invite
 # What concerns accounts that move
-MoveParcel: TypeAlias = Agreed | AccountMove | Luggage
+MoveParcel: TypeAlias = Agreed | AccountMove | Luggage | AddressClaim
 # Reports of groups that move to another realm
 GroupMoveNews: TypeAlias = Moved | MoveOffer
 Parcel: TypeAlias = (

@@ -43,6 +43,7 @@ from chatd.service.mentions import Mentions
 from chatd.service.message_changes import MessageChanges
 from chatd.service.messages import Messages
 from chatd.service.mirror_groups import MirrorGroups
+from chatd.service.move_claims import MoveClaims
 from chatd.service.move_follower import MoveFollower
 from chatd.service.moved_addresses import MovedAddresses
 from chatd.service.moving_out import MovingOut
@@ -91,6 +92,7 @@ class ChatService:
     imports: Imports  # of archives of earlier accounts
     departures: Departures  # deletes accounts
     moves: AccountMoves  # moves accounts to other realms
+    claims: MoveClaims  # people of lost realms say who they were
     follower: MoveFollower  # lets conversations follow people who have moved
     moving_out: MovingOut  # groups and messages of accounts that have moved
     member_moves: MemberMoves  # members of groups here who have moved
@@ -272,6 +274,9 @@ class ChatService:
         )
         self.departures = Departures(context, accounts, self.changes, self.groups)
         self.moves = AccountMoves(context, accounts, self.follower, realms, forwarder)
+        self.claims = MoveClaims(
+            context, accounts, self.directs, self.messages.fan_out, self.presence, forwarder
+        )
         self.member_moves = MemberMoves(context, self.rosters)
         self.moving_out = MovingOut(
             context, self.follower, self.groups, self.member_moves, realms, forwarder

@@ -122,7 +122,15 @@ class MemberMoved(msgspec.Struct, frozen=True):
     to: Party
 
 
-MoveNews: TypeAlias = MoveAgreed | MoveMade | MoveLuggage | MemberMoved
+class MoveClaimed(msgspec.Struct, frozen=True):
+    """`user`, of the sending realm, says to `to`, of the receiving one, that they were `old`."""
+
+    user: str
+    to: str
+    old: str
+
+
+MoveNews: TypeAlias = MoveAgreed | MoveMade | MoveLuggage | MemberMoved | MoveClaimed
 
 
 # What people do with a conversation, without writing to it. Names without a realm are of the sending realm. A

@@ -25,6 +25,8 @@ from chatd.store.schema import (
     invitations,
     join_requests,
     messages,
+    move_claims,
+    move_plans,
     participants,
     privacy,
     profiles,
@@ -45,6 +47,8 @@ _OWN = (
     invitations,
     join_requests,
     request_decisions,
+    move_claims,
+    move_plans,
 )
 
 

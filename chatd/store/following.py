@@ -14,7 +14,7 @@ from typing import NamedTuple
 import msgspec
 import sqlalchemy as sa
 
-from chatd.base.model import Party
+from chatd.base.model import Account, Party
 from chatd.store.account_moves import Move, note_earlier
 from chatd.store.blocks import is_blocked
 from chatd.store.conversations import find_direct, last_seq
@@ -83,6 +83,34 @@ def follow(connection: sa.Connection, writer: MessageWriter, move: Move, now: in
     _follow_contacts(connection, move)
     _follow_invitations(connection, move)
     return Following(directs, waits, blockers, _follow_bans(connection, move))
+
+
+def follow_one(
+    connection: sa.Connection,
+    writer: MessageWriter,
+    account: Account,
+    old: Party,
+    new: Party,
+    now: int,
+) -> FollowedDirect | None:
+    """Let the conversation and the contact of one account follow, who has confirmed the new address. Returns
+    the conversation, if there is one."""
+    move = Move(old, new, 0, 0, now, b"")
+    known = sa.select(contacts.c.key).where(
+        contacts.c.account_id == account.id, contacts.c.key == new.key
+    )
+    mine = sa.and_(contacts.c.account_id == account.id, contacts.c.key == old.key)
+    if connection.scalar(known) is None:
+        connection.execute(
+            sa.update(contacts).where(mine).values(key=new.key, address=new.name, realm=new.realm)
+        )
+    else:
+        connection.execute(sa.delete(contacts).where(mine))
+    place = find_direct(connection, account.id, old.key)
+    if place is None:
+        return None
+    side = _DirectSide(account.id, account.key, account.name, place)
+    return _follow_direct(connection, writer, side, move, now)
 
 
 def refuses(connection: sa.Connection, side: _DirectSide | tuple[int, ...], move: Move) -> bool:

@@ -23,6 +23,18 @@ class NoMove(ChatError):
     sentence = "No move of your account is planned; moveaccount <address> <password> plans one"
 
 
+class UnknownClaim(ChatError):
+    code = "unknown-claim"
+    sentence = "{name} has not said that they had another address; moves lists who has"
+
+
 class TooManyMoves(ChatError):
     code = "too-many-moves"
     sentence = "You have agreed to {limit} moves that were not made; cancelmove cancels them"
+
+
+class TooManyClaims(ChatError):
+    code = "too-many-claims"
+    sentence = (
+        "You may say {limit} times an hour that you had another address; try again in {minutes} min"
+    )

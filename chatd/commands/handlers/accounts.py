@@ -125,8 +125,30 @@ async def take_account(client: Client, command: ask.TakeAccount) -> Reply:
 
 @HANDLERS.of(ask.ListMoves)
 async def list_moves(client: Client, _command: ask.ListMoves) -> Reply:
-    found = await client.service.moves.all(client.account)
+    service, account = client.service, client.account
+    found = (*await service.moves.all(account), *await service.claims.waiting(account))
     return list_reply(count(found, "move"), found, "moves", 0)
+
+
+@HANDLERS.of(ask.ClaimAccount)
+async def claim_account(client: Client, command: ask.ClaimAccount) -> Reply:
+    asked = await client.service.claims.claim(client.account, command.address)
+    people = "1 person is" if asked == 1 else f"{asked} people are"
+    return Reply(
+        f"{people} asked to confirm that you were {command.address}", data={"asked": asked}
+    )
+
+
+@HANDLERS.of(ask.AcceptMove)
+async def accept_move(client: Client, command: ask.AcceptMove) -> Reply:
+    old = await client.service.claims.confirm(client.account, command.address)
+    return Reply(f"{old} is {command.address} now", data={"old": old})
+
+
+@HANDLERS.of(ask.DeclineMove)
+async def decline_move(client: Client, command: ask.DeclineMove) -> Reply:
+    old = await client.service.claims.decline(client.account, command.address)
+    return Reply(f"{old} stays as it is", data={"old": old})
 
 
 @HANDLERS.of(ask.CancelMove)

@@ -157,6 +157,27 @@ ROWS: tuple[Row, ...] = (
     ),
     Row("moves", ask.ListMoves, "show where your account moves or has moved"),
     Row(
+        "claimaccount",
+        ask.ClaimAccount,
+        "tell your contacts which address you had in a realm that is lost",
+        (Arg("address", types.ADDRESS, also=("user",)),),
+        errors=(errors.TooManyClaims,),
+    ),
+    Row(
+        "acceptmove",
+        ask.AcceptMove,
+        "confirm that somebody had another address: your conversation follows",
+        (Arg("address", types.ADDRESS, also=("user",)),),
+        errors=(errors.UnknownClaim, *PEOPLE_ERRORS),
+    ),
+    Row(
+        "declinemove",
+        ask.DeclineMove,
+        "deny that somebody had another address",
+        (Arg("address", types.ADDRESS, also=("user",)),),
+        errors=(errors.UnknownClaim,),
+    ),
+    Row(
         "cancelmove",
         ask.CancelMove,
         "cancel the moves to and from your account that are not made yet",

@@ -10,6 +10,7 @@ from chatd.base.texts import Secret
 from chatd.commands.values.base import Command
 
 __all__ = [
+    "AcceptMove",
     "AddContact",
     "BlockPerson",
     "CancelImport",
@@ -17,7 +18,9 @@ __all__ = [
     "ChangePassword",
     "ChangePrivacy",
     "ChangeProfile",
+    "ClaimAccount",
     "ClaimRealm",
+    "DeclineMove",
     "DeleteAccount",
     "DeleteContact",
     "ExportData",
@@ -102,6 +105,22 @@ class MoveAccount(Command, frozen=True):
 class TakeAccount(Command, frozen=True):
     """`address` is that of another realm, of which this account becomes the new address."""
 
+    address: Address
+
+
+class ClaimAccount(Command, frozen=True):
+    """`address` is that of another realm, which is lost."""
+
+    address: Address
+
+
+class AcceptMove(Command, frozen=True):
+    """`address` is the new one of somebody who says that they had another."""
+
+    address: Address
+
+
+class DeclineMove(Command, frozen=True):
     address: Address
 
 

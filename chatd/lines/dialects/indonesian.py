@@ -77,6 +77,8 @@ INDONESIAN: Texts = {
         "Akun ini sudah pindah dan sekarang {to}; login di sana. Di sini Anda masih dapat membaca, "
         "mengekspor data, dan pindah kembali dengan moveaccount"
     ),
+    errors.UnknownClaim: "{name} tidak mengatakan bahwa ia punya alamat lain; lihat moves",
+    errors.TooManyClaims: "Boleh {limit} kali sejam; coba lagi dalam {minutes} menit",
     errors.NoMove: "Tidak ada perpindahan akun Anda; moveaccount <alamat> <password> memulainya",
     errors.TooManyMoves: "Anda sudah menyetujui {limit} perpindahan; batalkan dengan cancelmove",
     errors.AlreadyClaimed: "Realm ini sudah mempunyai operator",

@@ -102,7 +102,8 @@ def _item(item: replies.Item) -> Any:
         case RealmInfo():
             return _realm_info(item)
         case replies.MoveInfo():
-            return {**msgspec.structs.asdict(item), "at": timestamp(item.at)}
+            old = {} if item.old is None else {"old": item.old}
+            return {"what": item.what, "address": item.address, **old, "at": timestamp(item.at)}
         case replies.BlockInfo():
             return {**item.fields, "at": timestamp(item.at)}
         case replies.ReportInfo():

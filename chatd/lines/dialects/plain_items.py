@@ -37,6 +37,8 @@ def item_lines(item: replies.Item) -> str:  # noqa: C901 - one case for each kin
             return _invitation(item)
         case replies.RequestInfo():
             return _request(item)
+        case replies.MoveInfo(what="claims"):
+            return f"{item.address} says that they were {item.old}, {timestamp(item.at)}"
         case replies.MoveInfo():
             return f"{_MOVES[item.what]} {item.address}, {timestamp(item.at)}"
         case replies.BlockInfo():

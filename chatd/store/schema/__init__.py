@@ -43,6 +43,7 @@ from chatd.store.schema.moved_groups import former_homes, group_moves, handovers
 from chatd.store.schema.moves import (
     account_moves,
     earlier_addresses,
+    move_claims,
     move_luggage,
     move_plans,
     moving_groups,
@@ -123,6 +124,7 @@ __all__ = [
     "messages",
     "metadata",
     "mirror_rosters",
+    "move_claims",
     "move_luggage",
     "move_plans",
     "moving_groups",

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, LargeBinary, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    LargeBinary,
+    Table,
+    Text,
+    false,
+)
 
 from chatd.store.schema.base import metadata
 
@@ -95,5 +105,21 @@ moving_groups = Table(
     Column("read_seq", BigInteger, nullable=False, comment="the read mark of the old address"),
     Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
     Index("moving_groups_by_realm", "realm"),
+    sqlite_with_rowid=False,
+)
+
+# People who say that they had another address, in a realm that is lost.
+move_claims = Table(
+    "move_claims",
+    metadata,
+    Column("account_id", ForeignKey("accounts.id"), primary_key=True, comment="who is asked"),
+    Column("key", Text, primary_key=True, comment="the new address without case"),
+    Column("address", Text, nullable=False, comment="as shown"),
+    Column("realm", Text, nullable=False, comment="key of the new realm"),
+    Column("old_key", Text, nullable=False, comment="the address that they say they had"),
+    Column("old_address", Text, nullable=False, comment="as shown"),
+    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    Column("declined", Boolean, nullable=False, server_default=false()),
+    Index("move_claims_by_realm", "realm", "at"),
     sqlite_with_rowid=False,
 )

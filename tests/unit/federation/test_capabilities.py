@@ -45,6 +45,7 @@ NEEDS: tuple[tuple[p.Parcel, set[str]], ...] = (
     (p.Agreed("a", "b", b"x"), {c.ACCOUNT_MOVES}),
     (p.AccountMove(b"x"), {c.ACCOUNT_MOVES}),
     (p.Luggage("a", "b", b"x"), {c.ACCOUNT_MOVES}),
+    (p.AddressClaim("a", "b", "c@realm3"), {c.ACCOUNT_MOVES}),
 )
 
 

@@ -88,6 +88,7 @@ BETWEEN_REALMS = {
     "account-moved",
     "moved-away",
     "too-many-moves",
+    "too-many-claims",
     "realm-not-found",
     "lookup-denied",
     "too-many-lookups",

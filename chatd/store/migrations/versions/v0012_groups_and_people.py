@@ -52,6 +52,7 @@ def upgrade() -> None:
     create_tables_of_moved_groups()
     _create_account_moves()
     _create_earlier_addresses()
+    _create_move_claims()
     _create_move_luggage()
     _create_move_plans()
     _create_moving_groups()
@@ -826,3 +827,21 @@ def _create_moving_groups() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("moving_groups_by_realm", "moving_groups", ["realm"])
+
+
+def _create_move_claims() -> None:
+    op.create_table(
+        "move_claims",
+        sa.Column("account_id", _id_type(), nullable=False, comment="who is asked"),
+        sa.Column("key", sa.Text, nullable=False, comment="the new address without case"),
+        sa.Column("address", sa.Text, nullable=False, comment="as shown"),
+        sa.Column("realm", sa.Text, nullable=False, comment="key of the new realm"),
+        sa.Column("old_key", sa.Text, nullable=False, comment="the address that they say they had"),
+        sa.Column("old_address", sa.Text, nullable=False, comment="as shown"),
+        _at(),
+        sa.Column("declined", sa.Boolean, nullable=False, server_default=sa.false()),
+        sa.PrimaryKeyConstraint("account_id", "key", name="move_claims_key"),
+        _account_of("move_claims"),
+        sqlite_with_rowid=False,
+    )
+    op.create_index("move_claims_by_realm", "move_claims", ["realm", "at"])

@@ -8,7 +8,7 @@ import { attempt, live } from "./live.js";
 import { row, rows } from "./page.js";
 
 /** @typedef {import("../types.js").App} App */
-/** @typedef {{what: string, address: string}} Move */
+/** @typedef {{what: string, address: string, old?: string}} Move */
 
 const CODES = ["bad-name", "bad-argument", "unknown-realm", "realm-not-found", "lookup-denied", "not-supported-there"];
 
@@ -20,12 +20,24 @@ export function moving(app) {
       const known = moves.length
         ? rows(t("settings.moves"), moves.map(line))
         : h("p", { class: "quiet" }, t("settings.moves-none"));
-      const planned = moves.some(({ what }) => what !== "moved");
+      const planned = moves.some(({ what }) => what === "moving" || what === "takes");
       return [known, actions(planned)];
     },
   });
-  const line = (/** @type {Move} */ { what, address }) =>
-    row({ key: `${what} ${address}`, title: t(`settings.moves-${what}`, { address }), actions: [] });
+  const line = (/** @type {Move} */ { what, address, old = "" }) =>
+    row({
+      key: `${what} ${address}`,
+      title: t(`settings.moves-${what}`, { address, old }),
+      actions: what === "claims" ? [answer("acceptmove", address), answer("declinemove", address)] : [],
+    });
+  const answer = (/** @type {string} */ command, /** @type {string} */ address) => {
+    const give = async () => {
+      await attempt(app, () => app.connection.request(command, { address }), () => t(`settings.moves-${command}-done`));
+      await list.refresh();
+    };
+    const label = t(`settings.moves-${command}`, { address });
+    return button(t(`settings.moves-${command}-short`), { kind: "small", onClick: give, "aria-label": label });
+  };
   const cancel = async () => {
     await attempt(app, () => app.connection.request("cancelmove"), () => t("settings.moves-cancelled"));
     await list.refresh();
@@ -40,6 +52,7 @@ export function moving(app) {
       { class: "actions" },
       button(t("settings.move"), { icon: "globe", onClick: () => askAway(app, done) }),
       button(t("settings.take"), { icon: "plus", onClick: () => askHere(app, done) }),
+      button(t("settings.claim-lost"), { icon: "alert", onClick: () => askLost(app, done) }),
       planned && button(t("settings.moves-cancel"), { onClick: cancel }),
       h("p", { class: "quiet" }, t("settings.move-hint")),
     );
@@ -77,4 +90,17 @@ function askHere(app, done) {
   };
   const content = form([h("p", null, t("settings.take-text")), address], take, { submit: t("settings.take") });
   const close = dialog(t("settings.take"), content, { narrow: true });
+}
+
+/** @param {App} app @param {(sentence: string) => void} done */
+function askLost(app, done) {
+  const codes = [...CODES, "too-many-claims"];
+  const address = field({ label: t("settings.move-from"), name: "address", required: true, codes });
+  const tell = async (/** @type {Record<string, string>} */ values) => {
+    const { asked } = await app.connection.request("claimaccount", values);
+    close();
+    done(t("settings.claim-lost-done", { n: asked }));
+  };
+  const content = form([h("p", null, t("settings.claim-lost-text")), address], tell, { submit: t("settings.claim-lost") });
+  const close = dialog(t("settings.claim-lost"), content, { narrow: true });
 }
