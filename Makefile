@@ -11,7 +11,7 @@ JOBS ?= 2
 WORKERS ?= 4
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-.PHONY: run demo test trial trunk coverage coverage-report thorough check types format bench docs screenshots clean
+.PHONY: run demo test simulate trial trunk coverage coverage-report thorough check types format bench docs screenshots clean
 
 run: $(STAMP)
 	$(BIN)/twistd -n --pidfile= chatd --config $(CONFIG)
@@ -37,6 +37,11 @@ CORE := chatd/base/*,chatd/commands/*,chatd/federation/*,chatd/service/*,chatd/s
 coverage-report: $(STAMP)
 	$(BIN)/coverage report --skip-covered --fail-under=95
 	$(BIN)/coverage report --format=total --precision=2 --include='$(CORE)' --fail-under=98
+
+# Simulations of several realms, by seed.
+SEEDS := 21-220
+simulate: $(STAMP)
+	$(BIN)/python -m chatd.simulate --seeds $(SEEDS)
 
 # What takes too long to run each time: many more examples, kills and messages.
 thorough: $(STAMP)

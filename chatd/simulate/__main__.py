@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 
 from chatd.app import memory
-from chatd.simulate.faults import KINDS
+from chatd.simulate.faults import BREAKDOWNS, KINDS
 from chatd.simulate.runs import Result, SimulationOptions, can_lose_power, simulate
 
 
@@ -54,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--faults",
         default="some",
-        help=f"some (chosen by chance), all, none, or a list of these: {', '.join(KINDS)}",
+        help=f"some (chosen by chance), all (but hostile), none, or a list of: {', '.join(KINDS)}",
     )
     return parser
 
@@ -69,7 +69,7 @@ def _faults(text: str) -> tuple[str, ...] | None:
         case "some":
             return None
         case "all":
-            return KINDS
+            return BREAKDOWNS
         case "none":
             return ()
     chosen = tuple(text.split(","))

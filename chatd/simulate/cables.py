@@ -8,6 +8,7 @@ from random import Random
 
 from chatd.app.realm import Threads
 from chatd.simulate.connections import FakeConnection, Pace, PeerTransport
+from chatd.simulate.hostile import HostileRealm
 from chatd.simulate.network import Network
 from chatd.simulate.servers import Server
 from chatd.simulate.stepped import STEPPED
@@ -46,6 +47,7 @@ class CabledNetwork(Network):
         self.random = random
         self.trace = trace
         self.slow = False
+        self.hostile: HostileRealm | None = None
         self.after_step: Callable[[], None] = lambda: None
         self.on_connection = self._lay
 
@@ -85,4 +87,6 @@ class CabledNetwork(Network):
         delays = self.random.choice(DELAYS)
         connection.near.pace = Cable(self, f"{near} to {far}", delays)
         connection.far.pace = Cable(self, f"{far} to {near}", delays)
+        if self.hostile is not None:
+            self.hostile.meet(connection, near, far)
         self.trace.say(f"{near} is connected to {far}")

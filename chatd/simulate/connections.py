@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
@@ -31,6 +32,10 @@ class Pace:
 AT_ONCE = Pace()
 
 
+def _unchanged(_kind: str, _box: dict[bytes, bytes], data: bytes) -> list[bytes]:
+    return [data]
+
+
 class PeerTransport:
     """The transport of one end of a FakeConnection.
 
@@ -46,6 +51,8 @@ class PeerTransport:
         self.connection: FakeConnection
         self.out: deque[bytes] = deque()
         self.pace = AT_ONCE
+        # What arrives in place of a box, of which it gets the kind, the pairs and the bytes
+        self.change: Callable[[str, dict[bytes, bytes], bytes], list[bytes]] = _unchanged
         self.held = False
         self.holding: set[str] = set()
         self.losing: set[str] = set()
@@ -137,7 +144,8 @@ class PeerTransport:
         else:
             self.log.append(kind)
             self.boxes.append(box)
-            self.other.protocol.dataReceived(data)
+            for arriving in self.change(kind, box, data):
+                self.other.protocol.dataReceived(arriving)
         self.pace.passed(kind, len(data))
         if self._full and not self.out:
             self._full = False

@@ -7,14 +7,14 @@ import os
 from errno import EIO, ENOSPC
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from sqlalchemy import Engine, event
 
 from chatd.simulate.databases import connect_quickly
 from chatd.simulate.files import StateFiles
-from chatd.simulate.stepped import STEPPED
+from chatd.simulate.stepped import STEPPED, SteppedDatabase, SteppedUploads
 from chatd.simulate.vfs import FULL, IOERR_FSYNC, IOERR_TRUNCATE, IOERR_WRITE, OK, SimulatedVfs
 
 SECTOR = 512  # bytes that a disk writes completely or not at all
@@ -166,7 +166,12 @@ class Disks:
         self.disks: dict[Path, Disk] = {}
         self._vfs = vfs
         self._synchronous = synchronous
-        self.threads = dataclasses.replace(STEPPED, connect=self._connect)
+        self.threads = dataclasses.replace(
+            STEPPED,
+            connect=self._connect,
+            database=cast(Any, self._database),
+            uploads=cast(Any, self._uploads),
+        )
         self._fsync = os.fsync
         os.fsync = self.fsync  # type: ignore[assignment]
 
@@ -198,6 +203,18 @@ class Disks:
         engine = connect_quickly(url)
         event.listen(engine, "connect", self._set_up)
         return engine
+
+    def _database(self, engine: Engine, *others: Any) -> SteppedDatabase:
+        database = SteppedDatabase(engine, *others)
+        disk = self.disks[Path(engine.url.database or "").parent]
+        database.is_off = lambda: disk.dead
+        return database
+
+    def _uploads(self, clock: Any, folder: Path, *others: Any) -> SteppedUploads:
+        uploads = SteppedUploads(clock, folder, *others)
+        disk = self.disks[folder.parent]
+        uploads.is_off = lambda: disk.dead
+        return uploads
 
     def _set_up(self, connection: Any, _record: object) -> None:
         connection.execute(f"PRAGMA synchronous = {self._synchronous}").close()

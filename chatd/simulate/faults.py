@@ -11,10 +11,15 @@ from chatd.simulate.records import Violation
 from chatd.simulate.servers import Server
 from chatd.simulate.world import World
 
-KINDS = (
+BREAKDOWNS = (
     *("cut", "delay", "hold", "lose", "unreachable"),
     *("kill", "stop", "clock", "restore"),
     *("full", "fail", "errors", "power"),
+)
+HOSTILE = "hostile"
+KINDS = (*BREAKDOWNS, HOSTILE)
+SELDOM_HOSTILE = (
+    0.15  # of the seeds whose kinds are chosen, because little is promised to a hostile realm
 )
 
 
@@ -24,12 +29,16 @@ class Faults:
     def __init__(self, world: World, kinds: Collection[str] | None) -> None:
         self._world = world
         self._random = world.random
-        chosen = [each for each in KINDS if self._random.random() < 0.6]
+        chosen = [each for each in BREAKDOWNS if self._random.random() < 0.6]
+        if self._random.random() < SELDOM_HOSTILE:
+            chosen.append(HOSTILE)
         self.kinds = chosen if kinds is None else [each for each in KINDS if each in kinds]
         world.network.slow = "delay" in self.kinds
         world.trace.say(f"faults: {', '.join(self.kinds)}")
         self._copies: dict[str, Path] = {}
         world.network.after_step = self._bury
+        if HOSTILE in self.kinds:
+            world.let_in(self._random.choice(world.servers).name)
         if "restore" in self.kinds:
             for server in world.servers:
                 self._back_up(server)
@@ -117,6 +126,12 @@ class Faults:
     def clock(self, server: Server) -> None:
         """The wall clock of a realm steps."""
         server.stepped += self._random.choice((-3600.0, -60.0, -1.0, 1.0, 60.0, 3600.0))
+
+    def hostile(self, _server: Server) -> None:
+        """The hostile realm does something else from now on."""
+        hostile = self._world.network.hostile
+        assert hostile is not None  # noqa: S101 - it is let in at first
+        hostile.turn()
 
     # Disks
 

@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from chatd.base.errors import ChatError
+from chatd.base.model import Message
 from chatd.simulate.group_replay import GroupReplay, log_of
 from chatd.simulate.promises import Promises, plain, seen
 from chatd.simulate.records import require
@@ -26,6 +27,8 @@ class GroupPromises:
     def check(self) -> None:
         for group in self._world.groups.values():
             live = list(self._live(group))
+            if self._is_in_hostile_hands(group, live):
+                continue
             require(len(live) <= 1, "a group lives in one realm", live)
             for home, ident in live:
                 self._check_members(group, home, ident)
@@ -47,6 +50,12 @@ class GroupPromises:
     def _rows(self, server: Server, query: Any) -> list[Any]:
         rows: list[Any] = server.realm.database.now(lambda db: db.execute(query).all())
         return rows
+
+    def _is_in_hostile_hands(self, group: StagedGroup, live: list[tuple[Server, int]]) -> bool:
+        """Whether the group lives or was founded in the hostile realm, or has moved while there was one."""
+        hostile = self._world.hostile
+        homes = {group.home, *(home.name for home, _ in live)}
+        return hostile is not None and (hostile in homes or homes != {group.home})
 
     # Members
 
@@ -77,7 +86,7 @@ class GroupPromises:
         """All realms agree about who is a member, and there is an admin."""
         members = self._at_home(home, ident)
         require(any(role for role, _ in members.values()), "a group has an admin", members)
-        for server in self._world.servers:
+        for server in self._world.honest_servers:
             if server is not home:
                 here = {name: first for name, (_, first) in self._here(server, home, ident).items()}
                 there = {
@@ -92,9 +101,9 @@ class GroupPromises:
     def _check_steady(self, group: StagedGroup) -> None:
         """All members read the same, and it is what was asked for."""
         to, restored = f"#{group.name}", self._world.restored
-        logs = {name: self._shown(name, to) for name in self._world.people}
+        logs = {name: self._shown(name, to) for name in self._world.honest_people}
         read = {
-            name: [(each.seq, each.reply, *seen(each)) for each in log]
+            name: [(each.seq, each.reply, *seen(each)) for each in log if self._is_promised(each)]
             for name, log in logs.items()
             if log is not None
         }
@@ -110,6 +119,8 @@ class GroupPromises:
         self._promises.check_once(own)
         self._promises.check_order(own)
         for written in self._world.written.values():
+            if not self._world.is_honest(written.author):
+                continue
             if written.to == to and (logs.get(written.author) is not None):
                 self._promises.check_written(group.creator, written, own)
 
@@ -120,6 +131,11 @@ class GroupPromises:
         except ChatError:
             return None
 
+    def _is_promised(self, message: Message) -> bool:
+        """Files of a hostile realm may come to some members only."""
+        author = plain(message.sender)
+        return message.file is None or self._world.is_honest(author)
+
     def _check_replay(self, group: StagedGroup, home: Server, ident: int) -> None:
         """The log, replayed, gives the members, and each of them reads what they are entitled to."""
         log = home.realm.database.now(lambda db: log_of(db, ident))
@@ -129,7 +145,7 @@ class GroupPromises:
         members = self._at_home(home, ident)
         said = {name: (name in replay.admins, stay.first) for name, stay in replay.members()}
         require(members == said, "the log says who is a member", members, said)
-        for name in self._world.people:
+        for name in self._world.honest_people:
             stay = replay.stay(self._named(name, home))
             may = [
                 each.seq for each in log if stay is not None and stay.sees(each.seq, each.target)

@@ -15,6 +15,7 @@ from chatd.base.events import StateChange
 from chatd.base.model import REFUSED, Message
 from chatd.base.replies import ConversationInfo
 from chatd.commands import values as ask
+from chatd.simulate.read_promises import check_forwards, check_marks
 from chatd.simulate.records import Violation, Written, require
 from chatd.simulate.world import World, content
 from chatd.store.schema import pending
@@ -34,7 +35,7 @@ class Promises:
 
     def settle(self) -> None:
         """Give everything time to arrive, and repeat the requests that were not answered."""
-        pairs = list(combinations(self._world.servers, 2))
+        pairs = list(combinations(self._world.honest_servers, 2))
         self._network.until(
             lambda: all(self._network.open_connections(*pair) for pair in pairs), PATIENCE
         )
@@ -45,22 +46,29 @@ class Promises:
 
     def _insist(self) -> None:
         for request in self._world.requests:
+            if not self._world.is_honest(request.name):
+                continue
             if request.key is not None and not request.replies and not self._world.restored:
                 self._world.trace.say(f"{request.name} sends {request.key} again")
                 request.send()
 
     def _waiting(self) -> int:
-        return sum(server.parcels_waiting() for server in self._world.servers)
+        hostile = self._world.hostile
+        return sum(server.parcels_waiting(hostile) for server in self._world.honest_servers)
 
     def check(self) -> None:
         require(not self._waiting(), "everything queued is delivered in the end")
-        for name in self._world.people:
+        people = self._world.honest_people
+        for name in people:
             self._views[name] = list(self._read(name))
-        for one, two in combinations(self._world.people, 2):
+        for one, two in combinations(people, 2):
             self._check_direct(one, two)
-        for name in self._world.people:
+        for name in people:
+            self._check_words(name)
             self._check_told(name)
             self._check_counts(name)
+            check_marks(self._world, name, self._views)
+            check_forwards(self._world, name, self._views)
             self._check_cursors(name)
             self._check_files(name)
         self._check_pending()
@@ -106,12 +114,35 @@ class Promises:
                 return list(page.items)
         return []
 
+    def _check_words(self, name: str) -> None:
+        """Nothing that somebody reads is said in the name of a person of an honest realm who has not said it,
+        also in conversations with a hostile realm."""
+        people = {str(self._world.address(each, name)): each for each in self._world.honest_people}
+        for _, page in self._views[name]:
+            said = [
+                each
+                for each in page.items
+                if each.sender in people and not each.unverified and each.forwarded is None
+            ]
+            self.check_once(said)
+            for message in said:
+                written = self._written(message)
+                require(
+                    (message.text is None and message.file is None)
+                    or (written is not None and written.author == people[message.sender]),
+                    "nobody speaks in the name of others",
+                    name,
+                    message,
+                )
+
     def check_once(self, log: list[Message]) -> None:
         tags = Counter(each.tag for message in log if (each := self._written(message)))
         twice = [tag for tag, times in tags.items() if times > 1]
         require(not twice, "nothing is doubled", twice)
 
     def _written(self, message: Message) -> Written | None:
+        if message.forwarded is not None:
+            return None  # see chatd.simulate.read_promises
         if message.file is not None:
             return self._world.of_text(message.file.name)
         return self._world.of_text(message.text)
@@ -154,6 +185,8 @@ class Promises:
             written = self._written(message)
             if written is None or not written.ordered or written.request.again:
                 continue
+            if not self._world.is_honest(written.author):
+                continue
             number = int(written.tag[1:])
             if written.acknowledged:
                 before = last.setdefault(written.author, -1)
@@ -171,7 +204,7 @@ class Promises:
         except UnknownUser:
             notices = []
         for written in self._world.written.values():
-            if written.author == name:
+            if written.author == name and self._world.is_honest(written.to):
                 told = sum(f'message "{written.tag} ' in each for each in notices)
                 if not written.to.startswith("nobody"):
                     reached = written.to not in self._world.people or not told
@@ -238,7 +271,7 @@ class Promises:
         for _, page in self._views[name]:
             for message in page.items:
                 file = message.file
-                if file is None:
+                if file is None or not self._is_promised(message):
                     continue
                 if file.state != HERE:
                     require(self._world.restored, "files arrive", name, message)
@@ -250,19 +283,28 @@ class Promises:
                 else:
                     require(data == content(file.name), "files arrive whole", name, message)
 
+    def _is_promised(self, message: Message) -> bool:
+        """Whether the message is of an honest realm, and went to one."""
+        written = self._written(message)
+        if written is None:
+            return self._world.hostile is None
+        return all(map(self._world.is_honest, (written.author, written.to)))
+
     # The realms
 
     def _check_pending(self) -> None:
         """No post waits for a number for ever."""
         query = sa.select(pending.c.text).where(pending.c.refused.is_(None))
-        for server in self._world.servers:
+        if self._world.hostile is not None:
+            query = query.where(pending.c.realm != self._world.hostile)
+        for server in self._world.honest_servers:
             found = server.realm.database.now(lambda db: db.scalars(query).all())
             require(not found, "nothing waits for ever", server.name, found)
 
     def _check_errors(self) -> None:
         """Requests fail with errors that say what to do."""
         for request in self._world.requests:
-            for error in request.errors:
+            for error in request.errors if self._world.is_honest(request.name) else ():
                 require(isinstance(error, ChatError), "errors say what to do", repr(error))
 
     def _check_bytes(self) -> None:
@@ -275,7 +317,7 @@ class Promises:
         ]
         for server in self._world.servers:
             server.close()
-        for server in self._world.servers:
+        for server in self._world.honest_servers:
             for path in sorted(server.config.state.rglob("*")):
                 data = path.read_bytes() if path.is_file() else b""
                 for text in gone:
@@ -289,6 +331,10 @@ class Promises:
         refused the change."""
         group = self._world.groups.get(written.to[1:])
         if written.file or (group is not None and not group.steady):
+            return False
+        if any(each.written is written for each in self._world.forwards):
+            return False
+        if not all(map(self._world.is_honest, (written.author, written.to))):
             return False
         if self._world.restored:  # then nobody sees it, and somebody has changed it
             return True in written.deleted.asked or len(written.text.asked) > 1

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
@@ -59,6 +60,10 @@ class TrackedRequest:
         return [each[0] for each in self.answers if each and isinstance(each[0], Exception)]
 
     @property
+    def answered(self) -> bool:
+        return any(self.answers)
+
+    @property
     def acknowledged(self) -> bool:
         return bool(self.replies) and not self.doubtful
 
@@ -68,28 +73,35 @@ class TrackedRequest:
 
 
 class LastValue:
-    """A value that is set by requests, in order. `values` are those that it may have in the end."""
+    """A value that is set by requests. `values` are those that it may have in the end.
+
+    A request comes after those that were answered before it was made. Of others, either may come first: a
+    client waits for answers, so they are of two devices.
+    """
 
     def __init__(self, first: Any) -> None:
         self._first = first
-        self._asked: list[tuple[Any, TrackedRequest]] = []
+        # With each value, the requests before it that were not answered yet
+        self._asked: list[tuple[Any, TrackedRequest, list[TrackedRequest]]] = []
 
     def set(self, value: Any, request: TrackedRequest) -> None:
-        self._asked.append((value, request))
+        open_ = [each for _, each, _ in self._asked if not each.answered]
+        self._asked.append((value, request, open_))
 
     @property
     def values(self) -> list[Any]:
-        found: list[Any] = []
-        for value, request in reversed(self._asked):
-            found.append(value)
-            if request.acknowledged:
-                return found
-        return [*found, self._first]
+        done = [each for each in self._asked if each[1].acknowledged]
+        found = []
+        for at, (value, request, _) in enumerate(self._asked):
+            later = self._asked[at + 1 :]
+            if not any(each in done and request not in each[2] for each in later):
+                found.append(value)
+        return found if done else [*found, self._first]
 
     @property
     def asked(self) -> list[Any]:
         """All values that it ever may have had."""
-        return [self._first, *(value for value, _ in self._asked)]
+        return [self._first, *(value for value, _, _ in self._asked)]
 
 
 class Written:
@@ -125,3 +137,23 @@ class Written:
 
     def __repr__(self) -> str:
         return f"{self.tag} of {self.author} to {self.to}"
+
+
+class Forwarded(msgspec.Struct, frozen=True):
+    """`name` forwards a message to `to`."""
+
+    name: str
+    to: str
+    written: Written
+    request: TrackedRequest
+
+
+class Marked(msgspec.Struct, frozen=True):
+    """`name` has read a conversation with `to` up to `seq`, the message `written` if that is known."""
+
+    name: str
+    to: str
+    conversation: int
+    seq: int
+    written: Written | None
+    request: TrackedRequest

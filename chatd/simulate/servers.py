@@ -211,11 +211,13 @@ class Server:
                 person.account = msgspec.structs.replace(person.account, operator=operator)
         return person
 
-    def parcels_waiting(self) -> int:
-        """Return the number of parcels in the outbox."""
+    def parcels_waiting(self, but: str | None = None) -> int:
+        """Return the number of parcels in the outbox, without those to the realm `but`."""
         self.federation.outbox.tidy()
         self.network.settle()
         count = select(func.count()).select_from(outbox)
+        if but is not None:
+            count = count.where(outbox.c.realm != but)
         return int(self.realm.database.now(lambda connection: connection.scalar(count)))
 
     def receives(self, realm: str, *numbered: tuple[int, Parcel | None]) -> list[Verdict]:

@@ -22,10 +22,15 @@ from chatd.simulate.databases import connect_without_sync, tell
 from chatd.store.writer import Job, Writer
 
 
+def _is_on() -> bool:
+    return False
+
+
 class SteppedDatabase:
     """A chatd.store.database.Database without threads: `step` commits jobs, `step_read` answers a query.
 
-    While the disk is `full`, no transaction can be committed; or while `failing` returns true.
+    While the disk is `full`, no transaction can be committed; or while `failing` returns true. Nobody hears
+    how a transaction has ended in which the machine was switched off (`is_off`).
     """
 
     def __init__(self, engine: Engine, *_: object) -> None:
@@ -36,6 +41,7 @@ class SteppedDatabase:
         self._jobs: list[Job] = []
         self._reads: deque[tuple[Deferred[Any], Callable[..., Any], tuple[Any, ...]]] = deque()
         self._stopped: Deferred[None] | None = None
+        self.is_off: Callable[[], bool] = _is_on
         self.full = False
         self.failing: Callable[[], bool] = lambda: self.full
 
@@ -100,7 +106,10 @@ class SteppedDatabase:
             for job in jobs:
                 job.done.errback(Failure(StorageFailed()))
             return True
-        for outcome in self._writer.commit(jobs):
+        outcomes = self._writer.commit(jobs)
+        if self.is_off():
+            return True
+        for outcome in outcomes:
             tell(outcome)
         for then in self._settled:
             then()
@@ -164,6 +173,7 @@ class SteppedUploads(Uploads):
     ) -> None:
         super().__init__(clock, folder, counters, wall)
         self._work: deque[tuple[Deferred[Any], Callable[..., Any], tuple[Any, ...]]] = deque()
+        self.is_off: Callable[[], bool] = _is_on  # the machine is, and nobody hears of its work
 
     def start(self) -> None:
         for folder in (self.folder, self._incoming, self._rooms):
@@ -189,12 +199,13 @@ class SteppedUploads(Uploads):
         if not self._work:
             return False
         done, work, args = self._work.popleft()
+        value: Any
         try:
             value = work(*args)
         except Exception:
-            done.errback(Failure())
-        else:
-            done.callback(value)
+            value = Failure()
+        if not self.is_off():
+            done.callback(value)  # calls the errbacks if it is a Failure
         return True
 
     @property

@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 from chatd.base.names import Address
 from chatd.commands import values as ask
-from chatd.simulate.records import TrackedRequest, Written
+from chatd.simulate.records import Forwarded, Marked, TrackedRequest, Written
 from chatd.simulate.world import World, content
 
 EMOJI = ("👍", "🎉")
 VERBS = (
     *("write",) * 8,
     *("reply", "reply", "edit", "edit", "edit", "delete", "delete", "react", "react"),
-    *("pin", "read", "inbox", "file", "again", "again", "nobody", "typing"),
+    *("forward", "pin", "read", "read", "inbox", "file", "again", "again", "nobody", "typing"),
 )
 
 
@@ -104,6 +104,19 @@ class Talk:
             world.counts["sent again"] += 1
             request.send()
 
+    def forward(self, name: str, to: str) -> None:
+        """Forward a message of a conversation to a person, or to the group in which everybody stays."""
+        if (found := self._pick(name, to)) is None:
+            return
+        written, seq = found
+        others = [each for each in self._world.people if each != name]
+        steady = [f"#{each.name}" for each in self._world.groups.values() if each.steady]
+        target = self._random.choice([*others, *steady])
+        key = f"key-f{len(self._world.forwards)}" if self._random.random() < 0.5 else None
+        place = self._world.place(name, to), seq, self._world.place(name, target)
+        request = self._world.asks(name, ask.ForwardMessage(*place, key))
+        self._world.forwards.append(Forwarded(name, target, written, request))
+
     # Changes
 
     def _pick(self, name: str, to: str) -> tuple[Written, int] | None:
@@ -166,7 +179,10 @@ class Talk:
     def read(self, name: str, to: str) -> None:
         if rows := self._world.rows(name, to):
             row = self._random.choice(rows[-6:])
-            self._world.asks(name, ask.MarkRead(row.conversation_id, row.seq))
+            request = self._world.asks(name, ask.MarkRead(row.conversation_id, row.seq))
+            written = self._world.of_text(row.text)
+            mark = Marked(name, to, row.conversation_id, row.seq, written, request)
+            self._world.marks.append(mark)
 
     def inbox(self, name: str, _to: str) -> None:
         self._world.asks(name, ask.ReadInbox())

@@ -20,8 +20,9 @@ from chatd.base.replies import Reply
 from chatd.commands import values as ask
 from chatd.simulate.cables import CabledNetwork
 from chatd.simulate.disks import Disk, Disks
+from chatd.simulate.hostile import HostileRealm
 from chatd.simulate.people import Person
-from chatd.simulate.records import TrackedRequest, Written
+from chatd.simulate.records import Forwarded, Marked, TrackedRequest, Written
 from chatd.simulate.servers import START, Server
 from chatd.simulate.stepped import STEPPED
 from chatd.simulate.trace import Trace
@@ -65,6 +66,8 @@ class World:
         self.groups: dict[str, StagedGroup] = {}
         self.written: dict[str, Written] = {}
         self.texts: list[tuple[str, Written]] = []  # each text that a message ever had
+        self.forwards: list[Forwarded] = []
+        self.marks: list[Marked] = []
         self.requests: list[TrackedRequest] = []
         self.counts: Counter[str] = Counter()
         self.restored = False  # a realm was restored from an older copy
@@ -112,6 +115,36 @@ class World:
     @property
     def servers(self) -> list[Server]:
         return list(self.network.servers.values())
+
+    # Honest and hostile
+
+    def let_in(self, name: str) -> None:
+        """The realm with that name is hostile from now on."""
+        network = self.network
+        network.hostile = HostileRealm(name, self.random, self.trace)
+        for connection in network.connections:
+            network.hostile.meet(connection, *map(network.name_of, connection.ends))
+        self.trace.say(f"{name} is hostile")
+
+    @property
+    def hostile(self) -> str | None:
+        """The realm to which, and by whose people, hardly anything is promised."""
+        return None if self.network.hostile is None else self.network.hostile.name
+
+    @property
+    def honest_servers(self) -> list[Server]:
+        return [server for server in self.servers if server.name != self.hostile]
+
+    @property
+    def honest_people(self) -> list[str]:
+        return [name for name, realm in self.realm_of.items() if realm != self.hostile]
+
+    def is_honest(self, to: str) -> bool:
+        """Whether a person, a `#group`, or an address is of an honest realm."""
+        if to.startswith("#"):
+            return self.groups[to[1:]].home != self.hostile
+        name, _, realm = to.partition("@")
+        return self.hostile is None or (realm or self.realm_of[name]) != self.hostile
 
     def server_of(self, name: str) -> Server:
         return self.network.servers[self.realm_of[name]]
@@ -175,8 +208,8 @@ class World:
     # What the realms have
 
     def rows(self, reader: str, to: str) -> list[Any]:
-        """The messages of a conversation as they stand in the reader's realm now: `seq`, and the text or the
-        name of the file."""
+        """The messages of a conversation as they stand in the reader's realm now, but for forwarded ones:
+        `seq`, and the text or the name of the file."""
         server, address = self.server_of(reader), str(self.address(to, reader))
         account_id, in_group = self.people[reader].account.id, to.startswith("#")
         query = _rows(account_id, address, in_group=in_group)
@@ -205,6 +238,7 @@ def _rows(account_id: Any, address: Any, *, in_group: bool) -> sa.Select[Any]:
         .outerjoin(attachments, attachments.c.id == messages.c.attachment_id)
         .where(
             participants.c.account_id == account_id,
+            messages.c.forwarded.is_(None),
             of_address(address) if in_group else participants.c.peer_key == address,
         )
         .order_by(messages.c.seq)

@@ -1,0 +1,76 @@
+"""What has to be true of read marks and of forwarded messages after a simulation."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from chatd.base.model import Message
+from chatd.base.replies import ConversationInfo
+from chatd.commands import values as ask
+from chatd.simulate.records import require
+from chatd.simulate.world import World
+
+Views = dict[
+    str, list[tuple[ConversationInfo, Any]]
+]  # by person: conversations, what is seen of each
+
+
+def check_marks(world: World, name: str, views: Views) -> None:
+    """What somebody has marked as read is read, and the author of the last message sees that. Raises
+    Violation."""
+    if world.restored:
+        return
+    read = {each.conversation: each.read for each, _ in views[name]}
+    for mark in world.marks:
+        if mark.name != name or not mark.request.acknowledged or mark.conversation not in read:
+            continue
+        require(read[mark.conversation] >= mark.seq, "read marks do not move back", mark, read)
+        written = mark.written
+        if written is not None and written.author == mark.to and world.is_honest(mark.to):
+            conversation, shown = _direct(world, mark.to, name, views)
+            seqs = [each.seq for each in shown if written.tag in (each.text or "").split()[:1]]
+            if seqs and not written.file:
+                seen = _mark_of(world, mark.to, conversation, name)
+                require(seen >= seqs[0], "the author sees what was read", mark.to, mark, seen)
+
+
+def check_forwards(world: World, name: str, views: Views) -> None:
+    """What somebody has forwarded is there once for each time, on both sides. Raises Violation."""
+    if world.restored:
+        return
+    asked = [each for each in world.forwards if each.name == name and not each.to.startswith("#")]
+    least = Counter((each.to, each.written.tag) for each in asked if each.request.acknowledged)
+    most = Counter((each.to, each.written.tag) for each in asked)
+    for to, tag in most:
+        if not world.is_honest(to):
+            continue
+        for reader, other in ((name, to), (to, name)):
+            _, shown = _direct(world, reader, other, views)
+            found = sum(_is_forward(world, reader, each, name, tag) for each in shown)
+            kept = least[to, tag] <= found <= most[to, tag]
+            require(kept, "what is forwarded arrives once", name, to, tag, reader, found)
+
+
+def _is_forward(world: World, reader: str, message: Message, name: str, tag: str) -> bool:
+    if message.forwarded is None or message.sender != str(world.address(name, reader)):
+        return False
+    words = (message.text or (message.file.name if message.file else "")).split(maxsplit=1)
+    return bool(words) and words[0].partition(".")[0] == tag
+
+
+def _direct(world: World, reader: str, other: str, views: Views) -> tuple[int, list[Message]]:
+    """The id of a direct of `reader`, and what they see of it."""
+    with_other = str(world.address(other, reader))
+    for each, page in views[reader]:
+        if each.group is None and each.user == with_other:
+            return each.conversation, list(page.items)
+    return 0, []
+
+
+def _mark_of(world: World, reader: str, conversation: int, other: str) -> int:
+    """Up to where the other side of a direct has read, as `reader` sees it."""
+    reply = world.people[reader].does(ask.SyncLog(conversation))
+    who = str(world.address(other, reader))
+    found: list[int] = [each["seq"] for each in reply.data["marks"] if each["who"] == who]
+    return found[0] if found else 0

@@ -1,0 +1,45 @@
+"""Tests of chatd.simulate.records: which values may be there in the end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import SynchronousTestCase
+
+from chatd.simulate.records import LastValue, TrackedRequest
+
+
+class LastValueTestCase(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.value = LastValue("first")
+
+    def asks(self, value: str) -> Deferred[Any]:
+        """Ask for a value. The Deferred is its answer."""
+        done: Deferred[Any] = Deferred()
+        self.value.set(value, TrackedRequest("ana", lambda: done, None, lambda _: None))
+        return done
+
+    def test_one_after_the_other(self) -> None:
+        self.assertEqual(self.value.values, ["first"])
+        self.asks("satu").callback(None)
+        self.assertEqual(self.value.values, ["satu"])
+        two = self.asks("dua")
+        self.assertEqual(self.value.values, ["satu", "dua"])
+        two.callback(None)
+        self.assertEqual(self.value.values, ["dua"])
+
+    def test_at_once(self) -> None:
+        """Of two that do not wait for each other, either may come first; a later one comes after both."""
+        one, two = self.asks("satu"), self.asks("dua")
+        two.callback(None)
+        one.callback(None)
+        self.assertEqual(self.value.values, ["satu", "dua"])
+        self.asks("tiga").callback(None)
+        self.assertEqual(self.value.values, ["tiga"])
+
+    def test_refused(self) -> None:
+        self.asks("satu").callback(None)
+        self.asks("dua").errback(ZeroDivisionError())
+        self.assertEqual(self.value.values, ["satu", "dua"])
+        self.assertEqual(self.value.asked, ["first", "satu", "dua"])
