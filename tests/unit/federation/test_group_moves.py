@@ -6,8 +6,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from chatd.base.errors import NoGroupMove, NotAdmin, NotMovable, UnknownGroup
 from chatd.base.names import Place, parse_address, parse_group
 from chatd.commands import values as ask
+from chatd.federation.parcels import Moved
+from chatd.federation.signing.entries import SignedEntry
 from chatd.store.schema import changes, messages
 from tests.support.network import Person, Server
 from tests.unit.federation.test_realm_groups import GroupTestCase
@@ -16,7 +19,7 @@ from tests.unit.federation.test_realm_groups import GroupTestCase
 def log_of(server: Server, person: Person, group: str) -> list[tuple[Any, ...]]:
     """The whole log of a group in a realm: the seq, the author's address for all realms, and what is said."""
     page = person.does(ask.ShowHistory(Place(None, parse_group(group)), 1))
-    conversation = int(page.fields["conversation"])
+    conversation = page.items[0].conversation
 
     def read(connection: sa.Connection) -> list[tuple[Any, ...]]:
         rows = [
@@ -101,3 +104,107 @@ class Moving(MovingTestCase):
                     *("after, ana", "after, budi", "after, citra"),
                 ],
             )
+
+    def test_one_log(self) -> None:
+        """All realms have the same log, which says where the group lives now."""
+        self.moves()
+        self.citra.posts("bagan@realm2", "after")
+        self.network.settle()
+        logs = [
+            log_of(self.one, self.ana, "bagan@realm2"),
+            log_of(self.two, self.budi, "bagan"),
+            log_of(self.three, self.citra, "bagan@realm2"),
+        ]
+        seqs = [[entry[0] for entry in log] for log in logs]
+        self.assertEqual(seqs[0], seqs[1])
+        self.assertEqual(seqs[2], [seq for seq in seqs[1] if seq >= seqs[2][0]])
+        self.assertTrue(any('"home":"bagan@realm2"' in (entry[2] or "") for entry in logs[1]))
+
+    def test_former_address(self) -> None:
+        """Commands on the former address work, in the former home and elsewhere."""
+        self.moves()
+        self.ana.posts("bagan", "one")
+        self.citra.posts("bagan@realm1", "two")
+        self.budi.posts("bagan@realm1", "three")
+        self.network.settle()
+        for history in self.histories():
+            texts = [each.partition(": ")[2] for each in history]
+            self.assertEqual(texts[-3:], ["one", "two", "three"])
+        self.kick(self.ana, "citra@realm3")
+        self.network.settle()
+        self.assertEqual(self.citra.mine(), [])
+
+    def test_private(self) -> None:
+        """A private group stays private, also for those who know its former name."""
+        self.ana.does(ask.SetGroup(parse_address("bagan"), visibility="private"))
+        self.network.settle()
+        self.moves()
+        self.citra.posts("bagan@realm1", "still here")
+        self.network.settle()
+        self.assertIn("citra@realm3: still here", self.budi.history(group="bagan"))
+        stranger = self.one.person("fajar")
+        with self.assertRaises(UnknownGroup):
+            stranger.joins("bagan")
+        with self.assertRaises(UnknownGroup):
+            self.bela.joins("bagan")
+
+    def test_back(self) -> None:
+        """A group may go on to a third realm, and come back."""
+        self.moves()
+        self.promote(self.budi, "citra@realm3")
+        self.network.settle()
+        self.assertEqual(self.move(self.budi, "bagan", "realm3"), "proposed")
+        self.assertEqual(self.move(self.citra, "bagan@realm1", "realm3"), "agreed")
+        self.network.settle()
+        self.assertEqual(self.citra.mine(), ["bagan"])
+        self.assertEqual(self.move(self.citra, "bagan", "realm1"), "proposed")
+        self.assertEqual(self.move(self.ana, "bagan", "realm1"), "agreed")
+        self.network.settle()
+        self.assertEqual(self.ana.mine(), ["bagan"])
+        self.budi.posts("bagan@realm2", "home again")
+        self.network.settle()
+        self.assertEqual(self.ana.history(group="bagan")[-1], "budi@realm2: home again")
+        self.assertEqual(self.citra.history(group="bagan@realm1")[-1], "budi@realm2: home again")
+
+    def test_killed(self) -> None:
+        """The new realm is killed when both have agreed: the move goes on when it is back."""
+        self.assertEqual(self.move(self.ana, "bagan", "realm2"), "proposed")
+        self.assertEqual(self.move(self.budi, "bagan@realm1", "realm2"), "agreed")
+        self.two.kill()
+        self.two.open()
+        self.network.advance(400)
+        self.assertEqual(self.budi.mine(), ["bagan"])
+        self.citra.posts("bagan@realm2", "after")
+        self.network.settle()
+        self.assertEqual(self.ana.history(group="bagan@realm2")[-1], "citra@realm3: after")
+
+
+class Refused(MovingTestCase):
+    def test_who_may(self) -> None:
+        """One admin of each of the two realms has to agree, and nobody else can."""
+        for person, group, realm, error in (
+            (self.agus, "bagan", "realm2", NotAdmin),
+            (self.ana, "bagan", "realm3", NotMovable),  # it has no admin there
+            (self.ana, "bagan", "realm1", NotMovable),
+            (self.citra, "bagan@realm1", "realm3", NotAdmin),
+            (self.budi, "bagan@realm1", "realm3", NotMovable),
+        ):
+            with self.assertRaises(error):
+                self.move(person, group, realm)
+        with self.assertRaises(NoGroupMove):
+            self.move(self.ana, "bagan", "none")
+
+    def test_declined(self) -> None:
+        self.move(self.ana, "bagan", "realm2")
+        self.network.settle()
+        self.assertEqual(self.move(self.budi, "bagan@realm1", "none"), "ended")
+        self.assertEqual(self.move(self.budi, "bagan@realm1", "realm2"), "proposed")
+        self.network.settle()
+        self.assertEqual(self.ana.mine(), ["bagan"])
+
+    def test_forged(self) -> None:
+        """No realm can say of a group of another one that it has moved."""
+        entry = SignedEntry(b"", None, b"", b"")
+        [verdict] = self.three.receives("realm2", (1, Moved((entry,))))
+        self.assertEqual(verdict.code, "bad-signature")
+        self.assertEqual(self.citra.mine(), ["bagan@realm1"])
