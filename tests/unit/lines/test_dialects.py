@@ -304,6 +304,11 @@ class PlainWriting(TestCase):
                 "budi is no longer an admin of bola",
             ),
             "ended": ("bola has ended",) * 3,
+            "moved": (
+                "a member has moved and is budi now in bola",
+                "ana has moved and is budi now in bola",
+                "a member has moved and is budi now in bola",
+            ),
         }
         self.assertEqual(set(known), set(HAPPENINGS))
         for what, sentences in known.items():
