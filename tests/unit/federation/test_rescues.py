@@ -25,7 +25,7 @@ from chatd.store.schema import outbox
 from tests.support.network import NetworkTestCase
 
 LONG = 7200  # seconds after which a home counts as lost
-SOON = 60.0
+SOON = 20.0
 NAMES = ("ana", "budi", "citra", "dewi")
 
 
