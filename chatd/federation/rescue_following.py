@@ -84,8 +84,13 @@ class RescueFollowing:
         what = Switch(known.conversation_id, to, proof, known.seq, seq, refused)
 
         def job(connection: Connection) -> Switched | None:
-            for each in store.rescues_of(connection, known.conversation_id):
-                if each.state in ("own", "followed", "following") and each.hash != known.hash:
+            active = store.active_rescues(connection, known.conversation_id)
+            if min(active, key=_rank, default=known).hash != known.hash:
+                # Another rescue has come to count while the new home was asked.
+                store.set_state(connection, known, "ended")
+                return None
+            for each in active:
+                if each.hash != known.hash:
                     store.set_state(connection, each, "ended")
             store.set_state(connection, known, "followed")
             return switch(connection, self._context, what)
@@ -202,3 +207,7 @@ class RescueFollowing:
         if batch:
             await self._links.hand_over(realm, batch)
         await self._database.run(store.handed_over, known)
+
+
+def _rank(known: KnownRescue) -> tuple[int, int, bytes]:
+    return open_rescue(decode_rescue(known.rescue)).rank

@@ -110,6 +110,12 @@ def own_rescues(connection: sa.Connection) -> list[KnownRescue]:
     return [KnownRescue(*row) for row in connection.execute(query)]
 
 
+def active_rescues(connection: sa.Connection, conversation: int) -> list[KnownRescue]:
+    """The rescues of a group that this realm has founded or follows, or is about to follow."""
+    states = ("own", "followed", "following")
+    return [each for each in rescues_of(connection, conversation) if each.state in states]
+
+
 def counting(connection: sa.Connection, conversation: int) -> KnownRescue | None:
     """The rescue by which the group of a conversation lives where it does, or will."""
     states = ("following", "own", "followed")
