@@ -43,7 +43,7 @@ from chatd.store import move_agreements as store
 from chatd.store.accounts import find_account
 from chatd.store.group_moves import NewHome, promote
 from chatd.store.groups import find_group_by_code, group_of
-from chatd.store.lineage import former_of, steps_of
+from chatd.store.lineage import former_of, planned_steps
 from chatd.store.members import member_ids, realms_of, roster_of
 from chatd.store.move_agreements import GroupMove
 from chatd.store.pasts import past_of, want_all
@@ -312,7 +312,7 @@ class GroupMover:
         if picture is not None:
             avatars.keep(connection, avatars.place_of_group(home.name), picture, now)
         realms = realms_of(connection, home.id)
-        news = GroupHasMoved(tuple(each.proof for each in steps_of(connection, home.id)))
+        news = GroupHasMoved(tuple(each.proof for each in planned_steps(connection, home.id)))
         former = {each.realm for each in former_of(connection, home.id)} - {self._own}
         told = dict.fromkeys((*realms, *sorted(former)))
         staged = self._forwarder.stage(connection, [Notice(each, now, news) for each in told])

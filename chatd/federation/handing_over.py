@@ -41,7 +41,7 @@ from chatd.store.handovers import (
     package_of,
 )
 from chatd.store.held import signed_change
-from chatd.store.lineage import PLANNED, HomeStep, steps_of
+from chatd.store.lineage import PLANNED, HomeStep, planned_steps
 from chatd.store.members import member_ids, realms_of
 from chatd.store.move_agreements import GroupMove, end_move, move_of
 
@@ -164,7 +164,7 @@ class HandingOver:
             group.code or None,
             guests,
         )
-        proofs = (*(each.proof for each in steps_of(connection, group.id)), left.proof)
+        proofs = (*(each.proof for each in planned_steps(connection, group.id)), left.proof)
         demote(connection, group, to, left)
         end_move(connection, move, self._own, done=True)
         now, news = self._context.now(), GroupHasMoved(proofs)

@@ -105,6 +105,8 @@ class RescueJudge:
         kept = roster_store.roster_of_mirror(connection, group.id)
         if stated.home == own:
             kept = roster_store.newest_own(connection, group.id)
+        elif kept is not None and decode_roster_statement(kept.statement).home != stated.home:
+            kept = None  # of the home that the group has since it was rescued
         self.check(opened, None if kept is None else kept.statement)
         known = store.rescue_with(connection, group.id, opened.rescue.hash)
         if known is not None and known.state != "pending":

@@ -57,7 +57,7 @@ from chatd.store.account_moves import moves_for
 from chatd.store.avatars import about_group
 from chatd.store.groups import group_of
 from chatd.store.held import HeldChange, HeldEntry, HeldMessage, HeldPage, HeldSigned
-from chatd.store.lineage import moved_with, steps_of
+from chatd.store.lineage import moved_with, planned_steps
 from chatd.store.losses import Lost, LostJoin, SharedDirect, SharedGroup
 from chatd.store.moving_out import luggage_of
 from chatd.store.pasts import renumber_pasts
@@ -214,7 +214,9 @@ class Restores:
         """What the realm has to know before the rest: where groups live now that have moved, and who has
         accepted a message request."""
         for group in await self._database.read(moved_with, lost.realm, MAX_MOVED):
-            steps = await self._database.read(steps_of, group)
+            steps = await self._database.read(planned_steps, group)
+            if not steps:
+                continue  # it was rescued, of which the two realms talk at each link
             number = await self._database.run(self._forwarder.outbox.writer.take)
             yield Returned(number, _raw(Moved(entries_of(steps))))
         for each in await self._database.read(lost_acceptances, lost):

@@ -100,6 +100,14 @@ def _steps_of(conversation: Any) -> sa.Select[Any]:
     return sa.select(*columns).where(here).order_by(former_homes.c.step)
 
 
+def planned_steps(connection: sa.Connection, conversation: int) -> list[HomeStep]:
+    """The moves of a group since it was rescued last, if it was: those that the former homes have signed."""
+    found: list[HomeStep] = []
+    for step in steps_of(connection, conversation):
+        found = [*found, step] if step.kind == PLANNED else []
+    return found
+
+
 def add_step(connection: sa.Connection, conversation: int, step: HomeStep) -> None:
     """Note that a home is the former one of a group."""
     row: dict[str, Any] = msgspec.structs.asdict(step)
