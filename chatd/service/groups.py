@@ -66,7 +66,7 @@ class Groups:
         self._invitations = invitations
         self._realms = realms
         self._unknown = UnknownRealms(context, realms)
-        self._there = HomeRequests(context, mirrors, realms)
+        self._there = HomeRequests(context, mirrors, rosters, realms)
         self.there = self._there
         self.settings = GroupSettings(rosters, HomeSettings(context, rosters, homes), self._there)
 

@@ -11,25 +11,32 @@ from chatd.base.names import Address, key_of, parse_address, parse_foreign_addre
 from chatd.service.context import Context
 from chatd.service.mirror_groups import MirrorGroups
 from chatd.service.remote import GroupVerb, IRealms
+from chatd.service.rosters import Rosters
 from chatd.store.lineage import address_now
 
 
 class HomeRequests:
     """Addresses are written for the home, and read from it."""
 
-    def __init__(self, context: Context, mirrors: MirrorGroups, realms: IRealms) -> None:
+    def __init__(
+        self, context: Context, mirrors: MirrorGroups, rosters: Rosters, realms: IRealms
+    ) -> None:
         self._context = context
         self._mirrors = mirrors
+        self._rosters = rosters
         self._realms = realms
 
     async def locate(self, account: Account, name: Address) -> tuple[str | None, Address]:
         """The key of the realm that a group lives in, if that is another, and the group's address. That is
         another one than `name` if the group has moved and the account knows it. Raises UnknownRealm."""
         local = self._context.localize(name)
-        moved = await self._context.database.read(address_now, local.key, party_of(account))
-        if moved is not None:
-            name = parse_address(moved)
-            local = self._context.localize(name)
+        roster = self._rosters.cached(local.key)
+        # A name that a group has now is no former one. Then nothing delays what the account asks for.
+        if roster is None or roster.group.key != local.key:
+            moved = await self._context.database.read(address_now, local.key, party_of(account))
+            if moved is not None:
+                name = parse_address(moved)
+                local = self._context.localize(name)
         if local.realm is None:
             return None, name
         self._realms.name_of(key_of(local.realm))
