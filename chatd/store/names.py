@@ -89,12 +89,13 @@ def _held(connection: Connection) -> list[dict[str, str]]:
     # Former names of groups that have moved away, and names that are kept for groups that will come
     former = select(former_homes.c.name).where(former_homes.c.guests.is_not(None))
     kept = select(group_moves.c.new_name).where(group_moves.c.new_name.is_not(None))
+    # By key and kind: in databases of older versions, an account and a group may have the same name.
     held = {
-        key: {"key": key, "kind": kind, "skeleton": skeleton(name)}
+        (key, kind): {"key": key, "kind": kind, "skeleton": skeleton(name)}
         for kind, query in (("user", users), ("group", here))
         for key, name in connection.execute(query)
     }
     for name in (*connection.scalars(former), *connection.scalars(kept)):
         row = {"key": key_of(name), "kind": "group", "skeleton": skeleton(name)}
-        held.setdefault(key_of(name), row)
+        held.setdefault((key_of(name), "group"), row)
     return list(held.values())

@@ -72,11 +72,16 @@ class Schema(MigrateTestCase):
         self.assertEqual(len(scripts.get_bases()), 1)
 
     def test_migrations_stand_alone(self) -> None:
-        """A migration does not import the current schema, because that changes later."""
+        """A migration does not import the current schema, because that changes later. It may import a module
+        beside env.py, for which the same holds."""
         scripts = sorted((SCRIPTS / "versions").glob("v*.py"))
         self.assertTrue(scripts)
         for script in scripts:
-            self.assertNotRegex(script.read_text(), r"(?m)^\s*(from|import) chatd", script.name)
+            for _, name in re.findall(r"(?m)^\s*(from|import)\s+(chatd\S*)", script.read_text()):
+                self.assertRegex(name, r"^chatd\.store\.migrations\.\w+$", script.name)
+                helper = SCRIPTS / f"{name.rpartition('.')[2]}.py"
+                if helper not in scripts:
+                    scripts.append(helper)
 
     def test_times_have_units(self) -> None:
         """Columns with times have a comment with the unit."""

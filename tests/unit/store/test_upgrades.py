@@ -309,11 +309,12 @@ class To0012(UpgradeTestCase):
         self.before = self.rows(self.old)
 
     def test_rows(self) -> None:
-        """Groups are public, members see all of the past, and what they have skipped stays unread."""
+        """Groups are public and have not moved, members see all of the past, and what they have skipped
+        stays unread."""
         skipped = self.values("SELECT * FROM skipped ORDER BY 1, 2")
         prepare(self.old)
         found = self.rows(self.old)
-        new = {"topic": None, "private": 0, "past": "all"}
+        new = {"topic": None, "private": 0, "past": "all", "moves": 0}
         self.assertEqual(found["groups"], [row | new for row in self.before["groups"]])
         expected = [row | {"first_seq": 0} for row in self.before["participants"]]
         self.assertEqual(found["participants"], expected)

@@ -168,7 +168,6 @@ class CommandNamesTestCase(SynchronousTestCase):
         expected = (
             "Hello Goodbye Ping Rest Deliver File FileReady Return Tails Guests Typing Find Join"
         )
-        questions = (
-            "Members Change Presence PresenceChanged Profile GroupPicture ProfileChanged Past"
-        )
-        self.assertEqual(names, f"{expected} {questions}".encode().split())
+        questions = "Members Change Presence PresenceChanged Profile GroupPicture ProfileChanged"
+        moves = "RosterChanged Roster Rescue Follow Lineage Handover Past"
+        self.assertEqual(names, f"{expected} {questions} {moves}".encode().split())
