@@ -453,7 +453,7 @@ class GroupsTestCase(ReturnedTestCase):
         """Of most realms that return something, the kicks are in the database only."""
         self.patch(lost_facts, "MAX_REALMS", 0)
         self.test_kicks_after_a_crash()
-        self.assertEqual(len(self.one.federation.returned._lost_facts._kicked), 0)
+        self.assertEqual(len(self.one.federation.returned._groups._lost_facts._kicked), 0)
 
     def said_of(self, who: str) -> list[str]:
         """What happened to a person, by the log of realm1."""

@@ -117,6 +117,8 @@ ROWS: tuple[Row, ...] = (
     _row("removepicture", UNKNOWN, NO_ADMIN, group=GROUP),
     _row("closegroup", UNKNOWN, NO_ADMIN, group=GROUP),
     _row("opengroup", UNKNOWN, NO_ADMIN, group=GROUP),
+    _row("movegroup", UNKNOWN, NO_ADMIN, "no-group-move", group=GROUP, realm="none"),
+    _row("movegroup", UNKNOWN, NO_ADMIN, "unknown-realm", group=GROUP, realm="realm2"),
     _row("rescuegroup", UNKNOWN, "group-lives-here", "group-lives-here", group=GROUP),
     _row("renewcode", UNKNOWN, NO_ADMIN, group=GROUP),
     _row("groups", "OK"),
