@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from chatd.base.model import Group
 from chatd.base.names import key_of
-from chatd.federation.rescue_rerouting import HomePlace, SentElsewhere, reroute
+from chatd.federation.rerouting import GroupPlace, MovedParcel, reroute
 from chatd.service.context import Context
 from chatd.store.conversations import last_seq
 from chatd.store.group_moves import OtherHome, demote, repoint
@@ -39,7 +39,7 @@ class Switched(msgspec.Struct, frozen=True):
 
     before: Group
     group: Group
-    rerouted: Sequence[SentElsewhere] = ()
+    rerouted: Sequence[MovedParcel] = ()
     gone: Sequence[tuple[int, str]] = ()
 
 
@@ -58,10 +58,10 @@ def switch(connection: sa.Connection, context: Context, what: Switch) -> Switche
     gone = leave_here(connection, what.conversation, what.refused)
     extend_past(connection, what.conversation, what.after, what.upto)
     name = before.name.partition("@")[0]
-    rerouted: list[SentElsewhere] = []
+    rerouted: list[MovedParcel] = []
     if before.realm is not None:
-        left = HomePlace(before.realm, before.home_id or 0, name)
-        to = HomePlace(what.to.realm, what.to.home_id, what.to.name)
+        left = GroupPlace(before.realm, before.home_id or 0, name)
+        to = GroupPlace(what.to.realm, what.to.home_id, what.to.name)
         rerouted = reroute(connection, context.writers.parcels, left, to, context.now())
     return Switched(before, group, rerouted, gone)
 

@@ -26,6 +26,7 @@ from chatd.federation.parcels import Post
 from chatd.federation.past_supply import PastSupply
 from chatd.federation.reached import ReachedRealms
 from chatd.federation.receive import Receiver
+from chatd.federation.rerouting import GroupPlace, WaitingParcel, waiting_for
 from chatd.federation.rescue_following import RescueFollowing
 from chatd.federation.rescue_founding import RescueFounding
 from chatd.federation.rescue_judge import Judgement, RescueJudge
@@ -35,7 +36,6 @@ from chatd.federation.rescue_parts import (
     RescueAnswer,
     decode_rescue,
 )
-from chatd.federation.rescue_rerouting import HomePlace, WaitingForHome, waiting_for
 from chatd.federation.returned import ReturnedEntries
 from chatd.federation.signing.key_book import KeyBook
 from chatd.federation.signing.rescues import OpenedRescue, Rescue, RescueVerdict, open_rescue
@@ -98,7 +98,7 @@ class Rescues:
         into the logs."""
         for known in await self._database.read(store.own_rescues):
             stated = open_rescue(decode_rescue(known.rescue))
-            place = HomePlace(known.home, stated.stated.group, stated.roster.name)
+            place = GroupPlace(known.home, stated.stated.group, stated.roster.name)
             waiting = await self._database.read(_waiting, place)
             for queued, parcel in waiting:
                 if isinstance(parcel, Post) and not await self._adopt(known, stated, parcel):
@@ -250,5 +250,5 @@ class Rescues:
                 log_unexpected("a pending rescue was not looked at")
 
 
-def _waiting(connection: sa.Connection, place: HomePlace) -> list[WaitingForHome]:
+def _waiting(connection: sa.Connection, place: GroupPlace) -> list[WaitingParcel]:
     return list(waiting_for(connection, place))
