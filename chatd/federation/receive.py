@@ -136,9 +136,14 @@ class Receiver:
             await self._submit(submission)
         except Exception:
             stream.broken = True  # before the next batch has its turn
+            # The next batch fails at once. Its answer must not come before the one that says why, from which
+            # the other realm learns which parcel it was.
+            self._clock.callLater(0, turn.release)
             raise
-        finally:
+        except BaseException:
             turn.release()
+            raise
+        turn.release()
         return await _all_of(submission.verdicts)
 
     async def _submit(self, submission: Submission) -> None:
