@@ -1,8 +1,9 @@
 """Follows groups that move from one realm to another.
 
 The parcel `moved` proves that. It comes from the former home, in order with everything else that this has
-sent, and from the new one. If the new one is first, this realm may lack the last entries of the former home:
-then it asks for them before it follows, so that the log here has the same order as elsewhere.
+sent, and from the new one. A copy follows when the new one says so, because only that shows that it has
+agreed. If this realm lacks the last entries of the former home by then, it asks for them before it follows,
+so that the log here has the same order as elsewhere.
 """
 
 from __future__ import annotations
@@ -100,9 +101,12 @@ class GroupFollower:
             await self._mover.closed(group, list(news), encode(parcel.steps))
         elif group.realm is None:
             await self._give_up(group, news)
-        else:
+        elif news[-1].to.realm == realm:
+            await self._database.read(_check_free, group, news[-1].to)
             await self._catch_up(realm, group, steps)
             await self._follow(group, news)
+        # Otherwise the new home says so, too, once it has the group. The former one alone could give its
+        # group the address, and its members the messages, of a group that lives there.
 
     async def _find(self, steps: Sequence[MoveStep]) -> Found | None:
         """The group of these steps. Raises BadSignature if it went elsewhere, as far as is known here."""
@@ -273,6 +277,13 @@ def _place(group: Group, own: str = "") -> GroupPlace:
     if group.realm is None:
         return GroupPlace(own, group.id, group.name)
     return GroupPlace(group.realm, group.home_id or 0, group.name.partition("@")[0])
+
+
+def _check_free(connection: Connection, group: Group, to: OtherHome) -> None:
+    """Raises BadSignature if another group here lives in the new home under the id that this one gets."""
+    there = find_mirror(connection, to.realm, to.home_id)
+    if there is not None and there.id != group.id:
+        raise BadSignature(reason="it would become one with another group")
 
 
 def _waiting(connection: Connection, place: GroupPlace) -> list[WaitingParcel]:
