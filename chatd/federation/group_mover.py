@@ -146,13 +146,15 @@ class GroupMover:
 
     async def closed(self, group: Group, steps: list[MoveStep], proofs: bytes) -> None:
         """The home has closed a group, as these steps say, which were checked: it lives here from now on, if
-        this realm has agreed."""
+        this realm has agreed. Raises BadSignature if this realm has agreed to another name or id."""
         step = steps[-1]
 
         def job(connection: Connection) -> bool:
             move = store.move_of(connection, group.id)
             if move is not None and move.realm != step.home:
                 return False
+            if move is not None and move.accepted_by is not None:
+                _check_agreed(step, move.new_id, move.new_name or "")
             move = move or GroupMove(group.id, step.home, at=self._context.now())
             closed = msgspec.structs.replace(
                 move, new_id=step.to.home_id, new_name=step.to.name, steps=proofs
@@ -256,6 +258,7 @@ class GroupMover:
             raise BadSignature(reason="this realm has not agreed")
         if await self._trust.check(move.realm, entry, stated) is not Trust.VERIFIED:
             raise BadSignature(reason="this realm has not agreed")
+        _check_agreed(open_steps(decode_steps(move.steps or b""))[-1], group.id, home.name)
 
     async def _picture(self, realm: str, handed: HandedGroup) -> avatars.Avatar | None:
         """The group's picture, made again; None if there is none, or it can't be used."""
@@ -361,3 +364,10 @@ class GroupMover:
         adopted = await self._database.run(job)
         if adopted is not None:
             await self._posts.tell(left.realm, adopted)
+
+
+def _check_agreed(step: MoveStep, ident: int | None, name: str) -> None:
+    """Raises BadSignature unless a step gives a group the id and the name here that this realm has agreed to.
+    Otherwise the former home could give it the name of an account here."""
+    if (step.to.home_id, key_of(step.to.name)) != (ident, key_of(name)):
+        raise BadSignature(reason="this realm has agreed to another name or id")

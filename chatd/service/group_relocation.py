@@ -101,6 +101,8 @@ class GroupRelocation:
             if before is not None and (before.realm != realm or not before.is_open(now)):
                 told += self._news_of(group, before, "", on=False)
                 before = None
+            if before is not None and not store.rules(connection, group.id, before.accepted_by):
+                before = None
             move = before or GroupMove(group.id, realm)
             move = msgspec.structs.replace(move, offered_by=account.name, at=now)
             store.put_move(connection, move)
@@ -155,7 +157,8 @@ class GroupRelocation:
 
         def job(connection: Connection) -> tuple[str | None, list[SystemMessage]]:
             move = store.move_of(connection, group.id)
-            if move is not None and (not move.is_open(now) or move.offered_by is None):
+            stale = move is not None and not store.rules(connection, group.id, move.offered_by)
+            if move is not None and (stale or not move.is_open(now)):
                 move = msgspec.structs.replace(move, offered_by=None, realm=realm)
             move = move or GroupMove(group.id, realm)
             if move.realm != realm:

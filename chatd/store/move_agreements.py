@@ -15,7 +15,7 @@ from chatd.base.names import key_of
 from chatd.store import names
 from chatd.store.lineage import find_moved
 from chatd.store.prepared import prepared
-from chatd.store.schema import changes, groups, participants
+from chatd.store.schema import accounts, changes, groups, participants, remote_members
 from chatd.store.schema import group_moves as table
 
 LIFE = 7 * 24 * 3600 * 1000  # ms until a move that is not agreed ends
@@ -70,6 +70,26 @@ def put_move(connection: sa.Connection, move: GroupMove) -> None:
     row = msgspec.structs.asdict(move)
     row["conversation_id"] = row.pop("conversation")
     connection.execute(sa.insert(table).values(row))
+
+
+def rules(connection: sa.Connection, conversation: int, name: str | None) -> bool:
+    """Whether the person with that name or address, who has agreed to a move, is an admin of the group.
+    Whoever was removed or demoted since does not decide any more."""
+    here = (
+        sa.select(participants.c.admin)
+        .join_from(participants, accounts, accounts.c.id == participants.c.account_id)
+        .where(participants.c.conversation_id == conversation)
+    )
+    there = sa.select(remote_members.c.admin).where(
+        remote_members.c.conversation_id == conversation
+    )
+    key = key_of(name or "")
+    found = (
+        there.where(remote_members.c.key == key)
+        if "@" in key
+        else here.where(accounts.c.key == key)
+    )
+    return bool(connection.scalar(found))
 
 
 def end_move(connection: sa.Connection, move: GroupMove, own: str, *, done: bool = False) -> None:

@@ -202,6 +202,21 @@ class Refused(MovingTestCase):
         self.network.settle()
         self.assertEqual(self.ana.mine(), ["bagan"])
 
+    def test_no_admin_any_more(self) -> None:
+        """Who has agreed and is demoted after that does not decide any more, in either realm."""
+        self.promote(self.ana, "agus")
+        self.move(self.agus, "bagan", "realm2")
+        self.ana.does(ask.DemoteAdmin(parse_address("bagan"), parse_address("agus")))
+        self.network.settle()
+        self.assertEqual(self.move(self.budi, "bagan@realm1", "realm2"), "proposed")
+        self.network.settle()
+        self.assertEqual(self.ana.mine(), ["bagan"])
+        self.promote(self.ana, "citra@realm3")
+        self.ana.does(ask.DemoteAdmin(parse_address("bagan"), parse_address("budi@realm2")))
+        self.network.settle()
+        with self.assertRaises(NotMovable):
+            self.move(self.ana, "bagan", "realm2")
+
     def test_forged(self) -> None:
         """No realm can say of a group of another one that it has moved."""
         entry = SignedEntry(b"", None, b"", b"")

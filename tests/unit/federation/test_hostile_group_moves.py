@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from chatd.federation.parcels import KEPT, Joined, Moved, Relay
 from chatd.federation.signing.statements import GroupAttributes
+from chatd.store.groups import find_group
+from chatd.store.move_agreements import GroupMove, move_of, put_move
+from tests.support.signing import START
 from tests.unit.federation.test_hostile_home import BAGAN, HomeTestCase
 
 SECRET = 77  # a group of realm3
@@ -12,8 +15,8 @@ SECRET = 77  # a group of realm3
 class HostileMoves(HomeTestCase):
     """realm2, the home of bagan, says that it is a group of realm3 now, which has not agreed to that."""
 
-    def moved(self, name: str = "rahasia", home_id: int = SECRET) -> Moved:
-        home: dict[str, str | bool | None] = {"home": f"{name}@realm3", "home_id": str(home_id)}
+    def moved(self, name: str = "rahasia", home_id: int = SECRET, realm: str = "realm3") -> Moved:
+        home: dict[str, str | bool | None] = {"home": f"{name}@{realm}", "home_id": str(home_id)}
         entry = self.signers["realm2"].signs(
             GroupAttributes(home | {"last": "10"}), home="realm2", group=BAGAN, author="system"
         )
@@ -60,3 +63,16 @@ class HostileMoves(HomeTestCase):
         self.assertIn("bagan@realm2", self.ana.mine())
         self.assertEqual(self.says(self.moved("bagan"), "realm3"), KEPT)
         self.assertIn("bagan@realm3", self.ana.mine())
+
+    def test_other_name(self) -> None:
+        """A group that comes here gets the name and the id that were agreed, and no account's name."""
+        database = self.one.realm.service.database
+        group = self.network.result(database.read(find_group, "bagan@realm2"))
+        agreed = GroupMove(group.id, "realm2", "citra", "ana", b"", group.id, "bagan", START + 1000)
+        self.network.result(database.run(put_move, agreed))
+        for name, ident in (("budi", group.id), ("bagan", group.id + 1)):
+            verdict = self.says(self.moved(name, ident, "realm1"))
+            self.assertEqual(verdict.code, "bad-signature")
+        kept = self.network.result(database.read(move_of, group.id))
+        self.assertEqual(kept, agreed)
+        self.assertEqual(self.says(self.moved("bagan", group.id, "realm1")), KEPT)
