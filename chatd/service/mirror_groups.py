@@ -182,12 +182,8 @@ class MirrorGroups:
 
         def job(connection: Connection) -> RosterChange:
             told.clear()  # it may run twice
-            group = find_group(connection, name.key)
-            is_member = (
-                group is not None
-                and group.home_id == report.group_id
-                and takes_part(connection, account.id, group.id)
-            )
+            group = _copy_of(connection, name, report.group_id)
+            is_member = group is not None and takes_part(connection, account.id, group.id)
             if mirrors.is_repeated(connection, realm, key_of(report.group), number):
                 return RosterChange(Delta(0))
             moving = take_moving_group(connection, account.id, realm, report.group_id)
@@ -210,8 +206,7 @@ class MirrorGroups:
         finally:
             for invitation in told:
                 self._invitations.tell(account.id, invitation)
-        await self._has_joined(account, name, change.delta.group)
-        self._realms.begin_past(realm)
+        await self._has_joined(realm, account, name, change.delta.group)
 
     async def joined_before(
         self, realm: str, number: int, report: MemberJoined, signed: int
@@ -231,8 +226,7 @@ class MirrorGroups:
             return RosterChange(delta)
 
         change = await self._rosters.change(job)
-        await self._has_joined(account, name, change.delta.group)
-        self._realms.begin_past(realm)
+        await self._has_joined(realm, account, name, change.delta.group)
 
     def _join(
         self,
@@ -259,15 +253,16 @@ class MirrorGroups:
         fields = set_columns(connection, group, columns).fields
         return msgspec.structs.replace(delta, fields=fields)
 
-    async def _has_joined(self, account: Account, name: Address, ident: int) -> None:
-        """Read the members of the group that an account has joined, and let its request go on. `ident` is the
-        group's id, or 0 if nothing was changed."""
+    async def _has_joined(self, realm: str, account: Account, name: Address, ident: int) -> None:
+        """Read the members of the group of `realm` that an account has joined, let its request go on, and
+        fetch what was written before. `ident` is the group's id, or 0 if nothing was changed."""
         roster = self._rosters.cached(name.key)
         if roster is None or ident not in (0, roster.group.id):
             with suppress(NotMember):  # it has ended
                 await self._rosters.load(name)
         if (joined := self._joining.pop((name.key, account.id), None)) is not None:
             joined.notify()
+        self._realms.begin_past(realm)
 
     async def removed(self, realm: str, number: int, report: MemberRemoved) -> None:
         """Remove an account from the mirror of a group of `realm`, which reports it in the parcel `number`,
@@ -283,8 +278,8 @@ class MirrorGroups:
             nonlocal withdrawn
             which = account.id, name.key, realm, report.group_id
             withdrawn = request_store.withdraw(connection, *which, now)
-            group = find_group(connection, name.key)
-            if group is None or group.home_id != report.group_id:
+            group = _copy_of(connection, name, report.group_id)
+            if group is None:
                 return RosterChange(Delta(0))
             if not mirrors.is_news(connection, realm, key_of(report.group), number):
                 return RosterChange(Delta(group.id))
@@ -344,6 +339,12 @@ class MirrorGroups:
         return self._context.localize(
             Address(there.name, there.realm or self._realms.name_of(realm))
         )
+
+
+def _copy_of(connection: Connection, name: Address, home_id: int) -> Group | None:
+    """The copy of the group with that name, if it is the one that its home knows by the id `home_id`."""
+    group = find_group(connection, name.key)
+    return group if group is not None and group.home_id == home_id else None
 
 
 def _role_of(connection: Connection, group: Group, fact: MemberFact, seq: int) -> Delta:
