@@ -115,26 +115,42 @@ class Federation:
         self.receiver = Receiver(
             context, service.disk, quotas, reader, writer, self.news, self.requests
         )
-        self.returned = ReturnReceiver(
-            service, links, self.receiver, returned, self.seals, writer, self.standings
-        )
-        self.returned.attach(self.moves)
-        rescued = service, links, forwarder, self.keys, self.reached
-        self.rescues = Rescues(*rescued, self.receiver, returned)
+        self._make_returning(service, links, returned, writer)
         # Entries of groups from before somebody has joined
         earlier = PastWriter(service, forwarder, self.arrivals, quotas)
         self.pasts = Pasts(service, links, read_entries, earlier, quotas)
         self.past_supply = PastSupply(context, forwarder.entries)
         admissions = Admissions(service, self.seals, self.standings)
         self.questions = Questions(service, links, guesses, facts, admissions)
-        # Groups that move from realm to realm
         posts = MovedPosts(context, read_entries, writer, entries, self.outcomes, links)
+        self._make_movers(service, links, posts, trust)
+        read_entries.on_coming(self.mover.is_coming)
+
+    def _make_returning(
+        self,
+        service: ChatService,
+        links: ILinks,
+        returned: ReturnedEntries,
+        writer: ParcelWriter,
+    ) -> None:
+        """Make what takes lost entries back, and what rescues groups whose homes are lost."""
+        self.returned = ReturnReceiver(
+            service, links, self.receiver, returned, self.seals, writer, self.standings
+        )
+        self.returned.attach(self.moves)
+        rescued = service, links, self.forwarder, self.keys, self.reached
+        self.rescues = Rescues(*rescued, self.receiver, returned)
+
+    def _make_movers(
+        self, service: ChatService, links: ILinks, posts: MovedPosts, trust: EntryTrust
+    ) -> None:
+        """Make what moves groups from realm to realm."""
+        forwarder = self.forwarder
         self.handing_over = HandingOver(service, links, forwarder)
         self.mover = GroupMover(service, links, forwarder, self.pasts, posts, trust)
         self.follower = GroupFollower(service, links, forwarder, trust, self.mover, self.receiver)
         self.news.on_group_moved(self.follower.receive)
         self.outcomes.on_group_moved(self.follower.refused)
-        read_entries.on_coming(self.mover.is_coming)
 
     def link_up(self, realm: str) -> None:
         """That realm is linked."""
