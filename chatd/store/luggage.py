@@ -32,12 +32,13 @@ from chatd.base.names import (
 )
 from chatd.store.accounts import add_contact, find_account
 from chatd.store.conversations import open_remote
-from chatd.store.invitations import LIFE, NewInvitation, add_invitation
+from chatd.store.invitations import LIFE, NewInvitation, add_invitation, forget_invited
 from chatd.store.schema import (
     blocks,
     contacts,
     groups,
     invitations,
+    invited,
     messages,
     moving_groups,
     participants,
@@ -294,11 +295,25 @@ def _unpack_invitation(
 ) -> None:
     """Raises BadName, TooManyInvitations."""
     is_here = packed.realm == room.own
+    if is_here and not _take_invited(connection, account, packed.home_id, now):
+        return  # the old realm would let the account into a private group
     group = Address(parse_foreign_name(packed.name), None if is_here else packed.realm)
     by = str(_local(packed.by, room))
     realm = "" if is_here else packed.realm
     new = NewInvitation(str(group), group.key, realm, packed.home_id, by, now, packed.title)
     add_invitation(connection, account, new)
+
+
+def _take_invited(connection: sa.Connection, account: Account, group: int, now: int) -> bool:
+    """Take the invitation to a group of this realm that was sent to the old address, and has followed (see
+    chatd.store.following). Returns whether there was one."""
+    found = sa.select(invited.c.at).where(
+        invited.c.conversation_id == group, invited.c.key == account.key, invited.c.at > now - LIFE
+    )
+    if connection.scalar(found) is None:
+        return False
+    forget_invited(connection, group, account.key)
+    return True
 
 
 class MovingGroup(msgspec.Struct, frozen=True):

@@ -17,6 +17,7 @@ from chatd.base.errors import (
     TooManyClaims,
     TooManyMoves,
     UnknownClaim,
+    UnknownGroup,
 )
 from chatd.base.events import AddressChange, MemberChange
 from chatd.base.names import Place, parse_address
@@ -35,6 +36,7 @@ from chatd.federation.signing.move_statements import (
 from chatd.simulate.people import Person
 from chatd.simulate.servers import Server
 from chatd.store.account_moves import MAX_PLANS, find_move
+from chatd.store.groups import find_group
 from tests.support.network import NetworkTestCase, lacks
 
 PASSWORD = Secret("surabaya")
@@ -500,6 +502,34 @@ class HostileTestCase(MovesTestCase):
         luggage = Luggage("ana", "anna", encode([["contact", "x@realm3"]]))
         self.assertEqual(self.verdict(self.two, "realm3", luggage), "bad-signature")
         self.assertEqual(self.anna.does(ask.ListContacts()).items, ())
+
+    def secret_group(self) -> Person:
+        """rahasia is a private group of realm2. Returns its admin."""
+        dodi = self.two.person("dodi")
+        dodi.creates("rahasia")
+        dodi.does(ask.SetGroup(parse_address("rahasia"), visibility="private"))
+        return dodi
+
+    def test_forged_invitation(self) -> None:
+        """The old realm can't let an account into a private group of the new one."""
+        self.secret_group()
+        self.moved()
+        found = self.network.result(self.two.realm.service.database.read(find_group, "rahasia"))
+        item = ["invitation", "realm2", found.id, "rahasia", None, "dodi@realm2"]
+        self.assertEqual(
+            self.verdict(self.two, "realm1", Luggage("ana", "anna", encode([item]))), ""
+        )
+        with self.assertRaises(UnknownGroup):
+            self.anna.joins("rahasia")
+
+    def test_invitation_of_the_new_realm(self) -> None:
+        """An invitation that the new realm has sent to the old address is one of the new address."""
+        dodi = self.secret_group()
+        dodi.does(ask.InviteMembers(parse_address("rahasia"), (parse_address("ana@realm1"),)))
+        self.network.settle()
+        self.moved()
+        self.anna.joins("rahasia")
+        self.assertEqual(dodi.members("rahasia"), ["*dodi+", "anna+"])
 
     def test_unreadable(self) -> None:
         for parcel in (
