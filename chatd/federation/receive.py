@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
+from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, DeferredList, DeferredLock, succeed
 from twisted.python.failure import Failure
 
@@ -20,7 +21,19 @@ from chatd.federation.news_receiver import NewsReceiver
 from chatd.federation.parcel_fields import FileNote
 from chatd.federation.parcel_reader import ParcelReader
 from chatd.federation.parcel_writer import ParcelWriter
-from chatd.federation.parcels import KEPT, Direct, Parcel, Post, Relay, Verdict
+from chatd.federation.parcels import (
+    KEPT,
+    Accepted,
+    Direct,
+    FileLoss,
+    GroupMoveNews,
+    GroupNews,
+    MoveParcel,
+    Parcel,
+    Post,
+    Relay,
+    Verdict,
+)
 from chatd.federation.realm_quotas import RealmQuotas
 from chatd.federation.refusals import verdict_of
 from chatd.files.disk_space import DiskSpace
@@ -28,6 +41,10 @@ from chatd.service.context import Context
 from chatd.store.origins import Origin, stored_anywhere
 from chatd.store.parcel_stream import ParcelStream
 from chatd.store.requests import NewRequest
+
+# Parcels whose jobs do not check their place in the stream. Entries that are no messages are like them. Read
+# marks may overtake messages: the next mark says the same.
+STORED_ALONE = (GroupNews, GroupMoveNews, FileLoss, Accepted, MoveParcel)
 
 Numbered = tuple[int, Parcel | None]  # None stands for a parcel that cannot be read
 
@@ -89,6 +106,7 @@ class Receiver:
         self._requests = requests
         self._clock = context.clock
         self._database = context.database
+        self._messages = context.writers.messages
         self._disk = disk
         self._quotas = quotas
         self._reader = reader
@@ -152,6 +170,7 @@ class Receiver:
         direct = [each for _, each in submission.batch if type(each) is Direct]
         opened = await self._reader.open_directs(realm, direct)
         submission.conceals = self._reader.conceals(realm, [each for _, each in submission.batch])
+        submission.stream.begin(self._messages.refusals)
         for number, parcel in submission.batch:
             verdict: Verdict | Deferred[Verdict]
             try:
@@ -226,6 +245,8 @@ class Receiver:
         realm = submission.realm
         if parcel is None:
             return parcels.UNREADABLE
+        if isinstance(arrived, RelayedFact) or isinstance(parcel, STORED_ALONE):
+            await self._until_stored(submission)
         if not isinstance(parcel, Direct | Post | Relay):
             return await self._news.receive(realm, number, parcel, submission.stream)
         if isinstance(arrived, NewRequest):
@@ -237,6 +258,19 @@ class Receiver:
         if arrived is not None:
             return await self._writer.store_with_file(realm, arrived, parcel, submission.stream)
         return KEPT
+
+    async def _until_stored(self, submission: Submission) -> None:
+        """Wait until what came before on the stream is on disk. Raises StorageFailed if that fails, or what a
+        parcel of this batch failed with."""
+        try:
+            await self._database.run(self._check_stored, submission.stream)
+        except StorageFailed:
+            await _all_of(submission.verdicts)
+            raise
+
+    def _check_stored(self, _connection: Connection, stream: ParcelStream) -> None:
+        """Runs in the writer's thread, after the jobs of the parcels before. Raises StorageFailed."""
+        stream.check(self._messages.refusals, None)
 
     async def _refuse(
         self,

@@ -16,7 +16,7 @@ T = TypeVar("T")
 class ParcelStream:
     """The parcels that arrive over one link, in order. After one that could not be stored, no later one is
     stored, so that the order is kept. `broken` and `_waiting` belong to the reactor's thread, the rest to the
-    writer's."""
+    writer's once its first job is handed over."""
 
     def __init__(self) -> None:
         self.broken = False
@@ -40,6 +40,12 @@ class ParcelStream:
         for turn in list(self._waiting):
             turn.cancel()
 
+    def begin(self, refused: int) -> None:
+        """Note how many transactions were not committed before the first job of the stream is handed over.
+        The job itself is too late for that if its transaction can't begin."""
+        if self._refused is None:
+            self._refused = refused
+
     def run(self, refused: int, origin: Origin | None, job: Callable[..., T], *arguments: Any) -> T:
         """Do a job whose first entry has this origin. Raises as `check`."""
         self.check(refused, origin)
@@ -54,8 +60,7 @@ class ParcelStream:
     def check(self, refused: int, origin: Origin | None) -> None:
         """Raises StorageFailed after a failure, unless it is that of the job whose first entry has this
         `origin`, which is repeated. `refused` counts the transactions that were not committed."""
-        if self._refused is None:
-            self._refused = refused
+        self.begin(refused)
         failed = self.culprit is not None and self.culprit != origin
         if self.broken or failed or refused != self._refused:
             raise StorageFailed
