@@ -213,4 +213,4 @@ class MoveReceiver:
         move = self._follower.moved.away(account_id)
         if move is None or not self._links.follows_moves(realm):
             return None
-        return AccountMoved(name=move.old.name, to=move.new.name, proof=move.proof)
+        return AccountMoved(name=move.old.name, to=move.new.name).proven(move.proof)

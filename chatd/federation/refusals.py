@@ -86,9 +86,8 @@ def _shown(name: str, detail: object, realm: str) -> object:
 
 def verdict_of(error: ChatError) -> Verdict:
     """The verdict that tells another realm of an error."""
-    if isinstance(error, errors.AccountMoved) and "proof" in error.details:
-        # The proof, by which the other realm follows. It is no text, and is not shown.
-        return Verdict(error.code, {"proof": error.details["proof"]})
+    if isinstance(error, errors.AccountMoved) and error.proof is not None:
+        return Verdict(error.code, {"proof": error.proof})
     _, marked = _REFUSALS.get(error.code, (None, ()))
     names = [name.rstrip("@") for name in marked]
     return Verdict(

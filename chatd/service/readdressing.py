@@ -51,4 +51,4 @@ class Readdressing:
 
 def moved_error(old: str, new: str, proof: bytes) -> AccountMoved:
     """The error that tells another realm of a move, with the proof."""
-    return AccountMoved(name=old, to=new, proof=proof)
+    return AccountMoved(name=old, to=new).proven(proof)

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from chatd.base.errors.base import ChatError
 
 
 class AccountMoved(ChatError):
     code = "account-moved"
     sentence = "{name} has moved and is {to} now; write to that address"
+
+    #: By which the realm of the sender follows, encoded; None if it need not follow. It is never shown.
+    proof: bytes | None = None
+
+    def proven(self, proof: bytes) -> Self:
+        """The same error, with its proof."""
+        self.proof = proof
+        return self
 
 
 class MovedAway(ChatError):

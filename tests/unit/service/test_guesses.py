@@ -172,7 +172,10 @@ class Guesses(GroupsTestCase):
         async def meet(_account: object, _name: Address) -> None:
             """Look nothing up."""
 
-        self.patch(self.groups._there, "elsewhere", lambda name: name.realm)
+        async def locate(_account: object, name: Address) -> tuple[str | None, Address]:
+            return name.realm, name
+
+        self.patch(self.groups._there, "locate", locate)
         self.patch(self.groups._unknown, "meet", meet)
 
     def test_elsewhere(self) -> None:
