@@ -3,15 +3,21 @@
 A message that the old realm has not taken gets a new parcel, with a new number, for the new realm, in the
 transaction that removes the old one. So it never waits for both. Those that the old realm has taken are not
 answered so.
+
+The answers of one realm have their effects one after the other, in the order in which they came. The
+transactions may follow each other closely: the writer runs them in the order in which they were begun.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import TypeAlias
 
 import msgspec
 from sqlalchemy import Connection
+from twisted.internet.defer import Deferred, DeferredLock
 from twisted.logger import Logger
 
 from chatd.base.background import in_background
@@ -49,6 +55,10 @@ class Resent(msgspec.Struct, frozen=True):
     entry: SentEntry | None = None
 
 
+#: A transaction that sends a message on, or why it is refused, or None if it waits.
+_Begun: TypeAlias = Deferred[Resent | ChatError] | ChatError | None
+
+
 class MovedMessages:
     def __init__(self, service: ChatService, links: ILinks, moves: MoveReceiver) -> None:
         self._database = service.database
@@ -59,11 +69,31 @@ class MovedMessages:
         self._moves = moves
         # key of a new realm -> the parcels that wait for its key: realm and number, and the proof
         self._held: defaultdict[str, dict[tuple[str, int], bytes]] = defaultdict(dict)
+        # The answers of each old realm. A realm that keeps one waiting delays only its own.
+        self._turns: dict[str, DeferredLock] = {}
 
     async def moved(self, realm: str, number: int, proof: object) -> ChatError | None:
         """A realm answers a parcel with the proof that its recipient has moved. Returns the error for which
         the message is refused; None if it is sent to the new address, or is once that is known. Raises
         StorageFailed."""
+        async with self._turn(realm):
+            sent = await self._answered(realm, number, proof)
+        return await self._finish(sent)
+
+    @asynccontextmanager
+    async def _turn(self, realm: str) -> AsyncIterator[None]:
+        """A context in which no other answer of the realm has its effect. They wait."""
+        turn = self._turns.setdefault(realm, DeferredLock())
+        try:
+            async with turn:
+                yield
+        finally:
+            if not turn.locked:
+                self._turns.pop(realm, None)
+
+    async def _answered(self, realm: str, number: int, proof: object) -> _Begun:
+        """Begin to send a message on, in its turn. Returns the transaction, or else what `moved` returns.
+        Raises StorageFailed."""
         name = self._name_of(realm)
         if not isinstance(proof, bytes):
             return PeerFailed(realm=name)
@@ -76,12 +106,15 @@ class MovedMessages:
             return PeerFailed(realm=name)
         if known is None or known.move.number != move.number or known.state == OVER:
             return PeerFailed(realm=name)  # it is not the newest that is known
-        if known.state == WAITS:
+        if known.state == WAITS or self._holds(known.move, realm):
             return await self._hold(realm, number, known.move)
-        return await self._resend(realm, number, known.move)
+        # Not awaited: the turn does not wait for the commit.
+        return self._database.run(self._send_on, realm, number, known.move)
 
-    async def _resend(self, realm: str, number: int, move: Move) -> ChatError | None:
-        done = await self._database.run(self._send_on, realm, number, move)
+    async def _finish(self, begun: _Begun) -> ChatError | None:
+        if not isinstance(begun, Deferred):
+            return begun
+        done = await begun
         if isinstance(done, ChatError):
             return done
         self._follower.followed(done.followed)
@@ -170,17 +203,30 @@ class MovedMessages:
         self._links.wake((there,))
         return None
 
+    def _holds(self, move: Move, realm: str) -> bool:
+        """Whether earlier messages still wait for the key that this move has waited for."""
+        return any(each == realm for each, _number in self._held.get(move.new.realm or "", ()))
+
     def verified(self, realm: str) -> None:
         """The keys of that realm are known, and its moves are verified."""
-        held = self._held.pop(realm, None)
-        if held:
-            in_background("messages were not sent on", self._send_held(held))
+        if realm in self._held:
+            in_background("messages were not sent on", self._send_held(realm))
 
-    async def _send_held(self, held: dict[tuple[str, int], bytes]) -> None:
-        for (realm, number), proof in held.items():
-            error = await self.moved(realm, number, proof)
-            if error is not None:
-                log.info("a message was not sent on: {error}", error=error)
+    async def _send_held(self, there: str) -> None:
+        for realm in {each for each, _number in self._held[there]}:
+            async with self._turn(realm):
+                held = self._held[there]
+                due = {key: held.pop(key) for key in list(held) if key[0] == realm}
+                if not held:
+                    del self._held[there]
+                for (_realm, number), proof in due.items():
+                    begun = await self._answered(realm, number, proof)
+                    in_background("a message was not sent on", self._finish_held(begun))
+
+    async def _finish_held(self, begun: _Begun) -> None:
+        error = await self._finish(begun)
+        if error is not None:
+            log.info("a message was not sent on: {error}", error=error)
 
     def _name_of(self, realm: str) -> str:
         try:

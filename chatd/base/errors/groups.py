@@ -43,7 +43,7 @@ class HomeNotLost(ChatError):
 
     code = "home-not-lost"
     sentence = (
-        "{realm} does not count as lost yet; if it is still not reached, try again in {hours} hours"
+        "{realm} does not count as lost yet; if it is still not reached, try again in {hours} h"
     )
 
 
