@@ -19,10 +19,10 @@ from twisted.logger import Logger
 
 from chatd.base.background import EXPECTED, in_background, log_unexpected
 from chatd.base.entries import MadeFact, MemberFact
-from chatd.base.errors import BadSignature, ChatError, RealmDown, UnknownGroup
+from chatd.base.errors import BadName, BadSignature, ChatError, RealmDown, UnknownGroup
 from chatd.base.group_settings import columns_of
 from chatd.base.model import Group, Party, party_of
-from chatd.base.names import key_of
+from chatd.base.names import is_code, key_of, parse_foreign_address
 from chatd.base.timers import Signal, Timer
 from chatd.federation.entry_trust import EntryTrust
 from chatd.federation.handing_over import HandedGroup
@@ -296,7 +296,9 @@ class GroupMover:
         handed: HandedGroup,
         picture: avatars.Avatar | None,
     ) -> _Taken:
-        """Runs in the writer's thread. Raises GroupExists if the name is taken, which was kept for it."""
+        """Runs in the writer's thread. Raises GroupExists if the name is taken, which was kept for it, and
+        BadSignature."""
+        _check_handed(handed, self._context.config.limits.group_members)
         step = open_steps(decode_steps(move.steps or b""))[-1]
         left = GroupPlace(move.realm, group.home_id or 0, group.name.partition("@")[0])
         new = NewHome(
@@ -329,8 +331,8 @@ class GroupMover:
         return _Taken(home, [*staged], facts, adopted, members, left.realm)
 
     def _code(self, connection: Connection, handed: HandedGroup) -> str:
-        """The code that the group had, unless another group here has it."""
-        code = handed.code
+        """The code that the group had, unless it is none or another group here has it."""
+        code = handed.code if is_code(handed.code) else ""
         is_private = handed.settings.get("visibility") == "private"
         make = new_private_code if is_private else new_group_code
         while not code or find_group_by_code(connection, code) is not None:
@@ -371,3 +373,17 @@ def _check_agreed(step: MoveStep, ident: int | None, name: str) -> None:
     Otherwise the former home could give it the name of an account here."""
     if (step.to.home_id, key_of(step.to.name)) != (ident, key_of(name)):
         raise BadSignature(reason="this realm has agreed to another name or id")
+
+
+def _check_handed(handed: HandedGroup, limit: int) -> None:
+    """Raises BadSignature unless a package has no more than `limit` members, and people whose addresses
+    can be shown."""
+    if len(handed.members) > limit:
+        raise BadSignature(reason=f"the group has more than {limit} members")
+    people = (*handed.members, *handed.bans, *handed.invited)
+    try:
+        addresses = [parse_foreign_address(each.address) for each in people]
+    except BadName:
+        raise BadSignature(reason="the address of a member is none") from None
+    if any(each.realm is None for each in addresses):
+        raise BadSignature(reason="the address of a member has no realm")

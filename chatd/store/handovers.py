@@ -3,6 +3,8 @@ Database."""
 
 from __future__ import annotations
 
+from typing import Annotated, TypeAlias
+
 import msgspec
 import sqlalchemy as sa
 
@@ -18,21 +20,25 @@ from chatd.store.schema import (
 )
 
 
+_Text: TypeAlias = Annotated[str, msgspec.Meta(max_length=200)]
+_Number: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
+
+
 class HandedMember(msgspec.Struct, frozen=True, array_like=True):
     """A member of a group, by address with the realm, a member since `joined_at` (ms since 1970 UTC), who
     sees the entries from `first` on."""
 
-    address: str
+    address: _Text
     admin: bool
-    joined_at: int
-    first: int
+    joined_at: _Number
+    first: _Number
 
 
 class HandedAddress(msgspec.Struct, frozen=True, array_like=True):
     """A person who was banned or invited at that time (ms since 1970 UTC), by address with the realm."""
 
-    address: str
-    at: int
+    address: _Text
+    at: _Number
 
 
 def members_of(connection: sa.Connection, group: int, own: str) -> list[HandedMember]:

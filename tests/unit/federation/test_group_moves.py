@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from chatd.base.errors import NoGroupMove, NotAdmin, NotMovable, UnknownGroup
@@ -11,9 +12,12 @@ from chatd.base.names import Place, parse_address, parse_group
 from chatd.commands import values as ask
 from chatd.federation.parcels import Moved
 from chatd.federation.signing.entries import SignedEntry
-from chatd.store.schema import changes, messages
+from chatd.store.groups import find_group
+from chatd.store.schema import changes, handovers, messages
 from tests.support.network import Person, Server
 from tests.unit.federation.test_realm_groups import GroupTestCase
+
+decode, encode = msgspec.msgpack.decode, msgspec.msgpack.encode
 
 
 def log_of(server: Server, person: Person, group: str) -> list[tuple[Any, ...]]:
@@ -216,6 +220,41 @@ class Refused(MovingTestCase):
         self.network.settle()
         with self.assertRaises(NotMovable):
             self.move(self.ana, "bagan", "realm2")
+
+    def test_bad_package(self) -> None:
+        """What a home hands over is not taken if it has what nobody can be called, or can't be stored."""
+        handing_over = self.one.federation.handing_over
+        package = handing_over._package
+        bad: list[Any] = [
+            ("x\r\nsystem: hello@realm3", False, 1, 1),
+            ("nobody", False, 1, 1),
+            ("nobody@realm3", False, 1 << 63, 1),
+            ("nobody@realm3", False, -1, 1),
+        ]
+
+        def hostile(*args: Any) -> bytes:
+            handed = decode(package(*args))
+            return encode([[*handed[0], bad[0]], *handed[1:-3], "budi", *handed[-2:]])
+
+        self.patch(handing_over, "_package", hostile)
+        self.moves()
+        database = self.one.realm.service.database
+        read = database.read(lambda connection: connection.scalar(sa.select(handovers.c.package)))
+        whole = decode(self.network.result(read))
+        members = whole[0][:-1]
+
+        def hands_over(*more: Any) -> list[str]:
+            package = encode([[*members, *more], *whole[1:]])
+            job = sa.update(handovers).values(package=package)
+            self.network.result(database.run(lambda connection: connection.execute(job).rowcount))
+            self.network.advance(100)
+            return self.budi.mine()
+
+        for member in bad:
+            self.assertEqual(hands_over(member), ["bagan@realm1"])
+        self.assertEqual(hands_over(), ["bagan"])
+        found = self.two.realm.service.database.read(find_group, "bagan")
+        self.assertIn(":", self.network.result(found).code)
 
     def test_forged(self) -> None:
         """No realm can say of a group of another one that it has moved."""
