@@ -380,9 +380,10 @@ def _check_handed(handed: HandedGroup, limit: int) -> None:
     can be shown."""
     if len(handed.members) > limit:
         raise BadSignature(reason=f"the group has more than {limit} members")
-    people = (*handed.members, *handed.bans, *handed.invited)
+    written = [each.address for each in handed.members]
+    written += [each.address for each in (*handed.bans, *handed.invited)]
     try:
-        addresses = [parse_foreign_address(each.address) for each in people]
+        addresses = [parse_foreign_address(each) for each in written]
     except BadName:
         raise BadSignature(reason="the address of a member is none") from None
     if any(each.realm is None for each in addresses):

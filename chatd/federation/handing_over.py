@@ -43,7 +43,7 @@ from chatd.store.handovers import (
 from chatd.store.held import signed_change
 from chatd.store.lineage import PLANNED, HomeStep, planned_steps
 from chatd.store.members import member_ids, realms_of
-from chatd.store.move_agreements import GroupMove, end_move, move_of, rules
+from chatd.store.move_agreements import GroupMove, end_move, is_agreed, move_of
 
 MAX_BEHIND = 200  # entries that the new home may lack when the log is closed
 SLICE = 50_000  # bytes of a package in one answer
@@ -134,9 +134,7 @@ class HandingOver:
         if move is None or group is None or group.realm is not None:
             raise UnknownGroup(name=ident)
         is_open = move.is_open(self._context.now())
-        if not (is_open and move.is_agreed and move.realm == realm and move.new_name):
-            raise UnknownGroup(name=ident)
-        if not all(rules(connection, ident, each) for each in (move.offered_by, move.accepted_by)):
+        if not (is_open and move.realm == realm and move.new_name and is_agreed(connection, move)):
             raise UnknownGroup(name=ident)
         return move
 

@@ -31,6 +31,7 @@ from chatd.store.schema import (
     bans,
     change_requests,
     groups,
+    handovers,
     invitations,
     invited,
     messages,
@@ -220,8 +221,9 @@ def _open_invitations(connection: sa.Connection, group: Group, new: NewHome) -> 
 
 
 def _forget_copy(connection: sa.Connection, conversation: int) -> None:
-    """Forget what only concerns copies of groups of other realms."""
-    for table in (pasts, admissions):
+    """Forget what only concerns copies of groups of other realms. What this realm has handed over when the
+    group has left it is forgotten, too: it would be given again at the next move."""
+    for table in (pasts, admissions, handovers):
         connection.execute(sa.delete(table).where(table.c.conversation_id == conversation))
 
 

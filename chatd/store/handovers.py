@@ -19,7 +19,6 @@ from chatd.store.schema import (
     remote_members,
 )
 
-
 _Text: TypeAlias = Annotated[str, msgspec.Meta(max_length=200)]
 _Number: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=1 << 53)]
 

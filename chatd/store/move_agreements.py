@@ -72,6 +72,12 @@ def put_move(connection: sa.Connection, move: GroupMove) -> None:
     connection.execute(sa.insert(table).values(row))
 
 
+def is_agreed(connection: sa.Connection, move: GroupMove) -> bool:
+    """Whether an admin in each of the two realms agrees."""
+    agree = move.offered_by, move.accepted_by
+    return move.is_agreed and all(rules(connection, move.conversation, each) for each in agree)
+
+
 def rules(connection: sa.Connection, conversation: int, name: str | None) -> bool:
     """Whether the person with that name or address, who has agreed to a move, is an admin of the group.
     Whoever was removed or demoted since does not decide any more."""

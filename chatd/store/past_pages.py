@@ -16,8 +16,8 @@ from chatd.base.errors import UnknownGroup
 from chatd.base.names import SYSTEM
 from chatd.store.groups import group_of
 from chatd.store.held import FILE_COLUMNS, SIGNATURE_COLUMNS, about_seen
-from chatd.store.lineage import steps_of
-from chatd.store.move_agreements import move_of
+from chatd.store.lineage import PLANNED, steps_of
+from chatd.store.move_agreements import is_agreed, move_of
 from chatd.store.schema import attachments, changes, groups, messages, remote_members, signatures
 from chatd.store.signatures import same_place
 
@@ -70,8 +70,8 @@ class _Given(NamedTuple):
 
 
 def _present(connection: sa.Connection, asked: PastQuestion) -> _Given | None:
-    """A group of this realm with members of that one. If it moves there, as both have agreed, all of its log
-    is given."""
+    """A group of this realm with members of that one. If it moves there, as admins of both agree, all of its
+    log is given."""
     group = connection.execute(
         sa.select(groups.c.name, sa.func.min(remote_members.c.first_seq).label("first"))
         .join(remote_members, remote_members.c.conversation_id == groups.c.conversation_id)
@@ -85,19 +85,21 @@ def _present(connection: sa.Connection, asked: PastQuestion) -> _Given | None:
     if group is None:
         return None
     move = move_of(connection, asked.group)
-    moves = move is not None and move.is_agreed and move.realm == asked.realm
+    moves = move is not None and move.realm == asked.realm and is_agreed(connection, move)
     return _Given(group.name, 0 if moves else group.first)
 
 
 def _former(connection: sa.Connection, asked: PastQuestion) -> _Given | None:
-    """A group that has left this realm, for its new home, and for the realms that had members then."""
+    """A group that has left this realm, for its new home, and for the realms that had members then. After
+    a rescue, the new home is only one of these: nobody here has agreed to that."""
     group = group_of(connection, asked.group)
     if group is None or group.realm is None:
         return None
-    guests = [each for each in steps_of(connection, asked.group) if each.guests is not None]
+    steps = steps_of(connection, asked.group)
+    guests = [each for each in steps if each.guests is not None]
     if not guests:
         return None
-    if group.realm == asked.realm:
+    if group.realm == asked.realm and all(each.kind == PLANNED for each in steps):
         return _Given(group.name, 0)
     first = (guests[-1].guests or {}).get(asked.realm)
     return None if first is None else _Given(group.name, first)

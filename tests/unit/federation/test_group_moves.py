@@ -170,6 +170,19 @@ class Moving(MovingTestCase):
         self.assertEqual(self.ana.history(group="bagan")[-1], "budi@realm2: home again")
         self.assertEqual(self.citra.history(group="bagan@realm1")[-1], "budi@realm2: home again")
 
+    def test_there_again(self) -> None:
+        """A group that has come back can move to the same realm again."""
+        self.moves()
+        self.move(self.budi, "bagan", "realm1")
+        self.move(self.ana, "bagan@realm2", "realm1")
+        self.network.settle()
+        self.assertEqual(self.ana.mine(), ["bagan"])
+        self.moves()
+        self.assertEqual(self.budi.mine(), ["bagan"])
+        self.citra.posts("bagan@realm1", "again")
+        self.network.settle()
+        self.assertEqual(self.ana.history(group="bagan@realm2")[-1], "citra@realm3: again")
+
     def test_killed(self) -> None:
         """The new realm is killed when both have agreed: the move goes on when it is back."""
         self.assertEqual(self.move(self.ana, "bagan", "realm2"), "proposed")

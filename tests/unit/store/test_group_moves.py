@@ -32,6 +32,7 @@ from chatd.store.lineage import (
 )
 from chatd.store.members import find_named
 from chatd.store.names import taken
+from chatd.store.past_pages import PastQuestion, past_rows
 
 GROUP, OTHER = 7, 8
 MEMBERS = (
@@ -122,6 +123,17 @@ class Demoted(MoveTestCase):
         guests = guests_of(self.connection, GROUP)
         left = step("realm1", GROUP, "bagan", code="abc:def", guests=guests)
         return demote(self.connection, self.home, HOME, left)
+
+    def test_past_after_a_rescue(self) -> None:
+        """The new home gets the whole log if a move was agreed, and after a rescue what its members see."""
+        left = step("realm1", GROUP, "bagan", guests={"realm2": 3, "realm3": 4})
+        moved = demote(self.connection, self.home, HOME, left)
+        self.assertEqual(past_rows(self.connection, PastQuestion("realm2", GROUP, 9, 0)).first, 0)
+        lost = HomeStep("realm2", 70, "bagan", "bagan@realm2", 9, "rescue", b"proof")
+        repoint(self.connection, moved, OtherHome("realm3", "Realm3", 71, "bagan"), lost)
+        for realm, first in (("realm3", 4), ("realm2", 3)):
+            found = past_rows(self.connection, PastQuestion(realm, GROUP, 9, 0))
+            self.assertEqual(found.first, first)
 
     def test_handed_over(self) -> None:
         """The new home gets members, bans and invitations, by addresses with their realms."""
