@@ -47,6 +47,7 @@ from chatd.store.schema import (
 MAX_PAGE = 40_000  # bytes
 MAX_PAGES = 40
 MAX_DIRECTS = 1000  # people who talked with the account last
+MAX_CONVERSATIONS = 5000  # of an account, until luggage begins no more
 MAX_BLOCKS = 1000
 MAX_MOVING = 1000  # groups of one account
 
@@ -239,8 +240,16 @@ def _unpack_person(
         found = Address(local.name)
     if listed:
         add_contact(connection, account.id, found, room.contacts)
-    elif address.realm is not None:
+    elif address.realm is not None and _has_room(connection, account):
         open_remote(connection, account.id, address, now)  # so they are no stranger
+
+
+def _has_room(connection: sa.Connection, account: Account) -> bool:
+    """Whether the luggage of an account may begin another conversation. A hostile old realm sends any
+    number of pages."""
+    mine = participants.c.account_id == account.id, participants.c.peer_key.is_not(None)
+    count = sa.select(sa.func.count()).select_from(participants).where(*mine)
+    return (connection.scalar(count) or 0) < MAX_CONVERSATIONS
 
 
 def _block(

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
 from twisted.internet.defer import Deferred
 
 from chatd.base.errors import (
@@ -35,8 +36,10 @@ from chatd.federation.signing.move_statements import (
 )
 from chatd.simulate.people import Person
 from chatd.simulate.servers import Server
+from chatd.store import luggage as luggage_store
 from chatd.store.account_moves import MAX_PLANS, find_move
 from chatd.store.groups import find_group
+from chatd.store.schema import participants
 from tests.support.network import NetworkTestCase, lacks
 
 PASSWORD = Secret("surabaya")
@@ -521,6 +524,19 @@ class HostileTestCase(MovesTestCase):
         )
         with self.assertRaises(UnknownGroup):
             self.anna.joins("rahasia")
+
+    def test_much_luggage(self) -> None:
+        """The old realm can't begin any number of conversations of an account."""
+        self.patch(luggage_store, "MAX_CONVERSATIONS", 3)
+        self.moved()
+        items = [["direct", f"p{number}@realm3"] for number in range(9)]
+        self.assertEqual(
+            self.verdict(self.two, "realm1", Luggage("ana", "anna", encode(items))), ""
+        )
+        self.network.settle()
+        query = sa.select(sa.func.count()).where(participants.c.peer_key.startswith("p"))
+        read = self.two.realm.service.database.read(lambda connection: connection.scalar(query))
+        self.assertLessEqual(self.network.result(read), 3)
 
     def test_invitation_of_the_new_realm(self) -> None:
         """An invitation that the new realm has sent to the old address is one of the new address."""
