@@ -153,7 +153,7 @@ class MessageWriter:
             seq = self.next_seq(connection, new.conversation, new.seq)
         given, parcel, signature = 0, b"", new.signature
         if new.copies is not None:
-            given = _own_number(new) or self._outbox.next(connection)
+            given = _sent_number(new) or self._outbox.next(connection)
             [(parcel, made)] = make_parcels([Numbered(new.copies.parcel, given, seq)])
             signature = made or signature
             self._outbox.store(connection, _parcels(new, parcel, given))
@@ -348,6 +348,13 @@ def _origin(item: NewMessage | NewChange, given: int) -> tuple[str | None, int |
 def _own_number(item: NewMessage | NewChange) -> int | None:
     """The number of an entry of this realm that has one already, because another realm has returned it."""
     return item.origin[1] if item.origin is not None and item.origin[0] is None else None
+
+
+def _sent_number(new: NewChange) -> int | None:
+    """The number of the parcels of a change that has one already. A returned change without content gets the
+    next one, because its message may have a new number here, and must not be overtaken."""
+    about_message = new.target is not None and new.kind != "edited"
+    return None if about_message else _own_number(new)
 
 
 def _is_special(item: NewMessage) -> bool:
