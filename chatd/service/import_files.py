@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from chatd.base.account_archive import ArchivedFile
 from chatd.base.attachments import StoredFile
-from chatd.base.errors import BadArchive, BadFileName, StorageFailed
+from chatd.base.errors import BadArchive, BadFileName, QuotaExceeded, StorageFailed
 from chatd.files.archive_reader import ArchiveReader
 from chatd.files.disk_space import DiskSpace
 from chatd.files.file_names import safe_name
@@ -18,6 +18,7 @@ from chatd.service.context import Context
 class ImportFiles:
     def __init__(self, context: Context, uploads: Uploads, disk: DiskSpace) -> None:
         self._limit = context.config.limits.file
+        self.quota = context.config.limits.account_files
         self._uploads = uploads
         self._disk = disk
 
@@ -29,12 +30,17 @@ class ImportFiles:
         except BadFileName:
             return "file"
 
-    async def take(self, reader: ArchiveReader, file: ArchivedFile, at: int) -> StoredFile | None:
-        """Store a file that was sent at `at` (ms since 1970 UTC). Returns None if the archive does not have
-        it, or if it is larger than files may be here. Raises BadArchive, DiskFull, StorageFailed."""
+    async def take(
+        self, reader: ArchiveReader, file: ArchivedFile, at: int, left: int
+    ) -> StoredFile | None:
+        """Store a file that was sent at `at` (ms since 1970 UTC), if it has at most the `left` bytes of the
+        account's quota. Returns None if the archive does not have it, or if it is larger than files may be
+        here. Raises BadArchive, DiskFull, QuotaExceeded, StorageFailed."""
         size = reader.size_of(file.path)
         if size is None or size != file.size or size > self._limit:
             return None
+        if size > left:
+            raise QuotaExceeded(limit=self.quota, left=max(0, left))
         self._disk.expect(size)
         try:
             incoming = self._uploads.receive(self.name_of(file), size)

@@ -22,6 +22,7 @@ from chatd.service.import_profile import ProfileImport, groups_in
 from chatd.service.import_reading import NOT_IN_ARCHIVE, ImportReader
 from chatd.service.quotas import LEAST, MessageQuotas, cost
 from chatd.service.remote import ISignedEntries
+from chatd.store.files import Owner, used_bytes
 from chatd.store.imported_messages import (
     ImportFile,
     ImportItem,
@@ -166,11 +167,13 @@ class ImportRun:
         """Import a page of messages, in one transaction. Raises ChatError."""
         wanted = [] if place is None else await self._unknown(reading, head, page)
         items: list[ImportItem] = []
+        left = await self._room(wanted)
         try:
             for number, message in enumerate(wanted, 1):
                 item = reading.item(head, message)
                 if message.file is not None and not message.deleted:
-                    item = await self._with_file(reader, item, message.file)
+                    item = await self._with_file(reader, item, message.file, left)
+                    left -= 0 if item.file is None else item.file.stored.size
                 items.append(item)
                 if number % MAX_AT_ONCE == 0 and message.signed is not None:
                     await deferLater(self._tools.context.clock, 0.0)
@@ -202,13 +205,21 @@ class ImportRun:
             if key not in known and each.seq not in seen
         ]
 
+    async def _room(self, wanted: Sequence[ArchivedMessage]) -> int:
+        """The bytes that the files of these messages may have; 0 if there are none."""
+        if all(each.file is None for each in wanted):
+            return 0
+        used = await self._database.read(used_bytes, Owner(self.account.id))
+        return self._tools.files.quota - used
+
     async def _with_file(
-        self, reader: ArchiveReader, item: ImportItem, file: ArchivedFile
+        self, reader: ArchiveReader, item: ImportItem, file: ArchivedFile, left: int
     ) -> ImportItem:
-        """The message with its file. One that is not in the archive leaves its name."""
+        """The message with its file, of at most `left` bytes. One that is not in the archive leaves its name.
+        Raises QuotaExceeded."""
         files = self._tools.files
         name = files.name_of(file)
-        stored = await files.take(reader, file, item.at)
+        stored = await files.take(reader, file, item.at, left)
         if stored is None:
             text = NOT_IN_ARCHIVE.format(name=name)
             return msgspec.structs.replace(item, text=text, verified=False)

@@ -392,9 +392,13 @@ class Refusals(ImportsTestCase):
             direct(5, "budi", *(said(n, "budi", file=note) for n, note in enumerate(notes, 1))),
             files=files,
         )
-        ended = await self.take(messi, big)
+        uploads = self.realm.uploads
+        with mock.patch.object(uploads, "receive", side_effect=uploads.receive) as receive:
+            ended = await self.take(messi, big)
         assert ended.refused is not None, ended
         self.assertEqual((ended.refused.code, ended.progress.files), ("quota-exceeded", 0))
+        written = [each for each in receive.mock_calls if each.args[0] == "a.bin"]
+        self.assertEqual(len(written), 1)  # what is above the quota is not even unpacked
         self.assertEqual(list(self.realm.uploads.folder.glob("*a.bin")), [])
         many = [said(n, "budi", "x" * 150) for n in range(1, 9)]
         self.patch(archive_reader, "MAX_WEIGHT", 3)
