@@ -19,7 +19,7 @@ from chatd.service.moved_addresses import MovedAddresses
 from chatd.service.presence import Presence
 from chatd.service.rosters import Rosters
 from chatd.store import account_moves as store
-from chatd.store.account_moves import FOLLOWED, MAX_HOPS, SETTLING, WAITS, Move, StoredMove
+from chatd.store.account_moves import AGREED, FOLLOWED, MAX_HOPS, SETTLING, WAITS, Move, StoredMove
 from chatd.store.following import FollowedDirect, Following, follow
 from chatd.store.roster import Delta
 
@@ -82,6 +82,8 @@ class MoveFollower:
             return NOTHING
         if not store.note_move(connection, move, state):
             return NOTHING
+        if move.new.id is not None:
+            store.drop_plan(connection, move.new.id, AGREED, move.old.key)  # it is carried out
         if state == WAITS:
             return self._result(connection, [], [move])
         return self._follow(connection, move)

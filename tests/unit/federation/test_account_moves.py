@@ -146,6 +146,7 @@ class FollowingTestCase(MovesTestCase):
             [(each.what, each.address) for each in self.ana.does(ask.ListMoves()).items],
             [("moved", "anna@realm2")],
         )
+        self.assertEqual(self.anna.does(ask.ListMoves()).items, ())
         self.assertEqual(self.conversations(self.citra), ["anna@realm2"])
 
     def test_waits_for_the_old_realm(self) -> None:
