@@ -192,11 +192,15 @@ class GroupMover:
         package = await self._whole_package(move)
         if package is None:
             return False
-        handed = self._checked(move, package)
         group = await self._database.read(group_of, move.conversation)
         if group is None or group.realm is None:
             return True
-        await self._check_consent(move, group, handed)
+        try:
+            handed = self._checked(move, package)
+            await self._check_consent(move, group, handed)
+        except BadSignature:
+            await self._refuse(move)
+            raise
         await self._fetch_log(move)
         picture = await self._picture(move.realm, handed)
         await self._take_over(move, handed, picture)
@@ -259,6 +263,18 @@ class GroupMover:
         if await self._trust.check(move.realm, entry, stated) is not Trust.VERIFIED:
             raise BadSignature(reason="this realm has not agreed")
         _check_agreed(open_steps(decode_steps(move.steps or b""))[-1], group.id, home.name)
+
+    async def _refuse(self, move: GroupMove) -> None:
+        """Forget what a home has closed without this realm's consent: it would be fetched again and again.
+        A move that an admin here has accepted goes on."""
+
+        def job(connection: Connection) -> None:
+            current = store.move_of(connection, move.conversation)
+            if current is not None and current.realm == move.realm and not current.accepted_by:
+                # No name is reserved for it.
+                store.end_move(connection, current, self._own, done=True)
+
+        await self._database.run(job)
 
     async def _picture(self, realm: str, handed: HandedGroup) -> avatars.Avatar | None:
         """The group's picture, made again; None if there is none, or it can't be used."""

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
+from twisted.internet.defer import succeed
+
+from chatd.federation.group_mover import AGAIN
+from chatd.federation.handing_over import HandedGroup
 from chatd.federation.parcels import KEPT, Joined, Moved, Relay
-from chatd.federation.signing.statements import GroupAttributes
+from chatd.federation.signing.statements import GroupAttributes, encode
 from chatd.store.groups import find_group
 from chatd.store.move_agreements import GroupMove, move_of, put_move
 from tests.support.signing import START
@@ -76,3 +82,17 @@ class HostileMoves(HomeTestCase):
         kept = self.network.result(database.read(move_of, group.id))
         self.assertEqual(kept, agreed)
         self.assertEqual(self.says(self.moved("bagan", group.id, "realm1")), KEPT)
+
+    def test_no_consent(self) -> None:
+        """A group that this realm has not agreed to take is fetched once, and not every 30 seconds."""
+        database, links = self.one.realm.service.database, self.one.federation.mover._links
+        group = self.network.result(database.read(find_group, "bagan@realm2"))
+        for package in (b"x", encode(HandedGroup([], [], [], {}, "", b"", b"x"))):
+            answer = mock.Mock(side_effect=lambda *_, data=package: succeed((data, len(data))))
+            with mock.patch.object(links, "handover", answer):
+                self.assertEqual(self.says(self.moved("bagan", group.id, "realm1")), KEPT)
+                self.network.advance(4 * AGAIN)
+            self.assertLessEqual(answer.call_count, 1)
+            self.assertGreater(answer.call_count, 0)
+            self.assertIsNone(self.network.result(database.read(move_of, group.id)))
+        self.assertIn("bagan@realm2", self.ana.mine())
