@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from chatd.base.entries import GroupFact, MadeFact
 from chatd.base.errors import (
+    BadName,
     GroupExists,
     GroupLivesHere,
     HomeNotLost,
@@ -18,7 +19,7 @@ from chatd.base.errors import (
     RescueExists,
 )
 from chatd.base.model import Account, Group
-from chatd.base.names import Address, key_of
+from chatd.base.names import Address, key_of, parse_foreign_address
 from chatd.federation.forwarder import Forwarder
 from chatd.federation.links import ILinks
 from chatd.federation.reached import ReachedRealms
@@ -127,7 +128,7 @@ class RescueFounding:
         home = self._new_home(connection, account, group, opened, decode_rows(kept.rows), code)
         promoted = promote(connection, group, home, left_home(connection, group, rescue)).group
         store.add_rescue(connection, known_rescue(group.id, opened, "own"))
-        realms = {realm_in(row.address) for row in decode_rows(kept.rows) if row.role != BANNED}
+        realms = {realm_in(each.address) for each in listed(decode_rows(kept.rows)).members}
         others = realms - {self._context.realm_key}
         store.add_realms(connection, group.id, others | {opened.stated.home})
         here = str(Address(promoted.name, self._context.config.realm))
@@ -262,7 +263,9 @@ class RescueFounding:
 
 
 def listed(rows: Sequence[RosterRow]) -> RescuedMembers:
-    """The members and bans of a roster."""
+    """The members and bans of a roster. The lost home has written it: what is no address with a realm is left
+    out."""
+    rows = [row for row in rows if _is_address(row.address)]
     return RescuedMembers(
         [
             HandedMember(row.address, row.role == ADMIN, row.since, row.first)
@@ -271,6 +274,13 @@ def listed(rows: Sequence[RosterRow]) -> RescuedMembers:
         ],
         [HandedAddress(row.address, row.since) for row in rows if row.role == BANNED],
     )
+
+
+def _is_address(text: str) -> bool:
+    try:
+        return parse_foreign_address(text).realm is not None
+    except BadName:
+        return False
 
 
 def left_home(connection: Connection, group: Group, rescue: Rescue) -> HomeStep:

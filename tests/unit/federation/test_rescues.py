@@ -8,13 +8,21 @@ from typing import Any
 
 import sqlalchemy as sa
 from twisted.internet.defer import fail
+from twisted.trial.unittest import TestCase
 
 from chatd.base.errors import BadSignature, ChatError, HomeNotLost, NotFounder
 from chatd.base.events import GroupRescue
 from chatd.base.names import Place, parse_address, parse_group
 from chatd.commands import values as ask
+from chatd.federation.rescue_founding import listed
 from chatd.federation.rescue_parts import decode_proof
-from chatd.federation.signing.group_rosters import decode_roster_statement
+from chatd.federation.signing.group_rosters import (
+    ADMIN,
+    BANNED,
+    MEMBER,
+    RosterRow,
+    decode_roster_statement,
+)
 from chatd.federation.signing.rescues import Rescue, RescueStatement
 from chatd.federation.signing.statements import encode
 from chatd.simulate.people import Person
@@ -247,6 +255,24 @@ class LostHomeTestCase(RescueTestCase):
             self.people[name].does(ask.SetGroup(parse_address(where), "topic", f"by {name}"))
         self.network.advance(SOON)
         self.same("budi", "citra")
+
+
+class ListedTestCase(TestCase):
+    def test_no_address(self) -> None:
+        """A hostile home has lost its group: what is no address in its roster is left out."""
+        good = [
+            RosterRow("budi@realm2", ADMIN, 1),
+            RosterRow("citra@realm3", MEMBER, 1),
+            RosterRow("eka@realm4", BANNED, 1),
+        ]
+        bad = [
+            RosterRow(text, role, 1)
+            for text in ("budi", "@realm2", "a b@realm2", "x\x1b[2J@realm2", "y@z@realm2", "y@", "")
+            for role in (MEMBER, BANNED)
+        ]
+        found = listed([*bad, *good])
+        self.assertEqual([each.address for each in found.members], ["budi@realm2", "citra@realm3"])
+        self.assertEqual([each.address for each in found.bans], ["eka@realm4"])
 
 
 class ReturningHomeTestCase(RescueTestCase):
