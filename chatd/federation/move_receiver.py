@@ -197,9 +197,8 @@ class MoveReceiver:
             raise BadSignature(reason="its account has not moved there")
         own, limit = self._context.realm_key, self._context.config.limits.account_contacts
         now = self._context.now()
-        blocked = await self._database.run(
-            unpack, account, parcel.items, LuggageRoom(own, limit), now
-        )
+        room = LuggageRoom(own, limit, old)
+        blocked = await self._database.run(unpack, account, parcel.items, room, now)
         for key in blocked:
             self._blocks.follow(account.id, key)
 

@@ -29,6 +29,7 @@ from chatd.base.names import (
     key_of,
     parse_foreign_address,
     parse_foreign_name,
+    printable,
 )
 from chatd.store.accounts import add_contact, find_account
 from chatd.store.conversations import open_remote
@@ -183,10 +184,12 @@ def _groups(connection: sa.Connection, account: Account, realm: str) -> list[Pac
 
 
 class LuggageRoom(msgspec.Struct, frozen=True):
-    """Whose realm has the key `own`, and how many contacts an account may have."""
+    """For whom luggage is: the key `own` of their realm, how many contacts an account may have, and the
+    address `old` which they had in the realm that sends it."""
 
     own: str
     contacts: int
+    old: Address
 
 
 def unpack(
@@ -302,14 +305,19 @@ def _unpack_invitation(
     room: LuggageRoom,
     now: int,
 ) -> None:
-    """Raises BadName, TooManyInvitations."""
+    """Store an invitation. The old realm can name only its own people as inviters to a group elsewhere: in
+    place of others, the invitation is from the old address. Raises BadName, TooManyInvitations."""
     is_here = packed.realm == room.own
     if is_here and not _take_invited(connection, account, packed.home_id, now):
         return  # the old realm would let the account into a private group
-    group = Address(parse_foreign_name(packed.name), None if is_here else packed.realm)
-    by = str(_local(packed.by, room))
+    home = None if is_here else parse_foreign_name(packed.realm)
+    group = Address(parse_foreign_name(packed.name), home)
+    by = _local(packed.by, room)
+    if not is_here and key_of(by.realm or "") != key_of(room.old.realm or ""):
+        by = room.old
     realm = "" if is_here else packed.realm
-    new = NewInvitation(str(group), group.key, realm, packed.home_id, by, now, packed.title)
+    title = printable(packed.title) if packed.title else None
+    new = NewInvitation(str(group), group.key, realm, packed.home_id, str(by), now, title)
     add_invitation(connection, account, new)
 
 

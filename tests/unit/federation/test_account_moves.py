@@ -526,6 +526,28 @@ class HostileTestCase(MovesTestCase):
         with self.assertRaises(UnknownGroup):
             self.anna.joins("rahasia")
 
+    def test_forged_inviter(self) -> None:
+        """The old realm can't say that people of other realms invite, or write to the screen."""
+        self.moved()
+        items = [
+            ["invitation", "realm3", number, f"g{number}", "a\x1b[2J", by]
+            for number, by in enumerate(("dodi@realm2", "citra@realm3", "x@realm9", "budi@realm1"))
+        ]
+        items.append(["invitation", "re alm\n3", 9, "g9", None, "budi@realm1"])
+        luggage = Luggage("ana", "anna", encode(items))
+        self.assertEqual(self.verdict(self.two, "realm1", luggage), "")
+        shown = self.anna.does(ask.ListInvitations()).items
+        self.assertEqual(
+            {each.group: each.by for each in shown},
+            {
+                "g0@realm3": "ana@realm1",
+                "g1@realm3": "ana@realm1",
+                "g2@realm3": "ana@realm1",
+                "g3@realm3": "budi@realm1",
+            },
+        )
+        self.assertTrue(all((each.title or "").isprintable() for each in shown))
+
     def test_much_luggage(self) -> None:
         """The old realm can't begin any number of conversations of an account."""
         self.patch(luggage_store, "MAX_CONVERSATIONS", 3)
