@@ -85,8 +85,8 @@ def _home(conversation: Any) -> sa.Select[Any]:
 def steps_of(connection: sa.Connection, conversation: int) -> list[HomeStep]:
     """As `former_of`, with the proofs."""
     found = []
-    for row in connection.execute(*_steps_of(conversation)):
-        values = dict(row._mapping)
+    for row in connection.execute(*_steps_of(conversation)).mappings():
+        values = dict(row)
         if values["guests"] is not None:
             values["guests"] = _guests.decode(values["guests"])
         found.append(HomeStep(**values))

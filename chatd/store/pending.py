@@ -134,7 +134,8 @@ def readdress(connection: sa.Connection, conversation: int, realm: str, group: s
     for row in connection.execute(sa.select(*GUARDED).where(*waiting)).all():
         if not is_intact(connection, row):
             continue
-        values = {**row._mapping, "realm": realm, "group": group}
+        values = {each.name: value for each, value in zip(GUARDED, row, strict=True)}
+        values |= {"realm": realm, "group": group}
         values["mac"] = mac_of(keyed, tuple(values[each.name] for each in GUARDED[:-1]))
         connection.execute(sa.update(pending).where(pending.c.id == row.id).values(values))
 

@@ -149,7 +149,7 @@ class SQLiteIndex:
             return None
         block = _block_with(connection, first.conversation_id, first.seq)
         if block is not None and first.seq < block.first_seq:
-            block = block._replace(first_seq=first.seq)  # it is imported
+            block = Block(block.id, first.seq, *block[2:])  # it is imported
         if block is None:
             later = sa.select(search_changes.c.id).where(
                 search_changes.c.conversation_id == first.conversation_id,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import starmap
 from typing import Any, NamedTuple
 
 import msgspec
@@ -156,7 +157,7 @@ class Search:
         rows = driver.fetch(self._connection, _BLOCKS, (self._account.id, self._end[0]))
         heads = [
             head
-            for head in map(Head._make, rows)
+            for head in starmap(Head, rows)
             if (places is None or head.conversation in places)
             and in_time(head.earliest, head.latest)
         ]
