@@ -59,6 +59,12 @@ def numbers_about(connection: sa.Connection, conversation: int, target: int) -> 
     return connection.scalars(sa.select(table.c.number).where(_about(conversation, target))).all()
 
 
+def has_requests(connection: sa.Connection, conversation: int, target: int) -> bool:
+    """Whether there are changes of a message that have not come back."""
+    wanted = sa.select(table.c.number).where(_about(conversation, target)).limit(1)
+    return connection.scalar(wanted) is not None
+
+
 def _about(conversation: int, target: int) -> sa.ColumnElement[bool]:
     return (table.c.conversation_id == conversation) & (table.c.target == target)
 

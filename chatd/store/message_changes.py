@@ -34,6 +34,7 @@ from chatd.store.change_effects import (
     own_reaction,
     waits_for_content,
 )
+from chatd.store.change_requests import has_requests
 from chatd.store.content import count_reactions, erase, mark_edited, revive
 from chatd.store.crossing import entry_at, is_overtaken, newest_pin, seq_of
 from chatd.store.earlier_numbers import ref_of
@@ -125,7 +126,9 @@ class ChangeWriter:
             row = _message(connection, wanted)
         wanted = _check_content(connection, wanted, row)
         effective = has_effect(connection, wanted, row)
-        if not effective and not wanted.relayed:
+        # What waits for the group's home may be taken back, which has no effect on the copy of the message.
+        follows = wanted.elsewhere and has_requests(connection, wanted.conversation, wanted.seq)
+        if not effective and not wanted.relayed and not follows:
             return NOTHING
         if wanted.late and is_overtaken(connection, _entry(wanted, None)):
             return NOTHING

@@ -306,6 +306,29 @@ class ChangesTestCase(ThreeRealms):
             self.assertTrue(message.pinned)
         self.assertEqual(self.statuses(), {"verified"})
 
+    def test_taken_back_while_it_waits(self) -> None:
+        """What the copy of the group does not have yet can be taken back all the same."""
+        self.budi.posts("bagan@realm1", "satu")
+        self.budi.posts("bagan@realm1", "lain")
+        self.network.refusing[self.one.where] = OSError()
+        self.one.kill()
+        self.network.settle()
+        self.does(self.budi, ask.ReactToMessage, 4, "👍")
+        self.does(self.budi, ask.EditMessage, 4, "dua")
+        for command in (
+            (ask.ReactToMessage, 4, "👍", False),
+            (ask.EditMessage, 4, "satu"),
+        ):
+            self.assertTrue(self.does(self.budi, *command).data["queued"])
+        self.assertNotIn("queued", self.does(self.budi, ask.ReactToMessage, 5, "👍", False).data)
+        self.network.refusing.clear()
+        self.one.open()
+        self.network.until(lambda: self.network.open_connections(self.one, self.two))
+        self.network.settle()
+        self.assertEqual(self.texts(), ["satu", "lain"])
+        for person, _ in self.everybody:
+            self.assertEqual(self.log_of(person)[0].reactions, ())
+
     def test_replies(self) -> None:
         self.budi.posts("bagan@realm1", "satu")
         self.does(self.dewi, ask.ReactToMessage, 4, "👍")
