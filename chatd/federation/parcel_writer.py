@@ -29,6 +29,7 @@ from chatd.store.files import Owner
 from chatd.store.new_entries import NewMessage, Stored
 from chatd.store.origins import KnownEntry, stored_places
 from chatd.store.parcel_stream import ParcelStream
+from chatd.store.sent_files import posted
 
 # Why this realm has not got a file of a group elsewhere, which it does not take
 REFUSED_HERE = "file-refused"
@@ -160,7 +161,11 @@ class ParcelWriter:
         for place in known.values():
             return verdict_on(arrived, place)
         if new.sender_id is not None:
-            own = await self._database.read(file_store.own_file, new.sender_id, note.code)
+            # One that was forwarded may be somebody else's. If this realm fetched it from the home of the
+            # group, each of the two would wait for the other.
+            own = await self._database.read(posted, realm, new.origin[1]) or (
+                await self._database.read(file_store.own_file, new.sender_id, note.code)
+            )
             if own is not None and own.sha256 == note.sha256:
                 return await self._store_file(realm, arrived, stream, _again(own))
         file = self._announced(realm, note, parcel, owner or owner_of(realm, parcel))

@@ -42,6 +42,23 @@ class GroupFilesTestCase(FilesTestCase):
         self.assertEqual(len(self.stored(self.one)), 1)
         self.assertEqual(self.code(who=self.ana), reply.fields["code"])
 
+    def test_forwarded_by_a_member(self) -> None:
+        """The file of somebody else in the home, which has it: neither realm waits for the other."""
+        self.budi.sends_file("ana@realm1", "a.bin", many(100_000))
+        self.network.settle()
+        self.ana.does(
+            ask.ForwardMessage(
+                Place(parse_address("budi@realm2"), None),
+                1,
+                Place(None, parse_address("bagan@realm2")),
+            )
+        )
+        self.network.settle()
+        for person in (self.ana, self.citra):
+            self.assertEqual(person.fetches(self.code(who=person)), many(100_000))
+        self.assertEqual(len(self.stored(self.one)), 1)
+        self.assertEqual(rows(self.one, posted_files), 0)
+
     def test_from_a_stranger(self) -> None:
         """A file from someone who is not a member, to an open group."""
         agus = self.one.person("agus")
