@@ -21,7 +21,7 @@ OLD, NEW = "bola@realm1", "bola@realm2"
 USERS = {"realm1": "ana", "realm2": "budi", "realm3": "citra"}
 BEFORE = 10  # messages of each, before the move
 AFTER = 10  # and after it
-PAGE = 1000  # messages of a history, more than are written
+PAGE = 500
 
 
 class Poster(threading.Thread):
@@ -97,8 +97,14 @@ class GroupMoveTests(TestCase):
 
     def texts(self, peer: PeerDaemon) -> list[str]:
         """The history of the group, by the address that it had."""
-        found = self.ask(peer, command="history", group=OLD, n=PAGE)
-        return [message["text"] for message in found["messages"]]
+        found: list[str] = []
+        older: dict[str, int] = {}
+        while True:
+            page = self.ask(peer, command="history", group=OLD, n=PAGE, **older)
+            found[:0] = [message["text"] for message in page["messages"]]
+            if not page["earlier"]:
+                return found
+            older = {"before": page["messages"][0]["seq"]}
 
     def histories(self, posters: Sequence[Poster]) -> list[list[str]]:
         """The histories in all realms, once they are the same and have all that was acknowledged."""
