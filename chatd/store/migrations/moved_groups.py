@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import sqlalchemy as sa
 from alembic import op
+
+from chatd.store.migrations.columns import at, conversation, of_conversation
 
 
 def moves_column() -> sa.Column[int]:
@@ -28,7 +28,7 @@ def create_tables_of_moved_groups() -> None:
 def _create_former_homes() -> None:
     op.create_table(
         "former_homes",
-        _conversation(),
+        conversation("a group"),
         sa.Column("step", sa.BigInteger, nullable=False, comment="0, 1, 2 ..."),
         sa.Column(
             "realm", sa.Text, nullable=False, comment="key of the former home, also if it is ours"
@@ -58,7 +58,7 @@ def _create_former_homes() -> None:
             "the first entry that these see",
         ),
         sa.PrimaryKeyConstraint("conversation_id", "step", name="former_homes_key"),
-        _of_conversation("former_homes"),
+        of_conversation("former_homes"),
         sqlite_with_rowid=False,
     )
     op.create_index("former_homes_by_home", "former_homes", ["realm", "home_id"])
@@ -69,7 +69,7 @@ def _create_former_homes() -> None:
 def _create_group_moves() -> None:
     op.create_table(
         "group_moves",
-        _conversation(),
+        conversation("a group"),
         sa.Column("realm", sa.Text, nullable=False, comment="key of the other of the two realms"),
         sa.Column(
             "offered_by", sa.Text, comment="the admin in the home who agrees; NULL: none yet"
@@ -87,14 +87,9 @@ def _create_group_moves() -> None:
             sa.LargeBinary,
             comment="the proofs of all its moves, once the home has closed it",
         ),
-        sa.Column(
-            "at",
-            sa.BigInteger,
-            nullable=False,
-            comment="ms since 1970 UTC",
-        ),
+        at(),
         sa.PrimaryKeyConstraint("conversation_id", name="group_moves_key"),
-        _of_conversation("group_moves"),
+        of_conversation("group_moves"),
         sqlite_with_rowid=False,
     )
     op.create_index("group_moves_by_realm", "group_moves", ["realm"])
@@ -104,25 +99,10 @@ def _create_group_moves() -> None:
 def _create_handovers() -> None:
     op.create_table(
         "handovers",
-        _conversation(),
+        conversation("a group"),
         sa.Column("realm", sa.Text, nullable=False, comment="key of the new home"),
         sa.Column("package", sa.LargeBinary, nullable=False, comment="encoded"),
         sa.PrimaryKeyConstraint("conversation_id", name="handovers_key"),
-        _of_conversation("handovers"),
+        of_conversation("handovers"),
     )
     op.create_index("handovers_by_realm", "handovers", ["realm"])
-
-
-def _conversation() -> sa.Column[Any]:
-    return sa.Column(
-        "conversation_id",
-        sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
-        nullable=False,
-        comment="a group",
-    )
-
-
-def _of_conversation(table: str) -> sa.ForeignKeyConstraint:
-    return sa.ForeignKeyConstraint(
-        ["conversation_id"], ["conversations.id"], name=f"{table}_conversation_id_exists"
-    )
