@@ -1,8 +1,11 @@
-"""What all tables share: the metadata, the version of the schema, and the type of row ids."""
+"""What all tables share: the metadata, the version of the schema, the type of row ids, and columns that many
+tables have."""
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Connection, Integer, MetaData, event
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Connection, ForeignKey, Integer, MetaData, event
 
 # The newest revision in migrations/versions. A test compares the two.
 SCHEMA_VERSION = "0012"
@@ -18,6 +21,23 @@ metadata = MetaData(
         "pk": "%(table_name)s_key",
     }
 )
+
+
+def time_column(name: str = "at", **options: Any) -> Column[int]:
+    """A time, which each row has."""
+    return Column(name, BigInteger, nullable=False, comment="ms since 1970 UTC", **options)
+
+
+def account_key(comment: str | None = None) -> Column[int]:
+    """An account of this realm, as the key or a part of it."""
+    return Column("account_id", ForeignKey("accounts.id"), primary_key=True, comment=comment)
+
+
+def conversation_key(comment: str | None = None) -> Column[int]:
+    """A conversation, as the key or a part of it."""
+    return Column(
+        "conversation_id", ForeignKey("conversations.id"), primary_key=True, comment=comment
+    )
 
 
 @event.listens_for(metadata, "before_create")

@@ -15,20 +15,20 @@ from sqlalchemy import (
     false,
 )
 
-from chatd.store.schema.base import Id, metadata
+from chatd.store.schema.base import Id, account_key, conversation_key, metadata, time_column
 
 conversations = Table(
     "conversations",
     metadata,
     Column("id", Id, primary_key=True),
     Column("kind", Text, nullable=False, comment="direct or group"),
-    Column("created_at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    time_column("created_at"),
 )
 
 groups = Table(
     "groups",
     metadata,
-    Column("conversation_id", ForeignKey("conversations.id"), primary_key=True),
+    conversation_key(),
     Column("name", Text, nullable=False, comment="as typed (NFC)"),
     Column(
         "key", Text, unique=True, comment="the name without case; NULL once the group has ended"
@@ -61,16 +61,14 @@ groups = Table(
 rosters = Table(
     "rosters",
     metadata,
-    Column("conversation_id", ForeignKey("conversations.id"), primary_key=True, comment="a group"),
+    conversation_key("a group"),
     Column(
         "members",
         BigInteger,
         nullable=False,
         comment="how many; of a group elsewhere, how many of this realm",
     ),
-    Column(
-        "joined_at", BigInteger, nullable=False, server_default="0", comment="ms since 1970 UTC"
-    ),
+    time_column("joined_at", server_default="0"),
     Column(
         "floor",
         BigInteger,
@@ -83,13 +81,13 @@ rosters = Table(
 participants = Table(
     "participants",
     metadata,
-    Column("account_id", ForeignKey("accounts.id"), primary_key=True),
-    Column("conversation_id", ForeignKey("conversations.id"), primary_key=True),
+    account_key(),
+    conversation_key(),
     Column("peer", Text, comment="direct: the other party's address as shown; NULL in a group"),
     Column("peer_key", Text, comment="direct: that address without case; NULL in a group"),
     Column("read_seq", BigInteger, nullable=False, server_default="0", comment="the read mark"),
     Column("admin", Boolean, nullable=False, server_default=false(), comment="of a group"),
-    Column("joined_at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    time_column("joined_at"),
     Column(
         "realm",
         Text,
@@ -113,6 +111,16 @@ Index(
     sqlite_where=participants.c.realm.is_not(None),
 )
 
+
+def _of_participant() -> ForeignKeyConstraint:
+    """The row goes with its participant."""
+    return ForeignKeyConstraint(
+        ["account_id", "conversation_id"],
+        ["participants.account_id", "participants.conversation_id"],
+        ondelete="CASCADE",
+    )
+
+
 # Messages up to a read mark that are still unread, because the reader was shown later ones without them.
 # There are at most chatd.base.read_marks.MAX_LEFT for a participant. They go with the participant.
 skipped = Table(
@@ -121,11 +129,7 @@ skipped = Table(
     Column("account_id", BigInteger, primary_key=True),
     Column("conversation_id", BigInteger, primary_key=True),
     Column("seq", BigInteger, primary_key=True, comment="of the message"),
-    ForeignKeyConstraint(
-        ["account_id", "conversation_id"],
-        ["participants.account_id", "participants.conversation_id"],
-        ondelete="CASCADE",
-    ),
+    _of_participant(),
     sqlite_with_rowid=False,
 )
 
@@ -138,11 +142,7 @@ preferences = Table(
     Column("notify", Text, comment="mentions or none; NULL: all"),
     Column("until", BigInteger, comment="when notify ends; ms since 1970 UTC"),
     Column("archived", Boolean, nullable=False, server_default=false()),
-    ForeignKeyConstraint(
-        ["account_id", "conversation_id"],
-        ["participants.account_id", "participants.conversation_id"],
-        ondelete="CASCADE",
-    ),
+    _of_participant(),
     sqlite_with_rowid=False,
 )
 
@@ -154,13 +154,9 @@ admissions = Table(
     Column("account_id", BigInteger, primary_key=True),
     Column("conversation_id", BigInteger, primary_key=True),
     Column("number", BigInteger, nullable=False, comment="of the parcel"),
-    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    time_column(),
     Column("seal", LargeBinary, nullable=False, comment="of the realm that has sent it"),
-    ForeignKeyConstraint(
-        ["account_id", "conversation_id"],
-        ["participants.account_id", "participants.conversation_id"],
-        ondelete="CASCADE",
-    ),
+    _of_participant(),
     sqlite_with_rowid=False,
 )
 
@@ -173,7 +169,7 @@ reports = Table(
     Column("conversation_id", ForeignKey("conversations.id"), nullable=False),
     Column("seq", BigInteger, nullable=False, comment="of the message"),
     Column("reason", Text, nullable=False),
-    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    time_column(),
     Index("reports_once", "account_id", "conversation_id", "seq", unique=True),
     sqlite_autoincrement=True,  # moderators name an id when it may be closed already: it is not used again
 )
@@ -181,14 +177,12 @@ reports = Table(
 remote_members = Table(
     "remote_members",
     metadata,
-    Column(
-        "conversation_id", ForeignKey("conversations.id"), primary_key=True, comment="a group here"
-    ),
+    conversation_key("a group here"),
     Column("key", Text, primary_key=True, comment="the member's address without case"),
     Column("address", Text, nullable=False, comment="as shown: name@realm"),
     Column("realm", Text, nullable=False, comment="key of the member's realm"),
     Column("admin", Boolean, nullable=False, server_default=false()),
-    Column("joined_at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    time_column("joined_at"),
     Column(
         "first_seq",
         BigInteger,
@@ -204,12 +198,10 @@ remote_members = Table(
 bans = Table(
     "bans",
     metadata,
-    Column(
-        "conversation_id", ForeignKey("conversations.id"), primary_key=True, comment="a group here"
-    ),
+    conversation_key("a group here"),
     Column("key", Text, primary_key=True, comment="the address without case"),
     Column("address", Text, nullable=False, comment="as shown: name, or name@realm"),
-    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    time_column(),
     Index("bans_by_at", "conversation_id", "at"),
     sqlite_with_rowid=False,
 )
@@ -220,14 +212,12 @@ returned_kicks = Table(
     "returned_kicks",
     metadata,
     Column("realm", Text, primary_key=True, comment="key of the realm that returns it"),
-    Column(
-        "conversation_id", ForeignKey("conversations.id"), primary_key=True, comment="a group here"
-    ),
+    conversation_key("a group here"),
     Column("key", Text, primary_key=True, comment="the address without case"),
     Column("address", Text, nullable=False, comment="as shown: name@realm"),
     Column("member_realm", Text, nullable=False, comment="key of the realm of the address"),
     Column("by", Text, nullable=False, comment="the address of the admin"),
-    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    time_column(),
     Column("back", Boolean, nullable=False, comment="they have written since"),
     sqlite_with_rowid=False,
 )
@@ -236,11 +226,9 @@ returned_kicks = Table(
 invited = Table(
     "invited",
     metadata,
-    Column(
-        "conversation_id", ForeignKey("conversations.id"), primary_key=True, comment="a group here"
-    ),
+    conversation_key("a group here"),
     Column("key", Text, primary_key=True, comment="the address without case"),
-    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    time_column(),
     Index("invited_by_at", "conversation_id", "at"),
     sqlite_with_rowid=False,
 )
@@ -249,10 +237,10 @@ invited = Table(
 join_requests = Table(
     "join_requests",
     metadata,
-    Column("account_id", ForeignKey("accounts.id"), primary_key=True),
+    account_key(),
     Column("key", Text, primary_key=True, comment="name@realm or code@realm, without case"),
     Column("realm", Text, nullable=False, comment="key of the group's realm"),
-    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    time_column(),
     Index("join_requests_by_realm", "account_id", "realm"),
     sqlite_with_rowid=False,
 )

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, LargeBinary, Table, Text
+from sqlalchemy import BigInteger, Column, Index, LargeBinary, Table, Text
 
-from chatd.store.schema.base import metadata
+from chatd.store.schema.base import account_key, metadata, time_column
 
 # The last import of each account.
 imports = Table(
     "imports",
     metadata,
-    Column("account_id", ForeignKey("accounts.id"), primary_key=True),
+    account_key(),
     Column("stored", Text, comment="the archive's name in the uploads folder; NULL: it is removed"),
     Column("state", Text, nullable=False, comment="running, done, failed or cancelled"),
     Column("refused", Text, comment="JSON: why it has failed, code and sentence"),
-    Column("began_at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    time_column("began_at"),
     Column("source", Text, comment="the address of the account in the archive; NULL: not known"),
     Column("progress", Text, nullable=False, comment="JSON: what it has done so far"),
 )

@@ -18,7 +18,7 @@ from sqlalchemy import (
     false,
 )
 
-from chatd.store.schema.base import Id, metadata
+from chatd.store.schema.base import Id, metadata, time_column
 
 attachments = Table(
     "attachments",
@@ -31,7 +31,7 @@ attachments = Table(
     Column("mime", Text, nullable=False, comment="media type, by the first bytes"),
     Column("stored", Text, nullable=False, unique=True, comment="its name in the uploads folder"),
     Column("owner_id", ForeignKey("accounts.id"), index=True, comment="NULL: of another realm"),
-    Column("created_at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    time_column("created_at"),
     Column("sender_key", Text, comment="the sender's address without case, if of another realm"),
     Column("realm", Text, index=True, comment="key of the realm that it came from; NULL: ours"),
 )
@@ -65,7 +65,7 @@ messages = Table(
     Column("seq", BigInteger, nullable=False, comment="1, 2, 3 ... in its conversation"),
     Column("sender_id", BigInteger, comment="the account, if the sender is of this realm"),
     Column("sender", Text, nullable=False, comment="the sender's address as shown"),
-    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    time_column(),
     Column("text", Text, comment="NULL where it is an attachment, or opaque, or deleted"),
     Column("attachment_id", ForeignKey("attachments.id")),
     Column("origin_realm", Text, comment="key of the realm of its author; NULL: ours"),
@@ -137,7 +137,7 @@ changes = Table(
     Column(
         "kind", Text, nullable=False, comment="edited, deleted, reaction, pinned, member, group"
     ),
-    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    time_column(),
     Column("author_id", BigInteger, comment="the account, if the author is of this realm"),
     Column("author", Text, nullable=False, comment="the author's address as shown"),
     Column("target", BigInteger, comment="the seq of the message that it changes"),
@@ -171,7 +171,7 @@ reactions = Table(
     Column("emoji", Text, primary_key=True),
     Column("key", Text, primary_key=True, comment="the person's address without case"),
     Column("address", Text, nullable=False, comment="as shown: name, or name@realm"),
-    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    time_column(),
     sqlite_with_rowid=False,
 )
 
@@ -183,7 +183,7 @@ reaction_counts = Table(
     Column("seq", BigInteger, primary_key=True, comment="of the message"),
     Column("emoji", Text, primary_key=True),
     Column("count", BigInteger, nullable=False),
-    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    time_column(),
     sqlite_with_rowid=False,
 )
 
@@ -193,7 +193,7 @@ pins = Table(
     Column("conversation_id", BigInteger, primary_key=True),
     Column("seq", BigInteger, primary_key=True, comment="of the message"),
     Column("by", Text, nullable=False, comment="the address of the person who pinned it"),
-    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    time_column(),
     sqlite_with_rowid=False,
 )
 
@@ -212,7 +212,7 @@ arrivals = Table(
     metadata,
     Column("attachment_id", BigInteger, primary_key=True),
     Column("realm", Text, nullable=False, comment="key of the realm that has the bytes"),
-    Column("heard_at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    time_column("heard_at"),
     Column("lost", Text, comment="why it will not come, a code; NULL: it arrives"),
     Column(
         "waits",
@@ -243,7 +243,7 @@ posted_files = Table(
     Column("realm", Text, nullable=False, comment="key of the group's realm"),
     Column("group", Text, nullable=False, comment="its address as shown: group@realm"),
     Column("attachment_id", BigInteger, nullable=False),
-    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    time_column(),
     Index("posted_files_by_attachment", "attachment_id"),
     sqlite_with_rowid=False,
 )
@@ -314,7 +314,7 @@ pending = Table(
     Column("group", Text, nullable=False, comment="its address as shown: group@realm"),
     Column("realm", Text, nullable=False, comment="key of the group's realm"),
     Column("number", BigInteger, nullable=False, unique=True, comment="of its parcel"),
-    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    time_column(),
     Column("text", Text),
     Column("attachment_id", BigInteger),
     Column("reply", BigInteger),
@@ -342,7 +342,7 @@ change_requests = Table(
     Column("conversation_id", BigInteger, nullable=False),
     Column("target", BigInteger, nullable=False, comment="the seq of the message"),
     Column("account_id", BigInteger, nullable=False, comment="who changes it"),
-    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    time_column(),
     Column("parcel", LargeBinary, nullable=False, comment="signed"),
     Index("change_requests_by_target", "conversation_id", "target"),
     Index("change_requests_by_realm", "realm", "number"),

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, LargeBinary, Table, Text
+from sqlalchemy import BigInteger, Column, Index, LargeBinary, Table, Text
 
-from chatd.store.schema.base import metadata
+from chatd.store.schema.base import conversation_key, metadata, time_column
 
 # The former homes of groups, in order: step 0 is the first home. The present one is in `groups`.
 former_homes = Table(
     "former_homes",
     metadata,
-    Column("conversation_id", ForeignKey("conversations.id"), primary_key=True, comment="a group"),
+    conversation_key("a group"),
     Column("step", BigInteger, primary_key=True, comment="0, 1, 2 ..."),
     Column("realm", Text, nullable=False, comment="key of the former home, also if it is ours"),
     Column("home_id", BigInteger, nullable=False, comment="the group's id there"),
@@ -39,7 +39,7 @@ former_homes = Table(
 group_moves = Table(
     "group_moves",
     metadata,
-    Column("conversation_id", ForeignKey("conversations.id"), primary_key=True, comment="a group"),
+    conversation_key("a group"),
     Column("realm", Text, nullable=False, comment="key of the other of the two realms"),
     Column("offered_by", Text, comment="the admin in the home who agrees; NULL: none yet"),
     Column("accepted_by", Text, comment="the admin in the new realm who agrees; NULL: none yet"),
@@ -49,7 +49,7 @@ group_moves = Table(
     Column(
         "steps", LargeBinary, comment="the proofs of all its moves, once the home has closed it"
     ),
-    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    time_column(),
     Index("group_moves_by_realm", "realm"),
     Index("group_moves_by_at", "at"),
     sqlite_with_rowid=False,
@@ -60,7 +60,7 @@ group_moves = Table(
 handovers = Table(
     "handovers",
     metadata,
-    Column("conversation_id", ForeignKey("conversations.id"), primary_key=True, comment="a group"),
+    conversation_key("a group"),
     Column("realm", Text, nullable=False, comment="key of the new home"),
     Column("package", LargeBinary, nullable=False, comment="encoded"),
     Index("handovers_by_realm", "realm"),

@@ -6,7 +6,6 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    ForeignKey,
     Index,
     LargeBinary,
     Table,
@@ -14,7 +13,7 @@ from sqlalchemy import (
     false,
 )
 
-from chatd.store.schema.base import metadata
+from chatd.store.schema.base import account_key, metadata, time_column
 
 # The moves that this realm knows: of its own accounts, to its accounts, and of people whom somebody here
 # knows.
@@ -30,7 +29,7 @@ account_moves = Table(
     Column("new_realm", Text, comment="key of the new realm; NULL: ours"),
     Column("number", BigInteger, nullable=False, comment="of the notice, at the old realm"),
     Column("agreed", BigInteger, nullable=False, comment="of the agreement, at the new realm"),
-    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    time_column(),
     Column("proof", LargeBinary, nullable=False, comment="the notice and the agreement, signed"),
     Column(
         "state",
@@ -65,7 +64,7 @@ move_luggage = Table(
 move_plans = Table(
     "move_plans",
     metadata,
-    Column("account_id", ForeignKey("accounts.id"), primary_key=True),
+    account_key(),
     Column(
         "kind",
         Text,
@@ -76,7 +75,7 @@ move_plans = Table(
     Column("key", Text, primary_key=True, comment="the other address without case"),
     Column("address", Text, nullable=False, comment="as shown"),
     Column("number", BigInteger, nullable=False, comment="of the agreement; 0: of a wish"),
-    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    time_column(),
     Column("agreement", LargeBinary, comment="of an offer: as its realm has signed it"),
     sqlite_with_rowid=False,
 )
@@ -103,7 +102,7 @@ moving_groups = Table(
     Column("home_id", BigInteger, primary_key=True, comment="the group's id there"),
     Column("name", Text, nullable=False, comment="the group's name there"),
     Column("read_seq", BigInteger, nullable=False, comment="the read mark of the old address"),
-    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    time_column(),
     Index("moving_groups_by_realm", "realm"),
     sqlite_with_rowid=False,
 )
@@ -112,13 +111,13 @@ moving_groups = Table(
 move_claims = Table(
     "move_claims",
     metadata,
-    Column("account_id", ForeignKey("accounts.id"), primary_key=True, comment="who is asked"),
+    account_key("who is asked"),
     Column("key", Text, primary_key=True, comment="the new address without case"),
     Column("address", Text, nullable=False, comment="as shown"),
     Column("realm", Text, nullable=False, comment="key of the new realm"),
     Column("old_key", Text, nullable=False, comment="the address that they say they had"),
     Column("old_address", Text, nullable=False, comment="as shown"),
-    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    time_column(),
     Column("declined", Boolean, nullable=False, server_default=false()),
     Index("move_claims_by_realm", "realm", "at"),
     sqlite_with_rowid=False,

@@ -15,7 +15,7 @@ from sqlalchemy import (
     true,
 )
 
-from chatd.store.schema.base import Id, metadata
+from chatd.store.schema.base import Id, account_key, metadata, time_column
 
 accounts = Table(
     "accounts",
@@ -27,14 +27,14 @@ accounts = Table(
     Column("display_name", Text, nullable=False),
     Column("country", Text, nullable=False),
     Column("operator", Boolean, nullable=False, server_default=false(), comment="may add realms"),
-    Column("created_at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    time_column("created_at"),
 )
 
 # What accounts show of themselves besides their names. One without a row shows nothing.
 profiles = Table(
     "profiles",
     metadata,
-    Column("account_id", ForeignKey("accounts.id"), primary_key=True),
+    account_key(),
     Column("status", Text, nullable=False, server_default="", comment="a short text"),
 )
 
@@ -44,15 +44,9 @@ sessions = Table(
     Column("id", Id, primary_key=True),
     Column("token_hash", LargeBinary, nullable=False, unique=True, comment="SHA-256 of the token"),
     Column("account_id", ForeignKey("accounts.id"), nullable=False, index=True),
-    Column("created_at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
-    Column("expires_at", BigInteger, nullable=False, index=True, comment="ms since 1970 UTC"),
-    Column(
-        "used_at",
-        BigInteger,
-        nullable=False,
-        server_default="0",
-        comment="ms since 1970 UTC",
-    ),
+    time_column("created_at"),
+    time_column("expires_at", index=True),
+    time_column("used_at", server_default="0"),
     Column(
         "client", Text, nullable=False, server_default="", comment="of the last login or resume"
     ),
@@ -62,7 +56,7 @@ sessions = Table(
 contacts = Table(
     "contacts",
     metadata,
-    Column("account_id", ForeignKey("accounts.id"), primary_key=True, comment="whose list"),
+    account_key("whose list"),
     Column("key", Text, primary_key=True, comment="the address without case"),
     Column("address", Text, nullable=False, comment="as shown: name, or name@realm"),
     Column("realm", Text, comment="key of their realm; NULL: ours"),
@@ -78,7 +72,7 @@ Index(
 blocks = Table(
     "blocks",
     metadata,
-    Column("account_id", ForeignKey("accounts.id"), primary_key=True, comment="who blocks"),
+    account_key("who blocks"),
     Column(
         "key",
         Text,
@@ -86,7 +80,7 @@ blocks = Table(
         comment="an address without case, or @ and the key of a realm",
     ),
     Column("address", Text, nullable=False, comment="as shown: name, name@realm, or @@realm"),
-    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    time_column(),
     sqlite_with_rowid=False,
 )
 
@@ -94,7 +88,7 @@ blocks = Table(
 privacy = Table(
     "privacy",
     metadata,
-    Column("account_id", ForeignKey("accounts.id"), primary_key=True),
+    account_key(),
     Column(
         "receipts",
         Boolean,
@@ -127,9 +121,9 @@ privacy = Table(
 departures = Table(
     "departures",
     metadata,
-    Column("account_id", ForeignKey("accounts.id"), primary_key=True),
+    account_key(),
     Column("erase", Boolean, nullable=False, comment="its messages are deleted first"),
-    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    time_column(),
 )
 
 # Accounts and groups of this realm share one namespace. A name from an older version may be here
@@ -153,7 +147,7 @@ avatars = Table(
     Column("hash", Text, comment="of the picture; NULL: there is none"),
     Column("body", LargeBinary, comment="a square WebP"),
     Column("name", Text, comment="the display name, of people of other realms"),
-    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    time_column(),
     Column("realm", Text, comment="key of the realm that it came from; NULL: ours"),
 )
 Index(

@@ -16,7 +16,7 @@ from sqlalchemy import (
     text,
 )
 
-from chatd.store.schema.base import metadata
+from chatd.store.schema.base import account_key, metadata, time_column
 
 peers = Table(
     "peers",
@@ -26,7 +26,7 @@ peers = Table(
     Column("host", Text, comment="where it is reached; NULL: it comes to us"),
     Column("port", Integer),
     Column("certificate", Text, comment="PEM: the one that it has to show; NULL: not seen yet"),
-    Column("created_at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    time_column("created_at"),
     Column(
         "confirmed",
         Boolean,
@@ -86,7 +86,7 @@ outbox = Table(
     Column("id", BigInteger, primary_key=True, comment="1, 2, 3 ... and never again"),
     Column("sender_id", BigInteger, comment="the account to be told if it can't be delivered"),
     Column("attachment_id", BigInteger, comment="the file that it names"),
-    Column("created_at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    time_column("created_at"),
     Column(
         "parcel",
         LargeBinary,
@@ -137,7 +137,7 @@ sends = Table(
     Column(
         "place", Text, primary_key=True, comment="the conversation's id, or group@realm by its key"
     ),
-    Column("at", BigInteger, nullable=False, index=True, comment="ms since 1970 UTC"),
+    time_column(index=True),
     Column("conversation_id", BigInteger, comment="NULL: in none of this realm"),
     Column("seq", BigInteger, comment="if it is only elsewhere: its number there"),
     Column("message_id", BigInteger, comment="of what was sent, also while it is pending"),
@@ -206,7 +206,7 @@ realm_keys = Table(
     Column("realm", Text, primary_key=True, comment="the realm's key; empty: this realm"),
     Column("id", LargeBinary, primary_key=True),
     Column("public", LargeBinary, nullable=False, comment="Ed25519, 32 bytes"),
-    Column("since", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    time_column("since"),
     Column("until", BigInteger, comment="ms since 1970 UTC; NULL: in use"),
     sqlite_with_rowid=False,
 )
@@ -221,7 +221,7 @@ requests = Table(
     Column("address", Text, nullable=False, comment="the sender as shown"),
     Column("realm", Text, nullable=False, comment="the sender's, by its key"),
     Column("number", BigInteger, nullable=False, comment="of the parcel"),
-    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    time_column(),
     Column("state", Text, nullable=False, comment="open, declined, or hidden: no account sees it"),
     Column("account_id", ForeignKey("accounts.id"), comment="NULL: no account has seen it"),
     Column("conversation_id", ForeignKey("conversations.id")),
@@ -255,9 +255,9 @@ request_decisions = Table(
     "request_decisions",
     metadata,
     Column("realm", Text, primary_key=True, comment="key of the senders' realm"),
-    Column("account_id", ForeignKey("accounts.id"), primary_key=True),
+    account_key(),
     Column("unwanted", Boolean, nullable=False, comment="declined, or the sender was blocked"),
-    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    time_column(),
     Index("request_decisions_by_at", "at"),
     sqlite_with_rowid=False,
 )
@@ -266,14 +266,14 @@ request_decisions = Table(
 invitations = Table(
     "invitations",
     metadata,
-    Column("account_id", ForeignKey("accounts.id"), primary_key=True),
+    account_key(),
     Column("key", Text, primary_key=True, comment="the group's address without case"),
     Column("group", Text, nullable=False, comment="as shown: group@realm"),
     Column("realm", Text, nullable=False, comment="key of the group's realm"),
     Column("home_id", BigInteger, nullable=False, comment="the group's id there"),
     Column("title", Text),
     Column("by", Text, nullable=False, comment="the address of the person who invites"),
-    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    time_column(),
     Column(
         "declined",
         Boolean,

@@ -6,7 +6,6 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    ForeignKey,
     Index,
     LargeBinary,
     Table,
@@ -14,14 +13,14 @@ from sqlalchemy import (
     false,
 )
 
-from chatd.store.schema.base import metadata
+from chatd.store.schema.base import conversation_key, metadata, time_column
 
 # When each other realm was last reached, to the hour (chatd.federation.reached).
 reached = Table(
     "reached",
     metadata,
     Column("realm", Text, primary_key=True, comment="key of the other realm"),
-    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    time_column(),
     Column(
         "away_from",
         BigInteger,
@@ -35,10 +34,10 @@ reached = Table(
 home_rosters = Table(
     "home_rosters",
     metadata,
-    Column("conversation_id", ForeignKey("conversations.id"), primary_key=True),
+    conversation_key(),
     Column("number", BigInteger, nullable=False, comment="later rosters have higher ones"),
     Column("epoch", BigInteger, nullable=False, comment="of the log when it was made"),
-    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    time_column(),
     Column("statement", LargeBinary, nullable=False),
     Column("proof", LargeBinary, nullable=False),
     Column("rows", LargeBinary, nullable=False, comment="the members, encoded"),
@@ -48,7 +47,7 @@ home_rosters = Table(
 mirror_rosters = Table(
     "mirror_rosters",
     metadata,
-    Column("conversation_id", ForeignKey("conversations.id"), primary_key=True),
+    conversation_key(),
     Column("realm", Text, nullable=False, comment="key of the home"),
     Column("number", BigInteger, nullable=False),
     Column("statement", LargeBinary, nullable=False),
@@ -61,14 +60,14 @@ Index("mirror_rosters_by_realm", mirror_rosters.c.realm)
 rescues = Table(
     "rescues",
     metadata,
-    Column("conversation_id", ForeignKey("conversations.id"), primary_key=True, comment="a group"),
+    conversation_key("a group"),
     Column("hash", LargeBinary, primary_key=True, comment="of the statement"),
     Column("state", Text, nullable=False, comment="see chatd.store.rescues"),
     Column("realm", Text, nullable=False, comment="key of the realm that has founded the group"),
     Column("new_group", BigInteger, nullable=False, comment="the group's id there"),
     Column("home", Text, nullable=False, comment="key of the lost home"),
     Column("seq", BigInteger, nullable=False, comment="the last entry that the founder had"),
-    Column("at", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    time_column(),
     Column("rescue", LargeBinary, nullable=False, comment="encoded"),
     Column("verdict", LargeBinary, comment="of the home that returned, encoded; NULL: none yet"),
     Column(
@@ -88,7 +87,7 @@ rescues = Table(
 rescued_realms = Table(
     "rescued_realms",
     metadata,
-    Column("conversation_id", ForeignKey("conversations.id"), primary_key=True, comment="a group"),
+    conversation_key("a group"),
     Column("realm", Text, primary_key=True, comment="key of the other realm"),
     Column("followed", Boolean, nullable=False, server_default=false()),
     Index("rescued_realms_by_realm", "realm"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import DDL, BigInteger, Column, Index, LargeBinary, Table, event
 
-from chatd.store.schema.base import Id, metadata
+from chatd.store.schema.base import Id, metadata, time_column
 
 search_blocks = Table(
     "search_blocks",
@@ -14,7 +14,7 @@ search_blocks = Table(
     Column("first_seq", BigInteger, nullable=False, comment="of what it covers"),
     Column("last_seq", BigInteger, nullable=False),
     Column("earliest", BigInteger, nullable=False, comment="time of a message, ms since 1970 UTC"),
-    Column("latest", BigInteger, nullable=False, comment="ms since 1970 UTC"),
+    time_column("latest"),
     Column("messages", BigInteger, nullable=False, comment="how many"),
     Column("size", BigInteger, nullable=False, comment="bytes of their texts"),
     Index("search_blocks_by_conversation", "conversation_id", "last_seq", unique=True),
