@@ -36,9 +36,7 @@ export function importing(app) {
   const file = h("input", {
     type: "file",
     accept: ".zip,application/zip",
-    class: "visually-hidden",
-    "aria-label": t("settings.import"),
-    tabindex: "-1",
+    hidden: true, // the button opens it
     on: { change: () => file.files?.[0] && void begin(file.files[0]) },
   });
   const state = h("div", { class: "import-state", role: "status" });

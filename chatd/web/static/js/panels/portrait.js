@@ -25,9 +25,7 @@ export function portrait(app, place) {
   const file = h("input", {
     type: "file",
     accept: "image/png,image/jpeg,image/webp,image/gif",
-    class: "visually-hidden",
-    "aria-label": t("settings.picture-change"),
-    tabindex: "-1",
+    hidden: true, // the button opens it
     on: { change: () => file.files?.[0] && void change("PUT", file.files[0]) },
   });
 
