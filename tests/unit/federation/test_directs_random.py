@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-import traceback
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -19,6 +19,7 @@ from chatd.base.errors import ChatError
 from chatd.base.names import Place, parse_address
 from chatd.commands import values as ask
 from tests.support.network import Network, Person, Server
+from tests.support.seeds import run_seeds
 
 STEPS = 40
 EMOJI = ("👍", "🎉")
@@ -215,12 +216,7 @@ class RandomTestCase(SynchronousTestCase):
 def main() -> None:
     """`python -m tests.unit.federation.test_directs_random FIRST LAST` runs these seeds with restores."""
     first, last = map(int, sys.argv[1:])
-    case = RandomTestCase()
-    for seed in range(first, last + 1):
-        try:
-            case.run_seed(seed, restores=True)
-        except Exception:
-            traceback.print_exc()
+    run_seeds(partial(RandomTestCase().run_seed, restores=True), range(first, last + 1))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ waits."""
 from __future__ import annotations
 
 import sys
-import traceback
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from chatd.commands import values as ask
 from chatd.store.schema import pending
 from tests.support.network import Person
 from tests.support.order import long_test
+from tests.support.seeds import run_seeds
 from tests.unit.federation.test_directs_random import STEPS, Directs, content
 
 ACTS = ("post", "post", "file", "edit", "delete", "react", "join", "leave", "kick", "trouble")
@@ -167,12 +167,7 @@ class RandomGroupsTestCase(SynchronousTestCase):
 def main() -> None:
     """`python -m tests.unit.federation.test_groups_random FIRST LAST` runs these seeds."""
     first, last = map(int, sys.argv[1:])
-    case = RandomGroupsTestCase()
-    for seed in range(first, last + 1):
-        try:
-            case.run_seed(seed)
-        except Exception:
-            traceback.print_exc()
+    run_seeds(RandomGroupsTestCase().run_seed, range(first, last + 1))
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ import argparse
 import shutil
 import sys
 import time
-import traceback
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import sqlalchemy as sa
@@ -34,6 +34,7 @@ from tests import RANDOM_RUNS
 from tests.support.memberships import CREATOR, GROUP, PEOPLE, MembershipRules
 from tests.support.network import Person
 from tests.support.order import long_test
+from tests.support.seeds import run_seeds
 from tests.support.troubled_realms import counts
 
 STEPS = 30  # of one run
@@ -313,14 +314,12 @@ def main() -> None:
     parser.add_argument("last", type=int)
     parser.add_argument("--restores", action="store_true")
     options = parser.parse_args()
-    for seed in range(options.first, options.last + 1):
-        try:
-            run(seed, RestoredMemberships if options.restores else Memberships)
-        except Exception:
-            sys.stdout.write(f"seed {seed}\n{traceback.format_exc()}\n")
-            sys.stdout.flush()
-    figures = ", ".join(f"{name} {count}" for name, count in counts.items())
-    sys.stdout.write(f"{figures}; {time.process_time():.0f} s of CPU\n")
+    machine = RestoredMemberships if options.restores else Memberships
+    try:
+        run_seeds(partial(run, machine=machine), range(options.first, options.last + 1))
+    finally:
+        figures = ", ".join(f"{name} {count}" for name, count in counts.items())
+        sys.stdout.write(f"{figures}; {time.process_time():.0f} s of CPU\n")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ several of them found the group again, and the home comes back. At the end, all 
 from __future__ import annotations
 
 import argparse
-import sys
 import unittest
 from random import Random
 
@@ -15,7 +14,8 @@ from chatd.base.errors import ChatError
 from chatd.base.names import parse_address
 from chatd.commands import values as ask
 from chatd.simulate.servers import Server
-from tests.unit.federation.test_rescues import LONG, NAMES, SOON, RescueTestCase
+from tests.support.seeds import run_seeds
+from tests.unit.federation.test_rescues import NAMES, SOON, RescueTestCase
 
 STEPS = 10
 SEEDS = (3, 8)
@@ -135,15 +135,16 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", default="1-20")
     first, _, last = parser.parse_args().seeds.partition("-")
-    failed = 0
-    for seed in range(int(first), int(last or first) + 1):
-        case = type("Run", (RandomRescue,), {"runTest": lambda self, seed=seed: self.play(seed)})()
-        result = unittest.TestResult()
-        case.run(result)
-        for _, text in (*result.failures, *result.errors):
-            failed += 1
-            sys.stdout.write(f"seed {seed}: {text[-900:]}\n")
-    sys.stdout.write(f"{failed} failed; {LONG} s\n")
+    run_seeds(run_one, range(int(first), int(last or first) + 1))
+
+
+def run_one(seed: int) -> None:
+    """Raises AssertionError if the run with that seed fails."""
+    case = type("Run", (RandomRescue,), {"runTest": lambda self: self.play(seed)})()
+    result = unittest.TestResult()
+    case.run(result)
+    for _, text in (*result.failures, *result.errors):
+        raise AssertionError(text)
 
 
 if __name__ == "__main__":
