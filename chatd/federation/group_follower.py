@@ -31,7 +31,7 @@ from chatd.federation.rerouting import GroupPlace, MovedParcel, WaitingParcel, r
 from chatd.service.chat_service import ChatService
 from chatd.store.group_moves import OtherHome, demote, repoint
 from chatd.store.groups import find_mirror, group_of
-from chatd.store.lineage import place_named, place_of_home, steps_of
+from chatd.store.lineage import place_named, place_of_home, planned_steps
 from chatd.store.members import member_ids
 from chatd.store.pasts import renumber_past
 
@@ -76,74 +76,47 @@ class GroupFollower:
         parse_foreign_name(parcel.group)
         group = await self._database.read(find_mirror, realm, parcel.group_id)
         if group is not None and group.key:
-            by = f"{parse_foreign_name(parcel.by)}@{self._name_of(realm)}" if parcel.by else ""
+            shown = self._links.name_of(realm)
+            by = f"{parse_foreign_name(parcel.by)}@{shown}" if parcel.by else ""
             await self._relocation.offered(group, by, parcel.on)
-
-    def _name_of(self, realm: str) -> str:
-        try:
-            return self._links.name_of(realm)
-        except UnknownRealm:
-            return realm
 
     # Moved
 
     async def _moved(self, realm: str, parcel: Moved) -> None:
         steps = open_steps(parcel.steps)
-        found = await self._find(steps)
+        found = await self._database.read(_find, steps, self._own)
         if found is None:
             return
-        for step in found.news:
-            await check_step(self._trust, realm, step)
         group, news = found
+        for step in news:
+            await check_step(self._trust, realm, step)
+        to = steps[-1].to
         if not news:
-            await self._send_again(group)
-        elif news[-1].to.realm == self._own:
+            if group.realm == realm:
+                await self._send_again(group)
+        elif to.realm == self._own:
+            if realm == news[-1].home and news[:-1]:
+                await self._follow(group, news[:-1])
             await self._mover.closed(group, list(news), encode(parcel.steps))
-        elif group.realm is None:
-            await self._give_up(group, news)
-        elif news[-1].to.realm == realm:
-            await self._database.read(_check_free, group, news[-1].to)
-            await self._catch_up(realm, group, steps)
+        elif to.realm == realm:
+            await self._catch_up(group, steps[-1])
             await self._follow(group, news)
         # Otherwise the new home says so, too, once it has the group. The former one alone could give its
         # group the address, and its members the messages, of a group that lives there.
 
-    async def _find(self, steps: Sequence[MoveStep]) -> Found | None:
-        """The group of these steps. Raises BadSignature if it went elsewhere, as far as is known here."""
-        first = steps[0]
-        group = await self._database.read(_group_in, first.home, first.home_id, self._own)
-        if group is None:
-            return None
-        former = group.former
-        known = [(each.realm, each.home_id) for each in former]
-        known.append(
-            (self._own, group.id) if group.realm is None else (group.realm, group.home_id or 0)
-        )
-        told = [(each.home, each.home_id) for each in steps]
-        told.append((steps[-1].to.realm, steps[-1].to.home_id))
-        shared = min(len(known), len(told))
-        if known[:shared] != told[:shared]:
-            raise BadSignature(reason="the group has moved to another realm")
-        return Found(group, steps[len(former) :])
-
-    async def _catch_up(self, realm: str, group: Group, steps: Sequence[MoveStep]) -> None:
-        """Ask `realm` for the last entries of the former homes that are not here. Raises StorageFailed if
-        they do not come: then the parcel is sent again."""
-        if not await self._database.read(member_ids, group.id):
+    async def _catch_up(self, group: Group, step: MoveStep) -> None:
+        """Ask the new home for the last entries of the former homes that are not here. Raises StorageFailed
+        if they do not come: then the parcel is sent again."""
+        if group.realm is None or not await self._database.read(member_ids, group.id):
             return
-        homes = [(each.home, each.home_id) for each in steps]
-        homes.append((steps[-1].to.realm, steps[-1].to.home_id))
-        ident = next((home_id for home, home_id in reversed(homes) if home == realm), None)
         low = await self._database.run(self._rosters.log.newest, group)
-        last = steps[-1].last
-        if ident is None or low >= last:
-            return
         try:
-            while low < last:
-                high = min(low + PAGE, last)
-                relays = await self._between(realm, ident, low, high)
-                here = [self._as_here(group, each) for each in relays]
-                await self._receive(realm, group, here)
+            while low < step.last:
+                high = min(low + PAGE, step.last)
+                relays = await self._between(step.to, low, high)
+                # The batches of the former home may have their turn, and wait for one of the new home.
+                here = [(0, _as_here(group, each)) for each in relays]
+                await self._receiver.take(group.realm, here)
                 low = high
         except StorageFailed:
             raise
@@ -151,50 +124,36 @@ class GroupFollower:
             log.info("what {group} lacks does not come: {error}", group=group.name, error=error)
             raise StorageFailed from None
 
-    async def _between(self, realm: str, ident: int, low: int, high: int) -> list[Relay]:
-        """The entries after the seq `low` and up to `high`, in order."""
+    async def _between(self, home: OtherHome, low: int, high: int) -> list[Relay]:
+        """The entries after the seq `low` and up to `high`, in order, as the new home has them."""
         found: list[Relay] = []
         before = high + 1
         while before > low + 1:
-            page = await self._links.past(realm, ident, before, low)
+            page = await self._links.past(home.realm, home.home_id, before, low)
             decoded = (parcels.try_decode(each) for each in page.entries)
             found = [each for each in decoded if isinstance(each, Relay)] + found
             before = page.start
         return found
 
-    def _as_here(self, group: Group, relay: Relay) -> Relay:
-        """The entry as the home would have sent it that the group has here."""
-        name = group.name.partition("@")[0]
-        return msgspec.structs.replace(relay, group=name, group_id=group.home_id or 0)
-
-    async def _receive(self, realm: str, group: Group, relays: Sequence[Relay]) -> None:
-        home = group.realm or ""
-        batch: list[tuple[int, Parcel | None]] = [(0, each) for each in relays]
-        if home == realm:
-            await self._receiver.take(home, batch)  # it is its turn already
-        else:
-            await self._receiver.receive(home, batch)
-
     async def _follow(self, group: Group, news: Sequence[MoveStep]) -> None:
-        """Let the copy of a group live in another realm from now on."""
+        """Let a group live in another realm from now on. A group of this realm was handed over, and this
+        realm has lost that in a restore. Raises BadSignature."""
 
         def job(connection: Connection) -> list[MovedParcel] | None:
             current = group_of(connection, group.id)
-            if current is None or current.former != group.former or current.realm is None:
+            if current is None or current.former != group.former:
                 return None
+            now, writer = self._context.now(), self._forwarder.outbox.writer
             sent: list[MovedParcel] = []
             for step in news:
-                left = _place(current)
-                name = key_of(left.name)
-                to = self._shown(step.to)
-                current = repoint(connection, current, to, step.left(name, current.key))
-                sent = reroute(
-                    connection,
-                    self._forwarder.outbox.writer,
-                    left,
-                    _place(current),
-                    self._context.now(),
-                )
+                _check_free(connection, current, step.to)
+                left = _place(current, self._own)
+                move = demote if current.realm is None else repoint
+                kept = step.left(key_of(left.name), current.key)
+                current = move(connection, current, self._shown(step.to), kept)
+                sent = reroute(connection, writer, left, _place(current), now)
+            if group.realm is None:
+                renumber_past(connection, group.id)
             return sent
 
         sent = await self._rosters.move(group.id, job)
@@ -212,30 +171,9 @@ class GroupFollower:
         except UnknownRealm:
             return to
 
-    async def _give_up(self, group: Group, news: Sequence[MoveStep]) -> None:
-        """This realm has handed the group over, and has lost that in a restore. It is a copy from now on."""
-
-        def job(connection: Connection) -> bool:
-            current = group_of(connection, group.id)
-            if current is None or current.realm is not None or current.former != group.former:
-                return False
-            for step in news:
-                name, to = key_of(_place(current, self._own).name), self._shown(step.to)
-                left = step.left(name, current.key)
-                move = demote if current.realm is None else repoint
-                current = move(connection, current, to, left)
-            renumber_past(connection, group.id)
-            return True
-
-        if await self._rosters.move(group.id, job):
-            await self._rosters.tell_moved(group)
-            self._links.begin_past(news[-1].to.realm)
-
     async def _send_again(self, group: Group) -> None:
         """The home of a group tells where it lives, and that is known here. What waits there is sent again,
         because it may have come before the group."""
-        if group.realm is None:
-            return
         place = _place(group)
         for queued, _ in await self._database.read(_waiting, place):
             self._links.post(place.realm, queued.id, queued.parcel, queued.attachment_id)
@@ -279,10 +217,17 @@ def _place(group: Group, own: str = "") -> GroupPlace:
     return GroupPlace(group.realm, group.home_id or 0, group.name.partition("@")[0])
 
 
+def _as_here(group: Group, relay: Relay) -> Relay:
+    """The entry as the home would have sent it that the group has here."""
+    place = _place(group)
+    return msgspec.structs.replace(relay, group=place.name, group_id=place.home_id)
+
+
 def _check_free(connection: Connection, group: Group, to: OtherHome) -> None:
-    """Raises BadSignature if another group here lives in the new home under the id that this one gets."""
+    """Raises BadSignature if another group here, with members, lives in the new home under the id that this
+    one gets."""
     there = find_mirror(connection, to.realm, to.home_id)
-    if there is not None and there.id != group.id:
+    if there is not None and there.id != group.id and member_ids(connection, there.id):
         raise BadSignature(reason="it would become one with another group")
 
 
@@ -290,20 +235,33 @@ def _waiting(connection: Connection, place: GroupPlace) -> list[WaitingParcel]:
     return list(waiting_for(connection, place))
 
 
+def _find(connection: Connection, steps: Sequence[MoveStep], own: str) -> Found | None:
+    """The group of these steps, and those of them that are news; None if this realm has nothing to do with
+    it. Raises BadSignature if it went elsewhere, as far as is known here."""
+    homes = [(each.home, each.home_id) for each in steps]
+    # People here may have left the group, and have joined it again in a later home.
+    groups = (_group_in(connection, *each, own) for each in reversed(homes))
+    group = next((each for each in groups if each is not None), None)
+    if group is None:
+        return None
+    known = [(each.realm, each.home_id) for each in planned_steps(connection, group.id)]
+    present = _place(group, own)
+    known.append((present.realm, present.home_id))
+    told = [*homes, (steps[-1].to.realm, steps[-1].to.home_id)]
+    for begun in range(len(told)):  # the home from which on the group is known here
+        shared = min(len(known), len(told) - begun)
+        if known[:shared] == told[begun : begun + shared]:
+            return Found(group, steps[begun + len(known) - 1 :])
+    raise BadSignature(reason="the group has moved to another realm")
+
+
 def _group_in(connection: Connection, realm: str, ident: int, own: str) -> Group | None:
-    """The group that has begun in that realm with that id, and has not ended."""
+    """The group that lives, or has lived, in that realm with that id, and has not ended."""
     place = place_of_home(connection, realm, ident)
     if place is None and realm == own:
         place = ident
     group = None if place is None else group_of(connection, place)
-    if group is None or not group.key:
-        return None
-    steps = steps_of(connection, group.id)
-    if steps:
-        begun = steps[0].realm, steps[0].home_id
-    else:
-        begun = (own, group.id) if group.realm is None else (group.realm, group.home_id or 0)
-    return group if begun == (realm, ident) else None
+    return group if group is not None and group.key else None
 
 
 def _group_named(
@@ -312,6 +270,6 @@ def _group_named(
     """The group of a parcel for that realm, in which it lives or has lived."""
     if isinstance(parcel, GroupMark):
         place = place_of_home(connection, parcel.home, parcel.group_id)
-        return None if place is None else group_of(connection, place)
-    place = place_named(connection, realm, key_of(parcel.group))
+    else:
+        place = place_named(connection, realm, key_of(parcel.group))
     return None if place is None else group_of(connection, place)

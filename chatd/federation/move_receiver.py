@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from typing import assert_never
 
 from twisted.logger import Logger
 
 from chatd.base.background import in_background
 from chatd.base.errors import (
-    AccountMoved,
     BadSignature,
     ChatError,
     RealmQuota,
@@ -82,6 +82,8 @@ class MoveReceiver:
                 await self._luggage(realm, parcel)
             case AddressClaim():
                 await self._claim(realm, parcel)
+            case _:
+                assert_never(parcel)
         return KEPT
 
     async def _agreed(self, realm: str, parcel: Agreed) -> None:
@@ -164,15 +166,14 @@ class MoveReceiver:
 
     async def _verify(self, realm: str) -> None:
         for each in await self._database.read(store.waiting_for, realm):
+            verified = False  # unless the keys that the realm has just told prove it
             try:
                 move, verified = self.read(each.move.proof)
             except ChatError as error:
                 log.info("a move is not what it seems: {error}", error=error)
-                await self._database.run(store.forget_move, each.move.old.key)
-                continue
             if verified:
-                await self._follower.take(await self._with_accounts(move))
-            else:  # the realm has just told its keys
+                await self._follower.take(move)
+            else:
                 await self._database.run(store.forget_move, each.move.old.key)
         self._on_verified(realm)
 
@@ -204,12 +205,3 @@ class MoveReceiver:
 
     async def _find(self, name: str) -> Account:
         return await self._accounts.find(parse_name(name))
-
-    # Answers
-
-    def moved_away(self, account_id: int, realm: str) -> AccountMoved | None:
-        """Why a message of `realm` is not taken for an account that has moved; None if it is."""
-        move = self._follower.moved.away(account_id)
-        if move is None or not self._links.follows_moves(realm):
-            return None
-        return AccountMoved(name=move.old.name, to=move.new.name).proven(move.proof)

@@ -56,12 +56,10 @@ def fields_of(to: Address, home_id: int, last: int) -> dict[str, str | bool | No
 def open_step(entry: SignedEntry) -> MoveStep:
     """Read a step. Raises BadSignature if it is none. Who has signed it is checked by `check_step`."""
     opened = open_entry(entry)
-    home, home_id, last = _fields(opened)
+    to, last = _fields(opened)
     stated = opened.statement
     if not isinstance(stated.group, int):
         raise BadSignature(reason="it names no group")
-    realm = home.realm or ""
-    to = OtherHome(key_of(realm), realm, home_id, home.name)
     if to.realm == stated.home:
         raise BadSignature(reason="the group stays where it is")
     return MoveStep(entry, stated.home, stated.group, to, last)
@@ -69,12 +67,11 @@ def open_step(entry: SignedEntry) -> MoveStep:
 
 def home_in(opened: OpenedEntry) -> OtherHome:
     """The new home that an entry names. Raises BadSignature."""
-    home, home_id, _ = _fields(opened)
-    realm = home.realm or ""
-    return OtherHome(key_of(realm), realm, home_id, home.name)
+    return _fields(opened)[0]
 
 
-def _fields(opened: OpenedEntry) -> tuple[Address, int, int]:
+def _fields(opened: OpenedEntry) -> tuple[OtherHome, int]:
+    """The new home that an entry names, and the seq of the entry."""
     attributes = opened.attributes
     if not isinstance(attributes, GroupAttributes):
         raise BadSignature(reason="it is no move")
@@ -86,7 +83,7 @@ def _fields(opened: OpenedEntry) -> tuple[Address, int, int]:
         raise BadSignature(reason="it is no move") from None
     if home.realm is None or not 0 < home_id <= MAX_NUMBER or not 0 <= last <= MAX_SEQ:
         raise BadSignature(reason="it is no move")
-    return home, home_id, last
+    return OtherHome(key_of(home.realm), home.realm, home_id, home.name), last
 
 
 def open_steps(entries: Sequence[SignedEntry]) -> list[MoveStep]:

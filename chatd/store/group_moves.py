@@ -43,6 +43,7 @@ from chatd.store.schema import (
 )
 
 PAGE = 500  # accounts that are looked up at a time
+ENDED: dict[str, None] = {"key": None, "home_id": None}  # of a copy that no member has any more
 
 
 class NewHome(msgspec.Struct, frozen=True):
@@ -305,13 +306,12 @@ def repoint(connection: sa.Connection, group: Group, home: OtherHome, step: Home
 
 
 def _readdress(connection: sa.Connection, group: Group, home: OtherHome) -> None:
-    """Give a group the address that it has in another realm. What had that address there has ended."""
+    """Give a group the address and the id that it has in another realm. What had them there has ended."""
     address = home.address
-    same = find_group(connection, address.key)
-    if same is not None and same.id != group.id:
-        ended = groups.c.conversation_id == same.id
-        connection.execute(sa.update(groups).where(ended).values(key=None))
     where = groups.c.conversation_id == group.id
+    same_home = (groups.c.realm == home.realm) & (groups.c.home_id == home.home_id)
+    for same, ended in ((groups.c.key == address.key, {"key": None}), (same_home, ENDED)):
+        connection.execute(sa.update(groups).where(same, ~where).values(ended))
     connection.execute(
         sa.update(groups)
         .where(where)
