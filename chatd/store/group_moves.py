@@ -22,7 +22,7 @@ from chatd.store.accounts import find_accounts
 from chatd.store.avatars import place_of_group
 from chatd.store.bans import MAX_BANS
 from chatd.store.groups import find_group, find_group_by_code, group_of
-from chatd.store.handovers import HandedAddress, HandedMember
+from chatd.store.handovers import HandedAddress, HandedMember, add_guests
 from chatd.store.lineage import HomeStep, add_step
 from chatd.store.pending import readdress
 from chatd.store.schema import (
@@ -106,7 +106,10 @@ def promote(connection: sa.Connection, group: Group, new: NewHome, step: HomeSte
     here, elsewhere = _split(new)
     local = _local(connection, [each.address for each in here])
     absent = _set_members_here(connection, group.id, here, local)
-    _add_guests(connection, group.id, elsewhere)
+    connection.execute(
+        sa.delete(remote_members).where(remote_members.c.conversation_id == group.id)
+    )
+    add_guests(connection, group.id, elsewhere)
     _add_bans(connection, group.id, new)
     _open_invitations(connection, group, new)
     _forget_copy(connection, group.id)
@@ -159,28 +162,6 @@ def _set_members_here(
             .values(realm=None, admin=each.admin, joined_at=each.joined_at)
         )
     return sorted(key for key, each in local.items() if each.id not in known)
-
-
-def _add_guests(
-    connection: sa.Connection, conversation: int, members: Sequence[HandedMember]
-) -> None:
-    connection.execute(
-        sa.delete(remote_members).where(remote_members.c.conversation_id == conversation)
-    )
-    rows = {
-        key_of(each.address): {
-            "conversation_id": conversation,
-            "key": key_of(each.address),
-            "address": each.address,
-            "realm": key_of(each.address.partition("@")[2]),
-            "admin": each.admin,
-            "joined_at": each.joined_at,
-            "first_seq": each.first,
-        }
-        for each in members
-    }
-    if rows:
-        connection.execute(sa.insert(remote_members), list(rows.values()))
 
 
 def _add_bans(connection: sa.Connection, conversation: int, new: NewHome) -> None:

@@ -3,12 +3,14 @@ Database."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, TypeAlias
 
 import msgspec
 import sqlalchemy as sa
 
 from chatd.base.model import Group
+from chatd.base.names import key_of
 from chatd.store.schema import (
     accounts,
     bans,
@@ -40,9 +42,9 @@ class HandedAddress(msgspec.Struct, frozen=True, array_like=True):
     at: _Number
 
 
-def members_of(connection: sa.Connection, group: int, own: str) -> list[HandedMember]:
-    """All members of a group of this realm, whose name is `own`."""
-    here = (
+def members_here(connection: sa.Connection, group: int, own: str) -> list[HandedMember]:
+    """The members of a group who are of this realm, whose name is `own`."""
+    rows = connection.execute(
         sa.select(
             accounts.c.name,
             participants.c.admin,
@@ -52,15 +54,39 @@ def members_of(connection: sa.Connection, group: int, own: str) -> list[HandedMe
         .join_from(participants, accounts, accounts.c.id == participants.c.account_id)
         .where(participants.c.conversation_id == group)
     )
-    found = [HandedMember(f"{name}@{own}", *rest) for name, *rest in connection.execute(here).all()]
+    return [HandedMember(f"{name}@{own}", *rest) for name, *rest in rows]
+
+
+def members_of(connection: sa.Connection, group: int, own: str) -> list[HandedMember]:
+    """All members of a group of this realm, whose name is `own`."""
     elsewhere = sa.select(
         remote_members.c.address,
         remote_members.c.admin,
         remote_members.c.joined_at,
         remote_members.c.first_seq,
     ).where(remote_members.c.conversation_id == group)
-    found += [HandedMember(*row) for row in connection.execute(elsewhere)]
+    guests = [HandedMember(*row) for row in connection.execute(elsewhere)]
+    found = members_here(connection, group, own) + guests
     return sorted(found, key=lambda each: (each.joined_at, each.address))
+
+
+def add_guests(connection: sa.Connection, conversation: int, guests: Iterable[HandedMember]) -> int:
+    """Add people of other realms, who are no members yet, to the members of a group. Returns their number."""
+    rows = {
+        key_of(each.address): {
+            "conversation_id": conversation,
+            "key": key_of(each.address),
+            "address": each.address,
+            "realm": key_of(each.address.partition("@")[2]),
+            "admin": each.admin,
+            "joined_at": each.joined_at,
+            "first_seq": each.first,
+        }
+        for each in guests
+    }
+    if rows:
+        connection.execute(sa.insert(remote_members), list(rows.values()))
+    return len(rows)
 
 
 def banned_in(connection: sa.Connection, group: int, own: str) -> list[HandedAddress]:
@@ -68,7 +94,7 @@ def banned_in(connection: sa.Connection, group: int, own: str) -> list[HandedAdd
     rows = connection.execute(
         sa.select(bans.c.address, bans.c.at).where(bans.c.conversation_id == group)
     )
-    return [HandedAddress(_with_realm(row.address, own), row.at) for row in rows]
+    return [HandedAddress(with_realm(row.address, own), row.at) for row in rows]
 
 
 def invited_in(connection: sa.Connection, group: Group, own: str) -> list[HandedAddress]:
@@ -84,10 +110,11 @@ def invited_in(connection: sa.Connection, group: Group, own: str) -> list[Handed
         )
     )
     rows = [*connection.execute(elsewhere), *connection.execute(here)]
-    return [HandedAddress(_with_realm(name, own), at) for name, at in rows]
+    return [HandedAddress(with_realm(name, own), at) for name, at in rows]
 
 
-def _with_realm(address: str, own: str) -> str:
+def with_realm(address: str, own: str) -> str:
+    """An address as it is written in the realm with the name `own`, with its realm in any case."""
     return address if "@" in address else f"{address}@{own}"
 
 

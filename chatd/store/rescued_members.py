@@ -4,14 +4,20 @@ Queries for the Database."""
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
 
 from chatd.base.model import PAST_JOINED, Group
 from chatd.base.names import key_of
-from chatd.store.handovers import HandedAddress, HandedMember
+from chatd.store.handovers import (
+    HandedAddress,
+    HandedMember,
+    add_guests,
+    members_here,
+    with_realm,
+)
 from chatd.store.schema import accounts, changes, participants, remote_members, rosters
 
 
@@ -30,32 +36,57 @@ def members_since(
     here."""
     members = {key_of(each.address): each for each in listed.members}
     bans = {key_of(each.address): each for each in listed.bans}
-    for row in _facts(connection, group.id, seq):
-        data = msgspec.json.decode(row.data or "{}")
-        who = str(data.get("who", ""))
-        address = who if "@" in who else f"{who}@{own}"
-        key, what = key_of(address), data.get("what")
-        if what == "joined":
-            first = row.seq if group.past == PAST_JOINED else 0
-            members.setdefault(key, HandedMember(address, False, row.at, first))
-            bans.pop(key, None)
-        elif what in ("left", "kicked"):
-            members.pop(key, None)
-            if what == "kicked":
-                bans[key] = HandedAddress(address, row.at)
-        elif what in ("promoted", "demoted") and key in members:
-            admin = what == "promoted"
-            members[key] = msgspec.structs.replace(members[key], admin=admin)
-    for each in _here(connection, group.id, own):
+    for fact in _facts(connection, group.id, seq):
+        address = with_realm(fact.who, own)
+        key = key_of(address)
+        match fact.what:
+            case "joined":
+                first = fact.seq if group.past == PAST_JOINED else 0
+                members.setdefault(key, HandedMember(address, False, fact.at, first))
+                bans.pop(key, None)
+            case "left":
+                members.pop(key, None)
+            case "kicked":
+                members.pop(key, None)
+                bans[key] = HandedAddress(address, fact.at)
+            case "promoted" | "demoted" if key in members:
+                admin = fact.what == "promoted"
+                members[key] = msgspec.structs.replace(members[key], admin=admin)
+            case "moved":
+                left = members.pop(key_of(with_realm(fact.author, own)), None)
+                if left is not None:
+                    members[key] = _merged(left, members.get(key, left), address)
+    for each in members_here(connection, group.id, own):
         if key_of(each.address) not in bans:
             members.setdefault(key_of(each.address), each)
     return RescuedMembers(list(members.values()), list(bans.values()))
 
 
-def _facts(connection: sa.Connection, conversation: int, seq: int) -> Sequence[sa.Row[Any]]:
+def _merged(left: HandedMember, known: HandedMember, address: str) -> HandedMember:
+    """A member who has moved to an address, which may have been a member before: as
+    `chatd.store.member_moves`."""
+    return HandedMember(
+        address,
+        left.admin or known.admin,
+        min(left.joined_at, known.joined_at),
+        min(left.first, known.first),
+    )
+
+
+class _Fact(NamedTuple):
+    """An entry about a member, with addresses as they are written here."""
+
+    seq: int
+    at: int
+    author: str
+    who: str
+    what: str
+
+
+def _facts(connection: sa.Connection, conversation: int, seq: int) -> list[_Fact]:
     """What the log says of members after an entry, in order."""
-    query: sa.Select[Any] = (
-        sa.select(changes.c.seq, changes.c.at, changes.c.data)
+    query = (
+        sa.select(changes.c.seq, changes.c.at, changes.c.author, changes.c.data)
         .where(
             changes.c.conversation_id == conversation,
             changes.c.kind == "member",
@@ -63,21 +94,11 @@ def _facts(connection: sa.Connection, conversation: int, seq: int) -> Sequence[s
         )
         .order_by(changes.c.seq)
     )
-    return connection.execute(query).all()
-
-
-def _here(connection: sa.Connection, conversation: int, own: str) -> list[HandedMember]:
-    rows = connection.execute(
-        sa.select(
-            accounts.c.name,
-            participants.c.admin,
-            participants.c.joined_at,
-            participants.c.first_seq,
-        )
-        .join_from(participants, accounts, accounts.c.id == participants.c.account_id)
-        .where(participants.c.conversation_id == conversation)
-    )
-    return [HandedMember(f"{row[0]}@{own}", *row[1:]) for row in rows]
+    return [
+        _Fact(row.seq, row.at, row.author, data["who"], data["what"])
+        for row in connection.execute(query)
+        for data in (msgspec.json.decode(row.data),)
+    ]
 
 
 def take_guests(
@@ -86,41 +107,38 @@ def take_guests(
     """Make people of other realms members of a group of this one, unless they are."""
     here = remote_members.c.conversation_id == conversation
     known = set(connection.scalars(sa.select(remote_members.c.key).where(here)))
-    rows = [
-        {
-            "conversation_id": conversation,
-            "key": key_of(each.address),
-            "address": each.address,
-            "realm": key_of(each.address.rpartition("@")[2]),
-            "admin": each.admin,
-            "joined_at": each.joined_at,
-            "first_seq": each.first,
-        }
-        for each in guests
-        if key_of(each.address) not in known
-    ]
-    if rows:
-        connection.execute(sa.insert(remote_members), rows)
-        connection.execute(
-            sa.update(rosters)
-            .where(rosters.c.conversation_id == conversation)
-            .values(members=rosters.c.members + len(rows))
-        )
+    news = [each for each in guests if key_of(each.address) not in known]
+    count = add_guests(connection, conversation, news)
+    connection.execute(
+        sa.update(rosters)
+        .where(rosters.c.conversation_id == conversation)
+        .values(members=rosters.c.members + count)
+    )
 
 
 def names_here(connection: sa.Connection, conversation: int) -> list[str]:
     """The names of the members of this realm."""
-    return [each.address.rpartition("@")[0] for each in _here(connection, conversation, "here")]
+    return [row.name for row in connection.execute(_accounts_in(conversation))]
+
+
+def _accounts_in(conversation: int) -> sa.Select[Any]:
+    return (
+        sa.select(accounts.c.id, accounts.c.key, accounts.c.name)
+        .join_from(participants, accounts, accounts.c.id == participants.c.account_id)
+        .where(participants.c.conversation_id == conversation)
+    )
 
 
 def lost_rights(connection: sa.Connection, conversation: int, address: str, seq: int) -> bool:
     """Whether the log says after an entry that the person with that address, as it is written here, was
-    kicked, has left, or is no admin any more."""
-    lost = False
-    for row in _facts(connection, conversation, seq):
-        data = msgspec.json.decode(row.data or "{}")
-        if key_of(str(data.get("who", ""))) == key_of(address):
-            lost = data.get("what") in ("kicked", "left", "demoted")
+    kicked, has left or moved, or is no admin any more. Somebody who comes back has the rights of a founder
+    only as an admin."""
+    key, lost = key_of(address), False
+    for fact in _facts(connection, conversation, seq):
+        if fact.what == "moved":
+            lost = lost or key_of(fact.author) == key
+        elif key_of(fact.who) == key and fact.what in ("kicked", "left", "demoted", "promoted"):
+            lost = fact.what != "promoted"
     return lost
 
 
@@ -128,20 +146,15 @@ def leave_here(
     connection: sa.Connection, conversation: int, names: Collection[str]
 ) -> list[tuple[int, str]]:
     """Remove people of this realm from the copy of a group. Returns their ids and names."""
-    if not names:
-        return []
-    here = participants.c.conversation_id == conversation
-    rows = connection.execute(
-        sa.select(accounts.c.id, accounts.c.name)
-        .join_from(participants, accounts, accounts.c.id == participants.c.account_id)
-        .where(here, accounts.c.key.in_([key_of(each) for each in names]))
-    ).all()
-    gone = [(row.id, row.name) for row in rows]
-    connection.execute(
-        sa.delete(participants).where(
-            here, participants.c.account_id.in_([each[0] for each in gone])
+    keys = {key_of(each) for each in names}
+    rows = connection.execute(_accounts_in(conversation)).all()
+    gone = [(row.id, row.name) for row in rows if row.key in keys]
+    for ident, _ in gone:
+        connection.execute(
+            sa.delete(participants).where(
+                participants.c.conversation_id == conversation, participants.c.account_id == ident
+            )
         )
-    )
     connection.execute(
         sa.update(rosters)
         .where(rosters.c.conversation_id == conversation)
