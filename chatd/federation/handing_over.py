@@ -95,29 +95,23 @@ class HandingOver:
             raise UnknownGroup(name=group_id)
         asked = group_id, realm, start, SLICE
         found = await self._database.read(package_of, *asked)
-        if found is None:
-            if not await self._close(realm, group_id, have):
-                return HandedSlice(b"", 0)
+        if found is None and await self._close(realm, group_id, have):
             found = await self._database.read(package_of, *asked)
-        if found is None:
-            raise UnknownGroup(name=group_id)
-        return HandedSlice(*found)
+        return HandedSlice(b"", 0) if found is None else HandedSlice(*found)
 
     async def _close(self, realm: str, ident: int, have: int) -> bool:
         """Close a group. Returns False if the realm lacks too much of its log."""
-        group = await self._database.read(group_of, ident)
-        if group is None or group.realm is not None or not group.key:
-            raise UnknownGroup(name=ident)
+        # A realm that has no part in a move learns nothing of the group.
+        group, _ = await self._database.read(self._agreed, ident, realm)
         roster = await self._rosters.find_home(Address(group.name))
         self._relocation.check_movable(group, realm, tuple(roster.realms))
         shown = self._links.name_of(realm)
 
         def job(connection: Connection) -> _Closed | None:
-            move = self._agreed(connection, group.id, realm)
-            newest = self._rosters.log.newest(connection, group)
-            if newest - have > MAX_BEHIND:
+            current, move = self._agreed(connection, ident, realm)
+            if self._rosters.log.newest(connection, current) - have > MAX_BEHIND:
                 return None
-            return self._hand_over(connection, move, shown)
+            return self._hand_over(connection, current, move, shown)
 
         closed = await self._rosters.move(group.id, job)
         if closed is None:
@@ -128,20 +122,21 @@ class HandingOver:
         await self._rosters.tell_moved(group)
         return True
 
-    def _agreed(self, connection: Connection, ident: int, realm: str) -> GroupMove:
-        """Raises UnknownGroup unless an admin of each of the two realms agrees that the group moves there."""
+    def _agreed(self, connection: Connection, ident: int, realm: str) -> tuple[Group, GroupMove]:
+        """A group of this realm, and its move to another one. Raises UnknownGroup unless an admin of each of
+        the two realms agrees to it."""
         move, group = move_of(connection, ident), group_of(connection, ident)
         if move is None or group is None or group.realm is not None:
             raise UnknownGroup(name=ident)
         is_open = move.is_open(self._context.now())
         if not (is_open and move.realm == realm and move.new_name and is_agreed(connection, move)):
             raise UnknownGroup(name=ident)
-        return move
+        return group, move
 
-    def _hand_over(self, connection: Connection, move: GroupMove, shown: str) -> _Closed:
+    def _hand_over(
+        self, connection: Connection, group: Group, move: GroupMove, shown: str
+    ) -> _Closed:
         """Runs in the writer's thread."""
-        group = group_of(connection, move.conversation)
-        assert group is not None  # noqa: S101 - the caller has checked it
         members = member_ids(connection, group.id)
         realms, guests = realms_of(connection, group.id), guests_of(connection, group.id)
         to = OtherHome(move.realm, shown, move.new_id or 0, move.new_name or "")

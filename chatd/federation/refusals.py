@@ -27,6 +27,7 @@ _REFUSALS: dict[str, tuple[type[ChatError], tuple[str, ...]]] = {
         (errors.NotBanned, ("name@", "group@")),
         (errors.GroupFull, ("group@", "limit")),
         (errors.GroupMoved, ("group@", "to")),
+        (errors.NotMovable, ("group@", "realm", "reason")),
         (errors.RealmFull, ("group@", "limit", "realm")),
         (errors.TooManyGroups, ("name@", "limit")),
         (errors.TooManyInvitations, ("name@", "limit")),

@@ -16,7 +16,6 @@ from chatd.base.entries import GroupFact, MadeFact
 from chatd.base.errors import ChatError, GroupFull, NoGroupMove, NotAdmin, NotMovable, RealmFull
 from chatd.base.model import Account, Group, Party, party_of
 from chatd.base.names import Address, key_of
-from chatd.base.titles import names_for
 from chatd.service.context import Context
 from chatd.service.fan_out import FanOut
 from chatd.service.home_groups import HomeGroups
@@ -99,14 +98,14 @@ class GroupRelocation:
             before = store.move_of(connection, group.id)
             told: list[Notice] = []
             if before is not None and (before.realm != realm or not before.is_open(now)):
-                told += self._news_of(group, before, "", on=False)
+                told.append(self._news_of(group, before, "", on=False))
                 before = None
             if before is not None and not store.rules(connection, group.id, before.accepted_by):
                 before = None
             move = before or GroupMove(group.id, realm)
             move = msgspec.structs.replace(move, offered_by=account.name, at=now)
             store.put_move(connection, move)
-            told += self._news_of(group, move, account.name, on=True)
+            told.append(self._news_of(group, move, account.name, on=True))
             return move, self._forwarder.stage(connection, told)
 
         move, staged = await self._database.run(job)
@@ -125,9 +124,9 @@ class GroupRelocation:
             why = f"it has moved {len(group.former)} times, which is the limit"
             raise NotMovable(group=group.name, realm=shown, reason=why)
 
-    def _news_of(self, group: Group, move: GroupMove, by: str, *, on: bool) -> list[Notice]:
+    def _news_of(self, group: Group, move: GroupMove, by: str, *, on: bool) -> Notice:
         news = MoveOffered(group.name, group.id, by, on)
-        return [Notice(move.realm, self._context.now(), news)]
+        return Notice(move.realm, self._context.now(), news)
 
     async def _withdraw(self, group: Group) -> MoveReceipt:
         def job(connection: Connection) -> tuple[GroupMove | None, Sequence[StagedNotice]]:
@@ -135,7 +134,8 @@ class GroupRelocation:
             if move is None or not move.is_open(self._context.now()):
                 return None, ()
             store.end_move(connection, move, self._own)
-            return move, self._forwarder.stage(connection, self._news_of(group, move, "", on=False))
+            told = self._news_of(group, move, "", on=False)
+            return move, self._forwarder.stage(connection, [told])
 
         move, staged = await self._database.run(job)
         if move is None:
@@ -157,29 +157,27 @@ class GroupRelocation:
 
         def job(connection: Connection) -> tuple[str | None, list[SystemMessage]]:
             move = store.move_of(connection, group.id)
-            stale = move is not None and not store.rules(connection, group.id, move.offered_by)
-            if move is not None and (stale or not move.is_open(now)):
-                move = msgspec.structs.replace(move, offered_by=None, realm=realm)
-            move = move or GroupMove(group.id, realm)
+            if move is None or not move.is_open(now):
+                move = GroupMove(group.id, realm)
+            if not store.rules(connection, group.id, move.offered_by):
+                # No admin here proposes it now.
+                accepted = move.accepted_by if move.realm == realm else None
+                move = GroupMove(group.id, realm, accepted_by=accepted)
             if move.realm != realm:
                 why = "another move of it is proposed"
                 raise NotMovable(group=group.name, realm=realm, reason=why)
             is_news = move.accepted_by is None and move.offered_by is None
-            told = msgspec.structs.replace(
-                move,
-                accepted_by=party.name,
-                consent=consent,
-                new_id=new_id,
-                new_name=new_name,
-                at=now,
+            by = move.offered_by
+            accepted_move = GroupMove(
+                group.id, realm, by, party.name, consent, new_id, new_name, now
             )
-            store.put_move(connection, told)
+            store.put_move(connection, accepted_move)
             text = (
                 f"{party.name} agrees that {group.name} moves to {self._shown(realm)}. "
                 f"movegroup {group.name} {self._shown(realm)} agrees, too; "
                 f"movegroup {group.name} {NONE} declines."
             )
-            return move.offered_by, self._note(connection, group, text if is_news else "")
+            return by, self._note(connection, group, text) if is_news else []
 
         agreed, notes = await self._database.run(job)
         self._tell(notes)
@@ -197,8 +195,6 @@ class GroupRelocation:
 
     def _note(self, connection: Connection, group: Group, text: str) -> list[SystemMessage]:
         """Write to the admins here of a group."""
-        if not text:
-            return []
         now, admins = self._context.now(), store.admins_here(connection, group.id)
         return [self._notes.store(connection, each, text, now) for each in admins]
 
@@ -277,7 +273,7 @@ class GroupRelocation:
         for each in group.former:
             if each.realm == self._own and not names.has_group(connection, each.name):
                 return each.name
-        for each_name in names_for(wanted, self._context.random_bytes):
+        for each_name in self._homes.names_like(wanted):
             if names.taken(connection, each_name) is None:
                 names.take(connection, each_name, "group")
                 return each_name
@@ -321,11 +317,12 @@ class GroupRelocation:
     async def _decline(self, account: Account, home: str, name: Address) -> MoveReceipt:
         group = await self._ruled_there(account, name)
         move = await self._database.read(store.move_of, group.id)
-        if move is None or not move.is_open(self._context.now()):
-            raise NoGroupMove(group=group.name)
-        if move.steps is not None:
+        if move is not None and move.steps is not None:
             why = "it has left its former home"
             raise NotMovable(group=group.name, realm=self._shown(home), reason=why)
+        is_open = move is not None and move.is_open(self._context.now())
+        if move is None or not is_open or not (move.offered_by or move.accepted_by):
+            raise NoGroupMove(group=group.name)
         await self._realms.change(home, account.name, name.name, "stay", (), ())
         await self._database.run(self._forget, group.id)
         return MoveReceipt(group.name, self._context.config.realm, ENDED)
@@ -341,17 +338,20 @@ class GroupRelocation:
                 move = None
             if move is not None and move.steps is not None:
                 return True, []
+            if not on:
+                if move is not None:
+                    store.put_move(connection, msgspec.structs.replace(move, offered_by=None))
+                return False, []
             was_told = move is not None and now - move.at < QUIET
-            move = move or GroupMove(group.id, home, at=0)
-            offer = by if on else None
-            store.put_move(connection, msgspec.structs.replace(move, offered_by=offer, at=now))
+            move = move or GroupMove(group.id, home)
+            store.put_move(connection, msgspec.structs.replace(move, offered_by=by, at=now))
+            if move.accepted_by is not None:
+                return True, []
             text = (
                 f"{by} wants {group.name} to move to {own}. movegroup {group.name} {own} agrees; "
                 f"movegroup {group.name} {NONE} declines."
             )
-            is_asked = on and not was_told and move.accepted_by is None
-            notes = self._note(connection, group, text if is_asked else "")
-            return on and move.accepted_by is not None, notes
+            return False, [] if was_told else self._note(connection, group, text)
 
         agreed, notes = await self._database.run(job)
         self._tell(notes)

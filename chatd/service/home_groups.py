@@ -116,12 +116,16 @@ class HomeGroups:
         if new.name is not None:
             self._accounts.check_name(new.name)
             return await self._create(account, [new.name], new, origin)
-        wanted = names_for(new.title or "", self._context.random_bytes)
-        allowed = [*filter(self._accounts.is_allowed, wanted)]
+        allowed = self.names_like(new.title or "")
         group = await self._create(account, allowed, new, origin)
         if key_of(group.name) != key_of(allowed[0]):
             self._taken.count(account.key)  # the name that it has tells that another one is taken
         return group
+
+    def names_like(self, title: str) -> list[str]:
+        """Names that a new group with that title may have, unless they are taken. The best is the first."""
+        wanted = names_for(title, self._context.random_bytes)
+        return [*filter(self._accounts.is_allowed, wanted)]
 
     @contextmanager
     def creation(self, account: Account) -> Iterator[None]:

@@ -293,7 +293,7 @@ def _follow_invitations(connection: sa.Connection, move: Move) -> None:
 
 
 def _follow_bans(connection: sa.Connection, move: Move) -> list[int]:
-    """Whoever bans the old address bans the new one. Returns the groups."""
+    """Groups that ban the old address ban the new one, too. Returns those groups."""
     known = sa.select(bans.c.conversation_id).where(bans.c.key == move.new.key)
     found = connection.scalars(
         sa.select(bans.c.conversation_id).where(

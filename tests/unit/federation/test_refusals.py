@@ -41,6 +41,7 @@ REPORTED = {
     "too-many-failed-joins",
     "group-full",
     "group-moved",
+    "not-movable",
     "realm-full",
     "too-many-groups",
     "too-many-invitations",

@@ -28,7 +28,7 @@ LISTED = RescuedMembers(
 
 
 class RescuedTestCase(MoveTestCase):
-    """realm2 has a copy of bagan, whose lost home is realm1. The entry 5 is the last one before the roster."""
+    """realm2 has a copy of bagan, whose lost home is realm1. The entry 5 came before the roster."""
 
     def setUp(self) -> None:
         super().setUp()
