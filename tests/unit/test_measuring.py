@@ -44,4 +44,7 @@ class MeasuredTestCase(SynchronousTestCase):
 
     def test_the_names_are_of_tests(self) -> None:
         for name in UNMEASURED:
-            self.assertTrue((ROOT / name).exists(), name)
+            file, *parts = name.split("::")
+            self.assertTrue((ROOT / file).exists(), name)
+            for part in parts:
+                self.assertRegex((ROOT / file).read_text(), rf"\n *(class|def) {part}")

@@ -351,26 +351,31 @@ class PeerLink(BoundedAMP):
         self.warn(f"{self.realm} failed: {printable(failure.getErrorMessage(), MAX_SHOWN)}")
         raise Refused(wire.INTERNAL)
 
+    def _tell(self, capability: str, command: type[wire.PeerCommand], **arguments: object) -> None:
+        """Send a request that wants no answer, if the other realm has the capability."""
+        if capability not in self.other.lacks and self.transport is not None:
+            self.callRemote(command, **arguments)
+
     def rosters_changed(self, numbers: Sequence[tuple[int, int]]) -> None:
         """Tell the other realm the numbers of rosters, if it takes that."""
-        if RESCUES not in self.other.lacks and self.transport is not None:
-            self.callRemote(wire.RosterChangedCommand, listed=encode(numbers))
+        self._tell(RESCUES, wire.RosterChangedCommand, listed=encode(numbers))
 
     def type(self, sender: str, to: str) -> None:
         """Tell the other realm that somebody is writing, if it takes that."""
-        if TYPING not in self.other.lacks and self.transport is not None:
-            self.callRemote(wire.TypingCommand, sender=sender, to=to)
+        self._tell(TYPING, wire.TypingCommand, sender=sender, to=to)
 
     def profile_changed(self, user: str) -> None:
         """Tell the other realm that the profile of a user here has changed, if it takes that."""
-        if PROFILES not in self.other.lacks and self.transport is not None:
-            self.callRemote(wire.ProfileChangedCommand, user=user)
+        self._tell(PROFILES, wire.ProfileChangedCommand, user=user)
 
     def presence_changed(self, states: Sequence[TheirState]) -> None:
         """Tell the other realm who is online now, if it takes that."""
-        for data in () if PRESENCE in self.other.lacks else contents.encode_states(states):
-            if self.transport is not None:
-                self.callRemote(wire.PresenceChangedCommand, states=data)
+        for data in contents.encode_states(states):
+            self._tell(PRESENCE, wire.PresenceChangedCommand, states=data)
+
+    def file_ready(self, realm: str, number: int) -> None:
+        """Tell the other realm that a file can be asked for now, if it takes that."""
+        self._tell(FILES, wire.FileReadyCommand, realm=realm, number=number)
 
     async def deliver(self, items: list[tuple[int, bytes]]) -> list[Verdict] | None:
         """Deliver a batch. Returns a verdict for each parcel, or None if all were kept. Raises RealmDown, or
@@ -396,8 +401,3 @@ class PeerLink(BoundedAMP):
         if isinstance(error, RealmDown):
             self.abort()
         return failure
-
-    def file_ready(self, realm: str, number: int) -> None:
-        """Tell the other realm that a file can be asked for now."""
-        if FILES not in self.other.lacks and self.transport is not None:
-            self.callRemote(wire.FileReadyCommand, realm=realm, number=number)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any, TypeVar
 
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from chatd.base.background import in_background, log_unexpected
+from chatd.base.background import in_background
 from chatd.base.errors import NotSupportedThere, UnknownRealm
 from chatd.base.isolation import guarded
 from chatd.base.model import Account
@@ -52,7 +53,7 @@ EXPIRE_EVERY = 60.0  # seconds
 AT_ONCE = 10  # realms that are dialled at once
 SPREAD = 0.05  # seconds for each realm that is dialled after a start
 MAX_SPREAD = 60.0  # seconds for all of them
-WAKE_SPREAD = 1.0  # seconds over which realms are dialled whose people somebody follows
+WAKE_SPREAD = 1.0  # seconds over which realms are dialled whose people are followed here
 VISIT_EVERY = 86_400_000  # ms after which a realm is linked, although nothing is to be said
 VISITS = 1440  # in one EXPIRE_EVERY, one out of that many realms is visited
 
@@ -137,24 +138,27 @@ class AmpLinks:
     async def _expire(self) -> None:
         expire = self._context.config.peers.expire * 1000
         before = self._context.now() - expire
-        try:
-            while await self._federation.outcomes.expire(before):
-                pass
-        except Exception:
-            log_unexpected("expired parcels could not be returned to their senders")
-        try:
-            await self._federation.mover.expire()
-        except Exception:
-            log_unexpected("moves of groups could not be ended")
-        try:
-            await self._federation.arrivals.expire(expire)
-        except Exception:
-            log_unexpected("files that do not come could not be given up")
-        try:
-            await self._unconfirmed.forget_idle()
-        except Exception:
-            log_unexpected("unused realms could not be forgotten")
+        federation = self._federation
+        works: tuple[tuple[str, Callable[[], Coroutine[Any, Any, None]]], ...] = (
+            (
+                "expired parcels could not be returned to their senders",
+                partial(self._return, before),
+            ),
+            ("moves of groups could not be ended", federation.mover.expire),
+            (
+                "files that do not come could not be given up",
+                partial(federation.arrivals.expire, expire),
+            ),
+            ("unused realms could not be forgotten", self._unconfirmed.forget_idle),
+        )
+        for failure, work in works:
+            await in_background(failure, work())
         guarded("realms that rest were not visited", self._visit)
+
+    async def _return(self, before: int) -> None:
+        """Return all parcels that were stored before `before` (ms since 1970 UTC) to their senders."""
+        while await self._federation.outcomes.expire(before):
+            pass
 
     def _visit(self) -> None:
         """Link with a few of the realms that have rested for a day."""
@@ -210,18 +214,22 @@ class AmpLinks:
         if peer is not None:
             peer.delivery.blanked(number, parcel)
 
+    def _up(self, realm: str) -> PeerLink | None:
+        """The link with the realm, if it is up."""
+        peer = self.peers.get(realm)
+        link = None if peer is None else peer.link
+        return link if link is not None and link.is_up else None
+
     def type(self, realm: str, sender: str, to: str) -> None:
-        peer = self.peers.by_key.get(realm)
-        if peer is not None and peer.link is not None and peer.link.is_up:
-            peer.link.type(sender, to)
+        if (link := self._up(realm)) is not None:
+            link.type(sender, to)
 
     def file(self, realm: str, origin: str, number: int, offset: int, size: int) -> Deferred[bytes]:
         return self._ask(realm, lambda link: link.file(origin, number, offset, size))
 
     def file_ready(self, realm: str, origin: str, number: int) -> None:
-        peer = self.peers.by_key.get(realm)
-        if peer is not None and peer.link is not None and peer.link.is_up:
-            peer.link.file_ready(origin, number)
+        if (link := self._up(realm)) is not None:
+            link.file_ready(origin, number)
 
     def file_taken(self, realm: str, number: int) -> None:
         peer = self.peers.by_key.get(realm)
@@ -229,9 +237,8 @@ class AmpLinks:
             peer.delivery.file_taken(number)
 
     def rosters_changed(self, realm: str, numbers: Sequence[tuple[int, int]]) -> None:
-        peer = self.peers.by_key.get(realm)
-        if peer is not None and peer.link is not None and peer.link.is_up:
-            peer.link.rosters_changed(numbers)
+        if (link := self._up(realm)) is not None:
+            link.rosters_changed(numbers)
 
     def roster(self, realm: str, group_id: int, offset: int) -> Deferred[RosterPiece]:
         return self._ask(realm, lambda link: link.requests.roster(group_id, offset))
@@ -249,9 +256,8 @@ class AmpLinks:
         return self._ask(realm, lambda link: link.requests.hand_over(posts))
 
     def lacks(self, realm: str, capability: str) -> bool:
-        peer = self.peers.by_key.get(realm)
-        link = None if peer is None else peer.link
-        return link is not None and link.is_up and capability in link.other.lacks
+        link = self._up(realm)
+        return link is not None and capability in link.other.lacks
 
     def follows_moves(self, realm: str) -> bool:
         return not self.lacks(realm, ACCOUNT_MOVES)
@@ -262,12 +268,17 @@ class AmpLinks:
 
     # ILinks: questions
 
-    def _ask(self, realm: str, question: Callable[[PeerLink], Awaitable[T]]) -> Deferred[T]:
+    def _ask(
+        self, realm: str, question: Callable[[PeerLink], Awaitable[T]], needs: str = ""
+    ) -> Deferred[T]:
+        """Ask the realm something, and dial it before if its link rests. Fails with UnknownRealm, RealmDown,
+        and with NotSupportedThere if the realm lacks the capability that the question `needs`."""
+
         async def ask() -> T:
             peer = self.peers.find(realm)
-            link = peer.link
-            if link is None or not link.is_up:
-                link = await self.manager.dialer.linked(peer)
+            link = self._up(realm) or await self.manager.dialer.linked(peer)
+            if needs in link.other.lacks:
+                raise NotSupportedThere(realm=peer.known.name, what=ALL[needs])
             return await question(link)
 
         return Deferred.fromCoroutine(ask())
@@ -298,36 +309,26 @@ class AmpLinks:
         return self._ask(realm, lambda link: link.requests.presence(list(users)))
 
     def hears_presence(self, realm: str) -> bool:
-        peer = self.peers.get(realm)
-        link = None if peer is None else peer.link
-        if link is None or not link.is_up or PRESENCE in link.other.lacks:
+        if self._up(realm) is None or self.lacks(realm, PRESENCE):
             return False
         return self.is_welcome(realm)
 
     def presence_changed(self, realm: str, states: Sequence[TheirState]) -> None:
-        peer = self.peers.get(realm)
-        if peer is not None and peer.link is not None and peer.link.is_up:
-            peer.link.presence_changed(states)
+        if (link := self._up(realm)) is not None:
+            link.presence_changed(states)
 
     def profile(self, realm: str, user: str, known: str) -> Deferred[RemoteProfile]:
-        if self.lacks(realm, PROFILES):
-            return fail(NotSupportedThere(realm=self.name_of(realm), what=ALL[PROFILES]))
-        return self._ask(realm, lambda link: link.requests.profile(user, known))
+        return self._ask(realm, lambda link: link.requests.profile(user, known), PROFILES)
 
     def group_picture(self, realm: str, user: str, group: str) -> Deferred[RemotePicture]:
-        if self.lacks(realm, PROFILES):
-            return fail(NotSupportedThere(realm=self.name_of(realm), what=ALL[PROFILES]))
-        return self._ask(realm, lambda link: link.requests.group_picture(user, group))
+        return self._ask(realm, lambda link: link.requests.group_picture(user, group), PROFILES)
 
     def profile_changed(self, realm: str, user: str) -> None:
-        peer = self.peers.get(realm)
-        if peer is not None and peer.link is not None and peer.link.is_up:
-            peer.link.profile_changed(user)
+        if (link := self._up(realm)) is not None:
+            link.profile_changed(user)
 
     def past(self, realm: str, group_id: int, before: int, after: int) -> Deferred[PastPage]:
-        if self.lacks(realm, PAST):
-            return fail(NotSupportedThere(realm=self.name_of(realm), what=ALL[PAST]))
-        return self._ask(realm, lambda link: link.requests.past(group_id, before, after))
+        return self._ask(realm, lambda link: link.requests.past(group_id, before, after), PAST)
 
     def handover(
         self, realm: str, group_id: int, have: int, start: int

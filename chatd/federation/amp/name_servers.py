@@ -6,8 +6,10 @@ that is found here proves who a realm is; its certificate does.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from ipaddress import ip_address
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -52,7 +54,7 @@ def system_servers() -> list[tuple[str, int]]:
         lines = RESOLV_CONF.read_text(errors="replace").splitlines()
     except OSError:
         lines = []
-    named = [line.split()[1] for line in lines if line.startswith("nameserver") and " " in line]
+    named = [each[1] for line in lines if (each := line.split())[:1] == ["nameserver"] and each[1:]]
     found = [(each, dns.PORT) for each in named if parse_ip(each) is not None]
     return found or [("127.0.0.1", dns.PORT)]
 
@@ -105,12 +107,7 @@ def in_order(services: Sequence[Service], random_bytes: Callable[[int], bytes]) 
             (each for each in services if each.priority == priority), key=lambda each: each.weight
         )
         while left:
-            total = sum(each.weight for each in left)
-            chosen = int.from_bytes(random_bytes(4)) % (total + 1)
-            at = 0
-            for at, each in enumerate(left):  # noqa: B007
-                chosen -= each.weight
-                if chosen <= 0:
-                    break
-            found.append(left.pop(at))
+            sums = list(accumulate(each.weight for each in left))
+            chosen = int.from_bytes(random_bytes(4)) % (sums[-1] + 1)
+            found.append(left.pop(bisect_left(sums, chosen)))
     return found
