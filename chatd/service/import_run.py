@@ -12,7 +12,6 @@ from twisted.internet.task import deferLater
 
 from chatd.base.account_archive import ArchivedConversation, ArchivedFile, ArchivedMessage
 from chatd.base.model import Account
-from chatd.base.names import Address
 from chatd.files.archive_reader import ArchiveReader
 from chatd.files.folder import Uploads
 from chatd.service.codes import CODE_TRIES, new_code
@@ -60,15 +59,12 @@ class ImportTools:
 
 
 class ImportRun:
-    """The import that has `begun`. `old` is the address of the account in the archive, and `contacts` are
-    those there, once they are known. Set `is_stopped` to end it after the piece under way."""
+    """The import that has `begun`. Set `is_stopped` to end it after the piece under way."""
 
     def __init__(self, tools: ImportTools, account: Account, begun: AccountImport) -> None:
         self.account = account
         self.begun = begun
         self.progress = begun.progress
-        self.old: Address | None = None
-        self.contacts: Sequence[Address] = ()
         self.is_stopped = False
         self._tools = tools
         self._database = tools.context.database
@@ -90,9 +86,6 @@ class ImportRun:
         profile = await in_thread(reader.profile)
         names: list[str] = await in_thread(reader.conversations)
         reading = ImportReader(tools.context, self.account, profile, tools.signed())
-        self.old = reading.old
-        found = (reading.address(each) for each in profile.contacts)
-        self.contacts = [each for each in found if each is not None]
         if not self.progress.started:
             added = await tools.profile.take(self.account, profile, reading)
             self.progress = msgspec.structs.replace(

@@ -9,7 +9,7 @@ account itself.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 from twisted.internet.defer import DeferredLock
 from twisted.logger import Logger
@@ -19,9 +19,7 @@ from chatd.base.attachments import StoredFile
 from chatd.base.background import in_background
 from chatd.base.errors import ChatError
 from chatd.base.events import ImportChange
-from chatd.base.isolation import guarded
 from chatd.base.model import Account
-from chatd.base.names import Address
 from chatd.base.throttle import Quota
 from chatd.base.timers import Timer
 from chatd.files.disk_space import DiskSpace
@@ -47,9 +45,6 @@ TELL_EVERY = 1.0  # seconds between events about one import
 RETRY = 60.0  # seconds after which imports continue that the disk or the database has stopped
 NAME = "archive.zip"
 FORGET_PAGE = 50  # messages that are removed in one transaction
-
-# Called with an account, the address that it had, and the addresses of the contacts there
-OnComplete = Callable[[Account, Address, Sequence[Address]], object]
 
 log = Logger()
 
@@ -92,11 +87,6 @@ class Imports:
         self._interrupted: list[AccountImport] = []
         self._timer = Timer(context.clock, self._continue)
         self._stopped = False
-        self._on_complete: list[OnComplete] = []
-
-    def on_complete(self, then: OnComplete) -> None:
-        """Call `then` when an import is complete. What the archive says is a claim of the account only."""
-        self._on_complete.append(then)
 
     def on_profile(self, then: Callable[[Account], object]) -> None:
         """Call `then` with each account whose profile an import has changed."""
@@ -199,17 +189,13 @@ class Imports:
         try:
             refused = await self._outcome(run)
             state = store.DONE if refused is None else store.FAILED
-            ended = await self._end(run.account, state, refused)
+            await self._end(run.account, state, refused)
         except ImportStopped:
             return
         except (errors.StorageFailed, errors.ShuttingDown):
             self._try_later(run)
-            return
         finally:
             self._forget_run(run)
-        if ended and refused is None and run.old is not None:
-            for then in self._on_complete:
-                guarded("an import was not passed on", then, run.account, run.old, run.contacts)
 
     async def _outcome(self, run: ImportRun) -> ChatError | None:
         """Run an import. Returns why it has failed, or None. Raises ImportStopped, StorageFailed."""

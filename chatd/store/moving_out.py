@@ -8,7 +8,6 @@ import msgspec
 import sqlalchemy as sa
 
 from chatd.base.model import Account
-from chatd.store.account_moves import OVER
 from chatd.store.blocks import has_blocked
 from chatd.store.messages import MessageWriter
 from chatd.store.requests import waits
@@ -158,9 +157,3 @@ def groups_left(connection: sa.Connection, account_id: int) -> list[MovedGroup]:
         .order_by(groups.c.name)
     )
     return [MovedGroup(*row) for row in rows]
-
-
-def is_over(connection: sa.Connection, key: str) -> bool:
-    """Whether the move of an address is over: it has come back."""
-    state = sa.select(account_moves.c.state).where(account_moves.c.key == key)
-    return connection.scalar(state) in (None, OVER)

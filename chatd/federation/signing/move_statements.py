@@ -108,12 +108,6 @@ def open_move(data: bytes, verifier: Verifier) -> StatedMove:
     return StatedMove(notice, agreement, trust is Trust.VERIFIED)
 
 
-def agreement_of(data: bytes) -> bytes:
-    """The agreement in a proof that was verified, as it was signed."""
-    proof: MoveProof = _proofs.decode(data)
-    return encode(proof.agreement)
-
-
 def proof_of(notice: SignedMove, agreement: bytes) -> bytes:
     """The proof of a move, of the two parts."""
     return encode(MoveProof(notice, _decoded(agreement)))
