@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from chatd.base.errors import BadArgument, TooManyClaims
 from chatd.base.events import AddressChange
 from chatd.base.model import Account, Party, party_of
-from chatd.base.names import SYSTEM, Address, key_of, parse_address
+from chatd.base.names import SYSTEM, Address, key_of
 from chatd.base.replies import MoveInfo
 from chatd.base.throttle import Quota
 from chatd.service.accounts import Accounts
@@ -24,6 +24,7 @@ from chatd.service.remote import IForwarder, Notice, StagedNotice
 from chatd.service.targets import Target
 from chatd.store import move_claims as store
 from chatd.store.conversations import open_system
+from chatd.store.move_claims import AskedPerson
 from chatd.store.new_entries import NewMessage, Stored
 
 PER_HOUR = 3  # claims of one account
@@ -50,8 +51,8 @@ class MoveClaims:
         self._made = Quota(PER_HOUR)
 
     async def claim(self, account: Account, old: Address) -> int:
-        """Tell the contacts of the account, and those whom it talks with, that it was `old`. Returns how many
-        are asked. Raises BadArgument, TooManyClaims."""
+        """Ask the contacts of the account, and those whom it talks with, to confirm that it was `old`.
+        Returns how many are asked. Raises BadArgument, TooManyClaims."""
         address = self._context.localize(old)
         if address.realm is None:
             raise BadArgument(
@@ -60,23 +61,23 @@ class MoveClaims:
         wait = self._made.take(account.key, self._context.clock.seconds())
         if wait:
             raise TooManyClaims(limit=PER_HOUR, minutes=math.ceil(wait / 60))
-        people = await self._database.read(store.people_of, account.id)
-        addresses = [parse_address(each) for each in people]
-        here = [each.name for each in addresses if each.realm is None]
+        lost = key_of(address.realm)
+        people = await self._database.read(store.people_to_ask, account, lost)
+        here = [each.address for each in people if each.realm is None]
         for other in (await self._accounts.find_many(here)).values():
             await self.arrived(other, party_of(account), address)
-        staged = await self._database.run(self._stage, account, address, addresses)
+        staged = await self._database.run(self._stage, account, address, people)
         self._forwarder.send_notices(staged)
         return len(people)
 
     def _stage(
-        self, connection: Connection, account: Account, old: Address, people: Sequence[Address]
+        self, connection: Connection, account: Account, old: Address, people: Sequence[AskedPerson]
     ) -> Sequence[StagedNotice]:
-        now, lost = self._context.now(), key_of(old.realm or "")
+        now = self._context.now()
         notices = [
-            Notice(key_of(each.realm), now, MoveClaimed(account.name, each.name, str(old)))
+            Notice(each.realm, now, MoveClaimed(account.name, _name_in(each), str(old)))
             for each in people
-            if each.realm is not None and key_of(each.realm) != lost
+            if each.realm is not None
         ]
         return self._forwarder.stage(connection, notices)
 
@@ -126,5 +127,12 @@ class MoveClaims:
     async def decline(self, account: Account, new: Address) -> str:
         """Decline a claim. Returns the old address. Raises UnknownClaim."""
         address = self._context.localize(new)
-        old: str = await self._database.run(store.decline_claim, account.id, address)
+        old: str = await self._database.run(
+            store.decline_claim, account.id, address, self._context.now()
+        )
         return old
+
+
+def _name_in(person: AskedPerson) -> str:
+    """The name of somebody in their realm."""
+    return person.address.partition("@")[0]

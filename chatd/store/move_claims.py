@@ -5,18 +5,19 @@ Nothing follows from a claim unless the person who is asked confirms it, and the
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import sqlalchemy as sa
 
 from chatd.base.errors import UnknownClaim
 from chatd.base.model import Account, Party
-from chatd.base.names import Address
+from chatd.base.names import ARCHIVE_SIGN, SYSTEM, Address
 from chatd.base.replies import MoveInfo
-from chatd.store.blocks import is_blocked
+from chatd.store.blocks import has_blocked, is_blocked
 from chatd.store.conversations import find_direct
 from chatd.store.following import FollowedDirect, follow_one
 from chatd.store.messages import MessageWriter
+from chatd.store.requests import waits
 from chatd.store.schema import account_moves, contacts, move_claims, participants
 
 LIFE: Final = 30 * 24 * 3600 * 1000  # ms for which a claim, or its refusal, is kept
@@ -25,15 +26,22 @@ MAX_OF_REALM: Final = 200  # claims of people of one realm that are kept
 MAX_ASKED: Final = 500  # people who are asked because of one claim
 
 
+class AskedPerson(NamedTuple):
+    """Somebody who is asked about a claim, by their address. People of this realm have no `realm`."""
+
+    address: str
+    realm: str | None
+
+
 def note_claim(
     connection: sa.Connection, account: Account, new: Party, old: Party, now: int
 ) -> bool:
     """Note that `new` says that they were `old`. Returns whether the account is to be told: only if it knows
-    the old address, has not blocked the new one, and was not asked about either before."""
+    the old address, has blocked neither, and was not asked about either before."""
     connection.execute(sa.delete(move_claims).where(move_claims.c.at <= now - LIFE))
-    if new.key == old.key or new.id == account.id or is_blocked(connection, account.id, new.key):
+    if new.key == old.key or new.id == account.id or not _knows(connection, account, old):
         return False
-    if not _knows(connection, account, old):
+    if any(is_blocked(connection, account.id, each.key) for each in (old, new)):
         return False
     moved = sa.select(account_moves.c.key).where(account_moves.c.key == old.key)
     if connection.scalar(moved) is not None:
@@ -91,13 +99,14 @@ def claims_of(connection: sa.Connection, account_id: int, now: int) -> list[Move
     return [MoveInfo("claims", address, at, old) for address, at, old in rows]
 
 
-def _open(connection: sa.Connection, account_id: int, new: Address) -> Any:
+def _open(connection: sa.Connection, account_id: int, new: Address, now: int) -> Any:
     """Raises UnknownClaim."""
     row = connection.execute(
         sa.select(move_claims).where(
             move_claims.c.account_id == account_id,
             move_claims.c.key == new.key,
             move_claims.c.declined.is_(False),
+            move_claims.c.at > now - LIFE,
         )
     ).first()
     if row is None:
@@ -105,10 +114,10 @@ def _open(connection: sa.Connection, account_id: int, new: Address) -> Any:
     return row
 
 
-def decline_claim(connection: sa.Connection, account_id: int, new: Address) -> str:
-    """Decline a claim: nobody else may make it for a while, either. Returns the old address. Raises
-    UnknownClaim."""
-    row = _open(connection, account_id, new)
+def decline_claim(connection: sa.Connection, account_id: int, new: Address, now: int) -> str:
+    """Decline a claim: for a while, it can't be made again, by others neither. Returns the old address.
+    Raises UnknownClaim."""
+    row = _open(connection, account_id, new, now)
     connection.execute(
         sa.update(move_claims)
         .where(move_claims.c.account_id == account_id, move_claims.c.key == row.key)
@@ -127,7 +136,7 @@ def confirm_claim(
 ) -> tuple[str, FollowedDirect | None]:
     """Let the conversation of the account, and its contact, follow. Returns the old address, and the
     conversation if there is one. Raises UnknownClaim."""
-    row = _open(connection, account.id, address)
+    row = _open(connection, account.id, address, now)
     connection.execute(
         sa.delete(move_claims).where(
             move_claims.c.account_id == account.id, move_claims.c.key == row.key
@@ -138,16 +147,31 @@ def confirm_claim(
     return old.name, follow_one(connection, writer, account, old, new, now)
 
 
-def people_of(connection: sa.Connection, account_id: int) -> list[str]:
-    """Whom an account has as contacts, and whom it talks with, by their addresses."""
-    talks = sa.select(participants.c.peer, participants.c.peer_key).where(
-        participants.c.account_id == account_id,
-        participants.c.peer_key.is_not(None),
-        participants.c.peer_key != "system",
-        ~participants.c.peer_key.startswith("~"),
+def people_to_ask(connection: sa.Connection, account: Account, lost: str) -> list[AskedPerson]:
+    """Whom an account has as contacts, and whom it talks with, but for people of the realm `lost`, those whom
+    it has blocked, and those whose message requests it has not accepted."""
+    talks = sa.select(
+        participants.c.peer, participants.c.realm, participants.c.peer_key.label("key")
+    ).where(
+        participants.c.account_id == account.id,
+        participants.c.peer_key != SYSTEM,
+        ~participants.c.peer_key.startswith(ARCHIVE_SIGN),
     )
-    listed = sa.select(contacts.c.address, contacts.c.key).where(
-        contacts.c.account_id == account_id
+    listed = sa.select(contacts.c.address, contacts.c.realm, contacts.c.key).where(
+        contacts.c.account_id == account.id
     )
-    rows = connection.execute(sa.union(listed, talks).limit(MAX_ASKED)).all()
-    return [row[0] for row in rows]
+    known = sa.union(listed, talks).subquery()
+    address, realm, key = known.c
+    rows = connection.execute(
+        sa.select(sa.func.min(address), realm)
+        .where(
+            key != account.key,
+            sa.or_(realm.is_(None), realm != lost),
+            ~has_blocked(account.id, key),
+            ~waits(account.id, key),
+        )
+        .group_by(key, realm)
+        .order_by(key)
+        .limit(MAX_ASKED)
+    )
+    return [AskedPerson(*row) for row in rows]

@@ -15,9 +15,7 @@ from chatd.base.errors import (
     MovedAway,
     NoMove,
     NotAccepted,
-    TooManyClaims,
     TooManyMoves,
-    UnknownClaim,
     UnknownGroup,
 )
 from chatd.base.events import AddressChange, MemberChange
@@ -26,7 +24,7 @@ from chatd.base.texts import Secret
 from chatd.commands import values as ask
 from chatd.federation.capabilities import ACCOUNT_MOVES
 from chatd.federation.move_receiver import PER_HOUR
-from chatd.federation.parcels import AccountMove, AddressClaim, Agreed, Luggage, Parcel
+from chatd.federation.parcels import AccountMove, Agreed, Luggage, Parcel
 from chatd.federation.signing.move_statements import (
     MoveAgreement,
     MoveNotice,
@@ -675,70 +673,3 @@ class RestoredMoveTestCase(MovesTestCase):
 
     def test_third(self) -> None:
         self.played(self.three)
-
-
-class LostRealmTestCase(MovesTestCase):
-    """realm1 is lost. anna of realm2 says that she was ana of realm1."""
-
-    def setUp(self) -> None:
-        super().setUp()
-        self.ana.sends("citra@realm3", "satu")
-        self.dewi = self.two.person("dewi")
-        self.dewi.sends("ana@realm1", "dua")
-        for each in ("citra@realm3", "dewi"):
-            self.anna.does(ask.AddContact(parse_address(each)))
-        self.one.kill()
-        self.addCleanup(self.one.open)
-
-    def claim(self, person: Person | None = None, old: str = "ana@realm1") -> None:
-        (person or self.anna).does(ask.ClaimAccount(parse_address(old)))
-        self.settle()
-
-    def claims(self, person: Person) -> list[tuple[str, str]]:
-        found = person.does(ask.ListMoves()).items
-        return [(each.address, each.old) for each in found if each.what == "claims"]
-
-    def test_confirmed(self) -> None:
-        self.claim()
-        self.assertEqual(self.claims(self.citra), [("anna@realm2", "ana@realm1")])
-        self.assertIn("says that they were ana@realm1", self.citra.reads()[-1])
-        self.assertEqual(self.conversations(self.citra)[-1], "ana@realm1")
-        self.citra.does(ask.AcceptMove(parse_address("anna@realm2")))
-        self.dewi.does(ask.AcceptMove(parse_address("anna")))
-        self.citra.sends("anna@realm2", "tiga")
-        self.settle()
-        self.assertEqual(self.citra.history("anna@realm2"), ["ana@realm1: satu", "citra: tiga"])
-        self.assertEqual(self.dewi.history("anna"), ["dewi: dua"])
-        self.assertEqual(self.claims(self.citra), [])
-
-    def test_declined(self) -> None:
-        """Nothing follows, and nobody else may claim the same address."""
-        self.claim()
-        self.citra.does(ask.DeclineMove(parse_address("anna@realm2")))
-        self.dewi.does(ask.AddContact(parse_address("citra@realm3")))
-        self.claim()
-        self.claim(self.dewi)
-        self.assertEqual(self.claims(self.citra), [])
-        self.assertRaises(
-            UnknownClaim, self.citra.does, ask.AcceptMove(parse_address("anna@realm2"))
-        )
-        self.assertIn("ana@realm1", self.conversations(self.citra))
-
-    def test_unknown(self) -> None:
-        """Only who knows the old address is asked."""
-        self.claim(old="budi@realm1")
-        self.assertEqual(self.claims(self.citra), [])
-        self.assertEqual(self.conversations(self.citra), ["ana@realm1"])
-
-    def test_blocked(self) -> None:
-        self.citra.does(ask.BlockPerson(parse_address("anna@realm2")))
-        self.claim()
-        self.assertEqual(self.claims(self.citra), [])
-
-    def test_bounded(self) -> None:
-        for _ in range(3):
-            self.claim()
-        self.assertRaises(TooManyClaims, self.claim)
-        claim = AddressClaim("anna", "citra", "dewi@realm2")
-        [verdict] = self.three.receives("realm2", (1 << 60, claim))
-        self.assertEqual(verdict.code, "bad-signature")
