@@ -99,7 +99,7 @@ class Federation:
         changes = ChangeReceiver(service, links, guesses, reader, quotas)
         membership = MembershipNews(service, links, guesses, quotas, facts)
         self.moves = MoveReceiver(service, links, self.keys, quotas)
-        moved = MovedMessages(service, links, self.moves)
+        moved = MovedMessages(service, links, self.moves, self.outcomes.refuse)
         self.outcomes.on_moved(moved.moved)
         self.moves.on_verified(moved.verified)
         entries = GroupChanges(service, forwarder, quotas)

@@ -11,14 +11,13 @@ transactions may follow each other closely: the writer runs them in the order in
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, DeferredLock
-from twisted.logger import Logger
 
 from chatd.base.background import in_background
 from chatd.base.errors import AccountMoved, ChatError, PeerFailed, StorageFailed, UnknownRealm
@@ -38,10 +37,9 @@ from chatd.store.outcomes import SentEntry
 from chatd.store.resending import SentDirect
 
 MAX_HELD = 10_000  # parcels that wait for the key of a new realm
+UNSENT = "messages were not sent on"
 
 _Sent: TypeAlias = Direct | DirectChange
-
-log = Logger()
 
 
 class Resent(msgspec.Struct, frozen=True):
@@ -55,18 +53,25 @@ class Resent(msgspec.Struct, frozen=True):
     entry: SentEntry | None = None
 
 
+#: Refuses the parcel with a number to a realm, for a reason.
+Refuse: TypeAlias = Callable[[str, int, ChatError], Coroutine[Any, Any, bool]]
+
 #: A transaction that sends a message on, or why it is refused, or None if it waits.
 _Begun: TypeAlias = Deferred[Resent | ChatError] | ChatError | None
 
 
 class MovedMessages:
-    def __init__(self, service: ChatService, links: ILinks, moves: MoveReceiver) -> None:
+    """`refuse` is called for messages that have waited for a key and then can't be sent on."""
+
+    def __init__(
+        self, service: ChatService, links: ILinks, moves: MoveReceiver, refuse: Refuse
+    ) -> None:
         self._database = service.database
         self._parcels = service.context.writers.parcels
-        self._messages = service.context.writers.messages
         self._follower = service.follower
         self._links = links
         self._moves = moves
+        self._refuse = refuse
         # key of a new realm -> the parcels that wait for its key: realm and number, and the proof
         self._held: defaultdict[str, dict[tuple[str, int], bytes]] = defaultdict(dict)
         # The answers of each old realm. A realm that keeps one waiting delays only its own.
@@ -210,23 +215,28 @@ class MovedMessages:
     def verified(self, realm: str) -> None:
         """The keys of that realm are known, and its moves are verified."""
         if realm in self._held:
-            in_background("messages were not sent on", self._send_held(realm))
+            in_background(UNSENT, self._send_held(realm))
 
     async def _send_held(self, there: str) -> None:
-        for realm in {each for each, _number in self._held[there]}:
-            async with self._turn(realm):
-                held = self._held[there]
-                due = {key: held.pop(key) for key in list(held) if key[0] == realm}
-                if not held:
-                    del self._held[there]
-                for (_realm, number), proof in due.items():
-                    begun = await self._answered(realm, number, proof)
-                    in_background("a message was not sent on", self._finish_held(begun))
+        for realm in dict.fromkeys(each for each, _number in self._held[there]):
+            await in_background(UNSENT, self._send_held_of(realm, there))
 
-    async def _finish_held(self, begun: _Begun) -> None:
+    async def _send_held_of(self, realm: str, there: str) -> None:
+        """Send on what an old realm has answered. If that fails, the rest is answered again over the next
+        link, so that the order stays."""
+        async with self._turn(realm):
+            held = self._held[there]
+            due = {key: held.pop(key) for key in list(held) if key[0] == realm}
+            if not held:
+                del self._held[there]
+            for (_realm, number), proof in due.items():
+                begun = await self._answered(realm, number, proof)
+                in_background(UNSENT, self._finish_held(realm, number, begun))
+
+    async def _finish_held(self, realm: str, number: int, begun: _Begun) -> None:
         error = await self._finish(begun)
         if error is not None:
-            log.info("a message was not sent on: {error}", error=error)
+            await self._refuse(realm, number, error)
 
     def _name_of(self, realm: str) -> str:
         try:
