@@ -1,7 +1,7 @@
 """Moves of accounts to other realms: both sides agree, the old realm makes the move, and tells others.
 
 An account that has moved stays: it can be logged in to, to read and export, and to move back. What is written
-to it follows it (chatd.service.move_follower), or is forwarded (chatd.service.forwarding).
+to it follows it (chatd.service.move_follower), or is forwarded (chatd.service.moving_out).
 """
 
 from __future__ import annotations
@@ -193,16 +193,23 @@ class AccountMoves:
 
     def _commit(self, connection: Connection, account: Account, offer: MovePlan) -> Committed:
         """Move an account. Runs in the writer's thread."""
-        now, own = self._context.now(), self._context.config.realm
+        now = self._context.now()
         new = Party(offer.key, offer.address, realm=key_of(offer.address.partition("@")[2]))
         mover = self._forwarder.mover()
         number, proof = mover.sign_move(connection, account.name, new, offer, now)
         move = Move(party_of(account), new, number, offer.number, now, proof)
-        pages = pack(connection, account, own, now)
         realms = realms_to_tell(connection, account, new.realm or "")
+        return self._make(connection, account, move, realms)
+
+    def _make(
+        self, connection: Connection, account: Account, move: Move, realms: Iterable[str]
+    ) -> Committed:
+        """Make a move that this realm has signed, and tell the new realm and the `realms`. Nothing is done if
+        it is not newer than the account's last one."""
+        pages = pack(connection, account, self._context.config.realm, self._context.now())
         followed = self._follower.take_in(connection, move)
         if followed is NOTHING:
-            return Committed()  # its clock or its numbers went back: the account tries again
+            return Committed()
         reroute(connection, self._context.writers.messages, account.id)
         begin_forwarding(connection, account.key)
         for kind in (WISH, OFFER, AGREED):
@@ -235,20 +242,7 @@ class AccountMoves:
     async def make_again(self, move: Move) -> None:
         """This realm has lost, with a restore, that its account has moved, and gets its own proof back."""
         account = await self._accounts.find(move.old.name)
-
-        def job(connection: Connection) -> Committed:
-            known = store.find_move(connection, account.key)
-            if known is not None and known.move.number >= move.number:
-                return Committed()
-            pages = pack(connection, account, self._context.config.realm, self._context.now())
-            followed = self._follower.take_in(connection, move)
-            if followed is NOTHING:
-                return Committed()
-            reroute(connection, self._context.writers.messages, account.id)
-            begin_forwarding(connection, account.key)
-            return Committed(move, followed, self._stage(connection, account, move, pages, ()))
-
-        await self._committed(account, await self._database.run(job))
+        await self._committed(account, await self._database.run(self._make, account, move, ()))
 
     async def _committed(self, account: Account, committed: Committed) -> bool:
         """After the commit. Returns whether the account has moved."""

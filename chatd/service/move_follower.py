@@ -24,6 +24,7 @@ from chatd.store.following import FollowedDirect, Following, follow
 from chatd.store.roster import Delta
 
 AGAIN = 1.0  # seconds until conversations are looked at again whose parcels were on their way
+UNFOLLOWED = "conversations did not follow to a new address; it is tried again"
 
 log = Logger()
 
@@ -61,12 +62,14 @@ class MoveFollower:
         self._on_followed: list[Callable[[], object]] = []
         self._settling: set[str] = set()  # keys of old addresses
         self._timer = Timer(context.clock, self._settle_soon)
+        self._stopped = False
 
     def stop(self) -> None:
+        self._stopped = True
         self._timer.cancel()
 
     def load(self, moves: Iterable[StoredMove]) -> None:
-        """Take the moves that are stored, and go on with those that are not done."""
+        """Take the moves that are stored, and continue those that are not done."""
         self._note(moves)
 
     def on_followed(self, then: Callable[[], object]) -> None:
@@ -161,17 +164,20 @@ class MoveFollower:
                 self._settling.add(each.move.old.key)
             else:
                 self._settling.discard(each.move.old.key)
-        if self._settling:
+        self._start()
+
+    def _start(self) -> None:
+        if self._settling and not self._stopped:
             self._timer.start(AGAIN)
 
     def _settle_soon(self) -> None:
-        in_background("conversations did not follow to new addresses", self.settle())
+        in_background(UNFOLLOWED, self.settle()).addBoth(lambda _: self._start())
 
     async def settle(self) -> None:
-        """Look again whether the conversations can follow whose parcels were on their way."""
-        try:
-            for key in list(self._settling):
-                self.followed(await self._database.run(self.follow_in, key))
-        finally:
-            if self._settling:
-                self._timer.start(AGAIN)
+        """Look again whether the conversations can follow whose parcels were on their way. A move that fails
+        stops no other."""
+        for key in list(self._settling):
+            await in_background(UNFOLLOWED, self._settle_one(key))
+
+    async def _settle_one(self, key: str) -> None:
+        self.followed(await self._database.run(self.follow_in, key))

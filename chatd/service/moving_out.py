@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from twisted.logger import Logger
 
 from chatd.base.background import EXPECTED, in_background
-from chatd.base.errors import ChatError, NotMember, StorageFailed, UnknownGroup
+from chatd.base.errors import ChatError, NotMember, UnknownGroup
 from chatd.base.model import Account, Party
 from chatd.base.names import Address, parse_address
 from chatd.base.timers import Timer
@@ -25,7 +25,7 @@ from chatd.service.realm_news import MemberMoved
 from chatd.service.remote import IForwarder, IRealms, Notice, StagedNotice
 from chatd.store import account_moves as store
 from chatd.store import moving_out as out
-from chatd.store.account_moves import DONE, GROUPS, LUGGAGE, OVER, Move, StoredMove
+from chatd.store.account_moves import DONE, LUGGAGE, OVER, Move, StoredMove
 from chatd.store.accounts import account_of
 from chatd.store.conversations import open_remote
 from chatd.store.groups import group_of
@@ -34,6 +34,7 @@ from chatd.store.outcomes import SentEntry
 
 AGAIN = 1.0  # seconds until it is looked at again whether the luggage has arrived
 PAGE = 50  # messages that are forwarded at a time
+UNCONTINUED = "a move was not continued; it is tried again"
 
 log = Logger()
 
@@ -66,7 +67,8 @@ class MovingOut:
         self._forwarder = forwarder
         self._unfinished: dict[str, Move] = {}  # by the keys of old addresses
         self._arrived: dict[str, Move] = {}  # those that may have messages to be forwarded
-        self._timer = Timer(context.clock, self._continue_soon)
+        self._timer = Timer(context.clock, self._begin_round)
+        self._busy = False  # a round is under way
         self._stopped = False
 
     def stop(self) -> None:
@@ -79,46 +81,53 @@ class MovingOut:
         for each in moves:
             if each.move.old.id is not None and each.state != OVER:
                 self._arrived[each.move.old.key] = each.move
-                if each.step in (LUGGAGE, GROUPS):
+                if each.step == LUGGAGE:
                     self._unfinished[each.move.old.key] = each.move
-        if self._arrived:
-            self._timer.start(AGAIN)
+        self._start(AGAIN)
 
     def begin(self, move: Move) -> None:
         """An account of this realm has moved."""
         self._unfinished[move.old.key] = move
-        self._timer.start(0.0)
+        self._start(0.0)
 
     def arrived(self, account_id: int) -> None:
         """A message has come for an account that may have moved, from a realm that does not follow."""
         move = self._follower.moved.away(account_id)
         if move is not None:
             self._arrived[move.old.key] = move
-            self._timer.start(0.0)
+            self._start(0.0)
 
-    def _continue_soon(self) -> None:
-        in_background("a move was not continued; it is tried again", self._continue())
+    def _start(self, seconds: float) -> None:
+        """Begin a round then, if there is anything to do and none is under way."""
+        if not self._stopped and not self._busy and (self._unfinished or self._arrived):
+            self._timer.start(seconds)
+
+    def _begin_round(self) -> None:
+        self._busy = True
+        in_background(UNCONTINUED, self._continue()).addBoth(lambda _: self._end_round())
+
+    def _end_round(self) -> None:
+        self._busy = False
+        self._start(AGAIN)
 
     async def _continue(self) -> None:
-        try:
-            for key, move in list(self._unfinished.items()):
-                if await self._advance(move):
-                    self._unfinished.pop(key, None)
-            for key, move in list(self._arrived.items()):
-                self._arrived.pop(key, None)
-                await self._forward(move)
-        except StorageFailed:
-            pass  # the disk has room again some time
-        finally:
-            if not self._stopped and (self._unfinished or self._arrived):
-                self._timer.start(AGAIN)
+        """Continue all moves. One that fails, as on a full disk, is tried again, and stops no other."""
+        for move in list(self._unfinished.values()):
+            await in_background(UNCONTINUED, self._advance(move))
+        for move in list(self._arrived.values()):
+            await in_background(UNCONTINUED, self._forward(move))
 
     # Groups
 
-    async def _advance(self, move: Move) -> bool:
-        """Take the next steps of a move. Returns whether it is done."""
+    async def _advance(self, move: Move) -> None:
+        """Take the next steps of a move."""
+        if await self._is_done(move) and self._unfinished.get(move.old.key) is move:
+            del self._unfinished[move.old.key]
+
+    async def _is_done(self, move: Move) -> bool:
+        """Take the next steps of a move. Returns whether nothing is left to do."""
         stored = await self._database.read(store.find_move, move.old.key)
-        if stored is None or stored.state == OVER or stored.step not in (LUGGAGE, GROUPS):
+        if stored is None or stored.state == OVER or stored.step != LUGGAGE:
             return True
         there, own = move.new.realm or "", move.old.id or 0
         if await self._database.read(out.is_waiting, there, stored.luggage):
@@ -182,6 +191,15 @@ class MovingOut:
 
     async def _forward(self, move: Move) -> None:
         """Forward what has come to the old address, in order, each once."""
+        key = move.old.key
+        self._arrived.pop(key, None)  # what arrives from now on is looked for in another round
+        try:
+            await self._forward_all(move)
+        except Exception:
+            self._arrived.setdefault(key, move)
+            raise
+
+    async def _forward_all(self, move: Move) -> None:
         while not self._stopped:
             done = await self._database.run(self._forward_page, move)
             for each in done:

@@ -9,8 +9,6 @@ import sqlalchemy as sa
 
 from chatd.base.errors import TooManyMoves
 from chatd.base.model import Party
-from chatd.base.names import Address
-from chatd.store.accounts import find_account
 from chatd.store.schema import (
     account_moves,
     accounts,
@@ -32,7 +30,7 @@ RECENT: Final = 90 * 24 * 3600 * 1000  # ms
 MAX_RETURNED: Final = 10_000  # moves that are told to a realm again that was restored
 WISH, OFFER, AGREED = "wish", "offer", "agreed"
 WAITS, SETTLING, FOLLOWED, OVER = "waits", "settling", "followed", "over"
-LUGGAGE, GROUPS, DONE = "luggage", "groups", "done"
+LUGGAGE, DONE = "luggage", "done"
 
 
 class MovePlan(msgspec.Struct, frozen=True):
@@ -144,14 +142,6 @@ def drop_plan(connection: sa.Connection, account_id: int, kind: str, key: str | 
 
 
 # Moves
-
-
-def party_at(connection: sa.Connection, address: Address, realm: str | None) -> Party:
-    """The person with a localized address, whose realm has the key `realm`, if that is another."""
-    if realm is not None:
-        return Party(address.key, str(address), realm=realm)
-    account = find_account(connection, address.key)
-    return Party(address.key, str(address), None if account is None else account.id)
 
 
 _COLUMNS = (

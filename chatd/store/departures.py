@@ -26,7 +26,9 @@ from chatd.store.schema import (
     join_requests,
     messages,
     move_claims,
+    move_luggage,
     move_plans,
+    moving_groups,
     participants,
     privacy,
     profiles,
@@ -48,7 +50,9 @@ _OWN = (
     join_requests,
     request_decisions,
     move_claims,
+    move_luggage,
     move_plans,
+    moving_groups,
 )
 
 

@@ -80,7 +80,7 @@ def is_agreed(connection: sa.Connection, move: GroupMove) -> bool:
 
 def rules(connection: sa.Connection, conversation: int, name: str | None) -> bool:
     """Whether the person with that name or address, who has agreed to a move, is an admin of the group.
-    Whoever was removed or demoted since does not decide any more."""
+    Admins who were removed or demoted since do not decide any more."""
     here = (
         sa.select(participants.c.admin)
         .join_from(participants, accounts, accounts.c.id == participants.c.account_id)

@@ -47,7 +47,7 @@ def _create_account_moves() -> None:
             nullable=False,
             comment="waits: for a key; settling: for parcels on their way; followed; over: moved back",
         ),
-        sa.Column("step", sa.Text, comment="of an account of this realm: luggage, groups or done"),
+        sa.Column("step", sa.Text, comment="of an account of this realm: luggage or done"),
         sa.Column(
             "luggage", sa.BigInteger, comment="the number of the last parcel with its luggage"
         ),

@@ -37,7 +37,7 @@ account_moves = Table(
         nullable=False,
         comment="waits: for a key; settling: for parcels on their way; followed; over: moved back",
     ),
-    Column("step", Text, comment="of an account of this realm: luggage, groups or done"),
+    Column("step", Text, comment="of an account of this realm: luggage or done"),
     Column("luggage", BigInteger, comment="the number of the last parcel with its luggage"),
     Column(
         "forwarded",
