@@ -116,13 +116,15 @@ class Federation:
             context, service.disk, quotas, reader, writer, self.news, self.requests
         )
         self._make_returning(service, links, returned, writer)
+        posts = MovedPosts(context, read_entries, writer, entries, self.outcomes, links)
+        rescued = service, links, forwarder, self.keys, self.reached
+        self.rescues = Rescues(*rescued, self.receiver, posts)
         # Entries of groups from before somebody has joined
         earlier = PastWriter(service, forwarder, self.arrivals, quotas)
         self.pasts = Pasts(service, links, read_entries, earlier, quotas)
         self.past_supply = PastSupply(context, forwarder.entries)
         admissions = Admissions(service, self.seals, self.standings)
         self.questions = Questions(service, links, guesses, facts, admissions)
-        posts = MovedPosts(context, read_entries, writer, entries, self.outcomes, links)
         self._make_movers(service, links, posts, trust)
         read_entries.on_coming(self.mover.is_coming)
 
@@ -133,13 +135,11 @@ class Federation:
         returned: ReturnedEntries,
         writer: ParcelWriter,
     ) -> None:
-        """Make what takes lost entries back, and what rescues groups whose homes are lost."""
+        """Make what takes lost entries back."""
         self.returned = ReturnReceiver(
             service, links, self.receiver, returned, self.seals, writer, self.standings
         )
         self.returned.attach(self.moves)
-        rescued = service, links, self.forwarder, self.keys, self.reached
-        self.rescues = Rescues(*rescued, self.receiver, returned)
 
     def _make_movers(
         self, service: ChatService, links: ILinks, posts: MovedPosts, trust: EntryTrust
@@ -148,7 +148,9 @@ class Federation:
         forwarder = self.forwarder
         self.handing_over = HandingOver(service, links, forwarder)
         self.mover = GroupMover(service, links, forwarder, self.pasts, posts, trust)
-        self.follower = GroupFollower(service, links, forwarder, trust, self.mover, self.receiver)
+        self.follower = GroupFollower(
+            service, links, forwarder, trust, self.mover, self.receiver, posts
+        )
         self.news.on_group_moved(self.follower.receive)
         self.outcomes.on_group_moved(self.follower.refused)
 

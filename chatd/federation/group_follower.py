@@ -25,6 +25,7 @@ from chatd.federation.forwarder import Forwarder
 from chatd.federation.group_mover import GroupMover
 from chatd.federation.links import ILinks
 from chatd.federation.move_steps import MoveStep, check_step, open_steps
+from chatd.federation.moved_posts import MovedPosts
 from chatd.federation.parcels import GroupMark, Left, Moved, MoveOffer, Parcel, Post, Relay, encode
 from chatd.federation.receive import Receiver
 from chatd.federation.rerouting import GroupPlace, MovedParcel, WaitingParcel, reroute, waiting_for
@@ -56,6 +57,7 @@ class GroupFollower:
         trust: EntryTrust,
         mover: GroupMover,
         receiver: Receiver,
+        posts: MovedPosts,
     ) -> None:
         self._context = service.context
         self._database = service.database
@@ -67,6 +69,7 @@ class GroupFollower:
         self._trust = trust
         self._mover = mover
         self._receiver = receiver
+        self._posts = posts
 
     async def receive(self, realm: str, parcel: Moved | MoveOffer) -> None:
         """Apply a parcel of the realm. Raises BadSignature, BadName, StorageFailed."""
@@ -197,7 +200,7 @@ class GroupFollower:
     async def _reroute(self, group: Group, left: GroupPlace) -> None:
         """Send on what was stored for the former home of a group that has followed."""
         if group.realm is None:
-            await self._mover.adopt(group.id, left)
+            await self._posts.adopt_waiting(group.id, left)
             return
         if group.realm == left.realm:
             return

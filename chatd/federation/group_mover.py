@@ -17,15 +17,15 @@ import msgspec
 from sqlalchemy import Connection
 from twisted.logger import Logger
 
-from chatd.base.background import EXPECTED, in_background, log_unexpected
+from chatd.base.background import in_background, log_unexpected
 from chatd.base.entries import MadeFact, MemberFact
-from chatd.base.errors import BadName, BadSignature, ChatError, RealmDown, UnknownGroup
+from chatd.base.errors import BadSignature, ChatError, UnknownGroup
 from chatd.base.group_settings import columns_of
 from chatd.base.model import Group, Party, party_of
-from chatd.base.names import is_code, key_of, parse_foreign_address
+from chatd.base.names import is_code, key_of
 from chatd.base.timers import Signal, Timer
 from chatd.federation.entry_trust import EntryTrust
-from chatd.federation.handing_over import HandedGroup
+from chatd.federation.handed_groups import HandedGroup, check_handed, open_package
 from chatd.federation.links import ILinks
 from chatd.federation.move_steps import MoveStep, home_in, open_steps
 from chatd.federation.moved_posts import Adopted, MovedPosts
@@ -49,11 +49,11 @@ from chatd.store.move_agreements import GroupMove
 from chatd.store.pasts import past_of, want_all
 
 AGAIN = 30.0  # seconds after which it is tried again
+MAX_AGAIN = 3600.0  # seconds up to which this is doubled while a home does not hand its groups over
 PATIENCE = 10.0  # seconds for which posts to a group that is coming wait
 MAX_PACKAGE = 16 << 20  # bytes
 
 log = Logger()
-_packages = msgspec.msgpack.Decoder(HandedGroup)
 
 
 class _Taken(NamedTuple):
@@ -95,6 +95,8 @@ class GroupMover:
         # Realms whose groups are taken over, and whether to begin again
         self._running: dict[str, bool] = {}
         self._timers: dict[str, Timer] = {}
+        # Seconds until they are tried again
+        self._pauses: dict[str, float] = {}
         self._stopped = False
 
     def stop(self) -> None:
@@ -104,13 +106,17 @@ class GroupMover:
         self._timers.clear()
 
     async def expire(self) -> None:
-        """End moves that have not been agreed for a week."""
+        """End moves to which this realm has not agreed for a week."""
         await self._database.run(store.end_old, self._context.now(), self._own)
 
     # When
 
     def begin(self, realm: str) -> None:
         """Go on with the moves of groups from that realm to this one."""
+        self._pauses.pop(realm, None)
+        self._begin(realm)
+
+    def _begin(self, realm: str) -> None:
         if realm in self._running:
             self._running[realm] = True
             return
@@ -118,31 +124,35 @@ class GroupMover:
         in_background("groups of {realm} were not taken over", self._run(realm), realm=realm)
 
     async def _run(self, realm: str) -> None:
+        is_done = False
         try:
-            for move in await self._database.read(store.under_way, realm):
-                await self._go_on(move)
-        finally:
-            if self._running.pop(realm):
-                self.begin(realm)
+            moves = await self._database.read(store.under_way, realm)
+            is_done = all([await self._go_on(move) for move in moves])
+        except Exception:
+            log_unexpected("the moves of groups of {realm} were not read", realm=realm)
+        if self._running.pop(realm):
+            self._begin(realm)
+        elif not is_done and not self._stopped:
+            self._begin_later(realm)
 
-    async def _go_on(self, move: GroupMove) -> None:
-        """Go on with one move. If that is not possible now, it is tried again."""
+    def _begin_later(self, realm: str) -> None:
+        pause = self._pauses.get(realm, AGAIN)
+        self._pauses[realm] = min(2 * pause, MAX_AGAIN)
+        timer = self._timers.get(realm)
+        if timer is None:
+            timer = self._timers[realm] = Timer(self._clock, lambda: self._begin(realm))
+        timer.restart(pause)
+
+    async def _go_on(self, move: GroupMove) -> bool:
+        """Go on with one move. Returns False if that is not possible now."""
         try:
-            done = await self._try(move)
-        except RealmDown:
-            return  # the next link goes on
+            return await self._try(move)
         except ChatError as error:
             where = move.conversation
             log.info("the group {where} is not taken over yet: {error}", where=where, error=error)
-            done = False
-        except EXPECTED:
-            done = False
         except Exception:
             log_unexpected("a group was not taken over")
-            done = False
-        if not done and not self._stopped:
-            again = Timer(self._clock, lambda: self.begin(move.realm))
-            self._timers.setdefault(move.realm, again).start(AGAIN)
+        return False
 
     async def closed(self, group: Group, steps: list[MoveStep], proofs: bytes) -> None:
         """The home has closed a group, as these steps say, which were checked: it lives here from now on, if
@@ -187,8 +197,8 @@ class GroupMover:
         if move.steps is None:
             if not await self._fetch_log(move):
                 return False
-            await self._package(move, 0)  # the home closes the group
-            return True
+            _, size = await self._links.handover(move.realm, *await self._asked(move), 0)
+            return size > 0  # the home has closed the group
         package = await self._whole_package(move)
         if package is None:
             return False
@@ -196,7 +206,7 @@ class GroupMover:
         if group is None or group.realm is None:
             return True
         try:
-            handed = self._checked(move, package)
+            handed = open_package(move.realm, package)
             await self._check_consent(move, group, handed)
         except BadSignature:
             await self._refuse(move)
@@ -221,33 +231,23 @@ class GroupMover:
             if error is not None:
                 raise error
 
-    async def _package(self, move: GroupMove, start: int) -> tuple[bytes, int]:
+    async def _asked(self, move: GroupMove) -> tuple[int, int]:
+        """The id of a group in its home, and the newest seq here. Raises UnknownGroup."""
         group = await self._database.read(group_of, move.conversation)
         if group is None:
             raise UnknownGroup(name=move.conversation)
-        home_id = group.home_id or 0
-        have = await self._database.run(self._rosters.log.newest, group)
-        return await self._links.handover(move.realm, home_id, have, start)
+        return group.home_id or 0, await self._database.run(self._rosters.log.newest, group)
 
     async def _whole_package(self, move: GroupMove) -> bytes | None:
         """What the home hands over; None if it does not yet."""
-        data, size = await self._package(move, 0)
-        if not size:
-            return None
-        while len(data) < size <= MAX_PACKAGE:
-            more, _ = await self._package(move, len(data))
-            if not more:
+        asked, package = await self._asked(move), bytearray()
+        while True:
+            part, size = await self._links.handover(move.realm, *asked, len(package))
+            package += part
+            if len(package) == size > 0:
+                return bytes(package)
+            if not part or not len(package) < size <= MAX_PACKAGE:
                 return None
-            data += more
-        return data if len(data) == size else None
-
-    def _checked(self, move: GroupMove, package: bytes) -> HandedGroup:
-        """Raises BadSignature if a package can't be read."""
-        try:
-            handed: HandedGroup = _packages.decode(package)
-        except (msgspec.DecodeError, RecursionError):
-            raise BadSignature(reason=f"{move.realm} hands over what can't be read") from None
-        return handed
 
     async def _check_consent(self, move: GroupMove, group: Group, handed: HandedGroup) -> None:
         """Raises BadSignature unless this realm has agreed. It may have lost that, but has signed it."""
@@ -271,10 +271,16 @@ class GroupMover:
         def job(connection: Connection) -> None:
             current = store.move_of(connection, move.conversation)
             if current is not None and current.realm == move.realm and not current.accepted_by:
-                # No name is reserved for it.
-                store.end_move(connection, current, self._own, done=True)
+                store.end_move(connection, current, self._own)
 
         await self._database.run(job)
+        self._settled(move.conversation)
+
+    def _settled(self, conversation: int) -> None:
+        """Tell those who wait for a group that it has come, or does not come."""
+        self._late.discard(conversation)
+        if (ready := self._ready.pop(conversation, None)) is not None:
+            ready.notify()
 
     async def _picture(self, realm: str, handed: HandedGroup) -> avatars.Avatar | None:
         """The group's picture, made again; None if there is none, or it can't be used."""
@@ -298,9 +304,7 @@ class GroupMover:
             return self._promote(connection, group, current, handed, picture)
 
         taken = await self._rosters.move(move.conversation, job)
-        self._late.discard(move.conversation)
-        if (ready := self._ready.pop(move.conversation, None)) is not None:
-            ready.notify()
+        self._settled(move.conversation)
         if taken is not None:
             await self._tell(taken)
 
@@ -312,9 +316,9 @@ class GroupMover:
         handed: HandedGroup,
         picture: avatars.Avatar | None,
     ) -> _Taken:
-        """Runs in the writer's thread. Raises GroupExists if the name is taken, which was kept for it, and
-        BadSignature."""
-        _check_handed(handed, self._context.config.limits.group_members)
+        """Runs in the writer's thread. Raises GroupExists if a group has the name, BadSignature,
+        StorageFailed."""
+        check_handed(handed, self._context.config.limits.group_members)
         step = open_steps(decode_steps(move.steps or b""))[-1]
         left = GroupPlace(move.realm, group.home_id or 0, group.name.partition("@")[0])
         new = NewHome(
@@ -333,18 +337,24 @@ class GroupMover:
         if picture is not None:
             avatars.keep(connection, avatars.place_of_group(home.name), picture, now)
         realms = realms_of(connection, home.id)
-        news = GroupHasMoved(tuple(each.proof for each in planned_steps(connection, home.id)))
-        former = {each.realm for each in former_of(connection, home.id)} - {self._own}
-        told = dict.fromkeys((*realms, *sorted(former)))
-        staged = self._forwarder.stage(connection, [Notice(each, now, news) for each in told])
+        staged = self._stage(connection, home.id, realms)
         self._rosters.renumbered(home.id)
+        adopted = self._posts.adopt(connection, left, roster_of(connection, home))
         facts = [
             self._rosters.log.write(connection, home, fact, realms)
             for fact in self._absent(connection, promoted.absent, now)
         ]
-        adopted = self._posts.adopt(connection, left, roster_of(connection, home))
         members = member_ids(connection, home.id)
-        return _Taken(home, [*staged], facts, adopted, members, left.realm)
+        return _Taken(home, staged, facts, adopted, members, left.realm)
+
+    def _stage(
+        self, connection: Connection, conversation: int, realms: Sequence[str]
+    ) -> list[StagedNotice]:
+        """Store what tells these realms, and all former homes, that a group lives here now."""
+        news = GroupHasMoved(tuple(each.proof for each in planned_steps(connection, conversation)))
+        former = {each.realm for each in former_of(connection, conversation)} - {self._own}
+        told, now = dict.fromkeys((*realms, *sorted(former))), self._context.now()
+        return [*self._forwarder.stage(connection, [Notice(each, now, news) for each in told])]
 
     def _code(self, connection: Connection, handed: HandedGroup) -> str:
         """The code that the group had, unless it is none or another group here has it."""
@@ -364,24 +374,13 @@ class GroupMover:
     async def _tell(self, taken: _Taken) -> None:
         """Tell other realms, and the people here."""
         self._forwarder.send_notices(taken.staged)
+        self._posts.send(taken.adopted)
         for fact in taken.facts:
             self._forwarder.relay(fact.place, None)
-            self._rosters.log.tell_members(fact, taken.members, None)
         await self._rosters.tell_moved(taken.group)
         await self._posts.tell(taken.left, taken.adopted)
-
-    async def adopt(self, conversation: int, left: GroupPlace) -> None:
-        """Take posts into the log of a group that lives here, which went to its former home meanwhile."""
-
-        def job(connection: Connection) -> Adopted | None:
-            group = group_of(connection, conversation)
-            if group is None or group.realm is not None:
-                return None
-            return self._posts.adopt(connection, left, roster_of(connection, group))
-
-        adopted = await self._database.run(job)
-        if adopted is not None:
-            await self._posts.tell(left.realm, adopted)
+        for fact in taken.facts:
+            self._rosters.log.tell_members(fact, taken.members, None)
 
 
 def _check_agreed(step: MoveStep, ident: int | None, name: str) -> None:
@@ -389,18 +388,3 @@ def _check_agreed(step: MoveStep, ident: int | None, name: str) -> None:
     Otherwise the former home could give it the name of an account here."""
     if (step.to.home_id, key_of(step.to.name)) != (ident, key_of(name)):
         raise BadSignature(reason="this realm has agreed to another name or id")
-
-
-def _check_handed(handed: HandedGroup, limit: int) -> None:
-    """Raises BadSignature unless a package has no more than `limit` members, and people whose addresses
-    can be shown."""
-    if len(handed.members) > limit:
-        raise BadSignature(reason=f"the group has more than {limit} members")
-    written = [each.address for each in handed.members]
-    written += [each.address for each in (*handed.bans, *handed.invited)]
-    try:
-        addresses = [parse_foreign_address(each) for each in written]
-    except BadName:
-        raise BadSignature(reason="the address of a member is none") from None
-    if any(each.realm is None for each in addresses):
-        raise BadSignature(reason="the address of a member has no realm")

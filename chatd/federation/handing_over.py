@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import msgspec
 from sqlalchemy import Connection
 
 from chatd.base.entries import GroupFact, MadeFact
@@ -18,9 +17,10 @@ from chatd.base.group_settings import settings_of
 from chatd.base.model import Group
 from chatd.base.names import Address, key_of
 from chatd.federation.forwarder import Forwarder
+from chatd.federation.handed_groups import HandedGroup
 from chatd.federation.links import ILinks
 from chatd.federation.move_steps import fields_of
-from chatd.federation.parcel_fields import MAX_NUMBER, MAX_SEQ, GroupFields
+from chatd.federation.parcel_fields import MAX_NUMBER, MAX_SEQ
 from chatd.federation.parcels import encode
 from chatd.federation.restores import entry_of
 from chatd.service.chat_service import ChatService
@@ -31,8 +31,6 @@ from chatd.store import avatars
 from chatd.store.group_moves import OtherHome, demote
 from chatd.store.groups import group_of
 from chatd.store.handovers import (
-    HandedAddress,
-    HandedMember,
     banned_in,
     guests_of,
     invited_in,
@@ -47,19 +45,6 @@ from chatd.store.move_agreements import GroupMove, end_move, is_agreed, move_of
 
 MAX_BEHIND = 200  # entries that the new home may lack when the log is closed
 SLICE = 50_000  # bytes of a package in one answer
-
-
-class HandedGroup(msgspec.Struct, frozen=True, array_like=True):
-    """What a new home gets of a group besides its log. `settings` has `closed`, too. `consent` is what its
-    own realm has signed."""
-
-    members: list[HandedMember]
-    bans: list[HandedAddress]
-    invited: list[HandedAddress]
-    settings: GroupFields
-    code: str
-    picture: bytes
-    consent: bytes
 
 
 class HandedSlice(NamedTuple):

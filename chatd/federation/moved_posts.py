@@ -1,7 +1,9 @@
-"""What people of this realm have sent to a group elsewhere that lives here now.
+"""What people of this realm have sent to a group elsewhere that lives here now, because it has moved or was
+rescued.
 
 It waits in the outbox for the former home. It becomes a part of the log here, in its order, with the numbers
-and the signatures that it has.
+and the signatures that it has. Its authors were members when they wrote it, so only what people have sent
+whom the home has removed is refused.
 """
 
 from __future__ import annotations
@@ -13,8 +15,9 @@ from sqlalchemy import Connection
 from twisted.python.failure import Failure
 
 from chatd.base.attachments import Attachment
-from chatd.base.entries import Deletion
-from chatd.base.errors import BadSignature, ChatError, NotMember, UnknownUser
+from chatd.base.background import log_unexpected
+from chatd.base.entries import Deletion, Edit
+from chatd.base.errors import BadSignature, ChatError, StorageFailed, UnknownUser
 from chatd.base.isolation import guarded
 from chatd.base.model import Party, party_of
 from chatd.federation import parcels
@@ -24,13 +27,15 @@ from chatd.federation.links import ILinks
 from chatd.federation.outcomes import Outcomes
 from chatd.federation.parcel_writer import ParcelWriter
 from chatd.federation.parcels import Post, Relay
-from chatd.federation.rerouting import GroupPlace, waiting_for
+from chatd.federation.rerouting import GroupPlace, MovedParcel, waiting_for
 from chatd.service.context import Context
 from chatd.store import crossing
 from chatd.store import files as file_store
 from chatd.store import outbox as outbox_store
 from chatd.store.accounts import find_account
-from chatd.store.members import realms_of
+from chatd.store.bans import check_ban
+from chatd.store.groups import group_of
+from chatd.store.members import realms_of, roster_of
 from chatd.store.message_changes import ChangeResult
 from chatd.store.new_entries import Stored
 from chatd.store.outbox import NewParcel, QueuedParcel
@@ -51,7 +56,7 @@ class Adopted(msgspec.Struct):
 
     messages: list[AdoptedMessage] = []
     changes: list[tuple[EntryChange, ChangeResult]] = []
-    sent: list[tuple[NewParcel, int]] = []
+    sent: list[MovedParcel] = []
     refused: list[tuple[int, ChatError]] = []
 
 
@@ -67,6 +72,7 @@ class MovedPosts:
     ) -> None:
         self._own = context.realm_key
         self._now = context.now
+        self._database = context.database
         self._writers = context.writers
         self._reader = reader
         self._writer = writer
@@ -74,30 +80,51 @@ class MovedPosts:
         self._outcomes = outcomes
         self._links = links
 
+    async def adopt_waiting(self, conversation: int, left: GroupPlace) -> None:
+        """Take what waits for the former home `left` of a group into its log, if the group lives here, and
+        tell of it."""
+
+        def job(connection: Connection) -> Adopted | None:
+            group = group_of(connection, conversation)
+            if group is None or group.realm is not None:
+                return None
+            return self.adopt(connection, left, roster_of(connection, group))
+
+        adopted = await self._database.run(job)
+        if adopted is not None:
+            self.send(adopted)
+            await self.tell(left.realm, adopted)
+
+    def send(self, adopted: Adopted) -> None:
+        """Send the parcels for other realms, which are stored."""
+        for parcel in adopted.sent:
+            self._links.post(*parcel)
+
     async def tell(self, left: str, adopted: Adopted) -> None:
         """Tell of posts to the former home `left` that are in the log here now, or are refused."""
-        for parcel, number in adopted.sent:
-            data = parcel.parcel if isinstance(parcel.parcel, bytes) else b""
-            self._links.post(parcel.realm, number, data, parcel.attachment_id)
         for each in adopted.messages:
             guarded("a post was taken over, but not told", self._writer.tell_adopted, *each)
         for change in adopted.changes:
             guarded("a change was taken over, but not told", self._changes.tell_adopted, *change)
         for number, error in adopted.refused:
-            await self._outcomes.refuse(left, number, error)
+            try:
+                await self._outcomes.refuse(left, number, error)
+            except Exception:
+                log_unexpected("the author of a refused post was not told")
 
     # In the writer's thread
 
     def adopt(self, connection: Connection, left: GroupPlace, roster: Roster) -> Adopted:
-        """Take what waits for the former home of the group of a roster into its log."""
+        """Take what waits for the former home of the group of a roster into its log. What is refused waits
+        until its author is told. Raises StorageFailed."""
         done = Adopted()
-        for queued, parcel in list(waiting_for(connection, left)):
-            if not isinstance(parcel, Post):
-                # Who has left is no member, and marks of people here are known here.
-                outbox_store.remove(connection, left.realm, queued.id)
-                continue
+        for queued, parcel in waiting_for(connection, left):
             try:
-                self._take(connection, queued, parcel, roster, done)
+                # Those who have left are no members here, and read marks of people here are known here.
+                if isinstance(parcel, Post):
+                    self._take(connection, queued, parcel, roster, done)
+            except StorageFailed:
+                raise
             except ChatError as error:
                 done.refused.append((queued.id, error))
                 continue
@@ -114,9 +141,10 @@ class MovedPosts:
     ) -> None:
         """Raises ChatError."""
         author = self._author(connection, post)
-        if roster.role(author) is None:
-            raise NotMember(group=roster.group.name)
         entry = self._reader.own(post, roster, author)
+        erases = isinstance(entry, EntryChange) and isinstance(entry.wanted.change, Deletion)
+        if not erases:  # people delete their messages also where they are banned
+            check_ban(connection, roster.group, author)
         if isinstance(entry, EntryChange):
             self._change(connection, post, entry, done)
         elif isinstance(entry, Arrived):
@@ -160,18 +188,19 @@ class MovedPosts:
         self, connection: Connection, post: Post, change: EntryChange, done: Adopted
     ) -> None:
         """Raises ChatError."""
-        realms = realms_of(connection, change.wanted.conversation)
-        change = msgspec.structs.replace(change, copies=None)
+        # Their author may have left since.
+        erases = isinstance(change.wanted.change, Deletion | Edit)
+        wanted = msgspec.structs.replace(change.wanted, erases=erases)
+        change = msgspec.structs.replace(change, wanted=wanted, copies=None)
         made = self._changes.make_now(connection, change)
         if isinstance(made, ChatError):
             raise made
-        if made is None:
-            return
+        if made is None or made.stored is None or made.event is None:
+            return  # the former home has made it, and it is here already, or it changes nothing
         done.changes.append((change, made))
-        if made.stored is None:
-            return
-        place = change.wanted.conversation
-        if not isinstance(change.wanted.change, Deletion) and made.event is not None:
+        place = wanted.conversation
+        realms = realms_of(connection, place)
+        if not isinstance(wanted.change, Deletion):
             realms = crossing.realms_seeing(connection, place, made.event.target, realms)
         self._send(connection, post, change, made.stored.seq, realms, done)
 
@@ -195,4 +224,4 @@ class MovedPosts:
         number = self._writers.parcels.take(connection)
         items = [NewParcel(each, data, now, None, file, number) for each in realms]
         self._writers.parcels.store(connection, items)
-        done.sent += [(each, number) for each in items]
+        done.sent += [MovedParcel(each, number, data, file) for each in realms]

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import msgspec
-import sqlalchemy as sa
 from twisted.logger import Logger
 
 from chatd.base.background import EXPECTED, in_background, log_unexpected
@@ -22,11 +20,11 @@ from chatd.base.timers import Timer
 from chatd.federation.capabilities import RESCUES
 from chatd.federation.forwarder import Forwarder
 from chatd.federation.links import ILinks
-from chatd.federation.parcels import Post
+from chatd.federation.moved_posts import MovedPosts
 from chatd.federation.past_supply import PastSupply
 from chatd.federation.reached import ReachedRealms
 from chatd.federation.receive import Receiver
-from chatd.federation.rerouting import GroupPlace, WaitingParcel, waiting_for
+from chatd.federation.rerouting import GroupPlace
 from chatd.federation.rescue_following import RescueFollowing
 from chatd.federation.rescue_founding import RescueFounding
 from chatd.federation.rescue_judge import Judgement, RescueJudge
@@ -36,14 +34,11 @@ from chatd.federation.rescue_parts import (
     RescueAnswer,
     decode_rescue,
 )
-from chatd.federation.returned import ReturnedEntries
 from chatd.federation.signing.key_book import KeyBook
 from chatd.federation.signing.rescues import OpenedRescue, Rescue, RescueVerdict, open_rescue
 from chatd.service.chat_service import ChatService
 from chatd.service.remote import Rescued
-from chatd.store import outbox as outbox_store
 from chatd.store import rescues as store
-from chatd.store.parcel_stream import ParcelStream
 from chatd.store.rescues import KnownRescue
 
 CHECK_EVERY = 3600.0  # seconds
@@ -62,9 +57,9 @@ class Rescues:
         keys: KeyBook,
         reached: ReachedRealms,
         receiver: Receiver,
-        returned: ReturnedEntries,
+        posts: MovedPosts,
     ) -> None:
-        self._returned = returned
+        self._posts = posts
         self._context = service.context
         self._database = service.database
         self._links = links
@@ -99,22 +94,12 @@ class Rescues:
         for known in await self._database.read(store.own_rescues):
             stated = open_rescue(decode_rescue(known.rescue))
             place = GroupPlace(known.home, stated.stated.group, stated.roster.name)
-            waiting = await self._database.read(_waiting, place)
-            for queued, parcel in waiting:
-                if isinstance(parcel, Post) and not await self._adopt(known, stated, parcel):
-                    continue  # its sender is told when it expires
-                await self._database.run(outbox_store.remove, known.home, queued.id)
-
-    async def _adopt(self, known: KnownRescue, opened: OpenedRescue, post: Post) -> bool:
-        renamed = msgspec.structs.replace(post, group=opened.stated.name)
-        try:
-            await self._returned.take_back(known.home, renamed, ParcelStream())
-        except EXPECTED:
-            raise
-        except ChatError as error:
-            log.debug("a post to a group that was rescued is not taken: {error}", error=error)
-            return False
-        return True
+            try:
+                await self._posts.adopt_waiting(known.conversation_id, place)
+            except EXPECTED:
+                raise
+            except Exception:
+                log_unexpected("posts to a group that was rescued were not taken")
 
     # Links
 
@@ -248,7 +233,3 @@ class Rescues:
                 return
             except Exception:
                 log_unexpected("a pending rescue was not looked at")
-
-
-def _waiting(connection: sa.Connection, place: GroupPlace) -> list[WaitingParcel]:
-    return list(waiting_for(connection, place))

@@ -253,12 +253,17 @@ class GroupRelocation:
     def _reserve(
         self, connection: Connection, account: Account, group: Group, home: str
     ) -> GroupMove:
-        """Note that somebody here agrees, and keep a name for the group. Runs in the writer's thread."""
+        """Note that somebody here agrees, and keep a name for the group. Runs in the writer's thread. Raises
+        NotMovable."""
         now = self._context.now()
         move = store.move_of(connection, group.id)
         if move is not None and (move.realm != home or not move.is_open(now)):
             store.end_move(connection, move, self._own)
             move = None
+        if move is not None and move.steps is not None:
+            # The home may have closed it without consent, under any name.
+            why = "it has left its former home"
+            raise NotMovable(group=group.name, realm=self._shown(home), reason=why)
         move = move or GroupMove(group.id, home)
         name = move.new_name or self._free_name(connection, group)
         move = msgspec.structs.replace(

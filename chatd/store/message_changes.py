@@ -68,8 +68,9 @@ class WantedChange(msgspec.Struct, frozen=True):
     makes the change; this realm only sends the request. `relayed`: the group's home has made the change, with
     the number `given`: only authorship is checked, and the log here has it even if it changes nothing, like
     the log there. `origin`, `signature` and `seal` as in NewChange. `late`: another realm has returned it, so
-    the log may have later changes already. `erases`: the author deletes a message of theirs, also in a group
-    that they have left. `past`: as in NewChange, with the place `given`.
+    the log may have later changes already. `erases`: the author deletes a message of theirs, or has
+    edited it before they left, also in a group that they have left. `past`: as in NewChange, with the place
+    `given`.
     """
 
     conversation: int

@@ -101,7 +101,8 @@ def rules(connection: sa.Connection, conversation: int, name: str | None) -> boo
 def end_move(connection: sa.Connection, move: GroupMove, own: str, *, done: bool = False) -> None:
     """Forget a move. Unless it is `done`, the name that this realm, with that key, has reserved is free."""
     connection.execute(sa.delete(table).where(table.c.conversation_id == move.conversation))
-    is_reserved = move.new_name is not None and move.realm != own and not done
+    # A home may have closed its group without this realm's consent. Then it has named it.
+    is_reserved = move.accepted_by is not None and move.realm != own and not done
     if is_reserved and _is_elsewhere(connection, move.conversation):
         free_name(connection, move.new_name or "", move.conversation)
 
@@ -150,11 +151,11 @@ def coming(connection: sa.Connection, key: str, guest: str) -> int | None:
 
 
 def end_old(connection: sa.Connection, now: int, own: str) -> int:
-    """Forget moves that have ended. Returns their number."""
+    """Forget moves that have ended, also those that a home says, and this realm has not agreed to. Returns
+    their number."""
+    has_ended = table.c.steps.is_(None) | table.c.accepted_by.is_(None)
     rows = connection.execute(
-        sa.select(*_COLUMNS)
-        .where(table.c.at <= now - LIFE, table.c.steps.is_(None))
-        .limit(MAX_AT_ONCE)
+        sa.select(*_COLUMNS).where(table.c.at <= now - LIFE, has_ended).limit(MAX_AT_ONCE)
     ).all()
     for row in rows:
         end_move(connection, GroupMove(*row), own)

@@ -260,7 +260,8 @@ class Refused(MovingTestCase):
             package = encode([[*members, *more], *whole[1:]])
             job = sa.update(handovers).values(package=package)
             self.network.result(database.run(lambda connection: connection.execute(job).rowcount))
-            self.network.advance(100)
+            self.two.federation.mover.begin("realm1")
+            self.network.advance(1)
             return self.budi.mine()
 
         for member in bad:

@@ -7,7 +7,7 @@ from unittest import mock
 from twisted.internet.defer import succeed
 
 from chatd.federation.group_mover import AGAIN
-from chatd.federation.handing_over import HandedGroup
+from chatd.federation.handed_groups import HandedGroup
 from chatd.federation.parcels import KEPT, Joined, Moved, Relay
 from chatd.federation.signing.statements import GroupAttributes, encode
 from chatd.store.groups import find_group
