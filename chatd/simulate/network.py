@@ -226,7 +226,7 @@ class Network:
         end = self.now + patience
         while not condition():
             if self.now >= end:
-                raise Stuck("waited in vain")
+                raise Stuck("waited without success")
             self.advance(0.5)
 
     def result(self, done: Deferred[Any] | Coroutine[Any, Any, Any], patience: float = 0.0) -> Any:

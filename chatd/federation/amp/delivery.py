@@ -158,7 +158,7 @@ class Delivery:
         self._to.waiters.give_up()
 
     def not_linked(self) -> None:
-        """The realm was dialled in vain: tell waiting senders that their parcels are queued."""
+        """The realm could not be dialled: tell waiting senders that their parcels are queued."""
         if self._link is None:
             self._to.waiters.give_up()
 

@@ -72,7 +72,7 @@ class Dialer:
         self._random_bytes = random_bytes
         self.finder = finder
         self._dials: set[Deferred[PeerLink]] = set()
-        self._settled: dict[str, Signal] = {}  # told when a realm is linked, or dialled in vain
+        self._settled: dict[str, Signal] = {}  # told when a realm is linked, or a dial has failed
         self._stopping = False
 
     def stop(self) -> None:
@@ -140,7 +140,7 @@ class Dialer:
 
     def wake(self, peer: Peer, pause: float) -> None:
         """Dial the realm if its link rests, although nothing waits: in `pause` seconds, or later if it was
-        dialled in vain."""
+        dialled without success."""
         planned = peer.timer is not None and peer.timer.active()
         if self._stopping or planned or not peer.resting or not self._can_dial(peer):
             return
@@ -168,7 +168,7 @@ class Dialer:
         return peer.link
 
     def settled(self, peer: Peer) -> None:
-        """The realm is linked, or was dialled in vain."""
+        """The realm is linked, or was dialled without success."""
         peer.expected = False
         signal = self._settled.pop(peer.known.key, None)
         if signal is not None:
