@@ -81,18 +81,22 @@ class RescueFollowing:
         stated = opened.stated
         to = OtherHome(known.realm, self.name_of(known.realm), known.new_group, stated.name)
         proof = encode(branch_of(opened.rescue))
-        what = Switch(known.conversation_id, to, proof, known.seq, seq, refused)
 
         def job(connection: Connection) -> Switched | None:
             active = store.active_rescues(connection, known.conversation_id)
-            if min(active, key=_rank, default=known).hash != known.hash:
+            rivals = [each for each in active if each.home == known.home]
+            if min(rivals, key=_rank, default=known).hash != known.hash:
                 # Another rescue has come to count while the new home was asked.
                 store.set_state(connection, known, "ended")
                 return None
             for each in active:
                 if each.hash != known.hash:
                     store.set_state(connection, each, "ended")
-            store.set_state(connection, known, "followed")
+            # The copy skips the homes of earlier rescues that were not followed.
+            skipped = [each.seq for each in active if each.state == "following"]
+            after = min([known.seq, *skipped])
+            store.set_followed(connection, known, after)
+            what = Switch(known.conversation_id, to, proof, after, seq, refused)
             return switch(connection, self._context, what)
 
         await self._switched(await self._rosters.move(known.conversation_id, job))
@@ -162,7 +166,7 @@ class RescueFollowing:
             if known is None or known.state != "own":
                 return None
             kept = StoredRoster(roster.number, signed.statement, encode(signed.proof), None)
-            roster_store.keep_newer(connection, known.conversation_id, roster.home, kept)
+            roster_store.keep_roster(connection, known.conversation_id, roster.home, kept)
             store.set_state(connection, known, "ended")
             return known
 

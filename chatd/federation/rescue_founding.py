@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 import msgspec
@@ -111,7 +111,7 @@ class RescueFounding:
         self, connection: Connection, account: Account, group: Group, code: str
     ) -> tuple[Group, StoredFact]:
         """Runs in the writer's thread."""
-        kept = roster_store.roster_of_mirror(connection, group.id)
+        kept = roster_store.roster_of_mirror(connection, group.id, group.realm or "")
         if kept is None or kept.rows is None:
             raise NoRoster(group=group.name)
         roster = decode_roster_statement(kept.statement)
@@ -119,21 +119,32 @@ class RescueFounding:
         wanted = self._name(connection, group)
         rescue = self._sign(connection, account, group, wanted, kept)
         opened = open_rescue(rescue)
-        for known in store.rescues_of(connection, group.id):
-            if known.state in ("pending", "following"):
-                other = open_rescue(decode_rescue(known.rescue))
-                if other.rank < opened.rank:
-                    raise RescueExists(group=group.name, to=f"{other.stated.name}@{known.realm}")
-                store.set_state(connection, known, "ended")
+        self._end_others(connection, group, opened)
         home = self._new_home(connection, account, group, opened, decode_rows(kept.rows), code)
         promoted = promote(connection, group, home, left_home(connection, group, rescue)).group
         store.add_rescue(connection, known_rescue(group.id, opened, "own"))
-        realms = {realm_in(each.address) for each in listed(decode_rows(kept.rows)).members}
-        others = realms - {self._context.realm_key}
-        store.add_realms(connection, group.id, others | {opened.stated.home})
+        store.add_realms(connection, group.id, self._realms(connection, group.id, opened))
         here = str(Address(promoted.name, self._context.config.realm))
         made = MadeFact(GroupFact({"home": here}), HOME, self._context.now())
         return promoted, self._rosters.log.write(connection, promoted, made, ())
+
+    def _end_others(self, connection: Connection, group: Group, opened: OpenedRescue) -> None:
+        """This rescue counts from now on. Raises RescueExists if another one of the same home outranks it."""
+        for known in store.rescues_of(connection, group.id):
+            if known.state == "ended":
+                continue
+            if known.state != "followed" and known.home == opened.stated.home:
+                other = open_rescue(decode_rescue(known.rescue))
+                if other.rank < opened.rank:
+                    raise RescueExists(group=group.name, to=f"{other.stated.name}@{known.realm}")
+            store.set_state(connection, known, "ended")
+
+    def _realms(self, connection: Connection, conversation: int, opened: OpenedRescue) -> set[str]:
+        """The other realms that have to follow: the lost homes, and those with members by their rosters."""
+        found: set[str] = set()
+        for home, _, rows in _rosters(connection, conversation, opened):
+            found |= {home, *(realm_in(each.address) for each in listed(rows).members)}
+        return found - {self._context.realm_key}
 
     def _check_founder(
         self, connection: Connection, account: Account, group: Group, roster: RosterStatement
@@ -228,22 +239,32 @@ class RescueFounding:
             await self._rosters.move(conversation, lambda _connection: None)
         return answer
 
+    def _members_of(
+        self, connection: Connection, realm: str, group: Group, found: KnownRescue
+    ) -> dict[str, HandedMember]:
+        """The members of a realm, by the keys of their addresses. If it has not followed an earlier rescue,
+        they are in the roster of the home before that."""
+        opened = open_rescue(decode_rescue(found.rescue))
+        for _, seq, rows in _rosters(connection, group.id, opened):
+            since = members_since(
+                connection, group, listed(rows), seq, self._context.config.realm
+            ).members
+            theirs = {
+                key_of(each.address): each for each in since if realm_in(each.address) == realm
+            }
+            if theirs:
+                return theirs
+        return {}
+
     def _take(
         self, connection: Connection, realm: str, found: KnownRescue, members: Sequence[str]
     ) -> FollowAnswer:
         """Make people of a realm members, as far as the roster of the lost home, or the log after it, has
         them. Runs in the writer's thread."""
-        opened = open_rescue(decode_rescue(found.rescue))
-        kept = roster_store.roster_of_mirror(connection, found.conversation_id)
-        rows = () if kept is None or kept.rows is None else decode_rows(kept.rows)
         group = group_of(connection, found.conversation_id)
-        own = self._context.config.realm
-        if group is None:
+        if group is None or group.realm is not None:
             return FollowAnswer(False)
-        since = members_since(connection, group, listed(rows), opened.roster.seq, own)
-        theirs = {
-            key_of(each.address): each for each in since.members if realm_in(each.address) == realm
-        }
+        theirs = self._members_of(connection, realm, group, found)
         shown = realm
         with suppress(Exception):
             shown = self._links.name_of(realm)
@@ -260,6 +281,23 @@ class RescueFounding:
         store.realm_follows(connection, found.conversation_id, realm)
         refused = tuple(name for name, each in wanted.items() if each is None)
         return FollowAnswer(True, refused, last_seq(connection, found.conversation_id))
+
+
+def _rosters(
+    connection: Connection, conversation: int, opened: OpenedRescue
+) -> Iterator[tuple[str, int, Sequence[RosterRow]]]:
+    """The lost home of a rescued group, the last entry of its roster, and its rows; then those of the homes
+    that were lost before it, the last one first."""
+    earlier = {each.realm: each for each in store.rescues_of(connection, conversation)}
+    while True:
+        home = opened.stated.home
+        kept = roster_store.roster_of_mirror(connection, conversation, home)
+        rows = () if kept is None or kept.rows is None else decode_rows(kept.rows)
+        yield home, opened.roster.seq, rows
+        before = earlier.pop(home, None)
+        if before is None:
+            return
+        opened = open_rescue(decode_rescue(before.rescue))
 
 
 def listed(rows: Sequence[RosterRow]) -> RescuedMembers:

@@ -27,6 +27,7 @@ from chatd.federation.signing.key_book import KeyBook
 from chatd.federation.signing.proofs import Proof
 from chatd.federation.signing.rescues import (
     OpenedRescue,
+    RescueStatement,
     RescueVerdict,
     VerdictStatement,
     decode_verdict,
@@ -102,15 +103,17 @@ class RescueJudge:
         group = None if place is None else group_of(connection, place)
         if group is None or not group.key:
             return Judgement(RescueAnswer("unknown"))
-        kept = roster_store.roster_of_mirror(connection, group.id)
         if stated.home == own:
             kept = roster_store.newest_own(connection, group.id)
-        elif kept is not None and decode_roster_statement(kept.statement).home != stated.home:
-            kept = None  # of the home that the group has since it was rescued
+        else:
+            kept = roster_store.roster_of_mirror(connection, group.id, stated.home)
         self.check(opened, None if kept is None else kept.statement)
         known = store.rescue_with(connection, group.id, opened.rescue.hash)
         if known is not None and known.state != "pending":
             return self._known(connection, known, opened)
+        counts = store.counting(connection, group.id)
+        if not self._is_about(group, counts, stated):
+            return self._outdated(connection, known, counts)
         better = self._better(connection, group, opened)
         if better is not None:
             return self._ended(connection, group, opened, better)
@@ -121,8 +124,8 @@ class RescueJudge:
             store.add_rescue(connection, known_rescue(group.id, opened, "ended"))
             return Judgement(RescueAnswer("ended", roster=refused))
         if kept is None or kept.number < opened.roster.number:
-            self._keep_roster(connection, opened)
-        switches = store.counting(connection, group.id) is not None
+            self._keep_roster(connection, group, opened)
+        switches = counts is not None and counts.home == stated.home
         if switches or is_due(away, self._long):
             return self._follow(connection, group, opened)
         kept_it = store.add_rescue(connection, known_rescue(group.id, opened, "pending"))
@@ -133,9 +136,36 @@ class RescueJudge:
     def _place(self, connection: sa.Connection, opened: OpenedRescue) -> int | None:
         stated = opened.stated
         if stated.home != self._context.realm_key:
-            return place_of_home(connection, stated.home, stated.group)
+            place = place_of_home(connection, stated.home, stated.group)
+            heading = store.heading_for(connection, stated.home, stated.group)
+            return heading if place is None else place
         group = group_of(connection, stated.group)
         return None if group is None else group.id
+
+    def _is_about(self, group: Group, counts: KnownRescue | None, stated: RescueStatement) -> bool:
+        """Whether a rescue is about the home that a group has, or is about to get, or competes with the
+        rescue by which it has left that home. Otherwise the home has handed the group over, or has yielded:
+        nobody may found it again for that."""
+        own = self._context.realm_key
+        home = stated.home, stated.group
+        if stated.home == own or (group.realm or own, group.home_id or group.id) == home:
+            return True
+        if counts is None:
+            return False
+        return counts.home == stated.home or (counts.realm, counts.new_group) == home
+
+    def _outdated(
+        self,
+        connection: sa.Connection,
+        known: KnownRescue | None,
+        counts: KnownRescue | None,
+    ) -> Judgement:
+        """The group lives elsewhere by now."""
+        if known is not None:
+            store.set_state(connection, known, "ended")
+        other = None if counts is None else decode_rescue(counts.rescue)
+        effect: Effect = "none" if known is None else "wait"
+        return Judgement(RescueAnswer("ended", other), effect, known)
 
     def _known(
         self, connection: sa.Connection, known: KnownRescue, opened: OpenedRescue
@@ -196,10 +226,10 @@ class RescueJudge:
             raise BadSignature(reason="the founder is no admin or member any more")
         return None
 
-    def _keep_roster(self, connection: sa.Connection, opened: OpenedRescue) -> None:
+    def _keep_roster(self, connection: sa.Connection, group: Group, opened: OpenedRescue) -> None:
         rescue, roster = opened.rescue, opened.roster
         signed = StoredRoster(roster.number, rescue.roster, encode(rescue.roster_proof), None)
-        roster_store.keep_theirs(connection, roster.home, roster.group, signed)
+        roster_store.keep_roster(connection, group.id, roster.home, signed)
 
     def _follow(
         self,

@@ -43,7 +43,6 @@ from chatd.store.rescues import KnownRescue
 
 CHECK_EVERY = 3600.0  # seconds
 MAX_PENDING = 1000  # rescues that are looked at then
-MAX_ANSWERS = 4  # rescues of which one answer leads to the next
 
 log = Logger()
 
@@ -122,11 +121,13 @@ class Rescues:
         # Nothing may come before this: parcels of the lost home are refused while the group lives here.
         async with self._receiver.held(realm):
             await self._adopt_all()
-            for known in await self._database.run(store.rescues_for, realm):
+            concerned = await self._database.run(store.rescues_for, realm)
+            offered = self._to_offer(realm, concerned)
+            for known in concerned:
                 if realm not in self._linked:
                     return
                 try:
-                    await self._talk(realm, known)
+                    await self._talk(realm, known, known.hash in offered)
                 except (RealmDown, UnknownRealm):
                     return  # over the next link
                 except ChatError as error:
@@ -135,26 +136,35 @@ class Rescues:
                     )
         await self._following.hand_over(realm)
 
-    async def _talk(self, realm: str, known: KnownRescue) -> None:
+    def _to_offer(self, realm: str, concerned: Sequence[KnownRescue]) -> set[bytes]:
+        """The hashes of the rescues that the realm has to follow: those of this one, and the earlier ones of
+        the same groups, because it may not know these."""
+        found: set[bytes] = set()
+        homes: set[tuple[int, str]] = set()
+        for known in reversed(concerned):
+            place = known.conversation_id
+            if known.state == "own" or (known.realm != realm and (place, known.realm) in homes):
+                found.add(known.hash)
+                homes.add((place, known.home))
+        return found
+
+    async def _talk(self, realm: str, known: KnownRescue, offers: bool) -> None:
         """Ask a realm about one rescue. Raises RealmDown, and what the realm refuses with."""
         opened = open_rescue(decode_rescue(known.rescue))
         asks_home = known.home == realm and known.verdict is None
-        offers = known.state == "own" and realm != self._context.realm_key
         if asks_home or offers:
             answer = await self._links.rescue(realm, opened.rescue)
             await self._answered(realm, opened, answer)
         if known.realm == realm and known.state == "following":
             await self._follow(known)
 
-    async def _answered(
-        self, realm: str, opened: OpenedRescue, answer: RescueAnswer, depth: int = 0
-    ) -> None:
+    async def _answered(self, realm: str, opened: OpenedRescue, answer: RescueAnswer) -> None:
         """Do what follows from an answer about a rescue that is known here."""
         if answer.verdict is not None:
             await self._apply(await self._take_verdict(opened, answer.verdict))
         if answer.roster is not None:
             await self._following.withdraw(opened, answer.roster, self._judge)
-        if answer.other is not None and depth < MAX_ANSWERS:
+        if answer.other is not None:
             await self.offered(realm, answer.other)
 
     async def _take_verdict(self, opened: OpenedRescue, verdict: RescueVerdict) -> Judgement:
@@ -166,7 +176,11 @@ class Rescues:
         """Answer a realm that tells of a rescue. Raises BadSignature."""
         opened = open_rescue(rescue)
         home = opened.stated.home
-        away = None if home == self._context.realm_key else await self._reached.away(home)
+        away: int | None = None
+        if home == realm:
+            away = self._reached.long  # it says itself that the group lives elsewhere
+        elif home != self._context.realm_key:
+            away = await self._reached.away(home)
         judgement: Judgement = await self._database.run(self._judge.judge, opened, away)
         await self._apply(judgement, realm)
         return judgement.answer

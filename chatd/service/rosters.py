@@ -243,6 +243,7 @@ class Rosters:
 
         result = await self._database.run(job)
         self._rosters.pop(conversation)
+        self._on_changed(conversation)
         return result
 
     def renumbered(self, conversation: int) -> None:

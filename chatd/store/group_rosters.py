@@ -6,7 +6,6 @@ chatd.federation.group_rosters makes and checks them. Here, statements, proofs a
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import NamedTuple
 
 import msgspec
@@ -167,9 +166,10 @@ def lacking_rosters(
     """Those of the rosters of a realm, by its ids of groups, that this one has not completely: of groups with
     members here."""
     known = mirror_rosters.c
+    same = (known.conversation_id == groups.c.conversation_id) & (known.realm == groups.c.realm)
     rows = connection.execute(
         sa.select(groups.c.home_id, known.number, known.rows.is_(None).label("lacks"))
-        .outerjoin_from(groups, mirror_rosters, known.conversation_id == groups.c.conversation_id)
+        .outerjoin_from(groups, mirror_rosters, same)
         .where(
             groups.c.realm == realm,
             groups.c.home_id.in_(numbers),
@@ -187,59 +187,50 @@ def lacking_rosters(
 
 
 def keep_theirs(connection: sa.Connection, realm: str, home_id: int, signed: StoredRoster) -> bool:
-    """Store the roster of a group elsewhere, unless a later one is here, or the rosters of that realm are too
-    many. Returns whether it was stored."""
+    """As `keep_roster`, for the group elsewhere with that id in its home."""
     group = find_mirror(connection, realm, home_id)
-    if group is None:
-        return False
-    known = roster_of_mirror(connection, group.id)
+    return group is not None and keep_roster(connection, group.id, realm, signed)
+
+
+def keep_roster(
+    connection: sa.Connection, conversation: int, realm: str, signed: StoredRoster
+) -> bool:
+    """Store the roster of a group that was signed by its home, the realm with that key, unless a later one of
+    that home is here, or the rosters of that realm are too many. Returns whether it was stored."""
+    known = roster_of_mirror(connection, conversation, realm)
     if known is not None and (known.number, known.rows is not None) >= (
         signed.number,
         signed.rows is not None,
     ):
         return False
-    if signed.rows is not None and _size(connection, realm, group.id, len(signed.rows)) > MAX_KEPT:
-        return False
-    connection.execute(sa.delete(mirror_rosters).filter_by(conversation_id=group.id))
+    if signed.rows is not None:
+        size = _size_of_others(connection, realm, conversation) + len(signed.rows)
+        if size > MAX_KEPT:
+            return False
+    place = {"conversation_id": conversation, "realm": realm}
+    connection.execute(sa.delete(mirror_rosters).filter_by(**place))
     values = msgspec.structs.asdict(signed)
-    connection.execute(
-        sa.insert(mirror_rosters).values(conversation_id=group.id, realm=realm, **values)
-    )
+    connection.execute(sa.insert(mirror_rosters).values(**place, **values))
     return True
 
 
-def keep_newer(
-    connection: sa.Connection, conversation: int, realm: str, signed: StoredRoster
-) -> None:
-    """Store a newer roster of the home with that key, without its rows."""
-    known = roster_of_mirror(connection, conversation)
-    if known is None or known.number < signed.number:
-        connection.execute(sa.delete(mirror_rosters).filter_by(conversation_id=conversation))
-        values = msgspec.structs.asdict(signed)
-        connection.execute(
-            sa.insert(mirror_rosters).values(conversation_id=conversation, realm=realm, **values)
-        )
-
-
-def _size(connection: sa.Connection, realm: str, but: int, more: int) -> int:
+def _size_of_others(connection: sa.Connection, realm: str, conversation: int) -> int:
+    """The bytes of a realm's rosters of other groups."""
     used = connection.scalar(
         sa.select(sa.func.sum(sa.func.length(mirror_rosters.c.rows))).where(
-            mirror_rosters.c.realm == realm, mirror_rosters.c.conversation_id != but
+            mirror_rosters.c.realm == realm, mirror_rosters.c.conversation_id != conversation
         )
     )
-    return (used or 0) + more
+    return used or 0
 
 
-def roster_of_mirror(connection: sa.Connection, conversation: int) -> StoredRoster | None:
-    """The newest roster that the home of a group elsewhere has signed."""
+def roster_of_mirror(
+    connection: sa.Connection, conversation: int, home: str
+) -> StoredRoster | None:
+    """The newest roster of a group that the realm with the key `home` has signed, its home or a former
+    one."""
     columns = (mirror_rosters.c[name] for name in StoredRoster.__struct_fields__)
     row = connection.execute(
-        sa.select(*columns).where(mirror_rosters.c.conversation_id == conversation)
+        sa.select(*columns).filter_by(conversation_id=conversation, realm=home)
     ).first()
     return None if row is None else StoredRoster(*row)
-
-
-def forget_rosters(connection: sa.Connection, conversations: Collection[int]) -> None:
-    """Remove the rosters of groups."""
-    for table in (home_rosters, mirror_rosters):
-        connection.execute(sa.delete(table).where(table.c.conversation_id.in_(conversations)))

@@ -23,13 +23,15 @@ from chatd.store.schema import groups, rescued_realms, rescues
 
 RescueState: TypeAlias = Literal["own", "pending", "following", "followed", "ended"]
 RESCUE = "rescue"  # a kind of step (chatd.store.lineage)
-MAX_RESCUES = 16  # of one group
+MAX_RESCUES = 64  # of one group by other realms
+MAX_OF_REALM = 8  # of these by one realm
 
 
 class KnownRescue(msgspec.Struct, frozen=True):
-    """A rescue of the group of a conversation. `realm` has founded it as its group `new_group`. `seq` is the
-    last entry that the founder had of the lost `home`. `handed_over`: the present home has what only this
-    realm had."""
+    """A rescue of the group of a conversation. `realm` has founded it as its group `new_group`. Entries after
+    `seq` may be only here, or only in the new home: it is the last entry that the founder had of the lost
+    `home`, or that of an earlier rescue that this realm has not followed. `handed_over`: the present home has
+    what only this realm had."""
 
     conversation_id: int
     hash: bytes
@@ -48,11 +50,12 @@ _COLUMNS = tuple(rescues.c[name] for name in KnownRescue.__struct_fields__)
 
 
 def add_rescue(connection: sa.Connection, rescue: KnownRescue) -> bool:
-    """Store a rescue. Returns whether there is room for it."""
+    """Store a rescue. Returns whether there is room for it: always for one that was founded here."""
     key = {"conversation_id": rescue.conversation_id, "hash": rescue.hash}
     known = rescues_of(connection, rescue.conversation_id)
     if all(each.hash != rescue.hash for each in known):
-        if len(known) >= MAX_RESCUES:
+        same = sum(each.realm == rescue.realm for each in known)
+        if rescue.state != "own" and (len(known) >= MAX_RESCUES or same >= MAX_OF_REALM):
             return False
         connection.execute(sa.insert(rescues).values(**msgspec.structs.asdict(rescue)))
         return True
@@ -69,6 +72,11 @@ def set_state(
     if verdict is not None:
         values["verdict"] = verdict
     connection.execute(_where(rescue).values(**values))
+
+
+def set_followed(connection: sa.Connection, rescue: KnownRescue, seq: int) -> None:
+    """Note that the copy here is one of the new home, and that entries after `seq` may be only here."""
+    connection.execute(_where(rescue).values(state="followed", seq=seq))
 
 
 def handed_over(connection: sa.Connection, rescue: KnownRescue) -> None:
@@ -123,15 +131,25 @@ def counting(connection: sa.Connection, conversation: int) -> KnownRescue | None
     return min(found, key=lambda each: states.index(each.state), default=None)
 
 
+def heading_for(connection: sa.Connection, realm: str, new_group: int) -> int | None:
+    """The conversation of the group that follows to the realm with that key, which has founded it with the
+    id `new_group`."""
+    query = sa.select(rescues.c.conversation_id).filter_by(
+        realm=realm, new_group=new_group, state="following"
+    )
+    found: int | None = connection.scalar(query)
+    return found
+
+
 def rescues_for(connection: sa.Connection, realm: str) -> list[KnownRescue]:
     """The rescues of which to talk to a realm: it has founded the group, is the lost home, or has members of
-    a group that was founded here."""
+    a group that was founded here. An earlier rescue comes before a later one."""
     told = sa.select(rescued_realms.c.conversation_id).where(rescued_realms.c.realm == realm)
     query = sa.select(*_COLUMNS).where(
         sa.or_(
             rescues.c.realm == realm,
             rescues.c.home == realm,
-            sa.and_(rescues.c.state == "own", rescues.c.conversation_id.in_(told)),
+            rescues.c.conversation_id.in_(told),
         )
     )
     return [KnownRescue(*row) for row in connection.execute(query.order_by(rescues.c.at))]

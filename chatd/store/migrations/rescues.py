@@ -44,7 +44,7 @@ def create_tables_of_rescues() -> None:
         sa.Column("statement", sa.LargeBinary, nullable=False),
         sa.Column("proof", sa.LargeBinary, nullable=False),
         sa.Column("rows", sa.LargeBinary, comment="the members, encoded; NULL: they have not come"),
-        sa.PrimaryKeyConstraint("conversation_id", name="mirror_rosters_key"),
+        sa.PrimaryKeyConstraint("conversation_id", "realm", name="mirror_rosters_key"),
         of_conversation("mirror_rosters"),
     )
     op.create_index("mirror_rosters_by_realm", "mirror_rosters", ["realm"])

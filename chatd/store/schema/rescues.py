@@ -44,11 +44,12 @@ home_rosters = Table(
 )
 
 # The newest rosters of groups elsewhere, as their homes have signed them. The rows come after the statement.
+# A group that has had several homes may have one of each: their numbers can't be compared.
 mirror_rosters = Table(
     "mirror_rosters",
     metadata,
     conversation_key(),
-    Column("realm", Text, nullable=False, comment="key of the home"),
+    Column("realm", Text, primary_key=True, comment="key of the home"),
     Column("number", BigInteger, nullable=False),
     Column("statement", LargeBinary, nullable=False),
     Column("proof", LargeBinary, nullable=False),

@@ -40,7 +40,9 @@ class RosterTestCase(LinkedTestCase):
     ) -> StoredRoster | None:
         def read(connection: Any) -> StoredRoster | None:
             found = find_group(connection, group)
-            return None if found is None else store.roster_of_mirror(connection, found.id)
+            if found is None:
+                return None
+            return store.roster_of_mirror(connection, found.id, found.realm or "")
 
         found: StoredRoster | None = (server or self.one).realm.database.now(read)
         return found

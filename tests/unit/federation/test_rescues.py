@@ -386,7 +386,7 @@ class HostileTestCase(RescueTestCase):
     def offer(self, **changed: Any) -> str:
         """Let realm2 tell realm3 of a rescue that was never founded. Returns the state there."""
         kept = self.second.realm.database.now(
-            lambda db: roster_store.roster_of_mirror(db, _mirror(db))
+            lambda db: roster_store.roster_of_mirror(db, _mirror(db), "realm1")
         )
         roster = decode_roster_statement(kept.statement)
         said = {"founder": "budi", "number": 5, "at": int(self.network.now * 1000), **changed}
@@ -432,7 +432,7 @@ class HostileTestCase(RescueTestCase):
     def test_kicked_founder(self) -> None:
         """realm2 withholds that budi was kicked, and has an older roster than realm3."""
         kept = self.second.realm.database.now(
-            lambda db: roster_store.roster_of_mirror(db, _mirror(db))
+            lambda db: roster_store.roster_of_mirror(db, _mirror(db), "realm1")
         )
         self.partition([self.second], [self.home, self.third])
         self.ana.does(ask.KickMember(parse_address("bagan"), parse_address("budi@realm2")))
