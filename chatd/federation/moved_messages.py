@@ -140,7 +140,7 @@ class MovedMessages:
         if key_of(f"{parcel.to}@{realm}") != move.old.key:
             return PeerFailed(realm=realm)  # it answers with the move of somebody else
         sent = resending.find_sent(connection, number)
-        if sent is None or refuses(connection, (sent.entry.account_id,), move):
+        if sent is None or refuses(connection, sent.entry.account_id, move):
             return AccountMoved(name=move.old.name, to=move.new.name)
         outbox_store.remove(connection, realm, number)
         resent = self._store(connection, move, waiting, parcel, sent)

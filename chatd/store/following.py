@@ -71,7 +71,8 @@ def follow(connection: sa.Connection, writer: MessageWriter, move: Move, now: in
     blockers = _follow_blocks(connection, move)
     directs, waits = [], False
     for side in list(_sides(connection, move.old)):
-        if side.account_id in (move.old.id, move.new.id) or refuses(connection, side, move):
+        is_own = side.account_id in (move.old.id, move.new.id)
+        if is_own or refuses(connection, side.account_id, move):
             continue
         if _has_parcels(connection, move.old.realm, side.conversation):
             waits = True
@@ -113,10 +114,9 @@ def follow_one(
     return _follow_direct(connection, writer, side, move, now)
 
 
-def refuses(connection: sa.Connection, side: _DirectSide | tuple[int, ...], move: Move) -> bool:
+def refuses(connection: sa.Connection, account_id: int, move: Move) -> bool:
     """Whether an account does not want to follow: it has blocked the new address, or its realm, and not the
     old one."""
-    account_id = side[0]
     if is_blocked(connection, account_id, move.old.key):
         return False
     return is_blocked(connection, account_id, move.new.key)

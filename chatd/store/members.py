@@ -318,7 +318,10 @@ def _settle(
     connection.execute(
         sa.update(rosters).where(sized).values(members=rosters.c.members - len(roles))
     )
-    if connection.scalar(sa.select(rosters.c.members).where(sized)) == 0:
+    if _longest_standing(connection, group, admin=True) is not None:
+        return Delta(group.id, roles)
+    heir = _longest_standing(connection, group, admin=False)
+    if heir is None:
         names.free(connection, group.key, "group")
         connection.execute(
             sa.update(groups)
@@ -328,11 +331,7 @@ def _settle(
         forget_bans(connection, group.id)
         avatars.forget(connection, avatars.place_of_group(group.key))
         return Delta(group.id, roles, ended=True)
-    if _longest_standing(connection, group, admin=True) is None:
-        heir = _longest_standing(connection, group, admin=False)
-        if heir is not None:
-            roles += set_admin(connection, group, heir).roles
-    return Delta(group.id, roles)
+    return Delta(group.id, roles + set_admin(connection, group, heir).roles)
 
 
 def _longest_standing(connection: sa.Connection, group: Group, admin: bool) -> Party | None:

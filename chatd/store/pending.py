@@ -58,17 +58,13 @@ class PendingWriter:
     def store(self, connection: sa.Connection, items: Sequence[NewPost]) -> list[Stored | Failure]:
         """Store `items` with their parcels, in this order. Their place has no seq. Returns a Failure for each
         message to a group that lives in another realm by now."""
-        moved = {at for at, item in enumerate(items) if self._has_moved(connection, item)}
-        if moved:
-            still = [item for at, item in enumerate(items) if at not in moved]
-            stored = iter(self._store(connection, still))
-            return [
-                Failure(GroupMoved(group=item.group, to=item.group))
-                if at in moved
-                else next(stored)
-                for at, item in enumerate(items)
-            ]
-        return [*self._store(connection, items)]
+        moved = [self._has_moved(connection, item) for item in items]
+        still = [item for item, has_moved in zip(items, moved, strict=True) if not has_moved]
+        stored = iter(self._store(connection, still))
+        return [
+            Failure(GroupMoved(group=item.group, to=item.group)) if has_moved else next(stored)
+            for item, has_moved in zip(items, moved, strict=True)
+        ]
 
     def _has_moved(self, connection: sa.Connection, item: NewPost) -> bool:
         """Whether the group of a message lives in another realm than its parcel goes to."""
