@@ -81,27 +81,39 @@ class LastValue:
 
     def __init__(self, first: Any) -> None:
         self._first = first
-        # With each value, the requests before it that were not answered yet
-        self._asked: list[tuple[Any, TrackedRequest, list[TrackedRequest]]] = []
+        self._asked: list[_Setting] = []
 
-    def set(self, value: Any, request: TrackedRequest) -> None:
-        open_ = [each for _, each, _ in self._asked if not each.answered]
-        self._asked.append((value, request, open_))
+    def set(self, value: Any, request: TrackedRequest, *, certain: bool = True) -> None:
+        """With `certain`, a request that is acknowledged sets the value. Others may be refused later."""
+        open_ = [each.request for each in self._asked if not each.request.answered]
+        self._asked.append(_Setting(value, request, open_, certain))
 
     @property
     def values(self) -> list[Any]:
-        done = [each for each in self._asked if each[1].acknowledged]
         found = []
-        for at, (value, request, _) in enumerate(self._asked):
+        for at, setting in enumerate(self._asked):
             later = self._asked[at + 1 :]
-            if not any(each in done and request not in each[2] for each in later):
-                found.append(value)
-        return found if done else [*found, self._first]
+            if not any(each.is_done and setting.request not in each.open for each in later):
+                found.append(setting.value)
+        return found if any(each.is_done for each in self._asked) else [*found, self._first]
 
     @property
     def asked(self) -> list[Any]:
         """All values that it ever may have had."""
-        return [self._first, *(value for value, _, _ in self._asked)]
+        return [self._first, *(each.value for each in self._asked)]
+
+
+class _Setting(msgspec.Struct, frozen=True):
+    """A request for a value. `open` has those before it that were not answered yet."""
+
+    value: Any
+    request: TrackedRequest
+    open: list[TrackedRequest]
+    certain: bool
+
+    @property
+    def is_done(self) -> bool:
+        return self.certain and self.request.acknowledged
 
 
 class Written:

@@ -28,14 +28,14 @@ class Relocations:
         realm = self._world.realm_of[admin]
         match self._random.randrange(4):
             case 0:
-                self._ask(group.creator, self._promotion(group, admin))
+                self._promote(group, admin)
             case 1:
                 self._ask(group.creator, self._move(group, group.creator, realm))
             case 2:
                 self._ask(admin, self._move(group, admin, realm))
             case _:
                 # All that a move needs, at once
-                self._ask(group.creator, self._promotion(group, admin))
+                self._promote(group, admin)
                 self._ask(group.creator, self._move(group, group.creator, realm))
                 self._ask(admin, self._move(group, admin, realm))
 
@@ -43,10 +43,12 @@ class Relocations:
         if self._world.is_open(name):
             self._world.asks(name, command)
 
-    def _promotion(self, group: StagedGroup, admin: str) -> ask.Command:
-        self._world.promoted.add((group.name, admin))
-        where = self._world.address(f"#{group.name}", group.creator)
-        return ask.PromoteMember(where, self._world.address(admin, group.creator))
+    def _promote(self, group: StagedGroup, admin: str) -> None:
+        if self._world.is_open(group.creator):
+            where = self._world.address(f"#{group.name}", group.creator)
+            command = ask.PromoteMember(where, self._world.address(admin, group.creator))
+            request = self._world.asks(group.creator, command)
+            self._world.promotions[group.name, admin].append(request)
 
     def _move(self, group: StagedGroup, name: str, realm: str) -> ask.Command:
         return ask.MoveGroup(self._world.address(f"#{group.name}", name), realm)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from chatd.base.names import Address
 from chatd.commands import values as ask
-from chatd.simulate.records import Forwarded, Marked, TrackedRequest, Written
+from chatd.simulate.records import Forwarded, LastValue, Marked, TrackedRequest, Written
 from chatd.simulate.world import World, content
 
 EMOJI = ("👍", "🎉")
@@ -148,15 +148,23 @@ class Talk:
             return
         written, seq = found
         request = self._world.asks(name, ask.DeleteMessage(self._world.place(name, to), seq))
-        if written.author == name or self._may_rule(name, to):
+        if written.author == name:
             written.deleted.set(True, request)
+        else:
+            self._set_as_admin(written.deleted, True, request, to)
 
-    def _may_rule(self, name: str, to: str) -> bool:
-        """Whether somebody may be an admin of a steady group."""
+    def _set_as_admin(
+        self, value: LastValue, to_set: bool, request: TrackedRequest, to: str
+    ) -> None:
+        """Note what only the admins of a group may set. In a steady one they stay admins. If it was not
+        acknowledged yet that somebody is one, their request may be acknowledged and refused later."""
         group = self._world.groups.get(to[1:])
-        return group is not None and (
-            group.creator == name or (group.name, name) in self._world.promoted
-        )
+        if group is None:
+            return
+        promotions = self._world.promotions.get((group.name, request.name), ())
+        is_admin = request.name == group.creator or any(each.acknowledged for each in promotions)
+        if is_admin or promotions:
+            value.set(to_set, request, certain=is_admin)
 
     def react(self, name: str, to: str) -> None:
         if (found := self._pick(name, to)) is not None:
@@ -171,8 +179,7 @@ class Talk:
             on = self._random.random() < 0.7
             command = ask.PinMessage(self._world.place(name, to), seq, on)
             request = self._world.asks(name, command)
-            if self._may_rule(name, to):
-                written.pinned.set(on, request)
+            self._set_as_admin(written.pinned, on, request, to)
 
     # Reading
 

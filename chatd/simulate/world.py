@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from itertools import combinations
 from pathlib import Path
@@ -71,7 +71,8 @@ class World:
         self.requests: list[TrackedRequest] = []
         self.counts: Counter[str] = Counter()
         self.restored = False  # a realm was restored from an older copy
-        self.promoted: set[tuple[str, str]] = set()  # groups, and whom their creators make admins
+        # Groups, and whom their creators want to make admins: the requests for that
+        self.promotions: defaultdict[tuple[str, str], list[TrackedRequest]] = defaultdict(list)
         self._texts = 0
         self._settle_in(realms or self.random.choice((2, 2, 2, 2, 3, 3, 3, 4, 5)))
 

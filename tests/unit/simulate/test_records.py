@@ -14,10 +14,11 @@ class LastValueTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.value = LastValue("first")
 
-    def asks(self, value: str) -> Deferred[Any]:
+    def asks(self, value: str, *, certain: bool = True) -> Deferred[Any]:
         """Ask for a value. The Deferred is its answer."""
         done: Deferred[Any] = Deferred()
-        self.value.set(value, TrackedRequest("ana", lambda: done, None, lambda _: None))
+        request = TrackedRequest("ana", lambda: done, None, lambda _: None)
+        self.value.set(value, request, certain=certain)
         return done
 
     def test_one_after_the_other(self) -> None:
@@ -43,3 +44,11 @@ class LastValueTestCase(SynchronousTestCase):
         self.asks("dua").errback(ZeroDivisionError())
         self.assertEqual(self.value.values, ["satu", "dua"])
         self.assertEqual(self.value.asked, ["first", "satu", "dua"])
+
+    def test_refused_later(self) -> None:
+        """What somebody asks for who may have no right to it may come true, and may be refused later."""
+        self.asks("satu").callback(None)
+        self.asks("dua", certain=False).callback(None)
+        self.assertEqual(self.value.values, ["satu", "dua"])
+        self.asks("tiga").callback(None)
+        self.assertEqual(self.value.values, ["tiga"])
