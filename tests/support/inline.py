@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from sqlalchemy import Engine
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, fail, maybeDeferred, succeed
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from zope.interface import implementer
@@ -23,84 +23,56 @@ from chatd.service.chat_service import ChatService
 from chatd.service.context import Context
 from chatd.service.passwords import Passwords
 from chatd.service.remote import QUEUED, OnOutcome
-from chatd.simulate.databases import DATABASE, connect_without_sync, provide_schema, tell
+from chatd.simulate.databases import DATABASE, connect_without_sync, provide_schema
+from chatd.simulate.stepped import InstantPasswords, SteppedDatabase
 from chatd.store.database import Database
-from chatd.store.writer import Job, Writer
+from chatd.store.writer import Job
 from tests.support.common import make_config
 from tests.support.no_realms import NoRealms
 from tests.support.signing import SigningRealm
 
 
-class InlineDatabase:
-    """As chatd.store.database.Database, in this thread: each job is committed at once.
+class InlineDatabase(SteppedDatabase):
+    """Commits each job, and answers each query, at once.
 
-    While `held`, jobs wait for `settle`, and reads for `answer`, so that a test decides what comes first.
+    While `held`, jobs wait for `settle`, and while `held_reads`, the results of reads for `answer`, so that a
+    test decides what comes first.
     """
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._writer = Writer(engine)
-        self._settled: list[Callable[[], None]] = []
+        super().__init__(engine)
         self.held = False
         self.held_reads = False
-        self._jobs: list[Job] = []
-        self._reads: list[tuple[Deferred[Any], Any]] = []
-
-    def run(self, job: Callable[..., Any], *args: Any) -> Deferred[Any]:
-        return self._submit(Job(Deferred(), job, args))
-
-    def batch(self, job: Callable[..., Any], item: Any) -> Deferred[Any]:
-        return self._submit(Job(Deferred(), job, (item,), True))
-
-    def read(self, query: Callable[..., Any], *args: Any) -> Deferred[Any]:
-        with self._engine.connect() as connection, connection.begin():
-            try:
-                value = query(connection, *args)
-            except ChatError:
-                return fail(Failure())
-        if not self.held_reads:
-            return succeed(value)
-        done: Deferred[Any] = Deferred()
-        self._reads.append((done, value))
-        return done
-
-    def search(self, _account_id: int, query: Callable[..., Any], *args: Any) -> Deferred[Any]:
-        return self.read(query, *args)
-
-    def on_rollback(self, forget: Callable[[], None]) -> None:
-        self._writer.on_rollback(forget)
-
-    def on_refused(self, then: Callable[[], None]) -> None:
-        self._writer.on_refused(then)
-
-    def on_settled(self, then: Callable[[], None]) -> None:
-        self._settled.append(then)
-
-    def stop(self) -> Deferred[None]:
-        self._writer.close()
-        self._engine.dispose()
-        return succeed(None)
+        self._held_reads: list[tuple[Deferred[Any], Deferred[Any]]] = []
 
     def _submit(self, job: Job) -> Deferred[Any]:
-        self._jobs.append(job)
+        done = super()._submit(job)
         if not self.held:
             self.settle()
-        return job.done
+        return done
+
+    def read(self, query: Callable[..., Any], *args: Any) -> Deferred[Any]:
+        answer = maybeDeferred(self.now, query, *args)
+        if not self.held_reads:
+            return answer
+        done: Deferred[Any] = Deferred()
+        self._held_reads.append((answer, done))
+        return done
+
+    def stop(self) -> Deferred[None]:
+        """End at once. What is held is lost, as when the daemon is killed."""
+        self.close()
+        return succeed(None)
 
     def settle(self, count: int | None = None) -> None:
         """Commit the first `count` waiting jobs (or all) together, and fire their Deferreds."""
-        jobs = self._jobs[:count]
-        self._jobs = self._jobs[len(jobs) :]
-        for outcome in self._writer.commit(jobs):
-            tell(outcome)
-        for then in self._settled:
-            then()
+        self.step(count)
 
     def answer(self) -> None:
         """Fire the reads that were held, with the results that they had when they were made."""
-        reads, self._reads = self._reads, []
-        for done, value in reads:
-            done.callback(value)
+        held, self._held_reads = self._held_reads, []
+        for answer, done in held:
+            answer.chainDeferred(done)
 
 
 class NoUploads:
@@ -180,19 +152,6 @@ class NoLinks(NoRealms):
         return ""
 
 
-class InlinePasswords:
-    """As chatd.service.passwords.Passwords, without hashing."""
-
-    def hash(self, password: str, *_owner: Any) -> Deferred[str]:
-        return succeed(f"hash of {password}")
-
-    def verify(self, password: str, hashed: str | None, *_owner: Any) -> Deferred[bool]:
-        return succeed(hashed == f"hash of {password}")
-
-    def is_outdated(self, hashed: str, password: str) -> bool:
-        return False
-
-
 def open_inline(
     folder: Path, clock: Clock, random_bytes: Any
 ) -> tuple[ChatService, InlineDatabase]:
@@ -205,7 +164,7 @@ def open_inline(
     )
     service = ChatService(
         context,
-        cast(Passwords, InlinePasswords()),
+        cast(Passwords, InstantPasswords()),
         cast(Uploads, NoUploads()),
         NoRealms(),
         Forwarder(

@@ -1,7 +1,7 @@
 """Accounts, messages, groups and read marks, compared with a model in plain Python under random operations.
 
 The service runs on a real SQLite file, but without threads: `InlineDatabase` commits each job at once and
-`InlinePasswords` hash nothing, so that hypothesis can drive it step by step.
+`InstantPasswords` hash nothing, so that hypothesis can drive it step by step.
 """
 
 from __future__ import annotations
