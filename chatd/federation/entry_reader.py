@@ -61,10 +61,6 @@ MESSAGE, EDITED = "message", "edited"
 OnComing: TypeAlias = Callable[[str, str], Awaitable[bool]]
 
 
-async def _none_comes(_realm: str, _name: str) -> bool:
-    return False
-
-
 class Arrived(msgspec.Struct, frozen=True):
     """A message to store, and its target.
 
@@ -100,7 +96,7 @@ class EntryReader:
         self._guesses = guesses
         self._trust = trust
         self._facts = facts
-        self._coming: OnComing = _none_comes
+        self._coming: OnComing
 
     def on_coming(self, coming: OnComing) -> None:
         """Ask `coming` about posts to groups that are not known here."""

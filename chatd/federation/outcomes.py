@@ -68,10 +68,6 @@ log = Logger()
 OnMovedPost: TypeAlias = Callable[[str, Parcel | None], Awaitable[bool]]
 
 
-async def _is_unknown(_realm: str, _parcel: Parcel | None) -> bool:
-    return False
-
-
 class DeliveredParcel(msgspec.Struct, frozen=True):
     """A parcel that was delivered: its number, the account that sent it, and the message if it is known.
     `seq` is what the home of a group has given to the message, or 0."""
@@ -109,7 +105,7 @@ class Outcomes:
         self._unkept: dict[tuple[str, int], ChatError] = {}
         self._keeping = Timer(service.context.clock, self._keep_again)
         self._on_moved: OnMoved
-        self._group_moved: OnMovedPost = _is_unknown
+        self._group_moved: OnMovedPost
         self._moving_out = service.moving_out
 
     def on_moved(self, then: OnMoved) -> None:

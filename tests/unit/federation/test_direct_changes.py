@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest import mock
 
 from chatd.base.entries import Deletion, Edit, MessageChange, Pin, React
+from chatd.base.errors import StorageFailed
 from chatd.base.names import Place, parse_address
 from chatd.commands import values as ask
 from chatd.federation.parcels import (
@@ -17,6 +19,7 @@ from chatd.federation.parcels import (
     Parcel,
     Ref,
 )
+from chatd.service.message_changes import MessageChanges
 from tests.support.network import LinkedTestCase
 from tests.unit.federation.test_receive import NOW, InboundTestCase
 
@@ -185,6 +188,36 @@ class Received(InboundTestCase):
             self.assertEqual(self.says(parcel, number=number), KEPT)
         (_, mine) = self.ana.does(_history("citra@realm2")).items
         self.assertEqual(list(mine.reactions), [])
+
+    def test_older_pin(self) -> None:
+        """Both sides pin and unpin a message at once: the later one counts, whichever comes first."""
+        self.ana.does(ask.PinMessage(Place(parse_address("citra@realm2"), None), 1, True))
+        for at, pinned in ((NOW - 5, True), (NOW + 30_000, False)):
+            self.assertEqual(self.says(DirectPin("citra", "ana", at, self.theirs, False)), KEPT)
+            shown = self.ana.does(_history("citra@realm2")).items
+            self.assertEqual(shown[0].pinned, pinned)
+
+    def test_listeners_that_fail(self) -> None:
+        """A change that is on disk is acknowledged, although telling the listeners of it has failed."""
+        edit = DirectEdit("citra", "ana", NOW, self.theirs, "SATU")
+        with mock.patch.object(MessageChanges, "publish", side_effect=ZeroDivisionError):
+            self.assertEqual(self.says(edit), KEPT)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(self.text(1), "SATU")
+
+    def test_full_disk(self) -> None:
+        """A change that the disk does not take costs its realm nothing, and is taken later."""
+        quotas = self.one.federation.receiver._quotas
+        edit = DirectEdit("citra", "ana", NOW, self.theirs, "SATU")
+        with mock.patch.object(quotas, "give_back_bytes", wraps=quotas.give_back_bytes) as back:
+            self.one.realm.database.full = True
+            with self.assertRaises(StorageFailed):
+                self.says(edit, number=30)
+            self.assertEqual(back.call_count, 1)
+        self.one.realm.database.full = False
+        self.assertEqual(self.says(edit, number=30), KEPT)
+        self.assertEqual(self.text(1), "SATU")
+        self.flushLoggedErrors(StorageFailed)
 
     def test_deleted(self) -> None:
         """Nothing changes a deleted message, and its deletion is told once."""

@@ -68,6 +68,45 @@ class RestoreTestCase(RestoredTestCase):
             self.assertEqual([len(each.mentions) for each in shown], [0, 1, 1])
         self.assertEqual([each.mentions for each in before], [each.mentions for each in after])
 
+    def test_changes(self) -> None:
+        """What was done to messages comes back to either side: the newest words, reactions, pins and
+        deletions, of one's own and of the other's messages."""
+        for text in ("satu", "dua", "tiga"):
+            self.ana.sends("budi@realm2", text)
+            self.budi.sends("ana@realm1", f"jawab {text}")
+        here, there = (Place(parse_address(each), None) for each in ("budi@realm2", "ana@realm1"))
+        copies = [(server, self.back_up(server)) for server in (self.one, self.two)]
+        for person, place, first in ((self.ana, here, 1), (self.budi, there, 2)):
+            for change in (
+                ask.EditMessage(place, first, "lama"),
+                ask.EditMessage(place, first, "baru"),
+                ask.ReactToMessage(place, 3 - first, "👍", True),
+                ask.ReactToMessage(place, first, "🎉", True),
+                ask.ReactToMessage(place, first, "🎉", False),
+                ask.PinMessage(place, 2 + first, True),
+                ask.EditMessage(place, 4 + first, "rahasia"),
+                ask.DeleteMessage(place, 4 + first),
+            ):
+                person.does(change)
+        for server, copy in copies:
+            self.restore(server, copy)
+            for person, place in ((self.ana, here), (self.budi, there)):
+                shown = person.does(ask.ShowHistory(place, 9)).items
+                self.assertEqual(
+                    [(each.text, each.pinned) for each in shown],
+                    [
+                        ("baru", False),
+                        ("baru", False),
+                        ("dua", True),
+                        ("jawab dua", True),
+                        (None, False),
+                        (None, False),
+                    ],
+                )
+                reactions = [[found.emoji for found in each.reactions] for each in shown]
+                self.assertEqual(reactions, [["👍"], ["👍"], [], [], [], []])
+        self.assertEqual(self.one.parcels_waiting() + self.two.parcels_waiting(), 0)
+
     def test_twice(self) -> None:
         """The same backup is restored twice: what was sent in between is not taken for what follows."""
         copy = self.back_up(self.one)
