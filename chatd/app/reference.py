@@ -221,8 +221,10 @@ FILE = Attachment(1, "v4jgxn", "plan.txt", 21, "97201e35…", "text/plain", "", 
 TEXT = Message(7, 2, 3, AT, "henderson", "messi", None, "halo, selamat malam")
 POST = Message(8, 5, 1, AT, "lineker", None, "bagan", file=FILE)
 BAGAN = GroupInfo("bagan", "k3x:9qa", 3, False, True, True, "Kelompok Bagan")
+FUTSAL = GroupInfo("futsal@realm2", "", 3, False, True, False)
 DIRECT = ConversationInfo(2, "Jordan Henderson", 2, 1, 3, TEXT, user="henderson", online=True)
 GROUP = ConversationInfo(5, "bagan", 0, 1, 1, POST, group=BAGAN)
+LOST = ConversationInfo(2, "futsal@realm2", 0, 0, 0, group=FUTSAL, rescue="futsal@realm3")
 ITEMS: tuple[tuple[str, str, Item], ...] = (
     ("messages", "inbox, history, search: a direct message", TEXT),
     ("messages", "the same: a file, in a group", POST),
@@ -231,6 +233,7 @@ ITEMS: tuple[tuple[str, str, Item], ...] = (
     ("conversations", "unread", UnreadCount(2, 4, user="henderson")),
     ("conversations", "conversations: a direct one", DIRECT),
     ("conversations", "the same: a group", GROUP),
+    ("conversations", "the same: a group whose realm is not reached", LOST),
     ("groups", "groups, mygroups", BAGAN),
     ("members", "members", Member("messi", True, True)),
     ("files", "files", FileInfo("v4jgxn", "plan.txt", 21, "lineker", AT)),
@@ -390,6 +393,7 @@ def reference() -> str:
         f"## Lists\n\nA reply has at most {MAX_PAGE} messages; `remaining` is the number of the others.\n",
         "`sync` without `conversation` lists as many; if it says `more`, ask again `after` the last one.\n",
         "Only groups with a title have `title`, private ones `visibility`, those with a picture `picture`.\n",
+        "A group with `rescue` goes on with that address if its realm stays lost.\n",
         _lists(),
         f"A place in `sent`: {code(msgspec.json.encode(SENT['sent'][0]).decode())}.\n",
         "## Events\n",

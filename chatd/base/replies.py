@@ -187,6 +187,7 @@ class ConversationInfo(msgspec.Struct, frozen=True):
     is the seq of the first one. `read` is the read mark and `seq` the newest number. `online` is None if
     unknown, as for users of other realms. `picture` is the path of the picture of the user or group.
     `request` is the state of the user's message request, if it is not accepted (chatd.store.requests).
+    `rescue` is the address with which the group goes on if its home stays lost (events.GroupRescue).
     """
 
     conversation: int
@@ -203,6 +204,7 @@ class ConversationInfo(msgspec.Struct, frozen=True):
     preferences: Preferences = Preferences()
     picture: str | None = None
     request: str | None = None
+    rescue: str | None = None
 
 
 class LogEntry(msgspec.Struct, frozen=True):

@@ -55,6 +55,9 @@ class ListRenderer:
         if "last" not in item:
             return self._unread(item)
         line = self._group(item) if item.get("group") is not None else self._direct(item)
+        if item.get("rescue"):
+            sentence = tr("to go on as {to} if its realm stays lost", to=safe(item["rescue"]))
+            line.append(("", ", " + sentence))
         if item.get("unread"):
             line.append(("", ", " + tr("{n} unread", n=amount(item["unread"]))))
         last = item["last"]

@@ -72,7 +72,7 @@ class RescueFollowing:
             answer = await self._links.follow(known.realm, FollowQuestion(known.hash, some))
             if not answer.taken:
                 if answer.other is None or answer.other.hash == known.hash:
-                    await self._database.run(store.set_state, known, "ended")
+                    await self.give_up(known)
                     return None
                 return answer.other
             refused += answer.refused
@@ -125,13 +125,16 @@ class RescueFollowing:
         group = await self._database.read(group_of, known.conversation_id)
         if group is None:
             return
-        state = "pending" if known.state != "ended" else "void"
         now = await self._database.read(store.rescue_with, known.conversation_id, known.hash)
-        if now is not None and now.state == "ended":
-            state = "void"
+        state = "void" if now is None or now.state == "ended" else "pending"
         stated = open_rescue(decode_rescue(known.rescue)).stated
         to = str(Address(stated.name, self.name_of(known.realm)))
         await self._tell(group, state, group.name, to)
+
+    async def give_up(self, known: KnownRescue) -> None:
+        """A rescue does not count any more. The members here are told."""
+        await self._database.run(store.set_state, known, "ended")
+        await self.tell_pending(known)
 
     # Going back
 

@@ -339,6 +339,7 @@ def known_rescue(
         state,
         stated.realm,
         stated.new_group,
+        stated.name,
         stated.home,
         stated.seq,
         stated.at,

@@ -121,8 +121,10 @@ class RescueJudge:
             return self._as_home(connection, group, opened, kept)
         refused = self._not_entitled(connection, group, opened, kept)
         if refused is not None:
-            store.add_rescue(connection, known_rescue(group.id, opened, "ended"))
-            return Judgement(RescueAnswer("ended", roster=refused))
+            row = known_rescue(group.id, opened, "ended")
+            store.add_rescue(connection, row)
+            effect: Effect = "none" if known is None else "wait"
+            return Judgement(RescueAnswer("ended", roster=refused), effect, row)
         if kept is None or kept.number < opened.roster.number:
             self._keep_roster(connection, group, opened)
         switches = counts is not None and counts.home == stated.home
@@ -130,7 +132,7 @@ class RescueJudge:
             return self._follow(connection, group, opened)
         kept_it = store.add_rescue(connection, known_rescue(group.id, opened, "pending"))
         row = known_rescue(group.id, opened, "pending")
-        effect: Effect = "wait" if kept_it and known is None else "none"
+        effect = "wait" if kept_it and known is None else "none"
         return Judgement(RescueAnswer("pending" if kept_it else "unknown"), effect, row)
 
     def _place(self, connection: sa.Connection, opened: OpenedRescue) -> int | None:

@@ -242,7 +242,7 @@ class Rescues:
                 await self.offered(known.realm, decode_rescue(known.rescue))
             except BadSignature as error:
                 log.debug("a rescue is given up: {error}", error=error)
-                await self._database.run(store.set_state, known, "ended")
+                await self._following.give_up(known)
             except EXPECTED:
                 return
             except Exception:

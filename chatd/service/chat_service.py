@@ -232,7 +232,13 @@ class ChatService:
         self.reports = Reports(context, self.reading)
         self.settings = ConversationSettings(context, presence, self.reading)
         self.conversations = Conversations(
-            context, self.blocks, self.reading, self.profiles, self.remote_presence, forwarder
+            context,
+            self.blocks,
+            self.reading,
+            self.profiles,
+            self.remote_presence,
+            forwarder,
+            self.realms,
         )
 
     def _make_sending(self, forwarder: IForwarder) -> None:

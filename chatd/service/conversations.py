@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 import msgspec
 from sqlalchemy import Connection
 
 from chatd.base.avatars import avatar_path
+from chatd.base.errors import UnknownRealm
 from chatd.base.model import Account
 from chatd.base.names import ARCHIVE_SIGN, key_of, parse_address
 from chatd.base.read_marks import ReadMark
@@ -16,10 +18,10 @@ from chatd.service.blocks import Blocks
 from chatd.service.context import Context
 from chatd.service.presence import AWAY, OFFLINE
 from chatd.service.reading import MAX_PAGE, Reading
-from chatd.service.remote import IForwarder, ISettled
+from chatd.service.remote import IForwarder, IRealms, ISettled
 from chatd.service.remote_presence import RemotePresence
 from chatd.service.remote_profiles import RemoteProfiles
-from chatd.store import avatars
+from chatd.store import avatars, rescues
 from chatd.store import overview as store
 from chatd.store.avatars import KnownProfile
 
@@ -35,10 +37,12 @@ class Conversations:
         profiles: RemoteProfiles,
         there: RemotePresence,
         forwarder: IForwarder,
+        realms: IRealms,
     ) -> None:
         self._context = context
         self._database = context.database
         self._forwarder = forwarder
+        self._realms = realms
         self._blocks = blocks
         self._reading = reading
         self._profiles = profiles
@@ -77,12 +81,21 @@ class Conversations:
         if last is not None:
             last = settled.fresh(last) if last.waits is not None else last
             info = msgspec.structs.replace(info, last=self._blocks.marked(account, [last])[0])
+        if info.rescue is not None:
+            info = msgspec.structs.replace(info, rescue=self._as_written(info.rescue))
         if info.user is None:
             return info
         state = self._state(account, info.user, peer)
         if state is None:
             return info
         return msgspec.structs.replace(info, online=state != OFFLINE, away=state == AWAY)
+
+    def _as_written(self, address: str) -> str:
+        """An address with the key of a realm, with the name that the realm has."""
+        name, _, realm = address.partition("@")
+        with suppress(UnknownRealm):
+            return f"{name}@{self._realms.name_of(realm)}"
+        return address
 
     def _state(self, account: Account, user: str, peer: int | None) -> str | None:
         """The state of the other side of a direct conversation; None if it is not known."""
@@ -99,14 +112,17 @@ class Conversations:
 def _overview(
     connection: Connection, account: Account, marks: Mapping[int, ReadMark]
 ) -> tuple[list[tuple[ConversationInfo, int | None]], int]:
-    """As `store.overview`, with the pictures. Runs in a reader's thread."""
+    """As `store.overview`, with the pictures, and with pending rescues. Runs in a reader's thread."""
     found, more = store.overview(connection, account, marks, MAX_PAGE)
     places = [f"#{each.group.group}" if each.group else f"@{each.user}" for each, _ in found]
     known = avatars.all_known(connection, places)
-    shown = [
-        (_with_profile(info, place, known[place]), peer) if place in known else (info, peer)
-        for place, (info, peer) in zip(places, found, strict=True)
-    ]
+    pending = rescues.pending_addresses(connection, [each.conversation for each, _ in found])
+    shown: list[tuple[ConversationInfo, int | None]] = []
+    for place, (info, peer) in zip(places, found, strict=True):
+        if place in known:
+            info = _with_profile(info, place, known[place])
+        rescue = pending.get(info.conversation)
+        shown.append((msgspec.structs.replace(info, rescue=rescue) if rescue else info, peer))
     return shown, more
 
 

@@ -28,16 +28,17 @@ MAX_OF_REALM = 8  # of these by one realm
 
 
 class KnownRescue(msgspec.Struct, frozen=True):
-    """A rescue of the group of a conversation. `realm` has founded it as its group `new_group`. Entries after
-    `seq` may be only here, or only in the new home: it is the last entry that the founder had of the lost
-    `home`, or that of an earlier rescue that this realm has not followed. `handed_over`: the present home has
-    what only this realm had."""
+    """A rescue of the group of a conversation. `realm` has founded it as its group `new_group`, named `name`.
+    Entries after `seq` may be only here, or only in the new home: it is the last entry that the founder had
+    of the lost `home`, or that of an earlier rescue that this realm has not followed. `handed_over`: the
+    present home has what only this realm had."""
 
     conversation_id: int
     hash: bytes
     state: RescueState
     realm: str
     new_group: int
+    name: str
     home: str
     seq: int
     at: int
@@ -176,10 +177,14 @@ def pending_rescues(connection: sa.Connection, limit: int) -> list[KnownRescue]:
     return [KnownRescue(*row) for row in connection.execute(query.limit(limit))]
 
 
-def following_realms(connection: sa.Connection) -> list[str]:
-    """The keys of the realms that are asked to take members of this one."""
-    query = sa.select(rescues.c.realm).where(rescues.c.state == "following").distinct()
-    return list(connection.scalars(query))
+def pending_addresses(connection: sa.Connection, conversations: Collection[int]) -> dict[int, str]:
+    """For those of these conversations that are groups with a pending rescue: the address that the group gets
+    by the first of these, with the key of the realm."""
+    query = sa.select(rescues.c.conversation_id, rescues.c.name, rescues.c.realm).where(
+        rescues.c.conversation_id.in_(conversations), rescues.c.state == "pending"
+    )
+    rows = connection.execute(query.order_by(rescues.c.at.desc()))
+    return {place: f"{name}@{realm}" for place, name, realm in rows}
 
 
 # The realms of a group that was founded here

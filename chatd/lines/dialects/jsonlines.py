@@ -137,6 +137,8 @@ def _conversation(conversation: replies.ConversationInfo) -> dict[str, Any]:
             found["visibility"] = group.visibility
         if group.title is not None:
             found["title"] = group.title
+        if conversation.rescue is not None:
+            found["rescue"] = conversation.rescue
     if conversation.request is not None:
         found["request"] = conversation.request
     if conversation.picture is not None:

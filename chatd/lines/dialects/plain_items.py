@@ -153,6 +153,8 @@ def _conversation(conversation: replies.ConversationInfo) -> str:
         facts = [conversation.name]
     else:
         facts = [f"{conversation.user} ({conversation.name})"]
+    if conversation.rescue is not None:
+        facts.append(f"to go on as {conversation.rescue} if its realm stays lost")
     if conversation.online is not None:
         facts[0] += f" {_online(conversation.online, conversation.away)}"
     chosen = conversation.preferences

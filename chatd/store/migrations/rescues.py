@@ -61,6 +61,7 @@ def _create_rescues() -> None:
             "realm", sa.Text, nullable=False, comment="key of the realm that has founded the group"
         ),
         sa.Column("new_group", sa.BigInteger, nullable=False, comment="the group's id there"),
+        sa.Column("name", sa.Text, nullable=False, comment="the group's name there"),
         sa.Column("home", sa.Text, nullable=False, comment="key of the lost home"),
         sa.Column(
             "seq", sa.BigInteger, nullable=False, comment="the last entry that the founder had"

@@ -66,6 +66,7 @@ rescues = Table(
     Column("state", Text, nullable=False, comment="see chatd.store.rescues"),
     Column("realm", Text, nullable=False, comment="key of the realm that has founded the group"),
     Column("new_group", BigInteger, nullable=False, comment="the group's id there"),
+    Column("name", Text, nullable=False, comment="the group's name there"),
     Column("home", Text, nullable=False, comment="key of the lost home"),
     Column("seq", BigInteger, nullable=False, comment="the last entry that the founder had"),
     time_column(),

@@ -135,10 +135,12 @@ class RendererTests(TestCase):
         direct = {"user": "budi", "name": "Budi S.", "online": True, "unread": 2, "last": last}
         group = {"group": "g", "code": "abc123", "members": 1, "admin": True, "last": None}
         away = {"user": "a@realm2", "name": "a@realm2", "unread": 0, "last": None}
+        lost = {"group": "g@realm2", "rescue": "g@realm3\x1b", "unread": 1, "last": None}
         for item, shown in (
             (direct, "budi (Budi S.) online, 2 unread: 2026-11-20T10:15:03Z budi: halo"),
             ({**group, "name": "g", "unread": 0}, "g code abc123, 1 member, you are an admin"),
             (away, "a@realm2"),
+            (lost, "g@realm2 , to go on as g@realm3\ufffd if its realm stays lost, 1 unread"),
             ({"user": "budi", "group": None, "unread": 2}, "2 from budi"),
         ):
             (line,) = self.lists.items({"status": "OK", "conversations": [item]})

@@ -158,6 +158,12 @@ class RescueTestCase(NetworkTestCase):
         [group] = self.people[name].mine()
         return group
 
+    def announced(self, name: str) -> str | None:
+        """The address with which the group goes on, as somebody sees it while that is pending."""
+        [found] = self.people[name].does(ask.ListConversations()).items
+        rescue: str | None = found.rescue
+        return rescue
+
     def nothing_waits(self) -> None:
         for server in self.servers:
             if server.is_open:
@@ -336,9 +342,11 @@ class ReturningHomeTestCase(RescueTestCase):
         self.network.until(lambda: self.network.open_connections(self.second, self.third))
         self.network.advance(SOON)
         self.assertEqual(self.events("citra"), ["pending bagan@realm1 bagan@realm2"])
+        self.assertEqual(self.announced("citra"), "bagan@realm2")
         self.posts("citra", "while it is pending")
         self.away()
         self.network.advance(SOON)
+        self.assertIsNone(self.announced("citra"))
         self.assertEqual(self.address("citra"), "bagan@realm2")
         self.assertEqual(self.same("budi", "citra"), ["ana: one", "citra: while it is pending"])
         self.nothing_waits()

@@ -27,7 +27,9 @@ class RoomTestCase(MoveTestCase):
     def tells(self, realm: str, **more: Any) -> bool:
         self.number += 1
         digest = str(self.number).encode()
-        said = KnownRescue(GROUP, digest, "pending", realm, 9, "realm1", 5, self.number, b"x")
+        said = KnownRescue(
+            GROUP, digest, "pending", realm, 9, "bagan", "realm1", 5, self.number, b"x"
+        )
         return add_rescue(self.connection, msgspec.structs.replace(said, **more))
 
     def test_one_realm(self) -> None:

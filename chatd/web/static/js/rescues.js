@@ -7,11 +7,11 @@ import { t } from "./i18n.js";
 
 const STATES = ["pending", "moved", "void"];
 
-/** Shows a note for each such event; a group that has moved has another address. @param {App} app */
+/** Shows a note for each such event, and what the list of conversations says of it. @param {App} app */
 export function watchRescues(app) {
   app.connection.on("rescue", (event) => {
     if (!STATES.includes(event.state)) return;
     app.toast(t(`rescue.${event.state}`, { was: event.was, to: event.to }));
-    if (event.state === "moved") void app.store.refresh();
+    void app.store.refresh();
   });
 }

@@ -93,6 +93,7 @@
  * @property {boolean} [admin]
  * @property {boolean} [closed]
  * @property {"private"} [visibility] missing: public
+ * @property {string} [rescue] the address with which the group goes on if its realm stays lost
  * @property {"all" | "mentions" | "none"} [notify] of which messages the user wants notifications; missing: of all
  * @property {string} [until] when they are of all messages again
  * @property {"open" | "declined"} [request] of the other side, who has asked to write and is not accepted

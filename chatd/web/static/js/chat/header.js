@@ -58,8 +58,9 @@ export class Header {
     const typing = this.#app.log.typing(this.#place).map((who) => this.#app.store.displayName(who));
     const picture = this.#app.store.picture(this.#place);
     const status = this.#app.store.status(this.#place.name);
-    const { online, away, members, code, closed, visibility } = found ?? {};
-    const looks = JSON.stringify([this.name, picture, status, online, away, members, code, closed, visibility, typing]);
+    const { online, away, members, code, closed, visibility, rescue } = found ?? {};
+    const facts = [online, away, members, code, closed, visibility, rescue];
+    const looks = JSON.stringify([this.name, picture, status, ...facts, typing]);
     if (looks === this.#shown) return;
     this.#shown = looks;
     const title = this.node.querySelector("h1");
@@ -125,6 +126,7 @@ export class Header {
       );
     }
     if (found?.closed) parts.push(h("span", { class: "chat-closed" }, t("chat.closed")));
+    if (found?.rescue) parts.push(h("span", { class: "chat-rescue" }, t("chat.rescue", { to: found.rescue })));
     return parts;
   }
 

@@ -42,6 +42,7 @@ export default {
   "chat.code.copied": "Copied: {code}. Anyone who has it can join this group.",
   "chat.code.by-hand": "Copying is not allowed here. The group’s code is {code}.",
   "chat.closed": "members only",
+  "chat.rescue": "to go on as {to}, if its realm stays lost",
   "chat.group.close": "Let only members post",
   "chat.group.close.done": "Only members may post now",
   "chat.group.open": "Let other realms post",

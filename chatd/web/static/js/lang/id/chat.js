@@ -39,6 +39,7 @@ export default {
   "chat.code.copied": "Tersalin: {code}. Siapa pun yang memilikinya dapat bergabung ke grup ini.",
   "chat.code.by-hand": "Menyalin tidak diizinkan di sini. Kode grupnya {code}.",
   "chat.closed": "khusus anggota",
+  "chat.rescue": "akan diteruskan sebagai {to} jika realmnya tetap hilang",
   "chat.group.close": "Hanya anggota yang boleh menulis",
   "chat.group.close.done": "Sekarang hanya anggota yang boleh menulis",
   "chat.group.open": "Realm lain boleh menulis",
