@@ -153,10 +153,11 @@ class MessageWriter:
             seq = self.next_seq(connection, new.conversation, new.seq)
         given, parcel, signature = 0, b"", new.signature
         if new.copies is not None:
-            given = _sent_number(new) or self._outbox.next(connection)
+            given = _sent_number(new) or self._outbox.take(connection)
             [(parcel, made)] = make_parcels([Numbered(new.copies.parcel, given, seq)])
             signature = made or signature
-            self._outbox.store(connection, _parcels(new, parcel, given))
+            if new.copies.realms:  # otherwise it only empties copies that wait
+                self._outbox.store(connection, _parcels(new, parcel, given))
         if signature is not None:
             self._signatures.add(connection, [(new.conversation, seq, signature)])
         if new.seal:

@@ -10,7 +10,7 @@ from chatd.base.names import Address
 from chatd.commands import values as ask
 from chatd.simulate.people import Person
 from chatd.store.departures import unfinished
-from chatd.store.schema import messages
+from chatd.store.schema import changes, messages
 from tests.support.network import LinkedTestCase
 
 
@@ -66,3 +66,16 @@ class Elsewhere(LinkedTestCase):
             lambda connection: connection.scalars(sa.select(messages.c.text)).all()
         )
         self.assertEqual(set(stored), {None, "hai"})
+        self.one.person("dewi")
+        self.budi.sends("dewi@realm1", "halo")
+        numbers = self.two.realm.database.now(
+            lambda connection: connection.scalars(
+                sa.union_all(
+                    *(
+                        sa.select(table.c.number).where(table.c.number.is_not(None))
+                        for table in (messages, changes)
+                    )
+                )
+            ).all()
+        )
+        self.assertEqual(len(set(numbers)), len(numbers))
