@@ -14,7 +14,7 @@ from chatd.simulate.promises import Promises, plain, seen
 from chatd.simulate.records import require
 from chatd.simulate.servers import Server
 from chatd.simulate.world import StagedGroup, World, of_address
-from chatd.store.schema import accounts, groups, participants, remote_members
+from chatd.store.schema import accounts, former_homes, groups, participants, remote_members
 
 
 class GroupPromises:
@@ -140,7 +140,7 @@ class GroupPromises:
         """The log, replayed, gives the members, and each of them reads what they are entitled to."""
         log = home.realm.database.now(lambda db: log_of(db, ident))
         creator = self._named(group.creator, home)
-        replay = GroupReplay(log, creator, private=False)
+        replay = GroupReplay(log, creator, private=False, homes=self._former_homes(home, ident))
         require(not replay.unauthorized, "nobody does what they may not", replay.unauthorized)
         members = self._at_home(home, ident)
         said = {name: (name in replay.admins, stay.first) for name, stay in replay.members()}
@@ -154,6 +154,13 @@ class GroupPromises:
             require(got == may, "members read what they are entitled to", name, got, may)
         texts = [(plain(each.author), each.text) for each in log if each.text]
         require(len(texts) == len(set(texts)), "nothing is doubled", texts)
+
+    def _former_homes(self, home: Server, ident: int) -> list[tuple[int, str]]:
+        query = sa.select(former_homes.c.last, former_homes.c.realm).where(
+            former_homes.c.conversation_id == ident
+        )
+        rows = self._rows(home, query.order_by(former_homes.c.step))
+        return [(last, "" if realm == home.name else realm) for last, realm in rows]
 
     def _named(self, name: str, home: Server) -> str:
         """A person as the home of a group writes them."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import msgspec
@@ -65,13 +65,22 @@ def log_of(connection: sa.Connection, conversation: int) -> list[LoggedEntry]:
 
 
 class GroupReplay:
-    """The log of a group, replayed. People are addresses as the home writes them.
+    """The log of a group, replayed. People are addresses as the home writes them. `homes` has the former
+    homes: for each the last seq that it has given, and its realm, which is empty if it is the present home
+    too.
 
     `stays` has all memberships of each person, `admins` the admins in the end, and `unauthorized` the entries
     whose authors had no right to them.
     """
 
-    def __init__(self, log: list[LoggedEntry], creator: str, *, private: bool) -> None:
+    def __init__(
+        self,
+        log: list[LoggedEntry],
+        creator: str,
+        *,
+        private: bool,
+        homes: Sequence[tuple[int, str]] = (),
+    ) -> None:
         self.log = log
         self.stays: dict[str, list[Stay]] = {}
         self.admins: set[str] = set()
@@ -80,6 +89,7 @@ class GroupReplay:
         self.past = "joined" if private else "all"
         self.open = True  # while the group is public
         self._creator = creator
+        self._homes = homes
         self._authors = {entry.seq: entry.author for entry in log if entry.kind == "message"}
         for entry in log:
             if not self._has_right(entry):
@@ -122,8 +132,13 @@ class GroupReplay:
             return author in self.admins
         if entry.kind == "deleted" and self._authors.get(entry.target or 0) == author:
             return True  # also after they have left
-        is_guest = entry.kind == "message" and "@" in author and self.open and not self.private
-        return is_guest or self.stay(author) is not None
+        may_write = entry.kind == "message" and self._is_guest(entry)
+        return (may_write and self.open and not self.private) or self.stay(author) is not None
+
+    def _is_guest(self, entry: LoggedEntry) -> bool:
+        """Whether the author is of another realm than the home that the group had then."""
+        home = next((realm for last, realm in self._homes if entry.seq <= last), "")
+        return entry.author.partition("@")[2] != home
 
     def _move(self, entry: LoggedEntry) -> None:
         who, what = entry.data["who"], entry.data["what"]

@@ -33,3 +33,15 @@ class GroupReplayTestCase(SynchronousTestCase):
 
     def test_edit_after_kick(self) -> None:
         self.assertEqual(self.unauthorized(LoggedEntry(6, "edited", "ana@realm1", target=3)), [6])
+
+    def test_guests_of_former_homes(self) -> None:
+        """Before the group moved here, people here were guests, and those of its former home were not."""
+        log = [
+            member(1, "ana@realm1", "joined", "ana@realm1"),
+            LoggedEntry(2, "message", "budi", text="m1"),
+            LoggedEntry(3, "message", "dewi@realm1", text="m2"),
+            LoggedEntry(4, "message", "budi", text="m3"),
+            LoggedEntry(5, "message", "dewi@realm1", text="m4"),
+        ]
+        replay = GroupReplay(log, "ana@realm1", private=False, homes=[(3, "realm1")])
+        self.assertEqual([entry.seq for entry in replay.unauthorized], [3, 4])
