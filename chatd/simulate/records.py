@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -83,37 +83,50 @@ class LastValue:
         self._first = first
         self._asked: list[_Setting] = []
 
-    def set(self, value: Any, request: TrackedRequest, *, certain: bool = True) -> None:
-        """With `certain`, a request that is acknowledged sets the value. Others may be refused later."""
+    def set(
+        self, value: Any, request: TrackedRequest, rights: Sequence[TrackedRequest] | None = None
+    ) -> None:
+        """With `rights`, only one of these requests, some of which may be made later, gives the right to set
+        the value. Until one of them is acknowledged, `request` may be acknowledged and refused later."""
         open_ = [each.request for each in self._asked if not each.request.answered]
-        self._asked.append(_Setting(value, request, open_, certain))
+        certain = rights is None or any(each.acknowledged for each in rights)
+        self._asked.append(
+            _Setting(value, request, open_, certain, () if rights is None else rights)
+        )
 
     @property
     def values(self) -> list[Any]:
+        asked = [each for each in self._asked if each.is_possible]
         found = []
-        for at, setting in enumerate(self._asked):
-            later = self._asked[at + 1 :]
+        for at, setting in enumerate(asked):
+            later = asked[at + 1 :]
             if not any(each.is_done and setting.request not in each.open for each in later):
                 found.append(setting.value)
-        return found if any(each.is_done for each in self._asked) else [*found, self._first]
+        return found if any(each.is_done for each in asked) else [*found, self._first]
 
     @property
     def asked(self) -> list[Any]:
         """All values that it ever may have had."""
-        return [self._first, *(each.value for each in self._asked)]
+        return [self._first, *(each.value for each in self._asked if each.is_possible)]
 
 
 class _Setting(msgspec.Struct, frozen=True):
-    """A request for a value. `open` has those before it that were not answered yet."""
+    """A request for a value. `open` has those before it that were not answered yet. If it is not `certain`
+    that it was made by right, one of the requests `rights` may have given the right."""
 
     value: Any
     request: TrackedRequest
     open: list[TrackedRequest]
     certain: bool
+    rights: Sequence[TrackedRequest]
 
     @property
     def is_done(self) -> bool:
         return self.certain and self.request.acknowledged
+
+    @property
+    def is_possible(self) -> bool:
+        return self.certain or bool(self.rights)
 
 
 class Written:

@@ -156,15 +156,12 @@ class Talk:
     def _set_as_admin(
         self, value: LastValue, to_set: bool, request: TrackedRequest, to: str
     ) -> None:
-        """Note what only the admins of a group may set. In a steady one they stay admins. If it was not
-        acknowledged yet that somebody is one, their request may be acknowledged and refused later."""
+        """Note what only the admins of a group may set. In a steady one they stay admins."""
         group = self._world.groups.get(to[1:])
-        if group is None:
-            return
-        promotions = self._world.promotions.get((group.name, request.name), ())
-        is_admin = request.name == group.creator or any(each.acknowledged for each in promotions)
-        if is_admin or promotions:
-            value.set(to_set, request, certain=is_admin)
+        if group is not None:
+            promotions = self._world.promotions[group.name, request.name]
+            is_creator = request.name == group.creator
+            value.set(to_set, request, None if is_creator else promotions)
 
     def react(self, name: str, to: str) -> None:
         if (found := self._pick(name, to)) is not None:

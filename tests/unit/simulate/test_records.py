@@ -10,15 +10,20 @@ from twisted.trial.unittest import SynchronousTestCase
 from chatd.simulate.records import LastValue, TrackedRequest
 
 
+def tracked() -> tuple[TrackedRequest, Deferred[Any]]:
+    """A request, and its answer."""
+    done: Deferred[Any] = Deferred()
+    return TrackedRequest("ana", lambda: done, None, lambda _: None), done
+
+
 class LastValueTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         self.value = LastValue("first")
 
-    def asks(self, value: str, *, certain: bool = True) -> Deferred[Any]:
+    def asks(self, value: str, rights: list[TrackedRequest] | None = None) -> Deferred[Any]:
         """Ask for a value. The Deferred is its answer."""
-        done: Deferred[Any] = Deferred()
-        request = TrackedRequest("ana", lambda: done, None, lambda _: None)
-        self.value.set(value, request, certain=certain)
+        request, done = tracked()
+        self.value.set(value, request, rights)
         return done
 
     def test_one_after_the_other(self) -> None:
@@ -45,10 +50,15 @@ class LastValueTestCase(SynchronousTestCase):
         self.assertEqual(self.value.values, ["satu", "dua"])
         self.assertEqual(self.value.asked, ["first", "satu", "dua"])
 
-    def test_refused_later(self) -> None:
-        """What somebody asks for who may have no right to it may come true, and may be refused later."""
-        self.asks("satu").callback(None)
-        self.asks("dua", certain=False).callback(None)
-        self.assertEqual(self.value.values, ["satu", "dua"])
-        self.asks("tiga").callback(None)
-        self.assertEqual(self.value.values, ["tiga"])
+    def test_right_that_comes_meanwhile(self) -> None:
+        """What is asked for without a right is never there; if the right comes meanwhile, it may be there."""
+        rights: list[TrackedRequest] = []
+        self.asks("satu", rights).callback(None)
+        self.assertEqual(self.value.values, ["first"])
+        right, given = tracked()
+        rights.append(right)
+        self.assertEqual(self.value.values, ["satu", "first"])
+        given.callback(None)
+        self.assertEqual(self.value.values, ["satu", "first"])
+        self.asks("dua", rights).callback(None)
+        self.assertEqual(self.value.values, ["dua"])
