@@ -28,7 +28,8 @@ from chatd.base.texts import CONTROL_IN_TEXT
 from chatd.base.timestamps import parse_timestamp
 from chatd.service.context import Context
 from chatd.service.remote import ISignedEntries, SignedContent
-from chatd.store.imported_messages import IMPORTED_GROUP, ImportItem, ImportSource
+from chatd.store.import_places import IMPORTED_GROUP, ImportSource
+from chatd.store.imported_messages import ImportItem
 
 MAX_REACTIONS = 200  # people of a message, with all its emoji
 MAX_EMOJIS = 20

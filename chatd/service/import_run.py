@@ -22,13 +22,12 @@ from chatd.service.import_reading import NOT_IN_ARCHIVE, ImportReader
 from chatd.service.quotas import LEAST, MessageQuotas, cost
 from chatd.service.remote import ISignedEntries
 from chatd.store.files import Owner, used_bytes
+from chatd.store.import_places import ImportPlace, open_place
 from chatd.store.imported_messages import (
     ImportFile,
     ImportItem,
     ImportJobs,
-    ImportPlace,
     known_keys,
-    open_place,
     seen_of_group,
 )
 from chatd.store.imports import AccountImport, ImportProgress, is_running, keep_progress
@@ -95,8 +94,7 @@ class ImportRun:
                 contacts=added,
                 groups=groups_in(reading, profile),
             )
-            source = str(reading.old)
-            await self._database.run(keep_progress, self.account.id, self.progress, source)
+            await self._keep(self.progress, str(reading.old))
         tools.tell(self)
         for name in names[self.progress.conversations :]:
             await self._conversation(reader, reading, name)
@@ -121,13 +119,27 @@ class ImportRun:
         done = msgspec.structs.replace(
             self.progress, conversations=self.progress.conversations + 1, read=0
         )
-        await self._database.run(keep_progress, self.account.id, done)
+        await self._keep(done)
         self.progress = done
 
     def _check(self) -> None:
         """Raises ImportStopped."""
         if self.is_stopped:
             raise ImportStopped
+
+    def _check_stored(self, connection: Connection) -> None:
+        """As `_check`, within a transaction: this import was not cancelled before it."""
+        if not is_running(connection, self.account.id, self.begun.stored):
+            raise ImportStopped
+
+    async def _keep(self, progress: ImportProgress, source: str | None = None) -> None:
+        """Store what has been done. Raises ImportStopped, StorageFailed."""
+
+        def job(connection: Connection) -> None:
+            self._check_stored(connection)
+            keep_progress(connection, self.account.id, progress, source)
+
+        await self._database.run(job)
 
     async def _place(self, reading: ImportReader, head: ArchivedConversation) -> ImportPlace | None:
         """Where the messages of a conversation are here; None if they have no place."""
@@ -137,6 +149,7 @@ class ImportRun:
         account, now = self.account, self._tools.context.now()
 
         def job(connection: Connection) -> ImportPlace:
+            self._check_stored(connection)
             place, is_new = open_place(connection, account, source, now)
             chosen: dict[str, object] = {}
             if head.notify in ("mentions", "none"):
@@ -235,8 +248,7 @@ class ImportRun:
                 def job(
                     connection: Connection, coded: Sequence[ImportItem] = coded
                 ) -> tuple[Sequence[ImportItem], ImportProgress]:
-                    if not is_running(connection, account.id):
-                        raise ImportStopped
+                    self._check_stored(connection)
                     fresh: Sequence[ImportItem] = ()
                     if place is not None and coded:
                         fresh = self._tools.jobs.add(connection, account, place, coded, now, quota)

@@ -26,6 +26,7 @@ from chatd.files.disk_space import DiskSpace
 from chatd.files.folder import Uploads
 from chatd.files.incoming import Incoming
 from chatd.service.arriving import ArrivingFile
+from chatd.service.codes import new_code
 from chatd.service.context import Context
 from chatd.service.erased_files import ErasedFiles
 from chatd.service.import_files import ImportFiles
@@ -43,7 +44,9 @@ PER_HOUR = 5  # imports of an account
 MAX_RUNNING = 20  # imports of all accounts, with those that arrive
 TELL_EVERY = 1.0  # seconds between events about one import
 RETRY = 60.0  # seconds after which imports continue that the disk or the database has stopped
-NAME = "archive.zip"
+NAME = (
+    "archive-{code}.zip"  # an archive has the name of no earlier one, which is that of its import
+)
 FORGET_PAGE = 50  # messages that are removed in one transaction
 
 log = Logger()
@@ -109,7 +112,8 @@ class Imports:
             raise errors.TooManyImports(limit=PER_HOUR, minutes=math.ceil(wait / 60))
         self._disk.expect(size)
         self._arriving[account.id] = size
-        return ArchiveUpload(self, account, self._uploads.receive(NAME, size))
+        name = NAME.format(code=new_code(self._context.random_bytes))
+        return ArchiveUpload(self, account, self._uploads.receive(name, size))
 
     def arrived(self, account: Account) -> None:
         """The archive is no longer arriving."""
@@ -120,11 +124,10 @@ class Imports:
         then the archive is removed."""
         try:
             now = self._context.now()
-            await self._database.run(store.begin_import, account.id, stored, now)
+            begun = await self._database.run(store.begin_import, account.id, stored, now)
         except ChatError:
             await self._uploads.remove(stored)
             raise
-        begun = await self.state(account)
         self._run(account, begun)
         return begun
 
@@ -136,12 +139,9 @@ class Imports:
         return found
 
     async def cancel(self, account: Account) -> AccountImport:
-        """End the running import of the account. What it has imported stays. Raises NoImport."""
-        run = self._running.get(account.id)
-        if run is not None:
-            run.is_stopped = True
-        self._interrupted = [each for each in self._interrupted if each.account_id != account.id]
-        if not await self._end(account, store.CANCELLED, None):
+        """End the running import of the account. What it has imported stays. Raises NoImport,
+        StorageFailed."""
+        if not await self._end(account, store.CANCELLED):
             raise errors.NoImport
         return await self.state(account)
 
@@ -162,10 +162,16 @@ class Imports:
     async def resume(self, interrupted: Iterable[AccountImport]) -> None:
         """Continue with imports that were interrupted."""
         for each in interrupted:
-            account = await self._database.read(account_of, each.account_id)
-            begun = await self._database.read(store.import_of, each.account_id)
+            await in_background("an import was not continued", self._resume(each))
+
+    async def _resume(self, interrupted: AccountImport) -> None:
+        try:
+            begun = await self._database.read(store.import_of, interrupted.account_id)
             if begun is not None and begun.state == store.RUNNING:
+                account = await self._database.read(account_of, begun.account_id)
                 self._run(account, begun)
+        except errors.StorageFailed:
+            self._try_later(interrupted)
 
     def stop(self) -> None:
         """Leave the rest to the next start."""
@@ -189,11 +195,11 @@ class Imports:
         try:
             refused = await self._outcome(run)
             state = store.DONE if refused is None else store.FAILED
-            await self._end(run.account, state, refused)
+            await self._end(run.account, state, refused, run)
         except ImportStopped:
             return
         except (errors.StorageFailed, errors.ShuttingDown):
-            self._try_later(run)
+            self._try_later(run.begun)
         finally:
             self._forget_run(run)
 
@@ -218,19 +224,27 @@ class Imports:
             del self._running[run.account.id]
             self._told.pop(run.account.id, None)
 
-    def _try_later(self, run: ImportRun) -> None:
+    def _try_later(self, begun: AccountImport) -> None:
         """The database stores nothing now."""
         if not self._stopped:
-            self._interrupted.append(run.begun)
+            self._interrupted.append(begun)
             self._timer.start(RETRY)
 
-    async def _end(self, account: Account, state: str, refused: ChatError | None) -> bool:
-        """Note how an import has ended, remove its archive, and tell the account. Returns whether it was
-        running."""
-        stored = await self._database.run(store.end_import, account.id, state, refused)
+    async def _end(
+        self,
+        account: Account,
+        state: str,
+        refused: ChatError | None = None,
+        ended: ImportRun | None = None,
+    ) -> bool:
+        """Note how an import has ended, remove its archive, and tell the account. With `ended`, only if it is
+        still that run. Returns whether it was running."""
+        archive = None if ended is None else ended.begun.stored
+        stored = await self._database.run(store.end_import, account.id, state, refused, archive)
         if stored is None:
             return False
         if (run := self._running.get(account.id)) is not None:
+            run.is_stopped = True
             self._forget_run(run)
         self._erased.remove((stored,))
         self._tell(account, await self.state(account))

@@ -26,7 +26,7 @@ from chatd.store.avatars import find, place_of_user
 from chatd.store.blocks import blocks_of
 from chatd.store.files import COLUMNS, file_in, visible_files
 from chatd.store.groups import list_groups
-from chatd.store.imported_messages import IMPORTED_GROUP
+from chatd.store.import_places import IMPORTED_GROUP
 from chatd.store.macs import keyed_hash
 from chatd.store.preferences import COLUMNS as PREFERENCES
 from chatd.store.preferences import preferences_in
@@ -86,26 +86,7 @@ def conversation_head(
 ) -> ArchivedConversation:
     """A conversation as the account has it. `realm` is the key of this realm. One that the account takes no
     part in any more has no name."""
-    row = connection.execute(
-        sa.select(
-            participants.c.peer,
-            participants.c.first_seq,
-            groups.c.name,
-            groups.c.realm,
-            groups.c.home_id,
-            *PREFERENCES,
-        )
-        .select_from(participants)
-        .outerjoin(groups, groups.c.conversation_id == participants.c.conversation_id)
-        .outerjoin(
-            preferences,
-            (preferences.c.account_id == participants.c.account_id)
-            & (preferences.c.conversation_id == participants.c.conversation_id),
-        )
-        .where(
-            participants.c.account_id == account_id, participants.c.conversation_id == conversation
-        )
-    ).first()
+    row = _side_of(connection, account_id, conversation)
     if row is None:
         return ArchivedConversation(conversation)
     chosen = preferences_in(row.notify, None, row.archived)
@@ -129,6 +110,31 @@ def conversation_head(
         notify="all" if row.until is not None else chosen.notify,
         archived=chosen.archived,
     )
+
+
+def _side_of(connection: sa.Connection, account_id: int, conversation: int) -> Any:
+    """What names a conversation for the account, and what the account has chosen for it, as a row; None
+    if the account takes no part in it."""
+    return connection.execute(
+        sa.select(
+            participants.c.peer,
+            participants.c.first_seq,
+            groups.c.name,
+            groups.c.realm,
+            groups.c.home_id,
+            *PREFERENCES,
+        )
+        .select_from(participants)
+        .outerjoin(groups, groups.c.conversation_id == participants.c.conversation_id)
+        .outerjoin(
+            preferences,
+            (preferences.c.account_id == participants.c.account_id)
+            & (preferences.c.conversation_id == participants.c.conversation_id),
+        )
+        .where(
+            participants.c.account_id == account_id, participants.c.conversation_id == conversation
+        )
+    ).first()
 
 
 def _group_of(

@@ -1,12 +1,7 @@
 """Messages that an account imports from the archive of an earlier account. Jobs and queries for the Database.
 
-Imported messages are rows of `messages` that only the account sees. In a direct they come before all others,
-with negative seqs, and its `first_seq` alone goes down to them. So they are never unread, nor in `sync`. All
-other imported history is in a conversation that has the account alone: its name is ARCHIVE_SIGN and the
-address of the group or the person.
-
-They have no number and no origin in `messages`: another realm is never told of them, and a number that an
-archive claims is never taken for that of a parcel.
+chatd.store.import_places says where they are. They have no number and no origin in `messages`: another realm
+is never told of them, and a number that an archive claims is never taken for that of a parcel.
 """
 
 from __future__ import annotations
@@ -19,17 +14,15 @@ import sqlalchemy as sa
 
 from chatd.base.attachments import StoredFile
 from chatd.base.model import Account
-from chatd.base.names import ARCHIVE_SIGN, Address, key_of
-from chatd.store.accounts import find_account
-from chatd.store.conversations import add_conversation, find_direct, open_direct, open_remote
+from chatd.base.names import key_of
 from chatd.store.details import encode_mentions
 from chatd.store.files import Owner, add_attachment
-from chatd.store.macs import keyed_hash, message_mac
+from chatd.store.import_places import ImportPlace
+from chatd.store.macs import KeyedHash, keyed_hash, message_mac
 from chatd.store.messages import MessageWriter
 from chatd.store.row_inserter import RowInserter
 from chatd.store.schema import (
     groups,
-    import_places,
     imported_messages,
     messages,
     participants,
@@ -37,33 +30,6 @@ from chatd.store.schema import (
     reactions,
 )
 from chatd.store.search.changes import note_range_placed
-
-# Seqs that are kept free after those of a direct, for the messages of a later archive.
-ROOM = 100_000
-LAST = 1 << 62
-IMPORTED_GROUP = "#"  # before the origin of a group
-
-
-class ImportSource(msgspec.Struct, frozen=True):
-    """A conversation of an archive: the `address` of the other party or the group as this realm writes it,
-    and the seqs of its first and last message there. `origin` names it among all archives. `archive`: it gets
-    a conversation of its own in any case."""
-
-    origin: str
-    address: Address
-    first: int
-    last: int
-    archive: bool
-
-
-class ImportPlace(msgspec.Struct, frozen=True):
-    """Where the messages of a conversation of an archive are here: `shift` added to the seq there, if that is
-    between `first` and `last`."""
-
-    conversation: int
-    shift: int
-    first: int
-    last: int
 
 
 class ImportFile(msgspec.Struct, frozen=True):
@@ -123,52 +89,20 @@ class ImportJobs:
         fresh = self._fresh(connection, account, place, items)
         if not fresh:
             return []
-        owner = Owner(account.id)
-        files = [
-            None
-            if each.file is None
-            else add_attachment(
-                connection, owner, each.file.code, each.file.name, each.file.stored, now, quota
-            ).id
-            for each in fresh
-        ]
+        files = _add_files(connection, account, fresh, now, quota)
         replies = _replies(connection, account.id, place, fresh)
         keyed = keyed_hash(connection)
-        rows = []
-        for item, file, reply in zip(fresh, files, replies, strict=True):
-            seq = item.seq + place.shift
-            mentions = encode_mentions(item.mentions).decode() if item.mentions else None
-            basic = (place.conversation, seq, item.at, file, item.sender, item.text)
-            rare = (reply, item.forwarded, mentions, item.media, item.body)
-            mac = None if item.deleted else message_mac(keyed, basic, rare)
-            rows.append(
-                (
-                    self._writer.next_id(connection),
-                    place.conversation,
-                    seq,
-                    account.id if item.own else None,
-                    item.sender,
-                    item.at,
-                    item.text,
-                    file,
-                    None,
-                    None,
-                    None,
-                    None,
-                    mac,
-                    reply,
-                    item.edited,
-                    item.at if item.deleted else None,
-                    item.forwarded,
-                    mentions,
-                    item.media,
-                    item.body,
-                    None,
-                    not item.verified,
-                )
-            )
-        self._rows.insert(connection, rows)
-        _note(connection, account, place, fresh)
+        rows = [
+            (self._writer.next_id(connection), *_row(account, place, item, file, reply, keyed))
+            for item, file, reply in zip(fresh, files, replies, strict=True)
+        ]
+        self._rows.insert(connection, rows, _COLUMNS)
+        _note_keys(connection, account, place, fresh)
+        _add_reactions(connection, place, fresh)
+        seqs = [place.seq_of(each.seq) for each in fresh]
+        note_range_placed(connection, place.conversation, min(seqs), max(seqs))
+        if place.first > 0:
+            _mark_read(connection, account.id, place.conversation, max(seqs))
         return fresh
 
     def _fresh(
@@ -181,7 +115,8 @@ class ImportJobs:
         """Those of the messages that are not here, and whose place is free and theirs."""
         known = known_keys(connection, account.id, [each.key for each in items])
         here = self._here(connection, place.conversation, items)
-        seqs = {each.seq + place.shift for each in items}
+        placed = [(seq, each) for each in items if place.has(seq := place.seq_of(each.seq))]
+        seqs = [seq for seq, _ in placed]
         taken = set(
             connection.scalars(
                 sa.select(messages.c.seq).where(
@@ -190,14 +125,12 @@ class ImportJobs:
             )
         )
         fresh = []
-        for item in items:
-            seq = item.seq + place.shift
+        for seq, item in placed:
             if item.key in known or item.origin in here or seq in taken:
                 continue
-            if place.first <= seq <= place.last:
-                known.add(item.key)
-                taken.add(seq)
-                fresh.append(item)
+            known.add(item.key)
+            taken.add(seq)
+            fresh.append(item)
         return fresh
 
     def _here(
@@ -217,110 +150,6 @@ class ImportJobs:
             (self._realm, number) if realm is None else (realm, ident)
             for realm, ident, number in rows
         }
-
-
-def open_place(
-    connection: sa.Connection, account: Account, source: ImportSource, now: int
-) -> tuple[ImportPlace, bool]:
-    """Where the messages of a conversation of an archive are here. It is the same for each archive that has
-    the conversation. Also returns whether this is the first one."""
-    found = connection.execute(
-        sa.select(
-            import_places.c.conversation_id,
-            import_places.c.shift,
-            import_places.c.first,
-            import_places.c.last,
-        ).where(import_places.c.account_id == account.id, import_places.c.origin == source.origin)
-    ).first()
-    if found is not None:
-        return ImportPlace(*found), False
-    direct = None if source.archive else _direct(connection, account, source.address, now)
-    if direct is None:
-        place = _in_archive(connection, account, source, now)
-    else:
-        place = _before_all(connection, account, direct, source)
-    connection.execute(
-        sa.insert(import_places).values(
-            account_id=account.id,
-            origin=source.origin,
-            conversation_id=place.conversation,
-            shift=place.shift,
-            first=place.first,
-            last=place.last,
-        )
-    )
-    return place, True
-
-
-def _direct(connection: sa.Connection, account: Account, address: Address, now: int) -> int | None:
-    """The account's conversation with that address. None if there is no such account here, or if the other
-    one has imported into it: then its messages are where ours would be."""
-    known = find_direct(connection, account.id, address.key)
-    if address.realm is not None:
-        found = open_remote(connection, account.id, address, now)
-    else:
-        other = find_account(connection, address.key)
-        if other is None:
-            return None
-        found = open_direct(connection, account, other, now)
-        others = sa.select(sa.func.min(participants.c.first_seq)).where(
-            participants.c.conversation_id == found, participants.c.account_id != account.id
-        )
-        if (connection.scalar(others) or 0) < 0:
-            return None
-    if known is None:
-        _join_long_ago(connection, account.id, found)
-    return found
-
-
-def _join_long_ago(connection: sa.Connection, account_id: int, conversation: int) -> None:
-    """Let the list of conversations have it at the time of its newest message, not of the import."""
-    _set_side(connection, account_id, conversation, joined_at=0)
-
-
-def _set_side(connection: sa.Connection, account_id: int, conversation: int, **values: Any) -> None:
-    connection.execute(
-        sa.update(participants)
-        .where(
-            participants.c.account_id == account_id,
-            participants.c.conversation_id == conversation,
-        )
-        .values(**values)
-    )
-
-
-def _before_all(
-    connection: sa.Connection, account: Account, conversation: int, source: ImportSource
-) -> ImportPlace:
-    """A place before everything that the account has of a direct."""
-    first_seq = sa.select(participants.c.first_seq).where(
-        participants.c.account_id == account.id, participants.c.conversation_id == conversation
-    )
-    before = min(connection.scalar(first_seq) or 0, 0)
-    first = before - (source.last - source.first + 1) - ROOM
-    _set_side(connection, account.id, conversation, first_seq=first)
-    return ImportPlace(conversation, first - source.first, first, before - 1)
-
-
-def _in_archive(
-    connection: sa.Connection, account: Account, source: ImportSource, now: int
-) -> ImportPlace:
-    """A place in the conversation that only the account has. The messages of a group keep their seqs."""
-    name = f"{ARCHIVE_SIGN}{source.address}"
-    key = key_of(name)
-    found = find_direct(connection, account.id, key)
-    if found is None:
-        found = add_conversation(connection, "direct", now)
-        connection.execute(
-            sa.insert(participants).values(
-                account_id=account.id,
-                conversation_id=found,
-                peer=name,
-                peer_key=key,
-                joined_at=0,
-            )
-        )
-    return ImportPlace(found, max(0, 1 - source.first), 1, LAST)
 
 
 def known_keys(connection: sa.Connection, account_id: int, keys: Collection[str]) -> set[str]:
@@ -382,69 +211,126 @@ def _replies(
             )
         )
         signed = {row.key: row.seq for row in rows}
-        signed |= {each.key: each.seq + place.shift for each in items if each.key in keys}
+        signed |= {each.key: place.seq_of(each.seq) for each in items if each.key in keys}
     found = []
     for item in items:
         if item.reply_to is not None:
             found.append(signed.get(item.reply_to))
-        elif item.reply is not None and place.first <= item.reply + place.shift <= place.last:
-            found.append(item.reply + place.shift)
+        elif item.reply is not None and place.has(place.seq_of(item.reply)):
+            found.append(place.seq_of(item.reply))
         else:
             found.append(None)
     return found
 
 
-def _note(
+def _add_files(
+    connection: sa.Connection, account: Account, items: Sequence[ImportItem], now: int, quota: int
+) -> list[int | None]:
+    """Add the files of these messages to those of the account. Returns their ids. Raises QuotaExceeded,
+    CodeTaken."""
+    owner = Owner(account.id)
+    return [
+        None
+        if file is None
+        else add_attachment(connection, owner, file.code, file.name, file.stored, now, quota).id
+        for file in (each.file for each in items)
+    ]
+
+
+# The columns that imported messages have values in
+_COLUMNS = (
+    "id",
+    "conversation_id",
+    "seq",
+    "sender_id",
+    "sender",
+    "at",
+    "text",
+    "attachment_id",
+    "mac",
+    "reply",
+    "edited_at",
+    "deleted_at",
+    "forwarded",
+    "mentions",
+    "media",
+    "body",
+    "imported",
+)
+
+
+def _row(
+    account: Account,
+    place: ImportPlace,
+    item: ImportItem,
+    file: int | None,
+    reply: int | None,
+    keyed: KeyedHash | None,
+) -> tuple[object, ...]:
+    """The values of _COLUMNS after the id."""
+    seq = place.seq_of(item.seq)
+    mentions = encode_mentions(item.mentions).decode() if item.mentions else None
+    basic = (place.conversation, seq, item.at, file, item.sender, item.text)
+    rare = (reply, item.forwarded, mentions, item.media, item.body)
+    return (
+        place.conversation,
+        seq,
+        account.id if item.own else None,
+        item.sender,
+        item.at,
+        item.text,
+        file,
+        None if item.deleted else message_mac(keyed, basic, rare),
+        reply,
+        item.edited,
+        item.at if item.deleted else None,
+        item.forwarded,
+        mentions,
+        item.media,
+        item.body,
+        not item.verified,
+    )
+
+
+def _note_keys(
     connection: sa.Connection, account: Account, place: ImportPlace, items: Sequence[ImportItem]
 ) -> None:
-    """Keep what belongs to these messages, which have been stored."""
-    here = place.conversation
+    """Keep the keys of these messages, and what their archive has of their signatures."""
     connection.execute(
         sa.insert(imported_messages),
         [
             {
                 "account_id": account.id,
                 "key": each.key,
-                "conversation_id": here,
-                "seq": each.seq + place.shift,
+                "conversation_id": place.conversation,
+                "seq": place.seq_of(each.seq),
                 "signature": each.signature,
             }
             for each in items
         ],
     )
-    reacted = [
-        {
-            "conversation_id": here,
-            "seq": each.seq + place.shift,
-            "emoji": emoji,
-            "key": key_of(person),
-            "address": person,
-            "at": each.at,
-        }
-        for each in items
-        for emoji, people in each.reactions
-        for person in {key_of(one): one for one in people}.values()
-    ]
-    if reacted:
-        connection.execute(sa.insert(reactions), reacted)
-        connection.execute(
-            sa.insert(reaction_counts),
-            [
-                {
-                    "conversation_id": here,
-                    "seq": each.seq + place.shift,
-                    "emoji": emoji,
-                    "count": len({key_of(one) for one in people}),
-                    "at": each.at,
-                }
-                for each in items
-                for emoji, people in each.reactions
-            ],
-        )
-    seqs = [each.seq + place.shift for each in items]
-    note_range_placed(connection, here, min(seqs), max(seqs))
-    if place.first > 0:
-        _mark_read(connection, account.id, here, max(each.seq for each in items) + place.shift)
+
+
+def _add_reactions(
+    connection: sa.Connection, place: ImportPlace, items: Sequence[ImportItem]
+) -> None:
+    """Store the reactions to these messages, and how many there are. They have the times of the messages."""
+    rows: list[dict[str, Any]] = []
+    counts: list[dict[str, Any]] = []
+    for item in items:
+        for emoji, addresses in item.reactions:
+            here = {
+                "conversation_id": place.conversation,
+                "seq": place.seq_of(item.seq),
+                "emoji": emoji,
+                "at": item.at,
+            }
+            people = {key_of(each): each for each in addresses}
+            rows += [{**here, "key": key, "address": each} for key, each in people.items()]
+            counts.append({**here, "count": len(people)})
+    if rows:
+        connection.execute(sa.insert(reactions), rows)
+        connection.execute(sa.insert(reaction_counts), counts)
 
 
 def _mark_read(connection: sa.Connection, account_id: int, conversation: int, seq: int) -> None:

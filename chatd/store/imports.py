@@ -76,15 +76,20 @@ def _import_in(row: Any) -> AccountImport:
     )
 
 
-def is_running(connection: sa.Connection, account_id: int) -> bool:
-    """Whether the import of the account has neither ended nor been cancelled."""
-    state = sa.select(imports.c.state).where(imports.c.account_id == account_id)
-    return bool(connection.scalar(state) == RUNNING)
+def is_running(connection: sa.Connection, account_id: int, stored: str | None) -> bool:
+    """Whether the account's import of the archive with this name has neither ended nor been cancelled. After
+    that the account may have begun another one."""
+    # An import that has ended has no archive.
+    return stored is not None and stored == connection.scalar(
+        sa.select(imports.c.stored).where(imports.c.account_id == account_id)
+    )
 
 
-def begin_import(connection: sa.Connection, account_id: int, stored: str, now: int) -> None:
-    """Note that an account imports the archive with this name in the uploads folder. Raises
-    ImportUnfinished."""
+def begin_import(
+    connection: sa.Connection, account_id: int, stored: str, now: int
+) -> AccountImport:
+    """Note that an account imports the archive with this name in the uploads folder. Returns the import.
+    Raises ImportUnfinished."""
     before = import_of(connection, account_id)
     if before is not None and before.state == RUNNING:
         raise ImportUnfinished
@@ -98,6 +103,7 @@ def begin_import(connection: sa.Connection, account_id: int, stored: str, now: i
             progress=_encode(ImportProgress()).decode(),
         )
     )
+    return AccountImport(account_id, stored, RUNNING, None, now, None, ImportProgress())
 
 
 def keep_progress(
@@ -113,12 +119,17 @@ def keep_progress(
 
 
 def end_import(
-    connection: sa.Connection, account_id: int, state: str, refused: ChatError | None = None
+    connection: sa.Connection,
+    account_id: int,
+    state: str,
+    refused: ChatError | None = None,
+    stored: str | None = None,
 ) -> str | None:
-    """Note how the running import of an account has ended. Returns the name of the archive, which is to be
-    removed from the disk; None if no import is running."""
+    """Note how the running import of an account has ended; with `stored`, only the one of the archive with
+    this name. Returns the name of the archive, which is to be removed from the disk; None if no such import
+    is running."""
     found = import_of(connection, account_id)
-    if found is None or found.state != RUNNING:
+    if found is None or found.state != RUNNING or stored not in (None, found.stored):
         return None
     connection.execute(
         sa.update(imports)

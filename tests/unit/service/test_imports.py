@@ -20,8 +20,8 @@ from chatd.base.account_archive import (
 )
 from chatd.base.entries import Deletion, Edit, Pin, React
 from chatd.base.events import ImportChange
-from chatd.base.model import Account, Message, Opaque, Privacy
-from chatd.base.names import UNFILTERED, Address, parse_imported, parse_place
+from chatd.base.model import Opaque, Privacy
+from chatd.base.names import UNFILTERED, Address, parse_place
 from chatd.base.throttle import Quota
 from chatd.files import archive_reader
 from chatd.service import imports as module
@@ -29,45 +29,14 @@ from chatd.store.accounts import contacts_of
 from chatd.store.departures import unfinished
 from chatd.store.files import Owner, find_file, used_bytes
 from chatd.store.imported_messages import ImportJobs
-from chatd.store.imports import CANCELLED, DONE, FAILED, RUNNING, AccountImport
+from chatd.store.imports import CANCELLED, DONE, FAILED, RUNNING
 from chatd.store.schema import import_places, imported_messages, imports, messages
 from chatd.store.search import sqlite_index
 from chatd.store.sync import Cursor
 from chatd.store.windows import Window
 from tests.support.archives import AT, OLD, archive, direct, group, packed, said
-from tests.support.common import Listener, RealmTestCase, sleep
-
-
-class ImportsTestCase(RealmTestCase):
-    async def register(self, name: str) -> Account:
-        return (await self.realm.service.accounts.register(name, "surabaya", None, None)).account
-
-    async def send(self, who: Account, to: str, text: str) -> int:
-        sent = await self.realm.service.messages.send(who, [Address(to)], text, None)
-        return sent.receipts[0].conversation
-
-    async def take(self, account: Account, data: bytes) -> AccountImport:
-        """Import an archive. Returns how that has ended."""
-        upload = self.realm.service.imports.begin(account, len(data))
-        upload.write(data)
-        await upload.finish()
-        return await self.ended(account)
-
-    async def ended(self, account: Account) -> AccountImport:
-        imports = self.realm.service.imports
-        while (found := await imports.state(account)).state == RUNNING:
-            if imports._interrupted:
-                break
-            await sleep(0.001)
-        return found
-
-    async def history(self, account: Account, place: str, **window: Any) -> list[Message]:
-        found = parse_imported(place) or parse_place(place)
-        page = await self.realm.service.reading.history(account, found, 500, Window(**window))
-        return page.messages
-
-    async def texts(self, account: Account, place: str) -> list[str | None]:
-        return [each.text for each in await self.history(account, place)]
+from tests.support.common import Listener, sleep
+from tests.support.imports import ImportsTestCase
 
 
 class Places(ImportsTestCase):
@@ -379,7 +348,7 @@ class Refusals(ImportsTestCase):
             self.assertEqual((ended.state, ended.refused.code), (FAILED, "bad-archive"))
             self.assertIsNone(ended.stored)
             await sleep(0.01)
-            self.assertEqual(list(self.realm.uploads.folder.glob("*archive.zip")), [])
+            self.assertEqual(list(self.realm.uploads.folder.glob("*.zip")), [])
             self.realm.service.imports._quota = Quota(0)
 
     async def test_quotas(self) -> None:

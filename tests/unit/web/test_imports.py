@@ -60,4 +60,4 @@ class OverHTTP(RawTestCase):
         ended = await self.say("DELETE", "/import", "messi")
         self.assertEqual((ended.status, ended.json["state"]), (200, "cancelled"))
         await sleep(0.01)
-        self.assertEqual(list(self.realm.uploads.folder.glob("*archive.zip")), [])
+        self.assertEqual(list(self.realm.uploads.folder.glob("*.zip")), [])
