@@ -30,11 +30,12 @@ from chatd.federation.parcels import GroupMark, Left, Moved, MoveOffer, Parcel, 
 from chatd.federation.receive import Receiver
 from chatd.federation.rerouting import GroupPlace, MovedParcel, WaitingParcel, reroute, waiting_for
 from chatd.service.chat_service import ChatService
+from chatd.store import names
 from chatd.store.group_moves import OtherHome, demote, repoint
 from chatd.store.groups import find_mirror, group_of
 from chatd.store.lineage import place_named, place_of_home, planned_steps
 from chatd.store.members import member_ids
-from chatd.store.pasts import renumber_past
+from chatd.store.pasts import extend_past, renumber_past
 
 PAGE = 100  # entries that are asked for at a time
 
@@ -46,6 +47,13 @@ class Found(NamedTuple):
 
     group: Group
     news: Sequence[MoveStep]
+
+
+class _Followed(NamedTuple):
+    """A group that has followed, and the parcels that wait for its new home now."""
+
+    group: Group
+    sent: list[MovedParcel]
 
 
 class GroupFollower:
@@ -102,21 +110,25 @@ class GroupFollower:
                 await self._follow(group, news[:-1])
             await self._mover.closed(group, list(news), encode(parcel.steps))
         elif to.realm == realm:
-            await self._catch_up(group, steps[-1])
-            await self._follow(group, news)
+            for stage in _stages(news, self._own):
+                await self._catch_up(group, stage[0].last, to)
+                followed = await self._follow(group, stage)
+                if followed is None:
+                    return
+                group = followed
         # Otherwise the new home says so, too, once it has the group. The former one alone could give its
         # group the address, and its members the messages, of a group that lives there.
 
-    async def _catch_up(self, group: Group, step: MoveStep) -> None:
-        """Ask the new home for the last entries of the former homes that are not here. Raises StorageFailed
-        if they do not come: then the parcel is sent again."""
+    async def _catch_up(self, group: Group, last: int, to: OtherHome) -> None:
+        """Ask the new home for the entries up to the seq `last` of the home that the group has here. Raises
+        StorageFailed if they do not come: then the parcel is sent again."""
         if group.realm is None or not await self._database.read(member_ids, group.id):
             return
         low = await self._database.run(self._rosters.log.newest, group)
         try:
-            while low < step.last:
-                high = min(low + PAGE, step.last)
-                relays = await self._between(step.to, low, high)
+            while low < last:
+                high = min(low + PAGE, last)
+                relays = await self._between(to, low, high)
                 # The batches of the former home may have their turn, and wait for one of the new home.
                 here = [(0, _as_here(group, each)) for each in relays]
                 await self._receiver.take(group.realm, here)
@@ -138,34 +150,39 @@ class GroupFollower:
             before = page.start
         return found
 
-    async def _follow(self, group: Group, news: Sequence[MoveStep]) -> None:
-        """Let a group live in another realm from now on. A group of this realm was handed over, and this
-        realm has lost that in a restore. Raises BadSignature."""
+    async def _follow(self, group: Group, news: Sequence[MoveStep]) -> Group | None:
+        """Let a group live in another realm from now on, and return it; None if it has moved or ended
+        meanwhile. A group of this realm was handed over, and this realm has lost that in a restore. Raises
+        BadSignature."""
 
-        def job(connection: Connection) -> list[MovedParcel] | None:
+        def job(connection: Connection) -> _Followed | None:
             current = group_of(connection, group.id)
             if current is None or current.former != group.former:
                 return None
+            newest = self._rosters.log.newest(connection, current)
             now, writer = self._context.now(), self._forwarder.outbox.writer
             sent: list[MovedParcel] = []
             for step in news:
                 _check_free(connection, current, step.to)
                 left = _place(current, self._own)
                 move = demote if current.realm is None else repoint
-                kept = step.left(key_of(left.name), current.key)
+                kept = step.left(key_of(left.name), _address_here(connection, current, self._own))
                 current = move(connection, current, self._shown(step.to), kept)
                 sent = reroute(connection, writer, left, _place(current), now)
             if group.realm is None:
                 renumber_past(connection, group.id)
-            return sent
+            elif newest < news[-1].last:
+                extend_past(connection, group.id, newest, news[-1].last)
+            return _Followed(current, sent)
 
-        sent = await self._rosters.move(group.id, job)
-        if sent is None:
-            return
-        for each in sent:
+        followed = await self._rosters.move(group.id, job)
+        if followed is None:
+            return None
+        for each in followed.sent:
             self._links.post(*each)
         await self._rosters.tell_moved(group)
         self._links.begin_past(news[-1].to.realm)
+        return followed.group
 
     def _shown(self, to: OtherHome) -> OtherHome:
         """A home with the name that its realm has here."""
@@ -213,11 +230,33 @@ class GroupFollower:
             self._links.post(*each)
 
 
+def _stages(news: Sequence[MoveStep], own: str) -> list[list[MoveStep]]:
+    """Steps that are made together. Entries of a home can be read once it is known, so there is one step
+    after the other. But a group can't become one of this realm, with the key `own`, in between."""
+    stages: list[list[MoveStep]] = [[]]
+    for step in news:
+        stages[-1].append(step)
+        if step.to.realm != own:
+            stages.append([])
+    return stages[:-1]
+
+
 def _place(group: Group, own: str = "") -> GroupPlace:
     """Where a group lives."""
     if group.realm is None:
         return GroupPlace(own, group.id, group.name)
     return GroupPlace(group.realm, group.home_id or 0, group.name.partition("@")[0])
+
+
+def _address_here(connection: Connection, group: Group, own: str) -> str:
+    """The key of the address of a group that it leaves. It has had a name in this realm, if this realm has
+    lost that the group has lived here. Nothing else gets that name."""
+    if group.realm != own:
+        return group.key
+    name = _place(group).name
+    if names.taken(connection, name) is None:
+        names.take(connection, name, "group")
+    return key_of(name)
 
 
 def _as_here(group: Group, relay: Relay) -> Relay:

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from twisted.internet.defer import Deferred, fail
+
+from chatd.base.errors import GroupExists, PeerFailed
 from chatd.base.names import parse_address
 from chatd.commands import values as ask
-from tests.unit.federation.test_group_moves import MovingTestCase
+from chatd.federation import group_follower
+from tests.support.network import Person, Server
+from tests.unit.federation.test_group_moves import MovingTestCase, log_of
 from tests.unit.federation.test_rescues import SOON, RescueTestCase
 
 
@@ -47,3 +57,219 @@ class AfterRescue(RescueTestCase):
         self.assertEqual(self.budi.mine(), ["bagan@realm3"])
         self.posts("budi", "on", "bagan@realm3")
         self.assertEqual(self.citra.history(group="bagan")[-1], "budi@realm2: on")
+
+
+class CutOff(FollowingTestCase):
+    """realm3 does not reach one of the other realms while bagan moves, or neither of them."""
+
+    def separate(self, one: Server, other: Server) -> None:
+        for each in (one, other):
+            self.network.refusing[each.where] = OSError()
+        for connection in self.network.open_connections(one, other):
+            connection.cut()
+        self.network.settle()
+
+    def write(self) -> None:
+        """ana writes what realm3 does not get, and citra what waits for realm1."""
+        for number in range(5):
+            self.ana.posts("bagan", f"missed {number}")
+        self.citra.begins_to_post("bagan@realm1", "waited")
+        self.network.settle()
+
+    def check(self, *texts: str) -> None:
+        """All have the same messages, and realm3 the same numbers of entries."""
+        expected = [f"before, {name}" for name in ("ana", "budi", "citra")]
+        expected += [*(f"missed {number}" for number in range(5)), *texts]
+        for person in (self.ana, self.budi, self.citra):
+            history = person.history(group="bagan@realm1")
+            self.assertEqual([each.partition(": ")[2] for each in history], expected)
+        logs = [
+            [entry[0] for entry in log_of(server, person, "bagan@realm1")]
+            for server, person in ((self.one, self.ana), (self.three, self.citra))
+        ]
+        self.assertEqual(logs[1], [each for each in logs[0] if each >= logs[1][0]])
+
+    def test_from_the_former_home(self) -> None:
+        """What realm3 lacks comes from the new home, in order, and the former one brings it in vain."""
+        self.patch(group_follower, "PAGE", 2)
+        self.separate(self.one, self.three)
+        self.write()
+        self.moves()
+        self.assertEqual(self.citra.mine(), ["bagan@realm2"])
+        self.check("waited")
+        self.meet()
+        self.check("waited")
+
+    def test_from_the_new_home(self) -> None:
+        """What is written meanwhile waits until realm3 has followed, as the former home says."""
+        self.separate(self.two, self.three)
+        for number in range(5):
+            self.ana.posts("bagan", f"missed {number}")
+        self.moves()
+        self.citra.begins_to_post("bagan@realm1", "waited")
+        self.citra.reads()
+        self.network.settle()
+        self.assertEqual(self.citra.mine(), ["bagan@realm1"])
+        self.assertEqual(self.three.parcels_waiting("realm2"), 1)
+        self.meet()
+        self.assertEqual(self.citra.mine(), ["bagan@realm2"])
+        self.check("waited")
+        self.assertEqual(self.three.parcels_waiting(), 0)
+
+    def test_there_and_back(self) -> None:
+        """realm3 is down while bagan moves away and comes back."""
+        self.separate(self.one, self.three)
+        self.write()
+        self.three.kill()
+        self.moves()
+        self.budi.posts("bagan", "away")
+        self.moves_back()
+        self.three.open()
+        self.meet()
+        self.assertEqual(self.citra.mine(), ["bagan@realm1"])
+        self.check("away", "waited")
+
+    def test_new_home_is_cut_off_meanwhile(self) -> None:
+        """If the last entries do not come, the group does not follow yet."""
+        self.separate(self.one, self.three)
+        self.write()
+        links = self.three.federation.follower._links
+        unanswered = mock.Mock(side_effect=lambda *_: fail(PeerFailed(realm="realm2")))
+        with mock.patch.object(links, "past", unanswered):
+            self.moves()
+            self.assertEqual(self.citra.mine(), ["bagan@realm1"])
+        self.network.advance(60)
+        self.assertEqual(self.citra.mine(), ["bagan@realm2"])
+        self.check("waited")
+
+
+class Opposite(FollowingTestCase):
+    def test_do_not_wait_for_each_other(self) -> None:
+        """Two groups move in opposite directions, and realm3 lacks the last entries of both: the parcels of
+        each of the two realms need entries of the other one."""
+        self.budi.creates("kota")
+        self.ana.joins("kota@realm2")
+        self.citra.joins("kota@realm2")
+        self.promote_in("kota", self.budi, "ana@realm1")
+        self.network.settle()
+        self.three.kill()
+        self.ana.posts("bagan", "last of bagan")
+        self.moves()
+        self.budi.posts("kota", "last of kota")
+        self.move(self.budi, "kota", "realm1")
+        self.move(self.ana, "kota@realm2", "realm1")
+        self.network.settle()
+        self.three.open()
+        asked: list[tuple[str, Deferred[None]]] = []
+        links = self.three.federation.follower._links
+        past = links.past
+
+        async def slow(realm: str, *rest: int) -> Any:
+            waiting: Deferred[None] = Deferred()
+            asked.append((realm, waiting))
+            await waiting
+            return await past(realm, *rest)
+
+        with mock.patch.object(links, "past", lambda *args: Deferred.fromCoroutine(slow(*args))):
+            self.network.advance(60)
+            self.assertEqual({realm for realm, _ in asked}, {"realm1", "realm2"})
+            while asked:
+                asked.pop()[1].callback(None)
+                self.network.settle()
+        self.assertEqual(sorted(self.citra.mine()), ["bagan@realm2", "kota@realm1"])
+        for group in ("bagan", "kota"):
+            history = self.citra.history(group=f"{group}@realm1")
+            self.assertIn(f"last of {group}", history[-1])
+
+    def promote_in(self, group: str, who: Person, user: str) -> None:
+        who.does(ask.PromoteMember(parse_address(group), parse_address(user)))
+
+
+class Restored(FollowingTestCase):
+    """Realms that have lost in a restore that a group has moved."""
+
+    def back_up(self, server: Server) -> Path:
+        copy = Path(self.mktemp())
+        server.close()
+        shutil.copytree(server.config.state, copy)
+        server.open()
+        self.network.advance(5)
+        return copy
+
+    def restore(self, server: Server, copy: Path) -> None:
+        server.kill()
+        shutil.rmtree(server.config.state)
+        shutil.copytree(copy, server.config.state)
+        server.open()
+        self.network.advance(60)
+
+    def moves_on(self) -> None:
+        """bagan moves from realm2 to realm3, where citra is an admin now."""
+        self.promote(self.budi, "citra@realm3")
+        self.network.settle()
+        self.move(self.budi, "bagan", "realm3")
+        self.move(self.citra, "bagan@realm2", "realm3")
+        self.network.settle()
+        self.assertEqual(self.citra.mine(), ["bagan"])
+
+    def check(self, *groups: str) -> None:
+        people = (self.ana, self.budi, self.citra)
+        self.assertEqual([each.mine() for each in people], [[each] for each in groups])
+        for person in people:
+            person.posts("bagan@realm1", f"after, {person.name}")
+            self.network.settle()
+        expected = [f"before, {each.name}" for each in people]
+        expected += ["between", *(f"after, {each.name}" for each in people)]
+        for person in people:
+            history = person.history(group="bagan@realm1")
+            self.assertEqual([each.partition(": ")[2] for each in history], expected)
+
+    def test_former_home(self) -> None:
+        """A home that has forgotten that it has handed the group over becomes a copy again."""
+        copy = self.back_up(self.one)
+        self.moves()
+        self.budi.posts("bagan", "between")
+        self.restore(self.one, copy)
+        self.check("bagan@realm2", "bagan", "bagan@realm2")
+
+    def test_new_home_of_two_moves(self) -> None:
+        """The third home has forgotten both moves, and that it has agreed to the second one."""
+        copy = self.back_up(self.three)
+        self.moves()
+        self.budi.posts("bagan", "between")
+        self.moves_on()
+        self.restore(self.three, copy)
+        self.check("bagan@realm3", "bagan@realm3", "bagan")
+
+    def test_home_between(self) -> None:
+        """A home in which the group has lived for a while has forgotten that altogether."""
+        copy = self.back_up(self.two)
+        self.moves()
+        self.budi.posts("bagan", "between")
+        self.moves_on()
+        self.restore(self.two, copy)
+        self.check("bagan@realm3", "bagan@realm3", "bagan")
+        self.assertEqual(self.budi.history(group="bagan"), self.budi.history(group="bagan@realm3"))
+        with self.assertRaises(GroupExists):
+            self.budi.creates("bagan")
+
+    def test_posts_to_a_home_that_is_not_ready(self) -> None:
+        """What comes to the new home before it has taken the group over again waits for that."""
+        copy = self.back_up(self.two)
+        self.moves()
+        self.budi.posts("bagan", "between")
+        down = mock.Mock(side_effect=lambda *_: fail(PeerFailed(realm="realm1")))
+        self.two.kill()
+        shutil.rmtree(self.two.config.state)
+        shutil.copytree(copy, self.two.config.state)
+        self.two.open()
+        with mock.patch.object(self.two.federation.mover._links, "handover", down):
+            self.network.advance(20)
+            self.assertEqual(self.budi.mine(), ["bagan@realm1"])
+            self.citra.begins_to_post("bagan@realm2", "soon")
+            self.network.advance(20)
+            self.assertEqual(self.three.parcels_waiting(), 1)
+        self.network.advance(60)
+        self.assertEqual(self.budi.mine(), ["bagan"])
+        self.assertEqual(self.three.parcels_waiting(), 0)
+        self.assertEqual(self.budi.history(group="bagan")[-1], "citra@realm3: soon")
