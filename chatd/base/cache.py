@@ -30,11 +30,10 @@ class Cache(Generic[K, V]):
         return key in self._entries
 
     def get(self, key: K) -> V | None:
-        entries = self._entries
-        if key not in entries:
-            return None
-        entries.move_to_end(key)
-        return entries[key]
+        found = self._entries.get(key)
+        if found is not None or key in self._entries:
+            self._entries.move_to_end(key)
+        return found
 
     def __setitem__(self, key: K, value: V) -> None:
         entries = self._entries

@@ -59,7 +59,7 @@ class EmojiReactions(msgspec.Struct, frozen=True):
     count: int
 
 
-class Message(msgspec.Struct, frozen=True):
+class Message(msgspec.Struct, frozen=True, gc=False):
     """A message in a conversation in its current state, and the event that announces it to listeners.
 
     `at` is in milliseconds since 1970 UTC. Either `to`, the recipient of a direct message, or `group`, the
@@ -103,7 +103,7 @@ class Message(msgspec.Struct, frozen=True):
     imported: bool = False
 
 
-class Receipt(msgspec.Struct, frozen=True, omit_defaults=True):
+class Receipt(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The place and the state of a sent message (`Message.state`).
 
     Numbers are 0 while they are unknown: a message to a group of another realm gets its seq there. `at` is in

@@ -59,7 +59,8 @@ class Client:
         if self.session is None:
             self.admit(BY_COMMAND[type(command)])
         else:
-            self._check_away(command)
+            if self.service.follower.moved.anyone_away:
+                self._check_away(command)
             if self.given and self._given_at != self.connection.moment:
                 self.acknowledge()
             if may_hold_token(command) or self.connection.turn.locked:
@@ -69,9 +70,8 @@ class Client:
 
     def _check_away(self, command: Command) -> None:
         """Raises MovedAway for what an account that has moved may not do."""
-        moved = self.service.follower.moved
-        if moved.anyone_away and type(command) not in ALLOWED:
-            moved.check(self.account)
+        if type(command) not in ALLOWED:
+            self.service.follower.moved.check(self.account)
 
     async def reply_to(self, command: Command) -> Reply:
         """Execute a command whose result is a reply alone. Raises ChatError."""
@@ -88,7 +88,8 @@ class Client:
         await turn.acquire()
         try:
             self.admit(BY_COMMAND[type(command)])
-            self._check_away(command)
+            if self.service.follower.moved.anyone_away:
+                self._check_away(command)
             if may_hold_token(command):
                 await self.refuse_tokens(command)
                 self.admit(BY_COMMAND[type(command)])
@@ -117,7 +118,10 @@ class Client:
     @property
     def account(self) -> Account:
         """The account that is logged in. Raises NotLoggedIn."""
-        return self.logged_in.account
+        session = self.session  # not `logged_in`, because this is done for each message
+        if session is None:
+            raise NotLoggedIn
+        return session.account
 
     @property
     def logged_in(self) -> Session:

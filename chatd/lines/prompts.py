@@ -17,16 +17,19 @@ if TYPE_CHECKING:
 class Prompts:
     """What the client of `host` was asked for and has not answered completely, and its telnet options."""
 
-    __slots__ = ("_host", "_telnet", "pending")
+    __slots__ = ("_host", "_telnet", "is_binary", "pending")
 
     def __init__(self, host: ChatLineProtocol) -> None:
         self._host = host
         self._telnet = Telnet(host.factory.dialect.telnet)
         self.pending: Prompt | Composer | None = None
+        self.is_binary = False  # whether what the client sends is BINARY, a telnet option
 
-    def go_on(self, found: Prompt | Composition | Confirmation) -> None:
-        """Go on with a request of several parts. The next lines are the answer to a prompt, or the text of a
-        composition."""
+    def go_on(self, found: Prompt | Composition | Confirmation | None) -> None:
+        """Go on with a request of several parts, if there is one. The next lines are the answer to a prompt,
+        or the text of a composition."""
+        if found is None:
+            return
         requests = self._host.requests
         if isinstance(found, Confirmation):
             requests.files.confirm()
@@ -48,14 +51,10 @@ class Prompts:
         self._host.requests.say(prompt.after)
 
     def begin_line(self) -> None:
-        """A line has arrived, and terminals have shown it. While BINARY is on, those of telnet clients do not
+        """A line has arrived while BINARY is on, and terminals have shown it. Those of telnet clients do not
         return to the first column after it, so what follows begins with CR. A prompt ends with CR LF."""
         requests = self._host.requests
-        if (
-            self._telnet.is_binary
-            and not isinstance(self.pending, Prompt)
-            and requests.files.offer is None
-        ):
+        if not isinstance(self.pending, Prompt) and requests.files.offer is None:
             requests.say(b"\r")
 
     def answer(self, line: bytes) -> Request | Prompt | None:
@@ -88,6 +87,7 @@ class Prompts:
     def negotiate(self, commands: list[tuple[int, int]]) -> None:
         """Answer telnet commands, in order with the replies."""
         answer = self._telnet.answer(commands)
+        self.is_binary = self._telnet.is_binary
         if (ARE_YOU_THERE, 0) in commands:
             answer += self._host.factory.dialect.here
         if answer:

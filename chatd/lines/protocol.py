@@ -274,7 +274,8 @@ class ChatLineProtocol(BufferedLineReceiver):
             self._long.take()
         if self._first is not None and line and self._is_http(line):
             return
-        self._prompts.begin_line()
+        if self._prompts.is_binary:
+            self._prompts.begin_line()
         found: Request | PartialRequest | Confirmation | Prompt | Composition | None = None
         try:
             if self._prompts.pending is not None:
@@ -292,12 +293,9 @@ class ChatLineProtocol(BufferedLineReceiver):
                 self.requests.submit(found)
             case PartialRequest():  # charged to its session, once that is known
                 self._submit_partial(found, len(line))
-            case Prompt() | Composition() | Confirmation():
+            case Prompt() | Composition() | Confirmation() | None:
                 self.flow.charge(own, now)
                 self._prompts.go_on(found)
-                self._long.end()
-            case None:
-                self.flow.charge(own, now)
                 self._long.end()
             case _:
                 assert_never(found)

@@ -70,7 +70,9 @@ class Directs:
 
     def cached(self, account: Account, address: Address) -> Target | None:
         """The conversation, if it is in memory and its realm is still known."""
-        target = self._known.get((account.id, address.key))
+        # Not `address.key`, because this is done for each message.
+        key = address.key if address.realm is not None else key_of(address.name)
+        target = self._known.get((account.id, key))
         if target is not None and target.realms and not self.knows(target.realms[0]):
             return None
         return target

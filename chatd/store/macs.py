@@ -28,7 +28,7 @@ PAGE = 10_000  # rows that get their MACs at a time
 # A hash object with the key. Copies of it get the contents, because that is faster than hashing the key anew.
 KeyedHash: TypeAlias = blake2b
 
-_encode = msgspec.msgpack.Encoder().encode
+encode_values = msgspec.msgpack.Encoder().encode
 
 log = Logger()
 
@@ -82,7 +82,7 @@ def mac_of(keyed: KeyedHash | None, values: tuple[Any, ...]) -> bytes | None:
     if keyed is None:
         return None
     mac = keyed.copy()
-    mac.update(_encode(values))
+    mac.update(encode_values(values))
     return mac.digest()
 
 

@@ -13,7 +13,7 @@ from chatd.store import change_requests
 from chatd.store.conversations import last_seq
 from chatd.store.crossing import seqs_of
 from chatd.store.epochs import Epochs
-from chatd.store.macs import CHANGE, KeyedHash, keyed_hash, mac_of, message_mac
+from chatd.store.macs import CHANGE, KeyedHash, encode_values, keyed_hash, mac_of, message_mac
 from chatd.store.new_entries import NO_EXTRAS, Extras, NewChange, NewMessage, RemoteCopies, Stored
 from chatd.store.once import store_once
 from chatd.store.origins import KnownEntry, Origin, stored_places
@@ -258,7 +258,11 @@ class MessageWriter:
                 seq = self.next_seq(connection, conversation)
             else:
                 seqs[conversation] = seq = last + 1
-            mac = mac_of(keyed, (conversation, seq, at, None, sender, text))
+            mac = None
+            if keyed is not None:  # as `mac_of`, without a call
+                hashed = keyed.copy()
+                hashed.update(encode_values((conversation, seq, at, None, sender, text)))
+                mac = hashed.digest()
             rows.append((ident, conversation, seq, item.sender_id, sender, at, text, mac))
             stored.append(Stored(ident, seq))
         self._rows.insert(connection, rows, _PLAIN)

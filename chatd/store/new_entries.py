@@ -61,7 +61,7 @@ class NewChange(msgspec.Struct, frozen=True):
     past: bool = False
 
 
-class NewMessage(msgspec.Struct, frozen=True):
+class NewMessage(msgspec.Struct, frozen=True, gc=False):
     """A message on its way into a conversation. `at` is in ms since 1970 UTC.
 
     `seq` is its number in the conversation if its home realm has given it one, else the conversation numbers
@@ -89,7 +89,7 @@ class NewMessage(msgspec.Struct, frozen=True):
     seal: bytes = b""
 
 
-class Stored(msgspec.Struct, frozen=True):
+class Stored(msgspec.Struct, frozen=True, gc=False):
     """A stored entry. `id` is that of a message, and `reply` the seq of the message that it replies to.
     `number` is the entry's among all of this realm that cross, or 0, and `parcel` the parcel that carries it
     to the other realms with the keys `realms`."""

@@ -33,7 +33,7 @@ class JobFailed(Exception):
     """A job raised something in a transaction that was not committed."""
 
 
-class Job(msgspec.Struct):
+class Job(msgspec.Struct, gc=False):
     """One call to make in a transaction. The argument of a `batch` job is an item for a shared call."""
 
     done: Deferred[Any]
@@ -42,7 +42,7 @@ class Job(msgspec.Struct):
     batch: bool = False
 
 
-class Outcome(msgspec.Struct):
+class Outcome(msgspec.Struct, gc=False):
     """The result of a job: its return value, or its Failure."""
 
     done: Deferred[Any]
@@ -190,7 +190,9 @@ class Writer:
                 value = value if isinstance(value, Failure) else value[0]
                 outcomes.append(Outcome(each.done, value))
             return
-        outcomes.extend(Outcome(each.done, value) for each, value in zip(jobs, values, strict=True))
+        if len(values) != len(jobs):
+            raise ValueError(f"{len(values)} results of {len(jobs)} items")
+        outcomes += map(Outcome, [each.done for each in jobs], values)
 
     def _forget(self) -> None:
         for forget in self._rolled_back:

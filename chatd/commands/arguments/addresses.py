@@ -55,8 +55,10 @@ class AddressesType(Type):
         return _addresses(name, text)
 
     def from_json(self, name: str, value: Any) -> tuple[Address, ...]:
+        # Most messages have one recipient, and parse_address is cached.
+        if type(value) is list and len(value) == 1 and type(value[0]) is str:
+            return (parse_address(value[0]),)
         if isinstance(value, str):
-            # Most messages have one recipient, and parse_address is cached.
             return _addresses(name, value) if "," in value else (parse_address(value),)
         if not isinstance(value, list) or not value:
             expected = "a list of addresses, or one"

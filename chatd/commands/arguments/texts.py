@@ -31,13 +31,18 @@ class TextType(Type):
         return check_text(text.replace("\r\n", "\n") if "\r" in text else text)
 
     def from_json(self, name: str, value: Any) -> str:
-        return self.from_text(name, value if type(value) is str else self.string(name, value))
+        if type(value) is str and "\r" not in value:
+            return check_text(value)  # with fewer calls, because this is done for each message
+        return self.from_text(name, self.string(name, value))
 
 
 class SearchType(TextType):
     """A search pattern, limited in length because long patterns are slow."""
 
     about = f"up to {MAX_SEARCH} characters"
+
+    def from_json(self, name: str, value: Any) -> str:
+        return self.from_text(name, self.string(name, value))
 
     def from_text(self, name: str, text: str) -> str:
         if len(text) > MAX_SEARCH:

@@ -69,8 +69,8 @@ def _send_to_people(
         options, parts = _options(client, command, command.reply), _parts(command)
         composed = client.service.composed.to_people(client.account, to, parts, options)
         return Deferred.fromCoroutine(composed).addCallback(answer)
-    sent = messages.send(client.account, to, text, client.listener, key, client.waits(command.wait))
-    return sent.addCallback(answer)
+    wait = client.waits(command.wait)
+    return messages.send_and(answer, client.account, to, text, client.listener, key, wait)
 
 
 def _parts(command: ask.SendMessage | ask.SendGroupMessage) -> MessageParts:

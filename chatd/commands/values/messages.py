@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 
-class SendMessage(Command, frozen=True):
+class SendMessage(Command, frozen=True, gc=False):
     """`key`: the idempotency key. `reply`: the seq of the message that is answered. `wait`: reply once other
     realms have accepted or refused it, 5 s at most. All also in the other commands that send.
 

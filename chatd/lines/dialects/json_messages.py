@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Mapping
 from operator import attrgetter
 from typing import Any
 
@@ -24,12 +25,14 @@ _rare_values = attrgetter(
     "blocked",
     "imported",
 )
+_NO_HEAD: Mapping[str, Any] = {}
 _NONE = (None, None, None, None, None, (), (), False, False, False, False)
 
 
-def message_object(message: model.Message) -> dict[str, Any]:
-    """A message, in lists and in events."""
+def message_object(message: model.Message, head: Mapping[str, Any] = _NO_HEAD) -> dict[str, Any]:
+    """A message, in lists and in events. Begins with what is in `head`."""
     found: dict[str, Any] = {
+        **head,
         "conversation": message.conversation or None,
         "seq": message.seq or None,
         "id": message.id,

@@ -52,11 +52,10 @@ class JsonDialect(Dialect):
 
     def reply(self, request: Request, reply: replies.Reply) -> bytes:
         tag = request.tag
-        answer = {"status": "OK", "id": tag, "message": reply.message, **reply.fields}
-        if tag is None:
-            answer |= reply.data
-        else:
-            answer |= {"message_id" if key == "id" else key: reply.data[key] for key in reply.data}
+        data = reply.data
+        if tag is not None and "id" in data:
+            data = {"message_id" if key == "id" else key: data[key] for key in data}
+        answer = {"status": "OK", "id": tag, "message": reply.message, **reply.fields, **data}
         if reply.items_name:
             answer[reply.items_name] = [_item(item) for item in reply.items]
         if reply.pending:
