@@ -29,6 +29,9 @@ from chatd.store.engine import connect
 from chatd.store.migrate import SchemaError, prepare
 from chatd.store.names import load_older_keys, renew_skeletons
 
+LOCK = "lock"
+RESTORING = "restoring.json"  # is there while a backup is being restored (chatd.app.backup)
+
 log = Logger()
 
 
@@ -57,7 +60,7 @@ class StateFolder:
         """Create the folder unless it exists, and lock it. Raises StartError."""
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+            self._lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise StartError(
                 f"[realm] state is {self.path} and can't be used: {error.strerror}; "
@@ -75,6 +78,10 @@ class StateFolder:
         os.ftruncate(self._lock, 0)
         os.write(self._lock, f"{os.getpid()}\n".encode())
 
+    def database_url(self, configured: str) -> str:
+        """The URL of the database, where `configured` is that of the configuration."""
+        return configured or f"sqlite:///{self.path / 'chatd.db'}"
+
     def release(self) -> None:
         """Unlock the folder."""
         if self._lock is not None:
@@ -89,10 +96,11 @@ class StateFolder:
         Raises StartError if that is not possible, and if the database is damaged or not the one that was here
         before. `accept_loss` replaces this second error by a warning.
         """
+        self._check_restored()
         old_umask = os.umask(0o077)
         try:
             with _explained(_without_password(url) or f"sqlite in {self.path}"):
-                engine = self._connect(url or f"sqlite:///{self.path / 'chatd.db'}")
+                engine = self._connect(self.database_url(url))
                 self.database_file = file_of(engine)
                 try:
                     self._check(engine)
@@ -110,6 +118,14 @@ class StateFolder:
         finally:
             os.umask(old_umask)
         return engine
+
+    def _check_restored(self) -> None:
+        """Raises StartError if the folder has the first part of a backup."""
+        if (self.path / RESTORING).exists():
+            raise StartError(
+                f"[realm] state is {self.path}, into which a backup was restored only in part; run chatctl "
+                "restore again, or empty the folder"
+            )
 
     def _check(self, engine: Engine) -> None:
         """Raises Damage."""

@@ -24,10 +24,15 @@ def write_private(path: Path, data: bytes) -> None:
         raise
 
 
-def sync_folder(folder: Path) -> None:
-    """Return when the names of the folder's files are on disk. Raises OSError."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def sync_file(path: Path) -> None:
+    """Return when the file's content is on disk. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_folder(folder: Path) -> None:
+    """Return when the names of the folder's files are on disk. Raises OSError."""
+    sync_file(folder)

@@ -14,6 +14,7 @@ from chatd.base.errors import BadFileName
 from chatd.base.file_handles import stamped
 from chatd.base.names import printable
 
+UNCLAIMED = "unclaimed"  # the folder in that of uploads for files that no message carries
 MAX_NAME_BYTES = 200  # of the 255 that file systems allow, with room for the timestamp and a number
 MAX_LATER = 60  # seconds, from the one in which it was sent, that a file may have in its name
 MAX_ENDING = 16  # characters of an ending that is never cut off
@@ -58,6 +59,13 @@ def to_disk(stored: str) -> str:
     """The name of a stored file for the functions of the operating system. On disk it is UTF-8, whatever
     encoding Python uses for names of files."""
     return os.fsdecode(stored.encode())
+
+
+def stored_path(folder: Path, stored: str) -> Path:
+    """The path of a stored file in the uploads folder."""
+    path = folder / to_disk(stored)
+    older = folder / stored  # older releases left the encoding to Python
+    return older if older != path and older.exists() else path
 
 
 def from_disk(name: str) -> str:

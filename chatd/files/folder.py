@@ -35,7 +35,7 @@ from chatd.base.counters import Counters
 from chatd.base.errors import FileDamaged, FileMissing
 from chatd.base.private_files import sync_folder
 from chatd.base.thread_pools import stop_pool
-from chatd.files.file_names import free_path, from_disk, stored_names, to_disk
+from chatd.files.file_names import UNCLAIMED, free_path, from_disk, stored_names, stored_path
 from chatd.files.incoming import Incoming
 from chatd.files.outgoing import Outgoing
 from chatd.files.partial_file import (
@@ -123,7 +123,7 @@ class Uploads:
             for path in self.folder.iterdir()
             if path.name not in known and from_disk(path.name) not in known and path.is_file()
         ]
-        aside = self.folder / "unclaimed"
+        aside = self.folder / UNCLAIMED
         moved = 0
         for path in unclaimed:
             if not path.stat().st_size:
@@ -347,9 +347,7 @@ class Uploads:
         return self._path(stored).exists()
 
     def _path(self, stored: str) -> Path:
-        path = self.folder / to_disk(stored)
-        older = self.folder / stored  # older releases left the encoding to Python
-        return older if older != path and older.exists() else path
+        return stored_path(self.folder, stored)
 
     def probe(self) -> Deferred[None]:
         """Write and remove a small file, to find out whether that works again. Fails with OSError."""

@@ -66,6 +66,15 @@ CHANGE = (
 GUARDED = (*_BASIC, *_RARE, messages.c.deleted_at, messages.c.mac)
 
 
+class CheckedPage(msgspec.Struct, frozen=True):
+    """Messages that were checked: the conversations and seqs of the altered ones, how many were checked, and
+    the id of the last."""
+
+    altered: list[tuple[int, int]]
+    count: int
+    last: int
+
+
 def keyed_hash(connection: sa.Connection) -> KeyedHash | None:
     """The hash with the key of this database, or None if it has no key yet. The connection remembers it."""
     found: KeyedHash | None = connection.info.get(_KEY)
@@ -113,6 +122,24 @@ def is_intact(keyed: KeyedHash | None, row: tuple[Any, ...]) -> bool:
         return basic[-1] is None and rare == _NO_RARE
     mac: bytes | None = row[-1]
     return message_mac(keyed, basic, rare) == mac
+
+
+_PAGE_OF_GUARDED = (
+    sa.select(messages.c.id, *GUARDED)
+    .where(messages.c.id > sa.bindparam("after"))
+    .order_by(messages.c.id)
+    .limit(PAGE)
+)
+
+
+def check_page(connection: sa.Connection, after: int) -> CheckedPage | None:
+    """Check the first messages with ids above `after`. Returns None if there are none."""
+    keyed = keyed_hash(connection)
+    rows = connection.execute(_PAGE_OF_GUARDED, {"after": after}).all()
+    if not rows:
+        return None
+    altered = [(row[1], row[2]) for row in rows if not is_intact(keyed, tuple(row[1:]))]
+    return CheckedPage(altered, len(rows), rows[-1].id)
 
 
 def protect(connection: sa.Connection, ident: int) -> None:

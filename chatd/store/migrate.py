@@ -5,7 +5,6 @@ An empty database gets all tables. An older one is backed up and upgraded. A new
 
 from __future__ import annotations
 
-import os
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +14,7 @@ from sqlalchemy import Connection, Engine, inspect, text
 from twisted.logger import Logger
 
 from chatd.store.schema import SCHEMA_VERSION, metadata
+from chatd.store.snapshot import copy_database
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -112,18 +112,6 @@ def back_up(engine: Engine, version: str) -> Path | None:
         )
     # The backup gets its name once it is complete. The next try removes one that was interrupted.
     part = path.with_name(f"{path.name}.bak.part")
-    part.unlink(missing_ok=True)
-    # VACUUM can't run in a transaction, and SQLAlchemy's connections begin one.
-    raw = engine.raw_connection()
-    try:
-        raw.cursor().execute("VACUUM INTO ?", (str(part),))
-    except Exception:
-        part.unlink(missing_ok=True)
-        raise
-    finally:
-        raw.close()
-    part.chmod(0o600)
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
+    copy_database(engine, part)
     part.replace(backup)
     return backup

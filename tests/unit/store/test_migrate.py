@@ -228,7 +228,7 @@ class Prepare(MigrateTestCase):
         prepare(engine)
         part = self.folder / "chatd.db.bak.part"
         part.write_bytes(b"half")
-        killed = mock.patch("chatd.store.migrate.os.fsync", side_effect=OSError("killed here"))
+        killed = mock.patch("chatd.store.snapshot.sync_file", side_effect=OSError("killed here"))
         with killed, self.assertRaises(OSError):
             prepare(engine, self.scripts(), "9999")
         self.assertEqual(self.backups(), [])

@@ -1,0 +1,170 @@
+"""Checks a realm's state: the structure of the database, its rows, and the files against them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+
+from chatd.app.state import StateFolder
+from chatd.base.clocks import Wall
+from chatd.files.copying import Stopped, hash_file
+from chatd.files.file_names import UNCLAIMED, free_path, from_disk, stored_path
+from chatd.store import database_identity
+from chatd.store.macs import check_page
+from chatd.store.snapshot import (
+    NamedFile,
+    files_after,
+    foreign_key_problems,
+    is_named,
+    other_files,
+)
+
+T = TypeVar("T")
+
+MAX_PROBLEMS = 1000  # that a report lists of each kind
+ARRIVING = (
+    3600.0  # seconds after its last change in which an unknown file may still be about to be stored
+)
+
+DATABASE_DAMAGED = "database-damaged"
+ROW_BROKEN = "row-broken"
+MESSAGE_ALTERED = "message-altered"
+FILE_MISSING = "file-missing"
+FILE_DAMAGED = "file-damaged"
+FILE_UNKNOWN = "file-unknown"
+
+
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Something that is wrong. `kind` is one of the constants above, `what` a sentence, and `repaired`
+    says what was done about it."""
+
+    kind: str
+    what: str
+    repaired: str | None = None
+
+
+class CheckReport(msgspec.Struct, frozen=True):
+    """What a check has found. `found` counts the problems of each kind, also those that are not listed.
+    `files` and `messages` count what was looked at."""
+
+    files: int
+    messages: int
+    found: dict[str, int]
+    problems: tuple[Problem, ...]
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing is wrong that was not repaired."""
+        return all(problem.repaired for problem in self.problems)
+
+
+class StateChecker:
+    """Checks the state folder `state`, whose database `engine` reads, also while the realm runs.
+
+    `hashes`: read all files, and compare their SHA-256. `repair`: do what is safe, which is to move files
+    that no message carries to `uploads/unclaimed/`.
+    """
+
+    def __init__(
+        self,
+        state: StateFolder,
+        engine: Engine,
+        hashes: bool = True,
+        repair: bool = False,
+        wall: Wall = time.time,
+        is_stopped: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._uploads = state.uploads
+        self._engine = engine
+        self._hashes = hashes
+        self._repair = repair
+        self._wall = wall
+        self._is_stopped = is_stopped
+        self._files = self._messages = 0
+        self._found: dict[str, int] = {}
+        self._problems: list[Problem] = []
+
+    def check(self) -> CheckReport:
+        """Check everything. Raises OSError, Stopped."""
+        with self._engine.connect() as connection:
+            damage = database_identity.quick_check(connection)
+        for what in damage:
+            self._add(DATABASE_DAMAGED, what)
+        try:
+            self._check_rows()
+            self._check_files()
+            self._check_unknown()
+        except DBAPIError as error:
+            if not damage:
+                raise
+            self._add(DATABASE_DAMAGED, f"the check ended early: {error.orig}")
+        return CheckReport(self._files, self._messages, self._found, tuple(self._problems))
+
+    def _add(self, kind: str, what: str, repaired: str | None = None) -> None:
+        count = self._found[kind] = self._found.get(kind, 0) + 1
+        if count <= MAX_PROBLEMS:
+            self._problems.append(Problem(kind, what, repaired))
+
+    def _check_rows(self) -> None:
+        with self._engine.connect() as connection:
+            for what in foreign_key_problems(connection, MAX_PROBLEMS):
+                self._add(ROW_BROKEN, what)
+        after = 0
+        # A transaction of its own for each page, so that the write-ahead log does not grow meanwhile.
+        while (page := self._read(partial(check_page, after=after))) is not None:
+            for conversation, seq in page.altered:
+                self._add(MESSAGE_ALTERED, f"message {seq} of conversation {conversation}")
+            self._messages += page.count
+            after = page.last
+
+    def _read(self, query: Callable[[Connection], T]) -> T:
+        if self._is_stopped():
+            raise Stopped
+        with self._engine.connect() as connection:
+            return query(connection)
+
+    def _check_files(self) -> None:
+        after = 0
+        while page := self._read(partial(files_after, after=after)):
+            for _, file in page:
+                self._check_file(file)
+            after = page[-1][0]
+        for file in self._read(other_files):
+            self._check_file(file)
+
+    def _check_file(self, file: NamedFile) -> None:
+        path = stored_path(self._uploads, file.stored)
+        self._files += 1
+        try:
+            size = path.stat().st_size
+            if file.size is not None and size != file.size:
+                self._add(FILE_DAMAGED, f"{file.stored} has {size} bytes and not {file.size}")
+            elif self._hashes and file.sha256 not in (None, hash_file(path, self._is_stopped)):
+                self._add(FILE_DAMAGED, f"the bytes of {file.stored} are not those that came")
+        except FileNotFoundError:
+            # Somebody may have deleted it since the page was read.
+            if self._read(partial(is_named, stored=file.stored)):
+                self._add(FILE_MISSING, f"{file.stored} is not in {self._uploads}")
+
+    def _check_unknown(self) -> None:
+        oldest = self._wall() - ARRIVING
+        for path in sorted(self._uploads.iterdir()):
+            if not path.is_file() or path.stat().st_mtime > oldest:
+                continue
+            if not self._read(partial(is_named, stored=from_disk(path.name))):
+                repaired = self._set_aside(path) if self._repair else None
+                self._add(FILE_UNKNOWN, f"no message carries {path.name}", repaired)
+
+    def _set_aside(self, path: Path) -> str:
+        aside = self._uploads / UNCLAIMED
+        aside.mkdir(mode=0o700, exist_ok=True)
+        target = free_path(aside / path.name)
+        path.replace(target)
+        return f"it is now {target}"
