@@ -19,7 +19,7 @@ from twisted.logger import Logger
 
 from chatd.base.background import in_background, log_unexpected
 from chatd.base.entries import MadeFact, MemberFact
-from chatd.base.errors import BadSignature, ChatError, UnknownGroup
+from chatd.base.errors import BadSignature, ChatError
 from chatd.base.group_settings import columns_of
 from chatd.base.model import Group, Party, party_of
 from chatd.base.names import is_code, key_of
@@ -33,6 +33,7 @@ from chatd.federation.parcels import decode_steps
 from chatd.federation.pasts import Pasts
 from chatd.federation.rerouting import GroupPlace
 from chatd.federation.signing.entries import SignedEntry, Trust, decode_entry, open_entry
+from chatd.media.process import PictureRefused
 from chatd.service.chat_service import ChatService
 from chatd.service.codes import new_group_code, new_private_code
 from chatd.service.group_log import StoredFact
@@ -159,10 +160,12 @@ class GroupMover:
         this realm has agreed. Raises BadSignature if this realm has agreed to another name or id."""
         step = steps[-1]
 
-        def job(connection: Connection) -> bool:
+        def job(connection: Connection) -> None:
             move = store.move_of(connection, group.id)
             if move is not None and move.realm != step.home:
-                return False
+                # What was agreed for an earlier home of the group.
+                store.end_move(connection, move, self._own)
+                move = None
             if move is not None and move.accepted_by is not None:
                 _check_agreed(step, move.new_id, move.new_name or "")
             move = move or GroupMove(group.id, step.home, at=self._context.now())
@@ -170,10 +173,9 @@ class GroupMover:
                 move, new_id=step.to.home_id, new_name=step.to.name, steps=proofs
             )
             store.put_move(connection, closed)
-            return True
 
-        if await self._database.run(job):
-            self.begin(step.home)
+        await self._database.run(job)
+        self.begin(step.home)
 
     async def is_coming(self, realm: str, name: str) -> bool:
         """Whether a group will come that has members of that realm, and will have the name with that key.
@@ -194,24 +196,25 @@ class GroupMover:
 
     async def _try(self, move: GroupMove) -> bool:
         """Returns whether the group lives here now, or the home will say so in a parcel."""
+        group = await self._database.read(group_of, move.conversation)
+        if group is None or group.realm != move.realm:
+            return True  # it has been rescued, or has moved elsewhere
         if move.steps is None:
             if not await self._fetch_log(move):
                 return False
-            _, size = await self._links.handover(move.realm, *await self._asked(move), 0)
+            _, size = await self._links.handover(*await self._question(group), 0)
             return size > 0  # the home has closed the group
-        package = await self._whole_package(move)
+        package = await self._whole_package(group)
         if package is None:
             return False
-        group = await self._database.read(group_of, move.conversation)
-        if group is None or group.realm is None:
-            return True
         try:
             handed = open_package(move.realm, package)
             await self._check_consent(move, group, handed)
         except BadSignature:
             await self._refuse(move)
             raise
-        await self._fetch_log(move)
+        if not await self._fetch_log(move):
+            return False
         picture = await self._picture(move.realm, handed)
         await self._take_over(move, handed, picture)
         return True
@@ -231,18 +234,16 @@ class GroupMover:
             if error is not None:
                 raise error
 
-    async def _asked(self, move: GroupMove) -> tuple[int, int]:
-        """The id of a group in its home, and the newest seq here. Raises UnknownGroup."""
-        group = await self._database.read(group_of, move.conversation)
-        if group is None:
-            raise UnknownGroup(name=move.conversation)
-        return group.home_id or 0, await self._database.run(self._rosters.log.newest, group)
+    async def _question(self, group: Group) -> tuple[str, int, int]:
+        """What the home of a group is asked with: its key, the group's id there, and the newest seq here."""
+        newest = await self._database.run(self._rosters.log.newest, group)
+        return group.realm or "", group.home_id or 0, newest
 
-    async def _whole_package(self, move: GroupMove) -> bytes | None:
+    async def _whole_package(self, group: Group) -> bytes | None:
         """What the home hands over; None if it does not yet."""
-        asked, package = await self._asked(move), bytearray()
+        asked, package = await self._question(group), bytearray()
         while True:
-            part, size = await self._links.handover(move.realm, *asked, len(package))
+            part, size = await self._links.handover(*asked, len(package))
             package += part
             if len(package) == size > 0:
                 return bytes(package)
@@ -283,12 +284,13 @@ class GroupMover:
             ready.notify()
 
     async def _picture(self, realm: str, handed: HandedGroup) -> avatars.Avatar | None:
-        """The group's picture, made again; None if there is none, or it can't be used."""
+        """The group's picture, made again; None if there is none, or it can't be used. Raises Busy,
+        ShuttingDown."""
         if not handed.picture:
             return None
         try:
             return avatars.new_avatar(await self._avatars.remade(("realm", realm), handed.picture))
-        except ChatError:
+        except PictureRefused:
             return None
 
     # The group lives here
@@ -321,16 +323,7 @@ class GroupMover:
         check_handed(handed, self._context.config.limits.group_members)
         step = open_steps(decode_steps(move.steps or b""))[-1]
         left = GroupPlace(move.realm, group.home_id or 0, group.name.partition("@")[0])
-        new = NewHome(
-            self._own,
-            step.to.name,
-            self._code(connection, handed),
-            handed.members,
-            handed.bans,
-            handed.invited,
-            columns_of(handed.settings),
-            step.last,
-        )
+        new = self._home(connection, step, handed)
         promoted = promote(connection, group, new, step.left(key_of(left.name), group.key))
         store.end_move(connection, move, self._own, done=True)
         now, home = self._context.now(), promoted.group
@@ -346,6 +339,12 @@ class GroupMover:
         ]
         members = member_ids(connection, home.id)
         return _Taken(home, staged, facts, adopted, members, left.realm)
+
+    def _home(self, connection: Connection, step: MoveStep, handed: HandedGroup) -> NewHome:
+        """What the group becomes here."""
+        code, settings = self._code(connection, handed), columns_of(handed.settings)
+        people = handed.members, handed.bans, handed.invited
+        return NewHome(self._own, step.to.name, code, *people, settings, step.last)
 
     def _stage(
         self, connection: Connection, conversation: int, realms: Sequence[str]
