@@ -18,7 +18,7 @@ from chatd import __version__
 from chatd.base.config import KEYS
 from chatd.client.help_text import OWN, about, usage
 from chatd.client.main import parser
-from chatd.commands.table import TABLE
+from chatd.commands.table import GROUPS, TABLE
 from chatd.tap import Options
 from tools.roff import bold, entry, example, inline, italic, paragraph, section, title
 
@@ -194,7 +194,9 @@ def client_page() -> list[str]:
         "Missing arguments are asked for. In a chat, commands begin with a slash; every other line is a "
         "message."
     ))  # fmt: skip
-    for shape, text in (*((usage(row), about(row)) for row in TABLE), *OWN.values()):
+    commands = ((usage(row), about(row)) for row in TABLE if "." not in row.verb)
+    groups = ((f"{word} …", text) for word, text in GROUPS.items())
+    for shape, text in (*commands, *groups, *OWN.values()):
         verb, _, rest = shape.partition(" ")
         page += entry([f"{bold(verb)} {italic(rest)}" if rest else bold(verb)], text)
     page += section("EXIT STATUS")

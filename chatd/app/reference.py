@@ -213,6 +213,14 @@ Requests that change something are refused from pages of other sites (`Origin`).
 name, `localhost`, an IP address or one of `[web] hosts`; others are refused (421). WebSockets are pinged
 every 30 s and closed if nothing arrives before the next ping.
 """
+COMMANDS = """\
+## Commands
+
+*errors* has the command's own ones; those of every command are under Errors. Where a role stands under
+*login*, the account needs it, and an operator may do what a moderator may. What these commands change stands
+in the audit log. In plain, their verbs have spaces in place of the dots, and optional arguments are words
+such as `limit=5`.
+"""
 ALSO = """After `listen` with `all` come these, too. `seq` is the number of the entry that the event
 announces, or that it is about (`state`, `file`, `read`), and `target` that of the message that was changed.
 """
@@ -329,7 +337,7 @@ def _commands() -> str:
             code(row.usage),
             "; ".join(" or ".join(map(code, arg.keys)) for arg in row.args),
             row.help,
-            "yes" if row.login else "no",
+            row.role or ("yes" if row.login else "no"),
             code(*(error.code for error in row.errors)),
         )
         for row in TABLE
@@ -386,7 +394,7 @@ def reference() -> str:
         HEAD,
         WEB,
         table(("request", "what it does"), HTTP),
-        "## Commands\n\n*errors* has the command's own ones; those of every command are under Errors.\n",
+        COMMANDS,
         _commands(),
         "## Arguments\n",
         _arguments(),

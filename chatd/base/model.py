@@ -10,6 +10,7 @@ import msgspec
 
 from chatd.base.attachments import Attachment
 from chatd.base.errors import ChatError
+from chatd.base.roles import MODERATOR, OPERATOR, USER, Role, includes
 
 MAX_OPAQUE = 32 << 10  # bytes of an opaque body
 MAX_READERS = 100  # members of a group in which read receipts and typing are shown
@@ -31,9 +32,19 @@ class Account(msgspec.Struct, frozen=True):
     key: str
     display_name: str
     country: str
-    operator: bool
+    role: Role = USER
     status: str = ""
     picture: str | None = None
+
+    @property
+    def operator(self) -> bool:
+        """Whether the account is an operator of the realm."""
+        return self.role == OPERATOR
+
+    @property
+    def moderator(self) -> bool:
+        """Whether the account is a moderator or an operator of the realm."""
+        return includes(self.role, MODERATOR)
 
 
 class Device(msgspec.Struct, frozen=True):

@@ -9,6 +9,8 @@ import msgspec
 
 from chatd.base.model import PUBLIC, Message, Preferences
 from chatd.base.realms import Exposure, RealmInfo
+from chatd.base.records import AdminRecord
+from chatd.base.roles import Role
 
 
 class SessionInfo(msgspec.Struct, frozen=True):
@@ -251,7 +253,8 @@ class ArgumentInfo(msgspec.Struct, frozen=True):
 
 
 class CommandInfo(msgspec.Struct, frozen=True):
-    """A command as help describes it. `errors` are the codes of its errors, besides the common ones."""
+    """A command as help describes it. `errors` are the codes of its errors, besides the common ones. `role`:
+    who may use it, if not everybody."""
 
     command: str
     aliases: tuple[str, ...]
@@ -260,6 +263,7 @@ class CommandInfo(msgspec.Struct, frozen=True):
     login: bool
     arguments: tuple[ArgumentInfo, ...]
     errors: tuple[str, ...]
+    role: Role | msgspec.UnsetType = msgspec.UNSET
 
 
 # What the list of a reply contains.
@@ -287,6 +291,7 @@ Item: TypeAlias = (
     | Exposure
     | LogEntry
     | SyncedLog
+    | AdminRecord
 )
 
 

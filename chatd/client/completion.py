@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 
+from chatd.base.errors import ChatError
 from chatd.base.names import key_of
 from chatd.client import local_paths
 from chatd.client.line_parser import FILE_COMMANDS, MENUS, OWN_WORDS, row_of
 from chatd.client.state import Menu, State
 from chatd.commands import arguments as types
-from chatd.commands.rows import Arg
-from chatd.commands.table import BY_VERB
+from chatd.commands.rows import Arg, Row
+from chatd.commands.table import BY_VERB, TABLE
+from chatd.commands.words import FIRST_WORDS, find_row
 
 MAX_PATHS = 500
 
@@ -61,9 +64,31 @@ class LineCompleter(Completer):
                 each for each in ("list file", "get file", "send file") if each.startswith(verb)
             ]
             yield from _matching(rest, (each.partition(" ")[2] for each in second), "")
-        row = row_of(verb, state.menu)
-        if row is None:
+        if verb in FIRST_WORDS:
+            yield from self._several_words(f"{verb} {rest}")
             return
+        row = row_of(verb, state.menu)
+        if row is not None:
+            yield from self._values(row, rest)
+
+    def _several_words(self, text: str) -> Iterable[Completion]:
+        """Complete a verb of several words, or an argument after it."""
+        begun, _, last = text.rpartition(" ")
+        shown = "".join(f"{word} " for word in begun.lower().split())
+        nexts = {
+            each.words.removeprefix(shown).partition(" ")[0]
+            for each in TABLE
+            if each.words.startswith(shown)
+        }
+        if nexts:
+            yield from _matching(last, sorted(nexts), " ")
+            return
+        with suppress(ChatError):
+            yield from self._values(*find_row(text))
+
+    def _values(self, row: Row, rest: str) -> Iterable[Completion]:
+        """Complete an argument of a command."""
+        state = self._state
         args = [arg for arg in row.args if not arg.named]
         if row.command in FILE_COMMANDS:
             args = args[:-1]
@@ -80,7 +105,8 @@ def verbs(state: State) -> list[str]:
     """The words that can begin a line."""
     menu = [*MENUS[state.menu], "get"] if state.menu is not Menu.MAIN else []
     own = [word for word in OWN_WORDS if " " not in word]
-    return sorted({*BY_VERB, *own, *menu})
+    alone = (verb for verb in BY_VERB if "." not in verb)
+    return sorted({*alone, *FIRST_WORDS, *own, *menu})
 
 
 def _people(state: State) -> list[str]:

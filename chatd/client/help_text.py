@@ -7,7 +7,7 @@ from chatd.client.render import Line
 from chatd.client.state import Menu
 from chatd.client.translations import later, tr
 from chatd.commands.rows import Row
-from chatd.commands.table import BY_VERB, TABLE
+from chatd.commands.table import BY_VERB, GROUPS, TABLE
 
 OWN: dict[str, tuple[str, str]] = {
     "chat": (
@@ -47,11 +47,16 @@ def about(row: Row) -> str:
 def help_lines(verb: str, menu: Menu) -> list[Line]:
     """Help for all commands or for one; empty for an unknown command."""
     if not verb:
-        rows = [_line(usage(row), about(row), row.aliases) for row in TABLE]
+        rows = [_line(usage(row), about(row), row.aliases) for row in TABLE if "." not in row.verb]
+        rows += [_line(f"{word} …", tr(about), ()) for word, about in GROUPS.items()]
         return [*rows, *(_line(shape, tr(words), ()) for shape, words in OWN.values())]
     if verb in OWN:
         shape, words = OWN[verb]
         return [_line(shape, tr(words), ())]
+    begun = ".".join(verb.split())
+    if several := [row for row in TABLE if row.verb.startswith(f"{begun}.")]:
+        return [_line(usage(row), about(row), ()) for row in several]
+    verb = begun if begun in BY_VERB else verb
     row = BY_VERB.get(MENUS[menu].get(TWO_WORDS.get(verb, verb), TWO_WORDS.get(verb, verb)))
     return [] if row is None else [_line(usage(row), about(row), row.aliases)]
 

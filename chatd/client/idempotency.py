@@ -108,6 +108,15 @@ REPEATABLE = (
     ask.DeleteRealm,
     ask.ReadRealmInbox,
     ask.ReadOwnRealmInbox,
+    ask.ListAccounts,
+    ask.InspectAccount,
+    ask.SetPassword,
+    ask.SetRole,
+    ask.DisableAccount,
+    ask.EnableAccount,
+    ask.ListAccountSessions,
+    ask.ReadAudit,
+    ask.ShowStats,
 )
 
 

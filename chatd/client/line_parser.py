@@ -32,7 +32,7 @@ from chatd.commands import values as ask
 from chatd.commands.rows import Arg, Row
 from chatd.commands.table import BY_COMMAND, BY_VERB
 from chatd.commands.values import Command
-from chatd.commands.words import row_of as row_called
+from chatd.commands.words import FIRST_WORDS, find_row
 
 # Prompts the user for an argument, which is given for completion. Returns None if the user cancels.
 AskUser = Callable[[str, Arg], Awaitable[str | None]]
@@ -128,7 +128,8 @@ async def parse_line(
     own = await _own(verb, rest, state, ask_user)
     if own is not None:
         return own
-    return await _of_row(row_called(verb), verb, rest, state, ask_user)
+    row, rest = find_row(f"{verb} {rest}")
+    return await _of_row(row, row.words if "." in row.verb else verb, rest, state, ask_user)
 
 
 def _in_chat(line: str, state: State, pasted: bool) -> Action | str | None:
@@ -148,7 +149,7 @@ def _in_chat(line: str, state: State, pasted: bool) -> Action | str | None:
     word = word.lower()
     if picked is not None and word in ON_PICKED and word in BY_VERB:
         return _about(place, picked, word, rest)
-    if word in BY_VERB or word in OWN_WORDS:
+    if word in BY_VERB or word in OWN_WORDS or word in FIRST_WORDS:
         return line[1:]
     raise NoSuchCommand(no_command(word))
 
@@ -240,10 +241,13 @@ def _without_retyped(row: Row, rest: str) -> str:
 async def complete(row: Row, rest: str, ask_user: AskUser | None) -> Command | None:
     """The command with the arguments in `rest`; prompts for missing ones. None if the user cancels."""
     args = [arg for arg in row.args if not arg.named]
-    missing = _missing(row, args, rest)
+    before, options = row.split_options(rest)
+    missing = _missing(row, args, before)
     if not missing or ask_user is None:
         return row.from_words(rest)
-    values = _given(args, rest)
+    named = [arg for arg in row.args if arg.name in options]
+    values = _given(args, before)
+    values |= {arg.name: arg.type.from_text(arg.name, options[arg.name]) for arg in named}
     for arg in missing:
         value = await _ask_until_right(arg, ask_user)
         if value is None:

@@ -15,9 +15,11 @@ from pathlib import Path
 
 import msgspec
 
+from chatd.base.errors import UnknownCommand
 from chatd.base.names import key_of
 from chatd.client.connection import Target
 from chatd.commands.table import BY_VERB
+from chatd.commands.words import FIRST_WORDS, find_row
 
 MAX_SESSIONS = 100
 MAX_LOG = 1_000_000
@@ -136,5 +138,11 @@ def _same(one: Login, other: Login) -> bool:
 
 def for_history(line: str) -> str:
     """`line` as stored in the history: empty if it may contain a secret."""
-    verb = line.strip().lstrip("/").partition(" ")[0].lower()
+    typed = line.strip().lstrip("/")
+    verb = typed.partition(" ")[0].lower()
+    if verb in FIRST_WORDS:
+        try:
+            verb = find_row(typed)[0].verb
+        except UnknownCommand:
+            return line
     return "" if verb in SECRET_VERBS else line

@@ -17,6 +17,7 @@ from twisted.logger import Logger
 from chatd.base.background import in_background
 from chatd.base.errors import NotLoggedIn, TokenInText
 from chatd.base.model import Account
+from chatd.base.principals import Principal
 from chatd.base.read_marks import ReadMark, join_marks
 from chatd.base.replies import Reply
 from chatd.base.tokens import candidates, may_hold_token
@@ -50,8 +51,12 @@ class Client:
         self._given_at = 0  # the connection's `moment` at that delivery
 
     def admit(self, row: Row) -> None:
-        """Check the preconditions of a command. Raises NotLoggedIn."""
-        if self.session is None and row.login:
+        """Check the preconditions of a command, except its role. Raises NotLoggedIn."""
+        if (
+            self.session is None
+            and row.login
+            and (row.role is None or self.connection.actor is None)
+        ):
             raise NotLoggedIn
 
     def execute(self, command: Command) -> Result | Deferred[Result]:
@@ -122,6 +127,15 @@ class Client:
         if session is None:
             raise NotLoggedIn
         return session.account
+
+    @property
+    def actor(self) -> Principal:
+        """Who acts with a role, or without one: the account that is logged in, or somebody at the control
+        socket. Raises NotLoggedIn."""
+        if self.session is None and self.connection.actor is not None:
+            return self.connection.actor
+        account = self.account
+        return Principal(account.name, account.role)
 
     @property
     def logged_in(self) -> Session:

@@ -14,6 +14,7 @@ from twisted.internet.defer import DeferredLock
 from chatd.base.errors import BadToken
 from chatd.base.isolation import guarded
 from chatd.base.model import Device
+from chatd.base.principals import Principal
 from chatd.base.tokens import hash_token, is_token
 from chatd.commands.client import Client
 from chatd.commands.sessions import Session, Sessions
@@ -64,8 +65,10 @@ ORDINARY = Traits()
 class Connection:
     """The sessions of one connection. `own` is the client of requests that name no session.
 
-    `listener` is told events.
+    `listener` is told events. `actor` is somebody at the control socket, who needs no login.
     """
+
+    actor: Principal | None = None
 
     def __init__(
         self, sessions: Sessions, listener: IListener, origin: Origin, traits: Traits = ORDINARY

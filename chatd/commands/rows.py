@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from enum import Enum
 from functools import cached_property
 from typing import Any
 
@@ -10,6 +11,7 @@ import msgspec
 
 from chatd.base.entries import Right
 from chatd.base.errors import ChatError, Usage
+from chatd.base.roles import Role
 from chatd.commands import arguments as types
 from chatd.commands.values import Command
 
@@ -34,15 +36,28 @@ class Arg(msgspec.Struct, frozen=True):
     def usage(self) -> str:
         generic = self.type.shape in ("name", "text", "number", "secret", "code|filename")
         shape = self.name if generic else self.type.shape
+        if self.named:
+            shape = f"{self.name}={self.type.shape}"
         return f"[{shape}]" if self.optional else shape
 
 
+class Audited(Enum):
+    """How the audit log learns of what a command changes. AT_ONCE: in the transaction that changes it
+    (Act.run). IN_STEPS: before the command begins, and when it has ended."""
+
+    AT_ONCE = "at once"
+    IN_STEPS = "in steps"
+
+
 class Row(msgspec.Struct, frozen=True, dict=True):
-    """The complete description of a command.
+    """The complete description of a command. In a line, a verb of several words has spaces in place of the
+    dots.
 
     `login`: requires a login. `overlaps`: may start while earlier overlapping commands still wait for the
     disk; all others wait until earlier commands are finished. `errors`: the errors of this command, besides
-    the common ones. `right`: who may change a message so.
+    the common ones. `right`: who may change a message so. `role`: who may use it, besides those at the
+    control socket; in a line, its named arguments are words such as `limit=5`. `audited`: what it does stands
+    in the audit log. `offline`: chatctl also executes it while the realm is stopped.
     """
 
     verb: str
@@ -54,14 +69,29 @@ class Row(msgspec.Struct, frozen=True, dict=True):
     overlaps: bool = False
     errors: tuple[type[ChatError], ...] = ()
     right: Right | None = None
+    role: Role | None = None
+    audited: Audited | None = None
+    offline: bool = False
+
+    @property
+    def words(self) -> str:
+        """The verb in a line."""
+        return self.verb.replace(".", " ")
 
     @property
     def usage(self) -> str:
-        return " ".join((self.verb, *(arg.usage for arg in self.args if not arg.named)))
+        shown = (arg.usage for arg in self.args if not arg.named or self.role is not None)
+        return " ".join((self.words, *shown))
 
     @cached_property
     def _by_key(self) -> dict[str, tuple[str, Callable[[str, Any], Any]]]:
         return {key: (arg.name, arg.type.from_json) for arg in self.args for key in arg.keys}
+
+    @cached_property
+    def _options(self) -> dict[str, Arg]:
+        """The arguments that a line gives by name, by their names."""
+        named = (arg for arg in self.args if arg.named and self.role is not None)
+        return {key: arg for arg in named for key in arg.keys}
 
     @cached_property
     def _required(self) -> tuple[tuple[str, str | None], ...]:
@@ -77,6 +107,7 @@ class Row(msgspec.Struct, frozen=True, dict=True):
 
     def values_of(self, rest: str) -> dict[str, Any]:
         """Parse the arguments in `rest`, by name. Raises BadRequest."""
+        rest, options = self.split_options(rest)
         args = [arg for arg in self.args if not arg.named]
         words: list[str] = []
         space = ""
@@ -92,15 +123,51 @@ class Row(msgspec.Struct, frozen=True, dict=True):
         if space and args[len(words)].type.greedy:
             words.append("")  # an empty text after a trailing space
         if rest.strip(" "):
-            raise self.wrong("Too many arguments" if args else f"{self.verb} takes no argument")
+            raise self.wrong("Too many arguments" if args else f"{self.words} takes no argument")
         values = {
             arg.name: arg.type.from_text(arg.name, word)
             for arg, word in zip(args, words, strict=False)
         }
+        for key, text in options.items():
+            arg = self._options[key]
+            values[arg.name] = arg.type.from_text(key, text)
         for arg in self.args:
             if arg.name not in values and not arg.optional:
                 raise self.wrong(f"{arg.name} is missing")
         return values
+
+    def split_options(self, rest: str) -> tuple[str, dict[str, str]]:
+        """`rest` without the arguments that it gives by name, and these. They stand anywhere before a last
+        argument that takes the rest of the line. Raises BadRequest for one that is given twice."""
+        if not self._options:
+            return rest, {}
+        positional = [arg for arg in self.args if not arg.named]
+        before = len(positional) - 1 if positional and positional[-1].type.greedy else None
+        kept: list[str] = []
+        found: dict[str, str] = {}
+        while rest := rest.lstrip(" "):
+            word, _, after = rest.partition(" ")
+            key, sign, text = word.partition("=")
+            if not sign or key not in self._options:
+                if len(kept) == before:
+                    break
+                kept.append(word)
+            elif key in found:
+                raise self.wrong(f"{key} is given twice")
+            else:
+                found[key] = text
+            rest = after
+        return " ".join([*kept, rest] if rest else kept), found
+
+    def from_texts(self, given: Mapping[str, str]) -> Command:
+        """Build the command from the texts of its arguments, by name. Raises BadRequest."""
+        texts = {arg: given[key] for arg in self.args for key in arg.keys if key in given}
+        for arg in self.args:
+            if arg not in texts and not arg.optional:
+                raise self.wrong(f"{arg.name} is missing")
+        return self.command(
+            **{arg.name: arg.type.from_text(arg.name, text) for arg, text in texts.items()}
+        )
 
     def from_names(self, given: Mapping[str, Any]) -> Command:
         """Build the command from named arguments with JSON values. Raises BadRequest."""
@@ -121,5 +188,5 @@ class Row(msgspec.Struct, frozen=True, dict=True):
                 raise self.wrong(f"{name} is missing")
         if extra:
             unknown = ", ".join(sorted(set(given) - set(by_key))) or "the same argument twice"
-            raise self.wrong(f"{self.verb} does not take {unknown}")
+            raise self.wrong(f"{self.words} does not take {unknown}")
         return values

@@ -190,7 +190,7 @@ class Accounts:
         country: str | None,
         source: str | None = None,
     ) -> tuple[Account, str]:
-        self._check_password(password)
+        self.check_password(password)
         if await self._database.read(store.find_account, key_of(name)) is not None:
             raise errors.UserExists(name=name)  # before the costly hash
         self._count_registration(source)
@@ -220,7 +220,8 @@ class Accounts:
         if wait > 0:
             raise errors.TooManyRegistrations(minutes=math.ceil(wait / 60))
 
-    def _check_password(self, password: str) -> None:
+    def check_password(self, password: str) -> None:
+        """Raises WeakPassword if it is too short for a new password."""
         minimum = self._settings.min_password
         if len(password) < minimum:
             raise errors.WeakPassword(minimum=minimum)
@@ -230,7 +231,7 @@ class Accounts:
 
         An unknown name takes as long as a known one, so that the time does not tell them apart.
 
-        Raises UnknownUser, WrongPassword, TooManyAttempts, Busy.
+        Raises UnknownUser, WrongPassword, AccountDisabled, TooManyAttempts, Busy.
         """
         key = key_of(name)
         account: Account | None = None
@@ -345,6 +346,10 @@ class Accounts:
         await self._database.run(store.end_sessions, account.id)
         self._endings += 1
 
+    def sessions_ended(self) -> None:
+        """Note that sessions were ended elsewhere, so that none of them is resumed from an earlier read."""
+        self._endings += 1
+
     async def set_status(self, account: Account, status: str) -> Account:
         """Change the status text; an empty one removes it. Returns the changed account."""
         return self.renew(await self._database.run(store.set_status, account.id, status))
@@ -392,7 +397,7 @@ class Accounts:
     ) -> None:
         """Change the password, and end all sessions of the account except the one with the token hash `keep`.
         Raises WeakPassword, WrongPassword, TooManyAttempts, Busy."""
-        self._check_password(new)
+        self.check_password(new)
         hashed = await self.check_own_password(account, old, source)
         renewed = await self._passwords.hash(new, (source, account.key), LOGIN)
         await self._database.run(store.set_password, account, hashed, renewed, keep)

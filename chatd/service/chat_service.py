@@ -14,6 +14,7 @@ from chatd.media.scaler import PictureScaler
 from chatd.service.account_moves import AccountMoves
 from chatd.service.accounts import Accounts
 from chatd.service.attachments import Files
+from chatd.service.audit import Audit
 from chatd.service.avatars import Avatars
 from chatd.service.blocks import Blocks
 from chatd.service.composed_sends import ComposedSends
@@ -38,6 +39,7 @@ from chatd.service.imports import Imports
 from chatd.service.indexing import Indexing
 from chatd.service.invitations import Invitations
 from chatd.service.log_sync import LogSync
+from chatd.service.managed_accounts import ManagedAccounts
 from chatd.service.member_moves import MemberMoves
 from chatd.service.mentions import Mentions
 from chatd.service.message_changes import MessageChanges
@@ -99,6 +101,8 @@ class ChatService:
     contacts: Contacts  # people's contact lists, with who is online
     blocks: Blocks  # whom people have blocked
     operators: Operators  # who runs the realm
+    audit: Audit  # what was done with a role
+    managed: ManagedAccounts  # accounts, as operators manage them
     presence: Presence  # who is online, who listens, and events to listeners
     presence_news: PresenceNews  # tells who has come or gone, and who has changed their profile
     elsewhere: PresenceElsewhere  # tells other realms who is online here
@@ -202,6 +206,10 @@ class ChatService:
             context, self.accounts, self.blocks, realms, answers, self.remote_presence
         )
         self.operators = Operators(context, self.accounts)
+        self.audit = Audit(context)
+        self.managed = ManagedAccounts(
+            context, self.accounts, self.operators, passwords, self.presence
+        )
         self._moved = MovedAddresses()
         self.directs = Directs(context, self.accounts, self.blocks, realms, answers, self._moved)
         self.avatars = Avatars(

@@ -109,7 +109,7 @@ class MessageChanges:
             change,
             party_of(account),
             now,
-            moderator=account.operator,
+            moderator=account.moderator,
             elsewhere=target.home is not None,
         )
         with self._charged(wanted, account, target):
@@ -129,7 +129,7 @@ class MessageChanges:
             target = await self._finder.find(account, where)
         except (UnknownConversation, NotMember):
             target = None
-            if account.operator and isinstance(where, int) and isinstance(change, Deletion):
+            if account.moderator and isinstance(where, int) and isinstance(change, Deletion):
                 target = await self._finder.find_reported(where, seq)
             if target is None:
                 raise

@@ -112,9 +112,13 @@ class Operators:
 
     async def appoint(self, account: Account) -> Account:
         """Make `account` an operator, without a code. Returns the changed account."""
-        changed = await self._database.run(store.appoint, account.id)
-        self._withdraw()
-        return self._accounts.renew(changed)
+        return self.renewed(await self._database.run(store.appoint, account.id))
+
+    def renewed(self, account: Account) -> Account:
+        """Note that an account is new or has another role. Returns it."""
+        if account.operator:
+            self._withdraw()
+        return self._accounts.renew(account)
 
     def _withdraw(self) -> None:
         """Forget the code after its use. If its file can't be removed, the next start tries again."""

@@ -1,13 +1,14 @@
-"""Reports of messages, which the moderators read and close. Operators are the moderators."""
+"""Reports of messages, which the moderators read and close."""
 
 from __future__ import annotations
 
 from twisted.logger import Logger
 
-from chatd.base.errors import NotOperator, UnknownMessage
+from chatd.base.errors import UnknownMessage
 from chatd.base.model import Account
 from chatd.base.names import Place
 from chatd.base.replies import ReportInfo
+from chatd.service.audit import Act
 from chatd.service.context import Context
 from chatd.service.reading import Reading
 from chatd.store import reports as store
@@ -34,18 +35,12 @@ class Reports:
         await self._database.run(store.add_report, account, conversation, seq, reason, now)
         log.info("{account} has reported a message", account=account.name)
 
-    async def all(self, moderator: Account) -> tuple[tuple[ReportInfo, ...], int]:
-        """The oldest open reports, and how many more there are. Raises NotOperator."""
-        self._check(moderator)
+    async def all(self) -> tuple[tuple[ReportInfo, ...], int]:
+        """The oldest open reports, and how many more there are."""
         found, more = await self._database.read(store.open_reports, MAX_LISTED)
         return tuple(found), more
 
-    async def close(self, moderator: Account, report: int) -> None:
-        """Close a report. Raises NotOperator, UnknownReport."""
-        self._check(moderator)
-        await self._database.run(store.close_report, report)
-        log.info("{account} has closed report {report}", account=moderator.name, report=report)
-
-    def _check(self, moderator: Account) -> None:
-        if not moderator.operator:
-            raise NotOperator
+    async def close(self, act: Act, report: int) -> None:
+        """Close a report. Raises UnknownReport."""
+        await act.run(store.close_report, report)
+        log.info("{actor} has closed report {report}", actor=act.actor.name, report=report)

@@ -20,6 +20,7 @@ from twisted.internet.defer import CancelledError, Deferred
 from chatd.app.realm import Environment, Realm
 from chatd.base.config import Config, GroupsConfig, Limits, PeersConfig
 from chatd.base.names import key_of
+from chatd.base.roles import OPERATOR, USER
 from chatd.federation.amp.identity_files import issue_certificate
 from chatd.federation.amp.link import PeerLink, Route
 from chatd.federation.amp.trust import Authentication, Policy, authenticate
@@ -208,7 +209,8 @@ class Server:
             adding = self.service.accounts.add(name, "surabaya", None, None)
             person.account = self.network.result(adding)
             if operator is not None:
-                person.account = msgspec.structs.replace(person.account, operator=operator)
+                role = OPERATOR if operator else USER
+                person.account = msgspec.structs.replace(person.account, role=role)
         return person
 
     def parcels_waiting(self, but: str | None = None) -> int:

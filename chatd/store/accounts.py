@@ -12,10 +12,11 @@ from chatd.base import errors
 from chatd.base.model import Account, Device
 from chatd.base.names import Address, key_of
 from chatd.base.replies import SessionInfo
+from chatd.base.roles import USER
 from chatd.store import names
 from chatd.store.engine import inserted_id
 from chatd.store.prepared import prepared
-from chatd.store.schema import accounts, avatars, contacts, profiles, sessions
+from chatd.store.schema import accounts, avatars, contacts, disabled, profiles, roles, sessions
 
 # The key of a deleted account is this and its id. No name has such a key.
 DELETED = "@"
@@ -26,7 +27,9 @@ _COLUMNS = (
     accounts.c.key,
     accounts.c.display_name,
     accounts.c.country,
-    accounts.c.operator,
+    func.coalesce(
+        select(roles.c.role).where(roles.c.account_id == accounts.c.id).scalar_subquery(), USER
+    ),
     func.coalesce(
         select(profiles.c.status).where(profiles.c.account_id == accounts.c.id).scalar_subquery(),
         "",
@@ -53,9 +56,14 @@ def add_account(
         raise errors.UserExists(name=name, is_=why)
     names.take(connection, name, "user")
     key = key_of(name)
-    values = {"name": name, "key": key, "display_name": display_name, "country": country}
+    values: dict[str, Any] = {
+        "name": name,
+        "key": key,
+        "display_name": display_name,
+        "country": country,
+    }
     result = connection.execute(_ADD, {**values, "password": password, "created_at": now})
-    return Account(id=inserted_id(result), operator=False, **values)
+    return Account(id=inserted_id(result), **values)
 
 
 def find_account(connection: Connection, key: str) -> Account | None:
@@ -160,10 +168,12 @@ def add_session(
     The account may have `limit` sessions. Beyond that some are ended, and the hashes of their tokens are
     returned: first those that were never used after their login, as by a script that logs in for each run,
     then those that were used longest ago, and those `in_use` on a connection last. Raises WrongPassword if
-    the account has another hash than `password`, which was checked.
+    the account has another hash than `password`, which was checked, and AccountDisabled.
     """
     if password_of(connection, account.id) != password:
         raise errors.WrongPassword(name=account.name)
+    if connection.execute(*_disabled(account.id)).first():
+        raise errors.AccountDisabled(name=account.name)
     connection.execute(*_expired(now))
     ended = _too_many(connection, account.id, limit - 1, expires_at - now, in_use)
     if ended:
@@ -171,6 +181,11 @@ def add_session(
     row = {"token_hash": token_hash, "account_id": account.id, "created_at": now}
     connection.execute(_ADD_SESSION, {**row, "expires_at": expires_at, "used_at": now})
     return ended
+
+
+@prepared
+def _disabled(account_id: Any) -> Select[Any]:
+    return select(disabled.c.at).where(disabled.c.account_id == account_id)
 
 
 _ADD_SESSION = insert(sessions)

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from chatd.base.errors import LastOperator, UnknownUser
 from chatd.base.model import Account
 from chatd.base.names import key_of
+from chatd.base.roles import OPERATOR
 from chatd.store.accounts import DELETED, account_of, password_of
 from chatd.store.receipts import set_receipts
 from chatd.store.requests import conceal
@@ -21,6 +22,7 @@ from chatd.store.schema import (
     blocks,
     contacts,
     departures,
+    disabled,
     groups,
     invitations,
     join_requests,
@@ -33,6 +35,7 @@ from chatd.store.schema import (
     privacy,
     profiles,
     request_decisions,
+    roles,
     sessions,
 )
 from chatd.store.versions import VersionWriter
@@ -46,6 +49,8 @@ _OWN = (
     blocks,
     privacy,
     profiles,
+    roles,
+    disabled,
     invitations,
     join_requests,
     request_decisions,
@@ -66,7 +71,7 @@ class Departure(msgspec.Struct, frozen=True):
 
 def is_last_operator(connection: sa.Connection, account_id: int) -> bool:
     """Whether the account is the only operator of the realm."""
-    operators = sa.select(accounts.c.id).where(accounts.c.operator)
+    operators = sa.select(roles.c.account_id).where(roles.c.role == OPERATOR)
     return connection.scalars(operators).all() == [account_id]
 
 
@@ -98,7 +103,6 @@ def depart(
             password="",
             display_name=account.name,
             country="",
-            operator=False,
         )
     )
     connection.execute(sa.insert(departures).values(account_id=account.id, erase=erase, at=now))

@@ -1,19 +1,26 @@
-"""Appoints operators, and knows whether the realm ever had one. Jobs for the Database."""
+"""Gives accounts their roles, and knows whether the realm ever had one. Jobs for the Database."""
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, delete, insert, select
 
 from chatd.base.errors import AlreadyClaimed
 from chatd.base.model import Account
+from chatd.base.roles import OPERATOR, USER, Role
 from chatd.store.accounts import account_of
-from chatd.store.schema import accounts
+from chatd.store.schema import accounts, roles
 from chatd.store.settings import get_setting, put_setting
 
 SETTING = "first_operator"
 
 
-_FIRST = select(accounts.c.name).where(accounts.c.operator).order_by(accounts.c.id).limit(1)
+_FIRST = (
+    select(accounts.c.name)
+    .join_from(accounts, roles)
+    .where(roles.c.role == OPERATOR)
+    .order_by(accounts.c.id)
+    .limit(1)
+)
 
 
 def has_had_operator(connection: Connection) -> bool:
@@ -30,9 +37,16 @@ def has_had_operator(connection: Connection) -> bool:
 
 def appoint(connection: Connection, account_id: int) -> Account:
     """Make an account an operator. Returns the changed account."""
-    connection.execute(update(accounts).where(accounts.c.id == account_id).values(operator=True))
+    return set_role(connection, account_id, OPERATOR)
+
+
+def set_role(connection: Connection, account_id: int, role: Role) -> Account:
+    """Give an account a role. Returns the changed account."""
+    connection.execute(delete(roles).where(roles.c.account_id == account_id))
+    if role != USER:
+        connection.execute(insert(roles).values(account_id=account_id, role=role))
     account = account_of(connection, account_id)
-    if get_setting(connection, SETTING) is None:
+    if role == OPERATOR and get_setting(connection, SETTING) is None:
         put_setting(connection, SETTING, account.name)
     return account
 

@@ -143,7 +143,8 @@ class ManPageTests(TestCase):
         page = "\n".join(man_pages.client_page())
         options = [name for action in parser()._actions for name in action.option_strings]
         self.assertEqual([name for name in options if escaped(name) not in page], [])
-        self.assertEqual([row.verb for row in TABLE if rf"\fB{row.verb}\fP" not in page], [])
+        verbs = dict.fromkeys(row.verb.partition(".")[0] for row in TABLE)
+        self.assertEqual([each for each in verbs if rf"\fB{each}\fP" not in page], [])
 
     def test_text_has_no_meaning_to_roff(self) -> None:
         self.assertEqual(escaped(".x\n'y \\n a-b"), "\\&.x\n\\(aqy \\en a\\-b")

@@ -70,9 +70,24 @@ class UnknownSession(ChatError):
     sentence = "You have no session {session}; sessions lists yours"
 
 
+class SessionNotFound(ChatError):
+    code = "session-not-found"
+    sentence = "{name} has no session {session}; admin user sessions {name} lists them"
+
+
 class NotOperator(ChatError):
     code = "not-operator"
     sentence = "Only operators of this realm may do that; ask one of them"
+
+
+class NotModerator(ChatError):
+    code = "not-moderator"
+    sentence = "Only moderators of this realm may do that; ask one of them"
+
+
+class AccountDisabled(ChatError):
+    code = "account-disabled"
+    sentence = "The account {name} is disabled; ask an operator of this realm"
 
 
 class TooManyExports(ChatError):

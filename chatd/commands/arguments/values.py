@@ -11,10 +11,17 @@ from chatd.base import group_settings
 from chatd.base.errors import BadArgument
 from chatd.base.model import PRIVATE, PUBLIC
 from chatd.base.names import printable
+from chatd.base.roles import ROLES
 from chatd.commands.arguments.base import Type, kind_of
 
 MAX_NUMBER = 2**62
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+MAX_DURATION = 100 * 366 * 86_400  # seconds
+_SECONDS = {"": 1, "s": 1, "min": 60, "h": 3600, "d": 86_400, "w": 7 * 86_400}
+_DURATION = re.compile("([0-9]{1,12})(s|min|h|d|w|)")
+_SHIFTS = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40}
+_BYTES = re.compile("([0-9]{1,15})([kmgt]?)(?:i?b)?")
 
 _HOST = re.compile(r"[\w.-]{1,253}|\[?([0-9a-fA-F:.]{2,64}(?:%\w{1,32})?)\]?")
 
@@ -153,6 +160,50 @@ class TimeType(Type):
         return (moment - _EPOCH) // timedelta(milliseconds=1)
 
 
+class DurationType(Type):
+    """A duration, in seconds."""
+
+    shape = "duration"
+    json = "string or number"
+    about = "a number and s, min, h, d or w, such as 90min or 7d; a number alone counts seconds"
+
+    def from_text(self, name: str, text: str) -> int:
+        found = _DURATION.fullmatch(text.lower())
+        if found is None:
+            raise BadArgument(argument=name, found=printable(text), expected=self.about)
+        return self.from_json(name, int(found[1]) * _SECONDS[found[2]])
+
+    def from_json(self, name: str, value: Any) -> int:
+        if isinstance(value, str):
+            return self.from_text(name, value)
+        if type(value) is not int or not 0 < value <= MAX_DURATION:
+            found = value if isinstance(value, int | float) else kind_of(value)
+            raise BadArgument(argument=name, found=found, expected=self.about)
+        return value
+
+
+class BytesType(Type):
+    """A number of bytes."""
+
+    shape = "size"
+    json = "string or number"
+    about = "a number of bytes, or a number and k, M, G or T (of 1024), such as 500M"
+
+    def from_text(self, name: str, text: str) -> int:
+        found = _BYTES.fullmatch(text.lower())
+        if found is None:
+            raise BadArgument(argument=name, found=printable(text), expected=self.about)
+        return self.from_json(name, int(found[1]) << _SHIFTS[found[2]])
+
+    def from_json(self, name: str, value: Any) -> int:
+        if isinstance(value, str):
+            return self.from_text(name, value)
+        if type(value) is not int or not 0 <= value <= MAX_NUMBER:
+            found = value if isinstance(value, int | float) else kind_of(value)
+            raise BadArgument(argument=name, found=found, expected=self.about)
+        return value
+
+
 class ListenType(FlagType):
     """A flag, or `all`."""
 
@@ -167,6 +218,8 @@ class ListenType(FlagType):
         return "all" if word == "all" else word == "on"
 
 
+DURATION = DurationType()
+BYTES = BytesType()
 COUNT = NumberType(1)
 SIZE = NumberType(0)
 SEQ = NumberType(-MAX_NUMBER)  # those of imported messages are negative
@@ -191,6 +244,8 @@ KEEP_OR_ERASE = WordType(
     "erase",
     about="keep: your messages stay under your name; erase: they are deleted everywhere",
 )
+ROLE = WordType(*ROLES)
+ACCOUNT_STATE = WordType("enabled", "disabled")
 VISIBILITY = WordType(PUBLIC, PRIVATE)
 SETTING = WordType(*group_settings.SETTINGS)
 SETTINGS = {key: SettingType(key) for key in group_settings.SETTINGS}

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from chatd.commands.client import Handler
 from chatd.commands.handlers import (
     accounts,
+    admin,
     changes,
     files,
     general,
@@ -19,8 +20,10 @@ from chatd.commands.handlers import (
     pictures,
     reading,
     realms,
+    reports,
     rooms,
 )
+from chatd.commands.restricted import restricted
 from chatd.commands.values import Command
 
 HANDLERS: Mapping[type[Command], Handler] = {
@@ -35,4 +38,6 @@ HANDLERS: Mapping[type[Command], Handler] = {
     **rooms.HANDLERS,
     **realms.HANDLERS,
     **general.HANDLERS,
+    **reports.HANDLERS,
+    **restricted({**reports.ACT_HANDLERS, **admin.ACT_HANDLERS}),
 }

@@ -19,6 +19,7 @@ from chatd.base.errors import (
 from chatd.base.model import Account, PrivacyKey
 from chatd.base.names import Address
 from chatd.base.replies import Reply
+from chatd.base.roles import USER
 from chatd.commands import values as ask
 from chatd.commands.client import Client, Handlers
 from chatd.commands.handlers.replies import count, file_found, list_reply
@@ -236,6 +237,7 @@ def identity_of(account: Account) -> dict[str, str | int | bool]:
         "name": account.display_name,
         "country": account.country,
         "operator": account.operator,
+        **({} if account.role == USER else {"role": account.role}),
         # In json the key `status` is that of the reply.
         **({"status_text": account.status} if account.status else {}),
         **picture_of(account),

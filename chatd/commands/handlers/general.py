@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from chatd.base.errors import every_error
-from chatd.base.replies import Reply
+from chatd.base.replies import CommandInfo, Reply
+from chatd.base.roles import USER, includes
 from chatd.commands import values as ask
 from chatd.commands.client import Client, Handlers
 from chatd.commands.handlers.replies import count
 from chatd.commands.results import LastReply, NumbersShown
-from chatd.commands.table import TABLE, describe
-from chatd.commands.words import row_of
+from chatd.commands.table import BY_COMMAND, TABLE, describe, describe_group, groups_of
+from chatd.commands.words import find_row
 
 HANDLERS = Handlers()
 
@@ -32,15 +33,33 @@ def verbose(_client: Client, command: ask.SetVerbose) -> NumbersShown:
 
 @HANDLERS.of(ask.ShowHelp)
 def show_help(client: Client, command: ask.ShowHelp) -> Reply:
-    rows = TABLE if command.verb is None else (row_of(command.verb),)
+    found = _described(client, command.verb)
     return Reply(
-        count(rows, "command"),
+        count(found, "command"),
         data={}
         if command.verb
         else {"errors": {each.code: each.sentence for each in every_error()}},
-        items=tuple(map(describe, rows)),
+        items=found,
         items_name="commands",
     )
+
+
+def _described(client: Client, verb: str | None) -> tuple[CommandInfo, ...]:
+    """What help shows of all commands, of those that begin with `verb`, or of that one. Without `verb`, and
+    of several, those for which the client lacks the role are left out. Raises UnknownCommand, Usage."""
+    role = USER if client.session is None and client.connection.actor is None else client.actor.role
+    allowed = [row for row in TABLE if row.role is None or includes(role, row.role)]
+    if verb is None:
+        alone = tuple(describe(row) for row in allowed if "." not in row.verb)
+        return alone + tuple(map(describe_group, groups_of(allowed)))
+    begun = ".".join(verb.split()) + "."
+    rows = [row for row in allowed if row.verb.startswith(begun)]
+    if not rows:
+        row, rest = find_row(verb)
+        if rest:
+            raise BY_COMMAND[ask.ShowHelp].wrong("Too many arguments")
+        rows = [row]
+    return tuple(map(describe, rows))
 
 
 @HANDLERS.of(ask.CheckAlive)

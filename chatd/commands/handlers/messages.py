@@ -216,25 +216,6 @@ async def search(client: Client, command: ask.SearchMessages) -> Reply:
     return page_reply(msgspec.structs.replace(page, messages=messages))
 
 
-@HANDLERS.of(ask.ReportMessage)
-async def report(client: Client, command: ask.ReportMessage) -> Reply:
-    reports = client.service.reports
-    await reports.add(client.account, command.place, command.seq, command.reason)
-    return Reply("The message is reported to the moderators")
-
-
-@HANDLERS.of(ask.ListReports)
-async def reports(client: Client, _command: ask.ListReports) -> Reply:
-    found, more = await client.service.reports.all(client.account)
-    return list_reply(count(found, "report"), found, "reports", more)
-
-
-@HANDLERS.of(ask.CloseReport)
-async def close_report(client: Client, command: ask.CloseReport) -> Reply:
-    await client.service.reports.close(client.account, command.report)
-    return Reply(f"Report {command.report} is closed", data={"report": command.report})
-
-
 @HANDLERS.of(ask.DismissMessage)
 async def dismiss(client: Client, command: ask.DismissMessage) -> Reply:
     await client.service.pending.dismiss(client.account, command.message_id)

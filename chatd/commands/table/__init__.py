@@ -6,14 +6,26 @@ rows. There is a module per subject.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+
+import msgspec
 
 from chatd.base import errors
 from chatd.base.errors import ChatError
 from chatd.base.replies import ArgumentInfo, CommandInfo
 from chatd.commands import values as ask
 from chatd.commands.rows import Row
-from chatd.commands.table import accounts, changes, files, general, groups, messages, realms, rooms
+from chatd.commands.table import (
+    accounts,
+    admin,
+    changes,
+    files,
+    general,
+    groups,
+    messages,
+    realms,
+    rooms,
+)
 
 # The order in which help lists the commands.
 TABLE: tuple[Row, ...] = (
@@ -25,6 +37,7 @@ TABLE: tuple[Row, ...] = (
     *rooms.ROWS,
     *realms.ROWS,
     *general.ROWS,
+    *admin.ROWS,
 )
 
 # The errors that any command can raise.
@@ -61,4 +74,21 @@ def describe(row: Row) -> CommandInfo:
             for arg in row.args
         ),
         errors=tuple(error.code for error in row.errors),
+        role=msgspec.UNSET if row.role is None else row.role,
     )
+
+
+# What help says of the verbs that begin with a word
+GROUPS: Mapping[str, str] = {
+    "admin": "run the realm, with the role of an operator or a moderator; help admin lists the commands",
+}
+
+
+def groups_of(rows: Iterable[Row]) -> list[str]:
+    """The words that begin the verbs of several words among `rows`."""
+    return list(dict.fromkeys(row.verb.partition(".")[0] for row in rows if "." in row.verb))
+
+
+def describe_group(word: str) -> CommandInfo:
+    """The description of all verbs that begin with `word`, for help."""
+    return CommandInfo(word, (), f"{word} …", GROUPS[word], True, (), ())

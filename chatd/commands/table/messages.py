@@ -6,9 +6,10 @@ import msgspec
 
 from chatd.base import errors
 from chatd.base.model import MAX_READERS
+from chatd.base.roles import MODERATOR
 from chatd.commands import arguments as types
 from chatd.commands import values as ask
-from chatd.commands.rows import Arg, Row
+from chatd.commands.rows import Arg, Audited, Row
 from chatd.commands.table.common import (
     CONVERSATION,
     CONVERSATION_ERRORS,
@@ -162,15 +163,18 @@ ROWS: tuple[Row, ...] = (
     Row(
         "reports",
         ask.ListReports,
-        "list the reported messages, for operators",
-        errors=(errors.NotOperator,),
+        "list the reported messages, for moderators",
+        role=MODERATOR,
+        errors=(errors.NotModerator,),
     ),
     Row(
         "closereport",
         ask.CloseReport,
-        "close a report, for operators",
+        "close a report, for moderators",
         (Arg("report", types.SIZE),),
-        errors=(errors.NotOperator, errors.UnknownReport),
+        role=MODERATOR,
+        audited=Audited.AT_ONCE,
+        errors=(errors.NotModerator, errors.UnknownReport),
     ),
     Row(
         "notify",

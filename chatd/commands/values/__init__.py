@@ -4,6 +4,7 @@ subject; import the classes from this package."""
 from __future__ import annotations
 
 from chatd.commands.values.accounts import *
+from chatd.commands.values.admin import *
 from chatd.commands.values.base import *
 from chatd.commands.values.files import *
 from chatd.commands.values.general import *

@@ -56,6 +56,9 @@ INDONESIAN: Texts = {
     errors.RealmExists: "Realm {realm} sudah ada",
     errors.OwnRealm: "{realm} adalah realm ini sendiri; tambahkan yang lain",
     errors.NotOperator: "Hanya operator realm ini yang boleh melakukannya; minta kepada mereka",
+    errors.NotModerator: "Hanya moderator realm ini yang boleh melakukannya; minta kepada mereka",
+    errors.AccountDisabled: "Akun {name} dinonaktifkan; hubungi operator realm ini",
+    errors.SessionNotFound: "{name} tidak punya session {session}",
     errors.TooManyExports: (
         "Data boleh diekspor {limit} kali sejam; coba lagi dalam {minutes} menit"
     ),

@@ -15,6 +15,7 @@ import msgspec
 from chatd.base import events, model, replies
 from chatd.base.errors import BadEncoding, BadSyntax, ChatError
 from chatd.base.realms import RealmInfo
+from chatd.base.records import AdminRecord, record_fields
 from chatd.base.timestamps import timestamp
 from chatd.commands.table import BY_VERB
 from chatd.commands.words import row_of
@@ -57,7 +58,7 @@ class JsonDialect(Dialect):
             data = {"message_id" if key == "id" else key: data[key] for key in data}
         answer = {"status": "OK", "id": tag, "message": reply.message, **reply.fields, **data}
         if reply.items_name:
-            answer[reply.items_name] = [_item(item) for item in reply.items]
+            answer[reply.items_name] = [_record_or_item(item) for item in reply.items]
         if reply.pending:
             answer["pending"] = list(map(message_object, reply.pending))
         return _encode(answer) + END
@@ -83,6 +84,10 @@ def _as_written(tag: Any) -> Any:
     except RecursionError:
         reason = "its id is nested too deeply; take a simpler one"
         raise Unreadable(BadSyntax(reason=reason)) from None
+
+
+def _record_or_item(item: replies.Item) -> Any:
+    return record_fields(item) if isinstance(item, AdminRecord) else _item(item)
 
 
 def _item(item: replies.Item) -> Any:

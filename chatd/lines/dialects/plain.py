@@ -13,9 +13,16 @@ from chatd.base import events, model, replies
 from chatd.base.errors import ChatError, PasswordMismatch
 from chatd.commands import arguments as types
 from chatd.commands.rows import Row
-from chatd.commands.table import BY_VERB
-from chatd.commands.values import ChangePassword, Command, ComposeMessage, LogIn, Register
-from chatd.commands.words import row_of
+from chatd.commands.values import (
+    AddAccount,
+    ChangePassword,
+    Command,
+    ComposeMessage,
+    LogIn,
+    Register,
+    SetPassword,
+)
+from chatd.commands.words import find_row
 from chatd.lines.dialect import (
     Composition,
     Dialect,
@@ -32,9 +39,12 @@ from chatd.lines.telnet import HIDE, SHOW
 # two prompts for one argument, both answers must be the same.
 Prompts = tuple[tuple[str, bytes], ...]
 PASSWORD = ("password", b"Password: ")
+NEW_PASSWORD = (("password", b"New password: "), ("password", b"New password again: "))
 PROMPTS: dict[type[Command], Prompts] = {
     LogIn: (PASSWORD,),
     Register: (PASSWORD, ("password", b"Password again: ")),
+    AddAccount: NEW_PASSWORD,
+    SetPassword: NEW_PASSWORD,
     ChangePassword: (
         ("old", b"Old password: "),
         ("new", b"New password: "),
@@ -58,22 +68,23 @@ class PlainDialect(Dialect):
 
     def read(self, line: bytes) -> Request | Prompt | Composition:
         """A slash before the verb, as in IRC, is ignored."""
-        verb, _, rest = decode(line).lstrip(" ").partition(" ")
-        row = BY_VERB.get(verb)
-        if row is None:
-            try:
-                row = row_of(verb.removeprefix("/"))
-            except ChatError as error:
-                raise Unreadable(error) from None
+        try:
+            row, rest = find_row(decode(line).lstrip(" "))
+        except ChatError as error:
+            raise Unreadable(error) from None
         prompts = PROMPTS.get(row.command)
         if prompts is None:
             return _compose(row, rest) if row.command is ComposeMessage else _request(row, rest)
         asked = {name for name, _ in prompts}
         shown = [arg.name for arg in row.args if arg.name not in asked and not arg.optional]
-        words = [word for word in rest.split(" ") if word]
+        try:
+            before, options = row.split_options(rest)
+        except ChatError as error:
+            raise Unreadable(error) from None
+        words = [word for word in before.split(" ") if word]
         if len(words) != len(shown):
             return _request(row, rest)
-        return _ask(row, dict(zip(shown, words, strict=True)), prompts)
+        return _ask(row, {**dict(zip(shown, words, strict=True)), **options}, prompts)
 
     def reply(self, request: Request, reply: replies.Reply) -> bytes:
         lines = ["status: OK", f"message: {reply.message}"]
@@ -140,7 +151,7 @@ def _ask(row: Row, given: dict[str, str], prompts: Prompts) -> Prompt:
         if others:
             return _ask(row, found, tuple(others))
         try:
-            return Request(row, row.from_names(found))
+            return Request(row, row.from_texts(found))
         except ChatError as error:
             raise Unreadable(error) from None
 

@@ -7,6 +7,7 @@ from typing import TypeAlias, assert_never
 from chatd.base import model, replies
 from chatd.base.characters import isolated, isolated_lines
 from chatd.base.realms import Exposure, RealmInfo
+from chatd.base.records import AdminRecord, record_fields
 from chatd.base.timestamps import timestamp
 from chatd.lines.dialect import content
 from chatd.lines.dialects.plain_events import entry_lines
@@ -64,10 +65,22 @@ def item_lines(item: replies.Item) -> str:  # noqa: C901 - one case for each kin
             return entry_lines(item.entry)
         case replies.SyncedLog():
             return f"conversation {item.conversation} up to #{item.seq}"
+        case AdminRecord():
+            return _record(item)
         case Exposure():
             return f"{item.conversation}: {item.sent} sent, {item.received} received"
         case _:
             assert_never(item)
+
+
+def _record(record: AdminRecord) -> str:
+    first, *others = record_fields(record).items()
+    facts = (name if value is True else f"{name} {_shown(value)}" for name, value in others)
+    return ", ".join((f"{_shown(first[1])}", *facts))
+
+
+def _shown(value: object) -> str:
+    return isolated_lines(value, FURTHER) if isinstance(value, str) else str(value)
 
 
 def _file(item: replies.FileInfo) -> str:

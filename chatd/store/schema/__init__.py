@@ -48,6 +48,7 @@ from chatd.store.schema.moves import (
     move_plans,
     moving_groups,
 )
+from chatd.store.schema.operating import audit, disabled, roles
 from chatd.store.schema.people import (
     accounts,
     avatars,
@@ -94,6 +95,7 @@ __all__ = [
     "admissions",
     "arrivals",
     "attachments",
+    "audit",
     "avatars",
     "awaiting",
     "bans",
@@ -103,6 +105,7 @@ __all__ = [
     "contacts",
     "conversations",
     "departures",
+    "disabled",
     "earlier_addresses",
     "erased_files",
     "file_macs",
@@ -155,6 +158,7 @@ __all__ = [
     "rescued_realms",
     "rescues",
     "returned_kicks",
+    "roles",
     "rosters",
     "seals",
     "search_blocks",

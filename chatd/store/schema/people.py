@@ -11,7 +11,6 @@ from sqlalchemy import (
     LargeBinary,
     Table,
     Text,
-    false,
     true,
 )
 
@@ -26,7 +25,6 @@ accounts = Table(
     Column("password", Text, nullable=False, comment="Argon2id hash, PHC string format"),
     Column("display_name", Text, nullable=False),
     Column("country", Text, nullable=False),
-    Column("operator", Boolean, nullable=False, server_default=false(), comment="may add realms"),
     time_column("created_at"),
 )
 

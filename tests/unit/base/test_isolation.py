@@ -138,7 +138,7 @@ class InMemory(SynchronousTestCase):
 
     def test_a_room(self) -> None:
         rooms = Rooms(Presence())
-        people = [Account(n, f"u{n}", f"u{n}", "", "", False) for n in range(4)]
+        people = [Account(n, f"u{n}", f"u{n}", "", "") for n in range(4)]
         listeners: list[Any] = [Listener(), Listener(), Bad(), Listener()]
         for account, listener in zip(people, listeners, strict=True):
             rooms.join(listener, account, listener, "tamu")

@@ -35,6 +35,8 @@ NEVER_REPEATED = (
     ask.RescueGroup,
     ask.RevokeSession,
     ask.CloseReport,
+    ask.AddAccount,
+    ask.LogOutAccount,
     ask.DeleteAccount,
     ask.MoveAccount,
     ask.CancelMove,

@@ -13,7 +13,7 @@ import chatd.client
 from chatd.base.attachments import LOSSES
 from chatd.base.errors import ChatError, UnknownGroup, UnknownUser, WrongPassword, every_error
 from chatd.client import translations
-from chatd.commands.table import TABLE
+from chatd.commands.table import GROUPS, TABLE
 from chatd.commands.words import row_of
 
 CLIENT = Path(chatd.client.__file__).parent
@@ -123,7 +123,7 @@ class TranslationTests(TestCase):
             )
         }
         wanted |= {error.sentence for error in every_error()} | {row.help for row in TABLE}
-        wanted |= {*LOSSES.values()}
+        wanted |= {*LOSSES.values(), *GROUPS.values()}
         path = CLIENT / "locale" / "id" / "LC_MESSAGES" / "chatd-client.po"
         with path.open("rb") as file:
             catalogue = read_po(file, abort_invalid=True)

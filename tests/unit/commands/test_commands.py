@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from chatd.base.errors import BadRequest, EmptyText, Usage
+from chatd.base.errors import BadRequest, EmptyText, NotModerator, NotOperator, Usage
 from chatd.base.model import Opaque
 from chatd.base.names import Address, Place
+from chatd.base.roles import MODERATOR, OPERATOR
 from chatd.base.texts import Secret
 from chatd.commands import values as ask
 from chatd.commands.arguments import Type
@@ -19,6 +20,7 @@ from chatd.commands.handlers import HANDLERS
 from chatd.commands.rows import Row
 from chatd.commands.table import BY_COMMAND, BY_VERB, COMMON_ERRORS, TABLE, describe
 from chatd.commands.values import Command
+from tests.unit.commands.admin_cases import ADMIN_CASES
 
 A, B, G = Address("a"), Address("b", "realm1"), Address("g")
 STRANGER = Place(Address("budi", "realm2"))
@@ -150,6 +152,8 @@ USAGES = {
     "history": "history user|group [n]",
     "sendfile": "sendfile address[,address…] filename size",
     "addrealm": "addrealm realm host port",
+    "admin.user.disable": "admin user disable user [reason]",
+    "admin.audit": "admin audit [limit=number] [before=number]",
     "sendprivaterealm": "sendprivaterealm realm user text",
     "sendgrouprealm": "sendgrouprealm realm group|user,user[,…] text",
     "sendfilerealm": "sendfilerealm realm user filename size",
@@ -161,6 +165,7 @@ USAGES = {
 
 # verb, the line after it, the same by name, the command
 CASES: tuple[tuple[str, str, dict[str, Any], Command], ...] = (
+    *ADMIN_CASES,
     (
         "register",
         "a 0123456789",
@@ -761,7 +766,7 @@ class Secrets(SynchronousTestCase):
             for command in (row.from_words(rest), row.from_names(names)):
                 for shown in (repr(command), str(command), repr([command]), f"{command}"):
                     self.assertNotIn(TEN, shown)
-        self.assertEqual(tried, 9)
+        self.assertEqual(tried, 12)
 
     def test_not_in_a_refusal(self) -> None:
         for rest in ("a hunter2! x y z", "a,b hunter2!", "a hunter2!\x07"):
@@ -772,8 +777,9 @@ class Secrets(SynchronousTestCase):
 
 class Table(SynchronousTestCase):
     def test_every_verb_of_plain(self) -> None:
-        """The specified verbs, each with its aliases, and `read`, which only `json` needs."""
-        found = {row.verb: row.aliases for row in TABLE}
+        """The specified verbs, each with its aliases, and `read`, which only `json` needs. Those of operators
+        begin with `admin`, so that they resemble no others."""
+        found = {row.verb: row.aliases for row in TABLE if not row.verb.startswith("admin.")}
         self.assertEqual(found.pop("read"), ())
         self.assertEqual(found, VERBS)
         for verb, aliases in VERBS.items():
@@ -811,13 +817,23 @@ class Table(SynchronousTestCase):
             self.assertEqual(optional, sorted(optional), row.verb)
             self.assertFalse(any(arg.type.greedy for arg in args[:-1]), row.verb)
 
+    def test_roles(self) -> None:
+        """Only commands with a role change what the audit log says, work without the realm, or begin with
+        `admin`, and each says which error those without the role get."""
+        errors = {OPERATOR: NotOperator, MODERATOR: NotModerator}
+        for row in TABLE:
+            if row.role is None:
+                self.assertFalse(row.audited or row.offline or "." in row.verb, row.verb)
+            else:
+                self.assertIn(errors[row.role], row.errors, row.verb)
+
     def test_described(self) -> None:
         """Help describes every command, its arguments and its errors."""
         for row in TABLE:
             info = describe(row)
             self.assertEqual(info.command, row.verb)
             self.assertTrue(info.about)
-            self.assertTrue(info.usage.startswith(row.verb))
+            self.assertTrue(info.usage.startswith(row.words))
             self.assertEqual([each.name for each in info.arguments], [a.name for a in row.args])
             self.assertEqual(info.errors, tuple(error.code for error in row.errors))
             for argument in info.arguments:

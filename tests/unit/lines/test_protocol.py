@@ -15,7 +15,10 @@ class Help(ProtocolTestCase):
     async def test_json_describes_itself(self) -> None:
         """`help` has the whole table: verbs, arguments, types, and the sentences of all errors."""
         reply = await self.wire().ask(command="help")
-        self.assertEqual([each["command"] for each in reply["commands"]], [r.verb for r in TABLE])
+        self.assertEqual(
+            [each["command"] for each in reply["commands"]],
+            [r.verb for r in TABLE if r.role is None],
+        )
         self.assertEqual(reply["errors"], {each.code: each.sentence for each in every_error()})
 
 

@@ -234,7 +234,8 @@ class Completeness(TestCase):
             for transcript in TRANSCRIPTS
             for request in transcript.requests("plain")
         }
-        self.assertEqual(set(BY_VERB) - asked, set())
+        one_word = {verb for verb in BY_VERB if "." not in verb}
+        self.assertEqual(one_word - asked, set())
 
     def test_json_asks_for_every_command(self) -> None:
         asked = set()

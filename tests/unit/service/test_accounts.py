@@ -59,7 +59,7 @@ class Registering(AccountsTestCase):
 
     async def test_profile_is_stored(self) -> None:
         login = await self.accounts.register("Messi", PASSWORD, "Lionel Messi", "Argentina")
-        expected = Account(login.account.id, "Messi", "messi", "Lionel Messi", "Argentina", False)
+        expected = Account(login.account.id, "Messi", "messi", "Lionel Messi", "Argentina")
         self.assertEqual(login.account, expected)
         await self.reopen()
         self.assertEqual(await self.accounts.find("MESSI"), expected)

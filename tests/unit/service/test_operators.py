@@ -133,7 +133,7 @@ class Claiming(ClockedTestCase):
         await self.claim(await self.register("messi"), self.code())
 
         def dismiss(connection: Connection) -> None:
-            connection.exec_driver_sql("UPDATE accounts SET operator = 0")
+            connection.exec_driver_sql("DELETE FROM roles")
 
         await self.realm.database.run(dismiss)
         await self.reopen()
@@ -145,7 +145,7 @@ class Claiming(ClockedTestCase):
         await self.register("messi")
 
         def as_before(connection: Connection) -> None:
-            connection.exec_driver_sql("UPDATE accounts SET operator = 1")
+            connection.exec_driver_sql("INSERT INTO roles SELECT id, 'operator' FROM accounts")
 
         await self.realm.database.run(as_before)
         await self.reopen()

@@ -23,7 +23,7 @@ DATA = b"gol!" * 100
 
 
 def account(number: int) -> Account:
-    return Account(number, f"user{number}", f"user{number}", f"User {number}", "", False)
+    return Account(number, f"user{number}", f"user{number}", f"User {number}", "")
 
 
 ANA, BUDI, CITRA = account(1), account(2), account(3)

@@ -22,7 +22,7 @@ from tests.support.common import Listener
 
 
 def account(name: str) -> Account:
-    return Account(hash(name), name, name.lower(), f"{name}'s name", "", False)
+    return Account(hash(name), name, name.lower(), f"{name}'s name", "")
 
 
 MESSI, LINEKER, HENDERSON = account("messi"), account("Lineker"), account("henderson")

@@ -12,7 +12,7 @@ from chatd.service.send_turns import SendTurn, SendTurns
 from tests.support.network import NetworkTestCase
 
 COUNT = 150  # as many as would exceed the recursion limit if each went on inside of the one before
-ANA = Account(1, "ana", "ana", "Ana", "", False)
+ANA = Account(1, "ana", "ana", "Ana", "")
 
 
 class SendTurnsTest(SynchronousTestCase):

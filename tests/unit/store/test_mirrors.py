@@ -9,7 +9,7 @@ from chatd.base.model import Account
 from chatd.store.mirrors import MemberProof, keep_admission
 from chatd.store.schema import admissions, metadata
 
-BUDI = Account(1, "budi", "budi", "Budi", "", operator=False)
+BUDI = Account(1, "budi", "budi", "Budi", "")
 
 
 class AdmissionTestCase(SynchronousTestCase):

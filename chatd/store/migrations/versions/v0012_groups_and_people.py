@@ -1,6 +1,7 @@
 """Private groups, and what a member may see of a group's past; blocks, profiles, reports, settings of
 conversations, accounts that are being deleted, and what is shown of sessions; pictures of people and groups;
-message requests; realms that are linked only when there is something to say.
+message requests; realms that are linked only when there is something to say; roles, disabled accounts, and
+the audit log.
 
 The migration is self-contained: it does not import chatd.store.schema, which changes over time.
 """
@@ -22,6 +23,7 @@ from chatd.store.migrations.columns import (
 )
 from chatd.store.migrations.imports import create_tables_of_imports
 from chatd.store.migrations.moved_groups import create_tables_of_moved_groups
+from chatd.store.migrations.operating import create_tables_of_operating
 from chatd.store.migrations.rescues import create_tables_of_rescues
 
 revision = "0012"
@@ -43,6 +45,7 @@ def upgrade() -> None:
     create_tables_of_rescues()
     create_tables_of_moved_groups()
     create_tables_of_account_moves()
+    create_tables_of_operating()
 
 
 def _create_tables_of_people() -> None:

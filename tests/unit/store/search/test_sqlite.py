@@ -18,8 +18,8 @@ from chatd.store.search.sqlite_index import SQLiteIndex
 from tests.support.query_plans import plans
 from tests.support.search_cases import SearchCases
 
-ANA = Account(1, "ana", "ana", "ana", "", False)
-BUDI = Account(2, "budi", "budi", "budi", "", False)
+ANA = Account(1, "ana", "ana", "ana", "")
+BUDI = Account(2, "budi", "budi", "budi", "")
 TOGETHER, ALONE, THEIRS = 1, 2, 3  # conversations: of both, of ana, of budi
 
 

@@ -46,6 +46,8 @@ export default {
     "Realm ini sudah mempunyai operator, dan kodenya hanya berlaku sekali; mintalah kepada operator apa yang Anda perlukan.",
   "error.wrong-code": "Itu bukan kode operator realm ini; kodenya ada di file operator-code di folder state realm.",
   "error.not-operator": "Hanya operator realm ini yang boleh melakukannya; mintalah kepada salah satu dari mereka.",
+  "error.not-moderator": "Hanya moderator realm ini yang boleh melakukannya; mintalah kepada salah satu dari mereka.",
+  "error.account-disabled": "Akun ini dinonaktifkan; hubungi operator realm ini.",
   "error.forbidden-address":
     "Alamat itu tidak dapat dipakai untuk realm: alamat link-local dan multicast tidak dihubungi.",
   "error.realm-unreachable":

@@ -1,0 +1,21 @@
+"""Who does something that needs a role."""
+
+from __future__ import annotations
+
+import msgspec
+
+from chatd.base.errors import NotModerator, NotOperator
+from chatd.base.roles import OPERATOR, Role, includes
+
+
+class Principal(msgspec.Struct, frozen=True):
+    """An account with a role, or somebody at the control socket. `name` is for the audit log: the username,
+    or `local:` and a user of the system, which no username can be."""
+
+    name: str
+    role: Role
+
+    def check(self, needed: Role) -> None:
+        """Raises NotOperator or NotModerator if the actor's role does not include `needed`."""
+        if not includes(self.role, needed):
+            raise NotOperator if needed == OPERATOR else NotModerator

@@ -1,0 +1,14 @@
+"""Handlers of the commands of operators and moderators."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from chatd.commands.handlers.admin import accounts, realm
+from chatd.commands.restricted import ActHandler
+from chatd.commands.values import Command
+
+ACT_HANDLERS: Mapping[type[Command], ActHandler] = {
+    **accounts.ACT_HANDLERS,
+    **realm.ACT_HANDLERS,
+}

@@ -1,0 +1,11 @@
+"""The commands of operators and moderators: their verbs begin with `admin`. There is a module per subject."""
+
+from __future__ import annotations
+
+from chatd.commands.rows import Row
+from chatd.commands.table.admin import accounts, realm
+
+ROWS: tuple[Row, ...] = (
+    *accounts.ROWS,
+    *realm.ROWS,
+)

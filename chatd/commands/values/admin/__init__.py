@@ -1,0 +1,7 @@
+"""Commands of operators and moderators. There is a module per subject; import the classes from
+chatd.commands.values."""
+
+from __future__ import annotations
+
+from chatd.commands.values.admin.accounts import *
+from chatd.commands.values.admin.realm import *

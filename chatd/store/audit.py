@@ -1,0 +1,60 @@
+"""The audit log: what was done with a role, and what became of it. Jobs and queries for the Database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, func, insert, select
+
+from chatd.base.records import AuditInfo
+from chatd.store.engine import inserted_id
+from chatd.store.schema import audit
+
+BEGUN = "begun"
+DONE = "done"
+
+
+class AuditEntry(msgspec.Struct, frozen=True):
+    """What an actor does. `at` is in ms since 1970 UTC."""
+
+    at: int
+    actor: str
+    act: str
+    target: str | None
+    detail: str
+
+
+def add_entry(
+    connection: Connection, entry: AuditEntry, outcome: str, begun: int | None = None
+) -> int:
+    """Store that `entry` has begun or has ended (`outcome`). `begun` is the id of the row that says that it
+    has begun. Returns the id of the row."""
+    values = {**msgspec.structs.asdict(entry), "outcome": outcome, "begun": begun}
+    return inserted_id(connection.execute(insert(audit).values(values)))
+
+
+def run_audited(
+    connection: Connection, entry: AuditEntry, job: Callable[..., Any], args: tuple[Any, ...]
+) -> Any:
+    """Run `job`, and store in the same transaction that `entry` is done. Returns and raises as `job`."""
+    result = job(connection, *args)
+    add_entry(connection, entry, DONE)
+    return result
+
+
+def read_entries(
+    connection: Connection, limit: int, before: int | None
+) -> tuple[list[AuditInfo], int]:
+    """The newest `limit` acts with ids below `before`, newest first, and how many more there are. An act that
+    has ended is one entry, with the id and time of its end."""
+    end = audit.alias()
+    shown = ~select(end.c.id).where(end.c.begun == audit.c.id).exists()
+    if before is not None:
+        shown &= audit.c.id < before
+    columns = audit.c.id, audit.c.at, audit.c.actor, audit.c.act, audit.c.outcome, audit.c.target
+    chosen = select(*columns, audit.c.detail).where(shown).order_by(audit.c.id.desc())
+    rows = connection.execute(chosen.limit(limit)).all()
+    total: int = connection.scalar(select(func.count(audit.c.id)).where(shown)) or 0
+    return [AuditInfo(*row) for row in rows], total - len(rows)

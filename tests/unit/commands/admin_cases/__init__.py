@@ -1,0 +1,14 @@
+"""The commands of operators and moderators, as lines and as JSON say them. There is a module per subject."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chatd.commands.values import Command
+from tests.unit.commands.admin_cases import accounts, realm
+
+# Verb, rest of a line, named arguments, command
+ADMIN_CASES: tuple[tuple[str, str, dict[str, Any], Command], ...] = (
+    *accounts.CASES,
+    *realm.CASES,
+)
