@@ -103,7 +103,7 @@ class PastSupply:
             numbers.append(number_entry(connection, table, group, row.seq))
             drafts.append(self._draft(connection, group, row))
         if not drafts:
-            return
+            return  # another request has signed all entries of the page
         signed = zip(rows, sign_now(drafts, numbers), strict=True)
         SignatureWriter().add(
             connection,

@@ -13,7 +13,7 @@ from functools import partial
 
 import msgspec
 import sqlalchemy as sa
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 
 from chatd.base.background import EXPECTED, in_background, log_unexpected
@@ -160,26 +160,18 @@ class Pasts:
             if past is None or past.upto == upto or past.fetched >= BACKGROUND:
                 return None
             upto = past.upto
-            error = await self._fetch(conversation)
+            error = await self.fetch_now(conversation)
             if error is not None:
                 return error
 
     def fetch(self, conversation: int) -> Deferred[None]:
         """Fetch the next page of a group. Fires when it has come, or can't come now. Never fails."""
+        if conversation not in self._under_way:
+            in_background("the past of a group was not fetched", self.fetch_now(conversation))
         begun = self._under_way.get(conversation)
-        if begun is None:
-            in_background("the past of a group was not fetched", self._fetch(conversation))
-            begun = self._under_way.get(conversation)
-        if begun is None:
-            begun = Signal()
-            self._clock.callLater(0, begun.notify)
-        return begun.wait()
+        return succeed(None) if begun is None else begun.wait()
 
     async def fetch_now(self, conversation: int) -> ChatError | None:
-        """Fetch the next page of a group. Returns why it can't come."""
-        return await self._fetch(conversation)
-
-    async def _fetch(self, conversation: int) -> ChatError | None:
         """Fetch the next page, unless that is under way; then wait for it. Returns why it can't come."""
         under_way = self._under_way.get(conversation)
         if under_way is not None:
@@ -278,7 +270,7 @@ class Pasts:
                         done.tell.append(partial(self._writer.tell_last, item, place))
                 case RelayedFact():
                     self._store_fact(connection, item, done)
-                case EntryChange():
+                case _:
                     self._store_change(connection, item, done)
         return done
 
@@ -354,5 +346,5 @@ def _cost(item: Item) -> int:
             return cost_of(new)
         case RelayedFact():
             return item.cost
-        case EntryChange(wanted):
-            return cost_of_change(wanted.change)
+        case _:
+            return cost_of_change(item.wanted.change)

@@ -5,14 +5,22 @@ from __future__ import annotations
 
 import re
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import msgspec
 import sqlalchemy as sa
 from twisted.internet.defer import succeed
 
-from chatd.base.errors import NotSupportedThere, PeerFailed, RealmDown, UnknownGroup
+from chatd.base.errors import (
+    NotSupportedThere,
+    PeerFailed,
+    RealmDown,
+    StorageFailed,
+    UnknownGroup,
+)
 from chatd.base.model import Message
 from chatd.base.names import Place, parse_address, parse_group
 from chatd.commands import values as ask
@@ -20,6 +28,7 @@ from chatd.federation import capabilities, parcels, past_supply, pasts
 from chatd.federation.past_pages import PastPage
 from chatd.federation.past_supply import PastSupply
 from chatd.federation.receive import Receiver
+from chatd.federation.signing.statements import EditAttributes, StatedRef
 from chatd.store import past_pages
 from chatd.store import pasts as store_pasts
 from chatd.store.held import group_page
@@ -144,6 +153,19 @@ class SameLogTestCase(PastTestCase):
         self.assertEqual(self.rows(self.two, awaiting), [])
         (answer,) = self.budi.does(ask.ShowHistory(at(self.budi), 1)).items
         self.assertEqual((answer.text, answer.reply), ("jawab", 2))
+
+    def test_reaction_to_a_deleted_message(self) -> None:
+        """A reaction from before a deletion is left out, in whichever order the pages come."""
+        self.says(*map(str, range(6)))
+        self.ana.does(ask.ReactToMessage(at(self.ana), 2, "👍", True))
+        self.ana.does(ask.PinMessage(at(self.ana), 2, True))
+        self.ana.does(ask.DeleteMessage(at(self.ana), 2))
+        self.budi.joins("bagan@realm1")
+        self.network.settle()
+        self.assertEqual(texts(self.budi), [None, "1", "2", "3", "4", "5"])
+        first = self.budi.does(ask.ShowHistory(at(self.budi), 9)).items[0]
+        self.assertEqual((list(first.reactions), first.pinned), ([], False))
+        self.assertEqual(self.rows(self.two, awaiting), [])
 
     def test_three_realms(self) -> None:
         """What people of a third realm wrote crosses with their signatures."""
@@ -300,6 +322,67 @@ class WhenTestCase(PastTestCase):
         self.network.advance(61)
         self.assertEqual(self.rows(self.two, messages), [])
 
+    def test_full_disk(self) -> None:
+        """A page that the disk does not take costs the home nothing, and comes later."""
+        self.on_demand()
+        self.budi.joins("bagan@realm1")
+        quotas, database = self.two.federation.pasts._quotas, self.two.realm.database
+        with mock.patch.object(quotas, "give_back_bytes", wraps=quotas.give_back_bytes) as back:
+            database.full = True
+            self.assertEqual(self.page(2), ([], 0))
+            self.assertEqual(back.call_count, 1)
+        database.full = False
+        self.assertEqual(self.page(2), (["10", "11"], 10))
+        self.flushLoggedErrors(StorageFailed)
+
+    def test_failing(self) -> None:
+        """A fault while a page is stored is logged, and people read what is here."""
+        self.on_demand()
+        self.budi.joins("bagan@realm1")
+        with mock.patch.object(pasts.Pasts, "_take", side_effect=ZeroDivisionError):
+            self.assertEqual(self.page(2), ([], 0))
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(self.page(2), (["10", "11"], 10))
+
+    def test_two_readers(self) -> None:
+        """People who read at once, while it is fetched in the background, wait for the same page."""
+        self.on_demand()
+        self.budi.joins("bagan@realm1")
+        self.bela.joins("bagan@realm1")
+        asked: list[int] = []
+        answer = PastSupply.answer
+
+        async def counted(supply: PastSupply, question: PastQuestion) -> PastPage:
+            asked.append(question.before)
+            return await answer(supply, question)
+
+        self.patch(PastSupply, "answer", counted)
+        self.patch(pasts, "BACKGROUND", 1 << 20)
+        reading = [each.begins(ask.ShowHistory(at(each), 2)) for each in (self.budi, self.bela)]
+        while not self.two.federation.pasts._under_way:
+            self.assertTrue(self.network.step())
+        self.two.federation.pasts.begin("realm1")
+        self.two.federation.pasts.begin("realm1")
+        for done in reading:
+            found = [each.text for each in self.network.result(done).items]
+            self.assertEqual(found, ["10", "11"])
+        self.network.settle()
+        self.assertEqual(len(set(asked)), len(asked))
+        self.assertEqual(len(self.rows(self.two, messages)), 12)
+
+    def conversation(self) -> int:
+        (row,) = self.rows(self.two, past_table)
+        return int(row.conversation_id)
+
+    def test_while_it_stops(self) -> None:
+        """Somebody who reads while the database is closed does not wait."""
+        self.on_demand()
+        self.budi.joins("bagan@realm1")
+        conversation = self.conversation()
+        self.two.realm.database.stop()
+        done = self.two.federation.pasts.fetch(conversation)
+        self.assertEqual(self.successResultOf(done), None)
+
     def test_lacking(self) -> None:
         """A realm that has no such question is not asked."""
         lacks(self, "realm1", capabilities.PAST)
@@ -352,6 +435,16 @@ class WhenTestCase(PastTestCase):
             sa.update(past_table).values(upto=14, after=0),
         ):
             self.two.realm.database.now(lambda db, change=change: db.execute(change))
+
+    def test_file_that_is_too_large(self) -> None:
+        """A file that this realm does not take is lost, and its message comes."""
+        self.ana.sends_file("#bagan", "a.txt", b"halo")
+        files = self.two.federation.pasts._writer._files
+        self.patch(files, "_limits", msgspec.structs.replace(files._limits, sender=1))
+        self.budi.joins("bagan@realm1")
+        self.network.settle()
+        shown = self.budi.does(ask.ShowHistory(at(self.budi), 1)).items[0]
+        self.assertEqual((shown.file.name, shown.file.state), ("a.txt", "lost"))
 
     def test_files_that_wait(self) -> None:
         """A page with a file for which there is no room, and which can't wait for it, comes later."""
@@ -509,6 +602,23 @@ class HostileHomeTestCase(PastTestCase):
 
         self.assertEqual(self.gives(change), [])
 
+    def test_edit_by_another(self) -> None:
+        """A realm edits a message of another realm, and the home lets it."""
+        key = self.three.federation.forwarder.entries._signer._key
+        named: list[StatedRef] = []
+
+        def change(relay: Any) -> Any:
+            stated = relay.opened.statement
+            if relay.seq == 3:
+                named.append(StatedRef(stated.realm, stated.number))
+            if relay.seq != 5:
+                return relay
+            hostile = SigningRealm("realm3", key)
+            edit = hostile.signs(EditAttributes(), b"palsu", group=1, target=named[0])
+            return msgspec.structs.replace(relay, entry=edit)
+
+        self.assertEqual(self.gives(change), ["ana@realm1: satu", "ana@realm1: dua"])
+
     def test_moved(self) -> None:
         """To another group, beyond the page, or without a proof."""
 
@@ -524,6 +634,13 @@ class HostileHomeTestCase(PastTestCase):
 
         self.assertEqual(self.gives(change), [])
 
+    def test_other_name(self) -> None:
+        """A page with the name of a group that nobody here is in is not taken."""
+        renamed = partial(msgspec.structs.replace, group="lain")
+        self.assertEqual(self.gives(renamed), [])
+        error = self.network.result(self.two.federation.pasts.fetch_now(1))
+        self.assertIsInstance(error, UnknownGroup)
+
     def test_twice(self) -> None:
         """Entries that are here already are kept once."""
         self.budi.joins("bagan@realm1")
@@ -534,6 +651,16 @@ class HostileHomeTestCase(PastTestCase):
         self.two.federation.pasts.begin("realm1")
         self.network.settle()
         self.assertEqual(log_of(self.budi), before)
+
+    def test_changes_twice(self) -> None:
+        """Changes that are here already are made once."""
+        place = at(self.ana)
+        self.ana.does(ask.ReactToMessage(place, 2, "👍", True))
+        self.ana.does(ask.ReactToMessage(place, 2, "👍", False))
+        self.ana.does(ask.EditMessage(place, 3, "dua lagi"))
+        self.test_twice()
+        first, second, _ = self.budi.does(ask.ShowHistory(at(self.budi), 9)).items
+        self.assertEqual((list(first.reactions), second.text), ([], "dua lagi"))
 
     def test_deleted_stays_deleted(self) -> None:
         """A message that was deleted here does not come back."""
@@ -661,6 +788,26 @@ class RestoredHomeTestCase(PastTestCase):
         self.assertEqual({type(each.entry).__name__ for each in synced}, expected)
         self.assertEqual(sorted(each.seq for each in told), [each.entry.seq for each in synced])
         self.assertEqual({type(each).__name__ for each in told}, expected)
+
+    def test_hidden_end(self) -> None:
+        """What belongs before a member's first entry is not placed after it, where they would see it."""
+        self.says("satu")
+        self.comes_and_goes()
+        copy = self.back_up()
+        self.comes_and_goes("hilang", "juga hilang")
+        self.restore(copy)
+        self.ana.does(ask.SetGroup(parse_address("bagan"), title="Bagan", past="joined"))
+        self.ana.does(ask.ReactToMessage(at(self.ana), 2, "👍", True))
+        self.says("dua")
+        self.bela.joins("bagan@realm1")
+        self.ana.does(ask.SetGroup(parse_address("bagan"), past="all"))
+        self.patch(store_pasts, "MAX_STEPS", 0)
+        self.budi.joins("bagan@realm1")
+        self.network.settle()
+        self.says("tiga")
+        self.network.settle()
+        self.assertEqual(texts(self.bela), ["tiga"])
+        self.assertEqual(texts(self.budi), ["satu", "hilang", "juga hilang", "tiga"])
 
     def comes_and_goes(self, *said: str) -> None:
         self.budi.joins("bagan@realm1")
