@@ -232,10 +232,8 @@ class EntryReader:
         if realm not in roster.realms and not was_home:
             raise errors.NotMember(group=roster.group.name)
         if stated.kind in FACTS:
-            if not own:
-                raise BadSignature(reason="its realm says it again")
-            group = roster.group
-            return group, await self._facts.returned(group, parcel.entry, opened)
+            group, author = roster.group, None if own else await self._author(stated)
+            return group, await self._facts.returned(group, parcel.entry, opened, author)
         if own:
             author = party_of(await self._accounts.find(stated.author))
         else:

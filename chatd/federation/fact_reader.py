@@ -19,14 +19,17 @@ from chatd.federation import parcels
 from chatd.federation.entry_trust import EntryTrust, check_place
 from chatd.federation.parcels import Relay
 from chatd.federation.rescue_lineage import RescueLineage
+from chatd.federation.rescue_parts import decode_rescue
 from chatd.federation.signing.drafts import signature_of
 from chatd.federation.signing.entries import OpenedEntry, SignedEntry, open_entry
+from chatd.federation.signing.rescues import open_rescue
 from chatd.federation.signing.statements import GroupAttributes, MemberAttributes, Statement
 from chatd.service.chat_service import ChatService
 from chatd.service.group_log import HOME
 from chatd.service.quotas import LEAST
 from chatd.service.remote import SignedFact
 from chatd.store.origins import Origin
+from chatd.store.rescues import counting
 from chatd.store.sealing import NewSignature
 
 FACTS = ("member", "group")  # the kinds of entries
@@ -75,12 +78,31 @@ class FactReader:
         people = await self._people([opened for _, opened in read])
         return [self._signed(group, entry, opened, party, people) for entry, opened in read]
 
-    async def returned(self, group: Group, entry: SignedEntry, opened: OpenedEntry) -> SignedFact:
-        """What somebody of this realm has signed about a group of this realm. Raises BadSignature, BadName,
-        UnknownUser."""
+    async def returned(
+        self, group: Group, entry: SignedEntry, opened: OpenedEntry, author: Party | None = None
+    ) -> SignedFact:
+        """What somebody of this realm has signed about a group of this realm; or the `author`, of another
+        one, in the lost home of a group that was rescued here. Raises BadSignature, BadName, UnknownUser."""
+        if author is not None:
+            await self._check_rescued(group, opened.statement)
+            said = self._signed(group, entry, opened, author, await self._people([opened]))
+            _check_handed_over(opened.statement, said.made, self._context.realm_key)
+            return said
         name = opened.statement.author
         author = HOME if name == HOME.name else party_of(await self._accounts.find(name))
         return self._signed(group, entry, opened, author, await self._people([opened]))
+
+    async def _check_rescued(self, group: Group, stated: Statement) -> None:
+        """Raises BadSignature unless an entry was made in the lost home of a group that was rescued here,
+        after the roster by which it was: that has the effects of earlier ones, and later ones may have undone
+        them."""
+        known = await self._context.database.read(counting, group.id)
+        if known is None or known.state != "own" or stated.home != known.home:
+            raise BadSignature(reason="its realm says it again")
+        roster = open_rescue(decode_rescue(known.rescue)).roster
+        is_homes = stated.realm == roster.home
+        if not (stated.number > roster.number if is_homes else stated.at > roster.at):
+            raise BadSignature(reason="it is older than the roster of the lost home")
 
     def _signed(
         self,
@@ -174,6 +196,21 @@ def _check_speaker(stated: Statement, made: MadeFact, own: str) -> None:
         realm = own if fact.who.realm is None else fact.who.realm
         if realm != stated.realm:
             raise BadSignature(reason="only the realm of a member says that they join or leave")
+
+
+def _check_handed_over(stated: Statement, made: MadeFact, own: str) -> None:
+    """Raises BadSignature for what only the home of a group can take: that somebody has joined, except what
+    the home says of its own people, that the group has ended, or that somebody or the group has moved."""
+    _check_speaker(stated, made, own)
+    match made.fact:
+        case MemberFact(_, "joined") if stated.realm != stated.home:
+            raise BadSignature(reason="they join again")
+        case MemberFact(_, "ended" | "moved"):
+            raise BadSignature(reason="the group was rescued")
+        case GroupFact(fields) if "home" in fields:
+            raise BadSignature(reason="the group was rescued")
+        case _:
+            return
 
 
 def _shown(value: str | bool | None) -> str | bool | None:

@@ -66,7 +66,7 @@ class RescueFollowing:
         Raises RealmDown, and what that realm refuses with."""
         names = await self._database.read(names_here, known.conversation_id)
         refused: list[str] = []
-        seq = 0
+        seq, about = 0, dict[str, str | bool | None]()
         for start in range(0, max(1, len(names)), MEMBERS):
             some = tuple(names[start : start + MEMBERS])
             answer = await self._links.follow(known.realm, FollowQuestion(known.hash, some))
@@ -76,7 +76,7 @@ class RescueFollowing:
                     return None
                 return answer.other
             refused += answer.refused
-            seq = max(seq, answer.seq)
+            seq, about = max(seq, answer.seq), answer.about
         opened = open_rescue(decode_rescue(known.rescue))
         stated = opened.stated
         to = OtherHome(known.realm, self.name_of(known.realm), known.new_group, stated.name)
@@ -96,7 +96,7 @@ class RescueFollowing:
             skipped = [each.seq for each in active if each.state == "following"]
             after = min([known.seq, *skipped])
             store.set_followed(connection, known, after)
-            what = Switch(known.conversation_id, to, proof, after, seq, refused)
+            what = Switch(known.conversation_id, to, proof, after, seq, refused, about)
             return switch(connection, self._context, what)
 
         await self._switched(await self._rosters.move(known.conversation_id, job))

@@ -53,6 +53,7 @@ from chatd.service.group_log import HOME, StoredFact
 from chatd.store import group_rosters as roster_store
 from chatd.store import names
 from chatd.store import rescues as store
+from chatd.store.avatars import about_group
 from chatd.store.conversations import last_seq
 from chatd.store.group_moves import NewHome, promote
 from chatd.store.group_rosters import StoredRoster
@@ -280,7 +281,8 @@ class RescueFounding:
         )
         store.realm_follows(connection, found.conversation_id, realm)
         refused = tuple(name for name, each in wanted.items() if each is None)
-        return FollowAnswer(True, refused, last_seq(connection, found.conversation_id))
+        newest, about = last_seq(connection, group.id), about_group(connection, group)
+        return FollowAnswer(True, refused, newest, about=about)
 
 
 def _rosters(

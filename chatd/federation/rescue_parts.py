@@ -7,7 +7,7 @@ from typing import Annotated, Literal, TypeAlias, TypeVar
 import msgspec
 
 from chatd.base.errors import BadSignature
-from chatd.federation.parcel_fields import Seq
+from chatd.federation.parcel_fields import GroupFields, Seq
 from chatd.federation.signing.group_rosters import MAX_ROSTER_STATEMENT
 from chatd.federation.signing.proofs import Proof
 from chatd.federation.signing.rescues import Rescue, RescueVerdict
@@ -54,13 +54,15 @@ class FollowQuestion(msgspec.Struct, frozen=True, array_like=True):
 
 
 class FollowAnswer(msgspec.Struct, frozen=True, array_like=True):
-    """The names that are no members, and the last entry of the log. With `other`, the group was not rescued
-    by that rescue, but by this one; without `taken`, by none that the realm knows."""
+    """The names that are no members, the last entry of the log, and the settings of the group, as new members
+    are told them. With `other`, the group was not rescued by that rescue, but by this one; without `taken`,
+    by none that the realm knows."""
 
     taken: bool
     refused: Annotated[tuple[Name, ...], msgspec.Meta(max_length=MEMBERS)] = ()
     seq: Seq = 0
     other: Rescue | None = None
+    about: GroupFields = {}
 
 
 _branch: msgspec.msgpack.Decoder[Branch] = msgspec.msgpack.Decoder(Branch)

@@ -3,18 +3,20 @@ lost. Its functions run in the writer's thread."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 import sqlalchemy as sa
 
+from chatd.base.group_settings import columns_of
 from chatd.base.model import Group
 from chatd.base.names import key_of
 from chatd.federation.rerouting import GroupPlace, MovedParcel, reroute
 from chatd.service.context import Context
+from chatd.store.avatars import note_of_mirror
 from chatd.store.conversations import last_seq
 from chatd.store.group_moves import OtherHome, demote, repoint
-from chatd.store.groups import group_of
+from chatd.store.groups import group_of, set_columns
 from chatd.store.handovers import guests_of
 from chatd.store.lineage import HomeStep
 from chatd.store.pasts import extend_past
@@ -24,7 +26,8 @@ from chatd.store.rescues import RESCUE, forget_realms
 
 class Switch(msgspec.Struct, frozen=True):
     """Where the copy of a group goes. `proof` is the encoded Branch. Entries of the new home after `after`
-    and up to `upto` may be missing here. People here with the names `refused` are members no more."""
+    and up to `upto` may be missing here. People here with the names `refused` are members no more. `about`
+    has the settings of the group there, if they are known."""
 
     conversation: int
     to: OtherHome
@@ -32,6 +35,7 @@ class Switch(msgspec.Struct, frozen=True):
     after: int
     upto: int
     refused: Collection[str] = ()
+    about: Mapping[str, str | bool | None] = {}
 
 
 class Switched(msgspec.Struct, frozen=True):
@@ -57,6 +61,9 @@ def switch(connection: sa.Connection, context: Context, what: Switch) -> Switche
     forget_realms(connection, what.conversation)
     gone = leave_here(connection, what.conversation, what.refused)
     extend_past(connection, what.conversation, what.after, what.upto)
+    if what.about:
+        set_columns(connection, group, columns_of(what.about))
+        note_of_mirror(connection, group, what.about.get("picture"), context.now())
     name = before.name.partition("@")[0]
     rerouted: list[MovedParcel] = []
     if before.realm is not None:

@@ -9,6 +9,7 @@ decided.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from twisted.logger import Logger
 
@@ -204,8 +205,15 @@ class Rescues:
                 await self._following.go_back(known)
             case "wait":
                 await self._following.tell_pending(known)
+                if known.state == "pending" and known.home in self._linked:
+                    in_background("a home was not asked about a rescue", self._ask_home(known))
             case "none":
                 return
+
+    async def _ask_home(self, known: KnownRescue) -> None:
+        """The home is reached while a rescue is pending: it says at once whether it yields."""
+        with suppress(ChatError):  # it is asked over the next link
+            await self._talk(known.home, known, False)
 
     async def _follow_when_linked(self, known: KnownRescue) -> None:
         if known.realm not in self._linked:

@@ -103,7 +103,9 @@ class ReturnedEntries:
             return
         if isinstance(entry, tuple):
             self._quotas.charge_bytes(realm, LEAST)
-            await self._lost_facts.take(realm, *entry)
+            own = opened.statement.realm == self._own
+            take = self._lost_facts.take if own else self._lost_facts.hand_over
+            await take(realm, *entry)
             return
         said = entry.new if isinstance(entry, Arrived) else entry.wanted
         author = entry.new.sender if isinstance(entry, Arrived) else entry.wanted.author.name

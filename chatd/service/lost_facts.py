@@ -1,4 +1,5 @@
-"""Takes back entries that this realm has signed about its own groups, and lost in a restore from a backup."""
+"""Takes entries about groups of this realm that only other realms have: this realm has signed them, and lost
+them in a restore from a backup, or a group was rescued here, and they were made in its lost home."""
 
 from __future__ import annotations
 
@@ -10,10 +11,10 @@ import msgspec
 from sqlalchemy import Connection
 
 from chatd.base.entries import GroupFact, MadeFact, MemberFact
-from chatd.base.errors import AlreadyMember
-from chatd.base.group_settings import Columns, columns_left
+from chatd.base.errors import AlreadyMember, BadSignature, ChatError
+from chatd.base.group_settings import Columns, columns_left, columns_of, settings_of
 from chatd.base.model import Group, Party
-from chatd.base.names import key_of
+from chatd.base.names import SYSTEM, key_of
 from chatd.service.codes import new_private_code
 from chatd.service.context import Context
 from chatd.service.group_log import HOME
@@ -24,8 +25,9 @@ from chatd.store import bans, members, returned_kicks
 from chatd.store.crossing import facts_since, is_made
 from chatd.store.groups import group_of, set_code, set_columns
 from chatd.store.members import Bounds
+from chatd.store.rescues import counting
 from chatd.store.returned_kicks import ReturnedKick
-from chatd.store.rights import role_in
+from chatd.store.rights import role_in, ruling_refusal
 from chatd.store.roster import Delta
 
 MAX_REALMS = 20  # whose returned kicks are remembered at a time
@@ -52,6 +54,9 @@ class LostFacts:
     People of other realms who were kicked are removed and banned once a realm has returned everything, unless
     they have written since: they had come back then. Until then the kicks are stored.
     After a crash the realm returns everything again, in the same order.
+
+    What the lost home of a rescued group has signed counts in the same way, until it is back: it had allowed
+    it. Of people of other realms counts what they still may do.
     """
 
     def __init__(self, context: Context, rosters: Rosters) -> None:
@@ -80,12 +85,49 @@ class LostFacts:
             if (undone := self._undone(connection, group, said.made, realm)) is not None:
                 return RosterChange(Delta(group.id), (said.made, undone), group)
             delta = self._effect(connection, group, said.made)
-            return RosterChange(delta, (said.made, *self._heirs(delta)), group)
+            steps = (*self._heirs(delta), *self._restated(connection, group, said.made))
+            return RosterChange(delta, (said.made, *steps), group)
 
         await self._rosters.change(job, signed=(said,))
         known = self._kicked.get(realm)
         if kicked is not None and known is not None and len(known) < returned_kicks.MAX_KICKS:
             known.add((group.id, kicked.key))
+
+    async def hand_over(self, realm: str, group: Group, said: SignedFact) -> None:
+        """As `take`, for an entry that somebody of another realm has signed in the lost home of a group which
+        was rescued here. Raises BadSignature, NotAdmin, NotMember, UnknownGroup."""
+
+        def job(connection: Connection) -> RosterChange:
+            if is_made(connection, group.id, said.origin):
+                return RosterChange(Delta(group.id))
+            refused = _refusal(connection, group, said.made)
+            if refused is not None:
+                return RosterChange(Delta(group.id), refused=refused)
+            if (undone := self._undone(connection, group, said.made, realm)) is not None:
+                return RosterChange(Delta(group.id), (said.made, undone), group)
+            delta, steps = self._effect_of_others(connection, group, said.made)
+            steps = (said.made, *steps, *self._restated(connection, group, said.made))
+            return RosterChange(delta, steps, None if delta.ended else group)
+
+        await self._rosters.change(job, signed=(said,))
+
+    def _effect_of_others(
+        self, connection: Connection, group: Group, made: MadeFact
+    ) -> tuple[Delta, Sequence[Notice | MadeFact]]:
+        """As `_effect`, for what people of other realms have done. Who joins is a member once their realm
+        follows."""
+        match made.fact:
+            case MemberFact(who, what) if self._is_overtaken(connection, group, who, what, made.at):
+                return Delta(group.id), ()
+            case MemberFact(who, "joined"):
+                return Delta(group.id), ()
+            case MemberFact(who, "left"):
+                delta = members.leave_group(connection, group, who)
+                return delta, self._heirs(delta)
+            case MemberFact(who, "kicked"):
+                return self._expel(connection, group, who, made.author.name)
+            case _:
+                return self._effect(connection, group, made), ()
 
     def _undone(
         self, connection: Connection, group: Group, made: MadeFact, realm: str
@@ -125,28 +167,53 @@ class LostFacts:
 
     def _kick(self, connection: Connection, realm: str, kick: ReturnedKick) -> RosterChange:
         """The entry that reports it is in the log already."""
-        who, now = kick.who, self._context.now()
+        who = kick.who
         returned_kicks.remove_kick(connection, realm, kick.group, who.key)
         group = group_of(connection, kick.group)
         if kick.back or group is None or not group.key:
             return RosterChange(Delta(kick.group))
         if self._is_overtaken(connection, group, who, "kicked", kick.at):
             return RosterChange(Delta(group.id))
+        delta, steps = self._expel(connection, group, who, kick.by)
+        return RosterChange(delta) if delta.ended else RosterChange(delta, steps, group)
+
+    def _expel(
+        self, connection: Connection, group: Group, who: Party, by: str
+    ) -> tuple[Delta, Sequence[Notice | MadeFact]]:
+        """Remove a member whom `by` has kicked, and ban them, unless the home has done that by itself."""
+        now = self._context.now()
         delta = members.leave_group(connection, group, who)
         if delta.ended:
-            return RosterChange(delta)
-        steps: list[Notice | MadeFact] = []
-        if delta.roles:
+            return delta, ()
+        steps: list[Notice | MadeFact] = [*self._heirs(delta)]
+        if delta.roles and who.realm is not None:
             user = who.name.partition("@")[0]
-            removed = MemberRemoved(group.name, group.id, user, by=kick.by)
-            steps = [Notice(who.realm or "", now, removed), *self._heirs(delta)]
+            removed = MemberRemoved(group.name, group.id, user, by=by)
+            steps.insert(0, Notice(who.realm, now, removed))
+        if key_of(by.partition("@")[0]) == SYSTEM:
+            return delta, steps
         dropped = bans.add_ban(connection, group, who, now)
-        delta = msgspec.structs.replace(delta, banned=(who.key,), unbanned=dropped)
-        return RosterChange(delta, steps, group)
+        return msgspec.structs.replace(delta, banned=(who.key,), unbanned=dropped), steps
 
     def _heirs(self, delta: Delta) -> Sequence[Notice | MadeFact]:
         """The entries about those who became admins because the last one was removed."""
         return self._rosters.facts_of(delta, HOME)[1:] if delta.roles else ()
+
+    def _restated(self, connection: Connection, group: Group, made: MadeFact) -> Sequence[MadeFact]:
+        """An entry that says again what later entries have set: copies of the group go by the order of the
+        log, in which the entry that was lost comes last."""
+        if not isinstance(made.fact, GroupFact):
+            return ()
+        later = facts_since(connection, group.id, "group", made.at)
+        wanted = columns_of(made.fact.fields)
+        overtaken = wanted.keys() - columns_left(made.fact.fields, later).keys()
+        now = settings_of(group_of(connection, group.id) or group)
+        fields: dict[str, str | bool | None] = {
+            name: now[name]
+            for name in now
+            if not overtaken.isdisjoint(columns_of({name: now[name]}))
+        }
+        return [MadeFact(GroupFact(fields), HOME, self._context.now())] if fields else ()
 
     def _effect(self, connection: Connection, group: Group, made: MadeFact) -> Delta:
         match made.fact:
@@ -204,3 +271,19 @@ def _guest_kicked(made: MadeFact) -> Party | None:
             return who
         case _:
             return None
+
+
+def _refusal(connection: Connection, group: Group, made: MadeFact) -> ChatError | None:
+    """Why an entry of somebody of another realm does not count in a group that was rescued here; None if it
+    does."""
+    author, known = made.author, counting(connection, group.id)
+    if known is None or known.state != "own":
+        return BadSignature(reason="its realm says it again")
+    if author.realm == known.home:
+        # It was lost when others got this from it. What it says later is not what the members saw.
+        return None if known.verdict is None else BadSignature(reason="its realm is back")
+    match made.fact:
+        case MemberFact(who, "left") if who.key == author.key:
+            return None
+        case _:
+            return ruling_refusal(connection, group, author)

@@ -312,11 +312,13 @@ class MirrorGroups:
         """Store the entry `seq` of the log of a group, which its home reports."""
 
         def job(connection: Connection) -> tuple[StoredFact | None, Delta]:
-            if is_made(connection, group.id, origin):
-                return None, Delta(group.id)
-            fact = self._rosters.log.mirror(connection, group, made, seq, origin, signature)
-            if not isinstance(made.fact, GroupFact):
-                return fact, _role_of(connection, group, made.fact, seq)
+            fact = None
+            if not is_made(connection, group.id, origin):
+                fact = self._rosters.log.mirror(connection, group, made, seq, origin, signature)
+            if isinstance(made.fact, MemberFact):
+                same = Delta(group.id)
+                return fact, same if fact is None else _role_of(connection, group, made.fact, seq)
+            # Settings that are known here may have another place in the log of a new home.
             later = later_settings(connection, group.id, seq)
             if "picture" in made.fact.fields and not any("picture" in each for each in later):
                 note_of_mirror(connection, group, made.fact.fields["picture"], made.at)
