@@ -73,6 +73,7 @@ from chatd.service.remote import (
     IForwarder,
     Notice,
     OnOutcome,
+    ResentParcel,
     StagedNotice,
 )
 from chatd.service.targets import Target
@@ -148,6 +149,10 @@ class Forwarder:
             self._links.post(realm, stored.number, stored.parcel, file, entry)
         else:
             self._links.dispatch(realm, stored.number, stored.parcel, file, entry, on_outcome)
+
+    def resend(self, sent: Sequence[ResentParcel]) -> None:
+        for each in sent:
+            self._links.post(each.realm, each.number, each.parcel, each.file, each.entry)
 
     def relay(self, stored: Stored, file: int | None) -> None:
         for realm in stored.realms:

@@ -1,8 +1,7 @@
 """Sends messages on whose recipients have moved, as their old realm answers: each once, and in order.
 
-A message that the old realm has not taken gets a new parcel, with a new number, for the new realm, in the
-transaction that removes the old one. So it never waits for both. Those that the old realm has taken are not
-answered so.
+A message that the old realm has not taken gets a new parcel for the new realm (chatd.federation.sending_on).
+Those that the old realm has taken are not answered so.
 
 The answers of one realm have their effects one after the other, in the order in which they came. The
 transactions may follow each other closely: the writer runs them in the order in which they were begun.
@@ -25,32 +24,24 @@ from chatd.base.names import key_of
 from chatd.federation import parcels
 from chatd.federation.links import ILinks
 from chatd.federation.move_receiver import MoveReceiver
-from chatd.federation.parcels import Direct, DirectChange, Ref
+from chatd.federation.sending_on import Readdressable, WaitingDirect, send_on
 from chatd.service.chat_service import ChatService
 from chatd.service.move_follower import Followed
+from chatd.service.remote import ResentParcel
 from chatd.store import account_moves, resending
 from chatd.store import outbox as outbox_store
-from chatd.store.account_moves import OVER, WAITS, Move, note_earlier
-from chatd.store.following import refuses
-from chatd.store.outbox import NewParcel, QueuedParcel
-from chatd.store.outcomes import SentEntry
-from chatd.store.resending import SentDirect
+from chatd.store.account_moves import OVER, WAITS, Move
+from chatd.store.following import refuses, stays
 
 MAX_HELD = 10_000  # parcels that wait for the key of a new realm
 UNSENT = "messages were not sent on"
-
-_Sent: TypeAlias = Direct | DirectChange
 
 
 class Resent(msgspec.Struct, frozen=True):
     """A parcel to the new realm, if that is another, and what has followed."""
 
     followed: Followed
-    realm: str | None = None
-    number: int = 0
-    parcel: bytes = b""
-    file: int | None = None
-    entry: SentEntry | None = None
+    sent: ResentParcel | None = None
 
 
 #: Refuses the parcel with a number to a realm, for a reason.
@@ -123,8 +114,9 @@ class MovedMessages:
         if isinstance(done, ChatError):
             return done
         self._follower.followed(done.followed)
-        if done.realm is not None:
-            self._links.post(done.realm, done.number, done.parcel, done.file, done.entry)
+        if done.sent is not None:
+            sent = done.sent
+            self._links.post(sent.realm, sent.number, sent.parcel, sent.file, sent.entry)
         return None
 
     def _send_on(
@@ -135,54 +127,19 @@ class MovedMessages:
         if waiting is None:
             return Resent(self._follower.follow_in(connection, move.old.key))
         parcel = parcels.try_decode(waiting.parcel)
-        if not isinstance(parcel, _Sent) or move.old.realm != realm:
+        if not isinstance(parcel, Readdressable) or move.old.realm != realm:
             return AccountMoved(name=move.old.name, to=move.new.name)
         if key_of(f"{parcel.to}@{realm}") != move.old.key:
             return PeerFailed(realm=realm)  # it answers with the move of somebody else
         sent = resending.find_sent(connection, number)
         if sent is None or refuses(connection, sent.entry.account_id, move):
             return AccountMoved(name=move.old.name, to=move.new.name)
-        outbox_store.remove(connection, realm, number)
-        resent = self._store(connection, move, waiting, parcel, sent)
-        followed = self._follower.follow_in(connection, move.old.key)
-        return msgspec.structs.replace(resent, followed=followed)
-
-    def _store(
-        self,
-        connection: Connection,
-        move: Move,
-        waiting: QueuedParcel,
-        parcel: _Sent,
-        sent: SentDirect,
-    ) -> Resent:
-        entry, new = sent.entry, move.new
-        if sent.is_message:
-            note_earlier(connection, entry.conversation, entry.seq - 1, move.old)
-        if new.realm is None:
-            resending.renumber(connection, sent, None)
-            return Resent(Followed([], []))
-        data = parcels.encode(self._readdressed(connection, parcel, sent, new.name))
-        file = waiting.attachment_id
-        item = NewParcel(new.realm, data, waiting.created_at, waiting.sender_id, file)
-        [number] = self._parcels.store(connection, [item])
-        resending.renumber(connection, sent, number)
-        told = entry if sent.is_message else None
-        return Resent(Followed([], []), new.realm, number, data, file, told)
-
-    def _readdressed(
-        self, connection: Connection, parcel: _Sent, sent: SentDirect, to: str
-    ) -> _Sent:
-        """The parcel for the new address. Other messages that were sent on have new numbers; the new realm
-        does not know those from before."""
-        name, place = to.partition("@")[0], sent.entry.conversation
-        about = sent.reply if isinstance(parcel, Direct) else sent.target
-        number = None
-        if about is not None and account_moves.address_at(connection, place, about) is None:
-            number = resending.number_at(connection, place, about)
-        ref = None if number is None else Ref(True, number)
-        if isinstance(parcel, Direct):
-            return msgspec.structs.replace(parcel, to=name, reply=ref, seal=b"")
-        return msgspec.structs.replace(parcel, to=name, target=ref or parcel.target, seal=b"")
+        if move.new.realm is None and stays(connection, sent.entry.account_id, move.new):
+            # The new address would not see it: it is in another conversation of this realm.
+            return AccountMoved(name=move.old.name, to=move.new.name)
+        found = WaitingDirect(waiting, parcel, sent)
+        resent = send_on(connection, self._parcels, move.old, move.new, found)
+        return Resent(self._follower.follow_in(connection, move.old.key), resent)
 
     # New realms whose keys are not known
 

@@ -16,6 +16,7 @@ from chatd.base.names import Address, key_of
 from chatd.federation import changes, parcels
 from chatd.federation.group_entries import GroupEntries, note_of
 from chatd.federation.links import ILinks
+from chatd.federation.sending_on import send_on_waiting
 from chatd.federation.signing.drafts import EntryDraft, EntryPlace, EntrySigner
 from chatd.federation.signing.move_statements import (
     MoveAgreement,
@@ -33,7 +34,7 @@ from chatd.service.realm_news import (
     MoveMade,
     MoveNews,
 )
-from chatd.service.remote import IMover, Notice
+from chatd.service.remote import IMover, Notice, ResentParcel
 from chatd.service.targets import Target
 from chatd.store.account_moves import MovePlan, address_at
 from chatd.store.crossing import entry_at
@@ -86,6 +87,11 @@ class Mover:
         else:
             direct = self._direct(connection, new, name, realm)
         return RemoteCopies((realm,), parcels.encode(direct), new.sender_id)
+
+    def send_on(
+        self, connection: Connection, account_id: int, old: Party, new: Party
+    ) -> list[ResentParcel]:
+        return send_on_waiting(connection, self._context.writers.parcels, account_id, old, new)
 
     def _direct(
         self, connection: Connection, new: NewMessage, to: str, realm: str

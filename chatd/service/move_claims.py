@@ -20,10 +20,11 @@ from chatd.service.directs import Directs
 from chatd.service.fan_out import FanOut
 from chatd.service.presence import Presence
 from chatd.service.realm_news import MoveClaimed
-from chatd.service.remote import IForwarder, Notice, StagedNotice
+from chatd.service.remote import IForwarder, Notice, ResentParcel, StagedNotice
 from chatd.service.targets import Target
 from chatd.store import move_claims as store
 from chatd.store.conversations import open_system
+from chatd.store.following import FollowedDirect, follow_one
 from chatd.store.move_claims import AskedPerson
 from chatd.store.new_entries import NewMessage, Stored
 
@@ -110,19 +111,26 @@ class MoveClaims:
         return found
 
     async def confirm(self, account: Account, new: Address) -> str:
-        """Confirm a claim: the conversation and the contact follow. Returns the old address. Raises
-        UnknownClaim, UnknownUser, UnknownRealm."""
+        """Confirm a claim: the conversation and the contact follow, with the messages that wait for the lost
+        realm. Returns the old address. Raises UnknownClaim, UnknownUser, UnknownRealm."""
         address, now = self._context.localize(new), self._context.now()
         party = await self._directs.party(address)
-        old, followed = await self._database.run(
-            store.confirm_claim, self._messages, account, party, address, now
-        )
-        self._directs.readdressed(key_of(old), party.key)
+
+        def job(
+            connection: Connection,
+        ) -> tuple[Party, Sequence[ResentParcel], FollowedDirect | None]:
+            old = store.take_claim(connection, account.id, address, now)
+            sent = self._forwarder.mover().send_on(connection, account.id, old, party)
+            return old, sent, follow_one(connection, self._messages, account, old, party, now)
+
+        old, sent, followed = await self._database.run(job)
+        self._directs.readdressed(old.key, party.key)
         if followed is not None:
             _, place, seq, at = followed
-            event = AddressChange(place, seq, at, old, party.name)
+            event = AddressChange(place, seq, at, old.name, party.name)
             self._presence.tell_followers((account.id,), event, None)
-        return old
+        self._forwarder.resend(sent)
+        return old.name
 
     async def decline(self, account: Account, new: Address) -> str:
         """Decline a claim. Returns the old address. Raises UnknownClaim."""

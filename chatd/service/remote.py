@@ -101,6 +101,17 @@ class StagedNotice(msgspec.Struct, frozen=True):
     parcel: NewParcel
 
 
+class ResentParcel(msgspec.Struct, frozen=True):
+    """A parcel that waits for a `realm` in place of another one, because its recipient has moved. `entry` is
+    the message that it carries; None: it carries a change of one."""
+
+    realm: str
+    number: int
+    parcel: bytes
+    file: int | None = None
+    entry: SentEntry | None = None
+
+
 # What became of a message at another realm
 
 
@@ -145,6 +156,12 @@ class IMover(Interface):
 
     def readdress(connection: Connection, new: NewMessage, to: str, realm: str) -> RemoteCopies:
         """Make the copies of a message whose recipient is `to` now, of the realm with that key."""
+
+    def send_on(
+        connection: Connection, account_id: int, old: Party, new: Party
+    ) -> Sequence[ResentParcel]:
+        """Let what an account has written to the address `old`, and waits for its realm, wait for that of
+        `new`. What goes to an account of this realm needs no parcel."""
 
 
 class IForwarder(Interface):
@@ -201,6 +218,9 @@ class IForwarder(Interface):
 
     def send_notices(staged: Sequence[StagedNotice]) -> None:
         """Send notices that were staged."""
+
+    def resend(sent: Sequence[ResentParcel]) -> None:
+        """Send what IMover.send_on has returned."""
 
     def relay(stored: Stored, file: int | None) -> None:
         """Send the copies of a group's message or change. `file` is the id of its attachment."""

@@ -20,6 +20,7 @@ from chatd.store.blocks import is_blocked
 from chatd.store.conversations import find_direct, last_seq
 from chatd.store.messages import MessageWriter
 from chatd.store.new_entries import NewChange
+from chatd.store.resending import waiting_numbers
 from chatd.store.schema import (
     accounts,
     bans,
@@ -28,8 +29,6 @@ from chatd.store.schema import (
     contacts,
     invitations,
     invited,
-    messages,
-    outbox,
     participants,
     requests,
 )
@@ -74,7 +73,8 @@ def follow(connection: sa.Connection, writer: MessageWriter, move: Move, now: in
         is_own = side.account_id in (move.old.id, move.new.id)
         if is_own or refuses(connection, side.account_id, move):
             continue
-        if _has_parcels(connection, move.old.realm, side.conversation):
+        realm = move.old.realm
+        if realm is not None and waiting_numbers(connection, realm, side.conversation, 1):
             waits = True
             continue
         _follow_request(connection, side, move)
@@ -114,6 +114,13 @@ def follow_one(
     return _follow_direct(connection, writer, side, move, now)
 
 
+def stays(connection: sa.Connection, account_id: int, new: Party) -> bool:
+    """Whether the conversation of an account with an old address does not follow, because the account talks
+    with the new one already."""
+    existing = find_direct(connection, account_id, new.key)
+    return existing is not None and bool(last_seq(connection, existing))
+
+
 def refuses(connection: sa.Connection, account_id: int, move: Move) -> bool:
     """Whether an account does not want to follow: it has blocked the new address, or its realm, and not the
     old one."""
@@ -141,22 +148,6 @@ def _sides(connection: sa.Connection, old: Party) -> Iterator[_DirectSide]:
         yield _DirectSide(*row)
 
 
-def _has_parcels(connection: sa.Connection, realm: str | None, conversation: int) -> bool:
-    """Whether parcels of a conversation wait for the realm."""
-    if realm is None:
-        return False
-    for table in (messages, changes):
-        waiting = (
-            sa.select(outbox.c.id)
-            .join(table, table.c.number == outbox.c.id)
-            .where(outbox.c.realm == realm, table.c.conversation_id == conversation)
-            .limit(1)
-        )
-        if connection.scalar(waiting) is not None:
-            return True
-    return False
-
-
 def _follow_direct(
     connection: sa.Connection, writer: MessageWriter, side: _DirectSide, move: Move, now: int
 ) -> FollowedDirect | None:
@@ -164,7 +155,7 @@ def _follow_direct(
     entry is added, there. Returns None if that has told of it before."""
     old, new, place = move.old, move.new, side.conversation
     existing = find_direct(connection, side.account_id, new.key)
-    if existing is not None and last_seq(connection, existing):
+    if existing is not None and stays(connection, side.account_id, new):
         if _is_told(connection, existing, old):
             return None
         return _tell(connection, writer, side.account_id, existing, move, now)

@@ -15,8 +15,6 @@ from chatd.base.names import ARCHIVE_SIGN, SYSTEM, Address
 from chatd.base.replies import MoveInfo
 from chatd.store.blocks import has_blocked, is_blocked
 from chatd.store.conversations import find_direct
-from chatd.store.following import FollowedDirect, follow_one
-from chatd.store.messages import MessageWriter
 from chatd.store.requests import waits
 from chatd.store.schema import account_moves, contacts, move_claims, participants
 
@@ -126,25 +124,15 @@ def decline_claim(connection: sa.Connection, account_id: int, new: Address, now:
     return str(row.old_address)
 
 
-def confirm_claim(
-    connection: sa.Connection,
-    writer: MessageWriter,
-    account: Account,
-    new: Party,
-    address: Address,
-    now: int,
-) -> tuple[str, FollowedDirect | None]:
-    """Let the conversation of the account, and its contact, follow. Returns the old address, and the
-    conversation if there is one. Raises UnknownClaim."""
-    row = _open(connection, account.id, address, now)
+def take_claim(connection: sa.Connection, account_id: int, new: Address, now: int) -> Party:
+    """Forget a claim that the account confirms. Returns the old address. Raises UnknownClaim."""
+    row = _open(connection, account_id, new, now)
     connection.execute(
         sa.delete(move_claims).where(
-            move_claims.c.account_id == account.id, move_claims.c.key == row.key
+            move_claims.c.account_id == account_id, move_claims.c.key == row.key
         )
     )
-    realm = row.old_key.partition("@")[2]
-    old = Party(row.old_key, row.old_address, realm=realm or None)
-    return old.name, follow_one(connection, writer, account, old, new, now)
+    return Party(row.old_key, row.old_address, realm=row.old_key.partition("@")[2])
 
 
 def people_to_ask(connection: sa.Connection, account: Account, lost: str) -> list[AskedPerson]:

@@ -7,7 +7,7 @@ import msgspec
 import sqlalchemy as sa
 
 from chatd.store.outcomes import SHOWN_ID, SentEntry
-from chatd.store.schema import changes, messages
+from chatd.store.schema import changes, messages, outbox
 
 
 class SentDirect(msgspec.Struct, frozen=True):
@@ -18,6 +18,23 @@ class SentDirect(msgspec.Struct, frozen=True):
     is_message: bool
     target: int | None = None
     reply: int | None = None
+
+
+def waiting_numbers(
+    connection: sa.Connection, realm: str, conversation: int, limit: int | None = None
+) -> list[int]:
+    """The numbers of the parcels of a conversation that wait for a realm, in order."""
+    found: list[int] = []
+    for table in (messages, changes):
+        waiting = (
+            sa.select(outbox.c.id)
+            .join(table, table.c.number == outbox.c.id)
+            .where(outbox.c.realm == realm, table.c.conversation_id == conversation)
+            .order_by(outbox.c.id)
+            .limit(limit)
+        )
+        found += connection.scalars(waiting)
+    return sorted(found)
 
 
 def find_sent(connection: sa.Connection, number: int) -> SentDirect | None:

@@ -174,6 +174,25 @@ class FollowingTestCase(MovesTestCase):
         )
         self.assertEqual(self.conversations(self.citra), ["anna@realm2"])
 
+    def test_two_conversations(self) -> None:
+        """What waited is refused if the new address, which is of the author's realm, would not see it: the
+        two have another conversation."""
+        dewi = self.two.person("dewi")
+        dewi.sends("anna", "halo")
+        self.agree()
+        self.network.cut()
+        self.network.refusing[self.one.where] = OSError()
+        self.network.settle()
+        dewi.begins_to_send("ana@realm1", "satu")
+        self.network.settle()
+        self.network.refusing.clear()
+        self.ana.does(ask.MoveAccount(parse_address("anna@realm2"), PASSWORD))
+        self.network.advance(40.0)
+        self.settle()
+        self.assertEqual(self.ana.reads(), [])
+        self.assertEqual(self.anna.history("dewi"), ["dewi: halo"])
+        self.assertIn("ana@realm1 has moved and is anna now", dewi.reads()[-1])
+
     def test_contacts_and_blocks(self) -> None:
         self.citra.does(ask.AddContact(parse_address("ana@realm1")))
         self.budi.does(ask.BlockPerson(parse_address("ana")))

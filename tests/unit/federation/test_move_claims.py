@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from chatd.base.errors import BadArgument, TooManyClaims, UnknownClaim
-from chatd.base.names import parse_address
+from chatd.base.names import Address, Place, parse_address
 from chatd.commands import values as ask
 from chatd.federation.parcels import AddressClaim
 from chatd.simulate.people import Person
@@ -32,6 +34,12 @@ class LostRealmTestCase(MovesTestCase):
         asked: int = reply.data["asked"]
         return asked
 
+    def comes_back(self) -> None:
+        self.one.open()
+        self.addCleanup(self.one.kill)
+        self.network.advance(40.0)
+        self.settle()
+
     def claims(self, person: Person) -> list[tuple[str, str]]:
         found = person.does(ask.ListMoves()).items
         return [(each.address, each.old) for each in found if each.what == "claims"]
@@ -48,6 +56,48 @@ class LostRealmTestCase(MovesTestCase):
         self.assertEqual(self.citra.history("anna@realm2"), ["ana@realm1: satu", "citra: tiga"])
         self.assertEqual(self.dewi.history("anna"), ["dewi: dua"])
         self.assertEqual(self.claims(self.citra), [])
+
+    def test_waiting(self) -> None:
+        """What still waits for the lost realm goes to the new address, once and in order, with changes of it,
+        also if the lost realm comes back. The rest stays where it was."""
+        self.citra.sends("ana@realm1", "dua")
+        self.citra.sends("budi@realm1", "for budi")
+        self.citra.sends("ana@realm1", "tiga")
+        place = Place(Address("ana", "realm1"))
+        seqs = {each.text: each.seq for each in self.citra.does(ask.ShowHistory(place, 9)).items}
+        self.citra.does(ask.EditMessage(place, seqs["dua"], "dua setengah"))
+        self.citra.does(ask.ReplyToMessage(place, seqs["dua"], "empat"))
+        self.claim()
+        self.citra.does(ask.AcceptMove(parse_address("anna@realm2")))
+        self.settle()
+        expected = ["citra@realm3: dua setengah", "citra@realm3: tiga", "citra@realm3: empat"]
+        self.assertEqual(self.anna.history("citra@realm3"), expected)
+        there: Any = self.anna.does(ask.ShowHistory(Place(Address("citra", "realm3")), 9)).items
+        self.assertEqual(there[2].reply, there[0].seq)
+        self.comes_back()
+        self.assertEqual(self.ana.history("citra@realm3"), ["ana: satu"])
+        self.assertEqual(self.budi.history("citra@realm3"), ["citra@realm3: for budi"])
+        self.assertEqual(self.anna.history("citra@realm3"), expected)
+
+    def test_waiting_in_the_new_realm(self) -> None:
+        """An account of the new realm sees what waited, as unread."""
+        self.dewi.sends("ana@realm1", "tiga")
+        self.claim()
+        self.dewi.does(ask.AcceptMove(parse_address("anna")))
+        self.assertEqual(self.anna.history("dewi"), ["dewi: dua", "dewi: tiga"])
+        self.assertIn("dewi: tiga", self.anna.reads())
+        self.comes_back()
+        self.assertNotIn("dewi@realm2: tiga", self.ana.reads())
+
+    def test_two_conversations(self) -> None:
+        """If both talk with each other already, what waited stays in the old conversation, and waits."""
+        self.dewi.sends("anna", "halo")
+        self.dewi.sends("ana@realm1", "tiga")
+        self.claim()
+        self.dewi.does(ask.AcceptMove(parse_address("anna")))
+        self.assertEqual(self.anna.history("dewi"), ["dewi: halo"])
+        self.comes_back()
+        self.assertIn("dewi@realm2: tiga", self.ana.reads())
 
     def test_declined(self) -> None:
         """Nothing follows, and nobody else may claim the same address."""
