@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import threading
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,8 @@ from twisted.trial.unittest import TestCase
 
 from tests.support.linked_daemons import PeerDaemon
 from tests.support.order import long_test
-from tests.support.processes import STEP, in_thread, wait_until
+from tests.support.posters import Poster
+from tests.support.processes import in_thread, wait_until
 from tests.support.talker import PATIENCE
 
 OLD, NEW = "bola@realm1", "bola@realm2"
@@ -22,38 +21,6 @@ USERS = {"realm1": "ana", "realm2": "budi", "realm3": "citra"}
 BEFORE = 10  # messages of each, before the move
 AFTER = 10  # and after it
 PAGE = 500
-
-
-class Poster(threading.Thread):
-    """Writes numbered messages into a group, one after the other, also when the daemon was killed."""
-
-    def __init__(self, peer: PeerDaemon, place: str) -> None:
-        super().__init__(daemon=True)
-        self.peer = peer
-        self.user = USERS[peer.name]
-        self.place = place
-        self.sent: list[str] = []
-        self.acknowledged: list[str] = []
-        self.refused: list[dict[str, Any]] = []
-        self.enough = threading.Event()
-
-    def run(self) -> None:
-        while not self.enough.is_set():
-            try:
-                self._write()
-            except OSError:
-                time.sleep(STEP)
-
-    def _write(self) -> None:
-        with self.peer.talk(self.user) as talker:
-            while not self.enough.is_set():
-                self.sent.append(f"{self.user} {len(self.sent)}")
-                reply = talker.ask(command="sendgroup", group=self.place, text=self.sent[-1])
-                if reply["status"] == "OK":
-                    self.acknowledged.append(self.sent[-1])
-                else:
-                    self.refused.append(reply)
-                time.sleep(STEP)
 
 
 class GroupMoveTests(TestCase):
@@ -124,7 +91,10 @@ class GroupMoveTests(TestCase):
         """Everybody has the same history, in which nothing is lost, doubled or in another order."""
         self.begin()
         old, new, _third = self.peers
-        posters = [Poster(peer, "bola" if peer is old else OLD) for peer in self.peers]
+        posters = [
+            Poster(peer, USERS[peer.name], command="sendgroup", group=group)
+            for peer, group in zip(self.peers, ("bola", OLD, OLD), strict=True)
+        ]
         for each in posters:
             each.start()
             self.addCleanup(each.enough.set)
