@@ -209,6 +209,7 @@ class Realm:
         resumed = self.service.imports.resume(stored.imports)
         in_background("imports that were interrupted do not continue", resumed)
         self.service.moving_out.load(stored.moves)
+        self.service.receipts.start()
 
     def _clean_uploads(self, connection: Connection, uploads: Uploads) -> None:
         """Remove the files of deleted messages, and set aside those that no message carries. After an

@@ -18,7 +18,6 @@ from twisted.internet.defer import Deferred, succeed
 from zope.interface import implementer
 
 from chatd.base.attachments import Attachment
-from chatd.base.background import in_background
 from chatd.base.cache import Cache
 from chatd.base.entries import (
     NO_PARTS,
@@ -36,7 +35,7 @@ from chatd.federation import capabilities, changes, parcels
 from chatd.federation.group_entries import GroupEntries, note_of, relay_of, unused
 from chatd.federation.links import ILinks
 from chatd.federation.mover import Mover, known_parts
-from chatd.federation.news import mark_parcel, typing_to
+from chatd.federation.news import mark_of, subject_of, typing_to
 from chatd.federation.outbox import Outbox, Settled
 from chatd.federation.returning_posts import ReturningPost, ReturningPosts
 from chatd.federation.signing.drafts import (
@@ -51,7 +50,9 @@ from chatd.federation.signing.proofs import Proof
 from chatd.service.context import Context
 from chatd.service.presence import IListener
 from chatd.service.realm_news import (
+    DirectRead,
     GroupHasMoved,
+    GroupRead,
     MemberInvited,
     MemberJoined,
     MemberLeft,
@@ -62,7 +63,6 @@ from chatd.service.realm_news import (
     MoveLuggage,
     MoveMade,
     MoveOffered,
-    ReadNews,
     RequestAccepted,
     TypingNews,
 )
@@ -335,7 +335,13 @@ class Forwarder:
         if not notices:
             return []
         items = [
-            NewParcel(each.realm, self._parcel_of(each), each.at, each.sender_id)
+            NewParcel(
+                each.realm,
+                self._parcel_of(each),
+                each.at,
+                each.sender_id,
+                subject=subject_of(each.news),
+            )
             for each in notices
         ]
         numbers = self.outbox.writer.store(connection, items)
@@ -365,6 +371,8 @@ class Forwarder:
                 return parcels.encode(parcels.Moved(tuple(map(decode_entry, steps))))
             case RequestAccepted(number, user, sender):
                 return parcels.encode(parcels.Accepted(number, user, sender))
+            case DirectRead() | GroupRead():
+                return parcels.encode(mark_of(news))
             case MoveAgreed() | MoveMade() | MoveLuggage() | MemberMoved() | MoveClaimed():
                 return self._mover.parcel_of(notice, news)
             case _:
@@ -377,17 +385,7 @@ class Forwarder:
                 self._leaving[key_of(news.user), realm] = each.number
             self._links.post(realm, each.number, _encoded(each.parcel), None)
 
-    # Read marks and typing
-
-    def tell_read(self, realm: str, news: ReadNews) -> None:
-        parcel = mark_parcel(realm, news, self._context.now())
-
-        def stored(number: int) -> None:
-            self._links.post(realm, number, _encoded(parcel), None)
-
-        putting = self.outbox.put(parcel).addCallback(stored)
-        # If it fails, the next mark says the same and more.
-        in_background("a read mark was not stored", putting)
+    # Typing
 
     def tell_typing(self, realm: str, news: TypingNews) -> None:
         self._links.type(realm, *typing_to(news))

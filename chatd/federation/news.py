@@ -22,18 +22,28 @@ _GROUP = re.compile(r"#([0-9]{1,18})@(.+)", re.ASCII)
 
 
 def mark_parcel(realm: str, news: ReadNews, now: int) -> NewParcel:
-    """The parcel of a read mark. It replaces an older one that waits. It has no sender, so a failure to
-    deliver it is not reported."""
-    mark: Mark
+    """The parcel of a read mark. It has no sender, so a failure to deliver it is not reported."""
+    return NewParcel(realm, parcels.encode(mark_of(news)), now, subject=subject_of(news))
+
+
+def mark_of(news: ReadNews) -> Mark:
     match news:
         case DirectRead(reader, user, number):
-            mark, place = DirectMark(reader, user, number), key_of(user)
+            return DirectMark(reader, user, number)
         case GroupRead(reader, home, group_id, seq):
-            mark, place = GroupMark(reader, home, group_id, seq), f"#{group_id}@{home}"
+            return GroupMark(reader, home, group_id, seq)
         case _:
             assert_never(news)
-    subject = f"{key_of(reader)} has read {place}"
-    return NewParcel(realm, parcels.encode(mark), now, subject=subject)
+
+
+def subject_of(news: object) -> str | None:
+    """The subject of a read mark, which replaces an older one that waits; None for other news."""
+    match news:
+        case DirectRead(reader, user):
+            return f"{key_of(reader)} has read {key_of(user)}"
+        case GroupRead(reader, home, group_id):
+            return f"{key_of(reader)} has read #{group_id}@{home}"
+    return None
 
 
 def news_of(mark: Mark) -> ReadNews:

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import assert_never
 
 import msgspec
+from sqlalchemy import Connection
 
+from chatd.base.background import in_background
 from chatd.base.entries import EntryRef
+from chatd.base.errors import StorageFailed
 from chatd.base.model import Account
 from chatd.base.names import key_of, parse_address
+from chatd.base.timers import Timer
 from chatd.service.context import Context
 from chatd.service.presence import IListener, Presence
 from chatd.service.read_events import Reader, ReadEvents
 from chatd.service.realm_news import DirectRead, GroupRead, ReadNews
-from chatd.service.remote import IForwarder
+from chatd.service.remote import IForwarder, Notice, StagedNotice
 from chatd.service.remote_news import RemoteNews
 from chatd.store import marks as mark_store
 from chatd.store import receipts as store
-from chatd.store import shared_marks
+from chatd.store import shared_marks, untold_marks
 from chatd.store.crossing import seq_of
 from chatd.store.receipts import Audience
+from chatd.store.shared_marks import SharedMark
+
+TRY_AGAIN = 10.0  # seconds until other realms are told what could not be stored
+PAGE = 100  # marks that are looked up at a time
 
 
 class Receipts:
@@ -36,9 +44,18 @@ class Receipts:
         self._news = news
         self._forwarder = forwarder
         self._telling: set[str] = set()  # realms that are told again
+        self._retrying = Timer(context.clock, self._tell_untold)
+        self._stopped = False
         self._events = ReadEvents(context.clock, presence, self._audiences, self._tell_realms)
 
+    def start(self) -> None:
+        """Tell other realms what a crash has left."""
+        self._tell_untold()
+
     def stop(self) -> None:
+        """Leave to the next start what other realms were not told."""
+        self._stopped = True
+        self._retrying.cancel()
         self._events.stop()
 
     def moved(self, account: Account, moved: Mapping[int, int], origin: IListener | None) -> None:
@@ -95,16 +112,30 @@ class Receipts:
     async def _tell_again(self, realm: str) -> None:
         for place in await self._database.read(shared_marks.shared_places, realm):
             for mark in await self._database.read(shared_marks.marks_for, place, realm):
-                other = (
-                    None if mark.account_id is not None else key_of(mark.address).partition("@")[2]
-                )
-                reader = Reader(mark.key, mark.address, mark.account_id, other)
-                for audience in await self._audiences(reader, (place,)):
+                for audience in await self._audiences(_reader_of(mark), (place,)):
                     if realm in audience.realms:
                         again = msgspec.structs.replace(audience, realms=(realm,))
-                        await self._tell_realms(reader, again, mark.seq)
+                        notices = await self._notices(mark, again)
+                        staged = await self._database.run(self._stage, mark, notices, False)
+                        self._forwarder.send_notices(staged)
 
-    async def _audiences(self, reader: Reader, places: Sequence[int]) -> Iterable[Audience]:
+    def _tell_untold(self) -> None:
+        in_background("read marks were not told", self._tell_all_untold())
+
+    async def _tell_all_untold(self) -> None:
+        """Tell other realms the marks that they have yet to be told, each on its own."""
+        after = (0, "")
+        while page := await self._database.read(shared_marks.untold, after, PAGE):
+            for mark in page:
+                await in_background("a read mark was not told", self._tell_late(mark))
+            after = page[-1].conversation, page[-1].key
+
+    async def _tell_late(self, mark: SharedMark) -> None:
+        audiences = await self._audiences(_reader_of(mark), (mark.conversation,))
+        for audience in audiences or (Audience(mark.conversation),):
+            await self._tell_mark(mark, audience)
+
+    async def _audiences(self, reader: Reader, places: Sequence[int]) -> Sequence[Audience]:
         read, key = self._database.read, reader.key
         if reader.account_id is None:
             return await read(store.audiences_of_guest, reader.realm or "", key, places, True)
@@ -112,15 +143,45 @@ class Receipts:
 
     async def _tell_realms(self, reader: Reader, audience: Audience, seq: int) -> None:
         """Tell other realms that the reader has read a conversation up to `seq`."""
+        who = reader.key, reader.address, reader.account_id
+        await self._tell_mark(SharedMark(audience.conversation, *who, seq), audience)
+
+    async def _tell_mark(self, mark: SharedMark, audience: Audience) -> None:
+        """Tell the realms of the audience. If that can't be stored, it is tried again later."""
+        try:
+            notices = await self._notices(mark, audience)
+            staged = await self._database.run(self._stage, mark, notices, True)
+        except StorageFailed:
+            if not self._stopped:
+                self._retrying.start(TRY_AGAIN)
+            raise
+        self._forwarder.send_notices(staged)
+
+    def _stage(
+        self, connection: Connection, mark: SharedMark, notices: Sequence[Notice], to_all: bool
+    ) -> Sequence[StagedNotice]:
+        """`to_all`: these are all realms that are told of the mark."""
+        if shared_marks.has_moved_on(connection, mark):
+            return ()
+        if to_all:
+            untold_marks.forget(connection, mark.conversation, mark.key, mark.seq)
+        return self._forwarder.stage(connection, notices)
+
+    async def _notices(self, mark: SharedMark, audience: Audience) -> Sequence[Notice]:
+        now = self._context.now()
         if audience.peer is None:
             home = audience.home or self._context.realm_key
-            for realm in audience.realms:
-                news = GroupRead(reader.address, home, audience.group_id, seq)
-                self._forwarder.tell_read(realm, news)
-            return
-        place = audience.conversation
-        number = await self._database.read(mark_store.last_received, place, seq, audience.realms[0])
-        if number is not None:
-            user = parse_address(audience.peer).name
-            direct = DirectRead(reader.address, user, number)
-            self._forwarder.tell_read(audience.realms[0], direct)
+            news = GroupRead(mark.address, home, audience.group_id, mark.seq)
+            return [Notice(realm, now, news) for realm in audience.realms]
+        [realm] = audience.realms
+        received = mark_store.last_received
+        number = await self._database.read(received, mark.conversation, mark.seq, realm)
+        if number is None:
+            return ()
+        user = parse_address(audience.peer).name
+        return [Notice(realm, now, DirectRead(mark.address, user, number))]
+
+
+def _reader_of(mark: SharedMark) -> Reader:
+    realm = None if mark.account_id is not None else key_of(mark.address).partition("@")[2]
+    return Reader(mark.key, mark.address, mark.account_id, realm)

@@ -85,11 +85,12 @@ class SignedFact(msgspec.Struct, frozen=True):
 
 class Notice(msgspec.Struct, frozen=True):
     """News for the realm with the key `realm`; `at` is in ms since 1970 UTC. `sender_id` is the account to
-    tell if it can't be delivered."""
+    tell if it can't be delivered. Of several read marks of one reader in one conversation that wait, only the
+    last is told; the receiving realm passes it to `Receipts.arrived`."""
 
     realm: str
     at: int
-    news: MemberNews | MoveNotices | RequestAccepted | MoveNews
+    news: MemberNews | MoveNotices | RequestAccepted | MoveNews | ReadNews
     sender_id: int | None = None
 
 
@@ -253,11 +254,6 @@ class IForwarder(Interface):
         seconds: when the message has come back with its number, with the error for which it was refused, or
         with QUEUED. The message does not go to the listener `origin` when it comes back, if that waits for
         it."""
-
-    def tell_read(realm: str, news: ReadNews) -> None:
-        """Tell the realm how far somebody has read, once it can be reached. Of several marks of one reader in
-        one conversation that wait, only the last has to be told. The receiving realm passes it to
-        `Receipts.arrived`."""
 
     def tell_typing(realm: str, news: TypingNews) -> None:
         """Tell the realm that somebody is writing, if it is linked now; else it is forgotten. The receiving

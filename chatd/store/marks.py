@@ -14,6 +14,7 @@ from chatd.base.errors import UnknownConversation
 from chatd.base.model import MAX_READERS, Account
 from chatd.base.names import Address
 from chatd.base.read_marks import ReadMark
+from chatd.store import untold_marks
 from chatd.store.conversations import last_seq, takes_part
 from chatd.store.schema import messages, participants, remote_marks, skipped
 from chatd.store.versions import Kind, Subject, VersionWriter
@@ -75,6 +76,7 @@ def move_marks(
     after = _read_in(connection, account, before)
     moved = {place: seq for place, seq in after.items() if seq > before[place]}
     versions.note(connection, [Subject(place, Kind.MARK, account.key) for place in moved])
+    untold_marks.note_own(connection, account, moved)
     return moved
 
 
@@ -173,6 +175,7 @@ def move_remote_mark(
             )
         )
     versions.note(connection, [Subject(conversation, Kind.MARK, reader.key)])
+    untold_marks.note_guest(connection, conversation, reader, seq)
     return True
 
 

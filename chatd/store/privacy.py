@@ -33,6 +33,11 @@ def asking_first(connection: sa.Connection, account_ids: Sequence[int]) -> froze
     return frozenset(found)
 
 
+def with_receipts(account_id: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
+    """A condition: the account has receipts on."""
+    return ~sa.exists().where(privacy.c.account_id == account_id, ~privacy.c.receipts)
+
+
 def choose(
     connection: sa.Connection,
     account_id: int,

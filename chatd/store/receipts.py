@@ -20,6 +20,7 @@ from chatd.store.blocks import is_separated
 from chatd.store.marks import READ
 from chatd.store.members import realms_of
 from chatd.store.prepared import prepared
+from chatd.store.privacy import with_receipts
 from chatd.store.requests import waits
 from chatd.store.schema import (
     accounts,
@@ -32,11 +33,6 @@ from chatd.store.schema import (
     skipped,
 )
 from chatd.store.versions import VersionWriter
-
-
-def with_receipts(account_id: sa.ColumnElement[int]) -> sa.ColumnElement[bool]:
-    """A condition: the account has receipts on."""
-    return ~sa.exists().where(privacy.c.account_id == account_id, ~privacy.c.receipts)
 
 
 def may_see(

@@ -1,4 +1,5 @@
-"""Lets tests replace the rule that decides who sees whose read marks, typing and presence."""
+"""Lets tests tell other realms of read marks, and replace the rule that decides who sees whose read marks,
+typing and presence."""
 
 from __future__ import annotations
 
@@ -8,7 +9,17 @@ from typing import Any
 import sqlalchemy as sa
 from twisted.trial.unittest import SynchronousTestCase
 
+from chatd.service.realm_news import ReadNews
+from chatd.service.remote import Notice
+from chatd.simulate.servers import Server
 from chatd.store import receipts
+
+
+def tell_read(server: Server, realm: str, news: ReadNews) -> None:
+    """Let a realm tell another one how far somebody has read."""
+    forwarder = server.federation.forwarder
+    staging = server.realm.database.run(forwarder.stage, [Notice(realm, 1, news)])
+    forwarder.send_notices(server.network.result(staging))
 
 
 def patch_may_see(

@@ -76,6 +76,7 @@ from chatd.store.schema.realms import (
     sends,
     settings,
     signatures,
+    untold_marks,
 )
 from chatd.store.schema.rescues import (
     home_rosters,
@@ -170,4 +171,5 @@ __all__ = [
     "signatures",
     "skipped",
     "terms",
+    "untold_marks",
 ]

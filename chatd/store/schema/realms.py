@@ -119,6 +119,16 @@ Index(
     sqlite_where=outbox.c.attachment_id.is_not(None),
 )
 
+# Read marks that other realms have yet to be told (chatd.store.untold_marks).
+untold_marks = Table(
+    "untold_marks",
+    metadata,
+    Column("conversation_id", BigInteger, primary_key=True),
+    Column("key", Text, primary_key=True, comment="whose: the address without case"),
+    Column("seq", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 # Parcels that have come and left no entry in a log (chatd.store.received).
 received = Table(
     "received",

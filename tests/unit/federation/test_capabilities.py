@@ -17,6 +17,7 @@ from chatd.service.realm_news import DirectRead, DirectTyping
 from chatd.service.targets import Target
 from chatd.store.outbox import NewParcel
 from tests.support.network import LinkedTestCase, lacks
+from tests.support.receipts import tell_read
 
 REF = p.Ref(True, 7)
 NOTE = FileNote("a.txt", 1, "0" * 64, "abcdef")
@@ -121,7 +122,7 @@ class LackingTestCase(LinkedTestCase):
         """They are not sent, and this is no error."""
         self.without(c.RECEIPTS, c.TYPING)
         forwarder = self.one.federation.forwarder
-        forwarder.tell_read("realm2", DirectRead("ana", "budi", 1))
+        tell_read(self.one, "realm2", DirectRead("ana", "budi", 1))
         forwarder.tell_typing("realm2", DirectTyping("ana", "budi"))
         self.network.advance(5)
         self.assertEqual(self.one.parcels_waiting(), 0)
@@ -132,9 +133,8 @@ class LackingTestCase(LinkedTestCase):
 class MarksTestCase(LinkedTestCase):
     def test_only_the_newest_waits(self) -> None:
         self.part()
-        forwarder = self.one.federation.forwarder
         for number in (3, 5, 4):
-            forwarder.tell_read("realm2", DirectRead("ana", "budi", number))
-        forwarder.tell_read("realm2", DirectRead("ana", "citra", 2))
+            tell_read(self.one, "realm2", DirectRead("ana", "budi", number))
+        tell_read(self.one, "realm2", DirectRead("ana", "citra", 2))
         self.network.settle()
         self.assertEqual(self.one.parcels_waiting(), 2)

@@ -9,6 +9,7 @@ from chatd.federation.news import mark_parcel, news_of, typing_in, typing_to
 from chatd.federation.parcels import DirectMark, GroupMark, decode
 from chatd.service.realm_news import DirectRead, DirectTyping, GroupRead, GroupTyping
 from tests.support.network import LinkedTestCase
+from tests.support.receipts import tell_read
 
 MARKS = (DirectRead("ana", "budi", 7), GroupRead("ana@realm3", "realm1", 5, 9))
 TYPING = (DirectTyping("ana", "budi"), GroupTyping("ana@realm3", "realm1", 5))
@@ -42,13 +43,12 @@ class NewsTestCase(LinkedTestCase):
 
     def test_marks(self) -> None:
         """A mark arrives, also after a break; then only the newest."""
-        forwarder = self.one.federation.forwarder
-        forwarder.tell_read("realm2", MARKS[0])
+        tell_read(self.one, "realm2", MARKS[0])
         self.network.settle()
         self.part()
         for number in (8, 9):
-            forwarder.tell_read("realm2", DirectRead("ana", "budi", number))
-        forwarder.tell_read("realm2", MARKS[1])
+            tell_read(self.one, "realm2", DirectRead("ana", "budi", number))
+        tell_read(self.one, "realm2", MARKS[1])
         self.network.settle()
         self.meet()
         self.network.advance(3)
@@ -59,7 +59,7 @@ class NewsTestCase(LinkedTestCase):
     def test_mark_that_is_refused(self) -> None:
         """The sender is not told, and nothing waits."""
         self.fails = BadName(name="x")
-        self.one.federation.forwarder.tell_read("realm2", MARKS[0])
+        tell_read(self.one, "realm2", MARKS[0])
         self.network.advance(3)
         self.assertEqual(self.one.parcels_waiting(), 0)
         self.assertEqual(self.ana.reads(), [])

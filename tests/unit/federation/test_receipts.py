@@ -9,8 +9,10 @@ from chatd.base.names import Address, Place
 from chatd.commands import values as ask
 from chatd.service.read_events import INTERVAL
 from chatd.service.realm_news import DirectRead, DirectTyping, GroupRead, GroupTyping
-from chatd.store import marks
-from tests.support.network import LinkedTestCase, Person
+from chatd.service.receipts import TRY_AGAIN
+from chatd.store import marks, shared_marks
+from chatd.store.schema import untold_marks
+from tests.support.network import LinkedTestCase, Person, Server
 from tests.support.receipts import patch_may_see
 
 
@@ -34,6 +36,12 @@ class ReceiptsTestCase(LinkedTestCase):
 
     def readers(self, who: Person, place: Place, seq: int) -> list[str]:
         return [each.username for each in who.does(ask.ShowReaders(place, seq)).items]
+
+    def untold(self, server: Server) -> int:
+        """How many marks other realms have yet to be told."""
+        self.network.settle()
+        count = sa.select(sa.func.count()).select_from(untold_marks)
+        return int(server.realm.database.now(lambda db: db.scalar(count)))
 
     def wait(self) -> None:
         """Let the round of each reader end."""
@@ -76,6 +84,72 @@ class Directs(ReceiptsTestCase):
         self.meet()
         self.assertEqual(self.told(self.ana), ["budi@realm2 4"])
         self.assertEqual(self.readers(self.ana, BUDI, 4), ["budi@realm2"])
+
+    def test_full_disk(self) -> None:
+        """What can't be stored when it is to be told is told later, and replaces no newer mark."""
+        self.budi.does(ask.MarkRead(self.here, 1))
+        self.budi.does(ask.MarkRead(self.here, 2))
+        self.two.realm.database.full = True
+        self.wait()
+        self.assertEqual((self.told(self.ana), self.untold(self.two)), (["budi@realm2 1"], 1))
+        self.two.realm.database.full = False
+        self.network.advance(TRY_AGAIN)
+        self.assertEqual((self.told(self.ana), self.untold(self.two)), (["budi@realm2 2"], 0))
+        self.two.realm.database.full = True
+        self.network.advance(TRY_AGAIN)
+        self.assertEqual(self.told(self.ana), [])
+
+    def test_crash(self) -> None:
+        """A mark that is stored is told also if the realm is killed before."""
+        self.budi.does(ask.MarkRead(self.here, 1))
+        self.budi.does(ask.MarkRead(self.here, 4))
+        self.assertEqual(self.untold(self.two), 1)
+        self.two.restart()
+        self.meet()
+        self.assertEqual(self.told(self.ana), ["budi@realm2 1", "budi@realm2 4"])
+        self.assertEqual(self.untold(self.two), 0)
+
+    def test_stop(self) -> None:
+        self.budi.does(ask.MarkRead(self.here, 1))
+        self.budi.does(ask.MarkRead(self.here, 4))
+        self.two.close()
+        self.two.open()
+        self.meet()
+        self.assertEqual(self.told(self.ana), ["budi@realm2 1", "budi@realm2 4"])
+
+    def test_mark_that_moves_on(self) -> None:
+        """A mark that is told again does not replace a newer one, which waits."""
+        self.budi.does(ask.MarkRead(self.here, 1))
+        self.told(self.ana)
+        self.part()
+        now = self.two.realm.database.now
+        older = now(lambda db: shared_marks.marks_for(db, self.here, "realm1"))
+        self.assertEqual([each.seq for each in older], [1])
+        self.patch(shared_marks, "marks_for", lambda *_: older)
+        self.wait()
+        self.budi.does(ask.MarkRead(self.here, 4))
+        self.network.result(self.two.realm.service.receipts.tell_again("realm1"))
+        self.meet()
+        self.assertEqual(self.told(self.ana), ["budi@realm2 4"])
+
+    def test_nobody_elsewhere_sees_it(self) -> None:
+        """Marks in conversations of this realm alone, and of people without receipts, wait for nothing."""
+        self.citra.sends("budi", "halo")
+        for place in (self.here, self.here + 1):
+            self.budi.does(ask.ChangePrivacy(receipts=place != self.here))
+            self.budi.does(ask.MarkRead(place, 1))
+            self.assertEqual(self.untold(self.two), 0)
+
+    def test_person_who_is_blocked_meanwhile(self) -> None:
+        """The mark is not told, and does not wait any more."""
+        self.budi.does(ask.MarkRead(self.here, 1))
+        self.budi.does(ask.MarkRead(self.here, 4))
+        self.told(self.ana)
+        self.budi.does(ask.BlockPerson(Address("ana", "realm1")))
+        self.assertEqual(self.untold(self.two), 1)
+        self.two.restart()
+        self.meet()
+        self.assertEqual((self.told(self.ana), self.untold(self.two)), ([], 0))
 
     def test_receipts_off_there(self) -> None:
         self.budi.does(ask.ChangePrivacy(receipts=False))
@@ -206,3 +280,22 @@ class Groups(ReceiptsTestCase):
             news = GroupRead(reader, "realm1", group, seq)
             self.network.result(receipts.arrived("realm1", news))
         self.assertEqual(self.readers(self.budi, self.there, self.seq), ["dewi@realm1"])
+
+    def test_crash_of_the_home(self) -> None:
+        """The home, which has acknowledged a mark, tells the other realms of it also after a crash."""
+        three = self.network.server("realm3")
+        self.one.add(three)
+        eka = three.person("eka")
+        eka.does(ask.SetListening("all"))
+        eka.joins("bagan@realm1")
+        self.told(eka)
+        group = self.ana.does(ask.ShowHistory(self.here, 1)).items[0].conversation
+        for seq in (self.seq - 1, self.seq):
+            news = GroupRead("budi", "realm1", group, seq)
+            self.network.result(self.one.realm.service.receipts.arrived("realm2", news))
+        self.assertEqual(self.told(eka), [f"budi@realm2 {self.seq - 1}"])
+        self.assertEqual(self.untold(self.one), 1)
+        self.one.restart()
+        self.network.advance(5)
+        self.assertEqual(self.told(eka), [f"budi@realm2 {self.seq}"])
+        self.assertEqual(self.untold(self.one), 0)

@@ -41,6 +41,7 @@ def upgrade() -> None:
     _create_acceptances()
     _create_requests()
     _create_request_decisions()
+    _create_untold_marks()
     create_tables_of_imports()
     create_tables_of_rescues()
     create_tables_of_moved_groups()
@@ -264,3 +265,14 @@ def _create_request_decisions() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("request_decisions_by_at", "request_decisions", ["at"])
+
+
+def _create_untold_marks() -> None:
+    op.create_table(
+        "untold_marks",
+        sa.Column("conversation_id", sa.BigInteger, nullable=False),
+        sa.Column("key", sa.Text, nullable=False, comment="whose: the address without case"),
+        sa.Column("seq", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("conversation_id", "key", name="untold_marks_key"),
+        sqlite_with_rowid=False,
+    )
