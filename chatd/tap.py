@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -55,7 +56,8 @@ class Options(usage.Options):
     def postOptions(self) -> None:
         """Read and check the configuration."""
         try:
-            self["settings"] = config = self._settings(Path.cwd())
+            self["load"] = load = self._loader(Path.cwd())
+            self["settings"] = config = load()
             if self["fingerprint"] and self["new-key"]:
                 raise ConfigError(
                     "--fingerprint and --new-key are both given; expected one of them"
@@ -67,16 +69,20 @@ class Options(usage.Options):
         except (ConfigError, IdentityError, StartError) as error:
             stop(str(error))
 
-    def _settings(self, here: Path) -> Config:
+    def _loader(self, here: Path) -> Callable[[], Config]:
+        """What reads the configuration, also after the working directory has changed. Raises ConfigError."""
+        given = here / self["config"] if self["config"] else None
         if self["demo"]:
-            config = load_config(Path(self["config"])) if self["config"] else Config()
-            return demo_config(config, here, second=bool(self["second"]))
+            second = bool(self["second"])
+            return lambda: demo_config(
+                load_config(given) if given else Config(), here, second=second
+            )
         if self["second"]:
             raise ConfigError("--second is given without --demo; expected both")
-        path = Path(self["config"]) if self["config"] else find_config(here)
+        path = given or find_config(here)
         if path is None:
-            return msgspec.structs.replace(Config(), state=here / Config().state)
-        return load_config(path)
+            return lambda: msgspec.structs.replace(Config(), state=here / Config().state)
+        return lambda: load_config(path)
 
 
 def makeService(options: Options) -> IService:
@@ -94,4 +100,5 @@ def makeService(options: Options) -> IService:
         StartOptions(demo=bool(options["demo"]), accept_loss=bool(options["accept-loss"])),
         output=LogOutput(config.log, twistd),
         foreground=bool(twistd.get("nodaemon", True)),
+        load=options["load"],
     )

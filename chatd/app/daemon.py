@@ -13,12 +13,14 @@ from twisted.logger import ILogObserver, Logger
 from twisted.python.components import Componentized
 
 from chatd.app import memory
+from chatd.app.certificate_watch import CertificateWatch
 from chatd.app.console import say, stop
 from chatd.app.demo_realms import ACCOUNTS, PASSWORD
 from chatd.app.doors import Doors
 from chatd.app.logs import LogOutput
 from chatd.app.realm import Environment, Realm, StartOptions
 from chatd.app.reload import Reloads, install_signals
+from chatd.app.reloader import Reloader
 from chatd.app.state import StartError
 from chatd.base.clocks import IReactor
 from chatd.base.config import Config
@@ -39,7 +41,9 @@ class ChatDaemon(Service):
         options: StartOptions,
         output: LogOutput | None = None,
         foreground: bool = True,
+        load: Callable[[], Config] | None = None,
     ) -> None:
+        """`load` reads the configuration again. It raises ConfigError."""
         self.config = config
         self._reactor = reactor
         self._options = options
@@ -48,11 +52,18 @@ class ChatDaemon(Service):
         # A background daemon's standard error leads nowhere, and twistd shows only 100 bytes of an error.
         # This leads to the terminal that started it.
         self._terminal = None if foreground else os.fdopen(os.dup(2), "w")
-        self._reloads = Reloads()
+        self._reloads = reloads = Reloads()
         if output is not None and output.file is not None:
-            self._reloads.add("the log file", output.file.reopen)
+            reloads.add("the log file", output.file.reopen)
         self._realm = Realm(config, Environment(reactor, random_bytes, reactor), options)
-        self._doors = Doors(self._realm, self._reloads)
+        self._doors = Doors(self._realm, reloads)
+        self._reloader = Reloader(
+            self._realm, self._doors, reloads, output, load or (lambda: config)
+        )
+        self._watch = CertificateWatch(reactor, self._in_thread, reloads)
+
+    def _in_thread(self, *call: Any) -> Deferred[Any]:
+        return self._realm.uploads.in_thread(*call)
 
     def setServiceParent(self, parent: Any) -> None:
         """twistd takes its log observer from the application that it starts."""
@@ -95,9 +106,9 @@ class ChatDaemon(Service):
 
     def _handle_signals(self) -> None:
         """Make SIGHUP read all files again that may have changed."""
-        if self.config.peers.certificate is not None:
-            self._reloads.add("the certificate for other realms", self._realm.reload)
-        install_signals(self._reactor, self._reloads.reload)
+        self._reloader.start()
+        self._watch.start()
+        install_signals(self._reactor, self._reloader.reload)
 
     def _show_code(self, out: TextIO | None) -> None:
         """Print the code for the first operator, on a terminal only: output to a file may be kept."""
@@ -112,6 +123,8 @@ class ChatDaemon(Service):
 
     async def _stop(self) -> None:
         log.info("shutting down")
+        self._watch.stop()
+        await self._reloader.stop()
         self._realm.refuse()
         await self._doors.close()
         await self._realm.close()

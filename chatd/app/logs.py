@@ -9,6 +9,7 @@ from typing import IO, Any, cast
 from twisted.logger import (
     FilteringLogObserver,
     ILogObserver,
+    LogEvent,
     LogLevel,
     LogLevelFilterPredicate,
     jsonFileLogObserver,
@@ -16,6 +17,7 @@ from twisted.logger import (
 )
 from twisted.python import threadable
 from twisted.python.logfile import LogFile
+from zope.interface import implementer
 
 from chatd.base.config import LogConfig
 
@@ -35,19 +37,38 @@ class RotatingLog(LogFile):
 threadable.synchronize(RotatingLog)
 
 
+@implementer(ILogObserver)
+class ChangeableObserver:
+    """Passes events on to another observer, which may be replaced."""
+
+    def __init__(self, observer: ILogObserver) -> None:
+        self.observer = observer
+
+    def __call__(self, event: LogEvent) -> None:
+        self.observer(event)
+
+
 class LogOutput:
     """Where twistd logs to, by `[log]` and twistd's own options. `observer` is None if twistd decides
     (syslog, or an observer given by name); `file` is None if the log goes to standard output."""
 
     def __init__(self, log: LogConfig, twistd: Mapping[str, Any]) -> None:
-        self.observer: ILogObserver | None = None
+        self.observer: ChangeableObserver | None = None
         self.file: RotatingLog | None = None
         if twistd.get("syslog") or twistd.get("logger"):
             return
         name = twistd.get("logfile") or ("-" if twistd.get("nodaemon", True) else "twistd.log")
         if name != "-":
             self.file = RotatingLog.fromFullPath(name, maxRotatedFiles=log.keep)
-        self.observer = _observer(log, cast("IO[Any]", self.file or sys.stdout))
+        self._out = cast("IO[Any]", self.file or sys.stdout)
+        self.observer = ChangeableObserver(_observer(log, self._out))
+
+    def use(self, log: LogConfig) -> None:
+        """Use another format, level and number of rotated files from now on."""
+        if self.observer is not None:
+            self.observer.observer = _observer(log, self._out)
+        if self.file is not None:
+            self.file.maxRotatedFiles = log.keep
 
 
 def _observer(log: LogConfig, out: IO[Any]) -> ILogObserver:

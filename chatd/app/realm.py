@@ -145,6 +145,7 @@ class Realm:
         self.config = config
         self.environment = environment
         self.options = options
+        self._identity: RealmIdentity | None = None  # which links to other realms show
         self.state = StateFolder(config.state, environment.threads.connect)
 
     @property
@@ -290,13 +291,16 @@ class Realm:
         if problems:
             self.database.found_damage("; ".join(problems))
 
-    def _identify(self) -> tuple[RealmIdentity, Policy]:
+    def identify(self, config: Config) -> tuple[RealmIdentity, Policy]:
         """Load the realm's key and certificate, and the rules for other realms. Raises IdentityError."""
-        peers = self.config.peers
-        identity = load_identity(
-            self.config.realm, self.state.path, peers, date_of(self.environment.wall)
-        )
-        policy = read_policy(key_of(self.config.realm), peers)
+        peers, kept = config.peers, self._identity
+        if kept is not None and peers.certificate is None and self.config.peers.certificate is None:
+            identity = kept  # chatd has made it, and does not change it while it runs
+        else:
+            identity = load_identity(
+                config.realm, self.state.path, peers, date_of(self.environment.wall)
+            )
+        policy = read_policy(key_of(config.realm), peers)
         if peers.trust == "web" and (
             flaw := web_flaw(identity, policy, date_of(self.environment.wall))
         ):
@@ -312,9 +316,24 @@ class Realm:
 
     def reload(self) -> None:
         """Read the files of `[peers]` again. Raises IdentityError, and changes nothing then."""
+        self.show(*self.identify(self.config))
+
+    def show(self, identity: RealmIdentity, policy: Policy) -> None:
+        """Use this identity and these rules for other realms from now on."""
+        self._identity = identity
         if isinstance(self.endpoint, TLSEndpoint):
-            identity, policy = self._identify()
             self.endpoint.show(identity, policy)
+
+    def restrict(self, block: frozenset[str]) -> None:
+        """Let these realms not link any more, and others again."""
+        if isinstance(self.endpoint, TLSEndpoint):
+            self.endpoint.block(block)
+
+    def use(self, config: Config) -> None:
+        """Use another configuration, which has the same realm, state and database."""
+        self.config = config
+        self.service.context.use(config)
+        self.passwords.use(config.accounts.argon2)
 
     def _offer_code(self, has_operator: bool) -> None:
         """Offer a code to become the first operator, if the realm never had one. Raises StartError."""
@@ -337,7 +356,7 @@ class Realm:
 
     def _tls(self) -> TLSEndpoint:
         try:
-            identity, policy = self._identify()
+            identity, policy = self.identify(self.config)
         except IdentityError as error:
             raise StartError(str(error)) from None
         log.info(
@@ -345,6 +364,7 @@ class Realm:
             realm=self.config.realm,
             fingerprint=identity.fingerprint,
         )
+        self._identity = identity
         return TLSEndpoint(self.environment.reactor, identity, policy, self.environment.wall)
 
     def start(self) -> None:

@@ -61,6 +61,12 @@ class SenderRates:
         self._rate = rate
         self._buckets: Cache[tuple[str, str], TokenBucket] = Cache(MAX_SENDERS)
 
+    def allow(self, rate: float) -> None:
+        """Allow that many messages a second from now on."""
+        if rate != self._rate:
+            self._rate = rate
+            self._buckets = Cache(MAX_SENDERS)
+
     def take(self, realm: str, senders: Iterable[str], now: float) -> float:
         """Count a message of each of `senders`. Returns the seconds for which the link of their realm should
         not be read."""
@@ -82,8 +88,14 @@ class Budget:
 
     def __init__(self, total: int) -> None:
         self.share = total // 10
-        self._left = total
+        self._total = self._left = total
         self._held: dict[int, int] = {}  # by account; accounts that hold nothing are left out
+
+    def resize(self, total: int) -> None:
+        """Change the budget. What is held already stays held, even if it is more than that."""
+        self.share = total // 10
+        self._left += total - self._total
+        self._total = total
 
     def change(self, account: int, size: int) -> bool:
         """Let the account hold `size` more bytes, or fewer if it is negative. Returns False, and changes
@@ -168,11 +180,15 @@ class Quota:
     are remembered."""
 
     def __init__(self, per_hour: int, capacity: int = 100_000) -> None:
-        self._most = float(per_hour)
-        self._rate = per_hour / 3600
         self._capacity = capacity
+        self.allow(per_hour)
         # key -> (uses that are left, the time at which they were)
         self._left: dict[str, tuple[float, float]] = {}
+
+    def allow(self, per_hour: int) -> None:
+        """Allow that many uses from now on. What keys have left is kept, as far as it is allowed."""
+        self._most = float(per_hour)
+        self._rate = per_hour / 3600
 
     def take(self, key: str, now: float) -> float:
         """Count a use. Returns 0, or the seconds until the key has another use if it has none now."""

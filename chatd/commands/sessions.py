@@ -53,17 +53,23 @@ class Sessions:
     """All sessions in use, and what they share: the command handlers and two memory budgets."""
 
     def __init__(self, service: ChatService, handlers: Mapping[type[Command], Handler]) -> None:
-        limits = service.config.limits
         self.service = service
         self.handlers = handlers
-        self.inline = Budget(limits.inline_total)  # lines that carry files
-        # Output that waits for slow readers. An account may hold the largest reply.
-        self.unread = Budget(10 * max(MIN_UNREAD, MAX_GROWTH * MAX_PAGE * limits.message))
+        self.inline = Budget(0)  # lines that carry files
+        self.unread = Budget(0)  # output that waits for slow readers
+        self._change_limits()
+        service.context.on_config(self._change_limits)
         self._by_token: dict[bytes, Session] = {}
         # Tuples, which are small: most accounts have one session.
         self._by_account: dict[int, tuple[bytes, ...]] = {}
         self._opened = 0
         service.accounts.watch(self)
+
+    def _change_limits(self) -> None:
+        limits = self.service.config.limits
+        self.inline.resize(limits.inline_total)
+        # An account may hold the largest reply.
+        self.unread.resize(10 * max(MIN_UNREAD, MAX_GROWTH * MAX_PAGE * limits.message))
 
     def in_use(self, account_id: int) -> frozenset[bytes]:
         """The hashes of the account's tokens that connections are using."""

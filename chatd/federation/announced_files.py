@@ -25,12 +25,21 @@ class AnnouncedFiles:
     """The rules for the files of other realms."""
 
     def __init__(self, service: ChatService) -> None:
-        limits, quota = service.config.limits, service.config.peers.files
-        self._limits = ArrivalLimits(limits.account_files, quota, may_arrive(quota))
-        self._largest = min(limits.file, self._limits.arriving)
+        self._context = service.context
         self._database = service.database
         self._uploads = service.uploads
         self._now = service.context.now
+
+    @property
+    def _limits(self) -> ArrivalLimits:
+        quota = self._context.config.peers.files
+        account_files = self._context.config.limits.account_files
+        return ArrivalLimits(account_files, quota, may_arrive(quota))
+
+    @property
+    def _largest(self) -> int:
+        config = self._context.config
+        return min(config.limits.file, may_arrive(config.peers.files))
 
     def announced(self, realm: str, note: FileNote, owner: Owner) -> Announced:
         """The file that a parcel of the realm announces. Raises BadFileName."""
@@ -52,8 +61,8 @@ class AnnouncedFiles:
 
     async def check(self, file: Announced) -> None:
         """Raises FileTooLarge, QuotaExceeded, TooMuchArriving."""
-        if file.size > self._largest:
-            raise FileTooLarge(size=file.size, limit=self._largest)
+        if file.size > (largest := self._largest):
+            raise FileTooLarge(size=file.size, limit=largest)
         await self._database.read(store.check_room, file, self._limits)
 
     def addition(

@@ -87,7 +87,6 @@ class FileArrivals:
         self._disk = service.disk
         self._states = service.file_states
         self._links = links
-        self._room = may_arrive(service.config.peers.files)
         self._realms: dict[str, RealmArrivals] = {}
 
     # What happens
@@ -192,7 +191,8 @@ class FileArrivals:
 
     async def _let_in(self, realm: str, here: RealmArrivals) -> None:
         """Let files arrive that have waited for room."""
-        if fitting := await self._database.read(store.fitting, realm, self._room):
+        room = may_arrive(self._context.config.peers.files)
+        if fitting := await self._database.read(store.fitting, realm, room):
             await self._database.run(store.let_in, fitting, self._context.now())
             here.look_again = True
 

@@ -17,13 +17,18 @@ HOUR = 3600.0  # seconds
 
 class ReachedRealms:
     def __init__(self, context: Context) -> None:
+        self._context = context
         self._database = context.database
         self._now = context.now
-        self.long = context.config.groups.rescue_after * 1000  # ms
         self._linked: set[str] = set()
         self._noted: dict[str, int] = {}  # when each was noted last, in ms since 1970 UTC
         self._stopped = False
         self._noting = Timer(context.clock, self._note_all)
+
+    @property
+    def long(self) -> int:
+        """The ms without contact after which a realm counts as lost."""
+        return self._context.config.groups.rescue_after * 1000
 
     def link_up(self, realm: str) -> None:
         """That realm is reached now."""

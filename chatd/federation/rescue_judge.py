@@ -63,7 +63,10 @@ class RescueJudge:
         self._context = context
         self._forwarder = forwarder
         self._keys = keys
-        self._long = context.config.groups.rescue_after * 1000
+
+    @property
+    def _long(self) -> int:
+        return self._context.config.groups.rescue_after * 1000
 
     # Signatures
 

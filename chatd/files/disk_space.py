@@ -65,6 +65,12 @@ class DiskSpace:
         self.expected = 0
         self.look()
 
+    def set_reserve(self, reserve: int | None) -> None:
+        """Use another reserve from the next measurement on, which is due now."""
+        self._reserve = reserve
+        self._next = 0.0
+        self.room()
+
     def start(self) -> None:
         """Measure once a second from now on."""
         self._timer = self._clock.callLater(MEASURE_INTERVAL, self._tick)

@@ -191,19 +191,23 @@ class DataFactory(ServerFactory):
     def __init__(self, service: ChatService, connections: Connections, claims: DataClaims) -> None:
         self.clock = service.clock
         self.claims = claims
-        # Bytes that are read from a dropped connection: a file that is too large is still read to its end.
-        self.most = DROPPED_FILES * service.config.limits.file
-        self._limits = service.config.limits
+        self._service = service
         self._connections = connections
         self._open: OpenConnections[DataConnection] = OpenConnections()
         self._dropping: OrderedDict[DataConnection, None] = OrderedDict()
         connections.add_door(DATA_DOOR)
 
+    @property
+    def most(self) -> int:
+        """Bytes that are read from a dropped connection: a file that is too large is still read to its
+        end."""
+        return DROPPED_FILES * self._service.config.limits.file
+
     def buildProtocol(self, addr: IAddress | None) -> DataConnection | None:
         """The protocol of a new connection; None if there are too many connections."""
         source = host_of(addr)
         self._connections.arrive(DATA_DOOR, source)
-        if self._connections.admit(DATA_DOOR, source, self._limits):
+        if self._connections.admit(DATA_DOOR, source, self._service.config.limits):
             self._connections.leave(DATA_DOOR, source)
             return None
         connection = DataConnection(self, source, address_of(getattr(addr, "host", None)))

@@ -8,6 +8,7 @@ from twisted.internet.protocol import ServerFactory
 from twisted.logger import Logger
 
 from chatd import __version__
+from chatd.base.config import Limits
 from chatd.base.errors import TooManyConnections
 from chatd.base.isolation import drop_failed, guarded
 from chatd.base.sources import address_of
@@ -43,17 +44,29 @@ class ChatLineFactory(ServerFactory):
     ) -> None:
         self.service = service
         self.clock = service.clock
-        self.limits = service.config.limits
         self.sessions = sessions
         self.flush_queue = flush_queue
         self.dialect = dialect
         self.claims = claims  # of files on data connections; None if their door is closed
-        self.line_limit = self.limits.inline_line if dialect.inline else self.limits.line
-        self.text_limit = self.limits.line
         self.stopping = False
         self._connections = connections
         self._protocols: OpenConnections[ChatLineProtocol] = OpenConnections()
         connections.add_door(dialect.name)
+
+    @property
+    def limits(self) -> Limits:
+        """The limits in use."""
+        return self.service.config.limits
+
+    @property
+    def text_limit(self) -> int:
+        """The bytes of a line of text."""
+        return self.limits.line
+
+    @property
+    def line_limit(self) -> int:
+        """The bytes of a line of any kind."""
+        return self.limits.inline_line if self.dialect.inline else self.limits.line
 
     def buildProtocol(self, addr: IAddress | None) -> ChatLineProtocol:
         """The protocol of a new connection."""

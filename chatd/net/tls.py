@@ -26,6 +26,14 @@ class DoorTLS:
         self._endpoint = endpoint
         self.reload()
 
+    @property
+    def files(self) -> Sequence[Path]:
+        """The files of the key and the certificates."""
+        arguments = _arguments(self._endpoint)
+        names = [arguments.get("privateKey", "server.pem")]
+        names += [arguments[key] for key in ("certKey", "extraCertChain") if key in arguments]
+        return [Path(name) for name in names]
+
     def reload(self) -> None:
         """Read the files again, for new connections. If that raises, nothing changes."""
         self._context = _context_of(self._endpoint)

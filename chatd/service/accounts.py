@@ -15,6 +15,7 @@ from twisted.logger import Logger
 from chatd.base import errors
 from chatd.base.background import in_background
 from chatd.base.cache import Cache
+from chatd.base.config import AccountsConfig
 from chatd.base.isolation import guarded
 from chatd.base.model import Account, Device
 from chatd.base.names import check_new_name, check_reserved, key_of
@@ -69,7 +70,6 @@ class Accounts:
     def __init__(self, context: Context, passwords: Passwords, presence: Presence) -> None:
         self._context = context
         self._database = context.database
-        self._settings = context.config.accounts
         self._passwords = passwords
         self._presence = presence
         self._on_deleted: list[Callable[[Account], None]] = []
@@ -82,6 +82,16 @@ class Accounts:
         self._registrations = Quota(self._settings.registrations_per_hour)
         limited = self._settings.registrations_per_hour > 0
         self._taken = TakenNames(context.clock, limited)
+        context.on_config(self._change_limits)
+
+    @property
+    def _settings(self) -> AccountsConfig:
+        return self._context.config.accounts
+
+    def _change_limits(self) -> None:
+        per_hour = self._settings.registrations_per_hour
+        self._registrations.allow(per_hour)
+        self._taken.limit(limited=per_hour > 0)
 
     def check_name(self, name: str) -> None:
         """Raises BadName or ReservedName if a new account or group may not have this name."""

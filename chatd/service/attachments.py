@@ -66,7 +66,6 @@ class Files:
     ) -> None:
         self._context = context
         self._database = context.database
-        self._limits = context.config.limits
         self._directs = directs
         self._messages = messages
         self._quotas = quotas
@@ -136,8 +135,8 @@ class Files:
     ) -> tuple[str, Sequence[Target], Mapping[str, errors.ChatError]]:
         """The file's safe name, its targets, and the refused addresses with the reasons."""
         safe = safe_name(name)
-        if size > self._limits.file:
-            raise errors.FileTooLarge(size=size, limit=self._limits.file)
+        if size > self._context.config.limits.file:
+            raise errors.FileTooLarge(size=size, limit=self._context.config.limits.file)
         targets, refused = await self._targets(sender, to)
         if not targets:
             raise errors.none_known(refused)
@@ -244,7 +243,7 @@ class Files:
         known = send_store.find(connection, names) if names else {}
         if len(known) == len(send.targets):
             return _file_of(connection, list(known.values())), [known[each] for each in names]
-        owner, quota = Owner(send.sender.id), self._limits.account_files
+        owner, quota = Owner(send.sender.id), self._context.config.limits.account_files
         file = store.add_attachment(connection, owner, code, name, arrived, now, quota)
         return file, [
             self._messages.store_file(connection, send.sender, target, file, now, send.key)

@@ -7,7 +7,13 @@ Other realms are behind `IRealms` and `IForwarder` (chatd.service.remote).
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from twisted.internet.defer import Deferred
+
 from chatd.base.background import in_background
+from chatd.base.config import Config
+from chatd.base.config_changes import ReloadReport
 from chatd.files.disk_space import DiskSpace
 from chatd.files.folder import Uploads
 from chatd.media.scaler import PictureScaler
@@ -143,6 +149,7 @@ class ChatService:
     disk: DiskSpace  # whether there is room left
     realms: IRealms  # other realms, and questions to them
     context: Context  # what all of these share; its parts are attributes here too
+    reload: Callable[[], Deferred[ReloadReport]] | None = None  # reads the configuration again
 
     def __init__(
         self,
@@ -154,7 +161,7 @@ class ChatService:
         scaler: PictureScaler,
     ) -> None:
         self.context = context
-        self.config, self.clock = context.config, context.clock
+        self.clock = context.clock
         self.database, self.counters = context.database, context.counters
         self.stopping = False  # the realm is shutting down
         self.uploads = uploads
@@ -167,6 +174,11 @@ class ChatService:
         self._make_groups(forwarder)
         self._make_files(scaler)
 
+    @property
+    def config(self) -> Config:
+        """The configuration in use."""
+        return self.context.config
+
     def _make_limits(self) -> None:
         limits, peers, uploads = self.config.limits, self.config.peers, self.uploads
         self.disk = DiskSpace(self.clock, uploads.in_thread, [uploads.folder], limits.reserve)
@@ -175,6 +187,12 @@ class ChatService:
         self.quotas = MessageQuotas(
             self.clock, self.database, self.disk, limits.account_messages, peers.messages
         )
+        self.context.on_config(self._change_limits)
+
+    def _change_limits(self) -> None:
+        limits, peers = self.config.limits, self.config.peers
+        self.disk.set_reserve(limits.reserve)
+        self.quotas.set_limits(limits.account_messages, peers.messages)
 
     def _make_rooms(self) -> None:
         self.presence = Presence(self.counters)
@@ -304,7 +322,7 @@ class ChatService:
             self.directs,
             self.messages,
             self.quotas,
-            UnderWay(self.config.limits, self.database, uploads, disk),
+            UnderWay(context, uploads, disk),
         )
         self.downloads = Downloads(context, uploads, self.reading, self.file_states)
         self.exports = Exports(context, uploads, disk, self.reading, self.sync)

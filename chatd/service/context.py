@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from twisted.internet.interfaces import IReactorTime
@@ -11,9 +11,11 @@ from twisted.internet.interfaces import IReactorTime
 from chatd.base.clocks import Wall
 from chatd.base.config import Config
 from chatd.base.counters import Counters
+from chatd.base.isolation import guarded
 from chatd.base.names import Address, key_of
 from chatd.store.database import Database
 from chatd.store.idempotent_sends import SendsWriter
+from chatd.store.members import Bounds
 from chatd.store.message_changes import ChangeWriter
 from chatd.store.messages import MessageWriter
 from chatd.store.outbox import OutboxWriter
@@ -40,10 +42,14 @@ class Writers:
         database.on_refused(self.messages.refused)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Context:
     """`clock` has the timers and measures durations, `wall` tells the date, and `random_bytes(n)` makes
-    tokens and codes."""
+    tokens and codes.
+
+    A reload replaces `config`. So read values from it when they are needed, and keep none of them; what has
+    to be told about a change asks with `on_config`.
+    """
 
     config: Config
     clock: IReactorTime
@@ -51,6 +57,17 @@ class Context:
     database: Database
     random_bytes: Callable[[int], bytes]
     counters: Counters
+    _on_config: list[Callable[[], object]] = field(default_factory=list, init=False)
+
+    def on_config(self, then: Callable[[], object]) -> None:
+        """Call `then` after each change of the configuration."""
+        self._on_config.append(then)
+
+    def use(self, config: Config) -> None:
+        """Replace the configuration, and tell those who have asked."""
+        self.config = config
+        for then in self._on_config:
+            guarded("a part of the realm keeps its earlier settings", then)
 
     @cached_property
     def writers(self) -> Writers:
@@ -61,6 +78,12 @@ class Context:
     def realm_key(self) -> str:
         """The key of this realm's name."""
         return key_of(self.config.realm)
+
+    @property
+    def bounds(self) -> Bounds:
+        """The limits of groups."""
+        limits, peers = self.config.limits, self.config.peers
+        return Bounds(limits.group_members, peers.group_members, limits.account_groups)
 
     def now(self) -> int:
         """The time in milliseconds since 1970 UTC."""

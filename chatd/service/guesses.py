@@ -34,7 +34,12 @@ class TakenNames:
 
     def __init__(self, clock: IReactorTime, limited: bool) -> None:
         self._clock = clock
-        self._quota = Quota(TAKEN_PER_HOUR if limited else 0)
+        self._quota = Quota(0)
+        self.limit(limited=limited)
+
+    def limit(self, *, limited: bool) -> None:
+        """Begin or cease to limit the attempts."""
+        self._quota.allow(TAKEN_PER_HOUR if limited else 0)
 
     @contextmanager
     def attempt(self, key: str) -> Iterator[None]:

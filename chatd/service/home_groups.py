@@ -46,7 +46,6 @@ from chatd.store.invitations import (
     has_invitation,
     withdraw,
 )
-from chatd.store.members import Bounds
 from chatd.store.roster import Delta, Roster
 
 
@@ -84,12 +83,16 @@ class HomeGroups:
         self._blocks = blocks
         self._rosters = rosters
         self._realms = realms
-        limits, peers = context.config.limits, context.config.peers
-        self._bounds = Bounds(limits.group_members, peers.group_members, limits.account_groups)
-        self._creations_per_hour = limits.groups_per_hour
-        self._creations = Quota(limits.groups_per_hour)
-        self._taken = TakenNames(context.clock, limited=limits.groups_per_hour > 0)
+        per_hour = context.config.limits.groups_per_hour
+        self._creations = Quota(per_hour)
+        self._taken = TakenNames(context.clock, limited=per_hour > 0)
         self.failed_joins = FailedJoins(context.clock)
+        context.on_config(self._change_limits)
+
+    def _change_limits(self) -> None:
+        per_hour = self._context.config.limits.groups_per_hour
+        self._creations.allow(per_hour)
+        self._taken.limit(limited=per_hour > 0)
 
     async def find_ruled(self, party: Party, name: Address) -> Roster:
         """The group, if `party` is an admin. Raises UnknownGroup, NotMember, NotAdmin."""
@@ -132,7 +135,7 @@ class HomeGroups:
         """A context in which an account makes a group. Raises TooManyNewGroups."""
         wait = self._creations.take(account.key, self._context.clock.seconds())
         if wait:
-            limit, minutes = self._creations_per_hour, math.ceil(wait / 60)
+            limit, minutes = self._context.config.limits.groups_per_hour, math.ceil(wait / 60)
             raise TooManyNewGroups(limit=limit, minutes=minutes)
         try:
             yield
@@ -151,7 +154,9 @@ class HomeGroups:
             return add_group(connection, named, code, account.id, now)
 
         def job(connection: Connection, code: str) -> RosterChange:
-            store.check_groups(connection, account.id, account.name, self._bounds.account_groups)
+            store.check_groups(
+                connection, account.id, account.name, self._context.config.limits.account_groups
+            )
             for name in names[:-1]:
                 with suppress(GroupExists):
                     group = make(connection, name, code)
@@ -216,7 +221,9 @@ class HomeGroups:
 
         def job(connection: Connection) -> RosterChange:
             newest = self._rosters.log.newest(connection, group) + invited
-            delta = store.join_group(connection, group, party, now, self._bounds, newest, invited)
+            delta = store.join_group(
+                connection, group, party, now, self._context.bounds, newest, invited
+            )
             if since is not None:
                 store.set_since(connection, group, party, min(since, now))
             steps: list[Notice | MadeFact] = []

@@ -17,10 +17,14 @@ from chatd.service.context import Context
 
 class ImportFiles:
     def __init__(self, context: Context, uploads: Uploads, disk: DiskSpace) -> None:
-        self._limit = context.config.limits.file
-        self.quota = context.config.limits.account_files
+        self._context = context
         self._uploads = uploads
         self._disk = disk
+
+    @property
+    def quota(self) -> int:
+        """The bytes that the files of an account may have."""
+        return self._context.config.limits.account_files
 
     def name_of(self, file: ArchivedFile) -> str:
         """The safe name of a file. Older archives have it in the path only, after its code."""
@@ -37,7 +41,7 @@ class ImportFiles:
         account's quota. Returns None if the archive does not have it, or if it is larger than files may be
         here. Raises BadArchive, DiskFull, QuotaExceeded, StorageFailed."""
         size = reader.size_of(file.path)
-        if size is None or size != file.size or size > self._limit:
+        if size is None or size != file.size or size > self._context.config.limits.file:
             return None
         if size > left:
             raise QuotaExceeded(limit=self.quota, left=max(0, left))

@@ -24,7 +24,6 @@ from chatd.service.rosters import RosterChange, Rosters
 from chatd.store import bans, members, returned_kicks
 from chatd.store.crossing import facts_since, is_made
 from chatd.store.groups import group_of, set_code, set_columns
-from chatd.store.members import Bounds
 from chatd.store.rescues import counting
 from chatd.store.returned_kicks import ReturnedKick
 from chatd.store.rights import role_in, ruling_refusal
@@ -60,10 +59,8 @@ class LostFacts:
     """
 
     def __init__(self, context: Context, rosters: Rosters) -> None:
-        limits, peers = context.config.limits, context.config.peers
         self._context = context
         self._rosters = rosters
-        self._bounds = Bounds(limits.group_members, peers.group_members, limits.account_groups)
         # By the realm that returns it: those who were kicked, by group and key. The database has them,
         # too, and they are read from there when a realm that is not here returns a message.
         self._kicked: OrderedDict[str, set[tuple[int, str]]] = OrderedDict()
@@ -258,7 +255,7 @@ class LostFacts:
         try:
             # A person who joined was no longer banned.
             return members.join_group(
-                connection, group, who, now, self._bounds, newest, invited=True
+                connection, group, who, now, self._context.bounds, newest, invited=True
             )
         except AlreadyMember:
             return Delta(group.id)

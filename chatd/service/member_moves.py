@@ -15,7 +15,6 @@ from chatd.service.realm_news import MemberRemoved
 from chatd.service.remote import Notice, SignedFact
 from chatd.service.rosters import RosterChange, Rosters
 from chatd.store.member_moves import replace_member
-from chatd.store.members import Bounds
 from chatd.store.roster import Delta
 
 
@@ -23,8 +22,6 @@ class MemberMoves:
     def __init__(self, context: Context, rosters: Rosters) -> None:
         self._context = context
         self._rosters = rosters
-        limits, peers = context.config.limits, context.config.peers
-        self._bounds = Bounds(limits.group_members, peers.group_members, limits.account_groups)
 
     async def replace(
         self, group: Group, old: Party, new: Party, signed: Sequence[SignedFact] = ()
@@ -36,7 +33,7 @@ class MemberMoves:
         def job(connection: Connection) -> RosterChange:
             newest = self._rosters.log.newest(connection, group)
             delta = replace_member(
-                connection, group, old, new, self._context.realm_key, self._bounds, newest
+                connection, group, old, new, self._context.realm_key, self._context.bounds, newest
             )
             if delta is None:
                 return RosterChange(Delta(group.id))

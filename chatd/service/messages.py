@@ -71,7 +71,6 @@ class Messages:
         self._directs = directs
         self._quotas = quotas
         self.remote = remote
-        self._max_message = context.config.limits.message
         self.fan_out = fan_out
         self.sends = sends
         self.publisher = Publisher(fan_out, remote)
@@ -83,7 +82,7 @@ class Messages:
 
     def check_text(self, text: str) -> None:
         """Raises MessageTooLong."""
-        limit = self._max_message
+        limit = self._context.config.limits.message
         if len(text) * 4 > limit and (size := len(text.encode())) > limit:
             raise MessageTooLong(size=size, limit=limit)
 

@@ -83,7 +83,6 @@ class MirrorGroups:
         self._invitations = invitations
         self._realms = realms
         self._forwarder = forwarder
-        self._limit = context.config.limits.account_groups
         # (group's key, account id) -> told when the account has become a member
         self._joining: dict[tuple[str, int], Signal] = {}
 
@@ -95,7 +94,9 @@ class MirrorGroups:
         roster = await self._rosters.named(name, party_of(account))
         if roster is not None and account.id in roster.members:
             raise AlreadyMember(name=account.name, group=roster.group.name)
-        await self._database.read(check_groups, account.id, account.name, self._limit)
+        await self._database.read(
+            check_groups, account.id, account.name, self._context.config.limits.account_groups
+        )
         await self._forwarder.until_left(account.name, realm)
         found = await self._realms.find(realm, account.name, name.name)
         there = Address(_parsed(found.group, name.realm), self._realms.name_of(realm))
@@ -240,7 +241,9 @@ class MirrorGroups:
     ) -> Delta:
         """Make an account a member of a mirror, which gets the settings of its group."""
         join = mirrors.MirrorJoin(report.group_id, account, report.seq, report.first, returned)
-        delta = mirrors.join_mirror(connection, name, realm, join, now, self._limit)
+        delta = mirrors.join_mirror(
+            connection, name, realm, join, now, self._context.config.limits.account_groups
+        )
         if delta.roles:
             room = self._context.config.peers.files
             fetch_again(connection, delta.group, realm, delta.first, now, room)

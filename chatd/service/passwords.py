@@ -14,6 +14,7 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFromThreads
 
+from chatd.base.background import in_background
 from chatd.base.config import Argon2
 from chatd.base.fair_threads import FairThreads
 
@@ -37,16 +38,34 @@ def normalized(password: str) -> str:
     return unicodedata.normalize("NFKC", _SPACES.sub(" ", password))
 
 
+def _hasher_of(cost: Argon2) -> tuple[PasswordHasher, str]:
+    """A hasher, and a hash against which passwords of unknown users are checked, at the cost of a real
+    check."""
+    hasher = PasswordHasher(
+        time_cost=cost.passes, memory_cost=cost.memory, parallelism=cost.lanes, type=Type.ID
+    )
+    return hasher, hasher.hash("the password of no account")
+
+
 class Passwords:
     """Hashes and checks passwords. Start and stop it with the daemon."""
 
     def __init__(self, reactor: IReactorFromThreads, cost: Argon2) -> None:
         self._threads = FairThreads(reactor, "passwords", THREADS, MAX_WAITING, priorities=3)
-        self._hasher = PasswordHasher(
-            time_cost=cost.passes, memory_cost=cost.memory, parallelism=cost.lanes, type=Type.ID
-        )
-        # Passwords of unknown users are checked against this hash, at the cost of a real check.
-        self._decoy = self._hasher.hash("the password of no account")
+        self._cost = cost
+        self._hasher, self._decoy = _hasher_of(cost)
+
+    def use(self, cost: Argon2) -> None:
+        """Hash at another cost from now on."""
+        if cost != self._cost:
+            self._cost = cost
+            changing = self._threads.run(REALM, LOGIN, _hasher_of, cost)
+            changing.addCallback(self._changed, cost)
+            in_background("the cost of hashing passwords was not changed", changing)
+
+    def _changed(self, made: tuple[PasswordHasher, str], cost: Argon2) -> None:
+        if cost == self._cost:  # it may have been changed again
+            self._hasher, self._decoy = made
 
     def start(self) -> None:
         self._threads.start()

@@ -96,6 +96,11 @@ class MessageQuotas:
         self._timer: IDelayedCall | None = None
         self._stopped = False
 
+    def set_limits(self, account_limit: int, realm_limit: int) -> None:
+        """Use other limits from now on, also for what was charged today."""
+        self._account_limit = account_limit
+        self._realm_limit = realm_limit
+
     def load(self, day: int, used: Iterable[tuple[Owner, int]]) -> None:
         """Continue with the stored use of a day (in days since 1970 UTC)."""
         self._day, self._begin, self._end = day, day * DAY, (day + 1) * DAY

@@ -54,7 +54,6 @@ class RoomFiles:
 
     def __init__(self, context: Context, rooms: Rooms, uploads: Uploads, disk: DiskSpace) -> None:
         self._context = context
-        self._largest = context.config.limits.file
         self._rooms = rooms
         self._uploads = uploads
         self._disk = disk
@@ -62,6 +61,10 @@ class RoomFiles:
         self._files: Counter[tuple[str, Hashable]] = Counter()
         self._bytes: Counter[tuple[str, Hashable]] = Counter()
         rooms.on_end(self._remove_all)
+
+    @property
+    def _largest(self) -> int:
+        return self._context.config.limits.file
 
     def begin(
         self, session: Hashable, sender: Account, name: str, size: int, announce: bool = True

@@ -12,8 +12,8 @@ from chatd.base.errors import FileTooLarge, QuotaExceeded, StorageFailed, TooMan
 from chatd.base.model import Account
 from chatd.files.disk_space import DiskSpace
 from chatd.files.folder import Uploads
+from chatd.service.context import Context
 from chatd.store import files as store
-from chatd.store.database import Database
 from chatd.store.files import Owner
 
 log = Logger()
@@ -22,15 +22,17 @@ log = Logger()
 class UnderWay:
     """Counts the files and bytes that are arriving and not stored yet."""
 
-    def __init__(
-        self, limits: Limits, database: Database, uploads: Uploads, disk: DiskSpace
-    ) -> None:
-        self._limits = limits
-        self._database = database
+    def __init__(self, context: Context, uploads: Uploads, disk: DiskSpace) -> None:
+        self._context = context
+        self._database = context.database
         self.uploads = uploads
         self._disk = disk
         self._bytes: Counter[int] = Counter()  # by account
         self._files: Counter[int] = Counter()
+
+    @property
+    def _limits(self) -> Limits:
+        return self._context.config.limits
 
     async def begin(self, sender: Account, size: int, part: str | None = None) -> int:
         """Count a file of `size` bytes until `end`. `part` names it if it can be resumed. Returns how many

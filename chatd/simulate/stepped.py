@@ -150,6 +150,9 @@ class InstantPasswords:
 
     def __init__(self, *_: object) -> None: ...
 
+    def use(self, _cost: object) -> None:
+        """There is no cost."""
+
     def start(self) -> None: ...
 
     stop = start

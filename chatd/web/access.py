@@ -64,7 +64,6 @@ class AccessControl:
         self._service = service
         self._sessions = sessions
         self._new_number = new_number
-        self._origins = service.config.web.origins
         # Cookies are kept by host for all ports, so several realms on one machine need different names.
         realm = hashlib.sha256(key_of(service.config.realm).encode()).hexdigest()[:8]
         self._cookie = f"chatd-{realm}".encode()
@@ -76,7 +75,10 @@ class AccessControl:
         origin = request.getHeader("origin")
         if origin is None:
             return  # from a program, or a plain navigation
-        if not is_own_origin(request, origin) and origin.lower() not in self._origins:
+        if (
+            not is_own_origin(request, origin)
+            and origin.lower() not in self._service.config.web.origins
+        ):
             raise ForeignOrigin(origin=printable(origin))
 
     def check(self, request: Request, *methods: bytes) -> None:

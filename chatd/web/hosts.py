@@ -8,7 +8,7 @@ names only. An IP address can't be rebound.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Collection
 
 import msgspec
 from twisted.web.server import Request
@@ -92,10 +92,20 @@ def is_own_origin(request: Request, origin: str) -> bool:
 
 
 class Hosts:
-    """The names of the site: that of the realm, `localhost`, all IP addresses, and `more`."""
+    """The names of the site: that of the realm, `localhost`, all IP addresses, and those that `more` returns
+    (`[web] hosts`)."""
 
-    def __init__(self, realm: str, more: Iterable[str] = ()) -> None:
-        self._names = {_comparable(name) for name in (realm, "localhost", *more)}
+    def __init__(self, realm: str, more: Callable[[], Collection[str]] = frozenset) -> None:
+        self._realm = _comparable(realm)
+        self._more = more
+        self._seen: Collection[str] | None = None
+        self._names: set[str] = set()
+
+    def _is_own(self, host: str) -> bool:
+        if (more := self._more()) is not self._seen:
+            self._seen = more
+            self._names = {self._realm, "localhost", *map(_comparable, more)}
+        return host in self._names
 
     def check(self, request: Request) -> None:
         """Raises BadHost, ForeignHost. An HTTP/1.0 request may lack Host; no browser sends such requests."""
@@ -108,5 +118,5 @@ class Hosts:
             named is not None and parse_authority(named.decode("latin-1")) != asked
         ):
             raise BadHost
-        if asked.host not in self._names and parse_ip(asked.host) is None:
+        if not self._is_own(asked.host) and parse_ip(asked.host) is None:
             raise ForeignHost(host=printable(asked.host))

@@ -256,7 +256,7 @@ class MetricsResource(Resource):
         self._service = service
         self._sessions = sessions
         self._connections = connections
-        self._hosts = Hosts(service.config.realm, service.config.web.hosts)
+        self._hosts = Hosts(service.config.realm, lambda: service.config.web.hosts)
         self._realms = SharedQuery(service.clock, service.realms.all)
         self._chatd = ChatCollector()
         self._registry = CollectorRegistry()

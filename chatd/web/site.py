@@ -140,17 +140,16 @@ class ChatSite(QuietSite):
         self._uploads = uploads
         self._pictures = pictures
         self._imports = imports
-        self._trusted = lines.service.config.web.trusted_proxies
         # By the network address of clients behind proxies.
         self._buckets: Cache[str, TokenBucket] = Cache(PROXIED_SOURCES)
         self._under_way: Counter[str] = Counter()
-        self._most = lines.service.config.limits.connections_per_address
         self._channels: OpenConnections[Any] = OpenConnections()
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
         """The channel of a new connection; None if there are too many connections."""
         # A proxy's connections are shared by many clients, except those that become WebSockets.
-        is_proxy = self._trusted.contains(getattr(addr, "host", None))
+        trusted = self._lines.service.config.web.trusted_proxies
+        is_proxy = trusted.contains(getattr(addr, "host", None))
         source = None if is_proxy else host_of(addr)
         self._connections.arrive(self._door, source)
         if self._lines.admit(source):
@@ -164,7 +163,7 @@ class ChatSite(QuietSite):
                 self._channels.discard(channel)
 
         channel.on_gone = gone
-        channel.trusted = self._trusted
+        channel.trusted = trusted
         channel.bucket = None if is_proxy else self._lines.new_bucket()
         self._channels.add(channel)
         return channel
@@ -172,7 +171,7 @@ class ChatSite(QuietSite):
     def begin(self, source: str) -> bool:
         """Count another request of `source` behind a proxy, until `end`. Returns False, and counts nothing,
         if there are too many."""
-        if self._under_way[source] >= self._most:
+        if self._under_way[source] >= self._lines.limits.connections_per_address:
             return False
         self._under_way[source] += 1
         return True
@@ -215,8 +214,9 @@ def make_site(
     lines = ChatLineFactory(service, sessions, connections, flush_queue, WebDialect())
     access = AccessControl(service, sessions, connections.number)
     files = shipped_files()
-    config = service.config
-    root = Root(StaticFiles(files, AT_ROOT), Hosts(config.realm, config.web.hosts))
+    root = Root(
+        StaticFiles(files, AT_ROOT), Hosts(service.config.realm, lambda: service.config.web.hosts)
+    )
     root.putChild(b"static", StaticFiles(files))
     root.putChild(b"session", SessionResource(service, access))
     root.putChild(b"accounts", AccountsResource(service, access))

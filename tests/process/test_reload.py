@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import signal
 import socket
+from http import HTTPStatus
 from typing import Any
+from urllib.error import URLError
+from urllib.request import urlopen
 
 from tests.support.certificates import Issuer
 from tests.support.ports import free_port
@@ -77,6 +80,49 @@ class Signals(DaemonTestCase):
             (self.root / "key.pem").write_text("rubbish")
             self.signalled(daemon, signal.SIGHUP, "plain can't be read again and stays as it is")
             shown()
+            messi.must(command="ping")
+        daemon.stop()
+
+    @in_thread
+    def test_configuration(self) -> None:
+        """At SIGHUP the file is read again: doors come and go, and others keep their connections. A file
+        with a mistake changes nothing, and what needs a restart is said."""
+        daemon = self.start()
+        path = self.root / "chatd.ini"
+        before, port = path.read_text(), free_port()
+
+        def pages() -> bool:
+            """Whether the door web is open."""
+            try:
+                with urlopen(f"http://127.0.0.1:{port}/livez", timeout=PATIENCE) as answer:
+                    return bool(answer.status == HTTPStatus.OK)
+            except URLError:
+                return False
+
+        def reloaded(text: str, said: str) -> None:
+            path.write_text(text)
+            daemon.process.send_signal(signal.SIGHUP)
+            wait_until(lambda: said in daemon.out, lambda: daemon.out)
+
+        with daemon.register("messi") as messi:
+            reloaded(
+                before.replace(
+                    "[listen]\n", f"[listen]\nweb = tcp:{port}:interface=127.0.0.1\n"
+                ).replace("[accounts]\n", "[accounts]\nregistration = closed\n"),
+                "changed: [accounts] registration, [listen] web",
+            )
+            self.assertTrue(pages())
+            messi.must(command="ping")
+            with daemon.talk() as talker:
+                refused = talker.ask(command="register", username="budi", password="surabaya1234")
+            self.assertEqual(refused["code"], "registration-closed")
+            reloaded("[limits]\nfile = much\n", "nothing of it is used: ")
+            self.assertTrue(pages())
+            reloaded(
+                before.replace("name = ", "name = not-"),
+                "a restart is needed to change [realm] name",
+            )
+            self.assertFalse(pages())
             messi.must(command="ping")
         daemon.stop()
 

@@ -45,7 +45,6 @@ class RealmAdder:
 
     def __init__(self, context: Context, peers: PeerTable, dialer: Dialer) -> None:
         self._context = context
-        self._config = context.config
         self._peers = peers
         self._dialer = dialer
         self._attempts: dict[str, Attempt] = {}
@@ -75,7 +74,7 @@ class RealmAdder:
         """Make a realm a peer. Raises BadName, RealmNotAllowed, RealmExists, ForbiddenAddress; for an
         operator also the reason of a failure, for others RealmUnreachable."""
         attempt = Attempt(key_of(realm), place_of(host, port), by_operator)
-        private = by_operator or self._config.peers.private
+        private = by_operator or self._context.config.peers.private
         self._check(realm, attempt)
         check_literal(host, private=private)
         peer = self._peers.get(attempt.realm)
@@ -98,9 +97,9 @@ class RealmAdder:
         return Added(peer.remembered_fingerprint, before, tuple(exposed))
 
     def _check(self, realm: str, attempt: Attempt) -> None:
-        if attempt.realm in self._config.peers.block:
+        if attempt.realm in self._context.config.peers.block:
             raise RealmNotAllowed(
-                realm=realm, where=self._config.realm, reason="[peers] block names it"
+                realm=realm, where=self._context.config.realm, reason="[peers] block names it"
             )
         peer = self._peers.get(attempt.realm)
         is_peer = peer is not None and peer.known.host is not None

@@ -25,6 +25,7 @@ from chatd.federation.amp.lookup import DialPlace, is_public_name
 from chatd.federation.amp.peers import Peer, PeerTable
 from chatd.federation.amp.place_finder import PlaceFinder
 from chatd.federation.amp.trust import Authentication, TrustRecord
+from chatd.service.context import Context
 
 if TYPE_CHECKING:
     from chatd.federation.amp.link_manager import LinkManager
@@ -57,23 +58,26 @@ class Dialer:
 
     def __init__(
         self,
-        config: PeersConfig,
+        context: Context,
         host: LinkManager,
         endpoint: Endpoint,
         peers: PeerTable,
-        random_bytes: Callable[[int], bytes],
         finder: PlaceFinder,
     ) -> None:
-        self._config = config
+        self._context = context
         self._host = host
         self._clock = host.clock
         self._endpoint = endpoint
         self._peers = peers
-        self._random_bytes = random_bytes
+        self._random_bytes = context.random_bytes
         self.finder = finder
         self._dials: set[Deferred[PeerLink]] = set()
         self._settled: dict[str, Signal] = {}  # told when a realm is linked, or a dial has failed
         self._stopping = False
+
+    @property
+    def _config(self) -> PeersConfig:
+        return self._context.config.peers
 
     def stop(self) -> None:
         """Give up all dials, and start no more."""

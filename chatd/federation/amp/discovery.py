@@ -61,7 +61,6 @@ class RealmDiscovery:
         self, context: Context, peers: PeerTable, dialer: Dialer, unconfirmed: UnconfirmedRealms
     ) -> None:
         self._context = context
-        self._config = context.config.peers
         self._peers = peers
         self._dialer = dialer
         self._unconfirmed = unconfirmed
@@ -70,7 +69,7 @@ class RealmDiscovery:
     def check(self, realm: str) -> None:
         """Check that the realm with that key may be looked up. Raises UnknownRealm, LookupDenied,
         RealmNotAllowed."""
-        config = self._config
+        config = self._context.config.peers
         if realm in config.block:
             own = self._context.config.realm
             raise RealmNotAllowed(realm=realm, where=own, reason="[peers] block names it")

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 from cryptography.x509 import Certificate
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IAddress
@@ -68,6 +69,10 @@ class TLSEndpoint:
         """Use this identity and this policy from the next connection on."""
         self._tls.show(identity)
         self._policy = policy
+
+    def block(self, realms: frozenset[str]) -> None:
+        """Turn these realms away from the next connection on, and no others."""
+        self._policy = msgspec.structs.replace(self._policy, blocked=realms)
 
     def dial(
         self, host: LinkManager, realm: str, to: str, port: int, *, private: bool

@@ -13,7 +13,7 @@ from twisted.internet.ssl import Certificate, platformTrust, trustRootFromCertif
 from chatd.base.clocks import IReactor
 from chatd.base.config import PeersConfig
 from chatd.base.whereabouts import Whereabouts
-from chatd.federation.amp.lookup import RealmLookup
+from chatd.federation.amp.lookup import DialPlace, RealmLookup
 from chatd.federation.amp.name_servers import DNSResolver, make_resolver
 from chatd.federation.amp.pem import certificate_pem
 from chatd.federation.amp.place_finder import PlaceFinder
@@ -43,17 +43,20 @@ def make_finder(
 ) -> PlaceFinder:
     """A finder for the realm of `context`. `authorities` returns those of `ca_file`, as they were last read.
     `resolver` is asked in place of the name servers of the configuration or of the system."""
-    peers = context.config.peers
 
     def ask() -> DNSResolver:
-        return make_resolver(reactor, peers.name_servers)
+        return make_resolver(reactor, context.config.peers.name_servers)
 
     def fetch(name: str, addresses: Sequence[str]) -> Deferred[Whereabouts]:
-        fetcher = WellKnownFetcher(reactor, web_trust(peers, authorities()))
+        fetcher = WellKnownFetcher(reactor, web_trust(context.config.peers, authorities()))
         fetching: Deferred[Any] = Deferred.fromCoroutine(fetcher.fetch(name, addresses))
         return fetching
 
-    lookup = RealmLookup(
-        context.clock, resolver or ask, fetch, context.random_bytes, private=peers.private
-    )
-    return PlaceFinder(context.clock, lookup.find)
+    def find(realm: str) -> Deferred[list[DialPlace]]:
+        private = context.config.peers.private
+        lookup = RealmLookup(
+            context.clock, resolver or ask, fetch, context.random_bytes, private=private
+        )
+        return lookup.find(realm)
+
+    return PlaceFinder(context.clock, find)

@@ -50,9 +50,7 @@ class LinkManager:
         self.clock = context.clock
         self.sender_rates = SenderRates(context.config.limits.commands_per_second)
         self.links: dict[PeerLink, float] = {}  # the open connections, and since when by the clock
-        self.dialer = Dialer(
-            context.config.peers, self, endpoint, peers, context.random_bytes, finder
-        )
+        self.dialer = Dialer(context, self, endpoint, peers, finder)
         self.resting = Resting(context, federation, peers, self.dialer)
         self.adder = RealmAdder(context, peers, self.dialer)
         self._admission = Admission(endpoint, peers, self.adder, unconfirmed)
@@ -63,6 +61,23 @@ class LinkManager:
         # Unknown clients can't use up the lines of the realms that this side dials.
         self._warnings = {dialled: RateLimitedLog(self.clock) for dialled in (False, True)}
         self._stopping: Signal | None = None  # during the shutdown: a link was lost
+        self._config = context.config.peers  # as it was last looked at
+        context.on_config(self._reconfigure)
+
+    def _reconfigure(self) -> None:
+        """The configuration has changed: link with realms that it names now, end links that it forbids, and
+        make those anew whose certificates it judges by other rules."""
+        self.sender_rates.allow(self.context.config.limits.commands_per_second)
+        before, now = self._config, self.context.config.peers
+        self._config = now
+        others = (before.trust, before.ca_file) != (now.trust, now.ca_file)
+        renewed = set(self._peers.reconfigure())
+        for peer in self._peers.by_key.values():
+            link = peer.link
+            if link is not None and (others or peer.known.key in now.block or peer in renewed):
+                guarded("a link was not closed", link.close)
+            elif peer in renewed or peer.known.key in before.block - now.block:
+                self.dialer.soon(peer, 0.0)
 
     async def stop(self) -> None:
         """Dial no more, and close all links. What is under way goes over the next ones."""

@@ -10,7 +10,7 @@ from cryptography.x509 import load_pem_x509_certificate
 from twisted.internet.defer import Deferred, succeed
 from twisted.internet.interfaces import IDelayedCall
 
-from chatd.base.config import WELCOME
+from chatd.base.config import WELCOME, PeersConfig
 from chatd.base.errors import RealmNotAllowed, UnknownRealm
 from chatd.base.names import check_new_name
 from chatd.base.timers import cancel
@@ -77,8 +77,12 @@ class PeerTable:
         self.own_name = context.config.realm
         self.own_key = context.realm_key
         self._context = context
-        self._config = context.config.peers
+        self._configured = frozenset(context.config.peers.known)  # when it was last looked at
         self._delivery_to = delivery_to
+
+    @property
+    def _config(self) -> PeersConfig:
+        return self._context.config.peers
 
     def load(self, known: Sequence[KnownPeer]) -> None:
         """Load the remembered realms and those of the configuration."""
@@ -88,15 +92,38 @@ class PeerTable:
             if key != self.own_key and key not in self.by_key:
                 self.add(KnownPeer(key, key))
 
+    def reconfigure(self) -> list[Peer]:
+        """Use the addresses and fingerprints of a changed configuration. Returns the realms that are new or
+        have others than before."""
+        changed = []
+        for key in self._config.known:
+            if key != self.own_key and key not in self.by_key:
+                changed.append(self.add(KnownPeer(key, key)))
+        for peer in self.by_key.values():
+            before = peer.known.host, peer.known.port, peer.fingerprint
+            known = peer.known
+            if known.key in self._configured and known.key not in self._config.known:
+                at = peer.saved or KnownPeer(known.key, known.name)
+                known = msgspec.structs.replace(known, host=at.host, port=at.port)
+            peer.known, peer.fingerprint = self._overridden(known)
+            if before != (peer.known.host, peer.known.port, peer.fingerprint):
+                changed.append(peer)
+        self._configured = frozenset(self._config.known)
+        return changed
+
+    def _overridden(self, known: KnownPeer) -> tuple[KnownPeer, str | None]:
+        """A realm with the address that the configuration gives, and the fingerprint, if there are any."""
+        configured = self._config.known.get(known.key)
+        if configured is None:
+            return known, None
+        if configured.address is not None:
+            host, _, port = configured.address.rpartition(":")
+            known = msgspec.structs.replace(known, host=host.strip("[]"), port=int(port))
+        return known, configured.fingerprint
+
     def add(self, known: KnownPeer) -> Peer:
         """Add a realm. The configuration overrides the address and the fingerprint."""
-        configured = self._config.known.get(known.key)
-        pin = None
-        if configured is not None:
-            pin = configured.fingerprint
-            if configured.address is not None:
-                host, _, port = configured.address.rpartition(":")
-                known = msgspec.structs.replace(known, host=host.strip("[]"), port=int(port))
+        known, pin = self._overridden(known)
         peer = Peer(known, pin, self._context.now())
         peer.delivery = self._delivery_to(peer)
         self.by_key[known.key] = peer

@@ -450,13 +450,13 @@ class WhenTestCase(PastTestCase):
         """A page with a file for which there is no room, and which can't wait for it, comes later."""
         self.ana.sends_file("#bagan", "a.txt", b"halo")
         files = self.two.federation.pasts._writer._files
-        limits = files._limits
-        self.patch(files, "_limits", msgspec.structs.replace(limits, arriving=1))
+        limited = msgspec.structs.replace(files._limits, arriving=1)
+        limiting = self.patch(type(files), "_limits", limited)
         self.patch(files, "may_wait", lambda _realm: succeed(False))
         self.budi.joins("bagan@realm1")
         self.network.settle()
         self.assertEqual(self.rows(self.two, messages), [])
-        files._limits = limits
+        limiting.restore()
         self.network.advance(61)
         self.assertEqual(len(self.rows(self.two, messages)), 13)
 

@@ -275,7 +275,7 @@ class Refusals(DataDoorTestCase):
 
     async def test_too_many_connections(self) -> None:
         self.realm.config = self.with_limits(connections_per_address=1)
-        self.data._limits = self.realm.config.limits
+        self.realm.service.context.use(self.realm.config)
         first = await self.dial()
         second = await self.dial()
         await second.read_all

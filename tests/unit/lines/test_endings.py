@@ -100,7 +100,7 @@ class Endings(ProtocolTestCase):
     async def test_too_many_connections_from_one_address(self) -> None:
         """They get an error and are closed. Other addresses may connect, and so may this one later."""
         self.realm.config = self.with_limits(connections_per_address=2)
-        self.realm.service.config = self.realm.config
+        self.realm.service.context.use(self.realm.config)
         wires = [self.wire(host="10.0.0.1") for _ in range(2)]
         refused = self.wire(host="10.0.0.1")
         await settle()
@@ -119,7 +119,7 @@ class Endings(ProtocolTestCase):
     async def test_connections_of_one_address_at_each_door(self) -> None:
         """The limit of one door does not affect another."""
         self.realm.config = self.with_limits(connections_per_address=1)
-        self.realm.service.config = self.realm.config
+        self.realm.service.context.use(self.realm.config)
         first = self.wire(host="10.0.0.1")
         refused = self.wire(host="10.0.0.1")
         plain = self.wire(PlainDialect, host="10.0.0.1")
@@ -130,7 +130,7 @@ class Endings(ProtocolTestCase):
 
     async def test_too_many_connections_in_all(self) -> None:
         self.realm.config = self.with_limits(connections=2)
-        self.realm.service.config = self.realm.config
+        self.realm.service.context.use(self.realm.config)
         wires = [self.wire(host=f"10.0.0.{n}") for n in range(2)]
         refused = self.wire(PlainDialect, host="10.0.0.9")
         await settle()

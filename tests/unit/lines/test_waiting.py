@@ -112,7 +112,7 @@ class PatientDialects(ProtocolTestCase):
 
     def limit(self, **limits: int) -> None:
         self.realm.config = self.with_limits(**limits)
-        self.realm.service.config = self.realm.config
+        self.realm.service.context.use(self.realm.config)
 
     def is_open(self, *wires: Wire) -> list[bool]:
         return [not (each.transport.disconnecting or each.transport.aborted) for each in wires]

@@ -566,7 +566,7 @@ class Files(ThereTestCase):
     def test_quota(self) -> None:
         """A repeated send is answered even if it would exceed the quota."""
         self.one.person("agus")
-        limits = self.one.service.files._limits
+        limits = self.one.service.config.limits
         size = limits.account_files
         with mock.patch.object(type(limits), "account_files", 6, create=True):
             first = self.ana.sends_file("agus", "a.txt", b"halo", "k")

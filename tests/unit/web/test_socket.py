@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 from wsproto.events import BytesMessage, CloseConnection, Ping, TextMessage
 
 from chatd.base.config import WebConfig
@@ -96,7 +97,11 @@ class Sockets(SiteTestCase):
 
         async def play() -> None:
             self.patch(websocket, "MAX_UNAUTHENTICATED", 3)
-            self.patch(self.site, "_trusted", Networks.parse("127.0.0.1"))
+            config = self.realm.service.config
+            trusting = msgspec.structs.replace(
+                config.web, trusted_proxies=Networks.parse("127.0.0.1")
+            )
+            self.realm.service.context.use(msgspec.structs.replace(config, web=trusting))
             sources = ("192.0.2.1", "192.0.2.2", "192.0.2.2", "192.0.2.3")
             sockets = [await self.open(headers={"X-Forwarded-For": each}) for each in sources]
             self.assertEqual((await sockets[1].frame())["code"], "too-many-connections")

@@ -217,8 +217,7 @@ class Bounds(UploadTestCase):
         """While the disk is slow, bytes stay with the sender."""
         await self.people("messi", "budi")
         service = self.realm.service
-        limits = self.with_limits(file=64 * MIB, account_files=64 * MIB).limits
-        service.files._limits = service.files.under_way._limits = limits
+        service.context.use(self.with_limits(file=64 * MIB, account_files=64 * MIB))
         held: list[Deferred[None]] = []
         in_thread = self.realm.uploads.in_thread
 

@@ -6,6 +6,8 @@ from itertools import pairwise
 from random import Random
 from typing import Any
 
+import msgspec
+
 from chatd.federation.amp import dialer as module
 from tests import RANDOM_RUNS
 from tests.support.network import Network, NetworkTestCase, Server, outcome
@@ -240,3 +242,54 @@ class StoppingTestCase(NetworkTestCase):
         one.open()
         self.network.advance(5)
         self.assertEqual(budi.reads(), [f"ana@realm1: {number}" for number in range(10)])
+
+
+class Reconfigured(NetworkTestCase):
+    """The configuration is changed while realms are linked."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.one, self.two = self.network.pair()
+
+    def use(self, **peers: Any) -> None:
+        realm = self.one.realm
+        config = realm.config
+        settings = msgspec.structs.replace(config.peers, **peers)
+        realm.use(msgspec.structs.replace(config, peers=settings))
+        self.network.settle()
+
+    def test_blocked(self) -> None:
+        """The link ends at once, the realm is not dialled any more, and is when it is not blocked."""
+        self.assertEqual(self.one.peers()["realm2"].state, "up")
+        self.use(block=frozenset({"realm2"}))
+        info = self.one.peers()["realm2"]
+        self.assertEqual((info.state, info.error), ("down", "it is blocked here"))
+        self.use(block=frozenset())
+        self.network.advance(1)
+        self.assertEqual(self.one.peers()["realm2"].state, "up")
+
+    def test_others_are_not_affected(self) -> None:
+        """A change of something else leaves links alone."""
+        since = self.one.peers()["realm2"].since
+        self.network.advance(5)
+        self.use(block=frozenset({"realm9"}), expire=60, strangers="welcome")
+        self.assertEqual(self.one.peers()["realm2"].since, since)
+
+    def test_other_rules_of_trust(self) -> None:
+        """Links are made anew, and judged by the new rules."""
+        since = self.one.peers()["realm2"].since
+        self.network.advance(5)
+        self.use(trust="known")
+        self.network.advance(20)
+        info = self.one.peers()["realm2"]
+        self.assertEqual(info.state, "up")
+        self.assertGreater(info.since, since)
+
+    def test_rates(self) -> None:
+        """Senders elsewhere are held to the new rate."""
+        rates = self.one.realm.directory.manager.sender_rates
+        self.assertEqual(rates.take("realm2", ["a"] * 1000, 1.0), 0.0)
+        realm = self.one.realm
+        limits = msgspec.structs.replace(realm.config.limits, commands_per_second=1)
+        realm.use(msgspec.structs.replace(realm.config, limits=limits))
+        self.assertGreater(rates.take("realm2", ["a"] * 1000, 1.0), 0.0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from unittest import mock
 
+import msgspec
 from twisted.internet.defer import Deferred
 
 from chatd.base import config
@@ -70,7 +71,9 @@ class OrderTestCase(LinkedTestCase):
     def test_longest(self) -> None:
         """The longest message that the configuration allows is delivered."""
         for server in (self.one, self.two):
-            server.service.messages._max_message = config.MAX_MESSAGE
+            settings = server.service.config
+            limits = msgspec.structs.replace(settings.limits, message=config.MAX_MESSAGE)
+            server.service.context.use(msgspec.structs.replace(settings, limits=limits))
         self.ana.sends("budi@realm2", "x" * config.MAX_MESSAGE)
         (message,) = self.budi.inbox()
         self.assertEqual(len(message.text or ""), config.MAX_MESSAGE)
