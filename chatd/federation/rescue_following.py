@@ -3,6 +3,7 @@ hands over what only this realm has."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from contextlib import suppress
 
 from sqlalchemy import Connection
@@ -18,6 +19,7 @@ from chatd.federation.past_supply import PastSupply
 from chatd.federation.rescue_judge import RescueJudge
 from chatd.federation.rescue_parts import (
     MEMBERS,
+    FollowAnswer,
     FollowQuestion,
     SignedRoster,
     branch_of,
@@ -64,12 +66,9 @@ class RescueFollowing:
     async def follow(self, known: KnownRescue) -> Rescue | None:
         """Let the copy of a group follow. Returns another rescue that counts, as the founder's realm says.
         Raises RealmDown, and what that realm refuses with."""
-        names = await self._database.read(names_here, known.conversation_id)
         refused: list[str] = []
         seq, about = 0, dict[str, str | bool | None]()
-        for start in range(0, max(1, len(names)), MEMBERS):
-            some = tuple(names[start : start + MEMBERS])
-            answer = await self._links.follow(known.realm, FollowQuestion(known.hash, some))
+        async for answer in self._asked(known):
             if not answer.taken:
                 if answer.other is None or answer.other.hash == known.hash:
                     await self.give_up(known)
@@ -102,6 +101,19 @@ class RescueFollowing:
         await self._switched(await self._rosters.move(known.conversation_id, job))
         self._links.begin_past(known.realm)
         return None
+
+    async def _asked(self, known: KnownRescue) -> AsyncIterator[FollowAnswer]:
+        """Ask the new home to take the members here. Raises RealmDown, and what the realm refuses with."""
+        names = await self._database.read(names_here, known.conversation_id)
+        for start in range(0, max(1, len(names)), MEMBERS):
+            some = tuple(names[start : start + MEMBERS])
+            yield await self._links.follow(known.realm, FollowQuestion(known.hash, some))
+
+    async def follow_again(self, known: KnownRescue) -> None:
+        """The new home was restored from a backup, and has forgotten who follows. Raises as `follow`."""
+        async for _ in self._asked(known):
+            pass  # whom it does not take any more is told when the lists of members are compared
+        await self._database.run(store.hand_over_again, known)
 
     async def _switched(self, done: Switched | None) -> None:
         """Send what waited for the former home, and tell the members."""

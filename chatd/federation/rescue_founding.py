@@ -98,12 +98,42 @@ class RescueFounding:
             raise HomeNotLost(
                 realm=self._links.name_of(group.realm), hours=max(1, -(-left // 3_600_000))
             )
-        code = (new_private_code if group.private else new_group_code)(self._context.random_bytes)
+        code = self._code(group)
 
         def job(connection: Connection) -> tuple[Group, StoredFact]:
             return self._found(connection, account, group, code)
 
-        found, fact = await self._rosters.move(group.id, job)
+        return await self._tell(*await self._rosters.move(group.id, job))
+
+    async def found_again(self, opened: OpenedRescue) -> None:
+        """This realm was restored from a backup, and has forgotten that it has founded the group."""
+        place = opened.stated.new_group
+        group = await self._database.read(group_of, place)
+        if group is None:
+            return
+        code = self._code(group)
+
+        def job(connection: Connection) -> tuple[Group, StoredFact] | None:
+            fresh = group_of(connection, place)
+            if fresh is None or (fresh.realm, fresh.home_id) != (
+                opened.stated.home,
+                opened.stated.group,
+            ):
+                return None
+            name = self._name(connection, fresh)
+            self._end_others(connection, fresh, opened)
+            return self._establish(connection, fresh, opened, name, code)
+
+        done = await self._rosters.move(place, job)
+        if done is not None:
+            await self._tell(*done)
+
+    def _code(self, group: Group) -> str:
+        make = new_private_code if group.private else new_group_code
+        return make(self._context.random_bytes)
+
+    async def _tell(self, found: Group, fact: StoredFact) -> Group:
+        """Tell the members here where the group lives now."""
         roster = await self._rosters.load(Address(found.name))
         self._rosters.log.tell_members(fact, roster.members, None)
         return roster.group
@@ -118,11 +148,18 @@ class RescueFounding:
         roster = decode_roster_statement(kept.statement)
         self._check_founder(connection, account, group, roster)
         wanted = self._name(connection, group)
-        rescue = self._sign(connection, account, group, wanted, kept)
-        opened = open_rescue(rescue)
+        opened = open_rescue(self._sign(connection, account, group, wanted, kept))
         self._end_others(connection, group, opened)
-        home = self._new_home(connection, account, group, opened, decode_rows(kept.rows), code)
-        promoted = promote(connection, group, home, left_home(connection, group, rescue)).group
+        return self._establish(connection, group, opened, wanted, code)
+
+    def _establish(
+        self, connection: Connection, group: Group, opened: OpenedRescue, name: str, code: str
+    ) -> tuple[Group, StoredFact]:
+        """Let a group live here from now on. Raises nothing that the caller has not checked."""
+        _, _, rows = next(_rosters(connection, group.id, opened))
+        home = self._new_home(connection, group, opened, rows, name, code)
+        left = left_home(connection, group, opened.rescue)
+        promoted = promote(connection, group, home, left).group
         store.add_rescue(connection, known_rescue(group.id, opened, "own"))
         store.add_realms(connection, group.id, self._realms(connection, group.id, opened))
         here = str(Address(promoted.name, self._context.config.realm))
@@ -204,22 +241,22 @@ class RescueFounding:
     def _new_home(
         self,
         connection: Connection,
-        account: Account,
         group: Group,
         opened: OpenedRescue,
         rows: Sequence[RosterRow],
+        name: str,
         code: str,
     ) -> NewHome:
         """What the group becomes here. People of realms that have not followed are no members yet."""
         own = self._context.config.realm
         since = members_since(connection, group, listed(rows), opened.roster.seq, own)
-        founder = key_of(f"{account.name}@{own}")
+        founder = key_of(opened.stated.founder_address)
         here = [
             msgspec.structs.replace(each, admin=each.admin or key_of(each.address) == founder)
             for each in since.members
             if realm_in(each.address) == self._context.realm_key
         ]
-        name, last = opened.stated.name, opened.stated.seq + GAP
+        last = opened.stated.seq + GAP
         return NewHome(self._context.realm_key, name, code, here, since.bans, last=last)
 
     async def follow(self, realm: str, asked: FollowQuestion) -> FollowAnswer:

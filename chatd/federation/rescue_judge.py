@@ -46,8 +46,9 @@ from chatd.store.quiet import is_quiet
 from chatd.store.rescued_members import lost_rights
 from chatd.store.rescues import RESCUE, KnownRescue
 
-# What a rescue changes here: nothing, the group follows it, or goes back to the home that was lost
-Effect: TypeAlias = Literal["none", "follow", "return", "wait"]
+# What a rescue changes here: nothing; the group follows it, or goes back to the home that was lost; members
+# are told that it is pending, or not any more; or this realm founds the group again, as it had done.
+Effect: TypeAlias = Literal["none", "follow", "return", "wait", "found"]
 
 
 class Judgement(msgspec.Struct, frozen=True):
@@ -132,6 +133,8 @@ class RescueJudge:
             self._keep_roster(connection, group, opened)
         switches = counts is not None and counts.home == stated.home
         if switches or is_due(away, self._long):
+            if stated.realm == own:
+                return Judgement(RescueAnswer("follows"), "found", known)
             return self._follow(connection, group, opened)
         kept_it = store.add_rescue(connection, known_rescue(group.id, opened, "pending"))
         row = known_rescue(group.id, opened, "pending")

@@ -18,7 +18,7 @@ T = TypeVar("T")
 MAX_BRANCHES = 32  # in one answer
 MEMBERS = 100  # of one realm, in one question
 
-AnswerState: TypeAlias = Literal["unknown", "pending", "follows", "ended"]
+AnswerState: TypeAlias = Literal["unknown", "pending", "follows", "ended", "again"]
 
 
 class SignedRoster(msgspec.Struct, frozen=True, array_like=True):
@@ -29,7 +29,8 @@ class SignedRoster(msgspec.Struct, frozen=True, array_like=True):
 
 
 class RescueAnswer(msgspec.Struct, frozen=True, array_like=True):
-    """What becomes of a rescue in the realm that answers. If that knows them: the `other` rescue that counts,
+    """What becomes of a rescue in the realm that answers. `again`: it has founded the group, and lacks the
+    members of the realm that asks. If that knows them: the `other` rescue that counts,
     a newer `roster`, by which the founder may not found the group, and the `verdict` of the lost home."""
 
     state: AnswerState

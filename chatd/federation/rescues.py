@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 
+import msgspec
 from twisted.logger import Logger
 
 from chatd.base.background import EXPECTED, in_background, log_unexpected
@@ -153,9 +154,12 @@ class Rescues:
         """Ask a realm about one rescue. Raises RealmDown, and what the realm refuses with."""
         opened = open_rescue(decode_rescue(known.rescue))
         asks_home = known.home == realm and known.verdict is None
-        if asks_home or offers:
+        lives_there = known.realm == realm and known.state == "followed"
+        if asks_home or offers or lives_there:
             answer = await self._links.rescue(realm, opened.rescue)
             await self._answered(realm, opened, answer)
+            if lives_there and answer.state == "again":
+                await self._following.follow_again(known)
         if known.realm == realm and known.state == "following":
             await self._follow(known)
 
@@ -183,7 +187,11 @@ class Rescues:
         elif home != self._context.realm_key:
             away = await self._reached.away(home)
         judgement: Judgement = await self._database.run(self._judge.judge, opened, away)
-        await self._apply(judgement, realm)
+        if judgement.effect == "found":
+            await self.founding.found_again(opened)
+        await self._apply(judgement)
+        if await self._database.read(store.is_left, opened.rescue.hash, realm):
+            return msgspec.structs.replace(judgement.answer, state="again")
         return judgement.answer
 
     async def follow(self, realm: str, asked: FollowQuestion) -> FollowAnswer:
@@ -192,7 +200,7 @@ class Rescues:
 
     # What is done then
 
-    async def _apply(self, judgement: Judgement, realm: str | None = None) -> None:
+    async def _apply(self, judgement: Judgement) -> None:
         known = judgement.known
         if known is None:
             return
@@ -207,7 +215,7 @@ class Rescues:
                 await self._following.tell_pending(known)
                 if known.state == "pending" and known.home in self._linked:
                     in_background("a home was not asked about a rescue", self._ask_home(known))
-            case "none":
+            case "none" | "found":
                 return
 
     async def _ask_home(self, known: KnownRescue) -> None:

@@ -20,6 +20,7 @@ from chatd.store.schema import (
     join_requests,
     participants,
     remote_members,
+    rescued_realms,
 )
 
 # Where a page of a list begins or ends: a group's id, and the key of an address. Lists are in this order.
@@ -89,7 +90,8 @@ def _is_known(connection: sa.Connection, realm: str, guest: Guest) -> bool:
 
 
 def _had_guests(connection: sa.Connection, realm: str, guest: Guest) -> bool:
-    """Whether the group of a guest has had members of that realm."""
+    """Whether the group of a guest has had members of that realm. One that was rescued here has none before
+    the realm follows."""
     place = guest.group_id
     name = connection.scalar(
         sa.select(groups.c.name).where(groups.c.conversation_id == place, groups.c.realm.is_(None))
@@ -99,10 +101,14 @@ def _had_guests(connection: sa.Connection, realm: str, guest: Guest) -> bool:
         changes.c.kind == "member",
         changes.c.origin_realm == realm,
     )
+    left = sa.select(rescued_realms.c.realm).filter_by(
+        conversation_id=place, realm=realm, followed=False
+    )
     return (
         name is not None
         and key_of(name) == key_of(guest.group)
         and connection.scalar(was.limit(1)) is not None
+        and connection.scalar(left) is None
     )
 
 

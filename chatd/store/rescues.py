@@ -85,6 +85,11 @@ def handed_over(connection: sa.Connection, rescue: KnownRescue) -> None:
     connection.execute(_where(rescue).values(handed_over=True))
 
 
+def hand_over_again(connection: sa.Connection, rescue: KnownRescue) -> None:
+    """Note that the present home may have lost what only this realm had."""
+    connection.execute(_where(rescue).values(handed_over=False))
+
+
 def _where(rescue: KnownRescue) -> sa.Update:
     return sa.update(rescues).where(
         rescues.c.conversation_id == rescue.conversation_id, rescues.c.hash == rescue.hash
@@ -220,3 +225,18 @@ def realms_left(connection: sa.Connection, conversation: int) -> Sequence[str]:
         rescued_realms.c.conversation_id == conversation, rescued_realms.c.followed.is_(False)
     )
     return list(connection.scalars(query.order_by(rescued_realms.c.realm)))
+
+
+def is_left(connection: sa.Connection, digest: bytes, realm: str) -> bool:
+    """Whether a group was founded here by the rescue with that hash, and the realm has not followed."""
+    query = (
+        sa.select(rescued_realms.c.realm)
+        .join(rescues, rescues.c.conversation_id == rescued_realms.c.conversation_id)
+        .where(
+            rescues.c.hash == digest,
+            rescues.c.state == "own",
+            rescued_realms.c.realm == realm,
+            rescued_realms.c.followed.is_(False),
+        )
+    )
+    return connection.scalar(query) is not None

@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from tests.support.network import LinkedTestCase, Server
+from tests.support.network import LinkedTestCase, NetworkTestCase, Server
 
 
-class RestoredTestCase(LinkedTestCase):
+class RestoringTestCase(NetworkTestCase):
     def back_up(self, server: Server) -> Path:
         """Copy the whole state folder of a realm."""
         copy = Path(self.mktemp())
@@ -19,8 +19,13 @@ class RestoredTestCase(LinkedTestCase):
         return copy
 
     def restore(self, server: Server, copy: Path) -> None:
-        server.kill()
+        if server.is_open:
+            server.kill()
         shutil.rmtree(server.config.state)
         shutil.copytree(copy, server.config.state)
         server.open()
         self.network.advance(5)
+
+
+class RestoredTestCase(RestoringTestCase, LinkedTestCase):
+    """A test of two linked realms."""
