@@ -40,9 +40,10 @@ def fold(text: str) -> str:
     return " ".join(unicodedata.normalize("NFC", folded).split())
 
 
-def fold_all(texts: Sequence[str]) -> list[str]:
-    """`fold` of each of `texts`. Those that differ from it only in their case are folded all at once."""
+def fold_lines(texts: Sequence[str]) -> str:
+    """`fold` of each of `texts`, with line ends between them. Those that differ from it only in their case
+    are folded all at once."""
     together = "~".join(texts)
-    if together.isascii() and together.isprintable() and "  " not in together and texts:
-        return "\n".join(texts).lower().split("\n")
-    return [fold(text) for text in texts]
+    if together.isascii() and together.isprintable() and "  " not in together:
+        return "\n".join(texts).lower()
+    return "\n".join(map(fold, texts))

@@ -245,7 +245,7 @@ class ChatService:
         )
         readdress = Readdressing(self.realms, forwarder.mover()).readdress
         context.writers.messages.rerouted.on_message(readdress)
-        index = SQLiteIndex()
+        index = SQLiteIndex(context.writers.messages.fresh)
         self.indexing = Indexing(context, index)
         news = RemoteNews(context, self.realms)
         self.receipts = Receipts(context, presence, news, forwarder)

@@ -10,8 +10,8 @@ from chatd.base.errors import StorageFailed
 from chatd.service.context import Context
 from chatd.store.search.interface import SearchIndex
 
-# Seconds between two looks for new messages. The more there are, the less each of them costs. Searches read
-# what the index lacks.
+# Seconds between two looks for new messages, unless there are many. The more there are, the less each of them
+# costs. Searches read what the index lacks.
 EVERY = 40.0
 AFTER_FAILURE = 60.0  # seconds
 # After some pieces it rests for so many times as long as they took, so that others have the processor.
@@ -32,6 +32,8 @@ class Indexing:
         self._timer: IDelayedCall | None = None
         self._working: Deferred[None] | None = None
         self._stopped = False
+        self._idle = False  # it had everything
+        context.database.on_settled(self._settled)
 
     def start(self) -> None:
         self._wait(0.0)
@@ -43,6 +45,12 @@ class Indexing:
             self._timer.cancel()
             self._timer = None
         return succeed(None) if self._working is None else self._working
+
+    def _settled(self) -> None:
+        """Something was stored: begin early if the index is far behind."""
+        if self._idle and self._timer is not None and self._index.is_behind:
+            self._idle = False
+            self._timer.reset(0.0)
 
     def _wait(self, delay: float) -> None:
         if not self._stopped:
@@ -62,6 +70,7 @@ class Indexing:
         began = self._clock.seconds()
         try:
             pieces = await self._database.read(self._index.prepare)
+            self._idle = not pieces
             if not pieces:
                 return EVERY
             for piece in pieces:

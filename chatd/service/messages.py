@@ -10,7 +10,7 @@ Messages that go to another realm, or are stored only there, continue in chatd.s
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, fail
@@ -43,13 +43,13 @@ from chatd.service.remote_sends import RemotePost, RemoteSend, RemoteSends
 from chatd.service.rosters import Rosters
 from chatd.service.send_turns import SendTurns
 from chatd.service.targets import Target, group_target
+from chatd.service.text_sends import TextSend, Then, unchanged
 from chatd.store.bans import check_ban
 from chatd.store.database import Batch, Item
 from chatd.store.idempotent_sends import RecordedSend, SendKey
 from chatd.store.new_entries import NewMessage, Stored
 
 T = TypeVar("T")
-Then: TypeAlias = Callable[[Sent], Any]
 
 
 class Messages:
@@ -69,7 +69,7 @@ class Messages:
         self._database = context.database
         self._rosters = rosters
         self._directs = directs
-        self._quotas = quotas
+        self.quotas = quotas
         self.remote = remote
         self.fan_out = fan_out
         self.sends = sends
@@ -100,7 +100,7 @@ class Messages:
 
         Fails with UnknownUser or UnknownRealm if none of them is known.
         """
-        return self.send_and(_unchanged, sender, to, text, origin, key, wait)
+        return self.send_and(unchanged, sender, to, text, origin, key, wait)
 
     def send_and(
         self,
@@ -272,14 +272,14 @@ class Messages:
         key: str | None,
         wait: bool,
         parts: MessageParts | None = None,
-        then: Then | None = None,
+        then: Then = unchanged,
     ) -> Deferred[Any]:
         """Send a message to one conversation: a text, or `parts`. Fires as `send_and`. Fails with DiskFull,
         MessageQuota."""
         if key is not None:
             name = name_for(sender, key, target)
             once = self._post_once(sender, target, text, origin, name, wait, parts)
-            return _with(Deferred.fromCoroutine(once), then)
+            return Deferred.fromCoroutine(once).addCallback(then)
         now = self._context.now()
         if target.realms or target.home is not None or parts is not None:
             new = self._new(sender, target, now, text, parts=parts)
@@ -289,20 +289,27 @@ class Messages:
             )
         size = cost_of(new) if new.copies is not None or text is None else cost(text)
         try:
-            self._quotas.charge_account(sender.id, size, now)
+            self.quotas.charge_account(sender.id, size, now)
         except ChatError as error:
             return fail(error)
         if target.home is not None:
             post = self.remote.new_post(sender, target, new, parts)
             posting = RemotePost(self.remote, post, target, origin, wait)
-            return _with(self._submit(self._posts.store, post, posting, size), then)
+            return self._submit(self._posts.store, post, posting, size).addCallback(then)
         if new.copies is not None and target.group is None:
             file = None if parts is None else parts.file
             sending = RemoteSend(self.remote, new, target, file, origin, wait)
-            return _with(self._submit(self._writer.send, new, sending, size), then)
+            return self._submit(self._writer.send, new, sending, size).addCallback(then)
+        if parts is None:
+            text_send = TextSend(self, new, target, origin, wait, then, size)
+            self._database.submit(self._writer.send, new, text_send)
+            return text_send.sent
         stored: Deferred[Stored] = self._database.batch(self._writer.send, new)
-        arrived, refund = (new, target, origin, parts, wait, then), (sender.id, size)
-        return stored.addCallbacks(self._post_arrived, self._not_stored, arrived, {}, refund)
+        arrived, refund = (new, target, origin, parts, wait), (sender.id, size)
+        sent: Deferred[Sent] = stored.addCallbacks(
+            self._post_arrived, self._not_stored, arrived, {}, refund
+        )
+        return sent.addCallback(then)
 
     def _submit(
         self, job: Batch[Item, Stored], item: Item, send: RemoteSend | RemotePost, size: int
@@ -313,7 +320,7 @@ class Messages:
 
     def _not_stored(self, failure: Failure, sender_id: int, size: int) -> Failure:
         """Return the bytes to the quota, since nothing was stored."""
-        self._quotas.give_back(sender_id, size)
+        self.quotas.give_back(sender_id, size)
         return failure
 
     def _not_sent(self, failure: Failure, send: RemoteSend | RemotePost, size: int) -> Failure:
@@ -355,17 +362,15 @@ class Messages:
         new: NewMessage,
         target: Target,
         origin: IListener | None,
-        parts: MessageParts | None,
+        parts: MessageParts,
         wait: bool,
-        then: Then | None,
-    ) -> Any:
-        file = None if parts is None else parts.file
+    ) -> Sent | Deferred[Sent]:
+        file = parts.file
         if (
             stored.realms and target.group is None
         ):  # the recipient has moved to another realm meanwhile
-            return _with(self.remote.deliver(stored, new, target, file, origin, wait), then)
-        sent = Sent((self.fan_out.tell(stored, new, target, file, origin),))
-        return sent if then is None else then(sent)
+            return self.remote.deliver(stored, new, target, file, origin, wait)
+        return Sent((self.fan_out.tell(stored, new, target, file, origin),))
 
     async def _post_once(
         self,
@@ -383,7 +388,7 @@ class Messages:
             new = self._new(sender, target, now, text, key=name.key, parts=parts)
             kept: Kept
             try:
-                with self._quotas.charged(sender.id, cost_of(new), now) as charge:
+                with self.quotas.charged(sender.id, cost_of(new), now) as charge:
                     if target.home is not None:
                         kept = await self.remote.store_post_once(name, sender, target, new, parts)
                     else:
@@ -424,11 +429,3 @@ class Messages:
         if isinstance(place, Failure):
             place.raiseException()  # the sender was removed while the bytes arrived
         return stored_message(new, place)
-
-
-def _unchanged(sent: Sent) -> Sent:
-    return sent
-
-
-def _with(sending: Deferred[Sent], then: Then | None) -> Deferred[Any]:
-    return sending if then is None else sending.addCallback(then)

@@ -26,6 +26,7 @@ from chatd.store.row_inserter import RowInserter
 from chatd.store.schema import changes, messages, pending
 from chatd.store.sealing import NewSignature, Numbered, make_parcels
 from chatd.store.seals import add_seals
+from chatd.store.search.fresh import FreshMessages
 from chatd.store.signatures import SignatureWriter
 from chatd.store.terms import begin_term
 
@@ -48,6 +49,7 @@ class MessageWriter:
         self._last_id: int | None = None
         self._rows = RowInserter(messages)
         self._signatures = SignatureWriter()
+        self.fresh = FreshMessages()  # those that the index for searching lacks
         self.refusals = 0  # transactions that were not committed
         # realm -> the newest number that came from there
         self._newest: dict[str, int] = {}
@@ -57,6 +59,7 @@ class MessageWriter:
     def forget(self) -> None:
         """Drop the caches: after a rollback they may be ahead of the database."""
         self._last_seq.clear()
+        self.fresh.clear()
         self._last_id = None
         self._newest.clear()
         self.epochs.forget()
@@ -234,6 +237,7 @@ class MessageWriter:
             self._insert_rare(connection, items, rows, stored)
         else:
             self._rows.insert(connection, rows)
+        self.fresh.add(rows, [item.conversation for item in items if _has_more_than_text(item)])
         self._last_id = ident
         if crossing:
             self._cross(connection, items, stored, crossing)
@@ -266,6 +270,7 @@ class MessageWriter:
             rows.append((ident, conversation, seq, item.sender_id, sender, at, text, mac))
             stored.append(Stored(ident, seq))
         self._rows.insert(connection, rows, _PLAIN)
+        self.fresh.add(rows)
         self._last_id = ident
         return stored
 
@@ -371,6 +376,16 @@ def _is_special(item: NewMessage) -> bool:
         or item.attachment_id is not None
         or item.seq is not None
         or item.signature is not None
+    )
+
+
+def _has_more_than_text(item: NewMessage) -> bool:
+    """Whether a search looks at more of the message than its text, or at nothing of it."""
+    extras = item.extras
+    return (
+        item.text is None
+        or item.attachment_id is not None
+        or (extras is not None and (extras.deleted_at is not None or extras.media is not None))
     )
 
 

@@ -13,14 +13,14 @@ from chatd.base.timestamps import timestamp
 from chatd.lines.dialect import content
 from chatd.lines.dialects.json_messages import file_object, message_object
 
-_MESSAGE = {"event": "message"}
+MESSAGE = {"event": "message"}  # how the object of a message begins
 
 
 def event_object(event: events.Event) -> dict[str, Any]:
     """An event. The entries of a log look the same in `sync`, with `kind` in place of `event`."""
     match event:
         case model.Message():
-            return message_object(event, _MESSAGE)
+            return message_object(event, MESSAGE)
         case events.StateChange() | events.FileChange():
             return _outcome(event)
         case (

@@ -20,7 +20,7 @@ from chatd.base.timestamps import timestamp
 from chatd.commands.table import BY_VERB
 from chatd.commands.words import row_of
 from chatd.lines.dialect import Dialect, Prompt, Request, Unreadable
-from chatd.lines.dialects.json_events import chosen_fields, entry_object, event_object
+from chatd.lines.dialects.json_events import MESSAGE, chosen_fields, entry_object, event_object
 from chatd.lines.dialects.json_messages import message_object
 from chatd.lines.dialects.json_text import encode as _encode
 
@@ -72,6 +72,8 @@ class JsonDialect(Dialect):
         return _encode(answer) + END
 
     def write_event(self, event: events.Event) -> bytes:
+        if type(event) is model.Message:  # as `event_object`, with fewer calls
+            return _encode(message_object(event, MESSAGE)) + END
         return _encode(event_object(event)) + END
 
 

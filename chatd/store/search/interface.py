@@ -53,5 +53,9 @@ class SearchIndex(Protocol):
     def store(self, connection: Connection, piece: object) -> None:
         """A job: put a piece that `prepare` has returned into the index."""
 
+    @property
+    def is_behind(self) -> bool:
+        """Whether it lacks so much that `prepare` should be called soon."""
+
     def forget(self) -> None:
         """Begin again from what is stored, because a piece could not be."""

@@ -8,7 +8,6 @@ after it, so that writing stays cheap and blocks become few.
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
@@ -32,14 +31,20 @@ from chatd.store.search.blocks import (
     merge,
     records_in,
 )
+from chatd.store.search.fresh import FreshMessages
 from chatd.store.search.interface import Wanted
-from chatd.store.search.records import BEGINNING, SEARCHED, SEQ, WITH_FILE, first_block
+from chatd.store.search.records import (
+    BEGINNING,
+    SEARCHED,
+    SEQ,
+    WITH_FILE,
+    first_block,
+    first_fresh_block,
+)
 from chatd.store.search.signatures import MIN_TEXT, make_signature
 from chatd.store.search.sqlite_query import Search
-from chatd.store.settings import get_setting, put_setting
+from chatd.store.search.unindexed import Unindexed
 
-_PROGRESS = "searchable up to message"
-_RANGE = 50_000  # messages whose conversations are looked up at a time
 _BREATH = 0.001  # seconds for other threads, while a piece is prepared
 _GROWTH = 2  # a block is merged with following messages unless it has this many times more
 _LITTLE = 2 << 10  # bytes of text that are merged in any case
@@ -49,7 +54,6 @@ MAX_BLOCKS = 64  # of a piece
 MAX_PIECES = 8
 MAX_ROWS = 1024  # of a block whose messages are read again
 
-_TOUCHED = "SELECT DISTINCT conversation_id FROM messages WHERE id > ? AND id <= ?"
 _AFTER = f"""
 SELECT {SEARCHED} FROM messages {WITH_FILE}
 WHERE conversation_id = ? AND seq > ? AND seq <= ? ORDER BY seq LIMIT ?
@@ -75,7 +79,6 @@ VALUES (?, ?, ?, ?, ?, ?, ?)
 _INSERT_PART = "INSERT INTO search_parts (id, data) VALUES (?, ?)"
 _DELETE = "DELETE FROM search_blocks WHERE id = ?"
 _DELETE_PART = "DELETE FROM search_parts WHERE id = ?"
-_NEWEST = "SELECT coalesce(max(id), 0) FROM messages"
 _NO_END = (1 << 63) - 1
 _FIRST_CHANGED = sa.select(search_changes).order_by(search_changes.c.id).limit(1)
 
@@ -108,18 +111,24 @@ class SQLiteIndex:
     """A SearchIndex (chatd.store.search.interface). `pause` is called while Python's lock was held for a
     while."""
 
-    def __init__(self, pause: Callable[[], None] = lambda: time.sleep(_BREATH)) -> None:
+    def __init__(
+        self,
+        fresh: FreshMessages,
+        pause: Callable[[], None] = lambda: time.sleep(_BREATH),
+    ) -> None:
+        self._fresh = fresh
         self._pause = pause
-        self._waiting: deque[int] = deque()  # conversations with messages to add
-        self._progress: int | None = None  # the id of a message; all up to it are in the index
-        self._upto = 0  # as `_progress`, once nothing is waiting
+        self._unindexed = Unindexed(fresh)
+
+    @property
+    def is_behind(self) -> bool:
+        return self._fresh.are_many
 
     def search(self, connection: Connection, account: Account, wanted: Wanted, limit: int) -> Page:
         return Search(connection, account, wanted, limit).run()
 
     def forget(self) -> None:
-        self._waiting.clear()
-        self._progress = None
+        self._unindexed.forget()
 
     def prepare(self, connection: Connection) -> list[Piece]:
         changed = self._changed(connection)
@@ -140,13 +149,14 @@ class SQLiteIndex:
                 sa.delete(search_changes).where(search_changes.c.id.in_(piece.changes))
             )
         if piece.progress is not None:
-            put_setting(connection, _PROGRESS, str(piece.progress))
+            self._unindexed.note_stored(connection, piece.progress)
 
     def _changed(self, connection: Connection) -> Piece | None:
         """The block with the message that was changed first, as its messages are now."""
         first = connection.execute(_FIRST_CHANGED).first()
         if first is None:
             return None
+        self._unindexed.distrust(connection, first.conversation_id)
         block = _block_with(connection, first.conversation_id, first.seq)
         if block is not None and first.seq < block.first_seq:
             block = Block(block.id, first.seq, *block[2:])  # it is imported
@@ -191,52 +201,48 @@ class SQLiteIndex:
 
     def _added(self, connection: Connection) -> list[Piece]:
         """The next messages of the conversations that have some after their blocks."""
-        if not self._waiting and not self._look(connection):
+        waiting = self._unindexed.waiting
+        if not waiting and not self._unindexed.look(connection):
             return []
         pieces: list[Piece] = []
         unfinished: list[int] = []
-        while self._waiting and len(pieces) < MAX_PIECES:
+        while waiting and len(pieces) < MAX_PIECES:
             pieces.append(self._next_piece(connection, unfinished))
         # What follows in these builds on what is prepared now.
-        self._waiting.extendleft(unfinished)
-        if not self._waiting:
+        waiting.extendleft(unfinished)
+        if not waiting:
             pieces = pieces or [Piece()]
-            pieces[-1].progress = self._progress = self._upto
+            pieces[-1].progress = self._unindexed.note_prepared()
         return pieces
 
     def _next_piece(self, connection: Connection, unfinished: list[int]) -> Piece:
         """A block for each of the next conversations. Adds those that need another one to `unfinished`."""
         piece = Piece()
         texts = 0
-        while self._waiting and len(piece.new) < MAX_BLOCKS and texts < MAX_TEXT:
-            conversation = self._waiting.popleft()
+        waiting = self._unindexed.waiting
+        while waiting and len(piece.new) < MAX_BLOCKS and texts < MAX_TEXT:
+            conversation = waiting.popleft()
             size, is_whole = self._add(connection, conversation, piece)
             texts += size
             if not is_whole:
                 unfinished.append(conversation)
         return piece
 
-    def _look(self, connection: Connection) -> bool:
-        """Find the conversations that have new messages. Returns whether there are new messages."""
-        if self._progress is None:
-            self._progress = int(get_setting(connection, _PROGRESS) or 0)
-        [(newest,)] = driver.fetch(connection, _NEWEST)
-        self._upto = min(newest, self._progress + _RANGE)
-        if self._upto <= self._progress:
-            return False
-        found = driver.fetch(connection, _TOUCHED, (self._progress, self._upto))
-        self._waiting.extend([conversation for (conversation,) in found])
-        return True
-
     def _add(self, connection: Connection, conversation: int, piece: Piece) -> tuple[int, bool]:
         """Add a block with the next messages of a conversation. Returns the size of their texts, and whether
         there are no more."""
         last = [Block._make(row) for row in driver.fetch(connection, _LAST, (conversation,))]
         after = last[0].last_seq if last else BEGINNING
-        rows = _rows(connection, conversation, after, _NO_END, MAX_MESSAGES)
+        rows: Sequence[Any] | None = self._unindexed.fresh(conversation, after)
+        if rows is None:
+            rows = _rows(connection, conversation, after, _NO_END, MAX_MESSAGES)
+            are_all, make = len(rows) < MAX_MESSAGES, first_block
+        else:
+            are_all, make = len(rows) <= MAX_MESSAGES, first_fresh_block
+            rows = rows[:MAX_MESSAGES]
         if not rows:
             return 0, True
-        count, added = first_block(rows)
+        count, added = make(rows)
         size = len(added.texts)
         merged = _mergeable(last, len(added.ids), size)
         piece.old += [block.id for block in merged]
@@ -245,7 +251,7 @@ class SQLiteIndex:
         place = conversation, first, rows[count - 1][SEQ]
         older = [_columns(connection, block) for block in reversed(merged)]
         piece.new.append(self._make(place, merge([*older, added])))
-        return size, len(rows) < MAX_MESSAGES and count == len(rows)
+        return size, are_all and count == len(rows)
 
     def _make(self, place: tuple[int, int, int], columns: Columns) -> NewBlock:
         """The block with these messages. `place`: its conversation, first and last seq."""

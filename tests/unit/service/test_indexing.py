@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from twisted.internet.defer import Deferred, fail, succeed
@@ -16,6 +17,7 @@ class FakeIndex:
     """Lacks `pieces`, and prepares so many at a time. `stored` has those that were added."""
 
     together = 1
+    is_behind = False
 
     def __init__(self, *pieces: Any) -> None:
         self.pieces = list(pieces)
@@ -42,6 +44,10 @@ class FakeContext:
         self.error: Exception | None = None
         self.gate: Deferred[None] | None = None
         self.seconds = 0.0
+        self.settled: list[Callable[[], None]] = []
+
+    def on_settled(self, then: Callable[[], None]) -> None:
+        self.settled.append(then)
 
     def read(self, function: Any, *args: Any) -> Deferred[Any]:
         return succeed(function(*args))
@@ -98,6 +104,33 @@ class Building(SynchronousTestCase):
         self.context.clock.advance(MAX_REST * 0.9)
         self.assertEqual(index.stored, ["a"])
         self.context.clock.advance(MAX_REST * 0.2)
+        self.assertEqual(index.stored, ["a", "b"])
+
+    def test_far_behind(self) -> None:
+        """If much was stored, it begins early; but it still rests after each piece, and after a failure."""
+        index = self.begin()
+        clock, [settle] = self.context.clock, self.context.settled
+        settle()
+        clock.advance(0)
+        index.pieces += ["a", "b"]
+        settle()
+        clock.advance(0)
+        self.assertEqual(index.stored, [])
+        index.is_behind = True
+        settle()
+        clock.advance(0)
+        self.assertEqual(index.stored, ["a"])
+        settle()
+        clock.advance(0)
+        self.assertEqual(index.stored, ["a"])
+        self.context.error = StorageFailed()
+        clock.advance(MAX_REST)
+        settle()
+        clock.advance(0)
+        self.context.error = None
+        clock.advance(AFTER_FAILURE / 2)
+        self.assertEqual(index.stored, ["a"])
+        clock.advance(AFTER_FAILURE / 2)
         self.assertEqual(index.stored, ["a", "b"])
 
     def test_failures(self) -> None:

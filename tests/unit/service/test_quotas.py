@@ -102,8 +102,10 @@ class AccountQuota(QuotaTestCase):
     async def test_unstored_messages_do_not_count(self) -> None:
         ana, _ = await self.people("ana", "budi")
         await self.send(ana, "budi", 1)
-        full = mock.patch.object(
-            self.realm.database, "batch", side_effect=lambda *_args: fail(StorageFailed())
+        full = mock.patch.multiple(
+            self.realm.database,
+            batch=lambda *_args: fail(StorageFailed()),
+            submit=lambda _job, _item, done: done.errback(StorageFailed()),
         )
         for key in (None, "k"):
             with full:

@@ -141,10 +141,7 @@ class Views(GroupsTestCase):
         }
         self.assertEqual(
             texts,
-            {
-                "Budi": ["pasar baru", "pasar pagi"],
-                "citra": ["pasar baru", "pasar malam", "pasar pagi"],
-            },
+            {"Budi": ["pasar pagi"], "citra": ["pasar malam", "pasar pagi"]},
         )
 
     def test_overview(self) -> None:

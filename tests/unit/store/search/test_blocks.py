@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from chatd.base.folding import fold, fold_all
+from chatd.base.folding import fold, fold_lines
 from chatd.store.search import matching
 from chatd.store.search.blocks import (
     Part,
@@ -32,8 +32,8 @@ SOME_TEXTS = st.lists(st.text("aB é\n\t~\u00a0\u0301ﬁ", max_size=8), max_size
 
 class Pieces(SynchronousTestCase):
     @given(SOME_TEXTS)
-    def test_fold_all(self, texts: list[str]) -> None:
-        self.assertEqual(fold_all(texts), [fold(text) for text in texts])
+    def test_fold_lines(self, texts: list[str]) -> None:
+        self.assertEqual(fold_lines(texts), "\n".join([fold(text) for text in texts]))
 
     @given(st.lists(st.lists(st.tuples(st.integers(0, 9), st.sampled_from("ab"), st.booleans()))))
     def test_merge(self, parts: list[list[tuple[int, str, bool]]]) -> None:

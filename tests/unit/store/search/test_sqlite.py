@@ -11,8 +11,9 @@ from chatd.base.model import Account
 from chatd.base.search_query import parse_query
 from chatd.store.engine import connect
 from chatd.store.schema import metadata
-from chatd.store.search import records, sqlite_index, sqlite_query
+from chatd.store.search import records, sqlite_index, sqlite_query, unindexed
 from chatd.store.search.blocks import MAX_MESSAGES, PARTS
+from chatd.store.search.fresh import FreshMessages
 from chatd.store.search.interface import Wanted
 from chatd.store.search.sqlite_index import SQLiteIndex
 from tests.support.query_plans import plans
@@ -24,12 +25,15 @@ TOGETHER, ALONE, THEIRS = 1, 2, 3  # conversations: of both, of ana, of budi
 
 
 class SQLiteTestCase(SynchronousTestCase):
+    in_memory = False  # whether the index gets new messages from memory
+
     def setUp(self) -> None:
         self.path = self.mktemp()
         self.engine = connect(f"sqlite:///{self.path}")
         self.addCleanup(self.engine.dispose)
         metadata.create_all(self.engine)
-        self.index = SQLiteIndex(pause=lambda: None)
+        self.fresh = FreshMessages()
+        self.index = SQLiteIndex(self.fresh, pause=lambda: None)
         self.last = 0
         members = ((1, TOGETHER), (2, TOGETHER), (1, ALONE), (2, THEIRS))
         with self.engine.begin() as connection:
@@ -64,6 +68,10 @@ class SQLiteTestCase(SynchronousTestCase):
             at=at,
             text=text,
         )
+        if self.in_memory:
+            [seq] = self.numbers("SELECT seq FROM messages ORDER BY id DESC LIMIT 1")
+            row = self.last, conversation, seq, None, sender, at, text
+            self.fresh.add([row], [conversation] if text is None else [])
         return self.last
 
     def run_sql(self, statement: str, **values: object) -> None:
@@ -196,6 +204,12 @@ class TableWithPartOfIndex(Table):
         if number % self.every == 0:
             self.pieces()
         return number
+
+
+class TableWithPartFromMemory(TableWithPartOfIndex):
+    """New messages come into the index from memory."""
+
+    in_memory = True
 
 
 class Selecting(SQLiteTestCase):
@@ -343,7 +357,7 @@ class Building(SQLiteTestCase):
         self.assertTrue(0 < built < 2000)
         with self.engine.connect() as connection, connection.begin():
             self.index.prepare(connection)
-        self.index = SQLiteIndex(pause=lambda: None)
+        self.index = SQLiteIndex(FreshMessages(), pause=lambda: None)
         self.update()
         self.assertEqual(sum(self.blocks()), 2000)
         self.assertFalse(self.pieces())
@@ -425,3 +439,90 @@ class Building(SQLiteTestCase):
         self.assertEqual(self.search(Wanted(("halo",))), [again])
         self.update()
         self.assertEqual(self.search(Wanted(("halo",))), [again])
+
+
+class BuildingFromMemory(Building):
+    """The same with new messages in memory."""
+
+    in_memory = True
+
+    def check_nowhere(self, text: bytes) -> None:
+        """It is in no block, nor in free space of the file."""
+        with self.engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        with open(self.path, "rb") as file:  # noqa: PTH123
+            self.assertNotIn(text, file.read())
+
+    def test_reads_nothing_again(self) -> None:
+        """Messages that are in memory are not read from the database."""
+        self.patch(sqlite_index, "_rows", None)
+        for number in range(MAX_MESSAGES + 10):
+            self.say(f"halo {number}", TOGETHER if number % 4 else ALONE)
+        self.update()
+        self.assertEqual(sum(self.blocks()), MAX_MESSAGES + 10)
+        self.assertEqual(len(self.search(Wanted(("halo 7",)))), 1 + 10)
+
+    def test_gaps(self) -> None:
+        """Of messages that are not in memory, the index reads the conversations."""
+        for number in range(20):
+            self.in_memory = number % 3 > 0
+            self.say(f"halo {number}", (TOGETHER, ALONE, ALONE, ALONE)[number % 4])
+            if number == 11:
+                self.update()
+        self.update()
+        self.assertEqual(self.search(Wanted(("halo",))), list(range(20, 0, -1)))
+        self.assertEqual(sum(self.blocks()), 20)
+
+    def test_changed_before(self) -> None:
+        """A message that is deleted or edited before it comes into the index is not taken from memory."""
+        for number in range(4):
+            self.say(f"halo {number}")
+        secret, edited = self.say("rahasiabesar"), self.say("rahasiakecil")
+        self.run_sql("UPDATE messages SET text = NULL, deleted_at = 1 WHERE id = :id", id=secret)
+        self.run_sql("UPDATE messages SET text = 'baru' WHERE id = :id", id=edited)
+        self.say("halo 4")
+        self.update()
+        self.check_nowhere(b"rahasia")
+        self.assertEqual(self.search(Wanted(("baru",))), [edited])
+        self.assertEqual(self.blocks(), [6])
+        self.patch(sqlite_index, "_rows", None)  # later ones are taken from memory again
+        self.say("halo 5")
+        self.update()
+        self.assertEqual(self.blocks(), [7])
+
+    def test_changed_while_it_waits(self) -> None:
+        """So is one that is changed after the index has looked for new messages."""
+        self.patch(sqlite_index, "MAX_BLOCKS", 1)
+        self.patch(sqlite_index, "MAX_PIECES", 1)
+        self.say("halo")
+        secret = self.say("rahasiabesar", ALONE)
+        self.pieces()
+        self.assertEqual(self.blocks(), [1])
+        self.run_sql("UPDATE messages SET text = NULL, deleted_at = 1 WHERE id = :id", id=secret)
+        self.update()
+        self.check_nowhere(b"rahasia")
+
+    def test_removed_while_others_wait(self) -> None:
+        """A message that is removed after it came into the index does not come into it again."""
+        self.patch(sqlite_index, "MAX_BLOCKS", 1)
+        self.patch(sqlite_index, "MAX_PIECES", 1)
+        for number in range(4):
+            self.say(f"rahasia {number}" if number > 1 else "halo")
+        self.say("halo", ALONE)
+        self.pieces()
+        self.assertEqual(self.blocks(), [4])
+        self.run_sql("DELETE FROM messages WHERE id IN (3, 4)")
+        self.update()
+        self.assertEqual(self.blocks(), [2, 1])
+        self.check_nowhere(b"rahasia")
+
+    def test_many_changed_conversations(self) -> None:
+        """The conversations of changed messages are forgotten together with all that is in memory, if there
+        are too many."""
+        self.patch(unindexed, "MAX_DISTRUSTED", 1)
+        first, second = self.say("rahasiabesar"), self.say("rahasiakecil", ALONE)
+        for number in (first, second):
+            self.run_sql("UPDATE messages SET text = 'baru' WHERE id = :id", id=number)
+        self.update()
+        self.assertEqual(self.search(Wanted(("baru",))), [second, first])
+        self.check_nowhere(b"rahasia")
