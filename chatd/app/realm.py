@@ -371,6 +371,7 @@ class Realm:
         """Begin to link with other realms."""
         self.directory.start()
         self.idleness.start()
+        self.service.started = True
 
     def refuse(self) -> None:
         """Refuse commands from now on, because the realm is about to close."""

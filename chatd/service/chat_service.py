@@ -163,7 +163,9 @@ class ChatService:
         self.context = context
         self.clock = context.clock
         self.database, self.counters = context.database, context.counters
+        self.started = False  # the doors are open
         self.stopping = False  # the realm is shutting down
+        self.passwords = passwords
         self.uploads = uploads
         self.realms = realms
         self._make_limits()

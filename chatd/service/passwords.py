@@ -67,6 +67,11 @@ class Passwords:
         if cost == self._cost:  # it may have been changed again
             self._hasher, self._decoy = made
 
+    @property
+    def waiting(self) -> int:
+        """How many passwords wait to be hashed or checked."""
+        return self._threads.waiting
+
     def start(self) -> None:
         self._threads.start()
 

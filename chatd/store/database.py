@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
 from sqlalchemy import Connection, Engine
@@ -70,6 +71,18 @@ class Database:
             self._hand_over()
             self._thread.stop()
         return self._closed
+
+    @property
+    def file(self) -> Path | None:
+        """The database's file; None if it is on a server."""
+        url = self._engine.url
+        in_file = url.get_backend_name() == "sqlite" and url.database
+        return Path(url.database or "") if in_file else None
+
+    @property
+    def has_died(self) -> bool:
+        """Whether the writer's thread has ended although nobody has stopped it."""
+        return self._running and not self._thread.is_alive()
 
     @property
     def queued(self) -> int:

@@ -86,6 +86,11 @@ def used_bytes(connection: sa.Connection, owner: Owner) -> int:
     return _sum(connection, owner.condition & ~_IS_LOST)
 
 
+def all_bytes(connection: sa.Connection) -> int:
+    """The bytes of all files. Those of arriving files are reserved."""
+    return _sum(connection, ~_IS_LOST)
+
+
 def used_by_realm(connection: sa.Connection, realm: str) -> int:
     """The bytes of the files that came from a realm. Those of arriving files are reserved."""
     return _sum(connection, (attachments.c.realm == realm) & ~_IS_LOST)

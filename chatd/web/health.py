@@ -1,7 +1,8 @@
-"""`/healthz` and `/livez`, for probes.
+"""`/healthz`, `/readyz` and `/livez`, for probes.
 
-`GET /healthz` tells load balancers and alarms whether the realm can do its work. `GET /livez` tells a
-supervisor whether the process still answers. Only that is a reason for a restart.
+`GET /healthz` tells alarms whether the realm can do its work, and `GET /readyz` tells load balancers and
+orchestrators whether it takes requests. `GET /livez` tells a supervisor whether the process still answers.
+Only that is a reason for a restart.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from chatd.web.async_resource import AsyncResource
 from chatd.web.shared_query import SharedQuery
 
 DATABASE_TIME = 2.0  # seconds in which the database has to answer
-DAMAGED = "database-damaged"  # a code of this answer only; no request is refused with it
+# Codes of these answers only; no request is refused with them
+DAMAGED = "database-damaged"
+STARTING = "starting"
 
 
 class Unhealthy(Exception):
@@ -70,6 +73,8 @@ class HealthResource(AsyncResource):
     async def _look(self) -> None:
         """Raises Unhealthy, StorageFailed."""
         database, disk = self._service.database, self._service.disk
+        if database.has_died:
+            raise Unhealthy(StorageFailed.code, "The thread that writes to the database has ended")
         if database.damage is not None:
             raise Unhealthy(DAMAGED, f"The database is damaged: {database.damage}")
         if disk.is_low():
@@ -103,3 +108,14 @@ class HealthResource(AsyncResource):
                 raise Unhealthy(
                     StorageFailed.code, f"A file could not be stored: {error}"
                 ) from None
+
+
+class ReadyResource(HealthResource):
+    """As HealthResource, and 503 before the realm has started."""
+
+    async def respond(self, request: Request) -> None:
+        self._access.check(request, b"GET", b"HEAD")
+        if not self._service.started:
+            self._tell(request, Unhealthy(STARTING, "The realm is starting"))
+        else:
+            await super().respond(request)

@@ -8,7 +8,7 @@ kinds, error codes, and at most MAX_REALMS realms.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
@@ -37,22 +37,27 @@ from chatd.service.chat_service import ChatService
 from chatd.web.answers import status_of
 from chatd.web.hosts import Hosts
 from chatd.web.shared_query import SharedQuery
+from chatd.web.store_sizes import UPLOADS_EVERY, SizeMeasure, StoreSizes
 
 DATABASE_TIME = 2.0  # seconds in which the database has to count what waits for other realms
 MAX_REALMS = 100  # that have labels of their own; any realm may link and be remembered
 OTHERS = "(others)"  # the label of all other realms; no realm can have this name
 STATES = ("up", "connecting", "resting", "down")
 
+T = TypeVar("T")
+
 log = Logger()
 
 
 class View(msgspec.Struct, frozen=True):
-    """The sources of the metrics. `realms` is None if the database did not answer in time."""
+    """The sources of the metrics. `realms` is None if the database did not answer in time. What has no size
+    in `sizes` could not be measured."""
 
     service: ChatService
     sessions: Sessions
     connections: Connections
     realms: Sequence[RealmInfo] | None
+    sizes: StoreSizes = StoreSizes()
 
     @property
     def counters(self) -> Counters:
@@ -107,6 +112,10 @@ def _states(view: View) -> Iterable[Sample]:
         for label, realms in view.by_realm()
         for state in STATES
     ]
+
+
+def _known(size: int | None) -> Iterable[Sample]:
+    return [] if size is None else [((), size)]
 
 
 FAMILIES = (
@@ -213,6 +222,43 @@ FAMILIES = (
         lambda view: int(view.realms is not None),
     ),
     Family(
+        "chatd_database_bytes",
+        "gauge",
+        "Size of the database, without its log; missing for a database on a server",
+        lambda view: _known(view.sizes.database),
+    ),
+    Family(
+        "chatd_database_log_bytes",
+        "gauge",
+        "Size of the write-ahead log beside the database",
+        lambda view: _known(view.sizes.log),
+    ),
+    Family(
+        "chatd_uploads_bytes",
+        "gauge",
+        "Size of all files that people have sent, including those that are arriving; measured every "
+        f"{UPLOADS_EVERY / 60:g} minutes",
+        lambda view: _known(view.sizes.uploads),
+    ),
+    Family(
+        "chatd_disk_free_bytes",
+        "gauge",
+        "Free space of the disk that holds the state folder",
+        lambda view: _known(view.sizes.disk),
+    ),
+    Family(
+        "chatd_disk_room_bytes",
+        "gauge",
+        "Free space above the reserve; below 0 messages and files are refused",
+        lambda view: view.service.disk.room(),
+    ),
+    Family(
+        "chatd_password_queue_jobs",
+        "gauge",
+        "Logins and registrations that wait for a thread to hash their password",
+        lambda view: view.service.passwords.waiting,
+    ),
+    Family(
         "chatd_outbox_parcels",
         "gauge",
         "Parcels that wait for another realm: messages and changes of groups",
@@ -258,6 +304,9 @@ class MetricsResource(Resource):
         self._connections = connections
         self._hosts = Hosts(service.config.realm, lambda: service.config.web.hosts)
         self._realms = SharedQuery(service.clock, service.realms.all)
+        self._sizes: SharedQuery[StoreSizes] = SharedQuery(
+            service.clock, SizeMeasure(service).measure
+        )
         self._chatd = ChatCollector()
         self._registry = CollectorRegistry()
         self._registry.register(self._chatd)
@@ -282,16 +331,11 @@ class MetricsResource(Resource):
         return int(NOT_DONE_YET)
 
     async def _answer(self, request: Request) -> None:
-        realms: Sequence[RealmInfo] | None = None
-        try:
-            realms = await self._realms.ask(DATABASE_TIME)
-        except CancelledError:
-            raise
-        except (defer.TimeoutError, ChatError) as error:
-            log.debug("what waits for other realms is not known: {error!r}", error=error)
-        except Exception:
-            log.failure("what waits for other realms is not known")
-        self._chatd.view = View(self._service, self._sessions, self._connections, realms)
+        realms = await _answer_of(self._realms, "what waits for other realms is not known")
+        sizes = await _answer_of(self._sizes, "the sizes are not known")
+        self._chatd.view = View(
+            self._service, self._sessions, self._connections, realms, sizes or StoreSizes()
+        )
         encode, content_type = _encoder(request.getHeader("accept"))
         data = encode(self._registry)
         request.setHeader(b"Content-Type", content_type.encode())
@@ -306,6 +350,19 @@ class MetricsResource(Resource):
         log.failure("the metrics can't be shown", failure)
         request.setResponseCode(500)
         request.finish()
+
+
+async def _answer_of(query: SharedQuery[T], unknown: str) -> T | None:
+    """The answer to a query; None, and `unknown` in the log, if there is none in time."""
+    try:
+        return await query.ask(DATABASE_TIME)
+    except CancelledError:
+        raise
+    except (defer.TimeoutError, ChatError) as error:
+        log.debug("{unknown}: {error!r}", unknown=unknown, error=error)
+    except Exception:
+        log.failure("{unknown}", unknown=unknown)
+    return None
 
 
 def _encoder(accept: str | None) -> tuple[Callable[[Collector], bytes], str]:

@@ -11,7 +11,7 @@
 /export                                       everything that an account has here
 /import                                       the archive of an account elsewhere
 /.well-known/chatd.json                       where other realms reach this one
-/healthz  /livez                              probes
+/healthz  /readyz  /livez                     probes
 ```
 """
 
@@ -40,7 +40,7 @@ from chatd.web.answers import Refusal
 from chatd.web.channel import ChatChannel, QuietSite
 from chatd.web.downloads import DownloadResource
 from chatd.web.exports import ExportResource
-from chatd.web.health import HealthResource, LiveResource
+from chatd.web.health import HealthResource, LiveResource, ReadyResource
 from chatd.web.hosts import Hosts
 from chatd.web.imports import ImportResource
 from chatd.web.joining import JoinResource
@@ -152,7 +152,8 @@ class ChatSite(QuietSite):
         is_proxy = trusted.contains(getattr(addr, "host", None))
         source = None if is_proxy else host_of(addr)
         self._connections.arrive(self._door, source)
-        if self._lines.admit(source):
+        if refusal := self._lines.admit(source):
+            self.errors[refusal.code] += 1
             self._connections.leave(self._door, source)
             return None
         channel: Any = super().buildProtocol(addr)
@@ -221,6 +222,7 @@ def make_site(
     root.putChild(b"session", SessionResource(service, access))
     root.putChild(b"accounts", AccountsResource(service, access))
     root.putChild(b"healthz", HealthResource(service, access))
+    root.putChild(b"readyz", ReadyResource(service, access))
     root.putChild(b"livez", LiveResource(service, access))
     root.putChild(b"ws", LazyResource(partial(_web_sockets, lines, access)))
     uploads, pictures = UploadResource(service, access), PictureResource(service, access)

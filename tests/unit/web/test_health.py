@@ -164,6 +164,30 @@ class HealthTests(SiteTestCase):
             self.assertEqual((answer.code, answer.body), (200, body))
         self.assertEqual((await self.ask("POST", "/livez")).code, 405)
 
+    async def test_writer_has_ended(self) -> None:
+        """It can't be told from a slow one by waiting, so the answer comes at once."""
+        self.patch(self.realm.database._thread, "is_alive", lambda: False)
+        sentence = "The thread that writes to the database has ended"
+        self.check_ill(await self.look(), "storage-failed", sentence)
+
+    async def test_readyz(self) -> None:
+        """Not before the start, not during the shutdown, and not while the realm can't do its work."""
+        service = self.realm.service
+
+        async def ready() -> Answer:
+            return await self.ask("GET", "/readyz")
+
+        self.check_ill(await ready(), "starting", "The realm is starting")
+        service.started = True
+        answer = await ready()
+        self.assertEqual((answer.code, answer.body), (200, b'{"status":"OK"}'))
+        self.assertEqual((await self.ask("HEAD", "/readyz")).body, b"")
+        self.assertEqual((await self.ask("POST", "/readyz")).code, 405)
+        self.realm.database.damage = "page 3"
+        self.check_ill(await ready(), "database-damaged", "The database is damaged: page 3")
+        service.stopping = True
+        self.assertEqual((await ready()).json["code"], "shutting-down")
+
     async def test_unforeseen(self) -> None:
         """After an unexpected exception the realm is not healthy."""
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Sequence
 from typing import Any
+from unittest import mock
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
@@ -14,8 +16,9 @@ from twisted.internet.threads import deferToThread
 from chatd.base.counters import JOBS
 from chatd.base.errors import StorageFailed
 from chatd.base.realms import RealmInfo
-from chatd.web import metrics
+from chatd.web import metrics, store_sizes
 from chatd.web.metrics import MAX_REALMS
+from chatd.web.store_sizes import SizeMeasure
 from tests.support.common import sleep
 from tests.support.metrics import Answer, MetricsTestCase, Served, read, site_of
 from tests.support.peering import PeeringTestCase, until
@@ -98,6 +101,62 @@ class Transactions(MetricsTestCase):
         self.assertIn(self.realm.database.queued, (1, 2))
         await gatherResults([first, second])
         self.assertEqual(self.realm.database.queued, 0)
+
+
+class Sizes(MetricsTestCase):
+    """The disk, the database and the files."""
+
+    async def test_measured(self) -> None:
+        await self.values()
+        while "chatd_uploads_bytes" not in (values := await self.values()):
+            await sleep(0.005)
+        self.assertEqual(values["chatd_uploads_bytes"], 0)
+        self.assertGreater(values["chatd_database_bytes"], 4096)
+        self.assertGreaterEqual(values["chatd_database_log_bytes"], 0)
+        free = values["chatd_disk_free_bytes"]
+        self.assertTrue(0 < values["chatd_disk_room_bytes"] <= free, values)
+        self.check(values, password_queue_jobs=0)
+
+    async def test_files_are_added_up_now_and_then(self) -> None:
+        """Not at each scrape, because that reads a row of each file."""
+        measure = SizeMeasure(self.realm.service)
+        reads: list[int] = []
+
+        def add_up(_connection: Connection) -> int:
+            reads.append(1)
+            return 7
+
+        self.patch(store_sizes, "all_bytes", add_up)
+        self.assertIsNone((await measure.measure()).uploads)
+        for _ in range(3):
+            await sleep(0.01)
+            self.assertEqual((await measure.measure()).uploads, 7)
+        self.assertEqual(len(reads), 1)
+        measure._due = 0.0
+        await measure.measure()
+        await sleep(0.01)
+        self.assertEqual(len(reads), 2)
+
+    async def test_what_can_not_be_measured(self) -> None:
+        """It is left out, and the rest is there."""
+        self.patch(store_sizes, "measure", mock.Mock(side_effect=OSError(5, "I/O error")))
+        self.patch(type(self.realm.database), "file", None)
+        values = await self.values()
+        for name in ("disk_free", "database", "database_log"):
+            self.assertNotIn(f"chatd_{name}_bytes", values)
+        self.assertIn("chatd_disk_room_bytes", values)
+
+    async def test_database_that_is_gone(self) -> None:
+        self.patch(type(self.realm.database), "file", self.folder / "none.db")
+        values = await self.values()
+        self.assertNotIn("chatd_database_bytes", values)
+        self.assertEqual(values["chatd_database_log_bytes"], 0)
+
+    async def test_hashing_queue(self) -> None:
+        passwords = self.realm.passwords
+        held = [passwords._threads.run((str(n), ""), 0, time.sleep, 0.05) for n in range(5)]
+        self.check(await self.values(), password_queue_jobs=3)
+        await gatherResults(held)
 
 
 class Realms(MetricsTestCase):
