@@ -206,6 +206,7 @@ class Realm:
         self._watch_database()
         self.service.disk.start()
         self.service.indexing.start()
+        self.service.retention.start()
         self.service.departures.resume(stored.departures)
         resumed = self.service.imports.resume(stored.imports)
         in_background("imports that were interrupted do not continue", resumed)
@@ -396,6 +397,7 @@ class Realm:
             service.quotas,
             self.keeper,
             service.indexing,
+            service.retention,
             database,
             self.passwords,
             self.scaler,

@@ -16,6 +16,7 @@ LOSSES = {
     "file-damaged": "its content is not what was announced",
     "file-stalled": "no part of it has arrived for 24 hours",
     "file-expired": "it did not arrive in time",
+    "file-removed": "the realm keeps files only for some time, and has removed it",
     "file-missing": "it is missing from the disk of the realm that sent it",
 }
 

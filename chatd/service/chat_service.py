@@ -77,6 +77,7 @@ from chatd.service.remote_sends import RemoteSends
 from chatd.service.reports import Reports
 from chatd.service.request_answers import RequestAnswers
 from chatd.service.requests import MessageRequests
+from chatd.service.retention import Retention
 from chatd.service.room_files import RoomFiles
 from chatd.service.room_watch import RoomWatch
 from chatd.service.rooms import Rooms
@@ -131,6 +132,7 @@ class ChatService:
     reading: Reading  # inbox, history, search, read marks
     sync: LogSync  # what a client has missed of a conversation
     indexing: Indexing  # keeps the index for searching up to date
+    retention: Retention  # removes what is not to be kept
     receipts: Receipts  # who has read what
     privacy: PrivacySettings  # what people show and allow
     typing: TypingNotices  # who is writing
@@ -278,6 +280,7 @@ class ChatService:
             context, self.presence, self.messages.fan_out, self.directs.answers, self.receipts
         )
         self.pending = PendingPosts(context, forwarder, erased)
+        self.retention = Retention(context, erased)
         finder = TargetFinder(
             self.database, self.accounts, self.directs, self.rosters, self.reading
         )

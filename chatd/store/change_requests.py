@@ -54,6 +54,14 @@ def forget_changes_of(connection: sa.Connection, conversation: int, target: int)
     connection.execute(sa.delete(table).where(_about(conversation, target)))
 
 
+def forget_changes_between(
+    connection: sa.Connection, conversation: int, first: int, last: int
+) -> None:
+    """The messages from `first` to `last` have no content any more."""
+    within = (table.c.conversation_id == conversation) & table.c.target.between(first, last)
+    connection.execute(sa.delete(table).where(within))
+
+
 def numbers_about(connection: sa.Connection, conversation: int, target: int) -> Sequence[int]:
     """The numbers of the changes of a message."""
     return connection.scalars(sa.select(table.c.number).where(_about(conversation, target))).all()

@@ -27,6 +27,21 @@ from chatd.store.schema import (
     reactions,
 )
 
+# The columns of a message that are empty once it is deleted.
+WITHOUT_CONTENT = dict.fromkeys(
+    (
+        "text",
+        "attachment_id",
+        "mac",
+        "reply",
+        "edited_at",
+        "forwarded",
+        "mentions",
+        "media",
+        "body",
+    )
+)
+
 
 def mark_edited(
     connection: sa.Connection, ident: int, text: str, mentions: Sequence[str], at: int
@@ -81,20 +96,7 @@ def erase(connection: sa.Connection, conversation: int, seq: int, at: int) -> tu
     were removed with it."""
     here = (messages.c.conversation_id == conversation) & (messages.c.seq == seq)
     file = connection.scalar(sa.select(messages.c.attachment_id).where(here))
-    nothing = dict.fromkeys(
-        (
-            "text",
-            "attachment_id",
-            "mac",
-            "reply",
-            "edited_at",
-            "forwarded",
-            "mentions",
-            "media",
-            "body",
-        )
-    )
-    connection.execute(sa.update(messages).where(here).values(deleted_at=at, **nothing))
+    connection.execute(sa.update(messages).where(here).values(deleted_at=at, **WITHOUT_CONTENT))
     forget_changes_of(connection, conversation, seq)
     for table in (reactions, reaction_counts, pins):
         connection.execute(
@@ -119,10 +121,8 @@ def erase_file(connection: sa.Connection, file: int) -> tuple[str, ...]:
     if carrier is not None:
         _hand_over(connection, file)
         return ()
-    for table in (outbox, pending, posted_files):
-        waiting = sa.select(table.c.attachment_id).where(table.c.attachment_id == file).limit(1)
-        if connection.scalar(waiting) is not None:
-            return ()
+    if is_on_its_way(connection, file):
+        return ()
     row = connection.execute(
         sa.select(attachments.c.stored).where(attachments.c.id == file)
     ).first()
@@ -132,6 +132,15 @@ def erase_file(connection: sa.Connection, file: int) -> tuple[str, ...]:
     for about in (arrivals, pictures, file_macs):
         connection.execute(sa.delete(about).where(about.c.attachment_id == file))
     return note_erased(connection, row.stored)
+
+
+def is_on_its_way(connection: sa.Connection, file: int) -> bool:
+    """Whether the file still has to reach another realm."""
+    for table in (outbox, pending, posted_files):
+        waiting = sa.select(table.c.attachment_id).where(table.c.attachment_id == file).limit(1)
+        if connection.scalar(waiting) is not None:
+            return True
+    return False
 
 
 def note_erased(connection: sa.Connection, stored: str) -> tuple[str, ...]:

@@ -81,8 +81,6 @@ class Owner(msgspec.Struct, frozen=True):
 
 def used_bytes(connection: sa.Connection, owner: Owner) -> int:
     """The bytes of the owner's files. Those of arriving files are reserved."""
-    if owner.account_id is not None:
-        return _sum(connection, owner.condition)
     return _sum(connection, owner.condition & ~_IS_LOST)
 
 

@@ -1,4 +1,5 @@
-"""What version 0012 adds for operators and moderators: roles, disabled accounts, and the audit log."""
+"""What version 0012 adds for operators and moderators: roles, disabled accounts, the audit
+log, and how long messages and files are kept."""
 
 from __future__ import annotations
 
@@ -41,6 +42,7 @@ def create_tables_of_operating() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("audit_by_begun", "audit", ["begun"], unique=True)
+    _create_retention()
 
 
 def _create_roles() -> None:
@@ -56,3 +58,30 @@ def _create_roles() -> None:
         "INSERT INTO roles (account_id, role) SELECT id, 'operator' FROM accounts WHERE operator"
     )
     op.drop_column("accounts", "operator")
+
+
+def _create_retention() -> None:
+    op.create_table(
+        "retention",
+        sa.Column(
+            "conversation_id", sa.BigInteger, nullable=False, comment="of a group; 0: of all"
+        ),
+        sa.Column("age", sa.BigInteger, comment="ms for which messages are kept; 0: forever"),
+        sa.Column("size", sa.BigInteger, comment="bytes of texts that are kept; 0: all"),
+        sa.Column("file_age", sa.BigInteger, comment="ms for which files are kept; 0: forever"),
+        sa.Column("file_size", sa.BigInteger, comment="bytes of files that are kept; 0: all"),
+        sa.PrimaryKeyConstraint("conversation_id", name="retention_key"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "retention_marks",
+        sa.Column("conversation_id", sa.BigInteger, nullable=False),
+        sa.Column(
+            "seq", sa.BigInteger, nullable=False, comment="messages up to this have no content"
+        ),
+        sa.Column(
+            "file_seq", sa.BigInteger, nullable=False, comment="messages up to this have no files"
+        ),
+        sa.PrimaryKeyConstraint("conversation_id", name="retention_marks_key"),
+        sqlite_with_rowid=False,
+    )

@@ -48,7 +48,7 @@ from chatd.store.schema.moves import (
     move_plans,
     moving_groups,
 )
-from chatd.store.schema.operating import audit, disabled, roles
+from chatd.store.schema.operating import audit, disabled, retention, retention_marks, roles
 from chatd.store.schema.people import (
     accounts,
     avatars,
@@ -158,6 +158,8 @@ __all__ = [
     "requests",
     "rescued_realms",
     "rescues",
+    "retention",
+    "retention_marks",
     "returned_kicks",
     "roles",
     "rosters",

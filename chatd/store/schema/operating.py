@@ -1,4 +1,5 @@
-"""What operators and moderators decide: roles, disabled accounts, and the log of what they did."""
+"""What operators and moderators decide: roles, disabled accounts, how long messages and files are kept, and
+the log of what they did."""
 
 from __future__ import annotations
 
@@ -38,4 +39,26 @@ audit = Table(
     Column("begun", BigInteger, comment="the id of the row that says that it has begun"),
     Index("audit_by_begun", "begun", unique=True),
     sqlite_autoincrement=True,  # an id is not used again
+)
+
+# How long messages and files are kept.
+retention = Table(
+    "retention",
+    metadata,
+    Column("conversation_id", BigInteger, primary_key=True, comment="of a group; 0: of all"),
+    Column("age", BigInteger, comment="ms for which messages are kept; 0: forever"),
+    Column("size", BigInteger, comment="bytes of texts that are kept; 0: all"),
+    Column("file_age", BigInteger, comment="ms for which files are kept; 0: forever"),
+    Column("file_size", BigInteger, comment="bytes of files that are kept; 0: all"),
+    sqlite_with_rowid=False,
+)
+
+# How far the job that removes old messages and files has come.
+retention_marks = Table(
+    "retention_marks",
+    metadata,
+    Column("conversation_id", BigInteger, primary_key=True),
+    Column("seq", BigInteger, nullable=False, comment="messages up to this have no content"),
+    Column("file_seq", BigInteger, nullable=False, comment="messages up to this have no files"),
+    sqlite_with_rowid=False,
 )

@@ -1,0 +1,295 @@
+"""How long messages and files are kept, and removing older ones a page at a time. Jobs and queries for the
+Database.
+
+A message that is removed so is left like a deleted one: its number and its signature stay. Its removal is no
+entry of the log, and no other realm learns of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from chatd.store.change_requests import forget_changes_between
+from chatd.store.content import WITHOUT_CONTENT, erase_file, is_on_its_way, note_erased
+from chatd.store.schema import (
+    arrivals,
+    attachments,
+    conversations,
+    groups,
+    messages,
+    pins,
+    reaction_counts,
+    reactions,
+    retention,
+    retention_marks,
+)
+
+HOUR = 3_600_000  # ms
+REALM = 0  # stands for all conversations
+REMOVED = "file-removed"  # why the file of a message is lost (chatd.base.attachments)
+
+
+class RetentionLimits(msgspec.Struct, frozen=True):
+    """What is kept: messages and files for `age` and `file_age` ms, and the newest `size` and `file_size`
+    bytes of them. 0 is no limit. None is that of the realm, or no limit for REALM itself."""
+
+    age: int | None = None
+    size: int | None = None
+    file_age: int | None = None
+    file_size: int | None = None
+
+
+NO_LIMITS = RetentionLimits()
+
+
+class GroupLimits(msgspec.Struct, frozen=True):
+    """The limits of a group, whose address or name is `group`."""
+
+    group: str
+    limits: RetentionLimits
+
+
+class Cutoffs(msgspec.Struct, frozen=True):
+    """What is removed: messages and files from before these times (ms since 1970 UTC)."""
+
+    messages: int = 0
+    files: int = 0
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """The seqs to which the job has come in a conversation."""
+
+    seq: int = 0
+    file_seq: int = 0
+
+
+class RemovedPart(msgspec.Struct, frozen=True):
+    """What a step has done: how many messages or files it has removed, the names of files in the uploads
+    folder that are to be removed, and whether there may be more."""
+
+    count: int
+    stored: tuple[str, ...]
+    more: bool
+
+
+def put_limits(connection: sa.Connection, conversation: int, limits: RetentionLimits) -> None:
+    """Set the limits of a group or, for REALM, of all conversations. The job looks at everything again."""
+    connection.execute(sa.delete(retention).where(retention.c.conversation_id == conversation))
+    if limits != NO_LIMITS:
+        values = msgspec.structs.asdict(limits)
+        connection.execute(sa.insert(retention).values(conversation_id=conversation, **values))
+    connection.execute(sa.delete(retention_marks))
+
+
+def read_limits(connection: sa.Connection) -> dict[int, RetentionLimits]:
+    """All limits, by conversation or REALM."""
+    rows = connection.execute(sa.select(retention))
+    return {row[0]: RetentionLimits(*row[1:]) for row in rows}
+
+
+def limits_of_groups(connection: sa.Connection) -> list[GroupLimits]:
+    """The groups that have limits of their own, in the order of their names."""
+    shown = sa.func.coalesce(groups.c.name, "")
+    rows = connection.execute(
+        sa.select(shown, *retention.c[1:])
+        .join_from(retention, groups, groups.c.conversation_id == retention.c.conversation_id)
+        .order_by(shown)
+    )
+    return [GroupLimits(row[0], RetentionLimits(*row[1:])) for row in rows]
+
+
+_FIRST = (
+    sa.select(messages.c.at)
+    .where(
+        messages.c.conversation_id == conversations.c.id,
+        messages.c.seq > sa.func.coalesce(retention_marks.c.seq, 0),
+    )
+    .order_by(messages.c.seq)
+    .limit(1)
+    .correlate(conversations, retention_marks)
+    .scalar_subquery()
+)
+_FIRST_FILE = (
+    sa.select(sa.func.min(messages.c.at))
+    .where(
+        messages.c.conversation_id == conversations.c.id,
+        messages.c.attachment_id.is_not(None),
+        messages.c.seq > sa.func.coalesce(retention_marks.c.file_seq, 0),
+    )
+    .correlate(conversations, retention_marks)
+    .scalar_subquery()
+)
+_PLACES = (
+    sa.select(
+        conversations.c.id,
+        _FIRST.label("first"),
+        _FIRST_FILE.label("first_file"),
+    )
+    .outerjoin_from(
+        conversations, retention_marks, retention_marks.c.conversation_id == conversations.c.id
+    )
+    .where(conversations.c.id > sa.bindparam("after"))
+    .order_by(conversations.c.id)
+    .limit(sa.bindparam("count"))
+)
+
+
+def conversations_after(
+    connection: sa.Connection, after: int, count: int, before: int
+) -> tuple[list[int], int | None]:
+    """Look at the next `count` conversations with ids above `after`. Returns those that may have messages or
+    files from before a time, and the last id; None if there are no more."""
+    rows = connection.execute(_PLACES, {"after": after, "count": count}).all()
+    found = [
+        row.id for row in rows if min(_given(row.first, row.first_file), default=before) < before
+    ]
+    return found, rows[-1].id if rows else None
+
+
+def _given(*times: int | None) -> list[int]:
+    return [time for time in times if time is not None]
+
+
+def remove_messages(
+    connection: sa.Connection, conversation: int, before: int, now: int, count: int
+) -> RemovedPart:
+    """Remove the content of the next `count` messages of a conversation that are from before a time, in the
+    order of the log. Imported messages stay, because they belong to an account."""
+    mark = _mark(connection, conversation)
+    rows = connection.execute(
+        sa.select(messages.c.seq, messages.c.at, messages.c.attachment_id, messages.c.deleted_at)
+        .where(messages.c.conversation_id == conversation, messages.c.seq > mark.seq)
+        .order_by(messages.c.seq)
+        .limit(count)
+    ).all()
+    old = _before(rows, before)
+    if not old:
+        return RemovedPart(0, (), False)
+    first, last = old[0].seq, old[-1].seq
+    within = (messages.c.conversation_id == conversation) & messages.c.seq.between(first, last)
+    connection.execute(
+        sa.update(messages)
+        .where(within, messages.c.deleted_at.is_(None))
+        .values(deleted_at=now, **WITHOUT_CONTENT)
+    )
+    for table in (reactions, reaction_counts, pins):
+        connection.execute(
+            sa.delete(table).where(
+                table.c.conversation_id == conversation, table.c.seq.between(first, last)
+            )
+        )
+    forget_changes_between(connection, conversation, first, last)
+    files = [row.attachment_id for row in old if row.attachment_id is not None]
+    stored = tuple(name for file in files for name in erase_file(connection, file))
+    _put_mark(connection, conversation, last, max(last, mark.file_seq))
+    removed = sum(row.deleted_at is None for row in old)
+    return RemovedPart(removed, stored, len(old) == count)
+
+
+def remove_files(
+    connection: sa.Connection, conversation: int, before: int, now: int, count: int
+) -> RemovedPart:
+    """Remove the files of the next `count` messages with files that are from before a time. The messages
+    stay, and say that the realm has removed their files."""
+    mark = _mark(connection, conversation)
+    rows = connection.execute(
+        sa.select(messages.c.seq, messages.c.at, messages.c.attachment_id)
+        .where(
+            messages.c.conversation_id == conversation,
+            messages.c.attachment_id.is_not(None),
+            messages.c.seq > mark.file_seq,
+        )
+        .order_by(messages.c.seq)
+        .limit(count)
+    ).all()
+    old = _before(rows, before)
+    if not old:
+        return RemovedPart(0, (), False)
+    stored = [
+        name for row in old for name in _remove_file(connection, row.attachment_id, before, now)
+    ]
+    _put_mark(connection, conversation, mark.seq, old[-1].seq)
+    return RemovedPart(len(stored), tuple(stored), len(old) == count)
+
+
+def _before(rows: Sequence[Any], before: int) -> list[Any]:
+    """The rows up to the first that is not from before a time."""
+    for place, row in enumerate(rows):
+        if row.at >= before:
+            return list(rows[:place])
+    return list(rows)
+
+
+def _remove_file(connection: sa.Connection, file: int, before: int, now: int) -> tuple[str, ...]:
+    """Remove a file unless a newer message carries it, or it still has to reach another realm or this one."""
+    newest = sa.select(sa.func.max(messages.c.at)).where(messages.c.attachment_id == file)
+    if connection.execute(newest).scalar_one() >= before or is_on_its_way(connection, file):
+        return ()
+    known = sa.select(arrivals.c.attachment_id).where(arrivals.c.attachment_id == file)
+    if connection.scalar(known) is not None:
+        return ()
+    connection.execute(
+        sa.insert(arrivals).values(attachment_id=file, realm="", heard_at=now, lost=REMOVED)
+    )
+    found = sa.select(attachments.c.stored).where(attachments.c.id == file)
+    return note_erased(connection, connection.execute(found).scalar_one())
+
+
+def _mark(connection: sa.Connection, conversation: int) -> Mark:
+    row = connection.execute(
+        sa.select(retention_marks.c.seq, retention_marks.c.file_seq).where(
+            retention_marks.c.conversation_id == conversation
+        )
+    ).first()
+    return Mark() if row is None else Mark(*row)
+
+
+def _put_mark(connection: sa.Connection, conversation: int, seq: int, file_seq: int) -> None:
+    here = retention_marks.c.conversation_id == conversation
+    done = connection.execute(
+        sa.update(retention_marks).where(here).values(seq=seq, file_seq=file_seq)
+    )
+    if not done.rowcount:
+        connection.execute(
+            sa.insert(retention_marks).values(
+                conversation_id=conversation, seq=seq, file_seq=file_seq
+            )
+        )
+
+
+def cutoff_of_messages(connection: sa.Connection, conversation: int, size: int) -> int:
+    """The time from which on the newest messages have `size` bytes, to the hour; 0 if all have less. For
+    REALM it reads all messages."""
+    text = sa.func.length(sa.cast(sa.func.coalesce(messages.c.text, ""), sa.LargeBinary))
+    body = sa.func.length(sa.func.coalesce(messages.c.body, b""))
+    chosen = sa.select(messages.c.at // HOUR, sa.func.sum(text + body)).where(messages.c.seq > 0)
+    if conversation != REALM:
+        chosen = chosen.where(messages.c.conversation_id == conversation)
+    return _cutoff(connection, chosen.group_by(messages.c.at // HOUR), size)
+
+
+def cutoff_of_files(connection: sa.Connection, conversation: int, size: int) -> int:
+    """As `cutoff_of_messages`, for files."""
+    here = ~sa.exists().where(arrivals.c.attachment_id == attachments.c.id)
+    chosen = sa.select(attachments.c.created_at // HOUR, sa.func.sum(attachments.c.size)).where(
+        here
+    )
+    if conversation != REALM:
+        carried = sa.select(messages.c.attachment_id).where(
+            messages.c.conversation_id == conversation, messages.c.attachment_id.is_not(None)
+        )
+        chosen = chosen.where(attachments.c.id.in_(carried))
+    return _cutoff(connection, chosen.group_by(attachments.c.created_at // HOUR), size)
+
+
+def _cutoff(connection: sa.Connection, by_hour: sa.Select[Any], size: int) -> int:
+    total = 0
+    for hour, bytes_ in sorted(connection.execute(by_hour), reverse=True):
+        total += bytes_
+        if total > size:
+            return (int(hour) + 1) * HOUR
+    return 0
