@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import msgspec
 from zope.interface import implementer
 
 from chatd.base.account_archive import ArchivedFile, ArchivedMessage, ArchivedOrigin
 from chatd.base.errors import BadSignature
+from chatd.base.model import FormerHome
+from chatd.federation.entry_trust import is_made_for
 from chatd.federation.parcel_fields import FileNote
-from chatd.federation.signing.entries import OpenedEntry, SignedEntry, Trust, open_entry
+from chatd.federation.signing.entries import (
+    OpenedEntry,
+    SignedEntry,
+    Trust,
+    open_entry,
+)
 from chatd.federation.signing.key_book import KeyBook
 from chatd.federation.signing.proofs import Proof
 from chatd.federation.signing.statements import (
@@ -29,7 +38,7 @@ class ArchivedEntries:
         self._keys = keys
 
     def check(
-        self, message: ArchivedMessage, home: str, home_id: int, group: str
+        self, message: ArchivedMessage, homes: Collection[FormerHome]
     ) -> SignedContent | None:
         """As ISignedEntries.check. Takes about 200 µs if the signature is new."""
         signed = message.signed
@@ -42,9 +51,9 @@ class ArchivedEntries:
             proof = _proofs.decode(signed.proof)
             entry = SignedEntry(signed.statement, proof, signed.salt, signed.attributes, body)
             opened = open_entry(entry)
-            stated = opened.statement
-            if stated.home != home or stated.group not in (home_id, group):
+            if not is_made_for(opened.statement, homes):
                 return None
+            stated = opened.statement
             trust = self._keys.verifier.check(entry.statement, stated.realm, stated.at, proof)
         except (BadSignature, msgspec.MsgspecError, RecursionError):
             return None

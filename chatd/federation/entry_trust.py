@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from twisted.internet.task import deferLater
 
 from chatd.base.errors import BadSignature
@@ -53,7 +55,12 @@ def check_place(stated: Statement, home: str, ident: int, group: Group) -> None:
     it lives, or for one of its former homes. Its name there, as it is compared, stands for the id too."""
     name = group.key.partition("@")[0]
     homes = (FormerHome(home, ident, name), *group.former)
-    if not any(
-        stated.home == each.realm and stated.group in (each.home_id, each.name) for each in homes
-    ):
+    if not is_made_for(stated, homes):
         raise BadSignature(reason="it was made for another group")
+
+
+def is_made_for(stated: Statement, homes: Iterable[FormerHome]) -> bool:
+    """Whether an entry was made for the group that has, or has had, these homes."""
+    return any(
+        stated.home == each.realm and stated.group in (each.home_id, each.name) for each in homes
+    )

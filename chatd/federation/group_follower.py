@@ -32,7 +32,7 @@ from chatd.federation.rerouting import GroupPlace, MovedParcel, WaitingParcel, r
 from chatd.service.chat_service import ChatService
 from chatd.store import names
 from chatd.store.group_moves import OtherHome, demote, repoint
-from chatd.store.groups import find_mirror, group_of
+from chatd.store.groups import find_mirror, group_at, group_of
 from chatd.store.lineage import place_named, place_of_home, planned_steps
 from chatd.store.members import member_ids
 from chatd.store.pasts import extend_past, renumber_past
@@ -299,10 +299,7 @@ def _find(connection: Connection, steps: Sequence[MoveStep], own: str) -> Found 
 
 def _group_in(connection: Connection, realm: str, ident: int, own: str) -> Group | None:
     """The group that lives, or has lived, in that realm with that id, and has not ended."""
-    place = place_of_home(connection, realm, ident)
-    if place is None and realm == own:
-        place = ident
-    group = None if place is None else group_of(connection, place)
+    group = group_at(connection, realm, ident, own)
     return group if group is not None and group.key else None
 
 

@@ -7,7 +7,7 @@ What can't be an address or a text here is left out, or replaced: anybody may ha
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
@@ -22,7 +22,7 @@ from chatd.base.config import MAX_MESSAGE
 from chatd.base.emoji import is_emoji
 from chatd.base.entries import MEDIA_TYPE
 from chatd.base.errors import BadArchive, BadName
-from chatd.base.model import MAX_OPAQUE, Account
+from chatd.base.model import MAX_OPAQUE, Account, FormerHome
 from chatd.base.names import ARCHIVE_SIGN, SYSTEM, Address, key_of, parse_address
 from chatd.base.texts import CONTROL_IN_TEXT
 from chatd.base.timestamps import parse_timestamp
@@ -69,8 +69,18 @@ class ImportReader:
         complete = there if there.realm is not None else Address(there.name, self._realm)
         return self._context.localize(complete)
 
-    def source(self, head: ArchivedConversation) -> ImportSource | None:
-        """Where its messages come from; None if it has no name."""
+    def homes(self, head: ArchivedConversation, known: Iterable[FormerHome]) -> list[FormerHome]:
+        """The homes that a group has had, the one in the archive first, and then those that are `known` here.
+        An archive can't prove others: a former home may name any group as its successor."""
+        if head.group is None or head.home is None or head.home_id is None:
+            return []
+        present = FormerHome(head.home, head.home_id, key_of(head.group.partition("@")[0]))
+        return list(dict.fromkeys((present, *known)))
+
+    def source(
+        self, head: ArchivedConversation, homes: Sequence[FormerHome]
+    ) -> ImportSource | None:
+        """Where its messages come from; None if it has no name. `homes` are those of a group."""
         name = head.group or head.user
         if name is None:
             return None
@@ -81,19 +91,22 @@ class ImportReader:
         first, last = head.first, max(head.first, head.last or UNKNOWN_LAST)
         realm = key_of(self._realm)
         if is_archive:
-            origin = f"{ARCHIVE_SIGN}{address.key}"
+            origins = [f"{ARCHIVE_SIGN}{address.key}"]
         elif head.group is not None:
-            origin = f"{IMPORTED_GROUP}{head.home or realm}:{head.home_id or head.conversation}"
+            origins = [f"{IMPORTED_GROUP}{head.home or realm}:{head.home_id or head.conversation}"]
+            origins += [f"{IMPORTED_GROUP}{each.realm}:{each.home_id}" for each in homes]
         else:
-            origin = f"@{realm}:{head.conversation}"
+            origins = [f"@{realm}:{head.conversation}"]
         alone = is_archive or head.group is not None or key_of(address.name) == SYSTEM
         if address.key == self.old.key:
             address = Address(self._account.name)  # one's own notes
-        return ImportSource(origin, address, first, last, alone)
+        return ImportSource(tuple(dict.fromkeys(origins)), address, first, last, alone)
 
-    def item(self, head: ArchivedConversation, message: ArchivedMessage) -> ImportItem:
-        """A message as it is stored here, without its file."""
-        signed = self._check(head, message)
+    def item(
+        self, head: ArchivedConversation, message: ArchivedMessage, homes: Sequence[FormerHome] = ()
+    ) -> ImportItem:
+        """A message as it is stored here, without its file. `homes` are those of a group."""
+        signed: SignedContent | None = self._signed.check(message, homes) if homes else None
         sender = self._person(signed.author if signed else message.sender) or self._realm_itself()
         # In a group, one's own messages keep the address that they were written with.
         own = head.group is None and key_of(sender) == self.old.key
@@ -142,14 +155,6 @@ class ImportReader:
             home = f"{head.home or realm}:{head.home_id or head.conversation}"
             return f"#{home}:{message.seq}"
         return f"@{realm}:{head.conversation}:{message.seq}"
-
-    def _check(self, head: ArchivedConversation, message: ArchivedMessage) -> SignedContent | None:
-        """What is signed of a message of a group."""
-        if head.group is None or head.home is None or head.home_id is None:
-            return None
-        name = key_of(head.group.partition("@")[0])
-        found: SignedContent | None = self._signed.check(message, head.home, head.home_id, name)
-        return found
 
     def _person(self, text: str) -> str | None:
         address = self.address(text)

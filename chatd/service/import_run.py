@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 from sqlalchemy import Connection
@@ -11,7 +12,7 @@ from twisted.internet.defer import DeferredLock
 from twisted.internet.task import deferLater
 
 from chatd.base.account_archive import ArchivedConversation, ArchivedFile, ArchivedMessage
-from chatd.base.model import Account
+from chatd.base.model import Account, FormerHome
 from chatd.files.archive_reader import ArchiveReader
 from chatd.files.folder import Uploads
 from chatd.service.codes import CODE_TRIES, new_code
@@ -22,7 +23,8 @@ from chatd.service.import_reading import NOT_IN_ARCHIVE, ImportReader
 from chatd.service.quotas import LEAST, MessageQuotas, cost
 from chatd.service.remote import ISignedEntries
 from chatd.store.files import Owner, used_bytes
-from chatd.store.import_places import ImportPlace, open_place
+from chatd.store.groups import group_at, homes_of
+from chatd.store.import_places import ImportPlace, ImportSource, open_place
 from chatd.store.imported_messages import (
     ImportFile,
     ImportItem,
@@ -35,6 +37,16 @@ from chatd.store.preferences import prefer
 from chatd.store.writer import CodeTaken
 
 MAX_AT_ONCE = 16  # signed messages that are checked before other work gets its turn
+
+
+class OpenedConversation(NamedTuple):
+    """A conversation of an archive, and the place of its messages here, if they have one. `homes` are those
+    that a group has had, and `group` its conversation here, if this realm knows it."""
+
+    head: ArchivedConversation
+    place: ImportPlace | None
+    homes: Sequence[FormerHome]
+    group: int | None
 
 
 class ImportStopped(Exception):
@@ -104,7 +116,7 @@ class ImportRun:
         in_thread = self._tools.uploads.in_thread
         head: ArchivedConversation = await in_thread(reader.begin, name)
         before = self.progress.read  # by a run that was interrupted
-        place = await self._place(reading, head)
+        where = await self._open(reading, head)
         while page := await in_thread(reader.page):
             if before >= len(page):
                 before -= len(page)
@@ -112,7 +124,7 @@ class ImportRun:
             await self._tools.turn.acquire()
             try:
                 self._check()
-                await self._page(reader, reading, place, head, page)
+                await self._page(reader, reading, where, page)
             finally:
                 self._tools.turn.release()
             self._tools.tell(self)
@@ -141,9 +153,19 @@ class ImportRun:
 
         await self._database.run(job)
 
-    async def _place(self, reading: ImportReader, head: ArchivedConversation) -> ImportPlace | None:
+    async def _open(self, reading: ImportReader, head: ArchivedConversation) -> OpenedConversation:
+        """Begin with a conversation."""
+        own, group = self._tools.context.realm_key, None
+        if head.group is not None and head.home is not None and head.home_id is not None:
+            group = await self._database.read(group_at, head.home, head.home_id, own)
+        homes = reading.homes(head, () if group is None else homes_of(group, own))
+        place = await self._place(head, reading.source(head, homes))
+        return OpenedConversation(head, place, homes, None if group is None else group.id)
+
+    async def _place(
+        self, head: ArchivedConversation, source: ImportSource | None
+    ) -> ImportPlace | None:
         """Where the messages of a conversation are here; None if they have no place."""
-        source = reading.source(head)
         if source is None:
             return None
         account, now = self.account, self._tools.context.now()
@@ -166,17 +188,17 @@ class ImportRun:
         self,
         reader: ArchiveReader,
         reading: ImportReader,
-        place: ImportPlace | None,
-        head: ArchivedConversation,
+        where: OpenedConversation,
         page: Sequence[ArchivedMessage],
     ) -> None:
         """Import a page of messages, in one transaction. Raises ChatError."""
-        wanted = [] if place is None else await self._unknown(reading, head, page)
+        place = where.place
+        wanted = [] if place is None else await self._unknown(reading, where, page)
         items: list[ImportItem] = []
         left = await self._room(wanted)
         try:
             for number, message in enumerate(wanted, 1):
-                item = reading.item(head, message)
+                item = reading.item(where.head, message, where.homes)
                 if message.file is not None and not message.deleted:
                     item = await self._with_file(reader, item, message.file, left)
                     left -= 0 if item.file is None else item.file.stored.size
@@ -192,19 +214,16 @@ class ImportRun:
     async def _unknown(
         self,
         reading: ImportReader,
-        head: ArchivedConversation,
+        where: OpenedConversation,
         page: Sequence[ArchivedMessage],
     ) -> list[ArchivedMessage]:
         """The messages of a page that the account does not have."""
-        keys = [reading.key(head, each) for each in page]
+        keys = [reading.key(where.head, each) for each in page]
         known = await self._database.read(known_keys, self.account.id, keys)
         seen: set[int] = set()
-        if head.group is not None and head.home is not None and head.home_id is not None:
-            home = None if head.home == self._tools.context.realm_key else head.home
+        if where.group is not None:
             seqs = [each.seq for each in page]
-            seen = await self._database.read(
-                seen_of_group, self.account.id, home, head.home_id, seqs
-            )
+            seen = await self._database.read(seen_of_group, self.account.id, where.group, seqs)
         return [
             each
             for key, each in zip(keys, page, strict=True)

@@ -15,7 +15,7 @@ from chatd.base.account_archive import ArchivedMessage, ArchivedOrigin
 from chatd.base.attachments import Attachment
 from chatd.base.entries import NO_PARTS, MadeChange, MadeFact, MemberFact, SentParts
 from chatd.base.errors import ChatError
-from chatd.base.model import Account, Group, Message, Party
+from chatd.base.model import Account, FormerHome, Group, Message, Party
 from chatd.base.names import Address
 from chatd.base.realms import Added, RealmInfo
 from chatd.base.replies import Member
@@ -423,8 +423,6 @@ class SignedContent(msgspec.Struct, frozen=True):
 class ISignedEntries(Interface):
     """Checks the signatures in archives. chatd.federation implements it."""
 
-    def check(
-        message: ArchivedMessage, home: str, home_id: int, group: str
-    ) -> SignedContent | None:
-        """What is signed of a message of the group of the realm `home` with this id, and this name as it is
-        compared. None if that is not known, or if the message has anything that is not signed."""
+    def check(message: ArchivedMessage, homes: Collection[FormerHome]) -> SignedContent | None:
+        """What is signed of a message of the group that has had these homes. None if that is not known, or if
+        the message has anything that is not signed."""

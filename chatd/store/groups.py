@@ -13,14 +13,23 @@ from sqlalchemy import Connection, Row, Select, func, insert, select, true, upda
 
 from chatd.base.errors import GroupExists
 from chatd.base.group_settings import Columns
-from chatd.base.model import PAST_ALL, PAST_JOINED, PRIVATE, PUBLIC, Group, NewGroup, Party
+from chatd.base.model import (
+    PAST_ALL,
+    PAST_JOINED,
+    PRIVATE,
+    PUBLIC,
+    FormerHome,
+    Group,
+    NewGroup,
+    Party,
+)
 from chatd.base.names import key_of
 from chatd.base.replies import GroupInfo
 from chatd.store import names
 from chatd.store.access import is_known
 from chatd.store.conversations import add_conversation
 from chatd.store.invitations import LIFE
-from chatd.store.lineage import find_moved, former_of
+from chatd.store.lineage import find_moved, former_of, place_of_home
 from chatd.store.prepared import prepared
 from chatd.store.roster import Delta
 from chatd.store.schema import groups, participants, rosters
@@ -95,6 +104,22 @@ def group_of(connection: Connection, conversation: int) -> Group | None:
     """The group with that conversation, even if it has ended."""
     query = select(*_GROUP).where(groups.c.conversation_id == conversation)
     return _group(connection, connection.execute(query).first())
+
+
+def group_at(connection: Connection, realm: str, home_id: int, own: str) -> Group | None:
+    """The group that lives, or has lived, in the realm with that key, and has or had that id there, even if
+    it has ended. `own` is the key of this realm."""
+    place = place_of_home(connection, realm, home_id)
+    if place is None and realm == own:
+        place = home_id
+    return None if place is None else group_of(connection, place)
+
+
+def homes_of(group: Group, own: str) -> tuple[FormerHome, ...]:
+    """The homes that a group has had, the present one first. `own` is the key of this realm."""
+    ident = group.home_id or group.id
+    name = group.key.partition("@")[0]
+    return FormerHome(group.realm or own, ident, name), *group.former
 
 
 def find_group_by_code(connection: Connection, code: str) -> Group | None:

@@ -27,10 +27,11 @@ IMPORTED_GROUP = "#"  # before the origin of a group
 
 class ImportSource(msgspec.Struct, frozen=True):
     """A conversation of an archive: the `address` of the other party or the group as this realm writes it,
-    and the seqs of its first and last message there. `origin` names it among all archives. `archive`: it gets
-    a conversation of its own in any case."""
+    and the seqs of its first and last message there. `origins` name it among all archives: that of the
+    archive comes first, and those of a group's former homes follow. `archive`: it gets a conversation of its
+    own in any case."""
 
-    origin: str
+    origins: tuple[str, ...]
     address: Address
     first: int
     last: int
@@ -60,16 +61,17 @@ def open_place(
 ) -> tuple[ImportPlace, bool]:
     """Where the messages of a conversation of an archive are here. It is the same for each archive that has
     the conversation. Also returns whether this is the first one."""
-    found = connection.execute(
-        sa.select(
-            import_places.c.conversation_id,
-            import_places.c.shift,
-            import_places.c.first,
-            import_places.c.last,
-        ).where(import_places.c.account_id == account.id, import_places.c.origin == source.origin)
-    ).first()
-    if found is not None:
-        return ImportPlace(*found), False
+    for origin in source.origins:
+        found = connection.execute(
+            sa.select(
+                import_places.c.conversation_id,
+                import_places.c.shift,
+                import_places.c.first,
+                import_places.c.last,
+            ).where(import_places.c.account_id == account.id, import_places.c.origin == origin)
+        ).first()
+        if found is not None:
+            return ImportPlace(*found), False
     direct = None if source.archive else _direct(connection, account, source.address, now)
     place = None if direct is None else _before_all(connection, account, direct, source)
     if place is None:
@@ -77,7 +79,7 @@ def open_place(
     connection.execute(
         sa.insert(import_places).values(
             account_id=account.id,
-            origin=source.origin,
+            origin=source.origins[0],
             conversation_id=place.conversation,
             shift=place.shift,
             first=place.first,

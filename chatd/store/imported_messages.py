@@ -22,7 +22,6 @@ from chatd.store.macs import KeyedHash, keyed_hash, message_mac
 from chatd.store.messages import MessageWriter
 from chatd.store.row_inserter import RowInserter
 from chatd.store.schema import (
-    groups,
     imported_messages,
     messages,
     participants,
@@ -172,26 +171,19 @@ def is_imported(connection: sa.Connection, conversation: int, seq: int) -> bool:
 
 
 def seen_of_group(
-    connection: sa.Connection, account_id: int, home: str | None, home_id: int, seqs: Sequence[int]
+    connection: sa.Connection, account_id: int, conversation: int, seqs: Sequence[int]
 ) -> set[int]:
-    """Those of the seqs of a group that the account sees of it here. `home` is the key of the group's realm;
-    None: it is this one."""
-    here = (
-        groups.c.conversation_id == home_id
-        if home is None
-        else (groups.c.realm == home) & (groups.c.home_id == home_id)
-    )
+    """Those of the seqs of the group of a conversation that the account sees of it."""
     return set(
         connection.scalars(
             sa.select(messages.c.seq)
-            .join(groups, groups.c.conversation_id == messages.c.conversation_id)
             .join(
                 participants,
                 (participants.c.conversation_id == messages.c.conversation_id)
                 & (participants.c.account_id == account_id)
                 & (participants.c.first_seq <= messages.c.seq),
             )
-            .where(here, messages.c.seq.in_(seqs))
+            .where(messages.c.conversation_id == conversation, messages.c.seq.in_(seqs))
         )
     )
 

@@ -21,7 +21,7 @@ from tests.support.network import NetworkTestCase, Person, outcome
 Change = Callable[[Any], ArchivedMessage]
 
 
-class Signed(NetworkTestCase):
+class SignedTestCase(NetworkTestCase):
     """bagan@realm1 has ana of realm1 and budi of realm2, who moves to realm3."""
 
     def setUp(self) -> None:
@@ -102,6 +102,8 @@ class Signed(NetworkTestCase):
                 new.writestr(name, body)
         return file.getvalue()
 
+
+class Signed(SignedTestCase):
     def test_verified(self) -> None:
         """What the authors' realms have signed has no mark, edits too. Reactions are not signed as a
         whole."""
@@ -180,3 +182,58 @@ class Signed(NetworkTestCase):
         first = self.log(person)["satu"]
         self.assertEqual((first.sender, first.imported), ("ana@realm1", False))
         self.assertGreater(first.at, 0)
+
+
+class MovedGroup(SignedTestCase):
+    """The group moves to realm2, where budi writes once more. eka of realm3 is a member, so realm3 knows."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.four = self.network.server("realm4")
+        for near in (self.one, self.two):
+            near.add(self.four)
+        self.eka = self.three.person("eka")
+        self.eka.joins("bagan@realm1")
+        self.network.settle()
+        self.before = self.export(self.budi)
+        self.ana.does(ask.PromoteMember(parse_group("bagan"), parse_group("budi@realm2")))
+        self.network.settle()
+        for person, group in ((self.ana, "bagan"), (self.budi, "bagan@realm1")):
+            person.does(ask.MoveGroup(parse_group(group), "realm2"))
+        self.network.settle()
+        self.budi.posts("bagan", "lima")
+        self.network.settle()
+        self.after = self.export(self.budi)
+
+    def marks(self, person: Person, name: str) -> dict[str | None, bool]:
+        return {text: each.imported for text, each in self.log(person, name).items()}
+
+    def test_known(self) -> None:
+        """A realm that knows the group verifies what was signed for its former home, too."""
+        self.take(self.moved, self.after)
+        expected = {"satu": False, "dua setengah": False, "tiga": True, "empat": False}
+        self.assertEqual(self.marks(self.moved, "~bagan@realm2"), {**expected, "lima": False})
+        other = self.three.person("dewi")
+        self.take(other, self.before)
+        self.assertEqual(self.marks(other, "~bagan@realm1"), expected)
+
+    def test_unknown(self) -> None:
+        """An archive can't prove that a group has moved."""
+        person = self.four.person("fajar")
+        self.take(person, self.after)
+        marks = self.marks(person, "~bagan@realm2")
+        self.assertEqual({text for text, marked in marks.items() if not marked}, {"lima"})
+
+    def test_one_place(self) -> None:
+        """Archives from before and after the move are of one group, and bring each message once."""
+        self.take(self.moved, self.before)
+        self.take(self.moved, self.after)
+        log = self.log(self.moved)
+        self.assertEqual(list(log), ["satu", "dua setengah", "tiga", "empat", "lima"])
+        self.assertEqual(len({each.conversation for each in log.values()}), 1)
+
+    def test_member(self) -> None:
+        """A member gets nothing twice from an archive that was made before the move."""
+        self.take(self.eka, self.before)
+        ended = self.done(self.three.service.imports.state(self.eka.account))
+        self.assertEqual((ended.progress.messages, ended.progress.known), (0, 4))
