@@ -186,12 +186,6 @@ class EntryParcel(msgspec.Struct, frozen=True, array_like=True, dict=True):
         return None if opened is None else opened.statement.kind
 
     @property
-    def origin_realm(self) -> str | None:
-        """The key of the author's realm."""
-        opened = self.opened
-        return None if opened is None else opened.statement.realm
-
-    @property
     def at(self) -> int:
         """When it was made (ms since 1970 UTC); 0 if that is not known."""
         opened = self.opened

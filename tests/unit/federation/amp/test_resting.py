@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from unittest import mock
+
+from chatd.base.errors import StorageFailed
 from chatd.base.events import PresenceChange
 from chatd.base.names import Address
 from chatd.base.timers import cancel
 from chatd.commands import values as ask
 from chatd.federation.amp import links, resting
 from chatd.federation.amp.dialer import CALM_SPREAD, FIRST_PAUSE, GIVE_UP
+from chatd.federation.amp.link import PeerLink
 from chatd.federation.amp.peers import Peer
 from chatd.federation.amp.resting import Resting
 from chatd.federation.capabilities import REST
@@ -15,6 +19,7 @@ from chatd.simulate.connections import FakeConnection
 from chatd.store.peers import KnownPeer
 from tests.support.network import NetworkTestCase, Person, Server, lacks
 
+BUDI = Address("budi", "realm2")
 IDLE_TIME = 60.0  # seconds in place of ten minutes, so that less time has to pass
 SOON = 60.0  # longer than until an idle link is noticed
 WHILE = IDLE_TIME + SOON
@@ -82,7 +87,7 @@ class Closed(RestTestCase):
     def test_dialled_to_ask(self) -> None:
         self.assertTrue(self.budi.client)
         self.rest()
-        self.ana.does(ask.AddContact(Address("budi", "realm2")))
+        self.ana.does(ask.AddContact(BUDI))
         (contact,) = self.ana.does(ask.ListContacts()).items
         self.assertTrue(contact.online)
         self.assertTrue(self.linked())
@@ -100,7 +105,7 @@ class Closed(RestTestCase):
 
     def test_asked_in_vain(self) -> None:
         """Questions fail at once after the first, and are no reason to dial on and on."""
-        self.ana.does(ask.AddContact(Address("budi", "realm2")))
+        self.ana.does(ask.AddContact(BUDI))
         self.rest()
         self.network.refusing[self.two.where] = OSError()
         for _ in range(3):
@@ -151,6 +156,34 @@ class Kept(RestTestCase):
         self.network.advance(5.0)
         told = [each for each in self.ana.events if isinstance(each, PresenceChange)]
         self.assertIn(("budi@realm2", "online"), [(each.who, each.state) for each in told])
+
+    def test_something_to_do(self) -> None:
+        """At either end: files that arrive, or parcels that wait."""
+        for server in (self.one, self.two):
+            federation = server.federation
+            with mock.patch.object(federation.arrivals, "are_under_way", return_value=True):
+                self.network.advance(4 * WHILE)
+                self.assertTrue(self.linked())
+            self.network.advance(3 * WHILE)
+            self.assertFalse(self.linked())
+            self.sent(self.ana, "budi@realm2")
+
+    def test_refused(self) -> None:
+        """A realm that refuses the question keeps its link, and is asked again."""
+        asked = mock.AsyncMock(side_effect=StorageFailed())
+        with mock.patch.object(Resting, "asked", asked):
+            self.network.advance(6 * WHILE)
+        self.assertTrue(self.linked())
+        self.assertGreater(asked.call_count, 1)
+        self.rest()
+
+    def test_used_just_now(self) -> None:
+        """A realm does not agree if it has used the link itself a moment ago."""
+        self.budi.sends("ana@realm1", "halo")
+        directory = self.two.realm.directory
+        link = directory.peers.get("realm1").link
+        self.assertFalse(self.network.result(directory.manager.resting.asked(link)))
+        self.assertTrue(self.linked())
 
     def test_older_realm(self) -> None:
         """A realm that does not know of resting keeps its link."""
@@ -233,6 +266,22 @@ class Starts(RestTestCase):
         self.network.until(self.ana.reads, 4 * WHILE)
         self.network.settle()
         self.assertEqual(self.two.parcels_waiting(), 0)
+
+    def test_sent_while_it_asks(self) -> None:
+        """A link stays that is used before the other side has agreed."""
+        agrees, sent = Resting._agrees, list[object]()
+
+        async def agree_and_send(resting: Resting, link: PeerLink) -> bool:
+            found = await agrees(resting, link)
+            if not sent:
+                sent.append(self.ana.sends("budi@realm2", "halo"))
+            return found
+
+        self.patch(Resting, "_agrees", agree_and_send)
+        self.network.until(lambda: sent, 3 * WHILE)
+        self.network.advance(1)
+        self.assertTrue(self.linked())
+        self.rest()
 
     def test_many_cost_nothing(self) -> None:
         """Realms that rest have no timers."""
