@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from chatd.base.errors import RealmQuota, StorageFailed
+from chatd.base.errors import RealmQuota, StorageFailed, UnknownGroup
 from chatd.base.names import Place, parse_address, parse_group
 from chatd.commands import values as ask
 from chatd.federation import parcels
@@ -411,6 +411,64 @@ class GroupsTestCase(ReturnedTestCase):
         self.assertEqual(self.ana.members("bagan"), ["*ana+", "budi+"])
         [ban] = self.ana.does(ask.ListBans(parse_address("bagan"))).items
         self.assertEqual(ban.username, "citra@realm2")
+
+    def fact(self, number: int, said: Attributes, at: int = START) -> None:
+        """Let realm2 return what ana has done to the group."""
+        entry = self.signers["realm1"].signs(
+            said, author="ana", group=self.ident, number=number, at=at
+        )
+        self.returns(0, Post(entry, "bagan"))
+
+    def finish(self) -> None:
+        self.network.result(self.one.federation.returned.finish("realm2"))
+
+    def test_roles(self) -> None:
+        """Somebody who is an admin stays one. A role that the log has ended later is not ended again. The
+        last admin stays one."""
+        bagan, citra = parse_address("bagan"), "citra@realm2"
+        promoted = MemberAttributes("promoted", citra)
+        self.ana.does(ask.PromoteMember(bagan, parse_address(citra)))
+        self.fact(490, promoted)
+        self.assertEqual(self.ana.members("bagan"), ["*ana+", "*citra@realm2"])
+        self.network.advance(1)
+        self.fact(491, MemberAttributes("demoted", citra), at=self.one.service.context.now())
+        self.assertEqual(self.ana.members("bagan"), ["*ana+", "citra@realm2"])
+        said = self.said_of(citra)
+        self.fact(492, promoted)
+        self.assertEqual(self.ana.members("bagan"), ["*ana+", "citra@realm2"])
+        self.assertEqual(self.said_of(citra), [*said, "promoted"])
+        self.fact(493, MemberAttributes("demoted", "ana@realm1"))
+        self.assertEqual(self.ana.members("bagan"), ["*ana+", "citra@realm2"])
+
+    def test_kicked_before_they_joined_again(self) -> None:
+        """A kick does not count if the log has a later join; of somebody who has left, it is a ban only."""
+        bagan, kicked = parse_address("bagan"), MemberAttributes("kicked", "citra@realm2")
+        self.fact(690, kicked, at=START - 60_000)
+        self.finish()
+        self.assertIn("citra@realm2", self.ana.members("bagan"))
+        self.ask_join("realm2", "cici")
+        self.says(self.signers["realm2"].leaves("citra"), number=9)
+        self.assertEqual(self.ana.members("bagan"), ["*ana+", "cici@realm2"])
+        self.fact(691, kicked, at=self.one.service.context.now() + 1)
+        self.finish()
+        [ban] = self.ana.does(ask.ListBans(bagan)).items
+        self.assertEqual(ban.username, "citra@realm2")
+
+    def test_last_member_kicked(self) -> None:
+        """A group ends with its last member, also if they were kicked by somebody who has left since."""
+        self.ana.does(ask.LeaveGroup(parse_address("bagan")))
+        self.fact(690, MemberAttributes("kicked", "citra@realm2"))
+        self.finish()
+        with self.assertRaises(UnknownGroup):
+            self.ana.does(ask.ShowGroup(parse_address("bagan")))
+
+    def test_made_private(self) -> None:
+        """A group that was made private is so again, with a new code."""
+        before = self.ana.does(ask.ShowGroup(parse_address("bagan"))).fields
+        self.fact(500, GroupAttributes({"visibility": "private"}))
+        shown = self.ana.does(ask.ShowGroup(parse_address("bagan"))).fields
+        self.assertEqual(shown["visibility"], "private")
+        self.assertNotEqual(shown["code"], before["code"])
 
     def test_kicks_after_a_crash(self) -> None:
         """A kick has its effect also if this realm crashes before everything is returned, or before that is
