@@ -181,7 +181,8 @@ class Kept(RestTestCase):
         """A realm does not agree if it has used the link itself a moment ago."""
         self.budi.sends("ana@realm1", "halo")
         directory = self.two.realm.directory
-        link = directory.peers.get("realm1").link
+        link = directory.peers.by_key["realm1"].link
+        assert link is not None
         self.assertFalse(self.network.result(directory.manager.resting.asked(link)))
         self.assertTrue(self.linked())
 
