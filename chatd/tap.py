@@ -13,11 +13,12 @@ from twisted.logger import Logger
 from twisted.python import usage
 
 from chatd.app.console import finish, stop
-from chatd.app.daemon import ChatDaemon
+from chatd.app.daemon import ChatDaemon, Surroundings
 from chatd.app.demo_realms import FOLDER, SHIFT, demo_config
 from chatd.app.keys import fingerprint_of, renew_key
 from chatd.app.logs import LogOutput
 from chatd.app.realm import StartOptions
+from chatd.app.service_manager import supervision_of
 from chatd.app.state import StartError
 from chatd.base.clocks import IReactor, make_monotonic
 from chatd.base.config import Config, ConfigError, find_config, load_config
@@ -99,6 +100,9 @@ def makeService(options: Options) -> IService:
         os.urandom,
         StartOptions(demo=bool(options["demo"]), accept_loss=bool(options["accept-loss"])),
         output=LogOutput(config.log, twistd),
-        foreground=bool(twistd.get("nodaemon", True)),
-        load=options["load"],
+        outside=Surroundings(
+            foreground=bool(twistd.get("nodaemon", True)),
+            load=options["load"],
+            supervision=supervision_of(os.environ, os.getpid()),
+        ),
     )

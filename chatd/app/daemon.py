@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Callable
 from typing import Any, TextIO
 
+import msgspec
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.logger import ILogObserver, Logger
@@ -21,11 +23,23 @@ from chatd.app.logs import LogOutput
 from chatd.app.realm import Environment, Realm, StartOptions
 from chatd.app.reload import Reloads, install_signals
 from chatd.app.reloader import Reloader
+from chatd.app.service_manager import ServiceManager, Supervision
 from chatd.app.state import StartError
 from chatd.base.clocks import IReactor
 from chatd.base.config import Config
+from chatd.base.config_changes import ReloadReport
+from chatd.store.probe import ping_transaction
 
 log = Logger()
+
+
+class Surroundings(msgspec.Struct, frozen=True):
+    """What is around the daemon. `foreground`: it runs on a terminal or under a supervisor. `load` reads
+    the configuration again, and raises ConfigError. `supervision` is what systemd asks for."""
+
+    foreground: bool = True
+    load: Callable[[], Config] | None = None
+    supervision: Supervision = Supervision()
 
 
 class ChatDaemon(Service):
@@ -40,15 +54,13 @@ class ChatDaemon(Service):
         random_bytes: Callable[[int], bytes],
         options: StartOptions,
         output: LogOutput | None = None,
-        foreground: bool = True,
-        load: Callable[[], Config] | None = None,
+        outside: Surroundings = Surroundings(),  # noqa: B008 - it is frozen
     ) -> None:
-        """`load` reads the configuration again. It raises ConfigError."""
         self.config = config
         self._reactor = reactor
         self._options = options
         self._output = output
-        self._foreground = foreground
+        self._foreground = foreground = outside.foreground
         # A background daemon's standard error leads nowhere, and twistd shows only 100 bytes of an error.
         # This leads to the terminal that started it.
         self._terminal = None if foreground else os.fdopen(os.dup(2), "w")
@@ -57,10 +69,25 @@ class ChatDaemon(Service):
             reloads.add("the log file", output.file.reopen)
         self._realm = Realm(config, Environment(reactor, random_bytes, reactor), options)
         self._doors = Doors(self._realm, reloads)
-        self._reloader = Reloader(
-            self._realm, self._doors, reloads, output, load or (lambda: config)
-        )
+        load = outside.load or (lambda: config)
+        self._reloader = Reloader(self._realm, self._doors, reloads, output, load)
         self._watch = CertificateWatch(reactor, self._in_thread, reloads)
+        self._manager = ServiceManager(
+            outside.supervision, reactor, lambda: time.monotonic_ns() // 1000, self._probe
+        )
+        self._reloader.watch(self._manager.reloading, self._reloaded)
+
+    def _probe(self) -> Deferred[None]:
+        """Fires when the thread that writes to the database has answered."""
+        return self._realm.database.run(ping_transaction)
+
+    def _reloaded(self, report: ReloadReport) -> None:
+        trouble = "; ".join(each for each in (report.error, *report.failed) if each)
+        self._manager.ready(trouble or self._doors_open)
+
+    @property
+    def _doors_open(self) -> str:
+        return f"Open: {', '.join(self._doors.names)}"
 
     def _in_thread(self, *call: Any) -> Deferred[Any]:
         return self._realm.uploads.in_thread(*call)
@@ -100,6 +127,7 @@ class ChatDaemon(Service):
         self._handle_signals()
         self._show_code(sys.__stdout__)
         memory.settle()
+        self._manager.ready(self._doors_open)
         if self._options.demo:
             names = ", ".join(name for name, _, _ in ACCOUNTS)
             log.info("accounts: {names}; password {password}", names=names, password=PASSWORD)
@@ -123,9 +151,11 @@ class ChatDaemon(Service):
 
     async def _stop(self) -> None:
         log.info("shutting down")
+        self._manager.stopping()
         self._watch.stop()
         await self._reloader.stop()
         self._realm.refuse()
         await self._doors.close()
         await self._realm.close()
+        self._manager.stopped()
         log.info("everything is on disk; goodbye")

@@ -17,6 +17,7 @@ from chatd.app.state import StartError
 from chatd.base.background import in_background
 from chatd.base.config import Config, ConfigError
 from chatd.base.config_changes import AT_START, ReloadReport, changed_keys, reloaded
+from chatd.base.isolation import guarded
 from chatd.federation.amp.identity import IdentityError
 from chatd.federation.amp.trust import AUTHORITIES
 
@@ -48,6 +49,12 @@ class Reloader:
         self._load = load
         self._lock = DeferredLock()
         self._waiting: list[Deferred[ReloadReport]] = []  # for a reload that has not begun
+        self._on_begin: Callable[[], None] = lambda: None
+        self._on_end: Callable[[ReloadReport], None] = lambda _report: None
+
+    def watch(self, on_begin: Callable[[], None], on_end: Callable[[ReloadReport], None]) -> None:
+        """Call these when a reload begins and ends."""
+        self._on_begin, self._on_end = on_begin, on_end
 
     def start(self) -> None:
         """Offer reloads to the commands of operators."""
@@ -71,11 +78,13 @@ class Reloader:
 
     async def _run(self) -> None:
         waiting, self._waiting = self._waiting, []
+        guarded("nobody was told that a reload begins", self._on_begin)
         try:
             report = await self._reload()
         except Exception:
             log.failure("the configuration was not reloaded")
             report = INTERNAL
+        guarded("nobody was told that a reload has ended", self._on_end, report)
         self._tell(report, waiting)
 
     def _tell(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 from http import HTTPStatus
 from typing import Any
+from unittest import mock
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -86,8 +88,24 @@ class Signals(DaemonTestCase):
     @in_thread
     def test_configuration(self) -> None:
         """At SIGHUP the file is read again: doors come and go, and others keep their connections. A file
-        with a mistake changes nothing, and what needs a restart is said."""
-        daemon = self.start()
+        with a mistake changes nothing, and what needs a restart is said. systemd is told all of it."""
+        manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(manager.close)
+        manager.settimeout(PATIENCE)
+        manager.bind("")  # an abstract address that the system chooses
+        address = "@" + manager.getsockname()[1:].decode()
+        told = {"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "300000"}
+        with mock.patch.dict(os.environ, told):
+            daemon = self.start()
+
+        def hear(*expected: str) -> None:
+            """The supervisor is told this next, with signs of life in between."""
+            for each in expected:
+                while (heard := manager.recv(4096).decode()) == "WATCHDOG=1" != each:
+                    pass
+                self.assertTrue(heard.startswith(each), (heard, each))
+
+        hear("READY=1\nSTATUS=Open: json", "WATCHDOG=1")
         path = self.root / "chatd.ini"
         before, port = path.read_text(), free_port()
 
@@ -111,12 +129,14 @@ class Signals(DaemonTestCase):
                 ).replace("[accounts]\n", "[accounts]\nregistration = closed\n"),
                 "changed: [accounts] registration, [listen] web",
             )
+            hear("RELOADING=1\nMONOTONIC_USEC=", "READY=1\nSTATUS=Open: json, web", "WATCHDOG=1")
             self.assertTrue(pages())
             messi.must(command="ping")
             with daemon.talk() as talker:
                 refused = talker.ask(command="register", username="budi", password="surabaya1234")
             self.assertEqual(refused["code"], "registration-closed")
             reloaded("[limits]\nfile = much\n", "nothing of it is used: ")
+            hear("RELOADING=1", f"READY=1\nSTATUS={path.parent}")
             self.assertTrue(pages())
             reloaded(
                 before.replace("name = ", "name = not-"),
@@ -124,7 +144,9 @@ class Signals(DaemonTestCase):
             )
             self.assertFalse(pages())
             messi.must(command="ping")
+            hear("RELOADING=1", "READY=1\nSTATUS=Open: json")
         daemon.stop()
+        hear("STOPPING=1")
 
     @in_thread
     def test_a_closed_terminal(self) -> None:
