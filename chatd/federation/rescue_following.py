@@ -202,8 +202,7 @@ class RescueFollowing:
 
     async def _hand_over(self, realm: str, known: KnownRescue) -> None:
         group = await self._database.read(group_of, known.conversation_id)
-        if group is None:
-            return
+        assert group is not None  # noqa: S101 - to_hand_over has found it, and groups are not deleted
         name = group.name.partition("@")[0]
         await self._supply.sign_after(group.id, known.seq)
         shared = SharedGroup(group.id, name, group.home_id or 0, known.seq)
@@ -211,9 +210,7 @@ class RescueFollowing:
         batch: list[bytes] = []
         while True:
             page = await self._database.read(held_store.group_page, shared, None, after)
-            for entry in page.entries:
-                if not isinstance(entry, HeldSigned):
-                    continue
+            for entry in [each for each in page.entries if isinstance(each, HeldSigned)]:
                 post = parcels.encode(Post(entry_of(entry), name))
                 full = len(batch) >= MAX_ITEMS or sum(map(len, batch)) + len(post) > MAX_BYTES
                 if batch and full:
