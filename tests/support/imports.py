@@ -32,7 +32,10 @@ class ImportsTestCase(RealmTestCase):
 
     async def ended(self, account: Account) -> AccountImport:
         imports = self.realm.service.imports
-        while (found := await imports.state(account)).state == RUNNING:
+        # Another thread reads the state, maybe before this one knows that it was stored.
+        while (
+            found := await imports.state(account)
+        ).state == RUNNING or account.id in imports._running:
             if imports._interrupted:
                 break
             await sleep(0.001)

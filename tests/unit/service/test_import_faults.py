@@ -203,6 +203,8 @@ class Disks(ImportsTestCase):
             while len(imports._interrupted) < 2:
                 await sleep(0.001)
         imports._timer.cancel()
+        order = [each.account_id for each in imports._interrupted]
+        people.sort(key=lambda each: order.index(each.id))
         read = self.realm.database.read
         failed: list[object] = []
 
