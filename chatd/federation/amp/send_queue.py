@@ -7,9 +7,10 @@ in memory.
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 from twisted.python.failure import Failure
@@ -63,6 +64,9 @@ class SendQueue:
         self._cursor = 0  # the number of the last parcel that was in `ready`
         # What was committed since the disk began to be read, by number; None if it was too much.
         self._fresh: dict[int, Item] | None = {}
+        # The lowest number that was committed since the last page was read. What is sent again after a
+        # restore has lower numbers than what was sent before.
+        self._lowest: float = math.inf
         # What was blanked since then, by number
         self._blanked: dict[int, bytes] = {}
 
@@ -73,6 +77,7 @@ class SendQueue:
     def add(self, item: Item) -> None:
         """Add a parcel that was committed."""
         if self._behind:
+            self._lowest = min(self._lowest, item.number)
             if self._fresh is not None:
                 self._fresh[item.number] = item
                 if len(self._fresh) > MAX_READY:
@@ -100,6 +105,7 @@ class SendQueue:
         if self._behind and not self.ready and not self._reading:
             self._reading = True
             self._fresh = {}
+            self._look_back()
             self._outbox.tidy()
             reading = self._outbox.waiting(self._realm, self._cursor, PAGE)
             reading.addCallback(self._have_read)
@@ -117,14 +123,34 @@ class SendQueue:
         self._blanked.clear()
         if page:
             self._cursor = page[-1].id
-        if len(page) < PAGE and self._fresh is not None:
-            fresh, self._fresh = self._fresh, {}
-            self._behind = False
-            for number in sorted(fresh):
-                if number > self._cursor:
-                    self._cursor = number
-                    self.ready.append(fresh[number])
+        if self._fresh is None:
+            self._look_back()
+        else:
+            self._add_fresh(self._fresh, whole=len(page) < PAGE)
+            self._fresh = {}
+            self._lowest = math.inf
         self._filled()
+
+    def _add_fresh(self, fresh: Mapping[int, Item], *, whole: bool) -> None:
+        """Add what was committed while a page was read. If that was not the `whole` rest, the next one has
+        what comes after it."""
+        known = {item.number for item in self.ready}
+        added = [
+            item
+            for number, item in fresh.items()
+            if number not in known and (whole or number <= self._cursor)
+        ]
+        if added:
+            self.ready = deque(sorted((*self.ready, *added), key=_number_of))
+        if whole:
+            self._behind = False
+            self._cursor = max((self._cursor, *fresh))
+
+    def _look_back(self) -> None:
+        """Let the next page begin before what was committed since the last one."""
+        if self._lowest <= self._cursor:
+            self._cursor = int(self._lowest) - 1
+        self._lowest = math.inf
 
     def _not_read(self, failure: Failure) -> None:
         log_unexpected("the outbox can't be read", failure)

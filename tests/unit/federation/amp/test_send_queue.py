@@ -8,6 +8,7 @@ from typing import Any, cast
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
+from chatd.federation.amp import send_queue
 from chatd.federation.amp.send_queue import Item, SendQueue
 from chatd.store.outbox import QueuedParcel
 
@@ -17,10 +18,13 @@ class Disk:
 
     def __init__(self) -> None:
         self.reading: Deferred[Sequence[QueuedParcel]] = Deferred()
+        self.read_after: list[int] = []
 
     def tidy(self) -> None: ...
 
-    def waiting(self, _realm: str, _after: int, _count: int) -> Deferred[Sequence[QueuedParcel]]:
+    def waiting(self, _realm: str, after: int, _count: int) -> Deferred[Sequence[QueuedParcel]]:
+        self.read_after.append(after)
+        self.reading = Deferred()
         return self.reading
 
 
@@ -65,3 +69,31 @@ class SendQueueTestCase(SynchronousTestCase):
         self.add(8, 9)
         self.blank(2, 5, 7, 9, 10)
         self.check((3, b"text"), (5, b""), (8, b"text"), (9, b""))
+
+    def test_lower_numbers_while_reading(self) -> None:
+        """What is sent again after a restore has low numbers, and is not on a page that was read before."""
+        self.add(4, 5, 9)
+        self.read(3, 5, 8)
+        self.check(*((number, b"text") for number in (3, 4, 5, 8, 9)))
+        self.add(10)
+        self.assertEqual([item.number for item in self.queue.ready][-1], 10)
+
+    def test_lower_numbers_between_two_pages(self) -> None:
+        self.patch(send_queue, "PAGE", 2)
+        self.add(4)
+        self.read(3, 5)
+        self.check(*((number, b"text") for number in (3, 4, 5)))
+        self.add(2, 8)
+        self.queue.ready.clear()  # they are on their way
+        self.queue.fill()
+        self.assertEqual(self.disk.read_after, [0, 1])
+
+    def test_lower_numbers_of_too_many(self) -> None:
+        """More than may be in memory are read from the disk."""
+        self.patch(send_queue, "MAX_READY", 1)
+        self.add(4, 9)
+        self.read(3, 5)
+        self.check((3, b"text"), (5, b"text"))
+        self.queue.ready.clear()
+        self.queue.fill()
+        self.assertEqual(self.disk.read_after, [0, 3])
