@@ -152,12 +152,13 @@ class MovedPosts:
 
     def _author(self, connection: Connection, post: Post) -> Party:
         """Raises BadSignature, UnknownUser."""
-        opened = post.opened
-        if opened is None or opened.statement.realm != self._own:
-            raise BadSignature(reason="it is the entry of another realm")
-        account = find_account(connection, opened.statement.author)
+        opened = post.opening
+        if isinstance(opened, BadSignature):
+            raise opened
+        name = opened.statement.author
+        account = find_account(connection, name)
         if account is None:
-            raise UnknownUser(name=opened.statement.author)
+            raise UnknownUser(name=name)
         return party_of(account)
 
     def _message(

@@ -16,7 +16,7 @@ from chatd.base.names import key_of
 from chatd.federation import parcels
 from chatd.federation.news import mark_parcel, news_of
 from chatd.federation.parcel_fields import MAX_NUMBER
-from chatd.federation.parcels import GroupMark, Left, Parcel, Post
+from chatd.federation.parcels import GroupMark, Left, Post
 from chatd.store import outbox as store
 from chatd.store.outbox import NewParcel, OutboxWriter, QueuedParcel
 
@@ -47,15 +47,11 @@ class MovedParcel(NamedTuple):
     file: int | None
 
 
-def is_for(parcel: Parcel | None, place: GroupPlace) -> bool:
+def _is_for(parcel: Post | Left | GroupMark, place: GroupPlace) -> bool:
     """Whether a parcel to the realm of a group is for that group."""
-    match parcel:
-        case Post(group=group) | Left(group=group):
-            return key_of(group) == key_of(place.name)
-        case GroupMark(home=home, group_id=ident):
-            return (home, ident) == (place.realm, place.home_id)
-        case _:
-            return False
+    if isinstance(parcel, GroupMark):
+        return (parcel.home, parcel.group_id) == (place.realm, place.home_id)
+    return key_of(parcel.group) == key_of(place.name)
 
 
 def waiting_for(connection: Connection, place: GroupPlace) -> Iterator[WaitingParcel]:
@@ -65,7 +61,7 @@ def waiting_for(connection: Connection, place: GroupPlace) -> Iterator[WaitingPa
         after = page[-1].id
         for queued in page:
             parcel = parcels.try_decode(queued.parcel)
-            if isinstance(parcel, Post | Left | GroupMark) and is_for(parcel, place):
+            if isinstance(parcel, Post | Left | GroupMark) and _is_for(parcel, place):
                 yield WaitingParcel(queued, parcel)
 
 
