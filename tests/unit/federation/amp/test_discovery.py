@@ -327,13 +327,42 @@ class Bounds(NetworkTestCase):
 
     def test_full_disk(self) -> None:
         """A realm that can't be written is not known either, so it is looked up again the next time."""
-        places = [DialPlace("192.0.2.1", 8890)]
         directory = self.one.realm.directory
-        self.dialer.finder = PlaceFinder(self.one.realm.clock, lambda _realm: succeed(places))
+        self.dialer.finder = PlaceFinder(self.one.realm.clock, self.found)
         self.patch(self.dialer._endpoint, "dial", lambda *_args, **_options: fail(ConnectError()))
         self.patch(directory.peers, "remember", lambda *_: fail(StorageFailed()))
         self.failureResultOf(directory.look_up(TWO, 1), StorageFailed)
         self.assertNotIn(TWO, directory.peers.by_key)
+
+    def test_no_answer(self) -> None:
+        """Somebody waits for a realm that was found only for a while. It is a peer then, and is not looked up
+        again."""
+        self.dialer.finder = PlaceFinder(self.one.realm.clock, self.found)
+        dialling: Deferred[PeerLink] = Deferred()
+        self.patch(self.dialer._endpoint, "dial", lambda *_args, **_options: dialling)
+        directory = self.one.realm.directory
+        looking = directory.look_up(TWO, 1)
+        self.assertNoResult(looking)
+        self.network.advance(discovery.PATIENCE + 1)
+        self.successResultOf(looking)
+        self.assertIn(TWO, directory.peers.by_key)
+        self.successResultOf(directory.look_up(TWO, 1))
+        self.assertEqual(self.asked, [TWO])
+
+    def test_links_meanwhile(self) -> None:
+        """A realm that has linked while it was looked up is not dialled."""
+        finding: Deferred[list[DialPlace]] = Deferred()
+        self.dialer.finder = PlaceFinder(self.one.realm.clock, lambda _realm: finding)
+        looking = self.one.realm.directory.look_up(TWO, 1)
+        self.known(TWO)
+        finding.callback([DialPlace("192.0.2.1", 8890)])
+        self.network.settle()
+        self.successResultOf(looking)
+        self.assertEqual(self.network.dialled, [])
+
+    def found(self, realm: str) -> Deferred[list[DialPlace]]:
+        self.asked.append(realm)
+        return succeed([DialPlace("192.0.2.1", 8890)])
 
     def test_not_written(self) -> None:
         """What could not be written about a realm is written the next time."""
