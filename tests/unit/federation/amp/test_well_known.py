@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from cryptography import x509
@@ -9,6 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectError, DNSLookupError
 from twisted.internet.interfaces import IOpenSSLServerConnectionCreator
 from twisted.internet.protocol import Factory, Protocol
 from twisted.internet.ssl import Certificate, trustRootFromCertificates
@@ -80,11 +82,13 @@ class FetchTests(TestCase):
         self.addCleanup(self.listening.stopListening)
         return factory
 
-    def fetch(self, trusted: PublicAuthority | None = None) -> Deferred[Any]:
+    def fetch(
+        self, trusted: PublicAuthority | None = None, addresses: Sequence[str] = ("127.0.0.1",)
+    ) -> Deferred[Any]:
         root = (trusted or self.authority).root
         found = trustRootFromCertificates([Certificate.load(root.public_bytes(Encoding.DER))])
         fetcher = WellKnownFetcher(net, found, self.listening.getHost().port)
-        return Deferred.fromCoroutine(fetcher.fetch(NAME, ["127.0.0.1"]))
+        return Deferred.fromCoroutine(fetcher.fetch(NAME, addresses))
 
     async def test_document(self) -> None:
         server = await self.serve(ok(DOCUMENT))
@@ -99,6 +103,14 @@ class FetchTests(TestCase):
         )
         await self.assertFailure(self.fetch(), BadDocument)
         self.assertEqual(len(server.asked), 1)
+
+    async def test_next_address(self) -> None:
+        """An address at which nothing listens is passed over. If there is no other one, it is said why."""
+        await self.serve(ok(DOCUMENT))
+        found = await self.fetch(addresses=("127.0.0.2", "127.0.0.1"))
+        self.assertEqual(found.host, "chat.example.net")
+        await self.assertFailure(self.fetch(addresses=("127.0.0.2",)), ConnectError)
+        await self.assertFailure(self.fetch(addresses=()), DNSLookupError)
 
     async def test_too_long(self) -> None:
         """Neither the body nor the header may grow."""
