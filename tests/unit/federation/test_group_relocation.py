@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest import mock
 
 import msgspec
 from twisted.internet.defer import Deferred
@@ -16,6 +17,8 @@ from chatd.base.errors import (
     RealmFull,
     UnknownGroup,
 )
+from chatd.base.names import parse_address
+from chatd.commands import values as ask
 from chatd.federation import handing_over
 from chatd.federation.capabilities import MOVES
 from chatd.federation.parcels import MoveOffer
@@ -26,6 +29,10 @@ from tests.support.network import Person, Server, lacks
 from tests.unit.federation.test_group_moves import MovingTestCase, log_of
 
 HOUR = 3600.0
+
+
+async def held_room(*_asked: Any) -> None:
+    """In place of the check whether a realm has room for a group."""
 
 
 class RelocationTestCase(MovingTestCase):
@@ -104,6 +111,41 @@ class Agreeing(RelocationTestCase):
         self.assertEqual(self.offers("realm3"), "agreed")
         self.assertEqual(self.citra.mine(), ["bagan"])
 
+    def test_demoted_since(self) -> None:
+        """What an admin of the new realm has agreed does not count once they are none."""
+        self.bela.joins("bagan@realm1")
+        self.network.settle()
+        self.promote(self.ana, "bela@realm2")
+        self.assertEqual(self.agrees(self.budi), "proposed")
+        self.ana.does(ask.DemoteAdmin(parse_address("bagan"), parse_address("budi@realm2")))
+        self.assertEqual(self.offers(), "proposed")
+        self.assertEqual(self.bela.mine(), ["bagan@realm1"])
+        self.assertEqual(self.agrees(self.bela), "agreed")
+        self.assertEqual(self.bela.mine(), ["bagan"])
+
+    def test_declined_elsewhere(self) -> None:
+        """A realm that declines what is not proposed to it any more does not end the move to another one."""
+        self.promote(self.ana, "citra@realm3")
+        self.network.settle()
+        self.agrees(self.citra)
+        self.offers("realm2")
+        self.assertEqual(self.move(self.citra, "bagan@realm1", "none"), "ended")
+        self.network.settle()
+        self.assertEqual(self.agrees(self.budi), "agreed")
+        self.assertEqual(self.budi.mine(), ["bagan"])
+
+    def test_offer_comes_late(self) -> None:
+        """The answer of the home says that it agrees, also if its offer has not come."""
+        relocation = self.two.realm.service.relocation
+
+        async def late(*_offer: Any) -> None:
+            pass
+
+        with mock.patch.object(relocation, "offered", late):
+            self.offers()
+        self.assertEqual(self.agrees(self.budi), "agreed")
+        self.assertEqual(self.budi.mine(), ["bagan"])
+
     def test_told_once(self) -> None:
         """An admin at home who changes their mind again and again does not fill the inboxes elsewhere."""
         for _ in range(3):
@@ -153,6 +195,9 @@ class Agreeing(RelocationTestCase):
         self.patch(self.two.federation.mover, "_take_over", lambda *_: held)
         self.moves()
         why = self.refused(NotMovable, self.budi, "bagan@realm1", "none")
+        self.assertIn("it has left its former home", why)
+        with mock.patch.object(self.two.realm.service.relocation, "_check_room", held_room):
+            why = self.refused(NotMovable, self.budi, "bagan@realm1", "realm2")
         self.assertIn("it has left its former home", why)
         before = self.known(self.two, "bagan@realm1")
         assert before is not None
@@ -205,6 +250,21 @@ class Limits(RelocationTestCase):
         self.patch(self.two.realm.service.homes, "names_like", lambda _title: ["budi"])
         why = self.refused(NotMovable, self.budi, "bagan@realm1", "realm2")
         self.assertIn("its name is taken there", why)
+
+    def test_too_many_members(self) -> None:
+        """A home can't hand over more members than this realm takes: the group waits."""
+        config = self.two.realm.service.context.config
+        self.agrees(self.budi)
+        limits = msgspec.structs.replace(config.limits, group_members=3)
+        with mock.patch.object(
+            self.two.federation.mover._context,
+            "config",
+            msgspec.structs.replace(config, limits=limits),
+        ):
+            self.offers()
+        self.assertEqual(self.budi.mine(), ["bagan@realm1"])
+        self.network.advance(60)
+        self.assertEqual(self.budi.mine(), ["bagan"])
 
     def test_too_often(self) -> None:
         self.patch(group_relocation, "MAX_MOVES", 1)
