@@ -16,6 +16,7 @@ from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from chatd.app.control import ControlSocket
 from chatd.app.realm import Realm
 from chatd.app.reload import Reloads
 from chatd.app.state import StartError
@@ -25,6 +26,7 @@ from chatd.base.sources import Networks
 from chatd.base.timers import Timer
 from chatd.federation.amp.endpoint import TLSEndpoint
 from chatd.lines.connections import Connections
+from chatd.lines.control import ControlFactory
 from chatd.lines.data_claims import DataClaims
 from chatd.lines.data_door import DataFactory
 from chatd.lines.dialect import Dialect
@@ -172,6 +174,8 @@ class Doors:
         # Of doors that were closed, until their connections have ended
         self._retiring: dict[ClientFactory, Deferred[Any]] = {}
         self._context: DoorContext
+        self._control = ControlSocket(realm)
+        self._operators: ControlFactory | None = None  # their connections
 
     @property
     def names(self) -> Collection[str]:
@@ -179,7 +183,7 @@ class Doors:
         return self._open.keys()
 
     def open(self) -> None:
-        """Open all doors of the configuration. Raises StartError."""
+        """Open all doors of the configuration, and the control socket. Raises StartError."""
         flush_queue = FlushQueue(self._reactor)
         self._realm.database.on_settled(flush_queue.flush)
         claims = DataClaims(self._realm.service.clock)
@@ -187,6 +191,7 @@ class Doors:
         check_doors(self._realm.config)
         for name, setting in settings_of(self._realm.config).items():
             self._add(name, setting)
+        self._operators = self._control.open(flush_queue)
 
     async def change(self, config: Config) -> list[str]:
         """Open, move and close doors, so that they are those of `config`, for which `check_doors` was called.
@@ -277,10 +282,10 @@ class Doors:
         """Stop listening, and finish the connections of clients. Those that take too long are dropped."""
         doors = list(self._open.values())
         self._open.clear()
-        await all_of("a door was not closed", (door.port.stopListening for door in doors))
-        clients = [
-            factory for door in doors if isinstance(factory := door.plan.factory, ClientFactory)
-        ]
+        closing = [self._control.close, *(door.port.stopListening for door in doors)]
+        await all_of("a door was not closed", closing)
+        factories = (self._operators, *(door.plan.factory for door in doors))
+        clients = [each for each in factories if isinstance(each, ClientFactory)]
         finished = all_of(
             "a door's connections were not finished", (each.finish for each in clients)
         )

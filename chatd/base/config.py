@@ -18,6 +18,7 @@ from chatd.base.config_values import (
     count_from,
     endpoint,
     fingerprint,
+    group_name,
     hosts,
     name_servers,
     networks,
@@ -178,10 +179,12 @@ class LogConfig(msgspec.Struct, frozen=True):
 
 class Config(msgspec.Struct, frozen=True):
     """The whole configuration. `listen` maps the name of a door to its Twisted endpoint string; `trusted`
-    holds the proxies whose PROXY header is accepted at doors with the prefix `haproxy:`."""
+    holds the proxies whose PROXY header is accepted at doors with the prefix `haproxy:`. The members of
+    `control_group`, a group of the system, may use the control socket."""
 
     realm: str = "localhost"
     state: Path = Path("var")
+    control_group: str = ""
     listen: dict[str, str] = msgspec.field(default_factory=lambda: dict(DEFAULT_DOORS))
     trusted: Networks = Networks()
     database_url: str = ""
@@ -229,7 +232,7 @@ _PATH = Path  # resolved later against the folder of the file
 _Table = Mapping[str, Callable[[str], Any]]
 
 KEYS: Mapping[str, _Table] = {
-    "realm": {"name": realm_name, "state": _PATH},
+    "realm": {"name": realm_name, "state": _PATH, "control_group": group_name},
     "listen": {**dict.fromkeys((*DEFAULT_DOORS, *OTHER_DOORS), endpoint), "trusted": networks},
     "database": {"url": url},
     "accounts": {
@@ -387,6 +390,7 @@ def _build(path: Path, values: dict[str, dict[str, Any]]) -> Config:
     return Config(
         realm=realm.get("name", Config().realm),
         state=realm.get("state", _default_state(path)).resolve(),
+        control_group=realm.get("control_group", ""),
         listen=listen,
         trusted=trusted,
         database_url=values.get("database", {}).get("url", ""),

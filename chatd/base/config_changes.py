@@ -10,12 +10,13 @@ import msgspec
 from chatd.base.config import Config
 
 # The keys that are read at the start only. All others can be changed by a reload.
-AT_START = frozenset({"[realm] name", "[realm] state", "[database] url"})
+AT_START = frozenset({"[realm] name", "[realm] state", "[realm] control_group", "[database] url"})
 
 # The keys whose values are in fields of Config itself. All other fields are sections.
 _OWN_KEYS = {
     "realm": "[realm] name",
     "state": "[realm] state",
+    "control_group": "[realm] control_group",
     "trusted": "[listen] trusted",
     "database_url": "[database] url",
 }

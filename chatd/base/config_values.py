@@ -30,6 +30,13 @@ def parse_time(text: str) -> int:
     return int(match[1]) * _TIMES[match[2].lower()]
 
 
+def group_name(text: str) -> str:
+    """A group of the system. Whether there is one is checked when the realm starts."""
+    if not re.fullmatch(r"[\w.][\w.-]{0,255}", text):
+        raise ValueError("the name of a group of this system")
+    return text
+
+
 def realm_name(text: str) -> str:
     """A realm's name as written. Its key must be a valid name too, since certificates contain it."""
     try:

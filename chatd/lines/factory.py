@@ -32,6 +32,7 @@ class ChatLineFactory(ServerFactory):
 
     noisy = False
     version = __version__
+    line_protocol: type[ChatLineProtocol] = ChatLineProtocol
 
     def __init__(
         self,
@@ -78,7 +79,7 @@ class ChatLineFactory(ServerFactory):
         number = self._connections.number()
         origin = Origin(host_of(addr), number, address, client)
         self._connections.arrive(self.dialect.name, origin.source)
-        protocol = ChatLineProtocol(self, origin)
+        protocol = self.line_protocol(self, origin)
         self._protocols.add(protocol)
         log.debug(
             "connection {connection} from {source} speaks {dialect}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import socket
+import struct
 import sys
 import termios
 from contextlib import suppress
@@ -20,6 +21,8 @@ KEEPALIVE_INTERVAL = 10  # seconds between two probes
 KEEPALIVE_PROBES = 6  # unanswered probes after which the connection is lost
 # Milliseconds that sent data may stay unacknowledged (tcp(7)): as long as a silent connection lives.
 USER_TIMEOUT = (KEEPALIVE_IDLE + KEEPALIVE_INTERVAL * KEEPALIVE_PROBES) * 1000
+
+_CREDENTIALS = struct.Struct("iii")  # process, user, group (unix(7))
 
 _OPTIONS = (
     ("TCP_KEEPIDLE", KEEPALIVE_IDLE),
@@ -93,3 +96,14 @@ class AcceptedTCP(_Accepted, tcp.Server):
 
 class AcceptedUnix(_Accepted, unix.Server):
     """An accepted connection to a Unix socket."""
+
+
+def peer_uid(transport: Any) -> int | None:
+    """The user of the system at the other end of a Unix socket; None if that can't be found out."""
+    try:
+        found = transport.getHandle().getsockopt(
+            socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size
+        )
+    except (AttributeError, OSError):  # no socket, a lost one, or a system without this option
+        return None
+    return int(_CREDENTIALS.unpack(found)[1])

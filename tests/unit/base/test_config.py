@@ -90,6 +90,7 @@ level = info
 
 # section, key, the text in the file, the resulting value
 GOOD: tuple[tuple[str, str, str, Callable[[Config], Any], Any], ...] = (
+    ("realm", "control_group", "chatd-admins", lambda c: c.control_group, "chatd-admins"),
     ("realm", "name", "chat.example.org", lambda c: c.realm, "chat.example.org"),
     (
         "listen",
@@ -193,6 +194,7 @@ GOOD: tuple[tuple[str, str, str, Callable[[Config], Any], Any], ...] = (
 
 # section, key, an invalid value, a part of the expected form in the error
 BAD: tuple[tuple[str, str, str, str], ...] = (
+    ("realm", "control_group", "a b", "the name of a group"),
     ("realm", "name", "two words", "1 to 64 letters"),
     ("realm", "name", "\N{VULGAR FRACTION ONE QUARTER}", "1 to 64 letters"),  # its key has a slash
     *(("listen", door, "8889", "endpoint") for door in (*DEFAULT_DOORS, *OTHER_DOORS)),

@@ -1,0 +1,131 @@
+"""Executes commands on the state folder of a stopped realm, with the handlers of the running one.
+
+The realm is opened as the daemon opens it, under the lock of its state folder, but without its doors and
+links.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+from twisted.internet.defer import Deferred
+from twisted.logger import (
+    FilteringLogObserver,
+    LogEvent,
+    LogLevel,
+    LogLevelFilterPredicate,
+    formatEvent,
+    globalLogBeginner,
+)
+from zope.interface import implementer
+
+from chatd.app.realm import Environment, Realm
+from chatd.app.state import StartError
+from chatd.base.clocks import IReactor
+from chatd.base.config import Config
+from chatd.base.errors import ChatError
+from chatd.base.events import Event
+from chatd.commands.connection import Connection, Origin
+from chatd.commands.rows import Row
+from chatd.commands.values import Command
+from chatd.ctl.exits import NotReached
+from chatd.lines.control import local_operator
+from chatd.lines.dialect import Request
+from chatd.lines.dialects.control import ControlDialect
+from chatd.service.presence import IListener
+
+# Commands that do not need an open realm, because they are for states that may not open. Each is called with
+# the configuration and the command, takes the lock of the state folder itself, and returns the reply as the
+# json dialect writes it. Raises CtlError.
+OfflineHandler = Callable[[Config, Any], dict[str, Any]]
+OFFLINE: Mapping[type[Command], OfflineHandler] = {}
+
+
+@implementer(IListener)
+class NobodyListens:
+    """The listener of a connection that gets no events."""
+
+    def deliver(self, events: Sequence[Event]) -> None:
+        """Drop the events."""
+
+    def drop(self) -> None:
+        """There is nothing to drop."""
+
+
+def run_offline(config: Config, row: Row, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Execute a command. Returns its reply as the json dialect writes it. Raises CtlError."""
+    command = row.from_names(given)
+    handler = OFFLINE.get(row.command)
+    if handler is not None:
+        return handler(config, command)
+    from twisted.internet import reactor
+
+    _log_warnings()
+    network = cast(IReactor, reactor)
+    realm = Realm(config, Environment(network, os.urandom, network))
+    try:
+        realm.open()
+    except StartError as error:
+        realm.release()
+        raise NotReached(str(error)) from None
+    return _in_reactor(reactor, lambda: _execute(realm, row, command))
+
+
+async def _execute(realm: Realm, row: Row, command: Command) -> dict[str, Any]:
+    """Execute the command as somebody at the control socket would, and close the realm."""
+    connection = Connection(realm.sessions, NobodyListens(), Origin("local", 0))
+    connection.actor = local_operator(os.getuid(), _own_name())
+    dialect, request = ControlDialect(), Request(row, command, 1)
+    try:
+        line = dialect.reply(request, await connection.own.reply_to(command))
+    except ChatError as error:
+        line = dialect.error(error, 1)
+    finally:
+        await realm.close()
+    reply: dict[str, Any] = json.loads(line)
+    reply.pop("id")
+    return reply
+
+
+def _own_name() -> dict[int, str]:
+    import pwd
+
+    try:
+        return {os.getuid(): pwd.getpwuid(os.getuid()).pw_name}
+    except KeyError:
+        return {}
+
+
+def _in_reactor(reactor: Any, make: Callable[[], Any]) -> dict[str, Any]:
+    """Run the reactor until the coroutine that `make` returns has ended. Returns or raises its result."""
+    results: list[Any] = []
+
+    def begin() -> None:
+        done: Deferred[Any] = Deferred.fromCoroutine(make())
+        done.addBoth(results.append)
+        done.addBoth(lambda _result: reactor.stop())
+
+    reactor.callWhenRunning(begin)
+    reactor.run()
+    if not results:
+        raise KeyboardInterrupt
+    result = results[0]
+    if isinstance(result, dict):
+        return result
+    result.raiseException()
+    raise AssertionError(result)
+
+
+def _log_warnings() -> None:
+    """Write warnings and errors of the realm to the standard error."""
+
+    def write(event: LogEvent) -> None:
+        sys.stderr.write(f"chatctl: {formatEvent(event)}\n")
+
+    important = LogLevelFilterPredicate(LogLevel.warn)
+    observer = FilteringLogObserver(write, [important])  # type: ignore[arg-type]
+    globalLogBeginner.beginLoggingTo([observer], redirectStandardIO=False)

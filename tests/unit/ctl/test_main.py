@@ -1,0 +1,175 @@
+"""chatctl from its command line to its exit code, with a realm that is played by a thread."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import socket
+import tempfile
+import threading
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from chatd.ctl.main import main
+
+OK = b'{"status":"OK","id":1,"message":"pong"}\r\n'
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class Commands(SynchronousTestCase):
+    def setUp(self) -> None:
+        # A short path, as sockets need
+        self.folder = Path(tempfile.mkdtemp(prefix="chatd-test-", dir="/dev/shm"))
+        self.addCleanup(shutil.rmtree, self.folder)
+        self.state = self.folder / "state"
+        self.state.mkdir()
+        self.config = self.folder / "chatd.ini"
+        self.config.write_text("[realm]\nname = realm1\nstate = state\n")
+        self.asked: list[dict[str, Any]] = []
+
+    def serve(self, *answers: bytes) -> None:
+        """Be a realm that gives the next request these answers, and closes the connection."""
+        listening = socket.socket(socket.AF_UNIX)
+        listening.bind(str(self.state / "control.sock"))
+        listening.listen()
+        listening.settimeout(5)
+
+        def answer() -> None:
+            connection, _ = listening.accept()
+            with connection, connection.makefile("rb") as file:
+                self.asked.append(json.loads(file.readline()))
+                for each in answers:
+                    connection.sendall(each)
+
+        thread = threading.Thread(target=answer, daemon=True)
+        thread.start()
+        self.addCleanup(listening.close)
+        self.addCleanup(thread.join, 10)
+
+    def run_main(self, *words: str, typed: str | None = "") -> tuple[int, str, str]:
+        """The exit code, the output and the errors. `typed` is what a pipe has; None: there is a terminal."""
+        out, errors = io.StringIO(), io.StringIO()
+        with (
+            mock.patch("sys.stdout", out),
+            mock.patch("sys.stderr", errors),
+            mock.patch("sys.stdin", Terminal() if typed is None else io.StringIO(typed)),
+        ):
+            code = main(["--config", str(self.config), *words])
+        return code, out.getvalue(), errors.getvalue()
+
+    def test_done(self) -> None:
+        """Events before the reply are skipped."""
+        self.serve(b'{"event":"rooms"}\r\n', OK)
+        self.assertEqual(self.run_main("stats"), (0, "pong\n", ""))
+        self.assertEqual(self.asked, [{"id": 1, "command": "admin.stats"}])
+
+    def test_as_an_object(self) -> None:
+        self.serve(OK)
+        code, out, _ = self.run_main("stats", "--json")
+        self.assertEqual((code, json.loads(out)), (0, {"status": "OK", "message": "pong"}))
+
+    def test_refused(self) -> None:
+        self.serve(b'{"status":"ERROR","id":1,"code":"unknown-user","message":"There is no x"}\r\n')
+        code, out, errors = self.run_main("user", "show", "x", "--json")
+        self.assertEqual((code, errors), (1, "chatctl: There is no x\n"))
+        self.assertEqual(json.loads(out)["code"], "unknown-user")
+
+    def test_wrong_usage(self) -> None:
+        """The realm is not asked."""
+        for words in (
+            ("nonsense",),
+            ("user",),
+            ("user", "role", "messi"),
+            ("user", "role", "messi", "king"),
+            ("user", "show", "a b"),
+            ("audit", "--limit", "many"),
+            ("audit", "--limit", "0"),
+        ):
+            code, out, errors = self.run_main(*words)
+            self.assertEqual((code, out), (2, ""), words)
+            self.assertTrue(errors.startswith("chatctl: "), errors)
+
+    def test_wrong_configuration(self) -> None:
+        self.config.write_text("[realm]\nnome = x\n")
+        code, _, errors = self.run_main("stats")
+        self.assertEqual(code, 2)
+        self.assertIn("nome", errors)
+
+    def test_not_running(self) -> None:
+        code, _, errors = self.run_main("stats")
+        self.assertEqual(code, 3)
+        self.assertIn("no realm is running", errors)
+
+    def test_forbidden(self) -> None:
+        with mock.patch("socket.socket.connect", side_effect=PermissionError):
+            code, _, errors = self.run_main("stats")
+        self.assertEqual(code, 3)
+        self.assertIn("you may not use", errors)
+
+    def test_a_realm_that_closes_or_is_full(self) -> None:
+        for answers, found in (
+            ((), "before it replied"),
+            ((b'{"event":"closing","code":"x","message":"It is full"}\r\n',), "It is full"),
+        ):
+            self.serve(*answers)
+            code, _, errors = self.run_main("stats")
+            self.assertEqual(code, 3)
+            self.assertIn(found, errors)
+            (self.state / "control.sock").unlink()
+
+    def test_password_from_a_pipe(self) -> None:
+        self.serve(OK)
+        code, _, _ = self.run_main(
+            "user", "passwd", "messi", "--password-stdin", typed="rahasia 99\nmore"
+        )
+        self.assertEqual(code, 0)
+        self.assertEqual(self.asked[0]["password"], "rahasia 99")
+
+    def test_password_without_a_terminal(self) -> None:
+        code, _, errors = self.run_main("user", "passwd", "messi")
+        self.assertEqual(code, 2)
+        self.assertIn("--password-stdin", errors)
+
+    def test_password_from_a_terminal(self) -> None:
+        self.serve(OK)
+        with mock.patch("getpass.getpass", side_effect=["one-password", "another"]):
+            self.assertEqual(self.run_main("user", "passwd", "messi", typed=None)[0], 2)
+        with mock.patch("getpass.getpass", return_value="one-password"):
+            self.assertEqual(self.run_main("user", "passwd", "messi", typed=None)[0], 0)
+        self.assertEqual([each["password"] for each in self.asked], ["one-password"])
+
+    def test_stopped_realm(self) -> None:
+        """Only commands that may be executed offline are."""
+        reply = {"status": "OK", "message": "done"}
+        with mock.patch("chatd.ctl.offline.run_offline", return_value=reply) as offline:
+            self.assertEqual(self.run_main("user", "role", "messi", "user"), (0, "done\n", ""))
+            self.assertEqual(self.run_main("user", "list")[0], 3)
+        offline.assert_called_once()
+
+    def test_help(self) -> None:
+        code, out, _ = self.run_main("help", "user", "role")
+        self.assertEqual(code, 0)
+        self.assertIn("chatctl user role", out)
+
+    def test_nobody_reads_the_output(self) -> None:
+        self.serve(OK)
+        reader, writer = os.pipe()
+        os.close(reader)
+        with (
+            os.fdopen(writer, "w", buffering=1) as out,
+            mock.patch("sys.stdout", out),
+        ):
+            self.assertEqual(main(["--config", str(self.config), "stats"]), 0)
+
+    def test_interrupted(self) -> None:
+        with mock.patch("chatd.ctl.main._ask", side_effect=KeyboardInterrupt):
+            self.assertEqual(self.run_main("stats")[0], 130)

@@ -1,0 +1,106 @@
+"""Commands on a stopped realm: the same handlers, on the state folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from twisted.internet.defer import Deferred
+from twisted.trial.unittest import TestCase
+
+from chatd.commands.table import BY_VERB, TABLE
+from chatd.ctl import offline
+from chatd.ctl.exits import NotReached
+from tests.support.common import Realm, make_config, run
+
+
+class Offline(TestCase):
+    def setUp(self) -> None:
+        self.config = make_config(Path(self.mktemp()) / "state")
+
+    async def execute(self, verb: str, **given: Any) -> dict[str, Any]:
+        realm = Realm(self.config)
+        realm.open()
+        row = BY_VERB[verb]
+        return await offline._execute(realm, row, row.from_names(given))
+
+    async def test_first_operator(self) -> None:
+        """Somebody who may read the state folder makes the first operator of an empty realm."""
+        reply = await self.execute(
+            "admin.user.add", user="messi", password="rahasia-99", role="operator"
+        )
+        self.assertEqual((reply["status"], reply["role"]), ("OK", "operator"))
+        self.assertNotIn("id", reply)
+        realm = Realm(self.config)
+        realm.open()
+        self.addCleanup(lambda: run(realm.close()))
+        self.assertIsNone(realm.operator_code)
+        self.assertTrue((await realm.service.accounts.find("messi")).operator)
+        await realm.service.accounts.login("messi", "rahasia-99", "local")
+        entries, _ = await realm.service.audit.list(10, None)
+        self.assertRegex(entries[0].actor, r"local:\S+")
+
+    async def test_refused(self) -> None:
+        reply = await self.execute("admin.user.role", user="nobody", role="operator")
+        self.assertEqual((reply["status"], reply["code"]), ("ERROR", "unknown-user"))
+
+    def test_another_daemon_uses_the_state(self) -> None:
+        realm = Realm(self.config)
+        realm.open()
+        self.addCleanup(lambda: run(realm.close()))
+        with (
+            mock.patch.object(offline, "_log_warnings"),
+            self.assertRaises(NotReached) as caught,
+        ):
+            given = {"user": "messi", "role": "user"}
+            offline.run_offline(self.config, BY_VERB["admin.user.role"], given)
+        self.assertIn("another chatd", str(caught.exception))
+
+    def test_handlers_for_states_that_may_not_open(self) -> None:
+        """They are called with the configuration and the command, and no realm is opened."""
+        row = BY_VERB["admin.user.role"]
+        seen = []
+
+        def handle(config: Any, command: Any) -> dict[str, Any]:
+            seen.append((config, command))
+            return {"status": "OK"}
+
+        with mock.patch.dict(offline.OFFLINE, {row.command: handle}):
+            given = {"user": "messi", "role": "user"}
+            self.assertEqual(offline.run_offline(self.config, row, given), {"status": "OK"})
+        self.assertEqual(seen, [(self.config, row.from_names(given))])
+        self.assertFalse(self.config.state.exists())
+
+    def test_only_offline_rows_have_offline_handlers(self) -> None:
+        allowed = {row.command for row in TABLE if row.offline}
+        self.assertEqual(set(offline.OFFLINE) - allowed, set())
+
+    def test_result_of_the_reactor(self) -> None:
+        """The result or the error of the command is what the caller gets; a stop by Ctrl-C is one too."""
+
+        class FakeReactor:
+            def __init__(self, runs: bool = True) -> None:
+                self.runs, self.stopped = runs, False
+
+            def callWhenRunning(self, call: Any) -> None:  # noqa: N802 - as in Twisted
+                self.call = call
+
+            def run(self) -> None:
+                if self.runs:
+                    self.call()
+
+            def stop(self) -> None:
+                self.stopped = True
+
+        async def done() -> dict[str, Any]:
+            return {"status": "OK"}
+
+        async def fails() -> dict[str, Any]:
+            raise ZeroDivisionError
+
+        reactor = FakeReactor()
+        self.assertEqual(offline._in_reactor(reactor, done), {"status": "OK"})
+        self.assertTrue(reactor.stopped)
+        self.assertRaises(ZeroDivisionError, offline._in_reactor, FakeReactor(), fails)
+        self.assertRaises(KeyboardInterrupt, offline._in_reactor, FakeReactor(False), Deferred)
