@@ -23,7 +23,7 @@ from chatd.base.names import Place, parse_address
 from chatd.base.texts import Secret
 from chatd.commands import values as ask
 from chatd.federation.capabilities import ACCOUNT_MOVES
-from chatd.federation.move_receiver import PER_HOUR
+from chatd.federation.move_receiver import DAY, PER_HOUR
 from chatd.federation.parcels import AccountMove, Agreed, Luggage, Parcel
 from chatd.federation.signing.move_statements import (
     MoveAgreement,
@@ -35,7 +35,7 @@ from chatd.federation.signing.move_statements import (
 from chatd.simulate.people import Person
 from chatd.simulate.servers import Server
 from chatd.store import luggage as luggage_store
-from chatd.store.account_moves import MAX_PLANS, find_move
+from chatd.store.account_moves import LIFE, MAX_PLANS, find_move
 from chatd.store.groups import find_group
 from chatd.store.schema import participants
 from tests.support.network import NetworkTestCase, lacks
@@ -454,11 +454,13 @@ class HostileTestCase(MovesTestCase):
         [verdict] = server.receives(realm, (1 << 60, parcel))
         return verdict.code
 
-    def forged(self, signer: Server, new: Server, old: str = "ana", to: str = "anna") -> bytes:
+    def forged(
+        self, signer: Server, new: Server, old: str = "ana", to: str = "anna", later: int = 0
+    ) -> bytes:
         """The proof of a move of somebody of realm1, of which `signer` has signed one part and `new` the
-        other."""
+        other, `later` ms before that."""
         now = signer.service.context.now()
-        agreement = MoveAgreement("realm2", 7, to, "realm1", old, now)
+        agreement = MoveAgreement("realm2", 7, to, "realm1", old, now - later)
         notice = MoveNotice("realm1", 1 << 50, old, "realm2", to, 7, now)
         signed = [
             SignedMove(data, server.realm.signer.sign(data))
@@ -476,6 +478,23 @@ class HostileTestCase(MovesTestCase):
             self.assertEqual(self.verdict(server, "realm3", forged), "bad-signature")
         self.assertEqual(self.conversations(dewi), ["ana@realm1"])
         self.assertEqual(self.conversations(self.budi), ["ana"])
+
+    def test_agreement_of_long_ago(self) -> None:
+        """A realm does not move its account by an agreement that has ended."""
+        self.ana.sends("citra@realm3", "satu")
+        for later, code in ((LIFE + 2 * DAY, "bad-signature"), (LIFE, "")):
+            forged = AccountMove(self.forged(self.one, self.two, later=later))
+            self.assertEqual(self.verdict(self.three, "realm1", forged), code)
+
+    def test_agreement_with_another(self) -> None:
+        """What an account has agreed to take is no agreement to take another one."""
+        now = self.two.service.context.now()
+        data = encode(MoveAgreement("realm2", 7, "anna", "realm1", "ana", now))
+        signed = encode(SignedMove(data, self.two.realm.signer.sign(data)))
+        for sender, to in (("anna", "budi"), ("dewi", "ana")):
+            verdict = self.verdict(self.one, "realm2", Agreed(sender, to, signed))
+            self.assertEqual(verdict, "bad-signature")
+        self.assertEqual(self.verdict(self.one, "realm2", Agreed("anna", "ana", signed)), "")
 
     def test_not_agreed(self) -> None:
         """A realm moves its account to an address whose owner has not agreed."""

@@ -9,9 +9,10 @@ from unittest import mock
 
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, fail
+from twisted.python.failure import Failure
 
 from chatd.base.entries import GroupFact, MadeFact
-from chatd.base.errors import GroupExists, PeerFailed, StorageFailed
+from chatd.base.errors import GroupExists, GroupMoved, PeerFailed, StorageFailed
 from chatd.base.model import Group
 from chatd.base.names import Place, parse_address, parse_group
 from chatd.commands import values as ask
@@ -23,6 +24,9 @@ from chatd.federation.signing.entries import SignedEntry, decode_entry
 from chatd.service.group_log import HOME
 from chatd.store.groups import find_group
 from chatd.store.lineage import planned_steps
+from chatd.store.new_entries import NewMessage
+from chatd.store.outbox import NewParcel
+from chatd.store.pending import NewPost
 from tests.support.network import Person, Server
 from tests.unit.federation.test_group_moves import MovingTestCase, log_of
 from tests.unit.federation.test_moved_posts import hold_posts
@@ -188,6 +192,33 @@ class WaitingForTheFormerHome(CutOffTestCase):
         [former] = group.former
         left = GroupPlace(former.realm, former.home_id, former.name)
         return left, GroupPlace("realm2", group.home_id or 0, "bagan")
+
+    def test_stored_after_the_move(self) -> None:
+        """Of posts that are stored together, those for a home that the group has left are written again."""
+        old, present = (
+            NewPost(
+                NewMessage(self.place_of("bagan@realm1"), self.citra.account.id, "citra", 1, text),
+                f"bagan@{realm}",
+                NewParcel(realm, b"", 1, None, None),
+                epoch=-1,
+            )
+            for text, realm in (("old", "realm1"), ("present", "realm2"))
+        )
+        self.moves()
+        posts = self.three.service.context.writers.posts
+        database = self.three.realm.service.database
+        for items in ([old], [old, present, old], [present]):
+            found = self.network.result(database.run(posts.store, items))
+            self.assertEqual(
+                [isinstance(each, Failure) for each in found], [each is old for each in items]
+            )
+            for each in found:
+                if isinstance(each, Failure):
+                    self.assertTrue(each.check(GroupMoved))
+
+    def place_of(self, name: str) -> int:
+        group = self.three.realm.database.now(lambda db: find_group(db, name))
+        return int(group.id)
 
     def test_stored_for_the_former_home(self) -> None:
         """What was written in the moment of the move goes to the former home, and on from there."""
