@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from twisted.internet.defer import fail, succeed
+
+from chatd.base.errors import BadSignature, RealmDown, StorageFailed
 from chatd.base.names import parse_address
 from chatd.commands import values as ask
 from chatd.federation import group_rosters
 from chatd.federation.group_rosters import SECONDS, SOON
+from chatd.federation.roster_pieces import RosterPiece
 from chatd.federation.signing.group_rosters import (
     ADMIN,
     BANNED,
@@ -20,6 +24,7 @@ from chatd.simulate.servers import Server
 from chatd.store import group_rosters as store
 from chatd.store.group_rosters import StoredRoster
 from chatd.store.groups import find_group
+from chatd.store.schema import mirror_rosters
 from tests.support.network import LinkedTestCase, lacks
 from tests.support.restores import RestoredTestCase
 
@@ -253,3 +258,137 @@ class RestoredRosterTestCase(RestoredTestCase, RosterTestCase):
         self.network.advance(LATER)
         self.assertGreater(self.stated().number, lost)
         self.assertIn("citra@realm2", self.rows())
+
+
+class FailingTestCase(RosterTestCase):
+    """What stops one roster does not stop the others."""
+
+    def copies(self) -> Any:
+        return self.one.realm.federation.roster_copies
+
+    def answers(self, *answers: Any) -> None:
+        """What the home answers to the next questions for rosters; the last one from then on."""
+        left = [*answers]
+        asked = self.copies()._links.roster
+
+        def roster(*question: Any) -> Any:
+            answer = left.pop(0) if len(left) > 1 else left[0]
+            return asked(*question) if answer is None else answer()
+
+        self.patch(self.copies()._links, "roster", roster)
+
+    def test_signing_fails(self) -> None:
+        supply = self.two.realm.federation.rosters
+        before = self.stated().number
+        self.patch(supply, "_sign", lambda _statement: 1 / 0)
+        self.leads("ana@realm1")
+        self.network.advance(LATER)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual(self.stated().number, before)
+
+    def test_too_large(self) -> None:
+        """A roster beyond the bounds is not made; the one before stays."""
+        before = self.kept()
+        self.patch(group_rosters, "MAX_ROSTER", 1)
+        self.leads("ana@realm1")
+        self.network.advance(LATER)
+        self.assertEqual(self.kept(), before)
+
+    def test_large_group_waits(self) -> None:
+        """The next roster of a large group is made once its time has come."""
+        self.patch(group_rosters, "SECONDS", 40.0)
+        before = self.stated().number
+        self.leads("ana@realm1")
+        self.network.advance(SOON + 1)
+        self.leads("ana@realm1", ask.DemoteAdmin)
+        self.network.advance(SOON + 1)
+        self.assertEqual(self.stated().number, before)
+        self.network.advance(200)
+        self.assertGreater(self.stated().number, before)
+
+    def test_many_groups(self) -> None:
+        """The numbers are told in several pages."""
+        self.patch(group_rosters, "LISTED", 1)
+        self.budi.creates("nusa")
+        self.ana.joins("nusa@realm2")
+        self.network.advance(LATER)
+        self.one.realm.database.now(lambda db: db.execute(mirror_rosters.delete()))
+        self.part()
+        self.meet()
+        self.network.advance(LATER)
+        for group in ("bagan@realm2", "nusa@realm2"):
+            self.assertIsNotNone(self.kept(group=group), group)
+
+    def test_link_lost_meanwhile(self) -> None:
+        """The number is told again over the next link."""
+        self.answers(lambda: fail(RealmDown(realm="realm2")), None)
+        self.leads("ana@realm1")
+        self.network.advance(LATER)
+        self.part()
+        self.meet()
+        self.network.advance(LATER)
+        self.assertEqual(self.rows()["ana@realm1"], ADMIN)
+
+    def test_other_group(self) -> None:
+        """A roster of one group does not come in place of that of another one."""
+        kept = self.kept()
+        assert kept is not None
+        piece = RosterPiece(kept.statement, kept.proof, kept.rows or b"")
+        copies = self.copies()
+        self.patch(copies._links, "roster", lambda *_: succeed(piece))
+        with self.assertRaises(BadSignature):
+            self.network.result(copies._fetch("realm2", 1 << 40))
+
+    def test_newer_one_meanwhile(self) -> None:
+        """Between two pieces there is a newer roster, which is told and fetched after that."""
+        kept = self.kept()
+        assert kept is not None
+        older = RosterPiece(kept.statement, kept.proof, (kept.rows or b"")[:3])
+        newer = RosterPiece(b"newer", kept.proof, b"x")
+        self.one.realm.database.now(lambda db: db.execute(mirror_rosters.delete()))
+        self.answers(lambda: succeed(older), lambda: succeed(newer), None)
+        self.network.result(self.copies()._fetch("realm2", self.group()))
+        found = self.kept()
+        assert found is not None
+        self.assertIsNone(found.rows)
+
+    def group(self) -> int:
+        kept = self.kept()
+        if kept is not None:
+            return decode_roster_statement(kept.statement).group
+        found = self.one.realm.database.now(lambda db: find_group(db, "bagan@realm2"))
+        return int(found.home_id)
+
+    def test_proofs(self) -> None:
+        """One that can't be decoded, and one by a realm whose key was never announced."""
+        kept = self.kept()
+        assert kept is not None
+        copies = self.copies()
+        self.assertEqual(copies.check("realm2", kept.statement, kept.proof).group, self.group())
+        with self.assertRaises(BadSignature):
+            copies.check("realm2", kept.statement, b"\xc1")
+        with self.assertRaises(BadSignature):
+            copies.check("realm9", kept.statement, kept.proof)
+
+    def test_full_disk(self) -> None:
+        """That what is lacking can't be read is no failure: the number is told again."""
+        before = self.kept()
+        self.patch(self.copies()._database, "read", lambda *_: fail(StorageFailed()))
+        self.network.result(self.copies().told("realm2", [(self.group(), 1 << 60)]))
+        self.assertEqual(self.copies()._wanted, {})
+        self.assertEqual(self.kept(), before)
+
+    def test_too_many_wanted(self) -> None:
+        """Numbers beyond the bound are left to the next link; a second hint does not start a second run."""
+        self.patch(group_rosters, "MAX_WANTED", 0)
+        asked: list[object] = []
+
+        def roster(*question: Any) -> Any:
+            asked.append(question)
+            return fail(RealmDown(realm="realm2"))
+
+        self.patch(self.copies()._links, "roster", roster)
+        group = self.group()
+        self.network.result(self.copies().told("realm2", [(group, 1 << 60)]))
+        self.network.settle()
+        self.assertEqual(asked, [])

@@ -175,7 +175,7 @@ class HostileFactsTestCase(FactsTestCase):
         self, fact: MemberFact | GroupFact, by: str = "ana", number: int = 0, at: int = 0
     ) -> None:
         """Let somebody's realm sign that."""
-        server = self.home if by == "ana" else self.fourth
+        server = self.fourth if by == "dewi" else self.home
         self.number += 1
         made = MadeFact(fact, Party(by, by), at or int(self.network.now * 1000) + 10_000_000)
         draft = server.realm.federation.forwarder.entries.fact(made, self.place, unused)
@@ -232,6 +232,7 @@ class HostileFactsTestCase(FactsTestCase):
         self.says(MemberFact(joko, "joined"))
         dewi = Party("dewi@realm4", "dewi@realm4", realm="realm4")
         self.says(MemberFact(dewi, "left"), "dewi")
+        self.signed.insert(0, self.signed[0])
         self.hands_over()
         self.assertEqual(self.title("budi"), "Another")
         self.assertEqual(self.members(), ["*budi"])
@@ -253,3 +254,41 @@ class HostileFactsTestCase(FactsTestCase):
         self.assertEqual(self.people["dewi"].mine(), [])
         bans = self.budi.does(ask.ListBans(parse_address("bagan"))).items
         self.assertEqual([each.username for each in bans], ["dewi@realm4"])
+
+    def test_later_rights(self) -> None:
+        """What the new home has decided since counts, for whoever was made an admin in the lost one."""
+        dewi = Party("dewi@realm4", "dewi@realm4", realm="realm4")
+        budi = Party("budi@realm2", "budi@realm2", realm="realm2")
+        now = int(self.network.now * 1000) + 1
+        self.says(MemberFact(dewi, "promoted"), at=now)
+        self.says(MemberFact(budi, "demoted"), at=now)
+        self.says(MemberFact(dewi, "promoted"), at=now)
+        self.lose_home()
+        self.comes_back(self.fourth)
+        bagan = parse_address("bagan")
+        self.budi.does(ask.PromoteMember(bagan, parse_address("dewi@realm4")))
+        done = self.fourth.realm.directory.hand_over("realm2", self.signed[:1])
+        self.network.result(done, 5.0)
+        self.assertEqual(self.members(), ["*budi", "*dewi@realm4"])
+        self.budi.does(ask.DemoteAdmin(bagan, parse_address("dewi@realm4")))
+        self.budi.does(ask.PromoteMember(bagan, parse_address("dewi@realm4")))
+        self.people["dewi"].does(
+            ask.DemoteAdmin(parse_address("bagan@realm2"), parse_address("budi@realm2"))
+        )
+        self.network.settle()
+        self.people["dewi"].does(
+            ask.PromoteMember(parse_address("bagan@realm2"), parse_address("budi@realm2"))
+        )
+        self.network.settle()
+        self.budi.does(ask.DemoteAdmin(bagan, parse_address("dewi@realm4")))
+        done = self.fourth.realm.directory.hand_over("realm2", self.signed[1:])
+        self.network.result(done, 5.0)
+        self.assertEqual(self.members(), ["*budi", "dewi@realm4"])
+
+    def test_removed_by_the_home(self) -> None:
+        """Somebody whom the lost home has removed by itself is no member, but is not banned."""
+        dewi = Party("dewi@realm4", "dewi@realm4", realm="realm4")
+        self.says(MemberFact(dewi, "kicked"), "system")
+        self.hands_over()
+        self.assertEqual(self.members(), ["*budi"])
+        self.assertEqual(self.budi.does(ask.ListBans(parse_address("bagan"))).items, ())

@@ -8,7 +8,9 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from chatd.base.errors import RealmQuota, StorageFailed, UnknownGroup
+from chatd.base.entries import MadeFact, MemberFact
+from chatd.base.errors import BadSignature, RealmQuota, StorageFailed, UnknownGroup
+from chatd.base.model import Party
 from chatd.base.names import Place, parse_address, parse_group
 from chatd.commands import values as ask
 from chatd.federation import parcels
@@ -35,8 +37,10 @@ from chatd.federation.signing.statements import (
     StatedRef,
 )
 from chatd.service import lost_facts
+from chatd.service.remote import SignedFact
 from chatd.store.parcel_stream import ParcelStream
 from chatd.store.schema import changes
+from chatd.store.sealing import NewSignature
 from tests.support.signing import START
 from tests.unit.federation.test_receive import InboundTestCase
 
@@ -461,6 +465,30 @@ class GroupsTestCase(ReturnedTestCase):
         self.finish()
         with self.assertRaises(UnknownGroup):
             self.ana.does(ask.ShowGroup(parse_address("bagan")))
+
+    def test_later_settings(self) -> None:
+        """What was set since counts. The log says it again, for copies that go by its order."""
+        bagan, title = parse_address("bagan"), ask.SetGroup
+        self.network.advance(1)
+        self.ana.does(title(bagan, "title", "A later one"))
+        self.fact(500, GroupAttributes({"title": "An earlier one", "topic": "Anything"}))
+        shown = self.ana.does(ask.ShowGroup(bagan)).fields
+        self.assertEqual((shown["title"], shown["topic"]), ("A later one", "Anything"))
+        query = sa.select(changes.c.data).where(changes.c.kind == "group").order_by(changes.c.seq)
+        rows = self.one.realm.database.now(lambda db: db.scalars(query).all())
+        self.assertEqual(json.loads(rows[-1]), {"title": "A later one"})
+
+    def test_handed_over_without_a_rescue(self) -> None:
+        """What another realm has signed counts only if the group was rescued here."""
+        lost = self.one.federation.returned._groups._lost_facts
+        group = self.network.result(self.one.service.rosters.find(parse_address("bagan"))).group
+        citra = Party("citra@realm2", "citra@realm2", realm="realm2")
+        made = MadeFact(MemberFact(citra, "promoted"), citra, START)
+        signature = NewSignature("realm2", b"k", b"s", b"p", b"", b"")
+        said = SignedFact(made, ("realm2", 5), signature, lambda _seq: b"")
+        with self.assertRaises(BadSignature):
+            self.network.result(lost.hand_over("realm2", group, said))
+        self.assertEqual(self.ana.members("bagan"), ["*ana+", "citra@realm2"])
 
     def test_made_private(self) -> None:
         """A group that was made private is so again, with a new code."""
