@@ -215,7 +215,7 @@ class Exports:
             store.received_files, account.id, first, FILES_PAGE
         ):
             for file in page:
-                room -= file.size
+                room -= file.size if file.arrival is None else 0
                 if room < 0:
                     return
                 await self._add_file(archive, file, check)
@@ -223,9 +223,9 @@ class Exports:
 
     async def _add_file(self, archive: Archive, file: Attachment, check: Check) -> None:
         """Add a file. One that is lost, or that has not come yet, is left out."""
-        self._disk.check(file.size)
         if file.arrival is not None:
             return
+        self._disk.check(file.size)
         try:
             found = await self._uploads.open(file)
         except (FileMissing, FileDamaged):

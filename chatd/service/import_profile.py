@@ -156,12 +156,11 @@ def groups_in(reading: ImportReader, profile: ArchivedProfile) -> tuple[Archived
     for group in profile.groups:
         address = reading.address(group.group)
         if address is not None:
-            code = group.code if len(group.code) <= 64 else ""
             found.append(
                 ArchivedGroup(
                     str(address),
                     None if group.title is None else _shown(group.title) or None,
-                    code,
+                    group.code,
                     group.visibility,
                     group.admin,
                 )

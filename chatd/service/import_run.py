@@ -12,6 +12,7 @@ from twisted.internet.defer import DeferredLock
 from twisted.internet.task import deferLater
 
 from chatd.base.account_archive import ArchivedConversation, ArchivedFile, ArchivedMessage
+from chatd.base.errors import StorageFailed
 from chatd.base.model import Account, FormerHome
 from chatd.files.archive_reader import ArchiveReader
 from chatd.files.folder import Uploads
@@ -256,7 +257,8 @@ class ImportRun:
     async def _store(
         self, place: ImportPlace | None, items: Sequence[ImportItem], read: int
     ) -> Sequence[ImportItem]:
-        """Store messages, of which `read` were read. Returns those that are new. Raises ChatError."""
+        """Store messages, of which `read` were read. Returns those that are new. Raises ChatError, and
+        StorageFailed also if no code is free."""
         context, account = self._tools.context, self.account
         now, quota = context.now(), context.config.limits.account_files
         size = sum(map(_cost, items))
@@ -281,7 +283,7 @@ class ImportRun:
                 except CodeTaken:
                     continue
             else:
-                raise CodeTaken
+                raise StorageFailed
         self._tools.quotas.give_back(account.id, size - sum(map(_cost, fresh)))
         return fresh
 

@@ -170,8 +170,9 @@ def provenances(
 ) -> dict[int, Provenance]:
     """Where these messages of a conversation come from, by their seqs. `realm` is the key of this realm."""
     here = messages.c.conversation_id == conversation, messages.c.seq.in_(seqs)
+    edited = {row.target: _signature(row) for row in _edits(connection, conversation, seqs)}
     found = {
-        row.seq: Provenance(_origin(row, realm), _signature(row))
+        row.seq: Provenance(_origin(row, realm), edited.get(row.seq, _signature(row)))
         for row in connection.execute(
             sa.select(
                 messages.c.seq,
@@ -191,9 +192,6 @@ def provenances(
     for row in _imported(connection, conversation, seqs):
         signed = None if row.signature is None else _signatures.decode(row.signature)
         found[row.seq] = Provenance(origin_of(row.key), signed, row.key)
-    for row in _edits(connection, conversation, seqs):
-        if row.target in found:
-            found[row.target] = msgspec.structs.replace(found[row.target], signed=_signature(row))
     return found
 
 

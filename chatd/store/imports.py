@@ -129,7 +129,7 @@ def end_import(
     this name. Returns the name of the archive, which is to be removed from the disk; None if no such import
     is running."""
     found = import_of(connection, account_id)
-    if found is None or found.state != RUNNING or stored not in (None, found.stored):
+    if found is None or found.stored is None or stored not in (None, found.stored):
         return None
     connection.execute(
         sa.update(imports)
@@ -140,8 +140,7 @@ def end_import(
             refused=None if refused is None else refusal_of(refused),
         )
     )
-    if found.stored is not None:
-        note_erased(connection, found.stored)
+    note_erased(connection, found.stored)
     return found.stored
 
 

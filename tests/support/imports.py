@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest import mock
+
+from twisted.internet.defer import Deferred
 
 from chatd.base.model import Account, Message
 from chatd.base.names import Address, parse_imported, parse_place
+from chatd.service.import_files import ImportFiles
 from chatd.store.imports import RUNNING, AccountImport
 from chatd.store.windows import Window
 from tests.support.common import RealmTestCase, sleep
@@ -40,6 +44,31 @@ class ImportsTestCase(RealmTestCase):
                 break
             await sleep(0.001)
         return found
+
+    async def held(self, account: Account, data: bytes) -> Deferred[None]:
+        """Start an import, which waits before the first file until the Deferred fires."""
+        going_on: Deferred[None] = Deferred()
+        reached: Deferred[None] = Deferred()
+        take = ImportFiles.take
+
+        async def wait(*args: Any) -> Any:
+            reached.callback(None)
+            await going_on
+            return await take(*args)
+
+        with mock.patch.object(ImportFiles, "take", wait):
+            await self.start(account, data)
+            await reached
+        return going_on
+
+    async def ended_later(self, account: Account) -> AccountImport:
+        """Continue with the import that was interrupted. Returns how it has ended."""
+        imports = self.realm.service.imports
+        imports._timer.cancel()
+        imports._continue()
+        while imports._interrupted or not imports._running:
+            await sleep(0.001)
+        return await self.ended(account)
 
     async def history(self, account: Account, place: str, **window: Any) -> list[Message]:
         found = parse_imported(place) or parse_place(place)

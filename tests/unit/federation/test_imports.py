@@ -15,6 +15,7 @@ from chatd.base.account_archive import MESSAGES_BEGIN, ArchivedMessage
 from chatd.base.model import Message
 from chatd.base.names import Place, parse_group, parse_imported
 from chatd.commands import values as ask
+from chatd.service import import_run
 from chatd.store.imports import DONE
 from tests.support.network import NetworkTestCase, Person, outcome
 
@@ -107,6 +108,7 @@ class Signed(SignedTestCase):
     def test_verified(self) -> None:
         """What the authors' realms have signed has no mark, edits too. Reactions are not signed as a
         whole."""
+        self.patch(import_run, "MAX_AT_ONCE", 1)  # other work has its turn after each of them
         data = self.export(self.budi)
         self.take(self.moved, data)
         log = self.log(self.moved)

@@ -22,6 +22,7 @@ from chatd.base.account_archive import (
     ArchivedMessage,
     ArchivedProfile,
 )
+from chatd.base.attachments import Attachment
 from chatd.base.entries import Deletion
 from chatd.base.errors import (
     Busy,
@@ -39,7 +40,9 @@ from chatd.lines.dialects.jsonlines import JsonDialect
 from chatd.service import exports as module
 from chatd.service.downloads import Download
 from chatd.service.exports import Exports
+from chatd.store import exports as exports_store
 from chatd.store.avatars import Avatar
+from tests.support.archives import archive, direct, group, said
 from tests.support.common import ClockedTestCase, sleep
 
 
@@ -152,6 +155,52 @@ class Contents(ExportsTestCase):
             found = await self.read(await self.make(ana))
         left: Any = msgspec.json.decode(found["conversations/999.json"])
         self.assertEqual(left["messages"], [])
+
+    async def test_arriving_file(self) -> None:
+        """A file whose bytes have not come takes no room of the others."""
+        ana, budi = await self.register("ana"), await self.register("budi")
+        for name in ("1.txt", "2.txt"):
+            await self.send_file(budi, "ana", name, b"halo")
+        received = exports_store.received_files
+
+        def arriving(*args: Any) -> list[Attachment]:
+            return [
+                msgspec.structs.replace(each, arrival="" if each.name == "2.txt" else None)
+                for each in received(*args)
+            ]
+
+        limits = msgspec.structs.replace(self.realm.service.config.limits, account_files=4)
+        config = msgspec.structs.replace(self.realm.service.config, limits=limits)
+        context = dataclasses.replace(self.realm.service.context, config=config)
+        self.patch(exports_store, "received_files", arriving)
+        with mock.patch.object(self.exports, "_context", context):
+            found = await self.read(await self.make(ana))
+        files = [name.partition("-")[2] for name in found if name.startswith("files/")]
+        self.assertEqual(files, ["1.txt"])
+
+    async def test_imported(self) -> None:
+        """A conversation that came from an archive is marked, and its messages have the keys from there."""
+        ana = await self.register("ana")
+        data = archive(
+            direct(5, "hilang@realm1", said(1, "hilang@realm1", "hai")),
+            group(7, "rowing", said(2, "budi", "kayuh")),
+        )
+        imports = self.realm.service.imports
+        upload = imports.begin(ana, len(data))
+        upload.write(data)
+        await upload.finish()
+        while imports._running:
+            await sleep(0.001)
+        found = await self.read(await self.make(ana))
+        heads: list[Any] = [
+            msgspec.json.decode(data) for name, data in found.items() if name.startswith("conv")
+        ]
+        self.assertEqual(
+            [(each["archive"], each["user"], each["group"], each["home_id"]) for each in heads],
+            [(True, "~hilang", None, None), (True, None, "rowing@realm9", 7)],
+        )
+        keys = [each["messages"][0]["key"] for each in heads]
+        self.assertEqual(keys, ["@realm9:5:1", "#realm9:7:2"])
 
     async def test_lost_file(self) -> None:
         """A file that is missing from the disk is left out."""

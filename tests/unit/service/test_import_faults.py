@@ -11,13 +11,12 @@ from unittest import mock
 import msgspec
 import sqlalchemy as sa
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import fail
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.internet.threads import blockingCallFromThread
 
 from chatd.base import errors
 from chatd.base.account_archive import ArchivedConversation, ArchivedFile
-from chatd.base.model import Account
 from chatd.files import incoming
 from chatd.files.archive_reader import ArchiveReader
 from chatd.files.partial_file import PartialFile
@@ -52,22 +51,6 @@ def with_size(data: bytes, path: str, size: int) -> bytes:
 
 class Cancelled(ImportsTestCase):
     timeout = 5
-
-    async def held(self, account: Account, data: bytes) -> Deferred[None]:
-        """Start an import, which waits before the first file until the Deferred fires."""
-        going_on: Deferred[None] = Deferred()
-        reached: Deferred[None] = Deferred()
-        take = ImportFiles.take
-
-        async def wait(*args: Any) -> Any:
-            reached.callback(None)
-            await going_on
-            return await take(*args)
-
-        with mock.patch.object(ImportFiles, "take", wait):
-            await self.start(account, data)
-            await reached
-        return going_on
 
     async def test_another_one_at_once(self) -> None:
         """A cancelled import that still waits for the disk stores nothing more, and ends no other import that
@@ -163,12 +146,7 @@ class Disks(ImportsTestCase):
                 with mock.patch.object(ImportFiles, "take", refused):
                     ended = await self.take(messi, data)
                 self.assertEqual((ended.state, ended.progress.messages), (RUNNING, 0))
-                imports = self.realm.service.imports
-                imports._timer.cancel()
-                imports._continue()
-                while imports._interrupted or not imports._running:
-                    await sleep(0.001)
-                ended = await self.ended(messi)
+                ended = await self.ended_later(messi)
                 self.assertEqual((ended.state, ended.progress.files), (DONE, 1))
 
     async def test_archive_not_readable(self) -> None:
@@ -244,6 +222,61 @@ class Disks(ImportsTestCase):
         [old, new] = await self.history(messi, "budi@realm9")
         codes = sorted(each.file.code for each in (old, new) if each.file is not None)
         self.assertEqual(codes, ["aaaaaa", "bbbbbb"])
+
+    async def test_no_free_code(self) -> None:
+        """If all codes that are tried are in use, the import waits, and its file is removed."""
+        messi = await self.register("messi")
+        data = archive(direct(6, "budi", said(9, "budi", file=NOTE)), files={NOTE.path: b"halo"})
+        with mock.patch.object(import_run, "new_code", return_value="aaaaaa"):
+            await self.take(messi, WITH_FILE)
+            ended = await self.take(messi, data)
+        self.assertEqual((ended.state, ended.progress.files), (RUNNING, 0))
+        self.assertEqual(len(list(self.realm.uploads.folder.glob("*a.txt"))), 1)
+        ended = await self.ended_later(messi)
+        self.assertEqual((ended.state, ended.progress.files), (DONE, 1))
+
+
+class Stopped(ImportsTestCase):
+    timeout = 5
+
+    async def test_between_pages(self) -> None:
+        """A daemon that stops begins no other page, and nothing else of an import."""
+        messi = await self.register("messi")
+        imports = self.realm.service.imports
+        going_on = await self.held(messi, WITH_FILE)
+        imports.stop()
+        going_on.callback(None)
+        while imports._running:
+            await sleep(0.001)
+        found = await imports.state(messi)
+        self.assertEqual((found.state, found.progress.messages), (RUNNING, 2))
+        await imports.resume([found])
+        self.assertEqual(imports._running, {})
+        with self.assertRaises(errors.ShuttingDown):
+            await imports.forget(messi)
+
+    async def test_not_stored(self) -> None:
+        """A daemon that stops does not try again what was not stored."""
+        messi = await self.register("messi")
+        imports = self.realm.service.imports
+        going_on = await self.held(messi, WITH_FILE)
+        imports.stop()
+        self.patch(self.realm.database, "run", lambda *_: fail(errors.ShuttingDown()))
+        going_on.callback(None)
+        while imports._running:
+            await sleep(0.001)
+        self.assertEqual((imports._interrupted, imports._timer.due), ([], None))
+
+    async def test_cancelled_meanwhile(self) -> None:
+        """An import that was cancelled while it waited for the database does not continue."""
+        messi = await self.register("messi")
+        imports = self.realm.service.imports
+        with mock.patch.object(ImportJobs, "add", side_effect=errors.StorageFailed):
+            found = await self.take(messi, WITH_FILE)
+        await imports.cancel(messi)
+        await imports.resume([found])
+        self.assertEqual(imports._running, {})
+        self.assertEqual(await self.texts(messi, "budi@realm9"), [])
 
 
 class Forged(ImportsTestCase):
