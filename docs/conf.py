@@ -45,6 +45,7 @@ docs/protocol
 :hidden:
 :caption: Operate
 
+docs/hosting
 docs/operating
 docs/peering
 docs/federation

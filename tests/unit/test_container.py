@@ -1,0 +1,205 @@
+"""The files of the container image fit together: Containerfile, compose.yaml and etc/container."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from chatd.base.config import load_config
+from tests.support import ROOT
+
+CONTAINERFILE = (ROOT / "Containerfile").read_text(encoding="utf-8")
+COMPOSE = (ROOT / "compose.yaml").read_text(encoding="utf-8")
+HOSTING = (ROOT / "docs/hosting.md").read_text(encoding="utf-8")
+INI = ROOT / "etc/container/chatd.ini"
+START = ROOT / "etc/container/start"
+
+
+def instructions() -> list[tuple[str, str]]:
+    """The instructions of the Containerfile with their arguments."""
+    text = re.sub(r"(?m)^#.*\n", "", CONTAINERFILE).replace("\\\n", " ")
+    lines = [line.split(maxsplit=1) for line in text.splitlines() if line.strip()]
+    return [(name, " ".join(rest.split())) for name, rest in lines]
+
+
+def last_stage() -> list[tuple[str, str]]:
+    found = instructions()
+    last = max(number for number, (name, _) in enumerate(found) if name == "FROM")
+    return found[last:]
+
+
+class Image(SynchronousTestCase):
+    def test_runs_without_root(self) -> None:
+        """Nothing after USER changes it back, and the user is a number other than 0."""
+        names = [name for name, _ in last_stage()]
+        (user,) = (rest for name, rest in last_stage() if name == "USER")
+        self.assertRegex(user, r"\A[1-9]\d+:[1-9]\d+\Z")
+        self.assertNotIn("RUN", names[names.index("USER") :])
+        self.assertNotIn("COPY", names[names.index("USER") :])
+
+    def test_build_tools_stay_behind(self) -> None:
+        """The last stage has the environment of the first one, and no sources."""
+        self.assertEqual([name for name, _ in instructions()].count("FROM"), 2)
+        copied = [rest for name, rest in last_stage() if name == "COPY"]
+        self.assertIn("--from=build /opt/chatd /opt/chatd", copied)
+        self.assertNotIn("pip", "".join(rest for name, rest in last_stage() if name == "RUN"))
+
+    def test_version_of_the_base_is_fixed(self) -> None:
+        (base,) = (rest for name, rest in instructions() if name == "ARG")
+        self.assertRegex(base, r"\APYTHON_IMAGE=docker\.io/library/python:3\.\d+-slim-\w+\Z")
+
+    def test_sources(self) -> None:
+        """What is copied exists, and .dockerignore lets it through, and nothing else."""
+        copied = set()
+        for name, rest in instructions():
+            if name == "COPY" and "--from" not in rest:
+                copied |= {word for word in rest.split()[:-1] if not word.startswith("--")}
+        allowed = {
+            line[1:]
+            for line in (ROOT / ".dockerignore").read_text().splitlines()
+            if line.startswith("!")
+        }
+        self.assertEqual({each for each in copied if not (ROOT / each).exists()}, set())
+        beginnings = {each for each in allowed if any(c.startswith(each) for c in copied)}
+        self.assertEqual(beginnings, allowed)
+        self.assertTrue(all(any(c.startswith(each) for each in allowed) for c in copied), copied)
+        packages = re.findall(r"(?m)^    (chatd|twisted)[\w.]*$", (ROOT / "setup.cfg").read_text())
+        self.assertLessEqual(set(packages), copied)
+
+    def test_configuration(self) -> None:
+        """It is valid, its state is in the volume, and what it opens to others is exposed."""
+        config = load_config(INI)
+        self.assertIn(("VOLUME", "/data"), last_stage())
+        self.assertEqual(config.state, Path("/data/state"))
+        public = {
+            endpoint.partition(":")[2]
+            for endpoint in config.listen.values()
+            if "interface=127.0.0.1" not in endpoint
+        }
+        (exposed,) = (rest for name, rest in last_stage() if name == "EXPOSE")
+        self.assertEqual(set(exposed.split()), public)
+        self.assertEqual(config.listen["web"], "tcp:8550")
+
+    def test_health_check(self) -> None:
+        """The image and compose.yaml ask the same page."""
+        (image,) = (rest for name, rest in last_stage() if name == "HEALTHCHECK")
+        command = re.search(r"urlopen\([^)]*\)", image)
+        assert command is not None
+        self.assertIn(command[0], COMPOSE)
+        self.assertIn(":8550/healthz", command[0])
+
+
+class Compose(SynchronousTestCase):
+    def test_proxy_is_trusted(self) -> None:
+        """chatd trusts the address that compose.yaml gives to Caddy, and no other one."""
+        trusted = load_config(INI).web.trusted_proxies
+        caddy = COMPOSE.partition("  caddy:\n")[2]
+        chatd = COMPOSE.partition("  caddy:\n")[0]
+        ours, theirs = (re.findall(r"ipv4_address: ([\d.]+)", part)[0] for part in (chatd, caddy))
+        self.assertTrue(trusted.contains(theirs))
+        self.assertFalse(trusted.contains(ours))
+
+    def test_clear_text_is_not_published(self) -> None:
+        published = re.findall(r'- "(\d+):\d+', COMPOSE)
+        self.assertEqual(published, ["8890", "80", "443", "443"])
+
+    def test_rights(self) -> None:
+        for each in ("read_only: true", "no-new-privileges:true", "- ALL", "unless-stopped"):
+            self.assertIn(each, COMPOSE)
+
+
+class Start(SynchronousTestCase):
+    """The script that is run in the container, with other folders and without twistd."""
+
+    def setUp(self) -> None:
+        self.folder = Path(self.mktemp())
+        self.folder.mkdir()
+        text = START.read_text(encoding="utf-8")
+        text = text.replace("/usr/local/share/chatd/chatd.ini", str(INI.resolve()))
+        text = text.replace("/data", str(self.folder.resolve()))
+        self.script = text.replace("exec twistd", "exec echo twistd")
+        self.made = self.folder / "chatd.ini"
+
+    def run_it(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["sh", "-c", self.script, "start", *arguments],
+            env={"PATH": os.environ["PATH"], **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    def test_first_start(self) -> None:
+        done = self.run_it("--accept-loss", CHATD_REALM="chat.example.org")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        self.assertEqual(
+            done.stdout.split(),
+            [
+                "twistd",
+                "-n",
+                "--pidfile=",
+                "chatd",
+                "--config",
+                str(self.made.resolve()),
+                "--accept-loss",
+            ],
+        )
+        self.assertEqual(load_config(self.made).realm, "chat.example.org")
+        self.assertEqual(self.made.stat().st_mode & 0o77, 0)
+        self.assertEqual([each.name for each in self.folder.iterdir()], ["chatd.ini"])
+
+    def test_later_starts(self) -> None:
+        """The file stays as somebody has changed it."""
+        self.made.write_text("changed")
+        self.assertEqual(self.run_it(CHATD_REALM="chat.example.org").returncode, 0)
+        self.assertEqual(self.made.read_text(), "changed")
+
+    def test_without_a_name(self) -> None:
+        done = self.run_it()
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertIn("CHATD_REALM", done.stderr)
+        self.assertEqual(list(self.folder.iterdir()), [])
+
+    def test_any_name(self) -> None:
+        """None breaks the command of sed. Letters of other scripts are kept."""
+        for given, expected in (("bücher.example", "bücher.example"), ("a/b&c\\1\nd", "abc1d")):
+            self.made.unlink(missing_ok=True)
+            done = self.run_it(CHATD_REALM=given)
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertIn(f"\nname = {expected}\n", self.made.read_text())
+
+
+class DeployHook(SynchronousTestCase):
+    def test_copies(self) -> None:
+        """The hook for certbot in docs/hosting.md copies the key and the certificates."""
+        found = re.search(r"(?m)^    #!/bin/sh\n(?:    .*\n)+", HOSTING)
+        assert found is not None
+        folder = Path(self.mktemp()).resolve()
+        (lineage := folder / "live").mkdir(parents=True)
+        for name in ("privkey.pem", "fullchain.pem", "cert.pem"):
+            (lineage / name).write_text(name)
+        hook = "".join(line[4:] for line in found[0].splitlines(keepends=True))
+        hook = hook.replace("/etc/chatd", str(folder / "chatd"))
+        hook = hook.replace("chown chatd", f"chown {os.getuid()}")
+        subprocess.run(
+            ["sh", "-c", hook], env={**os.environ, "RENEWED_LINEAGE": str(lineage)}, check=True
+        )
+        copies = {each.name: each.read_text() for each in (folder / "chatd").iterdir()}
+        self.assertEqual(copies, {name: name for name in ("privkey.pem", "fullchain.pem")})
+        self.assertEqual((folder / "chatd/privkey.pem").stat().st_mode & 0o77, 0)
+
+
+class HealthCommand(SynchronousTestCase):
+    def test_fails_without_a_daemon(self) -> None:
+        """Its exit code says whether the page could be read."""
+        (rest,) = (rest for name, rest in last_stage() if name == "HEALTHCHECK")
+        command = re.search(r'"-c", "(.+)"\]', rest)
+        assert command is not None
+        code = command[1].replace("8550", "1")
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+        self.assertEqual(done.returncode, 1)
