@@ -6,6 +6,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, insert, select
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
@@ -200,8 +201,12 @@ class Bounded(GroupTestCase):
             self.bela.accepts("bagan@realm1")
 
     def bound(self, members: int, realm_members: int) -> None:
-        bounds = Bounds(members, realm_members, 1000)
-        self.patch(self.one.service.groups._homes, "_bounds", bounds)
+        context = self.one.service.context
+        limits, peers = context.config.limits, context.config.peers
+        replace = msgspec.structs.replace
+        limits = replace(limits, group_members=members, account_groups=1000)
+        peers = replace(peers, group_members=realm_members)
+        context.use(replace(context.config, limits=limits, peers=peers))
 
     def test_members(self) -> None:
         self.bound(members=2, realm_members=10)
@@ -215,7 +220,9 @@ class Bounded(GroupTestCase):
 
     def test_groups_elsewhere(self) -> None:
         """An account that is in too many groups can't join one elsewhere, invited or not."""
-        self.patch(self.two.service.mirrors, "_limit", 1)
+        context = self.two.service.context
+        limits = msgspec.structs.replace(context.config.limits, account_groups=1)
+        context.use(msgspec.structs.replace(context.config, limits=limits))
         self.budi.creates("rumah")
         with self.assertRaises(TooManyGroups):
             self.budi.joins("bagan@realm1")
