@@ -178,6 +178,13 @@ class GroupFollower:
         followed = await self._rosters.move(group.id, job)
         if followed is None:
             return None
+        if group.realm is None:
+            log.warn(
+                "this realm was restored to before a group moved to {to}: what was written in {group} here "
+                "since the restore is not in {to}",
+                group=group.name,
+                to=news[-1].to.realm,
+            )
         for each in followed.sent:
             self._links.post(*each)
         await self._rosters.tell_moved(group)

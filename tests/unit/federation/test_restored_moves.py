@@ -1,0 +1,186 @@
+"""Realms that have lost in a restore that a group has moved."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from unittest import mock
+
+from twisted.internet.defer import fail
+from twisted.logger import LogEvent, capturedLogs, formatEvent
+
+from chatd.base.errors import GroupExists, PeerFailed
+from tests.support.network import Server
+from tests.unit.federation.test_group_follower import FollowingTestCase
+
+
+class Restored(FollowingTestCase):
+    """Realms that have lost in a restore that a group has moved."""
+
+    def back_up(self, server: Server) -> Path:
+        copy = Path(self.mktemp())
+        server.close()
+        shutil.copytree(server.config.state, copy)
+        server.open()
+        self.network.advance(5)
+        return copy
+
+    def restore(self, server: Server, copy: Path) -> None:
+        server.kill()
+        shutil.rmtree(server.config.state)
+        shutil.copytree(copy, server.config.state)
+        server.open()
+        self.network.advance(60)
+
+    def moves_on(self) -> None:
+        """bagan moves from realm2 to realm3, where citra is an admin now."""
+        self.promote(self.budi, "citra@realm3")
+        self.network.settle()
+        self.move(self.budi, "bagan", "realm3")
+        self.move(self.citra, "bagan@realm2", "realm3")
+        self.network.settle()
+        self.assertEqual(self.citra.mine(), ["bagan"])
+
+    def check(self, *groups: str) -> None:
+        people = (self.ana, self.budi, self.citra)
+        self.assertEqual([each.mine() for each in people], [[each] for each in groups])
+        for person in people:
+            person.posts("bagan@realm1", f"after, {person.name}")
+            self.network.settle()
+        expected = [f"before, {each.name}" for each in people]
+        expected += ["between", *(f"after, {each.name}" for each in people)]
+        for person in people:
+            history = person.history(group="bagan@realm1")
+            self.assertEqual([each.partition(": ")[2] for each in history], expected)
+
+    def test_former_home(self) -> None:
+        """A home that has forgotten that it has handed the group over becomes a copy again."""
+        copy = self.back_up(self.one)
+        self.moves()
+        self.budi.posts("bagan", "between")
+        self.restore(self.one, copy)
+        self.check("bagan@realm2", "bagan", "bagan@realm2")
+
+    def test_new_home_of_two_moves(self) -> None:
+        """The third home has forgotten both moves, and that it has agreed to the second one."""
+        copy = self.back_up(self.three)
+        self.moves()
+        self.budi.posts("bagan", "between")
+        self.moves_on()
+        self.restore(self.three, copy)
+        self.check("bagan@realm3", "bagan@realm3", "bagan")
+
+    def test_home_between(self) -> None:
+        """A home in which the group has lived for a while has forgotten that altogether."""
+        copy = self.back_up(self.two)
+        self.moves()
+        self.budi.posts("bagan", "between")
+        self.moves_on()
+        self.restore(self.two, copy)
+        self.check("bagan@realm3", "bagan@realm3", "bagan")
+        self.assertEqual(self.budi.history(group="bagan"), self.budi.history(group="bagan@realm3"))
+        with self.assertRaises(GroupExists):
+            self.budi.creates("bagan")
+
+    def test_new_home(self) -> None:
+        """What was written in the new home comes back from the others."""
+        copy = self.back_up(self.two)
+        self.moves()
+        self.budi.posts("bagan", "between")
+        self.citra.posts("bagan@realm1", "citra between")
+        self.network.settle()
+        self.restore(self.two, copy)
+        self.network.advance(120)
+        self.assertEqual(self.budi.mine(), ["bagan"])
+        for person in (self.ana, self.budi, self.citra):
+            shown = [each.partition(": ")[2] for each in person.history(group="bagan@realm1")]
+            self.assertEqual(shown[3:], ["between", "citra between"])
+
+    def test_new_home_reaches_the_former_one_last(self) -> None:
+        """They come back also from a realm that was linked before the group lived here again."""
+        copy = self.back_up(self.two)
+        self.moves()
+        self.budi.posts("bagan", "between")
+        self.citra.posts("bagan@realm1", "citra between")
+        self.network.settle()
+        self.two.kill()
+        self.one.kill()
+        shutil.rmtree(self.two.config.state)
+        shutil.copytree(copy, self.two.config.state)
+        self.two.open()
+        self.network.advance(120)
+        self.one.open()
+        self.network.advance(120)
+        self.assertEqual(self.budi.mine(), ["bagan"])
+        for person in (self.ana, self.budi, self.citra):
+            shown = [each.partition(": ")[2] for each in person.history(group="bagan@realm1")]
+            self.assertEqual(shown[3:], ["between", "citra between"])
+
+    def test_former_home_alone(self) -> None:
+        """What was written in the former home before it followed stays there, and its operator is told."""
+        copy = self.back_up(self.one)
+        self.moves()
+        self.budi.posts("bagan", "between")
+        with (
+            mock.patch.object(self.network, "connect", side_effect=lambda *_: fail(OSError())),
+            capturedLogs() as logged,
+        ):
+            self.restore(self.one, copy)
+            self.ana.posts("bagan", "alone")
+            self.assertEqual(self.warnings(logged), [])
+        with capturedLogs() as logged:
+            self.network.advance(310)
+        [warning] = self.warnings(logged)
+        self.assertIn("what was written in bagan here since the restore is not in realm2", warning)
+        self.assertEqual(self.ana.mine(), ["bagan@realm2"])
+        shown = [each.partition(": ")[2] for each in self.ana.history(group="bagan@realm2")]
+        self.assertEqual(sorted(shown[3:]), ["alone", "between"])
+
+    def warnings(self, logged: Sequence[LogEvent]) -> list[str]:
+        return [text for each in logged if "since the restore" in (text := formatEvent(each))]
+
+    def test_name_is_taken(self) -> None:
+        """A group that was created since the restore keeps its name."""
+        copy = self.back_up(self.two)
+        self.moves()
+        self.budi.posts("bagan", "between")
+        self.moves_on()
+        self.network.refusing[self.two.where] = OSError()
+        with mock.patch.object(self.network, "connect", side_effect=lambda *_: fail(OSError())):
+            self.restore(self.two, copy)
+            self.budi.creates("bagan")
+        self.network.refusing.clear()
+        self.network.advance(310)
+        self.assertEqual(sorted(self.budi.mine()), ["bagan", "bagan@realm3"])
+        self.assertEqual(self.budi.history(group="bagan"), [])
+        self.assertEqual(
+            self.budi.history(group="bagan@realm3"),
+            [each.replace("budi@realm2", "budi") for each in self.ana_history()],
+        )
+
+    def ana_history(self) -> list[str]:
+        """What ana sees, as budi does."""
+        shown = self.ana.history(group="bagan@realm3")
+        return [each.replace("ana: ", "ana@realm1: ") for each in shown]
+
+    def test_posts_to_a_home_that_is_not_ready(self) -> None:
+        """What comes to the new home before it has taken the group over again waits for that."""
+        copy = self.back_up(self.two)
+        self.moves()
+        self.budi.posts("bagan", "between")
+        down = mock.Mock(side_effect=lambda *_: fail(PeerFailed(realm="realm1")))
+        self.two.kill()
+        shutil.rmtree(self.two.config.state)
+        shutil.copytree(copy, self.two.config.state)
+        self.two.open()
+        with mock.patch.object(self.two.federation.mover._links, "handover", down):
+            self.network.advance(20)
+            self.assertEqual(self.budi.mine(), ["bagan@realm1"])
+            self.citra.begins_to_post("bagan@realm2", "soon")
+            self.network.advance(20)
+            self.assertEqual(self.three.parcels_waiting(), 1)
+        self.network.advance(60)
+        self.assertEqual(self.budi.mine(), ["bagan"])
+        self.assertEqual(self.three.parcels_waiting(), 0)
+        self.assertEqual(self.budi.history(group="bagan")[-1], "citra@realm3: soon")
