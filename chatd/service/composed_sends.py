@@ -141,7 +141,7 @@ class ComposedSends:
         options: SendOptions,
     ) -> Sent:
         """Send the content of the message `seq` of a conversation to somebody else, with the address of its
-        author. Raises UnknownMessage, and as `to_place`."""
+        author. Raises UnknownMessage, MessageDeleted, MessageWithheld, and as `to_place`."""
         source = await self._finder.find(sender, where)
         if source is None:
             raise UnknownMessage(seq=seq)
@@ -159,6 +159,7 @@ def _forwarded(message: Message) -> MessageParts:
     return MessageParts(
         message.text,
         message.file,
+        message.seq,
         forwarded=message.forwarded or message.sender,
         opaque=message.opaque,
     )

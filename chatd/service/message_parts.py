@@ -9,15 +9,17 @@ from chatd.base.attachments import Attachment
 from chatd.base.entries import EntryRef, SentParts
 from chatd.base.model import Message, Opaque
 from chatd.store.details import encode_mentions, mentions_of
-from chatd.store.new_entries import Extras
+from chatd.store.new_entries import Extras, ForwardedFile
 
 
 class MessageParts(msgspec.Struct, frozen=True):
     """The parts of a message. `reply` is the seq of the message that it replies to, and `reply_ref` the name
-    of that message in other realms. `file` is one that is stored already."""
+    of that message in other realms. `file` is one that is stored already, of the message `file_of` of another
+    conversation."""
 
     text: str | None = None
     file: Attachment | None = None
+    file_of: int | None = None
     reply: int | None = None
     reply_ref: EntryRef | None = None
     forwarded: str | None = None
@@ -28,6 +30,13 @@ class MessageParts(msgspec.Struct, frozen=True):
     def crossing(self) -> SentParts:
         """The parts for other realms."""
         return SentParts(self.reply_ref, self.forwarded, self.mentions, self.opaque)
+
+    @property
+    def forwards(self) -> ForwardedFile | None:
+        """The file that is forwarded."""
+        if self.file is None or self.file_of is None:
+            return None
+        return ForwardedFile(self.file.code, self.file_of)
 
     @property
     def extras(self) -> Extras:

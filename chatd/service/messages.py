@@ -338,9 +338,10 @@ class Messages:
         parts: MessageParts | None = None,
     ) -> NewMessage:
         """A message to store here, with its copies for other realms."""
-        copies, crossing, extras = None, NO_PARTS, None
+        copies, crossing, extras, forwards = None, NO_PARTS, None, None
         if parts is not None:
             file, crossing, extras = parts.file, parts.crossing, parts.extras
+            forwards = parts.forwards
         if target.realms and target.home is None:
             copies = self.remote.forwarder.copies(sender, target, at, text, file, crossing)
         return NewMessage(
@@ -354,6 +355,7 @@ class Messages:
             key=key,
             extras=extras,
             epoch=target.epoch if target.home is None else None,
+            forwards=forwards,
         )
 
     def _post_arrived(

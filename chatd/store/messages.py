@@ -13,6 +13,7 @@ from chatd.store import change_requests
 from chatd.store.conversations import last_seq
 from chatd.store.crossing import seqs_of
 from chatd.store.epochs import Epochs
+from chatd.store.forwarded_files import with_files
 from chatd.store.macs import CHANGE, KeyedHash, encode_values, keyed_hash, mac_of, message_mac
 from chatd.store.new_entries import NO_EXTRAS, Extras, NewChange, NewMessage, RemoteCopies, Stored
 from chatd.store.once import store_once
@@ -185,10 +186,11 @@ class MessageWriter:
     def send(
         self, connection: Connection, items: Sequence[NewMessage]
     ) -> Sequence[Stored | Failure]:
-        """As `store`, for messages of people, who may lose the right to write at any time. Returns a Failure
-        for each message that is refused for that reason."""
+        """As `store`, for messages of people, who may lose the right to write or the file that they forward,
+        at any time. Returns a Failure for each message that is refused for that reason."""
         checked = self.epochs.checked(connection, items)
         checked = self.rerouted.checked(connection, checked)
+        checked = with_files(connection, checked)
         if checked is items:
             return self.store(connection, items)
         allowed = [each for each in checked if isinstance(each, NewMessage)]

@@ -61,6 +61,14 @@ class NewChange(msgspec.Struct, frozen=True):
     past: bool = False
 
 
+class ForwardedFile(msgspec.Struct, frozen=True, gc=False):
+    """The code of a file that is forwarded, and the number of the message that had it when it was looked
+    up."""
+
+    code: str
+    seq: int
+
+
 class NewMessage(msgspec.Struct, frozen=True, gc=False):
     """A message on its way into a conversation. `at` is in ms since 1970 UTC.
 
@@ -69,7 +77,7 @@ class NewMessage(msgspec.Struct, frozen=True, gc=False):
     chatd.store.idempotent_sends). `extras` are for few messages; a reply from another realm has `reply_to` in
     place of `extras.reply`. `signature` is that of an entry that is signed already. `epoch` is the log's when
     the sender's right to write was checked; None: nothing can take that right away. `seal` is that of the
-    other realm (chatd.federation.seals).
+    other realm (chatd.federation.seals). `forwards` is about a file of another message.
     """
 
     conversation: int
@@ -87,6 +95,7 @@ class NewMessage(msgspec.Struct, frozen=True, gc=False):
     signature: NewSignature | None = None
     epoch: int | None = None
     seal: bytes = b""
+    forwards: ForwardedFile | None = None
 
 
 class Stored(msgspec.Struct, frozen=True, gc=False):

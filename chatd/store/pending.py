@@ -13,12 +13,13 @@ import msgspec
 import sqlalchemy as sa
 from twisted.python.failure import Failure
 
-from chatd.base.errors import GroupMoved
+from chatd.base.errors import ChatError, GroupMoved
 from chatd.base.model import DELIVERED, QUEUED, REFUSED, Account, Message
 from chatd.store import files
 from chatd.store import outbox as outbox_store
 from chatd.store.content import erase_file
 from chatd.store.details import with_details
+from chatd.store.forwarded_files import erased_file
 from chatd.store.guard import without_altered
 from chatd.store.lineage import is_home
 from chatd.store.macs import KeyedHash, is_whole, keyed_hash, mac_of, report_altered
@@ -57,14 +58,16 @@ class PendingWriter:
 
     def store(self, connection: sa.Connection, items: Sequence[NewPost]) -> list[Stored | Failure]:
         """Store `items` with their parcels, in this order. Their place has no seq. Returns a Failure for each
-        message to a group that lives in another realm by now."""
-        moved = [self._has_moved(connection, item) for item in items]
-        still = [item for item, has_moved in zip(items, moved, strict=True) if not has_moved]
+        message to a group that lives in another realm by now, or whose file was erased."""
+        refused = [self._refusal(connection, item) for item in items]
+        still = [item for item, error in zip(items, refused, strict=True) if error is None]
         stored = iter(self._store(connection, still))
-        return [
-            Failure(GroupMoved(group=item.group, to=item.group)) if has_moved else next(stored)
-            for item, has_moved in zip(items, moved, strict=True)
-        ]
+        return [next(stored) if error is None else Failure(error) for error in refused]
+
+    def _refusal(self, connection: sa.Connection, item: NewPost) -> ChatError | None:
+        if self._has_moved(connection, item):
+            return GroupMoved(group=item.group, to=item.group)
+        return erased_file(connection, item.new)
 
     def _has_moved(self, connection: sa.Connection, item: NewPost) -> bool:
         """Whether the group of a message lives in another realm than its parcel goes to."""

@@ -134,6 +134,47 @@ class Forwarding(ComposedSendsTestCase):
         self.assertEqual(self.inbox(self.citra), [])
 
 
+class ForwardedFiles(LinkedTestCase):
+    """A file that is deleted while it is being forwarded. Another file gets its id in the database."""
+
+    def forward(self, to: Place, key: str | None) -> Any:
+        """Forward a file that is deleted once it was looked up. Returns the outcome."""
+        self.ana.sends_file("dewi", "a.txt", b"a")
+        self.at += 2
+        database = self.one.realm.database
+        command = ask.ForwardMessage(WITH_ANA, self.at - 1, to, key)
+        forwarding = self.dewi.begins(command)
+        while not forwarding.called and not database.may_commit:
+            self.network.step()
+        held, database._jobs = database._jobs, []
+        self.ana.does(ask.DeleteMessage(Place(user=Address("dewi")), self.at - 1))
+        self.ana.sends_file("ana", f"{self.at}.txt", b"secret %d" % self.at)
+        database._jobs = [*held, *database._jobs]
+        return self.network.result(forwarding)
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.dewi = self.one.person("dewi")
+        self.at = 0
+        self.dewi.sends("budi@realm2", "halo")
+        self.budi.creates("bagan")
+        self.dewi.joins("bagan@realm2")
+
+    def test_deleted_meanwhile(self) -> None:
+        places = [
+            Place(user=Address("ana")),
+            Place(user=Address("budi", "realm2")),
+            Place(group=Address("bagan", "realm2")),
+        ]
+        for to in places:
+            for key in (None, f"key-{to}"):
+                with self.assertRaises(errors.MessageDeleted):
+                    self.forward(to, key)
+        self.assertEqual(self.dewi.history(user="budi@realm2"), ["dewi: halo"])
+        self.assertEqual(self.dewi.history(group="bagan@realm2"), [])
+        self.assertEqual(self.one.parcels_waiting(), 0)
+
+
 class Mentions(ComposedSendsTestCase):
     def mentions(self, who: Account, place: Place, text: str) -> tuple[str, ...]:
         self.to_place(who, place, text)
