@@ -1,7 +1,7 @@
 """Writes the documents that are made from the code: `python -m tools.documents`, a part of `make docs`.
 
 These are docs/protocol.md, the table of metrics in docs/operating.md, the picture in docs/architecture.md,
-and the man pages in build/man.
+docs/man/chatctl.1, and the man pages in build/man.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 from chatd.app.reference import metrics, reference
+from chatd.ctl.manual import manual
 from tools import import_graph, man_pages
 from tools.man_pages import OPERATING, ROOT
 
@@ -25,6 +26,7 @@ def with_metrics(text: str) -> str:
 def main() -> None:
     (ROOT / "docs" / "protocol.md").write_text(reference(), encoding="utf-8")
     OPERATING.write_text(with_metrics(OPERATING.read_text(encoding="utf-8")), encoding="utf-8")
+    (ROOT / "docs" / "man" / "chatctl.1").write_text(manual(), encoding="utf-8")
     import_graph.main()
     man_pages.main(ROOT / "build" / "man")
 

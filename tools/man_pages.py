@@ -1,4 +1,4 @@
-"""Writes the man pages chatd(8), chatd.ini(5) and chatd-client(1).
+"""Writes the man pages chatd(8), chatd.ini(5), chatd-client(1) and chatctl(1).
 
 `python -m tools.man_pages build/man` writes one file for each. They are made from what the programs use: the
 options of `twistd chatd` and of `chatd-client`, the keys of the configuration with the comments of
@@ -19,8 +19,9 @@ from chatd.base.config import KEYS
 from chatd.client.help_text import OWN, about, usage
 from chatd.client.main import parser
 from chatd.commands.table import GROUPS, TABLE
+from chatd.ctl.manual import manual
+from chatd.ctl.roff import bold, entry, example, inline, italic, paragraph, section, title
 from chatd.tap import Options
-from tools.roff import bold, entry, example, inline, italic, paragraph, section, title
 
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "etc" / "chatd.ini"
@@ -224,6 +225,7 @@ PAGES = {
     "chatd.8": daemon_page,
     "chatd.ini.5": config_page,
     "chatd-client.1": client_page,
+    "chatctl.1": lambda: manual().splitlines(),
 }
 
 

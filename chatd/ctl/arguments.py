@@ -13,6 +13,7 @@ from chatd.commands.table import TABLE
 from chatd.ctl.exits import EXITS, WrongUsage
 
 PREFIX = "admin."
+OUTPUT = "where to save the file, which must not exist yet; - is the standard output"
 # What help says of the first words of commands
 SUBJECTS: Mapping[str, str] = {
     "user": "accounts and their sessions",
@@ -69,6 +70,8 @@ def make_parser() -> CtlParser:
         leaf.set_defaults(row=row)
         for arg in row.args:
             _add(leaf, arg)
+        if row.download:
+            leaf.add_argument("--output", metavar="FILE", default=None, help=OUTPUT)
     helping = groups[""].add_parser("help", help="explain a command")
     helping.add_argument("words", nargs="*", metavar="command")
     return parser
@@ -109,14 +112,25 @@ def _add(parser: CtlParser, arg: Arg) -> None:
             option_of(arg), action="store_const", const="on", dest=arg.name, help=about
         )
     elif arg.named:
-        shape = "N" if kind.shape == "number" else kind.shape
         parser.add_argument(
-            option_of(arg), metavar=shape, dest=arg.name, required=not arg.optional, help=about
+            option_of(arg),
+            metavar=shape_of(arg),
+            dest=arg.name,
+            required=not arg.optional,
+            help=about,
         )
     else:
         many = ("*" if arg.optional else "+") if kind.greedy else ("?" if arg.optional else None)
-        shape = arg.usage.strip("[]")
-        parser.add_argument(arg.name, nargs=many, metavar=shape, help=about)
+        parser.add_argument(arg.name, nargs=many, metavar=shape_of(arg), help=about)
+
+
+def shape_of(arg: Arg) -> str:
+    """What stands for the value of an argument in usage texts; empty for an option without a value."""
+    if not arg.named:
+        return arg.usage.strip("[]")
+    if isinstance(arg.type, types.FlagType):
+        return ""
+    return "N" if arg.type.shape == "number" else arg.type.shape
 
 
 def is_secret(arg: Arg) -> bool:

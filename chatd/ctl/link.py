@@ -11,6 +11,7 @@ from typing import Any
 
 from chatd.base.control_path import CONTROL_SOCKET, control_path
 from chatd.ctl.exits import NotReached
+from chatd.ctl.saving import CHUNK, Saving
 
 CONNECT_TIME = 10.0  # seconds
 
@@ -57,14 +58,19 @@ class ControlLink:
         self._file.close()
         self._socket.close()
 
-    def ask(self, verb: str, given: Mapping[str, Any]) -> dict[str, Any]:
-        """The reply to a command. Raises NotReached."""
+    def ask(
+        self, verb: str, given: Mapping[str, Any], saving: Saving | None = None
+    ) -> dict[str, Any]:
+        """The reply to a command. The file that follows it is saved by `saving`. Raises NotReached, and as
+        Saving.open."""
         request = {"id": 1, "command": verb, **given}
         try:
             self._socket.sendall(json.dumps(request).encode() + b"\n")
             while line := self._file.readline():
                 reply: dict[str, Any] = json.loads(line)
                 if reply.pop("id", None) == 1:
+                    if saving is not None and reply["status"] == "OK":
+                        self._save(reply, saving)
                     return reply
                 if reply.get("event") == "closing":
                     raise NotReached(str(reply.get("message")))
@@ -73,3 +79,10 @@ class ControlLink:
         raise NotReached(
             "the realm has closed the connection before it replied; chatctl audit says how far it came"
         )
+
+    def _save(self, reply: Mapping[str, Any], saving: Saving) -> None:
+        left = int(reply["size"])
+        with saving.open(reply) as file:
+            while left and (data := self._file.read(min(left, CHUNK))):
+                file.write(data)
+                left -= len(data)

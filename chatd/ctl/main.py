@@ -20,6 +20,7 @@ from chatd.ctl.arguments import as_json, given_in, helped, is_secret, make_parse
 from chatd.ctl.exits import DONE, CtlError, NotReached, RefusedByRealm, WrongUsage
 from chatd.ctl.link import ControlLink, NotRunning
 from chatd.ctl.output import printable, reply_lines
+from chatd.ctl.saving import Saving
 
 INTERRUPTED = 130  # as shells say it
 
@@ -53,8 +54,10 @@ def _run(words: Sequence[str] | None) -> int:
         config = _config(options)
     except (BadRequest, ConfigError) as error:
         raise WrongUsage(str(error)) from None
-    reply = _ask(config, row, given)
-    _show(reply, as_object=getattr(options, "json", False))
+    saving = Saving(options.output) if row.download else None
+    reply = _ask(config, row, given, saving)
+    if saving is None or not saving.to_stdout or reply.get("status") != "OK":
+        _show(reply, as_object=getattr(options, "json", False))
     return DONE
 
 
@@ -80,17 +83,17 @@ def _secret(arg: Arg, options: argparse.Namespace) -> str:
     return secret
 
 
-def _ask(config: Config, row: Row, given: dict[str, Any]) -> dict[str, Any]:
+def _ask(config: Config, row: Row, given: dict[str, Any], saving: Saving | None) -> dict[str, Any]:
     """The reply of the realm, or of its state folder if it is stopped. Raises CtlError."""
     try:
         with ControlLink(config.state) as link:
-            return link.ask(row.verb, given)
+            return link.ask(row.verb, given, saving)
     except NotRunning as error:
         if not row.offline:
             raise NotReached(f"{error}; start it first") from None
     from chatd.ctl.offline import run_offline  # Twisted is loaded only for this
 
-    return run_offline(config, row, given)
+    return run_offline(config, row, given, saving)
 
 
 def _show(reply: dict[str, Any], as_object: bool) -> None:

@@ -29,10 +29,14 @@ from chatd.base.clocks import IReactor
 from chatd.base.config import Config
 from chatd.base.errors import ChatError
 from chatd.base.events import Event
+from chatd.base.replies import Reply
 from chatd.commands.connection import Connection, Origin
+from chatd.commands.results import DownloadReply
 from chatd.commands.rows import Row
 from chatd.commands.values import Command
 from chatd.ctl.exits import NotReached
+from chatd.ctl.saving import CHUNK, Saving
+from chatd.files.outgoing import Outgoing
 from chatd.lines.control import local_operator
 from chatd.lines.dialect import Request
 from chatd.lines.dialects.control import ControlDialect
@@ -56,8 +60,11 @@ class NobodyListens:
         """There is nothing to drop."""
 
 
-def run_offline(config: Config, row: Row, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Execute a command. Returns its reply as the json dialect writes it. Raises CtlError."""
+def run_offline(
+    config: Config, row: Row, given: Mapping[str, Any], saving: Saving | None = None
+) -> dict[str, Any]:
+    """Execute a command. Returns its reply as the json dialect writes it. The file that follows it is saved
+    by `saving`. Raises CtlError."""
     command = row.from_names(given)
     handler = OFFLINE.get(row.command)
     if handler is not None:
@@ -72,23 +79,47 @@ def run_offline(config: Config, row: Row, given: Mapping[str, Any]) -> dict[str,
     except StartError as error:
         realm.release()
         raise NotReached(str(error)) from None
-    return _in_reactor(reactor, lambda: _execute(realm, row, command))
+    return _in_reactor(reactor, lambda: _execute(realm, row, command, saving))
 
 
-async def _execute(realm: Realm, row: Row, command: Command) -> dict[str, Any]:
+async def _execute(
+    realm: Realm, row: Row, command: Command, saving: Saving | None = None
+) -> dict[str, Any]:
     """Execute the command as somebody at the control socket would, and close the realm."""
     connection = Connection(realm.sessions, NobodyListens(), Origin("local", 0))
     connection.actor = local_operator(os.getuid(), _own_name())
     dialect, request = ControlDialect(), Request(row, command, 1)
     try:
-        line = dialect.reply(request, await connection.own.reply_to(command))
+        result = connection.own.execute(command)
+        found = await result if isinstance(result, Deferred) else result
+        if isinstance(found, DownloadReply) and saving is not None:
+            reply = _object(dialect.reply(request, found.reply))
+            await _save(found.download.file, reply, saving)
+        elif isinstance(found, Reply):
+            reply = _object(dialect.reply(request, found))
+        else:
+            raise TypeError(f"{row.verb} needs a connection")
     except ChatError as error:
-        line = dialect.error(error, 1)
+        reply = _object(dialect.error(error, 1))
     finally:
         await realm.close()
+    return reply
+
+
+def _object(line: bytes) -> dict[str, Any]:
     reply: dict[str, Any] = json.loads(line)
     reply.pop("id")
     return reply
+
+
+async def _save(file: Outgoing, reply: Mapping[str, Any], saving: Saving) -> None:
+    """Save the file of a reply, and close it. Raises as Saving.open."""
+    try:
+        with saving.open(reply) as saved:
+            while data := await file.read(CHUNK):
+                saved.write(data)
+    finally:
+        await file.close()
 
 
 def _own_name() -> dict[int, str]:

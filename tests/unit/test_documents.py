@@ -12,9 +12,9 @@ import chatd
 from chatd.base.errors import every_error
 from chatd.client.main import parser
 from chatd.commands.table import TABLE
+from chatd.ctl.roff import escaped, inline
 from chatd.tap import Options
 from tools import import_graph, man_pages
-from tools.roff import escaped, inline
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "benchmarks" / "README.md"])

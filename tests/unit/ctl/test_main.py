@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -13,8 +14,11 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
+from chatd.commands.table import BY_VERB
+from chatd.ctl import arguments
 from chatd.ctl.main import main
 
 OK = b'{"status":"OK","id":1,"message":"pong"}\r\n'
@@ -25,7 +29,7 @@ class Terminal(io.StringIO):
         return True
 
 
-class Commands(SynchronousTestCase):
+class CtlTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         # A short path, as sockets need
         self.folder = Path(tempfile.mkdtemp(prefix="chatd-test-", dir="/dev/shm"))
@@ -66,6 +70,8 @@ class Commands(SynchronousTestCase):
             code = main(["--config", str(self.config), *words])
         return code, out.getvalue(), errors.getvalue()
 
+
+class Commands(CtlTestCase):
     def test_done(self) -> None:
         """Events before the reply are skipped."""
         self.serve(b'{"event":"rooms"}\r\n', OK)
@@ -173,3 +179,70 @@ class Commands(SynchronousTestCase):
     def test_interrupted(self) -> None:
         with mock.patch("chatd.ctl.main._ask", side_effect=KeyboardInterrupt):
             self.assertEqual(self.run_main("stats")[0], 130)
+
+
+class Files(CtlTestCase):
+    """A command whose reply is followed by a file."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        row = msgspec.structs.replace(BY_VERB["admin.user.show"], download=True)
+        self.patch(arguments, "rows", lambda: {"user show": row})
+
+    def answer(self, data: bytes) -> bytes:
+        reply = {
+            "status": "OK",
+            "id": 1,
+            "message": "7 bytes follow",
+            "name": "../a.zip",
+            "size": 7,
+        }
+        reply["sha256"] = hashlib.sha256(b"content").hexdigest()
+        return json.dumps(reply).encode() + b"\r\n" + data
+
+    def test_saved(self) -> None:
+        path = self.folder / "out.zip"
+        self.serve(self.answer(b"content"))
+        code, out, errors = self.run_main("user", "show", "messi", "--output", str(path))
+        self.assertEqual((code, path.read_bytes()), (0, b"content"))
+        self.assertIn("7 bytes follow", out)
+        self.assertIn(str(path), errors)
+        self.assertEqual(path.stat().st_mode & 0o777, 0o600)
+
+    def test_under_the_name_in_the_reply(self) -> None:
+        """In the current folder, wherever the name leads."""
+        before = Path.cwd()
+        self.addCleanup(os.chdir, before)
+        os.chdir(self.state)
+        self.serve(self.answer(b"content"))
+        self.assertEqual(self.run_main("user", "show", "messi")[0], 0)
+        self.assertEqual((self.state / "a.zip").read_bytes(), b"content")
+
+    def test_to_the_standard_output(self) -> None:
+        self.serve(self.answer(b"content"))
+        out = io.TextIOWrapper(io.BytesIO())
+        with mock.patch("sys.stdout", out):
+            code = main(["-c", str(self.config), "user", "show", "messi", "--output", "-"])
+        self.assertEqual((code, out.buffer.getvalue()), (0, b"content"))
+
+    def test_cut_off(self) -> None:
+        """A part of the file is not kept."""
+        path = self.folder / "out.zip"
+        self.serve(self.answer(b"cont"))
+        code, _, errors = self.run_main("user", "show", "messi", "--output", str(path))
+        self.assertEqual(code, 3)
+        self.assertIn("4 bytes", errors)
+        self.assertFalse(path.exists())
+
+    def test_no_file_is_replaced(self) -> None:
+        code, _, errors = self.run_main("user", "show", "messi", "--output", str(self.config))
+        self.assertEqual(code, 2)
+        self.assertIn("exists", errors)
+        self.assertEqual(self.asked, [])
+
+    def test_no_such_folder(self) -> None:
+        self.serve(self.answer(b"content"))
+        path = self.folder / "none" / "out.zip"
+        code, _, errors = self.run_main("user", "show", "messi", "--output", str(path))
+        self.assertEqual(code, 2)
+        self.assertIn("can't be written", errors)

@@ -1,5 +1,4 @@
-"""Converts text to roff, the language of man pages, with the few man(7) macros that
-tools/man_pages.py needs."""
+"""Converts text to roff, the language of man pages, with the few man(7) macros that the pages need."""
 
 from __future__ import annotations
 
