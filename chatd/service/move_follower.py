@@ -103,9 +103,7 @@ class MoveFollower:
         followings: list[tuple[Move, Following]] = []
         touched: list[Move] = []
         onward: Move | None = move
-        for _ in range(MAX_HOPS):
-            if onward is None:
-                break
+        while onward is not None and len(followings) < MAX_HOPS:
             move = onward
             earlier = store.find_move(connection, move.new.key)
             moved_on = store.end_earlier_move(connection, move)

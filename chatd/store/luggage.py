@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from chatd.base.errors import (
     BadName,
-    BadRequest,
+    BadSignature,
     ContactExists,
     TooManyContacts,
     TooManyInvitations,
@@ -196,11 +196,11 @@ def unpack(
     connection: sa.Connection, account: Account, page: bytes, room: LuggageRoom, now: int
 ) -> list[str]:
     """Give a page to the new address, `account`: what there is already, or is too much, is left out. Returns
-    the keys of new blocks. Raises BadRequest if it can't be read."""
+    the keys of new blocks. Raises BadSignature if it can't be read."""
     try:
         items = _decoder.decode(page)
     except (msgspec.DecodeError, RecursionError):
-        raise BadRequest from None
+        raise BadSignature(reason="the luggage can't be read") from None
     blocked: list[str] = []
     for each in items:
         with suppress(BadName, ContactExists, TooManyContacts, TooManyInvitations):
@@ -213,7 +213,7 @@ def unpack(
                     blocked += _block(connection, account, text, room, now)
                 case PackedGroup():
                     _unpack_group(connection, account, each, room, now)
-                case PackedInvitation():
+                case _:
                     _unpack_invitation(connection, account, each, room, now)
     return blocked
 

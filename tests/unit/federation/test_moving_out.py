@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, fail
 
-from chatd.base.errors import MovedAway, StorageFailed
+from chatd.base.errors import LastAdmin, MovedAway, StorageFailed
 from chatd.base.names import parse_address
 from chatd.commands import values as ask
 from chatd.federation.capabilities import ACCOUNT_MOVES
 from chatd.federation.parcels import Luggage
 from chatd.federation.signing.move_statements import encode
+from chatd.service import moving_out as moving_out_module
 from chatd.simulate.people import Person
 from chatd.simulate.servers import Server
+from chatd.store.account_moves import find_move
 from chatd.store.schema import move_luggage, moving_groups
 from tests.support.network import lacks
 from tests.unit.federation.test_account_moves import PASSWORD, MovesTestCase
@@ -132,6 +134,63 @@ class RoundsTestCase(MovesTestCase):
         return int(server.realm.database.now(lambda connection: connection.scalar(query)))
 
 
+class StaleTestCase(MovesTestCase):
+    """ana has moved to anna of realm2, and back. What is still to do for the first move is nothing."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.moving_out = self.one.service.moving_out
+        self.moved()
+        self.stale = self.one.realm.database.now(lambda reading: find_move(reading, "ana")).move
+        self.agree(self.ana, "anna@realm2")
+        self.assertTrue(self.move(self.anna, "ana@realm1").data["moved"])
+        self.budi.creates("satu")
+        self.ana.joins("satu")
+
+    def waits(self, work: Any) -> Any:
+        return self.network.result(Deferred.fromCoroutine(work))
+
+    def test_groups(self) -> None:
+        self.moving_out.begin(self.stale)
+        self.settle()
+        self.assertEqual(self.moving_out._unfinished, {})
+        self.assertEqual(groups_of(self.ana), ["satu"])
+        self.assertEqual(groups_of(self.anna), [])
+
+    def test_left_behind(self) -> None:
+        """An account that lives here leaves no group because its home does not follow."""
+        self.waits(self.moving_out.left_behind(self.ana.account.id, "satu"))
+        self.assertEqual(groups_of(self.ana), ["satu"])
+
+    def test_leaving(self) -> None:
+        """What is left already is left; a refusal is logged, and a full disk makes it be tried again."""
+        leave = self.moving_out._leave
+        self.waits(leave(self.citra.account, "satu"))
+        groups = self.moving_out._groups
+        for error in (LastAdmin(name="ana", group="satu"), StorageFailed()):
+            self.patch(groups, "leave", lambda *_, error=error: fail(error))
+            if isinstance(error, StorageFailed):
+                with self.assertRaises(StorageFailed):
+                    self.waits(leave(self.ana.account, "satu"))
+            else:
+                self.waits(leave(self.ana.account, "satu"))
+        self.assertEqual(groups_of(self.ana), ["satu"])
+
+    def test_messages(self) -> None:
+        """What has come for the account while it was away is not forwarded after it has come back."""
+        self.citra.sends("ana@realm1", "satu")
+        self.waits(self.moving_out._forward_all(self.stale))
+        self.settle()
+        self.assertEqual(self.anna.reads(), [])
+
+    def test_known(self) -> None:
+        """The old realm does not make a move that it knows a second time."""
+        self.waits(self.one.service.moves.make_again(self.stale))
+        self.settle()
+        self.assertIsNone(self.one.service.follower.moved.away(self.ana.account.id))
+        self.assertEqual(self.ana.does(ask.ListMoves()).items, ())
+
+
 class LegacyTestCase(MovesTestCase):
     """realm3 does not know accounts that move."""
 
@@ -160,6 +219,23 @@ class LegacyTestCase(MovesTestCase):
         self.settle()
         self.assertEqual(left, [])
         self.assertEqual([each.text for each in self.anna.inbox()], ["dua"])
+
+    def test_pages(self) -> None:
+        """All of many messages are forwarded, in order; a realm that stops forwards them after its start."""
+        self.patch(moving_out_module, "PAGE", 1)
+        self.moved()
+        moving_out = self.one.service.moving_out
+        moving_out.stop()
+        for text in ("dua", "tiga", "empat"):
+            self.citra.sends("ana@realm1", text)
+        away = moving_out._follower.moved.away(self.ana.account.id)
+        self.network.result(Deferred.fromCoroutine(moving_out._forward_all(away)))
+        self.settle()
+        self.assertEqual(self.anna.inbox(), [])
+        self.one.restart()
+        self.network.advance(20.0)
+        self.settle()
+        self.assertEqual([each.text for each in self.anna.inbox()], ["dua", "tiga", "empat"])
 
     def test_nothing_to_forward(self) -> None:
         """What somebody of the new realm has sent to the old address is not forwarded there."""
