@@ -71,7 +71,7 @@ class MoveReceiver:
         self._on_verified = then
 
     async def receive(self, realm: str, parcel: MoveParcel) -> Verdict:
-        """Take a parcel. Raises BadSignature, BadName, BadRequest, RealmQuota."""
+        """Take a parcel. Raises BadSignature, BadName, RealmQuota."""
         self._quotas.charge_bytes(realm, LEAST)
         match parcel:
             case Agreed():

@@ -165,7 +165,7 @@ class StaleTestCase(MovesTestCase):
     def test_leaving(self) -> None:
         """What is left already is left; a refusal is logged, and a full disk makes it be tried again."""
         leave = self.moving_out._leave
-        self.waits(leave(self.citra.account, "satu"))
+        self.waits(leave(self.one.person("eka").account, "satu"))
         groups = self.moving_out._groups
         for error in (LastAdmin(name="ana", group="satu"), StorageFailed()):
             self.patch(groups, "leave", lambda *_, error=error: fail(error))
