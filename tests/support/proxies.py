@@ -1,7 +1,8 @@
-"""nginx and HAProxy for the tests: instances of their own, with the configurations of docs/operating.md."""
+"""nginx, Caddy and HAProxy for the tests: instances of their own, configured as in docs/operating.md."""
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import socket
@@ -17,6 +18,14 @@ OPERATING = ROOT / "docs" / "operating.md"
 STREAM_MODULE = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
 CLIENT = "127.0.0.2"  # an address of this machine other than the proxy's
 
+# Caddy's control port would be the same for all instances.
+CADDY = """\
+{{
+    admin off
+    auto_https off
+    storage file_system {folder}
+}}
+"""
 # What an instance needs besides the documented configuration, to run without root and in its own folder.
 NGINX = """\
 {module}
@@ -58,7 +67,13 @@ class Proxy:
     def __init__(self, folder: Path, port: int, command: list[str]) -> None:
         self._errors = folder / "errors"
         with self._errors.open("wb") as errors:
-            self.process = subprocess.Popen(command, cwd=folder, stdout=errors, stderr=errors)
+            self.process = subprocess.Popen(
+                command,
+                cwd=folder,
+                stdout=errors,
+                stderr=errors,
+                env={**os.environ, "HOME": str(folder)},
+            )
         wait_until(lambda: self._is_up(port), lambda: f"a proxy: {self._errors.read_text()}")
 
     def _is_up(self, port: int) -> bool:
@@ -105,3 +120,12 @@ def haproxy(
     (folder / "haproxy.cfg").write_text(_replaced(shown(title), ports).replace(*changes))
     found: Any = find("haproxy")
     return Proxy(folder, port, [found, "-db", "-f", str(folder / "haproxy.cfg")])
+
+
+def caddy(folder: Path, title: str, port: int, ports: dict[str, int]) -> Proxy:
+    """Caddy with the documented block `title`."""
+    folder.mkdir()
+    text = CADDY.format(folder=folder) + _replaced(shown(title), ports)
+    (folder / "Caddyfile").write_text(text)
+    found: Any = find("caddy")
+    return Proxy(folder, port, [found, "run", "--config", str(folder / "Caddyfile")])
