@@ -76,3 +76,26 @@ class AccountSession(AdminRecord, frozen=True):
     client: str = ""
     address: str = ""
     online: bool = False
+
+
+class UsageInfo(AdminRecord, frozen=True):
+    """What an account, a group or a realm uses: messages with `text_size` bytes of text, and files with
+    `size` bytes."""
+
+    name: str
+    messages: int
+    text_size: int
+    files: int
+    size: int
+
+
+class RetentionInfo(AdminRecord, frozen=True):
+    """How long messages and files are kept. `scope` is `realm`, or `#` and a group that has limits of its
+    own. Ages are durations such as `30d`, or `forever`. `size` and `file_size` are bytes, or `all`. What a
+    group does not have is as in the realm."""
+
+    scope: str
+    age: str | None = None
+    size: int | str | None = None
+    file_age: str | None = None
+    file_size: int | str | None = None

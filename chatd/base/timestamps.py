@@ -24,3 +24,12 @@ def parse_timestamp(text: str) -> int | None:
         return int(datetime.strptime(text, _FORM).replace(tzinfo=UTC).timestamp()) * 1000
     except ValueError:
         return None
+
+
+_UNITS = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
+
+
+def duration_text(seconds: int) -> str:
+    """A duration in the largest unit of which it is a multiple: 90min, 7d."""
+    unit, length = next(each for each in _UNITS if seconds % each[1] == 0)
+    return f"{seconds // length}{unit}"

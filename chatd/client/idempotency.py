@@ -117,6 +117,10 @@ REPEATABLE = (
     ask.ListAccountSessions,
     ask.ReadAudit,
     ask.ShowStats,
+    ask.ShowUsage,
+    ask.ShowRetention,
+    ask.SetRetention,
+    ask.ClearRetention,
 )
 
 

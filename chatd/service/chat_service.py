@@ -30,6 +30,7 @@ from chatd.service.conversation_settings import ConversationSettings
 from chatd.service.conversations import Conversations
 from chatd.service.departures import Departures
 from chatd.service.directs import Directs
+from chatd.service.disk_usage import DiskUsage
 from chatd.service.downloads import Downloads
 from chatd.service.erased_files import ErasedFiles
 from chatd.service.exports import Exports
@@ -110,6 +111,7 @@ class ChatService:
     operators: Operators  # who runs the realm
     audit: Audit  # what was done with a role
     managed: ManagedAccounts  # accounts, as operators manage them
+    usage: DiskUsage  # who uses most of the disk
     presence: Presence  # who is online, who listens, and events to listeners
     presence_news: PresenceNews  # tells who has come or gone, and who has changed their profile
     elsewhere: PresenceElsewhere  # tells other realms who is online here
@@ -229,6 +231,7 @@ class ChatService:
         )
         self.operators = Operators(context, self.accounts)
         self.audit = Audit(context)
+        self.usage = DiskUsage(context)
         self.managed = ManagedAccounts(
             context, self.accounts, self.operators, passwords, self.presence
         )

@@ -6,7 +6,7 @@ A kill interrupts it between two such steps, and the next start continues.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from sqlalchemy import Connection
@@ -17,6 +17,8 @@ from twisted.logger import Logger
 
 from chatd.base.background import EXPECTED
 from chatd.base.errors import StorageFailed
+from chatd.base.records import RetentionInfo
+from chatd.service.audit import Act
 from chatd.service.context import Context
 from chatd.service.erased_files import ErasedFiles
 from chatd.store import retention as store
@@ -63,6 +65,20 @@ class Retention:
         if self._resting is not None:
             self._resting.cancel()
         return succeed(None) if self._working is None else self._working
+
+    async def list(self) -> tuple[RetentionInfo, ...]:
+        """The limits of the realm, and of groups that have their own. Raises StorageFailed."""
+        return tuple(await self._database.read(store.list_limits))
+
+    async def set(self, act: Act, group: int | None, changed: Mapping[str, int]) -> None:
+        """Change limits of a group, or of the realm. Raises StorageFailed."""
+        await act.run(store.change_limits, REALM if group is None else group, changed)
+        self.changed()
+
+    async def clear(self, act: Act, group: int | None) -> None:
+        """Remove the limits of a group, or of the realm. Raises StorageFailed."""
+        await act.run(store.put_limits, REALM if group is None else group, NO_LIMITS)
+        self.changed()
 
     def changed(self) -> None:
         """The limits have changed: look at all conversations now."""

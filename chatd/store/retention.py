@@ -7,12 +7,14 @@ entry of the log, and no other realm learns of it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
+from chatd.base.records import RetentionInfo
+from chatd.base.timestamps import duration_text
 from chatd.store.change_requests import forget_changes_between
 from chatd.store.content import WITHOUT_CONTENT, erase_file, is_on_its_way, note_erased
 from chatd.store.schema import (
@@ -44,13 +46,6 @@ class RetentionLimits(msgspec.Struct, frozen=True):
 
 
 NO_LIMITS = RetentionLimits()
-
-
-class GroupLimits(msgspec.Struct, frozen=True):
-    """The limits of a group, whose address or name is `group`."""
-
-    group: str
-    limits: RetentionLimits
 
 
 class Cutoffs(msgspec.Struct, frozen=True):
@@ -91,15 +86,35 @@ def read_limits(connection: sa.Connection) -> dict[int, RetentionLimits]:
     return {row[0]: RetentionLimits(*row[1:]) for row in rows}
 
 
-def limits_of_groups(connection: sa.Connection) -> list[GroupLimits]:
-    """The groups that have limits of their own, in the order of their names."""
-    shown = sa.func.coalesce(groups.c.name, "")
+def change_limits(connection: sa.Connection, conversation: int, changed: Mapping[str, int]) -> None:
+    """Change some limits, by the names of the fields of RetentionLimits."""
+    found = read_limits(connection).get(conversation, NO_LIMITS)
+    put_limits(connection, conversation, msgspec.structs.replace(found, **changed))
+
+
+def list_limits(connection: sa.Connection) -> list[RetentionInfo]:
+    """The limits of the realm, and of the groups that have their own in the order of their names."""
+    limits = read_limits(connection)
     rows = connection.execute(
-        sa.select(shown, *retention.c[1:])
+        sa.select(retention.c.conversation_id, groups.c.name)
         .join_from(retention, groups, groups.c.conversation_id == retention.c.conversation_id)
-        .order_by(shown)
+        .order_by(groups.c.name)
     )
-    return [GroupLimits(row[0], RetentionLimits(*row[1:])) for row in rows]
+    own = _with_defaults(limits.get(REALM, NO_LIMITS))
+    return [_info("realm", own), *(_info(f"#{row.name}", limits[row[0]]) for row in rows)]
+
+
+def _with_defaults(limits: RetentionLimits) -> RetentionLimits:
+    return RetentionLimits(*(value or 0 for value in msgspec.structs.astuple(limits)))
+
+
+def _info(scope: str, limits: RetentionLimits) -> RetentionInfo:
+    ages = [
+        None if age is None else duration_text(age // 1000) if age else "forever"
+        for age in (limits.age, limits.file_age)
+    ]
+    sizes = ["all" if size == 0 else size for size in (limits.size, limits.file_size)]
+    return RetentionInfo(scope, ages[0], sizes[0], ages[1], sizes[1])
 
 
 _FIRST = (
@@ -261,12 +276,17 @@ def _put_mark(connection: sa.Connection, conversation: int, seq: int, file_seq: 
         )
 
 
+def byte_length() -> sa.ColumnElement[int]:
+    """The bytes of a message's text, or of what it has in its place."""
+    text = sa.func.length(sa.cast(sa.func.coalesce(messages.c.text, ""), sa.LargeBinary))
+    return text + sa.func.length(sa.func.coalesce(messages.c.body, b""))
+
+
 def cutoff_of_messages(connection: sa.Connection, conversation: int, size: int) -> int:
     """The time from which on the newest messages have `size` bytes, to the hour; 0 if all have less. For
     REALM it reads all messages."""
-    text = sa.func.length(sa.cast(sa.func.coalesce(messages.c.text, ""), sa.LargeBinary))
-    body = sa.func.length(sa.func.coalesce(messages.c.body, b""))
-    chosen = sa.select(messages.c.at // HOUR, sa.func.sum(text + body)).where(messages.c.seq > 0)
+    chosen = sa.select(messages.c.at // HOUR, sa.func.sum(byte_length()))
+    chosen = chosen.where(messages.c.seq > 0)
     if conversation != REALM:
         chosen = chosen.where(messages.c.conversation_id == conversation)
     return _cutoff(connection, chosen.group_by(messages.c.at // HOUR), size)

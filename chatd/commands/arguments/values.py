@@ -182,6 +182,19 @@ class DurationType(Type):
         return value
 
 
+class AgeType(DurationType):
+    """A duration, in seconds, or 0 for no end."""
+
+    shape = "duration|forever"
+    about = f"{DurationType.about}; or forever"
+
+    def from_text(self, name: str, text: str) -> int:
+        return 0 if text.lower() == "forever" else super().from_text(name, text)
+
+    def from_json(self, name: str, value: Any) -> int:
+        return 0 if value == 0 and type(value) is int else super().from_json(name, value)
+
+
 class BytesType(Type):
     """A number of bytes."""
 
@@ -219,6 +232,7 @@ class ListenType(FlagType):
 
 
 DURATION = DurationType()
+AGE = AgeType()
 BYTES = BytesType()
 COUNT = NumberType(1)
 SIZE = NumberType(0)
@@ -239,6 +253,7 @@ NOTIFY = WordType(
     "none",
     about="all messages, only those that mention you, or none",
 )
+USAGE_BY = WordType("accounts", "groups", "realms")
 KEEP_OR_ERASE = WordType(
     "keep",
     "erase",

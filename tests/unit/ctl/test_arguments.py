@@ -7,7 +7,7 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.commands.table import BY_VERB, TABLE
-from chatd.ctl.arguments import as_json, given_in, helped, make_parser, rows
+from chatd.ctl.arguments import as_json, given_in, helped, make_parser, option_of, rows
 from chatd.ctl.exits import WrongUsage
 from tests.unit.commands.admin_cases import ADMIN_CASES
 
@@ -23,9 +23,9 @@ def words_of(verb: str, given: dict[str, Any]) -> list[str]:
         if not arg.named:
             words.append(value if isinstance(value, str) else str(value))
         elif arg.type.shape == "on|off":
-            options.append(f"--{arg.name}")
+            options.append(option_of(arg))
         else:
-            options.append(f"--{arg.name}={value}")
+            options.append(f"{option_of(arg)}={value}")
     return [*words, *options]
 
 

@@ -177,8 +177,8 @@ class ByAge(RetentionTestCase):
         self.look()
         self.assertEqual(self.history(self.ana, BUDI), [None])
         self.assertEqual(self.history(self.ana, GROUP), ["satu"])
-        names = [each.group for each in self.run_job(store.limits_of_groups)]
-        self.assertEqual(names, ["bagan", "hijau"])
+        found = [(each.scope, each.age) for each in self.run_job(store.list_limits)]
+        self.assertEqual(found, [("realm", "20d"), ("#bagan", "forever"), ("#hijau", "5d")])
 
     def test_shorter_time_looks_at_all_again(self) -> None:
         self.said("satu")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from chatd.commands.rows import Row
-from chatd.commands.table.admin import accounts, realm
+from chatd.commands.table.admin import accounts, data, realm
 
 ROWS: tuple[Row, ...] = (
     *accounts.ROWS,
+    *data.ROWS,
     *realm.ROWS,
 )

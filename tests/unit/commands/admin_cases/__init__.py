@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from chatd.commands.values import Command
-from tests.unit.commands.admin_cases import accounts, realm
+from tests.unit.commands.admin_cases import accounts, data, realm
 
 # Verb, rest of a line, named arguments, command
 ADMIN_CASES: tuple[tuple[str, str, dict[str, Any], Command], ...] = (
     *accounts.CASES,
+    *data.CASES,
     *realm.CASES,
 )

@@ -67,6 +67,7 @@ const LOSSES = {
  * @param {"lost" | "lost-there"} what
  */
 function troubleOf({ reason, lost = "" }, what) {
+  if (lost === "file-removed") return t("chat.file.removed");
   const said = t(`chat.file.${what}`);
   const why = LOSSES[lost] ? t(LOSSES[lost]) : language() === "en" ? reason : "";
   return why ? `${said}: ${why}` : said;

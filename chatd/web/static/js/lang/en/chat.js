@@ -230,6 +230,7 @@ export default {
   "chat.uploading": "Sending {name}",
   "chat.file.arriving": "{size}, arriving from another realm…",
   "chat.file.lost": "It did not arrive",
+  "chat.file.removed": "Removed: this realm keeps files only for some time",
   "chat.file.lost-there": "It did not arrive in the other realm",
   "chat.lost.refused": "the realm has no room for it",
   "chat.lost.gone": "the realm that sent it no longer has it",

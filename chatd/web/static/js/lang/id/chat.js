@@ -225,6 +225,7 @@ export default {
   "chat.uploading": "Mengirim {name}",
   "chat.file.arriving": "{size}, sedang datang dari realm lain…",
   "chat.file.lost": "Tidak sampai",
+  "chat.file.removed": "Dihapus: realm ini menyimpan file hanya untuk sementara",
   "chat.file.lost-there": "Tidak sampai di realm lain",
   "chat.lost.refused": "realm tidak punya tempat untuknya",
   "chat.lost.gone": "realm asalnya tidak menyimpannya lagi",
