@@ -30,6 +30,17 @@ class CompletionTests(TestCase):
         self.state.menu = Menu.GROUP
         self.assertEqual(self.offered("cr"), ["create "])
 
+    def test_several_words(self) -> None:
+        """Verbs of several words are completed word by word, and then their arguments."""
+        self.assertEqual(self.offered("adm"), ["admin "])
+        self.assertEqual(self.offered("admin au"), ["admin audit "])
+        self.assertEqual(self.offered("admin user dis"), ["admin user disable "])
+        self.assertEqual(self.offered("admin user disable bu"), ["admin user disable budi"])
+        self.assertEqual(
+            self.offered("admin user role budi mod"), ["admin user role budi moderator"]
+        )
+        self.assertEqual(self.offered("admin nonsense x"), [])
+
     def test_names(self) -> None:
         self.assertEqual(self.offered("send HEN"), ["send Hendra", "send henderson"])
         self.assertEqual(self.offered("send budi,hende"), ["send budi,henderson"])

@@ -23,6 +23,7 @@ from chatd.client.actions import (
     SendFiles,
     ShowHelp,
 )
+from chatd.client.help_text import help_lines
 from chatd.client.input_errors import NoSuchCommand, NotUnderstood
 from chatd.client.line_parser import by_name, parse_line
 from chatd.client.state import Kind, Menu, Place, State
@@ -76,6 +77,17 @@ class ParsingTests(ParsingTestCase):
                 self.assertIsNotNone(self.ask(verb), verb)
             except ChatError as error:
                 self.assertEqual(error.code, "usage", verb)
+
+    def test_several_words(self) -> None:
+        """Verbs of several words, with options anywhere; missing arguments are asked for."""
+        self.assertEqual(self.command("Admin user LIST limit=5"), ask.ListAccounts(limit=5))
+        self.assertEqual(
+            self.command("admin user add budi role=moderator", "surabaya"),
+            ask.AddAccount("budi", Secret("surabaya"), "moderator"),
+        )
+        self.assertEqual(self.asked, ["Password :"])
+        found = self.ask("/admin audit")
+        self.assertEqual((found.row.verb, found.verb), ("admin.audit", "admin audit"))
 
     def test_mistakes(self) -> None:
         for line, code in (
@@ -223,6 +235,19 @@ class ParsingTests(ParsingTestCase):
             self.assertEqual(self.ask(word), QuitClient())
         self.assertEqual(self.ask("? send"), ShowHelp("send"))
         self.assertEqual(self.ask("help send"), ShowHelp("send"))
+
+    def test_help_of_several_words(self) -> None:
+        """One line for all of them, and one for each of those that begin so."""
+
+        def shown(verb: str) -> list[str]:
+            return [line[0][1] for line in help_lines(verb, Menu.MAIN)]
+
+        self.assertIn("admin …", shown(""))
+        self.assertEqual([each for each in shown("") if each.startswith("admin u")], [])
+        self.assertIn("admin user show user", shown("admin user"))
+        self.assertEqual(shown("admin stats"), ["admin stats"])
+        self.assertEqual(shown("admin.stats"), ["admin stats"])
+        self.assertEqual(shown("admin nonsense"), [])
 
     def test_groups_by_number(self) -> None:
         self.state.menu = Menu.GROUP

@@ -56,6 +56,10 @@ class StoreTests(TestCase):
             "/password a b",
             "resume x",
             "register a b c",
+            "admin user passwd lina secret",
+            "/Admin  user add lina secret",
+            "admin.user.passwd lina secret",
         ):
             self.assertEqual(for_history(line), "")
-        self.assertEqual(for_history("send lina my password"), "send lina my password")
+        for line in ("send lina my password", "admin user list", "admin", "admin nonsense"):
+            self.assertEqual(for_history(line), line)

@@ -29,7 +29,14 @@ from chatd.commands.arguments import (
 )
 from chatd.commands.rows import Arg, Row
 from chatd.commands.table import BY_VERB, TABLE, describe
-from chatd.commands.values import ChangePassword, CheckAlive, LogIn, Register
+from chatd.commands.values import (
+    AddAccount,
+    ChangePassword,
+    CheckAlive,
+    LogIn,
+    Register,
+    SetPassword,
+)
 from chatd.lines.dialect import (
     Composition,
     Confirmation,
@@ -141,6 +148,8 @@ class Reading(TestCase):
             (b"LOGIN messi", LogIn("messi", word), 1),
             (b"register messi", Register("messi", word), 2),
             (b"password", ChangePassword(word, word), 3),
+            (b"admin user passwd messi", SetPassword("messi", word), 2),
+            (b"admin user add messi role=moderator", AddAccount("messi", word, "moderator"), 2),
         ):
             found: Any = PlainDialect().read(line)
             for _ in range(times_asked):

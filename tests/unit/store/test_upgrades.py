@@ -338,6 +338,16 @@ class To0012(UpgradeTestCase):
     def test_failing_anywhere_changes_nothing(self) -> None:
         self.assertGreater(self.failures("0011", "0012"), 15)
 
+    def test_roles(self) -> None:
+        """Operators stay operators. Before, that was a flag of each account."""
+        prepare(self.old)
+        self.assertEqual(self.values("SELECT account_id, role FROM roles"), [(1, "operator")])
+        expected = [
+            {key: value for key, value in row.items() if key != "operator"}
+            for row in self.before["accounts"]
+        ]
+        self.assertEqual(self.rows(self.old)["accounts"], expected)
+
     def test_sessions_and_choices(self) -> None:
         self.execute("INSERT INTO privacy (account_id, receipts, version) VALUES (1, false, 7)", {})
         prepare(self.old)
