@@ -348,6 +348,7 @@ class FollowingTestCase(CraftedTestCase):
     def test_unknown_conversation(self) -> None:
         known = known_rescue(1 << 40, open_rescue(self.crafted(self.second, "budi")), "pending")
         self.network.result(self.following().tell_pending(known))
+        self.network.result(self.following().go_back(known))
         self.assertEqual(self.events("citra"), [])
 
     def test_rosters_that_end_no_rescue(self) -> None:

@@ -12,6 +12,12 @@ from twisted.trial.unittest import TestCase
 
 from chatd.base.errors import BadSignature
 from chatd.base.names import key_of
+from chatd.federation.rescue_parts import (
+    decode_branches,
+    decode_follow,
+    decode_proof,
+    decode_rescue,
+)
 from chatd.federation.signing.group_rosters import (
     ADMIN,
     BANNED,
@@ -22,6 +28,7 @@ from chatd.federation.signing.group_rosters import (
     RosterStatement,
     check_rows,
     decode_roster_statement,
+    decode_rows,
     encode_rows,
     founders_in,
     realm_in,
@@ -158,6 +165,12 @@ class FounderTests(TestCase):
         for bad in (rows + b"\0", rows[:-1], b"", encode_rows(ROWS[1:])):
             with self.assertRaises(BadSignature):
                 check_rows(decode_roster_statement(statement), bad)
+        fields = msgspec.msgpack.decode(good)
+        with self.assertRaises(BadSignature):
+            decode_roster_statement(msgspec.msgpack.encode([*fields, b"more"]))
+        for decode in (decode_rows, decode_rescue, decode_branches, decode_follow, decode_proof):
+            with self.assertRaises(BadSignature):
+                decode(b"\xc1")
         for bad in (b"", b"\x90", rescue().statement):
             with self.assertRaises(BadSignature):
                 decode_verdict(bad)
