@@ -199,6 +199,17 @@ class SameLogTestCase(PastTestCase):
             [(each.text, each.reply) for each in shown[3:]], [("lain", 2), ("lain", 2)]
         )
 
+    def test_replies_edited_earlier(self) -> None:
+        """A reply that was edited before another realm had members is a reply there, too."""
+        self.says("satu", "dua")
+        self.ana.does(ask.ReplyToMessage(at(self.ana), 2, "jawab"))
+        self.ana.does(ask.EditMessage(at(self.ana), 4, "lain"))
+        self.budi.joins("bagan@realm1")
+        self.network.settle()
+        self.assertEqual(log_of(self.budi), log_of(self.ana))
+        shown = self.budi.does(ask.ShowHistory(at(self.budi), 1)).items[0]
+        self.assertEqual((shown.text, shown.reply), ("lain", 2))
+
     def test_unknown_key(self) -> None:
         """Until the key of the author's realm is known, an entry is unverified."""
         four = self.network.server("realm4")
@@ -440,7 +451,7 @@ class WhenTestCase(PastTestCase):
         """A file that this realm does not take is lost, and its message comes."""
         self.ana.sends_file("#bagan", "a.txt", b"halo")
         files = self.two.federation.pasts._writer._files
-        self.patch(files, "_limits", msgspec.structs.replace(files._limits, sender=1))
+        self.patch(type(files), "_limits", msgspec.structs.replace(files._limits, sender=1))
         self.budi.joins("bagan@realm1")
         self.network.settle()
         shown = self.budi.does(ask.ShowHistory(at(self.budi), 1)).items[0]

@@ -71,6 +71,30 @@ class RoomTestCase(StrangersTestCase):
         self.assertEqual(self.comes("honest")["realm"], "realm1")
         self.assertIn("honest", self.known())
 
+    def test_two_at_once(self) -> None:
+        """Two realms that come at the same moment need room only once, if there is enough of it then."""
+        for number in range(20):
+            self.comes(f"invented{number}")
+        making = self.one.realm.directory._discovery._unconfirmed.make_room
+        rooms = [Deferred.fromCoroutine(making(realm)) for realm in ("satu", "dua")]
+        self.network.settle()
+        for each in rooms:
+            self.successResultOf(each)
+        self.assertEqual(len(self.known()), 19)
+
+    def test_files_that_are_not_given_up(self) -> None:
+        """If the files of one realm can't be given up, the others are forgotten nevertheless."""
+        self.patch(module, "MAX_UNCONFIRMED", 3)
+        for number in range(3):
+            self.comes(f"invented{number}")
+        with mock.patch.object(
+            self.one.federation.arrivals, "forget", side_effect=ZeroDivisionError
+        ):
+            self.assertEqual(self.comes("honest")["realm"], "realm1")
+        self.assertIn("honest", self.known())
+        self.assertNotIn("invented0", self.known())
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+
     def test_what_is_used_stays(self) -> None:
         """A realm that somebody here has written to or has a contact in, or for which parcels wait, is
         kept."""
