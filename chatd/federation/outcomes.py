@@ -161,13 +161,17 @@ class Outcomes:
         event = StateChange(entry.conversation, entry.seq or seq, entry.id, state, reason, code)
         self._presence.tell_followers((entry.account_id,), event, None)
 
-    async def requested(self, realm: str, number: int, waits: bool) -> None:
+    async def requested(self, realm: str, number: int, waits: bool) -> bool:
         """A message to that realm waits until its recipient accepts it: keep that, and tell its sender,
-        unless that `waits` for the reply. Raises StorageFailed."""
+        unless that `waits` for the reply. Returns False if it was accepted meanwhile.
+
+        Raises StorageFailed.
+        """
         noting = self._database.run(store.note_requested, self._versions, realm, number)
         entry: SentEntry | None = await noting
         if entry is not None and not waits:
             self._tell(entry, REQUESTED)
+        return entry is not None
 
     async def accepted(self, realm: str, acceptance: Acceptance) -> None:
         """A person of that realm has accepted a message request: it is delivered. Raises StorageFailed."""

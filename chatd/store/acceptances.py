@@ -32,17 +32,20 @@ class LostAcceptance(msgspec.Struct, frozen=True):
 
 
 def keep_acceptance(connection: sa.Connection, realm: str, acceptance: Acceptance) -> None:
-    """Keep the newest acceptance of a request, if it is sealed."""
-    if not acceptance.seal:
-        return
+    """Keep the newest acceptance of a request."""
     same = acceptances.c.request == acceptance.request
     connection.execute(sa.delete(acceptances).where(same))
     values = msgspec.structs.asdict(acceptance)
     connection.execute(sa.insert(acceptances).values(**values, realm=realm))
 
 
+def is_accepted(realm: str, request: int) -> sa.ColumnElement[bool]:
+    """A condition: a person of that realm has accepted the request."""
+    return sa.exists().where(acceptances.c.request == request, acceptances.c.realm == realm)
+
+
 def lost_acceptances(connection: sa.Connection, lost: Lost) -> Sequence[LostAcceptance]:
-    """What people of the realm have accepted, and it may have lost."""
+    """What people of the realm have accepted, and it may have lost. It takes only what it has sealed."""
     if not lost.gaps:
         return []
     return [
@@ -67,6 +70,7 @@ def _lost_acceptances(lost: Lost) -> sa.Select[Any]:
         .join(accounts, accounts.c.id == participants.c.account_id)
         .where(
             acceptances.c.realm == lost.realm,
+            acceptances.c.seal != b"",
             gaps,
             participants.c.realm == lost.realm,
             participants.c.peer.is_not(None),

@@ -17,7 +17,7 @@ from chatd.base.errors import ChatError
 from chatd.base.model import DELIVERED, QUEUED, REFUSED, REQUESTED, STORED
 from chatd.store import change_requests
 from chatd.store import outbox as outbox_store
-from chatd.store.acceptances import Acceptance, keep_acceptance
+from chatd.store.acceptances import Acceptance, is_accepted, keep_acceptance
 from chatd.store.driver import execute_many, fetch
 from chatd.store.engine import placeholder
 from chatd.store.number_pages import ROWS, pages_of
@@ -224,21 +224,32 @@ def note_requested(
     connection: sa.Connection, versions: VersionWriter, realm: str, number: int
 ) -> SentEntry | None:
     """Keep that the direct message of that number to that realm is a message request. Returns it, or None if
-    there is none."""
-    return _note(connection, versions, _sent_to(realm, number), KEPT_REQUEST, number)
+    there is none, or if it was accepted already."""
+    asked = _sent_to(realm, number) & ~is_accepted(realm, number)
+    return _note(connection, versions, asked, KEPT_REQUEST, number)
 
 
 def note_accepted(
     connection: sa.Connection, versions: VersionWriter, realm: str, acceptance: Acceptance
 ) -> SentEntry | None:
     """A person of that realm has accepted a message request. Returns it, or None if it was accepted before,
-    or went elsewhere."""
+    went elsewhere, or is not known to be a request yet: the answer that says so may come later."""
     number = acceptance.request
     asked = sa.and_(_sent_to(realm, number), messages.c.refused == KEPT_REQUEST)
     entry = _note(connection, versions, asked, None, number)
-    if entry is not None:
+    if entry is not None or _waits(connection, realm, number):
         keep_acceptance(connection, realm, acceptance)
     return entry
+
+
+def _waits(connection: sa.Connection, realm: str, number: int) -> bool:
+    """Whether the direct message of that number to that realm has no answer yet."""
+    query = sa.select(messages.c.id).where(
+        _sent_to(realm, number),
+        messages.c.refused.is_(None),
+        outbox_store.waits(sa.literal(realm), messages.c.number),
+    )
+    return connection.scalar(query) is not None
 
 
 def _sent_to(realm: str, number: int) -> sa.ColumnElement[bool]:

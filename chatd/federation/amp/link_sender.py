@@ -271,9 +271,11 @@ class LinkSender:
         """A message waits until its recipient accepts it. If that can't be kept, the message is sent again
         over the next link, and gets the same answer."""
         to, number = self._to, item.number
-        await to.outcomes.requested(to.realm, number, waits=number in to.waiters)
-        self._acknowledged((item,))
-        to.waiters.settle((number,), DeliveryOutcome(requested=True))
+        if await to.outcomes.requested(to.realm, number, waits=number in to.waiters):
+            self._acknowledged((item,))
+            to.waiters.settle((number,), DeliveryOutcome(requested=True))
+        else:
+            self._delivered((item,))
 
     async def _moved(self, item: Item, verdict: Verdict) -> None:
         """The recipient has moved: the message goes to the new address. If that can't be stored, it is sent

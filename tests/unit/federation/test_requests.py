@@ -148,6 +148,23 @@ class AnsweredTestCase(LinkedTestCase):
         self.network.advance(1)
         self.assertEqual((self.shown_state(), self.asks("dua")), ("delivered", "delivered"))
 
+    def test_accepted_before_the_answer(self) -> None:
+        """The answer to a stranger takes a moment, and may be lost with the link: the news of the acceptance
+        comes first."""
+        self.follows(self.ana)
+        for who, lost in ((self.budi, False), (self.citra, True)):
+            address = f"{who.name}@realm2"
+            sending = self.ana.begins(ask.SendMessage((parse_address(address),), "halo"))
+            self.network.settle()
+            who.does(ask.AcceptInvitation(person(ANA)))
+            if lost:
+                self.network.cut()
+            self.network.result(sending, 10)
+            self.network.advance(10)
+            self.assertEqual(self.shown_state(address), "delivered")
+            self.assertNotIn("requested", self.states())
+            self.assertEqual((self.one.parcels_waiting(), who.reads()), (0, [f"{ANA}: halo"]))
+
     def test_answered(self) -> None:
         """Each kind of answer accepts the request, also after it was declined."""
         dewi = self.two.person("dewi")
