@@ -78,7 +78,6 @@ class ParcelReader:
         self._quotas = quotas
         # (realm, sender there, recipient here) -> their conversation, and the sender's address
         self._pairs: Cache[tuple[str, str, str], tuple[Target, str]] = Cache(CACHED_PAIRS)
-        self._moving_out = service.moving_out
         self._moved = service.follower.moved
         service.follower.on_followed(self._pairs.clear)
         service.blocks.on_block(self._blocked)
@@ -201,7 +200,6 @@ class ParcelReader:
                 continue
             if self._links.follows_moves(realm):
                 raise moved_error(move.old.name, move.new.name, move.proof)
-            self._moving_out.arrived(account_id)
 
     def _request(
         self, realm: str, number: int, parcel: Direct, name: str, sender: Address

@@ -83,6 +83,7 @@ class ParcelWriter:
         self._messages = service.context.writers.messages
         self._fan_out, self._remote = service.messages.fan_out, service.messages.remote
         self._forwarder = forwarder
+        self._moving_out = service.moving_out
         self._files = AnnouncedFiles(service)
         self._arrivals = arrivals
         self._quotas = quotas
@@ -131,6 +132,9 @@ class ParcelWriter:
         if arrived.new.extras is not None and arrived.new.extras.deleted_at is not None:
             self._forwarder.relay(place, None)
             return KEPT  # the change that has deleted it follows, and is told
+        if arrived.target.group is None:
+            for account_id in arrived.target.audience:
+                self._moving_out.arrived(account_id)  # only now can it be forwarded
         receipt = self._fan_out.tell(place, arrived.new, arrived.target, file, arrived.origin)
         if arrived.echo:
             self._remote.tell_delivered(arrived.new, receipt, arrived.origin)

@@ -220,6 +220,16 @@ class LegacyTestCase(MovesTestCase):
         self.assertEqual(left, [])
         self.assertEqual([each.text for each in self.anna.inbox()], ["dua"])
 
+    def test_file(self) -> None:
+        """A file that has come for the old address is forwarded, too."""
+        self.moved()
+        self.network.result(self.citra.begins_to_send_file("ana@realm1", "a.txt", b"halo"))
+        self.network.advance(20.0)
+        self.settle()
+        [message] = self.anna.inbox()
+        assert message.file is not None
+        self.assertEqual((message.file.name, message.forwarded), ("a.txt", "citra@realm3"))
+
     def test_pages(self) -> None:
         """All of many messages are forwarded, in order; a realm that stops forwards them after its start."""
         self.patch(moving_out_module, "PAGE", 1)
