@@ -150,7 +150,6 @@ class Start(SynchronousTestCase):
             ],
         )
         self.assertEqual(load_config(self.made).realm, "chat.example.org")
-        self.assertEqual(self.made.stat().st_mode & 0o77, 0)
         self.assertEqual([each.name for each in self.folder.iterdir()], ["chatd.ini"])
 
     def test_later_starts(self) -> None:

@@ -120,22 +120,25 @@ class Sizes(MetricsTestCase):
     async def test_files_are_added_up_now_and_then(self) -> None:
         """Not at each scrape, because that reads a row of each file."""
         measure = SizeMeasure(self.realm.service)
-        reads: list[int] = []
+        reads: list[Deferred[int]] = []
 
-        def add_up(_connection: Connection) -> int:
-            reads.append(1)
-            return 7
+        def read(_query: Any) -> Deferred[int]:
+            reads.append(Deferred())
+            return reads[-1]
 
-        self.patch(store_sizes, "all_bytes", add_up)
+        self.patch(self.realm.database, "read", read)
         self.assertIsNone((await measure.measure()).uploads)
+        reads[0].callback(7)
         for _ in range(3):
-            await sleep(0.01)
             self.assertEqual((await measure.measure()).uploads, 7)
         self.assertEqual(len(reads), 1)
         measure._due = 0.0
         await measure.measure()
-        await sleep(0.01)
         self.assertEqual(len(reads), 2)
+        # If that fails, the last size is kept, and the log says why.
+        reads[1].errback(ZeroDivisionError())
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertEqual((await measure.measure()).uploads, 7)
 
     async def test_what_can_not_be_measured(self) -> None:
         """It is left out, and the rest is there."""
