@@ -20,6 +20,7 @@ from chatd.base.errors import (
     RealmDown,
     StorageFailed,
     UnknownGroup,
+    UnknownMessage,
 )
 from chatd.base.model import Message
 from chatd.base.names import Place, parse_address, parse_group
@@ -534,6 +535,18 @@ class PrivateTestCase(PastTestCase):
         newest = max(each.seq for each in self.rows(self.one, changes))
         self.assertEqual(self.one.realm.database.now(returned)[-1:], [newest])
         self.assertEqual(len(self.one.realm.database.now(returned)), 1)
+
+    def test_reaction_to_what_is_hidden(self) -> None:
+        """Nobody reacts to a message from before their time, here or elsewhere; it is not told that it is
+        there."""
+        self.agus.joins(self.code)
+        for person in (self.agus, self.budi):
+            for seq in (4, 99):
+                with self.assertRaises(UnknownMessage):
+                    person.does(ask.ReactToMessage(at(person), seq, "👍", True))
+        self.network.settle()
+        shown = self.ana.does(ask.ShowHistory(at(self.ana), 9)).items
+        self.assertEqual([list(each.reactions) for each in shown], [[]] * 5)
 
     def test_hidden_from_one(self) -> None:
         """A member who may see everything does, and the one who joined before does not."""
