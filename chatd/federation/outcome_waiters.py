@@ -95,7 +95,8 @@ class OutcomeWaiters:
                 self._timer.start(deadline - now)
                 return
             self._deadlines.popleft()
-            held = self._held.pop(number, QUEUED)
-            self._taken.discard(number)
+            held = self._held.pop(number, QUEUED) if self._held else QUEUED
+            if self._taken:
+                self._taken.discard(number)
             if waits:
                 guarded(UNTOLD, self._waiters.pop(number), held)

@@ -49,7 +49,7 @@ class Ref(msgspec.Struct, frozen=True, array_like=True):
     number: Number
 
 
-class Direct(msgspec.Struct, frozen=True, array_like=True, tag="direct"):
+class Direct(msgspec.Struct, frozen=True, array_like=True, tag="direct", gc=False):
     """A message to one person, sent at `at` (ms since 1970 UTC).
 
     It has a text, a file, or a `body` of the type `media` that no realm reads. If it has none of these, it

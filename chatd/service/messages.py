@@ -295,11 +295,11 @@ class Messages:
         if target.home is not None:
             post = self.remote.new_post(sender, target, new, parts)
             posting = RemotePost(self.remote, post, target, origin, wait)
-            return self._submit(self._posts.store, post, posting, size).addCallback(then)
+            return self._submit(self._posts.store, post, posting, size, then)
         if new.copies is not None and target.group is None:
-            file = None if parts is None else parts.file
-            sending = RemoteSend(self.remote, new, target, file, origin, wait)
-            return self._submit(self._writer.send, new, sending, size).addCallback(then)
+            sending = RemoteSend(self.remote, new, target, origin, wait)
+            sending.file = None if parts is None else parts.file
+            return self._submit(self._writer.send, new, sending, size, then)
         if parts is None:
             text_send = TextSend(self, new, target, origin, wait, then, size)
             self._database.submit(self._writer.send, new, text_send)
@@ -312,20 +312,23 @@ class Messages:
         return sent.addCallback(then)
 
     def _submit(
-        self, job: Batch[Item, Stored], item: Item, send: RemoteSend | RemotePost, size: int
-    ) -> Deferred[Sent]:
-        """Store a message of that size, and let `send` continue with it."""
+        self,
+        job: Batch[Item, Stored],
+        item: Item,
+        send: RemoteSend | RemotePost,
+        size: int,
+        then: Then,
+    ) -> Deferred[Any]:
+        """Store a message of that size, and let `send` continue with it. Fires with what `then` makes of a
+        Sent."""
+        send.charge, send.then = (self.quotas, size), then
         self._database.submit(job, item, send)
-        return send.sent.addErrback(self._not_sent, send, size)
+        return send.sent
 
     def _not_stored(self, failure: Failure, sender_id: int, size: int) -> Failure:
         """Return the bytes to the quota, since nothing was stored."""
         self.quotas.give_back(sender_id, size)
         return failure
-
-    def _not_sent(self, failure: Failure, send: RemoteSend | RemotePost, size: int) -> Failure:
-        """As `_not_stored`, unless the message is stored and another realm has refused it."""
-        return failure if send.stored else self._not_stored(failure, send.sender_id, size)
 
     def _new(
         self,

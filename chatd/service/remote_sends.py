@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
@@ -16,9 +18,11 @@ from chatd.service.fan_out import FanOut
 from chatd.service.idempotent_sends import Sends, name_for
 from chatd.service.message_parts import MessageParts
 from chatd.service.presence import IListener, Presence
+from chatd.service.quotas import MessageQuotas
 from chatd.service.remote import QUEUED as OUTCOME_QUEUED
 from chatd.service.remote import DeliveryOutcome, IForwarder
 from chatd.service.targets import Target
+from chatd.service.text_sends import Then, unchanged
 from chatd.store.idempotent_sends import NamedPost, RecordedSend, SendKey
 from chatd.store.new_entries import NewMessage, Stored
 from chatd.store.outcomes import SentEntry
@@ -40,7 +44,22 @@ class Sending:
     because Deferreds are most of what a message costs here.
     """
 
-    __slots__ = ("_new", "_origin", "_sends", "_target", "_wait", "sender_id", "sent", "stored")
+    __slots__ = (
+        "_new",
+        "_origin",
+        "_sends",
+        "_target",
+        "_wait",
+        "charge",
+        "sender_id",
+        "sent",
+        "stored",
+        "then",
+    )
+
+    # What was charged for it, and what makes of a Sent that with which `sent` fires: set by its maker
+    charge: tuple[MessageQuotas, int] | None
+    then: Then
 
     def __init__(
         self,
@@ -58,37 +77,41 @@ class Sending:
         assert new.sender_id is not None  # noqa: S101 - only accounts here send to other realms
         self.sender_id = new.sender_id
         self.stored = False
-        self.sent: Deferred[Sent] = Deferred()
+        self.charge = None
+        self.then = unchanged
+        self.sent: Deferred[Any] = Deferred()
 
     def errback(self, failure: Failure | Exception) -> None:
         """It could not be stored."""
+        if self.charge is not None:
+            quotas, size = self.charge
+            quotas.give_back(self.sender_id, size)
         self.sent.errback(failure)
+
+    def _answer(self, receipt: Receipt) -> None:
+        """The sender need not wait any more."""
+        try:
+            result = self.then(Sent((receipt,)))
+        except Exception:
+            self.sent.errback(Failure())
+        else:
+            self.sent.callback(result)
 
 
 class RemoteSend(Sending):
     """A direct message."""
 
-    __slots__ = ("_file", "_receipt")
+    __slots__ = ("_receipt", "file")
 
-    def __init__(
-        self,
-        sends: RemoteSends,
-        new: NewMessage,
-        target: Target,
-        file: Attachment | None,
-        origin: IListener | None,
-        wait: bool,
-    ) -> None:
-        super().__init__(sends, new, target, origin, wait)
-        self._file = file
+    file: Attachment | None  # of the message; set by its maker
 
     def callback(self, stored: Stored) -> None:
         """It is on disk, with its parcel."""
         self.stored = True
         sends, new, target, wait = self._sends, self._new, self._target, self._wait
-        file = None if self._file is None else self._file.id
+        file = None if self.file is None else self.file.id
         try:
-            receipt = sends.fan_out.tell(stored, new, target, self._file, self._origin)
+            receipt = sends.fan_out.tell(stored, new, target, self.file, self._origin)
             self._receipt = receipt
             entry = SentEntry(self.sender_id, new.conversation, stored.seq, stored.id)
             on_outcome = self._settled if wait and stored.realms else None
@@ -101,7 +124,7 @@ class RemoteSend(Sending):
             self.sent.errback(Failure())  # the sender waits for it
             return
         if not wait:
-            self.sent.callback(Sent((receipt,)))
+            self._answer(receipt)
 
     def _settled(self, outcome: DeliveryOutcome) -> None:
         """The outcome is known while the sender waits, or is not known in time."""
@@ -113,7 +136,7 @@ class RemoteSend(Sending):
             state = REQUESTED if outcome.requested else DELIVERED
             self._sends.tell_delivered(self._new, receipt, self._origin, state)
             receipt = msgspec.structs.replace(receipt, state=state)
-        self.sent.callback(Sent((receipt,)))
+        self._answer(receipt)
 
 
 class RemotePost(Sending):
@@ -156,8 +179,7 @@ class RemotePost(Sending):
             return
         new, state = self._new, QUEUED if outcome.queued else DELIVERED
         ident, name = self._place.id, self._target.name
-        receipt = Receipt(new.conversation, outcome.seq, ident, name, state, new.at)
-        self.sent.callback(Sent((receipt,)))
+        self._answer(Receipt(new.conversation, outcome.seq, ident, name, state, new.at))
 
 
 class RemoteSends:
@@ -191,7 +213,8 @@ class RemoteSends:
     ) -> Deferred[Sent]:
         """Send a direct message that is on disk. With `wait`, fires once the outcome is known, within
         seconds, and errs with the reason if it was refused."""
-        send = RemoteSend(self, new, target, file, origin, wait)
+        send = RemoteSend(self, new, target, origin, wait)
+        send.file = file
         send.callback(stored)
         return send.sent
 

@@ -87,9 +87,7 @@ class MessageWriter:
         self, connection: Connection, items: Sequence[NewMessage]
     ) -> list[Stored | KnownEntry | Failure]:
         placed = [(item.conversation, item.origin) for item in items if item.origin is not None]
-        known = stored_places(
-            connection, [each for each in placed if self._may_be_known(connection, each[1])]
-        )
+        known = stored_places(connection, self._may_be_known(connection, placed))
         results = store_once(placed, items, known, partial(self.send, connection), _repeated)
         add_seals(
             connection,
@@ -104,10 +102,20 @@ class MessageWriter:
                 self._newest[realm] = number
         return results
 
-    def _may_be_known(self, connection: Connection, origin: Origin) -> bool:
-        """Whether the message of this origin may be stored. Numbers of a realm mostly grow."""
-        realm, number = origin
-        return realm is None or number <= self.newest_from(connection, realm)
+    def _may_be_known(
+        self, connection: Connection, placed: Sequence[tuple[int, Origin]]
+    ) -> list[tuple[int, Origin]]:
+        """Those of these messages that may be stored already. Numbers of a realm mostly grow."""
+        newest = {
+            realm: self.newest_from(connection, realm)
+            for realm in {realm for _, (realm, _) in placed}
+            if realm is not None
+        }
+        return [
+            (conversation, (realm, number))
+            for conversation, (realm, number) in placed
+            if realm is None or number <= newest[realm]
+        ]
 
     def newest_from(self, connection: Connection, realm: str) -> int:
         """Return the newest number that `realm` has given to a message here."""
@@ -216,6 +224,7 @@ class MessageWriter:
         rare = signed = False
         stored: list[Stored] = []
         crossing: list[int] = []  # the indexes of items that go to other realms
+        first = 0  # the number of the first one
         taken = _take_pending(connection, items, ident + 1)
         for item in items:
             ident += 1
@@ -229,7 +238,8 @@ class MessageWriter:
             shown = taken.get(ident) if taken else None
             number = 0
             if item.copies is not None and item.copies.realms:
-                number = _own_number(item) or self._outbox.next(connection) + len(crossing)
+                first = first or self._outbox.next(connection)
+                number = _own_number(item) or first + len(crossing)
                 crossing.append(len(stored))
             stored.append(Stored(shown or ident, seq, number))
             rows.append(_row(item, ident, seq, shown, number, keyed))
@@ -301,13 +311,19 @@ class MessageWriter:
         which parcel carries each."""
         parcels: list[NewParcel] = []
         signed: list[tuple[int, int, NewSignature]] = []
-        made = make_parcels([_numbered(items[index], stored[index]) for index in crossing])
-        for index, (parcel, signature) in zip(crossing, made, strict=True):
+        sources = [
+            Numbered(copies.parcel, stored[index].number, stored[index].seq)
+            for index in crossing
+            if (copies := items[index].copies) is not None
+        ]
+        for index, (parcel, signature) in zip(crossing, make_parcels(sources), strict=True):
             item = items[index]
-            realms = item.copies.realms if item.copies is not None else ()
-            place = replace(stored[index], parcel=parcel, realms=realms)
-            stored[index] = place
-            parcels.extend(_parcels(item, parcel, place.number))
+            copies = item.copies
+            assert copies is not None  # noqa: S101 - it crosses
+            stored[index] = place = replace(stored[index], parcel=parcel, realms=copies.realms)
+            for realm in copies.realms:
+                about = copies.sender_id, item.attachment_id, place.number
+                parcels.append(NewParcel(realm, parcel, item.at, *about))
             if signature is not None:
                 signed.append((item.conversation, place.seq, signature))
         self._outbox.store(connection, parcels)
@@ -397,8 +413,14 @@ def _row(
     """The values of a message without extras, in the order of the table's columns up to `mac`."""
     conversation, at, file = item.conversation, item.at, item.attachment_id
     sender, text = item.sender, item.text
-    mac = mac_of(keyed, (conversation, seq, at, file, sender, text))
+    mac = None
+    if keyed is not None:  # as `mac_of`, without a call
+        hashed = keyed.copy()
+        hashed.update(encode_values((conversation, seq, at, file, sender, text)))
+        mac = hashed.digest()
     content = ident, conversation, seq, item.sender_id, sender, at, text, file
+    if item.origin is None:
+        return (*content, None, None, given or None, shown, mac)
     return (*content, *_origin(item, given), shown, mac)
 
 
@@ -436,18 +458,12 @@ def _signatures(
             yield item.conversation, place.seq, item.signature
 
 
-def _numbered(item: NewMessage, place: Stored) -> Numbered:
-    assert item.copies is not None  # noqa: S101 - the caller has checked it
-    return Numbered(item.copies.parcel, place.number, place.seq)
-
-
-def _parcels(item: NewMessage | NewChange, parcel: bytes, number: int) -> list[NewParcel]:
+def _parcels(item: NewChange, parcel: bytes, number: int) -> list[NewParcel]:
     """The parcels that carry `item`, the entry `number` of this realm, to other realms."""
     copies = item.copies
     assert copies is not None  # noqa: S101 - the caller has checked it
-    file = getattr(item, "attachment_id", None)
     return [
-        NewParcel(realm, parcel, item.at, copies.sender_id, file, number) for realm in copies.realms
+        NewParcel(realm, parcel, item.at, copies.sender_id, None, number) for realm in copies.realms
     ]
 
 

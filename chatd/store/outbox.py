@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from chatd.store.driver import execute_many
 from chatd.store.engine import placeholder
-from chatd.store.macs import is_whole, keyed_hash, mac_of, report_altered
+from chatd.store.macs import encode_values, is_whole, keyed_hash, mac_of, report_altered
 from chatd.store.number_pages import MAX_NUMBERS, ROWS, pages_of
 from chatd.store.payloads import WITH_PAYLOADS, drop_payloads, parcel_column, share
 from chatd.store.prepared import prepared
@@ -157,7 +157,7 @@ class OutboxWriter:
         replacing = False
         for item in items:
             number = item.number or last + 1
-            last = max(last, number)
+            last = number if number > last else last
             numbers.append(number)
             replacing = replacing or item.subject is not None
         sealed, keyed = _sealed(items, numbers), keyed_hash(connection)
@@ -165,7 +165,11 @@ class OutboxWriter:
         for item, number in zip(items, numbers, strict=True):
             realm, parcel = item.realm, sealed.get(number, item.parcel)
             place = realm, number, item.sender_id, item.attachment_id, item.created_at
-            mac = mac_of(keyed, (realm, number, parcel))
+            mac = None
+            if keyed is not None:  # as `mac_of`, without a call
+                hashed = keyed.copy()
+                hashed.update(encode_values((realm, number, parcel)))
+                mac = hashed.digest()
             rows.append((*place, parcel, item.subject, mac))
         if replacing:
             rows = _newest(connection, rows)
