@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from hashlib import blake2b
 from hmac import compare_digest
-from typing import TypeAlias, assert_never
+from typing import Any, TypeAlias, assert_never
 
 import msgspec
 
@@ -43,6 +43,11 @@ _SHORT = parcels.encode(bytes(CONTENT))[:-CONTENT]
 _LONG = parcels.encode(bytes(CONTENT + 2 * DETAIL))[: -(CONTENT + 2 * DETAIL)]
 
 _decode = msgspec.msgpack.Decoder(_Sealed).decode
+_decode_values = msgspec.msgpack.Decoder(list[Any]).decode
+_DIRECT = parcels.encode("direct")
+# What follows the text of a direct that has nothing else, and how that is encoded
+_NO_OTHERS: list[Any] = _decode_values(parcels.encode(Direct("", "", 0, "")))[5:]
+_ONLY_TEXT = b"".join(map(parcels.encode, _NO_OTHERS))
 
 
 class Seals:
@@ -62,6 +67,8 @@ class Seals:
 
     def add(self, number: int, parcel: bytes, realm: str) -> bytes:
         """The encoded parcel with that number, which goes to `realm`, with its seal if it has one."""
+        if (text_seal := self._seal_of_text(number, parcel)) is not None:
+            return parcel[: -len(_UNSEALED)] + _SHORT + text_seal
         if not parcel.startswith(_TAGS, 1) or not parcel.endswith(_UNSEALED):
             return parcel
         try:
@@ -70,9 +77,7 @@ class Seals:
             return parcel
         if found.seal:
             return parcel
-        if type(found) is Direct:
-            seal = self._seal_of_direct(number, found)
-        elif isinstance(found, Joined):
+        if isinstance(found, Joined):
             seal = self._admission(number, found, realm)
         elif isinstance(found, Accepted):
             seal = self._acceptance(number, found, realm)
@@ -81,15 +86,17 @@ class Seals:
         # It is the last field.
         return parcel[: -len(_UNSEALED)] + (_LONG if seal[CONTENT:] else _SHORT) + seal
 
-    def _seal_of_direct(self, number: int, found: Direct) -> bytes:
-        """As `seal`, with fewer calls for a text without anything else, as most directs are."""
-        if found.text is None or found.reply or found.forwarded is not None or found.mentions:
-            return self.seal(number, found)
-        people = key_of(found.sender), key_of(found.to)
+    def _seal_of_text(self, number: int, parcel: bytes) -> bytes | None:
+        """The seal of a direct that has no seal yet, and nothing but a text; None of any other parcel. As
+        `seal` of the decoded parcel, in a third of the time."""
+        if not parcel.startswith(_DIRECT, 1) or not parcel.endswith(_ONLY_TEXT):
+            return None
+        _, sender, to, _, text, *others = _decode_values(parcel)
+        if type(text) is not str or others != _NO_OTHERS:
+            return None  # the bytes at its end are part of an opaque body
         hashed = self._keyed[CONTENT].copy()
-        hashed.update(
-            parcels.encode((number, *people, "direct", found.text, None, None, None, None))
-        )
+        people = key_of(sender), key_of(to)
+        hashed.update(parcels.encode((number, *people, "direct", text, None, None, None, None)))
         return hashed.digest()
 
     def seal(self, number: int, parcel: SealedParcel) -> bytes:

@@ -73,7 +73,7 @@ class Directs:
         # Not `address.key`, because this is done for each message.
         key = address.key if address.realm is not None else key_of(address.name)
         target = self._known.get((account.id, key))
-        if target is not None and target.realms and not self.knows(target.realms[0]):
+        if target is not None and target.realms and not self.unknown.knows(target.realms[0]):
             return None
         return target
 
