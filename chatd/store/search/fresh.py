@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict, deque
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from operator import itemgetter
 from sys import getsizeof
 from typing import Any, NamedTuple, TypeAlias
@@ -20,10 +20,16 @@ MAX_BYTES = 24 << 20
 MANY_MESSAGES = MAX_MESSAGES * 3 // 4
 MANY_BYTES = MAX_BYTES * 3 // 4
 
+STEP = 8192  # messages between two pauses
+
 # The first columns of `messages`: id, conversation, seq, sender's id, sender, time, text. More may follow.
 Row: TypeAlias = tuple[Any, ...]
 _CONVERSATION, _TEXT = 1, 6
 _text = itemgetter(_TEXT)
+
+
+def _no_pause() -> None:
+    pass
 
 
 class Batch(NamedTuple):
@@ -80,15 +86,16 @@ class FreshMessages:
             self._batches.clear()
             self._count = self._size = 0
 
-    def take(self, after: int, upto: int) -> Taken:
-        """The messages with ids after `after` up to `upto`, which are committed. They stay until
-        `release`."""
+    def take(self, after: int, upto: int, pause: Callable[[], None] = _no_pause) -> Taken:
+        """The messages with ids after `after` up to `upto`, which are committed. They stay until `release`.
+        `pause` is called every few ms, in which Python's lock was held."""
         with self._lock:
             batches = [each for each in self._batches if each.last > after and each.first <= upto]
         found: defaultdict[int, list[Row]] = defaultdict(list)
         others: set[int] = set()
         gaps = []
         end = after
+        unpaused = 0  # messages since the last pause
         for first, last, rows, unlike, _ in batches:
             if first > end + 1:
                 gaps.append((end, first - 1))
@@ -96,6 +103,10 @@ class FreshMessages:
                 found[row[_CONVERSATION]].append(row)
             others.update(unlike)
             end = min(last, upto)
+            unpaused += len(rows)
+            if unpaused > STEP:
+                unpaused = 0
+                pause()
         if end < upto:
             gaps.append((end, upto))
         return Taken(dict(found), others, gaps)

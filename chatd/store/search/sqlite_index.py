@@ -118,7 +118,7 @@ class SQLiteIndex:
     ) -> None:
         self._fresh = fresh
         self._pause = pause
-        self._unindexed = Unindexed(fresh)
+        self._unindexed = Unindexed(fresh, pause)
 
     @property
     def is_behind(self) -> bool:

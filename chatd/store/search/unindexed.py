@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
+from collections.abc import Callable
 from operator import itemgetter
 
 from sqlalchemy import Connection
@@ -25,8 +26,10 @@ _NEWEST = "SELECT coalesce(max(id), 0) FROM messages"
 class Unindexed:
     """`waiting` are conversations with messages to add. `fresh` may have them in memory."""
 
-    def __init__(self, fresh: FreshMessages) -> None:
+    def __init__(self, fresh: FreshMessages, pause: Callable[[], None]) -> None:
+        """`pause` is called while Python's lock was held for a while."""
         self._fresh = fresh
+        self._pause = pause
         self._rows: dict[int, list[Row]] = {}  # those of waiting conversations that are in memory
         # Conversations with changed messages, and the newest id when that was noticed. What is in memory of
         # them may be older than the change.
@@ -47,11 +50,13 @@ class Unindexed:
             self._progress = int(get_setting(connection, _PROGRESS) or 0)
         progress, upto = self._progress, _newest(connection)
         if upto <= progress:
+            if self._fresh.are_many:
+                self._fresh.clear()  # they were removed from the database meanwhile
             return False
-        taken = self._fresh.take(progress, upto)
+        taken = self._fresh.take(progress, upto, self._pause)
         if sum(end - start for start, end in taken.gaps) > _RANGE:
             upto = progress + _RANGE
-            taken = self._fresh.take(progress, upto)
+            taken = self._fresh.take(progress, upto, self._pause)
         self._upto = upto
         others = taken.others
         for gap in taken.gaps:

@@ -64,6 +64,16 @@ class Keeping(SynchronousTestCase):
         self.fresh.release(6)
         self.assertEqual(self.taken(3, 6), ([], [(3, 6)]))
 
+    def test_pauses(self) -> None:
+        """Other threads get Python's lock while many messages are taken."""
+        self.patch(fresh, "STEP", 4)
+        pauses: list[None] = []
+        for first in range(1, 13, 2):
+            self.fresh.add(rows(first, first + 1))
+        taken = self.fresh.take(0, 12, lambda: pauses.append(None))
+        self.assertEqual(sum(map(len, taken.rows.values())), 12)
+        self.assertEqual(len(pauses), 2)
+
     def test_clear(self) -> None:
         """After a rollback, other messages get the same ids."""
         self.fresh.add(rows(1, 3))

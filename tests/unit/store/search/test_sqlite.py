@@ -11,7 +11,7 @@ from chatd.base.model import Account
 from chatd.base.search_query import parse_query
 from chatd.store.engine import connect
 from chatd.store.schema import metadata
-from chatd.store.search import records, sqlite_index, sqlite_query, unindexed
+from chatd.store.search import fresh, records, sqlite_index, sqlite_query, unindexed
 from chatd.store.search.blocks import MAX_MESSAGES, PARTS
 from chatd.store.search.fresh import FreshMessages
 from chatd.store.search.interface import Wanted
@@ -526,3 +526,15 @@ class BuildingFromMemory(Building):
         self.update()
         self.assertEqual(self.search(Wanted(("baru",))), [second, first])
         self.check_nowhere(b"rahasia")
+
+    def test_many_were_removed(self) -> None:
+        """Messages that were removed before they came into the index do not stay in memory."""
+        self.patch(fresh, "MANY_MESSAGES", 3)
+        self.say("halo")
+        self.update()
+        for _ in range(3):
+            self.say("halo")
+        self.assertTrue(self.index.is_behind)
+        self.run_sql("DELETE FROM messages WHERE id > 1")
+        self.update()
+        self.assertFalse(self.index.is_behind)
