@@ -99,6 +99,18 @@ class Sockets(RealmTestCase):
         others = [each for each in self.realm.config.state.iterdir() if each != self.path]
         self.assertEqual([each.name for each in others if self.mode(each) & 0o077], [])
 
+    async def test_members_of_the_group_have_names(self) -> None:
+        own = pwd.getpwuid(os.getuid())
+        group = grp.struct_group(("chatd", "", os.getgid(), [own.pw_name, "no such user"]))
+        self.realm.config = msgspec.structs.replace(self.realm.config, control_group="chatd")
+        with (
+            mock.patch("grp.getgrnam", return_value=group),
+            mock.patch("os.getuid", return_value=65_533),
+            mock.patch("pwd.getpwuid", side_effect=KeyError),
+        ):
+            factory = self.open()
+        self.assertEqual(factory.users, {0: "root", own.pw_uid: own.pw_name})
+
     def test_unknown_group(self) -> None:
         self.realm.config = msgspec.structs.replace(self.realm.config, control_group="no such")
         with self.assertRaises(StartError) as caught:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import os
+import pwd
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -9,9 +13,15 @@ from unittest import mock
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
+from chatd.base.attachments import Attachment
+from chatd.base.replies import Reply
+from chatd.commands.results import DownloadReply
 from chatd.commands.table import BY_VERB, TABLE
 from chatd.ctl import offline
 from chatd.ctl.exits import NotReached
+from chatd.ctl.saving import Saving
+from chatd.files.outgoing import Outgoing
+from chatd.service.downloads import Download
 from tests.support.common import Realm, make_config, run
 
 
@@ -40,6 +50,40 @@ class Offline(TestCase):
         await realm.service.accounts.login("messi", "rahasia-99", "local")
         entries, _ = await realm.service.audit.list(10, None)
         self.assertRegex(entries[0].actor, r"local:\S+")
+
+    def bytes_in(self, path: Path) -> bytes:
+        return path.read_bytes()
+
+    async def test_file(self) -> None:
+        """The file of a reply is saved, and closed."""
+        realm = Realm(self.config)
+        realm.open()
+        row = BY_VERB["admin.user.show"]
+        facts: dict[str, str | int | bool] = {"name": "a.zip", "size": 7}
+        facts["sha256"] = hashlib.sha256(b"content").hexdigest()
+        attachment = Attachment(1, "a", "a.zip", 7, "", "", "", 0)
+        bytes_of = io.BytesIO(b"content")
+        download = Download(attachment, Outgoing(realm.uploads, bytes_of, 7))
+        answer = DownloadReply(Reply("7 bytes follow", facts), download)
+        realm.sessions.handlers = {row.command: lambda _client, _command: answer}
+        path = Path(self.mktemp())
+        command = row.from_names({"user": "messi"})
+        reply = await offline._execute(realm, row, command, Saving(str(path)))
+        self.assertEqual((reply["size"], self.bytes_in(path)), (7, b"content"))
+        self.assertTrue(bytes_of.closed)
+
+    async def test_what_only_connections_have(self) -> None:
+        realm = Realm(self.config)
+        realm.open()
+        row = BY_VERB["quit"]
+        with self.assertRaises(TypeError):
+            await offline._execute(realm, row, row.from_names({}))
+
+    def test_user_of_the_system(self) -> None:
+        """One without a name is known by its number."""
+        self.assertEqual(offline._own_name(), {os.getuid(): pwd.getpwuid(os.getuid()).pw_name})
+        with mock.patch("pwd.getpwuid", side_effect=KeyError):
+            self.assertEqual(offline._own_name(), {})
 
     async def test_refused(self) -> None:
         reply = await self.execute("admin.user.role", user="nobody", role="operator")

@@ -11,6 +11,8 @@ from twisted.internet.task import Clock
 from twisted.logger import capturedLogs
 
 from chatd.base.model import Account
+from chatd.base.principals import Principal
+from chatd.base.roles import OPERATOR
 from chatd.lines.output import MAX_FULL
 from chatd.web.site import HEADERS
 from chatd.web.static import WORKER, load_files
@@ -147,6 +149,22 @@ class LoggingIn(SiteTestCase):
                 known = await self.ask("GET", "/session", cookie=cookie)
                 self.assertIsNone(known.json["account"])
             await socket.close()
+
+        return run(play())
+
+    def test_disabled_account(self) -> Any:
+        """Its cookie is worth nothing, and it can't log in."""
+
+        async def play() -> None:
+            cookie = (await self.register("messi")).cookie
+            service = self.realm.service
+            act = service.audit.act(Principal("local", OPERATOR), "x", None, "")
+            await service.managed.disable(act, await service.accounts.find("messi"), None)
+            known = await self.ask("GET", "/session", cookie=cookie)
+            self.assertIsNone(known.json["account"])
+            body = {"username": "messi", "password": PASSWORD}
+            answer = await self.ask("POST", "/session", body)
+            self.assertEqual((answer.code, answer.json["code"]), (403, "account-disabled"))
 
         return run(play())
 
