@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 from twisted.internet.defer import Deferred
@@ -29,11 +31,12 @@ from chatd.base.clocks import IReactor
 from chatd.base.config import Config
 from chatd.base.errors import ChatError
 from chatd.base.events import Event
+from chatd.base.principals import Principal
 from chatd.base.replies import Reply
 from chatd.commands.connection import Connection, Origin
 from chatd.commands.results import DownloadReply
 from chatd.commands.rows import Row
-from chatd.commands.values import Command
+from chatd.commands.values import AddAccount, Command
 from chatd.ctl.exits import NotReached
 from chatd.ctl.saving import CHUNK, Saving
 from chatd.files.outgoing import Outgoing
@@ -47,6 +50,8 @@ from chatd.service.presence import IListener
 # json dialect writes it. Raises CtlError.
 OfflineHandler = Callable[[Config, Any], dict[str, Any]]
 OFFLINE: Mapping[type[Command], OfflineHandler] = {}
+# Commands that may make a new realm
+FOUNDING: tuple[type[Command], ...] = (AddAccount,)
 
 
 @implementer(IListener)
@@ -66,9 +71,12 @@ def run_offline(
     """Execute a command. Returns its reply as the json dialect writes it. The file that follows it is saved
     by `saving`. Raises CtlError."""
     command = row.from_names(given)
+    actor = local_operator(os.getuid(), _own_name())
+    become_owner(config.state)
     handler = OFFLINE.get(row.command)
     if handler is not None:
         return handler(config, command)
+    _check_exists(config, row)
     from twisted.internet import reactor
 
     _log_warnings()
@@ -79,15 +87,42 @@ def run_offline(
     except StartError as error:
         realm.release()
         raise NotReached(str(error)) from None
-    return _in_reactor(reactor, lambda: _execute(realm, row, command, saving))
+    return _in_reactor(reactor, lambda: _execute(realm, actor, row, command, saving))
+
+
+def become_owner(state: Path) -> None:
+    """Let root become the user that owns the state folder, because that user runs the realm and could not use
+    files of root. Root stays root if there is no such folder yet. Raises NotReached."""
+    if os.geteuid() != 0:
+        return
+    try:
+        owner = state.stat()
+    except FileNotFoundError:
+        return
+    if owner.st_uid == 0:
+        return
+    try:
+        os.initgroups(pwd.getpwuid(owner.st_uid).pw_name, owner.st_gid)
+    except KeyError:  # the system has no name for the user
+        os.setgroups([owner.st_gid])
+    os.setgid(owner.st_gid)
+    os.setuid(owner.st_uid)
+
+
+def _check_exists(config: Config, row: Row) -> None:
+    """Raises NotReached if there is no realm, so that a wrong path does not make one. A new realm begins with
+    its first account."""
+    if row.command in FOUNDING or config.database_url or (config.state / "chatd.db").exists():
+        return
+    raise NotReached(f"there is no realm in the state folder {config.state}; check --config")
 
 
 async def _execute(
-    realm: Realm, row: Row, command: Command, saving: Saving | None = None
+    realm: Realm, actor: Principal, row: Row, command: Command, saving: Saving | None = None
 ) -> dict[str, Any]:
-    """Execute the command as somebody at the control socket would, and close the realm."""
+    """Execute the command as `actor` would at the control socket, and close the realm."""
     connection = Connection(realm.sessions, NobodyListens(), Origin("local", 0))
-    connection.actor = local_operator(os.getuid(), _own_name())
+    connection.actor = actor
     dialect, request = ControlDialect(), Request(row, command, 1)
     try:
         result = connection.own.execute(command)
@@ -123,8 +158,6 @@ async def _save(file: Outgoing, reply: Mapping[str, Any], saving: Saving) -> Non
 
 
 def _own_name() -> dict[int, str]:
-    import pwd
-
     try:
         return {os.getuid(): pwd.getpwuid(os.getuid()).pw_name}
     except KeyError:

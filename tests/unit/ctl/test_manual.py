@@ -6,7 +6,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from chatd.ctl.arguments import rows
+from chatd.ctl.arguments import option_of, rows
 from chatd.ctl.manual import manual
 from chatd.ctl.roff import escaped
 
@@ -22,5 +22,5 @@ class Manual(SynchronousTestCase):
         page = manual()
         for words, row in rows().items():
             self.assertIn(f"\\fB{escaped(words)}\\fP", page)
-            options = [arg.name for arg in row.args if arg.named]
-            self.assertEqual([name for name in options if f"\\-\\-{name}" not in page], [])
+            options = [option_of(arg) for arg in row.args if arg.named]
+            self.assertEqual([name for name in options if escaped(name) not in page], [])

@@ -14,7 +14,9 @@ from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
 from chatd.base.attachments import Attachment
+from chatd.base.principals import Principal
 from chatd.base.replies import Reply
+from chatd.base.roles import OPERATOR
 from chatd.commands.results import DownloadReply
 from chatd.commands.table import BY_VERB, TABLE
 from chatd.ctl import offline
@@ -23,6 +25,8 @@ from chatd.ctl.saving import Saving
 from chatd.files.outgoing import Outgoing
 from chatd.service.downloads import Download
 from tests.support.common import Realm, make_config, run
+
+ACTOR = Principal("local:root", OPERATOR)
 
 
 class Offline(TestCase):
@@ -33,7 +37,7 @@ class Offline(TestCase):
         realm = Realm(self.config)
         realm.open()
         row = BY_VERB[verb]
-        return await offline._execute(realm, row, row.from_names(given))
+        return await offline._execute(realm, ACTOR, row, row.from_names(given))
 
     async def test_first_operator(self) -> None:
         """Somebody who may read the state folder makes the first operator of an empty realm."""
@@ -49,7 +53,7 @@ class Offline(TestCase):
         self.assertTrue((await realm.service.accounts.find("messi")).operator)
         await realm.service.accounts.login("messi", "rahasia-99", "local")
         entries, _ = await realm.service.audit.list(10, None)
-        self.assertRegex(entries[0].actor, r"local:\S+")
+        self.assertEqual(entries[0].actor, "local:root")
 
     def bytes_in(self, path: Path) -> bytes:
         return path.read_bytes()
@@ -68,7 +72,7 @@ class Offline(TestCase):
         realm.sessions.handlers = {row.command: lambda _client, _command: answer}
         path = Path(self.mktemp())
         command = row.from_names({"user": "messi"})
-        reply = await offline._execute(realm, row, command, Saving(str(path)))
+        reply = await offline._execute(realm, ACTOR, row, command, Saving(str(path)))
         self.assertEqual((reply["size"], self.bytes_in(path)), (7, b"content"))
         self.assertTrue(bytes_of.closed)
 
@@ -77,7 +81,7 @@ class Offline(TestCase):
         realm.open()
         row = BY_VERB["quit"]
         with self.assertRaises(TypeError):
-            await offline._execute(realm, row, row.from_names({}))
+            await offline._execute(realm, ACTOR, row, row.from_names({}))
 
     def test_user_of_the_system(self) -> None:
         """One without a name is known by its number."""
@@ -100,6 +104,51 @@ class Offline(TestCase):
             given = {"user": "messi", "role": "user"}
             offline.run_offline(self.config, BY_VERB["admin.user.role"], given)
         self.assertIn("another chatd", str(caught.exception))
+
+    def test_no_realm(self) -> None:
+        """A wrong path makes no realm, except with its first account."""
+        with self.assertRaises(NotReached) as caught:
+            given = {"user": "messi", "role": "user"}
+            offline.run_offline(self.config, BY_VERB["admin.user.role"], given)
+        self.assertIn("there is no realm", str(caught.exception))
+        self.assertFalse(self.config.state.exists())
+        offline._check_exists(self.config, BY_VERB["admin.user.add"])
+
+    def test_root_becomes_the_owner(self) -> None:
+        """Otherwise the realm could not use the files that root leaves. The owner needs no name."""
+        state = self.config.state
+        state.mkdir(parents=True)
+        for uid, named, expected in (
+            (0, True, []),
+            (65_533, True, ["initgroups", "setgid", "setuid"]),
+            (65_533, False, ["setgroups", "setgid", "setuid"]),
+        ):
+            called: list[str] = []
+            found = mock.Mock(st_uid=uid, st_gid=65_533)
+            name = (
+                {"return_value": mock.Mock(pw_name="chatd")} if named else {"side_effect": KeyError}
+            )
+
+            def note(name: str, called: list[str] = called) -> Any:
+                return mock.Mock(side_effect=lambda *_given: called.append(name))
+
+            changes = {each: note(each) for each in ("initgroups", "setgroups", "setgid", "setuid")}
+            with (
+                mock.patch.multiple("os", geteuid=lambda: 0, **changes),
+                mock.patch("pwd.getpwuid", **name),
+                mock.patch.object(Path, "stat", return_value=found),
+            ):
+                offline.become_owner(state)
+            self.assertEqual(called, expected)
+
+    def test_others_stay_who_they_are(self) -> None:
+        with (
+            mock.patch("os.geteuid", return_value=1000),
+            mock.patch("os.setuid", side_effect=AssertionError),
+        ):
+            offline.become_owner(self.config.state)
+        with mock.patch("os.setuid", side_effect=AssertionError):
+            offline.become_owner(self.config.state / "missing")
 
     def test_handlers_for_states_that_may_not_open(self) -> None:
         """They are called with the configuration and the command, and no realm is opened."""
