@@ -20,6 +20,7 @@ from chatd.app.demo_realms import add_demo_accounts
 from chatd.app.marker import MarkKeeper
 from chatd.app.signing_key import load_signing_key
 from chatd.app.state import StartError, StateFolder
+from chatd.app.upkeep import Upkeep
 from chatd.base.background import in_background
 from chatd.base.clocks import IReactor, Wall, date_of
 from chatd.base.config import Argon2, Config
@@ -137,6 +138,7 @@ class Realm:
     sessions: Sessions
     idleness: Idleness
     keeper: MarkKeeper
+    upkeep: Upkeep
     operator_code: str | None = None  # makes the first operator, if the realm never had one
 
     def __init__(
@@ -265,6 +267,8 @@ class Realm:
         self.service.imports.signed = ArchivedEntries(keys)
         self.federation = Federation(self.service, forwarder, self.directory, keys, stored.marks)
         self.directory.attach(self.federation)
+        self.upkeep = Upkeep(self.config, self.state, environment.reactor, environment.wall)
+        self.service.upkeep = self.upkeep
         self.directory.peers.load(stored.peers)
         self.service.presence.hide(stored.hidden)
         self.sessions = Sessions(self.service, HANDLERS)
@@ -383,6 +387,7 @@ class Realm:
         service, database = self.service, self.database
         stopped = []
         for part in (
+            self.upkeep,
             service.disk,
             service.receipts,
             service.departures,

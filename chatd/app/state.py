@@ -78,9 +78,9 @@ class StateFolder:
         os.ftruncate(self._lock, 0)
         os.write(self._lock, f"{os.getpid()}\n".encode())
 
-    def database_url(self, configured: str) -> str:
-        """The URL of the database, where `configured` is that of the configuration."""
-        return configured or f"sqlite:///{self.path / 'chatd.db'}"
+    def connect(self, configured: str) -> Engine:
+        """An engine for the realm's database, whose URL in the configuration is `configured`."""
+        return self._connect(configured or f"sqlite:///{self.path / 'chatd.db'}")
 
     def release(self) -> None:
         """Unlock the folder."""
@@ -100,7 +100,7 @@ class StateFolder:
         old_umask = os.umask(0o077)
         try:
             with _explained(_without_password(url) or f"sqlite in {self.path}"):
-                engine = self._connect(self.database_url(url))
+                engine = self.connect(url)
                 self.database_file = file_of(engine)
                 try:
                     self._check(engine)

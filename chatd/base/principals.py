@@ -10,10 +10,12 @@ from chatd.base.roles import OPERATOR, Role, includes
 
 class Principal(msgspec.Struct, frozen=True):
     """An account with a role, or somebody at the control socket. `name` is for the audit log: the username,
-    or `local:` and a user of the system, which no username can be."""
+    or `local:` and a user of the system, which no username can be. `is_local`: it is
+    somebody at the control socket."""
 
     name: str
     role: Role
+    is_local: bool = False
 
     def check(self, needed: Role) -> None:
         """Raises NotOperator or NotModerator if the actor's role does not include `needed`."""

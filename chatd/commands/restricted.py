@@ -8,13 +8,14 @@ from typing import Any, TypeAlias, TypeVar
 import msgspec
 from twisted.logger import Logger
 
-from chatd.base.errors import ChatError
+from chatd.base.errors import ChatError, LocalOnly
 from chatd.base.roles import Role
 from chatd.commands.client import Client, Handler
 from chatd.commands.results import Result
 from chatd.commands.rows import Audited, Row
 from chatd.commands.table import BY_COMMAND
 from chatd.commands.values import Command
+from chatd.commands.words import in_words
 from chatd.service.audit import Act
 from chatd.store.audit import DONE
 
@@ -77,9 +78,12 @@ def _restricted(row: Row, handler: ActHandler) -> Handler:
 
 
 def _act_of(client: Client, needed: Role, row: Row, command: Command) -> Act:
-    """The act of executing `command`. Raises NotLoggedIn, NotOperator, NotModerator."""
+    """The act of executing `command`. Raises NotLoggedIn, NotOperator, NotModerator,
+    LocalOnly."""
     actor = client.actor
     actor.check(needed)
+    if row.local and not actor.is_local:
+        raise LocalOnly(command=in_words(row.verb))
     target, detail = described(row, command)
     return client.service.audit.act(actor, row.verb, target, detail)
 

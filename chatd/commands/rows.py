@@ -57,8 +57,9 @@ class Row(msgspec.Struct, frozen=True, dict=True):
     disk; all others wait until earlier commands are finished. `errors`: the errors of this command, besides
     the common ones. `right`: who may change a message so. `role`: who may use it, besides those at the
     control socket; in a line, its named arguments are words such as `limit=5`. `audited`: what it does stands
-    in the audit log. `offline`: chatctl also executes it while the realm is stopped. `download`: its reply is
-    followed by the bytes of a file, which chatctl saves.
+    in the audit log. `offline`: chatctl also executes it while the realm is stopped. `local`: only
+    chatctl executes it, not a session. `download`: its reply is followed by the bytes of a file, which
+    chatctl saves.
     """
 
     verb: str
@@ -73,6 +74,7 @@ class Row(msgspec.Struct, frozen=True, dict=True):
     role: Role | None = None
     audited: Audited | None = None
     offline: bool = False
+    local: bool = False
     download: bool = False
 
     @property

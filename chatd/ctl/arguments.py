@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
 from chatd import __version__
@@ -144,6 +145,8 @@ def given_in(row: Row, options: argparse.Namespace) -> dict[str, str]:
     for arg in row.args:
         value = getattr(options, arg.name, None)
         text = " ".join(value) if isinstance(value, list) else value
+        if text and isinstance(arg.type, types.PathType):
+            text = str(Path(text).absolute())
         if text is not None and not is_secret(arg) and (text or not isinstance(value, list)):
             found[arg.name] = text
     return found

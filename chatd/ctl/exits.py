@@ -31,7 +31,7 @@ class NotReached(CtlError):
 
 EXITS: dict[int, str] = {
     DONE: "the command was executed",
-    RefusedByRealm.status: "the realm has refused it",
+    RefusedByRealm.status: "the realm has refused it, or a check has found what is wrong",
     WrongUsage.status: "the command line or the configuration is wrong",
     NotReached.status: "the realm is not running, or can't be reached",
 }

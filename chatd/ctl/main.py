@@ -58,7 +58,7 @@ def _run(words: Sequence[str] | None) -> int:
     reply = _ask(config, row, given, saving)
     if saving is None or not saving.to_stdout or reply.get("status") != "OK":
         _show(reply, as_object=getattr(options, "json", False))
-    return DONE
+    return RefusedByRealm.status if reply.get("sound") is False else DONE
 
 
 def _config(options: argparse.Namespace) -> Config:

@@ -39,6 +39,7 @@ from chatd.commands.rows import Row
 from chatd.commands.values import AddAccount, Command
 from chatd.ctl.exits import NotReached
 from chatd.ctl.saving import CHUNK, Saving
+from chatd.ctl.state import STATE_HANDLERS
 from chatd.files.outgoing import Outgoing
 from chatd.lines.control import local_operator
 from chatd.lines.dialect import Request
@@ -49,7 +50,7 @@ from chatd.service.presence import IListener
 # the configuration and the command, takes the lock of the state folder itself, and returns the reply as the
 # json dialect writes it. Raises CtlError.
 OfflineHandler = Callable[[Config, Any], dict[str, Any]]
-OFFLINE: Mapping[type[Command], OfflineHandler] = {}
+OFFLINE: Mapping[type[Command], OfflineHandler] = STATE_HANDLERS
 # Commands that may make a new realm
 FOUNDING: tuple[type[Command], ...] = (AddAccount,)
 

@@ -22,8 +22,8 @@ MAX_CONNECTIONS = 20  # of the control socket, besides those of the doors
 def local_operator(uid: int | None, users: Mapping[int, str]) -> Principal:
     """Somebody at the control socket. `users` are the known users of the system, by their ids."""
     if uid is None:
-        return Principal("local", OPERATOR)
-    return Principal(f"local:{users.get(uid, uid)}", OPERATOR)
+        return Principal("local", OPERATOR, is_local=True)
+    return Principal(f"local:{users.get(uid, uid)}", OPERATOR, is_local=True)
 
 
 class ControlProtocol(ChatLineProtocol):

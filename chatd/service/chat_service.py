@@ -87,6 +87,7 @@ from chatd.service.session_list import SessionList
 from chatd.service.target_finder import TargetFinder
 from chatd.service.thumbnails import Thumbnails
 from chatd.service.typing_notices import TypingNotices
+from chatd.service.upkeep import IUpkeep
 from chatd.service.upload_limits import UnderWay
 from chatd.store.engine import limit_log
 from chatd.store.search.sqlite_index import SQLiteIndex
@@ -111,6 +112,7 @@ class ChatService:
     operators: Operators  # who runs the realm
     audit: Audit  # what was done with a role
     managed: ManagedAccounts  # accounts, as operators manage them
+    upkeep: IUpkeep  # backups and checks of the state folder
     usage: DiskUsage  # who uses most of the disk
     presence: Presence  # who is online, who listens, and events to listeners
     presence_news: PresenceNews  # tells who has come or gone, and who has changed their profile

@@ -8,11 +8,11 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-import msgspec
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from chatd.app.state import StateFolder
+from chatd.base.backup_records import CheckReport, StateProblem
 from chatd.base.clocks import Wall
 from chatd.files.copying import Stopped, hash_file
 from chatd.files.file_names import UNCLAIMED, free_path, from_disk, stored_path
@@ -41,30 +41,6 @@ FILE_DAMAGED = "file-damaged"
 FILE_UNKNOWN = "file-unknown"
 
 
-class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Something that is wrong. `kind` is one of the constants above, `what` a sentence, and `repaired`
-    says what was done about it."""
-
-    kind: str
-    what: str
-    repaired: str | None = None
-
-
-class CheckReport(msgspec.Struct, frozen=True):
-    """What a check has found. `found` counts the problems of each kind, also those that are not listed.
-    `files` and `messages` count what was looked at."""
-
-    files: int
-    messages: int
-    found: dict[str, int]
-    problems: tuple[Problem, ...]
-
-    @property
-    def is_sound(self) -> bool:
-        """Whether nothing is wrong that was not repaired."""
-        return all(problem.repaired for problem in self.problems)
-
-
 class StateChecker:
     """Checks the state folder `state`, whose database `engine` reads, also while the realm runs.
 
@@ -89,7 +65,7 @@ class StateChecker:
         self._is_stopped = is_stopped
         self._files = self._messages = 0
         self._found: dict[str, int] = {}
-        self._problems: list[Problem] = []
+        self._problems: list[StateProblem] = []
 
     def check(self) -> CheckReport:
         """Check everything. Raises OSError, Stopped."""
@@ -110,7 +86,7 @@ class StateChecker:
     def _add(self, kind: str, what: str, repaired: str | None = None) -> None:
         count = self._found[kind] = self._found.get(kind, 0) + 1
         if count <= MAX_PROBLEMS:
-            self._problems.append(Problem(kind, what, repaired))
+            self._problems.append(StateProblem(kind, what, repaired))
 
     def _check_rows(self) -> None:
         with self._engine.connect() as connection:

@@ -24,7 +24,6 @@ from chatd.app.backup.manifest import (
     STATE_PREFIX,
     UPLOADS,
     BackupError,
-    Manifest,
     key_files,
     locked,
     read_manifest,
@@ -33,28 +32,18 @@ from chatd.app.backup.manifest import (
 from chatd.app.backup.reading import reading
 from chatd.app.integrity import file_of
 from chatd.app.state import StateFolder
+from chatd.base.backup_records import BackupReport, Manifest
 from chatd.base.names import key_of
 from chatd.base.private_files import sync_folder, write_private
 from chatd.files.copying import clear_parts, copy_file, hash_file
 from chatd.files.disk_space import measure
-from chatd.files.file_names import from_disk, stored_path, to_disk
+from chatd.files.file_names import free_path, from_disk, stored_path, to_disk
 from chatd.store import database_identity
 from chatd.store.migrate import current_version
 from chatd.store.snapshot import NamedFile, copy_database, files_named, is_named
 
 MARGIN = 16 << 20  # bytes that stay free on the backup's disk
 MAX_LISTED = 1000  # names of missing or damaged files in a manifest
-
-
-class BackupReport(msgspec.Struct, frozen=True):
-    """What a backup has done. `copied` files are new, `kept` ones were in the folder before, and `removed`
-    ones are no longer in the realm. `bytes` is how much was copied, without the database."""
-
-    manifest: Manifest
-    copied: int
-    kept: int
-    removed: int
-    bytes: int
 
 
 class BackupMaker:
@@ -183,7 +172,7 @@ class BackupMaker:
                 "are needed; make room and start again"
             )
         moment = datetime.fromtimestamp(self._now / 1000, UTC)
-        folder = self._target / f"{STATE_PREFIX}{moment:%Y%m%dT%H%M%S.%fZ}"
+        folder = free_path(self._target / f"{STATE_PREFIX}{moment:%Y%m%dT%H%M%SZ}")
         folder.mkdir(mode=0o700)
         copy = folder / DATABASE
         copy_database(self._engine, copy)

@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 
 from chatd.app.state import StateFolder
+from chatd.base.backup_records import FORMAT, Manifest
 from chatd.base.private_files import write_private
 
 MANIFEST = "backup.json"
@@ -27,34 +28,12 @@ UPLOADS = "uploads"
 LOCK = "lock"
 BEGUN = "backup.begun"  # has the id of the database until the first backup is complete
 DATABASE = "chatd.db"
-FORMAT = 1
 # Of the files in the state folder, those that belong to the realm and not to the running daemon.
 KEY_ENDINGS = (".key", ".pem")
 
 
 class BackupError(Exception):
     """A backup can't be made or restored; `str()` says why and what to do."""
-
-
-class Manifest(msgspec.Struct, frozen=True):
-    """What a backup has. `realm` is the realm's name, `database` the database's random id, `made_at` a
-    time in ms since 1970 UTC. `state` is the folder with the database, whose size and SHA-256 follow. `files`
-    and `file_bytes` count the files; `missing` are names of files that were no longer there, and `damaged` of
-    those whose bytes were not the ones that the database knows."""
-
-    realm: str
-    database: str
-    schema: str
-    made_at: int
-    state: str
-    size: int
-    sha256: str
-    keys: tuple[str, ...]
-    files: int
-    file_bytes: int
-    missing: tuple[str, ...] = ()
-    damaged: tuple[str, ...] = ()
-    format: int = FORMAT
 
 
 def read_manifest(folder: Path) -> Manifest | None:

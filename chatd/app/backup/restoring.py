@@ -17,12 +17,12 @@ from chatd.app.backup.manifest import (
     DATABASE,
     UPLOADS,
     BackupError,
-    Manifest,
     locked,
     read_manifest,
 )
 from chatd.app.backup.reading import reading
 from chatd.app.state import LOCK, RESTORING, StateFolder
+from chatd.base.backup_records import Manifest, RestoreReport
 from chatd.base.names import key_of
 from chatd.base.private_files import sync_folder, write_private
 from chatd.files.copying import clear_parts, copy_file
@@ -32,17 +32,6 @@ from chatd.store import database_identity
 from chatd.store.snapshot import NamedFile, files_named
 
 MAX_LISTED = 1000  # names of files in a report
-
-
-class RestoreReport(msgspec.Struct, frozen=True):
-    """What a restore has done. `missing` and `damaged` are names of files that the backup lacks, or has with
-    other bytes; damaged ones are not restored."""
-
-    manifest: Manifest
-    files: int
-    bytes: int
-    missing: tuple[str, ...]
-    damaged: tuple[str, ...]
 
 
 class BackupRestorer:

@@ -109,6 +109,30 @@ class FileDamaged(ChatError):
     )
 
 
+class BackupFailed(ChatError):
+    """`reason` says what to do."""
+
+    code = "backup-failed"
+    sentence = "That was not done: {reason}"
+
+
+class ReloadFailed(ChatError):
+    """`reason` says what to do."""
+
+    code = "reload-failed"
+    sentence = "Nothing was changed: {reason}"
+
+
+class LocalOnly(ChatError):
+    code = "local-only"
+    sentence = "{command} is only for chatctl on the realm's own machine; run it there"
+
+
+class StillRunning(ChatError):
+    code = "still-running"
+    sentence = "The realm is running; stop it, and then run chatctl {command} again"
+
+
 class StorageFailed(ChatError):
     code = "storage-failed"
     sentence = (

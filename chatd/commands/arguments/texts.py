@@ -11,7 +11,7 @@ from chatd.base.emoji import MAX_EMOJI, is_emoji
 from chatd.base.errors import BadArgument, BadText
 from chatd.base.names import printable
 from chatd.base.texts import CONTROL, MAX_DISPLAY_NAME, Secret, check_text
-from chatd.commands.arguments.base import ParsedType, Type
+from chatd.commands.arguments.base import ParsedType, Type, kind_of
 
 MAX_SECRET = 1024
 MAX_SEARCH = 500
@@ -151,6 +151,24 @@ class KeyType(Type):
         return text
 
 
+class PathType(Type):
+    """The absolute path of a folder on the realm's machine."""
+
+    shape = "folder"
+    about = "the absolute path of a folder on the realm's machine"
+    json = "string"
+
+    def from_text(self, name: str, text: str) -> str:
+        if not text.startswith("/") or not text.isprintable():
+            raise BadArgument(argument=name, found=printable(text), expected=self.about)
+        return text
+
+    def from_json(self, name: str, value: Any) -> str:
+        if not isinstance(value, str):
+            raise BadArgument(argument=name, found=kind_of(value), expected=self.about)
+        return self.from_text(name, value)
+
+
 class FileCodeType(FileNameType):
     shape = "code"
     about = "a file's code"
@@ -186,5 +204,6 @@ FILENAME = FileNameType()
 SPACED_FILENAME = SpacedFileNameType()
 CODE = CodeType()
 FILE_CODE = FileCodeType()
+FOLDER = PathType()
 KEY = KeyType()
 VERB = ParsedType(str.lower, "verb", "the name of a command, or its first words", greedy=True)

@@ -12,12 +12,13 @@ from unittest import mock
 
 from twisted.internet.defer import Deferred
 
-from chatd.app.backup import checking, making, manifest, restoring
+from chatd.app.backup import making, manifest, restoring
 from chatd.app.backup.checking import StateChecker
-from chatd.app.backup.making import BackupMaker, BackupReport
+from chatd.app.backup.making import BackupMaker
 from chatd.app.backup.manifest import BackupError, read_manifest
-from chatd.app.backup.restoring import BackupRestorer, RestoreReport
+from chatd.app.backup.restoring import BackupRestorer
 from chatd.app.state import StartError, StateFolder
+from chatd.base.backup_records import BackupReport, CheckReport, RestoreReport
 from chatd.base.names import UNFILTERED, Address
 from chatd.files import copying
 from chatd.files.copying import Stopped
@@ -352,7 +353,7 @@ class RestoringTests(BackupTestCase):
 
 
 class CheckingTests(BackupTestCase):
-    def check(self, **options: Any) -> checking.CheckReport:
+    def check(self, **options: Any) -> CheckReport:
         return StateChecker(
             self.realm.state, self.engine, wall=self.wall or self.clock.seconds, **options
         ).check()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from chatd.commands.handlers.admin import accounts, data, realm
+from chatd.commands.handlers.admin import accounts, data, realm, upkeep
 from chatd.commands.restricted import ActHandler
 from chatd.commands.values import Command
 
@@ -12,4 +12,5 @@ ACT_HANDLERS: Mapping[type[Command], ActHandler] = {
     **accounts.ACT_HANDLERS,
     **data.ACT_HANDLERS,
     **realm.ACT_HANDLERS,
+    **upkeep.ACT_HANDLERS,
 }

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from chatd.commands.rows import Row
-from chatd.commands.table.admin import accounts, data, realm
+from chatd.commands.table.admin import accounts, data, realm, upkeep
 
 ROWS: tuple[Row, ...] = (
     *accounts.ROWS,
     *data.ROWS,
     *realm.ROWS,
+    *upkeep.ROWS,
 )

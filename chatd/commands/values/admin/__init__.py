@@ -6,3 +6,4 @@ from __future__ import annotations
 from chatd.commands.values.admin.accounts import *
 from chatd.commands.values.admin.data import *
 from chatd.commands.values.admin.realm import *
+from chatd.commands.values.admin.upkeep import *

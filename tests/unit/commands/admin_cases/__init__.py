@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from chatd.commands.values import Command
-from tests.unit.commands.admin_cases import accounts, data, realm
+from tests.unit.commands.admin_cases import accounts, data, realm, upkeep
 
 # Verb, rest of a line, named arguments, command
 ADMIN_CASES: tuple[tuple[str, str, dict[str, Any], Command], ...] = (
     *accounts.CASES,
     *data.CASES,
     *realm.CASES,
+    *upkeep.CASES,
 )
