@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from chatd.base.errors import RegistrationClosed
 from chatd.base.sources import Networks
 from chatd.federation.amp.pem import certificate_pem, key_pem
 from tests.support.certificates import Issuer
-from tests.support.common import CHEAP, FakeTransport, RealmTestCase, run, sleep
+from tests.support.common import CHEAP, FakeTransport, RealmTestCase, make_operator, run, sleep
 from tests.support.realm_certificates import NOW, self_signed
 
 
@@ -242,8 +243,38 @@ class Settings(ReloadTestCase):
         late = self.reloader.reload()
         self.assertFalse(late.called)
 
-    async def test_offered_to_operators(self) -> None:
-        self.assertEqual(self.realm.service.reload, self.reloader.reload)
+    async def test_by_command(self) -> None:
+        """Operators read what was done, or why it was not."""
+        service = self.realm.service
+        await service.accounts.register("messi", "surabaya1234", None, None)
+        await make_operator(self.realm, "messi")
+        wire = self.dial(2)
+
+        async def ask(**request: str) -> dict[str, Any]:
+            wire.clear()
+            wire.protocol.dataReceived(json.dumps(request).encode() + b"\n")
+            while b"\r\n" not in wire.value():
+                await sleep(0.002)
+            found: dict[str, Any] = json.loads(wire.value())
+            return found
+
+        await ask(command="auth", username="messi", password="surabaya1234")
+        self.ports.taken.add(5)
+        self.write(listen={**self.listen, "bagan": "tcp:5"}, limits={"file": 5}, realm="other")
+        self.reloads.add("it", lambda: None)
+        reply = await ask(command="admin.reload")
+        self.assertEqual(
+            (reply["status"], reply["changed"], reply["restart"], reply["renewed"]),
+            ("OK", "[limits] file, [listen] bagan", "[realm] name", "it"),
+        )
+        self.assertIn("Address already in use", reply["failed"])
+        self.assertIn("need a restart", reply["message"])
+        self.file = ConfigError("chatd.ini: [limits] file is 'x'")
+        reply = await ask(command="admin.reload")
+        self.assertEqual(reply["code"], "reload-failed")
+        self.assertIn("[limits] file is 'x'", reply["message"])
+        found, _ = await service.audit.list(9, None)
+        self.assertEqual([each.outcome for each in found], ["reload-failed", "done"])
 
 
 class Peers(ReloadTestCase):
