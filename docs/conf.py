@@ -16,7 +16,7 @@ release = version = __version__
 
 extensions = ["myst_parser"]
 root_doc = "README"
-include_patterns = ["*.md", "docs/*.md", "benchmarks/README.md"]
+include_patterns = ["*.md", "docs/*.md", "docs/operating/*.md", "benchmarks/README.md"]
 myst_heading_anchors = 4
 highlight_language = "none"
 nitpicky = True
@@ -47,6 +47,15 @@ docs/protocol
 
 docs/hosting
 docs/operating
+docs/operating/first-hour
+docs/operating/daily
+docs/operating/incidents
+docs/operating/configuration
+docs/operating/proxies
+docs/operating/monitoring
+docs/operating/realms
+docs/operating/limits
+docs/operating/rules
 docs/peering
 docs/federation
 docs/simulation

@@ -2,7 +2,7 @@
 
 `python -m tools.man_pages build/man` writes one file for each. They are made from what the programs use: the
 options of `twistd chatd` and of `chatd-client`, the keys of the configuration with the comments of
-etc/chatd.ini, the table of commands, and the tables of signals and files in docs/operating.md.
+etc/chatd.ini, the table of commands, and the tables of signals and files in docs/operating/configuration.md.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from chatd.tap import Options
 
 ROOT = Path(__file__).parents[1]
 CONFIG = ROOT / "etc" / "chatd.ini"
-OPERATING = ROOT / "docs" / "operating.md"
+CONFIGURATION = ROOT / "docs" / "operating" / "configuration.md"
 CLIENT = ROOT / "docs" / "client.md"
 NEWS = ROOT / "NEWS.md"
 SOURCE = f"chatd {__version__}"
@@ -143,14 +143,14 @@ def daemon_page() -> list[str]:
     page += paragraph(Options.longdesc)
     page += _daemon_options()
     page += section("SIGNALS")
-    for name, text in table_rows(OPERATING, "| signal |"):
+    for name, text in table_rows(CONFIGURATION, "| signal |"):
         page += entry([inline(name)], text)
     page += section("EXIT STATUS", inline(
         "1 if the daemon can't start, with one sentence on standard error. After SIGTERM or SIGINT it ends "
         "by that signal."
     ))  # fmt: skip
     page += section("FILES", inline("In the folder `[realm] state` of the configuration:"))
-    for name, text in table_rows(OPERATING, "| what | for |"):
+    for name, text in table_rows(CONFIGURATION, "| what | for |"):
         page += entry([inline(name)], text)
     page += section("EXAMPLES")
     page += example(

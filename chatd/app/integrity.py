@@ -26,7 +26,7 @@ from chatd.store import database_identity
 CHECKED_AT_ONCE = 32 << 20  # bytes
 
 WAYS_OUT = (
-    "nothing was changed; restore a backup into an empty state folder (docs/operating.md, Backup), "
+    "nothing was changed; restore a backup into an empty state folder (docs/operating/incidents.md), "
     "or start once with --accept-loss to continue with {rest}"
 )
 

@@ -1,7 +1,7 @@
 """`python -m chatd.app.reference` prints docs/protocol.md.
 
 It is made from the table of commands, the errors, and some values of replies as the dialects write them. With
-the argument `metrics` it prints the table of metrics for docs/operating.md.
+the argument `metrics` it prints the table of metrics for docs/operating/monitoring.md.
 """
 
 from __future__ import annotations
@@ -417,7 +417,7 @@ def reference() -> str:
 
 
 def metrics() -> str:
-    """The table of metrics in docs/operating.md."""
+    """The table of metrics in docs/operating/monitoring.md."""
     rows = [
         (code(family.name), family.kind, code(*family.labels), family.help) for family in FAMILIES
     ]

@@ -1,8 +1,8 @@
 """`GET /metrics`: metrics for Prometheus, on an endpoint of their own.
 
-`FAMILIES` has one row for each metric; the table in docs/operating.md is checked against it. Counters are in
-chatd.base.counters, and all other values are read at each request. The number of labels is bounded: doors,
-kinds, error codes, and at most MAX_REALMS realms.
+`FAMILIES` has one row for each metric; the table in docs/operating/monitoring.md is checked against it.
+Counters are in chatd.base.counters, and all other values are read at each request. The number of labels is
+bounded: doors, kinds, error codes, and at most MAX_REALMS realms.
 """
 
 from __future__ import annotations

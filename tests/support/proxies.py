@@ -1,4 +1,4 @@
-"""nginx, Caddy and HAProxy for the tests: instances of their own, configured as in docs/operating.md."""
+"""nginx, Caddy and HAProxy for the tests, in instances configured as in docs/operating/proxies.md."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support import ROOT
 from tests.support.processes import wait_until
 from tests.support.talker import PATIENCE
 
-OPERATING = ROOT / "docs" / "operating.md"
+PROXIES = ROOT / "docs" / "operating" / "proxies.md"
 STREAM_MODULE = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
 CLIENT = "127.0.0.2"  # an address of this machine other than the proxy's
 
@@ -48,9 +48,9 @@ http {{
 
 
 def shown(title: str) -> str:
-    """The block of docs/operating.md that begins with a comment of that title."""
+    """The block of docs/operating/proxies.md that begins with a comment of that title."""
     match = re.search(
-        rf"^    # {re.escape(title)}\n((?:    .*\n|\n)+)", OPERATING.read_text(), re.MULTILINE
+        rf"^    # {re.escape(title)}\n((?:    .*\n|\n)+)", PROXIES.read_text(), re.MULTILINE
     )
     assert match is not None, title
     return "".join(line[4:] for line in match[1].splitlines(keepends=True))

@@ -17,7 +17,9 @@ from chatd.tap import Options
 from tools import import_graph, man_pages
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), ROOT / "benchmarks" / "README.md"])
+DOCUMENTS = sorted(
+    [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "benchmarks" / "README.md"]
+)
 FOLDERS = "chatd|tests|tools|benchmarks|etc|docs"
 
 

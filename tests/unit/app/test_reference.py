@@ -14,7 +14,7 @@ from chatd.web.metrics import FAMILIES
 
 DOCS = Path(__file__).parents[3] / "docs"
 DOCUMENT = DOCS / "protocol.md"
-OPERATING = DOCS / "operating.md"
+MONITORING = DOCS / "operating" / "monitoring.md"
 
 
 class ReferenceTests(TestCase):
@@ -45,12 +45,12 @@ class ReferenceTests(TestCase):
 
 
 class MetricsTests(TestCase):
-    """The metrics in docs/operating.md."""
+    """The metrics in docs/operating/monitoring.md."""
 
     def test_table_is_up_to_date(self) -> None:
-        if metrics() not in OPERATING.read_text(encoding="utf-8"):
+        if metrics() not in MONITORING.read_text(encoding="utf-8"):
             self.fail(
-                "the table in docs/operating.md is not what there is now; "
+                "the table in docs/operating/monitoring.md is not what there is now; "
                 "put in what `python -m chatd.app.reference metrics` prints"
             )
 
@@ -59,7 +59,7 @@ class MetricsTests(TestCase):
         known = {family.name: family for family in FAMILIES}
         named = re.findall(
             r"\b(chatd_[a-z_]+?)(?:_bucket|_sum|_count)?(?![a-z_])(?:\{([^}]*)\})?",
-            OPERATING.read_text(encoding="utf-8"),
+            MONITORING.read_text(encoding="utf-8"),
         )
         self.assertGreater(len(named), len(FAMILIES))
         for name, labels in named:

@@ -116,7 +116,7 @@ class MoveCutShortTestCase(RestoringTestCase, RescueTestCase):
     """The new home of a group that has moved is lost for good, before any realm but the former home knows."""
 
     def test_former_home_is_restored(self) -> None:
-        """As docs/operating.md says: the former home is restored from a backup from before the move."""
+        """The former home is restored from a backup from before the move (docs/operating/incidents.md)."""
         copy = self.back_up(self.home)
         self.listen()
         self.posts("dewi", "after the backup")
