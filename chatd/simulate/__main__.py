@@ -29,6 +29,7 @@ def main() -> int:
         arguments_given.realms,
         arguments_given.synchronous,
         True if arguments_given.moves else None,
+        True if arguments_given.strangers else None,
     )
     if arguments_given.seed is not None:
         write = sys.stdout.write if arguments_given.trace else None
@@ -45,6 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes, with --seeds")
     parser.add_argument("--realms", type=int, choices=range(2, 6), help="how many; else by chance")
     parser.add_argument("--moves", action="store_true", help="let groups move; else by chance")
+    parser.add_argument(
+        "--strangers", action="store_true", help="let people be strangers to others; else by chance"
+    )
     parser.add_argument(
         "--synchronous",
         default="FULL",

@@ -11,6 +11,7 @@ from chatd.base.errors import ChatError
 from chatd.base.model import Message
 from chatd.simulate.group_replay import GroupReplay, log_of
 from chatd.simulate.promises import Promises, plain, seen
+from chatd.simulate.read_promises import check_group_marks
 from chatd.simulate.records import require
 from chatd.simulate.servers import Server
 from chatd.simulate.world import StagedGroup, World, of_address
@@ -34,6 +35,7 @@ class GroupPromises:
                 self._check_members(group, home, ident)
             if group.steady:
                 self._check_steady(group)
+                check_group_marks(self._world, group.name)
             elif live and not self._world.restored:
                 self._check_replay(group, *live[0])
 

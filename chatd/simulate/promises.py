@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from itertools import combinations
+from itertools import combinations, permutations
 from typing import Any
 
 import sqlalchemy as sa
@@ -17,6 +17,7 @@ from chatd.base.replies import ConversationInfo
 from chatd.commands import values as ask
 from chatd.simulate.read_promises import check_forwards, check_marks
 from chatd.simulate.records import Violation, Written, require
+from chatd.simulate.request_promises import check_requests
 from chatd.simulate.world import World, content
 from chatd.store.schema import pending
 
@@ -41,6 +42,7 @@ class Promises:
         )
         self._network.advance(12)
         self._insist()
+        self._confirm()
         self._network.until(lambda: not self._waiting())
         self._network.advance(QUIET)
 
@@ -52,6 +54,11 @@ class Promises:
                 self._world.trace.say(f"{request.name} sends {request.key} again")
                 request.send()
 
+    def _confirm(self) -> None:
+        """Let all clients send one more command: it confirms what they have read."""
+        for name in self._world.honest_people:
+            self._world.people[name].begins(ask.CountUnread())
+
     def _waiting(self) -> int:
         hostile = self._world.hostile
         return sum(server.parcels_waiting(hostile) for server in self._world.honest_servers)
@@ -62,7 +69,11 @@ class Promises:
         for name in people:
             self._views[name] = list(self._read(name))
         for one, two in combinations(people, 2):
-            self._check_direct(one, two)
+            if not self._world.are_strangers(one, two):
+                self._check_direct(one, two)
+        for stranger, asked in permutations(people, 2):
+            if self._world.is_stranger(stranger, asked):
+                check_requests(self._world, stranger, asked, self._views)
         for name in people:
             self._check_words(name)
             self._check_told(name)
@@ -204,6 +215,8 @@ class Promises:
         except UnknownUser:
             notices = []
         for written in self._world.written.values():
+            if self._world.is_request(written):
+                continue  # see chatd.simulate.request_promises
             if written.author == name and self._world.is_honest(written.to):
                 told = sum(f'message "{written.tag} ' in each for each in notices)
                 if not written.to.startswith("nobody"):

@@ -25,6 +25,7 @@ from chatd.simulate.promises import Promises
 from chatd.simulate.records import Violation
 from chatd.simulate.relocations import Relocations
 from chatd.simulate.servers import Stuck
+from chatd.simulate.strangers import Strangers, are_wanted
 from chatd.simulate.talk import Talk
 from chatd.simulate.vfs import NotShared, SimulatedVfs
 from chatd.simulate.world import World
@@ -36,12 +37,14 @@ LIMIT = 30.0  # seconds of CPU for one run, so that one that never ends is notic
 
 class SimulationOptions(msgspec.Struct, frozen=True):
     """`faults`: which kinds may happen; None: chosen by chance. `realms`: how many; None: likewise.
-    `moves`: whether groups move to other realms; None: likewise."""
+    `moves`: whether groups move to other realms; `strangers`: whether people are strangers to others; None:
+    likewise."""
 
     faults: tuple[str, ...] | None = None
     realms: int | None = None
     synchronous: str = "FULL"
     moves: bool | None = None
+    strangers: bool | None = None
 
 
 class Result(msgspec.Struct):
@@ -81,7 +84,8 @@ def _simulate(
 ) -> Result:
     with _folder() as folder:
         disks = None if (vfs := _vfs()) is None else Disks(vfs, options.synchronous)
-        world = World(seed, folder, options.realms, write, disks)
+        strange = are_wanted(seed, options.strangers)
+        world = World(seed, folder, options.realms, write, disks, strange=strange)
         violation, details = None, ""
         try:
             _run(world, seed, options)
@@ -105,13 +109,15 @@ def _too_slow(_number: int, _frame: object) -> None:
 def _run(world: World, seed: int, options: SimulationOptions) -> None:
     random, network = world.random, world.network
     talk, gatherings = Talk(world), Gatherings(world)
-    relocations = Relocations(world, seed, options.moves)
+    relocations, strangers = Relocations(world, seed, options.moves), Strangers(world)
     faults = Faults(world, options.faults)
     network.mix()
     for _ in range(random.randint(*STEPS)):
         for _ in range(random.randint(1, 4)):
             if relocations.share and random.random() < relocations.share:
                 relocations.act()
+            elif strangers.share and random.random() < strangers.share:
+                strangers.act()
             elif random.random() < gatherings.share:
                 gatherings.act()
             else:

@@ -34,10 +34,9 @@ class Talk:
         if verb == "again":
             self.again()
             return
-        others = [each for each in world.people if each != name]
         groups = [f"#{each}" for each in world.groups] * 3
-        to = self._random.choice([*others, *groups])
-        getattr(self, verb)(name, to)
+        if places := [*world.friends_of(name), *groups]:
+            getattr(self, verb)(name, self._random.choice(places))
 
     # Messages
 
@@ -72,7 +71,8 @@ class Talk:
     def nobody(self, name: str, _to: str) -> None:
         """Write to somebody who does not exist in another realm."""
         realm = self._random.choice(self._world.servers).name
-        if realm != self._world.realm_of[name]:
+        own = self._world.realm_of[name]
+        if realm != own and not self._world.is_strange(own, realm):
             to = (Address("nobody", realm),)
             self._says(name, f"nobody@{realm}", lambda text, key: ask.SendMessage(to, text, key))
 
@@ -109,9 +109,10 @@ class Talk:
         if (found := self._pick(name, to)) is None:
             return
         written, seq = found
-        others = [each for each in self._world.people if each != name]
         steady = [f"#{each.name}" for each in self._world.groups.values() if each.steady]
-        target = self._random.choice([*others, *steady])
+        if not (targets := [*self._world.friends_of(name), *steady]):
+            return
+        target = self._random.choice(targets)
         key = f"key-f{len(self._world.forwards)}" if self._random.random() < 0.5 else None
         place = self._world.place(name, to), seq, self._world.place(name, target)
         request = self._world.asks(name, ask.ForwardMessage(*place, key))

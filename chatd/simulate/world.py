@@ -52,9 +52,13 @@ class World:
         realms: int | None = None,
         write: Callable[[str], object] | None = None,
         disks: Disks | None = None,
+        *,
+        strange: bool = False,
     ) -> None:
+        """With `strange`, the people of a realm are strangers to those of the realms with higher numbers."""
         self.random = Random(seed)  # noqa: S311 - not for secrets
         self.folder = folder
+        self.strange = strange
         self.trace = Trace(lambda: self.network.now - START, write)
         self.disks = disks
         threads = STEPPED if disks is None else disks.threads
@@ -68,6 +72,10 @@ class World:
         self.texts: list[tuple[str, Written]] = []  # each text that a message ever had
         self.forwards: list[Forwarded] = []
         self.marks: list[Marked] = []
+        # Groups and people: up to where they counted as read when the people had joined
+        self.joined_at: dict[tuple[str, str], int] = {}
+        # Strangers, and who accepts them
+        self.accepted: list[tuple[str, str, TrackedRequest]] = []
         self.requests: list[TrackedRequest] = []
         self.counts: Counter[str] = Counter()
         self.restored = False  # a realm was restored from an older copy
@@ -81,7 +89,7 @@ class World:
             name = f"realm{number}"
             if self.disks is not None:
                 self.disks.add(self.folder / name)
-            self.network.server(name)
+            self.network.server(name, **({"strangers": "requests"} if self.strange else {}))
         servers = self.servers
         pairs = list(combinations(servers, 2))
         adding = [near.begins_to_add(far) for near, far in pairs]
@@ -112,6 +120,21 @@ class World:
                 if other != creator and self.random.random() < 0.7:
                     self.people[other].begins(ask.JoinGroup(self.address(f"#{name}", other)))
             self.network.settle()
+            self._note_marks(name)
+
+    def _note_marks(self, group: str) -> None:
+        for name, realm in self.realm_of.items():
+            query = (
+                sa.select(participants.c.read_seq)
+                .join(groups, groups.c.conversation_id == participants.c.conversation_id)
+                .where(
+                    participants.c.account_id == self.people[name].account.id,
+                    of_address(str(self.address(f"#{group}", name))),
+                )
+            )
+            seq = self.network.servers[realm].realm.database.now(_scalar, query)
+            if seq is not None:
+                self.joined_at[group, name] = seq
 
     @property
     def servers(self) -> list[Server]:
@@ -146,6 +169,29 @@ class World:
             return self.groups[to[1:]].home != self.hostile
         name, _, realm = to.partition("@")
         return self.hostile is None or (realm or self.realm_of[name]) != self.hostile
+
+    # Strangers
+
+    def is_strange(self, realm: str, to: str) -> bool:
+        """Whether the people of a realm are strangers to those of the realm `to`, which has not added it."""
+        return self.strange and realm < to
+
+    def is_stranger(self, name: str, to: str) -> bool:
+        """Whether a person is a stranger to another, until that one accepts them."""
+        return self.is_strange(self.realm_of[name], self.realm_of[to])
+
+    def are_strangers(self, one: str, two: str) -> bool:
+        return self.is_stranger(one, two) or self.is_stranger(two, one)
+
+    def is_request(self, written: Written) -> bool:
+        """Whether a message was written by a stranger."""
+        return written.to in self.people and self.is_stranger(written.author, written.to)
+
+    def friends_of(self, name: str) -> list[str]:
+        """The other people between whom and this one nobody is a stranger."""
+        return [each for each in self.people if each != name and not self.are_strangers(each, name)]
+
+    # Realms
 
     def server_of(self, name: str) -> Server:
         return self.network.servers[self.realm_of[name]]
@@ -250,6 +296,10 @@ def of_address(address: Any) -> sa.ColumnElement[bool]:
     """A condition: the group has that address, or had it before it moved."""
     had = sa.select(former_homes.c.conversation_id).where(former_homes.c.address == address)
     return sa.or_(groups.c.key == address, groups.c.conversation_id.in_(had))
+
+
+def _scalar(connection: sa.Connection, query: sa.Select[Any]) -> Any:
+    return connection.scalar(query)
 
 
 def content(name: str) -> bytes:
