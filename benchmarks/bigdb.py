@@ -23,11 +23,12 @@ from argon2 import PasswordHasher
 from sqlalchemy import Table, insert
 
 from benchmarks.crowd import PASSWORD, names
+from chatd.base.roles import OPERATOR
 from chatd.base.tokens import hash_token
 from chatd.store.engine import connect
 from chatd.store.migrate import prepare
 from chatd.store.schema import accounts as accounts_table
-from chatd.store.schema import conversations, groups, messages, participants, sessions
+from chatd.store.schema import conversations, groups, messages, participants, roles, sessions
 
 ACCOUNTS = 100_000
 MESSAGES = 1_000_000
@@ -158,12 +159,13 @@ def _account_tables(
     index = {name: number for number, name in enumerate(people)}
     yield (
         accounts_table,
-        ["id", "name", "key", "password", "display_name", "country", "operator", "created_at"],
+        ["id", "name", "key", "password", "display_name", "country", "created_at"],
         (
-            (number, name, name, password_hash, name.title(), "Indonesia", number == 1, begin)
+            (number, name, name, password_hash, name.title(), "Indonesia", begin)
             for number, name in enumerate(people, 1)
         ),
     )
+    yield roles, ["account_id", "role"], [(1, OPERATOR)]
     yield (
         sessions,
         ["token_hash", "account_id", "created_at", "expires_at"],
