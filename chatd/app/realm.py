@@ -59,6 +59,7 @@ from chatd.store.database import Database
 from chatd.store.database_identity import quick_check
 from chatd.store.departures import Departure, unfinished
 from chatd.store.engine import connect
+from chatd.store.file_quotas import all_quotas
 from chatd.store.files import all_stored
 from chatd.store.imports import AccountImport, archives, running
 from chatd.store.macs import begin_macs
@@ -122,6 +123,7 @@ class StoredState(msgspec.Struct, frozen=True):
     departures: list[Departure]
     imports: list[AccountImport]
     moves: list[StoredMove]
+    file_quotas: list[tuple[int, int]]
 
 
 class Realm:
@@ -247,6 +249,7 @@ class Realm:
             unfinished(connection),
             running(connection),
             all_moves(connection),
+            all_quotas(connection),
         )
 
     def _assemble(self, context: Context, uploads: Uploads, stored: StoredState) -> None:
@@ -261,6 +264,7 @@ class Realm:
         )
         self.service.quotas.load(stored.day, stored.used)
         self.service.blocks.load(stored.blocks)
+        context.file_quotas.load(stored.file_quotas)
         self.service.follower.load(stored.moves)
         on_judged = partial(tell_judged, self.service.presence)
         keys = KeyBook(context, stored.keys, on_judged, stored.unsigned_until)

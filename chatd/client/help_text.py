@@ -32,7 +32,7 @@ _MENU_USAGE = {
 def usage(row: Row) -> str:
     """The usage in the client, where files are local paths without a size."""
     if row.command not in FILE_COMMANDS:
-        many = " [code…]" if row.command in DOWNLOADS else ""
+        many = f" [{row.args[0].name}…]" if row.command in DOWNLOADS and row.args else ""
         return row.usage + many
     *targets, _, _ = (arg for arg in row.args if not arg.named)
     return " ".join((row.verb, *(arg.usage for arg in targets), "path [path…]"))

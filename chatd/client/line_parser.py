@@ -46,7 +46,7 @@ FILE_COMMANDS = (
     ask.SetPicture,
     ask.ImportArchive,
 )
-DOWNLOADS = (ask.GetFile, ask.GetRoomFile, ask.GetPicture, ask.ExportData)
+DOWNLOADS = (ask.GetFile, ask.GetRoomFile, ask.GetPicture, ask.ExportData, ask.ExportAccount)
 BACK, QUIT = "back", "quit"
 
 # The prompts for arguments. Some are the exact words of the documents.

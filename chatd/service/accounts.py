@@ -399,6 +399,7 @@ class Accounts:
         self._endings += 1
         self._by_key.pop(account.key)
         self.renew(left)
+        self._context.file_quotas.forget(account)
         for then in self._on_deleted:
             guarded("something of a deleted account was not forgotten", then, account)
 

@@ -243,7 +243,7 @@ class Files:
         known = send_store.find(connection, names) if names else {}
         if len(known) == len(send.targets):
             return _file_of(connection, list(known.values())), [known[each] for each in names]
-        owner, quota = Owner(send.sender.id), self._context.config.limits.account_files
+        owner, quota = Owner(send.sender.id), self._context.file_quotas.of(send.sender)
         file = store.add_attachment(connection, owner, code, name, arrived, now, quota)
         return file, [
             self._messages.store_file(connection, send.sender, target, file, now, send.key)

@@ -43,6 +43,10 @@ class Act:
         """Store that the act begins. Raises StorageFailed."""
         self._begun = await self._database.run(store.add_entry, self._entry, BEGUN)
 
+    def changes_nothing(self) -> None:
+        """Keep the act out of the log, because it only reads."""
+        self.is_stored = True
+
     async def end(self, outcome: str) -> None:
         """Store what became of the act, unless that is stored already. Raises StorageFailed."""
         if not self.is_stored:

@@ -13,6 +13,7 @@ from chatd.base.config import Config
 from chatd.base.counters import Counters
 from chatd.base.isolation import guarded
 from chatd.base.names import Address, key_of
+from chatd.service.file_quotas import FileQuotas
 from chatd.store.database import Database
 from chatd.store.idempotent_sends import SendsWriter
 from chatd.store.members import Bounds
@@ -73,6 +74,11 @@ class Context:
     def writers(self) -> Writers:
         """The writers of `database`, one set for all who store something."""
         return Writers(self.database, self.now, self.random_bytes)
+
+    @cached_property
+    def file_quotas(self) -> FileQuotas:
+        """How many bytes the files of each account may have."""
+        return FileQuotas(lambda: self.config.limits.account_files)
 
     @cached_property
     def realm_key(self) -> str:

@@ -19,6 +19,7 @@ from chatd.base.model import Account
 from chatd.base.names import parse_address
 from chatd.base.timers import Timer
 from chatd.service.accounts import Accounts
+from chatd.service.audit import Act
 from chatd.service.context import Context
 from chatd.service.groups import Groups
 from chatd.service.message_changes import MessageChanges
@@ -76,6 +77,7 @@ class Departures:
         self._changes = changes
         self._groups = groups
         self._stopped = False
+        self._running: set[tuple[int, bool]] = set()  # accounts, and whether they are erased
         self._interrupted: list[Departure] = []
         self._timer = Timer(context.clock, self._continue)
         self._first: list[Callable[[Account], Coroutine[Any, Any, object]]] = []
@@ -100,13 +102,35 @@ class Departures:
         await self._accounts.check_own_password(account, password, source)
         now = self._context.now()
         left = await self._database.run(store.depart, self._versions, account, erase, now)
+        self._deleted(account, left, erase)
+
+    async def remove(self, act: Act, account: Account, erase: bool) -> None:
+        """As `delete`, for an operator. Raises UnknownUser, OnlyOperator."""
+        now = self._context.now()
+        left = await act.run(store.remove, self._versions, account, erase, now)
+        self._deleted(account, left, erase)
+
+    async def erase(self, act: Act, name: str) -> Account:
+        """Delete the messages of an account that was deleted before. Returns the account. Raises
+        UnknownUser."""
+        departure = await act.run(store.erase_deleted, name, self._context.now())
+        self._begin(departure)
+        return departure.account
+
+    def _deleted(self, account: Account, left: Account, erase: bool) -> None:
         self._accounts.deleted(account, left)
         log.info("the account {account} was deleted", account=account.name)
         self._begin(Departure(account, erase))
 
     def _begin(self, departure: Departure) -> None:
+        """Do what is to be done for a deleted account, unless that is under way."""
+        task = departure.account.id, departure.erase
+        if task in self._running:
+            return
+        self._running.add(task)
         what = "a deleted account has not left all of its groups; the next start tries again"
-        in_background(what, self._run(departure))
+        done = in_background(what, self._run(departure))
+        done.addBoth(lambda _result: self._running.discard(task))
 
     def _continue(self) -> None:
         interrupted, self._interrupted = self._interrupted, []
@@ -133,7 +157,7 @@ class Departures:
             await steps.take(self._groups.leave(account, parse_address(name), None))
         steps.report()
         if not self._stopped and not steps.has_failed:
-            await self._database.run(store.finish, account.id)
+            await self._database.run(store.finish, account.id, departure.erase)
 
     async def _erase(self, account: Account, steps: Steps) -> None:
         """Delete the messages of the account, oldest first."""

@@ -95,10 +95,13 @@ class Exports:
         self._making: set[int] = set()
         self._open: WeakValueDictionary[int, Outgoing] = WeakValueDictionary()
 
-    async def make(self, account: Account, is_gone: Callable[[], bool]) -> Download:
+    async def make(
+        self, account: Account, is_gone: Callable[[], bool], counted: bool = True
+    ) -> Download:
         """The archive of an account, open for reading, unless its client `is_gone` before it is complete.
-        Raises TooManyExports, ExportUnfinished, Busy, DiskFull, StorageFailed, TransferBroken."""
-        self._admit(account)
+        `counted`: among those that the account may make in an hour. Raises TooManyExports, ExportUnfinished,
+        Busy, DiskFull, StorageFailed, TransferBroken."""
+        self._admit(account, counted)
         self._making.add(account.id)
         try:
             await self._turn.acquire()
@@ -107,26 +110,33 @@ class Exports:
             finally:
                 self._turn.release()
         except OSError as error:
-            self._quota.give_back(account.key)
+            self._give_back(account, counted)
             log.error("an export was not written: {error}", error=str(error))
             raise StorageFailed from None
         except TransferBroken:
             raise  # it counts, or clients that go could have one made after the other
         except ChatError:
-            self._quota.give_back(account.key)
+            self._give_back(account, counted)
             raise
         finally:
             self._making.discard(account.id)
         self._open[account.id] = download.file
         return download
 
-    def _admit(self, account: Account) -> None:
-        """Count an export of the account. Raises TooManyExports, ExportUnfinished, Busy."""
+    def _give_back(self, account: Account, counted: bool) -> None:
+        if counted:
+            self._quota.give_back(account.key)
+
+    def _admit(self, account: Account, counted: bool) -> None:
+        """Count an export of the account, if it is `counted`. Raises TooManyExports, ExportUnfinished,
+        Busy."""
         before = self._open.get(account.id)
         if account.id in self._making or (before is not None and not before.is_closed):
             raise ExportUnfinished
         if len(self._turn.waiting) >= MAX_WAITING:
             raise Busy
+        if not counted:
+            return
         wait = self._quota.take(account.key, self._context.clock.seconds())
         if wait:
             raise TooManyExports(limit=PER_HOUR, minutes=math.ceil(wait / 60))
@@ -209,7 +219,7 @@ class Exports:
 
     async def _add_received(self, archive: Archive, account: Account, check: Check) -> None:
         """Add the newest files that the account has received, as many bytes as its own may have."""
-        room = self._context.config.limits.account_files
+        room = self._context.file_quotas.of(account)
         first = MAX_ID
         while page := await self._database.read(
             store.received_files, account.id, first, FILES_PAGE

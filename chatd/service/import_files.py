@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from chatd.base.account_archive import ArchivedFile
 from chatd.base.attachments import StoredFile
 from chatd.base.errors import BadArchive, BadFileName, QuotaExceeded, StorageFailed
+from chatd.base.model import Account
 from chatd.files.archive_reader import ArchiveReader
 from chatd.files.disk_space import DiskSpace
 from chatd.files.file_names import safe_name
@@ -21,10 +22,9 @@ class ImportFiles:
         self._uploads = uploads
         self._disk = disk
 
-    @property
-    def quota(self) -> int:
+    def quota(self, account: Account) -> int:
         """The bytes that the files of an account may have."""
-        return self._context.config.limits.account_files
+        return self._context.file_quotas.of(account)
 
     def name_of(self, file: ArchivedFile) -> str:
         """The safe name of a file. Older archives have it in the path only, after its code."""
@@ -35,7 +35,7 @@ class ImportFiles:
             return "file"
 
     async def take(
-        self, reader: ArchiveReader, file: ArchivedFile, at: int, left: int
+        self, account: Account, reader: ArchiveReader, file: ArchivedFile, at: int, left: int
     ) -> StoredFile | None:
         """Store a file that was sent at `at` (ms since 1970 UTC), if it has at most the `left` bytes of the
         account's quota. Returns None if the archive does not have it, or if it is larger than files may be
@@ -44,7 +44,7 @@ class ImportFiles:
         if size is None or size != file.size or size > self._context.config.limits.file:
             return None
         if size > left:
-            raise QuotaExceeded(limit=self.quota, left=max(0, left))
+            raise QuotaExceeded(limit=self.quota(account), left=max(0, left))
         self._disk.expect(size)
         try:
             incoming = self._uploads.receive(self.name_of(file), size)

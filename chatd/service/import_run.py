@@ -236,7 +236,7 @@ class ImportRun:
         if all(each.file is None for each in wanted):
             return 0
         used = await self._database.read(used_bytes, Owner(self.account.id))
-        return self._tools.files.quota - used
+        return self._tools.files.quota(self.account) - used
 
     async def _with_file(
         self, reader: ArchiveReader, item: ImportItem, file: ArchivedFile, left: int
@@ -245,7 +245,7 @@ class ImportRun:
         Raises QuotaExceeded."""
         files = self._tools.files
         name = files.name_of(file)
-        stored = await files.take(reader, file, item.at, left)
+        stored = await files.take(self.account, reader, file, item.at, left)
         if stored is None:
             text = NOT_IN_ARCHIVE.format(name=name)
             return msgspec.structs.replace(item, text=text, verified=False)
@@ -260,7 +260,7 @@ class ImportRun:
         """Store messages, of which `read` were read. Returns those that are new. Raises ChatError, and
         StorageFailed also if no code is free."""
         context, account = self._tools.context, self.account
-        now, quota = context.now(), context.config.limits.account_files
+        now, quota = context.now(), context.file_quotas.of(account)
         size = sum(map(_cost, items))
         with self._tools.quotas.charged(account.id, size, now):
             for _ in range(CODE_TRIES):

@@ -100,7 +100,7 @@ class Imports:
         TooManyImports, Busy, DiskFull."""
         if account.id in self._running:
             raise errors.ImportUnfinished
-        limit = self._context.config.limits.account_files
+        limit = self._context.file_quotas.of(account)
         if size > limit:
             raise errors.FileTooLarge(size=size, limit=limit)
         if account.id in self._arriving:

@@ -18,6 +18,7 @@ from chatd.service.passwords import LOGIN, Passwords
 from chatd.service.presence import Presence
 from chatd.store import managed_accounts as store
 from chatd.store.accounts import sessions_of
+from chatd.store.file_quotas import set_quota
 from chatd.store.managed_accounts import AccountFacts, AccountFilter
 
 
@@ -88,6 +89,15 @@ class ManagedAccounts:
     async def set_role(self, act: Act, account: Account, role: Role) -> Account:
         """Give an account a role. Returns the changed account. Raises UnknownUser."""
         return self._operators.renewed(await act.run(store.change_role, account, role))
+
+    async def rename(self, act: Act, account: Account, name: str) -> Account:
+        """Give an account another display name. Returns the changed account. Raises UnknownUser."""
+        return self._accounts.renew(await act.run(store.rename, account, name))
+
+    async def set_quota(self, act: Act, account: Account, size: int | None) -> None:
+        """Let the files of an account have `size` bytes; None: as many as configured. Raises UnknownUser."""
+        await act.run(set_quota, account, size)
+        self._context.file_quotas.keep(account, size)
 
     async def disable(self, act: Act, account: Account, reason: str | None) -> None:
         """End the sessions of an account, and refuse its logins. Raises UnknownUser."""

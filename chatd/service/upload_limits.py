@@ -43,9 +43,10 @@ class UnderWay:
         """
         kept = await self.suspended(sender)
         used = await self._database.read(store.used_bytes, Owner(sender.id))
-        left = self._limits.account_files - used - self._bytes[sender.id]
+        quota = self._context.file_quotas.of(sender)
+        left = quota - used - self._bytes[sender.id]
         if size > left:
-            raise QuotaExceeded(limit=self._limits.account_files, left=max(0, left))
+            raise QuotaExceeded(limit=quota, left=max(0, left))
         most = self._limits.account_uploads
         if self._files[sender.id] >= most:
             raise TooManyUploads(limit=most)
@@ -59,7 +60,7 @@ class UnderWay:
             oldest = next(iter(kept))
             del kept[oldest]
             self.uploads.forget(oldest)
-        return self._limits.account_files - used
+        return quota - used
 
     def grow(self, sender: Account, size: int, more: int, allowed: int) -> None:
         """Count `more` bytes of a file that has been counted with `size` bytes. `allowed` is what `begin` has
@@ -69,7 +70,7 @@ class UnderWay:
             raise FileTooLarge(size=f"more than {limit}", limit=limit)
         left = allowed - self._bytes[sender.id] + size
         if size + more > left:
-            raise QuotaExceeded(limit=self._limits.account_files, left=max(0, left))
+            raise QuotaExceeded(limit=self._context.file_quotas.of(sender), left=max(0, left))
         self._disk.expect(more)
         self._bytes[sender.id] += more
 

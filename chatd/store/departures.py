@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 import sqlalchemy as sa
 
-from chatd.base.errors import LastOperator, UnknownUser
+from chatd.base.errors import LastOperator, OnlyOperator, UnknownUser
 from chatd.base.model import Account
 from chatd.base.names import key_of
 from chatd.base.roles import OPERATOR
@@ -23,6 +23,7 @@ from chatd.store.schema import (
     contacts,
     departures,
     disabled,
+    file_quotas,
     groups,
     invitations,
     join_requests,
@@ -51,6 +52,7 @@ _OWN = (
     profiles,
     roles,
     disabled,
+    file_quotas,
     invitations,
     join_requests,
     request_decisions,
@@ -109,23 +111,48 @@ def depart(
     return account_of(connection, account.id)
 
 
+def remove(
+    connection: sa.Connection, versions: VersionWriter, account: Account, erase: bool, now: int
+) -> Account:
+    """As `depart`, for an operator. Raises UnknownUser, OnlyOperator."""
+    if is_last_operator(connection, account.id):
+        raise OnlyOperator(name=account.name)
+    return depart(connection, versions, account, erase, now)
+
+
+def erase_deleted(connection: sa.Connection, name: str, now: int) -> Departure:
+    """Erase the messages of an account that was deleted before. Returns what is to be done for it. Raises
+    UnknownUser if no account of that name was deleted."""
+    key = key_of(name)
+    before = sa.select(accounts.c.id, accounts.c.name).where(accounts.c.key.startswith(DELETED))
+    for account_id, earlier in connection.execute(before):
+        if key_of(earlier) == key:
+            finish(connection, account_id)
+            values = {"account_id": account_id, "erase": True, "at": now}
+            connection.execute(sa.insert(departures).values(values))
+            return _departure(connection, account_id, erase=True)
+    raise UnknownUser(name=name)
+
+
 _UNFINISHED = sa.select(departures.c.account_id, departures.c.erase).order_by(departures.c.at)
 
 
 def unfinished(connection: sa.Connection) -> list[Departure]:
     """The accounts that were deleted and are still in groups, oldest first."""
     rows = connection.execute(_UNFINISHED)
-    found = []
-    for account_id, erase in rows.all():
-        account = account_of(connection, account_id)
-        before = msgspec.structs.replace(account, key=key_of(account.name))
-        found.append(Departure(before, erase))
-    return found
+    return [_departure(connection, account_id, erase) for account_id, erase in rows.all()]
 
 
-def finish(connection: sa.Connection, account_id: int) -> None:
-    """Nothing more is to be done for a deleted account."""
-    connection.execute(sa.delete(departures).where(departures.c.account_id == account_id))
+def _departure(connection: sa.Connection, account_id: int, erase: bool) -> Departure:
+    account = account_of(connection, account_id)
+    return Departure(msgspec.structs.replace(account, key=key_of(account.name)), erase)
+
+
+def finish(connection: sa.Connection, account_id: int, erased: bool = True) -> None:
+    """Nothing more is to be done for a deleted account, unless its messages are to be erased and were not
+    `erased`."""
+    done = sa.delete(departures).where(departures.c.account_id == account_id)
+    connection.execute(done if erased else done.where(~departures.c.erase))
 
 
 def own_messages(

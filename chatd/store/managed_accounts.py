@@ -10,7 +10,14 @@ from chatd.base.model import Account
 from chatd.base.names import key_of
 from chatd.base.records import AccountInfo
 from chatd.base.roles import USER, Role
-from chatd.store.accounts import DELETED, add_account, end_session, end_sessions, sessions_of
+from chatd.store.accounts import (
+    DELETED,
+    add_account,
+    end_session,
+    end_sessions,
+    sessions_of,
+    set_profile,
+)
 from chatd.store.operators import set_role
 from chatd.store.schema import accounts, attachments, disabled, participants, roles, sessions
 
@@ -133,6 +140,12 @@ def replace_password(connection: Connection, account: Account, hashed: str) -> N
     chosen = update(accounts).where(accounts.c.id == account.id)
     connection.execute(chosen.values(password=hashed))
     end_sessions(connection, account.id)
+
+
+def rename(connection: Connection, account: Account, name: str) -> Account:
+    """Give an account another display name. Returns the changed account. Raises UnknownUser."""
+    check_exists(connection, account)
+    return set_profile(connection, account.id, name, None)
 
 
 def disable(connection: Connection, account: Account, reason: str | None, now: int) -> None:

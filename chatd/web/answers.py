@@ -29,6 +29,8 @@ _STATUSES: tuple[tuple[tuple[type[ChatError], ...], HTTPStatus], ...] = (
             errors.NotMember,
             errors.NotModerator,
             errors.NotOperator,
+            errors.OnlyOperator,
+            errors.OwnAccount,
             errors.AccountDisabled,
             errors.NotYourPicture,
             errors.RegistrationClosed,

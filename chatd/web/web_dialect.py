@@ -17,6 +17,7 @@ _FILES = (
     ask.SendRoomFile,
     ask.GetRoomFile,
     ask.ExportData,
+    ask.ExportAccount,
     ask.ImportArchive,
 )
 

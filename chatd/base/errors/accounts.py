@@ -130,6 +130,16 @@ class LastOperator(ChatError):
     sentence = "You are the only operator of this realm, so your account can't be deleted or moved"
 
 
+class OnlyOperator(ChatError):
+    code = "only-operator"
+    sentence = "{name} is the only operator of this realm; make another account an operator first"
+
+
+class OwnAccount(ChatError):
+    code = "own-account"
+    sentence = "That is your own account, which only deleteaccount deletes"
+
+
 class AlreadyClaimed(ChatError):
     code = "already-claimed"
     sentence = (

@@ -15,6 +15,7 @@ from chatd.base.roles import ROLES
 from chatd.commands.arguments.base import Type, kind_of
 
 MAX_NUMBER = 2**62
+DEFAULT_QUOTA = -1  # in place of a number of bytes
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 MAX_DURATION = 100 * 366 * 86_400  # seconds
@@ -217,6 +218,16 @@ class BytesType(Type):
         return value
 
 
+class QuotaType(BytesType):
+    """A number of bytes, or the word that stands for the configured one."""
+
+    shape = "size|default"
+    about = "a number of bytes, such as 500M, or default for the configured one"
+
+    def from_text(self, name: str, text: str) -> int:
+        return DEFAULT_QUOTA if text.lower() == "default" else super().from_text(name, text)
+
+
 class ListenType(FlagType):
     """A flag, or `all`."""
 
@@ -234,6 +245,7 @@ class ListenType(FlagType):
 DURATION = DurationType()
 AGE = AgeType()
 BYTES = BytesType()
+QUOTA = QuotaType()
 COUNT = NumberType(1)
 SIZE = NumberType(0)
 SEQ = NumberType(-MAX_NUMBER)  # those of imported messages are negative

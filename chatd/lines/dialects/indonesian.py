@@ -75,6 +75,8 @@ INDONESIAN: Texts = {
     errors.LastOperator: (
         "Anda satu-satunya operator realm ini, jadi akun Anda tidak dapat dihapus atau pindah"
     ),
+    errors.OnlyOperator: "{name} satu-satunya operator realm ini; jadikan akun lain operator dahulu",
+    errors.OwnAccount: "Itu akun Anda sendiri, yang hanya dihapus oleh deleteaccount",
     errors.AccountMoved: "{name} sudah pindah dan sekarang {to}; tulislah ke sana",
     errors.MovedAway: (
         "Akun ini sudah pindah dan sekarang {to}; login di sana. Di sini Anda masih dapat membaca, "

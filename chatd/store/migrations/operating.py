@@ -1,4 +1,4 @@
-"""What version 0012 adds for operators and moderators: roles, disabled accounts, the audit
+"""What version 0012 adds for operators and moderators: roles, disabled accounts, quotas, the audit
 log, and how long messages and files are kept."""
 
 from __future__ import annotations
@@ -18,6 +18,13 @@ def create_tables_of_operating() -> None:
         sa.Column("reason", sa.Text, comment="NULL: none was given"),
         sa.PrimaryKeyConstraint("account_id", name="disabled_key"),
         of_account("disabled"),
+    )
+    op.create_table(
+        "file_quotas",
+        sa.Column("account_id", id_type(), nullable=False),
+        sa.Column("size", sa.BigInteger, nullable=False, comment="bytes"),
+        sa.PrimaryKeyConstraint("account_id", name="file_quotas_key"),
+        of_account("file_quotas"),
     )
     op.create_table(
         "audit",

@@ -48,7 +48,14 @@ from chatd.store.schema.moves import (
     move_plans,
     moving_groups,
 )
-from chatd.store.schema.operating import audit, disabled, retention, retention_marks, roles
+from chatd.store.schema.operating import (
+    audit,
+    disabled,
+    file_quotas,
+    retention,
+    retention_marks,
+    roles,
+)
 from chatd.store.schema.people import (
     accounts,
     avatars,
@@ -110,6 +117,7 @@ __all__ = [
     "earlier_addresses",
     "erased_files",
     "file_macs",
+    "file_quotas",
     "former_homes",
     "group_moves",
     "groups",

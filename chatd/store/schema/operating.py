@@ -24,6 +24,14 @@ disabled = Table(
     Column("reason", Text, comment="NULL: none was given"),
 )
 
+# How many bytes the files of an account may have, where that is not as configured.
+file_quotas = Table(
+    "file_quotas",
+    metadata,
+    account_key(),
+    Column("size", BigInteger, nullable=False, comment="bytes"),
+)
+
 # What was done with a role. Rows are added and never changed: an act that takes several steps has one when it
 # begins and one when it ends.
 audit = Table(

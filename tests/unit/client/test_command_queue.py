@@ -44,6 +44,8 @@ NEVER_REPEATED = (
     ask.AcceptMove,
     ask.DeclineMove,
     ask.ExportData,
+    ask.RemoveAccount,
+    ask.ExportAccount,
     ask.DismissMessage,
     ask.SendRoomMessage,
     ask.SendRoomFile,

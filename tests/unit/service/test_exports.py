@@ -226,6 +226,23 @@ class Limits(ExportsTestCase):
             await (await self.make(ana)).file.close()
         await self.assertFailure(self.making(ana), TooManyExports)
 
+    async def test_of_operators(self) -> None:
+        """They do not count, and are made when the account may make no more."""
+        ana = await self.register("ana")
+
+        async def made() -> None:
+            found = await self.exports.make(ana, lambda: False, counted=False)
+            await found.file.close()
+
+        with mock.patch.object(self.realm.service.disk, "check", side_effect=DiskFull):
+            await self.assertFailure(Deferred.fromCoroutine(made()), DiskFull)
+        for _ in range(module.PER_HOUR + 1):
+            await made()
+        for _ in range(module.PER_HOUR):
+            await (await self.make(ana)).file.close()
+        await self.assertFailure(self.making(ana), TooManyExports)
+        await made()
+
     def making(self, account: Account, checks: int | None = None) -> Deferred[Download]:
         return Deferred.fromCoroutine(self.make(account, checks))
 

@@ -3,6 +3,7 @@ chatd.commands.values."""
 
 from __future__ import annotations
 
+from chatd.commands.values.admin.account_data import *
 from chatd.commands.values.admin.accounts import *
 from chatd.commands.values.admin.data import *
 from chatd.commands.values.admin.realm import *

@@ -48,6 +48,8 @@ export default {
   "error.not-operator": "Hanya operator realm ini yang boleh melakukannya; mintalah kepada salah satu dari mereka.",
   "error.not-moderator": "Hanya moderator realm ini yang boleh melakukannya; mintalah kepada salah satu dari mereka.",
   "error.account-disabled": "Akun ini dinonaktifkan; hubungi operator realm ini.",
+  "error.only-operator": "Akun itu satu-satunya operator realm ini; jadikan akun lain operator dahulu.",
+  "error.own-account": "Itu akun Anda sendiri; hapus di pengaturan akun.",
   "error.forbidden-address":
     "Alamat itu tidak dapat dipakai untuk realm: alamat link-local dan multicast tidak dihubungi.",
   "error.realm-unreachable":
