@@ -251,11 +251,19 @@ class Messages:
             return group_target(await self._rosters.find_mine(sender, name, in_turn=True))
         except NotMember:
             local = self._context.localize(name)
-            if local.realm is None:
+            if local.realm is None or await self._has_come(sender, name):
                 await self._check_ban(sender, name)
                 raise
         # Only the group's home knows whether the group is open.
         return Target(0, (), group=str(self._directs.as_written(local)), home=key_of(local.realm))
+
+    async def _has_come(self, sender: Account, former: Address) -> bool:
+        """Whether the group that had this address in another realm has moved here."""
+        try:
+            roster = await self._rosters.find(former, party_of(sender))
+        except NotMember:  # nobody here is a member
+            return False
+        return roster.group.realm is None
 
     async def _check_ban(self, sender: Account, name: Address) -> None:
         """Raises Banned, or UnknownGroup for a private group."""

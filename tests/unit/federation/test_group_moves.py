@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from chatd.base.errors import NoGroupMove, NotAdmin, NotMovable, UnknownGroup
+from chatd.base.errors import NoGroupMove, NotAdmin, NotMember, NotMovable, UnknownGroup
 from chatd.base.names import Place, parse_address, parse_group
 from chatd.commands import values as ask
 from chatd.federation.parcels import Moved
@@ -83,6 +83,20 @@ class MovingTestCase(GroupTestCase):
 
 
 class Moving(MovingTestCase):
+    def test_old_address_is_no_way_in(self) -> None:
+        """People of the new home who are no members write to the group by neither address. Before the move
+        they did as guests, and people of the former home do now."""
+        dewi, eka = self.two.person("dewi"), self.one.person("eka")
+        dewi.posts("bagan@realm1", "before, dewi")
+        self.moves()
+        for address in ("bagan", "bagan@realm1"):
+            with self.assertRaises(NotMember):
+                dewi.posts(address, "after, dewi")
+        eka.posts("bagan@realm2", "after, eka")
+        self.network.advance(5)
+        texts = [each.partition(": ")[2] for each in self.budi.history(group="bagan")]
+        self.assertEqual(texts[-2:], ["before, dewi", "after, eka"])
+
     def test_moves(self) -> None:
         self.moves()
         self.assertEqual(self.budi.mine(), ["bagan"])
