@@ -23,7 +23,7 @@ from chatd.base.backup_records import BackupReport, CheckReport
 from chatd.base.clocks import IReactor, Wall
 from chatd.base.config import Config
 from chatd.base.errors import BackupFailed, Busy, ShuttingDown
-from chatd.base.thread_pools import stop_pool
+from chatd.base.thread_pools import DaemonPool, stop_pool
 from chatd.files.copying import Stopped
 from chatd.store.snapshot import vacuum
 
@@ -103,7 +103,7 @@ class Upkeep:
         if self._busy:
             return fail(Busy())
         if self._pool is None:
-            self._pool = ThreadPool(0, 1, name="upkeep")
+            self._pool = DaemonPool(0, 1, name="upkeep")
             self._pool.start()
         self._busy = True
         done = deferToThreadPool(self._reactor, self._pool, work)

@@ -9,11 +9,10 @@ import msgspec
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.internet.threads import deferToThreadPool
-from twisted.python.threadpool import ThreadPool
 
 from chatd.base.errors import Busy, ShuttingDown
 from chatd.base.fair_queue import FairQueue, Path
-from chatd.base.thread_pools import stop_pool
+from chatd.base.thread_pools import DaemonPool, stop_pool
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -40,7 +39,7 @@ class FairThreads:
         priorities: int = 1,
     ) -> None:
         self._reactor = reactor
-        self._pool = ThreadPool(0, threads, name=name)
+        self._pool = DaemonPool(0, threads, name=name)
         self._free = threads
         self._waiting: FairQueue[Work] = FairQueue(capacity, priorities)
         self._stopped = False

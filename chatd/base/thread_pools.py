@@ -1,13 +1,26 @@
-"""Stops thread pools without blocking the reactor."""
+"""Thread pools that do not keep a process alive, and that stop without blocking the reactor."""
 
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorFromThreads
 from twisted.python.failure import Failure
 from twisted.python.threadpool import ThreadPool
+
+
+class DaemonThread(threading.Thread):
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options, daemon=True)
+
+
+class DaemonPool(ThreadPool):
+    """A pool whose threads end with the process. An orderly shutdown stops it; a start that has failed just
+    ends, and must not wait for idle threads."""
+
+    threadFactory = DaemonThread  # noqa: N815 - as Twisted names it
 
 
 def stop_pool(reactor: IReactorFromThreads, pool: ThreadPool) -> Deferred[None]:

@@ -26,7 +26,6 @@ from twisted.internet.defer import CancelledError, Deferred, DeferredLock
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.python.threadpool import ThreadPool
 
 from chatd.base.attachments import Attachment
 from chatd.base.cache import Cache
@@ -34,7 +33,7 @@ from chatd.base.clocks import Wall
 from chatd.base.counters import Counters
 from chatd.base.errors import FileDamaged, FileMissing
 from chatd.base.private_files import sync_folder
-from chatd.base.thread_pools import stop_pool
+from chatd.base.thread_pools import DaemonPool, stop_pool
 from chatd.files.file_names import UNCLAIMED, free_path, from_disk, stored_names, stored_path
 from chatd.files.incoming import Incoming
 from chatd.files.outgoing import Outgoing
@@ -83,7 +82,7 @@ class Uploads:
         self._incoming = folder / "incoming"
         self._rooms = folder / "rooms"
         self.thumbnails = ThumbnailFolder(folder / "thumbnails", self._exists)
-        self._pool = ThreadPool(0, THREADS, name="uploads")
+        self._pool = DaemonPool(0, THREADS, name="uploads")
         self._counter = count(1)
         # What the last comparison of a file's bytes with its SHA-256 has shown, by name.
         self._verified: Cache[str, Verified] = Cache(MAX_VERIFIED)

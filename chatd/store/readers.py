@@ -10,12 +10,11 @@ from sqlalchemy.exc import DBAPIError
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
-from twisted.python.threadpool import ThreadPool
 
 from chatd.base.clocks import IReactor
 from chatd.base.errors import StorageFailed
 from chatd.base.fair_threads import FairThreads
-from chatd.base.thread_pools import stop_pool
+from chatd.base.thread_pools import DaemonPool, stop_pool
 from chatd.store.engine import READERS, damage_in
 
 T = TypeVar("T")
@@ -33,7 +32,7 @@ class Readers:
         self._engine = engine
         self._reactor = reactor
         self._on_damage = on_damage
-        self._pool = ThreadPool(0, READERS, name="readers")
+        self._pool = DaemonPool(0, READERS, name="readers")
         self._searchers = FairThreads(reactor, "searchers", 1, MAX_SEARCHES)
 
     def start(self) -> None:
