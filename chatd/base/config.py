@@ -29,6 +29,7 @@ from chatd.base.config_values import (
     realm_patterns,
     size_from,
     url,
+    web_url,
     yes_or_no,
 )
 from chatd.base.config_values import parse_size as parse_size
@@ -133,12 +134,14 @@ class GroupsConfig(msgspec.Struct, frozen=True):
 
 
 class WebConfig(msgspec.Struct, frozen=True):
-    """Section [web]. `origins`: other origins whose pages may act for a user. `hosts`: additional host names
-    of the site. `trusted_proxies`: proxies whose header with the client's address is trusted."""
+    """Section [web]. `url`: the origin in links to the site. `origins`: other origins whose pages may
+    act for a user. `hosts`: additional host names of the site. `trusted_proxies`: proxies whose header with
+    the client's address is trusted."""
 
     origins: frozenset[str] = frozenset()
     hosts: frozenset[str] = frozenset()
     trusted_proxies: Networks = Networks()
+    url: str | None = None
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -236,7 +239,7 @@ KEYS: Mapping[str, _Table] = {
     "listen": {**dict.fromkeys((*DEFAULT_DOORS, *OTHER_DOORS), endpoint), "trusted": networks},
     "database": {"url": url},
     "accounts": {
-        "registration": one_of("open", "closed"),
+        "registration": one_of("open", "invite", "closed"),
         "registrations_per_hour": count_from(0),
         "session_expiry": parse_time,
         "min_password": count_from(1),
@@ -263,7 +266,7 @@ KEYS: Mapping[str, _Table] = {
         "public_address": address,
     },
     "groups": {"adopt": yes_or_no, "rescue_after": _rescue_after},
-    "web": {"origins": origins, "hosts": hosts, "trusted_proxies": networks},
+    "web": {"url": web_url, "origins": origins, "hosts": hosts, "trusted_proxies": networks},
     "limits": {
         "message": _message_size,
         "line": size_from(256),

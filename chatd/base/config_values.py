@@ -107,6 +107,13 @@ def origins(text: str) -> frozenset[str]:
     return found
 
 
+def web_url(text: str) -> str:
+    """An origin, or the URL of its root, as an origin."""
+    if not re.fullmatch(r"https?://[^/?#@\s]+/?", text):
+        raise ValueError("the address of the site, such as https://chat.example.org")
+    return text.rstrip("/")
+
+
 def hosts(text: str) -> frozenset[str]:
     """Host names, separated by commas or spaces, in lower case."""
     found = frozenset(each.lower().rstrip(".") for each in re.split(r"[,\s]+", text) if each)

@@ -126,6 +126,8 @@ REPEATABLE = (
     ask.CheckState,
     ask.VacuumDatabase,
     ask.ReloadConfig,
+    ask.ListRealmInvitations,
+    ask.RevokeRealmInvitation,
     ask.ShowRetention,
     ask.SetRetention,
     ask.ClearRetention,

@@ -18,7 +18,8 @@ from chatd.commands.values import Command
 
 class Arg(msgspec.Struct, frozen=True):
     """An argument of a command. `also` are other names for it in requests with named arguments; one that is
-    `named` can't be given by position in a line. `unless`: it may be left out if that argument is given by
+    `named` can't be given by position in a line. `word`: a line may give it as a word such as `key=value`,
+    behind the arguments that it has to have. `unless`: it may be left out if that argument is given by
     name."""
 
     name: str
@@ -26,6 +27,7 @@ class Arg(msgspec.Struct, frozen=True):
     optional: bool = False
     also: tuple[str, ...] = ()
     named: bool = False
+    word: bool = False
     unless: str | None = None
 
     @property
@@ -84,8 +86,12 @@ class Row(msgspec.Struct, frozen=True, dict=True):
 
     @property
     def usage(self) -> str:
-        shown = (arg.usage for arg in self.args if not arg.named or self.role is not None)
+        shown = (arg.usage for arg in self.args if not arg.named or self._in_line(arg))
         return " ".join((self.words, *shown))
+
+    def _in_line(self, arg: Arg) -> bool:
+        """Whether a line may give a named argument."""
+        return self.role is not None or arg.word
 
     @cached_property
     def _by_key(self) -> dict[str, tuple[str, Callable[[str, Any], Any]]]:
@@ -94,7 +100,7 @@ class Row(msgspec.Struct, frozen=True, dict=True):
     @cached_property
     def _options(self) -> dict[str, Arg]:
         """The arguments that a line gives by name, by their names."""
-        named = (arg for arg in self.args if arg.named and self.role is not None)
+        named = (arg for arg in self.args if arg.named and self._in_line(arg))
         return {key: arg for arg in named for key in arg.keys}
 
     @cached_property
@@ -147,12 +153,15 @@ class Row(msgspec.Struct, frozen=True, dict=True):
             return rest, {}
         positional = [arg for arg in self.args if not arg.named]
         before = len(positional) - 1 if positional and positional[-1].type.greedy else None
+        # Without a role, a required argument may look like an option, unless it would be the last word.
+        first = 0 if self.role else sum(not arg.optional for arg in positional)
         kept: list[str] = []
         found: dict[str, str] = {}
         while rest := rest.lstrip(" "):
             word, _, after = rest.partition(" ")
             key, sign, text = word.partition("=")
-            if not sign or key not in self._options:
+            is_early = len(kept) < first and after.strip(" ")
+            if not sign or key not in self._options or is_early:
                 if len(kept) == before:
                     break
                 kept.append(word)

@@ -17,6 +17,7 @@ PREFIX = "admin."
 OUTPUT = "where to save the file, which must not exist yet; - is the standard output"
 # What help says of the first words of commands
 SUBJECTS: Mapping[str, str] = {
+    "invite": "invitations to the realm",
     "retention": "how long messages and files are kept",
     "user": "accounts and their sessions",
 }

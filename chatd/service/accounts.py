@@ -27,7 +27,9 @@ from chatd.service.guesses import TakenNames
 from chatd.service.login_guard import PasswordGuard
 from chatd.service.passwords import LOGIN, REGISTRATION, Passwords
 from chatd.service.presence import Presence
+from chatd.service.realm_invitations import RealmInvitations
 from chatd.store import accounts as store
+from chatd.store.realm_invitations import add_invited_account
 
 log = Logger()
 
@@ -67,11 +69,18 @@ def _is_token_among(
 class Accounts:
     """The realm's accounts, and their sessions."""
 
-    def __init__(self, context: Context, passwords: Passwords, presence: Presence) -> None:
+    def __init__(
+        self,
+        context: Context,
+        passwords: Passwords,
+        presence: Presence,
+        invitations: RealmInvitations,
+    ) -> None:
         self._context = context
         self._database = context.database
         self._passwords = passwords
         self._presence = presence
+        self._invitations = invitations
         self._on_deleted: list[Callable[[Account], None]] = []
         self._endings = 0  # how many times sessions were ended
         self._live: LiveSessions | None = None
@@ -160,14 +169,15 @@ class Accounts:
         display_name: str | None,
         country: str | None,
         source: str | None = None,
+        invite: str | None = None,
     ) -> Login:
         """Create an account and log in. `source` is the network address of the request, whose registrations
-        are limited; None is not limited.
+        are limited; None is not limited. `invite` is the code of an invitation.
 
-        Raises RegistrationClosed, BadName, ReservedName, WeakPassword, UserExists, TooManyRegistrations,
-        Busy.
+        Raises RegistrationClosed, InvitationNeeded, BadInvitation, TooManyCodes, BadName, ReservedName,
+        WeakPassword, UserExists, TooManyRegistrations, Busy.
         """
-        account, hashed = await self.sign_up(name, password, display_name, country, source)
+        account, hashed = await self.sign_up(name, password, display_name, country, source, invite)
         return await self._open_session(account, hashed)
 
     async def sign_up(
@@ -177,13 +187,13 @@ class Accounts:
         display_name: str | None,
         country: str | None,
         source: str | None = None,
+        invite: str | None = None,
     ) -> tuple[Account, str]:
         """As `register`, without the login. Returns the account and the hash of its password."""
-        if self._settings.registration != "open":
-            raise errors.RegistrationClosed
+        admitted = await self._invitations.admit(invite, source)
         self.check_name(name)
         with nullcontext() if source is None else self._taken.attempt(source):
-            return await self._add(name, password, display_name, country, source)
+            return await self._add(name, password, display_name, country, source, admitted)
 
     async def add(
         self, name: str, password: str, display_name: str | None, country: str | None
@@ -199,7 +209,9 @@ class Accounts:
         display_name: str | None,
         country: str | None,
         source: str | None = None,
+        admitted: bytes | None = None,
     ) -> tuple[Account, str]:
+        """Create an account. `admitted` is the hash of the code of its invitation."""
         self.check_password(password)
         if await self._database.read(store.find_account, key_of(name)) is not None:
             raise errors.UserExists(name=name)  # before the costly hash
@@ -207,14 +219,11 @@ class Accounts:
         try:
             owner = source or "", key_of(name)
             hashed = await self._passwords.hash(password, owner, REGISTRATION)
-            account = await self._database.run(
-                store.add_account,
-                name,
-                hashed,
-                display_name or name,
-                country or "",
-                self._context.now(),
-            )
+            values = name, hashed, display_name or name, country or "", self._context.now()
+            if admitted is None:
+                account = await self._database.run(store.add_account, *values)
+            else:
+                account = await self._database.run(add_invited_account, admitted, *values)
         except errors.ChatError:
             if source is not None:
                 self._registrations.give_back(source)

@@ -68,6 +68,7 @@ from chatd.service.privacy_settings import PrivacySettings
 from chatd.service.quotas import MessageQuotas
 from chatd.service.readdressing import Readdressing
 from chatd.service.reading import Reading
+from chatd.service.realm_invitations import RealmInvitations
 from chatd.service.realm_turns import RealmTurns
 from chatd.service.receipts import Receipts
 from chatd.service.remote import IForwarder, IRealms
@@ -111,6 +112,7 @@ class ChatService:
     blocks: Blocks  # whom people have blocked
     operators: Operators  # who runs the realm
     audit: Audit  # what was done with a role
+    realm_invitations: RealmInvitations  # who may register
     managed: ManagedAccounts  # accounts, as operators manage them
     upkeep: IUpkeep  # backups and checks of the state folder
     usage: DiskUsage  # who uses most of the disk
@@ -217,7 +219,8 @@ class ChatService:
         context, realms = self.context, self.realms
         self.elsewhere = PresenceElsewhere(self.clock, realms)
         self.presence_news = PresenceNews(self.clock, self.database, self.presence, self.elsewhere)
-        self.accounts = Accounts(context, passwords, self.presence)
+        self.realm_invitations = RealmInvitations(context)
+        self.accounts = Accounts(context, passwords, self.presence, self.realm_invitations)
         self.blocks = Blocks(context, self.accounts, self.presence)
         self.blocks.on_change(self.presence_news.blocks_changed)
         self.remote_presence = RemotePresence(

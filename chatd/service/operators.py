@@ -13,32 +13,14 @@ from twisted.logger import Logger
 from chatd.base.errors import AlreadyClaimed, TooManyAttempts, WrongCode
 from chatd.base.model import Account
 from chatd.base.private_files import write_private
+from chatd.base.secret_codes import ALPHABET, LENGTH, make_code, plain_code
 from chatd.base.throttle import FailureThrottle
 from chatd.service.accounts import Accounts
 from chatd.service.context import Context
 from chatd.service.login_guard import FREE_FAILURES, FailureGate, TooSoon
 from chatd.store import operators as store
 
-CODE_BYTES = 10  # 80 bits
-# Crockford's base 32: no letter that looks like a digit. https://www.crockford.com/base32.html
-ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
-LENGTH = CODE_BYTES * 8 // 5
-_ALIKE = str.maketrans("oil", "011", "- ")
-
 log = Logger()
-
-
-def make_code(random_bytes: Callable[[int], bytes]) -> str:
-    """A new code, in groups of four: `3f7k-9q2m-…`."""
-    number = int.from_bytes(random_bytes(CODE_BYTES), "big")
-    digits = "".join(ALPHABET[number >> (5 * place) & 31] for place in range(LENGTH))
-    return "-".join(digits[start : start + 4] for start in range(0, LENGTH, 4))
-
-
-def plain_code(text: str) -> str:
-    """A code in the form in which codes are compared: lower case, without hyphens and spaces, o as 0, i and l
-    as 1."""
-    return text.strip().lower().translate(_ALIKE)
 
 
 class CodeFile:

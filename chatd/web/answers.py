@@ -21,9 +21,11 @@ _STATUSES: tuple[tuple[tuple[type[ChatError], ...], HTTPStatus], ...] = (
     (
         (
             errors.AlreadyClaimed,
+            errors.BadInvitation,
             errors.Banned,
             errors.ForeignOrigin,
             errors.GroupClosed,
+            errors.InvitationNeeded,
             errors.NotAdmin,
             errors.NotInRoom,
             errors.NotMember,
@@ -67,6 +69,7 @@ _STATUSES: tuple[tuple[tuple[type[ChatError], ...], HTTPStatus], ...] = (
         (
             errors.ExportUnfinished,
             errors.TooManyAttempts,
+            errors.TooManyCodes,
             errors.TooManyExports,
             errors.TooManyImports,
             errors.TooManyFailedJoins,

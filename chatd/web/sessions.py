@@ -107,6 +107,11 @@ class AccountsResource(LoginResource):
         self._access.check(request, b"POST")
         asked: Any = BY_VERB["register"].from_names(body_of(request))
         login = await self._service.accounts.register(
-            asked.username, asked.password, asked.name, asked.country, source_of(request)
+            asked.username,
+            asked.password,
+            asked.name,
+            asked.country,
+            source_of(request),
+            asked.invite,
         )
         await self._welcome(request, login, HTTPStatus.CREATED)

@@ -25,6 +25,7 @@ _DIRECTION = re.compile(r"(\d+) s pass|\{(stored[a-z0-9-]*)\} is the newest uplo
 _PATTERNS = {
     "operator": "[0-9a-z]{4}(?:-[0-9a-z]{4}){3}",
     "token": r"[A-Za-z0-9_-]{43}",
+    "invitation": r"(?:[0-9a-hjkmnp-tv-z]{4}-){3}[0-9a-hjkmnp-tv-z]{4}",
     "code": r"[a-km-np-z2-9]{3}(?::?[a-km-np-z2-9]{3}|[a-km-np-z2-9]{5}:[a-km-np-z2-9]{8})",
     "reference": r"[0-9a-f]{8}",
     "version": r"\d\S*",

@@ -28,8 +28,8 @@ The lines follow. An actor is a connection. The first line of an actor connects 
 
 `{a*70000}` is that many letters a. `{operator}` is the code for the first operator; a realm with a cast has
 used it, because the first account of the cast is the operator. `{token…}`, `{code…}`, `{reference…}`,
-`{version}` and `{stored…}` stand for values that are not known in advance. From the second time on, each
-stands for the value that it had the first time.
+`{invitation…}`, `{version}` and `{stored…}` stand for values that are not known in advance. From the second
+time on, each stands for the value that it had the first time.
 
 At the end all actors half-close, and nothing unexpected may arrive.
 """

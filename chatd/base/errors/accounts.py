@@ -60,6 +60,29 @@ class RegistrationClosed(ChatError):
     sentence = "This realm does not accept new accounts; ask its operator for one"
 
 
+class InvitationNeeded(ChatError):
+    code = "invitation-needed"
+    sentence = (
+        "New accounts of this realm need an invitation; register with it at {where}, or add "
+        "invite=<code> after the password in plain or json"
+    )
+
+
+class BadInvitation(ChatError):
+    code = "bad-invitation"
+    sentence = "The invitation is not valid, or not any more; ask who sent it for another"
+
+
+class TooManyCodes(ChatError):
+    code = "too-many-codes"
+    sentence = "Too many wrong codes came from your address; try again in {seconds} s"
+
+
+class InvitationNotFound(ChatError):
+    code = "invitation-not-found"
+    sentence = "There is no invitation {invitation}; admin invite list shows them"
+
+
 class BadToken(ChatError):
     code = "bad-token"
     sentence = "The token is wrong or its session has ended; log in again"

@@ -125,6 +125,13 @@ class SecretType(Type):
         return Secret(text)
 
 
+class InviteType(SecretType):
+    """The code of an invitation."""
+
+    shape = "code"
+    about = "the code of an invitation"
+
+
 class FileNameType(Type):
     shape = "filename"
     about = "a file name; any folders before it are dropped"
@@ -200,6 +207,7 @@ TITLE = TitleType()
 STATUS = StatusType()
 REASON = ReasonType()
 SECRET = SecretType()
+INVITE = InviteType()
 FILENAME = FileNameType()
 SPACED_FILENAME = SpacedFileNameType()
 CODE = CodeType()

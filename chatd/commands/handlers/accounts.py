@@ -37,7 +37,8 @@ async def register(client: Client, command: ask.Register) -> Reply:
     if command.outside and client.session is not None:
         raise AlreadyLoggedIn
     accounts = client.service.accounts
-    values = command.username, command.password, command.name, command.country, client.source
+    about = command.username, command.password, command.name, command.country
+    values = *about, client.source, command.invite
     if command.login:
         return _welcome(client, await accounts.register(*values), "Welcome")
     account, _ = await accounts.sign_up(*values)

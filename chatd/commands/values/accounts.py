@@ -50,12 +50,14 @@ __all__ = [
 
 
 class Register(Command, frozen=True):
-    """`login`: log in to the new account. `outside`: refuse if the client is logged in."""
+    """`invite`: the code of an invitation. `login`: log in to the new account. `outside`: refuse if the
+    client is logged in."""
 
     username: str
     password: Secret
     name: str | None = None
     country: str | None = None
+    invite: Secret | None = None
     login: bool = True
     outside: bool = False
 

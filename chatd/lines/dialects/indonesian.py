@@ -40,6 +40,14 @@ INDONESIAN: Texts = {
     errors.PasswordMismatch: "Kedua password berbeda; ulangi",
     errors.WeakPassword: "Password paling sedikit {minimum} karakter; pilih yang lebih panjang",
     errors.RegistrationClosed: "Realm ini tidak menerima akun baru; minta kepada operatornya",
+    errors.InvitationNeeded: (
+        "Akun baru di realm ini memerlukan undangan; daftar dengannya di {where}"
+    ),
+    errors.BadInvitation: "Undangan itu tidak berlaku, atau tidak berlaku lagi; minta yang baru",
+    errors.TooManyCodes: (
+        "Terlalu banyak kode salah dari alamat Anda; coba lagi dalam {seconds} detik"
+    ),
+    errors.InvitationNotFound: "Tidak ada undangan {invitation}",
     errors.NotAccepted: "{name} tidak menerima pesan dari Anda",
     errors.RequestPending: "{name} belum menerima permintaan pesan Anda; tunggu jawabannya",
     errors.UnknownRequest: "Tidak ada permintaan pesan dari {name}",

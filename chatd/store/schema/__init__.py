@@ -17,6 +17,7 @@ from chatd.store.schema.groups import (
     skipped,
 )
 from chatd.store.schema.imports import import_places, imported_messages, imports
+from chatd.store.schema.invitations import password_resets, realm_invitations
 from chatd.store.schema.log import (
     arrivals,
     attachments,
@@ -143,6 +144,7 @@ __all__ = [
     "names",
     "outbox",
     "participants",
+    "password_resets",
     "pasts",
     "payloads",
     "peer_marks",
@@ -157,6 +159,7 @@ __all__ = [
     "reached",
     "reaction_counts",
     "reactions",
+    "realm_invitations",
     "realm_keys",
     "received",
     "remote_marks",

@@ -36,6 +36,7 @@ NEVER_REPEATED = (
     ask.RevokeSession,
     ask.CloseReport,
     ask.AddAccount,
+    ask.InviteToRealm,
     ask.LogOutAccount,
     ask.DeleteAccount,
     ask.MoveAccount,

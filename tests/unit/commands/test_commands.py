@@ -144,7 +144,7 @@ VERBS = {
 }
 # The arguments of each verb as `usage` shows them.
 USAGES = {
-    "register": "register username secret [name] [country]",
+    "register": "register username secret [name] [country] [invite=code]",
     "sendgroup": "sendgroup group|address,address[,…] text",
     "inbox": "inbox [user|group]",
     "logout": "logout",
@@ -177,6 +177,18 @@ CASES: tuple[tuple[str, str, dict[str, Any], Command], ...] = (
         "a 0123456789 Lionel_Messi Argentina",
         {"username": "a", "password": "0123456789", "name": "Lionel Messi", "country": "Argentina"},
         ask.Register("a", TEN, "Lionel Messi", "Argentina"),
+    ),
+    (
+        "register",
+        "a 0123456789 invite=3f7k-9q2m Lionel_Messi",
+        {"username": "a", "password": "0123456789", "invite": "3f7k-9q2m", "name": "Lionel Messi"},
+        ask.Register("a", TEN, "Lionel Messi", invite=Secret("3f7k-9q2m")),
+    ),
+    (
+        "register",
+        "a invite=passw Leo",
+        {"username": "a", "password": "invite=passw", "name": "Leo"},
+        ask.Register("a", Secret("invite=passw"), "Leo"),
     ),
     ("auth", "a 0123456789", {"username": "a", "password": "0123456789"}, ask.LogIn("a", TEN)),
     ("login", "a 0123456789 ", {"username": "a", "password": "0123456789"}, ask.LogIn("a", TEN)),
@@ -529,6 +541,9 @@ BAD_WORDS: tuple[tuple[str, str], ...] = (
     ("register", ""),
     ("register", "a"),
     ("register", "a pass word x y"),
+    ("register", "a invite=code"),
+    ("register", "a password invite="),
+    ("register", "a password invite=a invite=b"),
     ("auth", "a"),
     ("auth", "a b c"),
     ("resume", ""),
@@ -766,7 +781,7 @@ class Secrets(SynchronousTestCase):
             for command in (row.from_words(rest), row.from_names(names)):
                 for shown in (repr(command), str(command), repr([command]), f"{command}"):
                     self.assertNotIn(TEN, shown)
-        self.assertEqual(tried, 12)
+        self.assertEqual(tried, 14)
 
     def test_not_in_a_refusal(self) -> None:
         for rest in ("a hunter2! x y z", "a,b hunter2!", "a hunter2!\x07"):

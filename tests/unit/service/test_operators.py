@@ -14,10 +14,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.base.errors import AlreadyClaimed, TooManyAttempts, WrongCode
 from chatd.base.model import Account
+from chatd.base.secret_codes import CODE_BYTES, make_code, plain_code
 from chatd.lines.dialects.jsonlines import JsonDialect
 from chatd.lines.dialects.plain import PlainDialect
 from chatd.service.login_guard import FREE_FAILURES
-from chatd.service.operators import CODE_BYTES, CodeFile, make_code, plain_code
+from chatd.service.operators import CodeFile
 from chatd.store import operators as store
 from tests.support.common import ClockedTestCase, run, sleep
 

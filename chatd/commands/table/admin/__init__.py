@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from chatd.commands.rows import Row
-from chatd.commands.table.admin import account_data, accounts, data, realm, upkeep
+from chatd.commands.table.admin import account_data, accounts, data, invitations, realm, upkeep
 
 ROWS: tuple[Row, ...] = (
     *accounts.ROWS,
     *account_data.ROWS,
     *data.ROWS,
+    *invitations.ROWS,
     *realm.ROWS,
     *upkeep.ROWS,
 )

@@ -6,5 +6,6 @@ from __future__ import annotations
 from chatd.commands.values.admin.account_data import *
 from chatd.commands.values.admin.accounts import *
 from chatd.commands.values.admin.data import *
+from chatd.commands.values.admin.invitations import *
 from chatd.commands.values.admin.realm import *
 from chatd.commands.values.admin.upkeep import *

@@ -1,7 +1,7 @@
 """Private groups, and what a member may see of a group's past; blocks, profiles, reports, settings of
 conversations, accounts that are being deleted, and what is shown of sessions; pictures of people and groups;
-message requests; realms that are linked only when there is something to say; roles, disabled accounts, and
-the audit log.
+message requests; realms that are linked only when there is something to say; roles, disabled accounts,
+the audit log, and invitations.
 
 The migration is self-contained: it does not import chatd.store.schema, which changes over time.
 """
@@ -22,6 +22,7 @@ from chatd.store.migrations.columns import (
     of_participant,
 )
 from chatd.store.migrations.imports import create_tables_of_imports
+from chatd.store.migrations.invitations import create_tables_of_invitations
 from chatd.store.migrations.moved_groups import create_tables_of_moved_groups
 from chatd.store.migrations.operating import create_tables_of_operating
 from chatd.store.migrations.rescues import create_tables_of_rescues
@@ -47,6 +48,7 @@ def upgrade() -> None:
     create_tables_of_moved_groups()
     create_tables_of_account_moves()
     create_tables_of_operating()
+    create_tables_of_invitations()
 
 
 def _create_tables_of_people() -> None:
