@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from sqlalchemy import Connection
 from twisted.internet.defer import CancelledError, Deferred, succeed
-from twisted.internet.interfaces import IDelayedCall
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
@@ -34,8 +34,39 @@ REST = 4.0
 MIN_REST, MAX_REST = 0.01, 1.0  # seconds
 # What is younger than this (ms) is kept, also if there is too much of it.
 MIN_AGE = 24 * store.HOUR
+# A step of the clock that is larger (ms) counts after so many seconds, because a wrong time removes for good.
+MAX_STEP = store.HOUR
+AFTER_STEP = 24 * 3600.0
 
 log = Logger()
+
+
+class SteadyTime:
+    """The time in ms since 1970 UTC. A step of the clock into the future counts AFTER_STEP seconds later."""
+
+    def __init__(self, clock: IReactorTime, now: Callable[[], int]) -> None:
+        self._clock = clock
+        self._now = now
+        self._offset = self._measured()  # of the time to the monotonic clock, ms
+        # Since when it is larger, and the smallest that it has been since then
+        self._stepped: tuple[float, int] | None = None
+
+    def _measured(self) -> int:
+        return self._now() - int(self._clock.seconds() * 1000)
+
+    def __call__(self) -> int:
+        offset, seconds = self._measured(), self._clock.seconds()
+        if offset <= self._offset + MAX_STEP:
+            self._offset, self._stepped = offset, None
+        elif self._stepped is None:
+            self._stepped = seconds, offset
+            log.warn("the clock was set forward; old messages and files stay for a day longer")
+        else:
+            since, least = self._stepped
+            self._stepped = since, min(least, offset)
+            if seconds >= since + AFTER_STEP:
+                self._offset, self._stepped = self._stepped[1], None
+        return int(seconds * 1000) + self._offset
 
 
 class Retention:
@@ -52,6 +83,7 @@ class Retention:
         self._again = False
         self._stopped = False
         self._limits: dict[int, RetentionLimits] = {}
+        self._time = SteadyTime(context.clock, context.now)
 
     def start(self) -> None:
         self._wait(FIRST)
@@ -131,7 +163,9 @@ class Retention:
         removed = 0
         after: int | None = 0
         while after is not None and not self._is_interrupted:
-            page, after = await self._database.read(store.conversations_after, after, PAGE, latest)
+            page, after = await self._database.read(
+                store.conversations_after, after, PAGE, latest, self._time()
+            )
             for conversation in page:
                 cutoffs = special.get(conversation, everywhere)
                 removed += await self._isolated(conversation, cutoffs)
@@ -166,7 +200,7 @@ class Retention:
         """The time before which messages or files are removed; None if there are no limits."""
         if age is None and size is None:
             return None
-        now = self._now()
+        now = self._time()
         found = now - age if age else 0
         if size:
             found = max(found, await self._database.read(by_size, conversation, size))
@@ -196,7 +230,7 @@ class Retention:
         more = before > 0
         while more and not self._is_interrupted:
             began = self._clock.seconds()
-            done = await self._database.run(step, conversation, before, self._now(), STEP)
+            done = await self._database.run(step, conversation, before, self._time(), STEP)
             self._erased.remove(done.stored)
             count, more = count + done.count, done.more
             took = self._clock.seconds() - began

@@ -10,6 +10,7 @@ from chatd.base.entries import Deletion, Edit, Pin, React
 from chatd.base.errors import RequestPending
 from chatd.store.guard import is_row_intact
 from chatd.store.outcomes import KEPT_REQUEST
+from chatd.store.retention import is_removed
 from chatd.store.schema import changes, participants, pins, reaction_counts, reactions
 
 if TYPE_CHECKING:
@@ -30,14 +31,19 @@ def check_accepted(connection: sa.Connection, wanted: WantedChange, row: sa.Row[
 
 def is_empty(connection: sa.Connection, wanted: WantedChange, row: sa.Row[Any]) -> bool:
     """Whether a message came without content: a deletion follows, or an edit that has the content."""
-    if row.deleted_at is None:
+    if row.deleted_at is None or is_removed(connection, wanted.conversation, wanted.seq):
         return False
+    return not _is_deleted(connection, wanted)
+
+
+def _is_deleted(connection: sa.Connection, wanted: WantedChange) -> bool:
+    """Whether somebody has deleted the message."""
     deleted = sa.select(changes.c.seq).where(
         changes.c.conversation_id == wanted.conversation,
         changes.c.target == wanted.seq,
         changes.c.kind == "deleted",
     )
-    return connection.scalar(deleted.limit(1)) is None
+    return connection.scalar(deleted.limit(1)) is not None
 
 
 def waits_for_content(connection: sa.Connection, wanted: WantedChange, row: sa.Row[Any]) -> bool:
@@ -66,7 +72,14 @@ def has_effect(connection: sa.Connection, wanted: WantedChange, row: sa.Row[Any]
     """Whether a change changes the row of its message, its reactions or its pin."""
     change = wanted.change
     if row.deleted_at is not None and not waits_for_content(connection, wanted, row):
-        return isinstance(change, Deletion) and _is_marked(connection, wanted)
+        # What was removed here may still be in other realms.
+        return isinstance(change, Deletion) and (
+            _is_marked(connection, wanted)
+            or (
+                is_removed(connection, wanted.conversation, wanted.seq)
+                and not _is_deleted(connection, wanted)
+            )
+        )
     match change:
         case Edit(text):
             # A message that another realm sends again has the text of its last edit already.

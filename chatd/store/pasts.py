@@ -17,6 +17,7 @@ from chatd.base.entries import EntryRef
 from chatd.store.conversations import last_seq
 from chatd.store.macs import protect
 from chatd.store.prepared import prepared
+from chatd.store.retention import look_again
 from chatd.store.schema import awaiting, changes, groups, messages, participants, pasts, rosters
 
 MAX_AWAITING = 10_000  # entries of one group
@@ -212,6 +213,7 @@ class Reached(msgspec.Struct, frozen=True):
 def reach_past(connection: sa.Connection, conversation: int, reached: Reached) -> None:
     """Note how far the past of a group has come, unless more is missing since the page was asked for, because
     somebody has joined."""
+    look_again(connection, conversation, reached.upto + 1)
     here = pasts.c.conversation_id == conversation
     connection.execute(
         sa.update(pasts)

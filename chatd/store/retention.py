@@ -1,8 +1,9 @@
 """How long messages and files are kept, and removing older ones a page at a time. Jobs and queries for the
 Database.
 
-A message that is removed so is left like a deleted one: its number and its signature stay. Its removal is no
-entry of the log, and no other realm learns of it.
+A message that is removed so is left like a deleted one: its number and its signature stay, without the salt
+with which its content could be guessed. Its removal is no entry of the log, and no other realm learns of it.
+Its author may still delete it, which other realms learn.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from chatd.store.schema import (
     retention,
     retention_marks,
 )
+from chatd.store.signatures import forget_contents_between
 
 HOUR = 3_600_000  # ms
 REALM = 0  # stands for all conversations
@@ -60,6 +62,7 @@ class Mark(msgspec.Struct, frozen=True):
 
     seq: int = 0
     file_seq: int = 0
+    removed: int = 0  # stays when the job looks at everything again
 
 
 class RemovedPart(msgspec.Struct, frozen=True):
@@ -77,7 +80,23 @@ def put_limits(connection: sa.Connection, conversation: int, limits: RetentionLi
     if limits != NO_LIMITS:
         values = msgspec.structs.asdict(limits)
         connection.execute(sa.insert(retention).values(conversation_id=conversation, **values))
-    connection.execute(sa.delete(retention_marks))
+    connection.execute(sa.update(retention_marks).values(seq=0, file_seq=0))
+
+
+def look_again(connection: sa.Connection, conversation: int, seq: int) -> None:
+    """Let the job look at the entries from `seq` on, because what comes from the past of a group comes after
+    what is later in the log."""
+    for column in (retention_marks.c.seq, retention_marks.c.file_seq):
+        here = (retention_marks.c.conversation_id == conversation) & (column >= seq)
+        connection.execute(sa.update(retention_marks).where(here).values({column: seq - 1}))
+
+
+def is_removed(connection: sa.Connection, conversation: int, seq: int) -> bool:
+    """Whether a message without content was removed because it was too old, or one too many."""
+    found = sa.select(retention_marks.c.removed).where(
+        retention_marks.c.conversation_id == conversation
+    )
+    return seq <= (connection.scalar(found) or 0)
 
 
 def read_limits(connection: sa.Connection) -> dict[int, RetentionLimits]:
@@ -122,6 +141,7 @@ _FIRST = (
     .where(
         messages.c.conversation_id == conversations.c.id,
         messages.c.seq > sa.func.coalesce(retention_marks.c.seq, 0),
+        messages.c.at <= sa.bindparam("now"),
     )
     .order_by(messages.c.seq)
     .limit(1)
@@ -154,11 +174,11 @@ _PLACES = (
 
 
 def conversations_after(
-    connection: sa.Connection, after: int, count: int, before: int
+    connection: sa.Connection, after: int, count: int, before: int, now: int
 ) -> tuple[list[int], int | None]:
     """Look at the next `count` conversations with ids above `after`. Returns those that may have messages or
     files from before a time, and the last id; None if there are no more."""
-    rows = connection.execute(_PLACES, {"after": after, "count": count}).all()
+    rows = connection.execute(_PLACES, {"after": after, "count": count, "now": now}).all()
     found = [
         row.id for row in rows if min(_given(row.first, row.first_file), default=before) < before
     ]
@@ -181,7 +201,7 @@ def remove_messages(
         .order_by(messages.c.seq)
         .limit(count)
     ).all()
-    old = _before(rows, before)
+    old = _before(connection, conversation, rows, before, now)
     if not old:
         return RemovedPart(0, (), False)
     first, last = old[0].seq, old[-1].seq
@@ -198,9 +218,11 @@ def remove_messages(
             )
         )
     forget_changes_between(connection, conversation, first, last)
+    forget_contents_between(connection, conversation, first, last)
     files = [row.attachment_id for row in old if row.attachment_id is not None]
     stored = tuple(name for file in files for name in erase_file(connection, file))
-    _put_mark(connection, conversation, last, max(last, mark.file_seq))
+    mark = Mark(last, max(last, mark.file_seq), max(last, mark.removed))
+    _put_mark(connection, conversation, mark)
     removed = sum(row.deleted_at is None for row in old)
     return RemovedPart(removed, stored, len(old) == count)
 
@@ -221,28 +243,49 @@ def remove_files(
         .order_by(messages.c.seq)
         .limit(count)
     ).all()
-    old = _before(rows, before)
-    if not old:
+    old = _before(connection, conversation, rows, before, now)
+    stored: list[str] = []
+    reached = 0
+    for row in old:
+        if is_on_its_way(connection, row.attachment_id):
+            break  # the next look continues here
+        stored += _remove_file(connection, row.attachment_id, before, now)
+        reached = row.seq
+    if not reached:
         return RemovedPart(0, (), False)
-    stored = [
-        name for row in old for name in _remove_file(connection, row.attachment_id, before, now)
-    ]
-    _put_mark(connection, conversation, mark.seq, old[-1].seq)
-    return RemovedPart(len(stored), tuple(stored), len(old) == count)
+    _put_mark(connection, conversation, Mark(mark.seq, reached, mark.removed))
+    return RemovedPart(len(stored), tuple(stored), len(old) == count and reached == old[-1].seq)
 
 
-def _before(rows: Sequence[Any], before: int) -> list[Any]:
-    """The rows up to the first that is not from before a time."""
-    for place, row in enumerate(rows):
-        if row.at >= before:
-            return list(rows[:place])
-    return list(rows)
+def _before(
+    connection: sa.Connection, conversation: int, rows: Sequence[Any], before: int, now: int
+) -> list[Any]:
+    """The rows up to the first that is not from before a time. A row with a time to come, which a wrong clock
+    has given it, is as old as the next with a right time."""
+    right = [place for place, row in enumerate(rows) if row.at <= now]
+    newer = next((place for place in right if rows[place].at >= before), len(rows))
+    if newer == len(rows) and rows and rows[-1].at > now:
+        following = connection.scalar(
+            sa.select(messages.c.at)
+            .where(
+                messages.c.conversation_id == conversation,
+                messages.c.seq > rows[-1].seq,
+                messages.c.at <= now,
+            )
+            .order_by(messages.c.seq)
+            .limit(1)
+        )
+        if following is not None and following < before:
+            return list(rows)
+    return list(rows[: max((place for place in right if place < newer), default=-1) + 1])
 
 
 def _remove_file(connection: sa.Connection, file: int, before: int, now: int) -> tuple[str, ...]:
-    """Remove a file unless a newer message carries it, or it still has to reach another realm or this one."""
-    newest = sa.select(sa.func.max(messages.c.at)).where(messages.c.attachment_id == file)
-    if connection.execute(newest).scalar_one() >= before or is_on_its_way(connection, file):
+    """Remove a file unless a newer message carries it, or it still has to reach this realm."""
+    newest = sa.select(sa.func.max(messages.c.at)).where(
+        messages.c.attachment_id == file, messages.c.at <= now
+    )
+    if (connection.scalar(newest) or 0) >= before:
         return ()
     known = sa.select(arrivals.c.attachment_id).where(arrivals.c.attachment_id == file)
     if connection.scalar(known) is not None:
@@ -256,23 +299,20 @@ def _remove_file(connection: sa.Connection, file: int, before: int, now: int) ->
 
 def _mark(connection: sa.Connection, conversation: int) -> Mark:
     row = connection.execute(
-        sa.select(retention_marks.c.seq, retention_marks.c.file_seq).where(
-            retention_marks.c.conversation_id == conversation
-        )
+        sa.select(
+            retention_marks.c.seq, retention_marks.c.file_seq, retention_marks.c.removed
+        ).where(retention_marks.c.conversation_id == conversation)
     ).first()
     return Mark() if row is None else Mark(*row)
 
 
-def _put_mark(connection: sa.Connection, conversation: int, seq: int, file_seq: int) -> None:
+def _put_mark(connection: sa.Connection, conversation: int, mark: Mark) -> None:
+    values = msgspec.structs.asdict(mark)
     here = retention_marks.c.conversation_id == conversation
-    done = connection.execute(
-        sa.update(retention_marks).where(here).values(seq=seq, file_seq=file_seq)
-    )
+    done = connection.execute(sa.update(retention_marks).where(here).values(values))
     if not done.rowcount:
         connection.execute(
-            sa.insert(retention_marks).values(
-                conversation_id=conversation, seq=seq, file_seq=file_seq
-            )
+            sa.insert(retention_marks).values(conversation_id=conversation, **values)
         )
 
 

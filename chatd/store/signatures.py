@@ -59,3 +59,20 @@ def forget_contents(connection: sa.Connection, conversation: int, seq: int, sinc
         )
         .values(salt=None, attributes=None)
     )
+
+
+def forget_contents_between(
+    connection: sa.Connection, conversation: int, first: int, last: int
+) -> None:
+    """As `forget_contents`, for the messages from `first` to `last`."""
+    edits = sa.select(changes.c.seq).where(
+        changes.c.conversation_id == conversation,
+        changes.c.target.between(first, last),
+        changes.c.kind == "edited",
+    )
+    for seqs in (signatures.c.seq.between(first, last), signatures.c.seq.in_(edits)):
+        connection.execute(
+            sa.update(signatures)
+            .where(signatures.c.conversation_id == conversation, seqs)
+            .values(salt=None, attributes=None)
+        )

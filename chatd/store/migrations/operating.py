@@ -84,10 +84,13 @@ def _create_retention() -> None:
         "retention_marks",
         sa.Column("conversation_id", sa.BigInteger, nullable=False),
         sa.Column(
-            "seq", sa.BigInteger, nullable=False, comment="messages up to this have no content"
+            "seq", sa.BigInteger, nullable=False, comment="messages up to this were looked at"
         ),
         sa.Column(
-            "file_seq", sa.BigInteger, nullable=False, comment="messages up to this have no files"
+            "file_seq", sa.BigInteger, nullable=False, comment="files up to this were looked at"
+        ),
+        sa.Column(
+            "removed", sa.BigInteger, nullable=False, comment="messages up to this were removed"
         ),
         sa.PrimaryKeyConstraint("conversation_id", name="retention_marks_key"),
         sqlite_with_rowid=False,

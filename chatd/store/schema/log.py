@@ -95,10 +95,11 @@ Index(
     messages.c.attachment_id,
     sqlite_where=messages.c.attachment_id.is_not(None),
 )
-# Finds the files in a conversation without reading its other messages.
+# Finds the files in a conversation, in their order, without reading its other messages.
 Index(
     "messages_by_file",
     messages.c.conversation_id,
+    messages.c.seq,
     messages.c.attachment_id,
     sqlite_where=messages.c.attachment_id.is_not(None),
 )

@@ -66,7 +66,8 @@ retention_marks = Table(
     "retention_marks",
     metadata,
     Column("conversation_id", BigInteger, primary_key=True),
-    Column("seq", BigInteger, nullable=False, comment="messages up to this have no content"),
-    Column("file_seq", BigInteger, nullable=False, comment="messages up to this have no files"),
+    Column("seq", BigInteger, nullable=False, comment="messages up to this were looked at"),
+    Column("file_seq", BigInteger, nullable=False, comment="files up to this were looked at"),
+    Column("removed", BigInteger, nullable=False, comment="messages up to this were removed"),
     sqlite_with_rowid=False,
 )

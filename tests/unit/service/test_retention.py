@@ -10,8 +10,10 @@ import sqlalchemy as sa
 from chatd.base.errors import StorageFailed
 from chatd.base.names import Place, parse_group
 from chatd.commands import values as ask
+from chatd.federation import pasts
 from chatd.service import retention as module
 from chatd.service.retention import AFTER_FAILURE, EVERY, FIRST
+from chatd.store import past_pages
 from chatd.store import retention as store
 from chatd.store.files import Owner, used_bytes
 from chatd.store.retention import REALM, RetentionLimits
@@ -24,9 +26,11 @@ from chatd.store.schema import (
     reactions,
     retention_marks,
     search_changes,
+    signatures,
 )
 from tests.support.inline import result_of
 from tests.support.network import LinkedTestCase
+from tests.support.query_plans import plans
 from tests.unit.service.test_messages import BUDI, MessagesTestCase
 
 DAY = 24 * 3600.0
@@ -194,6 +198,65 @@ class ByAge(RetentionTestCase):
         self.assertEqual(self.run_job(store.read_limits), {})
 
 
+class Clocks(RetentionTestCase):
+    def set_forward(self, seconds: float) -> None:
+        """Let the wall clock be wrong from now on."""
+        self.patch(self.service.context, "wall", lambda: self.clock.seconds() + seconds)
+
+    def test_clock_set_forward(self) -> None:
+        """A wrong date removes nothing, unless it stays for a day."""
+        self.said("satu")
+        self.limit(age=int(5 * DAY * 1000))
+        self.look()
+        self.set_forward(1000 * DAY)
+        self.look()
+        self.clock.advance(DAY / 2)
+        self.look()
+        self.set_forward(0)
+        self.look()
+        self.set_forward(1000 * DAY)
+        self.look()
+        self.clock.advance(DAY / 2)
+        self.look()
+        self.assertEqual(self.history(self.ana, BUDI), ["satu"])
+        self.clock.advance(DAY / 2)
+        self.look()
+        self.look()
+        self.assertEqual(self.history(self.ana, BUDI), [None])
+
+    def test_laptop_that_sleeps_each_night(self) -> None:
+        """Its monotonic clock stands still meanwhile."""
+        self.said("satu")
+        self.limit(age=int(5 * DAY * 1000))
+        self.look()
+        for night in range(1, 10):
+            self.set_forward(night * DAY / 2)
+            self.clock.advance(DAY / 2)
+            self.look()
+        self.assertEqual(self.history(self.ana, BUDI), [None])
+
+    def test_messages_from_the_future(self) -> None:
+        """Messages that were written while the date was wrong are as old as those around them."""
+        self.patch(module, "STEP", 3)
+        self.said("satu")
+        for number in range(5):
+            conversation, _ = self.said(str(number))
+        later = sa.update(messages).where(messages.c.seq > 1).values(at=10**15)
+        self.run_job(lambda db: db.execute(later))
+        self.said("dua")
+        self.clock.advance(10 * DAY)
+        self.said("tiga")
+        future = self.said("empat")
+        here = (messages.c.conversation_id == conversation) & (messages.c.seq == future[1])
+        self.run_job(lambda db: db.execute(sa.update(messages).where(here).values(at=10**15)))
+        self.limit(age=int(5 * DAY * 1000))
+        self.look()
+        altered = self.history(self.ana, BUDI)
+        self.assertEqual(altered[:7], [None] * 7)
+        self.assertEqual(altered[7], "tiga")
+        self.assertIsNotNone(altered[8])
+
+
 class Files(RetentionTestCase):
     def test_file_goes_and_message_stays(self) -> None:
         name = self.add_file(self.said("a"))
@@ -240,6 +303,19 @@ class Files(RetentionTestCase):
         self.limit(file_age=int(5 * DAY * 1000))
         self.look()
         self.assertEqual(self.erased.names, [])
+        self.run_job(lambda db: db.execute(sa.delete(outbox)))
+        self.look()
+        self.assertEqual(len(self.erased.names), 1, "it was removed once it had reached the realm")
+
+    def test_only_the_files_are_read(self) -> None:
+        """A group has far more messages than files."""
+        conversation, _ = self.said("a")
+
+        def remove() -> None:
+            self.run_job(store.remove_files, conversation, 10**15, 10**15, 40)
+
+        found = plans(self.database._engine, remove, "messages")
+        self.assertIn("messages_by_file (conversation_id=? AND seq>?)", " ".join(found))
 
     def test_lost_file(self) -> None:
         self.add_file(self.said("a"))
@@ -353,27 +429,91 @@ class Trouble(RetentionTestCase):
         self.clock.advance(0.1)
         self.clock.advance(0.1)
         self.assertEqual(self.history(self.ana, BUDI), [None, None, "2", "3"])
-        self.assertEqual(self.count(retention_marks), 0)
+        self.assertEqual(self.count(retention_marks, retention_marks.c.seq > 0), 0)
 
 
 class AcrossRealms(LinkedTestCase):
-    def test_each_realm_keeps_what_it_wants(self) -> None:
-        """What a home has removed stays in another realm, and a realm that links later gets no content."""
+    def setUp(self) -> None:
+        super().setUp()
+        self.patch(module, "MIN_AGE", 0)
         self.budi.creates("bagan")
         self.ana.joins("bagan@realm2")
-        self.budi.posts("bagan", "satu")
-        self.patch(module, "MIN_AGE", 0)
-        self.network.advance(120)
-        two = self.two.service
-        two.database.run(store.put_limits, REALM, RetentionLimits(age=60_000))
-        self.network.settle()
-        two.retention.changed()
-        self.network.advance(1)
-        self.assertEqual(self._texts(self.budi, "bagan"), [None])
-        self.assertEqual(self._texts(self.ana, "bagan@realm2"), ["satu"])
-        self.budi.posts("bagan", "dua")
-        self.assertEqual(self._texts(self.ana, "bagan@realm2"), ["satu", "dua"])
 
-    def _texts(self, person: Any, group: str) -> list[str | None]:
-        page = person.does(ask.ShowHistory(Place(None, parse_group(group)), 500))
-        return [each.text for each in page.items]
+    def remove(self, service: Any) -> None:
+        """Let a realm remove what there is."""
+        self.network.advance(120)
+        if not service.retention._limits:
+            service.database.run(store.put_limits, REALM, RetentionLimits(age=60_000))
+            self.network.settle()
+        service.retention.changed()
+        self.network.advance(1)
+
+    def texts(self, person: Any, group: str) -> list[str | None]:
+        return [each.text for each in self.items(person, group)]
+
+    def items(self, person: Any, group: str) -> Any:
+        return person.does(ask.ShowHistory(Place(None, parse_group(group)), 500)).items
+
+    def place(self, group: str) -> tuple[Place, int]:
+        """The first message of a group."""
+        [item] = self.items(self.ana, "bagan@realm2")
+        return Place(None, parse_group(group)), item.seq
+
+    def both(self) -> tuple[list[str | None], list[str | None]]:
+        return self.texts(self.ana, "bagan@realm2"), self.texts(self.budi, "bagan")
+
+    def test_each_realm_keeps_what_it_wants(self) -> None:
+        """What a home has removed stays in another realm."""
+        self.budi.posts("bagan", "satu")
+        self.remove(self.two.service)
+        self.assertEqual(self.both(), (["satu"], [None]))
+        self.budi.posts("bagan", "dua")
+        self.assertEqual(self.both()[0], ["satu", "dua"])
+
+    def test_content_can_not_be_guessed(self) -> None:
+        """The salts of signed contents go too, so that realms get them as deleted ones."""
+        self.budi.posts("bagan", "satu")
+        before = self.salts()
+        self.remove(self.two.service)
+        self.assertEqual((before, self.salts()), (1, 0))
+
+    def salts(self) -> int:
+        count = sa.select(sa.func.count()).where(
+            signatures.c.salt.is_not(None),
+            signatures.c.conversation_id == messages.c.conversation_id,
+            signatures.c.seq == messages.c.seq,
+        )
+        found = self.two.service.database.read(lambda db: db.scalar(count))
+        self.network.settle()
+        return int(result_of(found))
+
+    def test_edit_of_a_removed_message(self) -> None:
+        """It does not come back."""
+        self.ana.posts("bagan@realm2", "satu")
+        self.remove(self.two.service)
+        self.ana.does(ask.EditMessage(*self.place("bagan@realm2"), "dua"))
+        self.assertEqual(self.both()[1], [None])
+
+    def test_deletion_of_a_removed_message(self) -> None:
+        """Its author can remove it from other realms."""
+        self.budi.posts("bagan", "satu")
+        self.remove(self.two.service)
+        self.budi.does(ask.DeleteMessage(*self.place("bagan")))
+        self.assertEqual(self.both(), ([None], [None]))
+
+    def test_past_that_is_fetched_later(self) -> None:
+        """It is as old as what was removed before it came."""
+        self.patch(past_pages, "PAGE", 2)
+        self.patch(pasts, "BACKGROUND", 2)
+        self.ana.creates("biru")
+        for text in ("satu", "dua", "tiga", "empat", "lima"):
+            self.ana.posts("biru", text)
+        self.budi.joins("biru@realm1")
+        self.remove(self.two.service)
+        newest = [None] * 2
+        self.assertEqual(self.texts(self.budi, "biru@realm1")[-2:], newest)
+        for _ in range(5):
+            self.texts(self.budi, "biru@realm1")
+        self.assertIn("satu", self.texts(self.budi, "biru@realm1"))
+        self.remove(self.two.service)
+        self.assertEqual(self.texts(self.budi, "biru@realm1"), [None] * 5)

@@ -35,6 +35,7 @@ _ORIGIN_ID = "its number there"
 _NUMBER = "ours, and it crosses: its number here"
 _WITH_FILE = "attachment_id IS NOT NULL"
 _WITH_ORIGIN = "origin_id IS NOT NULL"
+_FILE = ["conversation_id", "seq", "attachment_id"]
 _ORIGIN = ["origin_realm", "origin_id", "conversation_id"]
 
 
@@ -144,7 +145,7 @@ def _rebuild_messages() -> None:
         "messages_by_conversation", ["conversation_id", "seq", "sender_id"], None, unique=True
     )
     _create_index("messages_by_attachment", ["attachment_id"], _WITH_FILE)
-    _create_index("messages_by_file", ["conversation_id", "attachment_id"], _WITH_FILE)
+    _create_index("messages_by_file", _FILE, _WITH_FILE)
     _create_index("messages_by_origin", _ORIGIN, _WITH_ORIGIN, unique=True)
 
 
@@ -175,7 +176,9 @@ def _alter_messages() -> None:
         op.alter_column("messages", name, comment=comment)
     for column in _new_columns():
         op.add_column("messages", column)
-    op.drop_index("messages_by_origin", "messages")
+    for index in ("by_file", "by_origin"):
+        op.drop_index(f"messages_{index}", "messages")
+    _create_index("messages_by_file", _FILE, _WITH_FILE)
     _create_index("messages_by_origin", _ORIGIN, _WITH_ORIGIN, unique=True)
 
 
