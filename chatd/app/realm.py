@@ -229,7 +229,7 @@ class Realm:
             return
         claimed = all_stored(connection) | archives(connection)
         if unclaimed := uploads.clean(claimed):
-            log.warn("{count} files that no message carries are now in unclaimed/", count=unclaimed)
+            log.warn("files that no message carries, now in unclaimed/: {count}", count=unclaimed)
 
     def _read(self, connection: Connection) -> StoredState:
         now = int(self.environment.wall() * 1000)

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias, TypeVar
 import msgspec
 from twisted.logger import Logger
 
+from chatd.base.background import EXPECTED
 from chatd.base.errors import ChatError, LocalOnly
 from chatd.base.roles import Role
 from chatd.commands.client import Client, Handler
@@ -22,6 +23,7 @@ from chatd.store.audit import DONE
 # The outcome of an act that an unexpected error has ended
 FAILED = "failed"
 MAX_DETAIL = 1000  # characters in the audit log
+LACKING = "the audit log lacks that an act has ended: {outcome}"
 
 ActHandler: TypeAlias = Callable[[Client, Any, Act], Coroutine[Any, Any, Result]]
 C = TypeVar("C", bound=Command)
@@ -92,8 +94,10 @@ async def _end(act: Act, outcome: str) -> None:
     """Store what became of the act. If that fails, the reply still says what became of it."""
     try:
         await act.end(outcome)
+    except EXPECTED:
+        log.error(LACKING, outcome=outcome)
     except ChatError:
-        log.failure("the audit log lacks that an act has ended: {outcome}", outcome=outcome)
+        log.failure(LACKING, outcome=outcome)
 
 
 def described(row: Row, command: Command) -> tuple[str | None, str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from chatd import __version__
+from chatd.base.errors import StillRunning
 from chatd.commands import arguments as types
 from chatd.commands.rows import Arg, Row
 from chatd.commands.table import TABLE
@@ -30,6 +31,13 @@ def rows() -> dict[str, Row]:
         for row in TABLE
         if row.verb.startswith(PREFIX)
     }
+
+
+def offline_note(row: Row) -> str:
+    """A sentence on stopped realms, for help. Empty if the command needs a running realm, or if its own help
+    says that the realm has to be stopped."""
+    only = StillRunning in row.errors
+    return "It also works while the realm is stopped." if row.offline and not only else ""
 
 
 class CtlParser(argparse.ArgumentParser):
@@ -68,7 +76,7 @@ def make_parser() -> CtlParser:
             parents=[common],
             help=row.help,
             description=row.help[0].upper() + row.help[1:] + ".",
-            epilog="It also works while the realm is stopped." if row.offline else None,
+            epilog=offline_note(row) or None,
         )
         leaf.set_defaults(row=row)
         for arg in row.args:

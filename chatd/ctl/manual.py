@@ -6,7 +6,7 @@ import sys
 
 from chatd import __version__
 from chatd.commands.rows import Arg, Row
-from chatd.ctl.arguments import is_secret, option_of, rows, shape_of
+from chatd.ctl.arguments import is_secret, offline_note, option_of, rows, shape_of
 from chatd.ctl.exits import EXITS
 from chatd.ctl.roff import bold, entry, escaped, example, inline, italic, section, title
 
@@ -24,7 +24,6 @@ OPTIONS = (
     (("--help", ""), "Explain a command, and exit. `chatctl help COMMAND` does the same."),
     (("--version", ""), "Print the version, and exit."),
 )
-OFFLINE = "It also works while the realm is stopped."
 SECRETS = (
     "Passwords are asked for on the terminal, or read from the first line of the standard input with the "
     "option that a command has for that. They are never arguments, which other users of the machine see."
@@ -62,7 +61,7 @@ def _command(words: str, row: Row) -> list[str]:
     """A command with its arguments."""
     shown = [_usage(arg) for arg in row.args if not is_secret(arg)]
     about = row.help[0].upper() + row.help[1:] + "."
-    lines = entry([" ".join((bold(words), *shown))], f"{about} {OFFLINE}" if row.offline else about)
+    lines = entry([" ".join((bold(words), *shown))], f"{about} {offline_note(row)}".rstrip())
     options = [_option(arg) for arg in row.args if arg.named or is_secret(arg)]
     return (
         [*lines, ".RS", *(line for option in options for line in option), ".RE"]

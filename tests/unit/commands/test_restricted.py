@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection
 from twisted.internet.defer import Deferred
+from twisted.logger import LogLevel, capturedLogs
 
 from chatd.base.errors import NotLoggedIn, NotModerator, NotOperator, StorageFailed, UnknownUser
 from chatd.base.names import Address
@@ -168,7 +169,7 @@ class Log(RestrictedTestCase):
         self.assertEqual(outcomes, ["failed", "unknown-user"] * 2)
 
     async def test_log_that_can_not_be_written(self) -> None:
-        """Then nothing is begun. What is done already keeps its reply."""
+        """Then nothing is begun. What is done already keeps its reply. A full disk is no internal error."""
         called = []
 
         async def handle(_client: Client, _command: Any, _act: Act) -> Reply:
@@ -183,8 +184,11 @@ class Log(RestrictedTestCase):
         self.assertIs(await self.refused(self.execute(handle)), StorageFailed)
         self.assertEqual(called, [])
         self.row(audited=Audited.AT_ONCE)
-        self.assertEqual((await self.execute(handle)).message, "over")
-        self.assertEqual(len(self.flushLoggedErrors(StorageFailed)), 1)
+        with capturedLogs() as logged:
+            self.assertEqual((await self.execute(handle)).message, "over")
+        lacking = [event for event in logged if event.get("log_format") == restricted.LACKING]
+        self.assertEqual([event["log_level"] for event in lacking], [LogLevel.error])
+        self.assertEqual(self.flushLoggedErrors(), [])
 
     async def test_jobs_take_positional_arguments(self) -> None:
         act = self.realm.service.audit.act(self.client.actor, "x", None, "")

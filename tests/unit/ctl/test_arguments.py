@@ -7,7 +7,15 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.commands.table import BY_VERB, TABLE
-from chatd.ctl.arguments import as_json, given_in, helped, make_parser, option_of, rows
+from chatd.ctl.arguments import (
+    as_json,
+    given_in,
+    helped,
+    make_parser,
+    offline_note,
+    option_of,
+    rows,
+)
 from chatd.ctl.exits import WrongUsage
 from tests.unit.commands.admin_cases import ADMIN_CASES
 
@@ -77,3 +85,13 @@ class Arguments(SynchronousTestCase):
         for words in ("nonsense", "user nonsense", "stats nonsense"):
             with self.assertRaises(WrongUsage):
                 helped(words.split(), parser)
+
+
+class OfflineNotes(SynchronousTestCase):
+    """What help says of stopped realms."""
+
+    def test_notes(self) -> None:
+        found = {words for words, row in rows().items() if offline_note(row)}
+        self.assertLessEqual({"backup", "check", "user passwd"}, found)
+        self.assertEqual(found & {"restore", "vacuum", "reload", "stats"}, set())
+        self.assertIn("has to be stopped", rows()["restore"].help)
