@@ -54,7 +54,7 @@ class Taken(NamedTuple):
 
 
 class FreshMessages:
-    """The thread of the writer calls `add` and `clear`, that of the index the other methods.
+    """The thread of the writer calls `add`, that of the index the other methods; `clear` is for all threads.
 
     Messages may have been changed or deleted since they were added. Whoever takes them has to know those.
     """

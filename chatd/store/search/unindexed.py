@@ -39,7 +39,9 @@ class Unindexed:
         self._upto = 0  # as `_progress`, once nothing is waiting
 
     def forget(self) -> None:
-        """Begin again from what is stored."""
+        """Begin again from what is stored. What is in memory may be older than changes whose conversations
+        are not distrusted any more."""
+        self._fresh.clear()
         self.waiting.clear()
         self._rows.clear()
         self._progress = None

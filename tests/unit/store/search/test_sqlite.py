@@ -453,6 +453,19 @@ class BuildingFromMemory(Building):
         with open(self.path, "rb") as file:  # noqa: PTH123
             self.assertNotIn(text, file.read())
 
+    def test_deleted_and_not_stored(self) -> None:
+        """A deleted text stays out of the index if what was prepared after the deletion can't be stored."""
+        secret = self.say("rahasia sekali")
+        self.say("halo")
+        self.run_sql("UPDATE messages SET text = NULL, deleted_at = 1 WHERE id = :id", id=secret)
+        self.pieces()  # the deletion
+        with self.engine.connect() as connection, connection.begin():
+            self.assertEqual(len(self.index.prepare(connection)), 1)
+        self.index.forget()
+        self.update()
+        self.check_nowhere(b"rahasia")
+        self.assertEqual(self.search(Wanted(("halo",))), [2])
+
     def test_reads_nothing_again(self) -> None:
         """Messages that are in memory are not read from the database."""
         self.patch(sqlite_index, "_rows", None)
