@@ -13,6 +13,7 @@ from chatd.commands import arguments as types
 from chatd.commands.rows import Arg, Row
 from chatd.commands.table import TABLE
 from chatd.ctl.exits import EXITS, WrongUsage
+from chatd.ctl.local import LOCAL
 
 PREFIX = "admin."
 OUTPUT = "where to save the file, which must not exist yet; - is the standard output"
@@ -83,6 +84,15 @@ def make_parser() -> CtlParser:
             _add(leaf, arg)
         if row.download:
             leaf.add_argument("--output", metavar="FILE", default=None, help=OUTPUT)
+    for command in LOCAL:
+        before, _, last = command.words.rpartition(" ")
+        about = command.help[0].upper() + command.help[1:] + "."
+        leaf = parser.commands[command.words] = _group(parser, groups, before, common).add_parser(
+            last, parents=[common], help=command.help, description=about
+        )
+        leaf.set_defaults(local=command)
+        for each in command.args:
+            leaf.add_argument(each.name, metavar=each.shape, help=each.about)
     helping = groups[""].add_parser("help", help="explain a command")
     helping.add_argument("words", nargs="*", metavar="command")
     return parser

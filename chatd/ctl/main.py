@@ -19,6 +19,7 @@ from chatd.commands.rows import Arg, Row
 from chatd.ctl.arguments import as_json, given_in, helped, is_secret, make_parser
 from chatd.ctl.exits import DONE, CtlError, NotReached, RefusedByRealm, WrongUsage
 from chatd.ctl.link import ControlLink, NotRunning
+from chatd.ctl.local import LocalCommand
 from chatd.ctl.output import printable, reply_lines
 from chatd.ctl.saving import Saving
 
@@ -43,6 +44,8 @@ def main(words: Sequence[str] | None = None) -> int:
 def _run(words: Sequence[str] | None) -> int:
     parser = make_parser()
     options = parser.parse_args(words)
+    if hasattr(options, "local"):
+        return _run_local(options.local, options)
     if not hasattr(options, "row"):
         sys.stdout.write(helped(options.words, parser))
         return DONE
@@ -59,6 +62,22 @@ def _run(words: Sequence[str] | None) -> int:
     if saving is None or not saving.to_stdout or reply.get("status") != "OK":
         _show(reply, as_object=getattr(options, "json", False))
     return RefusedByRealm.status if reply.get("sound") is False else DONE
+
+
+def _run_local(command: LocalCommand, options: argparse.Namespace) -> int:
+    """Execute a command that only chatctl has. Returns the exit code, which tells whether something was
+    refused. Raises CtlError."""
+    try:
+        config = _config(options)
+    except ConfigError as error:
+        raise WrongUsage(str(error)) from None
+    try:
+        with ControlLink(config.state) as link:
+            reply = command.run(options, link.ask)
+    except NotRunning as error:
+        raise NotReached(f"{error}; start it first") from None
+    _show(reply, as_object=getattr(options, "json", False))
+    return RefusedByRealm.status if reply["refused"] else DONE
 
 
 def _config(options: argparse.Namespace) -> Config:

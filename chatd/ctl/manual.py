@@ -8,6 +8,7 @@ from chatd import __version__
 from chatd.commands.rows import Arg, Row
 from chatd.ctl.arguments import is_secret, offline_note, option_of, rows, shape_of
 from chatd.ctl.exits import EXITS
+from chatd.ctl.local import LOCAL, LocalCommand
 from chatd.ctl.roff import bold, entry, escaped, example, inline, italic, section, title
 
 DESCRIPTION = (
@@ -47,6 +48,8 @@ def manual() -> str:
     page += section("COMMANDS")
     for words, row in rows().items():
         page += _command(words, row)
+    for command in LOCAL:
+        page += _local(command)
     page += section("EXIT STATUS")
     for number, about in EXITS.items():
         page += entry([bold(str(number))], about[0].upper() + about[1:] + ".")
@@ -68,6 +71,20 @@ def _command(words: str, row: Row) -> list[str]:
         if options
         else lines
     )
+
+
+def _local(command: LocalCommand) -> list[str]:
+    """A command that only chatctl has, with its arguments."""
+    terms = {
+        each: f"{bold(each.name)} {italic(each.shape)}" if each.is_option else italic(each.shape)
+        for each in command.args
+    }
+    shown = [f"[{term}]" if each.is_option else term for each, term in terms.items()]
+    about = command.help[0].upper() + command.help[1:] + "."
+    lines = [*entry([" ".join((bold(command.words), *shown))], about), ".RS"]
+    for each, term in terms.items():
+        lines += [".TP", term, escaped(each.about[0].upper() + each.about[1:] + ".")]
+    return [*lines, ".RE"]
 
 
 def _usage(arg: Arg) -> str:
