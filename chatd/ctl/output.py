@@ -7,20 +7,24 @@ from typing import Any
 
 GAP = "  "
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
-# What a reply has besides its facts
-_FRAME = ("status", "message", "code", "remaining")
+# What an accepted reply has besides its facts
+_FRAME = ("status", "message", "remaining")
 
 
 def reply_lines(reply: Mapping[str, Any]) -> list[str]:
     """The lines of an accepted reply."""
     lists = [value for value in reply.values() if isinstance(value, list)]
     items = next((each for each in lists if each and isinstance(each[0], dict)), [])
-    facts = {key: value for key, value in reply.items() if key not in _FRAME and is_fact(value)}
+    facts = {
+        key.replace("_", " "): cell(key, value)
+        for key, value in reply.items()
+        if key not in _FRAME and is_fact(value)
+    }
     lines = table(items) if items else [printable(str(reply.get("message", "")))]
     if remaining := reply.get("remaining"):
         lines.append(f"({remaining} more)")
     width = max(map(len, facts), default=0) + 1
-    lines += [f"{GAP}{f'{key}:':{width}} {cell(key, value)}" for key, value in facts.items()]
+    lines += [f"{GAP}{f'{name}:':{width}} {text}" for name, text in facts.items()]
     return lines
 
 
@@ -30,7 +34,7 @@ def is_fact(value: Any) -> bool:
 
 def table(items: Sequence[Mapping[str, Any]]) -> list[str]:
     """The items as a table with a head. Its columns are all keys of the items."""
-    keys = list(dict.fromkeys(key for item in items for key in item))
+    keys = _columns(items)
     rows = [[cell(key, item.get(key)) for key in keys] for item in items]
     numeric = [
         all(isinstance(item.get(key, 0), int) and key in item for item in items) for key in keys
@@ -44,6 +48,18 @@ def table(items: Sequence[Mapping[str, Any]]) -> list[str]:
         ).rstrip()
         for row in (head, *rows)
     ]
+
+
+def _columns(items: Sequence[Mapping[str, Any]]) -> list[str]:
+    """All keys, in the order that they have in the items. Items may lack some."""
+    keys: list[str] = []
+    for item in items:
+        after = 0
+        for key in item:
+            if key not in keys:
+                keys.insert(after, key)
+            after = keys.index(key) + 1
+    return keys
 
 
 def cell(key: str, value: Any) -> str:

@@ -39,6 +39,23 @@ class Output(SynchronousTestCase):
             reply_lines(reply), ["The account messi", "  role:   user", "  online: no"]
         )
 
+    def test_names_of_facts(self) -> None:
+        """A reply may have a code, such as that of an invitation. Names are words."""
+        reply = {"status": "OK", "message": "Made", "code": "3f7k-9q2m", "file_size": 2048}
+        self.assertEqual(
+            reply_lines(reply), ["Made", "  code:      3f7k-9q2m", "  file size: 2.0 KiB"]
+        )
+
+    def test_columns_keep_their_order(self) -> None:
+        """A column that the first item lacks is where the others have it."""
+        items = [
+            {"entry": 3, "act": "reload", "detail": "a"},
+            {"entry": 2, "act": "user.add", "target": "budi", "detail": "b", "at": 1},
+            {"entry": 1, "by": "x", "act": "stats"},
+        ]
+        reply = {"status": "OK", "message": "", "entries": items}
+        self.assertEqual(reply_lines(reply)[0], "ENTRY  BY  ACT       TARGET  DETAIL  AT")
+
     def test_nested_values(self) -> None:
         item = {"realm": "a", "names": ["b", "c"], "link": {"state": "up", "size": 1024}}
         self.assertEqual(
