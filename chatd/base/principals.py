@@ -19,5 +19,8 @@ class Principal(msgspec.Struct, frozen=True):
 
     def check(self, needed: Role) -> None:
         """Raises NotOperator or NotModerator if the actor's role does not include `needed`."""
-        if not includes(self.role, needed):
-            raise NotOperator if needed == OPERATOR else NotModerator
+        if includes(self.role, needed):
+            return
+        if needed == OPERATOR:
+            raise NotOperator
+        raise NotModerator
