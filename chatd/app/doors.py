@@ -192,6 +192,7 @@ class Doors:
         for name, setting in settings_of(self._realm.config).items():
             self._add(name, setting)
         self._operators = self._control.open(flush_queue)
+        self._realm.service.access_bans.on_network(self._close_banned)
 
     async def change(self, config: Config) -> list[str]:
         """Open, move and close doors, so that they are those of `config`, for which `check_doors` was called.
@@ -270,6 +271,13 @@ class Doors:
         finishing.addCallback(done)
         if name == DATA_DOOR:
             self._context.claims = DataClaims(self._realm.service.clock)
+
+    def _close_banned(self) -> None:
+        """Close the connections from banned addresses at all doors."""
+        factories = [*(door.plan.factory for door in self._open.values()), *self._retiring]
+        for factory in factories:
+            if isinstance(factory, ClientFactory):
+                guarded("banned connections were not closed", factory.close_banned)
 
     def _share_claims(self) -> None:
         """Let the requests for files wait for data connections only while their door is open."""

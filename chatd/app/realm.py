@@ -52,6 +52,7 @@ from chatd.service.judged_messages import tell_judged
 from chatd.service.operators import CodeFile
 from chatd.service.passwords import Passwords
 from chatd.service.quotas import DAY
+from chatd.store.access_bans import AccessBan, all_bans
 from chatd.store.account_moves import StoredMove, all_moves
 from chatd.store.blocks import all_blocks
 from chatd.store.content import files_erased, files_to_erase
@@ -119,6 +120,7 @@ class StoredState(msgspec.Struct, frozen=True):
     has_operator: bool
     marks: StoredMarks
     blocks: list[tuple[int, str]]
+    bans: list[AccessBan]
     hidden: list[int]
     departures: list[Departure]
     imports: list[AccountImport]
@@ -245,6 +247,7 @@ class Realm:
             has_had_operator(connection),
             read_marks(connection, self.environment.random_bytes),
             all_blocks(connection),
+            all_bans(connection, now),
             all_hidden(connection),
             unfinished(connection),
             running(connection),
@@ -275,6 +278,7 @@ class Realm:
         self.service.upkeep = self.upkeep
         self.directory.peers.load(stored.peers)
         self.service.presence.hide(stored.hidden)
+        self.service.access_bans.load(stored.bans)
         self.sessions = Sessions(self.service, HANDLERS)
         self.service.imports.on_profile(self.sessions.renew)
         self.idleness = Idleness(self.sessions)
@@ -393,6 +397,7 @@ class Realm:
         for part in (
             self.upkeep,
             service.disk,
+            service.access_bans,
             service.receipts,
             service.departures,
             service.imports,

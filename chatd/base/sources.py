@@ -35,6 +35,35 @@ def address_of(host: str | None) -> str:
     return (host or LOCAL) if address is None else str(address)
 
 
+# `[2001:db8::1]`, `[2001:db8::1]:5222` and `192.0.2.7:5222`, as logs and programs write addresses
+_WITH_PORT = re.compile(r"\[([^\[\]]+)\](?::[0-9]+)?|([0-9.]+):[0-9]+")
+_WILDCARD = re.compile(r"(?:[0-9]+\.){1,3}\*")
+SITE = 64  # bits of the prefix that a site with IPv6 has at least
+
+
+def parse_network(text: str) -> IPNetwork | None:
+    """The network that somebody writes as an address, `192.0.2.0/24`, `192.0.2.*` or `2001:db8::/32`, or None
+    if it is none. A single IPv6 address stands for its /64. Bits after the prefix are ignored."""
+    match = _WITH_PORT.fullmatch(text)
+    if match is not None:
+        text = match[1] or match[2]
+    if _WILDCARD.fullmatch(text):
+        parts = text.split(".")[:-1]
+        text = f"{'.'.join(parts)}{'.0' * (4 - len(parts))}/{8 * len(parts)}"
+    host, slash, length = text.partition("/")
+    address = parse_ip(host)
+    if address is None:
+        return None
+    if not slash:
+        length = str(SITE if address.version == 6 else 32)
+    elif address.version == 4 and ":" in host:  # mapped into IPv6
+        length = str(int(length) - 96) if length.isascii() and length.isdigit() else ""
+    try:
+        return ipaddress.ip_network(f"{address}/{length}", strict=False)
+    except ValueError:
+        return None
+
+
 @lru_cache(maxsize=16384)
 def source_of(host: str | None) -> str:
     """The key under which everything from `host` is counted: an IPv4 address, an IPv6 /64, or `local`."""
@@ -44,7 +73,7 @@ def source_of(host: str | None) -> str:
     if address is None:
         return host
     if isinstance(address, ipaddress.IPv6Address):
-        return str(ipaddress.ip_network((address, 64), strict=False))
+        return str(ipaddress.ip_network((address, SITE), strict=False))
     return str(address)
 
 

@@ -130,6 +130,8 @@ REPEATABLE = (
     ask.RevokeRealmInvitation,
     ask.ShowRetention,
     ask.SetRetention,
+    ask.AddAccessBan,
+    ask.ListAccessBans,
     ask.ClearRetention,
 )
 

@@ -20,6 +20,7 @@ OUTPUT = "where to save the file, which must not exist yet; - is the standard ou
 # What help says of the first words of commands
 SUBJECTS: Mapping[str, str] = {
     "invite": "invitations to the realm",
+    "ban": "bans of accounts, networks and realms",
     "retention": "how long messages and files are kept",
     "user": "accounts and their sessions",
 }

@@ -65,6 +65,9 @@ class NobodyListens:
     def drop(self) -> None:
         """There is nothing to drop."""
 
+    def refuse(self, error: ChatError) -> None:
+        """Do nothing, as in `drop`."""
+
 
 def run_offline(
     config: Config, row: Row, given: Mapping[str, Any], saving: Saving | None = None

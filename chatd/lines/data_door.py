@@ -46,7 +46,7 @@ class DataConnection(Protocol):
 
     def __init__(self, factory: DataFactory, source: str, address: str) -> None:
         self.source = source
-        self._address = address
+        self.address = address
         self._factory = factory
         self._timer = Timer(factory.clock, self.abort)
         self._upload: ArrivingFile | None = None
@@ -63,7 +63,7 @@ class DataConnection(Protocol):
         self.transport.setTcpNoDelay(True)
         self.transport.pauseProducing()
         self._timer.start(SILENCE)
-        self._factory.claims.arrived(self._address, self)
+        self._factory.claims.arrived(self.address, self)
 
     # Transfers
 
@@ -165,7 +165,7 @@ class DataConnection(Protocol):
         self._gone = True
         self._timer.cancel()
         self._factory.gone(self)
-        self._factory.claims.lost(self._address, self)
+        self._factory.claims.lost(self.address, self)
         self._end_upload(TransferBroken())
         self._writable.notify()
         self._closed.callback(reason.check(ConnectionDone) is not None)
@@ -204,8 +204,11 @@ class DataFactory(ServerFactory):
         return DROPPED_FILES * self._service.config.limits.file
 
     def buildProtocol(self, addr: IAddress | None) -> DataConnection | None:
-        """The protocol of a new connection; None if there are too many connections."""
+        """The protocol of a new connection; None if there are too many connections, or its
+        address is banned."""
         source = host_of(addr)
+        if self._service.access_bans.of_address(getattr(addr, "host", None)) is not None:
+            return None
         self._connections.arrive(DATA_DOOR, source)
         if self._connections.admit(DATA_DOOR, source, self._service.config.limits):
             self._connections.leave(DATA_DOOR, source)
@@ -237,6 +240,12 @@ class DataFactory(ServerFactory):
             if not guarded("a data connection was not finished", connection.finish):
                 guarded("nor was it aborted", connection.transport.abortConnection)
         return emptied
+
+    def close_banned(self) -> None:
+        """Drop the connections from banned addresses."""
+        for connection in self._open:
+            if self._service.access_bans.of_address(connection.address) is not None:
+                guarded("a banned connection was not dropped", connection.abort)
 
     def abort(self) -> None:
         """Drop all open connections."""

@@ -9,7 +9,7 @@ from twisted.logger import Logger
 
 from chatd import __version__
 from chatd.base.config import Limits
-from chatd.base.errors import TooManyConnections
+from chatd.base.errors import ChatError, TooManyConnections
 from chatd.base.isolation import drop_failed, guarded
 from chatd.base.sources import address_of
 from chatd.base.throttle import TokenBucket
@@ -88,6 +88,17 @@ class ChatLineFactory(ServerFactory):
             dialect=self.dialect.name,
         )
         return protocol
+
+    def refusal(self, address: str) -> ChatError | None:
+        """The error for a new connection from an address that is banned."""
+        return self.service.access_bans.refusal(address)
+
+    def close_banned(self) -> None:
+        """Close the connections from banned addresses, and tell them why."""
+        for protocol in self._protocols:
+            error = self.service.access_bans.refusal(protocol.connection.origin.address)
+            if error is not None:
+                guarded("a banned connection was not closed", protocol.refuse, error)
 
     def admit(self, source: str | None) -> TooManyConnections | None:
         """Make room for a new connection from `source` that exceeds a limit. The error if there is none."""

@@ -113,15 +113,20 @@ class ChatLineProtocol(BufferedLineReceiver):
         self._enter(ConnectionEvent.ESTABLISHED)
         self._silence.cancel()
         factory = self.factory
-        if error := factory.admit(self.connection.origin.source):
+        origin = self.connection.origin
+        error = factory.refusal(origin.address) or factory.admit(origin.source)
+        if error is not None:
             self.refuse(error)
             return
         self.output.write(factory.dialect.greeting(factory.service.config.realm, factory.version))
         self._silence.watch()
 
     def refuse(self, error: errors.ChatError) -> None:
-        """Send `error` as an event, and close the connection."""
+        """IListener: send `error` as an event, and close the connection."""
         self._closed_here = True
+        if self.state is ConnectionState.HANDSHAKE:  # nothing can be sent yet
+            self.transport.abortConnection()
+            return
         self.factory.service.counters.errors[error.code] += 1
         self.deliver((Closing(error),))
         self.close()

@@ -84,6 +84,7 @@ class Accounts:
         self._on_deleted: list[Callable[[Account], None]] = []
         self._endings = 0  # how many times sessions were ended
         self._live: LiveSessions | None = None
+        self._check_access: Callable[[Account], None] = lambda _account: None
         self._by_key: Cache[str, Account] = Cache(CACHED_ACCOUNTS)
         # account id -> the account after a change. A read from before the change may finish later.
         self._renewed: Cache[int, Account] = Cache(CACHED_ACCOUNTS)
@@ -250,7 +251,7 @@ class Accounts:
 
         An unknown name takes as long as a known one, so that the time does not tell them apart.
 
-        Raises UnknownUser, WrongPassword, AccountDisabled, TooManyAttempts, Busy.
+        Raises UnknownUser, WrongPassword, AccountDisabled, Banned, TooManyAttempts, Busy.
         """
         key = key_of(name)
         account: Account | None = None
@@ -281,6 +282,7 @@ class Accounts:
         return login
 
     async def _open_session(self, account: Account, hashed: str) -> Login:
+        self._check_access(account)
         token = (
             base64.urlsafe_b64encode(self._context.random_bytes(TOKEN_BYTES)).rstrip(b"=").decode()
         )
@@ -302,7 +304,12 @@ class Accounts:
             self._endings += 1
             if live is not None:
                 live.ended(ended)
+        self._check_access(account)  # it may have been banned just before the session was stored
         return login
+
+    def on_login(self, check: Callable[[Account], None]) -> None:
+        """Call `check` for each account that logs in or resumes a session. It raises Banned."""
+        self._check_access = check
 
     def watch(self, live: LiveSessions) -> None:
         """Ask `live` which sessions are in use, and tell it which were ended to make room for others."""
@@ -313,7 +320,7 @@ class Accounts:
         return self._settings.session_expiry * 1000
 
     async def resume(self, token: str) -> Login:
-        """Return the session of a token, and extend it. Raises BadToken."""
+        """Return the session of a token, and extend it. Raises BadToken, Banned."""
         token_hash = hash_token(token)
         endings = -1
         found = None
@@ -324,6 +331,7 @@ class Accounts:
         if found is None:
             raise errors.BadToken
         account, created_at, expires_at, device = found
+        self._check_access(account)
         account = self.remember(account)
         if expires_at - created_at <= self._lifetime:
             # Store the first use after the login: unused sessions are ended first when there are too many.

@@ -17,6 +17,7 @@ from chatd.base.config_changes import ReloadReport
 from chatd.files.disk_space import DiskSpace
 from chatd.files.folder import Uploads
 from chatd.media.scaler import PictureScaler
+from chatd.service.access_bans import AccessBans
 from chatd.service.account_moves import AccountMoves
 from chatd.service.accounts import Accounts
 from chatd.service.attachments import Files
@@ -115,6 +116,7 @@ class ChatService:
     realm_invitations: RealmInvitations  # who may register
     managed: ManagedAccounts  # accounts, as operators manage them
     upkeep: IUpkeep  # backups and checks of the state folder
+    access_bans: AccessBans  # accounts, networks and realms that are kept out
     usage: DiskUsage  # who uses most of the disk
     presence: Presence  # who is online, who listens, and events to listeners
     presence_news: PresenceNews  # tells who has come or gone, and who has changed their profile
@@ -221,6 +223,8 @@ class ChatService:
         self.presence_news = PresenceNews(self.clock, self.database, self.presence, self.elsewhere)
         self.realm_invitations = RealmInvitations(context)
         self.accounts = Accounts(context, passwords, self.presence, self.realm_invitations)
+        self.access_bans = AccessBans(context)
+        self.accounts.on_login(self.access_bans.check_account)
         self.blocks = Blocks(context, self.accounts, self.presence)
         self.blocks.on_change(self.presence_news.blocks_changed)
         self.remote_presence = RemotePresence(

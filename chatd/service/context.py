@@ -59,6 +59,9 @@ class Context:
     random_bytes: Callable[[int], bytes]
     counters: Counters
     _on_config: list[Callable[[], object]] = field(default_factory=list, init=False)
+    _on_banned: list[Callable[[], object]] = field(default_factory=list, init=False)
+    # Keys of the realms that operators have banned for now
+    banned_realms: frozenset[str] = field(default=frozenset(), init=False)
 
     def on_config(self, then: Callable[[], object]) -> None:
         """Call `then` after each change of the configuration."""
@@ -69,6 +72,22 @@ class Context:
         self.config = config
         for then in self._on_config:
             guarded("a part of the realm keeps its earlier settings", then)
+
+    @property
+    def blocked_realms(self) -> frozenset[str]:
+        """The keys of the realms with which there is no link: blocked by the configuration, or banned."""
+        return self.config.peers.block | self.banned_realms
+
+    def on_banned(self, then: Callable[[], object]) -> None:
+        """Call `then` after each change of `banned_realms`."""
+        self._on_banned.append(then)
+
+    def ban_realms(self, realms: frozenset[str]) -> None:
+        """Ban these realms and no others, and tell those who have asked."""
+        if realms != self.banned_realms:
+            self.banned_realms = realms
+            for then in self._on_banned:
+                guarded("links with banned realms were not changed", then)
 
     @cached_property
     def writers(self) -> Writers:

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from zope.interface import Interface
 
 from chatd.base.counters import Counters
+from chatd.base.errors import ChatError
 from chatd.base.events import Event
 from chatd.base.isolation import drop_failed
 
@@ -41,6 +42,9 @@ class IListener(Interface):
 
     def drop() -> None:
         """End the connection at once."""
+
+    def refuse(error: ChatError) -> None:
+        """Tell the client of an error, and close the connection."""
 
 
 class Presence:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from twisted.internet.defer import Deferred, maybeDeferred
 from zope.interface import implementer
 
+from chatd.base.errors import ChatError
 from chatd.base.events import Event
 from chatd.base.model import Account, Message
 from chatd.base.names import Place, key_of, parse_address, parse_group
@@ -41,6 +42,9 @@ class Person:
 
     def drop(self) -> None:
         raise AssertionError(f"{self.name}'s connection was dropped")
+
+    def refuse(self, error: ChatError) -> None:
+        raise AssertionError(f"{self.name}'s connection was closed: {error}")
 
     @property
     def client(self) -> Client:

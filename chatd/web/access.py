@@ -15,7 +15,7 @@ from twisted.internet.task import deferLater
 from twisted.web.server import Request
 from zope.interface import implementer
 
-from chatd.base.errors import BadMethod, ForeignOrigin, NotLoggedIn
+from chatd.base.errors import BadMethod, ChatError, ForeignOrigin, NotLoggedIn
 from chatd.base.events import Event
 from chatd.base.names import key_of, printable
 from chatd.base.texts import Secret
@@ -41,6 +41,9 @@ class NullListener:
 
     def drop(self) -> None:
         """Do nothing, because the request ends by itself."""
+
+    def refuse(self, error: ChatError) -> None:
+        """Do nothing, as in `drop`."""
 
 
 def source_of(request: Request) -> str:

@@ -236,6 +236,13 @@ class ChatChannel(StrictChannel):
         self.requests.clear()
         self.on_gone()
 
+    def close_banned(self, refusal: Callable[[str | None], object]) -> None:
+        """Drop the connection if the client of a request under way is banned: `refusal` returns an error for
+        its address."""
+        hosts = [getattr(each.getClientAddress(), "host", None) for each in self.requests]
+        if any(refusal(host) for host in hosts):
+            self.transport.abortConnection()
+
     def finish(self) -> None:
         """The realm shuts down: close the connection when the request that is being answered is done. An
         incomplete request does not count."""

@@ -96,7 +96,11 @@ class ChatRequest(Request):
             self.process()
 
     def process(self) -> None:
-        """Render the resource; later, if the client asks too often."""
+        """Render the resource; later, if the client asks too often. A banned client is refused."""
+        banned = self.site.refusal(getattr(self.getClientAddress(), "host", None))
+        if banned is not None:
+            refuse(self, banned)
+            return
         if self.channel.bucket is None:
             source = host_of(self.getClientAddress())
             if not self.site.begin(source):

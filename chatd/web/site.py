@@ -202,6 +202,17 @@ class ChatSite(QuietSite):
         stopped = Deferred.fromCoroutine(self._uploads.stop())
         return DeferredList([self._lines.finish(), stopped, emptied])
 
+    def refusal(self, host: str | None) -> ChatError | None:
+        """The error for a request of a client whose address is banned."""
+        return self._lines.service.access_bans.refusal(host)
+
+    def close_banned(self) -> None:
+        """Close the connections of clients whose addresses are banned. An answer that is under way is cut
+        off, and further requests are refused."""
+        self._lines.close_banned()
+        for channel in self._channels:
+            guarded("a banned connection was not closed", channel.close_banned, self.refusal)
+
     def abort(self) -> None:
         """Drop the connections that are still open."""
         self._lines.abort()

@@ -24,7 +24,7 @@ from chatd.app import realm
 from chatd.base.clocks import IReactor, Wall
 from chatd.base.config import AccountsConfig, Argon2, Config, Limits
 from chatd.base.errors import ChatError
-from chatd.base.events import Event
+from chatd.base.events import Closing, Event
 from chatd.lines.connections import Connections
 from chatd.lines.dialect import Dialect
 from chatd.lines.factory import ChatLineFactory
@@ -181,6 +181,10 @@ class Listener:
         self.heard.extend(events)
 
     def drop(self) -> None:
+        self.dropped = True
+
+    def refuse(self, error: ChatError) -> None:
+        self.heard.append(Closing(error))
         self.dropped = True
 
 

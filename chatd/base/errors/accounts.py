@@ -113,6 +113,23 @@ class AccountDisabled(ChatError):
     sentence = "The account {name} is disabled; ask an operator of this realm"
 
 
+class NotBannedHere(ChatError):
+    code = "not-banned-here"
+    sentence = "There is no ban of {target}; admin ban list lists the bans"
+
+
+class TooManyBans(ChatError):
+    code = "too-many-bans"
+    sentence = "There are {limit} bans, the most a realm may have; remove one first"
+
+
+class LocksYouOut(ChatError):
+    code = "locks-you-out"
+    sentence = (
+        "A ban of {target} would lock you out yourself; repeat it with force=on if you mean it"
+    )
+
+
 class TooManyExports(ChatError):
     code = "too-many-exports"
     sentence = "You may export your data {limit} times an hour; try again in {minutes} min"

@@ -106,8 +106,11 @@ class LastAdmin(ChatError):
 
 
 class Banned(ChatError):
+    """From a group, or from the whole realm: then `group` is the realm, and `until` says until when."""
+
     code = "banned"
-    sentence = "You are banned from {group}; ask one of its admins to invite you"
+    sentence = "You are banned from {group}{until}; {advice}"
+    defaults = {"until": "", "advice": "ask one of its admins to invite you"}
 
 
 class NotBanned(ChatError):

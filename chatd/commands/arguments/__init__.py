@@ -7,6 +7,7 @@ names the expected form. Nothing is looked up.
 from __future__ import annotations
 
 from chatd.commands.arguments.addresses import *
+from chatd.commands.arguments.ban_targets import *
 from chatd.commands.arguments.base import *
 from chatd.commands.arguments.opaque import *
 from chatd.commands.arguments.texts import *

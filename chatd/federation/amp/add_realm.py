@@ -97,10 +97,7 @@ class RealmAdder:
         return Added(peer.remembered_fingerprint, before, tuple(exposed))
 
     def _check(self, realm: str, attempt: Attempt) -> None:
-        if attempt.realm in self._context.config.peers.block:
-            raise RealmNotAllowed(
-                realm=realm, where=self._context.config.realm, reason="[peers] block names it"
-            )
+        self._peers.check_blocked(attempt.realm)
         peer = self._peers.get(attempt.realm)
         is_peer = peer is not None and peer.known.host is not None
         replaces = attempt.by_operator and peer is not None and not self._peers.is_confirmed(peer)

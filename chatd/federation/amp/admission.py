@@ -10,6 +10,7 @@ from chatd.federation.amp.link import PeerLink
 from chatd.federation.amp.peers import PeerTable
 from chatd.federation.amp.trust import Authentication
 from chatd.federation.amp.unconfirmed import UnconfirmedRealms
+from chatd.service.context import Context
 
 
 class Admission:
@@ -17,11 +18,13 @@ class Admission:
 
     def __init__(
         self,
+        context: Context,
         endpoint: Endpoint,
         peers: PeerTable,
         adder: RealmAdder,
         unconfirmed: UnconfirmedRealms,
     ) -> None:
+        self._context = context
         self._endpoint = endpoint
         self._peers = peers
         self._adder = adder
@@ -29,7 +32,7 @@ class Admission:
 
     def authenticate(self, link: PeerLink) -> Authentication:
         """Identify the other end of `link`. Raises what `trust.authenticate` does, and RealmNotAllowed for a
-        new realm with a misleading name."""
+        realm that is banned, and for a new one with a misleading name."""
         try:
             found = self._endpoint.authenticate(link, lambda key: self._adder.known_of(key, link))
         except CertificateChanged as error:
@@ -37,6 +40,10 @@ class Admission:
             if peer is not None and peer.link is None:
                 peer.error = str(error)  # whichever side has dialled
             raise
+        if found.realm in self._context.banned_realms:
+            raise RealmNotAllowed(
+                realm=found.realm, where=self._peers.own_name, reason="it is banned there"
+            )
         self._check_name(found.realm)
         link.authentication = found
         self._adder.authenticated(link, found)

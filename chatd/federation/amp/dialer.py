@@ -93,7 +93,7 @@ class Dialer:
         randomness so that realms do not dial in step."""
         if self._stopping or peer.link is not None or peer.dialling or not self._may_dial(peer):
             return
-        if peer.known.key in self._config.block:
+        if peer.known.key in self._context.blocked_realms:
             peer.error = "it is blocked here"
             return
         cancel(peer.timer)

@@ -70,9 +70,7 @@ class RealmDiscovery:
         """Check that the realm with that key may be looked up. Raises UnknownRealm, LookupDenied,
         RealmNotAllowed."""
         config = self._context.config.peers
-        if realm in config.block:
-            own = self._context.config.realm
-            raise RealmNotAllowed(realm=realm, where=own, reason="[peers] block names it")
+        self._peers.check_blocked(realm)
         if not config.discover or config.trust == "known" or not is_public_name(realm):
             raise UnknownRealm(realm=realm)
         allowed = not config.discover_allow or matches(realm, config.discover_allow)

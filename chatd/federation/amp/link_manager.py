@@ -53,7 +53,7 @@ class LinkManager:
         self.dialer = Dialer(context, self, endpoint, peers, finder)
         self.resting = Resting(context, federation, peers, self.dialer)
         self.adder = RealmAdder(context, peers, self.dialer)
-        self._admission = Admission(endpoint, peers, self.adder, unconfirmed)
+        self._admission = Admission(context, endpoint, peers, self.adder, unconfirmed)
         self.context = context
         self.federation = federation
         self._peers = peers
@@ -61,22 +61,30 @@ class LinkManager:
         # Unknown clients can't use up the lines of the realms that this side dials.
         self._warnings = {dialled: RateLimitedLog(self.clock) for dialled in (False, True)}
         self._stopping: Signal | None = None  # during the shutdown: a link was lost
-        self._config = context.config.peers  # as it was last looked at
+        # As they were last looked at
+        self._config = context.config.peers
+        self._blocked = context.blocked_realms
         context.on_config(self._reconfigure)
+        context.on_banned(self._reconfigure)
 
     def _reconfigure(self) -> None:
-        """The configuration has changed: link with realms that it names now, end links that it forbids, and
-        make those anew whose certificates it judges by other rules."""
+        """The configuration or the banned realms have changed: link with realms that are named now, end links
+        that are forbidden, and make those anew whose certificates are judged by other rules."""
         self.sender_rates.allow(self.context.config.limits.commands_per_second)
         before, now = self._config, self.context.config.peers
+        unblocked, self._blocked = self._blocked, self.context.blocked_realms
+        unblocked -= self._blocked
         self._config = now
         others = (before.trust, before.ca_file) != (now.trust, now.ca_file)
         renewed = set(self._peers.reconfigure())
         for peer in self._peers.by_key.values():
             link = peer.link
-            if link is not None and (others or peer.known.key in now.block or peer in renewed):
+            blocked = peer.known.key in self._blocked
+            if blocked:
+                cancel(peer.timer)
+            if link is not None and (others or blocked or peer in renewed):
                 guarded("a link was not closed", link.close)
-            elif peer in renewed or peer.known.key in before.block - now.block:
+            elif peer in renewed or peer.known.key in unblocked:
                 self.dialer.soon(peer, 0.0)
 
     async def stop(self) -> None:

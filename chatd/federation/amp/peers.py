@@ -156,6 +156,16 @@ class PeerTable:
         """The realms that no operator has added."""
         return (peer for peer in self.by_key.values() if not self.is_confirmed(peer))
 
+    def check_blocked(self, realm: str) -> None:
+        """Raises RealmNotAllowed if there may be no link with the realm with that key."""
+        reason = ""
+        if realm in self._config.block:
+            reason = "[peers] block names it"
+        elif realm in self._context.banned_realms:
+            reason = "an operator has banned it"
+        if reason:
+            raise RealmNotAllowed(realm=realm, where=self.own_name, reason=reason)
+
     def check_name(self, realm: str, *, against: Callable[[Peer], bool]) -> None:
         """Check the name of a realm that is not known yet. Raises BadName if it mixes scripts, and
         RealmNotAllowed if it can be mistaken for the name of this realm or of a peer for which `against`

@@ -65,6 +65,11 @@ INDONESIAN: Texts = {
     errors.OwnRealm: "{realm} adalah realm ini sendiri; tambahkan yang lain",
     errors.NotOperator: "Hanya operator realm ini yang boleh melakukannya; minta kepada mereka",
     errors.NotModerator: "Hanya moderator realm ini yang boleh melakukannya; minta kepada mereka",
+    errors.NotBannedHere: "Tidak ada larangan untuk {target}; admin ban list menampilkan semuanya",
+    errors.TooManyBans: "Sudah ada {limit} larangan; hapus satu dahulu",
+    errors.LocksYouOut: (
+        "Larangan untuk {target} juga mengenai Anda sendiri; ulangi dengan force=on kalau itu maksudnya"
+    ),
     errors.AccountDisabled: "Akun {name} dinonaktifkan; hubungi operator realm ini",
     errors.SessionNotFound: "{name} tidak punya session {session}",
     errors.TooManyExports: (
@@ -146,7 +151,7 @@ INDONESIAN: Texts = {
     errors.NotMember: "Anda bukan anggota {group}; bergabunglah dahulu",
     errors.NotTheirGroup: "{name} bukan anggota {group}",
     errors.NotAdmin: "Hanya admin {group} yang boleh melakukannya",
-    errors.Banned: "Anda dikeluarkan dari {group}; minta adminnya mengundang Anda lagi",
+    errors.Banned: "Anda dilarang masuk ke {group}{until}; hubungi pengelolanya",
     errors.LastAdmin: "{name} adalah satu-satunya admin {group}; jadikan orang lain admin dulu",
     errors.NotBanned: "{name} tidak diblokir dari {group}",
     errors.GroupFull: "{group} sudah punya {limit} anggota dan penuh; minta adminnya memberi tempat",

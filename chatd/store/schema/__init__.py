@@ -40,6 +40,7 @@ from chatd.store.schema.log import (
     remote_marks,
     terms,
 )
+from chatd.store.schema.moderation import access_bans
 from chatd.store.schema.moved_groups import former_homes, group_moves, handovers
 from chatd.store.schema.moves import (
     account_moves,
@@ -99,6 +100,7 @@ __all__ = [
     "SCHEMA_VERSION",
     "Id",
     "acceptances",
+    "access_bans",
     "account_moves",
     "accounts",
     "admissions",

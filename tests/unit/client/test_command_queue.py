@@ -38,6 +38,7 @@ NEVER_REPEATED = (
     ask.AddAccount,
     ask.InviteToRealm,
     ask.LogOutAccount,
+    ask.RemoveAccessBan,
     ask.DeleteAccount,
     ask.MoveAccount,
     ask.CancelMove,

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
+from chatd.base.ban_targets import BanTarget
 from chatd.base.characters import is_blank
 from chatd.base.errors import BadArgument, BadName, BadRequest, BadText, EmptyText, MessageTooLong
 from chatd.base.model import MAX_OPAQUE, Opaque
@@ -21,6 +22,8 @@ from chatd.commands.arguments import MAX_NUMBER, Type
 A, B = Address("a"), Address("b", "realm1")
 
 ALL: tuple[Type, ...] = (
+    types.BAN_KIND,
+    types.BAN_TARGET,
     types.NAME,
     types.GROUP_NAME,
     types.ROOM,
@@ -86,6 +89,21 @@ LARGEST = Opaque("a/b", bytes(MAX_OPAQUE))
 FROM_TEXT: tuple[tuple[Type, str, Any], ...] = (
     (types.OPAQUE, "application/x-a.b+c AP8=", SEALED),
     (types.NAME, "Messi", "Messi"),
+    (types.BAN_KIND, "Realm", "realm"),
+    (types.BAN_TARGET, "Messi", BanTarget("account", "Messi")),
+    (types.BAN_TARGET, "@10.0.0.1", BanTarget("account", "10.0.0.1")),
+    (types.BAN_TARGET, "@@realm2", BanTarget("realm", "realm2")),
+    (types.BAN_TARGET, "192.0.2.7", BanTarget("network", "192.0.2.7")),
+    (types.BAN_TARGET, "192.0.2.7:5222", BanTarget("network", "192.0.2.7")),
+    (types.BAN_TARGET, "192.0.2.7/24", BanTarget("network", "192.0.2.0/24")),
+    (types.BAN_TARGET, "192.0.2.*", BanTarget("network", "192.0.2.0/24")),
+    (types.BAN_TARGET, "192.0.2.0/255.255.255.0", BanTarget("network", "192.0.2.0/24")),
+    (types.BAN_TARGET, "::ffff:192.0.2.7", BanTarget("network", "192.0.2.7")),
+    (types.BAN_TARGET, "::ffff:192.0.2.0/120", BanTarget("network", "192.0.2.0/24")),
+    (types.BAN_TARGET, "2001:DB8::7", BanTarget("network", "2001:db8::/64")),
+    (types.BAN_TARGET, "[2001:db8::7]:5222", BanTarget("network", "2001:db8::/64")),
+    (types.BAN_TARGET, "2001:db8::7/128", BanTarget("network", "2001:db8::7")),
+    (types.BAN_TARGET, "fe80::1%eth0", BanTarget("network", "fe80::/64")),
     (types.GROUP_NAME, "ABC:234", "abc:234"),
     (types.EMOJI, "👍🏽", "👍🏽"),
     (types.ROOM, "12345 67890", "12345 67890"),
@@ -206,6 +224,14 @@ FROM_TEXT: tuple[tuple[Type, str, Any], ...] = (
 # type, text, error
 NOT_FROM_TEXT: tuple[tuple[Type, str, type[BadRequest]], ...] = (
     (types.NAME, "a b", BadName),
+    (types.BAN_KIND, "all", BadArgument),
+    (types.BAN_TARGET, "messi@realm2", BadArgument),
+    (types.BAN_TARGET, "192.0.2.7/33", BadArgument),
+    (types.BAN_TARGET, "2001:db8::/x", BadArgument),
+    (types.BAN_TARGET, "::ffff:192.0.2.0/24", BadArgument),
+    (types.BAN_TARGET, "*", BadArgument),
+    (types.BAN_TARGET, "@@", BadArgument),
+    (types.BAN_TARGET, "", BadArgument),
     (types.GROUP_NAME, "a b", BadName),
     (types.LISTEN, "perhaps", BadArgument),
     (types.NOTIFY, "some", BadArgument),

@@ -10,7 +10,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 from zope.interface import implementer
 
-from chatd.base.errors import GroupClosed
+from chatd.base.errors import ChatError, GroupClosed
 from chatd.base.events import Event
 from chatd.federation import returning_posts
 from chatd.federation.outcome_waiters import PATIENCE
@@ -31,6 +31,9 @@ GIVEN = DeliveryOutcome(seq=11)
 class Origin:
     def deliver(self, events: Sequence[Event]) -> None:
         """It is never told."""
+
+    def refuse(self, error: ChatError) -> None:
+        raise AssertionError(error)
 
     def drop(self) -> None:
         """It is never dropped."""

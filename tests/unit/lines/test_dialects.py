@@ -20,6 +20,9 @@ from chatd.base.realms import Exposure, RealmInfo
 from chatd.base.replies import Reply
 from chatd.base.texts import Secret
 from chatd.commands.arguments import (
+    AgeType,
+    BytesType,
+    DurationType,
     EmojiType,
     FlagType,
     NumberType,
@@ -203,7 +206,13 @@ def _example(arg: Arg) -> str:
         return "7"
     if isinstance(arg.type, FlagType):
         return "on"
-    words = {TimeType: "2026-11-20", EmojiType: "👍"}
+    words = {
+        TimeType: "2026-11-20",
+        EmojiType: "👍",
+        AgeType: "7d",
+        BytesType: "5M",
+        DurationType: "7d",
+    }
     first, choice, _ = arg.type.shape.partition("|")
     if choice and type(arg.type) not in words:
         return first

@@ -53,6 +53,7 @@ OLDER: dict[str, tuple[Mapping[str, Verb], tuple[Texts, ...]]] = {
 # Errors that no transcript can show, and the test that shows each.
 NOT_IN_TRANSCRIPTS = {
     "too-many-codes": "tests.unit.service.test_realm_invitations.Invitations.test_guesses",
+    "too-many-bans": "tests.unit.service.test_access_bans.Networks.test_limit",
     "too-many-taken-names": "tests.unit.service.test_guesses.Guesses.test_taken_groups",
     "too-many-failed-joins": "tests.unit.service.test_guesses.Guesses.test_failed_joins",
     "ambiguous-name": "tests.unit.service.test_messages.InboxTest.test_name_of_a_user_and_of_a_group",

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
+from chatd.base.errors import ChatError
 from chatd.base.events import Event
 from chatd.base.model import Message
 from chatd.service import presence as module
@@ -23,6 +24,9 @@ class Listener:
 
     def deliver(self, events: Sequence[Event]) -> None:
         self.given.append(events)
+
+    def refuse(self, error: ChatError) -> None:
+        raise AssertionError(error)
 
     def drop(self) -> None:
         raise AssertionError("it was dropped")
@@ -194,6 +198,9 @@ class Telling(SynchronousTestCase):
         class Shy:
             def deliver(self, _events: Sequence[Event]) -> None:
                 presence.leave(1, self)
+
+            def refuse(self, error: ChatError) -> None:
+                raise AssertionError(error)
 
             def drop(self) -> None:
                 raise AssertionError("it was dropped")

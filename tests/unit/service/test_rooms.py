@@ -11,7 +11,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
-from chatd.base.errors import NotInRoom
+from chatd.base.errors import ChatError, NotInRoom
 from chatd.base.events import Event, RoomChange, RoomsChanged, RoomTalk
 from chatd.base.model import Account
 from chatd.base.replies import RoomInfo
@@ -257,6 +257,9 @@ class RoomsTest(SynchronousTestCase):
         class Shy:
             def deliver(self, _events: Sequence[Event]) -> None:
                 rooms.leave(self)
+
+            def refuse(self, error: ChatError) -> None:
+                raise AssertionError(error)
 
             def drop(self) -> None:
                 raise AssertionError("it was dropped")

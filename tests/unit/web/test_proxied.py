@@ -7,7 +7,10 @@ from typing import Any
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
+from chatd.base.ban_targets import parse_ban_target
 from chatd.base.config import WebConfig
+from chatd.base.principals import Principal
+from chatd.base.roles import OPERATOR
 from chatd.base.sources import Networks
 from tests.support.common import run, sleep
 from tests.support.websites import PASSWORD, Answer, SiteTestCase
@@ -167,5 +170,38 @@ class Rates(ProxiedTestCase):
             clock.advance(0.5)
             await waiting
             self.assertEqual(late[0].code, 200)
+
+        return run(play())
+
+
+class BannedClients(ProxiedTestCase):
+    """A ban is of the client, not of the proxy."""
+
+    async def ban(self, text: str) -> None:
+        service = self.realm.service
+        act = service.audit.act(Principal("local", OPERATOR), "admin.ban.add", None, "")
+        await service.access_bans.add(act, parse_ban_target(text), None, "floods", 60)
+
+    def test_requests_and_sockets(self) -> Any:
+        async def play() -> None:
+            cookie = (await self.register("messi")).cookie
+            socket = await self.open(cookie, {"X-Forwarded-For": ONE})
+            other = await self.open(cookie, {"X-Forwarded-For": OTHER})
+            self.realm.service.access_bans.on_network(self.site.close_banned)
+            await self.ban(ONE)
+            closing = await socket.frame()
+            self.assertEqual((closing["event"], closing["code"]), ("closing", "banned"))
+            await socket.ended()
+            refused = await self.ask("GET", "/session", None, {"X-Forwarded-For": ONE}, cookie)
+            self.assertEqual((refused.code, refused.json["code"]), (403, "banned"))
+            self.assertIn("(floods)", refused.json["message"])
+            for path in ("/", "/ws", "/healthz"):
+                refused = await self.ask("GET", path, None, {"X-Forwarded-For": ONE})
+                self.assertEqual((refused.code, refused.json["code"]), (403, "banned"))
+            uploading = await self.ask("POST", "/uploads/abc", {}, {"X-Forwarded-For": ONE}, cookie)
+            self.assertEqual((uploading.code, uploading.json["code"]), (403, "banned"))
+            allowed = await self.ask("GET", "/session", None, {"X-Forwarded-For": OTHER}, cookie)
+            self.assertEqual(allowed.code, 200)
+            await other.close()
 
         return run(play())

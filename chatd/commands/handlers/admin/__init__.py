@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from chatd.commands.handlers.admin import account_data, accounts, data, invitations, realm, upkeep
+from chatd.commands.handlers.admin import (
+    account_data,
+    accounts,
+    bans,
+    data,
+    invitations,
+    realm,
+    upkeep,
+)
 from chatd.commands.restricted import ActHandler
 from chatd.commands.values import Command
 
 ACT_HANDLERS: Mapping[type[Command], ActHandler] = {
     **account_data.ACT_HANDLERS,
     **accounts.ACT_HANDLERS,
+    **bans.ACT_HANDLERS,
     **data.ACT_HANDLERS,
     **invitations.ACT_HANDLERS,
     **realm.ACT_HANDLERS,

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from chatd.commands.rows import Row
-from chatd.commands.table.admin import account_data, accounts, data, invitations, realm, upkeep
+from chatd.commands.table.admin import (
+    account_data,
+    accounts,
+    bans,
+    data,
+    invitations,
+    realm,
+    upkeep,
+)
 
 ROWS: tuple[Row, ...] = (
     *accounts.ROWS,
     *account_data.ROWS,
+    *bans.ROWS,
     *data.ROWS,
     *invitations.ROWS,
     *realm.ROWS,

@@ -7,4 +7,5 @@ from chatd.commands.rows import Arg
 
 ACCOUNT = Arg("user", types.NAME)
 LIMIT = Arg("limit", types.COUNT, optional=True, named=True)  # of a page
+EXPIRES = Arg("expires", types.DURATION, optional=True, named=True)
 REASON = Arg("reason", types.REASON, optional=True)

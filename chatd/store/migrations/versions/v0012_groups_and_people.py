@@ -23,6 +23,7 @@ from chatd.store.migrations.columns import (
 )
 from chatd.store.migrations.imports import create_tables_of_imports
 from chatd.store.migrations.invitations import create_tables_of_invitations
+from chatd.store.migrations.moderation import create_tables_of_moderation
 from chatd.store.migrations.moved_groups import create_tables_of_moved_groups
 from chatd.store.migrations.operating import create_tables_of_operating
 from chatd.store.migrations.rescues import create_tables_of_rescues
@@ -49,6 +50,7 @@ def upgrade() -> None:
     create_tables_of_account_moves()
     create_tables_of_operating()
     create_tables_of_invitations()
+    create_tables_of_moderation()
 
 
 def _create_tables_of_people() -> None:

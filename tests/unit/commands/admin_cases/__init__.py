@@ -5,12 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 from chatd.commands.values import Command
-from tests.unit.commands.admin_cases import account_data, accounts, data, invitations, realm, upkeep
+from tests.unit.commands.admin_cases import (
+    account_data,
+    accounts,
+    bans,
+    data,
+    invitations,
+    realm,
+    upkeep,
+)
 
 # Verb, rest of a line, named arguments, command
 ADMIN_CASES: tuple[tuple[str, str, dict[str, Any], Command], ...] = (
     *account_data.CASES,
     *accounts.CASES,
+    *bans.CASES,
     *data.CASES,
     *invitations.CASES,
     *realm.CASES,

@@ -268,6 +268,27 @@ class Reconfigured(NetworkTestCase):
         self.network.advance(1)
         self.assertEqual(self.one.peers()["realm2"].state, "up")
 
+    def test_banned(self) -> None:
+        """As if blocked, from both sides: messages wait, and go over the next link."""
+        ana, budi = self.one.person("ana"), self.two.person("budi")
+        self.two.add(self.one)
+        context = self.one.realm.service.context
+        context.ban_realms(frozenset({"realm2"}))
+        self.network.settle()
+        info = self.one.peers()["realm2"]
+        self.assertEqual((info.state, info.error), ("down", "it is blocked here"))
+        ana.begins_to_send("budi@realm2", "one")
+        budi.begins_to_send("ana@realm1", "two")
+        self.network.advance(700)
+        self.assertEqual(self.one.peers()["realm2"].state, "down")
+        self.assertIn("it is banned there", str(self.two.peers()["realm1"].error))
+        self.assertEqual((ana.reads(), budi.reads()), ([], []))
+        context.ban_realms(frozenset())
+        self.network.advance(1)
+        self.assertEqual(self.one.peers()["realm2"].state, "up")
+        self.assertEqual(budi.reads(), ["ana@realm1: one"])
+        self.assertEqual(ana.reads(), ["budi@realm2: two"])
+
     def test_others_are_not_affected(self) -> None:
         """A change of something else leaves links alone."""
         since = self.one.peers()["realm2"].since

@@ -76,7 +76,7 @@ export default {
   "error.not-member": "Anda bukan anggota grup ini; bergabunglah dahulu.",
   "error.user-not-member": "Orang itu bukan anggota grup ini.",
   "error.not-admin": "Hanya admin grup yang boleh melakukannya; lihat daftar anggota untuk mengetahui siapa adminnya.",
-  "error.banned": "Anda telah dikeluarkan dari grup ini dan tidak dapat kembali sendiri; minta adminnya mengundang Anda.",
+  "error.banned": "Anda dilarang masuk ke sini; hubungi pengelolanya.",
   "error.not-banned": "Orang itu tidak dilarang masuk ke grup ini.",
   "error.group-lives-here": "Grup ini ada di realm ini, jadi tidak perlu diselamatkan.",
   "error.home-not-lost": "Realm grup ini belum dianggap hilang; coba lagi nanti.",

@@ -1,0 +1,16 @@
+"""Items of the lists that moderators read."""
+
+from __future__ import annotations
+
+from chatd.base.records import AdminRecord, Time
+
+
+class AccessBanInfo(AdminRecord, frozen=True):
+    """A ban of `target`, which is an account, a network or a realm. `by` is who has banned it."""
+
+    target: str
+    kind: str
+    at: Time
+    by: str
+    until: Time | None = None
+    reason: str = ""
