@@ -115,6 +115,8 @@ REPEATABLE = (
     ask.DisableAccount,
     ask.EnableAccount,
     ask.EraseAccount,
+    ask.MakeGroup,
+    ask.AddMember,
     ask.RenameAccount,
     ask.SetQuota,
     ask.ListAccountSessions,

@@ -19,6 +19,7 @@ PREFIX = "admin."
 OUTPUT = "where to save the file, which must not exist yet; - is the standard output"
 # What help says of the first words of commands
 SUBJECTS: Mapping[str, str] = {
+    "group": "groups",
     "invite": "invitations to the realm",
     "ban": "bans of accounts, networks and realms",
     "retention": "how long messages and files are kept",

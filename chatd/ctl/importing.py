@@ -8,11 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from chatd.base.errors import StorageFailed, UnknownUser
+import msgspec
+
+from chatd.base.errors import AlreadyMember, GroupExists, StorageFailed, UnknownUser, WeakPassword
 from chatd.ctl.exits import RefusedByRealm
 from chatd.ctl.output import printable
 from chatd.ctl.password_file import PasswordFile
-from chatd.ctl.people import NewPerson
+from chatd.ctl.people import NewPerson, OldGroup
 
 # Sends a command to the realm, and returns its reply. Raises NotReached.
 Ask = Callable[[str, Mapping[str, Any]], dict[str, Any]]
@@ -27,8 +29,9 @@ class Import:
         self._counts: dict[str, int] = {}
         self._refused: list[dict[str, Any]] = []
 
-    def add_people(self, people: Iterable[NewPerson]) -> None:
-        """Create the accounts that are not there. Raises CtlError if the realm can't go on."""
+    def add_people(self, people: Iterable[NewPerson], replace_weak: bool = False) -> None:
+        """Create the accounts that are not there. With `replace_weak`, those whose passwords are refused get
+        new ones. Raises CtlError if the realm can't go on."""
         self._count("created", 0)
         self._count("known", 0)
         for person in people:
@@ -39,7 +42,18 @@ class Import:
             elif found.get("code") != UnknownUser.code:
                 self.refuse(where, found)
             else:
-                self.do("created", where, "admin.user.add", self._account(person))
+                self._add(where, person, replace_weak)
+
+    def _add(self, where: Mapping[str, Any], person: NewPerson, replace_weak: bool) -> None:
+        """Create an account. Raises CtlError if the realm can't go on."""
+        reply = self._ask("admin.user.add", self._account(person))
+        if replace_weak and reply.get("code") == WeakPassword.code:
+            person = msgspec.structs.replace(person, password="")
+            reply = self._ask("admin.user.add", self._account(person))
+        if reply["status"] == "OK":
+            self._count("created")
+        else:
+            self.refuse(where, reply)
 
     def _account(self, person: NewPerson) -> dict[str, Any]:
         """The arguments of the command that creates an account."""
@@ -48,13 +62,36 @@ class Import:
         chosen = {"name": person.display_name, "country": person.country}
         return given | {key: value for key, value in chosen.items() if value}
 
-    def do(self, what: str, where: Mapping[str, Any], verb: str, given: Mapping[str, Any]) -> None:
-        """Send a command, and count it as `what`, or as refused. Raises CtlError if the realm can't go on."""
-        reply = self._ask(verb, given)
-        if reply["status"] == "OK":
-            self._count(what)
-        else:
-            self.refuse(where, reply)
+    def add_groups(self, groups: Iterable[OldGroup]) -> None:
+        """Create the groups that are not there, each with its first member as admin, and add the members.
+        Raises CtlError if the realm can't go on."""
+        self._count("groups", 0)
+        self._count("members", 0)
+        for group in groups:
+            where = {"name": group.name}
+            named = {"group": group.name, **({"title": group.title} if group.title else {})}
+            for admin in group.members:
+                reply = self._ask("admin.group.add", {**named, "user": admin})
+                if reply.get("code") != UnknownUser.code:
+                    break
+            else:
+                self.refuse(where, {"message": "None of its members has an account"})
+                continue
+            if reply["status"] == "OK":
+                self._count("groups")
+            elif reply.get("code") != GroupExists.code:
+                self.refuse(where, reply)
+                continue
+            self._add_members(group)
+
+    def _add_members(self, group: OldGroup) -> None:
+        for name in group.members:
+            given = {"group": group.name, "user": name}
+            reply = self._ask("admin.group.join", given)
+            if reply["status"] == "OK":
+                self._count("members")
+            elif reply.get("code") != AlreadyMember.code:
+                self.refuse({"name": f"{name} in {group.name}"}, reply)
 
     def refuse(self, where: Mapping[str, Any], reply: Mapping[str, Any]) -> None:
         """Note a refusal. Raises RefusedByRealm if everything after it would be refused, too."""

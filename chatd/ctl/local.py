@@ -10,7 +10,9 @@ from typing import Any
 
 import msgspec
 
+from chatd.ctl.exits import WrongUsage
 from chatd.ctl.importing import Ask, Import
+from chatd.ctl.old_systems import SYSTEMS
 from chatd.ctl.password_file import PasswordFile
 from chatd.ctl.people import read_people
 
@@ -57,6 +59,19 @@ def import_people(options: argparse.Namespace, ask: Ask) -> dict[str, Any]:
     return work.report()
 
 
+def import_old(options: argparse.Namespace, ask: Ask) -> dict[str, Any]:
+    """Create the accounts and groups that an older system has kept. Raises WrongUsage."""
+    read = SYSTEMS.get(options.system)
+    if read is None:
+        raise WrongUsage(f"there is no system {options.system}; expected {', '.join(SYSTEMS)}")
+    path = Path(options.path)
+    data = read(path)
+    work = Import(ask, _passwords(options, path))
+    work.add_people(data.people, replace_weak=True)
+    work.add_groups(data.groups)
+    return work.report()
+
+
 LOCAL: tuple[LocalCommand, ...] = (
     LocalCommand(
         "user import",
@@ -70,5 +85,15 @@ LOCAL: tuple[LocalCommand, ...] = (
             PASSWORDS,
         ),
         import_people,
+    ),
+    LocalCommand(
+        "import",
+        "create the accounts and groups of an older system; those that exist are left as they are",
+        (
+            LocalArg("system", "SYSTEM", "the dialect of the system: tugas4 or pychat"),
+            LocalArg("path", "PATH", "its progjar.db, or the folder with what mongoexport wrote"),
+            PASSWORDS,
+        ),
+        import_old,
     ),
 )

@@ -25,6 +25,14 @@ class NewPerson(msgspec.Struct, frozen=True):
     country: str = ""
 
 
+class OldGroup(msgspec.Struct, frozen=True):
+    """A group to create, with the names of its members. The first of them becomes its admin."""
+
+    name: str
+    members: tuple[str, ...]
+    title: str = ""
+
+
 def read_people(path: Path) -> list[NewPerson]:
     """The accounts in a CSV file: UTF-8, with or without a byte order mark, separated by commas or semicolons
     as its head is. Raises WrongUsage."""

@@ -10,6 +10,7 @@ from chatd.commands.handlers.admin import (
     bans,
     data,
     invitations,
+    memberships,
     realm,
     upkeep,
 )
@@ -22,6 +23,7 @@ ACT_HANDLERS: Mapping[type[Command], ActHandler] = {
     **bans.ACT_HANDLERS,
     **data.ACT_HANDLERS,
     **invitations.ACT_HANDLERS,
+    **memberships.ACT_HANDLERS,
     **realm.ACT_HANDLERS,
     **upkeep.ACT_HANDLERS,
 }

@@ -9,6 +9,7 @@ from chatd.commands.table.admin import (
     bans,
     data,
     invitations,
+    memberships,
     realm,
     upkeep,
 )
@@ -19,6 +20,7 @@ ROWS: tuple[Row, ...] = (
     *bans.ROWS,
     *data.ROWS,
     *invitations.ROWS,
+    *memberships.ROWS,
     *realm.ROWS,
     *upkeep.ROWS,
 )

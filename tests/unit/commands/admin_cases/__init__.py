@@ -11,6 +11,7 @@ from tests.unit.commands.admin_cases import (
     bans,
     data,
     invitations,
+    memberships,
     realm,
     upkeep,
 )
@@ -22,6 +23,7 @@ ADMIN_CASES: tuple[tuple[str, str, dict[str, Any], Command], ...] = (
     *bans.CASES,
     *data.CASES,
     *invitations.CASES,
+    *memberships.CASES,
     *realm.CASES,
     *upkeep.CASES,
 )
