@@ -51,9 +51,9 @@ def table(items: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _columns(items: Sequence[Mapping[str, Any]]) -> list[str]:
-    """All keys, in the order that they have in the items. Items may lack some."""
+    """All keys, in the order that they have in the items. Items may lack some, so the fullest come first."""
     keys: list[str] = []
-    for item in items:
+    for item in sorted(items, key=len, reverse=True):
         after = 0
         for key in item:
             if key not in keys:

@@ -49,6 +49,7 @@ class Output(SynchronousTestCase):
     def test_columns_keep_their_order(self) -> None:
         """A column that the first item lacks is where the others have it."""
         items = [
+            {"entry": 4, "act": "backup", "target": "/b"},
             {"entry": 3, "act": "reload", "detail": "a"},
             {"entry": 2, "act": "user.add", "target": "budi", "detail": "b", "at": 1},
             {"entry": 1, "by": "x", "act": "stats"},
