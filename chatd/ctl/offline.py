@@ -96,7 +96,8 @@ def run_offline(
 
 def become_owner(state: Path) -> None:
     """Let root become the user that owns the state folder, because that user runs the realm and could not use
-    files of root. Root stays root if there is no such folder yet. Raises NotReached."""
+    files of root. Root stays root if there is no such folder yet. Raises NotReached if that user can't use
+    it."""
     if os.geteuid() != 0:
         return
     try:
@@ -111,6 +112,11 @@ def become_owner(state: Path) -> None:
         os.setgroups([owner.st_gid])
     os.setgid(owner.st_gid)
     os.setuid(owner.st_uid)
+    if not os.access(state, os.R_OK | os.W_OK | os.X_OK):
+        raise NotReached(
+            f"[realm] state is {state}, and the user {owner.st_uid}, who owns it, can't use it; expected a "
+            "folder that this user may write to, and folders above it that this user may search"
+        )
 
 
 def _check_exists(config: Config, row: Row) -> None:

@@ -141,6 +141,17 @@ class Offline(TestCase):
                 offline.become_owner(state)
             self.assertEqual(called, expected)
 
+    def test_owner_can_not_use_the_folder(self) -> None:
+        """Such as below /var/lib/private, where only root may search."""
+        found = mock.Mock(st_uid=65_533, st_gid=65_533)
+        nothing = dict.fromkeys(("initgroups", "setgroups", "setgid", "setuid"), mock.Mock())
+        with (
+            mock.patch.multiple("os", geteuid=lambda: 0, access=lambda *_given: False, **nothing),
+            mock.patch.object(Path, "stat", return_value=found),
+            self.assertRaisesRegex(NotReached, "the user 65533, who owns it, can't use it"),
+        ):
+            offline.become_owner(self.config.state)
+
     def test_others_stay_who_they_are(self) -> None:
         with (
             mock.patch("os.geteuid", return_value=1000),
