@@ -11,6 +11,7 @@ import msgspec
 
 from chatd.base.errors import NotSupportedThere
 from chatd.federation import parcels
+from chatd.federation.entry_parcels import EntryParcel
 from chatd.federation.parcels import Parcel
 from chatd.federation.signing.statements import MemberAttributes, decode_attributes
 
@@ -104,7 +105,7 @@ def _needs(parcel: Parcel) -> Iterator[str]:
     yield from _NEEDS.get(type(parcel), ())
     if isinstance(parcel, parcels.Left) and _says_moved(parcel):
         yield ACCOUNT_MOVES
-    if isinstance(parcel, parcels.EntryParcel) and parcel.kind in _ENTRY_NEEDS:
+    if isinstance(parcel, EntryParcel) and parcel.kind in _ENTRY_NEEDS:
         yield _ENTRY_NEEDS[parcel.kind]
     if getattr(parcel, "body", None) is not None:
         yield OPAQUE

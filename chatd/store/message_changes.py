@@ -13,26 +13,21 @@ import msgspec
 import sqlalchemy as sa
 
 from chatd.base import errors, events
-from chatd.base.emoji import same_emoji
 from chatd.base.entries import (
-    RIGHTS,
     Deletion,
     Edit,
     MadeChange,
     MessageChange,
     Pin,
     React,
-    Right,
 )
 from chatd.base.model import Party
-from chatd.base.names import key_of
+from chatd.store.change_checks import check_content, check_right
 from chatd.store.change_effects import (
-    check_accepted,
     has_effect,
     is_empty,
     own_pin,
     own_reaction,
-    waits_for_content,
 )
 from chatd.store.change_requests import has_requests
 from chatd.store.content import count_reactions, erase, mark_edited, revive
@@ -45,14 +40,9 @@ from chatd.store.new_entries import NewChange, RemoteCopies, Stored
 from chatd.store.origins import Origin
 from chatd.store.outcomes import KEPT_REQUEST
 from chatd.store.pasts import await_message
-from chatd.store.reports import reported_place
-from chatd.store.rights import role_in
-from chatd.store.schema import groups, messages, pins, reaction_counts, reactions
+from chatd.store.schema import groups, messages, pins, reactions
 from chatd.store.sealing import UNVERIFIED, NewSignature
 from chatd.store.signatures import forget_contents
-
-MAX_EMOJIS = 20  # different ones on a message
-MAX_PINS = 100  # in a conversation
 
 # Makes the copies of a change for other realms.
 CopiesOf: TypeAlias = Callable[[sa.Connection, MadeChange], RemoteCopies | None]
@@ -119,13 +109,13 @@ class ChangeWriter:
         TooManyReactions, TooManyPins, and what `copies_of` does.
         """
         row = _message(connection, wanted)
-        _check_right(connection, wanted, row)
+        check_right(connection, wanted, row)
         if row.imported is not None:
             raise errors.ImportedMessage(seq=wanted.seq)
         if _is_replaced(connection, wanted, row):
             _revive(connection, wanted, row.id)
             row = _message(connection, wanted)
-        wanted = _check_content(connection, wanted, row)
+        wanted = check_content(connection, wanted, row)
         effective = has_effect(connection, wanted, row)
         # What waits for the group's home may be taken back, which has no effect on the copy of the message.
         follows = wanted.elsewhere and has_requests(connection, wanted.conversation, wanted.seq)
@@ -142,17 +132,28 @@ class ChangeWriter:
         )
         entry = _entry(wanted, copies)
         if wanted.elsewhere and copies is not None:
-            # If no member of this realm is left, the home does not send the deletion back.
-            erased: tuple[str, ...] = ()
-            if wanted.erases:
-                erased = _apply(connection, wanted, row)
-                _forget_salts(connection, wanted, row, 0)
-            requested = self._writer.add_request(connection, entry, copies)
-            return ChangeResult(None, requested, copies, erased)
+            return self._request(connection, wanted, row, entry, copies)
         stored = self._writer.add_change(connection, entry)
         erased = _apply(connection, wanted, row) if effective else ()
         _forget_salts(connection, wanted, row, stored.seq)
         return ChangeResult(_event(connection, wanted, stored.seq, row), stored, copies, erased)
+
+    def _request(
+        self,
+        connection: sa.Connection,
+        wanted: WantedChange,
+        row: sa.Row[Any],
+        entry: NewChange,
+        copies: RemoteCopies,
+    ) -> ChangeResult:
+        """Store the request for the change, which the group's home makes."""
+        # If no member of this realm is left, the home does not send the deletion back.
+        erased: tuple[str, ...] = ()
+        if wanted.erases:
+            erased = _apply(connection, wanted, row)
+            _forget_salts(connection, wanted, row, 0)
+        requested = self._writer.add_request(connection, entry, copies)
+        return ChangeResult(None, requested, copies, erased)
 
 
 def _after_pins(connection: sa.Connection, wanted: WantedChange) -> WantedChange:
@@ -238,87 +239,6 @@ def _message(connection: sa.Connection, wanted: WantedChange) -> sa.Row[Any]:
     if row is None:
         raise errors.UnknownMessage(seq=wanted.seq)
     return row
-
-
-def _is_author(wanted: WantedChange, row: sa.Row[Any]) -> bool:
-    author = wanted.author
-    if author.id is not None:
-        return bool(row.sender_id == author.id)
-    return row.sender_id is None and key_of(row.sender) == author.key
-
-
-def _check_right(connection: sa.Connection, wanted: WantedChange, row: sa.Row[Any]) -> None:
-    """Raises NotMember, UnknownMessage, NotYours, NotAdmin."""
-    right, is_author = RIGHTS[type(wanted.change)], _is_author(wanted, row)
-    was_checked = wanted.relayed or (wanted.erases and is_author)
-    admin: bool | None = None
-    if _is_moderated(connection, wanted):
-        return
-    if not was_checked:
-        # First, because nothing is told of a message that they do not see.
-        admin = role_in(connection, wanted.conversation, wanted.author, wanted.seq)
-        if admin is None:
-            raise errors.NotMember(group=row.group or "this conversation")
-    if right is Right.AUTHOR and not is_author:
-        raise errors.NotYours(seq=wanted.seq, who=right.value)
-    if was_checked or wanted.elsewhere:
-        return  # the group's home has decided, or it will
-    may_moderate = row.group is not None and (admin or wanted.moderator)
-    if right is Right.AUTHOR_OR_ADMIN and not (is_author or may_moderate):
-        raise errors.NotYours(seq=wanted.seq, who=right.value)
-    if right is Right.ADMIN and row.group is not None and not admin:
-        raise errors.NotAdmin(group=row.group)
-
-
-def _is_moderated(connection: sa.Connection, wanted: WantedChange) -> bool:
-    """Whether a moderator deletes a message that is reported. They need not take part."""
-    if not (wanted.moderator and isinstance(wanted.change, Deletion)):
-        return False
-    return reported_place(connection, wanted.conversation, wanted.seq) is not None
-
-
-def _check_content(
-    connection: sa.Connection, wanted: WantedChange, row: sa.Row[Any]
-) -> WantedChange:
-    """Check that the message can be changed so. Returns the change, with an emoji in the spelling that the
-    message has already. Raises RequestPending, MessageDeleted, NotEditable, TooManyReactions, TooManyPins."""
-    change = wanted.change
-    if isinstance(change, Deletion):
-        return wanted
-    check_accepted(connection, wanted, row)
-    if row.deleted_at is not None and not waits_for_content(connection, wanted, row):
-        if wanted.relayed:
-            return wanted
-        raise errors.MessageDeleted(seq=wanted.seq)
-    if isinstance(change, Edit):
-        if row.text is None:
-            raise errors.NotEditable(seq=wanted.seq, has="has no text")
-        if row.forwarded is not None:
-            raise errors.NotEditable(seq=wanted.seq, has="has the words of somebody else")
-    if isinstance(change, React):
-        return msgspec.structs.replace(wanted, change=_spelt(connection, wanted, change))
-    if isinstance(change, Pin) and change.on and not wanted.relayed:
-        number = connection.scalar(
-            sa.select(sa.func.count()).where(pins.c.conversation_id == wanted.conversation)
-        )
-        if (number or 0) >= MAX_PINS:
-            raise errors.TooManyPins(limit=MAX_PINS)
-    return wanted
-
-
-def _spelt(connection: sa.Connection, wanted: WantedChange, change: React) -> React:
-    known = connection.scalars(
-        sa.select(reaction_counts.c.emoji).where(
-            reaction_counts.c.conversation_id == wanted.conversation,
-            reaction_counts.c.seq == wanted.seq,
-        )
-    ).all()
-    for emoji in known:
-        if same_emoji(emoji) == same_emoji(change.emoji):
-            return React(emoji, change.on)
-    if change.on and len(known) >= MAX_EMOJIS:
-        raise errors.TooManyReactions(seq=wanted.seq, limit=MAX_EMOJIS)
-    return change
 
 
 def _react(connection: sa.Connection, wanted: WantedChange, change: React) -> None:

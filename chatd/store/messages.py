@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
-from msgspec.structs import astuple, replace
+from msgspec.structs import replace
 from sqlalchemy import Connection, func, insert, select
 from twisted.python.failure import Failure
 
@@ -14,8 +14,18 @@ from chatd.store.conversations import last_seq
 from chatd.store.crossing import seqs_of
 from chatd.store.epochs import Epochs
 from chatd.store.forwarded_files import with_files
-from chatd.store.macs import CHANGE, KeyedHash, encode_values, keyed_hash, mac_of, message_mac
-from chatd.store.new_entries import NO_EXTRAS, Extras, NewChange, NewMessage, RemoteCopies, Stored
+from chatd.store.macs import CHANGE, encode_values, keyed_hash, mac_of
+from chatd.store.message_rows import (
+    PLAIN_COLUMNS,
+    full_row,
+    has_more_than_text,
+    is_special,
+    origin_of,
+    own_number,
+    row_of,
+    sent_number,
+)
+from chatd.store.new_entries import NO_EXTRAS, NewChange, NewMessage, RemoteCopies, Stored
 from chatd.store.once import store_once
 from chatd.store.origins import KnownEntry, Origin, stored_places
 from chatd.store.outbox import NewParcel, OutboxWriter
@@ -32,9 +42,6 @@ from chatd.store.signatures import SignatureWriter
 from chatd.store.terms import begin_term
 
 MAX_CACHED_SEQS = 100_000
-
-# The columns of a message that is a text without anything else
-_PLAIN = ("id", "conversation_id", "seq", "sender_id", "sender", "at", "text", "mac")
 
 _INSERT_CHANGE = insert(changes)
 _NEWEST, _NEWEST_PENDING = (select(func.max(table.c.id)) for table in (messages, pending))
@@ -165,7 +172,7 @@ class MessageWriter:
             seq = self.next_seq(connection, new.conversation, new.seq)
         given, parcel, signature = 0, b"", new.signature
         if new.copies is not None:
-            given = _sent_number(new) or self._outbox.take(connection)
+            given = sent_number(new) or self._outbox.take(connection)
             [(parcel, made)] = make_parcels([Numbered(new.copies.parcel, given, seq)])
             signature = made or signature
             if new.copies.realms:  # otherwise it only empties copies that wait
@@ -174,8 +181,8 @@ class MessageWriter:
             self._signatures.add(connection, [(new.conversation, seq, signature)])
         if new.seal:
             add_seals(connection, [(new.conversation, seq, new.seal)])
-        origin_realm, origin_id, number = _origin(new, given)
-        if (own := _own_number(new)) is not None:
+        origin_realm, origin_id, number = origin_of(new, given)
+        if (own := own_number(new)) is not None:
             change_requests.forget(connection, own)
         said = new.conversation, seq, new.kind, new.at, new.author, new.target, new.data
         connection.execute(
@@ -215,21 +222,18 @@ class MessageWriter:
 
     def store(self, connection: Connection, items: Sequence[NewMessage]) -> list[Stored]:
         """Number and insert `items` in this order, and their parcels."""
-        if not any(map(_is_special, items)):
+        if not any(map(is_special, items)):
             return self._store_plain(connection, items)
-        ident = self._last_message_id(connection)
-        seqs = self._last_seq
-        keyed = keyed_hash(connection)
+        start = self._last_message_id(connection) + 1
+        seqs, keyed = self._last_seq, keyed_hash(connection)
         rows = []
         rare = signed = False
         stored: list[Stored] = []
         crossing: list[int] = []  # the indexes of items that go to other realms
         first = 0  # the number of the first one
-        taken = _take_pending(connection, items, ident + 1)
-        for item in items:
-            ident += 1
-            conversation = item.conversation
-            last = seqs.get(conversation)
+        taken = _take_pending(connection, items, start)
+        for ident, item in enumerate(items, start):
+            last = seqs.get(conversation := item.conversation)
             if last is None:
                 seq = self.next_seq(connection, conversation, item.seq)
             else:
@@ -239,17 +243,17 @@ class MessageWriter:
             number = 0
             if item.copies is not None and item.copies.realms:
                 first = first or self._outbox.next(connection)
-                number = _own_number(item) or first + len(crossing)
+                number = own_number(item) or first + len(crossing)
                 crossing.append(len(stored))
             stored.append(Stored(shown or ident, seq, number))
-            rows.append(_row(item, ident, seq, shown, number, keyed))
+            rows.append(row_of(item, ident, seq, shown, number, keyed))
             rare = rare or item.extras is not None
             signed = signed or item.signature is not None
         if rare:
             self._insert_rare(connection, items, rows, stored)
         else:
             self._rows.insert(connection, rows)
-        self.fresh.add(rows, [item.conversation for item in items if _has_more_than_text(item)])
+        self.fresh.add(rows, [item.conversation for item in items if has_more_than_text(item)])
         self._last_id = ident
         if crossing:
             self._cross(connection, items, stored, crossing)
@@ -281,7 +285,7 @@ class MessageWriter:
                 mac = hashed.digest()
             rows.append((ident, conversation, seq, item.sender_id, sender, at, text, mac))
             stored.append(Stored(ident, seq))
-        self._rows.insert(connection, rows, _PLAIN)
+        self._rows.insert(connection, rows, PLAIN_COLUMNS)
         self.fresh.add(rows)
         self._last_id = ident
         return stored
@@ -291,7 +295,7 @@ class MessageWriter:
         self._use_seq(item.conversation, seq)
         ident = self.next_id(connection)
         shown = _take_pending(connection, [item], ident).get(ident)
-        row = _row(item, ident, seq, shown, 0, keyed_hash(connection))
+        row = row_of(item, ident, seq, shown, 0, keyed_hash(connection))
         stored = [Stored(shown or ident, seq)]
         self._insert_rare(connection, [item], [row], stored)
         self._signatures.add(connection, list(_signatures([item], stored)))
@@ -347,7 +351,7 @@ class MessageWriter:
                 if reply is None:
                     await_message(connection, item.conversation, stored[index].seq, item.reply_to)
             stored[index] = replace(stored[index], reply=extras.reply)
-            full.append(_full_row(row, extras, keyed))
+            full.append(full_row(row, extras, keyed))
         self._rows.insert(connection, full)
 
     def _last_message_id(self, connection: Connection) -> int:
@@ -362,78 +366,6 @@ class MessageWriter:
         """Take the id of a message that is pending."""
         self._last_id = self._last_message_id(connection) + 1
         return self._last_id
-
-
-def _origin(item: NewMessage | NewChange, given: int) -> tuple[str | None, int | None, int | None]:
-    """The origin of an entry of another realm, and the number with which it crosses from here. `given` is the
-    number that its parcels have, or 0."""
-    if item.origin is None:
-        return None, None, given or None
-    realm, number = item.origin
-    return (None, None, number) if realm is None else (realm, number, given or None)
-
-
-def _own_number(item: NewMessage | NewChange) -> int | None:
-    """The number of an entry of this realm that has one already, because another realm has returned it."""
-    return item.origin[1] if item.origin is not None and item.origin[0] is None else None
-
-
-def _sent_number(new: NewChange) -> int | None:
-    """The number of the parcels of a change that has one already. A returned change without content gets the
-    next one, because its message may have a new number here, and must not be overtaken."""
-    about_message = new.target is not None and new.kind != "edited"
-    return None if about_message else _own_number(new)
-
-
-def _is_special(item: NewMessage) -> bool:
-    """Whether the message comes from or goes to another realm, or has more than a text."""
-    return (
-        item.origin is not None
-        or item.copies is not None
-        or item.extras is not None
-        or item.attachment_id is not None
-        or item.seq is not None
-        or item.signature is not None
-    )
-
-
-def _has_more_than_text(item: NewMessage) -> bool:
-    """Whether a search looks at more of the message than its text, or at nothing of it."""
-    extras = item.extras
-    return (
-        item.text is None
-        or item.attachment_id is not None
-        or (extras is not None and (extras.deleted_at is not None or extras.media is not None))
-    )
-
-
-def _row(
-    item: NewMessage, ident: int, seq: int, shown: int | None, given: int, keyed: KeyedHash | None
-) -> tuple[object, ...]:
-    """The values of a message without extras, in the order of the table's columns up to `mac`."""
-    conversation, at, file = item.conversation, item.at, item.attachment_id
-    sender, text = item.sender, item.text
-    mac = None
-    if keyed is not None:  # as `mac_of`, without a call
-        hashed = keyed.copy()
-        hashed.update(encode_values((conversation, seq, at, file, sender, text)))
-        mac = hashed.digest()
-    content = ident, conversation, seq, item.sender_id, sender, at, text, file
-    if item.origin is None:
-        return (*content, None, None, given or None, shown, mac)
-    return (*content, *_origin(item, given), shown, mac)
-
-
-def _full_row(
-    row: tuple[object, ...], extras: Extras, keyed: KeyedHash | None
-) -> tuple[object, ...]:
-    """The values of a message with extras, in the order of the table's columns."""
-    rare = extras.reply, extras.forwarded, extras.mentions, extras.media, extras.body
-    mac = row[-1]
-    if any(each is not None for each in rare):
-        _, conversation, seq, _, sender, at, text, file, *_ = row
-        mac = message_mac(keyed, (conversation, seq, at, file, sender, text), rare)
-    return (*row[:-1], mac, *astuple(extras))
 
 
 def _take_pending(

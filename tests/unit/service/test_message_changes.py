@@ -16,8 +16,8 @@ from chatd.base.model import Account, EmojiReactions, Message, Party
 from chatd.base.names import Address, Place
 from chatd.service.erased_files import ErasedFiles
 from chatd.service.message_changes import ChangeReceipt
+from chatd.store import change_checks as limits
 from chatd.store import files as file_store
-from chatd.store import message_changes as module
 from chatd.store.details import MAX_NAMED
 from chatd.store.files import Owner
 from chatd.store.message_changes import WantedChange
@@ -262,7 +262,7 @@ class Reactions(ChangesTestCase):
         self.assertEqual(self.reactions(), (EmojiReactions("❤", ("ana", "Budi"), 2),))
 
     def test_different_ones(self) -> None:
-        for number in range(module.MAX_EMOJIS):
+        for number in range(limits.MAX_EMOJIS):
             self.change(self.ana, BAGAN, 3, React(chr(0x1F600 + number)))
         refused = self.refusal(self.budi, BAGAN, 3, React("👍"))
         self.assertIs(refused, errors.TooManyReactions)
@@ -315,11 +315,11 @@ class Pins(ChangesTestCase):
         self.change(self.ana, BAGAN, 3, Pin())
 
     def test_limit(self) -> None:
-        for _ in range(module.MAX_PINS + 1):
+        for _ in range(limits.MAX_PINS + 1):
             self.send(self.ana, "budi", "x")
-        for seq in range(1, module.MAX_PINS + 1):
+        for seq in range(1, limits.MAX_PINS + 1):
             self.change(self.ana, WITH_BUDI, seq, Pin())
-        refused = self.refusal(self.ana, WITH_BUDI, module.MAX_PINS + 1, Pin())
+        refused = self.refusal(self.ana, WITH_BUDI, limits.MAX_PINS + 1, Pin())
         self.assertIs(refused, errors.TooManyPins)
 
 
