@@ -146,7 +146,7 @@ class Files:
         self, sender: Account, to: Sequence[Address] | Address
     ) -> tuple[Sequence[Target], Mapping[str, errors.ChatError]]:
         if isinstance(to, Address):
-            return [await self._messages.group(sender, to)], {}
+            return [await self._messages.groups.find(sender, to)], {}
         return await self._directs.open(sender, to)
 
     async def answered(
@@ -161,7 +161,7 @@ class Files:
         looked: tuple[Sequence[Target], dict[str, errors.ChatError]] | None
         try:
             if isinstance(to, Address):
-                looked = [await self._messages.group(sender, to, member=False)], {}
+                looked = [await self._messages.groups.find(sender, to, member=False)], {}
             else:
                 looked = await self._directs.look(sender, to)
         except errors.StorageFailed:
@@ -246,7 +246,7 @@ class Files:
         owner, quota = Owner(send.sender.id), self._context.file_quotas.of(send.sender)
         file = store.add_attachment(connection, owner, code, name, arrived, now, quota)
         return file, [
-            self._messages.store_file(connection, send.sender, target, file, now, send.key)
+            self._messages.maker.store_file(connection, send.sender, target, file, now, send.key)
             for target in send.targets
         ]
 

@@ -86,7 +86,7 @@ class ComposedSends:
     ) -> Sent:
         """Send to a group. Fails as Messages.post, and with UnknownMessage."""
         async with self._messages.turns.turn(sender):
-            target = await self._messages.group(sender, group)
+            target = await self._messages.groups.find(sender, group)
             whole = await self._complete(sender, target, parts, options)
             done = self._messages.send_parts(
                 sender, target, whole, options.origin, options.key, options.wait
@@ -101,7 +101,9 @@ class ComposedSends:
             target = await self._finder.find(sender, place)
         except NotMember:
             if isinstance(place, Place) and place.group is not None:
-                await self._messages.group(sender, place.group)  # raises Banned if that is why
+                await self._messages.groups.find(
+                    sender, place.group
+                )  # raises Banned if that is why
             raise
         if target is not None:
             place = _place_of(target)

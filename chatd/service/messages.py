@@ -12,12 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection
 from twisted.internet.defer import Deferred, fail
 from twisted.python.failure import Failure
 
-from chatd.base.attachments import Attachment
-from chatd.base.entries import NO_PARTS
 from chatd.base.errors import (
     Banned,
     ChatError,
@@ -29,12 +26,14 @@ from chatd.base.errors import (
     UnknownUser,
     none_known,
 )
-from chatd.base.model import Account, Sent, party_of
-from chatd.base.names import Address, key_of
+from chatd.base.model import Account, Sent
+from chatd.base.names import Address
 from chatd.service.context import Context
 from chatd.service.directs import Directs
 from chatd.service.fan_out import FanOut
+from chatd.service.group_targets import GroupTargets
 from chatd.service.idempotent_sends import Sends, name_for, receipt_of
+from chatd.service.message_maker import MessageMaker
 from chatd.service.message_parts import MessageParts
 from chatd.service.presence import IListener
 from chatd.service.publisher import Kept, Publisher, collect, stored_message
@@ -44,9 +43,8 @@ from chatd.service.rosters import Rosters
 from chatd.service.send_turns import SendTurns
 from chatd.service.targets import Target, group_target
 from chatd.service.text_sends import TextSend, Then, unchanged
-from chatd.store.bans import check_ban
 from chatd.store.database import Batch, Item
-from chatd.store.idempotent_sends import RecordedSend, SendKey
+from chatd.store.idempotent_sends import RecordedSend
 from chatd.store.new_entries import NewMessage, Stored
 
 T = TypeVar("T")
@@ -77,6 +75,8 @@ class Messages:
         self._writer = context.writers.messages
         self._posts = context.writers.posts
         self.turns = SendTurns()
+        self.groups = GroupTargets(context, rosters, directs)
+        self.maker = MessageMaker(context, remote)
 
     # Sending
 
@@ -178,7 +178,7 @@ class Messages:
     ) -> Sent:
         async with self.turns.in_order(sender):
             try:
-                target = await self.group(sender, group)
+                target = await self.groups.find(sender, group)
             except (NotMember, Banned):
                 # A repeated send by a former member still gets its earlier answer.
                 before = None if key is None else await self._posted_before(sender, group, key)
@@ -233,43 +233,10 @@ class Messages:
                 return await self.post(sender, name, text, origin, key, wait)
 
     async def _posted_before(self, sender: Account, group: Address, key: str) -> Sent | None:
-        target = await self.group(sender, group, member=False)
+        target = await self.groups.find(sender, group, member=False)
         name = name_for(sender, key, target)
         known = (await self.sends.answered([name])).get(name)
         return None if known is None else Sent((receipt_of(known, target),))
-
-    async def group(self, sender: Account, name: Address, member: bool = True) -> Target:
-        """A group that the sender may post to, as far as this realm knows. With `member`, the sender has to
-        be a member if the group lives in this realm.
-
-        Raises UnknownGroup, NotMember, Banned, UnknownRealm, and as UnknownRealms.meet.
-        """
-        await self._directs.unknown.meet(sender, name)
-        try:
-            if not member:
-                return group_target(await self._rosters.load(name))
-            return group_target(await self._rosters.find_mine(sender, name, in_turn=True))
-        except NotMember:
-            local = self._context.localize(name)
-            if local.realm is None or await self._has_come(sender, name):
-                await self._check_ban(sender, name)
-                raise
-        # Only the group's home knows whether the group is open.
-        return Target(0, (), group=str(self._directs.as_written(local)), home=key_of(local.realm))
-
-    async def _has_come(self, sender: Account, former: Address) -> bool:
-        """Whether the group that had this address in another realm has moved here."""
-        try:
-            roster = await self._rosters.find(former, party_of(sender))
-        except NotMember:  # nobody here is a member
-            return False
-        return roster.group.realm is None
-
-    async def _check_ban(self, sender: Account, name: Address) -> None:
-        """Raises Banned, or UnknownGroup for a private group."""
-        party = party_of(sender)
-        roster = await self._rosters.find(name, party)
-        await self._database.read(check_ban, roster.group, party)
 
     def _post(
         self,
@@ -282,15 +249,13 @@ class Messages:
         parts: MessageParts | None = None,
         then: Then = unchanged,
     ) -> Deferred[Any]:
-        """Send a message to one conversation: a text, or `parts`. Fires as `send_and`. Fails with DiskFull,
-        MessageQuota."""
+        """Send a text or `parts` to a conversation. As `send_and`. Fails with DiskFull, MessageQuota."""
         if key is not None:
-            name = name_for(sender, key, target)
-            once = self._post_once(sender, target, text, origin, name, wait, parts)
+            once = self._post_once(sender, target, text, origin, key, wait, parts)
             return Deferred.fromCoroutine(once).addCallback(then)
         now = self._context.now()
         if target.realms or target.home is not None or parts is not None:
-            new = self._new(sender, target, now, text, parts=parts)
+            new = self.maker.make(sender, target, now, text, parts=parts)
         else:
             new = NewMessage(
                 target.conversation, sender.id, sender.name, now, text, epoch=target.epoch
@@ -312,12 +277,22 @@ class Messages:
             text_send = TextSend(self, new, target, origin, wait, then, size)
             self._database.submit(self._writer.send, new, text_send)
             return text_send.sent
+        return self._post_parts(sender, target, new, parts, origin, wait, size).addCallback(then)
+
+    def _post_parts(
+        self,
+        sender: Account,
+        target: Target,
+        new: NewMessage,
+        parts: MessageParts,
+        origin: IListener | None,
+        wait: bool,
+        size: int,
+    ) -> Deferred[Sent]:
+        """Store a message of `parts` for people of this realm or for a group of it."""
         stored: Deferred[Stored] = self._database.batch(self._writer.send, new)
         arrived, refund = (new, target, origin, parts, wait), (sender.id, size)
-        sent: Deferred[Sent] = stored.addCallbacks(
-            self._post_arrived, self._not_stored, arrived, {}, refund
-        )
-        return sent.addCallback(then)
+        return stored.addCallbacks(self._post_arrived, self._not_stored, arrived, {}, refund)
 
     def _submit(
         self,
@@ -337,37 +312,6 @@ class Messages:
         """Return the bytes to the quota, since nothing was stored."""
         self.quotas.give_back(sender_id, size)
         return failure
-
-    def _new(
-        self,
-        sender: Account,
-        target: Target,
-        at: int,
-        text: str | None,
-        file: Attachment | None = None,
-        key: str | None = None,
-        parts: MessageParts | None = None,
-    ) -> NewMessage:
-        """A message to store here, with its copies for other realms."""
-        copies, crossing, extras, forwards = None, NO_PARTS, None, None
-        if parts is not None:
-            file, crossing, extras = parts.file, parts.crossing, parts.extras
-            forwards = parts.forwards
-        if target.realms and target.home is None:
-            copies = self.remote.forwarder.copies(sender, target, at, text, file, crossing)
-        return NewMessage(
-            target.conversation,
-            sender.id,
-            sender.name,
-            at,
-            text,
-            None if file is None else file.id,
-            copies=copies,
-            key=key,
-            extras=extras,
-            epoch=target.epoch if target.home is None else None,
-            forwards=forwards,
-        )
 
     def _post_arrived(
         self,
@@ -391,14 +335,15 @@ class Messages:
         target: Target,
         text: str | None,
         origin: IListener | None,
-        name: SendKey,
+        key: str,
         wait: bool,
         parts: MessageParts | None,
     ) -> Sent:
         """As `_post`, but a repeated send gets the earlier answer."""
+        name = name_for(sender, key, target)
         async with self.sends.turn([name]):
             now = self._context.now()
-            new = self._new(sender, target, now, text, key=name.key, parts=parts)
+            new = self.maker.make(sender, target, now, text, key=key, parts=parts)
             kept: Kept
             try:
                 with self.quotas.charged(sender.id, cost_of(new), now) as charge:
@@ -416,29 +361,3 @@ class Messages:
                 kept = known
             file = None if parts is None else parts.file
             return await self.publisher.publish(target, kept, file, origin, name, wait)
-
-    # Files
-
-    def store_file(
-        self,
-        connection: Connection,
-        sender: Account,
-        target: Target,
-        file: Attachment,
-        now: int,
-        key: str | None = None,
-    ) -> Kept:
-        """Store a message that carries a file, for `publish`. Runs in the writer's thread. Raises NotMember,
-        Banned."""
-        new = self._new(sender, target, now, None, file, key)
-        if target.home is not None:
-            return self.remote.store_file(connection, sender, target, new, file)
-        writers = self._context.writers
-        place: Stored | RecordedSend | Failure
-        if key is None:
-            place = writers.messages.send(connection, [new])[0]
-        else:
-            place = writers.sends.store(connection, [new])[0]
-        if isinstance(place, Failure):
-            place.raiseException()  # the sender was removed while the bytes arrived
-        return stored_message(new, place)

@@ -16,6 +16,15 @@ from chatd.lines.dialects.plain_messages import FURTHER, message_lines
 _Person: TypeAlias = (
     replies.UserInfo | replies.Contact | replies.Member | replies.Ban | replies.ReaderName
 )
+# Items with few fields
+_Short: TypeAlias = (
+    replies.FormerGroup
+    | replies.BlockInfo
+    | replies.UnreadCount
+    | replies.RoomInfo
+    | replies.SyncedLog
+    | Exposure
+)
 
 # What a move is, before its address
 _MOVES = {"moved": "moved to", "moving": "moves to", "takes": "takes the place of"}
@@ -30,31 +39,18 @@ def item_lines(item: replies.Item) -> str:  # noqa: C901 - one case for each kin
             return message_lines(item)
         case replies.GroupInfo():
             return _group(item)
-        case replies.FormerGroup():
-            title = f" ({isolated(item.title)})" if item.title else ""
-            code = f" code {item.code}" if item.code else ""
-            return f"{item.group}{title}{code}, {item.visibility}"
         case replies.InvitationInfo():
             return _invitation(item)
         case replies.RequestInfo():
             return _request(item)
-        case replies.MoveInfo(what="claims"):
-            return f"{item.address} says that they were {item.old}, {timestamp(item.at)}"
         case replies.MoveInfo():
-            return f"{_MOVES[item.what]} {item.address}, {timestamp(item.at)}"
-        case replies.BlockInfo():
-            return f"{item.address} since {timestamp(item.at)}"
+            return _move(item)
         case replies.SessionInfo():
             return _session(item)
         case replies.ReportInfo():
             return _report(item)
-        case replies.UnreadCount():
-            place = f"in {item.group}" if item.group is not None else f"from {item.user}"
-            return f"{item.unread} {place}"
         case replies.ConversationInfo():
             return _conversation(item)
-        case replies.RoomInfo():
-            return f"{item.room}: {', '.join(item.users)}"
         case RealmInfo():
             return _realm(item)
         case replies.FileInfo():
@@ -63,14 +59,37 @@ def item_lines(item: replies.Item) -> str:  # noqa: C901 - one case for each kin
             return _command(item)
         case replies.LogEntry():
             return entry_lines(item.entry)
-        case replies.SyncedLog():
-            return f"conversation {item.conversation} up to #{item.seq}"
         case AdminRecord():
             return _record(item)
+        case _:
+            return _short(item)
+
+
+def _short(item: _Short) -> str:
+    match item:
+        case replies.FormerGroup():
+            title = f" ({isolated(item.title)})" if item.title else ""
+            code = f" code {item.code}" if item.code else ""
+            return f"{item.group}{title}{code}, {item.visibility}"
+        case replies.BlockInfo():
+            return f"{item.address} since {timestamp(item.at)}"
+        case replies.UnreadCount():
+            place = f"in {item.group}" if item.group is not None else f"from {item.user}"
+            return f"{item.unread} {place}"
+        case replies.RoomInfo():
+            return f"{item.room}: {', '.join(item.users)}"
+        case replies.SyncedLog():
+            return f"conversation {item.conversation} up to #{item.seq}"
         case Exposure():
             return f"{item.conversation}: {item.sent} sent, {item.received} received"
         case _:
             assert_never(item)
+
+
+def _move(item: replies.MoveInfo) -> str:
+    if item.what == "claims":
+        return f"{item.address} says that they were {item.old}, {timestamp(item.at)}"
+    return f"{_MOVES[item.what]} {item.address}, {timestamp(item.at)}"
 
 
 def _record(record: AdminRecord) -> str:

@@ -32,7 +32,7 @@ from chatd.files.partial_file import PartialFile
 from chatd.service import downloads as module
 from chatd.service.attachments import Files, Upload
 from chatd.service.downloads import Downloads
-from chatd.service.messages import Messages
+from chatd.service.message_maker import MessageMaker
 from chatd.store.files import all_stored
 from chatd.store.schema import attachments
 from tests.support.common import ClockedTestCase, Listener, Realm, make_config, run, sleep
@@ -473,7 +473,7 @@ class GoingWrong(FilesTestCase):
         ana, budi = await self.people("ana", "budi")
         upload = await self.begin(ana, "budi", 3)
         upload.write(b"abc")
-        with mock.patch.object(Messages, "store_file", side_effect=StorageFailed()):
+        with mock.patch.object(MessageMaker, "store_file", side_effect=StorageFailed()):
             self.assertIs(await self.refused(upload.finish()), StorageFailed)
         self.assertEqual(self.on_disk(), set())
         self.assertEqual(await self.downloads.list(budi), ())
@@ -498,7 +498,7 @@ class GoingWrong(FilesTestCase):
         ana, _ = await self.people("ana", "budi")
         upload = await self.begin(ana, "budi", 3)
         upload.write(b"abc")
-        broken = mock.patch.object(Messages, "store_file", side_effect=ZeroDivisionError)
+        broken = mock.patch.object(MessageMaker, "store_file", side_effect=ZeroDivisionError)
         with broken, self.assertRaises(ZeroDivisionError):
             await upload.finish()
         self.assertEqual(self.on_disk(), set())

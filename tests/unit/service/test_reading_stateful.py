@@ -176,7 +176,7 @@ class ReadingMachine(RuleBasedStateMachine):
     async def _file(self, sender: Account, to_group: bool, size: int) -> Any:
         messages, files = self.service.messages, self.service.files
         if to_group:
-            targets = [await messages.group(sender, Address(GROUP))]
+            targets = [await messages.groups.find(sender, Address(GROUP))]
         else:
             targets, _ = await self.service.directs.open(sender, [Address(READER)])
         name = f"file {self.clock.seconds()}"

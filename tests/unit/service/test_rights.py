@@ -86,7 +86,9 @@ class Copies(LinkedTestCase):
         self.ana.posts("bagan", "satu")
         service, place = self.one.service, Place(group=Address("bagan"))
         (first,) = self.ana.does(ask.ShowHistory(place, 9)).items
-        before = self.network.result(service.messages.group(self.ana.account, Address("bagan")))
+        before = self.network.result(
+            service.messages.groups.find(self.ana.account, Address("bagan"))
+        )
         self.budi.joins("bagan@realm1")
         sealed = Opaque("application/x-sealed", b"tiga")
         for parts in (
