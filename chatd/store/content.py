@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from chatd.store.change_requests import forget_changes_of
 from chatd.store.details import encode_mentions
+from chatd.store.file_ids import note_removed
 from chatd.store.macs import protect
 from chatd.store.schema import (
     arrivals,
@@ -129,6 +130,7 @@ def erase_file(connection: sa.Connection, file: int) -> tuple[str, ...]:
     if row is None:
         return ()
     connection.execute(sa.delete(attachments).where(attachments.c.id == file))
+    note_removed(connection, file)
     for about in (arrivals, pictures, file_macs):
         connection.execute(sa.delete(about).where(about.c.attachment_id == file))
     return note_erased(connection, row.stored)

@@ -14,7 +14,7 @@ from chatd.base.file_handles import split_handle
 from chatd.base.pictures import picture_fields
 from chatd.base.replies import FileInfo
 from chatd.store.access import sees_message
-from chatd.store.engine import inserted_id
+from chatd.store.file_ids import next_file_id
 from chatd.store.macs import KeyedHash, keyed_hash, mac_of, protect_files, report_altered
 from chatd.store.schema import (
     arrivals,
@@ -121,8 +121,10 @@ def insert_attachment(
     """As `add_attachment`, for a file for which there is room. Raises CodeTaken."""
     if connection.scalar(sa.select(attachments.c.id).where(attachments.c.code == code)) is not None:
         raise CodeTaken
-    result = connection.execute(
+    ident = next_file_id(connection)
+    connection.execute(
         sa.insert(attachments).values(
+            id=ident,
             owner_id=owner.account_id,
             sender_key=owner.sender_key,
             realm=owner.realm,
@@ -135,7 +137,6 @@ def insert_attachment(
             created_at=now,
         )
     )
-    ident = inserted_id(result)
     protect_files(connection, [(ident, code, name, file.size, file.sha256)])
     add_picture(connection, ident, file)
     return attachment_of(ident, code, name, file, now)

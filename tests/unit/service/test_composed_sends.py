@@ -135,7 +135,7 @@ class Forwarding(ComposedSendsTestCase):
 
 
 class ForwardedFiles(LinkedTestCase):
-    """A file that is deleted while it is being forwarded. Another file gets its id in the database."""
+    """A file that is deleted while it is being forwarded, and another one that is stored then."""
 
     def forward(self, to: Place, key: str | None) -> Any:
         """Forward a file that is deleted once it was looked up. Returns the outcome."""
