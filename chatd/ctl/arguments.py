@@ -94,7 +94,10 @@ def make_parser() -> CtlParser:
         )
         leaf.set_defaults(local=command)
         for each in command.args:
-            leaf.add_argument(each.name, metavar=each.shape, help=each.about)
+            if each.shape:
+                leaf.add_argument(each.name, metavar=each.shape, help=each.about)
+            else:
+                leaf.add_argument(each.name, action="store_true", help=each.about)
     helping = groups[""].add_parser("help", help="explain a command")
     helping.add_argument("words", nargs="*", metavar="command")
     return parser

@@ -6,6 +6,7 @@ It can be repeated: what is there is left as it is. So an import that was interr
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -13,19 +14,28 @@ import msgspec
 from chatd.base.errors import AlreadyMember, GroupExists, StorageFailed, UnknownUser, WeakPassword
 from chatd.ctl.exits import RefusedByRealm
 from chatd.ctl.output import printable
-from chatd.ctl.password_file import PasswordFile
 from chatd.ctl.people import NewPerson, OldGroup
+from chatd.ctl.secret_files import InvitationFile, PasswordFile
 
 # Sends a command to the realm, and returns its reply. Raises NotReached.
 Ask = Callable[[str, Mapping[str, Any]], dict[str, Any]]
 
 
+class _NotInvited(Exception):
+    """The realm has refused to make an invitation."""
+
+
 class Import:
     """An import, and the report of what it has done."""
 
-    def __init__(self, ask: Ask, passwords: PasswordFile) -> None:
+    def __init__(
+        self, ask: Ask, passwords: PasswordFile, invitations: InvitationFile | None = None
+    ) -> None:
+        """With `invitations`, people without a password are invited, and else they get an account with a new
+        one."""
         self._ask = ask
         self._passwords = passwords
+        self._invitations = invitations
         self._counts: dict[str, int] = {}
         self._refused: list[dict[str, Any]] = []
 
@@ -41,8 +51,26 @@ class Import:
                 self._count("known")
             elif found.get("code") != UnknownUser.code:
                 self.refuse(where, found)
+            elif self._invitations is not None and not person.password:
+                self._invite(where, person, self._invitations)
             else:
                 self._add(where, person, replace_weak)
+
+    def _invite(
+        self, where: Mapping[str, Any], person: NewPerson, invitations: InvitationFile
+    ) -> None:
+        """Make an invitation for one account. Raises CtlError if the realm can't go on."""
+
+        def make() -> tuple[str, str]:
+            reply = self._ask("admin.invite.new", {"uses": 1, "note": person.name})
+            if reply["status"] != "OK":
+                self.refuse(where, reply)
+                raise _NotInvited
+            return str(reply["code"]), str(reply.get("link", ""))
+
+        with suppress(_NotInvited):
+            invitations.values_for(person.name, make)
+            self._count("invited")
 
     def _add(self, where: Mapping[str, Any], person: NewPerson, replace_weak: bool) -> None:
         """Create an account. Raises CtlError if the realm can't go on."""
@@ -107,13 +135,14 @@ class Import:
     def report(self) -> dict[str, Any]:
         """What was done, in the form of a reply."""
         refused = len(self._refused)
-        made = str(self._passwords.path) if self._passwords.made else None
+        files = {"passwords": self._passwords, "invitations": self._invitations}
+        saved = {key: str(each.path) for key, each in files.items() if each and each.used}
         done = ", ".join(f"{count} {what}" for what, count in self._counts.items())
         return {
             "status": "OK",
             "message": f"{done}, {refused} refused",
             **self._counts,
             "refused": refused,
-            **({} if made is None else {"passwords": made}),
+            **saved,
             "refusals": self._refused,
         }

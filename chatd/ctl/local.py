@@ -13,12 +13,13 @@ import msgspec
 from chatd.ctl.exits import WrongUsage
 from chatd.ctl.importing import Ask, Import
 from chatd.ctl.old_systems import SYSTEMS
-from chatd.ctl.password_file import PasswordFile
 from chatd.ctl.people import read_people
+from chatd.ctl.secret_files import InvitationFile, PasswordFile
 
 
 class LocalArg(msgspec.Struct, frozen=True):
-    """An argument. One with dashes before its name is optional, and follows its name."""
+    """An argument. One with dashes before its name is optional, and follows its name; without a shape, its
+    name is all."""
 
     name: str
     shape: str
@@ -54,7 +55,9 @@ def _passwords(options: argparse.Namespace, path: Path) -> PasswordFile:
 def import_people(options: argparse.Namespace, ask: Ask) -> dict[str, Any]:
     """Create the accounts of a CSV file."""
     path = Path(options.file)
-    work = Import(ask, _passwords(options, path))
+    beside = path.with_name(f"{path.name}.invitations.csv")
+    invitations = InvitationFile(beside) if options.invite else None
+    work = Import(ask, _passwords(options, path), invitations)
     work.add_people(read_people(path))
     return work.report()
 
@@ -83,6 +86,12 @@ LOCAL: tuple[LocalCommand, ...] = (
                 "a CSV file with a head: name, and if wanted display_name, password and country",
             ),
             PASSWORDS,
+            LocalArg(
+                "--invite",
+                "",
+                "invite those without a password instead, each to create one account; the invitations are "
+                "saved beside the imported file",
+            ),
         ),
         import_people,
     ),

@@ -8,7 +8,7 @@ from chatd import __version__
 from chatd.commands.rows import Arg, Row
 from chatd.ctl.arguments import is_secret, offline_note, option_of, rows, shape_of
 from chatd.ctl.exits import EXITS
-from chatd.ctl.local import LOCAL, LocalCommand
+from chatd.ctl.local import LOCAL, LocalArg, LocalCommand
 from chatd.ctl.roff import bold, entry, escaped, example, inline, italic, section, title
 
 DESCRIPTION = (
@@ -75,16 +75,19 @@ def _command(words: str, row: Row) -> list[str]:
 
 def _local(command: LocalCommand) -> list[str]:
     """A command that only chatctl has, with its arguments."""
-    terms = {
-        each: f"{bold(each.name)} {italic(each.shape)}" if each.is_option else italic(each.shape)
-        for each in command.args
-    }
+    terms = {each: _term(each) for each in command.args}
     shown = [f"[{term}]" if each.is_option else term for each, term in terms.items()]
     about = command.help[0].upper() + command.help[1:] + "."
     lines = [*entry([" ".join((bold(command.words), *shown))], about), ".RS"]
     for each, term in terms.items():
         lines += [".TP", term, escaped(each.about[0].upper() + each.about[1:] + ".")]
     return [*lines, ".RE"]
+
+
+def _term(arg: LocalArg) -> str:
+    if not arg.is_option:
+        return italic(arg.shape)
+    return f"{bold(arg.name)} {italic(arg.shape)}" if arg.shape else bold(arg.name)
 
 
 def _usage(arg: Arg) -> str:

@@ -15,8 +15,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from chatd.ctl import main as main_module
 from chatd.ctl.exits import NotReached, RefusedByRealm, WrongUsage
 from chatd.ctl.importing import Import
-from chatd.ctl.password_file import PasswordFile
 from chatd.ctl.people import NewPerson, read_bytes, read_people
+from chatd.ctl.secret_files import InvitationFile, PasswordFile
 from tests.unit.ctl.test_main import CtlTestCase
 
 
@@ -25,12 +25,18 @@ class FakeRealm:
 
     def __init__(self) -> None:
         self.accounts: dict[str, Mapping[str, Any]] = {}
+        self.invitations: list[Mapping[str, Any]] = []
         self.left = 1000
 
     def ask(self, verb: str, given: Mapping[str, Any]) -> dict[str, Any]:
         self.left -= 1
         if self.left < 0:
             raise NotReached("the realm is gone")
+        if verb == "admin.invite.new":
+            if given["note"] == "x":
+                return {"status": "ERROR", "code": "busy", "message": "Busy"}
+            self.invitations.append(given)
+            return {"status": "OK", "code": f"code-{len(self.invitations)}", "link": "l"}
         name = str(given["user"])
         if verb == "admin.user.show":
             if name in self.accounts:
@@ -199,6 +205,35 @@ class Passwords(ImportingTestCase):
         self.passwords.symlink_to(self.folder / "elsewhere")
         self.assertRaises(WrongUsage, self.run_import, self.people[1:2])
         self.assertFalse((self.folder / "elsewhere").exists())
+
+
+class Inviting(ImportingTestCase):
+    def invite(self, *people: NewPerson) -> dict[str, Any]:
+        passwords, invitations = PasswordFile(self.passwords), InvitationFile(self.folder / "i.csv")
+        work = Import(self.realm.ask, passwords, invitations)
+        work.add_people(people)
+        return work.report()
+
+    def test_without_password(self) -> None:
+        """An import that is started again gives nobody another invitation."""
+        self.realm.accounts["lina"] = {}
+        people = NewPerson(2, "budi"), NewPerson(3, "ana", "", "password-1"), NewPerson(4, "lina")
+        self.assertEqual(
+            self.invite(*people)["message"], "1 created, 1 known, 1 invited, 0 refused"
+        )
+        found = self.invite(*people, NewPerson(5, "messi"))
+        self.assertEqual((found["invited"], found["invitations"]), (2, str(self.folder / "i.csv")))
+        self.assertEqual(
+            self.realm.invitations, [{"uses": 1, "note": "budi"}, {"uses": 1, "note": "messi"}]
+        )
+        saved = (self.folder / "i.csv").read_text()
+        self.assertEqual(saved, "name,code,link\nbudi,code-1,l\nmessi,code-2,l\n")
+        self.assertFalse(self.passwords.exists())
+
+    def test_refused(self) -> None:
+        found = self.invite(NewPerson(2, "x"), NewPerson(3, "budi"))
+        self.assertEqual((found["invited"], found["refused"]), (1, 1))
+        self.assertEqual(found["refusals"], [{"line": 2, "name": "x", "reason": "Busy"}])
 
 
 class CommandLine(CtlTestCase):

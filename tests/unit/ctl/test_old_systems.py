@@ -18,8 +18,8 @@ from chatd.ctl import main as main_module
 from chatd.ctl.exits import WrongUsage
 from chatd.ctl.importing import Import
 from chatd.ctl.old_systems import OldData, read_pychat, read_tugas4
-from chatd.ctl.password_file import PasswordFile
 from chatd.ctl.people import NewPerson, OldGroup
+from chatd.ctl.secret_files import PasswordFile
 from tests.unit.ctl.test_importing import FakeRealm
 from tests.unit.ctl.test_main import CtlTestCase
 
