@@ -135,7 +135,7 @@ class Client:
         if self.session is None and self.connection.actor is not None:
             return self.connection.actor
         account = self.account
-        return Principal(account.name, account.role)
+        return Principal(account.name, account.role, account=account.id)
 
     @property
     def logged_in(self) -> Session:

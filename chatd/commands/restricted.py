@@ -22,7 +22,7 @@ from chatd.store.audit import DONE
 
 # The outcome of an act that an unexpected error has ended
 FAILED = "failed"
-MAX_DETAIL = 1000  # characters in the audit log
+MAX_DETAIL = 1000  # characters in the audit log, of the target and of the rest
 LACKING = "the audit log lacks that an act has ended: {outcome}"
 
 ActHandler: TypeAlias = Callable[[Client, Any, Act], Coroutine[Any, Any, Result]]
@@ -110,7 +110,7 @@ def described(row: Row, command: Command) -> tuple[str | None, str]:
     first = row.args[0] if row.args else None
     target = None if first is None or first.named else shown.pop(first.name, None)
     details = " ".join(f"{name}={_text(value)}" for name, value in shown.items())
-    return None if target is None else _text(target), details[:MAX_DETAIL]
+    return None if target is None else _text(target)[:MAX_DETAIL], details[:MAX_DETAIL]
 
 
 def _text(value: Any) -> str:

@@ -11,7 +11,7 @@ from chatd.base.principals import Principal
 from chatd.base.records import AuditInfo
 from chatd.service.context import Context
 from chatd.store import audit as store
-from chatd.store.audit import BEGUN, AuditEntry
+from chatd.store.audit import AuditEntry
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -32,16 +32,17 @@ class Act:
         self, job: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """Run a job of the database, and store in the same transaction that the act is done. Returns and
-        raises as the job."""
+        raises as the job. Raises NotOperator, NotModerator if the actor has lost the role since the command
+        came, for example while a password was hashed."""
         if kwargs:
             raise TypeError("jobs take positional arguments")
-        result: T = await self._database.run(store.run_audited, self._entry, job, args)
+        result: T = await self._database.run(store.run_audited, self.actor, self._entry, job, args)
         self.is_stored = True
         return result
 
     async def begin(self) -> None:
-        """Store that the act begins. Raises StorageFailed."""
-        self._begun = await self._database.run(store.add_entry, self._entry, BEGUN)
+        """Store that the act begins. Raises StorageFailed, NotOperator, NotModerator."""
+        self._begun = await self._database.run(store.begin, self.actor, self._entry)
 
     def changes_nothing(self) -> None:
         """Keep the act out of the log, because it only reads."""
@@ -68,6 +69,5 @@ class Audit:
     async def list(self, limit: int, before: int | None) -> tuple[tuple[AuditInfo, ...], int]:
         """The newest `limit` acts, before the entry `before` if that is given, and how many more there
         are."""
-        # In the order of the jobs, so that an act just before is in the list.
-        found, more = await self._context.database.run(store.read_entries, limit, before)
+        found, more = await self._context.database.read(store.read_entries, limit, before)
         return tuple(found), more

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, func, insert, select, true
 
+from chatd.base.principals import Principal
 from chatd.base.records import AuditInfo
 from chatd.store.engine import inserted_id
+from chatd.store.operators import check_actor
 from chatd.store.schema import audit
 
 BEGUN = "begun"
@@ -35,10 +37,22 @@ def add_entry(
     return inserted_id(connection.execute(insert(audit).values(values)))
 
 
+def begin(connection: Connection, actor: Principal, entry: AuditEntry) -> int:
+    """Store that `entry` begins. Returns the id of the row. Raises NotOperator, NotModerator."""
+    check_actor(connection, actor)
+    return add_entry(connection, entry, BEGUN)
+
+
 def run_audited(
-    connection: Connection, entry: AuditEntry, job: Callable[..., Any], args: tuple[Any, ...]
+    connection: Connection,
+    actor: Principal,
+    entry: AuditEntry,
+    job: Callable[..., Any],
+    args: tuple[Any, ...],
 ) -> Any:
-    """Run `job`, and store in the same transaction that `entry` is done. Returns and raises as `job`."""
+    """Run `job`, and store in the same transaction that `entry` is done. Returns and raises as `job`. Raises
+    NotOperator, NotModerator."""
+    check_actor(connection, actor)
     result = job(connection, *args)
     add_entry(connection, entry, DONE)
     return result
@@ -49,12 +63,14 @@ def read_entries(
 ) -> tuple[list[AuditInfo], int]:
     """The newest `limit` acts with ids below `before`, newest first, and how many more there are. An act that
     has ended is one entry, with the id and time of its end."""
-    end = audit.alias()
-    shown = ~select(end.c.id).where(end.c.begun == audit.c.id).exists()
-    if before is not None:
-        shown &= audit.c.id < before
+    ended = audit.alias()
+    is_upto = true() if before is None else audit.c.id < before
+    shown = is_upto & ~select(ended.c.id).where(ended.c.begun == audit.c.id).exists()
     columns = audit.c.id, audit.c.at, audit.c.actor, audit.c.act, audit.c.outcome, audit.c.target
     chosen = select(*columns, audit.c.detail).where(shown).order_by(audit.c.id.desc())
     rows = connection.execute(chosen.limit(limit)).all()
-    total: int = connection.scalar(select(func.count(audit.c.id)).where(shown)) or 0
-    return [AuditInfo(*row) for row in rows], total - len(rows)
+    # Each row that ends an act hides the one that begins it. These are counted in indexes alone.
+    total: int = connection.scalar(select(func.count()).select_from(audit).where(is_upto)) or 0
+    begun = audit.c.begun.is_not(None) if before is None else audit.c.begun < before
+    hidden: int = connection.scalar(select(func.count()).select_from(audit).where(begun)) or 0
+    return [AuditInfo(*row) for row in rows], total - hidden - len(rows)

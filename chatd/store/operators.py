@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import msgspec
 from sqlalchemy import Connection, delete, insert, select
 
 from chatd.base.errors import AlreadyClaimed
 from chatd.base.model import Account
+from chatd.base.principals import Principal
 from chatd.base.roles import OPERATOR, USER, Role
 from chatd.store.accounts import account_of
-from chatd.store.schema import accounts, roles
+from chatd.store.schema import accounts, disabled, roles
 from chatd.store.settings import get_setting, put_setting
 
 SETTING = "first_operator"
@@ -49,6 +51,16 @@ def set_role(connection: Connection, account_id: int, role: Role) -> Account:
     if role == OPERATOR and get_setting(connection, SETTING) is None:
         put_setting(connection, SETTING, account.name)
     return account
+
+
+def check_actor(connection: Connection, actor: Principal) -> None:
+    """Raises NotOperator, NotModerator if an account no longer has the actor's role, or is disabled."""
+    if actor.account is None:
+        return  # somebody at the control socket
+    found = select(roles.c.role).where(roles.c.account_id == actor.account)
+    off = select(disabled.c.account_id).where(disabled.c.account_id == actor.account)
+    role: Role = connection.scalar(found.where(~off.exists())) or USER
+    msgspec.structs.replace(actor, role=role).check(actor.role)
 
 
 def claim(connection: Connection, account_id: int) -> Account:

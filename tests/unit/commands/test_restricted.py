@@ -205,6 +205,27 @@ class Log(RestrictedTestCase):
         found, more = await log.list(2, found[-1].entry)
         self.assertEqual(([each.target for each in found], more), (["2", "1"], 1))
 
+    async def test_pages_of_acts_in_steps(self) -> None:
+        """What has begun and has ended counts once, at its end, also if it began on an earlier page."""
+        log = self.realm.service.audit
+        first, second, third = [log.act(self.client.actor, "x", name, "") for name in "abc"]
+        for act in (first, second, third):
+            await act.begin()
+        await second.end("done")
+        await first.end("done")
+        found, more = await log.list(1, None)
+        self.assertEqual(([each.target for each in found], more), (["a"], 2))
+        found, more = await log.list(5, found[-1].entry)
+        self.assertEqual(([each.target for each in found], more), (["b", "c"], 0))
+        self.assertEqual(await log.list(5, found[-1].entry), ((), 0))
+
+    async def test_long_log(self) -> None:
+        """Reading it does not hold up others, and counting it reads no rows."""
+        database = self.realm.database
+        self.patch(database, "run", None)
+        found, more = await self.realm.service.audit.list(5, None)
+        self.assertEqual((found, more), ((), 0))
+
 
 class Descriptions(ClockedTestCase):
     def described(self, verb: str, command: Any) -> tuple[str | None, str]:
@@ -224,6 +245,8 @@ class Descriptions(ClockedTestCase):
         self.assertEqual(target, "a")
         self.assertTrue(detail.startswith("reason=b\\nb"))
         self.assertEqual(len(detail), restricted.MAX_DETAIL)
+        target, _ = self.described("admin.backup", ask.MakeBackup("/" + "a" * 5000))
+        self.assertEqual(len(target or ""), restricted.MAX_DETAIL)
 
     def test_values(self) -> None:
         text = restricted._text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred
 
-from chatd.base.errors import AccountDisabled, BadToken, UnknownUser, WrongPassword
+from chatd.base.errors import AccountDisabled, BadToken, NotOperator, UnknownUser, WrongPassword
 from chatd.base.model import Account
 from chatd.base.principals import Principal
 from chatd.base.roles import MODERATOR, OPERATOR, USER
@@ -81,6 +81,37 @@ class Passwords(ManagedTestCase):
         old = service.accounts.login("messi", PASSWORD, SOURCE)
         self.assertIs(await self.refused(old), WrongPassword)
         await service.accounts.login("messi", "liverpool", SOURCE)
+
+
+class LostRoles(ManagedTestCase):
+    async def act_of(self, name: str) -> Act:
+        account = await self.account(name)
+        account = await self.realm.service.managed.set_role(self.act(), account, OPERATOR)
+        actor = Principal(account.name, account.role, account=account.id)
+        return self.realm.service.audit.act(actor, "admin.user", None, "")
+
+    async def test_role_taken_meanwhile(self) -> None:
+        """Who loses the role while a password is hashed does not make another operator."""
+        service = self.realm.service
+        for number, take in enumerate(
+            (
+                lambda account: service.managed.set_role(self.act(), account, MODERATOR),
+                lambda account: service.managed.disable(self.act(), account, None),
+                lambda account: service.departures.delete(account, PASSWORD, False, SOURCE),
+            )
+        ):
+            name = f"lina{number}"
+            act = await self.act_of(name)
+            await take(await service.accounts.find(name))
+            adding = service.managed.add(act, f"x{number}", PASSWORD, OPERATOR, None, None)
+            self.assertIs(await self.refused(adding), NotOperator)
+            self.assertIs(await self.refused(act.begin()), NotOperator)
+            self.assertIs(await self.refused(service.accounts.find(f"x{number}")), UnknownUser)
+
+    async def test_role_kept(self) -> None:
+        act = await self.act_of("lina")
+        await self.realm.service.managed.add(act, "x", PASSWORD, USER, None, None)
+        self.assertEqual((await self.realm.service.accounts.find("x")).name, "x")
 
 
 class Deleted(ManagedTestCase):
