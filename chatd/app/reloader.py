@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
-from twisted.internet.defer import Deferred, DeferredLock
+from twisted.internet.defer import Deferred, DeferredLock, succeed
 from twisted.logger import Logger
 
 from chatd.app.doors import Doors, check_doors
@@ -49,6 +49,7 @@ class Reloader:
         self._load = load
         self._lock = DeferredLock()
         self._waiting: list[Deferred[ReloadReport]] = []  # for a reload that has not begun
+        self._stopped = False
         self._on_begin: Callable[[], None] = lambda: None
         self._on_end: Callable[[ReloadReport], None] = lambda _report: None
 
@@ -63,12 +64,15 @@ class Reloader:
 
     async def stop(self) -> None:
         """Wait for the reload under way. None begins any more."""
+        self._stopped = True
         await self._lock.acquire()
         self._tell(STOPPING)
 
     def reload(self) -> Deferred[ReloadReport]:
         """Reload everything. Fires with what was done, and does not fail. Those who ask before a reload has
         begun share it."""
+        if self._stopped:
+            return succeed(STOPPING)
         waiter: Deferred[ReloadReport] = Deferred()
         self._waiting.append(waiter)
         if len(self._waiting) == 1:

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Engine, create_engine
 
 from chatd.base.private_files import sync_file
 from chatd.store.imports import archives
-from chatd.store.schema import arrivals, attachments
+from chatd.store.schema import arrivals, attachments, erased_files
 
 PAGE = 1000  # rows that are read at a time
 
@@ -105,6 +105,12 @@ def is_named(connection: Connection, stored: str) -> bool:
     """Whether the database names a file, also one that is still arriving."""
     found = sa.select(attachments.c.id).where(attachments.c.stored == stored)
     return connection.scalar(found) is not None or stored in archives(connection)
+
+
+def is_to_be_erased(connection: Connection, stored: str) -> bool:
+    """Whether a file is about to be removed, because nothing names it any more."""
+    found = sa.select(erased_files.c.stored).where(erased_files.c.stored == stored)
+    return connection.scalar(found) is not None
 
 
 def foreign_key_problems(connection: Connection, limit: int) -> list[str]:

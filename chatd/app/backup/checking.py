@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import stat
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -23,6 +25,7 @@ from chatd.store.snapshot import (
     files_after,
     foreign_key_problems,
     is_named,
+    is_to_be_erased,
     other_files,
 )
 
@@ -132,11 +135,21 @@ class StateChecker:
     def _check_unknown(self) -> None:
         oldest = self._wall() - ARRIVING
         for path in sorted(self._uploads.iterdir()):
-            if not path.is_file() or path.stat().st_mtime > oldest:
-                continue
-            if not self._read(partial(is_named, stored=from_disk(path.name))):
-                repaired = self._set_aside(path) if self._repair else None
-                self._add(FILE_UNKNOWN, f"no message carries {path.name}", repaired)
+            with suppress(FileNotFoundError):  # it was deleted meanwhile
+                self._check_one_unknown(path, oldest)
+
+    def _check_one_unknown(self, path: Path, oldest: float) -> None:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode) or found.st_mtime > oldest:
+            return
+        stored = from_disk(path.name)
+        if self._read(partial(is_named, stored=stored)):
+            return
+        # A deleted file leaves the disk a moment later. It must not survive among the unclaimed ones.
+        if not self._read(partial(is_to_be_erased, stored=stored)):
+            path.lstat()  # raises if it has left since
+            repaired = self._set_aside(path) if self._repair else None
+            self._add(FILE_UNKNOWN, f"no message carries {path.name}", repaired)
 
     def _set_aside(self, path: Path) -> str:
         aside = self._uploads / UNCLAIMED

@@ -1,13 +1,15 @@
 """Makes a backup, also while the realm runs.
 
-The files are copied first, then the database, then the files that have arrived meanwhile. What somebody
-deletes between these steps is missing in the backup, or is in it although it was deleted a moment ago. Files
+The database is copied first, and then the files that this copy names. A file that somebody deletes between
+these steps is missing in the backup, and its message is in it although it was deleted a moment ago. Files
 never change, so the next backup in the same folder copies only those that it does not have.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
+import stat
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -85,6 +87,7 @@ class BackupMaker:
     def _make(self) -> BackupReport:
         self._check_target()
         self._target.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._check_private()
         with locked(self._target):
             before = self._check_content()
             self._clear(before)
@@ -124,6 +127,16 @@ class BackupMaker:
             raise BackupError(
                 f"{target} is neither empty nor a backup; choose an empty folder or a new one"
             )
+
+    def _check_private(self) -> None:
+        """Refuse a folder in which somebody else could put links, through which files would be removed."""
+        found = self._target.stat()
+        if found.st_uid not in (0, os.geteuid()) or found.st_mode & stat.S_IWOTH:
+            raise BackupError(
+                f"other users of the system may write to {self._target}; choose a folder of chatd's user"
+            )
+        if (self._target / UPLOADS).is_symlink():
+            raise BackupError(f"{self._target / UPLOADS} is a link; choose another folder")
 
     def _check_content(self) -> Manifest | None:
         """Check that the folder is empty or has a backup of this realm, which is returned."""

@@ -10,6 +10,7 @@ the one before it intact, and the next one removes what the interrupted one has 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 from collections.abc import Iterator
@@ -50,10 +51,19 @@ def read_manifest(folder: Path) -> Manifest | None:
             f"the backup in {folder} has format {manifest.format}, and this version of chatd reads format "
             f"{FORMAT}; use the version that made it"
         )
-    names = (manifest.state, *manifest.keys)
-    if any(Path(name).name != name for name in names):
+    if not _is_inside(manifest):
         raise BackupError(f"{path} names files outside of the backup; it is not one of chatd's")
     return manifest
+
+
+def _is_inside(manifest: Manifest) -> bool:
+    """Whether a manifest names only what backups have, so that nothing else is read or replaced."""
+    names = (manifest.state, *manifest.keys)
+    return (
+        all(Path(name).name == name for name in names)
+        and manifest.state.startswith(STATE_PREFIX)
+        and all(Path(name).suffix in KEY_ENDINGS for name in manifest.keys)
+    )
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -69,9 +79,16 @@ def key_files(state: StateFolder) -> list[Path]:
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
-    """Keep others from changing a backup folder. Raises BackupError, OSError."""
-    descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+def locked(folder: Path, *, reads: bool = False) -> Iterator[None]:
+    """Keep others from changing a backup folder. `reads`: it is only read, so it may be on a read-only
+    disk. Raises BackupError, OSError."""
+    try:
+        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    except OSError as error:
+        if not reads or error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise
+        yield  # nobody changes it
+        return
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -74,7 +74,7 @@ class BackupRestorer:
                 f"{self._source} has a backup of {manifest.realm}, and [realm] name is {self._realm}; change "
                 "the configuration, or choose another folder"
             )
-        with locked(self._source):
+        with locked(self._source, reads=True):
             self._begin(manifest)
             self._copy_files(manifest)
             self._copy_state(manifest)

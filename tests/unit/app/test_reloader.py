@@ -15,7 +15,7 @@ from twisted.internet.error import CannotListenError
 from chatd.app.doors import Doors, OpenDoor
 from chatd.app.logs import LogOutput
 from chatd.app.reload import Reloads
-from chatd.app.reloader import INTERNAL, PEER_FILES, Reloader
+from chatd.app.reloader import INTERNAL, PEER_FILES, STOPPING, Reloader
 from chatd.base.config import DATA_DOOR, Config, ConfigError, LogConfig, PeerConfig
 from chatd.base.config_changes import ReloadReport
 from chatd.base.errors import RegistrationClosed
@@ -241,7 +241,7 @@ class Settings(ReloadTestCase):
         self.assertEqual((await first).error, "")
         await second
         late = self.reloader.reload()
-        self.assertFalse(late.called)
+        self.assertEqual((await late).error, STOPPING.error)
 
     async def test_by_command(self) -> None:
         """Operators read what was done, or why it was not."""
