@@ -55,10 +55,15 @@ def vacuum(engine: Engine) -> tuple[int, int]:
     path = Path(engine.url.database)
     before = path.stat().st_size
     raw = engine.raw_connection()
+    folder = str(path.absolute().parent).replace("'", "''")
     try:
+        # VACUUM writes the whole database to a temporary one. That would be in memory, or on another disk.
+        raw.cursor().execute("PRAGMA temp_store = FILE")
+        raw.cursor().execute(f"PRAGMA temp_store_directory = '{folder}'")
         raw.cursor().execute("VACUUM")
         raw.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
     finally:
+        raw.cursor().execute("PRAGMA temp_store_directory = ''")  # it holds for the whole process
         raw.close()
     return before, path.stat().st_size
 

@@ -11,11 +11,12 @@ from unittest import mock
 import msgspec
 import sqlalchemy as sa
 
-from chatd.app.backup import checking, manifest
+from chatd.app.backup import checking
 from chatd.app.backup.checking import StateChecker
 from chatd.app.backup.manifest import BackupError, read_manifest, write_manifest
 from chatd.base.backup_records import CheckReport
 from chatd.store.schema import erased_files
+from chatd.store.snapshot import vacuum
 from tests.unit.app.test_backup import BackupTestCase
 
 
@@ -69,6 +70,21 @@ class Manifests(BackupTestCase):
             self.assertRaises(BackupError, read_manifest, self.target)
 
 
+class Vacuuming(BackupTestCase):
+    def test_not_in_memory(self) -> None:
+        """The temporary database, which is as large as the whole one, is beside that."""
+        statements: list[str] = []
+        raw = self.engine.raw_connection()
+        raw.driver_connection.set_trace_callback(statements.append)  # type: ignore[union-attr]
+        raw.close()
+        before, after = vacuum(self.engine)
+        self.assertGreater(before * after, 0)
+        seen = statements[: statements.index("VACUUM")]
+        folder = self.realm.state.path.absolute()
+        wanted = ["PRAGMA temp_store = FILE", f"PRAGMA temp_store_directory = '{folder}'"]
+        self.assertEqual(seen, wanted)
+
+
 class ReadOnly(BackupTestCase):
     def test_restore(self) -> None:
         """A backup is restored from a disk that can't be written to."""
@@ -89,7 +105,7 @@ class ReadOnly(BackupTestCase):
                 raise OSError(errno.EROFS, "Read-only file system")
             return real(path, *args)
 
-        self.patch(manifest.os, "open", opened)
+        self.patch(os, "open", opened)
 
 
 class Meanwhile(BackupTestCase):
