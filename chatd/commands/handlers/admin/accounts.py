@@ -42,6 +42,9 @@ async def show(client: Client, command: ask.InspectAccount, _act: Act) -> Reply:
         "files": facts.files,
         "size": facts.size,
     }
+    quotas = client.service.context.file_quotas
+    if quotas.has_own(account):
+        fields["quota_size"] = quotas.of(account)
     if facts.used is not None:
         fields["used"] = timestamp(facts.used)
     if facts.disabled is not None:
