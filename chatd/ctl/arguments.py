@@ -134,9 +134,8 @@ def _add(parser: CtlParser, arg: Arg) -> None:
             help=f"read the {arg.name} from the first line of the standard input instead of asking for it",
         )
     elif arg.named and isinstance(kind, types.FlagType):
-        parser.add_argument(
-            option_of(arg), action="store_const", const="on", dest=arg.name, help=about
-        )
+        # It has no value whose form could be told.
+        parser.add_argument(option_of(arg), action="store_const", const="on", dest=arg.name)
     elif arg.named:
         parser.add_argument(
             option_of(arg),

@@ -103,7 +103,9 @@ def _option(arg: Arg) -> list[str]:
         about = f"Read the {arg.name} from the standard input."
         return entry([bold(f"{option_of(arg)}-stdin")], about)
     value = shape_of(arg)
-    term = f"{bold(option_of(arg))} {italic(value)}" if value else bold(option_of(arg))
+    if not value:
+        return entry([bold(option_of(arg))])
+    term = f"{bold(option_of(arg))} {italic(value)}"
     return [".TP", term, escaped(arg.type.about[0].upper() + arg.type.about[1:] + ".")]
 
 

@@ -95,3 +95,10 @@ class OfflineNotes(SynchronousTestCase):
         self.assertLessEqual({"backup", "check", "user passwd"}, found)
         self.assertEqual(found & {"restore", "vacuum", "reload", "stats"}, set())
         self.assertIn("has to be stopped", rows()["restore"].help)
+
+
+class Flags(SynchronousTestCase):
+    def test_help_names_no_value(self) -> None:
+        """A flag of chatctl has no value, although it is on or off in other dialects."""
+        self.assertIn("--quick", helped(["check"], make_parser()))
+        self.assertNotIn("on or off", helped(["check"], make_parser()).lower())
