@@ -50,7 +50,17 @@ HTTP = (
     ("`POST /session`", "logs in: a JSON object with `username` and `password`"),
     (
         "`POST /accounts`",
-        "registers and logs in: `username`, `password`, and optionally `name` and `country`",
+        (
+            "registers and logs in: `username`, `password`, and optionally `name`, `country` and the code of "
+            "an invitation as `invite`"
+        ),
+    ),
+    (
+        "`POST /reset`",
+        (
+            "changes a password with the token of a link that an operator has made: `token`, which works "
+            "once, and `password`. All sessions of the account end"
+        ),
     ),
     ("`DELETE /session`", "logs out; with `?everywhere=true`, ends all sessions of the account"),
     (

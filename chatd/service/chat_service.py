@@ -58,6 +58,7 @@ from chatd.service.move_follower import MoveFollower
 from chatd.service.moved_addresses import MovedAddresses
 from chatd.service.moving_out import MovingOut
 from chatd.service.operators import Operators
+from chatd.service.password_resets import PasswordResets
 from chatd.service.passwords import Passwords
 from chatd.service.pending_posts import PendingPosts
 from chatd.service.people import People
@@ -114,6 +115,7 @@ class ChatService:
     operators: Operators  # who runs the realm
     audit: Audit  # what was done with a role
     realm_invitations: RealmInvitations  # who may register
+    resets: PasswordResets  # links to choose another password
     managed: ManagedAccounts  # accounts, as operators manage them
     upkeep: IUpkeep  # backups and checks of the state folder
     access_bans: AccessBans  # accounts, networks and realms that are kept out
@@ -238,6 +240,7 @@ class ChatService:
         self.contacts = Contacts(
             context, self.accounts, self.blocks, realms, answers, self.remote_presence
         )
+        self.resets = PasswordResets(context, self.accounts, passwords)
         self.operators = Operators(context, self.accounts)
         self.audit = Audit(context)
         self.usage = DiskUsage(context)

@@ -16,7 +16,16 @@ from chatd.base.roles import USER
 from chatd.store import names
 from chatd.store.engine import inserted_id
 from chatd.store.prepared import prepared
-from chatd.store.schema import accounts, avatars, contacts, disabled, profiles, roles, sessions
+from chatd.store.schema import (
+    accounts,
+    avatars,
+    contacts,
+    disabled,
+    password_resets,
+    profiles,
+    roles,
+    sessions,
+)
 
 # The key of a deleted account is this and its id. No name has such a key.
 DELETED = "@"
@@ -139,6 +148,7 @@ def set_password(connection: Connection, account: Account, old: str, new: str, k
     )
     if changed.rowcount == 0:
         raise errors.WrongPassword(name=account.name)
+    connection.execute(delete(password_resets).where(password_resets.c.account_id == account.id))
     connection.execute(
         delete(sessions).where(sessions.c.account_id == account.id, sessions.c.token_hash != keep)
     )

@@ -19,7 +19,15 @@ from chatd.store.accounts import (
     set_profile,
 )
 from chatd.store.operators import set_role
-from chatd.store.schema import accounts, attachments, disabled, participants, roles, sessions
+from chatd.store.schema import (
+    accounts,
+    attachments,
+    disabled,
+    participants,
+    password_resets,
+    roles,
+    sessions,
+)
 
 
 class AccountFilter(msgspec.Struct, frozen=True):
@@ -135,10 +143,12 @@ def change_role(connection: Connection, account: Account, role: Role) -> Account
 
 
 def replace_password(connection: Connection, account: Account, hashed: str) -> None:
-    """Give an account another password, and end its sessions. Raises UnknownUser."""
+    """Give an account another password, and end its sessions and its link to choose one. Raises
+    UnknownUser."""
     check_exists(connection, account)
     chosen = update(accounts).where(accounts.c.id == account.id)
     connection.execute(chosen.values(password=hashed))
+    connection.execute(delete(password_resets).where(password_resets.c.account_id == account.id))
     end_sessions(connection, account.id)
 
 

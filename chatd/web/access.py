@@ -17,6 +17,7 @@ from zope.interface import implementer
 
 from chatd.base.errors import BadMethod, ChatError, ForeignOrigin, NotLoggedIn
 from chatd.base.events import Event
+from chatd.base.model import Account
 from chatd.base.names import key_of, printable
 from chatd.base.texts import Secret
 from chatd.commands.client import Client
@@ -72,6 +73,11 @@ class AccessControl:
         self._cookie = f"chatd-{realm}".encode()
         # Browsers accept a `__Host-` cookie over TLS only, and from this host only (RFC 6265bis, 4.1.3.2).
         self._secure_cookie = b"__Host-" + self._cookie
+
+    def end_sessions(self, account: Account, reason: str) -> None:
+        """Detach the clients of an account whose sessions have ended, and tell them why."""
+        for each in self._sessions.of_account(account):
+            each.end(reason)
 
     def check_origin(self, request: Request) -> None:
         """Raises ForeignOrigin if the request comes from a page of another site."""

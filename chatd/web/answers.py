@@ -22,6 +22,7 @@ _STATUSES: tuple[tuple[tuple[type[ChatError], ...], HTTPStatus], ...] = (
         (
             errors.AlreadyClaimed,
             errors.BadInvitation,
+            errors.BadResetLink,
             errors.Banned,
             errors.ForeignOrigin,
             errors.GroupClosed,

@@ -3,6 +3,7 @@
 ```
 /  /sw.js  /manifest.webmanifest  /static/…   the files of the browser client
 /session  /accounts                           logging in and out, registering
+/reset                                        choosing another password by a link
 /ws                                           the json dialect over WebSocket
 /uploads/<key>  /files/<code>                 files
 /pictures/<place>                             pictures of people and groups
@@ -45,6 +46,7 @@ from chatd.web.hosts import Hosts
 from chatd.web.imports import ImportResource
 from chatd.web.joining import JoinResource
 from chatd.web.lazy_resource import LazyResource
+from chatd.web.password_resets import ResetResource
 from chatd.web.pictures import PictureResource
 from chatd.web.request import ChatRequest
 from chatd.web.sessions import AccountsResource, SessionResource
@@ -232,6 +234,7 @@ def make_site(
     root.putChild(b"static", StaticFiles(files))
     root.putChild(b"session", SessionResource(service, access))
     root.putChild(b"accounts", AccountsResource(service, access))
+    root.putChild(b"reset", ResetResource(service, access))
     root.putChild(b"healthz", HealthResource(service, access))
     root.putChild(b"readyz", ReadyResource(service, access))
     root.putChild(b"livez", LiveResource(service, access))

@@ -78,6 +78,16 @@ class TooManyCodes(ChatError):
     sentence = "Too many wrong codes came from your address; try again in {seconds} s"
 
 
+class BadResetLink(ChatError):
+    code = "bad-reset-link"
+    sentence = "The link is not valid, or not any more; ask an operator of this realm for another"
+
+
+class NoWebDoor(ChatError):
+    code = "no-web-door"
+    sentence = "This realm has no door for browsers; change it with admin user passwd {name}"
+
+
 class InvitationNotFound(ChatError):
     code = "invitation-not-found"
     sentence = "There is no invitation {invitation}; admin invite list shows them"

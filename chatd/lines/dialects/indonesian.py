@@ -47,6 +47,10 @@ INDONESIAN: Texts = {
     errors.TooManyCodes: (
         "Terlalu banyak kode salah dari alamat Anda; coba lagi dalam {seconds} detik"
     ),
+    errors.BadResetLink: (
+        "Tautan itu tidak berlaku, atau tidak berlaku lagi; minta yang baru kepada operator"
+    ),
+    errors.NoWebDoor: "Realm ini tidak punya pintu untuk browser; pakai admin user passwd {name}",
     errors.InvitationNotFound: "Tidak ada undangan {invitation}",
     errors.NotAccepted: "{name} tidak menerima pesan dari Anda",
     errors.RequestPending: "{name} belum menerima permintaan pesan Anda; tunggu jawabannya",

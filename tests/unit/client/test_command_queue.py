@@ -37,6 +37,7 @@ NEVER_REPEATED = (
     ask.CloseReport,
     ask.AddAccount,
     ask.InviteToRealm,
+    ask.ResetPassword,
     ask.LogOutAccount,
     ask.RemoveAccessBan,
     ask.DeleteAccount,

@@ -52,6 +52,8 @@ OLDER: dict[str, tuple[Mapping[str, Verb], tuple[Texts, ...]]] = {
 
 # Errors that no transcript can show, and the test that shows each.
 NOT_IN_TRANSCRIPTS = {
+    "bad-reset-link": "tests.unit.web.test_password_resets.Resets.test_once",
+    "no-web-door": "tests.unit.web.test_password_resets.Resets.test_without_a_door",
     "too-many-codes": "tests.unit.service.test_realm_invitations.Invitations.test_guesses",
     "too-many-bans": "tests.unit.service.test_access_bans.Networks.test_limit",
     "too-many-taken-names": "tests.unit.service.test_guesses.Guesses.test_taken_groups",

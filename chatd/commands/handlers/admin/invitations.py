@@ -1,4 +1,5 @@
-"""Handlers of the commands with which operators invite people to the realm."""
+"""Handlers of the commands with which operators let people in: invitations, and links to reset a
+password."""
 
 from __future__ import annotations
 
@@ -47,3 +48,13 @@ async def list_invitations(client: Client, command: ask.ListRealmInvitations, _a
 async def revoke(client: Client, command: ask.RevokeRealmInvitation, act: Act) -> Reply:
     await client.service.realm_invitations.revoke(act, command.invitation)
     return Reply(f"Invitation {command.invitation} is revoked")
+
+
+@ACT_HANDLERS.of(ask.ResetPassword)
+async def reset(client: Client, command: ask.ResetPassword, act: Act) -> Reply:
+    account = await client.service.accounts.find(command.user)
+    made = await client.service.resets.new(act, account)
+    return Reply(
+        f"The link for {account.name} works once; send it to nobody else",
+        {"username": account.name, "link": made.link, "expires": timestamp(made.expires_at)},
+    )

@@ -1,4 +1,4 @@
-"""The commands with which operators invite people to the realm."""
+"""The commands with which operators let people in: invitations, and links to reset a password."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from chatd.base.roles import OPERATOR
 from chatd.commands import arguments as types
 from chatd.commands import values as ask
 from chatd.commands.rows import Arg, Audited, Row
-from chatd.commands.table.admin.common import LIMIT
+from chatd.commands.table.admin.common import ACCOUNT, LIMIT
 
 ROWS: tuple[Row, ...] = (
     Row(
@@ -39,5 +39,14 @@ ROWS: tuple[Row, ...] = (
         role=OPERATOR,
         audited=Audited.AT_ONCE,
         errors=(errors.NotOperator, errors.InvitationNotFound),
+    ),
+    Row(
+        "admin.user.reset",
+        ask.ResetPassword,
+        "make a link with which a person chooses another password in the browser, once and within an hour",
+        (ACCOUNT,),
+        role=OPERATOR,
+        audited=Audited.AT_ONCE,
+        errors=(errors.NotOperator, errors.UnknownUser, errors.NoWebDoor),
     ),
 )

@@ -1,10 +1,10 @@
-"""Invitations to the realm."""
+"""Invitations to the realm, and links to reset a password."""
 
 from __future__ import annotations
 
 from chatd.commands.values.base import Command
 
-__all__ = ["InviteToRealm", "ListRealmInvitations", "RevokeRealmInvitation"]
+__all__ = ["InviteToRealm", "ListRealmInvitations", "ResetPassword", "RevokeRealmInvitation"]
 
 
 class InviteToRealm(Command, frozen=True):
@@ -24,3 +24,7 @@ class ListRealmInvitations(Command, frozen=True):
 
 class RevokeRealmInvitation(Command, frozen=True):
     invitation: int
+
+
+class ResetPassword(Command, frozen=True):
+    user: str

@@ -10,7 +10,7 @@ import { h } from "./dom.js";
 import { session as askSession } from "./http.js";
 import { language, needTexts, preferredLanguage, setLanguage, t } from "./i18n.js";
 import { button, emptyState } from "./parts.js";
-import { needStyles, Router } from "./router.js";
+import { linkSecret, needStyles, Router } from "./router.js";
 import { Shell } from "./shell.js";
 import { setTitle } from "./title.js";
 
@@ -28,6 +28,7 @@ let deferred = null;
 const router = new Router({
   app: () => app,
   allowed: ({ route, hash }) => {
+    if (route.anyone && linkSecret(route.name)) return null;
     if (route.outside) return app.session?.account ? (note("wanted") ?? "#/") : null;
     if (app.session?.account) return null;
     note("wanted", hash);

@@ -15,6 +15,7 @@ import { needTexts } from "./i18n.js";
  * @property {RegExp} pattern of what comes after `#/`; its groups are the view's params
  * @property {string[]} [needs] blocks of texts, and style sheets
  * @property {boolean} [outside] whether it is for people who are not logged in
+ * @property {boolean} [anyone] whether it is also for people who are logged in
  */
 
 const OUTSIDE = ["outside", "more", "errors", "forms"];
@@ -26,7 +27,8 @@ const TEXTS = new Set(["chat", "panels", "settings", "outside", "more", "errors"
 export const ROUTES = [
   { name: "home", pattern: /^$/ },
   { name: "login", pattern: /^login$/, outside: true, needs: OUTSIDE },
-  { name: "register", pattern: /^register$/, outside: true, needs: OUTSIDE },
+  { name: "register", pattern: /^register(?:\/(?<secret>[^/]+))?$/, outside: true, needs: OUTSIDE },
+  { name: "reset", pattern: /^reset(?:\/(?<secret>[^/]+))?$/, outside: true, anyone: true, needs: OUTSIDE },
   { name: "chat", pattern: /^u\/(?<user>[^/]+)$/, needs: ["chat", "message"] },
   { name: "chat", pattern: /^g\/(?<group>[^/]+)$/, needs: ["chat", "message"] },
   { name: "members", pattern: /^g\/(?<group>[^/]+)\/members$/, needs: ["panels"] },
@@ -51,14 +53,35 @@ export function match(hash) {
     const found = route.pattern.exec(path);
     if (!found) continue;
     try {
-      const params = Object.entries(found.groups ?? {}).map(([key, text]) => [key, decodeURIComponent(text)]);
-      return { route, params: Object.fromEntries(params), hash: `#/${path}` };
+      const given = Object.entries(found.groups ?? {}).filter(([, text]) => text !== undefined);
+      const params = Object.fromEntries(given.map(([key, text]) => [key, decodeURIComponent(text)]));
+      return { route, params, hash: `#/${params.secret === undefined ? path : route.name}` };
     } catch {
       return null; // a stray percent sign
     }
   }
   return null;
 }
+
+/**
+ * The secret of the link that has opened a route: the code of an invitation, or a token. It is kept for this tab,
+ * so that it survives a reload.
+ * @param {string} name of the route
+ * @param {string} [secret] the new one; empty forgets it
+ * @returns {string} empty if there is none
+ */
+export function linkSecret(name, secret) {
+  try {
+    if (secret !== undefined) sessionStorage.setItem(`chatd.link.${name}`, secret);
+    return sessionStorage.getItem(`chatd.link.${name}`) ?? "";
+  } catch {
+    if (secret !== undefined) secrets.set(name, secret); // storage is forbidden
+    return secrets.get(name) ?? "";
+  }
+}
+
+/** @type {Map<string, string>} */
+const secrets = new Map();
 
 /** A name, encoded for a hash. @param {string} name */
 export function segment(name) {
@@ -122,6 +145,11 @@ export class Router {
   async #arrive() {
     const found = match(location.hash) ?? match("#/");
     if (!found) return;
+    if (found.params.secret !== undefined) {
+      // It must not stay in the address bar or in the browser's history.
+      linkSecret(found.route.name, found.params.secret);
+      history.replaceState(null, "", found.hash);
+    }
     const instead = this.#hooks.allowed(found);
     if (instead !== null) return this.go(instead, { replace: true });
     if (this.stale && this.current && mayReload()) return location.reload();

@@ -137,7 +137,7 @@
  * @typedef {object} Session
  * @property {string} realm
  * @property {string} version
- * @property {"open" | "closed"} registration
+ * @property {"open" | "invite" | "closed"} registration
  * @property {number} min_password
  * @property {{message: number, file: number}} limits bytes
  * @property {Account | null} account

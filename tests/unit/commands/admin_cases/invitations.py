@@ -23,4 +23,5 @@ CASES: tuple[tuple[str, str, dict[str, Any], Command], ...] = (
         ask.ListRealmInvitations(5, 9),
     ),
     ("admin.invite.revoke", "3", {"invitation": 3}, ask.RevokeRealmInvitation(3)),
+    ("admin.user.reset", "messi", {"user": "messi"}, ask.ResetPassword("messi")),
 )

@@ -31,7 +31,7 @@ export function view(app) {
     async (values) => app.enter(await ask("POST", "/session", { ...values, username: values.username.trim() })),
     { submit: t("login.submit"), label: t("login.title") },
   );
-  const open = app.session?.registration === "open";
+  const registration = app.session?.registration;
   return {
     title: t("login.title"),
     node: outside(app, {
@@ -42,9 +42,13 @@ export function view(app) {
       other: h(
         "p",
         { class: "outside-other" },
-        ...(open
-          ? [t("login.new"), " ", h("a", { href: "#/register" }, t("login.register"))]
-          : [t("login.closed")]),
+        ...(registration === "closed"
+          ? [t("login.closed")]
+          : [
+              t(registration === "invite" ? "login.invited" : "login.new"),
+              " ",
+              h("a", { href: "#/register" }, t("login.register")),
+            ]),
       ),
     }),
     focus: () => username.input.focus(),

@@ -10,6 +10,7 @@ export default {
   "login.submit": "Log in",
   "login.new": "New here?",
   "login.register": "Make an account",
+  "login.invited": "Do you have an invitation?",
   "login.closed": "This realm does not accept new accounts. If you need one, ask its operator.",
 
   "register.title": "Make an account",
@@ -24,6 +25,20 @@ export default {
   "register.submit": "Make the account",
   "register.known": "Have an account?",
   "register.login": "Log in",
+  "register.invited": "You are invited. All you need is a name and a password.",
+  "register.invite.intro": "Here you need an invitation. Open its link, or type its code.",
+  "register.invite": "Code of the invitation",
+  "register.invite.hint": "Whoever has invited you has it. Capital letters and hyphens do not matter.",
   "register.closed": "No new accounts here",
   "register.closed.hint": "This realm is closed to new people. Ask its operator for an account.",
+
+  "reset.title": "Choose a new password",
+  "reset.intro": "The old one does not work any more after that, and all devices are logged out.",
+  "reset.password": "New password",
+  "reset.submit": "Change the password",
+  "reset.done": "The password of {username} is changed",
+  "reset.done.hint": "Log in with it.",
+  "reset.login": "Log in",
+  "reset.bad": "This link does not work any more",
+  "reset.bad.hint": "A link works once, for an hour. Ask an operator of this realm for another.",
 };

@@ -31,6 +31,11 @@ export default {
   "error.busy": "Realm sedang sibuk; coba lagi beberapa detik lagi.",
   "error.password-mismatch": "Kedua kata sandi itu berbeda; ketik ulang.",
   "error.weak-password": "Kata sandinya terlalu pendek: paling sedikit {1} karakter.",
+  "error.invitation-needed": "Akun baru di realm ini memerlukan undangan; ketik kodenya.",
+  "error.bad-invitation": "Undangan itu tidak berlaku, atau tidak berlaku lagi; mintalah yang baru kepada pengirimnya.",
+  "error.too-many-codes": "Terlalu banyak kode salah dari alamat Anda; coba lagi sebentar lagi.",
+  "error.bad-reset-link":
+    "Tautan itu tidak berlaku, atau tidak berlaku lagi; mintalah yang baru kepada operator realm ini.",
   "error.registration-closed": "Realm ini tidak menerima akun baru; mintalah kepada operatornya.",
   "error.bad-token": "Sesi Anda sudah berakhir; masuk lagi.",
   "error.unknown-realm": "Realm itu belum dikenal di sini; daftar realm menunjukkan mana yang dapat dihubungi.",

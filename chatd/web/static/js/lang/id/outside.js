@@ -10,6 +10,7 @@ export default {
   "login.submit": "Masuk",
   "login.new": "Baru di sini?",
   "login.register": "Buat akun",
+  "login.invited": "Punya undangan?",
   "login.closed": "Realm ini tidak menerima akun baru. Jika perlu, mintalah kepada operatornya.",
 
   "register.title": "Buat akun",
@@ -24,6 +25,20 @@ export default {
   "register.submit": "Buat akun",
   "register.known": "Sudah punya akun?",
   "register.login": "Masuk",
+  "register.invited": "Anda diundang. Cukup nama dan kata sandi.",
+  "register.invite.intro": "Di sini Anda memerlukan undangan. Buka tautannya, atau ketik kodenya.",
+  "register.invite": "Kode undangan",
+  "register.invite.hint": "Mintalah kepada yang mengundang Anda. Huruf besar dan tanda hubung tidak berpengaruh.",
   "register.closed": "Tidak ada akun baru di sini",
   "register.closed.hint": "Realm ini tertutup bagi orang baru. Mintalah akun kepada operatornya.",
+
+  "reset.title": "Pilih kata sandi baru",
+  "reset.intro": "Setelah itu kata sandi lama tidak berlaku lagi, dan semua perangkat keluar.",
+  "reset.password": "Kata sandi baru",
+  "reset.submit": "Ganti kata sandi",
+  "reset.done": "Kata sandi {username} sudah diganti",
+  "reset.done.hint": "Masuklah dengan kata sandi itu.",
+  "reset.login": "Masuk",
+  "reset.bad": "Tautan ini tidak berlaku lagi",
+  "reset.bad.hint": "Sebuah tautan berlaku sekali, selama satu jam. Mintalah yang baru kepada operator realm ini.",
 };
