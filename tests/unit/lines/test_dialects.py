@@ -27,7 +27,9 @@ from chatd.commands.arguments import (
     FlagType,
     NumberType,
     OpaqueType,
+    PathType,
     PortType,
+    QuotaType,
     TimeType,
 )
 from chatd.commands.rows import Arg, Row
@@ -211,6 +213,8 @@ def _example(arg: Arg) -> str:
         EmojiType: "👍",
         AgeType: "7d",
         BytesType: "5M",
+        QuotaType: "5M",
+        PathType: "/srv/backups",
         DurationType: "7d",
     }
     first, choice, _ = arg.type.shape.partition("|")
