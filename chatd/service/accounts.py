@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Callable, Collection, Iterable
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Collection
+from contextlib import nullcontext
 from typing import Protocol
 
 import msgspec
@@ -14,7 +14,6 @@ from twisted.logger import Logger
 
 from chatd.base import errors
 from chatd.base.background import in_background
-from chatd.base.cache import Cache
 from chatd.base.config import AccountsConfig
 from chatd.base.isolation import guarded
 from chatd.base.model import Account, Device
@@ -24,6 +23,7 @@ from chatd.base.throttle import Quota
 from chatd.base.tokens import TOKEN_BYTES, hash_token, holds_one_of
 from chatd.service.context import Context
 from chatd.service.guesses import TakenNames
+from chatd.service.known_accounts import KnownAccounts
 from chatd.service.login_guard import PasswordGuard
 from chatd.service.passwords import LOGIN, REGISTRATION, Passwords
 from chatd.service.presence import Presence
@@ -34,8 +34,6 @@ from chatd.store.realm_invitations import add_invited_account
 log = Logger()
 
 RENEW_EVERY = 3_600_000  # ms; the use of a session is stored at most this often
-CACHED_ACCOUNTS = 50_000
-READ_AT_ONCE = 500  # accounts
 
 
 class Login(msgspec.Struct, frozen=True):
@@ -66,7 +64,7 @@ def _is_token_among(
     return holds_one_of(words, store.live_sessions(connection, account_id, now))
 
 
-class Accounts:
+class Accounts(KnownAccounts):
     """The realm's accounts, and their sessions."""
 
     def __init__(
@@ -76,8 +74,8 @@ class Accounts:
         presence: Presence,
         invitations: RealmInvitations,
     ) -> None:
+        super().__init__(context.database)
         self._context = context
-        self._database = context.database
         self._passwords = passwords
         self._presence = presence
         self._invitations = invitations
@@ -85,9 +83,6 @@ class Accounts:
         self._endings = 0  # how many times sessions were ended
         self._live: LiveSessions | None = None
         self._check_access: Callable[[Account], None] = lambda _account: None
-        self._by_key: Cache[str, Account] = Cache(CACHED_ACCOUNTS)
-        # account id -> the account after a change. A read from before the change may finish later.
-        self._renewed: Cache[int, Account] = Cache(CACHED_ACCOUNTS)
         self._guard = PasswordGuard(context.clock, passwords)
         self._registrations = Quota(self._settings.registrations_per_hour)
         limited = self._settings.registrations_per_hour > 0
@@ -115,53 +110,6 @@ class Accounts:
         except (errors.BadName, errors.ReservedName):
             return False
         return True
-
-    def remember(self, account: Account) -> Account:
-        """Cache an account that was read from the database. Returns its current state."""
-        account = self.current(account)
-        self._by_key[account.key] = account
-        return account
-
-    def current(self, account: Account) -> Account:
-        """Return the current state of an account, which may have changed since it was read."""
-        return self._renewed.get(account.id) or account
-
-    def cached(self, key: str) -> Account | None:
-        """Return the account with that key if it is in memory."""
-        return self._by_key.get(key)
-
-    async def find(self, name: str) -> Account:
-        """Return the account of that name. Raises UnknownUser."""
-        key = key_of(name)
-        account = self._by_key.get(key)
-        if account is None:
-            account = await self._database.read(store.find_account, key)
-            if account is None:
-                raise errors.UnknownUser(name=name)
-            account = self.remember(account)
-        return account
-
-    async def find_many(self, names: Iterable[str]) -> dict[str, Account]:
-        """The accounts among these names that exist, by their keys."""
-        keys = dict.fromkeys(map(key_of, names))
-        found = {key: each for key in keys if (each := self._by_key.get(key)) is not None}
-        unread = [key for key in keys if key not in found]
-        for start in range(0, len(unread), READ_AT_ONCE):
-            page = unread[start : start + READ_AT_ONCE]
-            for each in await self._database.read(store.find_accounts, page):
-                account = self.remember(each)
-                found[account.key] = account
-        return found
-
-    async def display_name(self, address: str) -> str:
-        """Return the display name of an address, or the address itself if it is not known here."""
-        account = self._by_key.get(key_of(address))
-        if account is None and "@" not in address:
-            with suppress(errors.UnknownUser):
-                account = await self.find(address)
-        return address if account is None else account.display_name
-
-    # Registering and logging in
 
     async def register(
         self,
@@ -259,7 +207,7 @@ class Accounts:
 
         async def find_hash() -> str | None:
             nonlocal account, hashed
-            account = self._by_key.get(key)
+            account = self.cached(key)
             if account is None:
                 account = await self._database.read(store.find_account, key)
             if account is not None:
@@ -388,11 +336,6 @@ class Accounts:
         changed = await self._database.run(store.set_profile, account.id, name, country)
         return self.renew(changed)
 
-    def renew(self, changed: Account) -> Account:
-        """Cache a changed account. Older reads that finish later do not replace it."""
-        self._renewed[changed.id] = changed
-        return self.remember(changed)
-
     async def check_own_password(self, account: Account, password: str, source: str) -> str:
         """Check the password of an account that is logged in. Returns its hash. Raises WrongPassword,
         TooManyAttempts, Busy."""
@@ -414,8 +357,7 @@ class Accounts:
     def deleted(self, account: Account, left: Account) -> None:
         """Forget an account that was deleted; `left` is what is left of it. Its sessions have ended."""
         self._endings += 1
-        self._by_key.pop(account.key)
-        self.renew(left)
+        self.forget(account, left)
         self._context.file_quotas.forget(account)
         for then in self._on_deleted:
             guarded("something of a deleted account was not forgotten", then, account)
