@@ -75,12 +75,15 @@ class RemovedPart(msgspec.Struct, frozen=True):
 
 
 def put_limits(connection: sa.Connection, conversation: int, limits: RetentionLimits) -> None:
-    """Set the limits of a group or, for REALM, of all conversations. The job looks at everything again."""
+    """Set the limits of a group or, for REALM, of all conversations. The job looks at these again."""
     connection.execute(sa.delete(retention).where(retention.c.conversation_id == conversation))
     if limits != NO_LIMITS:
         values = msgspec.structs.asdict(limits)
         connection.execute(sa.insert(retention).values(conversation_id=conversation, **values))
-    connection.execute(sa.update(retention_marks).values(seq=0, file_seq=0))
+    again = sa.update(retention_marks).values(seq=0, file_seq=0)
+    if conversation != REALM:
+        again = again.where(retention_marks.c.conversation_id == conversation)
+    connection.execute(again)
 
 
 def look_again(connection: sa.Connection, conversation: int, seq: int) -> None:

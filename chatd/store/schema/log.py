@@ -95,12 +95,14 @@ Index(
     messages.c.attachment_id,
     sqlite_where=messages.c.attachment_id.is_not(None),
 )
-# Finds the files in a conversation, in their order, without reading its other messages.
+# Finds the files in a conversation, in their order, without reading its messages. It includes the time,
+# so that SQLite prefers it to the index of all messages.
 Index(
     "messages_by_file",
     messages.c.conversation_id,
     messages.c.seq,
     messages.c.attachment_id,
+    messages.c.at,
     sqlite_where=messages.c.attachment_id.is_not(None),
 )
 Index(

@@ -35,7 +35,7 @@ _ORIGIN_ID = "its number there"
 _NUMBER = "ours, and it crosses: its number here"
 _WITH_FILE = "attachment_id IS NOT NULL"
 _WITH_ORIGIN = "origin_id IS NOT NULL"
-_FILE = ["conversation_id", "seq", "attachment_id"]
+_FILE = ["conversation_id", "seq", "attachment_id", "at"]
 _ORIGIN = ["origin_realm", "origin_id", "conversation_id"]
 
 
