@@ -64,6 +64,7 @@ from chatd.store.file_quotas import all_quotas
 from chatd.store.files import all_stored
 from chatd.store.imports import AccountImport, archives, running
 from chatd.store.macs import begin_macs
+from chatd.store.mutes import Mute, all_mutes
 from chatd.store.operators import has_had_operator
 from chatd.store.peer_marks import StoredMarks, read_marks
 from chatd.store.peers import KnownPeer, all_peers
@@ -121,6 +122,7 @@ class StoredState(msgspec.Struct, frozen=True):
     marks: StoredMarks
     blocks: list[tuple[int, str]]
     bans: list[AccessBan]
+    mutes: list[Mute]
     hidden: list[int]
     departures: list[Departure]
     imports: list[AccountImport]
@@ -248,6 +250,7 @@ class Realm:
             read_marks(connection, self.environment.random_bytes),
             all_blocks(connection),
             all_bans(connection, now),
+            all_mutes(connection, now),
             all_hidden(connection),
             unfinished(connection),
             running(connection),
@@ -279,6 +282,7 @@ class Realm:
         self.directory.peers.load(stored.peers)
         self.service.presence.hide(stored.hidden)
         self.service.access_bans.load(stored.bans)
+        self.service.mutes.load(stored.mutes)
         self.sessions = Sessions(self.service, HANDLERS)
         self.service.imports.on_profile(self.sessions.renew)
         self.idleness = Idleness(self.sessions)

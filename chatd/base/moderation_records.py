@@ -14,3 +14,14 @@ class AccessBanInfo(AdminRecord, frozen=True):
     by: str
     until: Time | None = None
     reason: str = ""
+
+
+class MuteInfo(AdminRecord, frozen=True):
+    """A mute of `username` in `group`, or in all groups. `by` is who has muted them."""
+
+    username: str
+    at: Time
+    by: str
+    group: str | None = None
+    until: Time | None = None
+    reason: str = ""

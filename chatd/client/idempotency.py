@@ -134,6 +134,8 @@ REPEATABLE = (
     ask.SetRetention,
     ask.AddAccessBan,
     ask.ListAccessBans,
+    ask.AddMute,
+    ask.ListMutes,
     ask.ClearRetention,
 )
 

@@ -22,6 +22,7 @@ SUBJECTS: Mapping[str, str] = {
     "group": "groups",
     "invite": "invitations to the realm",
     "ban": "bans of accounts, networks and realms",
+    "mute": "people who can't write to groups",
     "retention": "how long messages and files are kept",
     "user": "accounts and their sessions",
 }

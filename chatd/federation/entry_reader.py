@@ -90,6 +90,7 @@ class EntryReader:
         self._accounts = service.accounts
         self._rosters = service.rosters
         self._homes = service.homes
+        self._mutes = service.mutes
         self._messages = service.messages
         self._forwarder = forwarder
         self._links = links
@@ -106,7 +107,7 @@ class EntryReader:
         self, realm: str, parcel: Post | Relay
     ) -> Arrived | EntryChange | RelayedFact | None:
         """The entry of a group, or None if it is not for anyone here. Raises BadSignature, UnknownGroup,
-        NotMember, Banned, GroupClosed."""
+        NotMember, Banned, Muted, GroupClosed."""
         opened = parcel.opening
         if isinstance(opened, BadSignature):
             raise opened
@@ -144,6 +145,8 @@ class EntryReader:
         else:
             await self._guesses.check_group(sender, name)
             roster = await self._homes.find_postable(sender, name)
+            if stated.target is None or not isinstance(opened.attributes, DeletionAttributes):
+                self._mutes.check(sender.key, roster.group.id, roster.group.name)
         if await self._facts.lineage.learn(realm, roster.group, stated):
             roster = await self._rosters.find_home(name)
         if stated.group == roster.group.code:

@@ -22,6 +22,7 @@ _REFUSALS: dict[str, tuple[type[ChatError], tuple[str, ...]]] = {
         (errors.NotAdmin, ("group@",)),
         (errors.AlreadyMember, ("name@", "group@")),
         (errors.Banned, ("group@",)),
+        (errors.Muted, ("group@", "until")),
         (errors.TooManyFailedJoins, ("seconds",)),
         (errors.LastAdmin, ("name@", "group@")),
         (errors.NotBanned, ("name@", "group@")),

@@ -146,7 +146,9 @@ class Files:
         self, sender: Account, to: Sequence[Address] | Address
     ) -> tuple[Sequence[Target], Mapping[str, errors.ChatError]]:
         if isinstance(to, Address):
-            return [await self._messages.groups.find(sender, to)], {}
+            target = await self._messages.groups.find(sender, to)
+            self._messages.check_target(sender, target)
+            return [target], {}
         return await self._directs.open(sender, to)
 
     async def answered(

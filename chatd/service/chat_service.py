@@ -57,6 +57,7 @@ from chatd.service.move_claims import MoveClaims
 from chatd.service.move_follower import MoveFollower
 from chatd.service.moved_addresses import MovedAddresses
 from chatd.service.moving_out import MovingOut
+from chatd.service.mutes import Mutes
 from chatd.service.operators import Operators
 from chatd.service.password_resets import PasswordResets
 from chatd.service.passwords import Passwords
@@ -118,6 +119,7 @@ class ChatService:
     resets: PasswordResets  # links to choose another password
     managed: ManagedAccounts  # accounts, as operators manage them
     upkeep: IUpkeep  # backups and checks of the state folder
+    mutes: Mutes  # who can't write to groups
     access_bans: AccessBans  # accounts, networks and realms that are kept out
     usage: DiskUsage  # who uses most of the disk
     presence: Presence  # who is online, who listens, and events to listeners
@@ -226,6 +228,7 @@ class ChatService:
         self.realm_invitations = RealmInvitations(context)
         self.accounts = Accounts(context, passwords, self.presence, self.realm_invitations)
         self.access_bans = AccessBans(context)
+        self.mutes = Mutes(context)
         self.accounts.on_login(self.access_bans.check_account)
         self.blocks = Blocks(context, self.accounts, self.presence)
         self.blocks.on_change(self.presence_news.blocks_changed)
@@ -289,6 +292,7 @@ class ChatService:
     def _make_sending(self, forwarder: IForwarder) -> None:
         context = self.context
         self.messages = self._make_messages(forwarder)
+        self.messages.on_post(self.mutes.check)
         erased = ErasedFiles(context, self.uploads)
         self.file_states = FileStates(context.clock, self.presence, erased)
         self.requests = MessageRequests(
@@ -304,6 +308,7 @@ class ChatService:
         self.changes = MessageChanges(
             context, finder, self.blocks, self.presence, self.quotas, forwarder, erased
         )
+        self.changes.on_change(self.mutes.check)
 
     def _make_groups(self, forwarder: IForwarder) -> None:
         context, accounts, realms = self.context, self.accounts, self.realms

@@ -17,6 +17,7 @@ from chatd.service.blocks import Blocks
 from chatd.service.context import Context
 from chatd.service.erased_files import ErasedFiles
 from chatd.service.mentions import Mentions
+from chatd.service.mutes import CheckMute
 from chatd.service.presence import IListener, Presence
 from chatd.service.quotas import MessageQuotas, cost_of_change
 from chatd.service.remote import IForwarder
@@ -67,6 +68,11 @@ class MessageChanges:
         self._forwarder = forwarder
         self._erased = erased
         self._mentions = Mentions(context, finder.accounts, finder.rosters)
+        self._check_mute: CheckMute = lambda _key, _group, _name: None
+
+    def on_change(self, check: CheckMute) -> None:
+        """Call `check` for each change in a group, except deletions. It raises Muted."""
+        self._check_mute = check
 
     async def change(
         self,
@@ -79,9 +85,9 @@ class MessageChanges:
         """Change the message `seq` of a conversation. `origin` is the connection that asks for it. Moderators
         delete reported messages of other conversations by the id.
 
-        Raises as Reading.find, UnknownMessage, NotAccepted, RequestPending, NotYours, NotEditable, NotMember,
-        NotAdmin, TooManyReactions, TooManyPins, MessageQuota, DiskFull, and the error with which a group's
-        home refuses.
+        Raises as Reading.find, UnknownMessage, NotAccepted, Muted, RequestPending, NotYours, NotEditable,
+        NotMember, NotAdmin, TooManyReactions, TooManyPins, MessageQuota, DiskFull, and the error with which a
+        group's home refuses.
         """
         try:
             return await self._change(account, where, seq, change, origin)
@@ -99,6 +105,8 @@ class MessageChanges:
         target = await self._find(account, where, seq, change)
         if target.group is None and not isinstance(change, Deletion):
             self._blocks.check(account, target.audience, target.name)
+        elif target.group is not None and not isinstance(change, Deletion):
+            self._check_mute(account.key, target.conversation, target.group)
         if isinstance(change, Edit):
             mentions = await self._mentions.resolve(account, target, change.text)
             change = msgspec.structs.replace(change, mentions=mentions)

@@ -22,6 +22,7 @@ from chatd.base.errors import (
     GroupMoved,
     MessageQuota,
     MessageTooLong,
+    Muted,
     NotMember,
     UnknownUser,
     none_known,
@@ -35,6 +36,7 @@ from chatd.service.group_targets import GroupTargets
 from chatd.service.idempotent_sends import Sends, name_for, receipt_of
 from chatd.service.message_maker import MessageMaker
 from chatd.service.message_parts import MessageParts
+from chatd.service.mutes import CheckMute
 from chatd.service.presence import IListener
 from chatd.service.publisher import Kept, Publisher, collect, stored_message
 from chatd.service.quotas import MessageQuotas, cost, cost_of
@@ -77,6 +79,11 @@ class Messages:
         self.turns = SendTurns()
         self.groups = GroupTargets(context, rosters, directs)
         self.maker = MessageMaker(context, remote)
+        self._check_mute: CheckMute = lambda _key, _group, _name: None
+
+    def on_post(self, check: CheckMute) -> None:
+        """Call `check` for each message to a group. It raises Muted."""
+        self._check_mute = check
 
     # Sending
 
@@ -250,9 +257,15 @@ class Messages:
         then: Then = unchanged,
     ) -> Deferred[Any]:
         """Send a text or `parts` to a conversation. As `send_and`. Fails with DiskFull, MessageQuota."""
+        """Send a message to one conversation: a text, or `parts`. Fires as `send_and`. Fails with Muted,
+        DiskFull, MessageQuota."""
         if key is not None:
             once = self._post_once(sender, target, text, origin, key, wait, parts)
             return Deferred.fromCoroutine(once).addCallback(then)
+        try:
+            self.check_target(sender, target)
+        except ChatError as error:
+            return fail(error)
         now = self._context.now()
         if target.realms or target.home is not None or parts is not None:
             new = self.maker.make(sender, target, now, text, parts=parts)
@@ -293,6 +306,11 @@ class Messages:
         stored: Deferred[Stored] = self._database.batch(self._writer.send, new)
         arrived, refund = (new, target, origin, parts, wait), (sender.id, size)
         return stored.addCallbacks(self._post_arrived, self._not_stored, arrived, {}, refund)
+
+    def check_target(self, sender: Account, target: Target) -> None:
+        """Raises Muted."""
+        if target.group is not None:
+            self._check_mute(sender.key, target.conversation, target.group)
 
     def _submit(
         self,
@@ -346,6 +364,7 @@ class Messages:
             new = self.maker.make(sender, target, now, text, key=key, parts=parts)
             kept: Kept
             try:
+                self.check_target(sender, target)
                 with self.quotas.charged(sender.id, cost_of(new), now) as charge:
                     if target.home is not None:
                         kept = await self.remote.store_post_once(name, sender, target, new, parts)
@@ -353,7 +372,7 @@ class Messages:
                         kept = stored_message(new, await self.sends.store(name, new))
                     if isinstance(kept, RecordedSend):
                         charge.undo()
-            except (DiskFull, MessageQuota):
+            except (DiskFull, MessageQuota, Muted):
                 # A repeated send still gets its earlier answer.
                 known = await self.sends.look_up(name)
                 if known is None:

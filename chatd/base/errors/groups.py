@@ -113,6 +113,24 @@ class Banned(ChatError):
     defaults = {"until": "", "advice": "ask one of its admins to invite you"}
 
 
+class Muted(ChatError):
+    """By a moderator of the realm of the group. `until` says until when, and why."""
+
+    code = "muted"
+    sentence = "You are muted in {group}{until}; ask the moderators of its realm"
+    defaults = {"until": ""}
+
+
+class NotMuted(ChatError):
+    code = "not-muted"
+    sentence = "{name} is not muted there; admin mute list shows who is"
+
+
+class TooManyMutes(ChatError):
+    code = "too-many-mutes"
+    sentence = "There are {limit} mutes, the most a realm may have; remove one first"
+
+
 class NotBanned(ChatError):
     code = "not-banned"
     sentence = "{name} is not banned from {group}; bans {group} lists the bans"

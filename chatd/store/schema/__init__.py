@@ -40,7 +40,7 @@ from chatd.store.schema.log import (
     remote_marks,
     terms,
 )
-from chatd.store.schema.moderation import access_bans
+from chatd.store.schema.moderation import access_bans, mutes
 from chatd.store.schema.moved_groups import former_homes, group_moves, handovers
 from chatd.store.schema.moves import (
     account_moves,
@@ -143,6 +143,7 @@ __all__ = [
     "move_luggage",
     "move_plans",
     "moving_groups",
+    "mutes",
     "names",
     "outbox",
     "participants",

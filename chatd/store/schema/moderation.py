@@ -19,3 +19,17 @@ access_bans = Table(
     Column("actor", Text, nullable=False, comment="who has banned it, as in the audit log"),
     sqlite_with_rowid=False,
 )
+
+# People who can't write to groups of this realm.
+mutes = Table(
+    "mutes",
+    metadata,
+    Column("key", Text, primary_key=True, comment="the address without case"),
+    Column("conversation_id", BigInteger, primary_key=True, comment="of a group; 0: of all"),
+    Column("name", Text, nullable=False, comment="the address as shown"),
+    time_column(),
+    Column("until", BigInteger, comment="ms since 1970 UTC; NULL: without an end"),
+    Column("reason", Text, nullable=False),
+    Column("actor", Text, nullable=False, comment="who has muted them, as in the audit log"),
+    sqlite_with_rowid=False,
+)

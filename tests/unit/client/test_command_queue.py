@@ -40,6 +40,7 @@ NEVER_REPEATED = (
     ask.ResetPassword,
     ask.LogOutAccount,
     ask.RemoveAccessBan,
+    ask.RemoveMute,
     ask.DeleteAccount,
     ask.MoveAccount,
     ask.CancelMove,

@@ -9,15 +9,19 @@ from twisted.trial.unittest import SynchronousTestCase
 from chatd.base.errors import (
     AlreadyMember,
     GroupClosed,
+    Muted,
     NotMember,
     RealmDown,
     UnknownGroup,
     UnknownRealm,
 )
 from chatd.base.names import Place, parse_address
+from chatd.base.principals import Principal
+from chatd.base.roles import OPERATOR
 from chatd.commands import values as ask
 from chatd.federation.amp import wire
 from chatd.service import mirror_groups as module
+from chatd.store.mutes import EVERYWHERE
 from tests.support.network import NetworkTestCase, PeerTransport, Person, Server, outcome
 
 
@@ -310,6 +314,23 @@ class PostingTestCase(GroupTestCase):
                 )
             ],
         )
+
+    def test_muted(self) -> None:
+        """By a moderator of the home: messages are refused there, and deletions are not."""
+        self.budi.joins("bagan@realm1")
+        self.budi.posts("bagan@realm1", "satu")
+        service = self.one.service
+        act = service.audit.act(Principal("local", OPERATOR), "admin.mute.add", None, "")
+        name = "budi@realm2"
+        self.network.result(service.mutes.add(act, name, name, EVERYWHERE, "loud", None))
+        with self.assertRaises(Muted) as caught:
+            self.budi.posts("bagan@realm1", "dua")
+        self.assertEqual(
+            str(caught.exception),
+            "You are muted in bagan@realm1 (loud); ask the moderators of its realm",
+        )
+        self.budi.does(ask.DeleteMessage(Place(group=parse_address("bagan@realm1")), 3))
+        self.assertNotIn("satu", str(self.ana.history(group="bagan")))
 
     def test_acknowledgements_lost(self) -> None:
         """Posts and their echoes are sent again, and stored once at both ends."""

@@ -55,6 +55,7 @@ NOT_IN_TRANSCRIPTS = {
     "bad-reset-link": "tests.unit.web.test_password_resets.Resets.test_once",
     "no-web-door": "tests.unit.web.test_password_resets.Resets.test_without_a_door",
     "too-many-codes": "tests.unit.service.test_realm_invitations.Invitations.test_guesses",
+    "too-many-mutes": "tests.unit.service.test_mutes.MuteTests.test_limit",
     "too-many-bans": "tests.unit.service.test_access_bans.Networks.test_limit",
     "too-many-taken-names": "tests.unit.service.test_guesses.Guesses.test_taken_groups",
     "too-many-failed-joins": "tests.unit.service.test_guesses.Guesses.test_failed_joins",

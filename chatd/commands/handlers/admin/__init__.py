@@ -11,6 +11,7 @@ from chatd.commands.handlers.admin import (
     data,
     invitations,
     memberships,
+    mutes,
     realm,
     upkeep,
 )
@@ -22,6 +23,7 @@ ACT_HANDLERS: Mapping[type[Command], ActHandler] = {
     **accounts.ACT_HANDLERS,
     **bans.ACT_HANDLERS,
     **data.ACT_HANDLERS,
+    **mutes.ACT_HANDLERS,
     **invitations.ACT_HANDLERS,
     **memberships.ACT_HANDLERS,
     **realm.ACT_HANDLERS,

@@ -10,6 +10,7 @@ from chatd.commands.table.admin import (
     data,
     invitations,
     memberships,
+    mutes,
     realm,
     upkeep,
 )
@@ -19,6 +20,7 @@ ROWS: tuple[Row, ...] = (
     *account_data.ROWS,
     *bans.ROWS,
     *data.ROWS,
+    *mutes.ROWS,
     *invitations.ROWS,
     *memberships.ROWS,
     *realm.ROWS,

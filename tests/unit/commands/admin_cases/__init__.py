@@ -12,6 +12,7 @@ from tests.unit.commands.admin_cases import (
     data,
     invitations,
     memberships,
+    mutes,
     realm,
     upkeep,
 )
@@ -22,6 +23,7 @@ ADMIN_CASES: tuple[tuple[str, str, dict[str, Any], Command], ...] = (
     *accounts.CASES,
     *bans.CASES,
     *data.CASES,
+    *mutes.CASES,
     *invitations.CASES,
     *memberships.CASES,
     *realm.CASES,
