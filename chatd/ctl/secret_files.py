@@ -46,7 +46,10 @@ class SecretFile:
         """What is in the file. The line of an import that was killed while it wrote is ignored."""
         if self._known is None:
             try:
-                text = self.path.read_text(encoding="utf-8")
+                flags = os.O_RDONLY | os.O_NOFOLLOW
+                with os.fdopen(os.open(self.path, flags), encoding="utf-8") as file:
+                    self._check_owner(file.fileno())
+                    text = file.read()
             except FileNotFoundError:
                 text = ""
             rows = csv.reader(text[: text.rfind("\n") + 1].splitlines())
@@ -57,10 +60,17 @@ class SecretFile:
             }
         return self._known
 
+    def _check_owner(self, file: int) -> None:
+        """Refuse a file that somebody else has put there, to choose or to read the secrets. Raises
+        WrongUsage."""
+        if os.fstat(file).st_uid != os.geteuid():
+            raise WrongUsage(f"{self.path} belongs to somebody else; choose another path")
+
     def _append(self, row: tuple[str, ...]) -> None:
         """Add a row, and return when it is on disk. Raises OSError."""
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW
         with os.fdopen(os.open(self.path, flags, 0o600), "rb+", buffering=0) as file:
+            self._check_owner(file.fileno())
             os.fchmod(file.fileno(), 0o600)
             size = file.seek(0, os.SEEK_END)
             is_cut_off = size > 0 and os.pread(file.fileno(), 1, size - 1) != b"\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -205,6 +206,14 @@ class Passwords(ImportingTestCase):
         self.passwords.symlink_to(self.folder / "elsewhere")
         self.assertRaises(WrongUsage, self.run_import, self.people[1:2])
         self.assertFalse((self.folder / "elsewhere").exists())
+
+    def test_of_somebody_else(self) -> None:
+        """Who puts a file there neither chooses passwords nor reads them."""
+        chosen = "name,password\nbudi,chosen-by-them\n"
+        self.passwords.write_text(chosen)
+        with mock.patch.object(os, "geteuid", return_value=os.geteuid() + 1):
+            self.assertRaises(WrongUsage, self.run_import, self.people[:1])
+        self.assertEqual((self.realm.accounts, self.passwords.read_text()), ({}, chosen))
 
 
 class Inviting(ImportingTestCase):
