@@ -39,7 +39,7 @@ PAGES = {
     "#/settings": "Settings",
 }
 THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
-OUTSIDE = ("#/login", "#/register")
+OUTSIDE = ("#/login", "#/register", "#/reset")
 
 
 class Access(BrowserTestCase):

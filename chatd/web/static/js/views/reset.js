@@ -25,17 +25,20 @@ export function view(app) {
   });
   const login = button(t("reset.login"), { kind: "primary", href: "#/login" });
   const content = h("div", null);
+  const node = outside(app, { title: t("reset.title"), intro: t("reset.intro"), content });
+  /** Shows an outcome in place of the form. @param {string} title @param {string} hint @param {"check" | "alert"} icon */
+  const end = (title, hint, icon) => {
+    node.querySelector(".outside-intro")?.remove();
+    fill(content, emptyState(title, hint, login, icon));
+  };
   const change = async (/** @type {Record<string, string>} */ values) => {
     const { username } = await ask("POST", "/reset", { token, password: values.password });
     linkSecret("reset", "");
-    fill(content, emptyState(t("reset.done", { username }), t("reset.done.hint"), login, "check"));
+    end(t("reset.done", { username }), t("reset.done.hint"), "check");
     login.focus();
   };
   const asking = form([password], change, { submit: t("reset.submit"), label: t("reset.title") });
-  fill(content, token ? asking : emptyState(t("reset.bad"), t("reset.bad.hint"), login, "alert"));
-  return {
-    title: t("reset.title"),
-    node: outside(app, { title: t("reset.title"), intro: t("reset.intro"), content }),
-    focus: token ? () => password.input.focus() : undefined,
-  };
+  if (token) fill(content, asking);
+  else end(t("reset.bad"), t("reset.bad.hint"), "alert");
+  return { title: t("reset.title"), node, focus: token ? () => password.input.focus() : undefined };
 }
