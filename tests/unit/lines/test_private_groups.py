@@ -142,12 +142,24 @@ class PrivateGroups(ProtocolTestCase):
         return str(answer)
 
     def test_table(self) -> None:
-        """The table has all commands with an argument that can name a group."""
+        """The table has all commands with an argument that can name a group. Those that need a role refuse
+        others before they look for the group (test_operators)."""
         naming = {
-            row.verb for row in TABLE if any(isinstance(arg.type, NAMING) for arg in row.args)
+            row.verb
+            for row in TABLE
+            if row.role is None and any(isinstance(arg.type, NAMING) for arg in row.args)
         }
         listed = {row.request["command"] for row in ROWS}
         self.assertEqual(naming - set(STATED) - listed, set())
+
+    async def test_operators(self) -> None:
+        """Commands that need a role are refused in the same way whether the group exists."""
+        await self.set_up()
+        wire = await self.logged_in("henderson")
+        for command in ("admin.retention.set", "admin.retention.clear"):
+            answers = [await wire.ask(command=command, group=each) for each in (GROUP, NONE)]
+            self.assertEqual(answers[0], answers[1])
+            self.assertEqual(answers[0]["code"], "not-operator")
 
     async def test_outsiders(self) -> None:
         """Every command answers as for a free name. Afterwards the group is as before."""
