@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import getpass
-import json
 import os
 import sys
 from collections.abc import Sequence
@@ -20,7 +19,7 @@ from chatd.ctl.arguments import as_json, given_in, helped, is_secret, make_parse
 from chatd.ctl.exits import DONE, CtlError, NotReached, RefusedByRealm, WrongUsage
 from chatd.ctl.link import ControlLink, NotRunning
 from chatd.ctl.local import LocalCommand
-from chatd.ctl.output import printable, reply_lines
+from chatd.ctl.output import json_line, printable, reply_lines
 from chatd.ctl.saving import Saving
 
 INTERRUPTED = 130  # as shells say it
@@ -117,10 +116,12 @@ def _ask(config: Config, row: Row, given: dict[str, Any], saving: Saving | None)
 
 def _show(reply: dict[str, Any], as_object: bool) -> None:
     """Print the reply. Raises RefusedByRealm for a refusal."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     if as_object:
-        sys.stdout.write(json.dumps(reply, ensure_ascii=False) + "\n")
+        sys.stdout.write(json_line(reply, encoding))
     if reply.get("status") != "OK":
         raise RefusedByRealm(printable(str(reply.get("message"))))
     if not as_object:
-        sys.stdout.write("\n".join(reply_lines(reply)) + "\n")
+        text = "\n".join(reply_lines(reply)) + "\n"
+        sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
     sys.stdout.flush()

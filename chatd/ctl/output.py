@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -26,6 +27,24 @@ def reply_lines(reply: Mapping[str, Any]) -> list[str]:
     width = max(map(len, facts), default=0) + 1
     lines += [f"{GAP}{f'{name}:':{width}} {text}" for name, text in facts.items()]
     return lines
+
+
+def json_line(reply: Mapping[str, Any], encoding: str) -> str:
+    """The reply as a JSON object on a line, for an output with this encoding. What a terminal would obey, and
+    what the encoding lacks, is written as an escape of JSON."""
+    line = json.dumps(reply, ensure_ascii=False)
+    try:
+        line.encode(encoding)
+    except UnicodeEncodeError:
+        line = json.dumps(reply)
+    if not line.isprintable():
+        line = "".join(each if each.isprintable() else _escape(each) for each in line)
+    return f"{line}\n"
+
+
+def _escape(character: str) -> str:
+    # JSON escapes all but DEL by itself.
+    return "\\u007f" if character == "\x7f" else json.dumps(character)[1:-1]
 
 
 def is_fact(value: Any) -> bool:

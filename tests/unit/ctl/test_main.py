@@ -11,7 +11,7 @@ import socket
 import tempfile
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from unittest import mock
 
 import msgspec
@@ -179,6 +179,40 @@ class Commands(CtlTestCase):
     def test_interrupted(self) -> None:
         with mock.patch("chatd.ctl.main._ask", side_effect=KeyboardInterrupt):
             self.assertEqual(self.run_main("stats")[0], 130)
+
+
+class Encodings(CtlTestCase):
+    reply: ClassVar[dict[str, Any]] = {
+        "id": 1,
+        "status": "OK",
+        "message": "Mésié \u6885\x9b\x7f\u202e",
+    }
+
+    def shown(self, encoding: str, *words: str) -> str:
+        """What chatctl prints where the output has that encoding."""
+        self.serve(json.dumps(self.reply).encode() + b"\n")
+        raw = io.BytesIO()
+        with mock.patch("sys.stdout", io.TextIOWrapper(raw, encoding=encoding)):
+            self.assertEqual(main(["--config", str(self.config), "stats", *words]), 0)
+            (self.state / "control.sock").unlink()
+            return raw.getvalue().decode(encoding)
+
+    def test_object(self) -> None:
+        """A terminal obeys no text in an object, and each encoding can have it."""
+        expected = {key: value for key, value in self.reply.items() if key != "id"}
+        for encoding in ("utf-8", "latin-1", "ascii"):
+            found = self.shown(encoding, "--json")
+            self.assertEqual(json.loads(found), expected)
+            self.assertTrue(found[:-1].isprintable())
+            self.assertEqual("\u6885" in found, encoding == "utf-8")
+
+    def test_text(self) -> None:
+        for encoding, text in (
+            ("utf-8", "Mésié \u6885\\x9b\\x7f\\u202e\n"),
+            ("latin-1", "Mésié \\u6885\\x9b\\x7f\\u202e\n"),
+            ("ascii", "M\\xe9si\\xe9 \\u6885\\x9b\\x7f\\u202e\n"),
+        ):
+            self.assertEqual(self.shown(encoding), text)
 
 
 class Files(CtlTestCase):
