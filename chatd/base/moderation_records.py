@@ -25,3 +25,18 @@ class MuteInfo(AdminRecord, frozen=True):
     group: str | None = None
     until: Time | None = None
     reason: str = ""
+
+
+class OpenReport(AdminRecord, frozen=True):
+    """A report by the account `by` of the message `seq` of a conversation, which `sender` has written, in
+    `group` if it is one. Without `seq`, the message does not exist any more."""
+
+    report: int
+    at: Time
+    by: str
+    reason: str
+    conversation: int | None = None
+    seq: int | None = None
+    sender: str | None = None
+    group: str | None = None
+    text: str = ""

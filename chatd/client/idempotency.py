@@ -136,6 +136,7 @@ REPEATABLE = (
     ask.ListAccessBans,
     ask.AddMute,
     ask.ListMutes,
+    ask.ListOpenReports,
     ask.ClearRetention,
 )
 

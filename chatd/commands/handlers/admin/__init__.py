@@ -13,6 +13,7 @@ from chatd.commands.handlers.admin import (
     memberships,
     mutes,
     realm,
+    reports,
     upkeep,
 )
 from chatd.commands.restricted import ActHandler
@@ -27,5 +28,6 @@ ACT_HANDLERS: Mapping[type[Command], ActHandler] = {
     **invitations.ACT_HANDLERS,
     **memberships.ACT_HANDLERS,
     **realm.ACT_HANDLERS,
+    **reports.ACT_HANDLERS,
     **upkeep.ACT_HANDLERS,
 }

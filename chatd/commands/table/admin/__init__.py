@@ -12,6 +12,7 @@ from chatd.commands.table.admin import (
     memberships,
     mutes,
     realm,
+    reports,
     upkeep,
 )
 
@@ -24,5 +25,6 @@ ROWS: tuple[Row, ...] = (
     *invitations.ROWS,
     *memberships.ROWS,
     *realm.ROWS,
+    *reports.ROWS,
     *upkeep.ROWS,
 )

@@ -14,6 +14,7 @@ from tests.unit.commands.admin_cases import (
     memberships,
     mutes,
     realm,
+    reports,
     upkeep,
 )
 
@@ -27,5 +28,6 @@ ADMIN_CASES: tuple[tuple[str, str, dict[str, Any], Command], ...] = (
     *invitations.CASES,
     *memberships.CASES,
     *realm.CASES,
+    *reports.CASES,
     *upkeep.CASES,
 )
