@@ -74,26 +74,14 @@ def make_parser() -> CtlParser:
     parser.add_argument("--version", action="version", version=f"chatctl {__version__}")
     groups: dict[str, Any] = {"": _subparsers(parser)}
     for words, row in rows().items():
-        before, _, last = words.rpartition(" ")
-        group = _group(parser, groups, before, common)
-        leaf = parser.commands[words] = group.add_parser(
-            last,
-            parents=[common],
-            help=row.help,
-            description=row.help[0].upper() + row.help[1:] + ".",
-            epilog=offline_note(row) or None,
-        )
+        leaf = _leaf(parser, groups, common, words, row.help, offline_note(row))
         leaf.set_defaults(row=row)
         for arg in row.args:
             _add(leaf, arg)
         if row.download:
             leaf.add_argument("--output", metavar="FILE", default=None, help=OUTPUT)
     for command in LOCAL:
-        before, _, last = command.words.rpartition(" ")
-        about = command.help[0].upper() + command.help[1:] + "."
-        leaf = parser.commands[command.words] = _group(parser, groups, before, common).add_parser(
-            last, parents=[common], help=command.help, description=about
-        )
+        leaf = _leaf(parser, groups, common, command.words, command.help)
         leaf.set_defaults(local=command)
         for each in command.args:
             if each.shape:
@@ -103,6 +91,27 @@ def make_parser() -> CtlParser:
     helping = groups[""].add_parser("help", help="explain a command")
     helping.add_argument("words", nargs="*", metavar="command")
     return parser
+
+
+def _leaf(
+    parser: CtlParser,
+    groups: dict[str, Any],
+    common: CtlParser,
+    words: str,
+    about: str,
+    note: str = "",
+) -> CtlParser:
+    """The parser of a command, which is added. `note` is below its help."""
+    before, _, last = words.rpartition(" ")
+    made: CtlParser = _group(parser, groups, before, common).add_parser(
+        last,
+        parents=[common],
+        help=about,
+        description=f"{about[0].upper()}{about[1:]}.",
+        epilog=note or None,
+    )
+    parser.commands[words] = made
+    return made
 
 
 def _group(parser: CtlParser, groups: dict[str, Any], words: str, common: CtlParser) -> Any:
