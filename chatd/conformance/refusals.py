@@ -19,6 +19,7 @@ DETAILS: Mapping[str, tuple[str, ...]] = {
         (("name", "group"), "already-member user-not-member last-admin not-banned not-requested"),
         (("group", "limit"), "group-full"),
         (("group", "to"), "group-moved"),
+        (("group", "until"), "muted"),
         (("group", "realm", "reason"), "not-movable"),
         (("group", "limit", "realm"), "realm-full"),
         (("name", "limit"), "too-many-groups too-many-invitations"),
