@@ -20,6 +20,7 @@ from chatd.app.demo_realms import add_demo_accounts
 from chatd.app.marker import MarkKeeper
 from chatd.app.signing_key import load_signing_key
 from chatd.app.state import StartError, StateFolder
+from chatd.app.stored_state import StoredState, read_state
 from chatd.app.upkeep import Upkeep
 from chatd.base.background import in_background
 from chatd.base.clocks import IReactor, Wall, date_of
@@ -51,26 +52,13 @@ from chatd.service.context import Context
 from chatd.service.judged_messages import tell_judged
 from chatd.service.operators import CodeFile
 from chatd.service.passwords import Passwords
-from chatd.service.quotas import DAY
-from chatd.store.access_bans import AccessBan, all_bans
-from chatd.store.account_moves import StoredMove, all_moves
-from chatd.store.blocks import all_blocks
 from chatd.store.content import files_erased, files_to_erase
 from chatd.store.database import Database
 from chatd.store.database_identity import quick_check
-from chatd.store.departures import Departure, unfinished
 from chatd.store.engine import connect
-from chatd.store.file_quotas import all_quotas
 from chatd.store.files import all_stored
-from chatd.store.imports import AccountImport, archives, running
+from chatd.store.imports import archives
 from chatd.store.macs import begin_macs
-from chatd.store.mutes import Mute, all_mutes
-from chatd.store.operators import has_had_operator
-from chatd.store.peer_marks import StoredMarks, read_marks
-from chatd.store.peers import KnownPeer, all_peers
-from chatd.store.privacy import all_hidden
-from chatd.store.realm_keys import StoredKey, all_keys, begin_signing, use_own
-from chatd.store.usage import Owner, used_on
 
 log = Logger()
 
@@ -108,26 +96,6 @@ class StartOptions(msgspec.Struct, frozen=True):
 
 
 DEFAULTS = StartOptions()
-
-
-class StoredState(msgspec.Struct, frozen=True):
-    """What a start reads from the database. `has_operator`: the realm has or ever had an operator."""
-
-    keys: list[StoredKey]
-    unsigned_until: int
-    peers: list[KnownPeer]
-    day: int
-    used: list[tuple[Owner, int]]
-    has_operator: bool
-    marks: StoredMarks
-    blocks: list[tuple[int, str]]
-    bans: list[AccessBan]
-    mutes: list[Mute]
-    hidden: list[int]
-    departures: list[Departure]
-    imports: list[AccountImport]
-    moves: list[StoredMove]
-    file_quotas: list[tuple[int, int]]
 
 
 class Realm:
@@ -176,15 +144,15 @@ class Realm:
             ) from None
 
     def _open(self) -> None:
-        environment = self.environment
+        environment, random_bytes = self.environment, self.environment.random_bytes
         self.state.claim()
         engine = self.state.open_database(
-            self.config.database_url, self.options.accept_loss, environment.random_bytes
+            self.config.database_url, self.options.accept_loss, random_bytes
         )
         self.endpoint = environment.endpoint or self._tls()
-        self.signing_key = load_signing_key(self.state.path, environment.random_bytes)
+        self.signing_key = load_signing_key(self.state.path, random_bytes)
         realm_key = key_of(self.config.realm)
-        self.signer = EntrySigner(realm_key, self.signing_key, environment.random_bytes)
+        self.signer = EntrySigner(realm_key, self.signing_key, random_bytes)
         threads = environment.threads
         self.passwords = threads.passwords(environment.reactor, self.config.accounts.argon2)
         counters = Counters()
@@ -196,22 +164,20 @@ class Realm:
         with engine.begin() as connection:
             self._clean_uploads(connection, uploads)
             OldParcels(connection, realm_key, self.signer).rewrite()
-            begin_macs(connection, environment.random_bytes)
-            stored = self._read(connection)
+            begin_macs(connection, random_bytes)
+            expire = self.config.peers.expire
+            stored = read_state(connection, self.signing_key, wall(), expire, random_bytes)
         self.passwords.start()
         database = threads.database(engine, environment.reactor, counters)
-        context = Context(
-            self.config,
-            environment.clock,
-            wall,
-            database,
-            environment.random_bytes,
-            counters,
-        )
+        context = Context(self.config, environment.clock, wall, database, random_bytes, counters)
         self._assemble(context, uploads, stored)
         self._offer_code(stored.has_operator)
         database.start()
         self._watch_database()
+        self._resume(stored)
+
+    def _resume(self, stored: StoredState) -> None:
+        """Start the work in the background, and continue what was interrupted."""
         self.service.disk.start()
         self.service.indexing.start()
         self.service.retention.start()
@@ -234,29 +200,6 @@ class Realm:
         claimed = all_stored(connection) | archives(connection)
         if unclaimed := uploads.clean(claimed):
             log.warn("files that no message carries, now in unclaimed/: {count}", count=unclaimed)
-
-    def _read(self, connection: Connection) -> StoredState:
-        now = int(self.environment.wall() * 1000)
-        unsigned_until = begin_signing(connection, now, int(self.config.peers.expire * 1000))
-        use_own(connection, self.signing_key.id, self.signing_key.public, now)
-        day = now // DAY
-        return StoredState(
-            all_keys(connection),
-            unsigned_until,
-            all_peers(connection),
-            day,
-            used_on(connection, day),
-            has_had_operator(connection),
-            read_marks(connection, self.environment.random_bytes),
-            all_blocks(connection),
-            all_bans(connection, now),
-            all_mutes(connection, now),
-            all_hidden(connection),
-            unfinished(connection),
-            running(connection),
-            all_moves(connection),
-            all_quotas(connection),
-        )
 
     def _assemble(self, context: Context, uploads: Uploads, stored: StoredState) -> None:
         """Create the service, and on top of it the federation and the sessions."""
