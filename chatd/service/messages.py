@@ -256,7 +256,6 @@ class Messages:
         parts: MessageParts | None = None,
         then: Then = unchanged,
     ) -> Deferred[Any]:
-        """Send a text or `parts` to a conversation. As `send_and`. Fails with DiskFull, MessageQuota."""
         """Send a message to one conversation: a text, or `parts`. Fires as `send_and`. Fails with Muted,
         DiskFull, MessageQuota."""
         if key is not None:
