@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -74,7 +75,10 @@ class StoppedRealm(TestCase):
         config = self.folder / "chatd.ini"
         config.write_text(f"[realm]\nname = realm1\nstate = {self.config.state}\n")
         for found, code in ((reply, 0), (unsound, 1)):
-            with mock.patch.object(main, "_ask", return_value=found), mock.patch("sys.stdout"):
+            with (
+                mock.patch.object(main, "_ask", return_value=found),
+                mock.patch("sys.stdout", io.StringIO()),
+            ):
                 self.assertEqual(main.main(["-c", str(config), "check", "--quick"]), code)
 
     def test_running(self) -> None:
