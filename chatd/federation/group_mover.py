@@ -47,7 +47,7 @@ from chatd.store.groups import find_group_by_code, group_of
 from chatd.store.lineage import former_of, planned_steps
 from chatd.store.members import member_ids, realms_of, roster_of
 from chatd.store.move_agreements import GroupMove
-from chatd.store.pasts import past_of, want_all
+from chatd.store.pasts import extend_past, past_of, want_all
 
 AGAIN = 30.0  # seconds after which it is tried again
 MAX_AGAIN = 3600.0  # seconds up to which this is doubled while a home does not hand its groups over
@@ -213,6 +213,7 @@ class GroupMover:
         except BadSignature:
             await self._refuse(move)
             raise
+        await self._expect_rest(move)
         if not await self._fetch_log(move):
             return False
         picture = await self._picture(move.realm, handed)
@@ -233,6 +234,21 @@ class GroupMover:
             error = await self._pasts.fetch_now(move.conversation)
             if error is not None:
                 raise error
+
+    async def _expect_rest(self, move: GroupMove) -> None:
+        """Note that the end of a closed log is missing, if it is. `moved` comes after it, unless this realm
+        was restored to before that: the former home returns entries only of groups that live there."""
+        last = open_steps(decode_steps(move.steps or b""))[-1].last
+
+        def job(connection: Connection) -> None:
+            group = group_of(connection, move.conversation)
+            if group is None or group.realm != move.realm:
+                return
+            newest = self._rosters.log.newest(connection, group)
+            if newest < last:
+                extend_past(connection, group.id, newest, last)
+
+        await self._database.run(job)
 
     async def _question(self, group: Group) -> tuple[str, int, int]:
         """What the home of a group is asked with: its key, the group's id there, and the newest seq here."""

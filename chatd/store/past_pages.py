@@ -91,7 +91,8 @@ def _present(connection: sa.Connection, asked: PastQuestion) -> _Given | None:
 
 def _former(connection: sa.Connection, asked: PastQuestion) -> _Given | None:
     """A group that has left this realm, for its new home, and for the realms that had members then. After
-    a rescue, the new home is only one of these: nobody here has agreed to that."""
+    a rescue, the new home is only one of these: nobody here has agreed to that. It is given by the name that
+    it had here."""
     group = group_of(connection, asked.group)
     if group is None or group.realm is None:
         return None
@@ -100,9 +101,9 @@ def _former(connection: sa.Connection, asked: PastQuestion) -> _Given | None:
     if not guests:
         return None
     if group.realm == asked.realm and all(each.kind == PLANNED for each in steps):
-        return _Given(group.name, 0)
+        return _Given(guests[-1].name, 0)
     first = (guests[-1].guests or {}).get(asked.realm)
-    return None if first is None else _Given(group.name, first)
+    return None if first is None else _Given(guests[-1].name, first)
 
 
 def _select(table: sa.Table, asked: PastQuestion, low: int, first: int) -> sa.Select[Any]:

@@ -97,6 +97,20 @@ class Restored(FollowingTestCase):
             shown = [each.partition(": ")[2] for each in person.history(group="bagan@realm1")]
             self.assertEqual(shown[3:], ["between", "citra between"])
 
+    def test_new_home_lacks_what_the_former_one_sent(self) -> None:
+        """The former home returns entries only of groups that live there, so it is asked for those."""
+        copy = self.back_up(self.two)
+        for person in (self.ana, self.citra):
+            person.posts("bagan@realm1", f"earlier, {person.name}")
+            self.network.settle()
+        self.moves()
+        self.three.kill()
+        self.restore(self.two, copy)
+        self.assertEqual(self.budi.mine(), ["bagan"])
+        for person in (self.ana, self.budi):
+            shown = [each.partition(": ")[2] for each in person.history(group="bagan@realm1")]
+            self.assertEqual(shown[3:], ["earlier, ana", "earlier, citra"])
+
     def test_new_home_reaches_the_former_one_last(self) -> None:
         """They come back also from a realm that was linked before the group lived here again."""
         copy = self.back_up(self.two)
