@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from typing import Any
 
+from chatd.base.control_path import CONTROL_SOCKET
 from tests.process.test_federation import LinkedTestCase
 from tests.support.linked_daemons import PeerDaemon
 from tests.support.order import long_test
@@ -17,7 +18,9 @@ class RestoreTests(LinkedTestCase):
 
     def back_up(self, peer: PeerDaemon) -> None:
         peer.kill()
-        shutil.copytree(peer.folder / "state", self.copy_of(peer))
+        # The control socket belongs to the daemon, and can't be copied.
+        no_socket = shutil.ignore_patterns(CONTROL_SOCKET)
+        shutil.copytree(peer.folder / "state", self.copy_of(peer), ignore=no_socket)
         peer.start()
 
     def restore(self, peer: PeerDaemon) -> None:

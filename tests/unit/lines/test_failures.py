@@ -55,7 +55,7 @@ class Failures(ProtocolTestCase):
             (service.people, "all", boom_later, {"command": "users"}),
             (service.people, "all", boom, {"command": "users"}),
             (service.rooms, "all", boom, {"command": "rooms"}),
-            (service.messages, "send", boom, {"command": "send", "to": "messi", "text": "x"}),
+            (service.messages, "send_and", boom, {"command": "send", "to": "messi", "text": "x"}),
             (service.messages, "_post", boom, {"command": "send", "to": "henderson", "text": "x"}),
             (dialect, "reply", boom, {"command": "whoami"}),
             (dialect, "reply", boom, {"command": "files"}),
