@@ -20,6 +20,7 @@ from chatd.store.schema import (
     accounts,
     avatars,
     blocks,
+    changes,
     contacts,
     departures,
     disabled,
@@ -37,6 +38,7 @@ from chatd.store.schema import (
     privacy,
     profiles,
     request_decisions,
+    retention_marks,
     roles,
     sessions,
 )
@@ -157,20 +159,32 @@ def finish(connection: sa.Connection, account_id: int, erased: bool = True) -> N
     connection.execute(done if erased else done.where(~departures.c.erase))
 
 
+# This realm has removed it, because it was too old, which other realms do not know.
+_IS_LEFT_ELSEWHERE = sa.and_(
+    messages.c.seq <= retention_marks.c.removed,
+    ~sa.exists().where(
+        changes.c.conversation_id == messages.c.conversation_id,
+        changes.c.target == messages.c.seq,
+        changes.c.kind == "deleted",
+    ),
+)
+
+
 def own_messages(
     connection: sa.Connection, account_id: int, after: int, limit: int
 ) -> tuple[list[tuple[int, int]], int | None]:
-    """The first `limit` messages of the account with ids above `after` that have content: their conversations
-    and seqs. Looks at SCANNED ids at most, so that other queries get their turn. Also returns the id after
-    which to continue; None at the end."""
+    """The first `limit` messages of the account with ids above `after` that have content, here or in another
+    realm: their conversations and seqs. Looks at SCANNED ids at most, so that other queries get their turn.
+    Also returns the id after which to continue; None at the end."""
     upto = after + SCANNED
     rows = connection.execute(
         sa.select(messages.c.id, messages.c.conversation_id, messages.c.seq)
+        .outerjoin(retention_marks, retention_marks.c.conversation_id == messages.c.conversation_id)
         .where(
             messages.c.id > after,
             messages.c.id <= upto,
             messages.c.sender_id == account_id,
-            messages.c.deleted_at.is_(None),
+            messages.c.deleted_at.is_(None) | _IS_LEFT_ELSEWHERE,
         )
         .order_by(messages.c.id)
         .limit(limit)

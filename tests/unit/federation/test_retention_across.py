@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from unittest import mock
 
 import sqlalchemy as sa
 
@@ -87,6 +88,19 @@ class AcrossRealms(LinkedTestCase):
         self.remove(self.two.service)
         self.budi.does(ask.DeleteMessage(*self.place("bagan")))
         self.assertEqual(self.both(), ([None], [None]))
+
+    def test_author_is_erased(self) -> None:
+        """What this realm has removed leaves the other realm too when its author's account is erased."""
+        self.ana.posts("bagan@realm2", "satu")
+        self.ana.sends("budi@realm2", "dua")
+        service = self.one.realm.service
+        self.remove(service)
+        self.assertEqual(self.both()[1], ["satu"])
+        with mock.patch.object(service.accounts, "check_own_password"):
+            self.network.result(service.departures.delete(self.ana.account, "", True, "here"))
+        self.network.settle()
+        self.assertEqual(self.texts(self.budi, "bagan"), [None])
+        self.assertEqual(self.budi.history("ana@realm1"), ["ana@realm1: file None"])
 
     def test_past_that_is_fetched_later(self) -> None:
         """It is as old as what was removed before it came."""
