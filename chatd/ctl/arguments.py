@@ -23,6 +23,7 @@ SUBJECTS: Mapping[str, str] = {
     "invite": "invitations to the realm",
     "ban": "bans of accounts, networks and realms",
     "mute": "people who can't write to groups",
+    "realm": "other realms",
     "report": "messages that people have reported",
     "retention": "how long messages and files are kept",
     "user": "accounts and their sessions",

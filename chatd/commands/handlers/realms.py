@@ -26,11 +26,16 @@ def _check_may_peer(client: Client) -> None:
 @HANDLERS.of(ask.AddRealm)
 async def add_realm(client: Client, command: ask.AddRealm) -> Reply:
     _check_may_peer(client)
+    return await link_with(client, command, client.account.operator)
+
+
+async def link_with(
+    client: Client, command: ask.AddRealm | ask.LinkRealm, by_operator: bool
+) -> Reply:
+    """Make a realm a peer. Raises OwnRealm, and as IRealms.add."""
     if key_of(command.realm) == client.service.context.realm_key:
         raise OwnRealm(realm=command.realm)
-    added = await client.service.realms.add(
-        command.realm, command.host, command.port, client.account.operator
-    )
+    added = await client.service.realms.add(command.realm, command.host, command.port, by_operator)
     facts: dict[str, str | int | bool] = {"realm": command.realm}
     if added.fingerprint:
         facts["fingerprint"] = added.fingerprint
@@ -54,16 +59,26 @@ def _replaced(realm: str, added: Added) -> str:
 @HANDLERS.of(ask.DeleteRealm)
 async def delete_realm(client: Client, command: ask.DeleteRealm) -> Reply:
     _check_may_peer(client)
-    waiting = await client.service.realms.forget(key_of(command.realm))
-    sentence = f"{command.realm} is no longer a peer"
+    return await forget(client, command.realm)
+
+
+async def forget(client: Client, realm: str) -> Reply:
+    """Remove a peer. Raises UnknownRealm."""
+    waiting = await client.service.realms.forget(key_of(realm))
+    sentence = f"{realm} is no longer a peer"
     if waiting:
         sentence += f"; the {waiting} queued for it will be sent if it is added again"
-    return Reply(sentence, {"realm": command.realm}, {"queued": waiting})
+    return Reply(sentence, {"realm": realm}, {"queued": waiting})
 
 
 @HANDLERS.of(ask.ListRealms)
 async def realms(client: Client, _command: ask.ListRealms) -> Reply:
-    found = await client.service.realms.all(client.account.operator)
+    return await listed(client, client.account.operator)
+
+
+async def listed(client: Client, by_operator: bool) -> Reply:
+    """The peers; operators see more of them."""
+    found = await client.service.realms.all(by_operator)
     return Reply(count(found, "realm"), items=tuple(found), items_name="realms")
 
 

@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred, succeed
 
 from chatd.base.backup_records import CheckReport, StateProblem
 from chatd.base.config_changes import ReloadReport
-from chatd.base.errors import ReloadFailed, ShuttingDown, StillRunning
+from chatd.base.errors import OwnRealm, ReloadFailed, ShuttingDown, StillRunning, UnknownRealm
 from chatd.base.principals import Principal
 from chatd.base.replies import Reply
 from chatd.base.roles import OPERATOR
@@ -59,6 +59,13 @@ class Upkeep(ClockedTestCase):
             reply.fields, {"changed": "[limits] message, [log] level", "restart": "[realm] name"}
         )
         self.assertIn("restart", reply.message)
+
+    async def test_peers(self) -> None:
+        """Nobody is logged in at the control socket."""
+        self.assertEqual((await self.execute(ask.ListPeers())).message, "0 realms")
+        own = ask.LinkRealm("realm1", "127.0.0.1", 8890)
+        self.assertIs(await self.refused(self.execute(own)), OwnRealm)
+        self.assertIs(await self.refused(self.execute(ask.UnlinkRealm("x"))), UnknownRealm)
 
     def test_what_a_check_says(self) -> None:
         wrong = StateProblem("file-missing", "a.bin is not there")

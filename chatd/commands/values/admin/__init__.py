@@ -10,6 +10,7 @@ from chatd.commands.values.admin.data import *
 from chatd.commands.values.admin.invitations import *
 from chatd.commands.values.admin.memberships import *
 from chatd.commands.values.admin.mutes import *
+from chatd.commands.values.admin.peers import *
 from chatd.commands.values.admin.realm import *
 from chatd.commands.values.admin.reports import *
 from chatd.commands.values.admin.upkeep import *
