@@ -181,6 +181,7 @@ class Realm:
         self.service.disk.start()
         self.service.indexing.start()
         self.service.retention.start()
+        self.service.announcements.start()
         self.service.departures.resume(stored.departures)
         resumed = self.service.imports.resume(stored.imports)
         in_background("imports that were interrupted do not continue", resumed)
@@ -359,6 +360,7 @@ class Realm:
             self.keeper,
             service.indexing,
             service.retention,
+            service.announcements,
             database,
             self.passwords,
             self.scaler,

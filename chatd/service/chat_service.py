@@ -20,6 +20,7 @@ from chatd.media.scaler import PictureScaler
 from chatd.service.access_bans import AccessBans
 from chatd.service.account_moves import AccountMoves
 from chatd.service.accounts import Accounts
+from chatd.service.announcements import Announcements
 from chatd.service.attachments import Files
 from chatd.service.audit import Audit
 from chatd.service.avatars import Avatars
@@ -145,6 +146,7 @@ class ChatService:
     sync: LogSync  # what a client has missed of a conversation
     indexing: Indexing  # keeps the index for searching up to date
     retention: Retention  # removes what is not to be kept
+    announcements: Announcements  # messages of operators to all accounts
     receipts: Receipts  # who has read what
     privacy: PrivacySettings  # what people show and allow
     typing: TypingNotices  # who is writing
@@ -300,6 +302,7 @@ class ChatService:
         )
         self.pending = PendingPosts(context, forwarder, erased)
         self.retention = Retention(context, erased)
+        self.announcements = Announcements(context, self.messages, self.disk)
         finder = TargetFinder(
             self.database, self.accounts, self.directs, self.rosters, self.reading
         )

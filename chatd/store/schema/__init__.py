@@ -1,5 +1,6 @@
 """The tables. What is unread follows from read marks: a message is one row, whatever its group's size."""
 
+from chatd.store.schema.announcements import announcements
 from chatd.store.schema.base import SCHEMA_VERSION, Id, metadata
 from chatd.store.schema.groups import (
     admissions,
@@ -104,6 +105,7 @@ __all__ = [
     "account_moves",
     "accounts",
     "admissions",
+    "announcements",
     "arrivals",
     "attachments",
     "audit",

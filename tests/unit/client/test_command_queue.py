@@ -43,6 +43,7 @@ NEVER_REPEATED = (
     ask.RemoveMute,
     ask.CloseOpenReport,
     ask.DeleteAccount,
+    ask.Announce,
     ask.MoveAccount,
     ask.CancelMove,
     ask.ClaimAccount,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from chatd.commands.handlers.admin import (
     account_data,
     accounts,
+    announcements,
     bans,
     data,
     invitations,
@@ -23,6 +24,7 @@ from chatd.commands.values import Command
 ACT_HANDLERS: Mapping[type[Command], ActHandler] = {
     **account_data.ACT_HANDLERS,
     **accounts.ACT_HANDLERS,
+    **announcements.ACT_HANDLERS,
     **bans.ACT_HANDLERS,
     **data.ACT_HANDLERS,
     **mutes.ACT_HANDLERS,

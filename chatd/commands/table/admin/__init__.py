@@ -6,6 +6,7 @@ from chatd.commands.rows import Row
 from chatd.commands.table.admin import (
     account_data,
     accounts,
+    announcements,
     bans,
     data,
     invitations,
@@ -20,6 +21,7 @@ from chatd.commands.table.admin import (
 ROWS: tuple[Row, ...] = (
     *accounts.ROWS,
     *account_data.ROWS,
+    *announcements.ROWS,
     *bans.ROWS,
     *data.ROWS,
     *mutes.ROWS,

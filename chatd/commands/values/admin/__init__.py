@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from chatd.commands.values.admin.account_data import *
 from chatd.commands.values.admin.accounts import *
+from chatd.commands.values.admin.announcements import *
 from chatd.commands.values.admin.bans import *
 from chatd.commands.values.admin.data import *
 from chatd.commands.values.admin.invitations import *

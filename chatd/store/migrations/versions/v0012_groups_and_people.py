@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from chatd.store.migrations.account_moves import create_tables_of_account_moves
+from chatd.store.migrations.announcements import create_tables_of_announcements
 from chatd.store.migrations.changed_tables import change_tables
 from chatd.store.migrations.columns import (
     at,
@@ -51,6 +52,7 @@ def upgrade() -> None:
     create_tables_of_operating()
     create_tables_of_invitations()
     create_tables_of_moderation()
+    create_tables_of_announcements()
 
 
 def _create_tables_of_people() -> None:

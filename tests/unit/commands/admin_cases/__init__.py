@@ -8,6 +8,7 @@ from chatd.commands.values import Command
 from tests.unit.commands.admin_cases import (
     account_data,
     accounts,
+    announcements,
     bans,
     data,
     invitations,
@@ -23,6 +24,7 @@ from tests.unit.commands.admin_cases import (
 ADMIN_CASES: tuple[tuple[str, str, dict[str, Any], Command], ...] = (
     *account_data.CASES,
     *accounts.CASES,
+    *announcements.CASES,
     *bans.CASES,
     *data.CASES,
     *mutes.CASES,
