@@ -34,7 +34,7 @@ REST = 4.0
 MIN_REST, MAX_REST = 0.01, 1.0  # seconds
 # What is younger than this (ms) is kept, also if there is too much of it.
 MIN_AGE = 24 * store.HOUR
-# A step of the clock that is larger (ms) counts after so many seconds, because a wrong time removes for good.
+# A larger step of the clock (ms) counts after so many seconds, because what a wrong time removes is lost.
 MAX_STEP = store.HOUR
 AFTER_STEP = 24 * 3600.0
 

@@ -9,13 +9,13 @@ from typing import Any, TypeAlias
 import sqlalchemy as sa
 
 from chatd.base.records import UsageInfo
+from chatd.store.files import IS_HERE
 from chatd.store.retention import byte_length
-from chatd.store.schema import accounts, arrivals, attachments, groups, messages
+from chatd.store.schema import accounts, attachments, groups, messages
 
 # How many things, and their bytes, by what they belong to
 Totals: TypeAlias = Mapping[Any, tuple[int, int]]
 
-_IS_HERE = ~sa.exists().where(arrivals.c.attachment_id == attachments.c.id)
 _MESSAGES = (sa.func.count(), sa.func.coalesce(sa.func.sum(byte_length()), 0))
 _FILES = (sa.func.count(), sa.func.coalesce(sa.func.sum(attachments.c.size), 0))
 _HAS_CONTENT = messages.c.deleted_at.is_(None)
@@ -24,7 +24,7 @@ _HAS_CONTENT = messages.c.deleted_at.is_(None)
 def usage_by_account(connection: sa.Connection, limit: int) -> tuple[list[UsageInfo], int]:
     """The `limit` accounts that use most, and how many more there are."""
     said = _totals(connection, messages.c.sender_id, _MESSAGES, _HAS_CONTENT)
-    sent = _totals(connection, attachments.c.owner_id, _FILES, _IS_HERE)
+    sent = _totals(connection, attachments.c.owner_id, _FILES, IS_HERE)
     names = sa.select(accounts.c.id, accounts.c.name)
     return _largest(said, sent, dict(connection.execute(names).all()), limit)
 
@@ -43,7 +43,7 @@ def usage_by_group(connection: sa.Connection, limit: int) -> tuple[list[UsageInf
     rows = connection.execute(
         sa.select(carried.c.conversation_id, *_FILES)
         .join_from(carried, attachments, attachments.c.id == carried.c.attachment_id)
-        .where(_IS_HERE)
+        .where(IS_HERE)
         .group_by(carried.c.conversation_id)
     )
     sent = {row[0]: (row[1], row[2]) for row in rows}
@@ -57,7 +57,7 @@ def usage_by_group(connection: sa.Connection, limit: int) -> tuple[list[UsageInf
 def usage_by_realm(connection: sa.Connection, limit: int, own: str) -> tuple[list[UsageInfo], int]:
     """As `usage_by_account`, for the realms of the authors. `own` is the name of this one."""
     said = _totals(connection, messages.c.origin_realm, _MESSAGES, _HAS_CONTENT)
-    sent = _totals(connection, attachments.c.realm, _FILES, _IS_HERE)
+    sent = _totals(connection, attachments.c.realm, _FILES, IS_HERE)
     names = {key: own if key is None else key for key in {*said, *sent}}
     return _largest(said, sent, names, limit)
 

@@ -59,7 +59,8 @@ COLUMNS = (
     _if_file(sa.select(file_macs.c.mac).where(file_macs.c.attachment_id == attachments.c.id)),
 )
 ALTERED = "altered"  # the name of a file whose row was altered on disk
-_IS_HERE = ~sa.exists().where(arrivals.c.attachment_id == attachments.c.id)
+# The bytes of a file are in the uploads folder.
+IS_HERE = ~sa.exists().where(arrivals.c.attachment_id == attachments.c.id)
 _IS_LOST = sa.exists().where(
     arrivals.c.attachment_id == attachments.c.id, arrivals.c.lost.is_not(None)
 )
@@ -262,7 +263,7 @@ def files_of(connection: sa.Connection, account_id: int, limit: int) -> Sequence
     rows = connection.execute(
         sa.select(*COLUMNS, sa.func.min(messages.c.sender))
         .join_from(attachments, messages, messages.c.attachment_id == attachments.c.id)
-        .where(attachments.c.id.in_(newest), _IS_HERE)
+        .where(attachments.c.id.in_(newest), IS_HERE)
         .group_by(attachments.c.id)
         .order_by(attachments.c.id)
     ).all()
@@ -282,7 +283,7 @@ def files_in(
         )
         .join_from(messages, participants, sees_message(account_id))
         .join(attachments, attachments.c.id == messages.c.attachment_id)
-        .where(messages.c.conversation_id == conversation, _IS_HERE)
+        .where(messages.c.conversation_id == conversation, IS_HERE)
         .group_by(attachments.c.id)
         .order_by(sa.desc("newest"))
         .limit(limit)

@@ -18,6 +18,7 @@ from chatd.store.accounts import (
     sessions_of,
     set_profile,
 )
+from chatd.store.files import IS_HERE
 from chatd.store.operators import set_role
 from chatd.store.schema import (
     accounts,
@@ -58,10 +59,9 @@ _ROLE = func.coalesce(
     select(roles.c.role).where(roles.c.account_id == accounts.c.id).scalar_subquery(), USER
 )
 _USED = select(func.max(sessions.c.used_at)).where(sessions.c.account_id == accounts.c.id)
-_FILES = select(func.count(attachments.c.id)).where(attachments.c.owner_id == accounts.c.id)
-_SIZE = select(func.coalesce(func.sum(attachments.c.size), 0)).where(
-    attachments.c.owner_id == accounts.c.id
-)
+_SENT = attachments.c.owner_id == accounts.c.id, IS_HERE
+_FILES = select(func.count(attachments.c.id)).where(*_SENT)
+_SIZE = select(func.coalesce(func.sum(attachments.c.size), 0)).where(*_SENT)
 _DISABLED = select(disabled.c.account_id).where(disabled.c.account_id == accounts.c.id).exists()
 
 

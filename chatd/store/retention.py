@@ -18,6 +18,7 @@ from chatd.base.records import RetentionInfo
 from chatd.base.timestamps import duration_text
 from chatd.store.change_requests import forget_changes_between
 from chatd.store.content import WITHOUT_CONTENT, erase_file, is_on_its_way, note_erased
+from chatd.store.files import IS_HERE
 from chatd.store.schema import (
     arrivals,
     attachments,
@@ -337,10 +338,8 @@ def cutoff_of_messages(connection: sa.Connection, conversation: int, size: int) 
 
 def cutoff_of_files(connection: sa.Connection, conversation: int, size: int) -> int:
     """As `cutoff_of_messages`, for files."""
-    here = ~sa.exists().where(arrivals.c.attachment_id == attachments.c.id)
-    chosen = sa.select(attachments.c.created_at // HOUR, sa.func.sum(attachments.c.size)).where(
-        here
-    )
+    chosen = sa.select(attachments.c.created_at // HOUR, sa.func.sum(attachments.c.size))
+    chosen = chosen.where(IS_HERE)
     if conversation != REALM:
         carried = sa.select(messages.c.attachment_id).where(
             messages.c.conversation_id == conversation, messages.c.attachment_id.is_not(None)

@@ -11,8 +11,9 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Engine, create_engine
 
 from chatd.base.private_files import sync_file
+from chatd.store.files import IS_HERE
 from chatd.store.imports import archives
-from chatd.store.schema import arrivals, attachments, erased_files
+from chatd.store.schema import attachments, erased_files
 
 PAGE = 1000  # rows that are read at a time
 
@@ -76,10 +77,9 @@ def open_copy(path: Path) -> Engine:
     )
 
 
-_IS_HERE = ~sa.exists().where(arrivals.c.attachment_id == attachments.c.id)
 _FILES = (
     sa.select(attachments.c.id, attachments.c.stored, attachments.c.size, attachments.c.sha256)
-    .where(attachments.c.id > sa.bindparam("after"), _IS_HERE)
+    .where(attachments.c.id > sa.bindparam("after"), IS_HERE)
     .order_by(attachments.c.id)
     .limit(PAGE)
 )

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Select, func, select
 
 from chatd.store.accounts import DELETED
+from chatd.store.files import IS_HERE
 from chatd.store.schema import accounts, attachments, disabled, groups, messages, peers, sessions
 
 
@@ -18,8 +19,8 @@ def count_all(connection: Connection, now: int) -> dict[str, int]:
         "sessions": select(func.count(sessions.c.id)).where(sessions.c.expires_at > now),
         "groups": select(func.count(groups.c.key)).where(groups.c.realm.is_(None)),
         "messages": select(func.count(messages.c.id)),
-        "files": select(func.count(attachments.c.id)),
-        "size": select(func.coalesce(func.sum(attachments.c.size), 0)),
+        "files": select(func.count(attachments.c.id)).where(IS_HERE),
+        "size": select(func.coalesce(func.sum(attachments.c.size), 0)).where(IS_HERE),
         "peers": select(func.count(peers.c.key)),
     }
     return {name: int(connection.scalar(query) or 0) for name, query in queries.items()}

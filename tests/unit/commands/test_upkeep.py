@@ -73,7 +73,7 @@ class Upkeep(ClockedTestCase):
         for problems, sentence, sound in (
             ((), "Nothing is wrong", True),
             ((wrong,), "Something is wrong", False),
-            ((repaired,), "What was wrong is repaired", True),
+            ((repaired,), "All problems are repaired", True),
         ):
             found = {each.kind: 1 for each in problems}
             reply: Reply = check_reply(CheckReport(1, 2, found, tuple(problems)))

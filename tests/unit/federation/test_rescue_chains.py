@@ -97,7 +97,7 @@ class SecondRescueTestCase(ChainTestCase):
 
 
 class MissedRescueTestCase(ChainTestCase):
-    """realm1 and realm4 have heard of nothing when realm2, which has rescued the group, is lost for good."""
+    """realm1 and realm4 have heard of nothing when realm2, which has rescued the group, is lost."""
 
     def setUp(self) -> None:
         super().setUp()

@@ -13,6 +13,7 @@ from chatd.service import retention as module
 from chatd.service.retention import AFTER_FAILURE, EVERY, FIRST
 from chatd.store import retention as store
 from chatd.store.files import Owner, used_bytes
+from chatd.store.managed_accounts import facts_of
 from chatd.store.retention import REALM, RetentionLimits
 from chatd.store.schema import (
     arrivals,
@@ -24,6 +25,7 @@ from chatd.store.schema import (
     retention_marks,
     search_changes,
 )
+from chatd.store.statistics import count_all
 from tests.support.inline import result_of
 from tests.support.query_plans import plans
 from tests.unit.service.test_messages import BUDI, MessagesTestCase
@@ -281,6 +283,10 @@ class Files(RetentionTestCase):
         self.assertEqual(new.file.stored, young)
         used = self.run_job(used_bytes, Owner(self.ana.id))
         self.assertEqual(used, 100, "a removed file counts no more")
+        facts = self.run_job(facts_of, self.ana, 0)
+        self.assertEqual((facts.files, facts.size), (1, 100))
+        counts = self.run_job(count_all, 0)
+        self.assertEqual((counts["files"], counts["size"]), (1, 100))
 
     def test_message_with_its_file(self) -> None:
         name = self.add_file(self.said("a"))

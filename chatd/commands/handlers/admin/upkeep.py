@@ -102,7 +102,7 @@ def check_reply(report: CheckReport) -> Reply:
     """What a check has found. `sound` decides about the exit code of chatctl."""
     sentence = "Nothing is wrong" if not report.found else "Something is wrong"
     if report.found and report.is_sound:
-        sentence = "What was wrong is repaired"
+        sentence = "All problems are repaired"
     more = sum(report.found.values()) - len(report.problems)
     reply = list_reply(sentence, report.problems, "problems", more)
     reply.fields.update(sound=report.is_sound, messages=report.messages, files=report.files)

@@ -28,7 +28,7 @@ export default {
   "register.invited": "You are invited. All you need is a name and a password.",
   "register.invite.intro": "Here you need an invitation. Open its link, or type its code.",
   "register.invite": "Code of the invitation",
-  "register.invite.hint": "Whoever has invited you has it. Capital letters and hyphens do not matter.",
+  "register.invite.hint": "The person who invited you has it. Capital letters and hyphens do not matter.",
   "register.closed": "No new accounts here",
   "register.closed.hint": "This realm is closed to new people. Ask its operator for an account.",
 
