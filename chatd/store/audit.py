@@ -1,4 +1,5 @@
-"""The audit log: what was done with a role, and what became of it. Jobs and queries for the Database."""
+"""The audit log: what was done with a role, or by a link that an operator has made. Jobs and queries for the
+Database."""
 
 from __future__ import annotations
 

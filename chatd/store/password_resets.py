@@ -6,9 +6,13 @@ from sqlalchemy import Connection, delete, insert, select
 
 from chatd.base.errors import BadResetLink
 from chatd.base.model import Account
+from chatd.store import audit
 from chatd.store.accounts import account_of
 from chatd.store.managed_accounts import check_exists, replace_password
 from chatd.store.schema import password_resets
+
+# In the audit log: the account itself has used a link. No command of operators has this name.
+USED = "password.reset"
 
 _T = password_resets.c
 
@@ -31,8 +35,10 @@ def account_of_reset(connection: Connection, token_hash: bytes, now: int) -> Acc
 
 
 def use_reset(connection: Connection, token_hash: bytes, hashed: str, now: int) -> Account:
-    """Replace the password of the account that a link is for, end its sessions, and remove the link. Returns
-    the account. Raises BadResetLink."""
+    """Replace the password of the account that a link is for, end its sessions, and remove the link. The
+    audit log learns that the account has done it. Returns the account. Raises BadResetLink."""
     account = account_of_reset(connection, token_hash, now)
     replace_password(connection, account, hashed)
+    entry = audit.AuditEntry(now, account.name, USED, account.name, "by a link")
+    audit.add_entry(connection, entry, audit.DONE)
     return account

@@ -36,7 +36,12 @@ def create_tables_of_operating() -> None:
             nullable=False,
             comment="a username, or local: and a user of the system",
         ),
-        sa.Column("act", sa.Text, nullable=False, comment="the verb of the command"),
+        sa.Column(
+            "act",
+            sa.Text,
+            nullable=False,
+            comment="the verb of the command, or password.reset",
+        ),
         sa.Column("target", sa.Text, comment="its first argument"),
         sa.Column(
             "detail", sa.Text, nullable=False, comment="its other arguments, without secrets"

@@ -32,15 +32,15 @@ file_quotas = Table(
     Column("size", BigInteger, nullable=False, comment="bytes"),
 )
 
-# What was done with a role. Rows are added and never changed: an act that takes several steps has one when it
-# begins and one when it ends.
+# What was done with a role, and passwords that people have changed by a link of an operator. Rows are added
+# and never changed: an act that takes several steps has one when it begins and one when it ends.
 audit = Table(
     "audit",
     metadata,
     Column("id", Id, primary_key=True),
     time_column(),
     Column("actor", Text, nullable=False, comment="a username, or local: and a user of the system"),
-    Column("act", Text, nullable=False, comment="the verb of the command"),
+    Column("act", Text, nullable=False, comment="the verb of the command, or password.reset"),
     Column("target", Text, comment="its first argument"),
     Column("detail", Text, nullable=False, comment="its other arguments, without secrets"),
     Column("outcome", Text, nullable=False, comment="begun, done, or the code of the error"),

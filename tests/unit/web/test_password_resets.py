@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import msgspec
 from sqlalchemy import select
 
@@ -9,6 +11,7 @@ from chatd.base.errors import BadToken, NoWebDoor, WrongPassword
 from chatd.base.principals import Principal
 from chatd.base.roles import OPERATOR
 from chatd.service.audit import Act
+from chatd.store import audit
 from chatd.store.schema import password_resets
 from tests.support.rawhttp import RawTestCase
 from tests.support.websites import PASSWORD, Answer
@@ -50,6 +53,36 @@ class Resets(RawTestCase):
         await accounts.login("messi", NEW, HERE)
         again = await self.reset(token, "a-third-password")
         self.assertEqual((again.code, again.json["code"]), (403, "bad-reset-link"))
+
+    async def entries(self) -> list[tuple[str, str, str | None, str, str]]:
+        found, _ = await self.realm.service.audit.list(10, None)
+        return [(each.actor, each.act, each.target, each.detail, each.outcome) for each in found]
+
+    async def test_audit_log(self) -> None:
+        """It has the use of a link, and neither wrong tokens nor anything of the token."""
+        await self.people("messi")
+        token = await self.token()
+        before = await self.entries()
+        await self.reset("x" * len(token))
+        await self.reset(token, "short")
+        self.assertEqual(await self.entries(), before)
+        await self.reset(token)
+        used = ("messi", "password.reset", "messi", "by a link", "done")
+        self.assertEqual(await self.entries(), [used, *before])
+
+    async def test_no_change_without_an_entry(self) -> None:
+        """If the audit log can't learn of it, the password stays, and so does the link."""
+        await self.people("messi")
+        token = await self.token()
+
+        def fail(*args: object) -> None:
+            raise OSError("no entry")
+
+        with patch.object(audit, "add_entry", fail):
+            self.assertEqual((await self.reset(token)).code, 500)
+        self.assertEqual(len(self.flushLoggedErrors(OSError)), 1)
+        await self.realm.service.accounts.login("messi", PASSWORD, HERE)
+        self.assertEqual((await self.reset(token)).code, 200)
 
     async def test_replaced_by_another_password(self) -> None:
         """A link does not replace a password that an operator or the person has set after it."""
