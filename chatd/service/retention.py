@@ -7,17 +7,15 @@ A kill interrupts it between two such steps, and the next start continues.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 
 from sqlalchemy import Connection
-from twisted.internet.defer import CancelledError, Deferred, succeed
-from twisted.internet.interfaces import IDelayedCall, IReactorTime
-from twisted.internet.task import deferLater
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from chatd.base.background import EXPECTED
-from chatd.base.errors import StorageFailed
 from chatd.base.records import RetentionInfo
+from chatd.base.recurring_work import RecurringWork
 from chatd.service.audit import Act
 from chatd.service.context import Context
 from chatd.service.erased_files import ErasedFiles
@@ -29,9 +27,6 @@ FIRST = 60.0  # seconds after the start
 AFTER_FAILURE = 600.0  # seconds
 PAGE = 200  # conversations that are looked at together
 STEP = 40  # messages in one transaction, about 5 ms
-# After each step it rests for so many times as long as it took.
-REST = 4.0
-MIN_REST, MAX_REST = 0.01, 1.0  # seconds
 # What is younger than this (ms) is kept, also if there is too much of it.
 MIN_AGE = 24 * store.HOUR
 # A larger step of the clock (ms) counts after so many seconds, because what a wrong time removes is lost.
@@ -73,30 +68,19 @@ class Retention:
     """Removes what is not to be kept, between `start` and `stop`."""
 
     def __init__(self, context: Context, erased: ErasedFiles) -> None:
-        self._clock = context.clock
         self._database = context.database
-        self._now = context.now
         self._erased = erased
-        self._timer: IDelayedCall | None = None
-        self._working: Deferred[None] | None = None
-        self._resting: Deferred[None] | None = None
-        self._again = False
-        self._stopped = False
         self._limits: dict[int, RetentionLimits] = {}
-        self._time = SteadyTime(context.clock, context.now)
+        self.time = SteadyTime(context.clock, context.now)
+        what = "old messages and files were not removed"
+        self._work = RecurringWork(context.clock, self._look, AFTER_FAILURE, what)
 
     def start(self) -> None:
-        self._wait(FIRST)
+        self._work.start(FIRST)
 
     def stop(self) -> Deferred[None]:
         """Fires when the step that is under way is stored."""
-        self._stopped = True
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._resting is not None:
-            self._resting.cancel()
-        return succeed(None) if self._working is None else self._working
+        return self._work.stop()
 
     async def list(self) -> tuple[RetentionInfo, ...]:
         """The limits of the realm, and of groups that have their own. Raises StorageFailed."""
@@ -114,38 +98,12 @@ class Retention:
 
     def changed(self) -> None:
         """The limits have changed: look at all conversations now."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._wait(0.0)
-        elif self._working is not None:
-            self._again = True
-
-    def _wait(self, delay: float) -> None:
-        if not self._stopped:
-            self._timer = self._clock.callLater(delay, self._begin)
-
-    def _begin(self) -> None:
-        self._timer = None
-        working: Deferred[float] = Deferred.fromCoroutine(self._look())
-        self._working = working.addCallback(self._ended)
-
-    def _ended(self, delay: float) -> None:
-        self._working = None
-        again, self._again = self._again, False
-        self._wait(0.0 if again else delay)
+        self._work.wake()
 
     async def _look(self) -> float:
-        """Look at all conversations. Returns the seconds to wait for the next time."""
-        try:
-            self._limits = await self._database.read(store.read_limits)
-            if not self._limits:
-                return EVERY
-            removed = await self._remove_all()
-        except StorageFailed:  # which the database has logged
-            return AFTER_FAILURE
-        except Exception:
-            log.failure("old messages and files were not removed")
-            return AFTER_FAILURE
+        """Look at all conversations. Returns the seconds to wait for the next time. Raises StorageFailed."""
+        self._limits = await self._database.read(store.read_limits)
+        removed = await self._remove_all() if self._limits else 0
         if removed:
             log.info("{removed} old messages and files were removed", removed=removed)
         return EVERY
@@ -162,19 +120,14 @@ class Retention:
         latest = max(max(each.messages, each.files) for each in (everywhere, *special.values()))
         removed = 0
         after: int | None = 0
-        while after is not None and not self._is_interrupted:
+        while after is not None and not self._work.is_interrupted:
             page, after = await self._database.read(
-                store.conversations_after, after, PAGE, latest, self._time()
+                store.conversations_after, after, PAGE, latest, self.time()
             )
             for conversation in page:
                 cutoffs = special.get(conversation, everywhere)
                 removed += await self._isolated(conversation, cutoffs)
         return removed
-
-    @property
-    def _is_interrupted(self) -> bool:
-        """Whether the realm stops, or the limits have changed."""
-        return self._stopped or self._again
 
     async def _cutoffs(self, conversation: int, general: Cutoffs) -> Cutoffs:
         """What is removed from a conversation that has limits. Where it has none, `general` holds."""
@@ -200,7 +153,7 @@ class Retention:
         """The time before which messages or files are removed; None if there are no limits."""
         if age is None and size is None:
             return None
-        now = self._time()
+        now = self.time()
         found = now - age if age else 0
         if size:
             found = max(found, await self._database.read(by_size, conversation, size))
@@ -228,19 +181,12 @@ class Retention:
         """Take steps until nothing is left to remove from a conversation."""
         count = 0
         more = before > 0
-        while more and not self._is_interrupted:
-            began = self._clock.seconds()
-            done = await self._database.run(step, conversation, before, self._time(), STEP)
-            self._erased.remove(done.stored)
+        while more and not self._work.is_interrupted:
+            running = self._database.run(step, conversation, before, self.time(), STEP)
+            done = await self._work.step(running.addCallback(self._erase))
             count, more = count + done.count, done.more
-            took = self._clock.seconds() - began
-            rest = min(max(REST * took, MIN_REST), MAX_REST)
-            await self._rest(rest)
         return count
 
-    async def _rest(self, seconds: float) -> None:
-        """Wait, but not longer than until `stop`."""
-        self._resting = deferLater(self._clock, seconds)
-        with suppress(CancelledError):
-            await self._resting
-        self._resting = None
+    def _erase(self, done: RemovedPart) -> RemovedPart:
+        self._erased.remove(done.stored)
+        return done

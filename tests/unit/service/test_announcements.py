@@ -25,6 +25,7 @@ class AnnouncementsTestCase(MessagesTestCase):
         self.patch(module, "STEP", 2)
         super().setUp()
         self.people = self.ana, self.budi, self.citra
+        self.service.announcements.start()
 
     def announce(self, text: str = TEXT, group: int | None = None) -> Any:
         """The number of accounts, or the class of the error."""

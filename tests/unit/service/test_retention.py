@@ -61,10 +61,8 @@ class RetentionTestCase(MessagesTestCase):
 
     def look(self) -> None:
         """Let the job look at everything."""
+        self.retention.start()
         self.retention.changed()
-        if self.retention._timer is None and self.retention._working is None:
-            self.retention.start()
-            self.clock.advance(FIRST)
         for _ in range(500):
             self.clock.advance(0.05)
 
@@ -414,7 +412,10 @@ class Trouble(RetentionTestCase):
         with mock.patch.object(store, "read_limits", side_effect=RuntimeError("broken")):
             self.look()
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
-        self.assertIsNotNone(self.retention._timer)
+        self.said("satu")
+        self.clock.advance(10 * DAY)
+        self.look()
+        self.assertEqual(self.history(self.ana, BUDI), [None], "it goes on")
 
     def test_stops_between_two_steps(self) -> None:
         for number in range(4):
