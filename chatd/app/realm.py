@@ -181,6 +181,7 @@ class Realm:
         self.service.disk.start()
         self.service.indexing.start()
         self.service.retention.start()
+        self.service.ended_invitations.start()
         self.service.announcements.start()
         self.service.departures.resume(stored.departures)
         resumed = self.service.imports.resume(stored.imports)
@@ -360,6 +361,7 @@ class Realm:
             self.keeper,
             service.indexing,
             service.retention,
+            service.ended_invitations,
             service.announcements,
             database,
             self.passwords,

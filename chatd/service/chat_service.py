@@ -34,6 +34,7 @@ from chatd.service.departures import Departures
 from chatd.service.directs import Directs
 from chatd.service.disk_usage import DiskUsage
 from chatd.service.downloads import Downloads
+from chatd.service.ended_invitations import EndedInvitations
 from chatd.service.erased_files import ErasedFiles
 from chatd.service.exports import Exports
 from chatd.service.fan_out import FanOut
@@ -146,6 +147,7 @@ class ChatService:
     sync: LogSync  # what a client has missed of a conversation
     indexing: Indexing  # keeps the index for searching up to date
     retention: Retention  # removes what is not to be kept
+    ended_invitations: EndedInvitations  # removes them some time after their end
     announcements: Announcements  # messages of operators to all accounts
     receipts: Receipts  # who has read what
     privacy: PrivacySettings  # what people show and allow
@@ -302,6 +304,7 @@ class ChatService:
         )
         self.pending = PendingPosts(context, forwarder, erased)
         self.retention = Retention(context, erased)
+        self.ended_invitations = EndedInvitations(context, self.retention.time)
         self.announcements = Announcements(context, self.messages, self.disk)
         finder = TargetFinder(
             self.database, self.accounts, self.directs, self.rosters, self.reading

@@ -2,8 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
-from sqlalchemy import ColumnElement, Connection, and_, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    and_,
+    case,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
 
 from chatd.base.errors import BadInvitation, InvitationNotFound
 from chatd.base.invitation_records import RealmInvitationInfo
@@ -94,7 +107,20 @@ def add_invited_account(
 ) -> Account:
     """Create an account, and count the use of the invitation. `password` is a hash. Raises BadInvitation,
     UserExists."""
-    counted = update(realm_invitations).where(_usable(code_hash, now)).values(used=_T.used + 1)
+    spent_at = case((_T.used + 1 >= _T.uses, now))
+    chosen = update(realm_invitations).where(_usable(code_hash, now))
+    counted = chosen.values(used=_T.used + 1, spent_at=spent_at)
     if not connection.execute(counted).rowcount:
         raise BadInvitation
     return add_account(connection, name, password, display_name, country, now)
+
+
+def ended_before(connection: Connection, before: int, limit: int) -> list[int]:
+    """The numbers of the first `limit` invitations that were used up, revoked or expired before a time."""
+    ended = or_(*(end < before for end in (_T.expires_at, _T.revoked_at, _T.spent_at)))
+    return list(connection.scalars(select(_T.id).where(ended).order_by(_T.id).limit(limit)))
+
+
+def remove_invitations(connection: Connection, numbers: Sequence[int]) -> None:
+    """Remove invitations. Their numbers are not used again."""
+    connection.execute(delete(realm_invitations).where(_T.id.in_(numbers)))
