@@ -24,11 +24,11 @@ from chatd.service.realm_news import MoveAgreed, MoveLuggage, MoveMade
 from chatd.service.remote import IForwarder, IRealms, Notice, StagedNotice
 from chatd.service.unknown_realms import UnknownRealms
 from chatd.store import account_moves as store
-from chatd.store import departures
 from chatd.store.account_moves import AGREED, LUGGAGE, OFFER, WISH, Move, MovePlan
 from chatd.store.accounts import find_account
 from chatd.store.luggage import pack
 from chatd.store.moving_out import begin_forwarding, keep_luggage, realms_to_tell, reroute
+from chatd.store.operators import check_not_last, is_last_operator
 
 # The plans that an account is shown
 _SHOWN = {WISH: "moving", AGREED: "takes"}
@@ -155,7 +155,7 @@ class AccountMoves:
         moved = store.moved_account(connection, account.id)
         if moved is not None:
             raise MovedAway(to=moved.move.new.name)
-        departures.check_operators(connection, account.id)
+        check_not_last(connection, account.id, self._context.now())
 
     # What other realms say
 
@@ -171,7 +171,7 @@ class AccountMoves:
                 return None, Committed()
             store.keep_offer(connection, account.id, offer)
             wish = store.find_plan(connection, account.id, WISH, new.key, now)
-            if wish is None or departures.is_last_operator(connection, account.id):
+            if wish is None or is_last_operator(connection, account.id, now):
                 return account, Committed()
             return account, self._commit(connection, account, offer)
 

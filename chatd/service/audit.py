@@ -33,7 +33,7 @@ class Act:
     ) -> T:
         """Run a job of the database, and store in the same transaction that the act is done. Returns and
         raises as the job. Raises NotOperator, NotModerator if the actor has lost the role since the command
-        came, for example while a password was hashed."""
+        came, for example while a password was hashed. Raises OnlyOperator if no operator would be left."""
         if kwargs:
             raise TypeError("jobs take positional arguments")
         result: T = await self._database.run(store.run_audited, self.actor, self._entry, job, args)

@@ -105,7 +105,7 @@ class Departures:
         self._deleted(account, left, erase)
 
     async def remove(self, act: Act, account: Account, erase: bool) -> None:
-        """As `delete`, for an operator. Raises UnknownUser, OnlyOperator."""
+        """As `delete`, for an operator. Raises UnknownUser, and as `Act.run`."""
         now = self._context.now()
         left = await act.run(store.remove, self._versions, account, erase, now)
         self._deleted(account, left, erase)

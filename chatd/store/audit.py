@@ -9,10 +9,11 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, func, insert, select, true
 
+from chatd.base.errors import OnlyOperator
 from chatd.base.principals import Principal
 from chatd.base.records import AuditInfo
 from chatd.store.engine import inserted_id
-from chatd.store.operators import check_actor
+from chatd.store.operators import able_operators, check_actor
 from chatd.store.schema import audit
 
 BEGUN = "begun"
@@ -52,9 +53,16 @@ def run_audited(
     args: tuple[Any, ...],
 ) -> Any:
     """Run `job`, and store in the same transaction that `entry` is done. Returns and raises as `job`. Raises
-    NotOperator, NotModerator."""
+    NotOperator, NotModerator.
+
+    Raises OnlyOperator if no operator would be able to work afterwards: this is the one place that protects
+    the last one. Who is at the control socket may do it, because chatctl can always make another.
+    """
     check_actor(connection, actor)
+    before = {} if actor.account is None else able_operators(connection, entry.at)
     result = job(connection, *args)
+    if before and not able_operators(connection, entry.at):
+        raise OnlyOperator(name=next(iter(before.values())))
     add_entry(connection, entry, DONE)
     return result
 

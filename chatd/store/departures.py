@@ -9,11 +9,11 @@ from __future__ import annotations
 import msgspec
 import sqlalchemy as sa
 
-from chatd.base.errors import LastOperator, OnlyOperator, UnknownUser
+from chatd.base.errors import UnknownUser
 from chatd.base.model import Account
 from chatd.base.names import key_of
-from chatd.base.roles import OPERATOR
 from chatd.store.accounts import DELETED, account_of, password_of
+from chatd.store.operators import check_not_last
 from chatd.store.receipts import set_receipts
 from chatd.store.requests import conceal
 from chatd.store.schema import (
@@ -75,26 +75,21 @@ class Departure(msgspec.Struct, frozen=True):
     erase: bool
 
 
-def is_last_operator(connection: sa.Connection, account_id: int) -> bool:
-    """Whether the account is the only operator of the realm."""
-    operators = sa.select(roles.c.account_id).where(roles.c.role == OPERATOR)
-    return connection.scalars(operators).all() == [account_id]
-
-
-def check_operators(connection: sa.Connection, account_id: int) -> None:
-    """Raises LastOperator if the account is the only operator of the realm."""
-    if is_last_operator(connection, account_id):
-        raise LastOperator
-
-
 def depart(
     connection: sa.Connection, versions: VersionWriter, account: Account, erase: bool, now: int
 ) -> Account:
+    """As `remove`, for its owner. Raises UnknownUser, LastOperator."""
+    check_not_last(connection, account.id, now)
+    return remove(connection, versions, account, erase, now)
+
+
+def remove(
+    connection: sa.Connection, versions: VersionWriter, account: Account, erase: bool, now: int
+) -> Account:
     """Delete an account, except for its messages and memberships. Its read marks are no longer shown. Returns
-    what is left of it. Raises UnknownUser, LastOperator."""
+    what is left of it. Raises UnknownUser."""
     if not password_of(connection, account.id):  # it was deleted meanwhile
         raise UnknownUser(name=account.name)
-    check_operators(connection, account.id)
     for table in _OWN:
         connection.execute(sa.delete(table).where(table.c.account_id == account.id))
     conceal(connection, account)
@@ -113,15 +108,6 @@ def depart(
     )
     connection.execute(sa.insert(departures).values(account_id=account.id, erase=erase, at=now))
     return account_of(connection, account.id)
-
-
-def remove(
-    connection: sa.Connection, versions: VersionWriter, account: Account, erase: bool, now: int
-) -> Account:
-    """As `depart`, for an operator. Raises UnknownUser, OnlyOperator."""
-    if is_last_operator(connection, account.id):
-        raise OnlyOperator(name=account.name)
-    return depart(connection, versions, account, erase, now)
 
 
 def erase_deleted(connection: sa.Connection, name: str, now: int) -> Departure:

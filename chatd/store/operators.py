@@ -5,12 +5,14 @@ from __future__ import annotations
 import msgspec
 from sqlalchemy import Connection, delete, insert, select
 
-from chatd.base.errors import AlreadyClaimed
+from chatd.base.ban_targets import ACCOUNT
+from chatd.base.errors import AlreadyClaimed, LastOperator
 from chatd.base.model import Account
 from chatd.base.principals import Principal
 from chatd.base.roles import OPERATOR, USER, Role
+from chatd.store.account_moves import OVER
 from chatd.store.accounts import account_of
-from chatd.store.schema import accounts, disabled, roles
+from chatd.store.schema import access_bans, account_moves, accounts, disabled, roles
 from chatd.store.settings import get_setting, put_setting
 
 SETTING = "first_operator"
@@ -61,6 +63,34 @@ def check_actor(connection: Connection, actor: Principal) -> None:
     off = select(disabled.c.account_id).where(disabled.c.account_id == actor.account)
     role: Role = connection.scalar(found.where(~off.exists())) or USER
     msgspec.structs.replace(actor, role=role).check(actor.role)
+
+
+def able_operators(connection: Connection, now: int) -> dict[int, str]:
+    """The ids and names of the operators that can work as such: they are not disabled or banned, and have not
+    moved to another realm. Bans of networks do not count."""
+    banned = access_bans.c.until.is_(None) | (access_bans.c.until > now)
+    moved = account_moves.c.state != OVER
+    kept_out = (
+        select(disabled.c.account_id).where(disabled.c.account_id == accounts.c.id),
+        select(access_bans.c.key).where(
+            access_bans.c.kind == ACCOUNT, access_bans.c.key == accounts.c.key, banned
+        ),
+        select(account_moves.c.key).where(account_moves.c.account_id == accounts.c.id, moved),
+    )
+    found = select(accounts.c.id, accounts.c.name).join_from(accounts, roles)
+    able = found.where(roles.c.role == OPERATOR, *(~each.exists() for each in kept_out))
+    return {row.id: row.name for row in connection.execute(able.order_by(accounts.c.id))}
+
+
+def is_last_operator(connection: Connection, account_id: int, now: int) -> bool:
+    """Whether no other account can work as an operator of the realm."""
+    return list(able_operators(connection, now)) == [account_id]
+
+
+def check_not_last(connection: Connection, account_id: int, now: int) -> None:
+    """Raises LastOperator if no other account can work as an operator of the realm."""
+    if is_last_operator(connection, account_id, now):
+        raise LastOperator
 
 
 def claim(connection: Connection, account_id: int) -> Account:

@@ -40,6 +40,8 @@ class Managing(ClockedTestCase):
 
     async def test_an_operator_disables_themselves(self) -> None:
         operator = await self.prepare()
+        await self.realm.service.accounts.add("lina", PASSWORD, None, None)
+        await make_operator(self.realm, "lina")
         other = await self.entered("messi")
         reply = await operator.ask(command="admin.user.disable", user="messi")
         self.assertEqual(reply["status"], "OK")

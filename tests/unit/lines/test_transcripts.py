@@ -62,7 +62,6 @@ NOT_IN_TRANSCRIPTS = {
     "ambiguous-name": "tests.unit.service.test_messages.InboxTest.test_name_of_a_user_and_of_a_group",
     "too-many-pins": "tests.unit.service.test_message_changes.Pins.test_limit",
     "too-many-exports": "tests.unit.service.test_exports.Limits.test_per_hour",
-    "only-operator": "tests.unit.service.test_removed_accounts.Removing.test_the_only_operator",
     "export-unfinished": "tests.unit.service.test_exports.Limits.test_one_at_a_time",
     "too-many-imports": "tests.unit.service.test_imports.Refusals.test_limits",
     "import-unfinished": "tests.unit.service.test_imports.Interruptions.test_cancel",

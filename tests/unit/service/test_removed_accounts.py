@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 from unittest import mock
 
-from chatd.base.errors import OnlyOperator, StorageFailed, UnknownUser
+from chatd.base.errors import StorageFailed, UnknownUser
 from chatd.base.principals import Principal
 from chatd.base.roles import OPERATOR
 from chatd.service.audit import Act
@@ -47,14 +47,6 @@ class Removing(RemovedAccountsTestCase):
         self.assertEqual((self.members(self.ana), self.unfinished()), (["ana*"], []))
         self.assertIs(outcome_of(self.service.accounts.find("budi")), UnknownUser)
         self.assertEqual(self.acts(), [("Budi", "done")])
-
-    def test_the_only_operator(self) -> None:
-        self.budi = result_of(self.service.operators.appoint(self.budi))
-        self.assertIs(self.remove(erase=True), OnlyOperator)
-        result_of(self.service.accounts.find("budi"))
-        self.assertEqual(self.acts(), [])
-        result_of(self.service.operators.appoint(self.ana))
-        self.assertIsNone(self.remove())
 
     def test_twice_at_once(self) -> None:
         self.remove()

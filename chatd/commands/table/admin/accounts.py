@@ -74,7 +74,7 @@ ROWS: tuple[Row, ...] = (
         role=OPERATOR,
         audited=Audited.AT_ONCE,
         offline=True,
-        errors=(errors.NotOperator, errors.UnknownUser),
+        errors=(errors.NotOperator, errors.UnknownUser, errors.OnlyOperator),
     ),
     Row(
         "admin.user.disable",
@@ -83,7 +83,7 @@ ROWS: tuple[Row, ...] = (
         (ACCOUNT, REASON),
         role=OPERATOR,
         audited=Audited.AT_ONCE,
-        errors=(errors.NotOperator, errors.UnknownUser),
+        errors=(errors.NotOperator, errors.UnknownUser, errors.OnlyOperator),
     ),
     Row(
         "admin.user.enable",

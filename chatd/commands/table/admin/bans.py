@@ -25,6 +25,7 @@ ROWS: tuple[Row, ...] = (
             errors.UnknownUser,
             errors.OwnRealm,
             errors.LocksYouOut,
+            errors.OnlyOperator,
             errors.TooManyBans,
         ),
     ),
