@@ -2,7 +2,8 @@
 
 `GET /healthz` tells alarms whether the realm can do its work, and `GET /readyz` tells load balancers and
 orchestrators whether it takes requests. `GET /livez` tells a supervisor whether the process still answers.
-Only that is a reason for a restart.
+Only that is a reason for a restart. All three also answer clients that are banned: a proxy or a supervisor
+may be in a banned network, and would take the realm for dead.
 """
 
 from __future__ import annotations
@@ -36,7 +37,13 @@ class Unhealthy(Exception):
         self.code = code
 
 
-class LiveResource(AsyncResource):
+class ProbeResource(AsyncResource):
+    """A resource for probes."""
+
+    answers_banned = True
+
+
+class LiveResource(ProbeResource):
     """Answers 200 as long as the reactor runs."""
 
     async def respond(self, request: Request) -> None:
@@ -44,7 +51,7 @@ class LiveResource(AsyncResource):
         answer(request, {})
 
 
-class HealthResource(AsyncResource):
+class HealthResource(ProbeResource):
     """Answers 200 if the database reads and writes, nothing is damaged, and the disk has room; otherwise 503
     with the reason."""
 

@@ -96,11 +96,14 @@ class ChatRequest(Request):
             self.process()
 
     def process(self) -> None:
-        """Render the resource; later, if the client asks too often. A banned client is refused."""
+        """Render the resource; later, if the client asks too often. A banned client is refused, except for
+        resources that have `answers_banned`."""
         banned = self.site.refusal(getattr(self.getClientAddress(), "host", None))
         if banned is not None:
-            refuse(self, banned)
-            return
+            self._resource = self._resource or self._find_resource()
+            if not getattr(self._resource, "answers_banned", False):
+                refuse(self, banned)
+                return
         if self.channel.bucket is None:
             source = host_of(self.getClientAddress())
             if not self.site.begin(source):

@@ -195,7 +195,7 @@ class BannedClients(ProxiedTestCase):
             refused = await self.ask("GET", "/session", None, {"X-Forwarded-For": ONE}, cookie)
             self.assertEqual((refused.code, refused.json["code"]), (403, "banned"))
             self.assertIn("(floods)", refused.json["message"])
-            for path in ("/", "/ws", "/healthz"):
+            for path in ("/", "/ws", "/join/abc"):
                 refused = await self.ask("GET", path, None, {"X-Forwarded-For": ONE})
                 self.assertEqual((refused.code, refused.json["code"]), (403, "banned"))
             uploading = await self.ask("POST", "/uploads/abc", {}, {"X-Forwarded-For": ONE}, cookie)
@@ -203,5 +203,21 @@ class BannedClients(ProxiedTestCase):
             allowed = await self.ask("GET", "/session", None, {"X-Forwarded-For": OTHER}, cookie)
             self.assertEqual(allowed.code, 200)
             await other.close()
+
+        return run(play())
+
+    def test_probes_of_a_banned_network(self) -> Any:
+        """The health checks of a proxy go on, so that it does not take the realm for dead."""
+
+        async def play() -> None:
+            await self.ban("127.0.0.1")
+            self.realm.service.started = True
+            for headers in ({}, {"X-Forwarded-For": "127.0.0.1"}):
+                for path in ("/healthz", "/livez", "/readyz"):
+                    self.assertEqual((await self.ask("GET", path, None, headers)).code, 200)
+                refused = await self.ask("GET", "/session", None, headers)
+                self.assertEqual((refused.code, refused.json["code"]), (403, "banned"))
+            allowed = await self.ask("GET", "/session", None, {"X-Forwarded-For": OTHER})
+            self.assertEqual(allowed.code, 200)
 
         return run(play())
