@@ -31,10 +31,14 @@ from chatd.store.schema import (
     retention,
     retention_marks,
 )
+from chatd.store.settings import get_setting, put_setting
 from chatd.store.signatures import forget_contents_between
 
 HOUR = 3_600_000  # ms
 REALM = 0  # stands for all conversations
+# The number of the realm's limits, which grows when they change. Marks that were made under others count from
+# 0 again, so that a change updates no marks, however many conversations there are.
+ROUND = "retention_round"
 REMOVED = "file-removed"  # why the file of a message is lost (chatd.base.attachments)
 
 
@@ -76,15 +80,21 @@ class RemovedPart(msgspec.Struct, frozen=True):
 
 
 def put_limits(connection: sa.Connection, conversation: int, limits: RetentionLimits) -> None:
-    """Set the limits of a group or, for REALM, of all conversations. The job looks at these again."""
+    """Set the limits of a group or, for REALM, of all conversations. The job looks at these again from their
+    beginning."""
     connection.execute(sa.delete(retention).where(retention.c.conversation_id == conversation))
     if limits != NO_LIMITS:
         values = msgspec.structs.asdict(limits)
         connection.execute(sa.insert(retention).values(conversation_id=conversation, **values))
-    again = sa.update(retention_marks).values(seq=0, file_seq=0)
-    if conversation != REALM:
-        again = again.where(retention_marks.c.conversation_id == conversation)
-    connection.execute(again)
+    if conversation == REALM:
+        put_setting(connection, ROUND, str(_round(connection) + 1))
+    else:
+        here = retention_marks.c.conversation_id == conversation
+        connection.execute(sa.update(retention_marks).where(here).values(seq=0, file_seq=0))
+
+
+def _round(connection: sa.Connection) -> int:
+    return int(get_setting(connection, ROUND) or 0)
 
 
 def look_again(connection: sa.Connection, conversation: int, seq: int) -> None:
@@ -140,11 +150,12 @@ def _info(scope: str, limits: RetentionLimits) -> RetentionInfo:
     return RetentionInfo(scope, ages[0], sizes[0], ages[1], sizes[1])
 
 
+_IS_CURRENT = retention_marks.c.round == sa.bindparam("round")
 _FIRST = (
     sa.select(messages.c.at)
     .where(
         messages.c.conversation_id == conversations.c.id,
-        messages.c.seq > sa.func.coalesce(retention_marks.c.seq, 0),
+        messages.c.seq > sa.case((_IS_CURRENT, retention_marks.c.seq), else_=0),
         messages.c.at <= sa.bindparam("now"),
     )
     .order_by(messages.c.seq)
@@ -157,7 +168,7 @@ _FIRST_FILE = (
     .where(
         messages.c.conversation_id == conversations.c.id,
         messages.c.attachment_id.is_not(None),
-        messages.c.seq > sa.func.coalesce(retention_marks.c.file_seq, 0),
+        messages.c.seq > sa.case((_IS_CURRENT, retention_marks.c.file_seq), else_=0),
     )
     .correlate(conversations, retention_marks)
     .scalar_subquery()
@@ -182,7 +193,8 @@ def conversations_after(
 ) -> tuple[list[int], int | None]:
     """Look at the next `count` conversations with ids above `after`. Returns those that may have messages or
     files from before a time, and the last id; None if there are no more."""
-    rows = connection.execute(_PLACES, {"after": after, "count": count, "now": now}).all()
+    given = {"after": after, "count": count, "now": now, "round": _round(connection)}
+    rows = connection.execute(_PLACES, given).all()
     found = [
         row.id for row in rows if min(_given(row.first, row.first_file), default=before) < before
     ]
@@ -304,14 +316,19 @@ def _remove_file(connection: sa.Connection, file: int, before: int, now: int) ->
 def _mark(connection: sa.Connection, conversation: int) -> Mark:
     row = connection.execute(
         sa.select(
-            retention_marks.c.seq, retention_marks.c.file_seq, retention_marks.c.removed
+            retention_marks.c.round,
+            retention_marks.c.seq,
+            retention_marks.c.file_seq,
+            retention_marks.c.removed,
         ).where(retention_marks.c.conversation_id == conversation)
     ).first()
-    return Mark() if row is None else Mark(*row)
+    if row is None:
+        return Mark()
+    return Mark(*row[1:]) if row.round == _round(connection) else Mark(removed=row.removed)
 
 
 def _put_mark(connection: sa.Connection, conversation: int, mark: Mark) -> None:
-    values = msgspec.structs.asdict(mark)
+    values = {**msgspec.structs.asdict(mark), "round": _round(connection)}
     here = retention_marks.c.conversation_id == conversation
     done = connection.execute(sa.update(retention_marks).where(here).values(values))
     if not done.rowcount:

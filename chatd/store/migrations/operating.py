@@ -89,6 +89,9 @@ def _create_retention() -> None:
         "retention_marks",
         sa.Column("conversation_id", sa.BigInteger, nullable=False),
         sa.Column(
+            "round", sa.BigInteger, nullable=False, comment="the number of the realm's limits"
+        ),
+        sa.Column(
             "seq", sa.BigInteger, nullable=False, comment="messages up to this were looked at"
         ),
         sa.Column(

@@ -66,6 +66,7 @@ retention_marks = Table(
     "retention_marks",
     metadata,
     Column("conversation_id", BigInteger, primary_key=True),
+    Column("round", BigInteger, nullable=False, comment="the number of the realm's limits"),
     Column("seq", BigInteger, nullable=False, comment="messages up to this were looked at"),
     Column("file_seq", BigInteger, nullable=False, comment="files up to this were looked at"),
     Column("removed", BigInteger, nullable=False, comment="messages up to this were removed"),

@@ -66,6 +66,12 @@ class RetentionTestCase(MessagesTestCase):
         for _ in range(500):
             self.clock.advance(0.05)
 
+    def unseen(self) -> list[int]:
+        """The conversations that have messages which the job has not looked at."""
+        now = int(self.clock.seconds() * 1000)
+        found: list[int] = self.run_job(store.conversations_after, 0, 100, now, now)[0]
+        return found
+
     def add_file(self, place: tuple[int, int], size: int = 100) -> str:
         """Give a message a file. Returns its name."""
         conversation, seq = place
@@ -205,6 +211,30 @@ class ByAge(RetentionTestCase):
         self.assertEqual(self.history(self.ana, BUDI), [None, None])
         self.limit()
         self.assertEqual(self.run_job(store.read_limits), {})
+
+    def test_change_updates_no_marks(self) -> None:
+        """A realm may have very many conversations, and sends wait for the transaction."""
+        self.limit(age=int(5 * DAY * 1000))
+        for to in ("budi", "citra"):
+            self.said("satu", to)
+        self.clock.advance(10 * DAY)
+        self.look()
+        before = self.marks()
+        self.assertEqual(([row.seq for row in before], self.unseen()), ([1, 1], []))
+        self.limit(age=int(4 * DAY * 1000))
+        self.assertEqual(self.marks(), before)
+        self.assertEqual(self.unseen(), [row.conversation_id for row in before])
+        self.said("dua")
+        self.retention.stop()
+        self.clock.advance(10 * DAY)
+        self.reopen()
+        self.look()
+        self.assertEqual(self.history(self.ana, BUDI), [None, None])
+
+    def marks(self) -> list[Any]:
+        everything = sa.select(retention_marks).order_by(retention_marks.c.conversation_id)
+        found: list[Any] = self.run_job(lambda db: db.execute(everything).all())
+        return found
 
 
 class Clocks(RetentionTestCase):
@@ -445,4 +475,4 @@ class Trouble(RetentionTestCase):
         self.clock.advance(0.1)
         self.clock.advance(0.1)
         self.assertEqual(self.history(self.ana, BUDI), [None, None, "2", "3"])
-        self.assertEqual(self.count(retention_marks, retention_marks.c.seq > 0), 0)
+        self.assertEqual(len(self.unseen()), 1, "it looks at all again")
