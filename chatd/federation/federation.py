@@ -27,6 +27,7 @@ from chatd.federation.moved_posts import MovedPosts
 from chatd.federation.name_guesses import NameGuesses
 from chatd.federation.news_receiver import NewsReceiver
 from chatd.federation.outcomes import Outcomes
+from chatd.federation.package_fetcher import PackageFetcher
 from chatd.federation.parcel_reader import ParcelReader
 from chatd.federation.parcel_writer import ParcelWriter
 from chatd.federation.past_supply import PastSupply
@@ -147,7 +148,10 @@ class Federation:
         """Make what moves groups from realm to realm."""
         forwarder = self.forwarder
         self.handing_over = HandingOver(service, links, forwarder)
-        self.mover = GroupMover(service, links, forwarder, self.pasts, posts, trust)
+        packages = PackageFetcher(service, links, trust, self.standings)
+        self.mover = GroupMover(
+            service, links, forwarder, self.pasts, posts, packages, self.standings
+        )
         self.follower = GroupFollower(
             service, links, forwarder, trust, self.mover, self.receiver, posts
         )

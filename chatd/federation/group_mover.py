@@ -24,15 +24,15 @@ from chatd.base.group_settings import columns_of
 from chatd.base.model import Group, Party, party_of
 from chatd.base.names import is_code, key_of
 from chatd.base.timers import Signal, Timer
-from chatd.federation.entry_trust import EntryTrust
 from chatd.federation.handed_groups import HandedGroup, check_handed, open_package
 from chatd.federation.links import ILinks
-from chatd.federation.move_steps import MoveStep, home_in, open_steps
+from chatd.federation.move_steps import MoveStep, open_steps
 from chatd.federation.moved_posts import Adopted, MovedPosts
+from chatd.federation.package_fetcher import PackageFetcher, check_agreed
 from chatd.federation.parcels import decode_steps
 from chatd.federation.pasts import Pasts
 from chatd.federation.rerouting import GroupPlace
-from chatd.federation.signing.entries import SignedEntry, Trust, decode_entry, open_entry
+from chatd.federation.standing import Standings
 from chatd.media.process import PictureRefused
 from chatd.service.chat_service import ChatService
 from chatd.service.codes import new_group_code, new_private_code
@@ -48,17 +48,19 @@ from chatd.store.lineage import former_of, planned_steps
 from chatd.store.members import member_ids, realms_of, roster_of
 from chatd.store.move_agreements import GroupMove
 from chatd.store.pasts import extend_past, past_of, want_all
+from chatd.store.peer_marks import doubt
+from chatd.store.starts import start_before
 
 AGAIN = 30.0  # seconds after which it is tried again
 MAX_AGAIN = 3600.0  # seconds up to which this is doubled while a home does not hand its groups over
 PATIENCE = 10.0  # seconds for which posts to a group that is coming wait
-MAX_PACKAGE = 16 << 20  # bytes
 
 log = Logger()
 
 
 class _Taken(NamedTuple):
-    """A group that was taken over: what tells other realms, and members here."""
+    """A group that was taken over: what tells other realms, and members here. `doubted` is the first number
+    of the last start before this realm has agreed, if it has started since."""
 
     group: Group
     staged: list[StagedNotice]
@@ -66,6 +68,7 @@ class _Taken(NamedTuple):
     adopted: Adopted
     members: frozenset[int]
     left: str  # the key of the former home
+    doubted: int | None = None
 
 
 class GroupMover:
@@ -76,7 +79,8 @@ class GroupMover:
         forwarder: IForwarder,
         pasts: Pasts,
         posts: MovedPosts,
-        trust: EntryTrust,
+        packages: PackageFetcher,
+        standings: Standings,
     ) -> None:
         self._context = service.context
         self._clock = service.clock
@@ -88,7 +92,8 @@ class GroupMover:
         self._forwarder = forwarder
         self._pasts = pasts
         self._posts = posts
-        self._trust = trust
+        self._packages = packages
+        self._standings = standings
         # conversation -> told when this realm has tried to take the group over
         self._ready: dict[int, Signal] = {}
         # Groups for which somebody has waited in vain
@@ -98,6 +103,8 @@ class GroupMover:
         self._timers: dict[str, Timer] = {}
         # Seconds until they are tried again
         self._pauses: dict[str, float] = {}
+        # Whether other realms have to return everything again, over new links
+        self._in_doubt = False
         self._stopped = False
 
     def stop(self) -> None:
@@ -131,6 +138,9 @@ class GroupMover:
             is_done = all([await self._go_on(move) for move in moves])
         except Exception:
             log_unexpected("the moves of groups of {realm} were not read", realm=realm)
+        if self._in_doubt:
+            self._in_doubt = False
+            self._links.renew()
         if self._running.pop(realm):
             self._begin(realm)
         elif not is_done and not self._stopped:
@@ -167,7 +177,7 @@ class GroupMover:
                 store.end_move(connection, move, self._own)
                 move = None
             if move is not None and move.accepted_by is not None:
-                _check_agreed(step, move.new_id, move.new_name or "")
+                check_agreed(step, move.new_id, move.new_name or "")
             move = move or GroupMove(group.id, step.home, at=self._context.now())
             closed = msgspec.structs.replace(
                 move, new_id=step.to.home_id, new_name=step.to.name, steps=proofs
@@ -202,14 +212,13 @@ class GroupMover:
         if move.steps is None:
             if not await self._fetch_log(move):
                 return False
-            _, size = await self._links.handover(*await self._question(group), 0)
-            return size > 0  # the home has closed the group
-        package = await self._whole_package(group)
+            return await self._packages.is_closed(group)
+        package = await self._packages.whole(group)
         if package is None:
             return False
         try:
             handed = open_package(move.realm, package)
-            await self._check_consent(move, group, handed)
+            consent = await self._packages.check_consent(move, group, handed)
         except BadSignature:
             await self._refuse(move)
             raise
@@ -217,7 +226,7 @@ class GroupMover:
         if not await self._fetch_log(move):
             return False
         picture = await self._picture(move.realm, handed)
-        await self._take_over(move, handed, picture)
+        await self._take_over(move, handed, picture, consent)
         return True
 
     async def _fetch_log(self, move: GroupMove) -> bool:
@@ -250,37 +259,6 @@ class GroupMover:
 
         await self._database.run(job)
 
-    async def _question(self, group: Group) -> tuple[str, int, int]:
-        """What the home of a group is asked with: its key, the group's id there, and the newest seq here."""
-        newest = await self._database.run(self._rosters.log.newest, group)
-        return group.realm or "", group.home_id or 0, newest
-
-    async def _whole_package(self, group: Group) -> bytes | None:
-        """What the home hands over; None if it does not yet."""
-        asked, package = await self._question(group), bytearray()
-        while True:
-            part, size = await self._links.handover(*asked, len(package))
-            package += part
-            if len(package) == size > 0:
-                return bytes(package)
-            if not part or not len(package) < size <= MAX_PACKAGE:
-                return None
-
-    async def _check_consent(self, move: GroupMove, group: Group, handed: HandedGroup) -> None:
-        """Raises BadSignature unless this realm has agreed. It may have lost that, but has signed it."""
-        if move.accepted_by is not None:
-            return
-        entry: SignedEntry = decode_entry(handed.consent)
-        opened = open_entry(entry)
-        stated, home = opened.statement, home_in(opened)
-        wanted = (self._own, move.realm, group.home_id)
-        is_ours = (stated.realm, stated.home, stated.group) == wanted
-        if not is_ours or (home.realm, home.home_id) != (self._own, group.id):
-            raise BadSignature(reason="this realm has not agreed")
-        if await self._trust.check(move.realm, entry, stated) is not Trust.VERIFIED:
-            raise BadSignature(reason="this realm has not agreed")
-        _check_agreed(open_steps(decode_steps(move.steps or b""))[-1], group.id, home.name)
-
     async def _refuse(self, move: GroupMove) -> None:
         """Forget what a home has closed without this realm's consent: it would be fetched again and again.
         A move that an admin here has accepted goes on."""
@@ -312,19 +290,30 @@ class GroupMover:
     # The group lives here
 
     async def _take_over(
-        self, move: GroupMove, handed: HandedGroup, picture: avatars.Avatar | None
+        self,
+        move: GroupMove,
+        handed: HandedGroup,
+        picture: avatars.Avatar | None,
+        consent: int,
     ) -> None:
+        """`consent` is the number of the entry in which this realm has agreed."""
+
         def job(connection: Connection) -> _Taken | None:
             current = store.move_of(connection, move.conversation)
             group = group_of(connection, move.conversation)
             if current is None or current.steps is None or group is None or group.realm is None:
                 return None
-            return self._promote(connection, group, current, handed, picture)
+            taken = self._promote(connection, group, current, handed, picture)
+            return taken._replace(doubted=_doubt(connection, consent))
 
         taken = await self._rosters.move(move.conversation, job)
         self._settled(move.conversation)
-        if taken is not None:
-            await self._tell(taken)
+        if taken is None:
+            return
+        if taken.doubted is not None:
+            self._in_doubt = True
+            self._standings.lower(taken.doubted)
+        await self._tell(taken)
 
     def _promote(
         self,
@@ -398,8 +387,12 @@ class GroupMover:
             self._rosters.log.tell_members(fact, taken.members, None)
 
 
-def _check_agreed(step: MoveStep, ident: int | None, name: str) -> None:
-    """Raises BadSignature unless a step gives a group the id and the name here that this realm has agreed to.
-    Otherwise the former home could give it the name of an account here."""
-    if (step.to.home_id, key_of(step.to.name)) != (ident, key_of(name)):
-        raise BadSignature(reason="this realm has agreed to another name or id")
+def _doubt(connection: Connection, consent: int) -> int | None:
+    """If this realm has started since it has agreed, with the entry `consent`, it may have been restored, and
+    the group may have lived here before. Realms that were linked meanwhile have returned nothing of that,
+    because this realm was not the home. So all are to return everything again since the last start before,
+    whose first number is returned."""
+    before = start_before(connection, consent)
+    if before is not None:
+        doubt(connection, before)
+    return before

@@ -117,8 +117,8 @@ class GuestLists:
 
     async def answer(self, realm: str, listed: GuestList) -> GuestAnswer:
         """How the members of this realm's groups differ from a list of `realm`. Raises RealmDown while
-        parcels wait that may explain it."""
-        if not await self._sent(self._answered, realm):
+        parcels wait that may explain it, and while `realm` is to return who has joined."""
+        if self._standings.is_doubted(realm) or not await self._sent(self._answered, realm):
             raise RealmDown(realm=realm)
         guests, between = listed.guests, (listed.after, listed.upto)
         unknown = await self._database.read(store.unknown_of, realm, guests)

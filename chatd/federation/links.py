@@ -79,6 +79,9 @@ class ILinks(IRealms):
         .handing_over), and the size of the whole. The log here goes up to the seq `have`. Fails as a question
         of IRealms."""
 
+    def renew() -> None:
+        """End all links. The next ones begin with what the realms have of each other's parcels."""
+
     def lacks(realm: str, capability: str) -> bool:
         """Whether the realm is linked, and lacks a capability (chatd.federation.capabilities). May be called
         in any thread."""

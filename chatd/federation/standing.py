@@ -65,6 +65,7 @@ class Standings:
         self._numbers = context.writers.parcels
         self._marks = dict(stored)
         self._told: dict[str, Standing] = {}  # what the realms were told last
+        self._doubted: set[str] = set()  # realms to tell more than they were told
         self._given = 0  # the highest number that this realm is proved to have given
         self._raised: set[str] = set()  # realms whose marks are not stored yet
         self._stopped = False
@@ -88,14 +89,20 @@ class Standings:
         _, last = await self._database.run(self._numbers.span)
         return number > last
 
+    def is_doubted(self, realm: str) -> bool:
+        """Whether the realm is to return everything again, and is not told yet."""
+        return realm in self._doubted
+
     async def tell(self, realm: str) -> Standing:
         """What to tell the realm with that key."""
-        mark = self.of(realm)
         first, last = await self._database.run(self._numbers.span)
-        gaps = await self._database.read(gaps_since, mark.settled)
+        all_gaps = await self._database.read(gaps_since, 0)
+        mark = self.of(realm)  # only now, because `lower` may have changed it
+        gaps = [gap for gap in all_gaps if gap[1] > mark.settled]
         if mark.settled != first:
             # If the clock was behind at the start, lost entries have higher numbers than this start.
             gaps = [*gaps[1 - KEPT :], (last + 1, MAX_NUMBER)]
+        self._doubted.discard(realm)
         told = self._told[realm] = Standing(mark.received, first, mark.settled, tuple(gaps))
         return told
 
@@ -135,7 +142,18 @@ class Standings:
             store.raise_mark(connection, realm, settled)
 
         await self._database.run(job)
-        self._raise(realm, settled)
+        if realm in self._told:
+            self._raise(realm, settled)
+
+    def lower(self, start: int) -> None:
+        """Let all realms return everything again since the start with the first number `start`, which was
+        noted as in doubt (chatd.store.peer_marks). What they return over the present links does not count
+        any more."""
+        self._doubted.update(self._told)
+        self._told.clear()
+        self._marks = {realm: mark.lowered(start) for realm, mark in self._marks.items()}
+        # It comes after all that notes what was returned before. If it fails, the next start does it.
+        in_background("marks were not lowered", self._database.run(store.lower_marks))
 
     async def tails(self, realm: str, groups: Collection[int]) -> dict[int, int]:
         """The numbers of the last entries which groups of this realm had when the other one had returned all
@@ -148,6 +166,7 @@ class Standings:
         for realm in realms:
             self._marks.pop(realm, None)
             self._told.pop(realm, None)
+            self._doubted.discard(realm)
             self._raised.discard(realm)
 
     def _raise(self, realm: str, mark: PeerMark) -> None:

@@ -15,9 +15,15 @@ import sqlalchemy as sa
 from chatd.store.driver import execute
 from chatd.store.engine import placeholder
 from chatd.store.schema import peer_marks
-from chatd.store.settings import get_or_add_setting
+from chatd.store.settings import (
+    get_or_add_setting,
+    get_setting,
+    put_setting,
+    remove_setting,
+)
 
 _SEAL_KEY = "seal key"
+_DOUBTED = "settled at most"
 SEAL_KEY_SIZE = 32  # bytes
 
 
@@ -35,6 +41,10 @@ class PeerMark(msgspec.Struct, frozen=True):
         ours, theirs = msgspec.structs.astuple(self), msgspec.structs.astuple(other)
         return PeerMark(*map(max, ours, theirs))
 
+    def lowered(self, settled: int) -> PeerMark:
+        """The mark with `settled` at most as high as that."""
+        return msgspec.structs.replace(self, settled=min(self.settled, settled))
+
 
 class StoredMarks(msgspec.Struct, frozen=True):
     """The marks of all realms by their keys, and the key with which this realm seals what it sends."""
@@ -44,8 +54,10 @@ class StoredMarks(msgspec.Struct, frozen=True):
 
 
 def read_marks(connection: sa.Connection, random_bytes: Callable[[int], bytes]) -> StoredMarks:
-    """Return the marks and the key, which is made at the first start."""
+    """Return the marks and the key, which is made at the first start. First, marks that are in `doubt` are
+    lowered."""
     key = get_or_add_setting(connection, _SEAL_KEY, random_bytes(SEAL_KEY_SIZE).hex())
+    lower_marks(connection)
     return StoredMarks(bytes.fromhex(key), all_marks(connection))
 
 
@@ -61,7 +73,7 @@ def all_marks(connection: sa.Connection) -> dict[str, PeerMark]:
 
 
 def raise_mark(connection: sa.Connection, realm: str, mark: PeerMark) -> None:
-    """Raise the marks of a realm. They never go back."""
+    """Raise the marks of a realm. Only `lower_marks` lowers them."""
     values = msgspec.structs.asdict(mark)
     raised = [(name, value) for name, value in values.items() if value]
     if not raised:
@@ -81,6 +93,24 @@ def raise_marks(connection: sa.Connection, marks: dict[str, PeerMark]) -> None:
     """As `raise_mark`, for several realms."""
     for realm, mark in marks.items():
         raise_mark(connection, realm, mark)
+
+
+def doubt(connection: sa.Connection, start: int) -> None:
+    """Note that other realms have not returned everything since the start with the first number `start`, even
+    if their marks say so, or will say so in a moment. `lower_marks`, now or at the next start, lets them
+    return it."""
+    known = get_setting(connection, _DOUBTED)
+    put_setting(connection, _DOUBTED, str(start if known is None else min(int(known), start)))
+
+
+def lower_marks(connection: sa.Connection) -> None:
+    """Lower the marks that are in doubt, which ends the doubt."""
+    settled = get_setting(connection, _DOUBTED)
+    if settled is None:
+        return
+    higher = sa.update(peer_marks).where(peer_marks.c.settled > int(settled))
+    connection.execute(higher.values(settled=int(settled)))
+    remove_setting(connection, _DOUBTED)
 
 
 def forget(connection: sa.Connection, realms: Collection[str]) -> None:

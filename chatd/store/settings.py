@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import Connection, bindparam, delete, select
 
 from chatd.store.engine import placeholder
 from chatd.store.schema import settings
@@ -24,6 +24,10 @@ def put_setting(connection: Connection, name: str, value: str) -> None:
         "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
         (name, value),
     )
+
+
+def remove_setting(connection: Connection, name: str) -> None:
+    connection.execute(delete(settings).where(settings.c.name == name))
 
 
 def get_or_add_setting(connection: Connection, name: str, default: str) -> str:

@@ -44,6 +44,17 @@ def gaps_since(connection: sa.Connection, number: int) -> list[Gap]:
     return [gap for gap in _gaps(connection) if gap[1] > number]
 
 
+def start_before(connection: sa.Connection, number: int) -> int | None:
+    """Return the first number of the start before the first gap that ends after a number which this realm has
+    given; 0 if that is not known. None if there was no start since."""
+    before = 0
+    for _, last in _gaps(connection):
+        if last > number:
+            return before
+        before = last
+    return None
+
+
 def begin_start(connection: sa.Connection, first: int, since: int | None = None) -> None:
     """Note the gap before the numbers of a start, which are higher than `first`, unless that is done. It
     begins with the number `since`, or after the last one that is known."""

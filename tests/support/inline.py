@@ -127,6 +127,9 @@ class NoLinks(NoRealms):
     def past(self, realm: str, _group_id: int, _before: int, _after: int) -> Deferred[Any]:
         return fail(RealmDown(realm=realm))
 
+    def renew(self) -> None:
+        """There are no links."""
+
     def rosters_changed(self, realm: str, numbers: Sequence[tuple[int, int]]) -> None:
         """Tell nobody."""
 

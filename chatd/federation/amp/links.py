@@ -255,6 +255,10 @@ class AmpLinks:
     def hand_over(self, realm: str, posts: Sequence[bytes]) -> Deferred[None]:
         return self._ask(realm, lambda link: link.requests.hand_over(posts))
 
+    def renew(self) -> None:
+        for link in list(self.manager.links):
+            guarded("a link was not ended", link.abort)
+
     def lacks(self, realm: str, capability: str) -> bool:
         link = self._up(realm)
         return link is not None and capability in link.other.lacks

@@ -254,7 +254,8 @@ class Responder(amp.CommandLocator):
             await federation.returned.take(realm, items, self._stream)
             if upto is not None and link.is_up:
                 await federation.returned.finish(realm)
-                await federation.standings.settle(realm, max(0, min(upto, MAX_NUMBER)))
+                if link.is_up:
+                    await federation.standings.settle(realm, max(0, min(upto, MAX_NUMBER)))
             return {}
 
         return self._answer_decoded(contents.decode_returned, parcels, work)

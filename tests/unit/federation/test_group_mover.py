@@ -13,8 +13,9 @@ from chatd.base.errors import RealmQuota
 from chatd.base.names import Place, parse_address
 from chatd.commands import values as ask
 from chatd.federation import handing_over
-from chatd.federation.group_mover import AGAIN, MAX_PACKAGE, PATIENCE
+from chatd.federation.group_mover import AGAIN, PATIENCE
 from chatd.federation.handed_groups import HandedGroup
+from chatd.federation.package_fetcher import MAX_PACKAGE
 from chatd.federation.parcels import KEPT, Moved, Post
 from chatd.federation.past_pages import PastPage
 from chatd.federation.signing.entries import SignedEntry

@@ -10,14 +10,15 @@ from unittest import mock
 from twisted.internet.defer import fail
 from twisted.logger import LogEvent, capturedLogs, formatEvent
 
-from chatd.base.errors import GroupExists, PeerFailed
+from chatd.base.errors import GroupExists, PeerFailed, RealmDown
+from chatd.federation.amp.links import AmpLinks
+from chatd.federation.guest_lists import GuestList
+from chatd.federation.standing import Standings
 from tests.support.network import Server
 from tests.unit.federation.test_group_follower import FollowingTestCase
 
 
-class Restored(FollowingTestCase):
-    """Realms that have lost in a restore that a group has moved."""
-
+class RestoredTestCase(FollowingTestCase):
     def back_up(self, server: Server) -> Path:
         copy = Path(self.mktemp())
         server.close()
@@ -32,6 +33,10 @@ class Restored(FollowingTestCase):
         shutil.copytree(copy, server.config.state)
         server.open()
         self.network.advance(60)
+
+
+class Restored(RestoredTestCase):
+    """Realms that have lost in a restore that a group has moved."""
 
     def moves_on(self) -> None:
         """bagan moves from realm2 to realm3, where citra is an admin now."""
@@ -198,3 +203,107 @@ class Restored(FollowingTestCase):
         self.assertEqual(self.budi.mine(), ["bagan"])
         self.assertEqual(self.three.parcels_waiting(), 0)
         self.assertEqual(self.budi.history(group="bagan")[-1], "citra@realm3: soon")
+
+
+class RestoredNewHome(RestoredTestCase):
+    """realm2 is restored to before it has become the home. Until it is the home again, the others return
+    nothing that was written there. realm3 is down, so that no link comes up later."""
+
+    def lives(self) -> None:
+        """The group moves, is written to, and realm3 goes down."""
+        self.moves()
+        self.ana.posts("bagan@realm1", "ana between")
+        self.budi.posts("bagan", "between")
+        self.network.settle()
+        self.three.kill()
+
+    def returned(self) -> None:
+        self.assertEqual(self.budi.mine(), ["bagan"])
+        for person in (self.ana, self.budi):
+            shown = [each.partition(": ")[2] for each in person.history(group="bagan@realm1")]
+            self.assertEqual(shown[3:], ["ana between", "between"], person.name)
+
+    def test_alone_with_the_former_home(self) -> None:
+        """It comes back once realm2 is the home."""
+        copy = self.back_up(self.two)
+        self.lives()
+        self.restore(self.two, copy)
+        self.returned()
+
+    def test_consent_is_known(self) -> None:
+        """realm2 has agreed before it was backed up."""
+        self.assertEqual(self.move(self.budi, "bagan@realm1", "realm2"), "proposed")
+        copy = self.back_up(self.two)
+        self.assertEqual(self.move(self.ana, "bagan", "realm2"), "agreed")
+        self.network.advance(60)
+        self.assertEqual(self.budi.mine(), ["bagan"])
+        self.ana.posts("bagan@realm1", "ana between")
+        self.budi.posts("bagan", "between")
+        self.network.settle()
+        self.three.kill()
+        self.restore(self.two, copy)
+        self.returned()
+
+    def test_killed_as_soon_as_it_is_the_home(self) -> None:
+        """What is in doubt is known after a kill, too: it is on disk before the group lives here."""
+        copy = self.back_up(self.two)
+        self.lives()
+        with (
+            mock.patch.object(Standings, "lower") as lower,
+            mock.patch.object(AmpLinks, "renew") as renew,
+        ):
+            self.restore(self.two, copy)
+        self.assertEqual((lower.call_count, renew.call_count), (1, 1))
+        self.assertEqual(self.budi.mine(), ["bagan"])
+        self.assertEqual(len(self.budi.history(group="bagan")), 3)
+        self.two.restart()
+        self.network.advance(60)
+        self.returned()
+
+    def test_killed_before_the_links_are_new(self) -> None:
+        """Either side may be killed before realm1 returns everything again."""
+        for server in (self.one, self.two):
+            copy = self.back_up(self.two)
+            if self.budi.mine() != ["bagan"]:
+                self.lives()
+                first = copy
+            with mock.patch.object(AmpLinks, "renew") as renew:
+                self.restore(self.two, first)
+            self.assertEqual(renew.call_count, 1)
+            self.assertEqual(len(self.budi.history(group="bagan")), 3)
+            server.restart()
+            self.network.advance(60)
+            self.returned()
+
+    def test_returned_over_an_earlier_link(self) -> None:
+        """What realm1 returns over the link from before does not count any more."""
+        copy = self.back_up(self.two)
+        self.lives()
+        with mock.patch.object(AmpLinks, "renew"):
+            self.restore(self.two, copy)
+        standings = self.two.federation.standings
+        self.network.result(standings.settle("realm1", 1))
+        self.assertFalse(standings.is_settled("realm1"))
+        with self.assertRaises(RealmDown):
+            self.network.result(self.two.federation.guests.answer("realm1", GuestList((), (0, ""))))
+        self.network.cut()
+        self.network.advance(60)
+        self.returned()
+        self.assertTrue(standings.is_settled("realm1"))
+
+    def test_who_has_joined_since(self) -> None:
+        """Who has joined the group in the new home is a member again."""
+        copy = self.back_up(self.two)
+        self.moves()
+        dewi = self.one.person("dewi")
+        dewi.joins("bagan@realm2")
+        dewi.posts("bagan@realm2", "dewi between")
+        self.network.settle()
+        self.three.kill()
+        self.restore(self.two, copy)
+        self.assertEqual(dewi.mine(), ["bagan@realm2"])
+        dewi.posts("bagan@realm2", "after")
+        self.network.settle()
+        self.assertIn("dewi@realm1", [each.rstrip("+") for each in self.budi.members("bagan")])
+        shown = [each.partition(": ")[2] for each in self.budi.history(group="bagan")]
+        self.assertEqual(shown[3:], ["dewi between", "after"])
