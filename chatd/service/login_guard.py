@@ -15,6 +15,7 @@ from chatd.base.cache import Cache
 from chatd.base.counters import counted
 from chatd.base.errors import Busy, TooManyAttempts
 from chatd.base.throttle import FailureThrottle
+from chatd.service.account_turns import AccountTurns
 from chatd.service.passwords import LOGIN, SUSPECT, Passwords
 
 FREE_FAILURES = 5
@@ -140,8 +141,9 @@ class FailureGate:
 class PasswordGuard:
     """Checks passwords, with pauses after repeated failures.
 
-    Failures are counted by account and address together; by account, so that many addresses gain little and
-    its owner waits little; and by address, so that trying many accounts gains little. Failures with unknown
+    Failures are counted by account and address together; by account, so that many addresses gain little; and
+    by address, so that trying many accounts gains little. While an account has pauses, addresses that have
+    not failed take turns, so that its owner waits little at a new address. Failures with unknown
     names are counted separately by address, so they delay only other attempts with unknown names. A login
     from an address where the account has logged in before does not wait for failures at other accounts from
     that address, or at this account from other addresses.
@@ -156,6 +158,7 @@ class PasswordGuard:
             clock, FailureThrottle(FREE_FAILURES_PER_ADDRESS, longest=1.0)
         )
         self._unknown = FailureGate(clock, FailureThrottle(FREE_FAILURES_PER_ADDRESS))
+        self._turns = AccountTurns(clock)
         # "account address" where the account has logged in from that address
         self._familiar: Cache[str, None] = Cache(MAX_FAMILIAR)
         self._pending: Counter[str] = Counter()  # by address, and by account and address
@@ -203,8 +206,10 @@ class PasswordGuard:
             good = await self._verify(own, password, hashed, (source, key))
         else:
             wait = self._accounts.wait(key, self._clock.seconds())
-            if wait > 0:
+            if wait > 0 and self._has_failed(own, source):
                 await deferLater(self._clock, wait)
+            elif wait > 0:
+                await self._turns.wait(key, source, wait)
             gate = self._addresses if hashed is not None else self._unknown
             good = await self._check_at_gate(gate, own, password, hashed, (source, key))
         if good:
@@ -249,7 +254,10 @@ class PasswordGuard:
         source, key = owner
         return (
             self._checking[key] >= MAX_AT_ONCE
-            or self._own.has_failed(own)
-            or self._addresses.has_failed(source)
+            or self._has_failed(own, source)
             or self._accounts.failures(key, self._clock.seconds()) > 0
         )
+
+    def _has_failed(self, own: str, source: str) -> bool:
+        """Whether there was a recent failure at the account from this address, or at many from it."""
+        return self._own.has_failed(own) or self._addresses.has_failed(source)

@@ -13,7 +13,9 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.base.errors import Busy
 from chatd.base.throttle import FailureThrottle
+from chatd.service.account_turns import PAUSE
 from chatd.service.login_guard import (
+    FREE_FAILURES_PER_ACCOUNT,
     MAX_AT_ONCE,
     MAX_PENDING,
     MAX_PENDING_PER_ACCOUNT,
@@ -194,6 +196,36 @@ class WhoGoesFirst(SynchronousTestCase):
         self.checks.answer(False)
         self.attempt("messi", "198.51.100.1")
         self.assertNotIn(LOGIN, self.priorities)  # there was a failure here, too
+
+    def test_owner_at_a_new_address(self) -> None:
+        """They do not wait for all the guessers, and not for a burst of new ones, either."""
+        for _ in range(2):
+            for number in range(60):
+                self.attempt("messi", f"192.0.2.{number}")
+            self.checks.answer(False)
+        owner = self.attempt("messi", "198.51.100.1")
+        self.clock.advance(PAUSE)
+        self.assertEqual([each[0] for each in self.checks.waiting], [("198.51.100.1", "messi")])
+        self.checks.answer(True)
+        self.assertTrue(self.successResultOf(owner))
+
+    def test_owner_among_new_guessers(self) -> None:
+        """One has a turn at a time, the newest or the oldest; nobody waits for longer than four seconds."""
+        for number in range(FREE_FAILURES_PER_ACCOUNT + 10):
+            self.attempt("messi", f"192.0.2.{number}")
+        self.checks.answer(False)
+        for number in range(100, 150):
+            self.attempt("messi", f"192.0.2.{number}")
+        self.attempt("messi", "198.51.100.1")
+        self.clock.advance(PAUSE)
+        self.assertEqual([each[0][0] for each in self.checks.waiting], ["198.51.100.1"])
+        self.clock.advance(PAUSE)
+        self.assertEqual(self.checks.waiting[1][0][0], "192.0.2.100")
+        self.clock.pump([0.1] * 40)
+        self.assertEqual(len(self.checks.waiting), 51)
+        self.checks.answer(False)
+        self.clock.pump([0.1] * 200)
+        self.assertEqual((self.guard._turns._lines, self.clock.getDelayedCalls()), ({}, []))
 
     def test_pending_attempts_are_limited(self) -> None:
         """Each attempt takes memory until it is answered, even if its connection is closed."""
