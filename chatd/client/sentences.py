@@ -118,4 +118,8 @@ PARTS: Mapping[str, tuple[str, ...]] = {
         later("true or false"),
         later("a string"),
     ),
+    "until": (
+        later(" until {time} ({reason})"),
+        later(" until {time}"),
+    ),
 }

@@ -27,6 +27,8 @@ WAITING = ("queued", "requested")  # states of sent messages that the realm's se
 
 
 _NUMBERS = ("n", "m", "more")  # details that are numbers
+# Details that follow another one immediately, and may be missing
+_SHAPES = {"until": r"(?: until \S+)?(?: \(.+\))?"}
 _WORDS = re.compile(r"([\w:-]+(?:, [\w:-]+)*) or ([\w:-]+)")
 
 _catalogue: gettext.NullTranslations = gettext.NullTranslations()
@@ -130,7 +132,8 @@ def _patterns() -> Mapping[str, tuple[tuple[str, re.Pattern[str]], ...]]:
     found: dict[str, tuple[tuple[str, re.Pattern[str]], ...]] = {}
     for error in every_error():
         defaults = {name: f"{{{name}}}" for name in _fields(error.sentence)}
-        sentences = [error.sentence.format_map({**defaults, **error.defaults}), error.sentence]
+        given = {name: text for name, text in error.defaults.items() if name not in _SHAPES}
+        sentences = [error.sentence.format_map({**defaults, **given}), error.sentence]
         found[error.code] = tuple((each, _pattern(each)) for each in dict.fromkeys(sentences))
     return found
 
@@ -155,6 +158,8 @@ def _pattern(sentence: str) -> re.Pattern[str]:
             pattern += f"(?P<{part}>[0-9]+)"
         elif part in seen:
             pattern += f"(?P={part})"
+        elif part in _SHAPES:
+            pattern += f"(?P<{part}>{_SHAPES[part]})"
         else:
             seen.add(part)
             pattern += f"(?P<{part}>.+?)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from chatd.base import errors
 from chatd.base.errors import ChatError, PeerFailed
 from chatd.base.names import printable
+from chatd.base.terms import LATEST, Term
 from chatd.federation.parcels import Verdict
 
 # The errors that a peer may report, with the details that are shown. Other errors and details are not shown.
@@ -75,7 +76,25 @@ def refusal(verdict: Verdict, realm: str) -> ChatError:
     }
     if "where" in error.defaults:
         details["where"] = realm
+    if error is errors.Muted:
+        term = _term(verdict)
+        if term is None:
+            return PeerFailed(realm=realm)
+        details["until"] = term
     return error(**details)
+
+
+def _term(verdict: Verdict) -> Term | str | None:
+    """The term of a mute; None if it makes no sense. Realms of an earlier version give a text."""
+    until, reason = verdict.details["until"], verdict.details.get("reason")
+    if not isinstance(until, int):
+        return _optional(until)
+    return Term(until or None, _optional(reason)) if 0 <= until <= LATEST else None
+
+
+def _optional(text: object) -> str:
+    """A text that may be missing, as people read it."""
+    return printable(text) if isinstance(text, str) and text else ""
 
 
 def _shown(name: str, detail: object, realm: str) -> object:
@@ -92,9 +111,10 @@ def verdict_of(error: ChatError) -> Verdict:
         return Verdict(error.code, {"proof": error.proof})
     _, marked = _REFUSALS.get(error.code, (None, ()))
     names = [name.rstrip("@") for name in marked]
-    return Verdict(
-        error.code, {name: _plain(error.details[name]) for name in names if name in error.details}
-    )
+    given = {name: error.details[name] for name in names if name in error.details}
+    if isinstance(term := given.get("until"), Term):
+        given |= {"until": term.until or 0, "reason": term.reason}
+    return Verdict(error.code, {name: _plain(detail) for name, detail in given.items()})
 
 
 def _plain(detail: object) -> str | int:

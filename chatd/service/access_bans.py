@@ -15,8 +15,8 @@ from chatd.base.errors import Banned, NotBannedHere
 from chatd.base.isolation import guarded
 from chatd.base.model import Account
 from chatd.base.sources import parse_ip
+from chatd.base.terms import Term
 from chatd.base.timers import Timer
-from chatd.base.timestamps import timestamp
 from chatd.service.audit import Act
 from chatd.service.context import Context
 from chatd.store import access_bans as store
@@ -80,11 +80,8 @@ class AccessBans:
 
     def error(self, ban: AccessBan) -> Banned:
         """What somebody is told who is banned."""
-        until = "" if ban.until is None else f" until {timestamp(ban.until)}"
-        why = f" ({ban.reason})" if ban.reason else ""
-        return Banned(
-            group=self._context.config.realm, until=until + why, advice="ask its operators"
-        )
+        term = Term(ban.until, ban.reason)
+        return Banned(group=self._context.config.realm, until=term, advice="ask its operators")
 
     def list(self, kind: BanKind | None, limit: int) -> tuple[Sequence[AccessBan], int]:
         """The newest `limit` bans, and how many more there are."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
 from chatd.base.errors import Muted, NotMuted
-from chatd.base.timestamps import timestamp
+from chatd.base.terms import Term
 from chatd.service.audit import Act
 from chatd.service.context import Context
 from chatd.store import mutes as store
@@ -39,9 +39,7 @@ class Mutes:
         for place in (group, EVERYWHERE):
             mute = self._mutes.get((key, place))
             if mute is not None and mute.holds(now):
-                until = "" if mute.until is None else f" until {timestamp(mute.until)}"
-                why = f" ({mute.reason})" if mute.reason else ""
-                raise Muted(group=name, until=until + why)
+                raise Muted(group=name, until=Term(mute.until, mute.reason))
 
     async def list(self, limit: int) -> tuple[list[tuple[Mute, str | None]], int]:
         """The newest `limit` mutes with the names of their groups, and how many more there are."""

@@ -106,7 +106,7 @@ class LastAdmin(ChatError):
 
 
 class Banned(ChatError):
-    """From a group, or from the whole realm: then `group` is the realm, and `until` says until when."""
+    """From a group, or from the whole realm: then `group` is the realm, and `until` a Term."""
 
     code = "banned"
     sentence = "You are banned from {group}{until}; {advice}"
@@ -114,7 +114,7 @@ class Banned(ChatError):
 
 
 class Muted(ChatError):
-    """By a moderator of the realm of the group. `until` says until when, and why."""
+    """By a moderator of the realm of the group. `until` is a Term (chatd.base.terms)."""
 
     code = "muted"
     sentence = "You are muted in {group}{until}; ask the moderators of its realm"

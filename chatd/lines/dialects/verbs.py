@@ -16,6 +16,7 @@ from chatd.base import errors
 from chatd.base.errors import BadArgument, ChatError, UnknownFile
 from chatd.base.names import Address, Place, printable
 from chatd.base.replies import Reply
+from chatd.base.terms import Term
 from chatd.base.tokens import hide_tokens
 from chatd.commands import values as ask
 from chatd.commands.rows import Arg, Row
@@ -145,12 +146,15 @@ def as_typed(verbs: Mapping[str, Verb], last: Collection[str] = ()) -> Mapping[s
 
 
 def text_of(error: ChatError, *tables: Texts) -> str:
-    """The sentence for `error`, from the first table that has one for its class or for a base class."""
+    """The sentence for `error`, from the first table that has one for its class or for a base class. The
+    tables are in Indonesian."""
     for texts in tables:
         for kind in type(error).__mro__:
             if kind in texts:
                 text = texts[kind]
                 details = {**error.defaults, **error.details}
+                if isinstance(term := details.get("until"), Term):
+                    details["until"] = term.worded("sampai")
                 return str(error) if text is None else hide_tokens(text.format_map(details))
     return str(error)
 

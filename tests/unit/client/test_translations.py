@@ -11,7 +11,16 @@ from twisted.trial.unittest import TestCase
 
 import chatd.client
 from chatd.base.attachments import LOSSES
-from chatd.base.errors import ChatError, UnknownGroup, UnknownUser, WrongPassword, every_error
+from chatd.base.errors import (
+    Banned,
+    ChatError,
+    Muted,
+    UnknownGroup,
+    UnknownUser,
+    WrongPassword,
+    every_error,
+)
+from chatd.base.terms import Term
 from chatd.client import translations
 from chatd.commands.table import GROUPS, TABLE
 from chatd.commands.words import row_of
@@ -80,6 +89,28 @@ class TranslationTests(TestCase):
                 translations.refused(error.code, "another sentence"), "another sentence"
             )
             translations.use("en")
+
+    def test_terms(self) -> None:
+        """Until when somebody is muted or banned is translated, and the reason is not."""
+        translations.use("id")
+        until, day = 1_800_000_000_000, "2027-01-15T08:00:00Z"
+        for term, shown in (
+            (Term(None), ""),
+            (Term(None, "bising; lama"), " (bising; lama)"),
+            (Term(until), f" sampai {day}"),
+            (Term(until, "until (x)"), f" sampai {day} (until (x))"),
+        ):
+            for error, sentence in (
+                (
+                    Muted(group="bagan@realm2", until=term),
+                    f"Anda dibisukan di bagan@realm2{shown}; hubungi moderator realm-nya",
+                ),
+                (
+                    Banned(group="realm1", until=term, advice="ask its operators"),
+                    f"Anda dilarang masuk ke realm1{shown}; hubungi pengelolanya",
+                ),
+            ):
+                self.assertEqual(translations.of_error(error), sentence)
 
     def test_parts_of_refusals(self) -> None:
         """Reasons, advice and expected values are translated too."""

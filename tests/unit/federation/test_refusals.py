@@ -11,8 +11,11 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.base import errors
 from chatd.base.errors import ChatError, PeerFailed, every_error
+from chatd.base.terms import LATEST, Term
 from chatd.federation.parcels import Verdict, encode
 from chatd.federation.refusals import refusal, verdict_of
+from chatd.lines.dialects.indonesian import INDONESIAN
+from chatd.lines.dialects.verbs import text_of
 from tests.unit.base.test_errors import fields, needed
 
 REPORTED = {
@@ -127,6 +130,44 @@ class Refusals(SynchronousTestCase):
             Verdict("quota-exceeded", {"limit": 1, "left": None}),
             Verdict("unknown-group", {"name": {"name": "bagan", "realm": None}}),
         ):
+            self.assertIsInstance(refusal(verdict, "Realm2"), PeerFailed)
+
+    def test_muted(self) -> None:
+        """The reader's realm writes the sentence, also in other languages."""
+        for term, details, shown, indonesian in (
+            (
+                Term(1_800_000_000_000, "loud"),
+                {"group": "bagan", "until": 1_800_000_000_000, "reason": "loud"},
+                " until 2027-01-15T08:00:00Z (loud)",
+                " sampai 2027-01-15T08:00:00Z (loud)",
+            ),
+            (
+                Term(None, "loud"),
+                {"group": "bagan", "until": 0, "reason": "loud"},
+                *[" (loud)"] * 2,
+            ),
+            (Term(None), {"group": "bagan", "until": 0, "reason": ""}, "", ""),
+        ):
+            said = over_the_wire(verdict_of(errors.Muted(group="bagan", until=term)))
+            self.assertEqual(said.details, details)
+            found = refusal(said, "Realm2")
+            self.assertEqual(found.details["until"], term)
+            self.assertIn(f"in bagan@Realm2{shown};", str(found))
+            self.assertIn(f"di bagan@Realm2{indonesian};", text_of(found, INDONESIAN))
+
+    def test_muted_otherwise(self) -> None:
+        """A text is the form of earlier versions. A reason may be missing; other times make no sense."""
+        for details, shown in (
+            ({"until": " until noon (loud)"}, " until noon (loud)"),
+            ({"until": ""}, ""),
+            ({"until": 1}, " until 1970-01-01T00:00:00Z"),
+            ({"until": LATEST, "reason": 7}, " until 9999-12-31T23:59:59Z"),
+            ({"until": 0, "reason": "a\nb"}, " (a\N{REPLACEMENT CHARACTER}b)"),
+        ):
+            found = refusal(Verdict("muted", {"group": "bagan", **details}), "Realm2")
+            self.assertIn(f"You are muted in bagan@Realm2{shown};", str(found))
+        for until in (-1, LATEST + 1, 2**63):
+            verdict = Verdict("muted", {"group": "bagan", "until": until})
             self.assertIsInstance(refusal(verdict, "Realm2"), PeerFailed)
 
     def test_control_characters(self) -> None:
