@@ -110,11 +110,11 @@ Happening: TypeAlias = Literal[
 
 
 HAPPENINGS: dict[str, Happening] = {each: each for each in get_args(Happening)}
-# What can change of a group, and be told to other realms. `home` is its new
+# What can change of a group, and be told to other realms. `shut`: as in Group. `home` is its new
 # address if it has moved, with its id there, and `last` the seq of the entry that says so.
 GROUP_FIELDS = (
     *("closed", "title", "topic", "visibility", "past", "post", "picture", "groupcode"),
-    *("home", "home_id", "last"),
+    *("shut", "home", "home_id", "last"),
 )
 
 

@@ -25,9 +25,14 @@ SETTINGS = (*TEXTS, *WORDS)
 # What an entry says of a new code, which is not in the log
 RENEWED: dict[str, str | bool | None] = {"groupcode": "renewed"}
 
+# The field that says that the operators have closed a group for everybody, and why. It is None once they have
+# opened it again.
+SHUT = "shut"
+MAX_REASON = 500  # characters
+
 # Settings by name, as entries of the log have them
 Fields: TypeAlias = Mapping[str, str | bool | None]
-# The attributes of a Group that they set, which are columns too
+# The attributes of a Group that they set
 Columns: TypeAlias = dict[str, str | bool | None]
 
 
@@ -58,12 +63,15 @@ def check_setting(key: str, value: object) -> str:
 
 
 def columns_of(fields: Fields) -> Columns:
-    """The attributes of a Group that settings mean. Unknown settings and bad values are left out: they come
-    from other realms."""
+    """The attributes of a Group that settings mean, which are columns except for `shut`. Unknown settings and
+    bad values are left out: they come from other realms."""
     found: Columns = {}
     for key, value in fields.items():
         if key == "closed" and isinstance(value, bool):
             found["closed"] = value
+            continue
+        if key == SHUT and not isinstance(value, bool):
+            found[SHUT] = printable(value, MAX_REASON) if value else value
             continue
         try:
             checked = check_setting(key, value) if key in SETTINGS else None

@@ -158,8 +158,9 @@ class FormerHome(msgspec.Struct, frozen=True):
 
 class Group(msgspec.Struct, frozen=True):
     """A group; `id` is the id of its conversation. Only members may post to a closed group. New members see
-    `all` of its past, or nothing before they `joined`. It may have lived in other realms: `former` has these
-    homes, the first one first.
+    `all` of its past, or nothing before they `joined`. `shut` is why the operators of its home have closed it
+    for everybody, which may be empty; None: they have not. It may have lived in other realms: `former` has
+    these homes, the first one first.
 
     The name of a group of another realm is `group@realm`; then `realm` is the key of that realm and `home_id`
     the id of the group there.
@@ -176,6 +177,7 @@ class Group(msgspec.Struct, frozen=True):
     topic: str | None = None
     private: bool = False
     past: str = PAST_ALL
+    shut: str | None = None
     former: tuple[FormerHome, ...] = ()
 
     @property

@@ -116,6 +116,8 @@ class EventRenderer:
         if event.get("title"):
             title = safe(event["title"])
             sentence = tr("{by} calls {group} “{title}”", by=by, group=group, title=title)
+        elif "shut" in event:
+            sentence = _shut(event["shut"], group)
         elif event.get("home"):
             home = safe(event["home"])
             sentence = tr("{group} has moved; its address is now {to}", group=group, to=home)
@@ -194,3 +196,13 @@ class EventRenderer:
 
 def _trust(event: Event) -> str:
     return f" ({tr('not verified')})" if event.get("unverified") else ""
+
+
+def _shut(reason: object, group: str) -> str:
+    """That the operators of its realm have closed a group for everybody, or opened it."""
+    if reason is None:
+        return tr("The operators of its realm have opened {group} again", group=group)
+    if not reason:
+        return tr("The operators of its realm have closed {group}", group=group)
+    sentence = "The operators of its realm have closed {group}: {reason}"
+    return tr(sentence, group=group, reason=safe(reason))

@@ -20,6 +20,7 @@ DETAILS: Mapping[str, tuple[str, ...]] = {
         (("group", "limit"), "group-full"),
         (("group", "to"), "group-moved"),
         (("group", "until"), "muted"),
+        (("group", "reason"), "group-shut"),
         (("group", "realm", "reason"), "not-movable"),
         (("group", "limit", "realm"), "realm-full"),
         (("name", "limit"), "too-many-groups too-many-invitations"),

@@ -107,7 +107,7 @@ class EntryReader:
         self, realm: str, parcel: Post | Relay
     ) -> Arrived | EntryChange | RelayedFact | None:
         """The entry of a group, or None if it is not for anyone here. Raises BadSignature, UnknownGroup,
-        NotMember, Banned, Muted, GroupClosed."""
+        NotMember, Banned, Muted, GroupClosed, GroupShut."""
         opened = parcel.opening
         if isinstance(opened, BadSignature):
             raise opened
@@ -146,6 +146,7 @@ class EntryReader:
             await self._guesses.check_group(sender, name)
             roster = await self._homes.find_postable(sender, name)
             if stated.target is None or not isinstance(opened.attributes, DeletionAttributes):
+                group_target(roster).check_open()
                 self._mutes.check(sender.key, roster.group.id, roster.group.name)
         if await self._facts.lineage.learn(realm, roster.group, stated):
             roster = await self._rosters.find_home(name)

@@ -13,6 +13,7 @@ import msgspec
 
 from chatd.base.entries import GROUP_FIELDS, HAPPENINGS, GroupFact, MadeFact, MemberFact
 from chatd.base.errors import BadSignature
+from chatd.base.group_settings import SHUT
 from chatd.base.model import Account, Group, Party, party_of
 from chatd.base.names import Address, key_of, parse_foreign_address, printable
 from chatd.federation import parcels
@@ -33,6 +34,7 @@ from chatd.store.rescues import counting
 from chatd.store.sealing import NewSignature
 
 FACTS = ("member", "group")  # the kinds of entries
+MAX_VALUE = 2048  # characters of the value of a setting
 
 
 class RelayedFact(msgspec.Struct, frozen=True):
@@ -190,8 +192,10 @@ def _party(address: Address, accounts: Mapping[str, Account]) -> Party:
 
 def _check_speaker(stated: Statement, made: MadeFact, own: str) -> None:
     """Raises BadSignature if an entry says that somebody of another realm than its author's has joined or
-    left: that is theirs to say."""
+    left, or that the operators of another realm have closed or opened the group: that is theirs to say."""
     fact = made.fact
+    if isinstance(fact, GroupFact) and SHUT in fact.fields and stated.realm != stated.home:
+        raise BadSignature(reason="only the home of a group says that it is closed for everybody")
     if isinstance(fact, MemberFact) and fact.what in ("joined", "left"):
         realm = own if fact.who.realm is None else fact.who.realm
         if realm != stated.realm:
@@ -214,4 +218,5 @@ def _check_handed_over(stated: Statement, made: MadeFact, own: str) -> None:
 
 
 def _shown(value: str | bool | None) -> str | bool | None:
-    return printable(value) if isinstance(value, str) else value
+    """A value without control characters. An empty text stays empty."""
+    return printable(value, MAX_VALUE) if isinstance(value, str) and value else value

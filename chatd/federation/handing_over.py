@@ -42,6 +42,7 @@ from chatd.store.held import signed_change
 from chatd.store.lineage import PLANNED, HomeStep, planned_steps
 from chatd.store.members import member_ids, realms_of
 from chatd.store.move_agreements import GroupMove, end_move, is_agreed, move_of
+from chatd.store.shut_groups import check_open
 
 MAX_BEHIND = 200  # entries that the new home may lack when the log is closed
 SLICE = 50_000  # bytes of a package in one answer
@@ -109,13 +110,14 @@ class HandingOver:
 
     def _agreed(self, connection: Connection, ident: int, realm: str) -> tuple[Group, GroupMove]:
         """A group of this realm, and its move to another one. Raises UnknownGroup unless an admin of each of
-        the two realms agrees to it."""
+        the two realms agrees to it, GroupShut."""
         move, group = move_of(connection, ident), group_of(connection, ident)
         if move is None or group is None or group.realm is not None:
             raise UnknownGroup(name=ident)
         is_open = move.is_open(self._context.now())
         if not (is_open and move.realm == realm and move.new_name and is_agreed(connection, move)):
             raise UnknownGroup(name=ident)
+        check_open(connection, group)
         return group, move
 
     def _hand_over(

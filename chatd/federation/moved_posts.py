@@ -40,6 +40,7 @@ from chatd.store.message_changes import ChangeResult
 from chatd.store.new_entries import Stored
 from chatd.store.outbox import NewParcel, QueuedParcel
 from chatd.store.roster import Roster
+from chatd.store.shut_groups import check_open
 
 
 class AdoptedMessage(NamedTuple):
@@ -145,6 +146,7 @@ class MovedPosts:
         erases = isinstance(entry, EntryChange) and isinstance(entry.wanted.change, Deletion)
         if not erases:  # people delete their messages also where they are banned
             check_ban(connection, roster.group, author)
+            check_open(connection, roster.group)
         if isinstance(entry, EntryChange):
             self._change(connection, post, entry, done)
         elif isinstance(entry, Arrived):

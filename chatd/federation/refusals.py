@@ -18,6 +18,7 @@ _REFUSALS: dict[str, tuple[type[ChatError], tuple[str, ...]]] = {
         (errors.RequestPending, ("name@",)),
         (errors.UnknownGroup, ("name",)),
         (errors.GroupClosed, ("group@",)),
+        (errors.GroupShut, ("group@", "reason")),
         (errors.NotMember, ("group@",)),
         (errors.NotTheirGroup, ("name@", "group@")),
         (errors.NotAdmin, ("group@",)),
@@ -101,7 +102,7 @@ def _shown(name: str, detail: object, realm: str) -> object:
     """A detail as people read it, without control characters."""
     if type(detail) is int:
         return detail
-    text = printable(str(detail))
+    text = printable(str(detail)) if detail != "" else ""
     return f"{text}@{realm}" if name.endswith("@") and "@" not in text else text
 
 

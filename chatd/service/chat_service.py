@@ -50,6 +50,7 @@ from chatd.service.indexing import Indexing
 from chatd.service.invitations import Invitations
 from chatd.service.log_sync import LogSync
 from chatd.service.managed_accounts import ManagedAccounts
+from chatd.service.managed_groups import ManagedGroups
 from chatd.service.member_moves import MemberMoves
 from chatd.service.mentions import Mentions
 from chatd.service.message_changes import MessageChanges
@@ -120,6 +121,7 @@ class ChatService:
     realm_invitations: RealmInvitations  # who may register
     resets: PasswordResets  # links to choose another password
     managed: ManagedAccounts  # accounts, as operators manage them
+    managed_groups: ManagedGroups  # groups, as operators and moderators manage them
     upkeep: IUpkeep  # backups and checks of the state folder
     mutes: Mutes  # who can't write to groups
     access_bans: AccessBans  # accounts, networks and realms that are kept out
@@ -335,6 +337,7 @@ class ChatService:
             forwarder,
             self.messages.fan_out,
         )
+        self.managed_groups = ManagedGroups(context, self.rosters, self.relocation, realms)
         self.departures = Departures(context, accounts, self.changes, self.groups)
         self.moves = AccountMoves(context, accounts, self.follower, realms, forwarder)
         self.claims = MoveClaims(

@@ -28,6 +28,7 @@ from chatd.store import move_agreements as store
 from chatd.store import names
 from chatd.store.lineage import MAX_MOVES
 from chatd.store.move_agreements import GroupMove
+from chatd.store.shut_groups import check_open
 
 QUIET = 3600 * 1000  # ms until admins are told again that another realm offers a group
 NONE = "none"
@@ -95,6 +96,7 @@ class GroupRelocation:
         now = self._context.now()
 
         def job(connection: Connection) -> tuple[GroupMove, Sequence[StagedNotice]]:
+            check_open(connection, group)
             before = store.move_of(connection, group.id)
             told: list[Notice] = []
             if before is not None and (before.realm != realm or not before.is_open(now)):
@@ -143,6 +145,15 @@ class GroupRelocation:
         self._forwarder.send_notices(staged)
         return MoveReceipt(group.name, self._shown(move.realm), ENDED)
 
+    def end(self, connection: Connection, group: Group) -> list[Notice]:
+        """End the planned move of a group of this realm, if there is one. Returns what tells the other realm.
+        Runs in the writer's thread."""
+        move = store.move_of(connection, group.id)
+        if move is None:
+            return []
+        store.end_move(connection, move, self._own)
+        return [self._news_of(group, move, "", on=False)]
+
     def _shown(self, realm: str) -> str:
         with suppress(ChatError):
             return self._realms.name_of(realm)
@@ -152,10 +163,12 @@ class GroupRelocation:
         self, party: Party, group: Group, consent: bytes, new_id: int, new_name: str
     ) -> str | None:
         """An admin of another realm agrees that a group of this realm moves there, as the signed `consent`
-        says. Returns who has agreed here, if anybody has. Raises NotMovable if it moves elsewhere."""
+        says. Returns who has agreed here, if anybody has. Raises NotMovable if it moves elsewhere,
+        GroupShut."""
         realm, now = party.realm or "", self._context.now()
 
         def job(connection: Connection) -> tuple[str | None, list[SystemMessage]]:
+            check_open(connection, group)
             move = store.move_of(connection, group.id)
             if move is None or not move.is_open(now):
                 move = GroupMove(group.id, realm)

@@ -47,6 +47,7 @@ from chatd.store.invitations import (
     withdraw,
 )
 from chatd.store.roster import Delta, Roster
+from chatd.store.shut_groups import shut_refusal
 
 
 def report_joined(
@@ -185,7 +186,7 @@ class HomeGroups:
         self, by: Actor, name: Address, source: str | None = None, since: int | None = None
     ) -> Group:
         """Join by name or by code. Somebody is a member again that they were `since` that time. Raises
-        UnknownGroup, AlreadyMember, Banned, TooManyFailedJoins, and what `join_group` does."""
+        UnknownGroup, AlreadyMember, Banned, GroupShut, TooManyFailedJoins, and what `join_group` does."""
         party = by.party
         roster = await self.find_joinable(party, name, source)
         # The job checks this too, but if a job fails, its whole transaction runs again.
@@ -216,10 +217,14 @@ class HomeGroups:
 
     async def admit(self, group: Group, party: Party, by: Actor, since: int | None = None) -> None:
         """Make `party` a member, at the request of `by`: theirs, or that of an admin who invites them. They
-        are one again that they were `since` that time."""
+        are one again that they were `since` that time. Raises GroupShut, and what `join_group` does."""
         now, invited = self._context.now(), by.party.key != party.key
 
         def job(connection: Connection) -> RosterChange:
+            # Who was a member, and is one again after a restore, does not come anew.
+            refused = shut_refusal(connection, group) if since is None else None
+            if refused is not None:
+                return RosterChange(Delta(group.id), refused=refused)
             newest = self._rosters.log.newest(connection, group) + invited
             delta = store.join_group(
                 connection, group, party, now, self._context.bounds, newest, invited

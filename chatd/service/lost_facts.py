@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from chatd.base.entries import GroupFact, MadeFact, MemberFact
 from chatd.base.errors import AlreadyMember, BadSignature, ChatError
-from chatd.base.group_settings import Columns, columns_left, columns_of, settings_of
+from chatd.base.group_settings import SHUT, Columns, columns_left, columns_of, settings_of
 from chatd.base.model import Group, Party
 from chatd.base.names import SYSTEM, key_of
 from chatd.service.codes import new_private_code
@@ -204,7 +204,8 @@ class LostFacts:
         later = facts_since(connection, group.id, "group", made.at)
         wanted = columns_of(made.fact.fields)
         overtaken = wanted.keys() - columns_left(made.fact.fields, later).keys()
-        now = settings_of(group_of(connection, group.id) or group)
+        current = group_of(connection, group.id) or group
+        now: dict[str, str | None] = {**settings_of(current), SHUT: current.shut}
         fields: dict[str, str | bool | None] = {
             name: now[name]
             for name in now
@@ -230,7 +231,7 @@ class LostFacts:
                 return members.set_admin(connection, group, who, admin=False)
             case GroupFact(fields):
                 later = facts_since(connection, group.id, "group", made.at)
-                return self._set(connection, group, columns_left(fields, later))
+                return self._set(connection, group, columns_left(fields, later), made.at)
             case _:
                 return Delta(group.id)
 
@@ -242,9 +243,9 @@ class LostFacts:
         happened = {each["what"] for each in later if key_of(each["who"]) == who.key}
         return not happened.isdisjoint(OVERTAKING.get(what, ()))
 
-    def _set(self, connection: Connection, group: Group, columns: Columns) -> Delta:
+    def _set(self, connection: Connection, group: Group, columns: Columns, at: int) -> Delta:
         """Set attributes of a group. If it becomes private again, it gets a new code."""
-        delta = set_columns(connection, group, columns)
+        delta = set_columns(connection, group, columns, at)
         if not delta.fields.get("private"):
             return delta
         code = set_code(connection, group, new_private_code(self._context.random_bytes))

@@ -86,8 +86,8 @@ class MessageChanges:
         delete reported messages of other conversations by the id.
 
         Raises as Reading.find, UnknownMessage, NotAccepted, Muted, RequestPending, NotYours, NotEditable,
-        NotMember, NotAdmin, TooManyReactions, TooManyPins, MessageQuota, DiskFull, and the error with which a
-        group's home refuses.
+        NotMember, NotAdmin, GroupShut, TooManyReactions, TooManyPins, MessageQuota, DiskFull, and the error
+        with which a group's home refuses.
         """
         try:
             return await self._change(account, where, seq, change, origin)
@@ -106,6 +106,7 @@ class MessageChanges:
         if target.group is None and not isinstance(change, Deletion):
             self._blocks.check(account, target.audience, target.name)
         elif target.group is not None and not isinstance(change, Deletion):
+            target.check_open()
             self._check_mute(account.key, target.conversation, target.group)
         if isinstance(change, Edit):
             mentions = await self._mentions.resolve(account, target, change.text)

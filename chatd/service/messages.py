@@ -20,6 +20,7 @@ from chatd.base.errors import (
     ChatError,
     DiskFull,
     GroupMoved,
+    GroupShut,
     MessageQuota,
     MessageTooLong,
     Muted,
@@ -159,7 +160,7 @@ class Messages:
         """Send a message to a group that the sender is a member of, or to an open one of another realm. A
         message that was sent before under that `key` is not sent again.
 
-        Fails with UnknownGroup, NotMember, Banned, UnknownRealm, GroupClosed.
+        Fails with UnknownGroup, NotMember, Banned, UnknownRealm, GroupClosed, GroupShut.
         """
         if sender.id not in self.turns.active:
             roster = self._rosters.postable(sender, group.key)
@@ -257,7 +258,7 @@ class Messages:
         then: Then = unchanged,
     ) -> Deferred[Any]:
         """Send a message to one conversation: a text, or `parts`. Fires as `send_and`. Fails with Muted,
-        DiskFull, MessageQuota."""
+        GroupShut, DiskFull, MessageQuota."""
         if key is not None:
             once = self._post_once(sender, target, text, origin, key, wait, parts)
             return Deferred.fromCoroutine(once).addCallback(then)
@@ -307,8 +308,9 @@ class Messages:
         return stored.addCallbacks(self._post_arrived, self._not_stored, arrived, {}, refund)
 
     def check_target(self, sender: Account, target: Target) -> None:
-        """Raises Muted."""
+        """Raises Muted, GroupShut."""
         if target.group is not None:
+            target.check_open()
             self._check_mute(sender.key, target.conversation, target.group)
 
     def _submit(
@@ -371,7 +373,7 @@ class Messages:
                         kept = stored_message(new, await self.sends.store(name, new))
                     if isinstance(kept, RecordedSend):
                         charge.undo()
-            except (DiskFull, MessageQuota, Muted):
+            except (DiskFull, MessageQuota, Muted, GroupShut):
                 # A repeated send still gets its earlier answer.
                 known = await self.sends.look_up(name)
                 if known is None:

@@ -253,7 +253,7 @@ class MirrorGroups:
         note_of_mirror(connection, group, report.about.get("picture"), now)
         if not (columns := columns_of(report.about)):
             return delta
-        fields = set_columns(connection, group, columns).fields
+        fields = set_columns(connection, group, columns, report.at or None).fields
         return msgspec.structs.replace(delta, fields=fields)
 
     async def _has_joined(self, realm: str, account: Account, name: Address, ident: int) -> None:
@@ -325,7 +325,8 @@ class MirrorGroups:
             later = later_settings(connection, group.id, seq)
             if "picture" in made.fact.fields and not any("picture" in each for each in later):
                 note_of_mirror(connection, group, made.fact.fields["picture"], made.at)
-            return fact, set_columns(connection, group, columns_left(made.fact.fields, later))
+            left = columns_left(made.fact.fields, later)
+            return fact, set_columns(connection, group, left, made.at)
 
         fact, delta = await self._database.run(job)
         self._rosters.apply(delta)

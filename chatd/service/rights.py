@@ -29,8 +29,8 @@ class PostRights:
 
     def check_again(self, connection: Connection, new: NewMessage) -> NewMessage:
         """The message as it is stored in this transaction, with copies for the realms that have members of
-        the group now. Runs in the writer's thread. Raises NotMember, UnknownGroup, Banned, GroupClosed, and
-        GroupMoved if the group lives in another realm now."""
+        the group now. Runs in the writer's thread. Raises NotMember, UnknownGroup, Banned, GroupClosed,
+        GroupShut, and GroupMoved if the group lives in another realm now."""
         group = group_of(connection, new.conversation)
         assert group is not None  # noqa: S101 - the rows of groups stay
         check_home(group, None)

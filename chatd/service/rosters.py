@@ -18,6 +18,7 @@ from chatd.base.entries import Happening, MadeFact, MemberFact
 from chatd.base.errors import ChatError, GroupMoved, NotMember, UnknownGroup
 from chatd.base.model import Account, Group, Party, party_of
 from chatd.base.names import Address, key_of
+from chatd.service.audit import Act
 from chatd.service.context import Context
 from chatd.service.group_log import HOME, GroupLog, StoredFact
 from chatd.service.presence import IListener, Presence
@@ -173,10 +174,12 @@ class Rosters:
         run: Callable[[Connection], RosterChange],
         origin: IListener | None = None,
         signed: Sequence[SignedFact] = (),
+        act: Act | None = None,
     ) -> RosterChange:
         """Run a job that changes a group, apply what it returns to the roster in memory, and pass it on: to
         other realms, and to members except the connection `origin`, which has caused it. If people of another
-        realm have, `signed` is what they say."""
+        realm have, `signed` is what they say. If it is the `act` of an operator, the job raises the error
+        with which it is refused."""
 
         def job(connection: Connection) -> tuple[RosterChange, list[Staged]]:
             change = run(connection)
@@ -186,7 +189,8 @@ class Rosters:
                 change = msgspec.structs.replace(change, delta=delta)
             return change, self._stage(connection, change, signed)
 
-        change, staged = await self._database.run(job)
+        run_job = self._database.run if act is None else act.run
+        change, staged = await run_job(job)
         if change.refused is not None:
             raise change.refused
         roster = self.apply(change.delta)
@@ -203,8 +207,8 @@ class Rosters:
     async def rule(
         self, by: Actor, group: Group, run: Callable[[Connection], RosterChange]
     ) -> RosterChange:
-        """As `change`, for what only admins may do: `by` is still one in the transaction. Raises NotAdmin,
-        NotMember, UnknownGroup."""
+        """As `change`, for what only admins may do: `by` is still one in the transaction, and operators have
+        not closed the group. Raises NotAdmin, NotMember, UnknownGroup, GroupShut."""
 
         def job(connection: Connection) -> RosterChange:
             refused = ruling_refusal(connection, group, by.party)

@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 import msgspec
 
+from chatd.base.errors import GroupShut
 from chatd.store.roster import Roster
 
 
@@ -15,7 +16,7 @@ class Target(msgspec.Struct, frozen=True):
     `realms` are the keys of other realms that get a copy. `home` is the key of the realm that a group lives
     in, if that is another: a message is stored there first, and comes back from there. `home_id` is its id
     there, if it is known here. `title` is the group's. `epoch` is that of the roster, which decides who may
-    write if the group lives here.
+    write if the group lives here. `shut` is why the operators of this realm have closed a group of it.
     """
 
     conversation: int
@@ -27,6 +28,12 @@ class Target(msgspec.Struct, frozen=True):
     title: str | None = None
     home_id: int | None = None
     epoch: int | None = None
+    shut: str | None = None
+
+    def check_open(self) -> None:
+        """Raises GroupShut."""
+        if self.shut is not None:
+            raise GroupShut(group=self.group, reason=self.shut)
 
     @property
     def name(self) -> str:
@@ -51,4 +58,5 @@ def group_target(roster: Roster) -> Target:
         title=group.title,
         home_id=group.home_id,
         epoch=roster.epoch,
+        shut=None if group.realm is not None else group.shut,
     )

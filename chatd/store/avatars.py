@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from chatd.base.avatars import is_hash
 from chatd.base.errors import UnknownGroup
-from chatd.base.group_settings import settings_of
+from chatd.base.group_settings import SHUT, settings_of
 from chatd.base.model import Account, Group
 from chatd.base.names import Address, key_of
 from chatd.store.accounts import account_of
@@ -172,11 +172,12 @@ def keep_remote(
 
 
 def about_group(connection: sa.Connection, group: Group) -> dict[str, str | bool | None]:
-    """What the realm of a new member of a group is told about it: the settings, and the hash of the picture
-    if there is one."""
+    """What the realm of a new member of a group is told about it: the settings, the hash of the picture if
+    there is one, and why it is closed for everybody if it is."""
     found = known(connection, place_of_group(group.name))
     picture = {} if found is None else {"picture": found.hash}
-    return {**settings_of(group), **picture}
+    shut = {} if group.shut is None else {SHUT: group.shut}
+    return {**settings_of(group), **picture, **shut}
 
 
 def note_of_mirror(connection: sa.Connection, group: Group, found: object, now: int) -> None:

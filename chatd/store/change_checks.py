@@ -15,6 +15,7 @@ from chatd.store.change_effects import check_accepted, waits_for_content
 from chatd.store.reports import reported_place
 from chatd.store.rights import role_in
 from chatd.store.schema import pins, reaction_counts
+from chatd.store.shut_groups import shutting_of
 
 if TYPE_CHECKING:
     from chatd.store.message_changes import WantedChange
@@ -44,6 +45,18 @@ def check_right(connection: sa.Connection, wanted: WantedChange, row: sa.Row[Any
         raise errors.NotYours(seq=wanted.seq, who=right.value)
     if right is Right.ADMIN and row.group is not None and not admin:
         raise errors.NotAdmin(group=row.group)
+
+
+def check_group(connection: sa.Connection, wanted: WantedChange, row: sa.Row[Any]) -> None:
+    """Raises GroupShut if the operators have closed the group. Deletions are still made, and so is what the
+    home of the group has decided, or will decide, or had taken before it lost it."""
+    if isinstance(wanted.change, Deletion) or wanted.elsewhere or wanted.relayed or wanted.late:
+        return
+    if row.group is None:
+        return
+    shutting = shutting_of(connection, wanted.conversation)
+    if shutting is not None:
+        raise errors.GroupShut(group=row.group, reason=shutting.reason)
 
 
 def _is_author(wanted: WantedChange, row: sa.Row[Any]) -> bool:

@@ -54,6 +54,16 @@ def usage_by_group(connection: sa.Connection, limit: int) -> tuple[list[UsageInf
     return _largest(said, sent, dict(connection.execute(names).all()), limit)
 
 
+def group_usage(connection: sa.Connection, conversation: int) -> tuple[int, int, int, int]:
+    """How many messages of a conversation have content, the bytes of their texts, how many files they carry,
+    and the bytes of these. Reads all messages of the conversation."""
+    here = messages.c.conversation_id == conversation
+    said = connection.execute(sa.select(*_MESSAGES).where(here, _HAS_CONTENT)).one()
+    carried = sa.select(messages.c.attachment_id).where(here, messages.c.attachment_id.is_not(None))
+    sent = sa.select(*_FILES).where(attachments.c.id.in_(carried), IS_HERE)
+    return (*said, *connection.execute(sent).one())
+
+
 def usage_by_realm(connection: sa.Connection, limit: int, own: str) -> tuple[list[UsageInfo], int]:
     """As `usage_by_account`, for the realms of the authors. `own` is the name of this one."""
     said = _totals(connection, messages.c.origin_realm, _MESSAGES, _HAS_CONTENT)

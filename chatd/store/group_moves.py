@@ -14,7 +14,7 @@ import msgspec
 import sqlalchemy as sa
 
 from chatd.base.errors import GroupExists
-from chatd.base.group_settings import Columns
+from chatd.base.group_settings import SHUT, Columns
 from chatd.base.model import Account, Group
 from chatd.base.names import Address, key_of
 from chatd.store import avatars, names
@@ -99,6 +99,7 @@ def promote(connection: sa.Connection, group: Group, new: NewHome, step: HomeSte
     add_step(connection, group.id, step)
     place = groups.c.conversation_id == group.id
     columns: dict[str, Any] = {**new.settings, "name": new.name, "key": key_of(new.name)}
+    columns.pop(SHUT, None)  # no column, and a closed group does not move
     columns |= {"code": code, "realm": None, "home_id": None}
     connection.execute(sa.update(groups).where(place).values(columns))
     _move_picture(connection, group.key, key_of(new.name), None)

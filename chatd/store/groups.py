@@ -12,7 +12,7 @@ import msgspec
 from sqlalchemy import Connection, Row, Select, func, insert, select, true, update
 
 from chatd.base.errors import GroupExists
-from chatd.base.group_settings import Columns
+from chatd.base.group_settings import SHUT, Columns
 from chatd.base.model import (
     PAST_ALL,
     PAST_JOINED,
@@ -32,7 +32,8 @@ from chatd.store.invitations import LIFE
 from chatd.store.lineage import find_moved, former_of, place_of_home
 from chatd.store.prepared import prepared
 from chatd.store.roster import Delta
-from chatd.store.schema import groups, participants, rosters
+from chatd.store.schema import groups, participants, rosters, shut_groups
+from chatd.store.shut_groups import Shutting, open_again, put_shutting, shutting_of
 from chatd.store.writer import CodeTaken
 
 _GROUP = (
@@ -47,6 +48,10 @@ _GROUP = (
     groups.c.topic,
     groups.c.private,
     groups.c.past,
+    select(shut_groups.c.reason)
+    .where(shut_groups.c.conversation_id == groups.c.conversation_id)
+    .scalar_subquery()
+    .label(SHUT),
     groups.c.moves,
 )
 
@@ -229,20 +234,35 @@ def _first(account_id: Any, limit: Any, *, mine: bool) -> Select[Any]:
     return _listed(account_id, mine).limit(limit)
 
 
-def set_columns(connection: Connection, group: Group, columns: Columns) -> Delta:
-    """Set attributes of a group. The Delta has those that were different."""
-    if not columns:
-        return Delta(group.id)
-    here, names = groups.c.conversation_id == group.id, list(columns)
+def set_columns(
+    connection: Connection, group: Group, columns: Columns, at: int | None = None
+) -> Delta:
+    """Set attributes of a group, as they are since the time `at`. The Delta has those that were different."""
+    wanted = dict(columns)
+    shut = _set_shut(connection, group, wanted.pop(SHUT), at) if SHUT in wanted else {}
+    if not wanted:
+        return Delta(group.id, fields=shut)
+    here, names = groups.c.conversation_id == group.id, list(wanted)
     row = connection.execute(select(*(groups.c[name] for name in names)).where(here)).one()
     changed = {
-        name: columns[name]
-        for name, value in zip(names, row, strict=True)
-        if value != columns[name]
+        name: wanted[name] for name, value in zip(names, row, strict=True) if value != wanted[name]
     }
     if changed:
         connection.execute(update(groups).where(here).values(changed))
-    return Delta(group.id, fields=changed)
+    return Delta(group.id, fields={**changed, **shut})
+
+
+def _set_shut(
+    connection: Connection, group: Group, reason: str | bool | None, at: int | None
+) -> dict[str, Any]:
+    """Close a group for that reason, or open it. Returns what was different. Who has closed it stays known if
+    it is closed for that reason already."""
+    before = shutting_of(connection, group.id)
+    if (None if before is None else before.reason) == reason:
+        return {}
+    if not isinstance(reason, str):
+        return open_again(connection, group.id).fields
+    return put_shutting(connection, group.id, Shutting(reason, at)).fields
 
 
 def set_code(connection: Connection, group: Group, code: str) -> Delta:

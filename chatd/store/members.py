@@ -28,6 +28,7 @@ from chatd.store.schema import (
     remote_members,
     rosters,
 )
+from chatd.store.shut_groups import open_again
 
 
 class Bounds(msgspec.Struct, frozen=True):
@@ -329,6 +330,7 @@ def _settle(
             .values(key=None, code=None)
         )
         forget_bans(connection, group.id)
+        open_again(connection, group.id)
         avatars.forget(connection, avatars.place_of_group(group.key))
         return Delta(group.id, roles, ended=True)
     return Delta(group.id, roles + set_admin(connection, group, heir).roles)

@@ -22,7 +22,7 @@ from chatd.base.entries import (
     React,
 )
 from chatd.base.model import Party
-from chatd.store.change_checks import check_content, check_right
+from chatd.store.change_checks import check_content, check_group, check_right
 from chatd.store.change_effects import (
     has_effect,
     is_empty,
@@ -106,10 +106,11 @@ class ChangeWriter:
         """Make a change. One that has no effect is not written to the log, unless it is relayed.
 
         Raises UnknownMessage, ImportedMessage, NotYours, NotEditable, RequestPending, NotMember, NotAdmin,
-        TooManyReactions, TooManyPins, and what `copies_of` does.
+        GroupShut, TooManyReactions, TooManyPins, and what `copies_of` does.
         """
         row = _message(connection, wanted)
         check_right(connection, wanted, row)
+        check_group(connection, wanted, row)
         if row.imported is not None:
             raise errors.ImportedMessage(seq=wanted.seq)
         if _is_replaced(connection, wanted, row):

@@ -21,12 +21,14 @@ from chatd.store.accounts import account_of
 from chatd.store.bans import is_banned
 from chatd.store.conversations import takes_part
 from chatd.store.schema import participants, remote_members
+from chatd.store.shut_groups import check_open, shut_refusal
 
 
 def check_account(connection: Connection, group: Group, account_id: int) -> None:
-    """Raises Banned or NotMember, or UnknownGroup for a private group, if the account may not write to the
-    group."""
+    """Raises Banned, NotMember or GroupShut, or UnknownGroup for a private group, if the account may not
+    write to the group."""
     if takes_part(connection, account_id, group.id):
+        check_open(connection, group)
         return
     if group.private:
         raise UnknownGroup(name=group.name)
@@ -36,8 +38,8 @@ def check_account(connection: Connection, group: Group, account_id: int) -> None
 
 
 def check_guest(connection: Connection, group: Group, key: str) -> None:
-    """Raises UnknownGroup, Banned or GroupClosed if the person of another realm, by the key of their address,
-    may not write to the group."""
+    """Raises UnknownGroup, Banned, GroupClosed or GroupShut if the person of another realm, by the key of
+    their address, may not write to the group."""
     is_member = exists().where(
         remote_members.c.conversation_id == group.id, remote_members.c.key == key
     )
@@ -48,6 +50,7 @@ def check_guest(connection: Connection, group: Group, key: str) -> None:
         raise Banned(group=group.name)
     if is_outside:
         raise GroupClosed(group=group.name)
+    check_open(connection, group)
 
 
 def role_in(
@@ -74,7 +77,8 @@ def role_in(
 
 
 def ruling_refusal(connection: Connection, group: Group, party: Party) -> ChatError | None:
-    """Why a person may not rule a group of this realm: they are no member, or no admin. None if they may."""
+    """Why a person may not rule a group of this realm: they are no member, or no admin, or it is closed for
+    everybody. None if they may."""
     if party.id is None:
         table, is_party = remote_members, remote_members.c.key == party.key
     else:
@@ -84,4 +88,4 @@ def ruling_refusal(connection: Connection, group: Group, party: Party) -> ChatEr
     )
     if admin is None:
         return UnknownGroup(name=group.name) if group.private else NotMember(group=group.name)
-    return None if admin else NotAdmin(group=group.name)
+    return shut_refusal(connection, group) if admin else NotAdmin(group=group.name)

@@ -26,6 +26,7 @@ _STATUSES: tuple[tuple[tuple[type[ChatError], ...], HTTPStatus], ...] = (
             errors.Banned,
             errors.ForeignOrigin,
             errors.GroupClosed,
+            errors.GroupShut,
             errors.Muted,
             errors.InvitationNeeded,
             errors.NotAdmin,

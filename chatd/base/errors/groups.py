@@ -10,6 +10,33 @@ class GroupClosed(ChatError):
     sentence = "Only members may post to {group}; join it first, or ask its admins to open it"
 
 
+class GroupShut(ChatError):
+    """The operators of its realm have closed the group for everybody. The `reason` may be empty."""
+
+    code = "group-shut"
+    sentence = "{group} was closed by the operators of its realm{why}; it can only be read"
+    defaults = {"why": ""}
+
+    def __init__(self, **details: object) -> None:
+        reason = details.get("reason")
+        super().__init__(**{**details, "why": f": {reason}" if reason else ""})
+
+
+class GroupNotShut(ChatError):
+    code = "group-not-shut"
+    sentence = "{group} is not closed by the operators"
+
+
+class GroupElsewhere(ChatError):
+    """Operators of this realm decide nothing about a group of another one."""
+
+    code = "group-elsewhere"
+    sentence = (
+        "{group} lives in {realm}: ask the operators of {realm}, or keep the whole realm out with "
+        "admin ban add @@{realm}"
+    )
+
+
 class UnknownReport(ChatError):
     code = "unknown-report"
     sentence = "There is no report {report}; reports lists them"

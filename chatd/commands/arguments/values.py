@@ -274,6 +274,14 @@ KEEP_OR_ERASE = WordType(
 ROLE = WordType(*ROLES)
 ACCOUNT_STATE = WordType("enabled", "disabled")
 VISIBILITY = WordType(PUBLIC, PRIVATE)
+GROUP_HOME = WordType(
+    "here", "elsewhere", about="here: groups of this realm; elsewhere: groups of other realms"
+)
+GROUP_STATE = WordType(
+    "open",
+    "closed",
+    about="closed: the operators have closed it for everybody; open: they have not",
+)
 SETTING = WordType(*group_settings.SETTINGS)
 SETTINGS = {key: SettingType(key) for key in group_settings.SETTINGS}
 SETTING_VALUE = RestType()

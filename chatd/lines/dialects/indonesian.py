@@ -162,6 +162,11 @@ INDONESIAN: Texts = {
     errors.Banned: "Anda dilarang masuk ke {group}{until}; hubungi pengelolanya",
     errors.LastAdmin: "{name} adalah satu-satunya admin {group}; jadikan orang lain admin dulu",
     errors.Muted: "Anda dibisukan di {group}{until}; hubungi moderator realm-nya",
+    errors.GroupShut: "{group} ditutup oleh pengelola realm-nya{why}; isinya hanya dapat dibaca",
+    errors.GroupNotShut: "{group} tidak ditutup oleh pengelola",
+    errors.GroupElsewhere: (
+        "{group} ada di {realm}: hubungi pengelola {realm}, atau tolak seluruh realm itu"
+    ),
     errors.NotMuted: "{name} tidak dibisukan di sana",
     errors.TooManyMutes: "Sudah ada {limit} orang yang dibisukan; lepas satu dahulu",
     errors.NotBanned: "{name} tidak diblokir dari {group}",

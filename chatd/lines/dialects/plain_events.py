@@ -6,6 +6,7 @@ from typing import assert_never
 
 from chatd.base import events, model
 from chatd.base.characters import isolated, isolated_lines
+from chatd.base.group_settings import SHUT
 from chatd.base.timestamps import timestamp
 from chatd.lines.dialect import content
 from chatd.lines.dialects.plain_messages import FURTHER, PUSHED_FURTHER, message_lines
@@ -138,19 +139,34 @@ def _change(change: events.Change, further: str) -> str:
                 return change.sentence
             return f"{_member(change)}{_trust(change)}"
         case events.GroupChange():
-            if (closed := change.fields.get("closed")) is not None:
-                done = "closed" if closed else "opened"
-                return f"{change.by} {done} {change.group}{_trust(change)}"
-            if "home" in change.fields:
-                return f"{change.group} has moved to {change.fields['home']}{_trust(change)}"
-            if "picture" in change.fields:
-                return f"{change.by} changed the picture of {change.group}{_trust(change)}"
-            facts = ", ".join(f"{key} {value}" for key, value in change.fields.items())
-            return f"{change.by} changed {change.group}{_trust(change)}: {isolated(facts)}"
+            return _group(change)
         case events.AddressChange():
             return f"{change.old} has moved and is {change.new} now{_trust(change)}"
         case _:
             assert_never(change)
+
+
+def _group(change: events.GroupChange) -> str:
+    """What has become of a group."""
+    fields, trust = change.fields, _trust(change)
+    if (closed := fields.get("closed")) is not None:
+        return f"{change.by} {'closed' if closed else 'opened'} {change.group}{trust}"
+    if SHUT in fields:
+        return f"{_shut(change, fields[SHUT])}{trust}"
+    if "home" in fields:
+        return f"{change.group} has moved to {fields['home']}{trust}"
+    if "picture" in fields:
+        return f"{change.by} changed the picture of {change.group}{trust}"
+    facts = ", ".join(f"{key} {value}" for key, value in fields.items())
+    return f"{change.by} changed {change.group}{trust}: {isolated(facts)}"
+
+
+def _shut(change: events.GroupChange, reason: object) -> str:
+    """That the operators of its realm have closed a group for everybody, or opened it."""
+    if reason is None:
+        return f"{change.group} was opened again by the operators of its realm"
+    why = f": {isolated(str(reason))}" if reason else ""
+    return f"{change.group} was closed by the operators of its realm{why}"
 
 
 def _member(change: events.MemberChange) -> str:

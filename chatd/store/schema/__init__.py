@@ -41,6 +41,7 @@ from chatd.store.schema.log import (
     remote_marks,
     terms,
 )
+from chatd.store.schema.managed_groups import shut_groups
 from chatd.store.schema.moderation import access_bans, mutes
 from chatd.store.schema.moved_groups import former_homes, group_moves, handovers
 from chatd.store.schema.moves import (
@@ -186,6 +187,7 @@ __all__ = [
     "sends",
     "sessions",
     "settings",
+    "shut_groups",
     "signatures",
     "skipped",
     "terms",

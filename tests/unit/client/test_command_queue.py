@@ -41,6 +41,7 @@ NEVER_REPEATED = (
     ask.LogOutAccount,
     ask.RemoveAccessBan,
     ask.RemoveMute,
+    ask.OpenShutGroup,
     ask.CloseOpenReport,
     ask.DeleteAccount,
     ask.Announce,

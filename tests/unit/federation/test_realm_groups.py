@@ -21,6 +21,7 @@ from chatd.base.roles import OPERATOR
 from chatd.commands import values as ask
 from chatd.federation.amp import wire
 from chatd.service import mirror_groups as module
+from chatd.store.groups import find_group
 from chatd.store.mutes import EVERYWHERE
 from tests.support.network import NetworkTestCase, PeerTransport, Person, Server, outcome
 
@@ -314,6 +315,16 @@ class PostingTestCase(GroupTestCase):
                 )
             ],
         )
+
+    def test_settings_elsewhere(self) -> None:
+        """A long topic crosses as it is, and so does that there is none any more."""
+        self.budi.joins("bagan@realm1")
+        for topic in ("bola " * 100, ""):
+            self.ana.does(ask.SetGroup(parse_address("bagan"), topic=topic.strip()))
+            self.network.settle()
+            group = self.two.realm.database.now(lambda db: find_group(db, "bagan@realm1"))
+            assert group is not None
+            self.assertEqual(group.topic or "", topic.strip())
 
     def test_muted(self) -> None:
         """By a moderator of the home: messages are refused there, and deletions are not."""

@@ -55,6 +55,9 @@ NOT_IN_TRANSCRIPTS = {
     "bad-reset-link": "tests.unit.web.test_password_resets.Resets.test_once",
     "no-web-door": "tests.unit.web.test_password_resets.Resets.test_without_a_door",
     "too-many-codes": "tests.unit.service.test_realm_invitations.Invitations.test_guesses",
+    "group-elsewhere": (
+        "tests.unit.federation.test_closed_groups.Known.test_groups_of_other_realms"
+    ),
     "too-many-mutes": "tests.unit.service.test_mutes.MuteTests.test_limit",
     "too-many-bans": "tests.unit.service.test_access_bans.Networks.test_limit",
     "too-many-taken-names": "tests.unit.service.test_guesses.Guesses.test_taken_groups",

@@ -8,6 +8,7 @@ from chatd.commands.values.admin.accounts import *
 from chatd.commands.values.admin.announcements import *
 from chatd.commands.values.admin.bans import *
 from chatd.commands.values.admin.data import *
+from chatd.commands.values.admin.groups import *
 from chatd.commands.values.admin.invitations import *
 from chatd.commands.values.admin.memberships import *
 from chatd.commands.values.admin.mutes import *

@@ -24,6 +24,7 @@ from chatd.store.migrations.columns import (
 )
 from chatd.store.migrations.imports import create_tables_of_imports
 from chatd.store.migrations.invitations import create_tables_of_invitations
+from chatd.store.migrations.managed_groups import create_tables_of_managed_groups
 from chatd.store.migrations.moderation import create_tables_of_moderation
 from chatd.store.migrations.moved_groups import create_tables_of_moved_groups
 from chatd.store.migrations.operating import create_tables_of_operating
@@ -53,6 +54,7 @@ def upgrade() -> None:
     create_tables_of_invitations()
     create_tables_of_moderation()
     create_tables_of_announcements()
+    create_tables_of_managed_groups()
 
 
 def _create_tables_of_people() -> None:

@@ -32,10 +32,17 @@ export function happened(changes, nameOf, isMe) {
   }
   if (change.kind === "moved") return t("chat.moved", { old: change.old, name: change.new });
   if (typeof change.home === "string") return t("chat.group.moved", { address: change.home });
+  if (change.shut !== undefined) return shut(change.shut);
   const changed = FACTS.find((each) => typeof change[each] === "string");
   const fact = changed ?? ("picture" in change ? "picture" : "other");
   const key = `chat.changed.${fact}`;
   return t(by ? `${key}.by` : key, { by, value: String(change[fact] ?? "") });
+}
+
+/** The operators have closed a group for everybody, for that reason, or opened it. @param {unknown} reason */
+function shut(reason) {
+  if (reason === null) return t("chat.group.unshut");
+  return reason ? t("chat.group.shut.why", { reason: String(reason) }) : t("chat.group.shut");
 }
 
 /** @param {string[]} names */

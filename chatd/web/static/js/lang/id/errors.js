@@ -83,6 +83,7 @@ export default {
   "error.not-admin": "Hanya admin grup yang boleh melakukannya; lihat daftar anggota untuk mengetahui siapa adminnya.",
   "error.banned": "Anda dilarang masuk ke sini; hubungi pengelolanya.",
   "error.muted": "Anda dibisukan di grup ini; hubungi moderator realm-nya.",
+  "error.group-shut": "Grup ini ditutup oleh pengelola realm-nya; isinya hanya dapat dibaca.",
   "error.not-banned": "Orang itu tidak dilarang masuk ke grup ini.",
   "error.group-lives-here": "Grup ini ada di realm ini, jadi tidak perlu diselamatkan.",
   "error.home-not-lost": "Realm grup ini belum dianggap hilang; coba lagi nanti.",

@@ -1,0 +1,114 @@
+"""Groups as operators and moderators manage them."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+from chatd.base.entries import GroupFact, MadeFact
+from chatd.base.errors import GroupElsewhere, GroupNotShut, UnknownGroup
+from chatd.base.group_records import GroupRecord
+from chatd.base.group_settings import SHUT
+from chatd.base.model import Group
+from chatd.base.names import Address
+from chatd.base.principals import Principal
+from chatd.base.roles import OPERATOR, includes
+from chatd.service.audit import Act
+from chatd.service.context import Context
+from chatd.service.group_log import HOME
+from chatd.service.group_relocation import GroupRelocation
+from chatd.service.remote import IRealms
+from chatd.service.rosters import RosterChange, Rosters
+from chatd.store import managed_groups as store
+from chatd.store.groups import group_of
+from chatd.store.managed_groups import GroupFacts, GroupFilter
+from chatd.store.shut_groups import Shutting, open_again, put_shutting
+
+
+class ManagedGroups:
+    """What is done to a group here is done in its home: those of other realms are listed and shown only."""
+
+    def __init__(
+        self, context: Context, rosters: Rosters, relocation: GroupRelocation, realms: IRealms
+    ) -> None:
+        self._context = context
+        self._database = context.database
+        self._rosters = rosters
+        self._relocation = relocation
+        self._realms = realms
+
+    async def list(
+        self, actor: Principal, wanted: GroupFilter, limit: int
+    ) -> tuple[tuple[GroupRecord, ...], int]:
+        """The first `limit` groups by name that the actor knows, and how many more there are."""
+        known_to = _moderator(actor)
+        found, more = await self._database.read(store.list_managed, wanted, known_to, limit)
+        return tuple(found), more
+
+    async def find(self, actor: Principal, name: Address) -> Group:
+        """The group with that name or code, here or of another realm, if the actor knows it. Raises
+        UnknownGroup."""
+        local = self._context.localize(name)
+        group = await self._database.run(store.find_managed, local.key, _moderator(actor))
+        if group is None:
+            raise UnknownGroup(name=str(local))
+        return group
+
+    async def find_here(self, actor: Principal, name: Address) -> Group:
+        """As `find`, for a group of this realm. Raises UnknownGroup, GroupElsewhere."""
+        group = await self.find(actor, name)
+        if group.realm is not None:
+            raise self._elsewhere(group)
+        return group
+
+    def _elsewhere(self, group: Group) -> GroupElsewhere:
+        return GroupElsewhere(group=group.name, realm=group.name.rpartition("@")[2])
+
+    async def facts(self, actor: Principal, name: Address) -> GroupFacts:
+        """What is stored of a group. Raises UnknownGroup."""
+        group = await self.find(actor, name)
+        found = await self._database.read(store.facts_of, group.id)
+        if found is None:
+            raise UnknownGroup(name=group.name)
+        return found
+
+    async def close(self, act: Act, group: Group, reason: str) -> None:
+        """Close a group of this realm for everybody, or give another reason for it. A planned move of it
+        ends. Raises UnknownGroup, GroupElsewhere."""
+
+        def job(connection: Connection) -> RosterChange:
+            current, now = self._current(connection, group), self._context.now()
+            shutting = Shutting(reason, now, act.actor.name)
+            delta = put_shutting(connection, current.id, shutting)
+            told = self._relocation.end(connection, current)
+            fact = MadeFact(GroupFact({SHUT: reason}), HOME, now)
+            return RosterChange(delta, (*told, fact) if delta.fields else told, current)
+
+        await self._rosters.change(job, act=act)
+
+    async def open(self, act: Act, group: Group) -> None:
+        """Open a group that operators have closed. Raises GroupNotShut, UnknownGroup, GroupElsewhere."""
+
+        def job(connection: Connection) -> RosterChange:
+            current = self._current(connection, group)
+            delta = open_again(connection, current.id)
+            if not delta.fields:
+                raise GroupNotShut(group=current.name)
+            fact = MadeFact(GroupFact({SHUT: None}), HOME, self._context.now())
+            return RosterChange(delta, (fact,), current)
+
+        await self._rosters.change(job, act=act)
+
+    def _current(self, connection: Connection, group: Group) -> Group:
+        """A group of this realm as it is in this transaction. Raises UnknownGroup if it has ended,
+        GroupElsewhere if it has moved."""
+        current = group_of(connection, group.id)
+        if current is None or not current.key:
+            raise UnknownGroup(name=group.name)
+        if current.realm is not None:
+            raise self._elsewhere(current)
+        return current
+
+
+def _moderator(actor: Principal) -> int | None:
+    """The account of an actor who knows only what moderators know; None: the actor knows all groups."""
+    return None if includes(actor.role, OPERATOR) else actor.account or 0
