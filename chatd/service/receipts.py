@@ -87,7 +87,7 @@ class Receipts:
                 sent = EntryRef(None, number)
                 seq = await self._database.read(seq_of, place, sent)
             case GroupRead(person, home, group_id, seq):
-                group = await self._news.group(realm, person, home, group_id)
+                group = await self._news.group(realm, person, home, group_id, seq)
                 if group is None:
                     return
                 reader, place = group

@@ -25,10 +25,11 @@ class RemoteNews:
         return None if found is None else (address, found)
 
     async def group(
-        self, realm: str, person: str, home: str, group_id: int
+        self, realm: str, person: str, home: str, group_id: int, seq: int | None = None
     ) -> tuple[Address, int] | None:
         """The address of a `person`, and the conversation of a group that they are a member of. None if the
-        realm has no say in that. Raises BadName, UnknownRealm."""
+        realm has no say in that: with `seq`, a former home has a say in what was written there. Raises
+        BadName, UnknownRealm."""
         address = parse_address(person)
         if address.realm is None:
             address = Address(parse_foreign_name(person), self._realms.name_of(realm))
@@ -37,7 +38,7 @@ class RemoteNews:
                 return None
             found = await self._database.read(store.group_with, group_id, address.key)
         elif home == realm and self._context.localize(address).realm is not None:
-            found = await self._database.read(store.group_from, realm, group_id)
+            found = await self._database.read(store.group_from, realm, group_id, seq)
         else:
             return None
         return None if found is None else (address, found)

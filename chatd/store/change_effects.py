@@ -72,14 +72,7 @@ def has_effect(connection: sa.Connection, wanted: WantedChange, row: sa.Row[Any]
     """Whether a change changes the row of its message, its reactions or its pin."""
     change = wanted.change
     if row.deleted_at is not None and not waits_for_content(connection, wanted, row):
-        # What was removed here may still be in other realms.
-        return isinstance(change, Deletion) and (
-            _is_marked(connection, wanted)
-            or (
-                is_removed(connection, wanted.conversation, wanted.seq)
-                and not _is_deleted(connection, wanted)
-            )
-        )
+        return isinstance(change, Deletion) and _is_news(connection, wanted, row)
     match change:
         case Edit(text):
             # A message that another realm sends again has the text of its last edit already.
@@ -96,6 +89,15 @@ def has_effect(connection: sa.Connection, wanted: WantedChange, row: sa.Row[Any]
             return (connection.scalar(sa.select(pins.c.at).where(own_pin(wanted))) is None) is on
         case _:
             assert_never(change)
+
+
+def _is_news(connection: sa.Connection, wanted: WantedChange, row: sa.Row[Any]) -> bool:
+    """Whether the deletion of a message without content changes anything: here, or in other realms. They may
+    have what was removed here, and what a group's home has lost and got back without content."""
+    if _is_marked(connection, wanted):
+        return True
+    elsewhere = row.group is not None or is_removed(connection, wanted.conversation, wanted.seq)
+    return elsewhere and not _is_deleted(connection, wanted)
 
 
 def _is_marked(connection: sa.Connection, wanted: WantedChange) -> bool:

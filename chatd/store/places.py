@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from chatd.store.schema import accounts, groups, participants, remote_members
+from chatd.store.schema import accounts, former_homes, groups, participants, remote_members
 
 
 def direct_between(connection: sa.Connection, account_key: str, peer_key: str) -> int | None:
@@ -30,10 +30,22 @@ def group_with(connection: sa.Connection, group: int, member: str) -> int | None
     )
 
 
-def group_from(connection: sa.Connection, realm: str, home_id: int) -> int | None:
-    """The conversation of a group of another realm (by its key), whose id there is `home_id`."""
-    return connection.scalar(
+def group_from(
+    connection: sa.Connection, realm: str, home_id: int, seq: int | None = None
+) -> int | None:
+    """The conversation of a group of another realm (by its key), whose id there is `home_id`. With `seq`, it
+    may also have lived there when the entry with that number was written."""
+    found: int | None = connection.scalar(
         sa.select(groups.c.conversation_id).where(
             groups.c.realm == realm, groups.c.home_id == home_id
         )
     )
+    if found is None and seq is not None:
+        found = connection.scalar(
+            sa.select(sa.func.max(former_homes.c.conversation_id)).where(
+                former_homes.c.realm == realm,
+                former_homes.c.home_id == home_id,
+                former_homes.c.last >= seq,
+            )
+        )
+    return found

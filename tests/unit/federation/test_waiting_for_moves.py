@@ -6,6 +6,7 @@ from typing import Any
 from unittest import mock
 
 from sqlalchemy import Connection
+from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 
 from chatd.base.entries import GroupFact, MadeFact
@@ -18,6 +19,7 @@ from chatd.federation.parcels import Direct, GroupMark, Moved, MoveOffer, Parcel
 from chatd.federation.rerouting import GroupPlace, reroute
 from chatd.federation.signing.entries import SignedEntry, decode_entry
 from chatd.service.group_log import HOME
+from chatd.service.realm_news import GroupRead
 from chatd.store.groups import find_group
 from chatd.store.lineage import planned_steps
 from chatd.store.new_entries import NewMessage
@@ -26,6 +28,8 @@ from chatd.store.pending import NewPost
 from tests.support.network import Person, Server
 from tests.unit.federation.test_group_follower import CutOffTestCase, FollowingTestCase
 from tests.unit.federation.test_moved_posts import hold_posts
+
+HOME_PLACE = Place(None, parse_group("bagan"))
 
 
 class WaitingForTheFormerHome(CutOffTestCase):
@@ -36,6 +40,29 @@ class WaitingForTheFormerHome(CutOffTestCase):
         found = person.does(ask.ShowHistory(place, 500)).items
         [seq] = [each.seq for each in found if each.text == text]
         return [each.username for each in person.does(ask.ShowReaders(place, seq)).items]
+
+    def test_read_marks_of_others(self) -> None:
+        """They come when the group has followed. A former home says nothing about what was written in the
+        next one."""
+        shown = self.budi.does(ask.ShowHistory(Place(None, parse_group("bagan@realm1")), 1)).items
+        [home_id] = {
+            each.conversation for each in self.ana.does(ask.ShowHistory(HOME_PLACE, 1)).items
+        }
+        self.separate(self.one, self.three)
+        self.budi.does(ask.MarkRead(shown[-1].conversation, shown[-1].seq))
+        self.network.settle()
+        self.moves()
+        self.assertEqual(self.citra.mine(), ["bagan@realm2"])
+        self.assertEqual(self.readers(self.citra, "before, ana"), [])
+        self.meet()
+        self.assertEqual(self.readers(self.citra, "before, ana"), ["budi@realm2"])
+        self.budi.posts("bagan", "away")
+        self.network.settle()
+        [news] = self.citra.does(ask.ShowHistory(Place(None, parse_group("bagan@realm1")), 1)).items
+        receipts = self.three.realm.service.receipts
+        forged = GroupRead("ana", "realm1", home_id, news.seq)
+        self.network.result(Deferred.fromCoroutine(receipts.arrived("realm1", forged)))
+        self.assertEqual(self.readers(self.citra, "away"), [])
 
     def test_read_marks(self) -> None:
         self.ana.posts("bagan", "news")
