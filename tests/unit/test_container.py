@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,8 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.base.config import load_config
+from chatd.base.web_address import web_address
+from chatd.ctl.arguments import make_parser
 from tests.support import ROOT
 
 CONTAINERFILE = (ROOT / "Containerfile").read_text(encoding="utf-8")
@@ -84,6 +88,22 @@ class Image(SynchronousTestCase):
         (exposed,) = (rest for name, rest in last_stage() if name == "EXPOSE")
         self.assertEqual(set(exposed.split()), public)
         self.assertEqual(config.listen["web"], "tcp:8550")
+        self.assertEqual(config.accounts.registration, "invite")
+        self.assertEqual(
+            web_address(config), "https://localhost", "the proxy's, and not the door's"
+        )
+
+    def test_commands_of_the_guide(self) -> None:
+        """docs/hosting.md calls commands of chatctl that exist, and its change of the configuration works."""
+        commands = re.findall(r"exec (?:-it )?chatd chatctl ([^`\n]+)", HOSTING)
+        self.assertGreater(len(commands), 6)
+        for each in commands:
+            make_parser().parse_args(shlex.split(each.replace("NAME", "name")))
+        (edit,) = re.findall(r"sed -i '(.+)' /data/chatd.ini", HOSTING)
+        made = Path(self.mktemp())
+        shutil.copy(INI, made)
+        subprocess.run(["sed", "-i", edit, str(made)], check=True)
+        self.assertEqual(load_config(made).accounts.registration, "open")
 
     def test_health_check(self) -> None:
         """The image and compose.yaml ask the same page."""
