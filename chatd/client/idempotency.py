@@ -142,7 +142,9 @@ REPEATABLE = (
     ask.ListAccessBans,
     ask.AddMute,
     ask.ListMutes,
+    ask.DeleteAnyMessage,
     ask.ListOpenReports,
+    ask.ShowAnyMessage,
     ask.ClearRetention,
 )
 

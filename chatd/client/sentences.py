@@ -75,6 +75,7 @@ WHOLE = (
     later("Your privacy settings"),
     later("Reaction added"),
     later("Reaction removed"),
+    later("The home of the group makes the change once it is linked, if it accepts it"),
     later("Message edited"),
     later("Message deleted"),
     later("Message pinned"),

@@ -22,6 +22,7 @@ SUBJECTS: Mapping[str, str] = {
     "group": "groups",
     "invite": "invitations to the realm",
     "ban": "bans of accounts, networks and realms",
+    "message": "messages of other people",
     "mute": "people who can't write to groups",
     "realm": "other realms",
     "report": "messages that people have reported",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chatd.base.errors import ChatError, UnknownRealm
+from chatd.base.errors import BadSignature, ChatError, UnknownRealm
 from chatd.base.timestamps import timestamp
 from chatd.federation import parcels
 from chatd.federation.links import ILinks
@@ -16,6 +16,13 @@ CHANGES: dict[type[Parcel], str] = {
     parcels.DirectDeletion: "deletion of a message to",
     parcels.DirectReaction: "reaction in the conversation with",
     parcels.DirectPin: "pin in the conversation with",
+}
+# The same in groups, by the kind of the entry
+GROUP_CHANGES = {
+    "edited": "edit of a message in",
+    "deleted": "deletion of a message in",
+    "reaction": "reaction in",
+    "pinned": "pin in",
 }
 MAX_QUOTED = 60  # characters of a message that its sender is shown
 
@@ -45,6 +52,8 @@ class Bounces(SystemMessages):
                 whom = f"{to}@{name}"
             case parcels.Post(group=group):
                 whom = f"the group {group}@{name}"
+                if (change := _group_change(parcel)) is not None:
+                    return f"Your {change} {whom} was not delivered: {error}"
             case parcels.Invite(group, _, user):
                 return f"Your invitation of {user}@{name} to {group} was not delivered: {error}"
             case _:
@@ -58,3 +67,9 @@ class Bounces(SystemMessages):
             what = f'message "{text[:MAX_QUOTED]}{"…" if len(text) > MAX_QUOTED else ""}"'
         sent = timestamp(parcel.at)
         return f"Your {what} of {sent} to {whom} was not delivered: {error}"
+
+
+def _group_change(post: parcels.Post) -> str | None:
+    """What a post changes; None if it is a message."""
+    opened = post.opening
+    return None if isinstance(opened, BadSignature) else GROUP_CHANGES.get(opened.statement.kind)

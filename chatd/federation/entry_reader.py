@@ -11,21 +11,19 @@ from typing import TypeAlias
 import msgspec
 
 from chatd.base import errors
-from chatd.base.entries import EntryRef, SentParts
+from chatd.base.entries import EntryRef
 from chatd.base.errors import BadSignature
 from chatd.base.mentions import ALL
-from chatd.base.model import MAX_OPAQUE, PAST_JOINED, Group, Opaque, Party, party_of
+from chatd.base.model import PAST_JOINED, Group, Party, party_of
 from chatd.base.names import (
     Address,
     key_of,
-    parse_foreign_address,
     parse_foreign_name,
     parse_group_name,
-    printable,
 )
-from chatd.base.texts import check_text
 from chatd.federation import parcels
-from chatd.federation.entry_trust import EntryTrust, check_place
+from chatd.federation.entry_contents import EntryContents
+from chatd.federation.entry_trust import EntryTrust, check_place, is_homes
 from chatd.federation.fact_reader import FACTS, FactReader, RelayedFact
 from chatd.federation.forwarder import Forwarder
 from chatd.federation.group_changes import EntryChange, change_of
@@ -38,18 +36,16 @@ from chatd.federation.signing.entries import OpenedEntry, Trust
 from chatd.federation.signing.statements import (
     PLAIN,
     DeletionAttributes,
-    MessageAttributes,
-    StatedRef,
     Statement,
 )
 from chatd.service.chat_service import ChatService
-from chatd.service.message_parts import extras_of
+from chatd.service.group_log import HOME
 from chatd.service.presence import IListener
 from chatd.service.remote import SignedFact
 from chatd.service.targets import Target, group_target
 from chatd.store.crossing import has_written, realms_since
 from chatd.store.message_changes import WantedChange
-from chatd.store.new_entries import Extras, NewMessage, RemoteCopies
+from chatd.store.new_entries import NewMessage, RemoteCopies
 from chatd.store.origins import Origin
 from chatd.store.roster import Roster
 from chatd.store.sealing import NewSignature
@@ -91,7 +87,7 @@ class EntryReader:
         self._rosters = service.rosters
         self._homes = service.homes
         self._mutes = service.mutes
-        self._messages = service.messages
+        self._contents = EntryContents(service, links)
         self._forwarder = forwarder
         self._links = links
         self._guesses = guesses
@@ -172,7 +168,7 @@ class EntryReader:
         if about is None or not isinstance(opened.attributes, DeletionAttributes):
             return False
         read = self._context.database.read
-        return bool(await read(has_written, name.key, self._entry(about), sender.key))
+        return bool(await read(has_written, name.key, self._contents.entry(about), sender.key))
 
     def _at_home(
         self,
@@ -238,7 +234,9 @@ class EntryReader:
         if stated.kind in FACTS:
             group, author = roster.group, None if own else await self._author(stated)
             return group, await self._facts.returned(group, parcel.entry, opened, author)
-        if own:
+        if own and is_homes(stated):
+            author = HOME
+        elif own:
             author = party_of(await self._accounts.find(stated.author))
         else:
             author = guest_of(self._links, stated.realm, stated.author)
@@ -253,7 +251,7 @@ class EntryReader:
             realms = await read(realms_since, roster.group.id, stated.at)
         found = self._at_home(parcel, opened, roster, author, origin, realms)
         if isinstance(found, EntryChange):
-            late = msgspec.structs.replace(found.wanted, late=True)
+            late = msgspec.structs.replace(found.wanted, late=True, by_realm=is_homes(stated))
             return msgspec.structs.replace(found, wanted=late)
         return found
 
@@ -299,17 +297,17 @@ class EntryReader:
     ) -> NewMessage:
         """Raises BadText, EmptyText, MessageTooLong, BadName."""
         text = opened.text  # decoded each time
-        self._check_content(opened, text)
+        self._contents.check_content(opened, text)
         plain = opened.attributes is PLAIN
         return NewMessage(
             conversation,
             author.id,
             author.name,
-            self._at(opened.statement.at),
+            self._contents.at(opened.statement.at),
             text,
             origin=origin,
-            extras=None if plain else self._extras(opened),
-            reply_to=None if plain else self._reply(opened),
+            extras=None if plain else self._contents.extras(opened),
+            reply_to=None if plain else self._contents.reply(opened),
             signature=signature,
         )
 
@@ -322,80 +320,27 @@ class EntryReader:
         signature: NewSignature | None,
     ) -> tuple[WantedChange, EntryRef]:
         """A change, and the message that it is about. Raises BadSignature, BadName, BadText, EmptyText."""
-        change, about = change_of(opened, self._address, self._entry), opened.statement.target
+        contents, about = self._contents, opened.statement.target
+        change = change_of(opened, contents.address, contents.entry)
         if about is None:
             raise BadSignature(reason="it is about no message")
-        at = self._at(opened.statement.at)
+        at = contents.at(opened.statement.at)
         wanted = WantedChange(
             conversation, 0, change, author, at, origin=origin, signature=signature
         )
-        return wanted, self._entry(about)
+        return wanted, contents.entry(about)
 
     async def _author(self, stated: Statement) -> Party | None:
         """The author of an entry, or None if this realm has no such account. Raises BadName."""
         if stated.realm != self._context.realm_key:
-            shown = self._shown(stated)
+            shown = self._contents.shown(stated)
             return Party(key_of(shown), shown, realm=stated.realm)
+        if is_homes(stated):
+            return HOME  # which this realm was
         try:
             return party_of(await self._accounts.find(stated.author))
         except errors.UnknownUser:
             return None
-
-    def _check_content(self, opened: OpenedEntry, text: str | None) -> None:
-        """Raises BadText, EmptyText, MessageTooLong."""
-        if text is not None:
-            check_text(text)
-            self._messages.check_text(text)
-        elif opened.opaque is not None:
-            if len(opened.opaque) > MAX_OPAQUE:
-                raise errors.MessageTooLong(size=len(opened.opaque), limit=MAX_OPAQUE)
-        elif opened.file is None and opened.attributes is not None:
-            check_text("")
-
-    def _extras(self, opened: OpenedEntry) -> Extras | None:
-        """What few messages have. Raises BadName."""
-        attributes = opened.attributes
-        if attributes is None:
-            return Extras(deleted_at=self._at(opened.statement.at))
-        if not isinstance(attributes, MessageAttributes):
-            return None
-        reply, mentions, forwarded, _, media = msgspec.structs.astuple(attributes)
-        if reply is None and not mentions and forwarded is None and media is None:
-            return None
-        parts = SentParts(
-            forwarded=None if forwarded is None else self._address(forwarded),
-            mentions=tuple(map(self._address, mentions)),
-            opaque=None if media is None else Opaque(printable(media), opened.opaque or b""),
-        )
-        return extras_of(parts)
-
-    def _reply(self, opened: OpenedEntry) -> EntryRef | None:
-        """The message that a message replies to."""
-        attributes = opened.attributes
-        if not isinstance(attributes, MessageAttributes) or attributes.reply is None:
-            return None
-        return self._entry(attributes.reply)
-
-    def _entry(self, ref: StatedRef) -> EntryRef:
-        """An entry that a statement names."""
-        own = ref.realm == self._context.realm_key
-        return EntryRef(None if own else ref.realm, ref.number)
-
-    def _address(self, text: str) -> str:
-        """An address in a content, as it is written here. Raises BadName."""
-        return text if text == ALL else str(self._context.localize(parse_foreign_address(text)))
-
-    def _shown(self, stated: Statement) -> str:
-        """The address of the author as it is shown here. Raises BadName."""
-        address = parse_foreign_address(stated.address)
-        try:
-            return str(Address(address.name, self._links.name_of(stated.realm)))
-        except errors.UnknownRealm:
-            return str(address)
-
-    def _at(self, at: int) -> int:
-        """The time that an entry states (ms since 1970 UTC), limited to the time up to now."""
-        return min(at, self._context.now())
 
     async def _mirror(self, realm: str, parcel: Relay) -> Roster:
         name = Address(parse_foreign_name(parcel.group), self._links.name_of(realm))

@@ -8,6 +8,7 @@ from twisted.internet.task import deferLater
 
 from chatd.base.errors import BadSignature
 from chatd.base.model import FormerHome, Group
+from chatd.base.names import SYSTEM, key_of
 from chatd.federation.signing.entries import SignedEntry, Trust
 from chatd.federation.signing.key_book import KeyBook
 from chatd.federation.signing.statements import Statement
@@ -43,20 +44,31 @@ class EntryTrust:
         return Trust.UNSIGNED
 
     async def check_own(self, realm: str, entry: SignedEntry, stated: Statement) -> None:
-        """Check that `realm`, which brings an entry, has signed it itself. Raises BadSignature."""
+        """Check that `realm`, which brings an entry, has signed it itself, for one of its people. Raises
+        BadSignature."""
         if stated.realm != realm:
             raise BadSignature(reason="it is the entry of another realm")
+        if is_homes(stated):
+            raise BadSignature(reason="only the home of the group acts by itself")
         if await self.check(realm, entry, stated) is not Trust.VERIFIED:
             raise BadSignature(reason="it is not signed")
 
 
+def is_homes(stated: Statement) -> bool:
+    """Whether an entry is what the home of a group does by itself."""
+    return key_of(stated.author) == SYSTEM
+
+
 def check_place(stated: Statement, home: str, ident: int, group: Group) -> None:
     """Raises BadSignature unless an entry was made for the group that has this id in the realm `home`, where
-    it lives, or for one of its former homes. Its name there, as it is compared, stands for the id too."""
+    it lives, or for one of its former homes. Its name there, as it is compared, stands for the id too. What a
+    home does by itself is made by that home."""
     name = group.key.partition("@")[0]
     homes = (FormerHome(home, ident, name), *group.former)
     if not is_made_for(stated, homes):
         raise BadSignature(reason="it was made for another group")
+    if is_homes(stated) and stated.realm != stated.home:
+        raise BadSignature(reason="only the home of the group acts by itself")
 
 
 def is_made_for(stated: Statement, homes: Iterable[FormerHome]) -> bool:

@@ -56,6 +56,7 @@ from chatd.service.mentions import Mentions
 from chatd.service.message_changes import MessageChanges
 from chatd.service.messages import Messages
 from chatd.service.mirror_groups import MirrorGroups
+from chatd.service.moderated_messages import ModeratedMessages
 from chatd.service.move_claims import MoveClaims
 from chatd.service.move_follower import MoveFollower
 from chatd.service.moved_addresses import MovedAddresses
@@ -144,6 +145,7 @@ class ChatService:
     messages: Messages  # send to people, post to groups
     composed: ComposedSends  # replies, mentions, forwarded and opaque messages
     changes: MessageChanges  # edit, delete, react, pin
+    moderated: ModeratedMessages  # read and deleted by operators and moderators
     pending: PendingPosts  # messages to groups elsewhere that have no number yet
     reading: Reading  # inbox, history, search, read marks
     sync: LogSync  # what a client has missed of a conversation
@@ -317,6 +319,7 @@ class ChatService:
             context, finder, self.blocks, self.presence, self.quotas, forwarder, erased
         )
         self.changes.on_change(self.mutes.check)
+        self.moderated = ModeratedMessages(context, self.changes, finder, self.realms)
 
     def _make_groups(self, forwarder: IForwarder) -> None:
         context, accounts, realms = self.context, self.accounts, self.realms

@@ -124,7 +124,7 @@ class MessageChanges:
         with self._charged(wanted, account, target):
             result = await self.make(wanted, target)
         self.publish(result, target, origin)
-        receipt = await self._forward(result, target, seq)
+        receipt = await self.forward(result, target, seq)
         if isinstance(change, Edit):
             return msgspec.structs.replace(receipt, mentions=change.mentions)
         return receipt
@@ -161,7 +161,7 @@ class MessageChanges:
         )
         result = await self.make(wanted, target)
         self.publish(result, target, None)
-        await self._forward(result, target, seq)
+        await self.forward(result, target, seq)
 
     def _charged(
         self, wanted: WantedChange, account: Account, target: Target
@@ -178,10 +178,6 @@ class MessageChanges:
     async def make(self, wanted: WantedChange, target: Target) -> ChangeResult:
         """Store a change. In a conversation with a person of another realm, it accepts their request. Raises
         as ChangeWriter.make."""
-
-        def copies_of(connection: Connection, made: MadeChange) -> RemoteCopies | None:
-            return self._forwarder.change_copies(connection, made, target)
-
         answers = self._finder.directs.answers
         is_answer = (
             target.group is None and target.realms and not isinstance(wanted.change, Deletion)
@@ -189,16 +185,27 @@ class MessageChanges:
 
         def job(connection: Connection) -> tuple[ChangeResult, AcceptedRequest | None]:
             accepted = None
-            if target.group is not None and target.conversation:
-                check_home_now(connection, target.conversation, target.home)
             if is_answer:
                 accepted = answers.accept(connection, wanted.author, key_of(target.name))
-            return self._writer.make(connection, wanted, copies_of), accepted
+            return self.make_now(connection, wanted, target), accepted
 
         result, accepted = await self._database.run(job)
         if accepted is not None:
             answers.accepted(accepted)
         return result
+
+    def make_now(
+        self, connection: Connection, wanted: WantedChange, target: Target
+    ) -> ChangeResult:
+        """Store a change in the transaction of `connection`. Runs in the writer's thread. Raises GroupMoved,
+        and as ChangeWriter.make."""
+
+        def copies_of(connection: Connection, made: MadeChange) -> RemoteCopies | None:
+            return self._forwarder.change_copies(connection, made, target)
+
+        if target.group is not None and target.conversation:
+            check_home_now(connection, target.conversation, target.home)
+        return self._writer.make(connection, wanted, copies_of)
 
     def publish(self, result: ChangeResult, target: Target, origin: IListener | None) -> None:
         """Tell the listeners of a change that is on disk, and remove the files that it has erased."""
@@ -212,8 +219,8 @@ class MessageChanges:
                 audience = roster.viewers(result.event.target)
         self._presence.tell_followers(audience, result.event, origin)
 
-    async def _forward(self, result: ChangeResult, target: Target, seq: int) -> ChangeReceipt:
-        """Send a change to other realms."""
+    async def forward(self, result: ChangeResult, target: Target, seq: int) -> ChangeReceipt:
+        """Send a change to other realms. Raises the error with which a group's home refuses it."""
         stored, copies = result.stored, result.copies
         receipt = ChangeReceipt(target.conversation, seq, 0 if stored is None else stored.seq)
         if stored is None or copies is None:

@@ -29,7 +29,7 @@ def check_right(connection: sa.Connection, wanted: WantedChange, row: sa.Row[Any
     right, is_author = RIGHTS[type(wanted.change)], _is_author(wanted, row)
     was_checked = wanted.relayed or (wanted.erases and is_author)
     admin: bool | None = None
-    if _is_moderated(connection, wanted):
+    if _is_moderated(connection, wanted) or _is_realms(wanted):
         return
     if not was_checked:
         # First, because nothing is told of a message that they do not see.
@@ -64,6 +64,11 @@ def _is_author(wanted: WantedChange, row: sa.Row[Any]) -> bool:
     if author.id is not None:
         return bool(row.sender_id == author.id)
     return row.sender_id is None and key_of(row.sender) == author.key
+
+
+def _is_realms(wanted: WantedChange) -> bool:
+    """Whether the realm itself deletes a message."""
+    return wanted.by_realm and isinstance(wanted.change, Deletion)
 
 
 def _is_moderated(connection: sa.Connection, wanted: WantedChange) -> bool:

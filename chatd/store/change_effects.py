@@ -33,14 +33,14 @@ def is_empty(connection: sa.Connection, wanted: WantedChange, row: sa.Row[Any]) 
     """Whether a message came without content: a deletion follows, or an edit that has the content."""
     if row.deleted_at is None or is_removed(connection, wanted.conversation, wanted.seq):
         return False
-    return not _is_deleted(connection, wanted)
+    return not is_deleted(connection, wanted.conversation, wanted.seq)
 
 
-def _is_deleted(connection: sa.Connection, wanted: WantedChange) -> bool:
-    """Whether somebody has deleted the message."""
+def is_deleted(connection: sa.Connection, conversation: int, seq: int) -> bool:
+    """Whether somebody has deleted the message, as its log says."""
     deleted = sa.select(changes.c.seq).where(
-        changes.c.conversation_id == wanted.conversation,
-        changes.c.target == wanted.seq,
+        changes.c.conversation_id == conversation,
+        changes.c.target == seq,
         changes.c.kind == "deleted",
     )
     return connection.scalar(deleted.limit(1)) is not None
@@ -97,7 +97,7 @@ def _is_news(connection: sa.Connection, wanted: WantedChange, row: sa.Row[Any]) 
     if _is_marked(connection, wanted):
         return True
     elsewhere = row.group is not None or is_removed(connection, wanted.conversation, wanted.seq)
-    return elsewhere and not _is_deleted(connection, wanted)
+    return elsewhere and not is_deleted(connection, wanted.conversation, wanted.seq)
 
 
 def _is_marked(connection: sa.Connection, wanted: WantedChange) -> bool:

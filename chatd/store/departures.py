@@ -37,6 +37,7 @@ from chatd.store.schema import (
     password_resets,
     privacy,
     profiles,
+    removed_messages,
     request_decisions,
     retention_marks,
     roles,
@@ -145,9 +146,15 @@ def finish(connection: sa.Connection, account_id: int, erased: bool = True) -> N
     connection.execute(done if erased else done.where(~departures.c.erase))
 
 
-# This realm has removed it, because it was too old, which other realms do not know.
+# This realm has removed it, because it was too old or by a moderator, which other realms do not know.
 _IS_LEFT_ELSEWHERE = sa.and_(
-    messages.c.seq <= retention_marks.c.removed,
+    sa.or_(
+        messages.c.seq <= retention_marks.c.removed,
+        sa.exists().where(
+            removed_messages.c.conversation_id == messages.c.conversation_id,
+            removed_messages.c.seq == messages.c.seq,
+        ),
+    ),
     ~sa.exists().where(
         changes.c.conversation_id == messages.c.conversation_id,
         changes.c.target == messages.c.seq,

@@ -60,7 +60,7 @@ class WantedChange(msgspec.Struct, frozen=True):
     the log there. `origin`, `signature` and `seal` as in NewChange. `late`: another realm has returned it, so
     the log may have later changes already. `erases`: the author deletes a message of theirs, or has
     edited it before they left, also in a group that they have left. `past`: as in NewChange, with the place
-    `given`.
+    `given`. `by_realm`: the home of the conversation itself deletes the message, with the author `system`.
     """
 
     conversation: int
@@ -78,6 +78,7 @@ class WantedChange(msgspec.Struct, frozen=True):
     late: bool = False
     erases: bool = False
     past: bool = False
+    by_realm: bool = False
 
 
 class ChangeResult(msgspec.Struct, frozen=True):

@@ -43,11 +43,7 @@ def add_report(
         raise UnknownMessage(seq=seq)
     if is_imported(connection, conversation, seq):
         raise ImportedMessage(seq=seq)
-    this = (
-        reports.c.account_id == account.id,
-        reports.c.conversation_id == conversation,
-        reports.c.seq == seq,
-    )
+    this = reports.c.account_id == account.id, *_about(conversation, seq)
     if connection.execute(sa.update(reports).where(*this).values(reason=reason)).rowcount:
         return
     own = _count(connection, reports.c.account_id == account.id)
@@ -112,11 +108,24 @@ def close_report(connection: sa.Connection, report: int) -> None:
         raise UnknownReport(report=report)
 
 
+def is_reported(connection: sa.Connection, conversation: int, seq: int) -> bool:
+    """Whether there is an open report of a message."""
+    return bool(_count(connection, *_about(conversation, seq)))
+
+
+def close_reports_of(connection: sa.Connection, conversation: int, seq: int) -> int:
+    """Close the reports of a message. Returns how many there were."""
+    return connection.execute(sa.delete(reports).where(*_about(conversation, seq))).rowcount
+
+
+def _about(conversation: int, seq: int) -> tuple[sa.ColumnElement[bool], ...]:
+    return reports.c.conversation_id == conversation, reports.c.seq == seq
+
+
 def reported_place(connection: sa.Connection, conversation: int, seq: int) -> ReportedPlace | None:
     """Where a message is of which there is an open report. None if there is none, or if another realm has the
     message, too: a direct with somebody there, or a group that lives there."""
-    this = reports.c.conversation_id == conversation, reports.c.seq == seq
-    if not _count(connection, *this):
+    if not is_reported(connection, conversation, seq):
         return None
     group = connection.execute(
         sa.select(groups.c.name, groups.c.realm).where(groups.c.conversation_id == conversation)

@@ -19,6 +19,7 @@ from chatd.base.timestamps import duration_text
 from chatd.store.change_requests import forget_changes_between
 from chatd.store.content import WITHOUT_CONTENT, erase_file, is_on_its_way, note_erased
 from chatd.store.files import IS_HERE
+from chatd.store.removed_messages import is_message_removed
 from chatd.store.schema import (
     arrivals,
     attachments,
@@ -106,11 +107,13 @@ def look_again(connection: sa.Connection, conversation: int, seq: int) -> None:
 
 
 def is_removed(connection: sa.Connection, conversation: int, seq: int) -> bool:
-    """Whether a message without content was removed because it was too old, or one too many."""
+    """Whether a message without content was removed here because it was too old, or one too many, or by a
+    moderator."""
     found = sa.select(retention_marks.c.removed).where(
         retention_marks.c.conversation_id == conversation
     )
-    return seq <= (connection.scalar(found) or 0)
+    is_old = seq <= (connection.scalar(found) or 0)
+    return is_old or is_message_removed(connection, conversation, seq)
 
 
 def read_limits(connection: sa.Connection) -> dict[int, RetentionLimits]:

@@ -218,6 +218,10 @@ class UnknownConversation(ChatError):
     sentence = "You have no conversation {name}"
 
 
+class NoConversation(UnknownConversation):
+    sentence = "There is no conversation {name} in this realm; report list has the numbers of some"
+
+
 class NotYourself(ChatError):
     code = "not-yourself"
     sentence = "You can only read your own inbox, and you are {name}"

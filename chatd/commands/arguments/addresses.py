@@ -162,6 +162,26 @@ class GroupType(Type):
         return parse_group(text.removeprefix("#"))
 
 
+class GroupOrIdType(Type):
+    """A group, or the id of a conversation. `#` comes before the name of a group that has only digits."""
+
+    shape = "group|id"
+    about = "a group's name, or group@realm, or the number of a conversation"
+    json = "string or number"
+
+    def from_text(self, name: str, text: str) -> Address | int:
+        if text.isascii() and text.isdecimal():
+            number: int = SIZE.from_text(name, text)
+            return number
+        return GROUP.from_text(name, text)
+
+    def from_json(self, name: str, value: Any) -> Address | int:
+        if isinstance(value, str):
+            return self.from_text(name, value)
+        number: int = SIZE.from_json(name, value)
+        return number
+
+
 class InvitingType(Type):
     """A group that invites, or `@` and the address of a person who asks to write; in JSON, under the keys
     `group` and `user`."""
@@ -255,6 +275,7 @@ GROUP_OR_NAMES = GroupOrNamesType()
 NAMES = NamesType()
 PERSON_OR_REALM = PersonOrRealmType()
 GROUP = GroupType()
+GROUP_OR_ID = GroupOrIdType()
 JOINABLE = JoinableType()
 INVITING = InvitingType()
 PLACE = PlaceType()

@@ -63,6 +63,9 @@ async def _change(
     if receipt.mentions:
         data["mentions"] = receipt.mentions
     if receipt.queued:
-        sentence += "; queued until it can be delivered"
         data["queued"] = True
+        if receipt.seq:
+            sentence += "; queued until it can be delivered"
+        else:
+            sentence = "The home of the group makes the change once it is linked, if it accepts it"
     return Reply(sentence, data=data)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from chatd.base import events, model, replies
+from chatd.base.characters import isolated_lines
 from chatd.base.errors import ChatError, PasswordMismatch
 from chatd.commands import arguments as types
 from chatd.commands.rows import Row
@@ -33,6 +34,7 @@ from chatd.lines.dialect import (
 )
 from chatd.lines.dialects.plain_events import event_lines
 from chatd.lines.dialects.plain_items import item_lines
+from chatd.lines.dialects.plain_messages import FURTHER
 from chatd.lines.telnet import HIDE, SHOW
 
 # Missing arguments for which the user gets a prompt. The answer is not shown while it is typed. If there are
@@ -89,8 +91,7 @@ class PlainDialect(Dialect):
     def reply(self, request: Request, reply: replies.Reply) -> bytes:
         lines = ["status: OK", f"message: {reply.message}"]
         for key, value in reply.fields.items():
-            shown = {True: "yes", False: "no"}[value] if isinstance(value, bool) else value
-            lines.append(f"{key}: {shown}")
+            lines.append(f"{key}: {_shown(value)}")
         data = reply.data
         if "state" in data:  # a message was sent
             lines += [f"{key}: {data[key]}" for key in SENT if data[key] is not None]
@@ -121,6 +122,13 @@ class NumberedPlainDialect(PlainDialect):
 
 
 PlainDialect.numbered = NumberedPlainDialect()
+
+
+def _shown(value: str | int | bool) -> str:
+    """The value of a field. No text of it can look like another field."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return isolated_lines(value, FURTHER) if isinstance(value, str) else str(value)
 
 
 def _block(lines: list[str]) -> bytes:

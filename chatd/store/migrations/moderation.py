@@ -1,4 +1,4 @@
-"""What version 0012 adds against abuse: bans of accounts, networks and realms, and mutes."""
+"""What version 0012 adds against abuse: bans of accounts, networks and realms, mutes, removed messages."""
 
 from __future__ import annotations
 
@@ -37,5 +37,13 @@ def create_tables_of_moderation() -> None:
             "actor", sa.Text, nullable=False, comment="who has muted them, as in the audit log"
         ),
         sa.PrimaryKeyConstraint("key", "conversation_id", name="mutes_key"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "removed_messages",
+        sa.Column("conversation_id", sa.BigInteger, nullable=False),
+        sa.Column("seq", sa.BigInteger, nullable=False, comment="of the message"),
+        at(),
+        sa.PrimaryKeyConstraint("conversation_id", "seq", name="removed_messages_key"),
         sqlite_with_rowid=False,
     )

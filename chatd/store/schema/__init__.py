@@ -42,7 +42,7 @@ from chatd.store.schema.log import (
     terms,
 )
 from chatd.store.schema.managed_groups import shut_groups
-from chatd.store.schema.moderation import access_bans, mutes
+from chatd.store.schema.moderation import access_bans, mutes, removed_messages
 from chatd.store.schema.moved_groups import former_homes, group_moves, handovers
 from chatd.store.schema.moves import (
     account_moves,
@@ -170,6 +170,7 @@ __all__ = [
     "received",
     "remote_marks",
     "remote_members",
+    "removed_messages",
     "reports",
     "request_decisions",
     "requests",

@@ -33,3 +33,13 @@ mutes = Table(
     Column("actor", Text, nullable=False, comment="who has muted them, as in the audit log"),
     sqlite_with_rowid=False,
 )
+
+# Messages whose content moderators have removed from this realm alone, because others may still have it.
+removed_messages = Table(
+    "removed_messages",
+    metadata,
+    Column("conversation_id", BigInteger, primary_key=True),
+    Column("seq", BigInteger, primary_key=True, comment="of the message"),
+    time_column(),
+    sqlite_with_rowid=False,
+)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from twisted.internet.defer import Deferred
+
+from chatd.base.errors import NotYours
 from chatd.base.names import Place, parse_address
 from chatd.commands import values as ask
-from tests.support.network import LinkedTestCase
+from tests.support.common import make_operator
+from tests.support.network import LinkedTestCase, outcome
 
 PLACE = Place(group=parse_address("bagan@realm1"))
 
@@ -37,10 +41,12 @@ class RefusedDeletionTestCase(LinkedTestCase):
         seq = self.message.seq
         self.budi.does(ask.EditMessage(PLACE, seq, "dua"))
         self.citra.does(ask.ReactToMessage(PLACE, seq, "👍", True))
-        self.citra.does(ask.DeleteMessage(PLACE, seq))
+        waits = self.citra.does(ask.DeleteMessage(PLACE, seq))
+        self.assertIn("makes the change once it is linked", waits.message)
         self.assertEqual(self.seen(), [("dua", ("👍",))] * 2)
         notices = [each for each in self.citra.reads() if each.startswith("system")]
         self.assertEqual(len(notices), 1)
+        self.assertIn("Your deletion of a message in the group bagan@realm1", notices[0])
         self.assertIn("is not yours", notices[0])
 
     def test_own(self) -> None:
@@ -54,3 +60,14 @@ class RefusedDeletionTestCase(LinkedTestCase):
         self.one.close()
         files = [each for each in self.one.config.state.rglob("*") if each.is_file()]
         self.assertFalse([each for each in files if b"rahasia" in each.read_bytes()])
+
+    def test_by_a_moderator(self) -> None:
+        """A moderator of realm2 has no right in a group of realm1, and is told so."""
+        self.meet()
+        self.network.result(Deferred.fromCoroutine(make_operator(self.two.realm, "citra")))
+        self.citra.does(ask.ReportMessage(PLACE, self.message.seq, "spam"))
+        deleted = outcome(self.citra.begins(ask.DeleteMessage(PLACE, self.message.seq)))
+        self.network.settle()
+        (refused,) = deleted
+        self.assertIsInstance(getattr(refused, "value", refused), NotYours)
+        self.assertEqual(self.seen(), [("satu", ())] * 2)

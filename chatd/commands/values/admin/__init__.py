@@ -11,6 +11,7 @@ from chatd.commands.values.admin.data import *
 from chatd.commands.values.admin.groups import *
 from chatd.commands.values.admin.invitations import *
 from chatd.commands.values.admin.memberships import *
+from chatd.commands.values.admin.messages import *
 from chatd.commands.values.admin.mutes import *
 from chatd.commands.values.admin.peers import *
 from chatd.commands.values.admin.realm import *
