@@ -111,15 +111,8 @@ class ImportReader:
         # In a group, one's own messages keep the address that they were written with.
         own = head.group is None and key_of(sender) == self.old.key
         said = signed or message
-        body = None if message.opaque is None else message.opaque.body[:MAX_OPAQUE]
-        media = None if message.opaque is None else message.opaque.type
-        if media is not None and not _MEDIA.fullmatch(media):
-            media, body = None, None
-        at, edited = self._time(message.at), message.edited and self._time(message.edited)
-        if signed is not None and signed.edited:
-            at, edited = min(at, signed.at), min(signed.at, self._now)
-        elif signed is not None:
-            at = min(signed.at, self._now)
+        media, body = _opaque_of(message)
+        at, edited = self._times(message, signed)
         is_text = media is None and message.file is None and not message.deleted
         return ImportItem(
             self.key(head, message),
@@ -128,7 +121,7 @@ class ImportReader:
             self._account.name if own else sender,
             own,
             readable(message.text or "") if is_text else None,
-            edited=edited or None,
+            edited=edited,
             deleted=message.deleted,
             reply=None if signed else message.reply,
             reply_to=key_of_origin(signed.reply) if signed and signed.reply else None,
@@ -143,6 +136,17 @@ class ImportReader:
             verified=signed is not None,
             signature=None if message.signed is None else _encode(message.signed),
         )
+
+    def _times(
+        self, message: ArchivedMessage, signed: SignedContent | None
+    ) -> tuple[int, int | None]:
+        """When it was sent, and edited. What is signed counts, as far as it says that."""
+        at = self._time(message.at)
+        edited = self._time(message.edited) if message.edited else None
+        if signed is None:
+            return at, edited or None
+        said = min(signed.at, self._now)
+        return (min(at, signed.at), said or None) if signed.edited else (said, edited or None)
 
     def key(self, head: ArchivedConversation, message: ArchivedMessage) -> str:
         """What names a message in all archives that have it."""
@@ -178,6 +182,15 @@ class ImportReader:
             if found and is_emoji(emoji):
                 room -= len(found)
                 yield emoji, found
+
+
+def _opaque_of(message: ArchivedMessage) -> tuple[str | None, bytes | None]:
+    """The media type and the body of a content that the server does not read; None if it has no such content,
+    or the type is not valid."""
+    opaque = message.opaque
+    if opaque is None or not _MEDIA.fullmatch(opaque.type):
+        return None, None
+    return opaque.type, opaque.body[:MAX_OPAQUE]
 
 
 def readable(text: str) -> str:

@@ -2,6 +2,15 @@
 
 from chatd.store.schema.announcements import announcements
 from chatd.store.schema.base import SCHEMA_VERSION, Id, metadata
+from chatd.store.schema.files import (
+    arrivals,
+    attachments,
+    erased_files,
+    file_macs,
+    lost_files,
+    pictures,
+    posted_files,
+)
 from chatd.store.schema.groups import (
     admissions,
     bans,
@@ -20,22 +29,15 @@ from chatd.store.schema.groups import (
 from chatd.store.schema.imports import import_places, imported_messages, imports
 from chatd.store.schema.invitations import password_resets, realm_invitations
 from chatd.store.schema.log import (
-    arrivals,
-    attachments,
     awaiting,
     change_requests,
     changes,
-    erased_files,
-    file_macs,
     heads,
     local_changes,
-    lost_files,
     messages,
     pasts,
     pending,
-    pictures,
     pins,
-    posted_files,
     reaction_counts,
     reactions,
     remote_marks,
