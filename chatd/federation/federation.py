@@ -5,6 +5,7 @@ from __future__ import annotations
 from chatd.federation.admissions import Admissions
 from chatd.federation.bounces import Bounces
 from chatd.federation.change_receiver import ChangeReceiver
+from chatd.federation.entry_handover import EntryHandover
 from chatd.federation.entry_reader import EntryReader
 from chatd.federation.entry_trust import EntryTrust
 from chatd.federation.fact_reader import FactReader
@@ -155,6 +156,8 @@ class Federation:
         self.follower = GroupFollower(
             service, links, forwarder, trust, self.mover, self.receiver, posts
         )
+        self.handover = EntryHandover(service.context, links, self.past_supply)
+        self.follower.on_forgotten(self.handover.begin)
         self.news.on_group_moved(self.follower.receive)
         self.outcomes.on_group_moved(self.follower.refused)
 
@@ -170,6 +173,7 @@ class Federation:
         self.moves.link_up(realm)
         self.pasts.begin(realm)
         self.mover.begin(realm)
+        self.handover.begin(realm)
 
     def link_down(self, realm: str) -> None:
         """The link to that realm is gone."""

@@ -8,7 +8,7 @@ so that the log here has the same order as elsewhere.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -29,13 +29,17 @@ from chatd.federation.moved_posts import MovedPosts
 from chatd.federation.parcels import GroupMark, Left, Moved, MoveOffer, Parcel, Post, Relay, encode
 from chatd.federation.receive import Receiver
 from chatd.federation.rerouting import GroupPlace, MovedParcel, WaitingParcel, reroute, waiting_for
+from chatd.federation.signing.entries import open_entry
 from chatd.service.chat_service import ChatService
 from chatd.store import names
 from chatd.store.group_moves import OtherHome, demote, repoint
 from chatd.store.groups import find_mirror, group_at, group_of
 from chatd.store.lineage import place_named, place_of_home, planned_steps
 from chatd.store.members import member_ids
+from chatd.store.outbox import TERM_BITS
 from chatd.store.pasts import extend_past, renumber_past
+from chatd.store.starts import start_before
+from chatd.store.terms import end_of_term
 
 PAGE = 100  # entries that are asked for at a time
 
@@ -78,6 +82,10 @@ class GroupFollower:
         self._mover = mover
         self._receiver = receiver
         self._posts = posts
+
+    def on_forgotten(self, then: Callable[[str], None]) -> None:
+        """Call `then` with the new home of a group that this realm had forgotten to have handed over."""
+        self._on_forgotten = then
 
     async def receive(self, realm: str, parcel: Moved | MoveOffer) -> None:
         """Apply a parcel of the realm. Raises BadSignature, BadName, StorageFailed."""
@@ -167,6 +175,9 @@ class GroupFollower:
                 left = _place(current, self._own)
                 move = demote if current.realm is None else repoint
                 kept = step.left(key_of(left.name), _address_here(connection, current, self._own))
+                if current.realm is None:
+                    after = _known_upto(connection, current, step, newest)
+                    kept = msgspec.structs.replace(kept, after=after)
                 current = move(connection, current, self._shown(step.to), kept)
                 sent = reroute(connection, writer, left, _place(current), now)
             if group.realm is None:
@@ -180,8 +191,8 @@ class GroupFollower:
             return None
         if group.realm is None:
             log.warn(
-                "this realm was restored to before a group moved to {to}: what was written in {group} here "
-                "since the restore is not in {to}",
+                "this realm was restored to before a group moved to {to}: messages that were written in "
+                "{group} here since the restore are sent to {to}, changes of members and settings are not",
                 group=group.name,
                 to=news[-1].to.realm,
             )
@@ -189,6 +200,8 @@ class GroupFollower:
             self._links.post(*each)
         await self._rosters.tell_moved(group)
         self._links.begin_past(news[-1].to.realm)
+        if group.realm is None:
+            self._on_forgotten(news[-1].to.realm)
         return followed.group
 
     def _shown(self, to: OtherHome) -> OtherHome:
@@ -235,6 +248,14 @@ class GroupFollower:
 
         for each in await self._database.run(job):
             self._links.post(*each)
+
+
+def _known_upto(connection: Connection, group: Group, step: MoveStep, newest: int) -> int:
+    """The last seq of a group of this realm that its backup can have had, by the number of the `step` which
+    this realm has lost. The new home has all up to that. `newest` is the last seq now."""
+    number = open_entry(step.entry).statement.number
+    term = (start_before(connection, number) or 0) >> TERM_BITS
+    return end_of_term(connection, group.id, term, newest)
 
 
 def _stages(news: Sequence[MoveStep], own: str) -> list[list[MoveStep]]:

@@ -12,9 +12,8 @@ from chatd.base.errors import ChatError, UnknownRealm
 from chatd.base.events import GroupRescue, MemberChange
 from chatd.base.model import Group
 from chatd.base.names import Address
-from chatd.federation import parcels
+from chatd.federation.entry_handover import EntryHandover
 from chatd.federation.links import ILinks
-from chatd.federation.parcels import Post
 from chatd.federation.past_supply import PastSupply
 from chatd.federation.rescue_judge import RescueJudge
 from chatd.federation.rescue_parts import (
@@ -26,30 +25,23 @@ from chatd.federation.rescue_parts import (
     decode_rescue,
 )
 from chatd.federation.rescue_switch import Switch, Switched, switch
-from chatd.federation.restores import entry_of
 from chatd.federation.signing.group_rosters import decode_roster_statement
 from chatd.federation.signing.rescues import OpenedRescue, Rescue, open_rescue, place_in
 from chatd.federation.signing.statements import encode
 from chatd.service.chat_service import ChatService
 from chatd.store import group_rosters as roster_store
-from chatd.store import held as held_store
 from chatd.store import rescues as store
 from chatd.store.group_moves import OtherHome
 from chatd.store.group_rosters import StoredRoster
 from chatd.store.groups import group_of
-from chatd.store.held import HeldSigned
-from chatd.store.losses import SharedGroup
 from chatd.store.members import member_ids
 from chatd.store.rescued_members import names_here
 from chatd.store.rescues import KnownRescue
 
-MAX_ITEMS = 100  # entries in one request
-MAX_BYTES = 50_000  # of their parcels; one parcel may be larger
-
 
 class RescueFollowing:
     def __init__(self, service: ChatService, links: ILinks, supply: PastSupply) -> None:
-        self._supply = supply
+        self._handover = EntryHandover(service.context, links, supply)
         self._context = service.context
         self._database = service.database
         self._rosters = service.rosters
@@ -201,27 +193,7 @@ class RescueFollowing:
                 return  # over the next link
 
     async def _hand_over(self, realm: str, known: KnownRescue) -> None:
-        group = await self._database.read(group_of, known.conversation_id)
-        assert group is not None  # noqa: S101 - to_hand_over has found it, and groups are not deleted
-        name = group.name.partition("@")[0]
-        await self._supply.sign_after(group.id, known.seq)
-        shared = SharedGroup(group.id, name, group.home_id or 0, known.seq)
-        after: int = 0
-        batch: list[bytes] = []
-        while True:
-            page = await self._database.read(held_store.group_page, shared, None, after)
-            for entry in [each for each in page.entries if isinstance(each, HeldSigned)]:
-                post = parcels.encode(Post(entry_of(entry), name))
-                full = len(batch) >= MAX_ITEMS or sum(map(len, batch)) + len(post) > MAX_BYTES
-                if batch and full:
-                    await self._links.hand_over(realm, batch)
-                    batch = []
-                batch.append(post)
-            if not page.upto:
-                break
-            after = page.upto
-        if batch:
-            await self._links.hand_over(realm, batch)
+        await self._handover.give(realm, known.conversation_id, known.seq)
         await self._database.run(store.handed_over, known)
 
 

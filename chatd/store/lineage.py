@@ -8,7 +8,7 @@ that were made for a former home are entries of the group, and its address there
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import sqlalchemy as sa
@@ -29,7 +29,8 @@ class HomeStep(msgspec.Struct, frozen=True):
     the last seq that it has given. `proof`, encoded, proves to all realms that the next home follows; `kind`
     says what it is. If this realm was that home, `code` was the group's code, and `guests` has the realms
     with members, and the first entry that each sees. `address` is the key of the address as it is written
-    here."""
+    here. If this realm had lost in a restore that it was that home, the present one may lack the entries here
+    after the seq `after`."""
 
     realm: str
     home_id: int
@@ -40,6 +41,16 @@ class HomeStep(msgspec.Struct, frozen=True):
     proof: bytes
     code: str | None = None
     guests: Mapping[str, int] | None = None
+    after: int | None = None
+
+
+class ForgottenStep(NamedTuple):
+    """A former home of the group of a conversation which this realm was, and had lost that. The present home
+    may lack the entries here after the seq `after`."""
+
+    conversation: int
+    step: int
+    after: int
 
 
 def former_of(connection: sa.Connection, conversation: int) -> tuple[FormerHome, ...]:
@@ -118,6 +129,24 @@ def add_step(connection: sa.Connection, conversation: int, step: HomeStep) -> No
     row |= {"conversation_id": conversation, "step": count}
     connection.execute(sa.insert(former_homes).values(row))
     connection.execute(sa.update(groups).where(here).values(moves=count + 1))
+
+
+def forgotten_steps(connection: sa.Connection, realm: str) -> list[ForgottenStep]:
+    """Of groups that live in the realm with that key."""
+    table = former_homes.c
+    rows = connection.execute(
+        sa.select(table.conversation_id, table.step, table.after)
+        .join(groups, groups.c.conversation_id == table.conversation_id)
+        .where(groups.c.realm == realm, groups.c.key.is_not(None), table.after.is_not(None))
+        .order_by(table.conversation_id, table.step)
+    )
+    return [ForgottenStep(*row) for row in rows]
+
+
+def end_forgotten(connection: sa.Connection, step: ForgottenStep) -> None:
+    """Note that the present home has what only this realm had."""
+    here = {"conversation_id": step.conversation, "step": step.step}
+    connection.execute(sa.update(former_homes).filter_by(**here).values(after=None))
 
 
 def place_of_home(connection: sa.Connection, realm: str, home_id: int) -> int | None:

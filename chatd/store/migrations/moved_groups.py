@@ -57,6 +57,12 @@ def _create_former_homes() -> None:
             comment="JSON, if this realm was that home: the keys of the realms with members, and "
             "the first entry that these see",
         ),
+        sa.Column(
+            "after",
+            sa.BigInteger,
+            comment="if this realm was that home, and had lost that in a restore: the present home may "
+            "lack the entries here after this seq; NULL: it lacks none",
+        ),
         sa.PrimaryKeyConstraint("conversation_id", "step", name="former_homes_key"),
         of_conversation("former_homes"),
         sqlite_with_rowid=False,

@@ -28,6 +28,12 @@ former_homes = Table(
         comment="JSON, if this realm was that home: the keys of the realms with members, and the "
         "first entry that these see",
     ),
+    Column(
+        "after",
+        BigInteger,
+        comment="if this realm was that home, and had lost that in a restore: the present home may "
+        "lack the entries here after this seq; NULL: it lacks none",
+    ),
     Index("former_homes_by_home", "realm", "home_id"),
     Index("former_homes_by_address", "address"),
     Index("former_homes_by_code", "code"),

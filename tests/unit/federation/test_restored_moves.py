@@ -14,6 +14,7 @@ from chatd.base.errors import GroupExists, PeerFailed, RealmDown
 from chatd.federation.amp.links import AmpLinks
 from chatd.federation.guest_lists import GuestList
 from chatd.federation.standing import Standings
+from chatd.store import lineage
 from tests.support.network import Server
 from tests.unit.federation.test_group_follower import FollowingTestCase
 
@@ -136,25 +137,50 @@ class Restored(RestoredTestCase):
             shown = [each.partition(": ")[2] for each in person.history(group="bagan@realm1")]
             self.assertEqual(shown[3:], ["between", "citra between"])
 
-    def test_former_home_alone(self) -> None:
-        """What was written in the former home before it followed stays there, and its operator is told."""
+    def alone(self) -> None:
+        """realm1 is restored, and ana writes there before realm1 knows that the group has moved."""
         copy = self.back_up(self.one)
         self.moves()
         self.budi.posts("bagan", "between")
-        with (
-            mock.patch.object(self.network, "connect", side_effect=lambda *_: fail(OSError())),
-            capturedLogs() as logged,
-        ):
+        with mock.patch.object(self.network, "connect", side_effect=lambda *_: fail(OSError())):
             self.restore(self.one, copy)
             self.ana.posts("bagan", "alone")
+
+    def check_alone(self) -> None:
+        for person in (self.ana, self.budi, self.citra):
+            history = person.history(group="bagan@realm1")
+            shown = [each.partition(": ")[2] for each in history]
+            self.assertEqual(sorted(shown[3:]), ["alone", "between"], person.name)
+
+    def test_former_home_alone(self) -> None:
+        """The new home gets the messages that were written in the former home before that followed. The
+        operator is told that other changes do not get there."""
+        with capturedLogs() as logged:
+            self.alone()
             self.assertEqual(self.warnings(logged), [])
         with capturedLogs() as logged:
             self.network.advance(310)
         [warning] = self.warnings(logged)
-        self.assertIn("what was written in bagan here since the restore is not in realm2", warning)
+        self.assertIn("written in bagan here since the restore are sent to realm2", warning)
         self.assertEqual(self.ana.mine(), ["bagan@realm2"])
-        shown = [each.partition(": ")[2] for each in self.ana.history(group="bagan@realm2")]
-        self.assertEqual(sorted(shown[3:]), ["alone", "between"])
+        self.check_alone()
+
+    def test_former_home_alone_is_killed(self) -> None:
+        """They get there also if either side is killed before, and only once if it is killed after that."""
+        self.alone()
+        down = mock.Mock(side_effect=lambda *_: fail(PeerFailed(realm="realm2")))
+        with mock.patch.object(AmpLinks, "hand_over", down):
+            self.network.advance(310)
+        self.assertEqual(down.call_count, 1)
+        self.assertEqual(self.ana.mine(), ["bagan@realm2"])
+        self.two.restart()
+        self.one.restart()
+        with mock.patch.object(lineage, "end_forgotten"):
+            self.network.advance(310)
+            self.check_alone()
+        self.one.restart()
+        self.network.advance(310)
+        self.check_alone()
 
     def warnings(self, logged: Sequence[LogEvent]) -> list[str]:
         return [text for each in logged if "since the restore" in (text := formatEvent(each))]
