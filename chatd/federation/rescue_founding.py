@@ -262,20 +262,22 @@ class RescueFounding:
     async def follow(self, realm: str, asked: FollowQuestion) -> FollowAnswer:
         """Take the members of a realm that follows a rescue of this one."""
 
-        def job(connection: Connection) -> tuple[int, FollowAnswer]:
+        def job(connection: Connection) -> FollowAnswer:
             found = store.own_rescue(connection, self._context.realm_key, asked.rescue)
             if found is None:
-                return 0, FollowAnswer(False)
+                return FollowAnswer(False)
             if found.state != "own":
                 counts = store.counting(connection, found.conversation_id)
                 other = None if counts is None else decode_rescue(counts.rescue)
-                return 0, FollowAnswer(False, other=other)
-            return found.conversation_id, self._take(connection, realm, found, asked.members)
+                return FollowAnswer(False, other=other)
+            return self._take(connection, realm, found, asked.members)
 
-        conversation, answer = await self._database.run(job)
-        if conversation:
-            await self._rosters.move(conversation, lambda _connection: None)
-        return answer
+        own = self._context.realm_key
+        known = await self._database.run(store.own_rescue, own, asked.rescue)
+        if known is None:
+            return FollowAnswer(False)
+        # What is written from that transaction on is sent to the realm, and the past ends there.
+        return await self._rosters.move(known.conversation_id, job)
 
     def _members_of(
         self, connection: Connection, realm: str, group: Group, found: KnownRescue

@@ -14,6 +14,7 @@ from chatd.base.errors import BadSignature, ChatError, HomeNotLost, NotFounder
 from chatd.base.events import GroupRescue
 from chatd.base.names import Place, parse_address, parse_group
 from chatd.commands import values as ask
+from chatd.federation import rescue_founding
 from chatd.federation.rescue_founding import listed
 from chatd.federation.rescue_parts import decode_proof
 from chatd.federation.signing.group_rosters import (
@@ -29,6 +30,7 @@ from chatd.simulate.people import Person
 from chatd.simulate.servers import Server
 from chatd.store import group_rosters as roster_store
 from chatd.store.groups import find_group
+from chatd.store.rescued_members import take_guests
 from chatd.store.schema import outbox
 from tests.support.network import NetworkTestCase
 
@@ -189,6 +191,22 @@ class LostHomeTestCase(RescueTestCase):
         self.away(self.home)
         with self.assertRaises(NotFounder):
             self.rescues("dewi")
+
+    def test_written_while_a_realm_follows(self) -> None:
+        """A message that was on its way into the database when a realm followed reaches that realm."""
+        self.away(self.home)
+
+        def write(*arguments: Any) -> None:
+            take_guests(*arguments)
+            self.budi.begins_to_post("bagan", f"follower {len(written)}")
+            written.append(arguments)
+
+        written: list[Any] = []
+        self.patch(rescue_founding, "take_guests", write)
+        self.rescues("budi")
+        self.network.advance(SOON)
+        self.assertEqual(len(written), 2)
+        self.assertIn("budi: follower 1", self.same("budi", "citra", "dewi"))
 
     def test_rescue(self) -> None:
         self.home.kill()
