@@ -37,7 +37,7 @@ from chatd.store.groups import find_mirror, group_at, group_of
 from chatd.store.lineage import place_named, place_of_home, planned_steps
 from chatd.store.members import member_ids
 from chatd.store.outbox import TERM_BITS
-from chatd.store.pasts import extend_past, renumber_past
+from chatd.store.pasts import expect_entries, renumber_past
 from chatd.store.starts import start_before
 from chatd.store.terms import end_of_term
 
@@ -182,8 +182,8 @@ class GroupFollower:
                 sent = reroute(connection, writer, left, _place(current), now)
             if group.realm is None:
                 renumber_past(connection, group.id)
-            elif newest < news[-1].last:
-                extend_past(connection, group.id, newest, news[-1].last)
+            else:
+                expect_entries(connection, group.id, newest, news[-1].last)
             return _Followed(current, sent)
 
         followed = await self._rosters.move(group.id, job)

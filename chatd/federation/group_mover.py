@@ -47,7 +47,7 @@ from chatd.store.groups import find_group_by_code, group_of
 from chatd.store.lineage import former_of, planned_steps
 from chatd.store.members import member_ids, realms_of, roster_of
 from chatd.store.move_agreements import GroupMove
-from chatd.store.pasts import extend_past, past_of, want_all
+from chatd.store.pasts import expect_entries, past_of, want_all
 from chatd.store.peer_marks import doubt
 from chatd.store.starts import start_before
 
@@ -254,8 +254,7 @@ class GroupMover:
             if group is None or group.realm != move.realm:
                 return
             newest = self._rosters.log.newest(connection, group)
-            if newest < last:
-                extend_past(connection, group.id, newest, last)
+            expect_entries(connection, group.id, newest, last)
 
         await self._database.run(job)
 

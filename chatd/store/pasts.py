@@ -145,6 +145,18 @@ def extend_past(connection: sa.Connection, conversation: int, after: int, upto: 
     connection.execute(sa.update(pasts).where(here).values(changed))
 
 
+def expect_entries(connection: sa.Connection, conversation: int, newest: int, upto: int) -> None:
+    """The home of a group has closed its log with the seq `upto`. Here the log ends at `newest`. What is
+    missing will be fetched. If this realm was restored, entries before the newest one may be missing, too:
+    the former home sends what waits, and does not return what it has sent before."""
+    lost = connection.scalar(
+        sa.select(pasts.c.lost_after).where(pasts.c.conversation_id == conversation)
+    )
+    after = newest if lost is None else min(newest, lost)
+    if after < upto:
+        extend_past(connection, conversation, after, upto)
+
+
 def want_all(connection: sa.Connection, conversation: int) -> None:
     """All of the log of a group is wanted here, also what its members may not see: it moves to this realm."""
     here = pasts.c.conversation_id == conversation

@@ -29,7 +29,8 @@ class RestoredTestCase(FollowingTestCase):
         return copy
 
     def restore(self, server: Server, copy: Path) -> None:
-        server.kill()
+        if server.is_open:
+            server.kill()
         shutil.rmtree(server.config.state)
         shutil.copytree(copy, server.config.state)
         server.open()
@@ -88,6 +89,28 @@ class Restored(RestoredTestCase):
         self.assertEqual(self.budi.history(group="bagan"), self.budi.history(group="bagan@realm3"))
         with self.assertRaises(GroupExists):
             self.budi.creates("bagan")
+
+    def test_member_realm_lacks_what_comes_before_what_waits(self) -> None:
+        """The former home sends a restored realm what waits for it, and nothing of what it had sent before.
+        The rest comes from the new home, which is linked later."""
+        copy = self.back_up(self.three)
+        self.ana.posts("bagan", "earlier")
+        self.network.settle()
+        self.three.kill()
+        self.ana.posts("bagan", "later")
+        self.network.settle()
+        self.moves()
+        self.two.kill()
+        self.restore(self.three, copy)
+        self.assertEqual(self.citra.mine(), ["bagan@realm1"])
+        shown = [each.partition(": ")[2] for each in self.citra.history(group="bagan@realm1")]
+        self.assertEqual(shown[3:], ["later"])
+        self.two.open()
+        self.network.advance(120)
+        self.assertEqual(self.citra.mine(), ["bagan@realm2"])
+        for person in (self.ana, self.budi, self.citra):
+            shown = [each.partition(": ")[2] for each in person.history(group="bagan@realm1")]
+            self.assertEqual(shown[3:], ["earlier", "later"])
 
     def test_new_home(self) -> None:
         """What was written in the new home comes back from the others."""
