@@ -21,7 +21,8 @@ from chatd.app.realm import StartOptions
 from chatd.app.service_manager import supervision_of
 from chatd.app.state import StartError
 from chatd.base.clocks import IReactor, make_monotonic
-from chatd.base.config import Config, ConfigError, find_config, load_config
+from chatd.base.config import Config
+from chatd.base.config_file import ConfigError, find_config, load_config
 from chatd.federation.amp.identity import IdentityError
 
 _DEMO_HELP = (

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from chatd import __version__
-from chatd.base.config import KEYS
+from chatd.base.config_file import KEYS
 from chatd.client.help_text import OWN, about, usage
 from chatd.client.main import parser
 from chatd.commands.table import GROUPS, TABLE

@@ -15,8 +15,9 @@ from chatd.app.realm import Realm
 from chatd.app.reload import Reloads
 from chatd.app.state import StartError
 from chatd.base.background import in_background
-from chatd.base.config import Config, ConfigError
+from chatd.base.config import Config
 from chatd.base.config_changes import AT_START, ReloadReport, changed_keys, reloaded
+from chatd.base.config_file import ConfigError
 from chatd.base.isolation import guarded
 from chatd.federation.amp.identity import IdentityError
 from chatd.federation.amp.trust import AUTHORITIES

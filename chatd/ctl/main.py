@@ -12,7 +12,8 @@ from typing import Any
 
 import msgspec
 
-from chatd.base.config import Config, ConfigError, find_config, load_config
+from chatd.base.config import Config
+from chatd.base.config_file import ConfigError, find_config, load_config
 from chatd.base.errors import BadRequest
 from chatd.commands.rows import Arg, Row
 from chatd.ctl.arguments import as_json, given_in, helped, is_secret, make_parser

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from chatd.base.config import load_config
+from chatd.base.config_file import load_config
 from chatd.base.web_address import web_address
 from chatd.ctl.arguments import make_parser
 from tests.support import ROOT

@@ -16,8 +16,9 @@ from chatd.app.doors import Doors, OpenDoor
 from chatd.app.logs import LogOutput
 from chatd.app.reload import Reloads
 from chatd.app.reloader import INTERNAL, PEER_FILES, STOPPING, Reloader
-from chatd.base.config import DATA_DOOR, Config, ConfigError, LogConfig, PeerConfig
+from chatd.base.config import DATA_DOOR, Config, LogConfig, PeerConfig
 from chatd.base.config_changes import ReloadReport
+from chatd.base.config_file import ConfigError
 from chatd.base.errors import RegistrationClosed
 from chatd.base.sources import Networks
 from chatd.federation.amp.pem import certificate_pem, key_pem

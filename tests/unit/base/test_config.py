@@ -11,20 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from chatd.base.config import (
-    DEFAULT_DOORS,
-    KEYS,
-    OTHER_DOORS,
-    PEER_KEYS,
-    Argon2,
-    Config,
-    ConfigError,
-    PeerConfig,
-    find_config,
-    load_config,
-    parse_size,
-    parse_time,
-)
+from chatd.base.config import DEFAULT_DOORS, OTHER_DOORS, Argon2, Config, PeerConfig
+from chatd.base.config_file import KEYS, PEER_KEYS, ConfigError, find_config, load_config
+from chatd.base.config_values import parse_size, parse_time
 from chatd.base.sources import Networks
 
 SHIPPED = Path(__file__).parents[3] / "etc" / "chatd.ini"

@@ -11,8 +11,9 @@ import msgspec
 from twisted.trial.unittest import SynchronousTestCase
 
 import chatd
-from chatd.base.config import KEYS, Config, Limits, PeerConfig, PeersConfig, load_config
+from chatd.base.config import Config, Limits, PeerConfig, PeersConfig
 from chatd.base.config_changes import AT_START, changed_keys, reloaded, values_of
+from chatd.base.config_file import KEYS, load_config
 
 ROOT = Path(chatd.__file__).parent
 SHIPPED = ROOT.parent / "etc/chatd.ini"

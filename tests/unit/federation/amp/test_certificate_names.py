@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from service_identity.hazmat import DNS_ID, DNSPattern
 from twisted.trial.unittest import SynchronousTestCase
 
-from chatd.base.config import load_config
+from chatd.base.config_file import load_config
 from chatd.base.config_values import realm_name
 from chatd.base.names import key_of
 from chatd.federation.amp.trust import (
