@@ -183,6 +183,7 @@ class Realm:
         self.service.retention.start()
         self.service.ended_invitations.start()
         self.service.announcements.start()
+        self.service.group_removals.start()
         self.service.departures.resume(stored.departures)
         resumed = self.service.imports.resume(stored.imports)
         in_background("imports that were interrupted do not continue", resumed)
@@ -363,6 +364,7 @@ class Realm:
             service.retention,
             service.ended_invitations,
             service.announcements,
+            service.group_removals,
             database,
             self.passwords,
             self.scaler,

@@ -118,6 +118,7 @@ REPEATABLE = (
     ask.ListManagedGroups,
     ask.InspectGroup,
     ask.ShutGroup,
+    ask.PassOnGroup,
     ask.MakeGroup,
     ask.AddMember,
     ask.RenameAccount,

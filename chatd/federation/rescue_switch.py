@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 import msgspec
 import sqlalchemy as sa
 
-from chatd.base.group_settings import columns_of
+from chatd.base.group_settings import SHUT, columns_of
 from chatd.base.model import Group
 from chatd.base.names import key_of
 from chatd.federation.rerouting import GroupPlace, MovedParcel, reroute
@@ -62,7 +62,7 @@ def switch(connection: sa.Connection, context: Context, what: Switch) -> Switche
     gone = leave_here(connection, what.conversation, what.refused)
     extend_past(connection, what.conversation, what.after, what.upto)
     if what.about:
-        set_columns(connection, group, columns_of(what.about))
+        set_columns(connection, group, columns_of({SHUT: None, **what.about}))
         note_of_mirror(connection, group, what.about.get("picture"), context.now())
     name = before.name.partition("@")[0]
     rerouted: list[MovedParcel] = []

@@ -41,6 +41,7 @@ from chatd.service.fan_out import FanOut
 from chatd.service.file_states import FileStates
 from chatd.service.group_pictures import GroupPictures
 from chatd.service.group_relocation import GroupRelocation
+from chatd.service.group_removals import GroupRemovals
 from chatd.service.groups import Groups
 from chatd.service.home_groups import HomeGroups
 from chatd.service.idempotent_sends import Sends
@@ -122,6 +123,7 @@ class ChatService:
     realm_invitations: RealmInvitations  # who may register
     resets: PasswordResets  # links to choose another password
     managed: ManagedAccounts  # accounts, as operators manage them
+    group_removals: GroupRemovals  # deletes groups for operators
     managed_groups: ManagedGroups  # groups, as operators and moderators manage them
     upkeep: IUpkeep  # backups and checks of the state folder
     mutes: Mutes  # who can't write to groups
@@ -301,7 +303,7 @@ class ChatService:
         context = self.context
         self.messages = self._make_messages(forwarder)
         self.messages.on_post(self.mutes.check)
-        erased = ErasedFiles(context, self.uploads)
+        erased = self._erased = ErasedFiles(context, self.uploads)
         self.file_states = FileStates(context.clock, self.presence, erased)
         self.requests = MessageRequests(
             context, self.presence, self.messages.fan_out, self.directs.answers, self.receipts
@@ -340,7 +342,12 @@ class ChatService:
             forwarder,
             self.messages.fan_out,
         )
-        self.managed_groups = ManagedGroups(context, self.rosters, self.relocation, realms)
+        self.group_removals = GroupRemovals(
+            context, self.rosters, self.changes, self.relocation, self._erased
+        )
+        self.managed_groups = ManagedGroups(
+            context, self.rosters, self.homes, self.relocation, self.group_removals
+        )
         self.departures = Departures(context, accounts, self.changes, self.groups)
         self.moves = AccountMoves(context, accounts, self.follower, realms, forwarder)
         self.claims = MoveClaims(

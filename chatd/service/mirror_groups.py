@@ -28,7 +28,7 @@ from chatd.base.errors import (
     UnknownUser,
 )
 from chatd.base.events import MemberChange
-from chatd.base.group_settings import columns_left, columns_of
+from chatd.base.group_settings import SHUT, columns_left, columns_of
 from chatd.base.model import Account, Group, party_of
 from chatd.base.names import (
     Address,
@@ -251,8 +251,7 @@ class MirrorGroups:
         if group is None:
             return delta
         note_of_mirror(connection, group, report.about.get("picture"), now)
-        if not (columns := columns_of(report.about)):
-            return delta
+        columns = columns_of({SHUT: None, **report.about})
         fields = set_columns(connection, group, columns, report.at or None).fields
         return msgspec.structs.replace(delta, fields=fields)
 

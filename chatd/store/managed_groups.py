@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from chatd.base.folding import fold
 from chatd.base.group_records import GroupRecord
-from chatd.base.model import PRIVATE, PUBLIC, Group
+from chatd.base.model import PRIVATE, PUBLIC, Group, Party
 from chatd.base.names import key_of
 from chatd.base.records import RetentionInfo
 from chatd.store.disk_usage import group_usage
@@ -78,7 +78,9 @@ _SHUT = sa.exists().where(shut_groups.c.conversation_id == _here)
 def _known_to(moderator: int | None) -> sa.ColumnElement[bool]:
     """A condition on rows of `groups`, the only one that decides which groups operators and moderators know:
     operators know all of them, and a moderator, by the id of the account, the public ones and their own."""
-    alive: sa.ColumnElement[bool] = groups.c.key.is_not(None)
+    has_members = sa.exists().where(participants.c.conversation_id == _here)
+    # Of a group elsewhere, a copy is kept after the last member here has left.
+    alive = groups.c.key.is_not(None) & (groups.c.realm.is_(None) | has_members)
     if moderator is None:
         return alive
     is_own = sa.exists().where(
@@ -221,6 +223,25 @@ def _named_admins(connection: sa.Connection, conversation: int) -> list[str]:
     both = sa.union_all(here, there).subquery()
     chosen = sa.select(both.c.name).order_by(both.c.since, both.c.name).limit(MAX_NAMED)
     return list(connection.scalars(chosen))
+
+
+def other_admins(connection: sa.Connection, group: Group, party: Party, count: int) -> list[Party]:
+    """At most `count` admins of a group besides `party`."""
+    one, two = participants.c, remote_members.c
+    here = (
+        sa.select(accounts.c.key, accounts.c.name, accounts.c.id)
+        .join_from(participants, accounts)
+        .where(one.conversation_id == group.id, one.admin.is_(True))
+        .limit(count + 1)
+    )
+    there = (
+        sa.select(two.key, two.address, two.realm)
+        .where(two.conversation_id == group.id, two.admin.is_(True))
+        .limit(count + 1)
+    )
+    found = [Party(*row) for row in connection.execute(here)]
+    found += [Party(row.key, row.address, realm=row.realm) for row in connection.execute(there)]
+    return [each for each in found if each.key != party.key][:count]
 
 
 def _retention(connection: sa.Connection, group: Group) -> RetentionInfo | None:

@@ -323,17 +323,22 @@ def _settle(
         return Delta(group.id, roles)
     heir = _longest_standing(connection, group, admin=False)
     if heir is None:
-        names.free(connection, group.key, "group")
-        connection.execute(
-            sa.update(groups)
-            .where(groups.c.conversation_id == group.id)
-            .values(key=None, code=None)
-        )
-        forget_bans(connection, group.id)
-        open_again(connection, group.id)
-        avatars.forget(connection, avatars.place_of_group(group.key))
-        return Delta(group.id, roles, ended=True)
+        return end_group(connection, group, roles)
     return Delta(group.id, roles + set_admin(connection, group, heir).roles)
+
+
+def end_group(
+    connection: sa.Connection, group: Group, roles: tuple[tuple[Party, bool | None], ...]
+) -> Delta:
+    """End a group whose last members, those of `roles`, have gone."""
+    names.free(connection, group.key, "group")
+    connection.execute(
+        sa.update(groups).where(groups.c.conversation_id == group.id).values(key=None, code=None)
+    )
+    forget_bans(connection, group.id)
+    open_again(connection, group.id)
+    avatars.forget(connection, avatars.place_of_group(group.key))
+    return Delta(group.id, roles, ended=True)
 
 
 def _longest_standing(connection: sa.Connection, group: Group, admin: bool) -> Party | None:

@@ -27,6 +27,11 @@ class GroupNotShut(ChatError):
     sentence = "{group} is not closed by the operators"
 
 
+class GroupEnding(ChatError):
+    code = "group-ending"
+    sentence = "{group} is being deleted"
+
+
 class GroupElsewhere(ChatError):
     """Operators of this realm decide nothing about a group of another one."""
 

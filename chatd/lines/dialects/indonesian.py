@@ -164,6 +164,7 @@ INDONESIAN: Texts = {
     errors.Muted: "Anda dibisukan di {group}{until}; hubungi moderator realm-nya",
     errors.GroupShut: "{group} ditutup oleh pengelola realm-nya{why}; isinya hanya dapat dibaca",
     errors.GroupNotShut: "{group} tidak ditutup oleh pengelola",
+    errors.GroupEnding: "{group} sedang dihapus",
     errors.GroupElsewhere: (
         "{group} ada di {realm}: hubungi pengelola {realm}, atau tolak seluruh realm itu"
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from chatd.store.migrations.columns import conversation, of_conversation
+from chatd.store.migrations.columns import at, conversation, of_conversation
 
 
 def create_tables_of_managed_groups() -> None:
@@ -19,4 +19,24 @@ def create_tables_of_managed_groups() -> None:
         ),
         sa.PrimaryKeyConstraint("conversation_id", name="shut_groups_key"),
         of_conversation("shut_groups"),
+    )
+    op.create_table(
+        "group_removals",
+        conversation("a group"),
+        sa.Column(
+            "told",
+            sa.BigInteger,
+            nullable=False,
+            comment="the messages up to this seq are deleted in other realms, too",
+        ),
+        sa.Column(
+            "erased",
+            sa.BigInteger,
+            nullable=False,
+            comment="the messages up to this seq are erased",
+        ),
+        sa.Column("actor", sa.Text, nullable=False, comment="who deletes it, as in the audit log"),
+        at(),
+        sa.PrimaryKeyConstraint("conversation_id", name="group_removals_key"),
+        of_conversation("group_removals"),
     )

@@ -43,7 +43,7 @@ from chatd.store.schema.log import (
     remote_marks,
     terms,
 )
-from chatd.store.schema.managed_groups import shut_groups
+from chatd.store.schema.managed_groups import group_removals, shut_groups
 from chatd.store.schema.moderation import access_bans, mutes, removed_messages
 from chatd.store.schema.moved_groups import former_homes, group_moves, handovers
 from chatd.store.schema.moves import (
@@ -128,6 +128,7 @@ __all__ = [
     "file_quotas",
     "former_homes",
     "group_moves",
+    "group_removals",
     "groups",
     "handovers",
     "heads",

@@ -42,6 +42,7 @@ NEVER_REPEATED = (
     ask.RemoveAccessBan,
     ask.RemoveMute,
     ask.OpenShutGroup,
+    ask.DeleteGroup,
     ask.CloseOpenReport,
     ask.DeleteAccount,
     ask.Announce,

@@ -132,6 +132,20 @@ class ClosedElsewhere(ClosedTestCase):
         self.assertIn("was not delivered: bagan@realm1 was closed by the operators", note)
         self.assertEqual(self.budi.history(group="bagan@realm1"), ["budi: satu"])
 
+    def test_opened_while_nobody_here_was_a_member(self) -> None:
+        """The copy learns with the next join that it is open, and is not listed before."""
+        close_at(self.one)
+        self.network.settle()
+        self.budi.does(ask.LeaveGroup(THERE))
+        self.network.settle()
+        managed = self.two.service.managed_groups
+        with self.assertRaises(UnknownGroup):
+            self.network.result(begin(managed.facts(LOCAL, THERE)))
+        open_at(self.one)
+        self.budi.joins("bagan@realm1")
+        facts = self.network.result(begin(managed.facts(LOCAL, THERE)))
+        self.assertIsNone(facts.shutting)
+
     def test_invitations_wait(self) -> None:
         """One from before can be accepted when the group is open again."""
         self.invite(self.ana, "citra@realm3")

@@ -58,6 +58,7 @@ NOT_IN_TRANSCRIPTS = {
     "group-elsewhere": (
         "tests.unit.federation.test_closed_groups.Known.test_groups_of_other_realms"
     ),
+    "group-ending": "tests.unit.federation.test_deleted_groups.Deleted.test_meanwhile",
     "too-many-mutes": "tests.unit.service.test_mutes.MuteTests.test_limit",
     "too-many-bans": "tests.unit.service.test_access_bans.Networks.test_limit",
     "too-many-taken-names": "tests.unit.service.test_guesses.Guesses.test_taken_groups",

@@ -77,6 +77,28 @@ async def open_again(client: Client, command: ask.OpenShutGroup, act: Act) -> Re
     return Reply(f"The group {group.name} is open again", {"group": group.name})
 
 
+@ACT_HANDLERS.of(ask.PassOnGroup)
+async def pass_on(client: Client, command: ask.PassOnGroup, act: Act) -> Reply:
+    groups, keep = client.service.managed_groups, bool(command.keep_admins)
+    group = await groups.find_here(act.actor, command.group)
+    party = await groups.transfer(group, command.user, keep)
+    what = "an admin" if keep else "the only admin"
+    return Reply(
+        f"{party.name} is {what} of {group.name}", {"group": group.name, "username": party.name}
+    )
+
+
+@ACT_HANDLERS.of(ask.DeleteGroup)
+async def delete(client: Client, command: ask.DeleteGroup, act: Act) -> Reply:
+    groups = client.service.managed_groups
+    group = await groups.find_here(act.actor, command.group)
+    await groups.delete(act, group)
+    return Reply(
+        f"The group {group.name} is closed and being deleted, with all that is in it",
+        {"group": group.name},
+    )
+
+
 def _realm(client: Client, key: str | None) -> str:
     """The name of the realm with that key; None: this one."""
     if key is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chatd.base import errors
-from chatd.base.roles import MODERATOR
+from chatd.base.roles import MODERATOR, OPERATOR
 from chatd.commands import arguments as types
 from chatd.commands import values as ask
 from chatd.commands.rows import Arg, Audited, Row
@@ -44,7 +44,7 @@ ROWS: tuple[Row, ...] = (
         (GROUP, REASON),
         role=MODERATOR,
         audited=Audited.AT_ONCE,
-        errors=(errors.NotModerator, *HERE),
+        errors=(errors.NotModerator, *HERE, errors.GroupEnding),
     ),
     Row(
         "admin.group.open",
@@ -53,6 +53,35 @@ ROWS: tuple[Row, ...] = (
         (GROUP,),
         role=MODERATOR,
         audited=Audited.AT_ONCE,
-        errors=(errors.NotModerator, *HERE, errors.GroupNotShut),
+        errors=(errors.NotModerator, *HERE, errors.GroupEnding, errors.GroupNotShut),
+    ),
+    Row(
+        "admin.group.transfer",
+        ask.PassOnGroup,
+        "make a member, of any realm, the only admin of a group, or one of its admins",
+        (
+            GROUP,
+            Arg("user", types.ADDRESS),
+            Arg("keep_admins", types.FLAG, optional=True, named=True),
+        ),
+        role=OPERATOR,
+        audited=Audited.IN_STEPS,
+        errors=(
+            errors.NotOperator,
+            *HERE,
+            errors.GroupEnding,
+            errors.UnknownUser,
+            errors.UnknownRealm,
+            errors.NotTheirGroup,
+        ),
+    ),
+    Row(
+        "admin.group.delete",
+        ask.DeleteGroup,
+        "end a group for everybody, and erase its messages and files",
+        (GROUP,),
+        role=OPERATOR,
+        audited=Audited.AT_ONCE,
+        errors=(errors.NotOperator, *HERE, errors.GroupEnding),
     ),
 )

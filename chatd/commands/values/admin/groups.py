@@ -5,7 +5,14 @@ from __future__ import annotations
 from chatd.base.names import Address
 from chatd.commands.values.base import Command
 
-__all__ = ["InspectGroup", "ListManagedGroups", "OpenShutGroup", "ShutGroup"]
+__all__ = [
+    "DeleteGroup",
+    "InspectGroup",
+    "ListManagedGroups",
+    "OpenShutGroup",
+    "PassOnGroup",
+    "ShutGroup",
+]
 
 
 class ListManagedGroups(Command, frozen=True):
@@ -33,4 +40,16 @@ class ShutGroup(Command, frozen=True):
 
 
 class OpenShutGroup(Command, frozen=True):
+    group: Address
+
+
+class PassOnGroup(Command, frozen=True):
+    """`user` becomes the only admin; with `keep_admins`, one of them."""
+
+    group: Address
+    user: Address
+    keep_admins: bool | None = None
+
+
+class DeleteGroup(Command, frozen=True):
     group: Address

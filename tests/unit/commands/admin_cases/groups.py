@@ -34,5 +34,12 @@ CASES: tuple[tuple[str, str, dict[str, Any], Command], ...] = (
         {"group": "bagan", "reason": "nothing but spam"},
         ask.ShutGroup(Address("bagan"), "nothing but spam"),
     ),
+    (
+        "admin.group.transfer",
+        "bagan budi@realm2 keep_admins=on",
+        {"group": "bagan", "user": "budi@realm2", "keep_admins": True},
+        ask.PassOnGroup(Address("bagan"), Address("budi", "realm2"), True),
+    ),
+    ("admin.group.delete", "bagan", {"group": "bagan"}, ask.DeleteGroup(Address("bagan"))),
     ("admin.group.open", "bagan", {"group": "bagan"}, ask.OpenShutGroup(Address("bagan"))),
 )

@@ -1,0 +1,185 @@
+"""Deletes groups for their operators.
+
+A group that is to be deleted is closed at once. Then its members of this realm are removed, its messages are
+deleted in the realms that have members, and those members are removed. With the last one the group ends, and
+what is left here is erased. Each step is a small transaction, so that others do not wait. A kill between two
+steps leaves nothing half done, and the next start continues.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from chatd.base.background import EXPECTED
+from chatd.base.entries import Deletion, GroupFact, MadeFact, MemberFact
+from chatd.base.errors import ChatError
+from chatd.base.events import MemberChange
+from chatd.base.group_settings import SHUT
+from chatd.base.isolation import guarded
+from chatd.base.model import Group, Party
+from chatd.base.names import parse_address
+from chatd.base.recurring_work import RecurringWork
+from chatd.service.audit import Act
+from chatd.service.context import Context
+from chatd.service.erased_files import ErasedFiles
+from chatd.service.group_log import HOME
+from chatd.service.group_relocation import GroupRelocation
+from chatd.service.message_changes import MessageChanges
+from chatd.service.realm_news import MemberRemoved
+from chatd.service.remote import Notice
+from chatd.service.rosters import RosterChange, Rosters
+from chatd.service.targets import group_target
+from chatd.store import group_removals as store
+from chatd.store.group_removals import Removal
+from chatd.store.groups import group_of
+from chatd.store.message_changes import ChangeResult, WantedChange
+from chatd.store.shut_groups import Shutting, put_shutting
+
+MEMBERS = 20  # members that one transaction removes, about 4 ms
+DELETED = 1  # message that one transaction deletes in other realms, too, about 6 ms
+ERASED = 20  # messages that one transaction erases, about 2 ms
+RETRY = (
+    60.0  # seconds after which it continues when the disk, the database or an error has stopped it
+)
+WHY = "it is being deleted"  # the reason that members read
+
+log = Logger()
+
+
+class GroupRemovals:
+    """Deletes groups of this realm, the oldest first, between `start` and `stop`."""
+
+    def __init__(
+        self,
+        context: Context,
+        rosters: Rosters,
+        changes: MessageChanges,
+        relocation: GroupRelocation,
+        erased: ErasedFiles,
+    ) -> None:
+        self._context = context
+        self._database = context.database
+        self._rosters = rosters
+        self._changes = changes
+        self._relocation = relocation
+        self._erased = erased
+        self._work = RecurringWork(context.clock, self._run, RETRY, "a group was not deleted")
+
+    def start(self) -> None:
+        """Continue with those that were interrupted."""
+        self._work.start(0.0)
+
+    def stop(self) -> Deferred[None]:
+        """Fires when the step that is under way is stored."""
+        return self._work.stop()
+
+    def begin(self, connection: Connection, group: Group, act: Act) -> RosterChange:
+        """Close a group of this realm, and note that it is to be deleted. Runs in the writer's thread; call
+        `wake` afterwards."""
+        now = self._context.now()
+        store.begin_removal(connection, group.id, act.actor.name, now)
+        delta = put_shutting(connection, group.id, Shutting(WHY, now, act.actor.name))
+        told = self._relocation.end(connection, group)
+        fact = MadeFact(GroupFact({SHUT: WHY}), HOME, now)
+        return RosterChange(delta, (*told, fact), group)
+
+    def wake(self) -> None:
+        """There is another group to delete."""
+        self._work.wake()
+
+    async def _run(self) -> float | None:
+        """Delete all that wait. One that fails unexpectedly does not stop the others. Raises
+        StorageFailed."""
+        failed: set[int] = set()
+        while not self._work.is_interrupted:
+            found = await self._database.read(store.next_removal, failed)
+            if found is None:
+                return RETRY if failed else None
+            try:
+                await self._work.step(self._step(found))
+            except EXPECTED:
+                raise
+            except Exception:
+                log.failure("the group {number} was not deleted", number=found.conversation)
+                failed.add(found.conversation)
+        return None
+
+    async def _step(self, removal: Removal) -> None:
+        """Take the next step with a group. Nobody can join it, and nothing can be written to it."""
+        place = removal.conversation
+        group = await self._database.read(group_of, place)
+        if group is None or group.realm is not None:
+            # It was rescued in another realm after a restore of this one, and is no group of this realm.
+            await self._database.run(store.finish_removal, place)
+        elif not group.key:
+            await self._erase(removal)
+        elif here := await self._database.read(store.local_members, place, MEMBERS):
+            await self._remove(group, here)
+        elif seqs := await self._database.read(store.untold_after, place, removal.told, DELETED):
+            await self._delete(group, seqs)
+        else:
+            there = await self._database.read(store.guest_members, place, MEMBERS)
+            await self._remove(group, there)
+
+    async def _remove(self, group: Group, parties: Sequence[Party]) -> None:
+        """Remove members, and tell them. The group ends with the last one."""
+        now = self._context.now()
+
+        def job(connection: Connection) -> RosterChange:
+            delta = store.remove_members(connection, group, parties)
+            seq = self._rosters.log.newest(connection, group)
+            steps: list[Notice | MadeFact] = []
+            for party, _ in delta.roles:
+                if party.realm is not None:
+                    user = party.name.partition("@")[0]
+                    removed = MemberRemoved(group.name, group.id, user, seq, HOME.name)
+                    steps.append(Notice(party.realm, now, removed))
+            if delta.ended:
+                steps.append(MadeFact(MemberFact(HOME, "ended"), HOME, now))
+            return RosterChange(delta, steps, group)
+
+        change = await self._rosters.change(job)
+        for party, _ in change.delta.roles:
+            if party.id is not None:
+                about = group.id, group.name, party.name, "kicked", 0, now, HOME.name
+                event = MemberChange(*about)
+                tell = self._rosters.log.tell_removed
+                guarded("a member was not told", tell, party.id, event, None)
+
+    async def _delete(self, group: Group, seqs: Sequence[int]) -> None:
+        """Delete messages here and in the other realms that have members."""
+        target = group_target(await self._rosters.load(parse_address(group.name)))
+        now = self._context.now()
+
+        def job(connection: Connection) -> list[tuple[int, ChangeResult]]:
+            done = []
+            for seq in seqs:
+                wanted = WantedChange(group.id, seq, Deletion(), HOME, now, by_realm=True)
+                try:
+                    done.append((seq, self._changes.make_now(connection, wanted, target)))
+                except ChatError as error:
+                    log.info("message {seq} is only erased here: {why}", seq=seq, why=error.code)
+            store.was_told(connection, group.id, seqs[-1])
+            return done
+
+        for seq, result in await self._database.run(job):
+            guarded("nobody was told of a deletion", self._changes.publish, result, target, None)
+            try:
+                await self._changes.forward(result, target, seq)
+            except ChatError as error:
+                log.info("a deletion did not reach all realms: {why}", why=error.code)
+
+    async def _erase(self, removal: Removal) -> None:
+        """Erase the next messages of a group that has ended, or be done with it."""
+        place = removal.conversation
+        seqs = await self._database.read(store.left_after, place, removal.erased, ERASED)
+        if not seqs:
+            await self._database.run(store.finish_removal, place)
+            return
+        now = self._context.now()
+        stored = await self._database.run(store.erase_messages, place, seqs, now)
+        self._erased.remove(stored)
