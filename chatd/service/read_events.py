@@ -24,12 +24,14 @@ INTERVAL = 0.6  # seconds between two rounds of a reader; a little longer than h
 
 
 class Reader(msgspec.Struct, frozen=True):
-    """Whose marks move: an account of this realm, or a person of the realm with the key `realm`."""
+    """Whose marks move: an account of this realm, or, with None for its id, a person of another one.
+
+    All moves of a person have the same reader, whichever realm has told of each: they share their rounds.
+    """
 
     key: str
     address: str
     account_id: int | None = None
-    realm: str | None = None
 
 
 # Looks up who is told that a reader has moved the marks of these conversations.

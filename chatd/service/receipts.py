@@ -12,7 +12,7 @@ from chatd.base.background import in_background
 from chatd.base.entries import EntryRef
 from chatd.base.errors import StorageFailed
 from chatd.base.model import Account
-from chatd.base.names import key_of, parse_address
+from chatd.base.names import parse_address
 from chatd.base.timers import Timer
 from chatd.service.context import Context
 from chatd.service.presence import IListener, Presence
@@ -95,8 +95,7 @@ class Receipts:
                 assert_never(news)
         move = mark_store.move_remote_mark
         if seq and await self._database.run(move, self._versions, place, reader, seq):
-            who = Reader(reader.key, str(reader), realm=realm)
-            self._events.moved(who, {place: seq})
+            self._events.moved(Reader(reader.key, str(reader)), {place: seq})
 
     async def tell_again(self, realm: str) -> None:
         """Tell a realm how far people have read what they share with its people: it has lost that. Does
@@ -138,7 +137,7 @@ class Receipts:
     async def _audiences(self, reader: Reader, places: Sequence[int]) -> Sequence[Audience]:
         read, key = self._database.read, reader.key
         if reader.account_id is None:
-            return await read(store.audiences_of_guest, reader.realm or "", key, places, True)
+            return await read(store.audiences_of_guest, key, places, True)
         return await read(store.audiences, reader.account_id, key, places, True)
 
     async def _tell_realms(self, reader: Reader, audience: Audience, seq: int) -> None:
@@ -183,5 +182,4 @@ class Receipts:
 
 
 def _reader_of(mark: SharedMark) -> Reader:
-    realm = None if mark.account_id is not None else key_of(mark.address).partition("@")[2]
-    return Reader(mark.key, mark.address, mark.account_id, realm)
+    return Reader(mark.key, mark.address, mark.account_id)

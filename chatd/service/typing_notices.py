@@ -89,7 +89,7 @@ class TypingNotices:
             case _:
                 assert_never(news)
         find = store.audiences_of_guest
-        for audience in await self._database.read(find, realm, who.key, (place,), False):
+        for audience in await self._database.read(find, who.key, (place,), False):
             self._pass_on(who, audience, None)
 
     def _pass_on(self, who: Address, audience: Audience, origin: IListener | None) -> None:

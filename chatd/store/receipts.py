@@ -109,7 +109,7 @@ def audiences(
     for row in connection.execute(_PLACES, {"account": account_id, "places": places}).all():
         here = row.conversation_id
         if row.group is not None:
-            audience = group_audience(connection, here, key, receipts, but=account_id)
+            audience = group_audience(connection, here, key, receipts, account_id)
             if audience is not None:
                 found.append(audience)
         elif row.realm is not None:
@@ -164,12 +164,12 @@ _HOME = sa.select(groups.c.realm, groups.c.home_id).where(groups.c.conversation_
 
 
 def audiences_of_guest(
-    connection: sa.Connection, realm: str, key: str, places: Sequence[int], receipts: bool
+    connection: sa.Connection, key: str, places: Sequence[int], receipts: bool
 ) -> list[Audience]:
     """As `audiences`, for what the person with that key does, who is of another realm."""
     found = []
     for place in places:
-        audience = group_audience(connection, place, key, receipts, but=realm)
+        audience = group_audience(connection, place, key, receipts)
         if audience is None:
             audience = _direct_audience(connection, place, receipts)
         if audience is not None:
@@ -193,21 +193,24 @@ def _direct_audience(
 
 
 def group_audience(
-    connection: sa.Connection, group: int, key: str, receipts: bool, but: int | str
+    connection: sa.Connection, group: int, key: str, receipts: bool, account_id: int | None = None
 ) -> Audience | None:
-    """As `audiences`, for what the person with that key does in one group. `but` is their account or realm.
-    Returns None for a larger group."""
+    """As `audiences`, for what the person with that key does in one group. `account_id` is their account, or
+    None for a person of another realm: of them the group's home tells all realms but theirs, and no other
+    realm tells any. Returns None for a larger group."""
     here = {"group": group}
     size = connection.scalar(_SIZE, here)
     if size is None or size > MAX_READERS:
         return None
     realm, home_id = connection.execute(_HOME, here).one()
     members = connection.scalars(_MEMBERS[receipts], {"group": group, "key": key})
-    told = tuple(each for each in members if each != but)
+    told = tuple(each for each in members if each != account_id)
     if realm is not None:
-        return Audience(group, told, () if but == realm else (realm,), home=realm, group_id=home_id)
-    realms = realms_of(connection, group)
-    return Audience(group, told, tuple(each for each in realms if each != but), group_id=group)
+        homes = () if account_id is None else (realm,)
+        return Audience(group, told, homes, home=realm, group_id=home_id)
+    own = key.partition("@")[2]
+    realms = tuple(each for each in realms_of(connection, group) if each != own)
+    return Audience(group, told, realms, group_id=group)
 
 
 def readers(

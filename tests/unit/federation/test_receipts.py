@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import sqlalchemy as sa
 
 from chatd.base.events import ReadMoved, Typing
@@ -10,6 +12,7 @@ from chatd.commands import values as ask
 from chatd.service.read_events import INTERVAL
 from chatd.service.realm_news import DirectRead, DirectTyping, GroupRead, GroupTyping
 from chatd.service.receipts import TRY_AGAIN
+from chatd.service.remote import Notice, StagedNotice
 from chatd.store import marks, shared_marks
 from chatd.store.schema import untold_marks
 from tests.support.network import LinkedTestCase, Person, Server
@@ -280,6 +283,49 @@ class Groups(ReceiptsTestCase):
             news = GroupRead(reader, "realm1", group, seq)
             self.network.result(receipts.arrived("realm1", news))
         self.assertEqual(self.readers(self.budi, self.there, self.seq), ["dewi@realm1"])
+
+    def test_reader_of_whom_several_homes_tell(self) -> None:
+        """The home tells all realms of a mark but the reader's own, also if another group's home has told it
+        of the same reader just before. Realms that are told pass nothing on to other realms."""
+        three = self.network.server("realm3")
+        self.one.add(three)
+        self.two.add(three)
+        eka = three.person("eka")
+        self.citra.creates("pasar")
+        for joining in (self.ana, eka):
+            joining.joins("pasar@realm2")
+        self.citra.posts("pasar", "halo")
+        eka.joins("bagan@realm1")
+        self.network.advance(INTERVAL)
+        pasar = self.citra.does(ask.ShowHistory(Place(group=Address("pasar")), 1)).items[-1]
+        bagan = self.ana.does(ask.ShowHistory(self.here, 1)).items[-1]
+        for each in (self.ana, self.budi):
+            self.told(each)
+        sent = [self.spy(server) for server in (self.one, self.two, three)]
+        receipts = self.one.realm.service.receipts
+        for realm, news in (
+            ("realm2", GroupRead("eka@realm3", "realm2", pasar.conversation, pasar.seq)),
+            ("realm3", GroupRead("eka", "realm1", bagan.conversation, bagan.seq)),
+        ):
+            self.network.result(receipts.arrived(realm, news))
+        self.wait()
+        of_pasar, of_bagan = (f"eka@realm3 {each.seq}" for each in (pasar, bagan))
+        self.assertEqual(self.told(self.ana), [of_pasar, of_bagan])
+        self.assertEqual(self.told(self.budi), [of_bagan])
+        self.assertEqual(sent, [["realm2"], [], []])
+
+    def spy(self, server: Server) -> list[str]:
+        """The realms that a server tells of read marks from now on."""
+        told: list[str] = []
+        forwarder = server.realm.service.receipts._forwarder
+        stage = forwarder.stage
+
+        def noted(connection: sa.Connection, notices: Sequence[Notice]) -> Sequence[StagedNotice]:
+            told.extend(each.realm for each in notices)
+            return stage(connection, notices)
+
+        self.patch(forwarder, "stage", noted)
+        return told
 
     def test_crash_of_the_home(self) -> None:
         """The home, which has acknowledged a mark, tells the other realms of it also after a crash."""
