@@ -228,6 +228,9 @@ class GroupFollower:
         group = await self._database.read(_group_named, realm, parcel)
         if group is None:
             return False
+        read = self._database.read
+        if group.realm == realm and isinstance(parcel, Post) and not await read(_is_told, group):
+            return False
         for each in group.former:
             if each.realm == realm:
                 left = GroupPlace(realm, each.home_id, each.name)
@@ -299,6 +302,14 @@ def _check_free(connection: Connection, group: Group, to: OtherHome) -> None:
     there = find_mirror(connection, to.realm, to.home_id)
     if there is not None and there.id != group.id and member_ids(connection, there.id):
         raise BadSignature(reason="it would become one with another group")
+
+
+def _is_told(connection: Connection, group: Group) -> bool:
+    """Whether the home tells this realm where the group has gone: it has members here, or had some until it
+    reads that they have left."""
+    if member_ids(connection, group.id):
+        return True
+    return any(isinstance(each.parcel, Left) for each in waiting_for(connection, _place(group)))
 
 
 def _waiting(connection: Connection, place: GroupPlace) -> list[WaitingParcel]:

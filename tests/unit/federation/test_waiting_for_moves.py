@@ -41,6 +41,20 @@ class WaitingForTheFormerHome(CutOffTestCase):
         [seq] = [each.seq for each in found if each.text == text]
         return [each.username for each in person.does(ask.ShowReaders(place, seq)).items]
 
+    def test_posts_of_a_realm_without_members(self) -> None:
+        """Nobody tells it of the move. The author of what waits is told, so that nothing waits for ever."""
+        self.ana.does(ask.KickMember(parse_address("bagan"), parse_address("citra@realm3")))
+        self.network.settle()
+        self.separate(self.one, self.three)
+        self.citra.begins_to_post("bagan@realm1", "waits")
+        self.network.settle()
+        self.moves()
+        self.assertEqual(self.three.parcels_waiting(), 1)
+        self.meet()
+        self.assertEqual(self.three.parcels_waiting(), 0)
+        [told] = [each for each in self.citra.reads() if "bagan@realm2" in each]
+        self.assertIn("system", told)
+
     def test_read_marks_of_others(self) -> None:
         """They come when the group has followed. A former home says nothing about what was written in the
         next one."""
@@ -129,7 +143,7 @@ class WaitingForTheFormerHome(CutOffTestCase):
         del self.network.refusing[self.three.where]  # only realm1 reaches it
         self.three.restart()
         self.network.advance(60)
-        self.assertEqual(self.three.parcels_waiting("realm1"), 1)
+        self.assertEqual(self.three.parcels_waiting(), 1)
         self.assertEqual(self.three.parcels_waiting("realm2"), 0)
         self.meet()
         self.assertEqual(self.three.parcels_waiting(), 0)
