@@ -47,10 +47,7 @@ def usage_by_group(connection: sa.Connection, limit: int) -> tuple[list[UsageInf
         .group_by(carried.c.conversation_id)
     )
     sent = {row[0]: (row[1], row[2]) for row in rows}
-    shown = sa.case(
-        (groups.c.realm.is_not(None), groups.c.name + "@" + groups.c.realm), else_=groups.c.name
-    )
-    names = sa.select(groups.c.conversation_id, shown)
+    names = sa.select(groups.c.conversation_id, groups.c.name)
     return _largest(said, sent, dict(connection.execute(names).all()), limit)
 
 

@@ -21,6 +21,7 @@ from chatd.base.roles import OPERATOR
 from chatd.commands import values as ask
 from chatd.federation.amp import wire
 from chatd.service import mirror_groups as module
+from chatd.store.disk_usage import usage_by_group
 from chatd.store.groups import find_group
 from chatd.store.mutes import EVERYWHERE
 from tests.support.network import NetworkTestCase, PeerTransport, Person, Server, outcome
@@ -315,6 +316,14 @@ class PostingTestCase(GroupTestCase):
                 )
             ],
         )
+
+    def test_what_they_use_elsewhere(self) -> None:
+        """Operators see a group of another realm by its address."""
+        self.budi.joins("bagan@realm1")
+        self.budi.posts("bagan@realm1", "satu")
+        self.network.settle()
+        found, _ = self.two.realm.database.now(lambda db: usage_by_group(db, 10))
+        self.assertEqual([each.name for each in found], ["bagan@realm1"])
 
     def test_settings_elsewhere(self) -> None:
         """A long topic crosses as it is, and so does that there is none any more."""
