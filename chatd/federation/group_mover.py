@@ -11,7 +11,6 @@ come, and again after a while, so it goes on after a cut or a restart.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import msgspec
 from sqlalchemy import Connection
@@ -58,7 +57,7 @@ PATIENCE = 10.0  # seconds for which posts to a group that is coming wait
 log = Logger()
 
 
-class _Taken(NamedTuple):
+class _Taken(msgspec.Struct, frozen=True):
     """A group that was taken over: what tells other realms, and members here. `doubted` is the first number
     of the last start before this realm has agreed, if it has started since."""
 
@@ -303,7 +302,7 @@ class GroupMover:
             if current is None or current.steps is None or group is None or group.realm is None:
                 return None
             taken = self._promote(connection, group, current, handed, picture)
-            return taken._replace(doubted=_doubt(connection, consent))
+            return msgspec.structs.replace(taken, doubted=_doubt(connection, consent))
 
         taken = await self._rosters.move(move.conversation, job)
         self._settled(move.conversation)

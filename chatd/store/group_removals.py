@@ -46,9 +46,9 @@ class Removal(NamedTuple):
 
 def begin_removal(connection: sa.Connection, conversation: int, actor: str, now: int) -> None:
     """Note that a group is to be deleted."""
-    values = {**Removal(conversation)._asdict(), "actor": actor, "at": now}
-    values["conversation_id"] = values.pop("conversation")
-    connection.execute(sa.insert(group_removals), values)
+    fresh = Removal(conversation)
+    values = {"conversation_id": conversation, "told": fresh.told, "erased": fresh.erased}
+    connection.execute(sa.insert(group_removals).values(**values, actor=actor, at=now))
 
 
 def check_not_ending(connection: sa.Connection, group: Group) -> None:

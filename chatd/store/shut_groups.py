@@ -54,8 +54,9 @@ def put_shutting(connection: sa.Connection, conversation: int, shutting: Shuttin
     """Close a group, or give a closed one another reason."""
     before = shutting_of(connection, conversation)
     open_again(connection, conversation)
-    values = {"conversation_id": conversation, **shutting._asdict()}
-    connection.execute(sa.insert(shut_groups), values)
+    reason, at, actor = shutting
+    values = {"conversation_id": conversation, "reason": reason, "at": at, "actor": actor}
+    connection.execute(sa.insert(shut_groups).values(values))
     if before is not None and before.reason == shutting.reason:
         return Delta(conversation)
     return Delta(conversation, fields={SHUT: shutting.reason})

@@ -17,10 +17,15 @@ class ChatError(Exception):
     defaults: ClassVar[Mapping[str, object]] = {}
 
     def __init__(self, **details: object) -> None:
-        sentence = self.sentence.format_map({**self.defaults, **details})
+        sentence = self.sentence.format_map(self.worded(details))
         # Never repeat a token that stood in the wrong place of a request.
         super().__init__(hide_tokens(sentence))
         self.details = details
+
+    @classmethod
+    def worded(cls, details: Mapping[str, object]) -> Mapping[str, object]:
+        """The details as sentences show them, in any language."""
+        return {**cls.defaults, **details}
 
 
 class BadRequest(ChatError):

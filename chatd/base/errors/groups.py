@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from chatd.base.errors.base import ChatError
 
 
@@ -14,12 +16,13 @@ class GroupShut(ChatError):
     """The operators of its realm have closed the group for everybody. The `reason` may be empty."""
 
     code = "group-shut"
-    sentence = "{group} was closed by the operators of its realm{why}; it can only be read"
-    defaults = {"why": ""}
+    sentence = "{group} was closed by the operators of its realm{reason}; it can only be read"
+    defaults = {"reason": ""}
 
-    def __init__(self, **details: object) -> None:
+    @classmethod
+    def worded(cls, details: Mapping[str, object]) -> Mapping[str, object]:
         reason = details.get("reason")
-        super().__init__(**{**details, "why": f": {reason}" if reason else ""})
+        return {**details, "reason": f": {reason}" if reason else ""}
 
 
 class GroupNotShut(ChatError):

@@ -162,7 +162,7 @@ INDONESIAN: Texts = {
     errors.Banned: "Anda dilarang masuk ke {group}{until}; hubungi pengelolanya",
     errors.LastAdmin: "{name} adalah satu-satunya admin {group}; jadikan orang lain admin dulu",
     errors.Muted: "Anda dibisukan di {group}{until}; hubungi moderator realm-nya",
-    errors.GroupShut: "{group} ditutup oleh pengelola realm-nya{why}; isinya hanya dapat dibaca",
+    errors.GroupShut: "{group} ditutup oleh pengelola realm-nya{reason}; isinya hanya dapat dibaca",
     errors.GroupNotShut: "{group} tidak ditutup oleh pengelola",
     errors.GroupEnding: "{group} sedang dihapus",
     errors.GroupElsewhere: (

@@ -152,7 +152,7 @@ def text_of(error: ChatError, *tables: Texts) -> str:
         for kind in type(error).__mro__:
             if kind in texts:
                 text = texts[kind]
-                details = {**error.defaults, **error.details}
+                details = dict(error.worded(error.details))
                 if isinstance(term := details.get("until"), Term):
                     details["until"] = term.worded("sampai")
                 return str(error) if text is None else hide_tokens(text.format_map(details))
