@@ -20,7 +20,7 @@ from chatd.base.errors import (
 )
 from chatd.base.names import parse_address
 from chatd.commands import values as ask
-from chatd.federation import rescue_following, rescue_founding
+from chatd.federation import entry_handover, rescue_founding
 from chatd.federation import rescues as rescues_module
 from chatd.federation.group_rosters import SOON as ROSTER_SOON
 from chatd.federation.rescue_founding import known_rescue
@@ -390,7 +390,7 @@ class HandingOverTestCase(RescueTestCase):
     realms = 3
 
     def test_in_batches_over_several_links(self) -> None:
-        self.patch(rescue_following, "MAX_ITEMS", 2)
+        self.patch(entry_handover, "MAX_ITEMS", 2)
         self.patch(held_store, "PAGE", 3)
         self.partition([self.second], [self.home, self.third])
         for number in range(7):
