@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
+from typing import NamedTuple
 
 import msgspec
 from sqlalchemy import Connection
 
 from chatd.base.entries import GroupFact, MadeFact
 from chatd.base.errors import (
-    BadName,
     GroupExists,
     GroupLivesHere,
     HomeNotLost,
@@ -19,10 +19,13 @@ from chatd.base.errors import (
     RescueExists,
 )
 from chatd.base.model import Account, Group
-from chatd.base.names import Address, key_of, parse_foreign_address
+from chatd.base.names import Address, key_of
 from chatd.federation.forwarder import Forwarder
 from chatd.federation.links import ILinks
+from chatd.federation.lost_rosters import listed, lost_rosters
+from chatd.federation.moved_posts import Adopted, MovedPosts
 from chatd.federation.reached import ReachedRealms
+from chatd.federation.rerouting import GroupPlace
 from chatd.federation.rescue_parts import (
     FollowAnswer,
     FollowQuestion,
@@ -31,12 +34,9 @@ from chatd.federation.rescue_parts import (
     decode_rescue,
 )
 from chatd.federation.signing.group_rosters import (
-    ADMIN,
-    BANNED,
     RosterRow,
     RosterStatement,
     decode_roster_statement,
-    decode_rows,
     realm_in,
 )
 from chatd.federation.signing.rescues import (
@@ -58,10 +58,10 @@ from chatd.store.conversations import last_seq
 from chatd.store.group_moves import NewHome, promote
 from chatd.store.group_rosters import StoredRoster
 from chatd.store.groups import find_group, group_of
-from chatd.store.handovers import HandedAddress, HandedMember
+from chatd.store.handovers import HandedMember
 from chatd.store.lineage import HomeStep
+from chatd.store.members import member_ids, roster_of
 from chatd.store.rescued_members import (
-    RescuedMembers,
     lost_rights,
     members_since,
     take_guests,
@@ -74,10 +74,26 @@ MAX_NAMES = 100  # that are tried
 DAY = 86_400_000  # ms
 
 
+class _Founded(NamedTuple):
+    """A group that lives here again: what its members are told."""
+
+    group: Group
+    fact: StoredFact
+    adopted: Adopted
+    members: frozenset[int]
+    left: str  # the key of the lost home
+
+
 class RescueFounding:
     def __init__(
-        self, service: ChatService, links: ILinks, forwarder: Forwarder, reached: ReachedRealms
+        self,
+        service: ChatService,
+        links: ILinks,
+        forwarder: Forwarder,
+        reached: ReachedRealms,
+        posts: MovedPosts,
     ) -> None:
+        self._posts = posts
         self._context = service.context
         self._database = service.database
         self._accounts = service.accounts
@@ -87,8 +103,9 @@ class RescueFounding:
         self._reached = reached
 
     async def found(self, account: Account, name: Address) -> Group:
-        """Let an account found a group again. Raises UnknownGroup, NotMember, GroupLivesHere, HomeNotLost,
-        NoRoster, NotFounder, RescueExists."""
+        """Let an account found a group again. What people here have posted to the lost home, and waits, is in
+        its log from then on. Raises UnknownGroup, NotMember, GroupLivesHere, HomeNotLost, NoRoster,
+        NotFounder, RescueExists, StorageFailed."""
         group = (await self._rosters.find_mine(account, name)).group
         if group.realm is None:
             raise GroupLivesHere(group=group.name)
@@ -100,10 +117,10 @@ class RescueFounding:
             )
         code = self._code(group)
 
-        def job(connection: Connection) -> tuple[Group, StoredFact]:
+        def job(connection: Connection) -> _Founded:
             return self._found(connection, account, group, code)
 
-        return await self._tell(*await self._rosters.move(group.id, job))
+        return await self._tell(await self._rosters.move(group.id, job))
 
     async def found_again(self, opened: OpenedRescue) -> None:
         """This realm was restored from a backup, and has forgotten that it has founded the group."""
@@ -113,7 +130,7 @@ class RescueFounding:
             return
         code = self._code(group)
 
-        def job(connection: Connection) -> tuple[Group, StoredFact] | None:
+        def job(connection: Connection) -> _Founded | None:
             fresh = group_of(connection, place)
             if fresh is None or (fresh.realm, fresh.home_id) != (
                 opened.stated.home,
@@ -126,21 +143,20 @@ class RescueFounding:
 
         done = await self._rosters.move(place, job)
         if done is not None:
-            await self._tell(*done)
+            await self._tell(done)
 
     def _code(self, group: Group) -> str:
         make = new_private_code if group.private else new_group_code
         return make(self._context.random_bytes)
 
-    async def _tell(self, found: Group, fact: StoredFact) -> Group:
-        """Tell the members here where the group lives now."""
-        roster = await self._rosters.load(Address(found.name))
-        self._rosters.log.tell_members(fact, roster.members, None)
-        return roster.group
+    async def _tell(self, founded: _Founded) -> Group:
+        """Tell the members here where the group lives now, and what its log has."""
+        self._posts.send(founded.adopted)
+        self._rosters.log.tell_members(founded.fact, founded.members, None)
+        await self._posts.tell(founded.left, founded.adopted)
+        return (await self._rosters.load(Address(founded.group.name))).group
 
-    def _found(
-        self, connection: Connection, account: Account, group: Group, code: str
-    ) -> tuple[Group, StoredFact]:
+    def _found(self, connection: Connection, account: Account, group: Group, code: str) -> _Founded:
         """Runs in the writer's thread."""
         kept = roster_store.roster_of_mirror(connection, group.id, group.realm or "")
         if kept is None or kept.rows is None:
@@ -154,17 +170,24 @@ class RescueFounding:
 
     def _establish(
         self, connection: Connection, group: Group, opened: OpenedRescue, name: str, code: str
-    ) -> tuple[Group, StoredFact]:
-        """Let a group live here from now on. Raises nothing that the caller has not checked."""
-        _, _, rows = next(_rosters(connection, group.id, opened))
+    ) -> _Founded:
+        """Let a group live here from now on. Raises StorageFailed, and nothing else that the caller has not
+        checked."""
+        _, _, rows = next(lost_rosters(connection, group.id, opened))
         home = self._new_home(connection, group, opened, rows, name, code)
+        place = GroupPlace(group.realm or "", group.home_id or 0, group.name.partition("@")[0])
         left = left_home(connection, group, opened.rescue)
         promoted = promote(connection, group, home, left).group
         store.add_rescue(connection, known_rescue(group.id, opened, "own"))
         store.add_realms(connection, group.id, self._realms(connection, group.id, opened))
+        self._rosters.renumbered(group.id)
         here = str(Address(promoted.name, self._context.config.realm))
         made = MadeFact(GroupFact({"home": here}), HOME, self._context.now())
-        return promoted, self._rosters.log.write(connection, promoted, made, ())
+        fact = self._rosters.log.write(connection, promoted, made, ())
+        # In this transaction: nothing that their authors write from now on may come before it.
+        adopted = self._posts.adopt(connection, place, roster_of(connection, promoted))
+        members = member_ids(connection, promoted.id)
+        return _Founded(promoted, fact, adopted, members, place.realm)
 
     def _end_others(self, connection: Connection, group: Group, opened: OpenedRescue) -> None:
         """This rescue counts from now on. Raises RescueExists if another one of the same home outranks it."""
@@ -180,7 +203,7 @@ class RescueFounding:
     def _realms(self, connection: Connection, conversation: int, opened: OpenedRescue) -> set[str]:
         """The other realms that have to follow: the lost homes, and those with members by their rosters."""
         found: set[str] = set()
-        for home, _, rows in _rosters(connection, conversation, opened):
+        for home, _, rows in lost_rosters(connection, conversation, opened):
             found |= {home, *(realm_in(each.address) for each in listed(rows).members)}
         return found - {self._context.realm_key}
 
@@ -285,7 +308,7 @@ class RescueFounding:
         """The members of a realm, by the keys of their addresses. If it has not followed an earlier rescue,
         they are in the roster of the home before that."""
         opened = open_rescue(decode_rescue(found.rescue))
-        for _, seq, rows in _rosters(connection, group.id, opened):
+        for _, seq, rows in lost_rosters(connection, group.id, opened):
             since = members_since(
                 connection, group, listed(rows), seq, self._context.config.realm
             ).members
@@ -322,44 +345,6 @@ class RescueFounding:
         refused = tuple(name for name, each in wanted.items() if each is None)
         newest, about = last_seq(connection, group.id), about_group(connection, group)
         return FollowAnswer(True, refused, newest, about=about)
-
-
-def _rosters(
-    connection: Connection, conversation: int, opened: OpenedRescue
-) -> Iterator[tuple[str, int, Sequence[RosterRow]]]:
-    """The lost home of a rescued group, the last entry of its roster, and its rows; then those of the homes
-    that were lost before it, the last one first."""
-    earlier = {each.realm: each for each in store.rescues_of(connection, conversation)}
-    while True:
-        home = opened.stated.home
-        kept = roster_store.roster_of_mirror(connection, conversation, home)
-        rows = () if kept is None or kept.rows is None else decode_rows(kept.rows)
-        yield home, opened.roster.seq, rows
-        before = earlier.pop(home, None)
-        if before is None:
-            return
-        opened = open_rescue(decode_rescue(before.rescue))
-
-
-def listed(rows: Sequence[RosterRow]) -> RescuedMembers:
-    """The members and bans of a roster. The lost home has written it: what is no address with a realm is left
-    out."""
-    rows = [row for row in rows if _is_address(row.address)]
-    return RescuedMembers(
-        [
-            HandedMember(row.address, row.role == ADMIN, row.since, row.first)
-            for row in rows
-            if row.role != BANNED
-        ],
-        [HandedAddress(row.address, row.since) for row in rows if row.role == BANNED],
-    )
-
-
-def _is_address(text: str) -> bool:
-    try:
-        return parse_foreign_address(text).realm is not None
-    except BadName:
-        return False
 
 
 def left_home(connection: Connection, group: Group, rescue: Rescue) -> HomeStep:

@@ -67,7 +67,7 @@ class Rescues:
         self._reached = reached
         self._receiver = receiver
         self._judge = RescueJudge(service.context, forwarder, keys)
-        self.founding = RescueFounding(service, links, forwarder, reached)
+        self.founding = RescueFounding(service, links, forwarder, reached, posts)
         supply = PastSupply(service.context, forwarder.entries)
         self._following = RescueFollowing(service, links, supply)
         self._linked: set[str] = set()
@@ -83,7 +83,7 @@ class Rescues:
     async def found(self, account: Account, name: Address) -> Rescued:
         """As `RescueFounding.found`. Other realms are told."""
         group = await self.founding.found(account, name)
-        await self._adopt_all()
+        await self._adopt_all()  # what was on its way into the outbox
         waits = await self._database.read(store.realms_left, group.id)
         for realm in sorted(self._linked):
             self._begin_meeting(realm)

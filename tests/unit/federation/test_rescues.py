@@ -15,7 +15,7 @@ from chatd.base.events import GroupRescue
 from chatd.base.names import Place, parse_address, parse_group
 from chatd.commands import values as ask
 from chatd.federation import rescue_founding
-from chatd.federation.rescue_founding import listed
+from chatd.federation.lost_rosters import listed
 from chatd.federation.rescue_parts import decode_proof
 from chatd.federation.signing.group_rosters import (
     ADMIN,
