@@ -21,7 +21,7 @@ def create_tables_of_invitations() -> None:
         ),
         sa.Column("expires_at", sa.BigInteger, nullable=False, comment="ms since 1970 UTC"),
         sa.Column("revoked_at", sa.BigInteger, comment="ms since 1970 UTC"),
-        sa.Column("spent_at", sa.BigInteger, comment="when its last use was; ms since 1970 UTC"),
+        sa.Column("spent_at", sa.BigInteger, comment="ms since 1970 UTC"),
         sa.Column("note", sa.Text, nullable=False, comment="what operators say of it"),
         sa.PrimaryKeyConstraint("id", name="realm_invitations_key"),
         sa.UniqueConstraint("code_hash", name="realm_invitations_code_hash_once"),

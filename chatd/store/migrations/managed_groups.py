@@ -13,7 +13,7 @@ def create_tables_of_managed_groups() -> None:
         "shut_groups",
         conversation("a group"),
         sa.Column("reason", sa.Text, nullable=False, comment="as members are told"),
-        sa.Column("at", sa.BigInteger, comment="ms since 1970 UTC; NULL: not known"),
+        sa.Column("at", sa.BigInteger, comment="ms since 1970 UTC"),
         sa.Column(
             "actor", sa.Text, comment="who has closed it, as in the audit log; NULL: not known"
         ),

@@ -18,7 +18,7 @@ realm_invitations = Table(
     Column("used", BigInteger, nullable=False, comment="accounts that were created with it"),
     time_column("expires_at"),
     Column("revoked_at", BigInteger, comment="ms since 1970 UTC"),
-    Column("spent_at", BigInteger, comment="when its last use was; ms since 1970 UTC"),
+    Column("spent_at", BigInteger, comment="ms since 1970 UTC"),  # its last use
     Column("note", Text, nullable=False, comment="what operators say of it"),
     sqlite_autoincrement=True,  # the audit log has the numbers, so none is used again
 )

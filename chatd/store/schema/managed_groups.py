@@ -13,7 +13,7 @@ shut_groups = Table(
     metadata,
     conversation_key("a group"),
     Column("reason", Text, nullable=False, comment="as members are told"),
-    Column("at", BigInteger, comment="ms since 1970 UTC; NULL: not known"),
+    Column("at", BigInteger, comment="ms since 1970 UTC"),  # NULL: not known
     Column("actor", Text, comment="who has closed it, as in the audit log; NULL: not known"),
 )
 
