@@ -90,7 +90,7 @@ class ModeratedMessages:
         NoConversation, UnknownGroup, UnknownMessage, ImportedMessage, NotOperator."""
 
         def job(connection: Connection) -> tuple[FoundMessage, Message, tuple[str, ...]]:
-            found = store.find_message(connection, self._here(where), seq)
+            found = store.find_known_message(connection, act.actor, self._here(where), seq)
             store.check_may_read(connection, act.actor, found)
             names = store.names_of(connection, found.conversation) if found.group is None else ()
             return found, store.shown_message(connection, found), names
@@ -106,7 +106,8 @@ class ModeratedMessages:
             return await self._delete(act, where, seq)
 
     async def _delete(self, act: Act, where: Address | int, seq: int) -> DeletedMessage:
-        found = await self._database.read(store.find_message, self._here(where), seq)
+        find, here = store.find_known_message, self._here(where)
+        found = await self._database.read(find, act.actor, here, seq)
         plan = await self._plan(found)
         done = await act.run(self._job, act, found, plan)
         self._changes.publish(done.result, plan.target, None)

@@ -94,8 +94,13 @@ def find_managed(connection: sa.Connection, key: str, moderator: int | None) -> 
     group = find_named(connection, key)
     if group is None:
         return None
-    known = sa.select(_here).where(_here == group.id, _known_to(moderator))
-    return None if connection.scalar(known) is None else group
+    return group if is_known(connection, group.id, moderator) else None
+
+
+def is_known(connection: sa.Connection, conversation: int, moderator: int | None) -> bool:
+    """Whether a group is known to an operator (None) or a moderator."""
+    known = sa.select(_here).where(_here == conversation, _known_to(moderator))
+    return connection.scalar(known) is not None
 
 
 def list_managed(

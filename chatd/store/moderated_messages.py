@@ -26,6 +26,7 @@ from chatd.store.files import get_attachment
 from chatd.store.groups import find_former, find_group, find_group_by_code
 from chatd.store.guard import checked, is_row_intact, noted_altered
 from chatd.store.macs import GUARDED
+from chatd.store.managed_groups import is_known
 from chatd.store.removed_messages import is_message_removed
 from chatd.store.reports import is_reported
 from chatd.store.schema import accounts, conversations, groups, messages, participants
@@ -103,6 +104,19 @@ def find_message(connection: sa.Connection, where: Address | int, seq: int) -> F
         realm=next((side.realm for side in sides if side.realm is not None), None),
         sides=tuple(side.account_id for side in sides),
     )
+
+
+def find_known_message(
+    connection: sa.Connection, actor: Principal, where: Address | int, seq: int
+) -> FoundMessage:
+    """As `find_message`. A name does not tell moderators that there is a group which they do not know, unless
+    the message is reported."""
+    if isinstance(where, Address) and not includes(actor.role, OPERATOR):
+        place = find_conversation(connection, where)
+        is_named = is_known(connection, place, actor.account or 0)
+        if not is_named and not is_reported(connection, place, seq):
+            raise UnknownGroup(name=where)
+    return find_message(connection, where, seq)
 
 
 def names_of(connection: sa.Connection, direct: int) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from chatd.service.moderated_messages import DeletedMessage
 from chatd.service.system_messages import SystemMessages
 from chatd.store import guard, macs
 from chatd.store.operators import set_role
-from chatd.store.schema import attachments, audit, messages
+from chatd.store.schema import attachments, audit, groups, messages
 from tests.support.inline import outcome_of, result_of
 from tests.unit.service.test_messages import MessagesTestCase
 
@@ -152,6 +152,22 @@ class ModeratedTest(MessagesTestCase):
         result_of(self.service.groups.join(self.citra, Address("nusa")))
         self.assertFalse(self.delete(Address("nusa"), 3, citra).before)
         self.assertEqual(self.history(self.budi, Place(group=Address("nusa"))), [None, None])
+
+    def test_private_group(self) -> None:
+        """By its name, moderators who are no members find it only for a message that is reported."""
+        citra = self.appoint(self.citra, MODERATOR)
+        group = self.group(self.budi, name="nusa")
+        for text in ("satu", "dua"):
+            self.post(self.budi, "nusa", text)
+        hide = sa.update(groups).values(private=True)
+        result_of(self.database.run(lambda connection: connection.execute(hide).rowcount))
+        for seq in (2, 99):
+            self.assertIs(self.refusal(Address("nusa"), seq, citra), UnknownGroup)
+            reading = self.service.moderated.read(self.act(citra), Address("nusa"), seq)
+            self.assertIs(outcome_of(reading), UnknownGroup)
+        result_of(self.service.reports.add(self.budi, group, 2, "spam"))
+        self.assertFalse(self.delete(Address("nusa"), 2, citra).before)
+        self.assertFalse(self.delete(Address("nusa"), 3).before)
 
     def test_moderator_who_joined_later(self) -> None:
         """They do not see what was written before, and do not delete it."""
