@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, Engine, inspect, text
 from twisted.logger import Logger
 
+from chatd.store.planner import inform_planner
 from chatd.store.schema import SCHEMA_VERSION, metadata
 from chatd.store.snapshot import copy_database
 
@@ -31,6 +32,12 @@ class SchemaError(Exception):
 
 def prepare(engine: Engine, scripts: Path = SCRIPTS, newest: str = SCHEMA_VERSION) -> None:
     """Bring the database to revision `newest`. Raises SchemaError."""
+    _prepare(engine, scripts, newest)
+    with engine.begin() as connection:
+        inform_planner(connection)
+
+
+def _prepare(engine: Engine, scripts: Path, newest: str) -> None:
     with engine.connect() as connection:
         found = current_version(connection)
         if found == newest:

@@ -33,6 +33,7 @@ class Schema(MigrateTestCase):
         fresh, upgraded = self.engine("fresh.db"), self.engine("upgraded.db")
         prepare(fresh)
         upgrade(upgraded, None, SCRIPTS, SCHEMA_VERSION)
+        prepare(upgraded)
         self.assertEqual(dump(upgraded), dump(fresh))
         self.assertEqual(version_table(upgraded), version_table(fresh))
         self.assertEqual(self.version(upgraded), self.version(fresh))
