@@ -2,6 +2,7 @@
 
 from chatd.store.schema.announcements import announcements
 from chatd.store.schema.base import SCHEMA_VERSION, Id, metadata
+from chatd.store.schema.cluster import bus_payloads, leases, nodes
 from chatd.store.schema.files import (
     arrivals,
     attachments,
@@ -116,6 +117,7 @@ __all__ = [
     "awaiting",
     "bans",
     "blocks",
+    "bus_payloads",
     "change_requests",
     "changes",
     "contacts",
@@ -139,6 +141,7 @@ __all__ = [
     "invitations",
     "invited",
     "join_requests",
+    "leases",
     "local_changes",
     "lost_files",
     "message_bytes",
@@ -151,6 +154,7 @@ __all__ = [
     "moving_groups",
     "mutes",
     "names",
+    "nodes",
     "outbox",
     "participants",
     "password_resets",

@@ -1,7 +1,7 @@
 """Private groups, and what a member may see of a group's past; blocks, profiles, reports, settings of
 conversations, accounts that are being deleted, and what is shown of sessions; pictures of people and groups;
 message requests; realms that are linked only when there is something to say; roles, disabled accounts,
-the audit log, and invitations.
+the audit log, and invitations; nodes that serve a realm together.
 
 The migration is self-contained: it does not import chatd.store.schema, which changes over time.
 """
@@ -14,6 +14,7 @@ from alembic import op
 from chatd.store.migrations.account_moves import create_tables_of_account_moves
 from chatd.store.migrations.announcements import create_tables_of_announcements
 from chatd.store.migrations.changed_tables import change_tables
+from chatd.store.migrations.cluster import create_tables_of_the_cluster
 from chatd.store.migrations.columns import (
     at,
     conversation,
@@ -55,6 +56,7 @@ def upgrade() -> None:
     create_tables_of_moderation()
     create_tables_of_announcements()
     create_tables_of_managed_groups()
+    create_tables_of_the_cluster()
 
 
 def _create_tables_of_people() -> None:

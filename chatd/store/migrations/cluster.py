@@ -1,0 +1,55 @@
+"""What version 0012 adds for realms that several nodes serve together."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+from chatd.store.migrations.columns import at, id_type
+
+
+def create_tables_of_the_cluster() -> None:
+    op.create_table(
+        "nodes",
+        sa.Column("id", id_type(), nullable=False),
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("started", sa.BigInteger, nullable=False, comment="ms since 1970 UTC"),
+        sa.Column("beat", sa.BigInteger, nullable=False, comment="ms since 1970 UTC"),
+        sa.Column(
+            "commits",
+            sa.BigInteger,
+            nullable=False,
+            comment="how many transactions it has committed that changed something",
+        ),
+        sa.Column("address", sa.Text, nullable=False, comment="the host on which it runs"),
+        sa.PrimaryKeyConstraint("id", name="nodes_key"),
+        sa.UniqueConstraint("name", name="nodes_name_once"),
+        sqlite_autoincrement=True,
+    )
+    op.create_table(
+        "leases",
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("node", sa.BigInteger, nullable=False, comment="the id of a node; 0: nobody"),
+        sa.Column(
+            "epoch",
+            sa.BigInteger,
+            nullable=False,
+            comment="grows each time a node takes the lease",
+        ),
+        sa.Column(
+            "until",
+            sa.BigInteger,
+            nullable=False,
+            comment="ms since 1970 UTC; then others may take it",
+        ),
+        sa.PrimaryKeyConstraint("name", name="leases_key"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "bus_payloads",
+        sa.Column("id", id_type(), nullable=False),
+        at(),
+        sa.Column("payload", sa.LargeBinary, nullable=False),
+        sa.PrimaryKeyConstraint("id", name="bus_payloads_key"),
+        sqlite_autoincrement=True,
+    )
