@@ -3,7 +3,10 @@
 A group that is to be deleted is closed at once. Then its members of this realm are removed, its messages are
 deleted in the realms that have members, and those members are removed. With the last one the group ends, and
 what is left here is erased. Each step is a small transaction, so that others do not wait. A kill between two
-steps leaves nothing half done, and the next start continues.
+steps leaves nothing half done, and the next start continues. Groups take turns, so that a small one does not
+wait for a large one.
+
+The bans of groups that end in other ways are removed here, too.
 """
 
 from __future__ import annotations
@@ -34,14 +37,17 @@ from chatd.service.remote import Notice
 from chatd.service.rosters import RosterChange, Rosters
 from chatd.service.targets import group_target
 from chatd.store import group_removals as store
+from chatd.store.ended_groups import clear_ended, next_ended
 from chatd.store.group_removals import Removal
 from chatd.store.groups import group_of
 from chatd.store.message_changes import ChangeResult, WantedChange
+from chatd.store.roster import Delta
 from chatd.store.shut_groups import Shutting, put_shutting
 
 MEMBERS = 20  # members that one transaction removes, about 4 ms
 DELETED = 1  # message that one transaction deletes in other realms, too, about 6 ms
 ERASED = 20  # messages that one transaction erases, about 2 ms
+ROWS = 500  # other rows that one transaction removes, about 1 ms
 RETRY = (
     60.0  # seconds after which it continues when the disk, the database or an error has stopped it
 )
@@ -51,7 +57,7 @@ log = Logger()
 
 
 class GroupRemovals:
-    """Deletes groups of this realm, the oldest first, between `start` and `stop`."""
+    """Deletes groups of this realm, and what is left of those that have ended, between `start` and `stop`."""
 
     def __init__(
         self,
@@ -68,6 +74,8 @@ class GroupRemovals:
         self._relocation = relocation
         self._erased = erased
         self._work = RecurringWork(context.clock, self._run, RETRY, "a group was not deleted")
+        self._last = 0  # the group that had its turn
+        rosters.on_ended(self.wake)
 
     def start(self) -> None:
         """Continue with those that were interrupted."""
@@ -88,7 +96,7 @@ class GroupRemovals:
         return RosterChange(delta, (*told, fact), group)
 
     def wake(self) -> None:
-        """There is another group to delete."""
+        """There is another group to delete, or one has ended."""
         self._work.wake()
 
     async def _run(self) -> float | None:
@@ -96,9 +104,10 @@ class GroupRemovals:
         StorageFailed."""
         failed: set[int] = set()
         while not self._work.is_interrupted:
-            found = await self._database.read(store.next_removal, failed)
+            found = await self._database.read(store.next_removal, failed, self._last)
             if found is None:
-                return RETRY if failed else None
+                break
+            self._last = found.conversation
             try:
                 await self._work.step(self._step(found))
             except EXPECTED:
@@ -106,16 +115,24 @@ class GroupRemovals:
             except Exception:
                 log.failure("the group {number} was not deleted", number=found.conversation)
                 failed.add(found.conversation)
-        return None
+        await self._clear_ended()
+        return RETRY if failed else None
+
+    async def _clear_ended(self) -> None:
+        """Remove the bans of groups that have ended. Raises StorageFailed."""
+        while not self._work.is_interrupted:
+            ended = await self._database.read(next_ended)
+            if ended is None:
+                return
+            await self._work.step(self._database.run(clear_ended, ended))
 
     async def _step(self, removal: Removal) -> None:
         """Take the next step with a group. Nobody can join it, and nothing can be written to it."""
         place = removal.conversation
         group = await self._database.read(group_of, place)
         if group is None or group.realm is not None:
-            # It was rescued in another realm after a restore of this one, and is no group of this realm.
-            await self._database.run(store.finish_removal, place)
-        elif not group.key:
+            return  # It lives in another realm since a moment ago, which has ended its deletion.
+        if not group.key:
             await self._erase(removal)
         elif here := await self._database.read(store.local_members, place, MEMBERS):
             await self._remove(group, here)
@@ -130,6 +147,8 @@ class GroupRemovals:
         now = self._context.now()
 
         def job(connection: Connection) -> RosterChange:
+            if not store.is_being_removed(connection, group.id):
+                return RosterChange(Delta(group.id))
             delta = store.remove_members(connection, group, parties)
             seq = self._rosters.log.newest(connection, group)
             steps: list[Notice | MadeFact] = []
@@ -156,7 +175,9 @@ class GroupRemovals:
         now = self._context.now()
 
         def job(connection: Connection) -> list[tuple[int, ChangeResult]]:
-            done = []
+            done: list[tuple[int, ChangeResult]] = []
+            if not store.is_being_removed(connection, group.id):
+                return done
             for seq in seqs:
                 wanted = WantedChange(group.id, seq, Deletion(), HOME, now, by_realm=True)
                 try:
@@ -178,7 +199,7 @@ class GroupRemovals:
         place = removal.conversation
         seqs = await self._database.read(store.left_after, place, removal.erased, ERASED)
         if not seqs:
-            await self._database.run(store.finish_removal, place)
+            await self._database.run(store.finish_removal, place, ROWS)
             return
         now = self._context.now()
         stored = await self._database.run(store.erase_messages, place, seqs, now)

@@ -75,6 +75,7 @@ class Rosters:
         # group's key or code -> its id
         self._ids: Cache[str, int] = Cache(2 * CACHED_GROUPS)
         self._on_changed: Callable[[int], object] = lambda _group: None
+        self._on_ended: Callable[[], object] = lambda: None
         self._messages = context.writers.messages
         self._epochs = self._messages.epochs
         self._epochs.on_moved(PostRights(forwarder).check_again)
@@ -82,6 +83,10 @@ class Rosters:
     def on_changed(self, tell: Callable[[int], object]) -> None:
         """Call `tell` with the id of each group whose members, bans or attributes have changed."""
         self._on_changed = tell
+
+    def on_ended(self, tell: Callable[[], object]) -> None:
+        """Call `tell` when a group of this realm has ended."""
+        self._on_ended = tell
 
     def cached(self, key: str) -> Roster | None:
         """The roster of the group with that name or code, if it is cached."""
@@ -265,6 +270,8 @@ class Rosters:
         is cached."""
         if not delta.is_empty:
             self._on_changed(delta.group)
+        if delta.ended:
+            self._on_ended()
         roster = self._rosters.get(delta.group)
         if roster is None:
             return None

@@ -86,6 +86,8 @@ def bans_of(connection: Connection, group: int, after: str, limit: int) -> Seque
     return [Ban(row[0]) for row in rows]
 
 
-def forget_bans(connection: Connection, group: int) -> None:
-    """Remove the bans of a group that has ended."""
-    connection.execute(delete(bans).where(bans.c.conversation_id == group))
+def forget_bans(connection: Connection, group: int, count: int) -> bool:
+    """Remove the first `count` bans of a group that has ended. Returns whether there may be more."""
+    first = select(bans.c.key).where(bans.c.conversation_id == group).limit(count)
+    gone = delete(bans).where(bans.c.conversation_id == group, bans.c.key.in_(first))
+    return connection.execute(gone).rowcount == count

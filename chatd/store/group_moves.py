@@ -21,6 +21,7 @@ from chatd.store import avatars, names
 from chatd.store.accounts import find_accounts
 from chatd.store.avatars import place_of_group
 from chatd.store.bans import MAX_BANS
+from chatd.store.group_removals import cancel_removal
 from chatd.store.groups import find_group, find_group_by_code, group_of
 from chatd.store.handovers import HandedAddress, HandedMember, add_guests
 from chatd.store.lineage import HomeStep, add_step
@@ -235,9 +236,11 @@ def _count(connection: sa.Connection, conversation: int, new: NewHome) -> None:
 
 def demote(connection: sa.Connection, group: Group, home: OtherHome, step: HomeStep) -> Group:
     """Make a group of this realm the copy of one of another realm, which is its new home, and return it. Its
-    people of this realm stay members; the name stays in use."""
+    people of this realm stay members; the name stays in use. If operators were deleting it, that ends: what
+    is left of it is no longer theirs to delete for others."""
     add_step(connection, group.id, step)
     place = group.id
+    cancel_removal(connection, place)
     _readdress(connection, group, home)
     connection.execute(sa.update(groups).where(groups.c.conversation_id == place).values(code=None))
     for table in (remote_members, bans, invited):

@@ -15,6 +15,7 @@ from chatd.store.members import end_group, row_of
 from chatd.store.roster import Delta
 from chatd.store.schema import (
     accounts,
+    bans,
     changes,
     group_removals,
     groups,
@@ -26,13 +27,22 @@ from chatd.store.schema import (
     reaction_counts,
     reactions,
     remote_members,
+    removed_messages,
     reports,
     retention,
+    retention_marks,
     rosters,
 )
 from chatd.store.signatures import forget_contents_between
 
 _T = group_removals.c
+# What may be many rows, with the rest of their keys.
+_MANY = (
+    (invited, invited.c.key),
+    (bans, bans.c.key),
+    (removed_messages, removed_messages.c.seq),
+    (reports, reports.c.id),
+)
 
 
 class Removal(NamedTuple):
@@ -53,15 +63,17 @@ def begin_removal(connection: sa.Connection, conversation: int, actor: str, now:
 
 def check_not_ending(connection: sa.Connection, group: Group) -> None:
     """Raises GroupEnding if a group is being deleted."""
-    if connection.scalar(sa.select(_T.at).where(_T.conversation_id == group.id)) is not None:
+    if is_being_removed(connection, group.id):
         raise GroupEnding(group=group.name)
 
 
-def next_removal(connection: sa.Connection, but: Collection[int]) -> Removal | None:
-    """The oldest group that is to be deleted, except those with these ids."""
+def next_removal(connection: sa.Connection, but: Collection[int], last: int) -> Removal | None:
+    """The group that is to be deleted whose turn comes after that with the id `last`, except those with the
+    ids `but`."""
     columns = _T.conversation_id, _T.told, _T.erased
-    chosen = sa.select(*columns).where(_T.conversation_id.not_in(but)).order_by(_T.at)
-    row = connection.execute(chosen.limit(1)).first()
+    chosen = sa.select(*columns).where(_T.conversation_id.not_in(but)).limit(1)
+    has_had_its_turn = _T.conversation_id <= last
+    row = connection.execute(chosen.order_by(has_had_its_turn, _T.conversation_id)).first()
     return None if row is None else Removal(*row)
 
 
@@ -182,9 +194,31 @@ def _move(connection: sa.Connection, conversation: int, **seqs: int) -> None:
     connection.execute(sa.update(group_removals).where(here).values(**seqs))
 
 
-def finish_removal(connection: sa.Connection, conversation: int) -> None:
-    """Nothing more is to be done. What is left of an ended group are the numbers of its log."""
-    for table in (invited, home_rosters, reports, retention, group_removals):
+def finish_removal(connection: sa.Connection, conversation: int, count: int) -> None:
+    """Remove the next `count` rows of what else is stored of an ended group. After the last one, the removal
+    is done: what is left are the numbers of its log."""
+    for table, key in _MANY:
+        some = sa.select(key).where(table.c.conversation_id == conversation).limit(count)
+        here = table.c.conversation_id == conversation
+        count -= connection.execute(sa.delete(table).where(here, key.in_(some))).rowcount
+        if count <= 0:
+            return
+    for table in (home_rosters, retention, retention_marks):
         connection.execute(sa.delete(table).where(table.c.conversation_id == conversation))
-    here = (groups.c.conversation_id == conversation) & groups.c.key.is_(None)
-    connection.execute(sa.update(groups).where(here).values(title=None, topic=None))
+    connection.execute(
+        sa.update(groups)
+        .where(groups.c.conversation_id == conversation)
+        .values(title=None, topic=None)
+    )
+    cancel_removal(connection, conversation)
+
+
+def cancel_removal(connection: sa.Connection, conversation: int) -> None:
+    """A group is not deleted any more, because it lives in another realm now. What this realm has noted of it
+    stays, such as reports and limits: members here may still be in it."""
+    connection.execute(sa.delete(group_removals).where(_T.conversation_id == conversation))
+
+
+def is_being_removed(connection: sa.Connection, conversation: int) -> bool:
+    """Whether a group is being deleted."""
+    return connection.scalar(sa.select(_T.at).where(_T.conversation_id == conversation)) is not None

@@ -16,7 +16,8 @@ from chatd.base.model import PAST_JOINED, Group, Party
 from chatd.store import avatars, names
 from chatd.store.access import first_seqs
 from chatd.store.accounts import DELETED
-from chatd.store.bans import banned_keys, forget_bans, lift_ban
+from chatd.store.bans import banned_keys, lift_ban
+from chatd.store.ended_groups import note_ended
 from chatd.store.epochs import epoch_of
 from chatd.store.groups import find_former, find_group, find_group_by_code, find_known
 from chatd.store.roster import Delta, Roster
@@ -335,7 +336,7 @@ def end_group(
     connection.execute(
         sa.update(groups).where(groups.c.conversation_id == group.id).values(key=None, code=None)
     )
-    forget_bans(connection, group.id)
+    note_ended(connection, group.id)
     open_again(connection, group.id)
     avatars.forget(connection, avatars.place_of_group(group.key))
     return Delta(group.id, roles, ended=True)

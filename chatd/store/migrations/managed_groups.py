@@ -40,3 +40,9 @@ def create_tables_of_managed_groups() -> None:
         sa.PrimaryKeyConstraint("conversation_id", name="group_removals_key"),
         of_conversation("group_removals"),
     )
+    op.create_table(
+        "ended_groups",
+        conversation("a group that has ended"),
+        sa.PrimaryKeyConstraint("conversation_id", name="ended_groups_key"),
+        of_conversation("ended_groups"),
+    )

@@ -44,7 +44,7 @@ from chatd.store.schema.log import (
     remote_marks,
     terms,
 )
-from chatd.store.schema.managed_groups import group_removals, shut_groups
+from chatd.store.schema.managed_groups import ended_groups, group_removals, shut_groups
 from chatd.store.schema.moderation import access_bans, mutes, removed_messages
 from chatd.store.schema.moved_groups import former_homes, group_moves, handovers
 from chatd.store.schema.moves import (
@@ -125,6 +125,7 @@ __all__ = [
     "departures",
     "disabled",
     "earlier_addresses",
+    "ended_groups",
     "erased_files",
     "file_macs",
     "file_quotas",

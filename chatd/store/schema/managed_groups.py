@@ -32,3 +32,6 @@ group_removals = Table(
     Column("actor", Text, nullable=False, comment="who deletes it, as in the audit log"),
     time_column(),
 )
+
+# Groups that have ended, until the last of their bans are removed.
+ended_groups = Table("ended_groups", metadata, conversation_key("a group that has ended"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
+from twisted.internet.defer import Deferred
 
 from chatd.base.errors import (
     ChatError,
@@ -19,11 +20,23 @@ from chatd.base.names import Place, parse_address, parse_group
 from chatd.commands import values as ask
 from chatd.service import group_removals as module
 from chatd.service import managed_groups
-from chatd.store.retention import remove_messages
-from chatd.store.schema import attachments, group_removals, groups, messages, shut_groups
+from chatd.service.group_removals import GroupRemovals
+from chatd.store.group_removals import local_members
+from chatd.store.groups import group_of
+from chatd.store.retention import RetentionLimits, put_limits, remove_messages
+from chatd.store.schema import (
+    attachments,
+    group_removals,
+    groups,
+    messages,
+    reports,
+    retention,
+    shut_groups,
+)
 from tests.support.managing import close_at, delete_at, open_at, transfer_at
 from tests.support.network import Person, Server
 from tests.unit.federation.test_realm_groups import GroupTestCase
+from tests.unit.federation.test_rescues import LONG, RescueTestCase
 
 PLACE = Place(None, parse_group("bagan@realm1"))
 
@@ -231,3 +244,46 @@ class Deleted(PeopleTestCase):
     def test_group_elsewhere(self) -> None:
         with self.assertRaises(GroupElsewhere):
             delete_at(self.two, "bagan@realm1")
+
+
+class Rescued(RescueTestCase):
+    """The home of a group is away in the middle of its deletion, and the group is rescued elsewhere."""
+
+    realms = 3
+
+    def count(self, table: sa.Table) -> int:
+        query = sa.select(sa.func.count()).select_from(table)
+        return int(self.home.realm.database.now(lambda db: db.scalar(query)))
+
+    def test_lives_elsewhere(self) -> None:
+        """The deletion ends. The members stay, and so does what the realm has noted of the group, which
+        operators of its new home may open."""
+        database = self.home.realm.database
+        self.network.result(database.run(put_limits, 1, RetentionLimits(5)))
+        self.posts("budi", "two")
+        place = Place(None, parse_group("bagan"))
+        [*_, two] = self.ana.does(ask.ShowHistory(place, 5)).items
+        self.ana.does(ask.ReportMessage(place, two.seq, "rude"))
+        start = GroupRemovals.start
+        self.patch(GroupRemovals, "start", lambda _removals: None)
+        self.home.restart()
+        delete_at(self.home)
+        before = self.network.result(self.home.realm.database.run(group_of, 1))
+        self.home.kill()
+        self.away(self.home, seconds=LONG + 60)
+        self.rescues("budi")
+        self.comes_back(self.home)
+        self.assertEqual(self.address("ana"), "bagan@realm2")
+        removals: Any = self.home.service.group_removals
+        start(removals)
+        self.network.advance(5)
+        # A step that began before.
+        here = self.home.realm.database.now(lambda db: local_members(db, 1, 5))
+        self.network.result(Deferred.fromCoroutine(removals._remove(before, here)))
+        self.assertEqual(self.count(group_removals), 0)
+        self.assertEqual([self.count(table) for table in (reports, retention)], [1, 1])
+        self.assertEqual(self.address("ana"), "bagan@realm2")
+        open_at(self.second)
+        self.network.advance(5)
+        self.posts("ana", "three", "bagan@realm2")
+        self.assertIn("ana: three", self.shown("budi", "bagan"))
