@@ -46,6 +46,7 @@ from chatd.federation.signing.key_book import KeyBook
 from chatd.federation.signing.proofs import SigningKey
 from chatd.federation.version_one import OldParcels
 from chatd.files.folder import Uploads
+from chatd.files.store import IFileStore
 from chatd.media.scaler import PictureScaler
 from chatd.service.chat_service import ChatService
 from chatd.service.context import Context
@@ -129,7 +130,7 @@ class Realm:
         return self.service.database
 
     @property
-    def uploads(self) -> Uploads:
+    def uploads(self) -> IFileStore:
         return self.service.uploads
 
     def open(self) -> None:
@@ -190,7 +191,7 @@ class Realm:
         self.service.moving_out.load(stored.moves)
         self.service.receipts.start()
 
-    def _clean_uploads(self, connection: Connection, uploads: Uploads) -> None:
+    def _clean_uploads(self, connection: Connection, uploads: IFileStore) -> None:
         """Remove the files of deleted messages, and set aside those that no message carries. After an
         accepted loss none is set aside, because files that the database does not know may be all that is left
         of their messages."""
@@ -204,7 +205,7 @@ class Realm:
         if unclaimed := uploads.clean(claimed):
             log.warn("files that no message carries, now in unclaimed/: {count}", count=unclaimed)
 
-    def _assemble(self, context: Context, uploads: Uploads, stored: StoredState) -> None:
+    def _assemble(self, context: Context, uploads: IFileStore, stored: StoredState) -> None:
         """Create the service, and on top of it the federation and the sessions."""
         environment = self.environment
         finder = make_finder(context, environment.reactor, self._authorities, environment.resolver)

@@ -8,7 +8,7 @@ from chatd.base.attachments import Attachment
 from chatd.base.background import in_background
 from chatd.base.errors import FileArriving, FileLost, StorageFailed, UnknownFile
 from chatd.federation.links import ILinks
-from chatd.files.folder import Uploads
+from chatd.files.store import IFileStore
 from chatd.service.context import Context
 from chatd.store import arrivals, sent_files
 from chatd.store.origins import Origin
@@ -19,7 +19,7 @@ MAX_PIECE = 32 << 10  # bytes
 class FileSupply:
     """Looks up each piece anew, so that a file stops when its message is deleted."""
 
-    def __init__(self, context: Context, uploads: Uploads, links: ILinks) -> None:
+    def __init__(self, context: Context, uploads: IFileStore, links: ILinks) -> None:
         self._database = context.database
         self._own = context.realm_key
         self._uploads = uploads

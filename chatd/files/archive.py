@@ -8,8 +8,8 @@ from collections.abc import AsyncIterable, Callable
 from contextlib import suppress
 from typing import IO, TYPE_CHECKING
 
-from chatd.files.folder import Uploads
 from chatd.files.outgoing import Outgoing
+from chatd.files.store import IFileStore
 
 if TYPE_CHECKING:
     from hashlib import _Hash
@@ -21,7 +21,7 @@ class Archive:
     """An archive in the folder of files. It has no name there, so nothing is left of it when it is closed, or
     when the daemon is killed. All methods may raise OSError."""
 
-    def __init__(self, uploads: Uploads) -> None:
+    def __init__(self, uploads: IFileStore) -> None:
         self._uploads = uploads
         self._file: IO[bytes]
         self._zip: zipfile.ZipFile

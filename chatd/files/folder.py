@@ -14,62 +14,38 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Hashable
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from typing import IO, Any, TypeAlias
+from typing import IO, Any
 
-from twisted.internet.defer import CancelledError, Deferred, DeferredLock
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.threads import deferToThreadPool
-from twisted.logger import Logger
-from twisted.python.failure import Failure
 
 from chatd.base.attachments import Attachment
-from chatd.base.cache import Cache
 from chatd.base.clocks import Wall
 from chatd.base.counters import Counters
-from chatd.base.errors import FileDamaged, FileMissing
 from chatd.base.private_files import sync_folder
 from chatd.base.thread_pools import DaemonPool, stop_pool
+from chatd.files.claims import PartClaims, checked, key_of_part
 from chatd.files.file_names import UNCLAIMED, free_path, from_disk, stored_names, stored_path
 from chatd.files.incoming import Incoming
 from chatd.files.outgoing import Outgoing
-from chatd.files.partial_file import (
-    Digest,
-    FileInPlace,
-    FileState,
-    PartialFile,
-    state_of,
-)
+from chatd.files.partial_file import FileInPlace, PartialFile, state_of
+from chatd.files.store import KEEP_PARTS
 from chatd.files.thumbnails import ThumbnailFolder
+from chatd.files.verified_files import DamagedFile, Verified, VerifiedFiles
 
 THREADS = 4
-KEEP_PARTS = 7 * 24 * 3600.0  # seconds for which a suspended file is kept
 PROBE = 64 << 10  # bytes that are written to test whether files can be stored
-MAX_VERIFIED = 100_000  # files that are remembered as intact
-MAX_DIGESTS = 256  # suspended files that can be resumed without reading them back
-
-log = Logger()
-
-# The state of a file when its bytes were compared with its SHA-256, and whether they were intact
-Verified: TypeAlias = tuple[FileState, bool]
-
-_KEY = re.compile(r"[a-z0-9.-]+")
-
-
-class DamagedFile(OSError):
-    """The bytes of a stored file are not those that came. `state` is that of the file."""
-
-    def __init__(self, state: FileState) -> None:
-        super().__init__("its bytes are not those that came")
-        self.state = state
 
 
 class Uploads:
-    """The folder of stored files. Threads report to `reactor`; `wall` dates the files."""
+    """An IFileStore in a folder of this node. Threads report to `reactor`; `wall` dates the files."""
+
+    is_remote = False
 
     def __init__(
         self, reactor: Any, folder: Path, counters: Counters | None = None, wall: Wall = time.time
@@ -84,11 +60,8 @@ class Uploads:
         self.thumbnails = ThumbnailFolder(folder / "thumbnails", self._exists)
         self._pool = DaemonPool(0, THREADS, name="uploads")
         self._counter = count(1)
-        # What the last comparison of a file's bytes with its SHA-256 has shown, by name.
-        self._verified: Cache[str, Verified] = Cache(MAX_VERIFIED)
-        self._digests: Cache[Path, Digest] = Cache(MAX_DIGESTS)
-        self._claims: dict[Path, DeferredLock] = {}
-        self._active: dict[Path, Incoming] = {}  # those that can be resumed
+        self._verified = VerifiedFiles(self, self._open_intact)
+        self._claims = PartClaims()
 
     def start(self) -> None:
         for folder in (self.folder, self._incoming, self._rooms):
@@ -100,27 +73,27 @@ class Uploads:
         self._pool.start()
 
     def stop(self) -> Deferred[None]:
-        """Fires once all jobs are done."""
         return stop_pool(self._reactor, self._pool)
 
-    def clean(self, known: Collection[str], keep_parts: float = KEEP_PARTS) -> int:
-        """Remove interrupted uploads, and move files that are not `known` to `unclaimed/`. Returns how many
-        were moved. Call it at the start only, before any upload.
+    def in_thread(self, work: Callable[..., Any], *args: Any) -> Deferred[Any]:
+        return deferToThreadPool(self._reactor, self._pool, work, *args)
 
-        Resumable parts that were written to in the last `keep_parts` seconds stay. An unknown file is
-        complete: a crash came before its message was stored, or an older database was restored. If it is
-        empty, it is removed: it is the name of a file that a crash kept from getting it, or of an empty one.
+    # The start
+
+    def clean(self, known: Collection[str], keep_parts: float = KEEP_PARTS) -> int:
+        """As IFileStore.clean.
+
+        An unknown file is complete: a crash came before its message was stored, or an older database was
+        restored. If it is empty, it is removed: it is the name of a file that a crash kept from getting it,
+        or of an empty one.
         """
-        oldest = self._wall() - keep_parts
-        for path in self._incoming.iterdir():
-            if path.is_file() and (path.suffix != ".part" or path.stat().st_mtime < oldest):
-                path.unlink()
+        self._clean_incoming(self._wall() - keep_parts)
         known = set(known)
         self.thumbnails.clean(known)
         unclaimed = [
             path
             for path in self.folder.iterdir()
-            if path.name not in known and from_disk(path.name) not in known and path.is_file()
+            if path.name not in known and from_disk(path.name) not in known and self._is_left(path)
         ]
         aside = self.folder / UNCLAIMED
         moved = 0
@@ -133,58 +106,70 @@ class Uploads:
             moved += 1
         return moved
 
+    def _clean_incoming(self, oldest: float) -> None:
+        """Remove interrupted uploads, but not those that can be resumed and were written to after
+        `oldest`."""
+        for path in self._incoming.iterdir():
+            if path.is_file() and (path.suffix != ".part" or path.stat().st_mtime < oldest):
+                path.unlink()
+
+    def _is_left(self, path: Path) -> bool:
+        """Whether an unknown file in the folder was left by an earlier run."""
+        return path.is_file()
+
+    # Removing
+
     def erase(self, stored: Collection[str]) -> Deferred[None]:
-        """Remove files of deleted messages, so that they do not come back after a power cut. Those that are
-        arriving are aborted."""
         for name in stored:
-            incoming = self._active.get(self._path(name))
-            if incoming is not None:
-                incoming.abort()
+            if (key := key_of_part(name)) is not None:
+                self._claims.abort(key)
         return self.in_thread(self.erase_now, stored)
 
     def erase_now(self, stored: Collection[str]) -> None:
-        """As `erase`, in this thread."""
         for name in stored:
-            self._path(name).unlink(missing_ok=True)
+            self._remove(name)
             self.thumbnails.remove(Path(name).name)  # of a part of a file it has no folder
         if stored:
             sync_folder(self.folder)
 
+    def remove(self, stored: str) -> Deferred[None]:
+        return self.in_thread(self._remove, stored)
+
+    def _remove(self, stored: str) -> None:
+        """Remove a file, or the part of a file that arrives."""
+        self._path(stored).unlink(missing_ok=True)
+
+    # Files that arrive
+
     def receive(self, name: str, size: int) -> Incoming:
-        """A new file of `size` bytes with this (safe) name."""
         path = self._incoming / f"{os.getpid()}-{next(self._counter)}"
-        return Incoming(self, PartialFile(path, name, size))
+        return Incoming(self, PartialFile(path, name, size, self.keep))
 
     def receive_temporary(self, name: str, size: int) -> Incoming:
-        """As `receive`, for a file that does not outlive the daemon. Its name on disk is a number."""
-        path = self._rooms / f"{os.getpid()}-{next(self._counter)}"
-        return Incoming(self, FileInPlace(path, name, size))
+        """As IFileStore.receive_temporary. Its name on disk is a number."""
+        return Incoming(self, FileInPlace(self._temporary(), name, size, self._name_of))
 
     def open_nameless(self) -> IO[bytes]:
-        """In a thread: a new file for reading and writing that is gone once it is closed."""
-        path = self._rooms / f"{os.getpid()}-{next(self._counter)}"
+        path = self._temporary()
         file = path.open("x+b")
         path.unlink()
         return file
 
-    def open_stored(self, stored: str) -> IO[bytes]:
-        """In a thread: open a file for reading by its name in the folder. Raises OSError."""
-        return self._path(stored).open("rb")
+    def _temporary(self) -> Path:
+        """The path of a new file that does not outlive the daemon."""
+        return self._rooms / f"{os.getpid()}-{next(self._counter)}"
+
+    def _name_of(self, path: Path, _name: str, _sent_at: int | None) -> str:
+        """The name in the folder of a file that stays at its path."""
+        return path.relative_to(self.folder).as_posix()
 
     def resume(self, key: str, name: str, size: int) -> Deferred[Incoming]:
-        """As `receive`, for a file that is kept under `key` when its transfer is suspended or the daemon
-        stops.
+        return Deferred.fromCoroutine(self._resume(checked(key), name, size))
 
-        The bytes that are there are read back first (`Incoming.offset`). If there are more than `size`, they
-        belong to another file and are dropped. Waits until an earlier Incoming of the same key is closed.
-        Fails with OSError. May be cancelled.
-        """
-        return Deferred.fromCoroutine(self._resume(self._part(key), name, size))
-
-    async def _resume(self, path: Path, name: str, size: int) -> Incoming:
-        close = await self._claim(path)
-        part = PartialFile(path, name, size, resumable=True, digest=self._digests.pop(path))
-        incoming = self._active[path] = Incoming(self, part, close)
+    async def _resume(self, key: str, name: str, size: int) -> Incoming:
+        close = await self._claims.claim(key)
+        part = self._part(key, name, size, self._claims.digests.pop(key))
+        incoming = self._claims.active[key] = Incoming(self, part, close)
         try:
             await incoming.read_back()
         except CancelledError:
@@ -193,180 +178,33 @@ class Uploads:
         return incoming
 
     def forget(self, key: str) -> Deferred[None]:
-        """Remove the suspended file of `key`. Waits as `resume` does. Never fails."""
-        return Deferred.fromCoroutine(self._forget(self._part(key)))
+        return Deferred.fromCoroutine(self._forget(checked(key)))
 
-    async def _forget(self, path: Path) -> None:
-        incoming = Incoming(
-            self, PartialFile(path, path.name, 0, resumable=True), await self._claim(path)
-        )
+    async def _forget(self, key: str) -> None:
+        close = await self._claims.claim(key)
+        incoming = Incoming(self, self._part(key, key, 0), close)
         incoming.abort()
         await incoming.suspend()
 
-    def kept(self, keys: re.Pattern[str], but: Collection[str]) -> Deferred[int]:
-        """The bytes of all parts whose keys match `keys`, without those of the keys `but`. Fails with
-        OSError."""
-        look = self.in_thread(self._find_parts, keys, set(but))
-        return look.addCallback(lambda found: sum(found.values()))
+    def _part(self, key: str, name: str, size: int, digest: Any = None) -> PartialFile:
+        path = self._incoming / f"{key}.part"
+        return PartialFile(path, name, size, self.keep, resumable=True, digest=digest)
 
-    def suspended(self, keys: re.Pattern[str]) -> Deferred[dict[str, int]]:
-        """The sizes of the suspended files whose keys match `keys`, by key, the oldest first. Fails with
-        OSError."""
-        return self.in_thread(self._find_parts, keys, self.claimed(keys))
+    def suspended(self, prefix: str) -> Deferred[dict[str, int]]:
+        return self.in_thread(self._find_parts, prefix, self.claimed(prefix))
 
-    def _find_parts(self, keys: re.Pattern[str], but: Collection[str]) -> dict[str, int]:
+    def _find_parts(self, prefix: str, but: Collection[str]) -> dict[str, int]:
         """In a thread: sizes by key, the oldest first."""
         found = []
-        for part in self._incoming.glob("*.part"):
-            if keys.fullmatch(part.stem) and part.stem not in but:
+        for part in self._incoming.glob(f"{prefix}*.part"):
+            if part.stem not in but:
                 with suppress(FileNotFoundError):  # it has just been finished or removed
                     is_now = part.stat()
                     found.append((is_now.st_mtime_ns, part.stem, is_now.st_size))
         return {key: size for _, key, size in sorted(found)}
 
-    def claimed(self, keys: re.Pattern[str]) -> set[str]:
-        """The matching keys under which a file is arriving now."""
-        return {part.stem for part in self._claims if keys.fullmatch(part.stem)}
-
-    def _part(self, key: str) -> Path:
-        assert _KEY.fullmatch(key), f"{key!r} can't be a key"  # noqa: S101
-        return self._incoming / f"{key}.part"
-
-    async def _claim(self, path: Path) -> Callable[[Digest | None], None]:
-        """Wait for the exclusive use of a part. Returns the function that ends it."""
-        lock = self._claims.setdefault(path, DeferredLock())
-        await lock.acquire()
-
-        def release(digest: Digest | None) -> None:
-            self._active.pop(path, None)
-            if digest is not None:
-                self._digests[path] = digest
-            lock.release()
-            if not lock.locked:
-                del self._claims[path]
-
-        return release
-
-    def open(self, attachment: Attachment) -> Deferred[Outgoing]:
-        """Open a stored file for reading, if it is intact. Fails with FileMissing, FileDamaged, OSError.
-
-        Its bytes are compared with its SHA-256 when the file is first opened after a start, and again when
-        the file system shows a change.
-        """
-        opening = self.in_thread(self._open, attachment, self._verified.get(attachment.stored))
-        return opening.addCallbacks(
-            self._opened, self._not_opened, (attachment,), {}, (attachment,)
-        )
-
-    def read_piece(self, attachment: Attachment, offset: int, size: int) -> Deferred[bytes]:
-        """At most `size` bytes of a stored file, if it is intact. Fails as `open`."""
-        known = self._verified.get(attachment.stored)
-        reading = self.in_thread(self._read_piece, attachment, known, offset, size)
-        return reading.addCallbacks(
-            self._piece_read, self._not_opened, (attachment,), {}, (attachment,)
-        )
-
-    def _read_piece(
-        self, attachment: Attachment, verified: Verified | None, offset: int, size: int
-    ) -> tuple[bytes, FileState]:
-        """In a thread. Raises DamagedFile, OSError."""
-        file, state = self._open(attachment, verified)
-        with file:
-            file.seek(offset)
-            return file.read(size), state
-
-    def _piece_read(self, found: tuple[bytes, FileState], attachment: Attachment) -> bytes:
-        data, state = found
-        self._verified[attachment.stored] = state, True
-        self.counters.given += len(data)
-        return data
-
-    async def is_whole(self, attachment: Attachment) -> bool:
-        """Whether a stored file exists and is intact."""
-        if attachment.arrival is not None:
-            return False
-        try:
-            file = await self.open(attachment)
-        except (FileMissing, FileDamaged, OSError):
-            return False
-        await file.close()
-        return True
-
-    def _open(
-        self, attachment: Attachment, verified: Verified | None
-    ) -> tuple[IO[bytes], FileState]:
-        """In a thread. Raises DamagedFile, OSError."""
-        file = self._path(attachment.stored).open("rb")
-        try:
-            state = state_of(file.fileno())
-            if verified is not None and verified[0] == state:
-                intact = verified[1]
-            else:
-                intact = (
-                    state[1] == attachment.size
-                    and hashlib.file_digest(file, "sha256").hexdigest() == attachment.sha256
-                )
-                file.seek(0)
-            if not intact:
-                raise DamagedFile(state)
-        except BaseException:
-            file.close()
-            raise
-        return file, state
-
-    def _opened(self, found: tuple[IO[bytes], FileState], attachment: Attachment) -> Outgoing:
-        file, state = found
-        self._verified[attachment.stored] = state, True
-        return Outgoing(self, file, attachment.size)
-
-    def _not_opened(self, failure: Failure, attachment: Attachment) -> Failure:
-        error = failure.value
-        if isinstance(error, DamagedFile):
-            damaged = error.state, False
-            if self._verified.get(attachment.stored) == damaged:
-                raise FileDamaged(name=attachment.name)  # which was logged before
-            self._verified[attachment.stored] = damaged
-        log.critical(
-            "the file {code} in uploads/{stored} is not sent: {error}",
-            code=attachment.code,
-            stored=attachment.stored,
-            error="it is missing" if isinstance(error, FileNotFoundError) else str(error),
-        )
-        if isinstance(error, FileNotFoundError):
-            raise FileMissing(name=attachment.name)
-        if isinstance(error, DamagedFile):
-            raise FileDamaged(name=attachment.name)
-        return failure
-
-    def remove(self, stored: str) -> Deferred[None]:
-        """Remove a file whose attachment was not committed."""
-        return self.in_thread(self._path(stored).unlink, True)
-
-    def _exists(self, stored: str) -> bool:
-        return self._path(stored).exists()
-
-    def _path(self, stored: str) -> Path:
-        return stored_path(self.folder, stored)
-
-    def probe(self) -> Deferred[None]:
-        """Write and remove a small file, to find out whether that works again. Fails with OSError."""
-        return self.in_thread(self._probe).addCallback(self._probed)
-
-    def _probe(self) -> None:
-        path = self._incoming / f"{os.getpid()}-probe"
-        try:
-            with path.open("wb") as file:
-                file.write(bytes(PROBE))
-                file.flush()
-                os.fsync(file.fileno())
-        finally:
-            path.unlink(missing_ok=True)
-
-    def _probed(self, _result: None) -> None:
-        self.trouble = None
-
-    def in_thread(self, work: Callable[..., Any], *args: Any) -> Deferred[Any]:
-        return deferToThreadPool(self._reactor, self._pool, work, *args)
+    def claimed(self, prefix: str) -> set[str]:
+        return self._claims.claimed(prefix)
 
     def keep(self, temporary: Path, name: str, sent_at: int | None) -> str:
         """In a thread: give a complete file its final name, and sync the folder. Returns the name.
@@ -392,3 +230,69 @@ class Uploads:
     def _now(self) -> int:
         """The time in ms since 1970 UTC."""
         return int(self._wall() * 1000)
+
+    # Stored files
+
+    def open(self, attachment: Attachment) -> Deferred[Outgoing]:
+        return self._verified.open(attachment)
+
+    def read_piece(self, attachment: Attachment, offset: int, size: int) -> Deferred[bytes]:
+        return self._verified.read_piece(attachment, offset, size)
+
+    async def is_whole(self, attachment: Attachment) -> bool:
+        return await self._verified.is_whole(attachment)
+
+    def _open_intact(
+        self, attachment: Attachment, verified: Verified | None
+    ) -> tuple[IO[bytes], Hashable]:
+        """An OpenIntact."""
+        file = self._path(attachment.stored).open("rb")
+        try:
+            state = state_of(file.fileno())
+            if verified is not None and verified[0] == state:
+                intact = verified[1]
+            else:
+                intact = (
+                    state[1] == attachment.size
+                    and hashlib.file_digest(file, "sha256").hexdigest() == attachment.sha256
+                )
+                file.seek(0)
+            if not intact:
+                raise DamagedFile(state)
+        except BaseException:
+            file.close()
+            raise
+        return file, state
+
+    def open_stored(self, stored: str) -> Deferred[IO[bytes]]:
+        return self.in_thread(self._path(stored).open, "rb")
+
+    def thumbnail(self, stored: str) -> Deferred[bytes | None]:
+        return self.in_thread(self.thumbnails.read, stored)
+
+    def keep_thumbnail(self, stored: str, body: bytes) -> Deferred[None]:
+        return self.in_thread(self.thumbnails.write, stored, body)
+
+    def _exists(self, stored: str) -> bool:
+        return self._path(stored).exists()
+
+    def _path(self, stored: str) -> Path:
+        return stored_path(self.folder, stored)
+
+    # Whether files can be stored
+
+    def probe(self) -> Deferred[None]:
+        return self.in_thread(self._probe).addCallback(self._probed)
+
+    def _probe(self) -> None:
+        path = self._incoming / f"{os.getpid()}-probe"
+        try:
+            with path.open("wb") as file:
+                file.write(bytes(PROBE))
+                file.flush()
+                os.fsync(file.fileno())
+        finally:
+            path.unlink(missing_ok=True)
+
+    def _probed(self, _result: None) -> None:
+        self.trouble = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum, auto
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, assert_never
+from typing import Any, NamedTuple, assert_never
 
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.logger import Logger
@@ -17,10 +17,8 @@ from twisted.python.failure import Failure
 
 from chatd.base.attachments import StoredFile
 from chatd.base.timers import Signal
-from chatd.files.partial_file import ChangedBytes, Digest, PartialFile
-
-if TYPE_CHECKING:
-    from chatd.files.folder import Uploads
+from chatd.files.partial_file import ChangedBytes
+from chatd.files.store import IFileThreads, IPart
 
 MAX_PENDING = 256 << 10  # bytes of one transfer that may wait for the disk before its sender pauses
 
@@ -84,15 +82,15 @@ class Incoming:
 
     After an error of the disk (`error`) further bytes are accepted and dropped, so that the sender stays in
     step, and `finish` fails with that error. `offset` is the number of bytes that were there at the start,
-    `missing` the number that are still to come. `on_close` gets what `Uploads` needs to resume a suspended
-    file without reading it back, else None.
+    `missing` the number that are still to come. `on_close` gets what IPart.leave has returned
+    of a suspended file, else None.
     """
 
     def __init__(
         self,
-        uploads: Uploads,
-        part: PartialFile,
-        on_close: Callable[[Digest | None], None] | None = None,
+        uploads: IFileThreads,
+        part: IPart,
+        on_close: Callable[[object], None] | None = None,
     ) -> None:
         self.offset = 0
         self.missing = part.size
@@ -176,7 +174,7 @@ class Incoming:
         self._move(Event.ABORT)
 
     def suspend(self) -> Deferred[None]:
-        """Write what was accepted, and keep the file for `Uploads.resume`. Fires when the file is closed.
+        """Write what was accepted, and keep the file for IFileStore.resume. Fires when the file is closed.
 
         Never fails: if the disk refuses bytes, `error` is set, and they are missing when the file is resumed.
         After `finish` or `abort` it only waits.
@@ -208,7 +206,7 @@ class Incoming:
         chunks = self._chunks
         if self._state is State.FINISHING:
             self._clear()
-            complete = partial(part.complete, chunks, self._uploads.keep)
+            complete = partial(part.complete, chunks)
             return _Job(complete, self._stored, self._disk_failed)
         if chunks:  # accepted in RECEIVING, and still to be written in SUSPENDING
             self._clear()
@@ -257,7 +255,7 @@ class Incoming:
         self.error = failure.value  # type: ignore[assignment]
         log.error(
             "the end of {path} was not written: {error}",
-            path=self._part.path.name,
+            path=self._part.label,
             error=str(failure.value),
         )
         self._close()
@@ -270,7 +268,7 @@ class Incoming:
         self._uploads.trouble = None
         self._close(stored=stored)
 
-    def _close(self, digest: Digest | None = None, stored: StoredFile | None = None) -> None:
+    def _close(self, digest: object = None, stored: StoredFile | None = None) -> None:
         """Nothing more is done with the file."""
         self._move(Event.CLOSE)
         if self._on_close is not None:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import IO, TYPE_CHECKING
 
 from twisted.internet.defer import Deferred, fail, succeed
 
-if TYPE_CHECKING:
-    from chatd.files.folder import Uploads
+from chatd.files.store import IFileThreads, IReadable
 
 CHUNK = 64 << 10  # bytes that are read and sent at a time
 
@@ -23,8 +21,8 @@ class Outgoing:
 
     def __init__(
         self,
-        uploads: Uploads,
-        file: IO[bytes],
+        uploads: IFileThreads,
+        file: IReadable,
         size: int,
         is_late: Callable[[], bool] = lambda: False,
     ) -> None:

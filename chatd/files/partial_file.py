@@ -61,17 +61,14 @@ def guess_type(head: bytes, name: str) -> str:
 
 
 class PartialFile:
-    """An incomplete file at `path` that will have `size` bytes and the (safe) name `name`.
-
-    Only a `resumable` part may exist before the transfer and stay after it. `sha256` is what the complete
-    file must have, in lower-case hex; None accepts anything. `sent_at` is when it was sent.
-    """
+    """An IPart at `path`. `keep` gives the complete file its final name."""
 
     def __init__(
         self,
         path: Path,
         name: str,
         size: int,
+        keep: Keep,
         resumable: bool = False,
         digest: Digest | None = None,
     ) -> None:
@@ -79,6 +76,7 @@ class PartialFile:
         self.name = name
         self.size = size
         self.resumable = resumable
+        self.keep = keep
         self.digest = digest
         self.sha256: str | None = None
         self.sent_at: int | None = None
@@ -86,6 +84,10 @@ class PartialFile:
         self._hash = hashlib.sha256()
         self._head = b""
         self._hashed = 0  # bytes
+
+    @property
+    def label(self) -> str:
+        return self.path.name
 
     def read_back(self) -> tuple[int, bool]:
         """Hash the next bytes that an earlier transfer left. Returns their number, and whether there may be
@@ -126,9 +128,8 @@ class PartialFile:
         self._hash.update(data)
         self._hashed += len(data)
 
-    def complete(self, chunks: Sequence[bytes], keep: Keep) -> StoredFile:
-        """Write the last bytes, sync the file, and let `keep` give it its final name. A picture loses its
-        location data, unless its SHA-256 is given. Raises ChangedBytes and other OSErrors."""
+    def complete(self, chunks: Sequence[bytes]) -> StoredFile:
+        """As IPart.complete. The file is synced before it gets its final name."""
         self.append(chunks)
         assert self._file is not None  # noqa: S101 - opened by the line above
         sha256 = self._hash.hexdigest()
@@ -143,7 +144,7 @@ class PartialFile:
             received, path = sha256, self.path.with_suffix(".clean")
             size, sha256 = _copy(self.path, path, picture.pieces)
         return StoredFile(
-            self._stored(keep, path),
+            self._stored(path),
             size,
             sha256,
             guess_type(self._head, self.name),
@@ -152,10 +153,10 @@ class PartialFile:
             received,
         )
 
-    def _stored(self, keep: Keep, path: Path) -> str:
+    def _stored(self, path: Path) -> str:
         """Give the complete file at `path` its final name, and return it."""
         try:
-            stored = keep(path, self.name, self.sent_at)
+            stored = self.keep(path, self.name, self.sent_at)
         except OSError:
             if path != self.path:
                 path.unlink(missing_ok=True)
@@ -227,8 +228,8 @@ def _read_pieces(file: IO[bytes], pieces: Sequence[Piece]) -> Iterator[bytes]:
 
 
 class FileInPlace(PartialFile):
-    """An incomplete file that stays at its path, in a folder within the uploads folder."""
+    """An incomplete file that stays at its path. `keep` tells its name."""
 
-    def _stored(self, keep: Keep, path: Path) -> str:
+    def _stored(self, path: Path) -> str:
         path.replace(self.path)
-        return f"{self.path.parent.name}/{self.path.name}"
+        return self.keep(self.path, self.name, self.sent_at)

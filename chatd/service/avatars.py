@@ -15,9 +15,9 @@ from chatd.base.model import Account
 from chatd.base.names import Place
 from chatd.files.disk_space import DiskSpace
 from chatd.files.file_names import safe_name
-from chatd.files.folder import Uploads
 from chatd.files.incoming import Incoming
 from chatd.files.outgoing import Outgoing
+from chatd.files.store import IFileStore
 from chatd.media.process import Form, PictureRefused, ScaledPicture
 from chatd.media.scaler import PictureScaler
 from chatd.service.accounts import Accounts
@@ -49,7 +49,7 @@ class Avatars:
         context: Context,
         accounts: Accounts,
         news: PresenceNews,
-        uploads: Uploads,
+        uploads: IFileStore,
         disk: DiskSpace,
         scaler: PictureScaler,
     ) -> None:

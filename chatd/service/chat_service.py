@@ -15,7 +15,7 @@ from chatd.base.background import in_background
 from chatd.base.config import Config
 from chatd.base.config_changes import ReloadReport
 from chatd.files.disk_space import DiskSpace
-from chatd.files.folder import Uploads
+from chatd.files.store import IFileStore
 from chatd.media.scaler import PictureScaler
 from chatd.service.access_bans import AccessBans
 from chatd.service.account_moves import AccountMoves
@@ -179,7 +179,7 @@ class ChatService:
         self,
         context: Context,
         passwords: Passwords,
-        uploads: Uploads,
+        uploads: IFileStore,
         realms: IRealms,
         forwarder: IForwarder,
         scaler: PictureScaler,

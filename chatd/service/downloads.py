@@ -14,8 +14,8 @@ from chatd.base.entries import Right
 from chatd.base.model import Account
 from chatd.base.names import Place, printable
 from chatd.base.replies import FileInfo
-from chatd.files.folder import Uploads
 from chatd.files.outgoing import Outgoing
+from chatd.files.store import IFileStore
 from chatd.service.context import Context
 from chatd.service.file_states import FileStates
 from chatd.service.reading import Reading
@@ -36,7 +36,7 @@ class Downloads:
     """The files that an account may fetch: those that it has sent, and those of its conversations."""
 
     def __init__(
-        self, context: Context, uploads: Uploads, reading: Reading, states: FileStates
+        self, context: Context, uploads: IFileStore, reading: Reading, states: FileStates
     ) -> None:
         self._database = context.database
         self._uploads = uploads

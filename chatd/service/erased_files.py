@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chatd.base.background import in_background
-from chatd.files.folder import Uploads
+from chatd.files.store import IFileStore
 from chatd.service.context import Context
 from chatd.store import content as store
 
@@ -13,7 +13,7 @@ from chatd.store import content as store
 class ErasedFiles:
     """The database has the names of such files until they are removed from the disk."""
 
-    def __init__(self, context: Context, uploads: Uploads) -> None:
+    def __init__(self, context: Context, uploads: IFileStore) -> None:
         self._database = context.database
         self._uploads = uploads
 

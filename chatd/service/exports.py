@@ -45,8 +45,8 @@ from chatd.base.throttle import Quota
 from chatd.base.timestamps import timestamp
 from chatd.files.archive import Archive
 from chatd.files.disk_space import DiskSpace
-from chatd.files.folder import Uploads
 from chatd.files.outgoing import Outgoing
+from chatd.files.store import IFileStore
 from chatd.service.context import Context
 from chatd.service.downloads import Download
 from chatd.service.log_sync import LogSync
@@ -78,7 +78,7 @@ class Exports:
     def __init__(
         self,
         context: Context,
-        uploads: Uploads,
+        uploads: IFileStore,
         disk: DiskSpace,
         reading: Reading,
         sync: LogSync,

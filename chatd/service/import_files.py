@@ -11,13 +11,13 @@ from chatd.base.model import Account
 from chatd.files.archive_reader import ArchiveReader
 from chatd.files.disk_space import DiskSpace
 from chatd.files.file_names import safe_name
-from chatd.files.folder import Uploads
 from chatd.files.incoming import Incoming
+from chatd.files.store import IFileStore
 from chatd.service.context import Context
 
 
 class ImportFiles:
-    def __init__(self, context: Context, uploads: Uploads, disk: DiskSpace) -> None:
+    def __init__(self, context: Context, uploads: IFileStore, disk: DiskSpace) -> None:
         self._context = context
         self._uploads = uploads
         self._disk = disk

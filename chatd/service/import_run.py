@@ -15,7 +15,7 @@ from chatd.base.account_archive import ArchivedConversation, ArchivedFile, Archi
 from chatd.base.errors import StorageFailed
 from chatd.base.model import Account, FormerHome
 from chatd.files.archive_reader import ArchiveReader
-from chatd.files.folder import Uploads
+from chatd.files.store import IFileStore
 from chatd.service.codes import CODE_TRIES, new_code
 from chatd.service.context import Context
 from chatd.service.import_files import ImportFiles
@@ -60,7 +60,7 @@ class ImportTools:
     has come."""
 
     context: Context
-    uploads: Uploads
+    uploads: IFileStore
     quotas: MessageQuotas
     profile: ProfileImport
     files: ImportFiles
@@ -86,7 +86,7 @@ class ImportRun:
         in_thread = self._tools.uploads.in_thread
         stored = self.begun.stored
         assert stored is not None  # noqa: S101 - it is there until the import has ended
-        file = await in_thread(self._tools.uploads.open_stored, stored)
+        file = await self._tools.uploads.open_stored(stored)
         try:
             reader: ArchiveReader = await in_thread(ArchiveReader, file)
             await self._read(reader)

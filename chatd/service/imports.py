@@ -23,8 +23,8 @@ from chatd.base.model import Account
 from chatd.base.throttle import Quota
 from chatd.base.timers import Timer
 from chatd.files.disk_space import DiskSpace
-from chatd.files.folder import Uploads
 from chatd.files.incoming import Incoming
+from chatd.files.store import IFileStore
 from chatd.service.arriving import ArrivingFile
 from chatd.service.codes import new_code
 from chatd.service.context import Context
@@ -60,7 +60,7 @@ class Imports:
     def __init__(
         self,
         context: Context,
-        uploads: Uploads,
+        uploads: IFileStore,
         disk: DiskSpace,
         presence: Presence,
         quotas: MessageQuotas,

@@ -21,8 +21,8 @@ from chatd.base.names import key_of, printable
 from chatd.base.replies import FileInfo
 from chatd.files.disk_space import DiskSpace
 from chatd.files.file_names import safe_name
-from chatd.files.folder import Uploads
 from chatd.files.incoming import Incoming
+from chatd.files.store import IFileStore
 from chatd.service.arriving import ArrivingFile
 from chatd.service.codes import new_code
 from chatd.service.context import Context
@@ -52,7 +52,9 @@ class RoomSend(msgspec.Struct, frozen=True):
 class RoomFiles:
     """The files in all rooms."""
 
-    def __init__(self, context: Context, rooms: Rooms, uploads: Uploads, disk: DiskSpace) -> None:
+    def __init__(
+        self, context: Context, rooms: Rooms, uploads: IFileStore, disk: DiskSpace
+    ) -> None:
         self._context = context
         self._rooms = rooms
         self._uploads = uploads

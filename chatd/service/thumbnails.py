@@ -14,7 +14,7 @@ from chatd.base.model import Account
 from chatd.base.pictures import has_thumbnail
 from chatd.base.timers import Signal
 from chatd.files.disk_space import DiskSpace
-from chatd.files.folder import Uploads
+from chatd.files.store import IFileStore
 from chatd.media.process import Form, PictureRefused, PictureTooHard
 from chatd.media.scaler import PictureScaler
 from chatd.service.downloads import Downloads
@@ -35,7 +35,7 @@ class Thumbnails:
         self,
         clock: IReactorTime,
         downloads: Downloads,
-        uploads: Uploads,
+        uploads: IFileStore,
         disk: DiskSpace,
         scaler: PictureScaler,
     ) -> None:
@@ -61,9 +61,9 @@ class Thumbnails:
         StorageFailed."""
         while (making := self._making.get(file.stored)) is not None:
             await making.wait()
-        known = await self._uploads.in_thread(self._uploads.thumbnails.read, file.stored)
+        known = await self._uploads.thumbnail(file.stored)
         if known is not None:
-            return bytes(known)
+            return known
         if file.stored in self._making:  # another request was faster
             return await self.small(account, file)
         refused = self._refused.get(file.stored)
@@ -87,9 +87,7 @@ class Thumbnails:
             raise errors.StorageFailed from None
         if not self._disk.is_low():
             try:
-                await self._uploads.in_thread(
-                    self._uploads.thumbnails.write, file.stored, scaled.body
-                )
+                await self._uploads.keep_thumbnail(file.stored, scaled.body)
             except OSError as error:
                 log.warn("a thumbnail is not kept: {error}", error=str(error))
         return scaled.body

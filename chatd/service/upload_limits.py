@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 
 from twisted.logger import Logger
@@ -11,7 +10,7 @@ from chatd.base.config import Limits
 from chatd.base.errors import FileTooLarge, QuotaExceeded, StorageFailed, TooManyUploads
 from chatd.base.model import Account
 from chatd.files.disk_space import DiskSpace
-from chatd.files.folder import Uploads
+from chatd.files.store import IFileStore
 from chatd.service.context import Context
 from chatd.store import files as store
 from chatd.store.files import Owner
@@ -22,7 +21,7 @@ log = Logger()
 class UnderWay:
     """Counts the files and bytes that are arriving and not stored yet."""
 
-    def __init__(self, context: Context, uploads: Uploads, disk: DiskSpace) -> None:
+    def __init__(self, context: Context, uploads: IFileStore, disk: DiskSpace) -> None:
         self._context = context
         self._database = context.database
         self.uploads = uploads
@@ -94,9 +93,9 @@ class UnderWay:
 
 def part_of(sender: Account, key: str) -> str:
     """The name of the part that the sender can resume under `key`."""
-    return f"web-{sender.id}-{key.encode().hex()}"
+    return f"{_parts_of(sender)}{key.encode().hex()}"
 
 
-def _parts_of(sender: Account) -> re.Pattern[str]:
-    """A pattern for the names of all parts of the sender."""
-    return re.compile(rf"web-{sender.id}-[0-9a-f]+")
+def _parts_of(sender: Account) -> str:
+    """The beginning of the names of all parts of the sender."""
+    return f"web-{sender.id}-"

@@ -145,7 +145,7 @@ class BreaksTestCase(FilesTestCase):
         self.begin(500_000, 3)
         part = self.two.federation.arrivals
         self.assertEqual(len(part._realms["realm1"].active), 1)
-        (incoming,) = self.two.realm.uploads._active.values()
+        (incoming,) = self.two.realm.uploads._claims.active.values()
         incoming.error = OSError("full")
         self.connection.transport_of(self.one).holding = set()
         self.network.settle()

@@ -14,6 +14,7 @@ from twisted.trial.unittest import TestCase
 from chatd.base.attachments import Attachment, StoredFile
 from chatd.files.folder import Uploads
 from chatd.files.incoming import Incoming
+from chatd.files.partial_file import PartialFile
 from tests.support.common import sleep
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"\x00\x00\x00\rIHDR" + bytes(20)
@@ -25,9 +26,16 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def part_of(incoming: Incoming) -> PartialFile:
+    """The part of a file that arrives in a folder."""
+    part = incoming._part
+    assert isinstance(part, PartialFile)
+    return part
+
+
 def crash(incoming: Incoming) -> None:
     """Lose the buffer of an open file, as a crash does."""
-    incoming._part._file.raw.close()  # type: ignore[union-attr]
+    part_of(incoming)._file.raw.close()  # type: ignore[union-attr]
 
 
 def noted(file: StoredFile) -> Attachment:

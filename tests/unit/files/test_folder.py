@@ -12,7 +12,9 @@ from twisted.internet.task import Clock
 from chatd.base.attachments import StoredFile
 from chatd.base.errors import FileDamaged, FileMissing
 from chatd.files import folder as module
-from chatd.files.folder import KEEP_PARTS, Uploads
+from chatd.files import verified_files
+from chatd.files.folder import Uploads
+from chatd.files.store import KEEP_PARTS
 from tests.unit.files.cases import UploadsTestCase, noted
 
 
@@ -103,7 +105,7 @@ class Reading(UploadsTestCase):
         path, file = self.folder / stored.stored, noted(stored)
         path.write_bytes(b"0123456xxx")
         with mock.patch("hashlib.file_digest", wraps=hashlib.file_digest) as digest:
-            with mock.patch.object(module.log, "critical") as critical:
+            with mock.patch.object(verified_files.log, "critical") as critical:
                 for offset in (0, 4, 8):
                     with self.assertRaises(FileDamaged):
                         await self.uploads.read_piece(file, offset, 4)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import shutil
 import stat
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from twisted.internet.defer import CancelledError
 from chatd.files import partial_file
 from chatd.files.incoming import MAX_PENDING, Incoming, State
 from chatd.files.partial_file import ChangedBytes, Digest, PartialFile
-from tests.unit.files.cases import ResumingTestCase, crash, sha256
+from tests.unit.files.cases import ResumingTestCase, crash, part_of, sha256
 
 
 class Resuming(ResumingTestCase):
@@ -95,7 +94,7 @@ class Resuming(ResumingTestCase):
             self.assertEqual(steps.call_count, 11)
             self.assertEqual(incoming.offset, 80_000)
             await incoming.suspend()
-            self.uploads._digests.pop(self.part)
+            self.uploads._claims.digests.pop("k")
             steps.reset_mock()
             given_up = self.resume()
             given_up.cancel()
@@ -133,7 +132,7 @@ class Resuming(ResumingTestCase):
             mock.patch.object(partial_file, "STEP", 8000),
         ):
             given_up = self.resume()
-            await self.until(lambda: bool(self.uploads.claimed(re.compile("k"))))
+            await self.until(lambda: bool(self.uploads.claimed("k")))
             given_up.cancel()
             self.failureResultOf(given_up, CancelledError)
             await (await self.resume()).suspend()
@@ -339,7 +338,7 @@ class SameKey(ResumingTestCase):
             incoming.write(self.data[number * 10 : number * 10 + 10])
             incoming.suspend()
         await self.goes_on(50)
-        self.assertEqual(self.uploads._claims, {})
+        self.assertEqual(self.uploads._claims.locks, {})
 
     async def test_cancelled_while_waiting(self) -> None:
         first = await self.resume()
@@ -348,7 +347,7 @@ class SameKey(ResumingTestCase):
         self.failureResultOf(second, CancelledError)
         first.suspend()
         await (await third).suspend()
-        self.assertEqual(self.uploads._claims, {})
+        self.assertEqual(self.uploads._claims.locks, {})
 
     async def test_cancelled_while_reading_back(self) -> None:
         """The key is released after the thread is done with the file."""
@@ -360,7 +359,7 @@ class SameKey(ResumingTestCase):
         resumed = await third
         self.assertEqual(resumed.offset, 1000)
         await resumed.suspend()
-        self.assertEqual(self.uploads._claims, {})
+        self.assertEqual(self.uploads._claims.locks, {})
 
 
 class DiskErrorsWhileResuming(ResumingTestCase):
@@ -368,7 +367,7 @@ class DiskErrorsWhileResuming(ResumingTestCase):
         shutil.rmtree(self.folder / "incoming")
         with self.assertRaises(FileNotFoundError):
             await self.resume()
-        self.assertEqual(self.uploads._claims, {})
+        self.assertEqual(self.uploads._claims.locks, {})
 
     async def test_can_not_be_read(self) -> None:
         """The bytes stay, and can be read later."""
@@ -435,7 +434,7 @@ class DiskErrorsWhileResuming(ResumingTestCase):
         incoming = await self.resume()
         incoming.write(self.data[:1000])
         await self.idle(incoming)
-        file = incoming._part._file
+        file = part_of(incoming)._file
         assert file is not None
         with mock.patch.object(file.raw, "write", side_effect=OSError(errno.ENOSPC, "full")):  # type: ignore[attr-defined]
             await incoming.suspend()

@@ -158,11 +158,11 @@ def store(folder, killed_at):
         return call
     (folder / "incoming").mkdir(parents=True)
     uploads = Uploads(None, folder)
-    part = PartialFile(folder / "incoming" / "1-1", "\\xe9 \\u4e16.txt", 1)
+    part = PartialFile(folder / "incoming" / "1-1", "\\xe9 \\u4e16.txt", 1, uploads.keep)
     part.sent_at = 1_795_728_903_999
     for name in ("open", "close", "fsync", "replace", "rename"):
         setattr(os, name, counted(getattr(os, name)))
-    print(ascii(part.complete([b"x"], uploads.keep).stored))
+    print(ascii(part.complete([b"x"]).stored))
 
 for killed_at in count(1):
     child = os.fork()

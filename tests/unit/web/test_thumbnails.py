@@ -11,6 +11,7 @@ from twisted.internet.task import Clock
 
 from chatd.base.errors import StorageFailed
 from chatd.base.pictures import MAX_PIXELS
+from chatd.files.thumbnails import ThumbnailFolder
 from chatd.media import worker
 from chatd.media.process import PictureTooHard
 from chatd.service.thumbnails import AGAIN, MAX_THUMBNAIL
@@ -107,7 +108,7 @@ class Thumbnails(UploadTestCase):
             raise OSError("no room")
 
         thumbnails = self.service.thumbnails
-        with mock.patch.object(self.service.uploads.thumbnails, "write", fail):
+        with mock.patch.object(ThumbnailFolder, "write", fail):
             self.assertEqual((await self.small(sent["thumbnail"])).status, 200)
         with mock.patch.object(thumbnails._disk, "is_low", return_value=True):
             self.assertEqual((await self.small(sent["thumbnail"])).status, 200)

@@ -192,7 +192,7 @@ class Bounds(UploadTestCase):
     async def test_under_way(self) -> None:
         await self.people("messi", "budi")
         raws = [await self.begin(6, key=f"k{number}") for number in range(3)]
-        await raws[0].until(lambda: len(self.realm.uploads._claims) == len(raws))
+        await raws[0].until(lambda: len(self.realm.uploads.claimed("")) == len(raws))
         answer = await self.put(b"abc", key="more")
         self.assertEqual((answer.status, answer.json["code"]), (429, "too-many-uploads"))
         raws[0].send(b"abcdef")
