@@ -24,3 +24,11 @@ settings.load_profile(PROFILE)
 
 #: Runs of a random test in which each run has many steps.
 RANDOM_RUNS = settings().max_examples // 5
+
+#: Whether the tests of the service use PostgreSQL in place of SQLite.
+ON_POSTGRES = os.environ.get("CHATD_TESTS_ON") == "postgres"
+if ON_POSTGRES:
+    from tests.support.postgres import MISSING, use_postgres
+
+    if not use_postgres():
+        raise SystemExit(MISSING)

@@ -21,6 +21,7 @@ from twisted.logger import Logger
 
 from chatd.app.marker import MARKER, Marker, read_marker
 from chatd.store import database_identity
+from chatd.store.engine import backend_of
 
 # A database up to this size is checked during the start; a larger one while the realm runs.
 CHECKED_AT_ONCE = 32 << 20  # bytes
@@ -49,10 +50,7 @@ class Damage(Exception):
 
 def file_of(engine: Engine) -> Path | None:
     """The file of an SQLite database; None for one in memory, and for other databases."""
-    found = engine.url.database
-    if engine.dialect.name != "sqlite" or not found or found == ":memory:":
-        return None
-    return Path(found)
+    return backend_of(engine).file_of(engine)
 
 
 def find_marker(folder: Path) -> Marker | None:

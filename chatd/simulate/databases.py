@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import shutil
 import tempfile
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -20,19 +21,28 @@ from chatd.store.writer import Outcome
 
 DATABASE = "chatd.db"
 
+# Opens what stands for the database in a file, whose URL it gets, on a server. None: there is no server.
+elsewhere: Callable[[str], Engine] | None = None
+
 
 def connect_without_sync(url: str) -> Engine:
     """Connect as the daemon does, but let SQLite skip fsync: no test cuts the power."""
     engine = connect_quickly(url)
-    event.listen(engine, "connect", _turn_off_sync)
+    if elsewhere is None:
+        event.listen(engine, "connect", _turn_off_sync)
     return engine
 
 
 def connect_quickly(url: str) -> Engine:
     """Connect as the daemon does. The engines share one cache of compiled statements. Otherwise each realm
     would compile its own, which takes longer than executing them."""
-    engine: Any = engines.connect(url)
-    shared: Any = _shared_engine()
+    if elsewhere is not None:
+        return elsewhere(url)
+    return sharing_statements(engines.connect(url), _shared_engine())
+
+
+def sharing_statements(engine: Any, shared: Any) -> Engine:
+    """Let `engine` use the compiled statements of `shared`, which has been connected. Returns `engine`."""
     engine.dialect, engine._compiled_cache = shared.dialect, shared._compiled_cache
     return cast(Engine, engine)
 
@@ -64,7 +74,7 @@ def provide_schema(config: Config) -> None:
     """Copy the schema into a state folder that is new or empty. Another one stays as it is, because tests
     damage databases and expect the realm to notice."""
     config.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if not config.database_url and not any(config.state.iterdir()):
+    if elsewhere is None and not config.database_url and not any(config.state.iterdir()):
         shutil.copyfile(empty_database(), config.state / DATABASE)
         (config.state / DATABASE).chmod(0o600)
 

@@ -21,6 +21,7 @@ from chatd.base.clocks import IReactor
 from chatd.base.counters import Counters
 from chatd.base.errors import StorageFailed
 from chatd.base.isolation import guarded
+from chatd.store.engine import backend_of
 from chatd.store.readers import Readers
 from chatd.store.writer import Job, Outcome, Writer
 from chatd.store.writer_thread import WriterThread
@@ -75,9 +76,7 @@ class Database:
     @property
     def file(self) -> Path | None:
         """The database's file; None if it is on a server."""
-        url = self._engine.url
-        in_file = url.get_backend_name() == "sqlite" and url.database
-        return Path(url.database or "") if in_file else None
+        return backend_of(self._engine).file_of(self._engine)
 
     @property
     def has_died(self) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 from sqlalchemy import Connection, inspect, select
 
+from chatd.store.engine import backend_of
 from chatd.store.schema import settings
 from chatd.store.settings import put_setting
 
@@ -79,9 +80,6 @@ def problems_of_file(path: Path) -> str | None:
 
 
 def quick_check(connection: Connection) -> list[str]:
-    """Return the first errors that SQLite finds in the structure of its pages. It reads the whole database.
-    For other databases the list is empty."""
-    if connection.dialect.name != "sqlite":
-        return []
-    found = connection.exec_driver_sql(f"PRAGMA quick_check({MAX_PROBLEMS})").scalars().all()
-    return [str(each) for each in found if each != "ok"]
+    """Return the first errors in the structure of an SQLite database. It reads the whole database. For others
+    the list is empty."""
+    return backend_of(connection).quick_check(connection, MAX_PROBLEMS)

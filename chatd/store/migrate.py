@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, Engine, inspect, text
 from twisted.logger import Logger
 
-from chatd.store.planner import inform_planner
+from chatd.store.engine import backend_of
 from chatd.store.schema import SCHEMA_VERSION, metadata
 from chatd.store.snapshot import copy_database
 
@@ -34,7 +34,7 @@ def prepare(engine: Engine, scripts: Path = SCRIPTS, newest: str = SCHEMA_VERSIO
     """Bring the database to revision `newest`. Raises SchemaError."""
     _prepare(engine, scripts, newest)
     with engine.begin() as connection:
-        inform_planner(connection)
+        backend_of(engine).inform_planner(connection)
 
 
 def _prepare(engine: Engine, scripts: Path, newest: str) -> None:
@@ -106,9 +106,9 @@ def upgrade(engine: Engine, found: str | None, scripts: Path, newest: str) -> No
 
 def back_up(engine: Engine, version: str) -> Path | None:
     """Copy an SQLite database to a file beside it. Operators of other databases make their own backups."""
-    if engine.dialect.name != "sqlite" or not engine.url.database:
+    path = backend_of(engine).file_of(engine)
+    if path is None:
         return None
-    path = Path(engine.url.database)
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     backup = path.with_name(f"{path.name}.{version}.{stamp}.bak")
     free = shutil.disk_usage(path.parent).free

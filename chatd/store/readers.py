@@ -15,7 +15,8 @@ from chatd.base.clocks import IReactor
 from chatd.base.errors import StorageFailed
 from chatd.base.fair_threads import FairThreads
 from chatd.base.thread_pools import DaemonPool, stop_pool
-from chatd.store.engine import READERS, damage_in
+from chatd.store.backend import READERS
+from chatd.store.engine import backend_of
 
 T = TypeVar("T")
 
@@ -29,7 +30,8 @@ class Readers:
     damaged."""
 
     def __init__(self, engine: Engine, reactor: IReactor, on_damage: Callable[[str], None]) -> None:
-        self._engine = engine
+        self._backend = backend_of(engine)
+        self._engine = self._backend.reading(engine)
         self._reactor = reactor
         self._on_damage = on_damage
         self._pool = DaemonPool(0, READERS, name="readers")
@@ -59,7 +61,7 @@ class Readers:
             with self._engine.connect() as connection, connection.begin():
                 return query(connection, *args, **kwargs)
         except DBAPIError as error:
-            if (damage := damage_in(error)) is not None:
+            if (damage := self._backend.damage_in(error.orig)) is not None:
                 self._on_damage(damage)
             log.failure("the database refused a query")
             raise StorageFailed() from None

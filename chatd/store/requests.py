@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from enum import Enum
+from functools import cache
 from typing import Any, Final
 
 import msgspec
@@ -22,7 +23,9 @@ from chatd.base.names import Address, key_of
 from chatd.base.replies import RequestInfo
 from chatd.store import accounts as account_store
 from chatd.store import conversations as conversation_store
+from chatd.store.backend import Backend
 from chatd.store.blocks import is_blocked, is_separated
+from chatd.store.engine import backend_of
 from chatd.store.marks import mark_read
 from chatd.store.new_entries import NewMessage, Stored
 from chatd.store.origins import KnownEntry
@@ -195,14 +198,16 @@ def strangers(
     """The pairs of a name's key and an address of another realm, without the pairs that know each other:
     the account has accepted the person, has written first, or has them as a contact. All are one query."""
     asked = {(name, sender.key): (name, sender) for name, sender in pairs}
-    known = connection.execute(_ACQUAINTED, {"asked": json.dumps(list(asked))})
+    known = connection.execute(
+        _acquainted(backend_of(connection)), {"asked": json.dumps(list(asked))}
+    )
     return set(asked.values()) - {asked[row.name, row.sender] for row in known}
 
 
 def is_strange(connection: sa.Connection, name: str, sender: str) -> bool:
     """Whether the account with that key, if there is one, does not know the person with the key `sender`."""
     asked = {"asked": json.dumps([(name, sender)])}
-    return connection.execute(_ACQUAINTED, asked).first() is None
+    return connection.execute(_acquainted(backend_of(connection)), asked).first() is None
 
 
 def waits(
@@ -214,11 +219,12 @@ def waits(
     return this.correlate_except(mine)  # else a subquery has an `accounts` of its own: all of them
 
 
-def _acquainted() -> sa.Select[str, str]:
+# Cached, because building it takes longer than running it.
+@cache
+def _acquainted(backend: Backend) -> sa.Select[str, str]:
     """Select those of `asked`, pairs of an account's key and a sender's key as JSON, that know each other."""
-    pairs = sa.func.json_each(sa.bindparam("asked", type_=sa.Text)).table_valued("value")
-    name = sa.func.json_extract(pairs.c.value, "$[0]", type_=sa.Text)
-    sender = sa.func.json_extract(pairs.c.value, "$[1]", type_=sa.Text)
+    pairs = backend.pairs("asked")
+    name, sender = pairs.c.first, pairs.c.second
     talks = sa.exists().where(
         participants.c.account_id == accounts.c.id,
         participants.c.peer_key == sender,
@@ -230,10 +236,6 @@ def _acquainted() -> sa.Select[str, str]:
         .select_from(pairs.join(accounts, accounts.c.key == name))
         .where(sa.or_(talks, listed))
     )
-
-
-# Built once, because building it takes longer than running it.
-_ACQUAINTED = _acquainted()
 
 
 def has_asked(connection: sa.Connection, account: Account, sender: str) -> bool:

@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 from sqlalchemy import Connection, Table, insert
 
 from chatd.store.driver import execute, execute_many
+from chatd.store.engine import backend_of
 
 MAX_STATEMENTS = 64  # of a table
 
@@ -44,7 +45,7 @@ class RowInserter:
         else:
             used, values = self._without_nulls(rows)
         dialect = type(connection.dialect)
-        statement = self._statements.get((dialect, used)) or self._make(dialect, used)
+        statement = self._statements.get((dialect, used)) or self._make(connection, used)
         if len(values) == 1:
             execute(connection, statement, values[0])  # most batches of a realm with little traffic
         else:
@@ -67,10 +68,10 @@ class RowInserter:
         used = [name for name, _ in columns]
         return tuple(used), list(zip(*[each for _, each in columns], strict=True))
 
-    def _make(self, dialect: type[Any], used: tuple[str, ...]) -> str:
+    def _make(self, connection: Connection, used: tuple[str, ...]) -> str:
         """The statement as SQLAlchemy writes it for this database."""
-        style = "qmark" if dialect.name == "sqlite" else "format"
-        compiler = dialect(paramstyle=style)
+        dialect: type[Any] = type(connection.dialect)
+        compiler = dialect(paramstyle=backend_of(connection).paramstyle)
         made = insert(self._table).compile(dialect=compiler, column_keys=list(used))
         if len(self._statements) >= MAX_STATEMENTS:
             self._statements.clear()

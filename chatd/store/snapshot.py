@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection, Engine, create_engine
 
 from chatd.base.private_files import sync_file
+from chatd.store.engine import backend_of
 from chatd.store.files import IS_HERE
 from chatd.store.imports import archives
 from chatd.store.schema import attachments, erased_files
@@ -51,9 +52,9 @@ def copy_database(engine: Engine, target: Path) -> None:
 def vacuum(engine: Engine) -> tuple[int, int]:
     """Make the file of an SQLite database as small as possible. Nobody else may use it. Returns its size
     before and after, in bytes. Other databases need no command for this. Raises OSError, DBAPIError."""
-    if engine.dialect.name != "sqlite" or not engine.url.database:
+    path = backend_of(engine).file_of(engine)
+    if path is None:
         return 0, 0
-    path = Path(engine.url.database)
     before = path.stat().st_size
     raw = engine.raw_connection()
     folder = str(path.absolute().parent).replace("'", "''")
@@ -121,9 +122,4 @@ def is_to_be_erased(connection: Connection, stored: str) -> bool:
 def foreign_key_problems(connection: Connection, limit: int) -> list[str]:
     """The first rows that refer to rows that do not exist. For other databases than SQLite the list is
     empty, because they check each change."""
-    if connection.dialect.name != "sqlite":
-        return []
-    found = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchmany(limit)
-    return [
-        f"row {row[1]} of {row[0]} refers to a row of {row[2]} that does not exist" for row in found
-    ]
+    return backend_of(connection).foreign_key_problems(connection, limit)

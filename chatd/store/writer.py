@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 
 from chatd.base.errors import StorageFailed
 from chatd.base.isolation import guarded
-from chatd.store.engine import damage_in, set_up_writer
+from chatd.store.engine import backend_of
 
 Runner: TypeAlias = Callable[[Callable[..., Any], tuple[Any, ...]], Any]
 
@@ -59,7 +59,8 @@ class Writer:
         self, engine: Engine, on_damage: Callable[[str], None] = lambda message: None
     ) -> None:
         self._connection = engine.connect()
-        set_up_writer(self._connection)
+        self._backend = backend_of(engine)
+        self._backend.set_up_writer(self._connection)
         self._on_damage = on_damage
         # Why the last transaction could not be stored; None once one has been.
         self.trouble: str | None = None
@@ -94,9 +95,7 @@ class Writer:
         return outcomes
 
     def _changes(self) -> int | None:
-        """How many rows this connection has changed; None where the driver does not say."""
-        raw: Any = self._connection.connection.dbapi_connection
-        return getattr(raw, "total_changes", None)
+        return self._backend.changed_rows(self._connection)
 
     def _commit(self, jobs: Sequence[Job]) -> list[Outcome]:
         """As `commit`.
@@ -175,7 +174,7 @@ class Writer:
             return Failure(StorageFailed()) if self._is_damage(error) else Failure()
 
     def _is_damage(self, error: Exception) -> bool:
-        found = damage_in(error)
+        found = self._backend.damage_in(getattr(error, "orig", None))
         if found is not None:
             self._on_damage(found)
         return found is not None

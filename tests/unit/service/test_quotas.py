@@ -16,7 +16,7 @@ from chatd.base.names import UNFILTERED, Address
 from chatd.base.throttle import MAX_PAUSE, SenderRates
 from chatd.federation.parcels import KEPT, Direct
 from chatd.service.quotas import LEAST, cost
-from chatd.store.engine import LOG_PAGES, LOG_PAGES_WHEN_LOW
+from chatd.store.sqlite import LOG_PAGES, LOG_PAGES_WHEN_LOW
 from tests.support.common import ClockedTestCase
 from tests.support.network import LinkedTestCase
 

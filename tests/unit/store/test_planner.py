@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, text
 from twisted.trial.unittest import SynchronousTestCase
 
-from chatd.store.engine import connect
+from chatd.store.engine import backend_of, connect
 from chatd.store.migrate import prepare
-from chatd.store.planner import STATISTICS, inform_planner
 from chatd.store.schema import changes
+from chatd.store.sqlite import STATISTICS
 
 HERE = "FROM changes WHERE conversation_id = 1 AND target = 2"
 OF_A_MESSAGE = (
@@ -50,7 +50,7 @@ class Plans(SynchronousTestCase):
     def test_again(self) -> None:
         """What is known is kept, also if an operator has used ANALYZE."""
         with self.engine.begin() as connection:
-            inform_planner(connection)
+            backend_of(connection).inform_planner(connection)
             self.assertEqual(
                 self.known(connection), {idx: stat for idx, (_, stat) in STATISTICS.items()}
             )
@@ -63,13 +63,6 @@ class Plans(SynchronousTestCase):
             )
             connection.execute(text("ANALYZE changes"))
             analyzed = self.known(connection)
-            inform_planner(connection)
+            backend_of(connection).inform_planner(connection)
             self.assertEqual(self.known(connection), analyzed)
             self.assertEqual(analyzed["changes"], "5 5 1")
-
-    def test_other_databases(self) -> None:
-        """They are left alone."""
-        with create_engine("sqlite://").connect() as connection:
-            connection.dialect.name = "other"
-            inform_planner(connection)
-            self.assertEqual(connection.execute(text("SELECT 1 FROM sqlite_master")).all(), [])

@@ -1,0 +1,64 @@
+"""What chatd asks of a database engine, beside SQL that all of them know."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+import sqlalchemy as sa
+from sqlalchemy import Connection, Engine
+
+READERS = 4  # threads that read; `chatd.store.database` starts them
+CONNECTIONS = READERS + 3  # the writer, the search thread, and one to spare
+# Compiled statements that an engine keeps. chatd has more than the 500 that SQLAlchemy keeps by default.
+STATEMENTS = 2000
+
+
+class Backend(ABC):
+    """One for each kind of database. `chatd.store.engine` finds that of a connection."""
+
+    placeholder: str  # stands for a parameter in a statement that is passed to the driver directly
+    paramstyle: str  # SQLAlchemy's name for that
+
+    @abstractmethod
+    def connect(self, url: str) -> Engine:
+        """Return an engine for `url`, set up for durability and for readers beside the writer."""
+
+    def reading(self, engine: Engine) -> Engine:
+        """Return `engine` in a form whose transactions see one state of the database and change nothing."""
+        return engine
+
+    def set_up_writer(self, connection: Connection) -> None:  # noqa: B027 - most have nothing to do
+        """Prepare the connection of the writer."""
+
+    def limit_log(self, connection: Connection, low: bool) -> None:  # noqa: B027 - as above
+        """Keep the write-ahead log small if the disk is `low`, else as large as usual, if the log is on that
+        disk."""
+
+    def inform_planner(self, connection: Connection) -> None:  # noqa: B027 - as above
+        """Give the query planner what it has to know of the tables, if it does not find that out."""
+
+    def changed_rows(self, connection: Connection) -> int | None:
+        """How many rows this connection has changed; None if the driver does not say."""
+        return None
+
+    @abstractmethod
+    def damage_in(self, error: object) -> str | None:
+        """Return the driver's message if its `error` says that the database is damaged, else None."""
+
+    def quick_check(self, connection: Connection, limit: int) -> list[str]:
+        """Return the first errors in the structure of the database, if its server does not look for them."""
+        return []
+
+    def foreign_key_problems(self, connection: Connection, limit: int) -> list[str]:
+        """Return the first rows that refer to rows that do not exist, if the database may have any."""
+        return []
+
+    def file_of(self, engine: Engine) -> Path | None:
+        """The database's file; None if it is in memory or on a server."""
+        return None
+
+    @abstractmethod
+    def pairs(self, parameter: str) -> sa.Subquery:
+        """A table with the columns `first` and `second`: the pairs of texts in the JSON array that the
+        parameter has."""

@@ -1,0 +1,81 @@
+"""What is particular to PostgreSQL, over psycopg 3: settings of connections, and damage.
+
+Imported only where a realm uses it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import make_url
+
+from chatd.store.backend import CONNECTIONS, STATEMENTS, Backend
+
+DRIVER = "postgresql+psycopg"
+
+# Parameters of libpq that hold unless the URL has them
+# (https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS).
+CONNECTING: dict[str, Any] = {
+    "connect_timeout": 5,  # seconds, for each address
+    # Of several hosts, use the primary.
+    "target_session_attrs": "read-write",
+    # A server that has vanished is noticed within 20 s.
+    "keepalives_idle": 10,  # seconds
+    "keepalives_interval": 5,  # seconds
+    "keepalives_count": 2,
+    "tcp_user_timeout": 20_000,  # ms
+}
+
+# For each connection. A connection pooler need not know them, because they are ordinary statements.
+SETTINGS = (
+    "SET jit = off",  # it takes longer than the short queries here
+    "SET statement_timeout = '60s'",
+    "SET lock_timeout = '15s'",
+    "SET idle_in_transaction_session_timeout = '120s'",
+    "SET timezone = 'UTC'",
+)
+
+# data_corrupted and index_corrupted (https://www.postgresql.org/docs/current/errcodes-appendix.html)
+DAMAGE = frozenset({"XX001", "XX002"})
+
+
+class Postgres(Backend):
+    """A database on a server, for one or several nodes."""
+
+    placeholder = "%s"
+    paramstyle = "format"
+
+    def connect(self, url: str) -> Engine:
+        parts = make_url(url).set(drivername=DRIVER)
+        given = {name: value for name, value in CONNECTING.items() if name not in parts.query}
+        engine = create_engine(
+            parts,
+            pool_size=CONNECTIONS,
+            max_overflow=0,
+            query_cache_size=STATEMENTS,
+            hide_parameters=True,  # errors are logged, and the log must not contain messages
+            connect_args={**given, "application_name": "chatd"},
+        )
+        event.listen(engine, "connect", _set_up)
+        return engine
+
+    def reading(self, engine: Engine) -> Engine:
+        return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+    def damage_in(self, error: object) -> str | None:
+        return str(error) if getattr(error, "sqlstate", None) in DAMAGE else None
+
+    def pairs(self, parameter: str) -> sa.Subquery:
+        array = sa.cast(sa.bindparam(parameter, type_=sa.Text), sa.JSON)
+        pairs = sa.func.json_array_elements(array).table_valued(sa.column("value", sa.JSON))
+        first, second = (pairs.c.value[index].as_string() for index in (0, 1))
+        return sa.select(first.label("first"), second.label("second")).subquery()
+
+
+def _set_up(connection: Any, _record: object) -> None:
+    before, connection.autocommit = connection.autocommit, True
+    for setting in SETTINGS:
+        connection.execute(setting).close()
+    connection.autocommit = before

@@ -1,0 +1,154 @@
+"""A throw-away PostgreSQL server for this process, and databases on it.
+
+It syncs nothing to the disk and is reached by a Unix socket only. Where there is no initdb, `server` returns
+None, and `MISSING` says why.
+"""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import os
+import shutil
+import subprocess
+import tempfile
+from collections import OrderedDict
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine
+from sqlalchemy.engine import make_url
+
+from chatd.simulate import databases
+from chatd.simulate.databases import sharing_statements
+from chatd.store.engine import connect
+from chatd.store.migrate import prepare
+from chatd.store.names import renew_skeletons
+
+MISSING = "There is no PostgreSQL server on this machine: install Debian's postgresql."
+USER = "chatd"
+MEMORY = Path("/dev/shm")
+TEMPLATE = "chatd_schema"
+# Databases that are kept; the oldest ones are dropped. No test has more realms.
+KEPT = 60
+
+SETTINGS = """
+listen_addresses = ''
+fsync = off
+synchronous_commit = off
+full_page_writes = off
+autovacuum = off
+max_connections = 1000
+shared_buffers = 64MB
+max_wal_size = 256MB
+wal_level = minimal
+max_wal_senders = 0
+logging_collector = off
+"""
+
+
+def find_programs() -> Path | None:
+    """The folder with initdb, or None."""
+    on_path = shutil.which("initdb")
+    if on_path:
+        return Path(on_path).parent
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    return found[-1].parent if found else None
+
+
+class PostgresServer:
+    """A server in a folder of its own. PostgreSQL refuses to run as root, so it runs as another user then."""
+
+    def __init__(self, programs: Path, settings: str = SETTINGS, locale: str = "C.UTF-8") -> None:
+        self._programs = programs
+        self._settings = settings
+        self._user: dict[str, Any] = {}
+        if os.geteuid() == 0:
+            self._user = {"user": "postgres", "group": "postgres", "extra_groups": []}
+        parent = MEMORY if MEMORY.is_dir() else None
+        self.folder = Path(tempfile.mkdtemp(prefix="chatd-postgres-", dir=parent))
+        if self._user:
+            shutil.chown(self.folder, "postgres", "postgres")
+        atexit.register(self.remove)
+        self._run("initdb", "-E", "UTF8", f"--locale={locale}", "-A", "trust", "-U", USER, "-N")
+        with (self.folder / "data" / "postgresql.conf").open("a") as file:
+            file.write(f"{settings}\nunix_socket_directories = '{self.folder}'\n")
+
+    def start(self) -> None:
+        self._run("pg_ctl", "-w", "-l", str(self.folder / "log"), "start")
+
+    def stop(self, mode: str = "immediate") -> None:
+        self._run("pg_ctl", "-w", "-m", mode, "stop")
+
+    def url(self, database: str) -> str:
+        return f"postgresql+psycopg://{USER}@/{database}?host={self.folder}"
+
+    def execute(self, statement: str, database: str = "postgres") -> list[Any]:
+        """Execute a statement outside of a transaction, and return its rows."""
+        import psycopg
+
+        where = f"host={self.folder} user={USER} dbname={database}"
+        with psycopg.connect(where, autocommit=True) as connection:
+            cursor = connection.execute(statement)
+            return list(cursor.fetchall()) if cursor.description else []
+
+    def remove(self) -> None:
+        """Stop the server, and remove its folder."""
+        if self.folder.exists():
+            if (self.folder / "data" / "postmaster.pid").exists():
+                self.stop()
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _run(self, program: str, *arguments: str) -> None:
+        subprocess.run(
+            [self._programs / program, "-D", self.folder / "data", *arguments],
+            check=True,
+            stdout=subprocess.DEVNULL,
+            cwd=self.folder,
+            **self._user,
+        )
+
+
+@cache
+def server() -> PostgresServer | None:
+    """The server of this process, which runs until the process ends; None if there is none to be had."""
+    programs = find_programs()
+    if programs is None:
+        return None
+    started = PostgresServer(programs)
+    started.start()
+    return started
+
+
+class Databases:
+    """Gives each database in a file that a test names one on the server, with the newest schema."""
+
+    def __init__(self, on: PostgresServer) -> None:
+        self._server = on
+        self._made: OrderedDict[str, str] = OrderedDict()  # the path -> the name on the server
+        on.execute(f"CREATE DATABASE {TEMPLATE}")
+        engine = connect(on.url(TEMPLATE))
+        prepare(engine)
+        renew_skeletons(engine)
+        engine.dispose()
+        self._shared: Any = engine
+
+    def connect(self, url: str) -> Engine:
+        path = str(Path(make_url(url).database or "").absolute())
+        name = self._made.get(path)
+        if name is None:
+            name = self._made[path] = f"t{hashlib.sha256(path.encode()).hexdigest()[:20]}"
+            self._server.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+            if len(self._made) > KEPT:
+                _, oldest = self._made.popitem(last=False)
+                self._server.execute(f"DROP DATABASE {oldest} WITH (FORCE)")
+        return sharing_statements(connect(self._server.url(name)), self._shared)
+
+
+def use_postgres() -> bool:
+    """Let all tests of this process use PostgreSQL in place of SQLite. Returns whether there is a server."""
+    found = server()
+    if found is not None:
+        databases.elsewhere = Databases(found).connect
+    return found is not None
