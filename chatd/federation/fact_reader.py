@@ -192,9 +192,10 @@ def _party(address: Address, accounts: Mapping[str, Account]) -> Party:
 
 def _check_speaker(stated: Statement, made: MadeFact, own: str) -> None:
     """Raises BadSignature if an entry says that somebody of another realm than its author's has joined or
-    left, or that the operators of another realm have closed or opened the group: that is theirs to say."""
+    left, or if somebody else than the home itself says that its operators have closed or opened the group."""
     fact = made.fact
-    if isinstance(fact, GroupFact) and SHUT in fact.fields and stated.realm != stated.home:
+    is_homes = stated.realm == stated.home and stated.author == HOME.name
+    if isinstance(fact, GroupFact) and SHUT in fact.fields and not is_homes:
         raise BadSignature(reason="only the home of a group says that it is closed for everybody")
     if isinstance(fact, MemberFact) and fact.what in ("joined", "left"):
         realm = own if fact.who.realm is None else fact.who.realm
@@ -204,14 +205,15 @@ def _check_speaker(stated: Statement, made: MadeFact, own: str) -> None:
 
 def _check_handed_over(stated: Statement, made: MadeFact, own: str) -> None:
     """Raises BadSignature for what only the home of a group can take: that somebody has joined, except what
-    the home says of its own people, that the group has ended, or that somebody or the group has moved."""
+    the home says of its own people, that the group has ended, that somebody or the group has moved, or that
+    operators have closed or opened the group: those of the new home decide that by now."""
     _check_speaker(stated, made, own)
     match made.fact:
         case MemberFact(_, "joined") if stated.realm != stated.home:
             raise BadSignature(reason="they join again")
         case MemberFact(_, "ended" | "moved"):
             raise BadSignature(reason="the group was rescued")
-        case GroupFact(fields) if "home" in fields:
+        case GroupFact(fields) if "home" in fields or SHUT in fields:
             raise BadSignature(reason="the group was rescued")
         case _:
             return

@@ -234,13 +234,14 @@ def _id_of(name: str) -> Callable[[sa.Connection], int]:
 
 class Hostile(HomeTestCase):
     def test_by_somebody_else(self) -> None:
-        """Only the home says that a group is closed."""
+        """Only the home itself says that a group is closed, and none of its people."""
         for shut in ("spam", None):
-            fields: dict[str, Any] = {"shut": shut}
-            entry = self.signers["realm3"].signs(
-                GroupAttributes(fields), home="realm2", group=BAGAN, author="dewi"
-            )
-            self.refuses(entry)
+            for realm, author in (("realm3", "dewi"), ("realm3", "system"), ("realm2", "budi")):
+                fields: dict[str, Any] = {"shut": shut}
+                entry = self.signers[realm].signs(
+                    GroupAttributes(fields), home="realm2", group=BAGAN, author=author
+                )
+                self.refuses(entry)
 
     def test_by_the_home(self) -> None:
         """It may say so, with any reason, which controls no terminal and has a limit."""

@@ -218,9 +218,13 @@ class HostileFactsTestCase(FactsTestCase):
         self.says(MemberFact(Party("budi@realm2", "budi@realm2"), "ended"))
         self.says(MemberFact(joko, "moved"))
         self.says(GroupFact({"home": "bagan@realm4", "home_id": "1", "last": "9"}))
+        for author in ("ana", "system", "dewi"):
+            self.says(GroupFact({"shut": "spam"}), author)
         self.hands_over()
         self.assertEqual(self.members(), ["*budi", "dewi@realm4"])
         self.assertIsNone(self.title("budi"))
+        self.posts("budi", "still open", "bagan")
+        self.assertIn("budi: still open", self.shown("budi", "bagan"))
         self.assertEqual(len(self.entries()), before)
 
     def test_what_counts(self) -> None:
