@@ -31,6 +31,10 @@ class Backend(ABC):
     def set_up_writer(self, connection: Connection) -> None:  # noqa: B027 - most have nothing to do
         """Prepare the connection of the writer."""
 
+    def unsuitable(self, connection: Connection) -> str | None:
+        """Return why chatd can't use this database, and what to do, for the operator; None if it can."""
+        return None
+
     def limit_log(self, connection: Connection, low: bool) -> None:  # noqa: B027 - as above
         """Keep the write-ahead log small if the disk is `low`, else as large as usual, if the log is on that
         disk."""

@@ -39,6 +39,9 @@ def prepare(engine: Engine, scripts: Path = SCRIPTS, newest: str = SCHEMA_VERSIO
 
 def _prepare(engine: Engine, scripts: Path, newest: str) -> None:
     with engine.connect() as connection:
+        unsuitable = backend_of(engine).unsuitable(connection)
+        if unsuitable is not None:
+            raise SchemaError(unsuitable)
         found = current_version(connection)
         if found == newest:
             return

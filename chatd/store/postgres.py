@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 
 from chatd.store.backend import CONNECTIONS, STATEMENTS, Backend
@@ -37,6 +37,13 @@ SETTINGS = (
     "SET timezone = 'UTC'",
 )
 
+# Texts are ordered by their code points, as SQLite and Python do. Such an order also stays when the system's
+# library changes, which would damage indexes.
+COLLATIONS = frozenset({"C", "POSIX", "C.UTF-8", "C.utf8"})
+_LOCALE = sa.text(
+    "SELECT pg_encoding_to_char(encoding), datcollate FROM pg_database WHERE datname = current_database()"
+)
+
 # data_corrupted and index_corrupted (https://www.postgresql.org/docs/current/errcodes-appendix.html)
 DAMAGE = frozenset({"XX001", "XX002"})
 
@@ -63,6 +70,15 @@ class Postgres(Backend):
 
     def reading(self, engine: Engine) -> Engine:
         return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+    def unsuitable(self, connection: Connection) -> str | None:
+        encoding, collation = connection.execute(_LOCALE).one()
+        if encoding == "UTF8" and collation in COLLATIONS:
+            return None
+        return (
+            f"the database has the encoding {encoding} and the collation {collation}; expected one that was "
+            "made by CREATE DATABASE ... TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C.UTF-8'"
+        )
 
     def damage_in(self, error: object) -> str | None:
         return str(error) if getattr(error, "sqlstate", None) in DAMAGE else None

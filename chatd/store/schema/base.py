@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Connection, ForeignKey, Integer, MetaData, Text, event
+from sqlalchemy import BigInteger, Column, Connection, ForeignKey, Integer, MetaData, event
 
 # The newest revision in migrations/versions. A test compares the two.
 SCHEMA_VERSION = "0012"
@@ -41,18 +41,11 @@ def conversation_key(comment: str | None = None) -> Column[int]:
 
 
 @event.listens_for(metadata, "before_create")
-def _adapt(_metadata: MetaData, connection: Connection, **_options: object) -> None:
-    """Let PostgreSQL have the same schema as SQLite.
-
-    Indexes have the conditions of `sqlite_where`. If the tables said `postgresql_where`, every realm would
-    hold that dialect (2 MB). Texts are ordered by their code points, whatever the locale of the database is.
-    """
-    if connection.dialect.name == "sqlite":
-        return
-    for table in metadata.tables.values():
-        for index in table.indexes:
-            condition = index.dialect_options["sqlite"]["where"]
-            index.dialect_options["postgresql"]["where"] = condition
-        for column in table.columns:
-            if isinstance(column.type, Text):
-                column.type = Text().with_variant(Text(collation="C"), "postgresql")
+def _make_indexes_partial(_metadata: MetaData, connection: Connection, **_options: object) -> None:
+    """Apply the conditions of `sqlite_where` in PostgreSQL too. If the tables said `postgresql_where`, every
+    realm would hold that dialect (2 MB)."""
+    if connection.dialect.name != "sqlite":
+        for table in metadata.tables.values():
+            for index in table.indexes:
+                condition = index.dialect_options["sqlite"]["where"]
+                index.dialect_options["postgresql"]["where"] = condition
