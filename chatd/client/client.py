@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Protocol
 
 from chatd.client import render
+from chatd.client.addresses import Addresses
 from chatd.client.catch_up import missed
-from chatd.client.connection import Connection, ConnectionLost, Target
+from chatd.client.connection import ConnectionLost
+from chatd.client.idempotency import OF_NODE
 from chatd.client.link import Callbacks, Link, Reconnector, Reply, RequestChannel
 from chatd.client.local_store import Store
+from chatd.client.nodes import Nodes
+from chatd.client.picture_queue import PictureQueue
 from chatd.client.render import Line, Renderer
 from chatd.client.render_events import EventRenderer
 from chatd.client.render_lists import ListRenderer
@@ -21,6 +26,7 @@ from chatd.client.typists import Typists
 
 MINE = ("contacts", "mygroups")
 NAMES = (*MINE, "groups", "users", "rooms", "realms")
+ATTEMPTS = 6  # of a script with several addresses, each at all of them; the pauses are 24 s in all
 
 
 class Output(Protocol):
@@ -42,34 +48,13 @@ class Output(Protocol):
         """The state has changed: the user, the conversation, unread counts or the connection."""
 
 
-class PictureQueue:
-    """Announced pictures that wait for their download. Nothing is queued unless `enabled`."""
-
-    def __init__(self) -> None:
-        self.enabled = False
-        self.waiting: asyncio.Queue[Mapping[str, Any]] = asyncio.Queue(maxsize=20)
-        self._known: set[object] = set()  # codes of the pictures that were queued or shown
-
-    def is_new(self, code: object) -> bool:
-        """Whether the picture was neither queued nor shown before; it counts as shown from now on."""
-        if not self.enabled or code in self._known:
-            return False
-        self._known.add(code)
-        return True
-
-    def want(self, message: Mapping[str, Any]) -> None:
-        """Queue the file of a message, if it has one and there is room."""
-        file = message.get("file")
-        if file and not self.waiting.full() and self.is_new(file.get("code")):
-            self.waiting.put_nowait(file)
-
-
 class Client:
-    """A user's client. With `live`, it receives messages as they arrive and reconnects when needed."""
+    """A user's client. With `live`, it receives messages as they arrive, and always reconnects. Without, it
+    does so only if the realm has several addresses, and ATTEMPTS times."""
 
-    def __init__(self, target: Target, store: Store, out: Output, live: bool) -> None:
-        self.state = State(target.realm or str(target))
-        self.target = target
+    def __init__(self, addresses: Addresses, store: Store, out: Output, live: bool) -> None:
+        self.state = State(addresses.name)
+        self.nodes = Nodes(addresses)
         self.store = store
         self.out = out
         self.live = live
@@ -79,24 +64,38 @@ class Client:
         self.event_renderer = EventRenderer(self.state)
         self.list_renderer = ListRenderer(self.state, self.renderer)
         self.typists = Typists(self.state.typing, out.changed)
+        self.listening: Mapping[str, Any] | None = {"on": True, "all": True} if live else None
+        self.reconnects = live or addresses.several
         self.reconnector = Reconnector(
-            target,
+            self.nodes,
             Callbacks(self.on_event, self.greet, out.changed),
-            dial_first=Connection.open_first,
+            None if live else ATTEMPTS if addresses.several else 0,
         )
         self._early: list[Reply] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def whereabouts(self) -> str:
+        """The realm, and if it has several addresses, the one that is used."""
+        where, target = self.state.where, self.reconnector.status.target
+        if not self.nodes.addresses.several or str(target) == where:
+            return where
+        return f"{where} ({target})"
 
     # Starting a connection
 
     async def connect(self, user: str | None) -> bool:
         """Connect for the first time and return whether a stored session exists: the one used last, or the
         one of `user`. Raises ConnectionFailed."""
-        login = self.store.token(self.target, user)
+        addresses = self.nodes.addresses
+        self.nodes.preferred = self.store.load().last
+        login = self.store.token(addresses, user)
         if login is not None:
             self.state.token = login.token
-        await self.reconnector.first()
-        self.store.visited(self.target)
+        elif self.store.needs_tls(addresses, user):
+            self.out.note(tr("The stored session is used with --tls only"))
+        target = await self.reconnector.first()
+        self.store.visited(addresses, target)
         return login is not None
 
     async def greet(self, link: Link) -> None:
@@ -106,6 +105,9 @@ class Client:
         except (LookupError, TypeError, ValueError, AttributeError) as error:
             self.store.log_error(error)
             raise ConnectionLost(tr("The realm sent something that could not be read")) from None
+        if link.target != self.nodes.current:
+            with contextlib.suppress(OSError):
+                self.store.visited(self.nodes.addresses, link.target)
 
     async def _take_up(self, link: Link) -> None:
         state = self.state
@@ -113,6 +115,9 @@ class Client:
             return
         again = state.user is not None
         reply = await link.ask("resume", token=state.token)
+        if reply.get("code") in OF_NODE:
+            # Another node may be able to.
+            raise ConnectionLost(refused(str(reply["code"]), render.safe(reply.get("message"))))
         if reply["status"] != "OK":
             self.refuse(reply)
             if reply.get("code") == "bad-token":
@@ -120,18 +125,26 @@ class Client:
             return
         state.logged_in(str(reply.get("username")), str(reply.get("name")), None)
         if again:
-            self.out.note(tr("Connected again"))
+            self._note_again(link)
         elif self.live:
             self.answer("resume", reply)
-        if self.live:
+        if self.listening is not None:
             await self.settle_in(link, again)
+        elif again and state.room is not None:
+            await link.ask("roomjoin", room=state.room)
+
+    def _note_again(self, link: Link) -> None:
+        if self.nodes.addresses.several:
+            self.out.note(tr("Connected again, to {where}", where=link.target))
+        else:
+            self.out.note(tr("Connected again"))
 
     def welcome(self, reply: Reply, token: str | None) -> None:
         """Store the session after a login."""
         token = str(reply.get("tokenId") or token)
         user = str(reply.get("username"))
         self.state.logged_in(user, str(reply.get("name")), token)
-        self.store.logged_in(self.target, user, token)
+        self.store.logged_in(self.nodes.addresses, user, token)
         self.out.changed()
 
     async def settle_in(self, link: RequestChannel, again: bool) -> None:
@@ -139,20 +152,19 @@ class Client:
         happened in the meantime. Raises ConnectionLost."""
         self._early = []
         try:
-            await link.ask("listen", on=True, all=True)
+            await link.ask("listen", **(self.listening or {}))
             if again and self.state.room is not None:
                 await link.ask("roomjoin", room=self.state.room)
             await self.learn_names(link, MINE if again else NAMES)
             if again:
                 async for event in missed(link, self.state.threads):
-                    self._take_entry(event)
+                    self._take_missed(event)
             unread = await link.ask("inbox", peek=True)
             await self.count_unread(link)
             await self.count_asking(link)
             for message in unread.get("messages", ()):
                 if self.state.see(message) and again:
-                    self._show_message(message)
-                    self._read_if_open(message)
+                    self._show_missed(message)
         finally:
             early, self._early = self._early, None
             for event in early or ():
@@ -160,6 +172,26 @@ class Client:
                     self.on_event(event)
         if not again:
             self._note_waiting()
+
+    def _take_missed(self, event: Reply) -> None:
+        """Show what was not pushed. A script gets what it would have got, and what it prints is read."""
+        if self.live:
+            self._take_entry(event)
+            return
+        is_message = event.get("event") == "message"
+        is_mine = self.state.is_me(str(event.get("from", "")))
+        if (self.listening or {}).get("all") or (is_message and not is_mine):
+            self._take_entry(event)
+            if is_message:
+                self._mark_read(event)
+
+    def _show_missed(self, message: Reply) -> None:
+        """Show an unread message."""
+        self._show_message({"event": "message", **message})
+        if self.live:
+            self._read_if_open(message)
+        else:
+            self._mark_read(message)
 
     def _note_waiting(self) -> None:
         """Show how many messages are unread, and how many people and groups wait for an answer."""
@@ -285,8 +317,10 @@ class Client:
 
     def _read_if_open(self, message: Reply) -> None:
         """Mark a message as read if its chat is open."""
-        if not self.state.is_open(message):
-            return
+        if self.state.is_open(message):
+            self._mark_read(message)
+
+    def _mark_read(self, message: Reply) -> None:
         number = message.get("conversation", 0)
         self.state.unread.pop(number, None)
         self.out.changed()

@@ -1,13 +1,15 @@
 """Runs typed commands one after another and survives lost connections.
 
 Commands wait while there is no connection. One whose reply was lost is repeated if that is safe (see
-idempotency.py); otherwise the user is told.
+idempotency.py); otherwise the user is told. What the realm can't store at the moment is sent again for
+a while.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import random
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, assert_never
 
 from chatd.base.names import Address
@@ -23,9 +25,10 @@ from chatd.client.actions import (
 )
 from chatd.client.client import Client
 from chatd.client.connection import ConnectionLost
-from chatd.client.idempotency import KEYED, IdempotentSend, may_repeat
+from chatd.client.idempotency import KEYED, TEMPORARY
 from chatd.client.line_parser import by_name
 from chatd.client.link import Link, Reply
+from chatd.client.queued_command import QueuedCommand
 from chatd.client.render import Line
 from chatd.client.state import Kind, Place
 from chatd.client.translations import tr
@@ -40,7 +43,9 @@ _HIDDEN = {
 }  # fmt: skip
 _INBOXES = (ask.ReadInbox, ask.ReadGroupInbox, ask.ReadRealmInbox, ask.ReadOwnRealmInbox)
 BEFORE = 8  # messages shown when a chat is opened, besides the unread ones
-SHORT = 40  # characters of a line in messages about it
+MAX_REFUSALS = 6  # times that a refused message is sent again; the pauses are a minute in all
+MAX_LOST = 10  # connections that one line of a script may lose
+SEND_TIME = 20.0  # seconds for the reply to a message, if there is another node to go to
 
 
 def _listed(reply: Reply, name: str) -> list[Any]:
@@ -49,32 +54,22 @@ def _listed(reply: Reply, name: str) -> list[Any]:
     return found if isinstance(found, list) else []
 
 
-def needs_login(todo: QueuedAction) -> bool:
-    return todo.row.login if isinstance(todo, Request) else True
-
-
-class QueuedCommand:
-    def __init__(self, line: str, todo: QueuedAction, user: str | None) -> None:
-        self.line = line
-        self.todo = todo
-        self.user = user
-        self.lost = False  # it was sent, and the connection was lost before the reply
-        self.once = IdempotentSend()
-
-    @property
-    def needs_login(self) -> bool:
-        return needs_login(self.todo)
-
-    @property
-    def name(self) -> str:
-        text = render.safe(self.line.replace("\n", " "))
-        return text if len(text) <= SHORT else f"{text[:SHORT]}…"
+class NotNow(Exception):
+    """The realm can't store a message at the moment."""
 
 
 class CommandQueue:
-    def __init__(self, client: Client, transfer: Callable[[SendFiles | GetFiles], Any]) -> None:
+    def __init__(
+        self,
+        client: Client,
+        transfer: Callable[[SendFiles | GetFiles], Any],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        jitter: Callable[[float, float], float] = random.uniform,
+    ) -> None:
         self._client = client
         self._transfer = transfer
+        self._sleep = sleep
+        self._jitter = jitter
         self._queue: list[QueuedCommand] = []
         self._more = asyncio.Event()
         self._idle = asyncio.Event()
@@ -109,10 +104,13 @@ class CommandQueue:
             try:
                 await self._carry_out(link, job)
             except ConnectionLost as lost:
-                job.lost = job.lost or lost.sent
+                job.loses(sent=lost.sent)
                 self._client.out.changed()
-                if not self._client.live:
+                if not self._client.live and self._is_final(job):
                     raise
+                continue
+            except NotNow:
+                await self._sleep(job.pause(self._jitter))
                 continue
             except BrokenPipeError:
                 raise  # the output of the script was closed
@@ -120,6 +118,12 @@ class CommandQueue:
                 self._unexpected(job, error)
             self._queue.remove(job)
             self._client.out.changed()
+
+    def _is_final(self, job: QueuedCommand) -> bool:
+        """Whether a script ends with a lost connection. A transfer has been repeated already."""
+        is_transfer = isinstance(job.todo, SendFiles | GetFiles)
+        can_repeat = self._client.reconnects and job.may_repeat and job.losses <= MAX_LOST
+        return is_transfer or not can_repeat
 
     def _unexpected(self, job: QueuedCommand, error: Exception) -> None:
         """Report an unexpected error and continue with the next line."""
@@ -146,7 +150,8 @@ class CommandQueue:
         return job.user is not None and user is not None and not self._client.state.is_me(job.user)
 
     async def _carry_out(self, link: Link, job: QueuedCommand) -> None:
-        if job.lost and not self._may_repeat(job):
+        if not job.may_repeat:
+            self._client.out.note(job.unanswered())
             return
         match job.todo:
             case Request():
@@ -162,42 +167,12 @@ class CommandQueue:
             case _:
                 assert_never(job.todo)
 
-    # After a lost connection
-
-    def _may_repeat(self, job: QueuedCommand) -> bool:
-        """Whether `job` can be repeated. If not, tell the user."""
-        match job.todo:
-            case SayInChat():
-                may = job.once.is_safe
-            case Request(command=command):
-                may = may_repeat(command, job.once)
-            case OpenChat() | ListNumberedGroups() | SendFiles() | GetFiles():
-                may = True
-            case _:
-                assert_never(job.todo)
-        if not may:
-            self._client.out.note(self._unanswered(job))
-        return may
-
-    def _unanswered(self, job: QueuedCommand) -> str:
-        if isinstance(job.todo, SayInChat) or (
-            isinstance(job.todo, Request) and isinstance(job.todo.command, KEYED)
-        ):
-            return tr("The connection was lost before the reply arrived, so this may or may "
-                      "not have been sent: {line}. history shows it; arrow-up recalls the "
-                      "line to send it again",
-                      line=job.name)  # fmt: skip
-        verb = job.todo.verb if isinstance(job.todo, Request) else ""
-        return tr("The connection was lost before the reply to {verb} arrived: it may or "
-                  "may not have been done",
-                  verb=verb)  # fmt: skip
-
     # Actions
 
     async def _request(self, link: Link, job: QueuedCommand, todo: Request) -> None:
         given = by_name(todo.row, todo.command)
         if isinstance(todo.command, KEYED):
-            reply = await job.once.ask(link, todo.row.verb, **given)
+            reply = await self._send(link, job, todo.row.verb, **given)
         else:
             reply = await link.ask(todo.row.verb, **given)
         if reply["status"] == "OK":
@@ -247,6 +222,8 @@ class CommandQueue:
                 if client.state.token is not None:
                     client.store.logged_out(client.state.token)
                 client.state.logged_out(expired=False)
+            case ask.SetListening() if not client.live:
+                client.listening = {"on": True, "all": command.everything} if command.on else None
             case ask.JoinRoom():
                 client.state.room = str(reply.get("room"))
             case ask.LeaveRoom():
@@ -292,10 +269,10 @@ class CommandQueue:
             client.out.note(tr("Not sent, because there is no chat with {name}: {line}",
                                name=place.name, line=job.name))  # fmt: skip
             return
-        reply = await self._say(link, job.once, place, todo.text)
+        reply = await self._say(link, job, place, todo.text)
         if reply.get("code") == "unknown-user" and not place.sure and place.kind is Kind.USER:
             place.kind = Kind.GROUP
-            other = await self._say(link, job.once, place, todo.text)
+            other = await self._say(link, job, place, todo.text)
             if other["status"] == "OK":
                 reply = other
             else:
@@ -310,10 +287,28 @@ class CommandQueue:
         verb = "chat" if place.kind is Kind.USER else "sendgroup"
         self._finish(verb, reply, {"to": place.name, "group": place.name})
 
-    async def _say(self, link: Link, once: IdempotentSend, place: Place, text: str) -> Reply:
+    async def _say(self, link: Link, job: QueuedCommand, place: Place, text: str) -> Reply:
         if place.kind is Kind.GROUP:
-            return await once.ask(link, "sendgroup", group=place.name, text=text)
-        return await once.ask(link, "send", to=place.name, text=text)
+            return await self._send(link, job, "sendgroup", group=place.name, text=text)
+        return await self._send(link, job, "send", to=place.name, text=text)
+
+    async def _send(self, link: Link, job: QueuedCommand, verb: str, **arguments: Any) -> Reply:
+        """Send a message under the key of its job and return the reply. Raises ConnectionLost, NotNow."""
+        client = self._client
+        try:
+            async with asyncio.timeout(SEND_TIME if client.nodes.addresses.several else None):
+                reply = await job.once.ask(link, verb, **arguments)
+        except TimeoutError:
+            link.abort()
+            raise ConnectionLost from None
+        if reply.get("code") in TEMPORARY and job.once.is_safe and client.reconnects:
+            job.refusals += 1
+            if job.refusals == 1:
+                client.out.note(tr("The realm can't store this at the moment; it is sent again: {line}",
+                                   line=job.name))  # fmt: skip
+            if job.refusals <= MAX_REFUSALS:
+                raise NotNow
+        return reply
 
     async def _open(self, link: Link, place: Place) -> None:
         """Check that the conversation exists, and show its last and its unread messages."""

@@ -1,18 +1,18 @@
 """One connection to the json door of a realm: JSON lines, and the raw bytes of files between them.
 
 This module does not interpret the objects. It raises `ConnectionFailed` if a connection can't be made, and
-`ConnectionLost` if it ends.
+`ConnectionLost` if it ends. Which of several nodes to connect to is decided in chatd.client.nodes.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
+import enum
+import itertools
 import socket
 import ssl
 import struct
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -23,6 +23,7 @@ from chatd.client.translations import tr
 DEFAULT_PORT = 8888
 CONNECT_TIME = 10.0
 FIRST_TIME = 2.0  # seconds for the first reply when connecting for the first time
+MAX_ENDPOINTS = 8  # addresses of one name that are tried
 # A reply has at most 500 messages of 8 KiB, and JSON may escape each byte
 MAX_LINE = 64 * 1024 * 1024
 CHUNK = 64 * 1024
@@ -32,8 +33,20 @@ _decode = msgspec.json.Decoder(dict[str, Any]).decode
 _encode = msgspec.json.Encoder().encode
 
 
+class Reached(enum.IntEnum):
+    """How far an attempt to connect has come. REFUSED: there is a host. ANSWERED: there is a program."""
+
+    NOTHING = 0
+    REFUSED = 1
+    ANSWERED = 2
+
+
 class ConnectionFailed(Exception):
     """No connection could be made. `str()` is a sentence for the user."""
+
+    def __init__(self, sentence: str, reached: Reached = Reached.NOTHING) -> None:
+        super().__init__(sentence)
+        self.reached = reached
 
 
 class ConnectionLost(Exception):
@@ -45,8 +58,8 @@ class ConnectionLost(Exception):
 
 
 class Target(msgspec.Struct, frozen=True):
-    """The address of a realm. `realm` is the name on its certificate, if it differs from the host; `ca` is a
-    file with certificates to trust instead of those of the system."""
+    """The address of a realm's node. `realm` is the name on its certificate, if it differs from the host;
+    `ca` is a file with certificates to trust instead of those of the system."""
 
     host: str = "localhost"
     port: int = DEFAULT_PORT
@@ -70,38 +83,65 @@ class Target(msgspec.Struct, frozen=True):
             ) from None
 
 
+class Endpoint(msgspec.Struct, frozen=True):
+    """One of the network addresses of a target's host. `sockaddr` is the address as the family has it."""
+
+    target: Target
+    family: int
+    sockaddr: tuple[Any, ...]
+
+
+async def resolve(target: Target) -> list[Endpoint]:
+    """The network addresses of a target's host, with families that alternate (RFC 8305, 4), so that a family
+    that does not work costs one attempt. At most MAX_ENDPOINTS. Raises ConnectionFailed."""
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(CONNECT_TIME):
+            found = await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
+    except (OSError, TimeoutError, UnicodeError) as error:
+        raise ConnectionFailed(_why(target, error, CONNECT_TIME)) from None
+    by_family: dict[int, list[Endpoint]] = {}
+    for family, _, _, _, sockaddr in found:
+        by_family.setdefault(family, []).append(Endpoint(target, family, sockaddr))
+    turns = itertools.zip_longest(*by_family.values())
+    return [each for turn in turns for each in turn if each is not None][:MAX_ENDPOINTS]
+
+
+class Patience(msgspec.Struct, frozen=True):
+    """How long to wait, in seconds: for a connection that works, and in it for the first reply."""
+
+    connect: float = CONNECT_TIME
+    reply: float = CONNECT_TIME
+
+
 class Connection:
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """A connection to `endpoint`."""
+
+    def __init__(
+        self, endpoint: Endpoint, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self.endpoint = endpoint
         self._reader = reader
         self._writer = writer
 
     @classmethod
-    async def open_first(cls, target: Target) -> Connection:
-        """Like `open`, with a shorter timeout for the first reply, since the port may be wrong."""
-        return await cls.open(target, FIRST_TIME)
-
-    @classmethod
-    async def open(cls, target: Target, patience: float = CONNECT_TIME) -> Connection:
-        """Connect, and check that a realm replies within `patience` seconds. Raises ConnectionFailed."""
-        context = target.context()
+    async def open(cls, endpoint: Endpoint, patience: Patience) -> Connection:
+        """Connect, and check that a realm replies in time. Raises ConnectionFailed."""
+        target = endpoint.target
         try:
-            async with asyncio.timeout(CONNECT_TIME):
-                reader, writer = await asyncio.open_connection(
-                    target.host,
-                    target.port,
-                    ssl=context,
-                    server_hostname=(target.realm or target.host) if context else None,
-                    ssl_handshake_timeout=patience if context else None,
-                    limit=MAX_LINE,
-                )
-                connection = cls(reader, writer)
+            async with asyncio.timeout(patience.connect):
+                connection = cls(endpoint, *await _streams(endpoint, patience))
                 try:
-                    await connection._greet(target, patience)
+                    await connection._greet(target, patience.reply)
                 except BaseException:
                     connection.abort()
                     raise
+        except ConnectionRefusedError as error:
+            raise ConnectionFailed(_why(target, error, 0), Reached.REFUSED) from None
+        except (ssl.SSLError, ConnectionAbortedError, ConnectionResetError) as error:
+            raise ConnectionFailed(_why(target, error, 0), Reached.ANSWERED) from None
         except (OSError, TimeoutError, UnicodeError) as error:
-            raise ConnectionFailed(_why(target, error)) from None
+            raise ConnectionFailed(_why(target, error, patience.connect)) from None
         return connection
 
     async def _greet(self, target: Target, patience: float) -> None:
@@ -111,12 +151,13 @@ class Connection:
         try:
             reply = _decode(line)
         except ValueError:
-            raise ConnectionFailed(_what_is_there(target, line, patience)) from None
+            sentence = _what_is_there(target, line, patience)
+            raise ConnectionFailed(sentence, Reached.ANSWERED) from None
         if reply.get("event") == "closing":
-            raise ConnectionFailed(str(reply.get("message")))
+            raise ConnectionFailed(str(reply.get("message")), Reached.ANSWERED)
         if reply.get("status") != "OK":
             found = tr("The server at {target} is not a chatd realm", target=target)
-            raise ConnectionFailed(f"{found}. {_usual()}")
+            raise ConnectionFailed(f"{found}. {_usual()}", Reached.ANSWERED)
 
     async def _first_line(self, patience: float) -> bytes:
         """The first line, or what arrived of it within `patience` seconds."""
@@ -180,6 +221,29 @@ class Connection:
         self._writer.transport.abort()
 
 
+async def _streams(
+    endpoint: Endpoint, patience: Patience
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect, with TLS if the target says so. Raises ConnectionFailed, OSError."""
+    target = endpoint.target
+    context = target.context()
+    raw = socket.socket(endpoint.family, socket.SOCK_STREAM)
+    try:
+        raw.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(raw, endpoint.sockaddr)
+    except BaseException:
+        raw.close()
+        raise
+    # From here on the socket belongs to the transport, which closes it.
+    return await asyncio.open_connection(
+        sock=raw,
+        ssl=context,
+        server_hostname=(target.realm or target.host) if context else None,
+        ssl_handshake_timeout=patience.reply if context else None,
+        limit=MAX_LINE,
+    )
+
+
 def _what_is_there(target: Target, said: bytes, patience: float) -> str:
     """A sentence that names the service at the target, guessed from its first bytes, with advice."""
     usual = _usual()
@@ -211,9 +275,8 @@ def _usual() -> str:
     return tr("The json door of a chatd is usually port {port}", port=DEFAULT_PORT)
 
 
-def _why(target: Target, error: Exception) -> str:
-    if _all_refused(error):
-        error = ConnectionRefusedError()
+def _why(target: Target, error: Exception, seconds: float) -> str:
+    """A sentence for a failed attempt that had that many seconds."""
     match error:
         case ConnectionRefusedError():
             return tr("There is no daemon at {target}: the connection was refused", target=target)
@@ -225,7 +288,7 @@ def _why(target: Target, error: Exception) -> str:
                 "{target} does not use TLS: leave out --tls, or check the port", target=target
             )
         case TimeoutError():
-            return tr("{target} did not answer within {n} s", target=target, n=int(CONNECT_TIME))
+            return tr("{target} did not answer within {n} s", target=target, n=int(seconds))
         case ssl.SSLCertVerificationError():
             return tr(
                 "The certificate of {target} is not valid: {reason}. Use --ca FILE to "
@@ -240,25 +303,3 @@ def _why(target: Target, error: Exception) -> str:
             )
     reason = (getattr(error, "strerror", None) or str(error)).splitlines()[0]
     return tr("{target} was not reached: {reason}", target=target, reason=reason)
-
-
-def _all_refused(error: Exception) -> bool:
-    """asyncio combines the errors of several addresses into one text."""
-    text = str(error)
-    refusals = text.count(f"[Errno {errno.ECONNREFUSED}]")
-    return type(error) is OSError and 0 < refusals == text.count("[Errno ")
-
-
-def parse_target(text: str, tls: bool, realm: str | None, ca: Path | None) -> Target:
-    """`host`, `host:port`, `[::1]:port`. Raises ValueError."""
-    host, port = text, ""
-    if text.startswith("["):
-        host, bracket, port = text[1:].partition("]")
-        if not bracket or (port and not port.startswith(":")):
-            raise ValueError(text)
-        port = port[1:]
-    elif text.count(":") == 1:
-        host, _, port = text.partition(":")
-    if not host or (port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65536)):
-        raise ValueError(text)
-    return Target(host, int(port or DEFAULT_PORT), tls, realm, str(ca.resolve()) if ca else None)

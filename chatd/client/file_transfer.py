@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from chatd.client import local_paths
-from chatd.client.connection import Connection, Target
-from chatd.client.idempotency import IdempotentSend
+from chatd.client.connection import Connection, ConnectionFailed, ConnectionLost
+from chatd.client.idempotency import OF_NODE, IdempotentSend
+from chatd.client.nodes import Nodes
 from chatd.client.translations import tr
 from chatd.commands.table import BY_VERB
 
@@ -57,15 +58,28 @@ class UploadState:
         self.sha256 = ""
 
 
-async def log_in(target: Target, token: str) -> Connection:
-    """Connect and resume the session of `token`. Raises ConnectionFailed, ConnectionLost, Refused."""
-    connection = await Connection.open(target)
-    try:
-        await ask(connection, "resume", token=token)
-    except BaseException:
-        connection.abort()
-        raise
-    return connection
+async def log_in(nodes: Nodes, token: str) -> Connection:
+    """Connect to the node that the client uses, or else to another one, and resume the session of `token`.
+    Raises ConnectionFailed, Refused."""
+    attempt = nodes.attempt()
+    refusal: Refused | None = None
+    while (connection := await attempt.next()) is not None:
+        try:
+            await ask(connection, "resume", token=token)
+        except ConnectionLost as lost:
+            connection.abort()
+            attempt.failed(connection.endpoint.target, ConnectionFailed(str(lost)))
+        except Refused as refused:
+            connection.abort()
+            if refused.reply.get("code") not in OF_NODE:
+                raise
+            refusal = refused
+        except BaseException:
+            connection.abort()
+            raise
+        else:
+            return connection
+    raise refusal or attempt.failure()
 
 
 async def ask(connection: Connection, command: str, **arguments: Any) -> Reply:

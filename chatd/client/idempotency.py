@@ -4,6 +4,9 @@ Each message or file is sent with a new idempotency key, and a realm stores noth
 week). So an unanswered send is repeated and arrives once. A realm that is too old for keys refuses a send
 with one; the client then sends without a key and does not repeat: it tells the user instead.
 
+A send that the realm refuses because it can't store anything at the moment is repeated as well: another node
+may be able to, or the same one in a while.
+
 Sends wait for their outcome at other realms, so that a refusal is the reply. A realm that is too old for that
 waits anyway.
 """
@@ -14,11 +17,22 @@ import re
 import secrets
 from typing import Any
 
+from chatd.base import errors
 from chatd.client.link import Reply, RequestChannel
 from chatd.commands import values as ask
 from chatd.commands.values import Command
 
 _UNKNOWN = re.compile("does not take ([a-z, ]+)")
+
+# Refusals of a send after which the realm may store it in a while.
+TEMPORARY = frozenset((errors.StorageFailed.code, errors.ShuttingDown.code))
+# Refusals of a resumption that are about the node, so that another one may be able to.
+OF_NODE = TEMPORARY | {
+    errors.DiskFull.code,
+    errors.Busy.code,
+    errors.TooManyConnections.code,
+    errors.InternalError.code,
+}
 
 KEYED = (
     ask.SendMessage,

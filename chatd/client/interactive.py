@@ -23,14 +23,15 @@ from chatd.client.actions import (
     SendFiles,
     ShowHelp,
 )
+from chatd.client.addresses import Addresses
 from chatd.client.client import Client
-from chatd.client.command_queue import CommandQueue, needs_login
-from chatd.client.connection import Target
+from chatd.client.command_queue import CommandQueue
 from chatd.client.help_text import help_lines, menu_lines
 from chatd.client.input_errors import NotUnderstood
 from chatd.client.line_parser import parse_line, sentence
 from chatd.client.local_store import Store
 from chatd.client.progress_bar import ProgressBar
+from chatd.client.queued_command import needs_login
 from chatd.client.render import error, plain
 from chatd.client.screen import Screen
 from chatd.client.state import Menu
@@ -47,14 +48,14 @@ class InteractiveClient:
 
     def __init__(
         self,
-        target: Target,
+        addresses: Addresses,
         store: Store,
         screen: Screen,
         downloads: Path,
         user: str | None,
         show_pictures: bool,
     ) -> None:
-        self._client = client = Client(target, store, screen, live=True)
+        self._client = client = Client(addresses, store, screen, live=True)
         self._screen = screen
         self._user = user
         self._warned = False  # the last line wanted to quit and was told of pending work
@@ -70,7 +71,7 @@ class InteractiveClient:
         client = self._client
         known = await client.connect(self._user)
         self._screen.note(
-            tr("Connected to {where}. help lists the commands.", where=client.state.where)
+            tr("Connected to {where}. help lists the commands.", where=client.whereabouts)
         )
         working = [
             asyncio.create_task(each)

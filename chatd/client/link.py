@@ -1,7 +1,8 @@
 """The client's connection to its realm: requests with ids, keep-alive, and reconnecting.
 
-A `Link` matches replies to requests by id and passes events on. The `Reconnector` dials again when the link
-is lost, with exponential backoff and jitter, so that a restarted realm is not flooded by all clients at once.
+A `Link` matches replies to requests by id and passes events on. The `Reconnector` connects again when the
+link is lost, to any node of the realm, with exponential backoff and jitter, so that a node is not flooded by
+all clients of another one at once.
 """
 
 from __future__ import annotations
@@ -15,7 +16,16 @@ from typing import Any, Protocol
 
 import msgspec
 
-from chatd.client.connection import Connection, ConnectionFailed, ConnectionLost, Target
+from chatd.client.connection import (
+    CONNECT_TIME,
+    FIRST_TIME,
+    Connection,
+    ConnectionFailed,
+    ConnectionLost,
+    Reached,
+    Target,
+)
+from chatd.client.nodes import Attempt, Nodes
 
 PING_EVERY = 25.0  # seconds of silence; a realm closes a connection without a login after 60
 PING_TIME = 15.0  # seconds for an answer
@@ -41,6 +51,12 @@ class Link:
         self._asked: dict[int, asyncio.Future[Reply]] = {}
         self._heard = asyncio.get_running_loop().time()
         self.lost = False
+        self.reason = ""  # why it was lost: a sentence
+
+    @property
+    def target(self) -> Target:
+        """The address at the other end."""
+        return self._connection.endpoint.target
 
     async def ask(self, command: str, **arguments: Any) -> Reply:
         """Send a request and return its reply, OK or not. Raises ConnectionLost."""
@@ -72,6 +88,7 @@ class Link:
         finally:
             pinging.cancel()
             self.lost = True
+            self.reason = str(reason)
             self._connection.abort()
             for future in self._asked.values():
                 if not future.done():
@@ -129,89 +146,111 @@ class Phase(enum.StrEnum):
 
 class LinkStatus(msgspec.Struct):
     """`tries`: failed attempts since the last link. `next_try`: when the next attempt begins, in the loop's
-    time. `reason`: why the last attempt failed."""
+    time. `reason`: why the link was lost or the last attempt failed. `target`: the address that is tried or
+    used, of so many `addresses`."""
 
     phase: Phase = Phase.CONNECTING
     tries: int = 0
     next_try: float = 0.0
     reason: str = ""
+    target: Target | None = None
+    addresses: int = 1
 
 
 class Reconnector:
-    """Provides a link, and replaces it when it is lost."""
+    """Provides a link to one of the nodes, and replaces it when it is lost. After `attempts` failed attempts
+    it gives up; None: never."""
 
     def __init__(
         self,
-        target: Target,
+        nodes: Nodes,
         callbacks: Callbacks,
+        attempts: int | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         jitter: Callable[[float, float], float] = random.uniform,
-        dial: Callable[[Target], Awaitable[Connection]] = Connection.open,
-        dial_first: Callable[[Target], Awaitable[Connection]] | None = None,
     ) -> None:
-        self.target = target
-        self.status = LinkStatus()
+        self.nodes = nodes
+        self.status = LinkStatus(addresses=len(nodes.addresses.targets))
         self._link: Link | None = None
         self._callbacks = callbacks
+        self._attempts = attempts
         self._sleep = sleep
         self._jitter = jitter
-        self._dial = dial
-        self._dial_first = dial_first or dial
-        self._up = asyncio.Event()
-        self._down = asyncio.Event()
+        self._changed = asyncio.Event()  # there is a link, or there will be none any more
 
     async def link(self) -> Link:
-        """Wait for a link and return it."""
+        """Wait for a link and return it. Raises as `end` does if there will be none."""
         while self._link is None or self._link.lost:
-            self._up.clear()
-            await self._up.wait()
+            if self._task.done():
+                await self.end()
+            self._changed.clear()
+            await self._changed.wait()
         return self._link
 
-    async def lost(self) -> None:
-        """Wait until the link is lost."""
-        await self._down.wait()
+    async def end(self) -> None:
+        """Wait until it has given up. Raises ConnectionLost, or what an event has raised."""
+        await asyncio.wait({self._task})
+        if not self._task.cancelled():
+            self._task.result()
+        raise ConnectionLost(self.status.reason, sent=False)
 
     @property
     def is_up(self) -> bool:
         return self._link is not None and not self._link.lost
 
-    async def first(self) -> None:
-        """Connect for the first time, without retries. Raises ConnectionFailed."""
-        connection = await self._dial_first(self.target)
-        self._task = asyncio.create_task(self._run(connection))
+    async def first(self) -> Target:
+        """Connect for the first time: each address is tried once. Return the one that answered. Raises
+        ConnectionFailed."""
+        attempt = self.nodes.attempt(FIRST_TIME, self._is_trying)
+        connection = await attempt.next()
+        if connection is None:
+            raise attempt.failure()
+        self._task = asyncio.create_task(self._run(attempt, connection))
+        self._task.add_done_callback(lambda _task: self._changed.set())
+        return connection.endpoint.target
 
-    async def _run(self, connection: Connection | None) -> None:
+    async def _run(self, attempt: Attempt, connection: Connection | None) -> None:
+        """Keep a link until it is lost and `attempts` have failed."""
         while True:
-            if connection is not None:
-                await self._live(connection)
+            while connection is not None and not await self._live(attempt, connection):
+                connection = await attempt.next()
+            if connection is None:
+                self.status.reason = str(attempt.failure())
+            if self._attempts is not None and self.status.tries >= self._attempts:
+                self._become(Phase.CLOSED)
+                return
             self.status.tries += 1
             await self._pause()
             self._become(Phase.CONNECTING)
-            try:
-                connection = await self._dial(self.target)
-            except ConnectionFailed as no_link:
-                connection = None
-                self.status.reason = str(no_link)
+            attempt = self.nodes.attempt(CONNECT_TIME, self._is_trying)
+            connection = await attempt.next()
 
-    async def _live(self, connection: Connection) -> None:
-        """Use a connection until it is lost."""
+    def _is_trying(self, target: Target) -> None:
+        self.status.target = target
+        self._callbacks.changed()
+
+    async def _live(self, attempt: Attempt, connection: Connection) -> bool:
+        """Use a connection until it is lost. Return whether the node could be used."""
+        target = connection.endpoint.target
         link = Link(connection, self._callbacks.on_event)
         reading = asyncio.create_task(link.run())
         try:
             await self._callbacks.greet(link)
         except ConnectionLost as lost:
-            self.status.reason = str(lost)
             link.abort()
-        else:
-            self.status.tries = 0
-            self.status.reason = ""
-            self._link = link
-            self._down.clear()
-            self._up.set()
-            self._become(Phase.CONNECTED)
+            await reading
+            attempt.failed(target, ConnectionFailed(str(lost), Reached.ANSWERED))
+            return False
+        self.nodes.works(connection.endpoint)
+        self.status.tries = 0
+        self.status.reason = ""
+        self.status.target = target
+        self._link = link
+        self._changed.set()
+        self._become(Phase.CONNECTED)
         await reading
-        self._up.clear()
-        self._down.set()
+        self.status.reason = link.reason
+        return True
 
     async def _pause(self) -> None:
         """Wait before the next attempt: half of the pause is fixed, the other half random."""
@@ -224,6 +263,12 @@ class Reconnector:
     def _become(self, phase: Phase) -> None:
         self.status.phase = phase
         self._callbacks.changed()
+
+    def abort(self) -> None:
+        """Reset the link, and stop reconnecting."""
+        self._task.cancel()
+        if self._link is not None:
+            self._link.abort()
 
     async def close(self) -> None:
         """Close the link and stop reconnecting."""

@@ -1,4 +1,4 @@
-"""What the client stores between runs: the last realm, session tokens and typed lines.
+"""What the client stores between runs: the last realm's addresses, session tokens and typed lines.
 
 Everything is in the user's XDG state folder, which only they can read.
 """
@@ -17,6 +17,7 @@ import msgspec
 
 from chatd.base.errors import UnknownCommand
 from chatd.base.names import key_of
+from chatd.client.addresses import Addresses, with_first
 from chatd.client.connection import Target
 from chatd.commands.table import BY_VERB
 from chatd.commands.words import FIRST_WORDS, find_row
@@ -29,19 +30,38 @@ SECRET_VERBS = frozenset(
 
 
 class Login(msgspec.Struct, frozen=True):
+    """A session. `where` and `others` are the addresses of its realm. One that was opened with TLS is never
+    used without."""
+
     where: str
     user: str
     token: str
+    others: tuple[str, ...] = ()
+    tls: bool = False
+
+    def is_at(self, addresses: Addresses) -> bool:
+        """Whether it belongs to the realm with these addresses."""
+        return not {self.where, *self.others}.isdisjoint(addresses.names)
+
+    def is_of(self, user: str | None) -> bool:
+        return user is None or key_of(user) == key_of(self.user)
 
     def __repr__(self) -> str:
         return f"<login of {self.user} at {self.where}>"
 
 
 class Memory(msgspec.Struct, frozen=True):
-    """The stored data. `sessions`: the most recently used comes first."""
+    """The stored data. `last` is the address that was used last, `others` are the other ones of its realm.
+    `sessions`: the most recently used comes first."""
 
     last: Target | None = None
     sessions: tuple[Login, ...] = ()
+    others: tuple[str, ...] = ()
+
+    @property
+    def addresses(self) -> Addresses | None:
+        """The addresses of the last realm."""
+        return None if self.last is None else with_first(self.last, self.others)
 
 
 def state_folder(environment: Mapping[str, str] = os.environ) -> Path:
@@ -85,23 +105,35 @@ class Store:
                     file.write(f"{type(error).__name__}\n\n")
         return path
 
-    def token(self, target: Target, user: str | None) -> Login | None:
-        """The most recent session at `target`, of `user` if given."""
-        for login in self.load().sessions:
-            same = user is None or key_of(user) == key_of(login.user)
-            if login.where == str(target) and same:
-                return login
-        return None
+    def token(self, addresses: Addresses, user: str | None) -> Login | None:
+        """The most recent session at one of the addresses, of `user` if given."""
+        return next(
+            (each for each in self._logins(addresses, user) if _may_use(each, addresses)), None
+        )
 
-    def visited(self, target: Target) -> None:
-        with self._changing() as memory:
-            self._save(msgspec.structs.replace(memory, last=target))
+    def needs_tls(self, addresses: Addresses, user: str | None) -> bool:
+        """Whether there are sessions, but all of them need TLS and the addresses are without."""
+        logins = self._logins(addresses, user)
+        return bool(logins) and not any(_may_use(each, addresses) for each in logins)
 
-    def logged_in(self, target: Target, user: str, token: str) -> None:
-        new = Login(str(target), user, token)
+    def _logins(self, addresses: Addresses, user: str | None) -> list[Login]:
+        sessions = self.load().sessions
+        return [each for each in sessions if each.is_at(addresses) and each.is_of(user)]
+
+    def visited(self, addresses: Addresses, target: Target) -> None:
+        """Note the realm, and its address that answered."""
+        others = tuple(name for name in addresses.names if name != str(target))
         with self._changing() as memory:
-            others = [each for each in memory.sessions if not _same(each, new)]
-            sessions = (new, *others)[:MAX_SESSIONS]
+            self._save(msgspec.structs.replace(memory, last=target, others=others))
+
+    def logged_in(self, addresses: Addresses, user: str, token: str) -> None:
+        first, *others = addresses.names
+        new = Login(first, user, token, tuple(others), addresses.tls)
+        with self._changing() as memory:
+            kept = [
+                each for each in memory.sessions if not (each.is_at(addresses) and each.is_of(user))
+            ]
+            sessions = (new, *kept)[:MAX_SESSIONS]
             self._save(msgspec.structs.replace(memory, sessions=sessions))
 
     def logged_out(self, token: str) -> None:
@@ -132,8 +164,8 @@ class Store:
             raise
 
 
-def _same(one: Login, other: Login) -> bool:
-    return one.where == other.where and key_of(one.user) == key_of(other.user)
+def _may_use(login: Login, addresses: Addresses) -> bool:
+    return addresses.tls or not login.tls
 
 
 def for_history(line: str) -> str:

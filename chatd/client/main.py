@@ -15,7 +15,7 @@ from chatd import __version__
 from chatd.client import translations
 
 if TYPE_CHECKING:  # imported late, so that a missing package gives a clear error message
-    from chatd.client.connection import Target
+    from chatd.client.addresses import Addresses
     from chatd.client.local_store import Store
 
 NO_LINK = 2
@@ -31,8 +31,10 @@ def parser() -> argparse.ArgumentParser:
         description="Chat in a chatd realm.",
         epilog="Exit codes: 0 success, 1 a command was refused, 2 no connection.",
     )
-    options.add_argument("where", nargs="?", metavar="host[:port]", help="address of the realm's json door; "
-                         "default: the last realm used, or else localhost:8888")  # fmt: skip
+    options.add_argument("where", nargs="*", metavar="host[:port]",
+                         help="address of the realm's json door, or "
+                         "those of all its nodes; default: the last realm used, or else "
+                         "localhost:8888")  # fmt: skip
     options.add_argument(
         "--user", metavar="NAME", help="continue the session of this user, or log in as them"
     )
@@ -58,7 +60,7 @@ def parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = parser().parse_args(arguments)
+    options = parser().parse_intermixed_args(arguments)
     try:
         return _main(options)
     except ModuleNotFoundError as missing:
@@ -78,29 +80,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _main(options: argparse.Namespace) -> int:
-    from chatd.client.connection import ConnectionFailed, Target, parse_target
+    from chatd.client.addresses import BadAddress
+    from chatd.client.connection import ConnectionFailed
     from chatd.client.local_store import Store, state_folder
 
     translations.use(options.lang)
     store = Store(state_folder())
-    where = options.where
-    if where is None and (last := store.load().last) is not None:
-        target = last
-        if options.tls or options.realm or options.ca:
-            target = Target(
-                last.host, last.port, options.tls or last.tls, options.realm or last.realm,
-                str(options.ca.resolve()) if options.ca else last.ca,
-            )  # fmt: skip
-    else:
-        try:
-            target = parse_target(where or "localhost", options.tls, options.realm, options.ca)
-        except ValueError:
-            return _complain(translations.tr("{where} is not host or host:port", where=where))
+    try:
+        addresses = _addresses(options, store)
+    except BadAddress as bad:
+        return _complain(str(bad))
     try:
         store.prepare()
         if options.commands or options.json or not sys.stdin.isatty() or not sys.stdout.isatty():
-            return asyncio.run(_script(options, target, store))
-        return asyncio.run(_talk(options, target, store))
+            return asyncio.run(_script(options, addresses, store))
+        return asyncio.run(_talk(options, addresses, store))
     except ConnectionFailed as no_link:
         return _complain(str(no_link))
     except OSError as error:
@@ -109,12 +103,22 @@ def _main(options: argparse.Namespace) -> int:
         return _complain(f"{error.filename or ''}: {error.strerror or error}", code=1)
 
 
+def _addresses(options: argparse.Namespace, store: Store) -> Addresses:
+    """Those that were given, or else those of the last realm. Raises BadAddress."""
+    from chatd.client.addresses import parse_addresses
+
+    last = store.load().addresses
+    if not options.where and last is not None:
+        return last.over(options.tls, options.realm, options.ca)
+    return parse_addresses(options.where or ["localhost"], options.tls, options.realm, options.ca)
+
+
 def _complain(text: str, code: int = NO_LINK) -> int:
     print(f"chatd-client: {text}", file=sys.stderr)  # noqa: T201
     return code
 
 
-async def _talk(options: argparse.Namespace, target: Target, store: Store) -> int:
+async def _talk(options: argparse.Namespace, addresses: Addresses, store: Store) -> int:
     from chatd.client.interactive import InteractiveClient
     from chatd.client.screen import Screen, ScreenOptions
 
@@ -124,13 +128,13 @@ async def _talk(options: argparse.Namespace, target: Target, store: Store) -> in
         asyncio.get_running_loop().add_signal_handler(number, task.cancel if task else sys.exit)
     screen = Screen(ScreenOptions(store.history, options.quiet))
     talk = InteractiveClient(
-        target, store, screen, options.downloads, options.user, not options.no_pictures
+        addresses, store, screen, options.downloads, options.user, not options.no_pictures
     )
     await talk.run()
     return 0
 
 
-async def _script(options: argparse.Namespace, target: Target, store: Store) -> int:
+async def _script(options: argparse.Namespace, addresses: Addresses, store: Store) -> int:
     from chatd.client.progress_bar import NoProgress, ProgressBar
     from chatd.client.script import Pipe, Script, given, read_lines
 
@@ -144,7 +148,7 @@ async def _script(options: argparse.Namespace, target: Target, store: Store) -> 
 
         meter = ProgressBar(console=Console(stderr=True))
     pipe = Pipe(options.json, sys.stdout, sys.stderr)
-    script = Script(target, store, pipe, options.downloads, options.user, meter)
+    script = Script(addresses, store, pipe, options.downloads, options.user, meter)
     lines = given(options.commands) if options.commands else read_lines(sys.stdin)
     return await script.run(lines)
 

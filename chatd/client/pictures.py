@@ -94,7 +94,7 @@ async def _fetch(client: Client, code: str) -> bytes:
     if client.state.token is None:
         return b""
     data = bytearray()
-    connection = await file_transfer.log_in(client.target, client.state.token)
+    connection = await file_transfer.log_in(client.nodes, client.state.token)
     try:
         await file_transfer.fetch(connection, code, data.extend, lambda reply: None)
     except BaseException:

@@ -1,7 +1,8 @@
 """The client in scripts: it runs lines from `-c` or standard input and prints the replies.
 
-It never prompts, retries or uses colours. It runs all lines; the exit code is 1 if any was refused, and 2 if
-there is no connection or it is lost.
+It never prompts or uses colours. It runs all lines; the exit code is 1 if any was refused, and 2 if there is
+no connection or it is lost. Only if the realm has several addresses, it connects again, for about half a
+minute, and repeats what has no answer if that is safe.
 """
 
 from __future__ import annotations
@@ -29,9 +30,10 @@ from chatd.client.actions import (
     SendFiles,
     ShowHelp,
 )
+from chatd.client.addresses import Addresses
 from chatd.client.client import Client
 from chatd.client.command_queue import CommandQueue
-from chatd.client.connection import ConnectionFailed, ConnectionLost, Target
+from chatd.client.connection import ConnectionFailed, ConnectionLost
 from chatd.client.file_transfer import ProgressMeter
 from chatd.client.help_text import help_lines
 from chatd.client.input_errors import NotUnderstood
@@ -42,7 +44,6 @@ from chatd.client.render import Line, safe, text_of
 from chatd.client.state import Menu
 from chatd.client.transfer_queue import Transfers
 from chatd.client.translations import tr
-from chatd.commands import values as ask
 from chatd.commands.table import BY_VERB
 
 FINE, REFUSED, NO_LINK = 0, 1, 2
@@ -102,18 +103,17 @@ def as_json(value: object) -> str:
 class Script:
     def __init__(
         self,
-        target: Target,
+        addresses: Addresses,
         store: Store,
         pipe: Pipe,
         downloads: Path,
         user: str | None,
         meter: ProgressMeter,
     ) -> None:
-        self._client = Client(target, store, pipe, live=False)
+        self._client = Client(addresses, store, pipe, live=False)
         self._pipe = pipe
         self._user = user
         self._jobs = CommandQueue(self._client, Transfers(self._client, downloads, meter).add)
-        self._listening = False
 
     async def run(self, lines: AsyncIterator[str]) -> int:
         """Run `lines` and return the exit code."""
@@ -123,9 +123,9 @@ class Script:
         except ConnectionFailed as no_link:
             self._pipe.note(str(no_link))
             return NO_LINK
-        await client.reconnector.link()
         working = asyncio.create_task(self._jobs.run())
         try:
+            await client.reconnector.link()
             await self._carry_out(lines, working)
         except ConnectionLost as lost:
             self._pipe.note(str(lost))
@@ -134,7 +134,7 @@ class Script:
             return NO_LINK
         except BrokenPipeError:
             # The output was not read. Reset the connection, so that messages stay unread.
-            (await client.reconnector.link()).abort()
+            client.reconnector.abort()
             raise
         finally:
             working.cancel()
@@ -157,9 +157,8 @@ class Script:
             if todo is not None:
                 self._begin(line, todo)
                 await self._until_done(working)
-        if self._listening:
-            await self._client.reconnector.lost()
-            raise ConnectionLost
+        if self._client.listening is not None:
+            await self._client.reconnector.end()
 
     async def _until_done(self, working: asyncio.Task[None]) -> None:
         """Wait until the queue is empty. Raises the errors of the queue."""
@@ -182,8 +181,6 @@ class Script:
                 state.chat = place
                 self._jobs.put(line, todo)
             case Request() | SayInChat() | SendFiles() | GetFiles() | ListNumberedGroups():
-                if isinstance(todo, Request) and isinstance(todo.command, ask.SetListening):
-                    self._listening = bool(todo.command.on)
                 self._jobs.put(line, todo)
             case _:
                 assert_never(todo)

@@ -80,12 +80,17 @@ class StatusBar:
         return parts
 
     def _link(self) -> tuple[str, str]:
+        status = self._reconnector.status
+        where = safe(str(status.target)) if status.addresses > 1 and status.target else ""
         if self._reconnector.is_up:
-            return ("", tr("connected"))
-        status, text = self._reconnector.status, tr("connecting")
+            return ("", tr("connected to {where}", where=where) if where else tr("connected"))
+        text = tr("connecting to {where}", where=where) if where else tr("connecting")
         if status.phase is Phase.WAITING:
-            left = max(status.next_try - asyncio.get_running_loop().time(), 0)
-            text = tr("connection lost, attempt {n} in {s} s", n=status.tries, s=round(left))
+            left = round(max(status.next_try - asyncio.get_running_loop().time(), 0))
+            text = tr("connection lost, attempt {n} in {s} s", n=status.tries, s=left)
+            if where and status.tries > 1:
+                text = tr("none of {n} addresses answers, attempt {m} in {s} s",
+                          n=status.addresses, m=status.tries, s=left)  # fmt: skip
         return ("class:bottom-toolbar.bad", text)
 
 

@@ -18,7 +18,7 @@ from chatd.client.actions import GetFiles, SendFiles
 from chatd.client.client import Client
 from chatd.client.connection import Connection, ConnectionFailed, ConnectionLost
 from chatd.client.file_transfer import Damaged, PartialDownload, ProgressMeter, Refused, UploadState
-from chatd.client.idempotency import IdempotentSend
+from chatd.client.idempotency import TEMPORARY, IdempotentSend
 from chatd.client.line_parser import row_for
 from chatd.client.local_paths import BadPath
 from chatd.client.state import AnnouncedFile
@@ -87,7 +87,7 @@ class Transfers:
         token = self._client.state.token
         if token is None:
             raise Refused(_error(NotLoggedIn.code, str(NotLoggedIn())))
-        return await file_transfer.log_in(self._client.target, token)
+        return await file_transfer.log_in(self._client.nodes, token)
 
     async def _retrying(
         self, name: str, once: Any, is_out: Callable[[], bool] = lambda: False
@@ -106,8 +106,10 @@ class Transfers:
                 self._client.out.note(gone if is_out() else kept)
                 raise
             except Refused as refused:
-                self._client.refuse(refused.reply)
-                return
+                if self._is_final(refused, start):
+                    self._client.refuse(refused.reply)
+                    return
+                await asyncio.sleep(2**start / 2)
             except Damaged as damaged:
                 self._fail("damaged", str(damaged))
                 return
@@ -118,7 +120,7 @@ class Transfers:
                 self._fail("file", tr("{name}: {reason}", name=name, reason=reason))
                 return
             except (ConnectionLost, ConnectionFailed) as lost:
-                if not self._client.live:
+                if not self._client.live and self._is_last(start):
                     raise ConnectionLost(str(lost)) from None
                 if start < MAX_STARTS:
                     self._client.out.note(_lost(name, is_out()))
@@ -126,6 +128,12 @@ class Transfers:
         self._fail(
             "link-lost", tr("{name} was given up: the connection was lost too often", name=name)
         )
+
+    def _is_last(self, start: int) -> bool:
+        return start == MAX_STARTS or not self._client.reconnects
+
+    def _is_final(self, refused: Refused, start: int) -> bool:
+        return refused.reply.get("code") not in TEMPORARY or self._is_last(start)
 
     def _fail(self, code: str, sentence: str) -> None:
         self._client.out.refused(_error(code, sentence), [render.error(render.safe(sentence))])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from chatd.client.connection import ConnectionLost
@@ -29,8 +30,9 @@ class RecordingOutput:
 
 
 class FakeRealm:
-    """Stores messages, each key once. It can lose a reply "before" or "after" it has executed the command. An
-    `old` realm knows no keys."""
+    """Stores messages, each key once. It can lose a reply "before" or "after" it has executed the command, or
+    keep "silence". `refuses` has the codes with which it refuses sends; empty: not. An `old` realm knows no
+    keys."""
 
     def __init__(self) -> None:
         self.old = False
@@ -38,6 +40,8 @@ class FakeRealm:
         self.messages: list[dict[str, Any]] = []
         self.asked: list[str] = []
         self.lose: list[str] = []
+        self.refuses: list[str] = []
+        self.aborted = 0
 
     def keep(self, text: str, **to: str) -> dict[str, Any]:
         seq = 1 + sum(1 for each in self.messages if to.items() <= each.items())
@@ -50,10 +54,17 @@ class FakeRealm:
         losing = self.lose.pop(0) if self.lose else ""
         if losing == "before":
             raise ConnectionLost
+        if losing == "silence":
+            await asyncio.Event().wait()
+        if code := self.refuses.pop(0) if self.refuses and command.startswith("send") else "":
+            return {"status": "ERROR", "code": code, "message": "The realm can't store anything"}
         reply = self.do(command, given)
         if losing == "after":
             raise ConnectionLost
         return reply
+
+    def abort(self) -> None:
+        self.aborted += 1
 
     def do(self, command: str, given: dict[str, Any]) -> dict[str, Any]:
         if command in ("send", "sendgroup"):

@@ -8,6 +8,7 @@ from typing import Any
 
 from twisted.trial.unittest import TestCase
 
+from chatd.client.addresses import Addresses
 from chatd.client.client import Client
 from chatd.client.connection import Target
 from chatd.client.local_store import Store
@@ -20,7 +21,7 @@ class EventTests(TestCase):
         self.out = RecordingOutput()
 
     def client(self) -> Client:
-        client = Client(Target(), Store(Path(self.mktemp())), self.out, live=True)
+        client = Client(Addresses((Target(),)), Store(Path(self.mktemp())), self.out, live=True)
         client.state.logged_in("lina", "Lina", "token")
         return client
 
@@ -150,10 +151,10 @@ class EventTests(TestCase):
     def test_session_ended(self) -> None:
         async def play() -> None:
             client = self.client()
-            client.store.logged_in(client.target, "lina", "token")
+            client.store.logged_in(client.nodes.addresses, "lina", "token")
             client.on_event({"event": "session-ended", "message": "The password was changed"})
             self.assertFalse(client.state.is_logged_in)
-            self.assertIsNone(client.store.token(client.target, "lina"))
+            self.assertIsNone(client.store.token(client.nodes.addresses, "lina"))
 
         asyncio.run(play())
         self.assertEqual(self.out.lines, ["The password was changed"])

@@ -9,10 +9,12 @@ from typing import Any
 
 from twisted.trial.unittest import TestCase
 
+from chatd.client import command_queue
 from chatd.client.actions import OpenChat, QueuedAction
+from chatd.client.addresses import Addresses
 from chatd.client.client import Client
-from chatd.client.command_queue import CommandQueue
-from chatd.client.connection import Target
+from chatd.client.command_queue import MAX_LOST, MAX_REFUSALS, CommandQueue
+from chatd.client.connection import ConnectionLost, Target
 from chatd.client.idempotency import KEYED, REPEATABLE
 from chatd.client.line_parser import parse_line
 from chatd.client.local_store import Store
@@ -68,16 +70,27 @@ NEVER_REPEATED = (
 )
 
 
+ALONE, SEVERAL = Addresses((Target(),)), Addresses((Target("one"), Target("two")))
+
+
 class CommandQueueTests(TestCase):
     def setUp(self) -> None:
         self.realm = FakeRealm()
         self.out = RecordingOutput()
+        self.pauses: list[float] = []
+        self.left: list[str] = []
 
-    def play(self, *lines: str, before: Callable[[Client], None] = lambda client: None) -> Client:
+    def play(
+        self,
+        *lines: str,
+        before: Callable[[Client], None] = lambda client: None,
+        addresses: Addresses = ALONE,
+        live: bool = True,
+    ) -> Client:
         """Run these lines as lina, and wait until they are done."""
 
         async def all_of_it() -> Client:
-            client = Client(Target(), Store(Path(self.mktemp())), self.out, live=True)
+            client = Client(addresses, Store(Path(self.mktemp())), self.out, live)
             client.reconnector = FakeReconnector(self.realm)  # type: ignore[assignment]
             client.state.logged_in("lina", "Lina", "token")
             before(client)
@@ -85,7 +98,10 @@ class CommandQueueTests(TestCase):
             async def transfer(todo: QueuedAction) -> None:
                 self.out.note(f"transfer {todo}")
 
-            jobs = CommandQueue(client, transfer)
+            async def sleep(seconds: float) -> None:
+                self.pauses.append(seconds)
+
+            jobs = CommandQueue(client, transfer, sleep, lambda low, high: high)
             working = asyncio.create_task(jobs.run())
             for line in lines:
                 todo = await parse_line(line, client.state, None)
@@ -93,7 +109,12 @@ class CommandQueueTests(TestCase):
                 if isinstance(todo, OpenChat):
                     client.state.chat = todo.place
                 jobs.put(line, todo)
-            await asyncio.wait_for(jobs.idle(), 5)
+            idle = asyncio.create_task(jobs.idle())
+            await asyncio.wait({idle, working}, timeout=5, return_when=asyncio.FIRST_COMPLETED)
+            self.left = jobs.left()
+            if working.done():
+                working.result()
+            self.assertTrue(idle.done())
             working.cancel()
             return client
 
@@ -169,6 +190,59 @@ class CommandQueueTests(TestCase):
         self.assertEqual(self.texts(), ["halo"])
         self.assertEqual(self.realm.asked, ["reply", "reply", "edit", "edit"])
         self.assertNotIn("may or may not", self.shown())
+
+    def test_realm_that_can_not_store_it_now(self) -> None:
+        """A message is sent again under its key, in order, with growing pauses; after a minute it is
+        refused."""
+        self.realm.refuses = ["storage-failed", "shutting-down", "", "storage-failed"]
+        self.play("send budi one", "send budi two")
+        self.assertEqual(self.texts(), ["one", "two"])
+        self.assertEqual(self.pauses, [1, 2, 1])
+        self.assertEqual(len({key for key, _ in self.realm.keys}), 2)
+        self.assertIn(
+            "can't store this at the moment; it is sent again: send budi two", self.shown()
+        )
+        self.realm.refuses = ["storage-failed"] * (MAX_REFUSALS + 1)
+        self.pauses.clear()
+        self.play("chat budi", "three")
+        self.assertEqual((self.texts(), sum(self.pauses)), (["one", "two"], 63))
+        self.assertIn("The realm can't store", self.out.lines[-1])
+
+    def test_refusal_without_a_key(self) -> None:
+        """An older realm knows no keys, so nothing is sent again."""
+        self.realm.old = True
+        self.realm.refuses = ["", "storage-failed"]
+        self.play("send budi one")
+        self.assertEqual((self.texts(), self.pauses), ([], []))
+
+    def test_script(self) -> None:
+        """It repeats nothing, except if there are other nodes and it is safe."""
+        for addresses, line, asked in (
+            (ALONE, "send budi one", 1),
+            (SEVERAL, "roomchat vamos", 1),
+        ):
+            self.realm.asked.clear()
+            self.realm.lose = ["after"]
+            with self.assertRaises(ConnectionLost):
+                self.play(line, addresses=addresses, live=False)
+            self.assertEqual((len(self.realm.asked), self.left), (asked, [line]))
+        self.realm.lose = ["after", "before"]
+        self.play("send budi two", addresses=SEVERAL, live=False)
+        self.assertEqual(self.texts(), ["one", "two"])
+
+    def test_request_that_ends_every_connection(self) -> None:
+        """A script does not try for ever."""
+        self.realm.lose = ["before"] * 100
+        with self.assertRaises(ConnectionLost):
+            self.play("whoami", addresses=SEVERAL, live=False)
+        self.assertEqual(len(self.realm.asked), MAX_LOST + 1)
+
+    def test_silent_node(self) -> None:
+        """If there are other nodes, a message does not wait for long for the reply of one that is silent."""
+        self.patch(command_queue, "SEND_TIME", 0.01)
+        self.realm.lose = ["silence"]
+        self.play("send budi halo", addresses=SEVERAL)
+        self.assertEqual((self.texts(), self.realm.aborted), (["halo"], 1))
 
     def test_every_command_is_decided(self) -> None:
         decided = {*KEYED, *REPEATABLE, *NEVER_REPEATED}
@@ -252,7 +326,7 @@ class CommandQueueTests(TestCase):
             client.state.user = "budi"
 
         async def all_of_it() -> None:
-            client = Client(Target(), Store(Path(self.mktemp())), self.out, live=True)
+            client = Client(ALONE, Store(Path(self.mktemp())), self.out, live=True)
             client.reconnector = FakeReconnector(self.realm)  # type: ignore[assignment]
             client.state.logged_in("lina", "Lina", "token")
             jobs = CommandQueue(client, lambda todo: None)

@@ -9,7 +9,8 @@ from typing import Any, cast
 from prompt_toolkit.formatted_text import fragment_list_to_text
 from twisted.trial.unittest import TestCase
 
-from chatd.client import status_bar
+from chatd.client import status_bar, translations
+from chatd.client.connection import Target
 from chatd.client.link import LinkStatus, Phase
 from chatd.client.render import cells
 from chatd.client.state import Kind, Menu, Place, State
@@ -63,6 +64,30 @@ class StatusBarTests(TestCase):
         self.assertNotIn("wait", self.text())
         self.reconnector.is_up = False
         self.assertTrue(self.text().endswith(" │ 1 line waits │ connecting"))
+
+    def test_several_addresses(self) -> None:
+        """The bar says which node is used or tried, and when none of them answers."""
+        self.log_in()
+        status = self.reconnector.status = LinkStatus(addresses=3, target=Target("two"))
+        self.assertTrue(self.text().endswith(" │ connected to two:8888"))
+        self.reconnector.is_up = False
+        self.assertTrue(self.text().endswith(" │ connecting to two:8888"))
+
+        async def waiting(tries: int) -> str:
+            next_try = asyncio.get_running_loop().time() + 5
+            status.phase, status.tries, status.next_try = Phase.WAITING, tries, next_try
+            return self.text().rpartition(" │ ")[2]
+
+        self.addCleanup(translations.use, "en")
+        for language, first, second in (
+            ("en", "connection lost, attempt 1 in 5 s",
+             "none of 3 addresses answers, attempt 2 in 5 s"),
+            ("id", "sambungan putus, percobaan 1 dalam 5 d",
+             "3 alamat tidak menjawab, percobaan 2 dalam 5 d"),
+        ):  # fmt: skip
+            translations.use(language)
+            self.assertEqual(asyncio.run(waiting(1)), first)
+            self.assertEqual(asyncio.run(waiting(2)), second)
 
     def test_progress_has_a_line_of_its_own(self) -> None:
         self.progress = "\x1b[31mplan.txt 50%\x1b[0m"
