@@ -55,6 +55,7 @@ docs/operating/proxies
 docs/operating/monitoring
 docs/operating/realms
 docs/operating/limits
+docs/operating/files
 docs/operating/rules
 docs/peering
 docs/federation

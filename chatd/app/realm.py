@@ -17,6 +17,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from chatd.app.demo_realms import add_demo_accounts
+from chatd.app.file_store import StoreParts, open_store
 from chatd.app.marker import MarkKeeper
 from chatd.app.signing_key import load_signing_key
 from chatd.app.state import StartError, StateFolder
@@ -123,7 +124,7 @@ class Realm:
         self.environment = environment
         self.options = options
         self._identity: RealmIdentity | None = None  # which links to other realms show
-        self.state = StateFolder(config.state, environment.threads.connect)
+        self.state = StateFolder(config.state, environment.threads.connect, config.files.folder)
 
     @property
     def database(self) -> Database:
@@ -157,9 +158,9 @@ class Realm:
         threads = environment.threads
         self.passwords = threads.passwords(environment.reactor, self.config.accounts.argon2)
         counters = Counters()
-        folder, wall = self.state.uploads, environment.wall
-        uploads = threads.uploads(environment.reactor, folder, counters, wall)
-        uploads.start()
+        wall = environment.wall
+        parts = StoreParts(environment.reactor, counters, wall, random_bytes, threads.uploads)
+        uploads = open_store(self.config.files, self.state.uploads, parts)
         if self.options.demo:
             add_demo_accounts(engine, self.passwords)
         with engine.begin() as connection:

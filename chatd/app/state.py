@@ -44,12 +44,18 @@ class StateInUse(StartError):
 
 
 class StateFolder:
-    """A folder that belongs to one running daemon. It is created with mode 0700."""
+    """A folder that belongs to one running daemon. It is created with mode 0700. `uploads` has the files; it
+    is in this folder unless it is given."""
 
-    def __init__(self, path: Path, connect: Callable[[str], Engine] = connect) -> None:
+    def __init__(
+        self,
+        path: Path,
+        connect: Callable[[str], Engine] = connect,
+        uploads: Path | None = None,
+    ) -> None:
         self.path = path
         self._connect = connect
-        self.uploads = path / "uploads"
+        self.uploads = uploads or path / "uploads"
         self.marker: Marker | None = None
         # The daemon did not end in order, and the database is not checked yet
         self.unchecked = False

@@ -136,6 +136,13 @@ class Limits(msgspec.Struct, frozen=True):
         return self.inline_line // 4 * 3
 
 
+class FilesConfig(msgspec.Struct, frozen=True):
+    """Section [files]. `folder` has the files that people send, and may be shared by several nodes. None: a
+    folder in the state folder."""
+
+    folder: Path | None = None
+
+
 class LogConfig(msgspec.Struct, frozen=True):
     format: str = "text"
     level: str = "info"
@@ -153,6 +160,7 @@ class Config(msgspec.Struct, frozen=True):
     listen: dict[str, str] = msgspec.field(default_factory=lambda: dict(DEFAULT_DOORS))
     trusted: Networks = Networks()
     database_url: str = ""
+    files: FilesConfig = FilesConfig()
     accounts: AccountsConfig = AccountsConfig()
     peers: PeersConfig = PeersConfig()
     groups: GroupsConfig = GroupsConfig()

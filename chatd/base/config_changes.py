@@ -10,7 +10,15 @@ import msgspec
 from chatd.base.config import Config
 
 # The keys that are read at the start only. All others can be changed by a reload.
-AT_START = frozenset({"[realm] name", "[realm] state", "[realm] control_group", "[database] url"})
+AT_START = frozenset(
+    {
+        "[realm] name",
+        "[realm] state",
+        "[realm] control_group",
+        "[database] url",
+        "[files] folder",
+    }
+)
 
 # The keys whose values are in fields of Config itself. All other fields are sections.
 _OWN_KEYS = {
@@ -63,4 +71,5 @@ def changed_keys(old: Config, new: Config) -> tuple[str, ...]:
 def reloaded(old: Config, new: Config) -> Config:
     """`new`, with the values of `old` for the keys that are read at the start only."""
     kept = {name: getattr(old, name) for name, key in _OWN_KEYS.items() if key in AT_START}
-    return msgspec.structs.replace(new, **kept)
+    # All keys of this section are read at the start only.
+    return msgspec.structs.replace(new, files=old.files, **kept)

@@ -19,6 +19,7 @@ from chatd.base.config import (
     AccountsConfig,
     Argon2,
     Config,
+    FilesConfig,
     GroupsConfig,
     Limits,
     LogConfig,
@@ -100,6 +101,7 @@ KEYS: Mapping[str, _Table] = {
     "realm": {"name": realm_name, "state": _PATH, "control_group": group_name},
     "listen": {**dict.fromkeys((*DEFAULT_DOORS, *OTHER_DOORS), endpoint), "trusted": networks},
     "database": {"url": url},
+    "files": {"folder": _PATH},
     "accounts": {
         "registration": one_of("open", "invite", "closed"),
         "registrations_per_hour": count_from(0),
@@ -259,6 +261,7 @@ def _build(path: Path, values: dict[str, dict[str, Any]]) -> Config:
         listen=listen,
         trusted=trusted,
         database_url=values.get("database", {}).get("url", ""),
+        files=FilesConfig(**values.get("files", {})),
         accounts=AccountsConfig(**values.get("accounts", {})),
         peers=peers,
         groups=GroupsConfig(**values.get("groups", {})),

@@ -31,7 +31,7 @@ def _claimed(config: Config, *, is_new: bool = False) -> Iterator[StateFolder]:
     """The state folder, locked. Only a new one is made. Raises NotReached."""
     if not is_new and not config.state.is_dir():
         raise NotReached(f"[realm] state is {config.state}, which does not exist")
-    state = StateFolder(config.state)
+    state = StateFolder(config.state, uploads=config.files.folder)
     try:
         state.claim()
     except StartError as error:

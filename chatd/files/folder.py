@@ -39,6 +39,7 @@ from chatd.files.thumbnails import ThumbnailFolder
 from chatd.files.verified_files import DamagedFile, Verified, VerifiedFiles
 
 THREADS = 4
+OWNER = "~"  # between the key of a part and its node in a shared folder; keys do not have it
 PROBE = 64 << 10  # bytes that are written to test whether files can be stored
 
 
@@ -98,12 +99,13 @@ class Uploads:
         aside = self.folder / UNCLAIMED
         moved = 0
         for path in unclaimed:
-            if not path.stat().st_size:
-                path.unlink()
-                continue
-            aside.mkdir(mode=0o700, exist_ok=True)
-            path.replace(free_path(aside / path.name))
-            moved += 1
+            with suppress(FileNotFoundError):  # another node has moved it
+                if not path.stat().st_size:
+                    path.unlink()
+                    continue
+                aside.mkdir(mode=0o700, exist_ok=True)
+                path.replace(free_path(aside / path.name))
+                moved += 1
         return moved
 
     def _clean_incoming(self, oldest: float) -> None:
@@ -142,8 +144,7 @@ class Uploads:
     # Files that arrive
 
     def receive(self, name: str, size: int) -> Incoming:
-        path = self._incoming / f"{os.getpid()}-{next(self._counter)}"
-        return Incoming(self, PartialFile(path, name, size, self.keep))
+        return Incoming(self, PartialFile(self._new_path(), name, size, self.keep))
 
     def receive_temporary(self, name: str, size: int) -> Incoming:
         """As IFileStore.receive_temporary. Its name on disk is a number."""
@@ -154,6 +155,10 @@ class Uploads:
         file = path.open("x+b")
         path.unlink()
         return file
+
+    def _new_path(self) -> Path:
+        """The path of a file that arrives in one transfer."""
+        return self._incoming / f"{os.getpid()}-{next(self._counter)}"
 
     def _temporary(self) -> Path:
         """The path of a new file that does not outlive the daemon."""
@@ -182,13 +187,17 @@ class Uploads:
 
     async def _forget(self, key: str) -> None:
         close = await self._claims.claim(key)
-        incoming = Incoming(self, self._part(key, key, 0), close)
+        incoming = Incoming(self, self._forgotten(key), close)
         incoming.abort()
         await incoming.suspend()
 
     def _part(self, key: str, name: str, size: int, digest: Any = None) -> PartialFile:
         path = self._incoming / f"{key}.part"
         return PartialFile(path, name, size, self.keep, resumable=True, digest=digest)
+
+    def _forgotten(self, key: str) -> PartialFile:
+        """A part to discard, with all that has arrived under its key."""
+        return self._part(key, key, 0)
 
     def suspended(self, prefix: str) -> Deferred[dict[str, int]]:
         return self.in_thread(self._find_parts, prefix, self.claimed(prefix))
@@ -197,11 +206,15 @@ class Uploads:
         """In a thread: sizes by key, the oldest first."""
         found = []
         for part in self._incoming.glob(f"{prefix}*.part"):
-            if part.stem not in but:
+            key = part.stem.partition(OWNER)[0]
+            if key not in but:
                 with suppress(FileNotFoundError):  # it has just been finished or removed
                     is_now = part.stat()
-                    found.append((is_now.st_mtime_ns, part.stem, is_now.st_size))
-        return {key: size for _, key, size in sorted(found)}
+                    found.append((is_now.st_mtime_ns, is_now.st_size, key))
+        sizes: dict[str, int] = {}
+        for _, size, key in sorted(found):
+            sizes[key] = max(size, sizes.pop(key, 0))
+        return sizes
 
     def claimed(self, prefix: str) -> set[str]:
         return self._claims.claimed(prefix)
@@ -285,7 +298,7 @@ class Uploads:
         return self.in_thread(self._probe).addCallback(self._probed)
 
     def _probe(self) -> None:
-        path = self._incoming / f"{os.getpid()}-probe"
+        path = self._new_path()
         try:
             with path.open("wb") as file:
                 file.write(bytes(PROBE))

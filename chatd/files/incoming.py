@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 
 from chatd.base.attachments import StoredFile
 from chatd.base.timers import Signal
-from chatd.files.partial_file import ChangedBytes
+from chatd.files.partial_file import ChangedBytes, PartTakenOver
 from chatd.files.store import IFileThreads, IPart
 
 MAX_PENDING = 256 << 10  # bytes of one transfer that may wait for the disk before its sender pauses
@@ -246,7 +246,7 @@ class Incoming:
 
     def _disk_failed(self, failure: Failure) -> None:
         self.error = failure.value  # type: ignore[assignment]
-        if not failure.check(ChangedBytes):
+        if not failure.check(ChangedBytes, PartTakenOver):
             self._uploads.trouble = str(failure.value)
         self._clear()
         self._move(Event.DISK_ERROR)

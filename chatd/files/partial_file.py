@@ -34,6 +34,10 @@ class ChangedBytes(OSError):
     """The bytes of a file do not have the SHA-256 that they should have."""
 
 
+class PartTakenOver(OSError):
+    """The part is gone: another node continues the upload, or it was removed."""
+
+
 class Digest(NamedTuple):
     """What is known of the bytes of a part, as long as the file is in `state`."""
 

@@ -17,15 +17,24 @@ from chatd.files.file_names import from_disk, to_disk
 
 MAX_FILES = 10_000  # of at most MAX_THUMBNAIL bytes (chatd.service.thumbnails)
 KEPT = 0.9  # of MAX_FILES, when those that were not used for the longest time are removed
-_UNFINISHED = ".new-"
 
 
 class ThumbnailFolder:
-    """The folder. `exists` tells whether a stored file is there."""
+    """The folder. `exists` tells whether a stored file is there, and `is_left` whether a file in the folder
+    was left by an earlier run. `mark` is in the names of files that are being written, so that the nodes that
+    share the folder do not use the same ones."""
 
-    def __init__(self, folder: Path, exists: Callable[[str], bool]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        exists: Callable[[str], bool],
+        is_left: Callable[[Path], bool] = Path.is_file,
+        mark: str = "",
+    ) -> None:
         self._folder = folder
         self._exists = exists
+        self._is_left = is_left
+        self._unfinished = f".new-{mark}"
         self._counter = count(1)
         self._files = 0
 
@@ -35,7 +44,8 @@ class ThumbnailFolder:
     def clean(self, known: Collection[str]) -> None:
         """Remove the thumbnails of files that are not `known`, and what a crash left unfinished."""
         for path in self._folder.iterdir():
-            if path.name not in known and from_disk(path.name) not in known:
+            unknown = path.name not in known and from_disk(path.name) not in known
+            if unknown and self._is_left(path):
                 path.unlink(missing_ok=True)
             else:
                 self._files += 1
@@ -52,7 +62,7 @@ class ThumbnailFolder:
 
     def write(self, stored: str, body: bytes) -> None:
         """Keep a thumbnail, unless its file was removed meanwhile. Raises OSError."""
-        new, path = self._folder / f"{_UNFINISHED}{next(self._counter)}", self._path(stored)
+        new, path = self._folder / f"{self._unfinished}{next(self._counter)}", self._path(stored)
         try:
             with new.open("wb") as file:
                 os.chmod(new, 0o600)  # noqa: PTH101

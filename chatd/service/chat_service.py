@@ -207,7 +207,10 @@ class ChatService:
 
     def _make_limits(self) -> None:
         limits, peers, uploads = self.config.limits, self.config.peers, self.uploads
-        self.disk = DiskSpace(self.clock, uploads.in_thread, [uploads.folder], limits.reserve)
+        folders = [uploads.folder]
+        if not uploads.folder.is_relative_to(self.config.state):  # its disk may be another one
+            folders.append(self.config.state)
+        self.disk = DiskSpace(self.clock, uploads.in_thread, folders, limits.reserve)
         self.database.on_settled(self.disk.settled)
         self.disk.on_change(self._spare_disk)
         self.quotas = MessageQuotas(

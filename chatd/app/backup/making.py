@@ -119,6 +119,11 @@ class BackupMaker:
             raise BackupError(
                 f"{target} and the state folder {state} contain each other; choose another folder"
             )
+        files = self._state.uploads.resolve()
+        if target == files or files in target.parents or target in files.parents:
+            raise BackupError(
+                f"{target} and the folder of files {files} contain each other; choose another folder"
+            )
         if target.exists() and not any((target / name).exists() for name in (MANIFEST, BEGUN)):
             self._check_empty(target)
 

@@ -97,15 +97,15 @@ class BackupRestorer:
             raise BackupError(
                 f"the state folder {path} is not empty; move its content away, and start again"
             )
-        free, _ = measure(path)
-        needed = manifest.size + manifest.file_bytes - self._restored_bytes()
-        if free < needed:
-            raise BackupError(
-                f"there is no room in {path}: {free} bytes are free and {needed} are needed; make room and "
-                "start again"
-            )
-        write_private(begun, note)
         uploads = self._state.uploads
+        file_bytes = manifest.file_bytes - self._restored_bytes()
+        if uploads.is_relative_to(path):
+            _check_room(path, manifest.size + file_bytes)
+        else:
+            uploads.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _check_room(path, manifest.size)
+            _check_room(uploads, file_bytes)
+        write_private(begun, note)
         uploads.mkdir(mode=0o700, exist_ok=True)
         clear_parts(uploads)
 
@@ -159,3 +159,13 @@ class BackupRestorer:
             )
         copy.replace(state / DATABASE)
         sync_folder(state)
+
+
+def _check_room(folder: Path, needed: int) -> None:
+    """Raises BackupError if the folder's disk has less than `needed` bytes free."""
+    free, _ = measure(folder)
+    if free < needed:
+        raise BackupError(
+            f"there is no room in {folder}: {free} bytes are free and {needed} are needed; make room and "
+            "start again"
+        )

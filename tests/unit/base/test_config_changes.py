@@ -20,7 +20,7 @@ SHIPPED = ROOT.parent / "etc/chatd.ini"
 # What runs while the configuration may change
 LIVE = ("commands", "federation", "lines", "service", "web")
 # Sections that are replaced as a whole; what is read at the start only may be kept.
-SECTIONS = {"accounts", "peers", "groups", "web", "limits", "log"}
+SECTIONS = {"files", "accounts", "peers", "groups", "web", "limits", "log"}
 
 
 class Keys(SynchronousTestCase):
