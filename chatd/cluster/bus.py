@@ -1,0 +1,71 @@
+"""What nodes of a realm tell each other at once: the interfaces.
+
+The bus is a hint. What it carries is also in the database, or is told again, so a lost message makes others
+late and never wrong. A receiver is told when it may have missed something (`on_gap`). It then drops what it
+keeps in memory and reads the database again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from twisted.internet.defer import Deferred
+from zope.interface import Interface
+
+MAX_BUS_MESSAGE = (
+    1 << 20
+)  # bytes; a larger one is not sent, and the receivers find a gap in its place
+
+
+class IBus(Interface):
+    """All methods are called, and all callbacks are made, in the reactor's thread. Nodes are known by their
+    names."""
+
+    def start(node: str, start: int) -> None:
+        """Begin to send and to listen, as `node`. `start` is greater at each start of a node."""
+
+    def stop() -> Deferred[None]:
+        """Send what waits, and end. Fires within seconds."""
+
+    def publish(message: bytes) -> None:
+        """Tell all other nodes. Call it after the transaction that stores what the message is about: a
+        receiver that reads the database because of the message, or because of its loss, has to find that.
+        Never waits and never fails; a message that can't be sent is lost."""
+
+    def on_message(then: Callable[[str, bytes], None]) -> None:
+        """Call `then(node, message)` for each message of another node, in its order, and once."""
+
+    def on_gap(then: Callable[[str], None]) -> None:
+        """Call `then(node)` when messages of that node may have been lost: when their numbers have a gap,
+        when it is heard for the first time or has been started again, when it has gone, and every few
+        seconds while it is silent. Messages before this call that have not been passed on never will be. A
+        `then` that still reads the database because of an earlier gap has to read it once more."""
+
+    def expect(node: str) -> None:
+        """Another node lives. If it is not heard, it is silent."""
+
+    def forget(node: str) -> None:
+        """Another node has gone, so its silence means nothing."""
+
+    def quiet_for() -> float:
+        """The seconds since the node was heard that was not heard for the longest time. What nodes had
+        published before they were heard last has been passed on, or a gap was told."""
+
+
+class IBusWire(Interface):
+    """Carries frames from this node to all nodes, itself included or not. It may lose frames."""
+
+    def start(
+        on_frames: Callable[[Sequence[bytes]], None], on_connected: Callable[[], None]
+    ) -> None:
+        """Begin. `on_frames` is called in the reactor's thread with frames in the order of their arrival, and
+        `on_connected` when frames can be sent, for the first time or again."""
+
+    def stop() -> Deferred[None]:
+        """Send what waits, and end. Fires within seconds."""
+
+    def send(frames: Sequence[bytes]) -> None:
+        """Send frames, or lose them. Never waits."""
+
+    def frame_size() -> int:
+        """How many bytes a frame should have at most. A message that does not fit is a frame of its own."""

@@ -1,0 +1,33 @@
+"""The bus of a realm with one node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from twisted.internet.defer import Deferred, succeed
+from zope.interface import implementer
+
+from chatd.cluster.bus import IBus
+
+
+@implementer(IBus)
+class LocalBus:
+    """There is nobody to tell anything, and nobody to hear."""
+
+    def start(self, node: str, start: int) -> None: ...
+
+    def stop(self) -> Deferred[None]:
+        return succeed(None)
+
+    def publish(self, message: bytes) -> None: ...
+
+    def on_message(self, then: Callable[[str, bytes], None]) -> None: ...
+
+    def on_gap(self, then: Callable[[str], None]) -> None: ...
+
+    def expect(self, node: str) -> None: ...
+
+    def forget(self, node: str) -> None: ...
+
+    def quiet_for(self) -> float:
+        return 0.0

@@ -1,0 +1,162 @@
+"""The bus over any wire: numbers messages, notices what is lost, and sends heartbeats."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from chatd.base.isolation import guarded
+from chatd.base.timers import Timer
+from chatd.cluster.bus import MAX_BUS_MESSAGE, IBus, IBusWire
+from chatd.cluster.frames import (
+    FRAME_OVERHEAD,
+    BusFrame,
+    decode_frame,
+    encode_frame,
+    packed,
+)
+from chatd.cluster.heard_nodes import HeardNodes
+
+HEARTBEAT = 1.0  # seconds
+# Bytes that wait for the end of the turn of the reactor; beyond it, they are sent at once.
+MAX_WAITING = 256 << 10
+
+log = Logger()
+
+
+class BusCounts(msgspec.Struct):
+    """Totals since the start. `sent` and `received` are messages, `too_large` those that were not sent, and
+    `unreadable` frames."""
+
+    sent: int = 0
+    received: int = 0
+    too_large: int = 0
+    gaps: int = 0
+    unreadable: int = 0
+
+
+@implementer(IBus)
+class NumberedBus:
+    """Messages are numbered for each start of a node, also those that are lost, so that their absence shows
+    in the number of the next frame. There is one at least each HEARTBEAT."""
+
+    def __init__(self, wire: IBusWire, clock: IReactorTime) -> None:
+        self._wire = wire
+        self._clock = clock
+        self._node = ""
+        self._start = 0
+        self._started = False
+        self._next = 0  # the number of the next message that is put into a frame
+        self._waiting: list[bytes] = []
+        self._size = 0  # bytes that wait
+        self._flush = Timer(clock, self._send_waiting)
+        self._beat = Timer(clock, self._beat_once)
+        self._heard = HeardNodes()
+        self._on_message: list[Callable[[str, bytes], None]] = []
+        self._on_gap: list[Callable[[str], None]] = []
+        self.counts = BusCounts()
+
+    def start(self, node: str, start: int) -> None:
+        self._node, self._start, self._started = node, start, True
+        self._wire.start(self._arrived, self._send_heartbeat)
+        self._beat.start(HEARTBEAT)
+
+    def stop(self) -> Deferred[None]:
+        self._beat.cancel()
+        self._send_waiting()
+        self._flush.cancel()
+        self._started = False
+        return self._wire.stop()
+
+    def publish(self, message: bytes) -> None:
+        if not self._started:
+            return
+        if len(message) > MAX_BUS_MESSAGE:
+            self._send_waiting()
+            self._next += 1
+            self.counts.too_large += 1
+            return
+        self._waiting.append(message)
+        self._size += len(message)
+        if self._size > MAX_WAITING:
+            self._send_waiting()
+        else:
+            # Other messages of this turn of the reactor join the same frame.
+            self._flush.start(0)
+
+    def on_message(self, then: Callable[[str, bytes], None]) -> None:
+        self._on_message.append(then)
+
+    def on_gap(self, then: Callable[[str], None]) -> None:
+        self._on_gap.append(then)
+
+    def expect(self, node: str) -> None:
+        if node != self._node:
+            self._heard.expect(node, self._clock.seconds())
+
+    def forget(self, node: str) -> None:
+        if self._heard.forget(node):
+            self._tell_gap(node)  # the end of what it has published may be lost
+
+    def quiet_for(self) -> float:
+        return self._heard.quiet_for(self._clock.seconds())
+
+    def _send_waiting(self) -> None:
+        messages, self._waiting, self._size = self._waiting, [], 0
+        if not messages:
+            return
+        size = self._wire.frame_size() - FRAME_OVERHEAD - len(self._node.encode())
+        frames = []
+        for group in packed(messages, size):
+            frames.append(self._frame(tuple(group)))
+            self._next += len(group)
+        self.counts.sent += len(messages)
+        self._send(frames)
+
+    def _send_heartbeat(self) -> None:
+        if self._started:
+            self._send([self._frame(())])
+
+    def _frame(self, messages: tuple[bytes, ...]) -> bytes:
+        return encode_frame(BusFrame(self._node, self._start, self._next, messages))
+
+    def _send(self, frames: Sequence[bytes]) -> None:
+        guarded("a message on the bus is lost", self._wire.send, frames)
+
+    def _beat_once(self) -> None:
+        self._beat.start(HEARTBEAT)
+        self._send_heartbeat()
+        for node, is_new in self._heard.silent(self._clock.seconds()):
+            if is_new:
+                log.warn("node {node} is not heard on the bus any more", node=node)
+            self._tell_gap(node)
+
+    def _arrived(self, frames: Sequence[bytes]) -> None:
+        now = self._clock.seconds()
+        for each in frames:
+            try:
+                frame = decode_frame(each)
+            except (msgspec.DecodeError, msgspec.ValidationError):
+                self.counts.unreadable += 1
+                continue
+            if frame.node != self._node and self._started:
+                self._pass_on(frame, now)
+
+    def _pass_on(self, frame: BusFrame, now: float) -> None:
+        news = self._heard.arrived(frame, now)
+        if news.gap:
+            self._tell_gap(frame.node)
+        self.counts.received += len(news.messages)
+        for message in news.messages:
+            for then in self._on_message:
+                guarded("a message of another node was not used", then, frame.node, message)
+
+    def _tell_gap(self, node: str) -> None:
+        self.counts.gaps += 1
+        for then in self._on_gap:
+            guarded("the loss of a message of another node was not handled", then, node)

@@ -1,0 +1,96 @@
+"""A bus between simulated nodes, over a network that delays, loses and doubles frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from random import Random
+
+import msgspec
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.interfaces import IReactorTime
+from zope.interface import implementer
+
+from chatd.cluster.bus import IBusWire
+
+
+class BusFaults(msgspec.Struct, frozen=True):
+    """What happens to frames: which parts of them are lost and doubled, and how many seconds they take at
+    most."""
+
+    lost: float = 0.0
+    doubled: float = 0.0
+    delay: float = 0.0
+
+
+class SimulatedBus:
+    """What the wires of all nodes have in common. `faults` may be changed at any time."""
+
+    def __init__(self, clock: IReactorTime, random: Random) -> None:
+        self.clock = clock
+        self.faults = BusFaults()
+        self._random = random
+        self._wires: list[SimulatedWire] = []
+
+    def wire(self) -> SimulatedWire:
+        """Return the wire of one more node."""
+        wire = SimulatedWire(self)
+        self._wires.append(wire)
+        return wire
+
+    def remove(self, wire: SimulatedWire) -> None:
+        """The node has gone. What it has sent may still arrive."""
+        self._wires.remove(wire)
+
+    def carry(self, frames: Sequence[bytes]) -> None:
+        """Bring frames to all wires, or lose them."""
+        for wire in self._wires:
+            for frame in frames:
+                for _ in range(1 + self._happens(self.faults.doubled)):
+                    if not self._happens(self.faults.lost):
+                        delay = self._random.uniform(0.0, self.faults.delay)
+                        self.clock.callLater(delay, wire.arrived, frame)
+
+    def _happens(self, part: float) -> bool:
+        return self._random.random() < part
+
+
+@implementer(IBusWire)
+class SimulatedWire:
+    """The wire of a node. While it is cut, nothing leaves it and nothing arrives."""
+
+    def __init__(self, bus: SimulatedBus) -> None:
+        self._bus = bus
+        self._on_frames: Callable[[Sequence[bytes]], None] | None = None
+        self._on_connected: Callable[[], None] = lambda: None
+        self._is_cut = False
+        self.size = 1000  # bytes of a frame
+
+    def start(
+        self, on_frames: Callable[[Sequence[bytes]], None], on_connected: Callable[[], None]
+    ) -> None:
+        self._on_frames, self._on_connected = on_frames, on_connected
+        on_connected()
+
+    def stop(self) -> Deferred[None]:
+        self._on_frames = None
+        self._bus.remove(self)
+        return succeed(None)
+
+    def send(self, frames: Sequence[bytes]) -> None:
+        if not self._is_cut:
+            self._bus.carry(frames)
+
+    def frame_size(self) -> int:
+        return self.size
+
+    def arrived(self, frame: bytes) -> None:
+        if self._on_frames is not None and not self._is_cut:
+            self._on_frames([frame])
+
+    def cut(self) -> None:
+        self._is_cut = True
+
+    def mend(self) -> None:
+        if self._is_cut:
+            self._is_cut = False
+            self._on_connected()
