@@ -79,11 +79,15 @@ class RecurringWork:
         began = self._clock.seconds()
         result = await work
         took = self._clock.seconds() - began
-        self._resting = deferLater(self._clock, min(max(REST * took, MIN_REST), MAX_REST))
+        await self.rest(min(max(REST * took, MIN_REST), MAX_REST))
+        return result
+
+    async def rest(self, seconds: float) -> None:
+        """Let others have their turn for so long, but not longer than until `stop`."""
+        self._resting = deferLater(self._clock, seconds)
         with suppress(CancelledError):
             await self._resting
         self._resting = None
-        return result
 
     def _begin(self) -> None:
         self._again = False

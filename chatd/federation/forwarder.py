@@ -32,6 +32,7 @@ from chatd.base.errors import NotSupportedThere, RealmDown
 from chatd.base.model import Account, Group, Party
 from chatd.base.names import key_of
 from chatd.federation import capabilities, changes, parcels
+from chatd.federation.deletion_copies import copies_of_deletions
 from chatd.federation.group_entries import GroupEntries, note_of, relay_of, unused
 from chatd.federation.links import ILinks
 from chatd.federation.mover import Mover, known_parts
@@ -231,6 +232,12 @@ class Forwarder:
         else:
             parcel = self.entries.change(made, target)
         return RemoteCopies(realms, parcel, sender_id, tuple(blanked))
+
+    def deletion_copies(
+        self, connection: Connection, made: Sequence[MadeChange], target: Target
+    ) -> Sequence[RemoteCopies | None]:
+        realms = self.realms_now(connection, target)
+        return copies_of_deletions(connection, self.entries, made, target, realms)
 
     def realms_now(self, connection: Connection, target: Target) -> tuple[str, ...]:
         """The realms with members of a group of this realm in this transaction. Members may have come or gone

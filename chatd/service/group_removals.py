@@ -18,8 +18,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
 from chatd.base.background import EXPECTED
-from chatd.base.entries import Deletion, GroupFact, MadeFact, MemberFact
-from chatd.base.errors import ChatError
+from chatd.base.entries import GroupFact, MadeFact, MemberFact
 from chatd.base.events import MemberChange
 from chatd.base.group_settings import SHUT
 from chatd.base.isolation import guarded
@@ -37,17 +36,20 @@ from chatd.service.remote import Notice
 from chatd.service.rosters import RosterChange, Rosters
 from chatd.service.targets import group_target
 from chatd.store import group_removals as store
+from chatd.store.deletion_pages import DeletedPage
 from chatd.store.ended_groups import clear_ended, next_ended
 from chatd.store.group_removals import Removal
 from chatd.store.groups import group_of
-from chatd.store.message_changes import ChangeResult, WantedChange
+from chatd.store.outbox import any_has
 from chatd.store.roster import Delta
 from chatd.store.shut_groups import Shutting, put_shutting
 
 MEMBERS = 20  # members that one transaction removes, about 4 ms
-DELETED = 1  # message that one transaction deletes in other realms, too, about 6 ms
+DELETED = 20  # messages that one transaction deletes in other realms, too, about 6 ms
 ERASED = 20  # messages that one transaction erases, about 2 ms
 ROWS = 500  # other rows that one transaction removes, about 1 ms
+BEHIND = 1000  # parcels that wait for a realm before it is told of deletions more slowly
+PAUSE = 1.0  # seconds between two transactions then
 RETRY = (
     60.0  # seconds after which it continues when the disk, the database or an error has stopped it
 )
@@ -109,7 +111,9 @@ class GroupRemovals:
                 break
             self._last = found.conversation
             try:
-                await self._work.step(self._step(found))
+                is_behind = await self._work.step(self._step(found))
+                if is_behind and not self._work.is_interrupted:
+                    await self._work.rest(PAUSE)
             except EXPECTED:
                 raise
             except Exception:
@@ -126,21 +130,25 @@ class GroupRemovals:
                 return
             await self._work.step(self._database.run(clear_ended, ended))
 
-    async def _step(self, removal: Removal) -> None:
-        """Take the next step with a group. Nobody can join it, and nothing can be written to it."""
+    async def _step(self, removal: Removal) -> bool:
+        """Take the next step with a group. Nobody can join it, and nothing can be written to it. Returns
+        whether other realms are behind."""
         place = removal.conversation
         group = await self._database.read(group_of, place)
         if group is None or group.realm is not None:
-            return  # It lives in another realm since a moment ago, which has ended its deletion.
+            return (
+                False  # It lives in another realm since a moment ago, which has ended its deletion.
+            )
         if not group.key:
             await self._erase(removal)
         elif here := await self._database.read(store.local_members, place, MEMBERS):
             await self._remove(group, here)
         elif seqs := await self._database.read(store.untold_after, place, removal.told, DELETED):
-            await self._delete(group, seqs)
+            return await self._delete(group, seqs)
         else:
             there = await self._database.read(store.guest_members, place, MEMBERS)
             await self._remove(group, there)
+        return False
 
     async def _remove(self, group: Group, parties: Sequence[Party]) -> None:
         """Remove members, and tell them. The group ends with the last one."""
@@ -169,30 +177,21 @@ class GroupRemovals:
                 tell = self._rosters.log.tell_removed
                 guarded("a member was not told", tell, party.id, event, None)
 
-    async def _delete(self, group: Group, seqs: Sequence[int]) -> None:
-        """Delete messages here and in the other realms that have members."""
+    async def _delete(self, group: Group, seqs: Sequence[int]) -> bool:
+        """Delete messages here and in the other realms that have members. Returns whether some of these are
+        behind: away, or slow."""
         target = group_target(await self._rosters.load(parse_address(group.name)))
         now = self._context.now()
 
-        def job(connection: Connection) -> list[tuple[int, ChangeResult]]:
-            done: list[tuple[int, ChangeResult]] = []
+        def job(connection: Connection) -> DeletedPage:
             if not store.is_being_removed(connection, group.id):
-                return done
-            for seq in seqs:
-                wanted = WantedChange(group.id, seq, Deletion(), HOME, now, by_realm=True)
-                try:
-                    done.append((seq, self._changes.make_now(connection, wanted, target)))
-                except ChatError as error:
-                    log.info("message {seq} is only erased here: {why}", seq=seq, why=error.code)
+                return DeletedPage()
+            page = self._changes.delete_now(connection, seqs, target, now)
             store.was_told(connection, group.id, seqs[-1])
-            return done
+            return page
 
-        for seq, result in await self._database.run(job):
-            guarded("nobody was told of a deletion", self._changes.publish, result, target, None)
-            try:
-                await self._changes.forward(result, target, seq)
-            except ChatError as error:
-                log.info("a deletion did not reach all realms: {why}", why=error.code)
+        self._changes.deleted(await self._database.run(job), target)
+        return await self._database.read(any_has, target.realms, BEHIND)
 
     async def _erase(self, removal: Removal) -> None:
         """Erase the next messages of a group that has ended, or be done with it."""

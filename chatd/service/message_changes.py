@@ -11,11 +11,13 @@ from twisted.logger import Logger
 
 from chatd.base.entries import Deletion, Edit, MadeChange, MessageChange
 from chatd.base.errors import GroupMoved, NotMember, UnknownConversation, UnknownMessage
+from chatd.base.isolation import guarded
 from chatd.base.model import Account, Message, party_of
 from chatd.base.names import Place, key_of
 from chatd.service.blocks import Blocks
 from chatd.service.context import Context
 from chatd.service.erased_files import ErasedFiles
+from chatd.service.group_log import HOME
 from chatd.service.mentions import Mentions
 from chatd.service.mutes import CheckMute
 from chatd.service.presence import IListener, Presence
@@ -25,6 +27,7 @@ from chatd.service.request_answers import AcceptedRequest
 from chatd.service.target_finder import TargetFinder
 from chatd.service.targets import Target
 from chatd.store import pinned as pinned_store
+from chatd.store.deletion_pages import DeletedPage, delete_messages
 from chatd.store.lineage import check_home_now
 from chatd.store.message_changes import ChangeResult, WantedChange
 from chatd.store.new_entries import RemoteCopies
@@ -206,6 +209,30 @@ class MessageChanges:
         if target.group is not None and target.conversation:
             check_home_now(connection, target.conversation, target.home)
         return self._writer.make(connection, wanted, copies_of)
+
+    def delete_now(
+        self, connection: Connection, seqs: Sequence[int], target: Target, at: int
+    ) -> DeletedPage:
+        """Delete messages of a group of this realm, as the realm itself and in the transaction of
+        `connection`: see `delete_messages`. Runs in the writer's thread. Raises GroupMoved."""
+
+        def copies_of(
+            connection: Connection, made: Sequence[MadeChange]
+        ) -> Sequence[RemoteCopies | None]:
+            return self._forwarder.deletion_copies(connection, made, target)
+
+        check_home_now(connection, target.conversation, None)
+        place, writer = (target.conversation, HOME), self._context.writers.messages
+        return delete_messages(connection, writer, place, seqs, at, copies_of)
+
+    def deleted(self, page: DeletedPage, target: Target) -> None:
+        """Send deletions that are on disk to other realms, and remove the files that they have erased. Nobody
+        of this realm is told."""
+        self._erased.remove(page.erased)
+        for stored, copies in zip(page.stored, page.copies, strict=True):
+            if copies is not None:
+                send = self._forwarder.send_change
+                guarded("a deletion was not sent", send, stored, copies, target)
 
     def publish(self, result: ChangeResult, target: Target, origin: IListener | None) -> None:
         """Tell the listeners of a change that is on disk, and remove the files that it has erased."""

@@ -189,6 +189,12 @@ class IForwarder(Interface):
         if it stays here. For a group of another realm, it is the request to the group's home, which alone
         makes the change. Runs in the writer's thread, in the transaction that makes the change."""
 
+    def deletion_copies(
+        connection: Connection, made: Sequence[MadeChange], target: Target
+    ) -> Sequence[RemoteCopies | None]:
+        """As `change_copies`, for deletions of messages of a group of this realm by the realm itself, in the
+        order of the messages."""
+
     def post_parcel(
         sender: Account,
         target: Target,

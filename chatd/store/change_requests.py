@@ -62,6 +62,14 @@ def forget_changes_between(
     connection.execute(sa.delete(table).where(within))
 
 
+def requests_between(
+    connection: sa.Connection, conversation: int, first: int, last: int
+) -> Sequence[int]:
+    """The numbers of the changes of the messages from `first` to `last`."""
+    within = (table.c.conversation_id == conversation) & table.c.target.between(first, last)
+    return connection.scalars(sa.select(table.c.number).where(within)).all()
+
+
 def numbers_about(connection: sa.Connection, conversation: int, target: int) -> Sequence[int]:
     """The numbers of the changes of a message."""
     return connection.scalars(sa.select(table.c.number).where(_about(conversation, target))).all()

@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Select, bindparam, func, selec
 
 from chatd.base.entries import EntryRef
 from chatd.base.names import key_of
-from chatd.store.change_requests import numbers_about
+from chatd.store.change_requests import numbers_about, requests_between
 from chatd.store.new_entries import NewChange
 from chatd.store.origins import Origin
 from chatd.store.prepared import prepared
@@ -222,5 +222,20 @@ def numbers_of(connection: Connection, conversation: int, seq: int) -> list[int]
         changes.c.kind == "edited",
     )
     requested = numbers_about(connection, conversation, seq)
+    found = (*connection.scalars(own), *connection.scalars(edits), *requested)
+    return [number for number in found if number is not None]
+
+
+def numbers_between(connection: Connection, conversation: int, first: int, last: int) -> list[int]:
+    """As `numbers_of`, for the messages from `first` to `last`."""
+    own = select(messages.c.number).where(
+        messages.c.conversation_id == conversation, messages.c.seq.between(first, last)
+    )
+    edits = select(changes.c.number).where(
+        changes.c.conversation_id == conversation,
+        changes.c.target.between(first, last),
+        changes.c.kind == "edited",
+    )
+    requested = requests_between(connection, conversation, first, last)
     found = (*connection.scalars(own), *connection.scalars(edits), *requested)
     return [number for number in found if number is not None]

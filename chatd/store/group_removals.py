@@ -9,8 +9,7 @@ import sqlalchemy as sa
 
 from chatd.base.errors import GroupEnding
 from chatd.base.model import Group, Party
-from chatd.store.change_requests import forget_changes_between
-from chatd.store.content import WITHOUT_CONTENT, erase_file
+from chatd.store.deletion_pages import erase_between
 from chatd.store.members import end_group, row_of
 from chatd.store.roster import Delta
 from chatd.store.schema import (
@@ -23,9 +22,6 @@ from chatd.store.schema import (
     invited,
     messages,
     participants,
-    pins,
-    reaction_counts,
-    reactions,
     remote_members,
     removed_messages,
     reports,
@@ -33,7 +29,6 @@ from chatd.store.schema import (
     retention_marks,
     rosters,
 )
-from chatd.store.signatures import forget_contents_between
 
 _T = group_removals.c
 # What may be many rows, with the rest of their keys.
@@ -171,22 +166,9 @@ def erase_messages(
 ) -> tuple[str, ...]:
     """Erase these messages of a group that has ended. Returns the names of files in the uploads folder that
     are to be removed."""
-    first, last = seqs[0], seqs[-1]
-    within = (messages.c.conversation_id == conversation) & messages.c.seq.between(first, last)
-    of_group = within & messages.c.deleted_at.is_(None) & messages.c.imported.is_(None)
-    files = connection.scalars(
-        sa.select(messages.c.attachment_id).where(of_group, messages.c.attachment_id.is_not(None))
-    ).all()
-    connection.execute(
-        sa.update(messages).where(of_group).values(deleted_at=now, **WITHOUT_CONTENT)
-    )
-    for table in (reactions, reaction_counts, pins):
-        here = (table.c.conversation_id == conversation) & table.c.seq.between(first, last)
-        connection.execute(sa.delete(table).where(here))
-    forget_changes_between(connection, conversation, first, last)
-    forget_contents_between(connection, conversation, first, last)
-    _move(connection, conversation, erased=last)
-    return tuple(name for file in files for name in erase_file(connection, file))
+    erased = erase_between(connection, conversation, seqs[0], seqs[-1], now)
+    _move(connection, conversation, erased=seqs[-1])
+    return erased
 
 
 def _move(connection: sa.Connection, conversation: int, **seqs: int) -> None:

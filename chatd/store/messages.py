@@ -6,21 +6,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
 from msgspec.structs import replace
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, func, select
 from twisted.python.failure import Failure
 
 from chatd.store import change_requests
+from chatd.store.change_rows import insert_changes, parcels_of
 from chatd.store.conversations import last_seq
 from chatd.store.crossing import seqs_of
 from chatd.store.epochs import Epochs
 from chatd.store.forwarded_files import with_files
-from chatd.store.macs import CHANGE, encode_values, keyed_hash, mac_of
+from chatd.store.macs import encode_values, keyed_hash
 from chatd.store.message_rows import (
     PLAIN_COLUMNS,
     full_row,
     has_more_than_text,
     is_special,
-    origin_of,
     own_number,
     row_of,
     sent_number,
@@ -34,7 +34,7 @@ from chatd.store.parcel_stream import ParcelStream
 from chatd.store.pasts import await_message
 from chatd.store.rerouted import Rerouted
 from chatd.store.row_inserter import RowInserter
-from chatd.store.schema import changes, messages, pending
+from chatd.store.schema import messages, pending
 from chatd.store.sealing import NewSignature, Numbered, make_parcels
 from chatd.store.seals import add_seals
 from chatd.store.search.fresh import FreshMessages
@@ -43,7 +43,6 @@ from chatd.store.terms import begin_term
 
 MAX_CACHED_SEQS = 100_000
 
-_INSERT_CHANGE = insert(changes)
 _NEWEST, _NEWEST_PENDING = (select(func.max(table.c.id)) for table in (messages, pending))
 
 
@@ -165,38 +164,48 @@ class MessageWriter:
 
     def add_change(self, connection: Connection, new: NewChange) -> Stored:
         """Number and insert a change, and its parcels. It has no id; its place has 0."""
+        return self.add_changes(connection, [new])[0]
+
+    def add_changes(self, connection: Connection, items: Sequence[NewChange]) -> list[Stored]:
+        """As `add_change`, for several in this order. Those of this realm are signed together."""
+        places = [self._place(connection, new) for new in items]
+        made = iter(
+            make_parcels(
+                [
+                    Numbered(new.copies.parcel, given, seq)
+                    for new, (seq, given) in zip(items, places, strict=True)
+                    if new.copies is not None
+                ]
+            )
+        )
+        parcels, stored = list[NewParcel](), list[Stored]()
+        signed = list[tuple[int, int, NewSignature]]()
+        for new, (seq, given) in zip(items, places, strict=True):
+            parcel, signature = (b"", None) if new.copies is None else next(made)
+            signature = signature or new.signature
+            if signature is not None:
+                signed.append((new.conversation, seq, signature))
+            parcels += parcels_of(new, parcel, given)  # none if it only empties copies that wait
+            realms = () if new.copies is None else new.copies.realms
+            stored.append(Stored(0, seq, given, parcel, realms))
+            if (own := own_number(new)) is not None:
+                change_requests.forget(connection, own)
+        if parcels:
+            self._outbox.store(connection, parcels)
+        self._signatures.add(connection, signed)
+        insert_changes(connection, items, places)
+        return stored
+
+    def _place(self, connection: Connection, new: NewChange) -> tuple[int, int]:
+        """The seq of a change, and the number of its parcels, or 0."""
         if new.past and new.seq is not None:
             seq = new.seq
             self._use_seq(new.conversation, seq)
         else:
             seq = self.next_seq(connection, new.conversation, new.seq)
-        given, parcel, signature = 0, b"", new.signature
-        if new.copies is not None:
-            given = sent_number(new) or self._outbox.take(connection)
-            [(parcel, made)] = make_parcels([Numbered(new.copies.parcel, given, seq)])
-            signature = made or signature
-            if new.copies.realms:  # otherwise it only empties copies that wait
-                self._outbox.store(connection, _parcels(new, parcel, given))
-        if signature is not None:
-            self._signatures.add(connection, [(new.conversation, seq, signature)])
-        if new.seal:
-            add_seals(connection, [(new.conversation, seq, new.seal)])
-        origin_realm, origin_id, number = origin_of(new, given)
-        if (own := own_number(new)) is not None:
-            change_requests.forget(connection, own)
-        said = new.conversation, seq, new.kind, new.at, new.author, new.target, new.data
-        connection.execute(
-            _INSERT_CHANGE,
-            {
-                **{column.name: value for column, value in zip(CHANGE, said, strict=True)},
-                "mac": mac_of(keyed_hash(connection), said),
-                "author_id": new.author_id,
-                "origin_realm": origin_realm,
-                "origin_id": origin_id,
-                "number": number,
-            },
-        )
-        return Stored(0, seq, given, parcel, () if new.copies is None else new.copies.realms)
+        if new.copies is None:
+            return seq, 0
+        return seq, sent_number(new) or self._outbox.take(connection)
 
     def send(
         self, connection: Connection, items: Sequence[NewMessage]
@@ -216,7 +225,7 @@ class MessageWriter:
         """Insert only the parcels of a change, which the home of the group makes and numbers."""
         given = self._outbox.next(connection)
         [(parcel, _)] = make_parcels([Numbered(copies.parcel, given, 0)])
-        self._outbox.store(connection, _parcels(new, parcel, given))
+        self._outbox.store(connection, parcels_of(new, parcel, given))
         change_requests.keep(connection, new, copies.realms[0], given, parcel)
         return Stored(0, 0, given, parcel)
 
@@ -388,15 +397,6 @@ def _signatures(
     for item, place in zip(items, stored, strict=True):
         if item.signature is not None:
             yield item.conversation, place.seq, item.signature
-
-
-def _parcels(item: NewChange, parcel: bytes, number: int) -> list[NewParcel]:
-    """The parcels that carry `item`, the entry `number` of this realm, to other realms."""
-    copies = item.copies
-    assert copies is not None  # noqa: S101 - the caller has checked it
-    return [
-        NewParcel(realm, parcel, item.at, copies.sender_id, None, number) for realm in copies.realms
-    ]
 
 
 def _repeated(_item: NewMessage, stored: Stored | Failure) -> KnownEntry | Failure:

@@ -295,6 +295,18 @@ def waiting_span(connection: sa.Connection, realm: str) -> tuple[int, int] | Non
     return None if oldest is None else (oldest, newest)
 
 
+def any_has(connection: sa.Connection, realms: Sequence[str], count: int) -> bool:
+    """Whether at least `count` parcels wait for any of these realms."""
+    last = (connection.scalar(*_nth(realm, count - 1)) for realm in realms)
+    return any(each is not None for each in last)
+
+
+@prepared
+def _nth(realm: Any, before: Any) -> sa.Select[Any]:
+    here = sa.select(outbox.c.id).where(outbox.c.realm == realm)
+    return here.order_by(outbox.c.id).offset(before).limit(1)
+
+
 @prepared
 def _span(realm: Any) -> sa.Select[Any]:
     # As two queries, each of which reads one entry of the index.

@@ -26,9 +26,12 @@ from chatd.store.groups import group_of
 from chatd.store.retention import RetentionLimits, put_limits, remove_messages
 from chatd.store.schema import (
     attachments,
+    changes,
     group_removals,
     groups,
     messages,
+    outbox,
+    reactions,
     reports,
     retention,
     shut_groups,
@@ -168,6 +171,48 @@ class Deleted(PeopleTestCase):
         delete_at(self.one)
         self.network.advance(30)
         self.all_ended()
+
+    def test_what_waits_is_emptied(self) -> None:
+        """A realm that is away gets none of the contents when it is back, of messages and of edits. What was
+        there before other realms had members is deleted, too."""
+        self.ana.creates("nusa")
+        self.ana.posts("nusa", "kucing early")
+        self.budi.joins("nusa@realm1")
+        self.network.settle()
+        self.part(self.two)
+        self.ana.posts("nusa", "kucing late")
+        nusa = Place(None, parse_group("nusa"))
+        [early, late] = self.ana.does(ask.ShowHistory(nusa, 5)).items
+        self.ana.does(ask.EditMessage(nusa, late.seq, "kucing later"))
+        self.ana.does(ask.ReactToMessage(nusa, early.seq, "👍", True))
+        database = self.one.realm.database
+        waiting = sa.select(outbox.c.parcel)
+        held = b"".join(database.now(lambda db: db.scalars(waiting).all()))
+        self.assertEqual((held.count(b"kucing late"), held.count(b"kucing later")), (2, 1))
+        delete_at(self.one, "nusa")
+        self.network.advance(5)
+        held = b"".join(database.now(lambda db: db.scalars(waiting).all()))
+        self.assertNotIn(b"kucing", held)
+        self.assertEqual(self.count(self.one, reactions), 0)
+        self.meet()
+        self.network.advance(30)
+        deleted = sa.select(changes.c.target).where(changes.c.kind == "deleted")
+        for server in (self.one, self.two):
+            found = server.realm.database.now(lambda db: db.scalars(deleted).all())
+            self.assertEqual(sorted(found), [early.seq, late.seq], server.name)
+        self.assertEqual(self.budi.mine(), ["bagan@realm1"])
+
+    def test_a_realm_is_behind(self) -> None:
+        """If many parcels wait for it, it is told of the others more slowly."""
+        self.patch(module, "DELETED", 1)
+        self.patch(module, "BEHIND", 3)
+        self.part(self.two)
+        delete_at(self.one)
+        self.network.advance(3.5)
+        self.assertGreater(self.count(self.one, group_removals), 0)
+        self.assertIn(len(self.texts(self.one)), range(2, 6))
+        self.network.advance(20)
+        self.ended(self.one)
 
     def test_killed_at_each_step(self) -> None:
         """A start continues where the kill has interrupted it."""
