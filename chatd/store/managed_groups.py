@@ -103,10 +103,10 @@ def is_known(connection: sa.Connection, conversation: int, moderator: int | None
     return connection.scalar(known) is not None
 
 
-def list_managed(
+def find_listed(
     connection: sa.Connection, wanted: GroupFilter, moderator: int | None, limit: int
-) -> tuple[list[GroupRecord], int]:
-    """The first `limit` groups by name, and how many more there are."""
+) -> tuple[list[int], int]:
+    """The conversations of the first `limit` groups by name, and how many more there are."""
     rows = connection.execute(
         sa.select(_here, groups.c.name, groups.c.title)
         .join(rosters, rosters.c.conversation_id == _here)
@@ -117,8 +117,16 @@ def list_managed(
     found = [
         row[0] for row in rows if text is None or text in fold(f"{row.name} {row.title or ''}")
     ]
-    page = [_record(connection, conversation) for conversation in found[:limit]]
-    return page, len(found) - len(page)
+    return found[:limit], max(0, len(found) - limit)
+
+
+def records_of(
+    connection: sa.Connection, found: Sequence[int], moderator: int | None
+) -> list[GroupRecord]:
+    """The groups with these conversations as they are listed, without those that are not known any more. It
+    counts up to MANY messages of each, so that a list of many groups is read in parts."""
+    records = (_record(connection, each, moderator) for each in found)
+    return [each for each in records if each is not None]
 
 
 def _conditions(wanted: GroupFilter) -> list[sa.ColumnElement[bool]]:
@@ -137,13 +145,17 @@ def _conditions(wanted: GroupFilter) -> list[sa.ColumnElement[bool]]:
     return found
 
 
-def _record(connection: sa.Connection, conversation: int) -> GroupRecord:
+def _record(
+    connection: sa.Connection, conversation: int, moderator: int | None
+) -> GroupRecord | None:
     columns = groups.c.name, groups.c.title, groups.c.private, rosters.c.members, _SHUT
     row = connection.execute(
         sa.select(*columns)
         .join(rosters, rosters.c.conversation_id == _here)
-        .where(_here == conversation)
-    ).one()
+        .where(_here == conversation, _known_to(moderator))
+    ).first()
+    if row is None:
+        return None
     name, title, private, members, shut = row
     # It reads an index only.
     written = sa.select(messages.c.seq).where(messages.c.conversation_id == conversation)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,9 +22,11 @@ from chatd.base.roles import MODERATOR
 from chatd.commands import values as ask
 from chatd.federation import parcels
 from chatd.federation.signing.statements import GroupAttributes
+from chatd.service import managed_groups as managed_module
+from chatd.store import managed_groups as managed_store
 from chatd.store.groups import find_group
 from chatd.store.managed_groups import GroupFilter
-from chatd.store.schema import accounts
+from chatd.store.schema import accounts, groups
 from tests.support.managing import LOCAL, act_of, begin, close_at, open_at
 from tests.support.network import Person, Server
 from tests.support.restores import RestoredTestCase
@@ -185,6 +187,28 @@ class Known(ClosedTestCase):
         listing = server.service.managed_groups.list(actor, GroupFilter(**wanted), 10)
         found, _ = self.network.result(begin(listing))
         return [each.group for each in found]
+
+    def test_many_groups(self) -> None:
+        """Their messages are counted a few groups at a time, between which others read. A group that is known
+        no more by then is left out."""
+        self.patch(managed_module, "LISTED", 2)
+        for name in ("nusa", "pulau", "teluk"):
+            self.ana.creates(name)
+        counted, records_of = list[int](), managed_store.records_of
+
+        def noted(connection: sa.Connection, found: Sequence[int], known_to: int | None) -> Any:
+            counted.append(len(found))
+            return records_of(connection, found, known_to)
+
+        self.patch(managed_store, "records_of", noted)
+        self.assertEqual(self.listed(self.one), ["bagan", "nusa", "pulau", "teluk"])
+        self.assertEqual(counted, [2, 2])
+        self.ana.does(ask.LeaveGroup(Address("teluk")))
+        read = self.one.realm.database.now
+        everything = sa.select(groups.c.conversation_id)
+        ids = read(lambda db: list(db.scalars(everything)))
+        found = read(lambda db: records_of(db, ids, None))
+        self.assertEqual([each.group for each in found], ["bagan", "nusa", "pulau"])
 
     def test_groups_of_other_realms(self) -> None:
         """They are listed and shown. Nothing is decided about them."""

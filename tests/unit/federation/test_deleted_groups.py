@@ -21,6 +21,7 @@ from chatd.commands import values as ask
 from chatd.service import group_removals as module
 from chatd.service import managed_groups
 from chatd.service.group_removals import GroupRemovals
+from chatd.store import group_removals as store
 from chatd.store.group_removals import local_members
 from chatd.store.groups import group_of
 from chatd.store.retention import RetentionLimits, put_limits, remove_messages
@@ -151,9 +152,17 @@ class Deleted(PeopleTestCase):
         """Members are told that they were removed, all realms erase what they have, and the name is free."""
         for person in (self.ana, self.agus, self.budi):
             person.does(ask.SetListening("all"))
+        pages, was_told = list[int](), store.was_told
+
+        def noted(*about: Any) -> None:
+            pages.append(about[-1])
+            was_told(*about)
+
+        self.patch(store, "was_told", noted)
         delete_at(self.one)
         self.network.advance(30)
         self.all_ended()
+        self.assertEqual(len(pages), 1)  # transaction for all nine messages
         self.assertIn(("system", "kicked", "agus"), self.told(self.agus))
         self.assertIn(("system@realm1", "kicked", "budi"), self.told(self.budi))
         self.ana.creates("bagan")
