@@ -12,7 +12,6 @@ from chatd.store.message_rows import origin_of
 from chatd.store.new_entries import NewChange
 from chatd.store.outbox import NewParcel
 from chatd.store.schema import changes
-from chatd.store.seals import add_seals
 
 _INSERT = sa.insert(changes)
 
@@ -20,17 +19,9 @@ _INSERT = sa.insert(changes)
 def insert_changes(
     connection: sa.Connection, items: Sequence[NewChange], places: Sequence[tuple[int, int]]
 ) -> None:
-    """Insert changes with these numbers in their logs, and of their parcels, or 0; and the seals of other
-    realms."""
+    """Insert changes with these numbers in their logs, and of their parcels, or 0."""
     keyed = keyed_hash(connection)
     rows = [_row(new, *place, keyed) for new, place in zip(items, places, strict=True)]
-    seals = [
-        (new.conversation, seq, new.seal)
-        for new, (seq, _) in zip(items, places, strict=True)
-        if new.seal
-    ]
-    if seals:
-        add_seals(connection, seals)
     connection.execute(_INSERT, rows if len(rows) > 1 else rows[0])
 
 
@@ -44,6 +35,7 @@ def _row(new: NewChange, seq: int, given: int, keyed: KeyedHash | None) -> dict[
         "origin_realm": origin_realm,
         "origin_id": origin_id,
         "number": number,
+        "seal": new.seal or None,
     }
 
 

@@ -19,7 +19,7 @@ from chatd.store.guard import is_row_intact
 from chatd.store.losses import Lost, SharedDirect, SharedGroup, lacked_in_directs
 from chatd.store.macs import GUARDED
 from chatd.store.outbox import waits
-from chatd.store.schema import attachments, changes, messages, seals, signatures
+from chatd.store.schema import attachments, changes, messages, signatures
 from chatd.store.signatures import same_place
 
 PAGE = 100  # entries that are read at a time
@@ -125,15 +125,14 @@ def direct_page(
 
 
 def _lacked(table: sa.Table, direct: SharedDirect, lost: Lost, after: int) -> sa.Select[Any]:
-    """The first messages or changes of a direct after a seq that the realm lacks, with their seals. The realm
-    may have written later than it was written to at its address."""
+    """The first messages or changes of a direct after a seq that the realm lacks. The realm may have written
+    later than it was written to at its address."""
     ours, *theirs = lacked_in_directs(table, lost)
     ours &= table.c.seq > direct.after
     if direct.upto is not None:
         ours &= table.c.seq <= direct.upto
     return (
-        sa.select(table, seals.c.seal)
-        .outerjoin(seals, same_place(seals, table))
+        sa.select(table)
         .where(
             table.c.conversation_id == direct.conversation,
             table.c.seq > after,
@@ -146,7 +145,7 @@ def _lacked(table: sa.Table, direct: SharedDirect, lost: Lost, after: int) -> sa
 
 
 def held_message(connection: sa.Connection, place: int, row: sa.Row[Any]) -> HeldMessage:
-    """The message in a row with FILE_COLUMNS, and its seal."""
+    """The message in a row with FILE_COLUMNS."""
     ours = row.origin_id is None
     file = None
     if row.file_code is not None:
@@ -175,8 +174,7 @@ def held_message(connection: sa.Connection, place: int, row: sa.Row[Any]) -> Hel
 def last_content(connection: sa.Connection, place: int, seq: int) -> Any:
     """The newest edit of a message or its deletion; None if it has neither."""
     return connection.execute(
-        sa.select(changes.c.seq, changes.c.number, changes.c.origin_id, seals.c.seal)
-        .outerjoin(seals, same_place(seals, changes))
+        sa.select(changes.c.seq, changes.c.number, changes.c.origin_id, changes.c.seal)
         .where(
             changes.c.conversation_id == place,
             changes.c.target == seq,
@@ -250,7 +248,7 @@ def group_page(
                 ~waits(sa.literal(lost.realm), table.c.number),
             )
         if table is messages:
-            query = query.add_columns(*FILE_COLUMNS, sa.null().label("seal")).outerjoin(
+            query = query.add_columns(*FILE_COLUMNS).outerjoin(
                 attachments, attachments.c.id == messages.c.attachment_id
             )
         rows += connection.execute(query)

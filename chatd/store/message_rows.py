@@ -46,8 +46,8 @@ def row_of(
         mac = hashed.digest()
     content = ident, conversation, seq, item.sender_id, sender, at, text, file
     if item.origin is None:
-        return (*content, None, None, given or None, shown, mac)
-    return (*content, *origin_of(item, given), shown, mac)
+        return (*content, None, None, given or None, shown, None, mac)
+    return (*content, *origin_of(item, given), shown, item.seal or None, mac)
 
 
 def full_row(

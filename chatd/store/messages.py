@@ -36,7 +36,6 @@ from chatd.store.rerouted import Rerouted
 from chatd.store.row_inserter import RowInserter
 from chatd.store.schema import messages, pending
 from chatd.store.sealing import NewSignature, Numbered, make_parcels
-from chatd.store.seals import add_seals
 from chatd.store.search.fresh import FreshMessages
 from chatd.store.signatures import SignatureWriter
 from chatd.store.terms import begin_term
@@ -95,14 +94,6 @@ class MessageWriter:
         placed = [(item.conversation, item.origin) for item in items if item.origin is not None]
         known = stored_places(connection, self._may_be_known(connection, placed))
         results = store_once(placed, items, known, partial(self.send, connection), _repeated)
-        add_seals(
-            connection,
-            [
-                (item.conversation, place.seq, item.seal)
-                for item, place in zip(items, results, strict=True)
-                if item.seal and isinstance(place, Stored)
-            ],
-        )
         for _, (realm, number) in placed:
             if realm is not None and number > self._newest[realm]:
                 self._newest[realm] = number

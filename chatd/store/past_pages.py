@@ -120,7 +120,7 @@ def _select(table: sa.Table, asked: PastQuestion, low: int, first: int) -> sa.Se
     )
     if table is changes:
         return query.where(about_seen(first))
-    return query.add_columns(*FILE_COLUMNS, sa.null().label("seal")).outerjoin(
+    return query.add_columns(*FILE_COLUMNS).outerjoin(
         attachments, attachments.c.id == messages.c.attachment_id
     )
 
@@ -144,7 +144,7 @@ def unsigned_rows(
             .limit(limit)
         )
         if table is messages:
-            query = query.add_columns(*FILE_COLUMNS, sa.null().label("seal")).outerjoin(
+            query = query.add_columns(*FILE_COLUMNS).outerjoin(
                 attachments, attachments.c.id == messages.c.attachment_id
             )
         found += connection.execute(query)

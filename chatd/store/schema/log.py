@@ -37,6 +37,12 @@ messages = Table(
     Column("origin_id", BigInteger, comment="its number there"),
     Column("number", BigInteger, comment="ours, and it crosses: its number here"),
     Column("shown_id", BigInteger, comment="the id that it had while it was pending; NULL: id"),
+    # In a table of its own, by conversation, each seal would write a page more to the log of SQLite.
+    Column(
+        "seal",
+        LargeBinary,
+        comment="of the realm that wrote it in a direct; only that can check it",
+    ),
     Column("mac", LargeBinary, comment="keyed hash of the content; NULL once it is deleted"),
     # Most messages have none of the following.
     Column("reply", BigInteger, comment="the seq of the message that it replies to"),
@@ -113,6 +119,11 @@ changes = Table(
     Column("origin_realm", Text, comment="key of the realm of its author; NULL: ours"),
     Column("origin_id", BigInteger, comment="its number there"),
     Column("number", BigInteger, comment="ours, and it crosses: its number here"),
+    Column(
+        "seal",
+        LargeBinary,
+        comment="of the realm that wrote it in a direct; only that can check it",
+    ),
     Column("mac", LargeBinary, comment="keyed hash of what it says"),
     Index("changes_by_target", "conversation_id", "target"),
     sqlite_with_rowid=False,

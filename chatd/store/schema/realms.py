@@ -200,16 +200,6 @@ Index(
     sqlite_where=signatures.c.status == "unverified",
 )
 
-# What other realms have sealed: entries of directs that they wrote (chatd.federation.seals).
-seals = Table(
-    "seals",
-    metadata,
-    Column("conversation_id", BigInteger, primary_key=True),
-    Column("seq", BigInteger, primary_key=True, comment="of the message or change"),
-    Column("seal", LargeBinary, nullable=False, comment="as it came; only its realm can check it"),
-    sqlite_with_rowid=False,
-)
-
 realm_keys = Table(
     "realm_keys",
     metadata,

@@ -73,6 +73,11 @@ def _new_columns() -> list[sa.Column[object]]:
             comment="the id that it had while it was pending; NULL: id",
         ),
         sa.Column(
+            "seal",
+            sa.LargeBinary,
+            comment="of the realm that wrote it in a direct; only that can check it",
+        ),
+        sa.Column(
             "mac", sa.LargeBinary, comment="keyed hash of the content; NULL once it is deleted"
         ),
         sa.Column("reply", sa.BigInteger, comment="the seq of the message that it replies to"),
@@ -203,6 +208,11 @@ def _create_changes() -> None:
         sa.Column("origin_realm", sa.Text, comment="key of the realm of its author; NULL: ours"),
         sa.Column("origin_id", sa.BigInteger, comment="its number there"),
         sa.Column("number", sa.BigInteger, comment="ours, and it crosses: its number here"),
+        sa.Column(
+            "seal",
+            sa.LargeBinary,
+            comment="of the realm that wrote it in a direct; only that can check it",
+        ),
         sa.Column("mac", sa.LargeBinary, comment="keyed hash of what it says"),
         sa.PrimaryKeyConstraint("conversation_id", "seq", name="changes_key"),
         sqlite_with_rowid=False,

@@ -26,7 +26,6 @@ def upgrade() -> None:
     _add_realms_of_contacts()
     _create_received()
     _create_signatures()
-    _create_seals()
     _create_peer_marks()
     _create_realm_keys()
     _create_invitations()
@@ -197,22 +196,6 @@ def _create_signatures() -> None:
         ["realm"],
         sqlite_where=sa.text("status = 'unverified'"),
         postgresql_where=sa.text("status = 'unverified'"),
-    )
-
-
-def _create_seals() -> None:
-    op.create_table(
-        "seals",
-        sa.Column("conversation_id", sa.BigInteger, nullable=False),
-        sa.Column("seq", sa.BigInteger, nullable=False, comment="of the message or change"),
-        sa.Column(
-            "seal",
-            sa.LargeBinary,
-            nullable=False,
-            comment="as it came; only its realm can check it",
-        ),
-        sa.PrimaryKeyConstraint("conversation_id", "seq", name="seals_key"),
-        sqlite_with_rowid=False,
     )
 
 
