@@ -27,10 +27,15 @@ from chatd.service.request_answers import AcceptedRequest
 from chatd.service.target_finder import TargetFinder
 from chatd.service.targets import Target
 from chatd.store import pinned as pinned_store
+from chatd.store.audit import DONE, AuditEntry, add_entry
+from chatd.store.crossing import is_author
 from chatd.store.deletion_pages import DeletedPage, delete_messages
 from chatd.store.lineage import check_home_now
-from chatd.store.message_changes import ChangeResult, WantedChange
+from chatd.store.message_changes import NOTHING, ChangeResult, WantedChange
 from chatd.store.new_entries import RemoteCopies
+from chatd.store.reports import close_reports_of
+
+DELETE = "delete"  # the verb, in the audit log
 
 log = Logger()
 
@@ -179,8 +184,9 @@ class MessageChanges:
         return self._quotas.charged(account.id, cost_of_change(change) * copies, wanted.at)
 
     async def make(self, wanted: WantedChange, target: Target) -> ChangeResult:
-        """Store a change. In a conversation with a person of another realm, it accepts their request. Raises
-        as ChangeWriter.make."""
+        """Store a change. In a conversation with a person of another realm, it accepts their request. If a
+        moderator deletes a message of somebody else in this realm, the audit log has that, and the reports of
+        the message are closed. Raises as ChangeWriter.make."""
         answers = self._finder.directs.answers
         is_answer = (
             target.group is None and target.realms and not isinstance(wanted.change, Deletion)
@@ -190,7 +196,9 @@ class MessageChanges:
             accepted = None
             if is_answer:
                 accepted = answers.accept(connection, wanted.author, key_of(target.name))
-            return self.make_now(connection, wanted, target), accepted
+            result = self.make_now(connection, wanted, target)
+            _note_moderation(connection, wanted, target, result)
+            return result, accepted
 
         result, accepted = await self._database.run(job)
         if accepted is not None:
@@ -265,3 +273,20 @@ class MessageChanges:
         if target is None:
             return ()
         return await self._database.read(pinned_store.pinned, account, target.conversation)
+
+
+def _note_moderation(
+    connection: Connection, wanted: WantedChange, target: Target, result: ChangeResult
+) -> None:
+    """In the transaction of a deletion: if it is that of a moderator, note what `admin message delete` notes.
+    What the home of a group elsewhere decides is not this realm's."""
+    if not (wanted.moderator and isinstance(wanted.change, Deletion)) or wanted.elsewhere:
+        return
+    place = wanted.conversation, wanted.seq
+    if is_author(connection, *place, wanted.author.id):
+        return
+    closed = close_reports_of(connection, *place)
+    if result != NOTHING or closed:
+        about = target.group or str(wanted.conversation), f"seq={wanted.seq}"
+        entry = AuditEntry(wanted.at, wanted.author.name, DELETE, *about)
+        add_entry(connection, entry, DONE)

@@ -6,6 +6,7 @@ from twisted.internet.defer import Deferred
 
 from chatd.base.entries import Deletion, Edit, MessageChange, Pin
 from chatd.base.errors import (
+    StorageFailed,
     TooManyReports,
     UnknownConversation,
     UnknownMessage,
@@ -15,6 +16,7 @@ from chatd.base.events import Deleted
 from chatd.base.model import Account
 from chatd.base.names import Address, Place
 from chatd.base.principals import Principal
+from chatd.service import message_changes
 from chatd.service.audit import Act
 from chatd.service.message_changes import ChangeReceipt
 from chatd.store import reports as store
@@ -90,7 +92,47 @@ class ReportsTest(MessagesTestCase):
         self.service.presence.flush()
         (deleted,) = [each for each in listening.heard if isinstance(each, Deleted)]
         self.assertEqual((deleted.target, deleted.by), (1, "citra"))
-        self.assertEqual(self.queue(), [("Budi", "spam", None)])
+
+    def audited(self) -> list[tuple[str, str, str | None, str, str]]:
+        found, _ = result_of(self.service.audit.list(10, None))
+        return [
+            (each.actor, each.act, each.target, each.detail, each.outcome)
+            for each in reversed(found)
+            if each.act == "delete"
+        ]
+
+    def test_audited_and_closed(self) -> None:
+        """The audit log has that a moderator has deleted a message of somebody else, and its reports are
+        closed at once. What moderators delete of their own, or users delete, is nobody's business."""
+        self.report(self.budi, 1)
+        self.report(self.ana, 1)
+        result_of(self.deleting(self.here, 1))
+        self.assertEqual(self.queue(), [])
+        deleted = ("citra", "delete", str(self.here), "seq=1", "done")
+        self.assertEqual(self.audited(), [deleted])
+        group = self.group(self.citra, self.ana)
+        own = self.post(self.citra, "bagan", "2").receipts[0].seq
+        other, last = (self.post(self.ana, "bagan", text).receipts[0].seq for text in "34")
+        result_of(self.reports.add(self.ana, group, own, "spam"))
+        result_of(self.deleting(group, own))
+        self.assertEqual(self.queue(), [("ana", "spam", None)])
+        result_of(self.service.changes.change(self.ana, group, last, Deletion(), None))
+        self.assertEqual(self.audited(), [deleted])
+        result_of(self.deleting(group, other))
+        result_of(self.deleting(group, other))  # is no change
+        again = ("citra", "delete", "bagan", f"seq={other}", "done")
+        self.assertEqual(self.audited(), [deleted, again])
+
+    def test_failing_with_the_log(self) -> None:
+        """If the disk is full, a message is neither deleted nor is its report closed."""
+        self.report(self.budi, 1)
+
+        def fail(*_about: object) -> None:
+            raise StorageFailed
+
+        self.patch(message_changes, "add_entry", fail)
+        self.assertIs(outcome_of(self.deleting(self.here, 1)), StorageFailed)
+        self.assertEqual(self.queue(), [("Budi", "spam", "1")])
 
     def test_a_moderator_changes_nothing_else(self) -> None:
         self.report(self.budi, 1)
@@ -116,7 +158,7 @@ class ReportsTest(MessagesTestCase):
             result_of(self.service.groups.leave(who, Address("bagan"), None))
         self.group(self.ana)  # another one of that name
         result_of(self.deleting(group, seq))
-        self.assertEqual([text for _, _, text in self.queue()], [None, None])
+        self.assertEqual(self.queue(), [])
 
     def test_refusals(self) -> None:
         add = self.reports.add
