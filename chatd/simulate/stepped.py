@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
 
@@ -80,6 +80,12 @@ class SteppedDatabase:
 
     def on_rollback(self, forget: Callable[[], None]) -> None:
         self._writer.on_rollback(forget)
+
+    def on_others(self, renew: Callable[[Connection, bool], None]) -> None:
+        self._writer.on_others(renew)
+
+    def before_commit(self, store: Callable[[Connection], None]) -> None:
+        self._writer.before_commit(store)
 
     def on_refused(self, then: Callable[[], None]) -> None:
         self._writer.on_refused(then)

@@ -14,6 +14,29 @@ CONNECTIONS = READERS + 3  # the writer, the search thread, and one to spare
 STATEMENTS = 2000
 
 
+class WriterTurns(ABC):
+    """Lets one of several nodes at a time write (see chatd.store.node_turns). Called in the writer's thread,
+    in its transactions. `node` is the id of this node, which may be set in any thread."""
+
+    def __init__(self) -> None:
+        self.node = 0
+        self.reconnected = False  # the last turn began on another connection than the one before
+
+    @abstractmethod
+    def begin(self, connection: Connection) -> bool:
+        """Wait for the turn of this node. Returns whether others may have changed something since its last
+        one. Raises DBAPIError."""
+
+    @abstractmethod
+    def end(self, connection: Connection) -> None:
+        """Tell the other nodes, once the transaction is committed, if it has changed anything. Raises
+        DBAPIError."""
+
+    @abstractmethod
+    def forget(self) -> None:
+        """The transaction of the last turn was not committed: what was seen may have to be seen again."""
+
+
 class Backend(ABC):
     """One for each kind of database. `chatd.store.engine` finds that of a connection."""
 
@@ -41,6 +64,10 @@ class Backend(ABC):
 
     def inform_planner(self, connection: Connection) -> None:  # noqa: B027 - as above
         """Give the query planner what it has to know of the tables, if it does not find that out."""
+
+    def turns(self) -> WriterTurns | None:
+        """Return the turns of a node's writer; None if there is one process only."""
+        return None
 
     def changed_rows(self, connection: Connection) -> int | None:
         """How many rows this connection has changed; None if the driver does not say."""

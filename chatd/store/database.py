@@ -110,6 +110,22 @@ class Database:
         """Call `forget`, in the writer's thread, whenever a job's changes are undone."""
         self._writer.on_rollback(forget)
 
+    def on_others(self, renew: Callable[[Connection, bool], None]) -> None:
+        """Call `renew(connection, reconnected)`, in the writer's thread and in a transaction that begins,
+        whenever other nodes may have changed something. `reconnected`: the connection is a new one."""
+        self._writer.on_others(renew)
+
+    def before_commit(self, store: Callable[[Connection], None]) -> None:
+        """Call `store`, in the writer's thread, in each transaction before its commit, if there may be other
+        nodes."""
+        self._writer.before_commit(store)
+
+    def join(self, node: int) -> None:
+        """Write as the node with this id from now on. For a database that only one process uses it does
+        nothing."""
+        if self._writer.turns is not None:
+            self._writer.turns.node = node
+
     def on_refused(self, then: Callable[[], None]) -> None:
         """Call `then`, in the writer's thread, whenever a whole transaction could not be committed."""
         self._writer.on_refused(then)

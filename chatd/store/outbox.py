@@ -21,10 +21,11 @@ from chatd.store.prepared import prepared
 from chatd.store.row_inserter import RowInserter
 from chatd.store.schema import outbox
 from chatd.store.sealing import Draft, Numbered, make_parcels
-from chatd.store.settings import get_or_add_setting, put_setting
+from chatd.store.settings import get_or_add_setting, get_setting, put_setting
 from chatd.store.starts import begin_start, newest_given
 
 _TERM = "term"
+_LAST = "last number"  # of any node
 FIRST_TERM = 1_577_836_800_000  # 2020-01-01, in ms since 1970 UTC
 TICKS = 1024  # in a second: the unit of terms
 TERM_BITS = 22  # of a number: its place in the term
@@ -91,11 +92,33 @@ class OutboxWriter:
         self._stored = False
         self._since: int | None = None  # the first number before the term that may have been lost
         self._last = 0
+        self._stored_last = 0  # as the other nodes find it
         self._rows = RowInserter(outbox)
 
     def forget(self) -> None:
         """Note a rollback: the term may not be stored any more. Numbers that were taken stay unused."""
         self._stored = False
+        self._stored_last = 0
+
+    def renew(self, connection: sa.Connection, reconnected: bool) -> None:
+        """Note that other nodes may have given numbers, or begun a term: all nodes are in the newest one, and
+        number upward together. A database that was `reconnected` may be an older copy of the last one, so the
+        next number begins a term, as after a start."""
+        term = int(get_setting(connection, _TERM) or 0)
+        if reconnected or (self._term is not None and term < self._term):
+            self._term, self._stored = None, False
+        if self._term is None:
+            return
+        if term > self._term:
+            self._begin(term)
+        self._stored, self._since = True, None
+        self._last = max(self._last, int(get_setting(connection, _LAST) or 0))
+
+    def store_last(self, connection: sa.Connection) -> None:
+        """Let the other nodes know the last number, if it is new."""
+        if self._stored_last < self._last:
+            put_setting(connection, _LAST, str(self._last))
+            self._stored_last = self._last
 
     @property
     def stored_term(self) -> int | None:

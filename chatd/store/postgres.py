@@ -5,13 +5,18 @@ Imported only where a realm uses it.
 
 from __future__ import annotations
 
+import math
+import time
+from collections.abc import Callable
 from typing import Any
 
+import psycopg
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 
-from chatd.store.backend import CONNECTIONS, STATEMENTS, Backend
+from chatd.store.backend import CONNECTIONS, STATEMENTS, Backend, WriterTurns
+from chatd.store.node_turns import NodeTurns
 
 DRIVER = "postgresql+psycopg"
 
@@ -27,6 +32,10 @@ CONNECTING: dict[str, Any] = {
     "keepalives_count": 2,
     "tcp_user_timeout": 20_000,  # ms
 }
+
+# Between attempts to reach a server, in seconds
+FIRST_PAUSE = 0.1
+LONGEST_PAUSE = 2.0
 
 # For each connection. A connection pooler need not know them, because they are ordinary statements.
 SETTINGS = (
@@ -65,11 +74,15 @@ class Postgres(Backend):
             hide_parameters=True,  # errors are logged, and the log must not contain messages
             connect_args={**given, "application_name": "chatd"},
         )
+        event.listen(engine, "do_connect", Connecting())
         event.listen(engine, "connect", _set_up)
         return engine
 
     def reading(self, engine: Engine) -> Engine:
         return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+    def turns(self) -> WriterTurns:
+        return NodeTurns()
 
     def unsuitable(self, connection: Connection) -> str | None:
         encoding, collation = connection.execute(_LOCALE).one()
@@ -88,6 +101,28 @@ class Postgres(Backend):
         pairs = sa.func.json_array_elements(array).table_valued(sa.column("value", sa.JSON))
         first, second = (pairs.c.value[index].as_string() for index in (0, 1))
         return sa.select(first.label("first"), second.label("second")).subquery()
+
+
+class Connecting:
+    """Connects an engine. While a server can't be reached, it is tried ever more rarely, and what wants a
+    connection meanwhile fails at once. `monotonic` returns seconds. Called in any thread."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._pause = 0.0
+        self._due = -math.inf
+
+    def __call__(self, dialect: Any, _record: object, args: Any, options: Any) -> Any:
+        if self._monotonic() < self._due:
+            raise psycopg.OperationalError("the database could not be reached a moment ago")
+        try:
+            connection = dialect.connect(*args, **options)
+        except psycopg.OperationalError:
+            self._pause = min(max(2 * self._pause, FIRST_PAUSE), LONGEST_PAUSE)
+            self._due = self._monotonic() + self._pause
+            raise
+        self._pause = 0.0
+        return connection
 
 
 def _set_up(connection: Any, _record: object) -> None:

@@ -76,6 +76,11 @@ class VersionWriter:
         """Drop the cache: after a rollback it may be ahead of the database."""
         self._last.clear()
 
+    def renew(self) -> None:
+        """Drop the cache, and what was looked up once: other nodes may have raised versions since."""
+        self._last.clear()
+        self._switched = self._top = None
+
     def note(self, connection: sa.Connection, subjects: Collection[Subject]) -> None:
         """Raise the versions of the conversations of `subjects`, and keep what has changed with them."""
         if not subjects:

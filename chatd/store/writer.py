@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import msgspec
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -64,7 +64,10 @@ class Writer:
         self._on_damage = on_damage
         # Why the last transaction could not be stored; None once one has been.
         self.trouble: str | None = None
+        self.turns = self._backend.turns()  # None: no other process writes
         self._rolled_back: list[Callable[[], None]] = []
+        self._renewed: list[Callable[[Connection, bool], None]] = []
+        self._before_commit: list[Callable[[Connection], None]] = []
         self._refused: list[Callable[[], None]] = []
 
     def on_rollback(self, forget: Callable[[], None]) -> None:
@@ -74,6 +77,16 @@ class Writer:
     def on_refused(self, then: Callable[[], None]) -> None:
         """Call `then` whenever a whole transaction could not be committed."""
         self._refused.append(then)
+
+    def on_others(self, renew: Callable[[Connection, bool], None]) -> None:
+        """Call `renew(connection, reconnected)`, in a transaction that begins, whenever other nodes may have
+        changed something, so that caches of jobs are dropped. `reconnected`: the connection is a new one."""
+        self._renewed.append(renew)
+
+    def before_commit(self, store: Callable[[Connection], None]) -> None:
+        """Call `store` in each transaction before it is committed, if there are other nodes, which have to
+        find in the database what jobs keep in memory."""
+        self._before_commit.append(store)
 
     def note_refusal(self) -> None:
         """Call what `on_refused` has registered."""
@@ -116,11 +129,20 @@ class Writer:
 
     def _transact(self, jobs: Sequence[Job], run: Runner) -> list[Outcome]:
         """Raises JobFailed if a job failed, and not the commit: then certainly nothing was stored."""
+        turns = self.turns
         with self._connection.begin():
+            if turns is not None and turns.begin(self._connection):
+                for renew in self._renewed:
+                    renew(self._connection, turns.reconnected)
             try:
-                return self._run_all(jobs, run)
+                outcomes = self._run_all(jobs, run)
             except Exception as error:
                 raise JobFailed from error
+            if turns is not None:
+                for store in self._before_commit:
+                    store(self._connection)
+                turns.end(self._connection)
+            return outcomes
 
     def _refuse(self, jobs: Sequence[Job], failed: Exception) -> list[Outcome]:
         """Return the outcomes of `jobs` after their transaction was lost."""
@@ -194,5 +216,7 @@ class Writer:
         outcomes += map(Outcome, [each.done for each in jobs], values)
 
     def _forget(self) -> None:
+        if self.turns is not None:
+            self.turns.forget()
         for forget in self._rolled_back:
             guarded("what jobs keep in memory was not forgotten", forget)

@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 from collections import OrderedDict
 from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +47,9 @@ wal_level = minimal
 max_wal_senders = 0
 logging_collector = off
 """
+
+
+_numbers = count(1)
 
 
 def find_programs() -> Path | None:
@@ -144,6 +148,20 @@ class Databases:
                 _, oldest = self._made.popitem(last=False)
                 self._server.execute(f"DROP DATABASE {oldest} WITH (FORCE)")
         return sharing_statements(connect(self._server.url(name)), self._shared)
+
+
+def temporary_database(case: Any) -> str:
+    """Return the URL of a new database with the newest schema, which is dropped after the test `case`. There
+    has to be a server."""
+    found = server()
+    assert found is not None
+    name = f"own{next(_numbers)}"
+    found.execute(f"CREATE DATABASE {name}")
+    case.addCleanup(found.execute, f"DROP DATABASE {name} WITH (FORCE)")
+    engine = connect(found.url(name))
+    prepare(engine)
+    engine.dispose()
+    return found.url(name)
 
 
 def use_postgres() -> bool:

@@ -1,0 +1,73 @@
+"""The turns of several nodes that write to one PostgreSQL database.
+
+The jobs of a writer were made for a single writer: they read something, decide, and change something else,
+and keep numbers in memory between transactions. So one node at a time has the turn. An advisory lock gives
+it, until the end of the transaction; the server hands it out in the order in which nodes have asked.
+
+Each transaction that changes something counts in its node's row of the table `nodes`. A node whose turn
+begins compares the rows of the others with what it saw last, and knows whether what it keeps in memory still
+agrees with the database. A node that others have removed, because it was silent, has no row: it can't commit
+changes until it has joined again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
+
+from chatd.store.backend import WriterTurns
+
+# Identifies the lock among all advisory locks in the database.
+LOCK = int.from_bytes(b"chatd")
+
+# Each statement sees what was committed before it. So the counts are read after the lock was obtained.
+_LOCK = f"SELECT pg_advisory_xact_lock({LOCK})"
+_OTHERS = "SELECT id, commits FROM nodes WHERE id <> %s ORDER BY id"
+# A transaction has an id once it has changed something. The server computes `changed` before the update.
+_COUNT = (
+    "WITH changed AS MATERIALIZED (SELECT pg_current_xact_id_if_assigned() IS NOT NULL AS yes), "
+    "counted AS (UPDATE nodes SET commits = commits + 1 FROM changed "
+    "WHERE id = %s AND changed.yes RETURNING id) "
+    "SELECT changed.yes AND NOT EXISTS (SELECT FROM counted) FROM changed"
+)
+
+
+class NodeRemoved(OperationalError):
+    """The other nodes have removed this one, so its transaction was rolled back."""
+
+    def __init__(self) -> None:
+        super().__init__(None, None, Exception("the other nodes have removed this one"))
+
+
+class NodeTurns(WriterTurns):
+    """The turns of one node. `node` is its id, or 0 before it has joined: then others do not learn of
+    changes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: list[tuple[int, int]] | None = None
+        self._connection: Any = None
+
+    def begin(self, connection: Connection) -> bool:
+        raw: Any = connection.connection.driver_connection
+        self.reconnected = self._connection not in (None, raw)
+        self._connection = raw
+        with raw.pipeline():  # one round trip, with BEGIN
+            raw.execute(_LOCK)
+            others = raw.execute(_OTHERS, (self.node,))
+            seen = others.fetchall()
+        same, self._seen = seen == self._seen, seen
+        return self.reconnected or not same
+
+    def end(self, connection: Connection) -> None:
+        if not self.node:
+            return
+        raw: Any = connection.connection.driver_connection
+        (removed,) = raw.execute(_COUNT, (self.node,)).fetchone()
+        if removed:
+            raise NodeRemoved
+
+    def forget(self) -> None:
+        self._seen = None

@@ -1,0 +1,204 @@
+"""Several nodes write to one PostgreSQL database, in turns."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+from unittest import SkipTest
+
+import psycopg
+import sqlalchemy as sa
+from sqlalchemy import Connection
+from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
+from twisted.trial.unittest import SynchronousTestCase
+
+from chatd.base.errors import StorageFailed
+from chatd.service.context import Writers
+from chatd.store import nodes
+from chatd.store.database import Database
+from chatd.store.engine import connect
+from chatd.store.new_entries import NewMessage, RemoteCopies, Stored
+from chatd.store.node_turns import NodeRemoved
+from chatd.store.outbox import TERM_BITS, NewParcel
+from chatd.store.postgres import FIRST_PAUSE, LONGEST_PAUSE, Connecting
+from chatd.store.schema import messages, outbox, settings
+from chatd.store.writer import Job, Writer
+from tests.support.common import same_bytes
+from tests.support.postgres import MISSING, server, temporary_database
+
+NOW = 1_800_000_000_000  # ms since 1970 UTC
+
+
+class Node:
+    """A node that has joined, without threads: `run` commits one job at once."""
+
+    def __init__(self, url: str, name: str, now: int = NOW) -> None:
+        self.engine = connect(url)
+        with self.engine.begin() as connection:
+            joined = nodes.join(connection, name, "host", now)
+        assert joined is not None
+        self.id = joined.id
+        self.writer = Writer(self.engine)
+        assert self.writer.turns is not None
+        self.writer.turns.node = self.id
+        self.renewed = 0
+        self.writer.on_others(self._count)
+        self.writers = Writers(cast(Database, self.writer), lambda: now, same_bytes())
+
+    def _count(self, _connection: Connection, _reconnected: bool) -> None:
+        self.renewed += 1
+
+    def run(self, job: Any, *args: Any) -> Any:
+        """Return the result of a job. Raises what it failed with."""
+        [outcome] = self.writer.commit([Job(Deferred(), job, args)])
+        if isinstance(outcome.value, Failure):
+            outcome.value.raiseException()
+        return outcome.value
+
+    def send(self, conversation: int, text: str, *realms: str) -> Stored:
+        copies = RemoteCopies(realms, text.encode()) if realms else None
+        new = NewMessage(conversation, 1, "ana", NOW, text, copies=copies)
+        stored: Stored
+        [stored] = self.run(self.writers.messages.store, [new])
+        return stored
+
+    def close(self) -> None:
+        self.writer.close()
+        self.engine.dispose()
+
+
+class TwoNodes(SynchronousTestCase):
+    def setUp(self) -> None:
+        found = server()
+        if found is None:
+            raise SkipTest(MISSING)
+        self.server = found
+        self.url = temporary_database(self)
+        self.one, self.two = self.node("one"), self.node("two")
+
+    def node(self, name: str, now: int = NOW) -> Node:
+        made = Node(self.url, name, now)
+        self.addCleanup(made.close)
+        return made
+
+    def rows(self, *columns: sa.ColumnElement[Any]) -> list[tuple[Any, ...]]:
+        with self.one.engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(sa.select(*columns))]
+
+    def test_numbers(self) -> None:
+        """Each continues where the other has ended: seqs without gaps, ids without repetition."""
+        for number in range(4):
+            self.one.send(7, f"one {number}")
+            self.two.send(7, f"two {number}")
+            self.two.send(8, f"two {number}")
+        found = self.rows(messages.c.conversation_id, messages.c.seq)
+        self.assertEqual([seq for place, seq in found if place == 7], list(range(1, 9)))
+        self.assertEqual([seq for place, seq in found if place == 8], list(range(1, 5)))
+        self.assertEqual(len(set(self.rows(messages.c.id))), 12)
+
+    def test_parcels(self) -> None:
+        """The numbers of parcels grow, whichever node takes them, also those for other realms."""
+        for number in range(3):
+            self.one.send(7, f"one {number}", "realm2")
+            self.two.send(7, f"two {number}", "realm2", "realm3")
+        found = self.rows(outbox.c.id, outbox.c.realm)
+        in_order = sorted(number for number, realm in found if realm == "realm2")
+        self.assertEqual(len(set(in_order)), 6)
+        texts = [text for (text,) in self.rows(messages.c.text)]
+        numbers = dict(self.rows(messages.c.text, messages.c.number))
+        self.assertEqual([numbers[text] for text in texts], in_order)
+
+    def test_one_term(self) -> None:
+        """All number in the term of the node that was started last."""
+        first = self.one.send(7, "a", "realm2").number
+        later = self.node("three", NOW + 60_000)
+        started = later.send(7, "b", "realm2").number
+        self.assertGreater(started >> TERM_BITS, first >> TERM_BITS)
+        for node in (self.one, later, self.one):
+            number = node.send(7, "c", "realm2").number
+            self.assertEqual(number >> TERM_BITS, started >> TERM_BITS)
+
+    def test_rollback(self) -> None:
+        """Numbers that a node has taken in a transaction that was rolled back are not those of the others."""
+        self.one.send(7, "a", "realm2")
+
+        def fail(connection: Connection) -> None:
+            self.one.writers.parcels.store(connection, [NewParcel("realm2", b"lost", NOW)])
+            raise ZeroDivisionError
+
+        self.assertRaises(ZeroDivisionError, self.one.run, fail)
+        self.two.send(7, "b", "realm2")
+        self.one.send(7, "c", "realm2")
+        self.assertEqual(len(set(self.rows(outbox.c.id))), 3)
+
+    def test_only_after_others(self) -> None:
+        """What a node keeps in memory is dropped only after another one has changed something."""
+        self.one.send(7, "a")
+        before = self.one.renewed
+        self.one.send(7, "b")
+        self.two.run(lambda connection: connection.execute(sa.select(settings)).all())
+        self.one.send(7, "c")
+        self.assertEqual(self.one.renewed, before)
+        self.two.send(7, "d")
+        self.one.send(7, "e")
+        self.assertEqual(self.one.renewed, before + 1)
+
+    def test_removed(self) -> None:
+        """A node that the others have removed can read, and changes nothing until it has joined again."""
+        self.two.run(nodes.leave, self.one.id)
+        self.one.run(lambda connection: connection.execute(sa.select(settings)).all())
+        self.assertRaises(StorageFailed, self.one.send, 7, "a")
+        self.assertIn(str(NodeRemoved().orig), str(self.one.writer.trouble))
+        self.assertEqual(self.rows(messages.c.id), [])
+        again = self.two.run(nodes.join, "one", "host", NOW)
+        assert self.one.writer.turns is not None
+        self.one.writer.turns.node = again.id
+        self.assertEqual(self.one.send(7, "a").seq, 1)
+
+    def test_reconnected(self) -> None:
+        """After the connection was lost, a term begins, because the server may be another one that lacks the
+        last transactions. What was not committed is refused."""
+        before = self.one.send(7, "a", "realm2").number
+        self.server.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname <> 'postgres'"
+        )
+        self.assertRaises(StorageFailed, self.one.send, 7, "b", "realm2")
+        after = self.one.send(7, "c", "realm2")
+        self.assertEqual(after.seq, 2)
+        self.assertGreater(after.number >> TERM_BITS, before >> TERM_BITS)
+
+
+class Dialect:
+    """Connects if `reachable`."""
+
+    def __init__(self) -> None:
+        self.reachable = False
+        self.attempts = 0
+
+    def connect(self) -> str:
+        self.attempts += 1
+        if not self.reachable:
+            raise psycopg.OperationalError("no")
+        return "a connection"
+
+
+class Reconnecting(SynchronousTestCase):
+    def test_ever_more_rarely(self) -> None:
+        now = [0.0]
+        dialect, connecting = Dialect(), Connecting(lambda: now[0])
+
+        def attempt() -> None:
+            self.assertRaises(psycopg.OperationalError, connecting, dialect, None, (), {})
+
+        pause = FIRST_PAUSE
+        for attempts in range(1, 9):
+            attempt()
+            attempt()
+            self.assertEqual(dialect.attempts, attempts)
+            now[0] += pause
+            pause = min(2 * pause, LONGEST_PAUSE)
+        dialect.reachable = True
+        self.assertEqual(connecting(dialect, None, (), {}), "a connection")
+        dialect.reachable = False
+        attempt()
+        self.assertEqual(dialect.attempts, 10)
