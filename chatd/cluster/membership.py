@@ -1,0 +1,188 @@
+"""Which nodes serve the realm. This node says each second in the database that it is alive, and learns there
+who else is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from enum import Enum, auto
+
+from sqlalchemy import Connection
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from chatd.base.background import in_background
+from chatd.base.clocks import Wall
+from chatd.base.errors import ShuttingDown
+from chatd.base.isolation import guarded
+from chatd.base.recurring_work import RecurringWork
+from chatd.store import nodes
+from chatd.store.database import Database
+from chatd.store.nodes import BEAT_EVERY, DEAD_AFTER, MISSED_BEATS, ClusterNode
+
+BEAT = BEAT_EVERY / 1000  # seconds
+# A beat that comes later after the one before than this is late.
+LATE = 1.5 * BEAT
+# For how long a start waits for another node of its name: until that is dead, and removed.
+JOINS_WITHIN = DEAD_AFTER / 1000 + 2 * BEAT  # seconds
+
+log = Logger()
+
+
+class NameInUse(Exception):
+    """Another node with the name of this one is alive. `str()` is a sentence for the operator."""
+
+
+class NodeState(Enum):
+    """Whether this node is in the cluster."""
+
+    OUT = auto()  # not started, or stopped
+    JOINING = auto()  # another node has its name, or had it until just now
+    IN = auto()
+    REMOVED = auto()  # it has missed beats, and others have removed it: it joins again
+
+
+class ClusterMembership:
+    """This node, called `name` and running on the host `address`, among the others.
+
+    A node that others have removed joins again with a new id. What it held in the cluster until then is lost.
+    """
+
+    def __init__(
+        self, database: Database, clock: IReactorTime, wall: Wall, name: str, address: str
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._wall = wall
+        self._name = name
+        self._address = address
+        self._state = NodeState.OUT
+        self._me: ClusterNode | None = None
+        self._others: dict[int, ClusterNode] = {}
+        self._joined: Deferred[ClusterNode] | None = None
+        self._began = 0.0  # when it began to join, by the clock
+        self._last = 0.0  # when its last beat that was stored began
+        self._in_time = 0  # beats in a row of which none was late
+        self._work = RecurringWork(
+            clock, self._run, BEAT, "the other nodes were not told that this one is alive"
+        )
+        self._came: list[Callable[[ClusterNode], None]] = []
+        self._gone: list[Callable[[ClusterNode], None]] = []
+        self._rejoined: list[Callable[[ClusterNode], None]] = []
+
+    def start(self) -> Deferred[ClusterNode]:
+        """Join. Fires with this node. Fails with NameInUse if another one has its name and lives."""
+        self._state = NodeState.JOINING
+        self._began = self._clock.seconds()
+        self._joined = Deferred()
+        self._work.start(0.0)
+        return self._joined
+
+    async def stop(self) -> None:
+        """Leave. If that can't be stored, the others notice it by missing beats."""
+        await self._work.stop()
+        if self._joined is not None:
+            joined, self._joined = self._joined, None
+            joined.errback(ShuttingDown())
+        was_in, self._state = self._state is NodeState.IN, NodeState.OUT
+        if was_in and self._me is not None:
+            await in_background(
+                "this node has not left the cluster", self._database.run(nodes.leave, self._me.id)
+            )
+
+    def on_came(self, then: Callable[[ClusterNode], None]) -> None:
+        """Call `then` for each other node, also for those that are there when this one joins."""
+        self._came.append(then)
+
+    def on_gone(self, then: Callable[[ClusterNode], None]) -> None:
+        """Call `then` for each other node that has left, or was removed because it has missed its beats."""
+        self._gone.append(then)
+
+    def on_rejoined(self, then: Callable[[ClusterNode], None]) -> None:
+        """Call `then` with this node when others had removed it, and it has joined again with a new id."""
+        self._rejoined.append(then)
+
+    @property
+    def me(self) -> ClusterNode | None:
+        """This node, as it has joined last; None before that."""
+        return self._me
+
+    @property
+    def others(self) -> Mapping[int, ClusterNode]:
+        """The other nodes by their ids."""
+        return self._others
+
+    async def _run(self) -> float | None:
+        me = self._me
+        if me is None or self._state is not NodeState.IN:
+            return await self._join()
+        began = self._clock.seconds()
+        self._in_time = self._in_time + 1 if began - self._last <= LATE else 0
+        # If this node's own beats were late, so may be those of the others, for the same reason.
+        may_judge = self._in_time > MISSED_BEATS
+        found = await self._database.run(_beat, me.id, may_judge, self._now())
+        if found is None:
+            log.warn("other nodes have removed this one, because it has missed its beats")
+            self._state = NodeState.REMOVED
+            return 0.0
+        self._last = began
+        self._compare(found)
+        return max(began + BEAT - self._clock.seconds(), 0.0)
+
+    async def _join(self) -> float | None:
+        began = self._clock.seconds()
+        node = await self._database.run(nodes.join, self._name, self._address, self._now())
+        if node is None:
+            return self._wait_for_name(began)
+        self._me, self._state, self._last, self._in_time = node, NodeState.IN, began, 0
+        if self._joined is None:
+            self._tell(self._rejoined, node)
+        else:
+            joined, self._joined = self._joined, None
+            joined.callback(node)
+        return 0.0  # learn of the others
+
+    def _wait_for_name(self, now: float) -> float | None:
+        """Another node has the name of this one. Returns in how many seconds to try again; None: never."""
+        error = NameInUse(
+            f"another node is called {self._name!r}; give each node its own name in [cluster] node"
+        )
+        if self._joined is not None and now - self._began > JOINS_WITHIN:
+            self._state = NodeState.OUT
+            joined, self._joined = self._joined, None
+            joined.errback(error)
+            return None
+        if self._state is NodeState.REMOVED:
+            self._state = NodeState.JOINING
+            log.error("this node can't join again: {error}", error=error)
+        return BEAT
+
+    def _compare(self, found: list[ClusterNode]) -> None:
+        """Tell who has come and who has gone. A silent node that was not known before has not come."""
+        known = self._others
+        self._others = {
+            node.id: known.get(node.id, node)
+            for node in found
+            if node != self._me and (node.is_alive or node.id in known)
+        }
+        for each in [node for node in known.values() if node.id not in self._others]:
+            self._tell(self._gone, each)
+        for each in [node for node in self._others.values() if node.id not in known]:
+            self._tell(self._came, each)
+
+    def _tell(self, whom: list[Callable[[ClusterNode], None]], node: ClusterNode) -> None:
+        for then in whom:
+            guarded("a change in the cluster was not handled", then, node)
+
+    def _now(self) -> int:
+        return int(self._wall() * 1000)
+
+
+def _beat(connection: Connection, node: int, may_judge: bool, now: int) -> list[ClusterNode] | None:
+    """A job: note that this node lives, and return the others; None if it was removed. Nodes that have missed
+    their beats are removed if this one `may_judge`."""
+    if not nodes.beat(connection, node, now):
+        return None
+    if may_judge:
+        nodes.remove_dead(connection, now)
+    return [each for each in nodes.list_nodes(connection, now) if each.id != node]

@@ -1,0 +1,87 @@
+"""Membership, bus and leases of a node together."""
+
+from __future__ import annotations
+
+from random import Random
+
+from twisted.internet.defer import Deferred
+
+from chatd.cluster.cluster import Cluster
+from chatd.cluster.heard_nodes import SILENT_AFTER
+from chatd.cluster.membership import BEAT
+from chatd.cluster.numbered_bus import NumberedBus
+from chatd.simulate.bus import SimulatedBus, SimulatedWire
+from chatd.store.leases import LASTS
+from tests.support.inline import InlineDatabase
+from tests.support.nodes import SharedDatabaseTestCase, as_database
+
+
+class Clusters(SharedDatabaseTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.network = SimulatedBus(self.clock, Random(1))  # noqa: S311 - for faults
+        self.wires: dict[str, SimulatedWire] = {}
+        self.databases: dict[str, InlineDatabase] = {}
+        self.gaps: dict[str, list[str]] = {"a": [], "b": []}
+        self.a, self.b = self.start("a"), self.start("b")
+        self.advance(5 * BEAT)
+        self.clear()
+
+    def clear(self) -> None:
+        for gaps in self.gaps.values():
+            gaps.clear()
+
+    def start(self, name: str) -> Cluster:
+        wire = self.wires[name] = self.network.wire()
+        database = self.databases[name] = self.connect()
+        bus = NumberedBus(wire, self.clock)
+        bus.on_gap(lambda node: self.gaps[name].append(node))
+        cluster = Cluster(
+            as_database(database), self.clock, self.wall, bus, name, f"{name}.example.org"
+        )
+        started = Deferred.fromCoroutine(cluster.start())
+        self.assertEqual(self.clock.getDelayedCalls() != [], True)
+        self.clock.advance(0)
+        self.assertEqual(self.successResultOf(started).name, name)
+        return cluster
+
+    def test_messages(self) -> None:
+        told: list[tuple[str, bytes]] = []
+        self.b.bus.on_message(lambda *message: told.append(message))
+        self.a.bus.publish(b"x")
+        self.clock.advance(0)
+        self.assertEqual(told, [("a", b"x")])
+
+    def test_expected(self) -> None:
+        """A node that is in the database is expected on the bus, also if it was never heard there."""
+        self.wires["a"].cut()
+        self.advance(2 * SILENT_AFTER)
+        self.assertIn("a", self.gaps["b"])
+        self.assertGreater(self.b.bus.quiet_for(), SILENT_AFTER)
+
+    def test_gone(self) -> None:
+        """A node that has gone is not missed, but what it has told last may be lost."""
+        self.wires["a"].cut()
+        self.successResultOf(Deferred.fromCoroutine(self.a.stop()))
+        self.advance(BEAT)
+        self.assertEqual(self.gaps["b"], ["a"])
+        self.clear()
+        self.advance(2 * SILENT_AFTER)
+        self.assertEqual((self.gaps["b"], self.b.bus.quiet_for()), ([], 0.0))
+
+    def test_removed(self) -> None:
+        """A node that the others have removed gets its leases again under its new id."""
+        told: list[int] = []
+        self.a.leases.want("x", told.append, lambda: told.append(0))
+        self.clock.advance(0)
+        self.databases["a"].held = True
+        self.advance(LASTS / 1000 + BEAT)
+        self.databases["a"].held = False
+        self.databases["a"].settle()
+        self.advance(LASTS / 1000 + 3 * BEAT)
+        self.assertEqual((told[0], told[-1] > 1, 0 in told), (1, True, True))
+
+    def test_stopped(self) -> None:
+        for each in (self.a, self.b):
+            self.successResultOf(Deferred.fromCoroutine(each.stop()))
+        self.assertEqual(self.clock.getDelayedCalls(), [])
