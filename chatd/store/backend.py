@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
+
+from chatd.store.driver import execute_many
 
 READERS = 4  # threads that read; `chatd.store.database` starts them
 CONNECTIONS = READERS + 3  # the writer, the search thread, and one to spare
@@ -72,6 +75,18 @@ class Backend(ABC):
     def changed_rows(self, connection: Connection) -> int | None:
         """How many rows this connection has changed; None if the driver does not say."""
         return None
+
+    def insert_many(
+        self,
+        connection: Connection,
+        statement: str,
+        table: sa.Table,
+        columns: tuple[str, ...],
+        rows: Sequence[Sequence[object]],
+    ) -> None:
+        """Insert several rows with values of these columns. `statement` inserts one row. Raises
+        DBAPIError."""
+        execute_many(connection, statement, rows)
 
     @abstractmethod
     def damage_in(self, error: object) -> str | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import psycopg
@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 
 from chatd.store.backend import CONNECTIONS, STATEMENTS, Backend, WriterTurns
+from chatd.store.driver import execute
 from chatd.store.node_turns import NodeTurns
 
 DRIVER = "postgresql+psycopg"
@@ -53,6 +54,8 @@ _LOCALE = sa.text(
     "SELECT pg_encoding_to_char(encoding), datcollate FROM pg_database WHERE datname = current_database()"
 )
 
+MAX_INSERTS = 500  # statements that are kept
+
 # data_corrupted and index_corrupted (https://www.postgresql.org/docs/current/errcodes-appendix.html)
 DAMAGE = frozenset({"XX001", "XX002"})
 
@@ -62,6 +65,9 @@ class Postgres(Backend):
 
     placeholder = "%s"
     paramstyle = "format"
+
+    def __init__(self) -> None:
+        self._inserts: dict[tuple[sa.Table, tuple[str, ...]], str] = {}
 
     def connect(self, url: str) -> Engine:
         parts = make_url(url).set(drivername=DRIVER)
@@ -93,6 +99,23 @@ class Postgres(Backend):
             "made by CREATE DATABASE ... TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C.UTF-8'"
         )
 
+    def insert_many(
+        self,
+        connection: Connection,
+        statement: str,
+        table: sa.Table,
+        columns: tuple[str, ...],
+        rows: Sequence[Sequence[object]],
+    ) -> None:
+        """One statement with an array for each column takes less than half the time of one statement for each
+        row."""
+        insert = self._inserts.get((table, columns))
+        if insert is None:
+            if len(self._inserts) >= MAX_INSERTS:
+                self._inserts.clear()
+            insert = self._inserts[table, columns] = _insert_arrays(connection, table, columns)
+        execute(connection, insert, [list(values) for values in zip(*rows, strict=True)])
+
     def damage_in(self, error: object) -> str | None:
         return str(error) if getattr(error, "sqlstate", None) in DAMAGE else None
 
@@ -101,6 +124,15 @@ class Postgres(Backend):
         pairs = sa.func.json_array_elements(array).table_valued(sa.column("value", sa.JSON))
         first, second = (pairs.c.value[index].as_string() for index in (0, 1))
         return sa.select(first.label("first"), second.label("second")).subquery()
+
+
+def _insert_arrays(connection: Connection, table: sa.Table, columns: tuple[str, ...]) -> str:
+    """A statement that inserts the rows whose values are in one array for each of these columns."""
+    quote = connection.dialect.identifier_preparer.quote
+    types = [table.c[name].type.compile(connection.dialect) for name in columns]
+    arrays = ", ".join(f"%b::{kind}[]" for kind in types)
+    names = ", ".join(map(quote, columns))
+    return f"INSERT INTO {quote(table.name)} ({names}) SELECT * FROM unnest({arrays})"  # noqa: S608
 
 
 class Connecting:

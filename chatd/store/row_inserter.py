@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Table, insert
 
-from chatd.store.driver import execute, execute_many
+from chatd.store.driver import execute
 from chatd.store.engine import backend_of
 
 MAX_STATEMENTS = 64  # of a table
@@ -49,7 +49,7 @@ class RowInserter:
         if len(values) == 1:
             execute(connection, statement, values[0])  # most batches of a realm with little traffic
         else:
-            execute_many(connection, statement, values)
+            backend_of(connection).insert_many(connection, statement, self._table, used, values)
 
     def _without_nulls(
         self, rows: Sequence[tuple[object, ...]]
