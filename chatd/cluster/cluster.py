@@ -45,7 +45,7 @@ class Cluster:
         return me
 
     async def stop(self) -> None:
-        """Give the leases back, leave, and send what waits on the bus."""
+        """Give the leases back, leave, and send what waits on the bus. It is the last thing to be stored."""
         await self.leases.stop()
         await self.membership.stop()
         await self.bus.stop()

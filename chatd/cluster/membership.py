@@ -13,7 +13,7 @@ from twisted.logger import Logger
 
 from chatd.base.background import in_background
 from chatd.base.clocks import Wall
-from chatd.base.errors import ShuttingDown
+from chatd.base.errors import ShuttingDown, StorageFailed
 from chatd.base.isolation import guarded
 from chatd.base.recurring_work import RecurringWork
 from chatd.store import nodes
@@ -79,7 +79,8 @@ class ClusterMembership:
         return self._joined
 
     async def stop(self) -> None:
-        """Leave. If that can't be stored, the others notice it by missing beats."""
+        """Leave. Afterwards nothing more can be stored once another node has noticed. If leaving fails, the
+        others notice that beats are missing."""
         await self._work.stop()
         if self._joined is not None:
             joined, self._joined = self._joined, None
@@ -120,7 +121,13 @@ class ClusterMembership:
         self._in_time = self._in_time + 1 if began - self._last <= LATE else 0
         # If this node's own beats were late, so may be those of the others, for the same reason.
         may_judge = self._in_time > MISSED_BEATS
-        found = await self._database.run(_beat, me.id, may_judge, self._now())
+        try:
+            found = await self._database.run(_beat, me.id, may_judge, self._now())
+        except StorageFailed:
+            # Nothing that a removed node changes is stored, nor is a beat that shares a transaction with it.
+            if await self._database.read(nodes.is_listed, me.id):
+                raise
+            found = None
         if found is None:
             log.warn("other nodes have removed this one, because it has missed its beats")
             self._state = NodeState.REMOVED
@@ -131,7 +138,9 @@ class ClusterMembership:
 
     async def _join(self) -> float | None:
         began = self._clock.seconds()
-        node = await self._database.run(nodes.join, self._name, self._address, self._now())
+        node = await self._database.run(
+            _join, self._database, self._name, self._address, self._now()
+        )
         if node is None:
             return self._wait_for_name(began)
         self._me, self._state, self._last, self._in_time = node, NodeState.IN, began, 0
@@ -178,6 +187,17 @@ class ClusterMembership:
         return int(self._wall() * 1000)
 
 
+def _join(
+    connection: Connection, database: Database, name: str, address: str, now: int
+) -> ClusterNode | None:
+    """A job: join. This transaction is counted under the new id already, because a node that was removed
+    can't commit it under the old one."""
+    node = nodes.join(connection, name, address, now)
+    if node is not None:
+        database.join(node.id)
+    return node
+
+
 def _beat(connection: Connection, node: int, may_judge: bool, now: int) -> list[ClusterNode] | None:
     """A job: note that this node lives, and return the others; None if it was removed. Nodes that have missed
     their beats are removed if this one `may_judge`."""
@@ -185,4 +205,6 @@ def _beat(connection: Connection, node: int, may_judge: bool, now: int) -> list[
         return None
     if may_judge:
         nodes.remove_dead(connection, now)
+    else:
+        nodes.remove_left(connection)
     return [each for each in nodes.list_nodes(connection, now) if each.id != node]

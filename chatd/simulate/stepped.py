@@ -84,6 +84,10 @@ class SteppedDatabase:
     def on_others(self, renew: Callable[[Connection, bool], None]) -> None:
         self._writer.on_others(renew)
 
+    def join(self, node: int) -> None:
+        if self._writer.turns is not None:
+            self._writer.turns.node = node
+
     def before_commit(self, store: Callable[[Connection], None]) -> None:
         self._writer.before_commit(store)
 

@@ -88,6 +88,10 @@ class Backend(ABC):
         DBAPIError."""
         execute_many(connection, statement, rows)
 
+    def time(self, connection: Connection, now: int) -> int:
+        """Return the time by the server's clock, in ms since 1970 UTC; `now` if there is no server."""
+        return now
+
     @abstractmethod
     def damage_in(self, error: object) -> str | None:
         """Return the driver's message if its `error` says that the database is damaged, else None."""

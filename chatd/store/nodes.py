@@ -37,7 +37,9 @@ _ALL = select(nodes.c.id, nodes.c.name, nodes.c.started, nodes.c.address, nodes.
     nodes.c.id
 )
 _BEAT = update(nodes).where(nodes.c.id == bindparam("node")).values(beat=bindparam("now"))
-_LEAVE = delete(nodes).where(nodes.c.id == bindparam("node"))
+LEFT = 0  # the beat of a node that has left
+_LEAVE = _BEAT.values(beat=LEFT)
+_LISTED = select(nodes.c.id).where(nodes.c.id == bindparam("node"))
 _REMOVE_DEAD = delete(nodes).where(nodes.c.beat < bindparam("since"))
 _REMOVE_NAMED = _REMOVE_DEAD.where(nodes.c.name == bindparam("named"))
 _JOIN = text(
@@ -63,7 +65,7 @@ def beat(connection: Connection, node: int, now: int) -> bool:
 
 
 def leave(connection: Connection, node: int) -> None:
-    """Remove a node that stops."""
+    """A node stops. The others remove its row: without one, this transaction could not be counted in it."""
     connection.execute(_LEAVE, {"node": node})
 
 
@@ -74,7 +76,17 @@ def list_nodes(connection: Connection, now: int) -> list[ClusterNode]:
     return [ClusterNode(*row[:4], max(now - row.beat, 0)) for row in rows]
 
 
+def is_listed(connection: Connection, node: int) -> bool:
+    """Whether a node has neither left nor been removed."""
+    return connection.scalar(_LISTED, {"node": node}) is not None
+
+
+def remove_left(connection: Connection) -> None:
+    """Remove the nodes that have left."""
+    connection.execute(_REMOVE_DEAD, {"since": LEFT + 1})
+
+
 def remove_dead(connection: Connection, now: int) -> None:
-    """Remove the nodes that have missed MISSED_BEATS beats."""
+    """Remove the nodes that have left or have missed MISSED_BEATS beats."""
     since = database_time(connection, now) - DEAD_AFTER
     connection.execute(_REMOVE_DEAD, {"since": since})

@@ -58,6 +58,8 @@ MAX_INSERTS = 500  # statements that are kept
 
 # data_corrupted and index_corrupted (https://www.postgresql.org/docs/current/errcodes-appendix.html)
 DAMAGE = frozenset({"XX001", "XX002"})
+# The time at which the transaction has begun would be too early: it may have waited for locks since.
+_TIME = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 
 
 class Postgres(Backend):
@@ -115,6 +117,9 @@ class Postgres(Backend):
                 self._inserts.clear()
             insert = self._inserts[table, columns] = _insert_arrays(connection, table, columns)
         execute(connection, insert, [list(values) for values in zip(*rows, strict=True)])
+
+    def time(self, connection: Connection, now: int) -> int:
+        return int(connection.exec_driver_sql(_TIME).scalar_one())
 
     def damage_in(self, error: object) -> str | None:
         return str(error) if getattr(error, "sqlstate", None) in DAMAGE else None

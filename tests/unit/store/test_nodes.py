@@ -66,8 +66,14 @@ class Nodes(StoreTestCase):
         """A node that has left makes room for another of its name at once, whose id is new."""
         self.join("a")
         nodes.leave(self.connection, 1)
-        self.assertEqual(self.names(), [])
+        self.assertFalse(nodes.list_nodes(self.connection, self.now)[0].is_alive)
         self.assertEqual(self.join("a"), 2)
+        self.join("b")
+        nodes.leave(self.connection, 2)
+        self.assertTrue(nodes.is_listed(self.connection, 2))
+        nodes.remove_left(self.connection)
+        self.assertEqual(self.names(), ["b"])
+        self.assertFalse(nodes.is_listed(self.connection, 2))
 
     def test_dead_ones_are_removed(self) -> None:
         self.join("a")
