@@ -180,14 +180,45 @@ class ReplyLost(ClientTestCase):
         budi.await_text("3 messages")
 
 
+    @in_thread
+    def test_other_node(self) -> None:
+        """There are two ways to the realm, and the one that was used ends in the middle of a send and of an
+        upload."""
+        budi = self.enter("budi")
+        other = Proxy(self.daemon.port)
+        self.addCleanup(other.stop)
+        self.daemon.port, port = self.proxy.port, self.daemon.port
+        lina = self.enter("lina", f"localhost:{other.port}")
+        self.daemon.port = port
+        lina.await_text(f"connected to localhost:{self.proxy.port}")
+        budi.type("send lina one")
+        lina.await_text("budi: one")
+        self.proxy.ends = True
+        self.proxy.breaks_at = b'"Message sent"'
+        lina.type("send budi two")
+        budi.await_text("lina: two")
+        lina.await_text(f"Connected again, to localhost:{other.port}")
+        lina.await_text(f"connected to localhost:{other.port}")
+        third = Proxy(self.daemon.port, self.proxy.port)
+        self.addCleanup(third.stop)
+        (self.home("lina") / "plan.txt").write_text("Friday")
+        other.ends, other.breaks_at = True, b'"File sent"'
+        lina.type("sendfile budi plan.txt")
+        lina.await_text("plan.txt, 6 bytes, code")
+        lina.await_text(f"connected to localhost:{third.port}")
+        budi.type("history lina")
+        budi.await_text("3 messages")
+
+
 class Proxy:
     """Forwards everything between clients and a daemon until the daemon sends `breaks_at`. That is not
-    forwarded, and all connections are closed."""
+    forwarded, and all connections are closed. If it `ends` then, it accepts no others."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, on: int = 0) -> None:
         self.breaks_at = b""
+        self.ends = False
         self._port = port
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", on))
         self.port = int(self._listener.getsockname()[1])
         self._open: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
@@ -212,6 +243,8 @@ class Proxy:
         self._shut(source, target)
 
     def _break(self) -> None:
+        if self.ends:
+            self._shut(self._listener)
         broken, self._open = self._open, []
         self._shut(*broken)
 
