@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from chatd.base.characters import isolated
 from tests.support.browser import BrowserTestCase, in_browser
+from tests.support.gateway import FrontedSite
 from tests.support.order import long_test
 from tests.support.page import GONE, NARROW, WIDE
 from tests.support.visitor import expect
@@ -105,6 +106,52 @@ class Killed(BrowserTestCase):
         expect(messi.page.get_by_role("main")).to_be_visible()
         self.site.launch()
         messi.is_in()
+
+
+class BehindAProxy(BrowserTestCase):
+    """The proxy finds no node for a while, and answers with pages of its own."""
+
+    site: FrontedSite
+
+    def begin(self) -> FrontedSite:
+        site = FrontedSite(self.root, "realm1")
+        self.addCleanup(site.close)
+        return site.start()
+
+    @long_test
+    @in_browser
+    def test_pages_of_the_proxy(self) -> None:
+        """Nobody is logged out, an upload under way goes on, and what was written is sent once."""
+        gateway = self.site.gateway
+        messi, henderson = self.person("messi", worker=True), self.other("henderson")
+        messi.expects(GONE + r"|with a status of (404|429|502|503)")
+        messi.has_worker()
+        messi.open_chat("henderson")
+        file = self.root / "large.bin"
+        file.write_bytes(bytes(range(256)) * 2000)
+        messi.is_slow(500_000)
+        messi.attach(file)
+        messi.press_button("Send")
+        bar = messi.page.get_by_role("progressbar", name="Sending large.bin")
+        messi.waits_for(lambda: float(bar.get_attribute("value") or 0) > 0)
+        gateway.go_away()
+        messi.is_slow()
+        messi.say("while it was away")
+        messi.waits_for(lambda: {"GET /ws", "HEAD /uploads"} <= set(gateway.answered))
+        gateway.come_back()
+        messi.sees_file("large.bin")
+        messi.sees_as("while it was away", "Sent")
+        found = henderson.must(command="history", user="messi")["messages"]
+        self.assertEqual(len(found), 2)
+        sizes = [each["file"]["size"] for each in found if "file" in each]
+        self.assertEqual(sizes, [file.stat().st_size])
+        gateway.go_away()
+        gateway.answered.clear()
+        messi.page.reload()
+        messi.waits_for(lambda: gateway.answered.count("GET /session") > 1)
+        gateway.come_back()
+        messi.sees("while it was away")
+        self.assertEqual(messi.texts(), ["while it was away"])
 
 
 class Hostile(BrowserTestCase):

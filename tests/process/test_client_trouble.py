@@ -179,7 +179,6 @@ class ReplyLost(ClientTestCase):
         budi.type("history lina")
         budi.await_text("3 messages")
 
-
     @in_thread
     def test_other_node(self) -> None:
         """There are two ways to the realm, and the one that was used ends in the middle of a send and of an

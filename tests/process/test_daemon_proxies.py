@@ -188,6 +188,16 @@ class HAProxy(ProxyTestCase):
         self.talk_http(daemon, port)
         self.guess_over_http(port)
 
+    @in_thread
+    def test_several_nodes(self) -> None:
+        """Requests go to another node when the first one is down, also before that was noticed."""
+        web, port = free_port(), free_port()
+        daemon = self.launch_behind(web=f"tcp:{web}:interface=127.0.0.1")
+        ports = {"8080": port, "8550": free_port(), "8551": web}
+        title = "HAProxy for web on several nodes"
+        self.keep(proxies.haproxy(self.root / "haproxy", title, port, ports))
+        self.talk_http(daemon, port)
+
 
 class Caddy(ProxyTestCase):
     needs = "caddy"

@@ -14,6 +14,8 @@ const CACHE = PREFIX + VERSION;
 // @ts-expect-error: SHELL is in the server's lines
 const ADDRESSES = /** @type {string[]} */ (SHELL);
 const TIMEOUT = 3000; // ms
+/** Answers below 500 with which proxies say that no realm is behind them, or that they have too much to do. */
+const AWAY = new Set([404, 408, 425, 429]);
 
 scope.addEventListener("install", (event) => event.waitUntil(install()));
 scope.addEventListener("activate", (event) => event.waitUntil(activate()));
@@ -60,7 +62,7 @@ async function fromRealm(request) {
   const timer = setTimeout(() => gone.abort(), TIMEOUT);
   try {
     const answer = await fetch(request, { signal: gone.signal });
-    if (answer.status < 500) return answer;
+    if (answer.status < 500 && !AWAY.has(answer.status)) return answer;
   } catch {
     // Not reached, or too late.
   } finally {

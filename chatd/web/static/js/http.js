@@ -1,7 +1,7 @@
 // @ts-check
 /** The session over HTTP. Its token is in a cookie that scripts can't read. */
 
-import { ChatError, LinkLost } from "./errors.js";
+import { ChatError, LinkLost, checked } from "./errors.js";
 
 export { ChatError, LinkLost };
 
@@ -20,23 +20,27 @@ export function session() {
  * @returns {Promise<any>}
  */
 export async function ask(method, path, body) {
-  let answer;
+  return send(path, {
+    method,
+    cache: "no-store",
+    headers: body ? { "Content-Type": "application/json" } : {},
+    body: body ? JSON.stringify(body) : undefined,
+  });
+}
+
+/**
+ * The realm's answer to a request. Throws ChatError if the realm refuses it, LinkLost if it did not answer: then
+ * there is no answer, or that of a proxy on the way.
+ * @param {string} path
+ * @param {RequestInit} init
+ * @returns {Promise<any>}
+ */
+export async function send(path, init) {
   let found;
   try {
-    answer = await fetch(path, {
-      method,
-      credentials: "same-origin",
-      cache: "no-store",
-      headers: body ? { "Content-Type": "application/json" } : {},
-      body: body ? JSON.stringify(body) : undefined,
-    });
-    found = await answer.json();
+    found = await (await fetch(path, { credentials: "same-origin", ...init })).json();
   } catch {
-    // No answer, or one from a proxy on the way.
     throw new LinkLost();
   }
-  if (found?.status !== "OK") {
-    throw new ChatError(String(found?.code ?? "http"), String(found?.message ?? `HTTP ${answer.status}`));
-  }
-  return found;
+  return checked(found);
 }

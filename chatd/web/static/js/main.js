@@ -17,7 +17,7 @@ import { setTitle } from "./title.js";
 /** @import { App, Session } from "./types.js" */
 /** @import { Found } from "./router.js" */
 
-const FIRST_PAUSE = 1000; // ms until a realm that did not answer is asked again; it doubles each time
+const FIRST_PAUSE = 1000; // ms until a realm that did not answer is asked again at most; it doubles each time
 const MAX_PAUSE = 5000;
 const LATER = 800; // ms after the first page is shown
 const MUCH_LATER = 2000; // ms: the service worker fetches all files, and nothing should wait for that
@@ -76,7 +76,7 @@ async function firstSession() {
     } catch {
       shell.showTrouble(troublePage(t("app.waiting"), t("app.waiting.hint")));
       await new Promise((resolve) => {
-        const timer = setTimeout(resolve, pause);
+        const timer = setTimeout(resolve, pause * (0.5 + Math.random() / 2));
         shell.setBar(() => {
           clearTimeout(timer);
           resolve(null);

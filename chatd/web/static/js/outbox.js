@@ -16,7 +16,7 @@ import { newKey } from "./sendkeys.js";
 
 const PREFIX = "chatd.federation.outbox.";
 const PASSING = new Set(["storage-failed", "disk-full", "shutting-down", "too-many-connections", "not-logged-in"]);
-const LATER = 5000; // ms until the realm is asked again after one of those
+const LATER = 5000; // ms until the realm is asked again after one of those, on average
 
 /** Emits `change` (detail: the Place) when its entries change. */
 export class Outbox extends Emitter {
@@ -143,7 +143,7 @@ export class Outbox extends Emitter {
       if (account !== this.#account) throw error;
       if (!(error instanceof ChatError)) throw error;
       if (PASSING.has(error.code)) {
-        setTimeout(() => this.#flush(), LATER);
+        setTimeout(() => this.#flush(), LATER * (0.5 + Math.random()));
         throw error;
       }
       entry.state = "refused";

@@ -26,8 +26,9 @@ import { newKey } from "./sendkeys.js";
  *   onProgress?: (sent: number, total: number) => void,
  *   onPause?: (pausing: boolean) => void,
  *   signal?: AbortSignal,
+ *   link?: import("./connection.js").Connection,
  * }} UploadOptions `key` is the idempotency key. `onPause` is called when the connection is lost, and when the upload
- *   is tried again. Aborting discards the file, here and at the realm.
+ *   is tried again. Aborting discards the file, here and at the realm. A `link` that opens ends a pause.
  */
 
 /** @typedef {{status: number, offset: number | null, reply: any}} Answer `status` is 0 without an answer. */
@@ -36,6 +37,9 @@ const FIRST_PAUSE = 1000;
 const MAX_PAUSE = 30_000;
 const CHUNK = 8 << 20; // bytes of a request: proxies may limit or buffer it
 const STALLED = 60_000; // ms without progress or an answer after which the connection counts as lost
+
+/** Temporary answers of a proxy, besides all from 500 on: it gave up waiting, or has too much to do. */
+const LATER = new Set([408, 425, 429]);
 
 /** Temporary refusals, which are not about the file. */
 const PASSING = new Set(["storage-failed", "disk-full", "shutting-down", "too-many-connections", "too-many-uploads"]);
@@ -48,7 +52,7 @@ const PASSING = new Set(["storage-failed", "disk-full", "shutting-down", "too-ma
  * @returns {Promise<UploadReply>}
  */
 export async function upload(place, file, options = {}) {
-  const { key = newKey(), onProgress, onPause, signal } = options;
+  const { key = newKey(), onProgress, onPause, signal, link } = options;
   const url = `/uploads/${key}?${new URLSearchParams({
     [place.kind === "u" ? "to" : "group"]: place.name,
     filename: file.name,
@@ -77,7 +81,7 @@ export async function upload(place, file, options = {}) {
       }
       signal?.throwIfAborted();
       onPause?.(true);
-      await rest(pause, signal);
+      await rest(pause, signal, link);
       onPause?.(false);
     }
   } finally {
@@ -91,7 +95,7 @@ export async function upload(place, file, options = {}) {
  * @param {File} file
  */
 async function refusal(answer, file) {
-  const code = answer.reply?.code;
+  const code = answer.reply?.status === "ERROR" ? answer.reply.code : null;
   if (answer.status === 0) {
     // A file that was moved or changed looks like a lost connection.
     await file
@@ -104,7 +108,7 @@ async function refusal(answer, file) {
   }
   if (code === "upload-offset" || PASSING.has(code)) return;
   if (typeof code === "string") throw new ChatError(code, String(answer.reply.message));
-  if (answer.status < 500) throw new ChatError("http", `The server answered ${answer.status}`);
+  if (answer.status < 500 && !LATER.has(answer.status)) throw new ChatError("http", `The server answered ${answer.status}`);
 }
 
 /**
@@ -118,7 +122,7 @@ async function offsetOf(url, signal) {
     const answer = await fetch(url, { method: "HEAD", cache: "no-store", signal });
     if (answer.ok) return number(answer.headers.get("Upload-Offset")) ?? 0;
     // Let the PUT find out what is wrong: only its answer has a message.
-    return answer.status < 500 ? 0 : null;
+    return answer.status < 500 && !LATER.has(answer.status) ? 0 : null;
   } catch {
     signal?.throwIfAborted();
     return null;
@@ -187,22 +191,26 @@ function number(text) {
 }
 
 /**
- * Waits for about `pause`, or until the browser is online again.
+ * Waits for about `pause`, or until the browser is online again or the link opens.
  * @param {number} pause ms
  * @param {AbortSignal} [signal]
+ * @param {import("./connection.js").Connection} [link]
  * @returns {Promise<void>}
  */
-function rest(pause, signal) {
+function rest(pause, signal, link) {
   return new Promise((resolve, reject) => {
+    const opened = () => link?.state === "open" && done();
     const done = () => {
       clearTimeout(timer);
       window.removeEventListener("online", done);
+      link?.removeEventListener("state", opened);
       signal?.removeEventListener("abort", done);
       if (signal?.aborted) reject(signal.reason);
       else resolve();
     };
     const timer = window.setTimeout(done, pause * (0.75 + Math.random() / 2));
     window.addEventListener("online", done, { once: true });
+    link?.addEventListener("state", opened);
     signal?.addEventListener("abort", done, { once: true });
   });
 }

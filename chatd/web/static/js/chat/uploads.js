@@ -111,6 +111,7 @@ export class Uploads {
       const reply = await upload(item.place, item.file, {
         key: item.key,
         signal: item.abort.signal,
+        link: this.#app.connection,
         onProgress: (sent) => {
           item.sent = sent;
           this.#tell(item, false);

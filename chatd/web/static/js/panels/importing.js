@@ -2,7 +2,7 @@
 /** Importing the archive of an account elsewhere: choosing it, how far it has come, and the groups to join again. */
 
 import { fill, h } from "../dom.js";
-import { ChatError, LinkLost } from "../errors.js";
+import { ChatError, LinkLost, checked } from "../errors.js";
 import { ask } from "../http.js";
 import { t } from "../i18n.js";
 import { tError } from "../refusals.js";
@@ -202,9 +202,11 @@ function put(body, tell) {
     request.responseType = "json";
     request.upload.onprogress = ({ loaded, total }) => tell(total ? loaded / total : 0);
     request.onload = () => {
-      const reply = request.response;
-      if (reply?.status === "OK") resolve(reply);
-      else reject(new ChatError(String(reply?.code ?? "http"), String(reply?.message ?? request.status)));
+      try {
+        resolve(checked(request.response));
+      } catch (error) {
+        reject(error);
+      }
     };
     request.onerror = () => reject(new LinkLost());
     request.send(body);

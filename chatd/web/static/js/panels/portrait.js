@@ -2,7 +2,7 @@
 /** A picture that the user may change: their own in the settings, or that of a group. */
 
 import { fill, h } from "../dom.js";
-import { ChatError, LinkLost } from "../errors.js";
+import { send as sendTo } from "../http.js";
 import { t } from "../i18n.js";
 import { tError } from "../refusals.js";
 import { avatar, button } from "../ui.js";
@@ -73,13 +73,5 @@ export function portrait(app, place) {
  */
 async function send(method, path, body) {
   const query = body ? `?filename=${encodeURIComponent(body.name)}` : "";
-  let found;
-  try {
-    const answer = await fetch(path + query, { method, credentials: "same-origin", body });
-    found = await answer.json();
-  } catch {
-    throw new LinkLost();
-  }
-  if (found.status !== "OK") throw new ChatError(found.code, found.message);
-  return found;
+  return sendTo(path + query, { method, body });
 }
