@@ -143,6 +143,18 @@ class FilesConfig(msgspec.Struct, frozen=True):
     folder: Path | None = None
 
 
+# The value of `bus` with which the database carries what nodes tell each other
+POSTGRES_BUS = "postgres"
+
+
+class ClusterConfig(msgspec.Struct, frozen=True):
+    """Section [cluster], for a realm on a PostgreSQL server. `node` is the name of this node; empty: that of
+    its host. `bus` is POSTGRES_BUS or the URL of a Redis server."""
+
+    node: str = ""
+    bus: str = POSTGRES_BUS
+
+
 class LogConfig(msgspec.Struct, frozen=True):
     format: str = "text"
     level: str = "info"
@@ -160,6 +172,7 @@ class Config(msgspec.Struct, frozen=True):
     listen: dict[str, str] = msgspec.field(default_factory=lambda: dict(DEFAULT_DOORS))
     trusted: Networks = Networks()
     database_url: str = ""
+    cluster: ClusterConfig = ClusterConfig()
     files: FilesConfig = FilesConfig()
     accounts: AccountsConfig = AccountsConfig()
     peers: PeersConfig = PeersConfig()

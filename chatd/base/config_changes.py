@@ -16,6 +16,8 @@ AT_START = frozenset(
         "[realm] state",
         "[realm] control_group",
         "[database] url",
+        "[cluster] node",
+        "[cluster] bus",
         "[files] folder",
     }
 )
@@ -71,5 +73,5 @@ def changed_keys(old: Config, new: Config) -> tuple[str, ...]:
 def reloaded(old: Config, new: Config) -> Config:
     """`new`, with the values of `old` for the keys that are read at the start only."""
     kept = {name: getattr(old, name) for name, key in _OWN_KEYS.items() if key in AT_START}
-    # All keys of this section are read at the start only.
-    return msgspec.structs.replace(new, files=old.files, **kept)
+    # All keys of these sections are read at the start only.
+    return msgspec.structs.replace(new, cluster=old.cluster, files=old.files, **kept)

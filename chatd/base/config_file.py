@@ -18,6 +18,7 @@ from chatd.base.config import (
     WELCOME,
     AccountsConfig,
     Argon2,
+    ClusterConfig,
     Config,
     FilesConfig,
     GroupsConfig,
@@ -29,6 +30,7 @@ from chatd.base.config import (
 )
 from chatd.base.config_values import (
     address,
+    bus,
     count_from,
     endpoint,
     fingerprint,
@@ -36,6 +38,7 @@ from chatd.base.config_values import (
     hosts,
     name_servers,
     networks,
+    node_name,
     one_of,
     origins,
     parse_size,
@@ -101,6 +104,7 @@ KEYS: Mapping[str, _Table] = {
     "realm": {"name": realm_name, "state": _PATH, "control_group": group_name},
     "listen": {**dict.fromkeys((*DEFAULT_DOORS, *OTHER_DOORS), endpoint), "trusted": networks},
     "database": {"url": url},
+    "cluster": {"node": node_name, "bus": bus},
     "files": {"folder": _PATH},
     "accounts": {
         "registration": one_of("open", "invite", "closed"),
@@ -261,6 +265,7 @@ def _build(path: Path, values: dict[str, dict[str, Any]]) -> Config:
         listen=listen,
         trusted=trusted,
         database_url=values.get("database", {}).get("url", ""),
+        cluster=ClusterConfig(**values.get("cluster", {})),
         files=FilesConfig(**values.get("files", {})),
         accounts=AccountsConfig(**values.get("accounts", {})),
         peers=peers,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from chatd.base.config import POSTGRES_BUS
 from chatd.base.errors import BadName
 from chatd.base.name_patterns import parse_pattern
 from chatd.base.names import key_of, parse_name
@@ -46,6 +47,24 @@ def realm_name(text: str) -> str:
         raise ValueError(
             "a name of 1 to 64 letters, digits, dots, underscores and hyphens"
         ) from None
+
+
+def node_name(text: str) -> str:
+    """The name of a node."""
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", text):
+        raise ValueError(
+            "a name of 1 to 64 letters of ASCII, digits, dots, underscores and hyphens"
+        )
+    return text
+
+
+def bus(text: str) -> str:
+    """What carries the messages between nodes."""
+    if text != POSTGRES_BUS and not re.fullmatch(r"(redis|rediss|unix)://\S+", text):
+        raise ValueError(
+            f"{POSTGRES_BUS}, or the URL of a Redis server, such as redis://localhost:6379"
+        )
+    return text
 
 
 def count_from(minimum: int) -> Callable[[str], int]:
