@@ -311,6 +311,7 @@ def reference() -> str:
         f"## Lists\n\nA reply has at most {MAX_PAGE} messages; `remaining` is the number of the others.\n",
         "`sync` without `conversation` lists as many; if it says `more`, ask again `after` the last one.\n",
         "Only groups with a title have `title`, private ones `visibility`, those with a picture `picture`.\n",
+        "Groups that the operators of their realm have closed have `shut`: the reason, or an empty text.\n",
         "A group with `rescue` gets that address if its realm stays lost.\n",
         _lists(),
         f"A place in `sent`: {code(msgspec.json.encode(SENT['sent'][0]).decode())}.\n",

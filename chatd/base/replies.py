@@ -51,7 +51,8 @@ class Contact(msgspec.Struct, frozen=True, omit_defaults=True):
 
 class GroupInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     """A group in a list. Only members may post to a `closed` one. `member` and `admin` describe the user who
-    asked. `picture` is the path of the group's picture."""
+    asked. `picture` is the path of the group's picture. `shut` is why the operators of its home have closed
+    it for everybody, which may be empty; None: they have not."""
 
     group: str
     code: str
@@ -62,6 +63,7 @@ class GroupInfo(msgspec.Struct, frozen=True, omit_defaults=True):
     title: str | None = None
     visibility: str = PUBLIC
     picture: str | None = None
+    shut: str | None = None
 
 
 class FormerGroup(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -76,7 +78,7 @@ class FormerGroup(msgspec.Struct, frozen=True, omit_defaults=True):
 class GroupDetails(msgspec.Struct, frozen=True):
     """A group with its settings. `member` and `admin` describe the user who asked. `members` is None if only
     the group's home knows how many there are, and it is down. `conversation` is 0 for a group elsewhere
-    without members here."""
+    without members here. `shut` is as in GroupInfo."""
 
     group: str
     conversation: int
@@ -85,6 +87,7 @@ class GroupDetails(msgspec.Struct, frozen=True):
     admin: bool
     members: int | None = None
     code: str = ""
+    shut: str | None = None
 
 
 class Member(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -88,6 +88,8 @@ class ListRenderer:
             rest.append(trn("{n} member", "{n} members", int(group["members"] or 0)))
         if group.get("closed"):
             rest.append(tr("closed"))
+        if "shut" in group:
+            rest.append(tr("closed by the operators of its realm"))
         if group.get("admin"):
             rest.append(tr("you are an admin"))
         elif group.get("member"):

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from chatd.base.entries import GroupFact, MemberFact
 from chatd.base.errors import NotMember, RealmDown, UnknownGroup
-from chatd.base.group_settings import SETTINGS, Fields, settings_in_effect
+from chatd.base.group_settings import SETTINGS, SHUT, Fields, settings_in_effect
 from chatd.base.model import Account, party_of
 from chatd.base.names import Address, is_code, printable
 from chatd.base.replies import GroupDetails
@@ -136,9 +136,8 @@ def details_of(roster: Roster, role: bool | None, members: int | None = None) ->
     """A group, as it is shown to a person with that role; None is that of non-members."""
     group = roster.group
     code = "" if role is None else group.code
-    return GroupDetails(
-        group.name, group.id, settings_in_effect(group), role is not None, bool(role), members, code
-    )
+    about = settings_in_effect(group), role is not None, bool(role), members, code
+    return GroupDetails(group.name, group.id, *about, shut=group.shut)
 
 
 def details_for(details: GroupDetails) -> dict[str, Sequence[str]]:
@@ -149,6 +148,7 @@ def details_for(details: GroupDetails) -> dict[str, Sequence[str]]:
         "members": [str(details.members or 0)],
         "role": [role],
         "code": [details.code],
+        **({} if details.shut is None else {SHUT: [details.shut]}),
     }
 
 
@@ -170,6 +170,7 @@ def _details_from(
         role == "admin",
         int(members) if members.isascii() and members.isdigit() else None,
         _code_from(shown, found),
+        first(SHUT) if found.get(SHUT) else None,
     )
 
 

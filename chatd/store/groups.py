@@ -36,6 +36,12 @@ from chatd.store.schema import groups, participants, rosters, shut_groups
 from chatd.store.shut_groups import Shutting, open_again, put_shutting, shutting_of
 from chatd.store.writer import CodeTaken
 
+_SHUT = (
+    select(shut_groups.c.reason)
+    .where(shut_groups.c.conversation_id == groups.c.conversation_id)
+    .scalar_subquery()
+    .label(SHUT)
+)
 _GROUP = (
     groups.c.conversation_id,
     groups.c.name,
@@ -48,10 +54,7 @@ _GROUP = (
     groups.c.topic,
     groups.c.private,
     groups.c.past,
-    select(shut_groups.c.reason)
-    .where(shut_groups.c.conversation_id == groups.c.conversation_id)
-    .scalar_subquery()
-    .label(SHUT),
+    _SHUT,
     groups.c.moves,
 )
 
@@ -177,6 +180,7 @@ INFO = (
     groups.c.title,
     groups.c.private,
     rosters.c.members,
+    _SHUT,
 )
 
 
@@ -192,6 +196,7 @@ def info_of(row: Row[Any], role: bool | None) -> GroupInfo:
         admin=bool(role),
         title=row.title,
         visibility=PRIVATE if row.private else PUBLIC,
+        shut=row.shut,
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from chatd.base.group_settings import ANYONE, SETTINGS, check_setting
+from chatd.base.group_settings import ANYONE, SETTINGS, SHUT, check_setting
 from chatd.base.model import PRIVATE, Group
 from chatd.base.names import Address, Place
 from chatd.base.replies import Reply
@@ -212,6 +212,8 @@ async def move_group(client: Client, command: ask.MoveGroup) -> Reply:
 async def show_group(client: Client, command: ask.ShowGroup) -> Reply:
     found = await client.service.groups.settings.describe(client.account, command.group)
     fields: dict[str, str | int | bool] = {"group": found.group, **found.settings}
+    if found.shut is not None:
+        fields[SHUT] = found.shut
     if found.members is not None:
         fields["members"] = found.members
     fields |= {"member": found.member, "admin": found.admin}

@@ -14,6 +14,7 @@ import msgspec
 
 from chatd.base import events, model, replies
 from chatd.base.errors import BadEncoding, BadSyntax, ChatError
+from chatd.base.group_settings import SHUT
 from chatd.base.realms import RealmInfo
 from chatd.base.records import AdminRecord, record_fields
 from chatd.base.timestamps import timestamp
@@ -143,6 +144,8 @@ def _conversation(conversation: replies.ConversationInfo) -> dict[str, Any]:
             found["visibility"] = group.visibility
         if group.title is not None:
             found["title"] = group.title
+        if group.shut is not None:
+            found[SHUT] = group.shut
         if conversation.rescue is not None:
             found["rescue"] = conversation.rescue
     if conversation.request is not None:

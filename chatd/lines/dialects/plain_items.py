@@ -171,11 +171,16 @@ def _group(group: replies.GroupInfo) -> str:
         people += " here"  # only the group's home knows how many there are in all
     marks = [
         *(["closed"] if group.closed else []),
+        *([] if group.shut is None else [_shut(group.shut)]),
         *(["you are an admin"] if group.admin else ["you are in it"] if group.member else []),
     ]
     title = f" ({group.title})" if group.title else ""
     code = f" code {group.code}" if group.code else ""
     return ", ".join([f"{group.group}{title}{code}, {people}", *marks])
+
+
+def _shut(reason: str) -> str:
+    return "closed by the operators of its realm" + (f": {isolated(reason)}" if reason else "")
 
 
 def _conversation(conversation: replies.ConversationInfo) -> str:

@@ -139,6 +139,10 @@ class RendererTests(TestCase):
         for item, shown in (
             (direct, "budi (Budi S.) online, 2 unread: 2026-11-20T10:15:03Z budi: halo"),
             ({**group, "name": "g", "unread": 0}, "g code abc123, 1 member, you are an admin"),
+            (
+                {**group, "name": "g", "unread": 0, "shut": ""},
+                "g code abc123, 1 member, closed by the operators of its realm, you are an admin",
+            ),
             (away, "a@realm2"),
             (lost, "g@realm2 , to go on as g@realm3\ufffd if its realm stays lost, 1 unread"),
             ({"user": "budi", "group": None, "unread": 2}, "2 from budi"),

@@ -70,6 +70,26 @@ class ClosedTestCase(GroupTestCase):
 
 
 class ClosedElsewhere(ClosedTestCase):
+    def shown(self, who: Person, group: str) -> tuple[Any, Any]:
+        """Why it is closed, as its description and the list of conversations say; True: it is not."""
+        reply = who.does(ask.ShowGroup(parse_address(group)))
+        listed = who.does(ask.ListConversations()).items
+        infos = [each.group.shut for each in listed if each.group is not None]
+        return reply.fields.get("shut", True), infos[0] if infos else None
+
+    def test_how_it_is_shown(self) -> None:
+        """Also to people who are no members, and of other realms."""
+        for reason in ("spam", ""):
+            close_at(self.one, reason=reason)
+            self.network.settle()
+            self.assertEqual(self.shown(self.ana, "bagan"), (reason, reason))
+            self.assertEqual(self.shown(self.budi, "bagan@realm1"), (reason, reason))
+            self.assertEqual(self.shown(self.citra, "bagan@realm1"), (reason, None))
+        open_at(self.one)
+        self.network.settle()
+        for who, group in ((self.ana, "bagan"), (self.budi, "bagan@realm1")):
+            self.assertEqual(self.shown(who, group), (True, None))
+
     def test_what_members_elsewhere_can_do(self) -> None:
         """Nothing but reading, deleting what they wrote, and leaving. They read why."""
         self.budi.does(ask.SetListening("all"))
