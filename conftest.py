@@ -18,6 +18,7 @@ from typing import IO
 import pytest
 
 from chatd.app import memory
+from tests import ON_POSTGRES
 from tests.support import measuring, order
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of every Linux; containers may have a small one
@@ -76,7 +77,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     with measuring.measured(item.nodeid):
-        return (yield)
+        result = yield
+    if ON_POSTGRES:
+        from tests.support.postgres_pool import pool
+
+        pool().reuse()
+    return result
 
 
 # Last of all: until they are collected, tests are named relative to where pytest was started.

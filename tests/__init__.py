@@ -28,7 +28,8 @@ RANDOM_RUNS = settings().max_examples // 5
 #: Whether the tests of the service use PostgreSQL in place of SQLite.
 ON_POSTGRES = os.environ.get("CHATD_TESTS_ON") == "postgres"
 if ON_POSTGRES:
-    from tests.support.postgres import MISSING, use_postgres
+    from tests.support.postgres import MISSING
+    from tests.support.postgres_pool import use_postgres
 
     if not use_postgres():
         raise SystemExit(MISSING)

@@ -7,32 +7,21 @@ None, and `MISSING` says why.
 from __future__ import annotations
 
 import atexit
-import hashlib
 import os
 import shutil
 import subprocess
 import tempfile
-from collections import OrderedDict
 from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine
-from sqlalchemy.engine import make_url
-
-from chatd.simulate import databases
-from chatd.simulate.databases import sharing_statements
 from chatd.store.engine import connect
 from chatd.store.migrate import prepare
-from chatd.store.names import renew_skeletons
 
 MISSING = "There is no PostgreSQL server on this machine: install Debian's postgresql."
 USER = "chatd"
 MEMORY = Path("/dev/shm")
-TEMPLATE = "chatd_schema"
-# Databases that are kept; the oldest ones are dropped. No test has more realms.
-KEPT = 60
 
 SETTINGS = """
 listen_addresses = ''
@@ -46,6 +35,7 @@ max_wal_size = 256MB
 wal_level = minimal
 max_wal_senders = 0
 logging_collector = off
+plan_cache_mode = force_generic_plan
 """
 
 
@@ -125,31 +115,6 @@ def server() -> PostgresServer | None:
     return started
 
 
-class Databases:
-    """Gives each database in a file that a test names one on the server, with the newest schema."""
-
-    def __init__(self, on: PostgresServer) -> None:
-        self._server = on
-        self._made: OrderedDict[str, str] = OrderedDict()  # the path -> the name on the server
-        on.execute(f"CREATE DATABASE {TEMPLATE}")
-        engine = connect(on.url(TEMPLATE))
-        prepare(engine)
-        renew_skeletons(engine)
-        engine.dispose()
-        self._shared: Any = engine
-
-    def connect(self, url: str) -> Engine:
-        path = str(Path(make_url(url).database or "").absolute())
-        name = self._made.get(path)
-        if name is None:
-            name = self._made[path] = f"t{hashlib.sha256(path.encode()).hexdigest()[:20]}"
-            self._server.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
-            if len(self._made) > KEPT:
-                _, oldest = self._made.popitem(last=False)
-                self._server.execute(f"DROP DATABASE {oldest} WITH (FORCE)")
-        return sharing_statements(connect(self._server.url(name)), self._shared)
-
-
 def temporary_database(case: Any) -> str:
     """Return the URL of a new database with the newest schema, which is dropped after the test `case`. There
     has to be a server."""
@@ -162,11 +127,3 @@ def temporary_database(case: Any) -> str:
     prepare(engine)
     engine.dispose()
     return found.url(name)
-
-
-def use_postgres() -> bool:
-    """Let all tests of this process use PostgreSQL in place of SQLite. Returns whether there is a server."""
-    found = server()
-    if found is not None:
-        databases.elsewhere = Databases(found).connect
-    return found is not None
