@@ -19,6 +19,7 @@ from twisted.logger import Logger
 from chatd.app.demo_realms import add_demo_accounts
 from chatd.app.file_store import StoreParts, open_store
 from chatd.app.marker import MarkKeeper
+from chatd.app.nodes import Nodes, join_nodes
 from chatd.app.signing_key import load_signing_key
 from chatd.app.state import StartError, StateFolder
 from chatd.app.stored_state import StoredState, read_state
@@ -28,6 +29,8 @@ from chatd.base.clocks import IReactor, Wall, date_of
 from chatd.base.config import Argon2, Config
 from chatd.base.counters import Counters
 from chatd.base.names import key_of
+from chatd.cluster.bus import IBus
+from chatd.cluster.local_bus import LocalBus
 from chatd.commands.handlers import HANDLERS
 from chatd.commands.idleness import Idleness
 from chatd.commands.sessions import Sessions
@@ -61,6 +64,7 @@ from chatd.store.engine import connect
 from chatd.store.files import all_stored
 from chatd.store.imports import archives
 from chatd.store.macs import begin_macs
+from chatd.store.nodes import ClusterNode
 
 log = Logger()
 
@@ -79,7 +83,9 @@ class Threads:
 class Environment:
     """What a realm gets from outside. `reactor` has the network and runs the callbacks of threads, `clock`
     has the timers and measures durations, `wall` tells the date. `endpoint`, if given, makes the links to
-    other realms instead of TLS; `resolver`, if given, is asked for realms instead of the name servers."""
+    other realms instead of TLS; `resolver`, if given, is asked for realms instead of the name servers. `bus`
+    makes the bus to the other nodes; without it, this process alone uses the database. `several_nodes` may
+    serve the realm together."""
 
     reactor: IReactor
     random_bytes: Callable[[int], bytes]
@@ -88,6 +94,8 @@ class Environment:
     endpoint: Endpoint | None = None
     threads: Threads = Threads()
     resolver: Callable[[], DNSResolver] | None = None
+    bus: Callable[[Config], IBus] | None = None
+    several_nodes: bool = False
 
 
 class StartOptions(msgspec.Struct, frozen=True):
@@ -114,6 +122,7 @@ class Realm:
     sessions: Sessions
     idleness: Idleness
     keeper: MarkKeeper
+    nodes: Nodes
     upkeep: Upkeep
     operator_code: str | None = None  # makes the first operator, if the realm never had one
 
@@ -151,6 +160,9 @@ class Realm:
         engine = self.state.open_database(
             self.config.database_url, self.options.accept_loss, random_bytes
         )
+        node = None
+        if environment.bus is not None:
+            node = join_nodes(engine, self.config, environment.wall, environment.several_nodes)
         self.endpoint = environment.endpoint or self._tls()
         self.signing_key = load_signing_key(self.state.path, random_bytes)
         realm_key = key_of(self.config.realm)
@@ -171,12 +183,24 @@ class Realm:
             stored = read_state(connection, self.signing_key, wall(), expire, random_bytes)
         self.passwords.start()
         database = threads.database(engine, environment.reactor, counters)
-        context = Context(self.config, environment.clock, wall, database, random_bytes, counters)
+        bus = (
+            LocalBus() if node is None or environment.bus is None else environment.bus(self.config)
+        )
+        context = Context(
+            self.config, environment.clock, wall, database, random_bytes, counters, bus
+        )
         self._assemble(context, uploads, stored)
         self._offer_code(stored.has_operator)
+        self._join(context, node)
         database.start()
         self._watch_database()
         self._resume(stored)
+
+    def _join(self, context: Context, node: ClusterNode | None) -> None:
+        """Take part in the cluster, if the database is one for several nodes."""
+        self.nodes = Nodes(context, node)
+        self.nodes.watch(self.service.presence.set_elsewhere)
+        self.nodes.start()
 
     def _resume(self, stored: StoredState) -> None:
         """Start the work in the background, and continue what was interrupted."""
@@ -367,6 +391,7 @@ class Realm:
             service.ended_invitations,
             service.announcements,
             service.group_removals,
+            self.nodes,
             database,
             self.passwords,
             self.scaler,

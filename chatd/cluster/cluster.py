@@ -44,6 +44,12 @@ class Cluster:
         self.leases.start(me.id)
         return me
 
+    def resume(self, me: ClusterNode) -> None:
+        """As `start`, for a node that has joined already, before the first job of its database."""
+        self.membership.resume(me)
+        self.bus.start(me.name, me.id)
+        self.leases.start(me.id)
+
     async def stop(self) -> None:
         """Give the leases back, leave, and send what waits on the bus. It is the last thing to be stored."""
         await self.leases.stop()

@@ -78,6 +78,12 @@ class ClusterMembership:
         self._work.start(0.0)
         return self._joined
 
+    def resume(self, me: ClusterNode) -> None:
+        """As `start`, for a node that has joined already, before the first job of its database."""
+        self._database.join(me.id)
+        self._me, self._state, self._last = me, NodeState.IN, self._clock.seconds()
+        self._work.start(0.0)
+
     async def stop(self) -> None:
         """Leave. Afterwards nothing more can be stored once another node has noticed. If leaving fails, the
         others notice that beats are missing."""

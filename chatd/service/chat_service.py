@@ -63,6 +63,7 @@ from chatd.service.move_follower import MoveFollower
 from chatd.service.moved_addresses import MovedAddresses
 from chatd.service.moving_out import MovingOut
 from chatd.service.mutes import Mutes
+from chatd.service.node_events import NodeEvents
 from chatd.service.operators import Operators
 from chatd.service.password_resets import PasswordResets
 from chatd.service.passwords import Passwords
@@ -99,7 +100,7 @@ from chatd.service.typing_notices import TypingNotices
 from chatd.service.upkeep import IUpkeep
 from chatd.service.upload_limits import UnderWay
 from chatd.store.engine import limit_log
-from chatd.store.search.index import BlockIndex
+from chatd.store.search.sqlite_index import SQLiteIndex
 
 
 class ChatService:
@@ -226,6 +227,7 @@ class ChatService:
     def _make_rooms(self) -> None:
         self.presence = Presence(self.counters)
         self.database.on_settled(self.presence.flush)
+        self._events = NodeEvents(self.context.news, self.presence)
         self.presence.on_waiting(lambda: self.clock.callLater(0, self.presence.flush))
         self.rooms = Rooms(self.presence)
         self.room_watch = RoomWatch(self.clock)
@@ -280,7 +282,7 @@ class ChatService:
         )
         readdress = Readdressing(self.realms, forwarder.mover()).readdress
         context.writers.messages.rerouted.on_message(readdress)
-        index = BlockIndex(context.writers.messages.fresh)
+        index = SQLiteIndex(context.writers.messages.fresh)
         self.indexing = Indexing(context, index)
         news = RemoteNews(context, self.realms)
         self.receipts = Receipts(context, presence, news, forwarder)

@@ -13,7 +13,10 @@ from chatd.base.config import Config
 from chatd.base.counters import Counters
 from chatd.base.isolation import guarded
 from chatd.base.names import Address, key_of
+from chatd.cluster.bus import IBus
+from chatd.cluster.local_bus import LocalBus
 from chatd.service.file_quotas import FileQuotas
+from chatd.service.node_news import NodeNews
 from chatd.store.database import Database
 from chatd.store.idempotent_sends import SendsWriter
 from chatd.store.members import Bounds
@@ -62,6 +65,7 @@ class Context:
     database: Database
     random_bytes: Callable[[int], bytes]
     counters: Counters
+    bus: IBus = field(default_factory=LocalBus)  # to the other nodes of the realm
     _on_config: list[Callable[[], object]] = field(default_factory=list, init=False)
     _on_banned: list[Callable[[], object]] = field(default_factory=list, init=False)
     # Keys of the realms that operators have banned for now
@@ -92,6 +96,11 @@ class Context:
             self.banned_realms = realms
             for then in self._on_banned:
                 guarded("links with banned realms were not changed", then)
+
+    @cached_property
+    def news(self) -> NodeNews:
+        """What the parts of the service tell each other from node to node."""
+        return NodeNews(self.bus, self.clock)
 
     @cached_property
     def writers(self) -> Writers:

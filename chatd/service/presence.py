@@ -61,6 +61,12 @@ class Presence:
         # Those of the listeners that get all events
         self._following: dict[int, list[IListener]] = {}
         self._told: list[Told] = []
+        # There are other nodes, where anybody may listen
+        self.elsewhere = False
+        self._for_others: list[tuple[Collection[int], Event, bool]] = []
+        self._on_told: Callable[[Sequence[tuple[Collection[int], Event, bool]]], object] | None = (
+            None
+        )
         # Accounts that do not show whether they are online
         self._hidden: set[int] = set()
         # Accounts that are online and said that they are away, and those that have sent nothing for a while
@@ -83,6 +89,25 @@ class Presence:
         """Call `then(account_id, soon)` when what others see of an account changes. `soon` is False for one
         that has gone, because it may come back at once."""
         self._on_change = then
+
+    def on_told(
+        self, then: Callable[[Sequence[tuple[Collection[int], Event, bool]]], object]
+    ) -> None:
+        """Call `then`, with whom an event is for, the event, and whether it is for followers only, for the
+        events of a flush. They are told to the other nodes, while there are any (`elsewhere`)."""
+        self._on_told = then
+
+    def set_elsewhere(self, elsewhere: bool) -> None:
+        """Whether there are other nodes."""
+        self.elsewhere = elsewhere
+        if not elsewhere:
+            self._for_others.clear()
+
+    def hear(self, accounts: Collection[int], event: Event, followers: bool) -> None:
+        """Pass an event that another node has told to those who listen here."""
+        if not self._told:
+            self._on_waiting()
+        self._told.append((accounts, event, None, followers))
 
     def arrive(self, account_id: int, listener: IListener) -> None:
         """The account has logged in on a connection."""
@@ -179,7 +204,9 @@ class Presence:
         return sum(map(len, self._listening.values()))
 
     def hears(self, accounts: Collection[int], origin: IListener | None) -> bool:
-        """Whether any connection except `origin` listens for one of `accounts`."""
+        """Whether any connection except `origin` may listen for one of `accounts`."""
+        if self.elsewhere:
+            return True
         for account in accounts:
             for listener in self._listening.get(account, ()):
                 if listener is not origin:
@@ -190,6 +217,8 @@ class Presence:
         """At the end of the transaction, pass `event` to all that listen for one of `accounts`, except
         `origin`, the connection that it came from."""
         self._told.append((accounts, event, origin, False))
+        if self.elsewhere:
+            self._for_others.append((accounts, event, False))
 
     def tell_soon(self, accounts: Collection[int], event: Event) -> None:
         """As `tell`, for an event that may come after the end of the transaction."""
@@ -200,18 +229,22 @@ class Presence:
         self, accounts: Collection[int], event: Event, origin: IListener | None
     ) -> None:
         """As `tell_soon`, for an event that only connections get that listen for all events."""
-        if self._following:
+        if self._following or self.elsewhere:
             if not self._told:
                 self._on_waiting()
             self._told.append((accounts, event, origin, True))
+            if self.elsewhere:
+                self._for_others.append((accounts, event, True))
 
     @property
     def anyone_follows(self) -> bool:
-        """Whether any connection listens for all events."""
-        return bool(self._following)
+        """Whether any connection may listen for all events."""
+        return bool(self._following) or self.elsewhere
 
     def followers_of(self, accounts: Collection[int]) -> list[int]:
-        """Those of `accounts` for which some connection listens for all events."""
+        """Those of `accounts` for which some connection may listen for all events."""
+        if self.elsewhere:
+            return list(accounts)
         following = self._following
         return [account for account in accounts if account in following]
 
@@ -220,13 +253,18 @@ class Presence:
         return listener in self._following.get(account_id, ())
 
     def follows(self, accounts: Collection[int]) -> bool:
-        """Whether any connection listens for all events of one of `accounts`."""
+        """Whether any connection may listen for all events of one of `accounts`."""
         following = self._following
-        return bool(following) and any(account in following for account in accounts)
+        return self.elsewhere or (
+            bool(following) and any(account in following for account in accounts)
+        )
 
     def flush(self) -> None:
         """Pass on the events since the last flush. Consecutive events for the same accounts are passed
         together."""
+        if self._for_others and self._on_told is not None:
+            others, self._for_others = self._for_others, []
+            self._on_told(others)
         told, self._told = self._told, []
         if not self._listening:
             return

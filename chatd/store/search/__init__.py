@@ -1,1 +1,1 @@
-"""Searching messages, behind one interface (`interface.py`), and its implementation."""
+"""Searching messages, behind one interface (`interface.py`), and its implementation for SQLite."""

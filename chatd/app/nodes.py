@@ -1,0 +1,92 @@
+"""The nodes of a realm on a database server: joining them at the start, and the bus between them."""
+
+from __future__ import annotations
+
+import math
+import socket
+import time
+from collections.abc import Callable
+
+from sqlalchemy import Engine
+
+from chatd.app.state import StartError
+from chatd.base.clocks import Wall
+from chatd.base.config import Config
+from chatd.cluster.cluster import Cluster
+from chatd.cluster.membership import BEAT, JOINS_WITHIN
+from chatd.service.context import Context
+from chatd.store import nodes
+from chatd.store.engine import backend_of
+from chatd.store.nodes import ClusterNode
+
+
+def name_of_node(config: Config) -> str:
+    """The name of this node."""
+    return config.cluster.node or socket.gethostname()
+
+
+def join_nodes(
+    engine: Engine,
+    config: Config,
+    wall: Wall,
+    several: bool,
+    pause: Callable[[float], None] = time.sleep,
+) -> ClusterNode | None:
+    """Join the nodes that serve the realm; None on a database for one process. It waits some seconds for a
+    node of this name that was killed a moment ago. Raises StartError if another one with this name lives, and
+    if any other lives unless `several` may serve the realm."""
+    if not backend_of(engine).is_shared:
+        return None
+    name = name_of_node(config)
+    for _ in range(math.ceil(JOINS_WITHIN / BEAT)):
+        with engine.begin() as connection:
+            now = int(wall() * 1000)
+            joined = nodes.join(connection, name, socket.gethostname(), now)
+            others = [each for each in nodes.list_nodes(connection, now) if each != joined]
+        if joined is not None and (several or not any(each.is_alive for each in others)):
+            return joined
+        if joined is not None:
+            with engine.begin() as connection:
+                nodes.leave(connection, joined.id)
+        pause(BEAT)
+    if several:
+        raise StartError(
+            f"[cluster] node is {name}, and another node with this name is running; give each node a name of "
+            "its own"
+        )
+    raise StartError(
+        "another process is serving this realm on the same database, and this version of chatd does not "
+        "allow that yet; stop it, or use a database of its own"
+    )
+
+
+class Nodes:
+    """This node among those that serve the realm. If `me` is None, this process is the only one."""
+
+    def __init__(self, context: Context, me: ClusterNode | None) -> None:
+        self.me = me
+        self._cluster: Cluster | None = None
+        if me is not None:
+            self._cluster = Cluster(
+                context.database, context.clock, context.wall, context.bus, me.name, me.address
+            )
+
+    def start(self) -> None:
+        """Begin to tell the others that this node lives. Call it before the first job of the database."""
+        if self._cluster is not None and self.me is not None:
+            self._cluster.resume(self.me)
+
+    async def stop(self) -> None:
+        """Leave. Nothing can be stored afterwards."""
+        if self._cluster is not None:
+            await self._cluster.stop()
+
+    def watch(self, changed: Callable[[bool], None]) -> None:
+        """Call `changed` with whether there are other nodes, whenever one has come or gone. It is called as
+        soon as a node is heard on the bus, before that is in the list."""
+        if self._cluster is None:
+            return
+        membership, bus = self._cluster.membership, self._cluster.bus
+        bus.on_gap(lambda _node: changed(True))
+        membership.on_came(lambda _node: changed(True))
+        membership.on_gone(lambda _node: changed(bool(membership.others)))

@@ -1,0 +1,92 @@
+"""What the parts of the service tell the same parts on the other nodes of the realm, over the bus.
+
+A part registers a topic, and gets a function that tells the others. What it tells is a hint: the database has
+it too. If something may have been lost, the part is told to forget what it keeps in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import msgspec
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from chatd.base.isolation import guarded
+from chatd.cluster.bus import IBus
+
+T = TypeVar("T")
+
+log = Logger()
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class _Topic(msgspec.Struct, frozen=True):
+    """`apply` takes what another node tells, which `decode` reads. `reset` forgets what may have changed."""
+
+    decode: Callable[[msgspec.Raw], Any]
+    apply: Callable[[Any], object]
+    reset: Callable[[], object]
+
+
+_decode_news = msgspec.msgpack.Decoder(tuple[str, msgspec.Raw]).decode
+
+
+class NodeNews:
+    """Topics over `bus`. Nodes of different versions may run beside each other for a while, so a topic that
+    is not known here is skipped."""
+
+    def __init__(self, bus: IBus, clock: IReactorTime) -> None:
+        self._bus = bus
+        self._clock = clock
+        self._topics: dict[str, _Topic] = {}
+        self._resetting = False
+        bus.on_message(self._arrived)
+        bus.on_gap(lambda _node: self.reset_soon())
+
+    def topic(
+        self,
+        name: str,
+        kind: type[T],
+        apply: Callable[[T], object],
+        reset: Callable[[], object],
+    ) -> Callable[[T], None]:
+        """Return a function that tells the other nodes a value of `kind`, once the transaction that it is
+        about is committed. There, `apply` is called with it. `reset` is called when values may have been
+        lost."""
+        if name in self._topics:
+            raise ValueError(f"there is a topic {name} already")
+        decoder = msgspec.msgpack.Decoder(kind)
+        self._topics[name] = _Topic(decoder.decode, apply, reset)
+
+        def tell(value: T) -> None:
+            self._bus.publish(_encode((name, value)))
+
+        return tell
+
+    def reset_soon(self) -> None:
+        """Let all parts forget what they keep in memory, in the next turn of the reactor."""
+        if not self._resetting:
+            self._resetting = True
+            self._clock.callLater(0, self._reset)
+
+    def _reset(self) -> None:
+        self._resetting = False
+        for topic in self._topics.values():
+            guarded("a part of the realm keeps what may be out of date", topic.reset)
+
+    def _arrived(self, node: str, message: bytes) -> None:
+        try:
+            name, raw = _decode_news(message)
+            topic = self._topics.get(name)
+            if topic is None:
+                return
+            value = topic.decode(raw)
+        except msgspec.MsgspecError as error:
+            # Perhaps of another version of chatd. What it is about is read again.
+            log.warn("the node {node} tells what can't be read: {error}", node=node, error=error)
+            self.reset_soon()
+            return
+        guarded("what another node tells was not handled", topic.apply, value)
