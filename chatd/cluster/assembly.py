@@ -1,0 +1,58 @@
+"""Makes this node's part in the cluster from the configuration."""
+
+from __future__ import annotations
+
+import socket
+
+from sqlalchemy.engine import make_url
+
+from chatd.base.clocks import IReactor, Wall
+from chatd.base.config import POSTGRES_BUS, Config
+from chatd.cluster.bus import IBus
+from chatd.cluster.cluster import Cluster
+from chatd.cluster.local_bus import LocalBus
+from chatd.store.database import Database
+
+
+class BusNotInstalled(Exception):
+    """The bus that is configured needs a package that is not installed. `str()` is a sentence for the
+    operator."""
+
+
+def has_cluster(config: Config) -> bool:
+    """Whether several nodes may serve the realm: its database is on a PostgreSQL server. Raises ArgumentError
+    for a URL that is none."""
+    url = config.database_url
+    return bool(url) and make_url(url).get_backend_name() == "postgresql"
+
+
+def make_bus(config: Config, reactor: IReactor) -> IBus:
+    """The bus of the realm. Raises BusNotInstalled."""
+    if not has_cluster(config):
+        return LocalBus()
+    # A realm with one node has none of these in memory.
+    from chatd.cluster.numbered_bus import NumberedBus
+    from chatd.cluster.threaded_wire import BusServer, ThreadedWire
+
+    server: BusServer
+    if config.cluster.bus == POSTGRES_BUS:
+        from chatd.cluster.postgres_bus import PostgresBusServer
+
+        server = PostgresBusServer(config.database_url)
+    else:
+        try:
+            from chatd.cluster.redis_bus import RedisBusServer
+        except ImportError:
+            raise BusNotInstalled(
+                "[cluster] bus is on a Redis server, and the package redis is not installed; install "
+                "chatd[redis]"
+            ) from None
+        server = RedisBusServer(config.cluster.bus, config.realm)
+    return NumberedBus(ThreadedWire(reactor, server), reactor)
+
+
+def make_cluster(config: Config, reactor: IReactor, wall: Wall, database: Database) -> Cluster:
+    """This node among the others of its realm. Raises BusNotInstalled."""
+    host = socket.gethostname()
+    bus = make_bus(config, reactor)
+    return Cluster(database, reactor, wall, bus, config.cluster.node or host, host)
