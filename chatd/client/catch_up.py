@@ -11,6 +11,7 @@ from chatd.client.threads import Thread, Threads
 MAX_THREADS_SYNCED = 20  # those used last; what is unread in others is found in the inbox
 PAGE = 500  # entries
 MAX_PAGES = 4  # for each thread; after that the history has the rest
+MAX_UNREAD_PAGES = 20  # of the inbox
 
 
 async def missed(link: RequestChannel, threads: Threads) -> AsyncIterator[Reply]:
@@ -56,3 +57,20 @@ def learn_version(thread: Thread, reply: Reply) -> None:
     """Note what `sync` has to be asked with the next time."""
     if isinstance(version := reply.get("version"), int):
         thread.version = version
+
+
+async def all_unread(link: RequestChannel) -> AsyncIterator[Reply]:
+    """Yield the unread messages, and mark those of each page as read when they were taken. Raises
+    ConnectionLost."""
+    for _ in range(MAX_UNREAD_PAGES):
+        page = await link.ask("inbox", peek=True)
+        ends: dict[int, int] = {}
+        for message in page.get("messages", ()):
+            yield message
+            if isinstance(seq := message.get("seq"), int):
+                number = message.get("conversation", 0)
+                ends[number] = max(seq, ends.get(number, 0))
+        for number, seq in ends.items():
+            await link.ask("read", conversation=number, seq=seq)
+        if not (ends and page.get("remaining")):
+            return

@@ -6,16 +6,17 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 
 from chatd.client import render
 from chatd.client.addresses import Addresses
-from chatd.client.catch_up import missed
+from chatd.client.catch_up import all_unread, missed
 from chatd.client.connection import ConnectionLost
 from chatd.client.idempotency import OF_NODE
 from chatd.client.link import Callbacks, Link, Reconnector, Reply, RequestChannel
 from chatd.client.local_store import Store
 from chatd.client.nodes import Nodes
+from chatd.client.output import Output
 from chatd.client.picture_queue import PictureQueue
 from chatd.client.render import Line, Renderer
 from chatd.client.render_events import EventRenderer
@@ -27,25 +28,6 @@ from chatd.client.typists import Typists
 MINE = ("contacts", "mygroups")
 NAMES = (*MINE, "groups", "users", "rooms", "realms")
 ATTEMPTS = 6  # of a script with several addresses, each at all of them; the pauses are 24 s in all
-
-
-class Output(Protocol):
-    """Where the client shows things: a terminal, or the output of a script."""
-
-    def answered(self, reply: Reply, lines: list[Line]) -> None:
-        """Show the reply to a command that succeeded."""
-
-    def refused(self, reply: Reply, lines: list[Line]) -> None:
-        """Show the reply to a command that was refused."""
-
-    def happened(self, event: Reply, lines: list[Line], notice: bool) -> None:
-        """Show an event. With `notice`, draw the user's attention to it."""
-
-    def note(self, text: str) -> None:
-        """Show a remark of the client itself."""
-
-    def changed(self) -> None:
-        """The state has changed: the user, the conversation, unread counts or the connection."""
 
 
 class Client:
@@ -64,7 +46,9 @@ class Client:
         self.event_renderer = EventRenderer(self.state)
         self.list_renderer = ListRenderer(self.state, self.renderer)
         self.typists = Typists(self.state.typing, out.changed)
-        self.listening: Mapping[str, Any] | None = {"on": True, "all": True} if live else None
+        self.listening: Mapping[str, Any] | None = (
+            None  # with which arguments a script has begun to listen
+        )
         self.reconnects = live or addresses.several
         self.reconnector = Reconnector(
             self.nodes,
@@ -128,10 +112,12 @@ class Client:
             self._note_again(link)
         elif self.live:
             self.answer("resume", reply)
-        if self.listening is not None:
-            await self.settle_in(link, again)
-        elif again and state.room is not None:
+        if again and state.room is not None:
             await link.ask("roomjoin", room=state.room)
+        if self.live:
+            await self.settle_in(link, again)
+        elif self.listening is not None:
+            await self._listen_again(link, self.listening)
 
     def _note_again(self, link: Link) -> None:
         if self.nodes.addresses.several:
@@ -152,46 +138,44 @@ class Client:
         happened in the meantime. Raises ConnectionLost."""
         self._early = []
         try:
-            await link.ask("listen", **(self.listening or {}))
-            if again and self.state.room is not None:
-                await link.ask("roomjoin", room=self.state.room)
+            await link.ask("listen", on=True, all=True)
             await self.learn_names(link, MINE if again else NAMES)
             if again:
                 async for event in missed(link, self.state.threads):
-                    self._take_missed(event)
+                    self._take_entry(event)
             unread = await link.ask("inbox", peek=True)
             await self.count_unread(link)
             await self.count_asking(link)
             for message in unread.get("messages", ()):
                 if self.state.see(message) and again:
-                    self._show_missed(message)
+                    self._show_message(message)
+                    self._read_if_open(message)
         finally:
-            early, self._early = self._early, None
-            for event in early or ():
-                if not (again and self.state.has_applied(event)):
-                    self.on_event(event)
+            self._take_early(again)
         if not again:
             self._note_waiting()
 
-    def _take_missed(self, event: Reply) -> None:
-        """Show what was not pushed. A script gets what it would have got, and what it prints is read."""
-        if self.live:
-            self._take_entry(event)
-            return
-        is_message = event.get("event") == "message"
-        is_mine = self.state.is_me(str(event.get("from", "")))
-        if (self.listening or {}).get("all") or (is_message and not is_mine):
-            self._take_entry(event)
-            if is_message:
-                self._mark_read(event)
+    async def _listen_again(self, link: RequestChannel, listening: Mapping[str, Any]) -> None:
+        """Continue to listen in a script, and print what would have been pushed. Raises ConnectionLost."""
+        self._early = []
+        try:
+            await link.ask("listen", **listening)
+            async for event in missed(link, self.state.threads):
+                is_mine = self.state.is_me(str(event.get("from", "")))
+                if listening.get("all") or (event.get("event") == "message" and not is_mine):
+                    self._take_entry(event)
+            async for message in all_unread(link):
+                if self.state.see(message):
+                    self._show_message({"event": "message", **message})
+        finally:
+            self._take_early(again=True)
 
-    def _show_missed(self, message: Reply) -> None:
-        """Show an unread message."""
-        self._show_message({"event": "message", **message})
-        if self.live:
-            self._read_if_open(message)
-        else:
-            self._mark_read(message)
+    def _take_early(self, again: bool) -> None:
+        """Take the events that have arrived while others were asked for."""
+        early, self._early = self._early, None
+        for event in early or ():
+            if not (again and self.state.has_applied(event)):
+                self.on_event(event)
 
     def _note_waiting(self) -> None:
         """Show how many messages are unread, and how many people and groups wait for an answer."""
@@ -317,10 +301,8 @@ class Client:
 
     def _read_if_open(self, message: Reply) -> None:
         """Mark a message as read if its chat is open."""
-        if self.state.is_open(message):
-            self._mark_read(message)
-
-    def _mark_read(self, message: Reply) -> None:
+        if not self.state.is_open(message):
+            return
         number = message.get("conversation", 0)
         self.state.unread.pop(number, None)
         self.out.changed()

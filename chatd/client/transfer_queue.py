@@ -26,6 +26,7 @@ from chatd.client.translations import tr
 from chatd.commands import values as ask
 
 MAX_STARTS = 5  # attempts for one file
+PAUSE = 0.5  # seconds before another attempt after a lost connection; after a refusal it doubles each time
 
 
 class Transfers:
@@ -109,7 +110,7 @@ class Transfers:
                 if self._is_final(refused, start):
                     self._client.refuse(refused.reply)
                     return
-                await asyncio.sleep(2**start / 2)
+                await asyncio.sleep(PAUSE * 2**start)
             except Damaged as damaged:
                 self._fail("damaged", str(damaged))
                 return
@@ -124,7 +125,7 @@ class Transfers:
                     raise ConnectionLost(str(lost)) from None
                 if start < MAX_STARTS:
                     self._client.out.note(_lost(name, is_out()))
-                    await asyncio.sleep(0.5)
+                    await asyncio.sleep(PAUSE)
         self._fail(
             "link-lost", tr("{name} was given up: the connection was lost too often", name=name)
         )

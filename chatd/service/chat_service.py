@@ -100,7 +100,7 @@ from chatd.service.typing_notices import TypingNotices
 from chatd.service.upkeep import IUpkeep
 from chatd.service.upload_limits import UnderWay
 from chatd.store.engine import limit_log
-from chatd.store.search.sqlite_index import SQLiteIndex
+from chatd.store.search.index import BlockIndex
 
 
 class ChatService:
@@ -282,7 +282,7 @@ class ChatService:
         )
         readdress = Readdressing(self.realms, forwarder.mover()).readdress
         context.writers.messages.rerouted.on_message(readdress)
-        index = SQLiteIndex(context.writers.messages.fresh)
+        index = BlockIndex(context.writers.messages.fresh)
         self.indexing = Indexing(context, index)
         news = RemoteNews(context, self.realms)
         self.receipts = Receipts(context, presence, news, forwarder)

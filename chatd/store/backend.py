@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
@@ -45,6 +46,11 @@ class Backend(ABC):
 
     placeholder: str  # stands for a parameter in a statement that is passed to the driver directly
     paramstyle: str  # SQLAlchemy's name for that
+    # A table `ids` of the ids that a parameter has, in its order. Its column is `value`.
+    each_id: str
+    in_order: str  # ends a query that reads `each_id`, and keeps its order
+    # How many large values a query should return, because the driver reads them all before one can be used
+    values_at_once: int
     is_shared = False  # several nodes may use one database
 
     @abstractmethod
@@ -108,6 +114,20 @@ class Backend(ABC):
     def file_of(self, engine: Engine) -> Path | None:
         """The database's file; None if it is in memory or on a server."""
         return None
+
+    @abstractmethod
+    def ids(self, ids: Sequence[int]) -> object:
+        """The value of the parameter of `each_id`."""
+
+    @abstractmethod
+    def lookup(self, columns: str, outer: str, inner: str, chosen: str, found: str) -> str:
+        """A query for `columns` of the table `inner`. Its rows are looked up by an index, once for each row
+        of the table `outer`, whatever the planner expects. `chosen` is a condition on `outer`, and `found` is
+        one on both."""
+
+    def bytes_cursor(self, connection: Connection) -> Any:
+        """A cursor of the driver for a query that returns large binary values."""
+        return connection.connection.cursor()
 
     @abstractmethod
     def pairs(self, parameter: str) -> sa.Subquery:

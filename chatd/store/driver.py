@@ -17,6 +17,8 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
+from chatd.store.engine import backend_of
+
 
 def fetch(connection: Connection, statement: str, values: Sequence[Any] = ()) -> Sequence[Any]:
     """Execute a query and return its rows, as tuples of the driver's values. Raises DBAPIError."""
@@ -29,10 +31,20 @@ def fetch(connection: Connection, statement: str, values: Sequence[Any] = ()) ->
 
 
 def execute(connection: Connection, statement: str, values: Sequence[Any] = ()) -> Any:
-    """Execute a statement. Returns the driver's cursor, which has `rowcount` and `lastrowid`. Raises
-    DBAPIError."""
+    """Execute a statement. Returns the driver's cursor, which has `rowcount`. Raises DBAPIError."""
     try:
         cursor = connection.connection.cursor()
+        cursor.execute(statement, values)
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise _wrapped(connection, statement, error) from error
+    return cursor
+
+
+def read_bytes(connection: Connection, statement: str, values: Sequence[Any] = ()) -> Any:
+    """Execute a query that returns large binary values. Returns the driver's cursor, for `fetchone` and
+    `fetchall`. Raises DBAPIError."""
+    try:
+        cursor = backend_of(connection).bytes_cursor(connection)
         cursor.execute(statement, values)
     except connection.dialect.loaded_dbapi.Error as error:
         raise _wrapped(connection, statement, error) from error

@@ -67,6 +67,9 @@ class Postgres(Backend):
 
     placeholder = "%s"
     paramstyle = "format"
+    each_id = "unnest(%s::bigint[]) WITH ORDINALITY AS ids (value, place)"
+    in_order = "ORDER BY ids.place"
+    values_at_once = 16
     is_shared = True
 
     def __init__(self) -> None:
@@ -124,6 +127,18 @@ class Postgres(Backend):
 
     def damage_in(self, error: object) -> str | None:
         return str(error) if getattr(error, "sqlstate", None) in DAMAGE else None
+
+    def ids(self, ids: Sequence[int]) -> object:
+        return list(ids)
+
+    def lookup(self, columns: str, outer: str, inner: str, chosen: str, found: str) -> str:
+        """PostgreSQL makes a loop of LATERAL if OFFSET keeps it from joining the tables in another way."""
+        rows = f"SELECT {columns} FROM {inner} WHERE {found} OFFSET 0"  # noqa: S608 - constants
+        return f"SELECT found.* FROM {outer} CROSS JOIN LATERAL ({rows}) AS found WHERE {chosen}"  # noqa: S608
+
+    def bytes_cursor(self, connection: Connection) -> Any:
+        # As text, each byte would have two digits.
+        return connection.connection.cursor(binary=True)
 
     def pairs(self, parameter: str) -> sa.Subquery:
         array = sa.cast(sa.bindparam(parameter, type_=sa.Text), sa.JSON)

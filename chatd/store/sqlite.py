@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine, create_engine, event, text
 
@@ -31,6 +33,9 @@ class SQLite(Backend):
 
     placeholder = "?"
     paramstyle = "qmark"
+    each_id = "json_each(?) AS ids"
+    in_order = ""  # the outer table of a loop is read from its beginning
+    values_at_once = 1000  # it reads a row when that is fetched
 
     def connect(self, url: str) -> Engine:
         engine = create_engine(
@@ -91,6 +96,14 @@ class SQLite(Backend):
     def file_of(self, engine: Engine) -> Path | None:
         found = engine.url.database
         return None if not found or found == ":memory:" else Path(found)
+
+    def ids(self, ids: Sequence[int]) -> object:
+        return msgspec.json.encode(ids).decode()
+
+    def lookup(self, columns: str, outer: str, inner: str, chosen: str, found: str) -> str:
+        """SQLite makes a loop of CROSS JOIN, in the order of the tables
+        (https://www.sqlite.org/optoverview.html#crossjoin)."""
+        return f"SELECT {columns} FROM {outer} CROSS JOIN {inner} WHERE {chosen} AND {found}"  # noqa: S608
 
     def pairs(self, parameter: str) -> sa.Subquery:
         pairs = sa.func.json_each(sa.bindparam(parameter, type_=sa.Text)).table_valued("value")

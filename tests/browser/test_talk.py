@@ -289,6 +289,24 @@ class Groups(BrowserTestCase):
         expect(shown).to_be_visible()
 
     @in_browser
+    def test_closed_by_operators(self) -> None:
+        """In place of the composer stands who has closed the group, also when it is opened later."""
+        messi, operator = self.person("messi"), self.other("henderson")
+        self.site.claim(operator)
+        self.make(messi, "bola", "Public")
+        messi.open_group("bola")
+        note = messi.page.get_by_role("status").filter(has_text="have closed the group: spam")
+        operator.must(command="admin.group.close", group="bola", reason="spam")
+        expect(note).to_be_visible()
+        expect(messi.composer).to_have_count(0)
+        messi.page.reload()
+        expect(note).to_be_visible()
+        expect(messi.composer).to_have_count(0)
+        operator.must(command="admin.group.open", group="bola")
+        expect(messi.composer).to_be_visible()
+        expect(note).to_have_count(0)
+
+    @in_browser
     def test_removed_member(self) -> None:
         """A removed member sees nothing of the group any more, and can't join by its name."""
         messi, henderson = self.person("messi"), self.person("henderson")

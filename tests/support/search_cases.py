@@ -5,6 +5,7 @@ A test case has `SearchCases` beside it and provides `store`, `change` and `find
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 # A text, words that find it, and words that don't.
@@ -41,14 +42,17 @@ class Finder(Protocol):
 
     def store(self, text: str, at: int = 0) -> int: ...
 
+    def store_all(self, texts: Sequence[str], at: int = 0) -> list[int]: ...
+
     def change(self, number: int, text: str | None) -> None: ...
 
     def find(self, text: str, before: int | None = None) -> tuple[list[int], int]: ...
 
 
 class SearchCases:
-    """`store` returns the number of a message with a time in ms, `change` gives it another text, or none if
-    it is deleted, and `find` returns the numbers of those found, and how many remain."""
+    """`store` returns the number of a message with a time in ms, and `store_all` those of several messages,
+    each 1 ms later. `change` gives one another text, or none if it is deleted. `find` returns the numbers of
+    those found, and how many remain."""
 
     def test_words(self: Finder) -> None:
         for text, found, missed in WORDS:
@@ -60,7 +64,7 @@ class SearchCases:
 
     def test_order_and_pages(self: Finder) -> None:
         """The newest comes first, and the pages end with the oldest."""
-        stored = [self.store(f"halo {number}") for number in range(1203)]
+        stored = self.store_all([f"halo {number}" for number in range(1203)])
         self.store("something else")
         first, remaining = self.find("halo")
         self.assertEqual((first, remaining), (stored[:-501:-1], 703))
@@ -73,8 +77,8 @@ class SearchCases:
     def test_times(self: Finder) -> None:
         """The newest is the one with the latest time, also if earlier ones have come after it, as the past of
         a group of another realm does."""
-        new = [self.store("halo", at=10_000 + number) for number in range(300)]
-        old = [self.store("halo", at=1_000 + number) for number in range(300)]
+        new = self.store_all(["halo"] * 300, at=10_000)
+        old = self.store_all(["halo"] * 300, at=1_000)
         last = self.store("halo", at=20_000)
         expected = [last, *new[::-1], *old[::-1]]
         first, remaining = self.find("halo")

@@ -49,5 +49,21 @@ REMOVED = """
 CREATE TRIGGER messages_removed AFTER DELETE ON messages
 BEGIN INSERT INTO search_changes (conversation_id, seq) VALUES (old.conversation_id, old.seq); END
 """
-for _trigger in (CHANGED, REMOVED):
-    event.listen(metadata, "after_create", DDL(_trigger.strip()).execute_if(dialect="sqlite"))
+NOTE = """
+CREATE FUNCTION note_changed_message() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+INSERT INTO search_changes (conversation_id, seq) VALUES (old.conversation_id, old.seq); RETURN NULL; END
+$$
+"""
+CHANGED_ROW = """
+CREATE TRIGGER messages_changed AFTER UPDATE OF text, attachment_id, deleted_at, media ON messages
+FOR EACH ROW EXECUTE FUNCTION note_changed_message()
+"""
+REMOVED_ROW = """
+CREATE TRIGGER messages_removed AFTER DELETE ON messages
+FOR EACH ROW EXECUTE FUNCTION note_changed_message()
+"""
+TRIGGERS = {"sqlite": (CHANGED, REMOVED), "postgresql": (NOTE, CHANGED_ROW, REMOVED_ROW)}
+for _dialect, _statements in TRIGGERS.items():
+    for _each in _statements:
+        event.listen(metadata, "after_create", DDL(_each.strip()).execute_if(dialect=_dialect))

@@ -1,1 +1,1 @@
-"""Searching messages, behind one interface (`interface.py`), and its implementation for SQLite."""
+"""Searching messages, behind one interface (`interface.py`), and its implementation."""

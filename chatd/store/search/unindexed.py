@@ -10,6 +10,7 @@ from operator import itemgetter
 from sqlalchemy import Connection
 
 from chatd.store import driver
+from chatd.store.engine import placeholder
 from chatd.store.search.fresh import FreshMessages, Row
 from chatd.store.search.records import SEQ
 from chatd.store.settings import get_setting, put_setting
@@ -19,7 +20,7 @@ _RANGE = 50_000  # ids of messages whose conversations are looked up at a time
 MAX_DISTRUSTED = 10_000  # conversations
 _seq = itemgetter(SEQ)
 
-_TOUCHED = "SELECT DISTINCT conversation_id FROM messages WHERE id > ? AND id <= ?"
+_TOUCHED = "SELECT DISTINCT conversation_id FROM messages WHERE id > {0} AND id <= {0}"
 _NEWEST = "SELECT coalesce(max(id), 0) FROM messages"
 
 
@@ -62,7 +63,7 @@ class Unindexed:
         self._upto = upto
         others = taken.others
         for gap in taken.gaps:
-            found = driver.fetch(connection, _TOUCHED, gap)
+            found = driver.fetch(connection, _TOUCHED.format(placeholder(connection)), gap)
             others.update([conversation for (conversation,) in found])
         self._rows = taken.rows
         self.waiting.extend([*taken.rows, *(others - taken.rows.keys())])

@@ -10,13 +10,13 @@ import json
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import trustme
 from twisted.trial.unittest import TestCase
 
 from chatd.client import link as link_module
 from chatd.client import nodes as nodes_module
+from chatd.client import transfer_queue
 from chatd.client.addresses import Addresses, parse_addresses
 from chatd.client.client import Client
 from chatd.client.command_queue import CommandQueue
@@ -25,105 +25,8 @@ from chatd.client.link import Phase
 from chatd.client.local_store import Store
 from chatd.client.progress_bar import NoProgress
 from chatd.client.script import Pipe, Script, given
+from tests.unit.client.fake_nodes import TOKEN, Log, Node
 from tests.unit.client.fakes import RecordingOutput
-
-TOKEN = "token-of-lina"
-CONVERSATION = 3
-
-
-class Log:
-    """What the nodes of a realm share: one conversation of lina and budi, and the keys of its messages."""
-
-    def __init__(self) -> None:
-        self.entries: list[dict[str, Any]] = []
-        self.keys: dict[str, dict[str, Any]] = {}
-
-    def add(self, sender: str, text: str) -> dict[str, Any]:
-        seq = len(self.entries) + 1
-        to = "budi" if sender == "lina" else "lina"
-        entry = {
-            "conversation": CONVERSATION,
-            "seq": seq,
-            "id": seq,
-            "from": sender,
-            "to": to,
-            "text": text,
-        }
-        self.entries.append({"kind": "message", **entry})
-        return entry
-
-    def texts(self) -> list[str]:
-        return [each["text"] for each in self.entries]
-
-
-class Node:
-    """A node that speaks the json dialect. It dies when it has carried out a command of the name `dies_at`,
-    and refuses to resume with the code `ill`."""
-
-    def __init__(self, log: Log) -> None:
-        self.log = log
-        self.asked: list[dict[str, Any]] = []
-        self.dies_at = ""
-        self.ill = ""
-        self.silent = False
-        self._open: set[asyncio.StreamWriter] = set()
-        self._listening: set[asyncio.StreamWriter] = set()
-        self.port = 0
-
-    async def start(self, context: ssl.SSLContext | None = None) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=context)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def kill(self) -> None:
-        self._server.close()
-        for each in list(self._open):
-            each.transport.abort()
-        await asyncio.sleep(0)
-
-    def push(self, entry: dict[str, Any]) -> None:
-        for each in self._listening:
-            each.write(json.dumps({"event": "message", **entry}).encode() + b"\n")
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._open.add(writer)
-        with contextlib.suppress(OSError):
-            while line := await reader.readline():
-                try:
-                    request = json.loads(line)
-                except ValueError:
-                    break  # a client that wants TLS
-                self.asked.append(request)
-                if self.silent:
-                    continue
-                reply = self._do(request, writer)
-                if request["command"] == self.dies_at:
-                    await self.kill()
-                    break
-                writer.write(json.dumps({"id": request.get("id"), **reply}).encode() + b"\n")
-        self._open.discard(writer)
-        self._listening.discard(writer)
-        writer.close()
-
-    def _do(self, request: dict[str, Any], writer: asyncio.StreamWriter) -> dict[str, Any]:
-        done = {"status": "OK", "message": "done"}
-        match request["command"]:
-            case "resume" if self.ill:
-                return {"status": "ERROR", "code": self.ill, "message": "Try again later"}
-            case "resume":
-                assert request["token"] == TOKEN
-                return {**done, "username": "lina", "name": "Lina"}
-            case "listen":
-                self._listening.add(writer)
-                return {**done, "listening": True}
-            case "send":
-                kept = self.log.keys.get(request["key"]) or self.log.add("lina", request["text"])
-                self.log.keys[request["key"]] = kept
-                return {**done, "message": "Message sent", "seq": kept["seq"], "message_id": kept["id"],
-                        "conversation": CONVERSATION}  # fmt: skip
-            case "sync":
-                return {**done, "entries": self.log.entries[request["after"] :]}
-            case _:
-                return {**done, "messages": [], "conversations": []}
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -138,6 +41,7 @@ async def a_moment() -> None:
 class FailoverTestCase(TestCase):
     def setUp(self) -> None:
         self.patch(link_module, "FIRST_PAUSE", 0.01)
+        self.patch(transfer_queue, "PAUSE", 0.001)
         self.log = Log()
         self.one, self.two = Node(self.log), Node(self.log)
         self.store = Store(Path(self.mktemp()))
@@ -289,18 +193,47 @@ class Scripts(FailoverTestCase):
         self.assertEqual(self.log.texts(), ["one"])
         self.assertIn("No reply came to: send budi one", self.errors.getvalue())
 
+    def test_file(self) -> None:
+        """A file is sent once, also if the node dies before its reply, or can't store it at first."""
+        path = Path(self.mktemp())
+        path.write_text("plan")
+        self.one.dies_at = "sendfile"
+        self.two.refuses = ["storage-failed"]
+        self.assertEqual(self.run_script(f"sendfile budi {path}", "send budi two"), 0)
+        self.assertEqual(self.log.texts(), ["file plan", "two"])
+        keys = [each["key"] for node in (self.one, self.two) for each in node.asked
+                if each["command"] == "sendfile"]  # fmt: skip
+        self.assertEqual((len(keys), len(set(keys))), (3, 1))
+
+    def test_file_without_a_node(self) -> None:
+        """The script ends, and does not repeat the files that were sent before."""
+        path = Path(self.mktemp())
+        path.write_text("plan")
+        self.one.dies_at = self.two.dies_at = "sendfile"
+        self.assertEqual(self.run_script(f"sendfile budi {path} {path}"), 2)
+        self.assertEqual(self.log.texts(), ["file plan"])
+        self.assertIn("No reply came to: sendfile budi", self.errors.getvalue())
+
+    def test_room(self) -> None:
+        """The script is in the room again before its next line."""
+        self.one.dies_at = "whoami"
+        self.assertEqual(self.run_script("roomjoin stadium", "whoami", "roomchat vamos"), 0)
+        asked = [each["command"] for each in self.two.asked]
+        self.assertEqual(asked[:5], ["ping", "resume", "roomjoin", "whoami", "roomchat"])
+
     def test_listening(self) -> None:
         """It goes on at the other node, and prints once what has arrived in between, as events. It does not
         print what would not have been pushed."""
 
         async def budi(one: Node, two: Node) -> None:
-            await until(lambda: bool(one._listening))
+            await until(lambda: bool(one.listening))
+            self.log.add("budi", "zero")
             one.push(self.log.add("budi", "one"))
             await until(lambda: "one" in self.printed.getvalue())
             self.log.add("budi", "two")
             self.log.add("lina", "three")
             await one.kill()
-            await until(lambda: bool(two._listening) and "two" in self.printed.getvalue())
+            await until(lambda: bool(two.listening) and self.log.read == 3)
             two.push(self.log.add("budi", "four"))
             await until(lambda: "four" in self.printed.getvalue())
             await two.kill()
@@ -318,9 +251,9 @@ class Scripts(FailoverTestCase):
         self.assertEqual(asyncio.run(all_of_it()), 2)
         printed = [json.loads(line) for line in self.printed.getvalue().splitlines()]
         events = [each["text"] for each in printed if each.get("event") == "message"]
-        self.assertEqual(events, ["one", "two", "four"])
+        self.assertEqual(events, ["one", "two", "zero", "four"])
         marks = [each["seq"] for each in self.two.asked if each["command"] == "read"]
-        self.assertEqual(marks, [2])
+        self.assertEqual(marks, [2, 3])
 
 
 class Tls(FailoverTestCase):

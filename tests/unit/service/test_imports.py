@@ -31,7 +31,7 @@ from chatd.store.files import Owner, find_file, used_bytes
 from chatd.store.imported_messages import ImportJobs
 from chatd.store.imports import CANCELLED, DONE, FAILED, RUNNING
 from chatd.store.schema import import_places, imported_messages, imports, messages
-from chatd.store.search import sqlite_index
+from chatd.store.search import index as search_index
 from chatd.store.sync import Cursor
 from chatd.store.windows import Window
 from tests.support.archives import AT, OLD, archive, direct, group, packed, said
@@ -121,7 +121,7 @@ class Places(ImportsTestCase):
         """The index has all of them, wherever it was when they came, and however many there are."""
         service = self.realm.service
         for name, value in (("MAX_ROWS", 20), ("MAX_MESSAGES", 8)):
-            self.patch(sqlite_index, name, value)
+            self.patch(search_index, name, value)
         self.patch(archive_reader, "MAX_WEIGHT", 15)
         messi, _ = await self.register("messi"), await self.register("budi")
         for number in range(12):

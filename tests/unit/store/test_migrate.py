@@ -63,6 +63,7 @@ class Schema(MigrateTestCase):
             self.assertEqual(list(migrated.tables[name].columns), list(table.columns), name)
         self.assertEqual(migrated.indexes, fresh.indexes)
         self.assertEqual(migrated.comments, fresh.comments)
+        self.assertEqual(migrated.routines, fresh.routines)
         self.assertEqual(set(fresh.tables), set(metadata.tables))
         self.assertEqual(fresh.tables["attachments"].columns["owner_id"], "BIGINT")
 
@@ -104,6 +105,7 @@ class Catalogue:
         self.tables: dict[str, TableMade] = {}
         self.indexes: dict[str, str] = {}
         self.comments: dict[str, str] = {}
+        self.routines: dict[str, str] = {}
         for statement in filter(None, map(str.strip, statements)):
             self._run(statement)
 
@@ -118,6 +120,7 @@ class Catalogue:
             (r"ALTER TABLE (\w+) DROP COLUMN (\w+)", self._drop_column),
             (r"DROP INDEX (\w+)", self.indexes.pop),
             (r"INSERT INTO .*", lambda: None),
+            (r"CREATE (FUNCTION \w+|TRIGGER \w+)(.*)", self.routines.__setitem__),
         ):
             if found := re.fullmatch(pattern, statement, re.DOTALL):
                 run(*found.groups())

@@ -76,13 +76,18 @@ def _create_search_changes() -> None:
 
 def _create_triggers() -> None:
     """Note the messages whose text in the index is outdated."""
+    values = "VALUES (old.conversation_id, old.seq)"
+    insert = f"INSERT INTO search_changes (conversation_id, seq) {values}"
     if op.get_context().dialect.name == "sqlite":
-        for name, when in (
-            ("changed", "UPDATE OF text, attachment_id, deleted_at, media"),
-            ("removed", "DELETE"),
-        ):
-            values = "VALUES (old.conversation_id, old.seq)"
-            insert = f"INSERT INTO search_changes (conversation_id, seq) {values}"
-            op.execute(
-                f"CREATE TRIGGER messages_{name} AFTER {when} ON messages\nBEGIN {insert}; END"
-            )
+        run = f"\nBEGIN {insert}; END"
+    else:
+        op.execute(
+            "CREATE FUNCTION note_changed_message() RETURNS trigger LANGUAGE plpgsql AS $$\n"
+            f"BEGIN\n{insert}; RETURN NULL; END\n$$"
+        )
+        run = "\nFOR EACH ROW EXECUTE FUNCTION note_changed_message()"
+    for name, when in (
+        ("changed", "UPDATE OF text, attachment_id, deleted_at, media"),
+        ("removed", "DELETE"),
+    ):
+        op.execute(f"CREATE TRIGGER messages_{name} AFTER {when} ON messages{run}")

@@ -13,6 +13,7 @@ export function takeInto(store, change) {
   found.seq = Math.max(found.seq, change.seq || 0);
   if (change.kind === "group") {
     if (change.title !== undefined) found.name = change.title || found.place.name;
+    if (change.shut !== undefined) found.shut = change.shut ?? undefined;
     if (change.picture !== undefined) store.see(found.place, change.picture ?? undefined);
     store.refreshSoon();
   } else if (found.last && change.target === found.last.seq) {

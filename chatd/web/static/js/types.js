@@ -92,6 +92,7 @@
  * @property {number} [members]
  * @property {boolean} [admin]
  * @property {boolean} [closed]
+ * @property {string} [shut] why the operators of its realm have closed it for everybody; missing: they have not
  * @property {"private"} [visibility] missing: public
  * @property {string} [rescue] the address with which the group goes on if its realm stays lost
  * @property {"all" | "mentions" | "none"} [notify] of which messages the user wants notifications; missing: of all

@@ -40,7 +40,7 @@ export function happened(changes, nameOf, isMe) {
 }
 
 /** The operators have closed a group for everybody, for that reason, or opened it. @param {unknown} reason */
-function shut(reason) {
+export function shut(reason) {
   if (reason === null) return t("chat.group.unshut");
   return reason ? t("chat.group.shut.why", { reason: String(reason) }) : t("chat.group.shut");
 }

@@ -2,6 +2,7 @@
 /** A conversation: its header, its messages, and the composer. `#/u/<address>` and `#/g/<group>`. */
 
 import { Actions } from "../chat/actions.js";
+import { ClosedNote } from "../chat/closed.js";
 import { Composer } from "../chat/composer.js";
 import { dropZone } from "../chat/dropzone.js";
 import { forgetPreview, refreshUpload } from "../chat/attachments.js";
@@ -65,6 +66,7 @@ class Chat {
     /** @type {unknown} the error of `lost` and `refused` */
     this.why = null;
     this.opened = false;
+    this.gone = false; // whether the group is not there, or not for this user
     this.actions = new Actions(app, place, {
       reply: (message) => this.composer.reply(message, this.nameOf(message.from)),
       edit: (message) => this.composer.edit(message),
@@ -74,6 +76,7 @@ class Chat {
     this.request = new RequestBar(app, place);
     this.thread = this.makeThread();
     this.composer = this.makeComposer();
+    this.closed = new ClosedNote(app.store, place);
     this.announcer = new Announcer(app.announce, (address) => app.store.displayName(address));
     this.instead = h("div", { class: "chat-instead" });
     this.node = h(
@@ -82,12 +85,14 @@ class Chat {
       this.header.node,
       this.request.node,
       h("div", { class: "chat-middle" }, this.thread.node, this.instead),
-      isImported(place.name) ? h("p", { class: "chat-closed-note quiet" }, t("chat.imported.closed")) : this.composer.node,
+      this.closed.node,
+      this.composer.node,
     );
+    this.showComposer();
     this.node.addEventListener("paste", (event) => this.pasted(event));
     app.log.shown = place;
     this.ends = [
-      dropZone(this.node, (files) => isImported(place.name) || this.composer.attach(files)),
+      dropZone(this.node, (files) => this.closed.closed || this.composer.attach(files)),
       app.log.on("messages", (/** @type {Place} */ where) => where.key === place.key && this.show()),
       app.log.on("typing", (/** @type {Place} */ where) => where.key === place.key && this.header.update()),
       app.store.on("conversations", () => this.listChanged()),
@@ -257,13 +262,14 @@ class Chat {
     const code = error instanceof ChatError ? error.code : "";
     this.state = code === "" ? "lost" : "refused";
     this.why = error;
-    const closed = ["not-member", "banned"].includes(code);
-    this.composer.node.hidden = closed || code.startsWith("unknown-");
+    this.gone = ["not-member", "banned"].includes(code) || code.startsWith("unknown-");
+    this.showComposer();
     this.showInstead();
   }
 
   again() {
-    this.composer.node.hidden = false;
+    this.gone = false;
+    this.showComposer();
     void this.load();
   }
 
@@ -314,7 +320,14 @@ class Chat {
     fill(this.instead, instead({ state, why, place, name, again, join: () => void this.join() }));
   }
 
+  /** Shows the composer, or why nobody can write. */
+  showComposer() {
+    this.closed.update();
+    this.composer.node.hidden = this.gone || this.closed.closed;
+  }
+
   listChanged() {
+    this.showComposer();
     this.header.update();
     this.request.update();
     this.app.setTitle(`${this.header.name} · ${this.app.store.realm}`);
@@ -374,7 +387,7 @@ class Chat {
   pasted(event) {
     const files = filesOf(event.clipboardData);
     // A copied table or page comes with a picture of it: paste the text.
-    if (files.length === 0 || isImported(this.place.name) || event.clipboardData?.getData("text/plain")) return;
+    if (files.length === 0 || this.closed.closed || event.clipboardData?.getData("text/plain")) return;
     event.preventDefault();
     this.composer.attach(files);
   }

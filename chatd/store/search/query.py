@@ -1,18 +1,20 @@
-"""Searching in SQLite: in the blocks of the index, and in the messages that are not in them yet."""
+"""Searching: in the blocks of the index, and in the messages that are not in them yet."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import cache
 from itertools import starmap
 from typing import Any, NamedTuple
 
-import msgspec
 from sqlalchemy import Connection, select
 
 from chatd.base.model import Account
 from chatd.store import driver
 from chatd.store.access import SEES
+from chatd.store.backend import Backend
+from chatd.store.engine import backend_of
 from chatd.store.history import Page, build_messages, select_messages
 from chatd.store.schema import messages
 from chatd.store.search.blocks import PARTS, Part, decode_facts, decode_keys, order_of
@@ -27,6 +29,56 @@ _CHUNK = 128  # blocks that are looked up at a time
 _LARGEST = (1 << 63) - 1
 _NO_END = _LARGEST, _LARGEST  # a time and an id
 
+
+class QueryStatements(NamedTuple):
+    """As a kind of database knows them."""
+
+    blocks: str
+    hidden: str
+    tail: str  # messages after the blocks
+    changed: str
+    signatures: str
+    contents: str
+    contents_with_facts: str
+
+
+@cache
+def _statements(backend: Backend) -> QueryStatements:
+    mark = backend.placeholder
+    return QueryStatements(
+        blocks=_BLOCKS.replace("?", mark),
+        hidden="SELECT id FROM messages WHERE conversation_id = ? AND seq >= ? AND seq < ?".replace(
+            "?", mark
+        ),
+        tail=backend.lookup(
+            SEARCHED,
+            "participants",
+            f"messages {WITH_FILE}",
+            f"participants.account_id = {mark}",
+            f"messages.conversation_id = participants.conversation_id AND {SEES} AND {_AFTER_BLOCKS}",
+        ),
+        changed=backend.lookup(
+            SEARCHED,
+            "search_changes JOIN participants "
+            "ON participants.conversation_id = search_changes.conversation_id",
+            f"messages {WITH_FILE}",
+            f"participants.account_id = {mark}",
+            "messages.conversation_id = search_changes.conversation_id "
+            f"AND messages.seq = search_changes.seq AND {_SEES_ONE}",
+        ),
+        signatures=f"SELECT value, {_part(Part.SIGNATURE)} FROM {backend.each_id} {backend.in_order}",
+        contents=f"SELECT {_part(Part.TEXTS)}, {_part(Part.KEYS)}, NULL "
+        f"FROM {backend.each_id} {backend.in_order}",
+        contents_with_facts=f"SELECT {_part(Part.TEXTS)}, {_part(Part.KEYS)}, {_part(Part.FACTS)} "
+        f"FROM {backend.each_id} {backend.in_order}",
+    )
+
+
+def _part(part: Part) -> str:
+    """A part of the block with the id `value`."""
+    return f"(SELECT data FROM search_parts WHERE id = value * {PARTS} + {part:d})"
+
+
 # `hidden` is the seq before which the account sees nothing, if that is in the block.
 _BLOCKS = """
 SELECT id, b.conversation_id, earliest, latest, messages, size, b.first_seq,
@@ -35,36 +87,10 @@ FROM participants AS p JOIN search_blocks AS b
 ON b.conversation_id = p.conversation_id AND b.last_seq >= p.first_seq
 WHERE p.account_id = ? AND earliest <= ? AND messages > 0 ORDER BY latest DESC
 """
-_HIDDEN = "SELECT id FROM messages WHERE conversation_id = ? AND seq >= ? AND seq < ?"
-_TAIL = f"""
-SELECT {SEARCHED} FROM participants JOIN messages
-ON messages.conversation_id = participants.conversation_id
-AND messages.seq > coalesce((SELECT max(last_seq) FROM search_blocks
-    WHERE search_blocks.conversation_id = participants.conversation_id), {BEGINNING})
-AND {SEES} {WITH_FILE} WHERE participants.account_id = ?
-"""
+_AFTER_BLOCKS = f"""messages.seq > coalesce((SELECT max(last_seq) FROM search_blocks
+    WHERE search_blocks.conversation_id = participants.conversation_id), {BEGINNING})"""
 # A difference, because SQLite would read all messages from `first_seq` on for each one that is looked up.
 _SEES_ONE = "participants.first_seq - messages.seq <= 0"
-_CHANGED = f"""
-SELECT DISTINCT {SEARCHED} FROM search_changes JOIN participants
-ON participants.conversation_id = search_changes.conversation_id AND participants.account_id = ?
-CROSS JOIN messages ON messages.conversation_id = search_changes.conversation_id
-AND messages.seq = search_changes.seq AND {_SEES_ONE} {WITH_FILE}
-"""
-# The rows come in the order of the array.
-_SIGNATURES = f"""
-SELECT value, data FROM json_each(?) CROSS JOIN search_parts
-ON search_parts.id = value * {PARTS} + {Part.SIGNATURE:d}
-"""
-_CONTENTS = f"""
-SELECT texts.data, keys.data, NULL FROM json_each(?)
-CROSS JOIN search_parts AS texts ON texts.id = value * {PARTS} + {Part.TEXTS:d}
-CROSS JOIN search_parts AS keys ON keys.id = value * {PARTS} + {Part.KEYS:d}
-"""
-_CONTENTS_WITH_FACTS = f"""
-{_CONTENTS.replace("NULL", "facts.data")}
-CROSS JOIN search_parts AS facts ON facts.id = value * {PARTS} + {Part.FACTS:d}
-"""
 
 
 class Head(NamedTuple):
@@ -85,6 +111,8 @@ class Search:
         self, connection: Connection, account: Account, wanted: Wanted, limit: int
     ) -> None:
         self._connection = connection
+        self._backend = backend_of(connection)
+        self._statements = _statements(self._backend)
         self._account = account
         self._wanted = wanted
         self._limit = limit
@@ -92,7 +120,7 @@ class Search:
         self._matcher = Matcher(wanted)
         self._grams = grams_of(self._matcher.words)
         self._found = 0
-        self._read = 0  # bytes of text
+        self._read_bytes = 0  # of text
         self._newest = NewestHits(limit)
         # conversation -> ids of messages that have changed since they came into the index
         self._changed: dict[int, set[int]] = defaultdict(set)
@@ -134,10 +162,12 @@ class Search:
     def _read_loose(self) -> None:
         """Read the messages that the index lacks, or has an older version of."""
         account = self._account.id
-        for row in self._rows(_CHANGED, account):
-            self._changed[row.conversation_id].add(row.id)
-            self._look_at(row)
-        for row in self._rows(_TAIL, account):
+        for row in self._rows(self._statements.changed, account):
+            changed = self._changed[row.conversation_id]
+            if row.id not in changed:  # it may have been changed several times
+                changed.add(row.id)
+                self._look_at(row)
+        for row in self._rows(self._statements.tail, account):
             if row.id not in self._changed.get(row.conversation_id, ()):
                 self._look_at(row)
 
@@ -154,7 +184,9 @@ class Search:
 
     def _read_blocks(self) -> None:
         places, in_time = self._wanted.conversations, self._matcher.in_time
-        rows = driver.fetch(self._connection, _BLOCKS, (self._account.id, self._end[0]))
+        rows = driver.fetch(
+            self._connection, self._statements.blocks, (self._account.id, self._end[0])
+        )
         heads = [
             head
             for head in starmap(Head, rows)
@@ -162,23 +194,32 @@ class Search:
             and in_time(head.earliest, head.latest)
         ]
         for start in range(0, len(heads), _CHUNK):
-            if self._read_chunk(self._with_grams(heads[start : start + _CHUNK])):
-                return
+            some = self._with_grams(heads[start : start + _CHUNK])
+            step = self._backend.values_at_once
+            for first in range(0, len(some), step):
+                if self._read_chunk(some[first : first + step]):
+                    return
 
-    def _with_grams(self, heads: Sequence[Head]) -> list[Head]:
+    def _with_grams(self, heads: Sequence[Head]) -> Sequence[Head]:
         """Those that may contain all words."""
         signed = [head.id for head in heads if head.size >= MIN_TEXT] if self._grams else []
-        signatures = driver.fetch(self._connection, _SIGNATURES, (_array(signed),))
+        if not signed:
+            return heads
+        signatures = self._read(self._statements.signatures, signed)
         lacking = {
             ident for ident, signature in signatures if not may_contain(signature, self._grams)
         }
         return [head for head in heads if head.id not in lacking]
 
+    def _read(self, statement: str, ids: Sequence[int]) -> Any:
+        """Parts of the blocks with these ids, in their order."""
+        return driver.read_bytes(self._connection, statement, (self._backend.ids(ids),))
+
     def _read_chunk(self, heads: Sequence[Head]) -> bool:
         """Look into these blocks. Returns whether no other one matters."""
-        statement = _CONTENTS_WITH_FACTS if self._matcher.filters else _CONTENTS
-        idents = _array([head.id for head in heads])
-        contents = driver.execute(self._connection, statement, (idents,))
+        made = self._statements
+        statement = made.contents_with_facts if self._matcher.filters else made.contents
+        contents = self._read(statement, [head.id for head in heads])
         words = self._matcher.words
         for head in heads:
             counting, floor = self._is_counting(), self._newest.floor[0]
@@ -186,7 +227,7 @@ class Search:
                 contents.close()
                 return True
             texts, keys, facts = contents.fetchone()
-            self._read += head.size
+            self._read_bytes += head.size
             # Once hits are not counted, most blocks have few messages that are new enough.
             if not counting or not words or words[0] in texts:
                 self._read_block(head, texts, keys, facts, 0 if counting else floor)
@@ -195,7 +236,7 @@ class Search:
     def _is_counting(self) -> bool:
         """Whether hits beyond the page are still counted. At least one of them always is."""
         more = self._found - self._limit
-        return more <= 0 or (more < MAX_REMAINING and self._read < MAX_COUNTED_TEXT)
+        return more <= 0 or (more < MAX_REMAINING and self._read_bytes < MAX_COUNTED_TEXT)
 
     def _read_block(
         self, head: Head, texts: bytes, keys: bytes, facts: bytes | None, since: int
@@ -218,9 +259,5 @@ class Search:
 
     def _hidden(self, head: Head, before: int) -> set[int]:
         """The ids of the messages of a block that the account does not see, those before a seq."""
-        rows = self._rows(_HIDDEN, head.conversation, head.first_seq, before)
+        rows = self._rows(self._statements.hidden, head.conversation, head.first_seq, before)
         return {row[0] for row in rows}
-
-
-def _array(ids: Sequence[int]) -> str:
-    return msgspec.json.encode(ids).decode()

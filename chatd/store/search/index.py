@@ -1,4 +1,4 @@
-"""Building the index in SQLite, a short piece at a time.
+"""Building the index, a short piece at a time.
 
 A conversation's blocks cover its log without gaps from the beginning to some number (seq); the rest is its
 *tail*, which searches read from `messages`. A few messages make a small block, which is merged with the ones
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import msgspec
@@ -17,6 +18,8 @@ from sqlalchemy import Connection
 
 from chatd.base.model import Account
 from chatd.store import driver
+from chatd.store.backend import Backend
+from chatd.store.engine import backend_of
 from chatd.store.history import Page
 from chatd.store.schema import search_blocks, search_changes
 from chatd.store.search.blocks import (
@@ -33,6 +36,7 @@ from chatd.store.search.blocks import (
 )
 from chatd.store.search.fresh import FreshMessages
 from chatd.store.search.interface import Wanted
+from chatd.store.search.query import Search
 from chatd.store.search.records import (
     BEGINNING,
     SEARCHED,
@@ -42,7 +46,6 @@ from chatd.store.search.records import (
     first_fresh_block,
 )
 from chatd.store.search.signatures import MIN_TEXT, make_signature
-from chatd.store.search.sqlite_query import Search
 from chatd.store.search.unindexed import Unindexed
 
 _BREATH = 0.001  # seconds for other threads, while a piece is prepared
@@ -62,25 +65,48 @@ _LAST = f"""
 SELECT id, first_seq, last_seq, messages, size FROM search_blocks
 WHERE conversation_id = ? ORDER BY last_seq DESC LIMIT {MAX_BLOCKS}
 """
-_PARTS = "SELECT data FROM search_parts WHERE id BETWEEN ? AND ? ORDER BY id"
-# Of these messages, those that are after a place.
-_LATER = """
-SELECT messages.id FROM json_each(?) CROSS JOIN messages ON messages.id = value
-WHERE conversation_id = ? AND seq > ?
-"""
 _WITHIN = """
 SELECT id FROM search_changes WHERE conversation_id = ? AND seq BETWEEN ? AND ? LIMIT ?
 """
-_INSERT = """
-INSERT INTO search_blocks
-(conversation_id, first_seq, last_seq, earliest, latest, messages, size)
-VALUES (?, ?, ?, ?, ?, ?, ?)
-"""
-_INSERT_PART = "INSERT INTO search_parts (id, data) VALUES (?, ?)"
-_DELETE = "DELETE FROM search_blocks WHERE id = ?"
-_DELETE_PART = "DELETE FROM search_parts WHERE id = ?"
+_COLUMNS = "conversation_id, first_seq, last_seq, earliest, latest, messages, size"
 _NO_END = (1 << 63) - 1
 _FIRST_CHANGED = sa.select(search_changes).order_by(search_changes.c.id).limit(1)
+
+
+class IndexStatements(NamedTuple):
+    """As a kind of database knows them."""
+
+    after: str
+    last: str
+    parts: str
+    later: str  # of some messages, those that are after a place
+    within: str
+    new_row: str  # of a block
+    insert_part: str
+    delete: str
+    delete_part: str
+
+
+@cache
+def _statements(backend: Backend) -> IndexStatements:
+    mark = backend.placeholder
+    return IndexStatements(
+        after=_AFTER.replace("?", mark),
+        last=_LAST.replace("?", mark),
+        parts=f"SELECT data FROM search_parts WHERE id BETWEEN {mark} AND {mark} ORDER BY id",
+        later=backend.lookup(
+            "messages.id",
+            backend.each_id,
+            "messages",
+            "TRUE",
+            f"messages.id = ids.value AND conversation_id = {mark} AND seq > {mark}",
+        ),
+        within=_WITHIN.replace("?", mark),
+        new_row=f"({', '.join([mark] * (_COLUMNS.count(',') + 1))})",
+        insert_part=f"INSERT INTO search_parts (id, data) VALUES ({mark}, {mark})",
+        delete=f"DELETE FROM search_blocks WHERE id = {mark}",
+        delete_part=f"DELETE FROM search_parts WHERE id = {mark}",
+    )
 
 
 class Block(NamedTuple):
@@ -92,7 +118,7 @@ class Block(NamedTuple):
 
 
 class NewBlock(msgspec.Struct, frozen=True):
-    """What is stored of a block, without its id. `row` has the values of _INSERT."""
+    """What is stored of a block, without its id. `row` has the values of _COLUMNS."""
 
     row: tuple[int, ...]
     parts: dict[Part, bytes]
@@ -107,7 +133,7 @@ class Piece(msgspec.Struct):
     progress: int | None = None
 
 
-class SQLiteIndex:
+class BlockIndex:
     """A SearchIndex (chatd.store.search.interface). `pause` is called while Python's lock was held for a
     while."""
 
@@ -138,12 +164,8 @@ class SQLiteIndex:
         assert isinstance(piece, Piece)  # noqa: S101 - made by `prepare`
         if piece.old:
             _delete(connection, piece.old)
-        parts: list[tuple[int, bytes]] = []
-        for block in piece.new:
-            ident = driver.execute(connection, _INSERT, block.row).lastrowid
-            parts += [(ident * PARTS + part, data) for part, data in block.parts.items()]
-        if parts:
-            driver.execute_many(connection, _INSERT_PART, parts)
+        if piece.new:
+            _insert(connection, piece.new)
         if piece.changes:
             connection.execute(
                 sa.delete(search_changes).where(search_changes.c.id.in_(piece.changes))
@@ -185,7 +207,8 @@ class SQLiteIndex:
         place = (conversation, block.first_seq, last_seq)
         new = self._split(place, rows) if last_seq >= block.first_seq else []
         within = (conversation, block.first_seq, last_seq if rest else block.last_seq, MAX_ROWS)
-        changes = [ident for (ident,) in driver.fetch(connection, _WITHIN, within)]
+        made = _statements(backend_of(connection))
+        changes = [ident for (ident,) in driver.fetch(connection, made.within, within)]
         return Piece([block.id], new + rest, changes)
 
     def _split(self, place: tuple[int, int, int], rows: Sequence[Any]) -> list[NewBlock]:
@@ -231,7 +254,8 @@ class SQLiteIndex:
     def _add(self, connection: Connection, conversation: int, piece: Piece) -> tuple[int, bool]:
         """Add a block with the next messages of a conversation. Returns the size of their texts, and whether
         there are no more."""
-        last = [Block._make(row) for row in driver.fetch(connection, _LAST, (conversation,))]
+        found = driver.fetch(connection, _statements(backend_of(connection)).last, (conversation,))
+        last = [Block._make(row) for row in found]
         after = last[0].last_seq if last else BEGINNING
         rows: Sequence[Any] | None = self._unindexed.fresh(conversation, after)
         if rows is None:
@@ -277,10 +301,10 @@ def _mergeable(last: Iterable[Block], count: int, size: int) -> list[Block]:
 
 
 def _rows(
-    connection: Connection, conversation: int, after: int, upto: int, limit: int = -1
+    connection: Connection, conversation: int, after: int, upto: int, limit: int
 ) -> Sequence[Any]:
     values = (conversation, after, upto, limit)
-    return driver.fetch(connection, _AFTER, values)
+    return driver.fetch(connection, _statements(backend_of(connection)).after, values)
 
 
 def _block_with(connection: Connection, conversation: int, seq: int) -> Block | None:
@@ -299,19 +323,41 @@ def _columns(connection: Connection, block: Block) -> Columns:
         return columns_of(())
     first = block.id * PARTS
     wanted = (first + Part.KEYS, first + Part.FACTS)
-    (keys,), (texts,), (facts,) = driver.fetch(connection, _PARTS, wanted)
+    statement = _statements(backend_of(connection)).parts
+    (keys,), (texts,), (facts,) = driver.read_bytes(connection, statement, wanted).fetchall()
     return decode_columns(keys, texts, facts)
 
 
 def _columns_after(connection: Connection, block: Block, conversation: int, seq: int) -> Columns:
     """What a block has of the messages after `seq` that are still there."""
     columns = _columns(connection, block)
-    idents = msgspec.json.encode(columns.ids.tolist()).decode()
-    later = set(driver.fetch(connection, _LATER, (idents, conversation, seq)))
-    return columns_of([each for each in records_in(columns) if (each.id,) in later])
+    backend = backend_of(connection)
+    wanted = (backend.ids(columns.ids.tolist()), conversation, seq)
+    later = {ident for (ident,) in driver.fetch(connection, _statements(backend).later, wanted)}
+    return columns_of([each for each in records_in(columns) if each.id in later])
+
+
+def _insert(connection: Connection, blocks: Sequence[NewBlock]) -> None:
+    """Store blocks. All have another place."""
+    made = _statements(backend_of(connection))
+    rows = ", ".join([made.new_row] * len(blocks))
+    ids = driver.fetch(
+        connection,
+        f"INSERT INTO search_blocks ({_COLUMNS}) VALUES {rows} RETURNING conversation_id, last_seq, id",
+        [value for block in blocks for value in block.row],
+    )
+    id_at = {(conversation, last_seq): ident for conversation, last_seq, ident in ids}
+    parts = [
+        (id_at[block.row[0], block.row[2]] * PARTS + part, data)
+        for block in blocks
+        for part, data in block.parts.items()
+    ]
+    if parts:
+        driver.execute_many(connection, made.insert_part, parts)
 
 
 def _delete(connection: Connection, idents: Sequence[int]) -> None:
     parts = [(ident * PARTS + part,) for ident in idents for part in Part]
-    driver.execute_many(connection, _DELETE_PART, parts)
-    driver.execute_many(connection, _DELETE, [(ident,) for ident in idents])
+    made = _statements(backend_of(connection))
+    driver.execute_many(connection, made.delete_part, parts)
+    driver.execute_many(connection, made.delete, [(ident,) for ident in idents])

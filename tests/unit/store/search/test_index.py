@@ -1,111 +1,27 @@
-"""SQLite finds the same without an index, with one, and while it is being built."""
+"""A search finds the same without an index, with one, and while it is being built."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, ClassVar
-
-import sqlalchemy as sa
-from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.base.model import Account
 from chatd.base.search_query import parse_query
-from chatd.store.engine import connect
-from chatd.store.schema import metadata
-from chatd.store.search import fresh, records, sqlite_index, sqlite_query, unindexed
+from chatd.store.search import fresh, index, query, records, unindexed
 from chatd.store.search.blocks import MAX_MESSAGES, PARTS
 from chatd.store.search.fresh import FreshMessages
+from chatd.store.search.index import BlockIndex
 from chatd.store.search.interface import Wanted
-from chatd.store.search.sqlite_index import SQLiteIndex
 from tests.support.query_plans import plans
 from tests.support.search_cases import SearchCases
-
-ANA = Account(1, "ana", "ana", "ana", "")
-BUDI = Account(2, "budi", "budi", "budi", "")
-TOGETHER, ALONE, THEIRS = 1, 2, 3  # conversations: of both, of ana, of budi
+from tests.support.search_index import ALONE, ANA, BUDI, THEIRS, TOGETHER, IndexTestCase
 
 
-class SQLiteTestCase(SynchronousTestCase):
-    in_memory = False  # whether the index gets new messages from memory
-
-    def setUp(self) -> None:
-        self.path = self.mktemp()
-        self.engine = connect(f"sqlite:///{self.path}")
-        self.addCleanup(self.engine.dispose)
-        metadata.create_all(self.engine)
-        self.fresh = FreshMessages()
-        self.index = SQLiteIndex(self.fresh, pause=lambda: None)
-        self.last = 0
-        members = ((1, TOGETHER), (2, TOGETHER), (1, ALONE), (2, THEIRS))
-        with self.engine.begin() as connection:
-            for account in (ANA, BUDI):
-                connection.exec_driver_sql(
-                    "INSERT INTO accounts (id, name, key, password, display_name, country, created_at) "
-                    "VALUES (?, ?, ?, '', '', '', 0)",
-                    (account.id, account.name, account.key),
-                )
-            for conversation in (TOGETHER, ALONE, THEIRS):
-                connection.exec_driver_sql(
-                    "INSERT INTO conversations VALUES (?, 'group', 0)", (conversation,)
-                )
-            for account_id, conversation in members:
-                connection.exec_driver_sql(
-                    "INSERT INTO participants (account_id, conversation_id, joined_at) "
-                    "VALUES (?, ?, 0)",
-                    (account_id, conversation),
-                )
-
-    def say(
-        self, text: str | None, conversation: int = TOGETHER, sender: str = "ana", at: int = 0
-    ) -> int:
-        self.last += 1
-        self.run_sql(
-            "INSERT INTO messages (id, conversation_id, seq, sender, at, text) VALUES "
-            "(:id, :place, (SELECT coalesce(max(seq), 0) + 1 FROM messages "
-            "WHERE conversation_id = :place), :sender, :at, :text)",
-            id=self.last,
-            place=conversation,
-            sender=sender,
-            at=at,
-            text=text,
-        )
-        if self.in_memory:
-            [seq] = self.numbers("SELECT seq FROM messages ORDER BY id DESC LIMIT 1")
-            row = self.last, conversation, seq, None, sender, at, text
-            self.fresh.add([row], [conversation] if text is None else [])
-        return self.last
-
-    def run_sql(self, statement: str, **values: object) -> None:
-        with self.engine.begin() as connection:
-            connection.execute(sa.text(statement), values)
-
-    def pieces(self) -> bool:
-        """Add the next pieces to the index. Returns whether it lacked something."""
-        with self.engine.connect() as connection, connection.begin():
-            pieces = self.index.prepare(connection)
-        for piece in pieces:
-            with self.engine.begin() as connection:
-                self.index.store(connection, piece)
-        return bool(pieces)
-
-    def update(self) -> None:
-        while self.pieces():
-            pass
-
-    def search(self, wanted: Wanted, who: Account = ANA) -> list[int]:
-        with self.engine.connect() as connection, connection.begin():
-            page = self.index.search(connection, who, wanted, 500)
-            return [message.id for message in page.messages]
-
-    def numbers(self, statement: str) -> list[int]:
-        with self.engine.connect() as connection:
-            return list(connection.exec_driver_sql(statement).scalars())
-
-
-class EarlierMessages(SQLiteTestCase):
+class EarlierMessages(IndexTestCase):
     def test_split(self) -> None:
         """Messages that come into places before the last one are found, and a block with too many of them is
         split."""
-        self.patch(sqlite_index, "MAX_MESSAGES", 4)
+        self.patch(index, "MAX_MESSAGES", 4)
         self.say("pasar baru")
         self.run_sql("UPDATE messages SET seq = 100")
         self.update()
@@ -130,8 +46,8 @@ class EarlierMessages(SQLiteTestCase):
     def test_bounded(self) -> None:
         """However many messages come into the places of a block, a piece reads few of them, and what it has
         not read is still found."""
-        self.patch(sqlite_index, "MAX_MESSAGES", 4)
-        self.patch(sqlite_index, "MAX_ROWS", 6)
+        self.patch(index, "MAX_MESSAGES", 4)
+        self.patch(index, "MAX_ROWS", 6)
         for seq in (98, 99, 100):
             self.say(f"pasar lama {seq}")
             self.run_sql("UPDATE messages SET seq = :seq WHERE id = :id", seq=seq, id=self.last)
@@ -144,14 +60,14 @@ class EarlierMessages(SQLiteTestCase):
             )
         self.run_sql("DELETE FROM messages WHERE seq = 99")
         read: list[int] = []
-        rows = sqlite_index._rows
+        rows = index._rows
 
         def counted(*args: Any) -> Any:
             found = rows(*args)
             read.append(len(found))
             return found
 
-        self.patch(sqlite_index, "_rows", counted)
+        self.patch(index, "_rows", counted)
         wanted = Wanted(parse_query("pasar").words)
         pieces = 0
         while self.pieces():
@@ -164,11 +80,14 @@ class EarlierMessages(SQLiteTestCase):
         self.assertEqual(self.numbers("SELECT id FROM search_changes"), [])
 
 
-class Table(SearchCases, SQLiteTestCase):
+class Table(SearchCases, IndexTestCase):
     """The table of all implementations; nothing is in the index."""
 
     def store(self, text: str, at: int = 0) -> int:
         return self.say(text, at=at)
+
+    def store_all(self, texts: Sequence[str], at: int = 0) -> list[int]:
+        return self.say_all(texts, at=at)
 
     def change(self, number: int, text: str | None) -> None:
         deleted = None if text is not None else 1
@@ -181,7 +100,7 @@ class Table(SearchCases, SQLiteTestCase):
 
     def find(self, text: str, before: int | None = None) -> tuple[list[int], int]:
         wanted = Wanted(words=parse_query(text).words, before_id=before)
-        with self.engine.connect() as connection, connection.begin():
+        with self.reading.connect() as connection, connection.begin():
             page = self.index.search(connection, ANA, wanted, 500)
         return [message.id for message in page.messages], page.remaining
 
@@ -205,6 +124,13 @@ class TableWithPartOfIndex(Table):
             self.pieces()
         return number
 
+    def store_all(self, texts: Sequence[str], at: int = 0) -> list[int]:
+        stored: list[int] = []
+        for start in range(0, len(texts), self.every):
+            stored += self.say_all(texts[start : start + self.every], at=at + start)
+            self.pieces()
+        return stored
+
 
 class TableWithPartFromMemory(TableWithPartOfIndex):
     """New messages come into the index from memory."""
@@ -212,7 +138,7 @@ class TableWithPartFromMemory(TableWithPartOfIndex):
     in_memory = True
 
 
-class Selecting(SQLiteTestCase):
+class Selecting(IndexTestCase):
     def both(self, expected: list[int], wanted: Wanted, who: Account = ANA) -> None:
         """The same is found without and with an index."""
         self.assertEqual(self.search(wanted, who), expected)
@@ -265,7 +191,7 @@ class Selecting(SQLiteTestCase):
         self.both([], Wanted(("halo",)))
 
 
-class Queries(SQLiteTestCase):
+class Queries(IndexTestCase):
     def test_page_ends_at_a_pending_message(self) -> None:
         """A message that was pending is shown with a smaller id than messages before it."""
         older, numbered = self.say("halo"), self.say("halo")
@@ -287,21 +213,19 @@ class Queries(SQLiteTestCase):
         self.assertFalse([plan for plan in found if plan.startswith("SCAN messages")])
 
 
-class Counting(SQLiteTestCase):
+class Counting(IndexTestCase):
     """Many hits, of which only some are counted."""
 
     def setUp(self) -> None:
         super().setUp()
-        for number in range(3 * MAX_MESSAGES):
-            place = (TOGETHER, ALONE)[number // 2 % 2]
-            self.say("halo" if number % 2 else "hai", place, at=number)
+        self.say_all(["hai", "halo"] * (3 * MAX_MESSAGES // 2), (TOGETHER, TOGETHER, ALONE, ALONE))
         self.update()
-        self.patch(sqlite_query, "MAX_REMAINING", 5)
-        self.patch(sqlite_query, "_CHUNK", 1)
+        self.patch(query, "MAX_REMAINING", 5)
+        self.patch(query, "_CHUNK", 1)
 
     def page(self, limit: int, before: int | None = None) -> tuple[list[int], int]:
         wanted = Wanted(("halo",), before_id=before)
-        with self.engine.connect() as connection, connection.begin():
+        with self.reading.connect() as connection, connection.begin():
             page = self.index.search(connection, ANA, wanted, limit)
         return [message.id for message in page.messages], page.remaining
 
@@ -316,28 +240,27 @@ class Counting(SQLiteTestCase):
     def test_reads_no_more_than_it_needs(self) -> None:
         """Older blocks are not read once the page is full and enough is counted."""
         read: list[int] = []
-        look = sqlite_query.Search._read_block
+        look = query.Search._read_block
 
-        def counted(search: sqlite_query.Search, head: sqlite_query.Head, *args: Any) -> None:
+        def counted(search: query.Search, head: query.Head, *args: Any) -> None:
             read.append(head.id)
             look(search, head, *args)
 
-        self.patch(sqlite_query.Search, "_read_block", counted)
+        self.patch(query.Search, "_read_block", counted)
         self.page(10)
         self.assertLess(len(read), len(self.numbers("SELECT id FROM search_blocks")))
 
 
-class Building(SQLiteTestCase):
+class Building(IndexTestCase):
     def blocks(self) -> list[int]:
         """How many messages each block has."""
         return self.numbers("SELECT messages FROM search_blocks ORDER BY conversation_id, last_seq")
 
     def test_few_large_blocks(self) -> None:
         """Messages that come one at a time end in large blocks, and no part is left over."""
-        for number in range(3 * MAX_MESSAGES):
-            self.say(f"halo {number}")
-            if number % 5 == 0:
-                self.update()
+        for start in range(0, 3 * MAX_MESSAGES, 6):
+            self.say_all([f"halo {start + number}" for number in range(6)])
+            self.update()
         self.update()
         blocks = self.blocks()
         self.assertEqual(sum(blocks), 3 * MAX_MESSAGES)
@@ -350,14 +273,13 @@ class Building(SQLiteTestCase):
 
     def test_continues(self) -> None:
         """After a kill the index continues where it was. What was not stored is prepared again."""
-        for number in range(2000):
-            self.say(f"halo {number}", TOGETHER if number % 2 else ALONE)
+        self.say_all([f"halo {number}" for number in range(2000)], (ALONE, TOGETHER))
         self.pieces()
         built = sum(self.blocks())
         self.assertTrue(0 < built < 2000)
-        with self.engine.connect() as connection, connection.begin():
+        with self.reading.connect() as connection, connection.begin():
             self.index.prepare(connection)
-        self.index = SQLiteIndex(FreshMessages(), pause=lambda: None)
+        self.index = BlockIndex(FreshMessages(), pause=lambda: None)
         self.update()
         self.assertEqual(sum(self.blocks()), 2000)
         self.assertFalse(self.pieces())
@@ -367,13 +289,13 @@ class Building(SQLiteTestCase):
     def test_prepared_together(self) -> None:
         """Blocks of several conversations are prepared in one transaction; one conversation's next block when
         the last one is stored. Only the last piece says how far the index is."""
-        self.patch(sqlite_index, "MAX_MESSAGES", 4)
-        self.patch(sqlite_index, "MAX_BLOCKS", 1)
+        self.patch(index, "MAX_MESSAGES", 4)
+        self.patch(index, "MAX_BLOCKS", 1)
         for number in range(11):
             self.say(f"halo {number}", (TOGETHER, ALONE, THEIRS)[number % 3 if number < 6 else 0])
         prepared = []
         while True:
-            with self.engine.connect() as connection, connection.begin():
+            with self.reading.connect() as connection, connection.begin():
                 pieces = self.index.prepare(connection)
             if not pieces:
                 break
@@ -399,7 +321,7 @@ class Building(SQLiteTestCase):
     def test_long_texts(self) -> None:
         """A block has no more text than it may, unless it has one message."""
         self.patch(records, "MAX_TEXT", 20)
-        self.patch(sqlite_index, "MAX_TEXT", 20)
+        self.patch(index, "MAX_TEXT", 20)
         for text in ("你" * 5, "b" * 6, "c" * 30, "d", "e" * 19, "f"):
             self.say(f"{text} ya")
         self.update()
@@ -408,18 +330,14 @@ class Building(SQLiteTestCase):
 
     def test_deleted_text_is_gone(self) -> None:
         """What a deleted or edited message said is in no block afterwards, nor free space of the file."""
-        for number in range(300):
-            self.say(f"halo {number}")
+        self.say_all([f"halo {number}" for number in range(300)])
         secret, edited = self.say("rahasiabesar"), self.say("rahasiakecil")
         self.update()
         self.run_sql("UPDATE messages SET text = NULL, deleted_at = 1 WHERE id = :id", id=secret)
         self.run_sql("UPDATE messages SET text = 'baru' WHERE id = :id", id=edited)
         self.update()
         self.assertEqual(self.numbers("SELECT id FROM search_changes"), [])
-        with self.engine.connect() as connection:
-            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-        with open(self.path, "rb") as file:  # noqa: PTH123
-            self.assertNotIn(b"rahasia", file.read())
+        self.check_nowhere(b"rahasia")
         self.assertEqual(self.search(Wanted(("baru",))), [edited])
 
     def test_removed_rows(self) -> None:
@@ -446,20 +364,13 @@ class BuildingFromMemory(Building):
 
     in_memory = True
 
-    def check_nowhere(self, text: bytes) -> None:
-        """It is in no block, nor in free space of the file."""
-        with self.engine.connect() as connection:
-            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-        with open(self.path, "rb") as file:  # noqa: PTH123
-            self.assertNotIn(text, file.read())
-
     def test_deleted_and_not_stored(self) -> None:
         """A deleted text stays out of the index if what was prepared after the deletion can't be stored."""
         secret = self.say("rahasia sekali")
         self.say("halo")
         self.run_sql("UPDATE messages SET text = NULL, deleted_at = 1 WHERE id = :id", id=secret)
         self.pieces()  # the deletion
-        with self.engine.connect() as connection, connection.begin():
+        with self.reading.connect() as connection, connection.begin():
             self.assertEqual(len(self.index.prepare(connection)), 1)
         self.index.forget()
         self.update()
@@ -468,7 +379,7 @@ class BuildingFromMemory(Building):
 
     def test_reads_nothing_again(self) -> None:
         """Messages that are in memory are not read from the database."""
-        self.patch(sqlite_index, "_rows", None)
+        self.patch(index, "_rows", None)
         for number in range(MAX_MESSAGES + 10):
             self.say(f"halo {number}", TOGETHER if number % 4 else ALONE)
         self.update()
@@ -498,15 +409,15 @@ class BuildingFromMemory(Building):
         self.check_nowhere(b"rahasia")
         self.assertEqual(self.search(Wanted(("baru",))), [edited])
         self.assertEqual(self.blocks(), [6])
-        self.patch(sqlite_index, "_rows", None)  # later ones are taken from memory again
+        self.patch(index, "_rows", None)  # later ones are taken from memory again
         self.say("halo 5")
         self.update()
         self.assertEqual(self.blocks(), [7])
 
     def test_changed_while_it_waits(self) -> None:
         """So is one that is changed after the index has looked for new messages."""
-        self.patch(sqlite_index, "MAX_BLOCKS", 1)
-        self.patch(sqlite_index, "MAX_PIECES", 1)
+        self.patch(index, "MAX_BLOCKS", 1)
+        self.patch(index, "MAX_PIECES", 1)
         self.say("halo")
         secret = self.say("rahasiabesar", ALONE)
         self.pieces()
@@ -517,8 +428,8 @@ class BuildingFromMemory(Building):
 
     def test_removed_while_others_wait(self) -> None:
         """A message that is removed after it came into the index does not come into it again."""
-        self.patch(sqlite_index, "MAX_BLOCKS", 1)
-        self.patch(sqlite_index, "MAX_PIECES", 1)
+        self.patch(index, "MAX_BLOCKS", 1)
+        self.patch(index, "MAX_PIECES", 1)
         for number in range(4):
             self.say(f"rahasia {number}" if number > 1 else "halo")
         self.say("halo", ALONE)
