@@ -204,9 +204,9 @@ def client_page() -> list[str]:
     for name, text in re.findall(r"(\d) ([^,.]+)", options.epilog or ""):
         page += entry([bold(name)], text)
     page += section("FILES", inline(
-        "The folder `$XDG_STATE_HOME/chatd` (`~/.local/state/chatd`) has `client.json` (the last realm and "
-        "the tokens of your sessions), `client-history` (the lines that you typed) and, after an internal "
-        "error, `client-errors.log`."
+        "The folder `$XDG_STATE_HOME/chatd` (`~/.local/state/chatd`) has `client.json` (the addresses of "
+        "the last realm, and the tokens of your sessions), `client-history` (the lines that you typed) and, "
+        "after an internal error, `client-errors.log`."
     ))  # fmt: skip
     return page + section("SEE ALSO", f"{bold('chatd')}(8)")
 
@@ -215,7 +215,8 @@ def _shape(action: argparse.Action, every: bool = False) -> str:
     """An option as it is typed: its first name, or `every` one."""
     value = action.metavar if isinstance(action.metavar, str) else "|".join(action.choices or ())
     if not action.option_strings:
-        return italic(value) if every else f"[{italic(value)}]"
+        shape = f"{italic(value)} …" if action.nargs == "*" else italic(value)
+        return shape if every else f"[{shape}]"
     names = action.option_strings if every else action.option_strings[-1:]
     takes = value if action.nargs != 0 else ""
     return ", ".join(map(bold, names)) + (f" {italic(takes)}" if takes else "")

@@ -27,12 +27,12 @@ from chatd.client.typists import Typists
 
 MINE = ("contacts", "mygroups")
 NAMES = (*MINE, "groups", "users", "rooms", "realms")
-ATTEMPTS = 6  # of a script with several addresses, each at all of them; the pauses are 24 s in all
+ATTEMPTS = 6  # of a script, each at all nodes; the pauses are 24 s in all
 
 
 class Client:
     """A user's client. With `live`, it receives messages as they arrive, and always reconnects. Without, it
-    does so only if the realm has several addresses, and ATTEMPTS times."""
+    does so only if the realm has several nodes, and ATTEMPTS times."""
 
     def __init__(self, addresses: Addresses, store: Store, out: Output, live: bool) -> None:
         self.state = State(addresses.name)
@@ -49,14 +49,18 @@ class Client:
         self.listening: Mapping[str, Any] | None = (
             None  # with which arguments a script has begun to listen
         )
-        self.reconnects = live or addresses.several
         self.reconnector = Reconnector(
             self.nodes,
             Callbacks(self.on_event, self.greet, out.changed),
-            None if live else ATTEMPTS if addresses.several else 0,
+            None if live else 0,
         )
         self._early: list[Reply] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def reconnects(self) -> bool:
+        """Whether a lost connection is replaced."""
+        return self.live or self.nodes.several
 
     @property
     def whereabouts(self) -> str:
@@ -79,6 +83,8 @@ class Client:
         elif self.store.needs_tls(addresses, user):
             self.out.note(tr("The stored session is used with --tls only"))
         target = await self.reconnector.first()
+        if not self.live and self.nodes.several:
+            self.reconnector.attempts = ATTEMPTS
         self.store.visited(addresses, target)
         return login is not None
 

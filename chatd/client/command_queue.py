@@ -296,7 +296,7 @@ class CommandQueue:
         """Send a message under the key of its job and return the reply. Raises ConnectionLost, NotNow."""
         client = self._client
         try:
-            async with asyncio.timeout(SEND_TIME if client.nodes.addresses.several else None):
+            async with asyncio.timeout(SEND_TIME if client.nodes.several else None):
                 reply = await job.once.ask(link, verb, **arguments)
         except TimeoutError:
             link.abort()

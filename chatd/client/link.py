@@ -173,7 +173,7 @@ class Reconnector:
         self.status = LinkStatus(addresses=len(nodes.addresses.targets))
         self._link: Link | None = None
         self._callbacks = callbacks
-        self._attempts = attempts
+        self.attempts = attempts
         self._sleep = sleep
         self._jitter = jitter
         self._changed = asyncio.Event()  # there is a link, or there will be none any more
@@ -216,7 +216,7 @@ class Reconnector:
                 connection = await attempt.next()
             if connection is None:
                 self.status.reason = str(attempt.failure())
-            if self._attempts is not None and self.status.tries >= self._attempts:
+            if self.attempts is not None and self.status.tries >= self.attempts:
                 self._become(Phase.CLOSED)
                 return
             self.status.tries += 1

@@ -45,6 +45,12 @@ class Nodes:
         self.dial = dial
         self._shuffle = shuffle
         self._last: Endpoint | None = None
+        self._balanced = False  # a name has several addresses of one family
+
+    @property
+    def several(self) -> bool:
+        """Whether the realm seems to have several nodes. A host may have an IPv4 and an IPv6 address."""
+        return self.addresses.several or self._balanced
 
     @property
     def current(self) -> Target:
@@ -77,6 +83,8 @@ class Nodes:
     async def endpoints(self, target: Target) -> list[Endpoint]:
         """Those of a target, with the one that worked last first. Raises ConnectionFailed."""
         found = await self.resolve(target)
+        families = [each.family for each in found]
+        self._balanced = self._balanced or len(set(families)) < len(families)
         return sorted(found, key=lambda each: each != self._last)
 
 

@@ -1,7 +1,7 @@
 """The client in scripts: it runs lines from `-c` or standard input and prints the replies.
 
 It never prompts or uses colours. It runs all lines; the exit code is 1 if any was refused, and 2 if there is
-no connection or it is lost. Only if the realm has several addresses, it connects again, for about half a
+no connection or it is lost. Only if the realm has several nodes, it connects again, for about half a
 minute, and repeats what has no answer if that is safe.
 """
 

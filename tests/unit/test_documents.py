@@ -147,6 +147,7 @@ class ManPageTests(TestCase):
         self.assertEqual([name for name in options if escaped(name) not in page], [])
         verbs = dict.fromkeys(row.verb.partition(".")[0] for row in TABLE)
         self.assertEqual([each for each in verbs if rf"\fB{each}\fP" not in page], [])
+        self.assertIn(r"[\fIhost[:port]\fP …]", page)
 
     def test_text_has_no_meaning_to_roff(self) -> None:
         self.assertEqual(escaped(".x\n'y \\n a-b"), "\\&.x\n\\(aqy \\en a\\-b")

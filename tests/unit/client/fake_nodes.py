@@ -55,8 +55,8 @@ class Node:
         self.listening: set[asyncio.StreamWriter] = set()
         self.port = 0
 
-    async def start(self, context: ssl.SSLContext | None = None) -> None:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self.port, ssl=context)
+    async def start(self, context: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
+        self._server = await asyncio.start_server(self._serve, host, self.port, ssl=context)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def kill(self) -> None:

@@ -7,9 +7,12 @@ import asyncio
 import contextlib
 import io
 import json
+import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import trustme
 from twisted.trial.unittest import TestCase
@@ -179,6 +182,33 @@ class Scripts(FailoverTestCase):
         self.assertEqual(self.run_script("send budi one", "send budi two"), 0)
         self.assertEqual(self.log.texts(), ["one", "two"])
         self.assertEqual(self.printed.getvalue(), "Message sent\n" * 2)
+
+    def test_name_with_two_addresses(self) -> None:
+        """One name in the DNS for both nodes."""
+        self.one.dies_at = "send"
+
+        async def lookup(_loop: object, _host: str, port: int, **_more: object) -> list[Any]:
+            found = [("127.0.0.1", port), ("127.0.0.2", port)]
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in found]
+
+        async def all_of_it() -> int:
+            await self.one.start()
+            self.two.port = self.one.port
+            await self.two.start(host="127.0.0.2")
+            addresses = parse_addresses([f"chat.example.org:{self.one.port}"])
+            self.store.logged_in(addresses, "lina", TOKEN)
+            script = Script(
+                addresses, self.store, Pipe(False, printed, printed), Path(), None, NoProgress()
+            )
+            with mock.patch.object(asyncio.BaseEventLoop, "getaddrinfo", lookup):
+                code = await asyncio.wait_for(script.run(given(["send budi one"])), 5)
+            await self.two.kill()
+            return code
+
+        printed = io.StringIO()
+        self.assertEqual(asyncio.run(all_of_it()), 0)
+        self.assertEqual(self.log.texts(), ["one"])
+        self.assertEqual([each["command"] for each in self.two.asked].count("send"), 1)
 
     def test_what_can_not_be_repeated(self) -> None:
         """A script ends there, since its next line may depend on it."""

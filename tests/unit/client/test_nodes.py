@@ -33,7 +33,8 @@ class NodesTests(TestCase):
     async def resolve(self, target: Target) -> list[Endpoint]:
         if target.host not in self.dns:
             raise ConnectionFailed(f"There is no host called {target.host}")
-        return [Endpoint(target, socket.AF_INET, (each,)) for each in self.dns[target.host]]
+        families = {True: socket.AF_INET6, False: socket.AF_INET}
+        return [Endpoint(target, families[":" in each], (each,)) for each in self.dns[target.host]]
 
     async def dial(self, endpoint: Endpoint, patience: Patience) -> Any:
         address = endpoint.sockaddr[0]
@@ -65,6 +66,19 @@ class NodesTests(TestCase):
         self.answers.clear()
         self.attempted(nodes)
         self.assertEqual(self.dialled[2:], ["192.0.2.8", "192.0.2.7", "192.0.2.9"])
+
+    def test_whether_there_are_several_nodes(self) -> None:
+        """Two addresses of one host, or a name with several addresses; but not IPv4 and IPv6 of one host."""
+        self.assertTrue(self.nodes(ONE, TWO).several)
+        nodes = self.nodes(ONE)
+        self.attempted(nodes)
+        self.assertFalse(nodes.several)
+        self.dns["one"] = ["192.0.2.7", "::7"]
+        self.attempted(nodes)
+        self.assertFalse(nodes.several)
+        self.dns["one"] = ["192.0.2.7", "::7", "::8"]
+        self.attempted(nodes)
+        self.assertTrue(nodes.several)
 
     def test_order(self) -> None:
         """As given before one has worked, but first the one that is remembered."""
