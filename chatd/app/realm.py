@@ -55,6 +55,7 @@ from chatd.media.scaler import PictureScaler
 from chatd.service.chat_service import ChatService
 from chatd.service.context import Context
 from chatd.service.judged_messages import tell_judged
+from chatd.service.object_sweep import ObjectSweep
 from chatd.service.operators import CodeFile
 from chatd.service.passwords import Passwords
 from chatd.store.content import files_erased, files_to_erase
@@ -124,6 +125,7 @@ class Realm:
     keeper: MarkKeeper
     nodes: Nodes
     upkeep: Upkeep
+    sweep: ObjectSweep | None = None
     operator_code: str | None = None  # makes the first operator, if the realm never had one
 
     def __init__(
@@ -172,11 +174,12 @@ class Realm:
         counters = Counters()
         wall = environment.wall
         parts = StoreParts(environment.reactor, counters, wall, random_bytes, threads.uploads)
-        uploads = open_store(self.config.files, self.state.uploads, parts)
+        uploads, swept = open_store(self.config.files, self.state.path, self.state.uploads, parts)
         if self.options.demo:
             add_demo_accounts(engine, self.passwords)
         with engine.begin() as connection:
-            self._clean_uploads(connection, uploads)
+            if isinstance(uploads, Uploads):
+                self._clean_uploads(connection, uploads)
             OldParcels(connection, realm_key, self.signer).rewrite()
             begin_macs(connection, random_bytes)
             expire = self.config.peers.expire
@@ -190,6 +193,9 @@ class Realm:
             self.config, environment.clock, wall, database, random_bytes, counters, bus
         )
         self._assemble(context, uploads, stored)
+        if swept is not None:
+            lossy = self.state.marker is not None and self.state.marker.lossy
+            self.sweep = ObjectSweep(context, swept, lossy)
         self._offer_code(stored.has_operator)
         self._join(context, node)
         database.start()
@@ -210,13 +216,15 @@ class Realm:
         self.service.ended_invitations.start()
         self.service.announcements.start()
         self.service.group_removals.start()
+        if self.sweep is not None:
+            self.sweep.start()
         self.service.departures.resume(stored.departures)
         resumed = self.service.imports.resume(stored.imports)
         in_background("imports that were interrupted do not continue", resumed)
         self.service.moving_out.load(stored.moves)
         self.service.receipts.start()
 
-    def _clean_uploads(self, connection: Connection, uploads: IFileStore) -> None:
+    def _clean_uploads(self, connection: Connection, uploads: Uploads) -> None:
         """Remove the files of deleted messages, and set aside those that no message carries. After an
         accepted loss none is set aside, because files that the database does not know may be all that is left
         of their messages."""
@@ -372,6 +380,7 @@ class Realm:
         stopped = []
         for part in (
             self.upkeep,
+            *(() if self.sweep is None else (self.sweep,)),
             service.disk,
             service.access_bans,
             service.receipts,

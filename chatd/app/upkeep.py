@@ -17,11 +17,13 @@ from twisted.python.threadpool import ThreadPool
 from chatd.app.backup.checking import StateChecker
 from chatd.app.backup.making import BackupMaker
 from chatd.app.backup.manifest import BackupError
+from chatd.app.backup.stored_files import FilesInBucket, FilesInFolder, IStoredFiles
+from chatd.app.file_store import open_bucket, where_objects
 from chatd.app.integrity import file_of
 from chatd.app.state import StateFolder
 from chatd.base.backup_records import BackupReport, CheckReport
 from chatd.base.clocks import IReactor, Wall
-from chatd.base.config import Config
+from chatd.base.config import S3, Config
 from chatd.base.errors import BackupFailed, Busy, ShuttingDown
 from chatd.base.thread_pools import DaemonPool, stop_pool
 from chatd.files.copying import Stopped
@@ -48,9 +50,16 @@ class StateWork:
     def back_up(self, folder: str) -> BackupReport:
         """Raises BackupError, Stopped."""
         now = int(self._wall() * 1000)
+        objects = where_objects(self._config.files)
         return self._with_engine(
             lambda engine: BackupMaker(
-                self._config.realm, self._state, engine, Path(folder), now, self._is_stopped
+                self._config.realm,
+                self._state,
+                engine,
+                Path(folder),
+                now,
+                self._is_stopped,
+                objects,
             ).make()
         )
 
@@ -58,9 +67,20 @@ class StateWork:
         """Raises BackupError, Stopped."""
         return self._with_engine(
             lambda engine: StateChecker(
-                self._state, engine, hashes, repair, self._wall, self._is_stopped
+                self._state, engine, hashes, repair, self._wall, self._is_stopped, self._files()
             ).check()
         )
+
+    def _files(self) -> IStoredFiles:
+        files = self._config.files
+        if files.store == S3:
+            try:
+                return FilesInBucket(open_bucket(files))
+            except ImportError as error:
+                raise BackupError(
+                    f"[files] store is 's3', and {error.name} is not installed"
+                ) from None
+        return FilesInFolder(self._state.uploads)
 
     def vacuum(self) -> tuple[int, int]:
         """Make the database file as small as possible. Returns its size before and after, in bytes. Raises

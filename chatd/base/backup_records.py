@@ -13,7 +13,8 @@ class Manifest(msgspec.Struct, frozen=True):
     """What a backup has. `realm` is the realm's name, `database` the database's random id, `made_at` a
     time in ms since 1970 UTC. `state` is the folder with the database, whose size and SHA-256 follow. `files`
     and `file_bytes` count the files; `missing` are names of files that were no longer there, and `damaged` of
-    those whose bytes were not the ones that the database knows."""
+    those whose bytes were not the ones that the database knows. `objects` says where the files are if they
+    are in a bucket; then the backup has none."""
 
     realm: str
     database: str
@@ -27,6 +28,7 @@ class Manifest(msgspec.Struct, frozen=True):
     file_bytes: int
     missing: tuple[str, ...] = ()
     damaged: tuple[str, ...] = ()
+    objects: str = ""
     format: int = FORMAT
 
 

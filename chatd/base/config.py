@@ -27,6 +27,10 @@ OTHER_DOORS = (DATA_DOOR,)
 MAX_MESSAGE = 48 << 10
 
 
+# The value of [files] `store` with which files are objects of a bucket
+S3 = "s3"
+
+
 class Argon2(msgspec.Struct, frozen=True):
     """The parameters of argon2id: memory in KiB, passes, lanes."""
 
@@ -137,10 +141,16 @@ class Limits(msgspec.Struct, frozen=True):
 
 
 class FilesConfig(msgspec.Struct, frozen=True):
-    """Section [files]. `folder` has the files that people send, and may be shared by several nodes. None: a
-    folder in the state folder."""
+    """Section [files]: where the files are that people send. `store` is `folder` or `s3`. `folder` may be
+    shared by several nodes; None: a folder in the state folder. The others say where the objects are: in
+    `bucket`, with keys that begin with `prefix`, at the service `endpoint`; empty: Amazon's."""
 
+    store: str = "folder"
     folder: Path | None = None
+    bucket: str = ""
+    prefix: str = ""
+    endpoint: str = ""
+    region: str = ""
 
 
 # The value of `bus` with which the database carries what nodes tell each other

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from chatd.base.config import Config
+from chatd.base.config import Config, FilesConfig
 
 # The keys that are read at the start only. All others can be changed by a reload.
 AT_START = frozenset(
@@ -18,7 +18,7 @@ AT_START = frozenset(
         "[database] url",
         "[cluster] node",
         "[cluster] bus",
-        "[files] folder",
+        *(f"[files] {key}" for key in FilesConfig.__struct_fields__),
     }
 )
 

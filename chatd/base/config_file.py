@@ -15,6 +15,7 @@ from chatd.base.config import (
     DEFAULT_DOORS,
     MAX_MESSAGE,
     OTHER_DOORS,
+    S3,
     WELCOME,
     AccountsConfig,
     Argon2,
@@ -30,12 +31,14 @@ from chatd.base.config import (
 )
 from chatd.base.config_values import (
     address,
+    bucket_name,
     bus,
     count_from,
     endpoint,
     fingerprint,
     group_name,
     hosts,
+    key_prefix,
     name_servers,
     networks,
     node_name,
@@ -46,6 +49,8 @@ from chatd.base.config_values import (
     realm_name,
     realm_names,
     realm_patterns,
+    region,
+    service_url,
     size_from,
     url,
     web_url,
@@ -105,7 +110,14 @@ KEYS: Mapping[str, _Table] = {
     "listen": {**dict.fromkeys((*DEFAULT_DOORS, *OTHER_DOORS), endpoint), "trusted": networks},
     "database": {"url": url},
     "cluster": {"node": node_name, "bus": bus},
-    "files": {"folder": _PATH},
+    "files": {
+        "store": one_of("folder", S3),
+        "folder": _PATH,
+        "bucket": bucket_name,
+        "prefix": key_prefix,
+        "endpoint": service_url,
+        "region": region,
+    },
     "accounts": {
         "registration": one_of("open", "invite", "closed"),
         "registrations_per_hour": count_from(0),
@@ -256,6 +268,11 @@ def _build(path: Path, values: dict[str, dict[str, Any]]) -> Config:
         raise ConfigError(
             f"{path}: [peers] trust is 'ca' and ca_file is empty; expected a PEM file"
         )
+    files = FilesConfig(**values.get("files", {}))
+    if files.store == S3 and not files.bucket:
+        raise ConfigError(
+            f"{path}: [files] store is 's3' and bucket is empty; expected the name of a bucket"
+        )
     listen = dict(values.get("listen", Config().listen))
     trusted = listen.pop("trusted", Networks())
     return Config(
@@ -266,7 +283,7 @@ def _build(path: Path, values: dict[str, dict[str, Any]]) -> Config:
         trusted=trusted,
         database_url=values.get("database", {}).get("url", ""),
         cluster=ClusterConfig(**values.get("cluster", {})),
-        files=FilesConfig(**values.get("files", {})),
+        files=files,
         accounts=AccountsConfig(**values.get("accounts", {})),
         peers=peers,
         groups=GroupsConfig(**values.get("groups", {})),

@@ -126,6 +126,35 @@ def origins(text: str) -> frozenset[str]:
     return found
 
 
+def service_url(text: str) -> str:
+    """The address of a storage service. Credentials are not part of it."""
+    if not re.fullmatch(r"https?://[^/?#@\s]+(/[^?#@\s]*)?", text):
+        raise ValueError("the address of a storage service, such as https://s3.example.org")
+    return text.rstrip("/")
+
+
+def bucket_name(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", text):
+        raise ValueError("the name of a bucket: 3 to 63 of a-z, 0-9, dots and hyphens")
+    return text
+
+
+def key_prefix(text: str) -> str:
+    """The beginning of the keys of objects, with the / that ends it."""
+    bare = text.strip("/")
+    if not re.fullmatch(r"[A-Za-z0-9._/-]{0,200}", bare) or "//" in bare:
+        raise ValueError(
+            "a path of letters, digits, dots, underscores and hyphens, such as chat/files"
+        )
+    return f"{bare}/" if bare else ""
+
+
+def region(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9-]{1,64}", text):
+        raise ValueError("the name of a region, such as eu-central-1")
+    return text
+
+
 def web_url(text: str) -> str:
     """An origin, or the URL of its root, as an origin."""
     if not re.fullmatch(r"https?://[^/?#@\s]+/?", text):

@@ -55,6 +55,12 @@ def stored_names(name: str, at: int) -> Iterator[str]:
         yield f"{stem}_{number}{ending}"
 
 
+def unique_name(name: str, at: int, mark: str) -> str:
+    """As the first of `stored_names`, with `mark` before its ending, so that no other file has it."""
+    stem, ending = _parts(stamped(_SPACE.sub("_", name), at))
+    return f"{stem}~{mark}{ending}"
+
+
 def to_disk(stored: str) -> str:
     """The name of a stored file for the functions of the operating system. On disk it is UTF-8, whatever
     encoding Python uses for names of files."""

@@ -44,9 +44,8 @@ PROBE = 64 << 10  # bytes that are written to test whether files can be stored
 
 
 class Uploads:
-    """An IFileStore in a folder of this node. Threads report to `reactor`; `wall` dates the files."""
-
-    is_remote = False
+    """An IFileStore in a folder of this node. Threads report to `reactor`; `wall` dates the files. Call
+    `erase_now` and `clean` at the start of a realm."""
 
     def __init__(
         self, reactor: Any, folder: Path, counters: Counters | None = None, wall: Wall = time.time
@@ -82,11 +81,12 @@ class Uploads:
     # The start
 
     def clean(self, known: Collection[str], keep_parts: float = KEEP_PARTS) -> int:
-        """As IFileStore.clean.
+        """Remove interrupted uploads, and move files that are not `known` to `unclaimed/`. Returns how many
+        were moved. Call it at the start only, before any upload.
 
-        An unknown file is complete: a crash came before its message was stored, or an older database was
-        restored. If it is empty, it is removed: it is the name of a file that a crash kept from getting it,
-        or of an empty one.
+        Resumable parts that were written to in the last `keep_parts` seconds stay. An unknown file is
+        complete: a crash came before its message was stored, or an older database was restored. If it is
+        empty, it is removed: it is the name of a file that a crash kept from getting it, or of an empty one.
         """
         self._clean_incoming(self._wall() - keep_parts)
         known = set(known)
@@ -128,6 +128,7 @@ class Uploads:
         return self.in_thread(self.erase_now, stored)
 
     def erase_now(self, stored: Collection[str]) -> None:
+        """As `erase`, in this thread."""
         for name in stored:
             self._remove(name)
             self.thumbnails.remove(Path(name).name)  # of a part of a file it has no folder

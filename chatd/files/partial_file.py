@@ -207,7 +207,7 @@ def _copy(source: Path, target: Path, pieces: Sequence[Piece]) -> tuple[int, str
     try:
         with source.open("rb") as old, target.open("wb") as new:
             os.chmod(target, 0o600)  # noqa: PTH101
-            for data in _read_pieces(old, pieces):
+            for data in read_pieces(old, pieces):
                 new.write(data)
                 digest.update(data)
                 size += len(data)
@@ -219,7 +219,8 @@ def _copy(source: Path, target: Path, pieces: Sequence[Piece]) -> tuple[int, str
     return size, digest.hexdigest()
 
 
-def _read_pieces(file: IO[bytes], pieces: Sequence[Piece]) -> Iterator[bytes]:
+def read_pieces(file: IO[bytes], pieces: Sequence[Piece]) -> Iterator[bytes]:
+    """The bytes of these pieces of a picture."""
     for piece in pieces:
         if isinstance(piece, bytes):
             yield piece

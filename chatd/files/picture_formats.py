@@ -51,6 +51,11 @@ def examine(data: Data) -> Examined:
     return UNKNOWN
 
 
+def is_picture(head: bytes) -> bool:
+    """Whether a file that begins so may be a picture that `examine` knows."""
+    return any(head[at : at + len(sign)] == sign for at, sign, _ in _EXAMINERS)
+
+
 def _orientation(exif: bytes) -> int:
     """The orientation (1 to 8) in Exif data that begin with the TIFF header; 1 if there is none."""
     order = {b"II": "<", b"MM": ">"}.get(exif[:2])

@@ -99,13 +99,10 @@ class IFileThreads(Protocol):
 class IFileStore(IFileThreads, Protocol):
     """The store of files. Names of stored files (Attachment.stored) have a meaning only to the store.
 
-    `folder` is the folder on this node's disk in which files arrive; its disk has to have room. `is_remote`:
-    the store is another service. Then it may be slow, so that the realm looks for files to remove in the
-    background, and not at its start.
+    `folder` is the folder on this node's disk in which files arrive; its disk has to have room.
     """
 
     folder: Path
-    is_remote: bool
 
     def start(self) -> None:
         """Begin to work. Raises OSError."""
@@ -194,18 +191,4 @@ class IFileStore(IFileThreads, Protocol):
 
     def probe(self) -> Deferred[None]:
         """Write and remove a small file, to find out whether that works again. Fails with OSError."""
-        ...
-
-    # The start
-
-    def erase_now(self, stored: Collection[str]) -> None:
-        """As `erase`, in this thread."""
-        ...
-
-    def clean(self, known: Collection[str], keep_parts: float = KEEP_PARTS) -> int:
-        """Remove interrupted uploads, and move files that are not `known` to `unclaimed/`. Returns how many
-        were moved. Call it at the start only, before any upload.
-
-        Resumable parts that were written to in the last `keep_parts` seconds stay.
-        """
         ...

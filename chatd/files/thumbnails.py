@@ -58,7 +58,7 @@ class ThumbnailFolder:
             os.utime(path)
         except OSError:
             return None
-        return body if _is_whole(body) else None
+        return body if is_whole(body) else None
 
     def write(self, stored: str, body: bytes) -> None:
         """Keep a thumbnail, unless its file was removed meanwhile. Raises OSError."""
@@ -100,6 +100,6 @@ class ThumbnailFolder:
         self._files = min(len(found), kept)
 
 
-def _is_whole(body: bytes) -> bool:
+def is_whole(body: bytes) -> bool:
     """Whether a WebP has the size that it says."""
     return body[:4] == b"RIFF" and body[4:8] == struct.pack("<I", len(body) - 8)

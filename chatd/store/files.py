@@ -19,7 +19,9 @@ from chatd.store.macs import KeyedHash, keyed_hash, mac_of, protect_files, repor
 from chatd.store.schema import (
     arrivals,
     attachments,
+    erased_files,
     file_macs,
+    imports,
     messages,
     participants,
     pictures,
@@ -328,6 +330,15 @@ def seen_with(connection: sa.Connection, account_id: int, code: str) -> int | No
 
 
 _ALL_STORED = sa.select(attachments.c.stored)
+
+
+def unclaimed(connection: sa.Connection, stored: Sequence[str]) -> list[str]:
+    """Those of these names that belong to no attachment, to no archive that is being imported, and to no file
+    that is to be removed."""
+    known: set[str | None] = set()
+    for column in (attachments.c.stored, imports.c.stored, erased_files.c.stored):
+        known |= set(connection.scalars(sa.select(column).where(column.in_(stored))))
+    return [each for each in stored if each not in known]
 
 
 def all_stored(connection: sa.Connection) -> set[str]:

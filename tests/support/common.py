@@ -139,7 +139,7 @@ class RealmTestCase(TestCase):
         """Stop the realm, and start it again on its files."""
         await self.realm.close()
         clock = None if self.realm.clock is reactor else self.realm.clock
-        self.realm = Realm(self.realm.config, clock, self.realm.random_bytes)
+        self.realm = Realm(self.realm.config, clock, self.realm.random_bytes, self.wall)
         self.realm.open()
 
     def connect(self, dialect: Dialect, host: str = "127.0.0.1") -> Wire:

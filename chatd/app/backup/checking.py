@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import stat
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
+from chatd.app.backup.stored_files import FilesInFolder, IStoredFiles
 from chatd.app.state import StateFolder
 from chatd.base.backup_records import CheckReport, StateProblem
 from chatd.base.clocks import Wall
-from chatd.files.copying import Stopped, hash_file
-from chatd.files.file_names import UNCLAIMED, free_path, from_disk, stored_path
+from chatd.files.copying import Stopped
 from chatd.store import database_identity
 from chatd.store.macs import check_page
 from chatd.store.snapshot import (
@@ -45,7 +43,8 @@ FILE_UNKNOWN = "file-unknown"
 
 
 class StateChecker:
-    """Checks the state folder `state`, whose database `engine` reads, also while the realm runs.
+    """Checks the state folder `state`, whose database `engine` reads, also while the realm runs. `files` are
+    those of the realm; None: those in the folder of the state.
 
     `hashes`: read all files, and compare their SHA-256. `repair`: do what is safe, which is to move files
     that no message carries to `uploads/unclaimed/`.
@@ -59,8 +58,9 @@ class StateChecker:
         repair: bool = False,
         wall: Wall = time.time,
         is_stopped: Callable[[], bool] = lambda: False,
+        files: IStoredFiles | None = None,
     ) -> None:
-        self._uploads = state.uploads
+        self._stored: IStoredFiles = files or FilesInFolder(state.uploads)
         self._engine = engine
         self._hashes = hashes
         self._repair = repair
@@ -119,41 +119,33 @@ class StateChecker:
             self._check_file(file)
 
     def _check_file(self, file: NamedFile) -> None:
-        path = stored_path(self._uploads, file.stored)
         self._files += 1
         try:
-            size = path.stat().st_size
+            size = self._stored.size_of(file.stored)
             if file.size is not None and size != file.size:
                 self._add(FILE_DAMAGED, f"{file.stored} has {size} bytes and not {file.size}")
-            elif self._hashes and file.sha256 not in (None, hash_file(path, self._is_stopped)):
+            elif self._hashes and file.sha256 not in (None, self._hash(file.stored)):
                 self._add(FILE_DAMAGED, f"the bytes of {file.stored} are not those that came")
         except FileNotFoundError:
             # Somebody may have deleted it since the page was read.
             if self._read(partial(is_named, stored=file.stored)):
-                self._add(FILE_MISSING, f"{file.stored} is not in {self._uploads}")
+                self._add(FILE_MISSING, f"{file.stored} is not in {self._stored.where}")
+
+    def _hash(self, stored: str) -> str:
+        return self._stored.hash(stored, self._is_stopped)
 
     def _check_unknown(self) -> None:
-        oldest = self._wall() - ARRIVING
-        for path in sorted(self._uploads.iterdir()):
+        for stored in self._stored.older_than(self._wall() - ARRIVING):
             with suppress(FileNotFoundError):  # it was deleted meanwhile
-                self._check_one_unknown(path, oldest)
+                self._check_one_unknown(stored)
 
-    def _check_one_unknown(self, path: Path, oldest: float) -> None:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode) or found.st_mtime > oldest:
-            return
-        stored = from_disk(path.name)
+    def _check_one_unknown(self, stored: str) -> None:
         if self._read(partial(is_named, stored=stored)):
             return
-        # A deleted file leaves the disk a moment later. It must not survive among the unclaimed ones.
+        # A deleted file leaves the store a moment later. It must not survive among the unclaimed ones.
         if not self._read(partial(is_to_be_erased, stored=stored)):
-            path.lstat()  # raises if it has left since
-            repaired = self._set_aside(path) if self._repair else None
-            self._add(FILE_UNKNOWN, f"no message carries {path.name}", repaired)
-
-    def _set_aside(self, path: Path) -> str:
-        aside = self._uploads / UNCLAIMED
-        aside.mkdir(mode=0o700, exist_ok=True)
-        target = free_path(aside / path.name)
-        path.replace(target)
-        return f"it is now {target}"
+            self._stored.size_of(stored)  # raises if it has left since
+            repaired = None
+            if self._repair:
+                repaired = f"it is now {self._stored.set_aside(stored)}"
+            self._add(FILE_UNKNOWN, f"no message carries {stored}", repaired)

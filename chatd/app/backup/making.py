@@ -51,7 +51,8 @@ MAX_LISTED = 1000  # names of missing or damaged files in a manifest
 class BackupMaker:
     """Makes one backup of the realm in `state`, whose database `engine` reads, in the folder `target`.
 
-    `now` is the time in ms since 1970 UTC. The work ends with Stopped when `is_stopped` says so.
+    `objects` says where the files are if they are in a bucket; then they are not copied. `now` is the time in
+    ms since 1970 UTC. The work ends with Stopped when `is_stopped` says so.
     """
 
     def __init__(
@@ -62,6 +63,7 @@ class BackupMaker:
         target: Path,
         now: int,
         is_stopped: Callable[[], bool] = lambda: False,
+        objects: str = "",
     ) -> None:
         self._realm = realm
         self._state = state
@@ -69,6 +71,7 @@ class BackupMaker:
         self._target = target
         self._now = now
         self._is_stopped = is_stopped
+        self._objects = objects
         self._copied = self._kept = self._removed = self._bytes = self._files = self._file_bytes = 0
         self._missing: list[str] = []
         self._damaged: list[str] = []
@@ -92,13 +95,15 @@ class BackupMaker:
             before = self._check_content()
             self._clear(before)
             manifest = self._copy_state()
-            self._copy_files(manifest.state)
+            if not self._objects:
+                self._copy_files(manifest.state)
             manifest = msgspec.structs.replace(
                 manifest,
                 files=self._files,
                 file_bytes=self._file_bytes,
                 missing=tuple(self._missing[:MAX_LISTED]),
                 damaged=tuple(self._damaged[:MAX_LISTED]),
+                objects=self._objects,
             )
             write_manifest(self._target, manifest)
             (self._target / BEGUN).unlink(missing_ok=True)

@@ -76,7 +76,8 @@ class BackupRestorer:
             )
         with locked(self._source, reads=True):
             self._begin(manifest)
-            self._copy_files(manifest)
+            if not manifest.objects:
+                self._copy_files(manifest)
             self._copy_state(manifest)
         (self._state.path / RESTORING).unlink()
         sync_folder(self._state.path)

@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from unittest import mock
 
 from twisted.internet.defer import Deferred
@@ -22,6 +22,7 @@ from chatd.base.backup_records import BackupReport, CheckReport, RestoreReport
 from chatd.base.names import UNFILTERED, Address
 from chatd.files import copying
 from chatd.files.copying import Stopped
+from chatd.files.folder import Uploads
 from chatd.simulate.databases import connect_without_sync
 from chatd.store import database_identity
 from tests.support.common import ClockedTestCase, Realm, make_config, run
@@ -132,7 +133,7 @@ class MakingTests(BackupTestCase):
     async def test_incremental(self) -> None:
         first = self.back_up().manifest
         third = await self.send_file("c.bin", b"ketiga")
-        self.realm.uploads.erase_now([self.first])
+        cast(Uploads, self.realm.uploads).erase_now([self.first])
         with sqlite3.connect(self.realm.state.path / "chatd.db") as connection:
             connection.execute("DELETE FROM attachments WHERE stored = ?", (self.first,))
         connection.close()
@@ -158,7 +159,7 @@ class MakingTests(BackupTestCase):
         self.assertEqual({path.name for path in (self.target / "uploads").iterdir()}, names)
 
     def test_file_deleted_meanwhile(self) -> None:
-        self.realm.uploads.erase_now([self.first])
+        cast(Uploads, self.realm.uploads).erase_now([self.first])
         self.assertEqual(self.back_up().manifest.missing, (self.first,))
 
     def test_damaged_file(self) -> None:

@@ -393,7 +393,7 @@ class Stored(UploadsTestCase):
         def fail(*_args: object) -> None:
             raise OSError("no room")
 
-        for target, name in ((self.uploads, "keep"), (partial_file, "_read_pieces")):
+        for target, name in ((self.uploads, "keep"), (partial_file, "read_pieces")):
             self.patch(target, name, fail)
             with self.assertRaises(OSError):
                 await self.stored(data)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+from typing import cast
 
+from chatd.files.folder import Uploads
 from chatd.web import channel as channel_module
 from tests.support.common import sleep
 from tests.unit.web.upload_cases import KEY, MIB, UploadTestCase, noise, path, sha256
@@ -175,7 +177,7 @@ class Resuming(UploadTestCase):
     async def test_resumed_after_a_restart(self) -> None:
         await self.people("messi", "budi")
         await self.put(b"abc", size=6)
-        self.assertEqual(self.realm.uploads.clean(()), 0)  # as at a start
+        self.assertEqual(cast(Uploads, self.realm.uploads).clean(()), 0)  # as at a start
         self.assertEqual((await self.put(b"def", offset=3)).json["sha256"], sha256(b"abcdef"))
 
     async def test_wrong_offset(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from chatd.base.backup_records import BackupReport, CheckReport, RestoreReport
+from chatd.base.backup_records import BackupReport, CheckReport, Manifest, RestoreReport
 from chatd.base.errors import ReloadFailed, ShuttingDown, StillRunning
 from chatd.base.replies import Reply
 from chatd.base.timestamps import timestamp
@@ -74,6 +74,7 @@ def backup_reply(report: BackupReport) -> Reply:
         "copied_size": report.bytes,
         "kept": report.kept,
         "removed": report.removed,
+        **_place(made),
         **_faults(made.missing, made.damaged),
     }
     return Reply("The backup is complete", fields)
@@ -87,9 +88,15 @@ def restore_reply(report: RestoreReport) -> Reply:
         "database_size": made.size,
         "files": report.files,
         "file_size": report.bytes,
+        **_place(made),
         **_faults(report.missing, report.damaged),
     }
     return Reply("The backup is restored; start the realm", fields)
+
+
+def _place(made: Manifest) -> dict[str, str | int | bool]:
+    """Where the files are, if the backup does not have them."""
+    return {"objects": made.objects} if made.objects else {}
 
 
 def _faults(missing: tuple[str, ...], damaged: tuple[str, ...]) -> dict[str, str | int | bool]:
