@@ -60,7 +60,7 @@ class ClusterMembership:
         self._me: ClusterNode | None = None
         self._others: dict[int, ClusterNode] = {}
         self._joined: Deferred[ClusterNode] | None = None
-        self._began = 0.0  # when it began to join, by the clock
+        self._refused: float | None = None  # when its name was first found in use, by the clock
         self._last = 0.0  # when its last beat that was stored began
         self._in_time = 0  # beats in a row of which none was late
         self._work = RecurringWork(
@@ -73,7 +73,6 @@ class ClusterMembership:
     def start(self) -> Deferred[ClusterNode]:
         """Join. Fires with this node. Fails with NameInUse if another one has its name and lives."""
         self._state = NodeState.JOINING
-        self._began = self._clock.seconds()
         self._joined = Deferred()
         self._work.start(0.0)
         return self._joined
@@ -150,6 +149,7 @@ class ClusterMembership:
         if node is None:
             return self._wait_for_name(began)
         self._me, self._state, self._last, self._in_time = node, NodeState.IN, began, 0
+        self._refused = None
         if self._joined is None:
             self._tell(self._rejoined, node)
         else:
@@ -162,7 +162,9 @@ class ClusterMembership:
         error = NameInUse(
             f"another node is called {self._name!r}; give each node its own name in [cluster] node"
         )
-        if self._joined is not None and now - self._began > JOINS_WITHIN:
+        if self._refused is None:
+            self._refused = now
+        if self._joined is not None and now - self._refused > JOINS_WITHIN:
             self._state = NodeState.OUT
             joined, self._joined = self._joined, None
             joined.errback(error)

@@ -103,7 +103,7 @@ class ThreadedWire:
         self._outgoing.close()
         if not self._running:
             self._end()
-        else:
+        elif not self._stopped.called:
             self._deadline.start(ENDS_WITHIN)
         return self._stopped
 

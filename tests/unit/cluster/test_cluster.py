@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 
 from chatd.cluster.cluster import Cluster
 from chatd.cluster.heard_nodes import SILENT_AFTER
-from chatd.cluster.membership import BEAT
+from chatd.cluster.membership import BEAT, JOINS_WITHIN, NameInUse
 from chatd.cluster.numbered_bus import NumberedBus
 from chatd.simulate.bus import SimulatedBus, SimulatedWire
 from chatd.store.leases import LASTS
@@ -80,6 +80,15 @@ class Clusters(SharedDatabaseTestCase):
         self.databases["a"].settle()
         self.advance(LASTS / 1000 + 3 * BEAT)
         self.assertEqual((told[0], told[-1] > 1, 0 in told), (1, True, True))
+
+    def test_not_started(self) -> None:
+        """A node whose start has failed can be stopped."""
+        bus = NumberedBus(self.network.wire(), self.clock)
+        cluster = Cluster(as_database(self.connect()), self.clock, self.wall, bus, "a", "host")
+        started = Deferred.fromCoroutine(cluster.start())
+        self.advance(JOINS_WITHIN + 3 * BEAT)
+        self.failureResultOf(started, NameInUse)
+        self.successResultOf(Deferred.fromCoroutine(cluster.stop()))
 
     def test_stopped(self) -> None:
         for each in (self.a, self.b):

@@ -144,6 +144,20 @@ class Membership(SharedDatabaseTestCase):
         self.advance(5 * BEAT)
         self.assertEqual((a.take(), b.take()), ([], []))
 
+    def test_database_away_at_the_start(self) -> None:
+        """A node waits for the database, and for its earlier stay as long as otherwise."""
+        self.start_two()
+        database = self.connect()
+        database.full = True
+        membership = ClusterMembership(as_database(database), self.clock, self.wall, "a", "host")
+        joined = membership.start()
+        self.advance(3 * JOINS_WITHIN)
+        database.full = False
+        self.advance(JOINS_WITHIN - BEAT)
+        self.assertNoResult(joined)
+        self.advance(3 * BEAT)
+        self.failureResultOf(joined, NameInUse)
+
     def test_stopped_while_joining(self) -> None:
         self.start_two()
         second = self.start("a")

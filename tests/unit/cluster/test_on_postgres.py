@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from unittest import SkipTest
 
 import sqlalchemy as sa
@@ -91,6 +92,36 @@ class OnPostgres(SynchronousTestCase):
         result_of(Deferred.fromCoroutine(a.stop()))
         self.clock.advance(BEAT)
         self.assertEqual([*b.others], [])
+
+    def test_at_the_same_time(self) -> None:
+        """Of several nodes that ask for leases at once, without turns, one gets each; none waits forever."""
+        names = [f"link {number}" for number in range(5)]
+        rounds, count = 8, 4
+        owners: dict[tuple[str, int], set[int]] = {}
+        together = threading.Barrier(count)
+
+        def ask(node: int) -> None:
+            with self.engine.connect() as connection:
+                for _ in range(rounds):
+                    together.wait(30)
+                    with connection.begin():
+                        held = lease_rows.tend_leases(connection, node, names, 0).held
+                    for name, epoch in held.items():
+                        owners.setdefault((name, epoch), set()).add(node)
+                    together.wait(30)
+                    if node == 1:
+                        with connection.begin():
+                            connection.execute(sa.update(leases).values(until=0))
+                    together.wait(30)
+
+        threads = [threading.Thread(target=ask, args=(node + 1,)) for node in range(count)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        self.assertEqual({len(nodes) for nodes in owners.values()}, {1})
+        self.assertEqual({name for name, _ in owners}, set(names))
+        self.assertEqual(together.broken, False)
 
     def test_leases(self) -> None:
         """A lease is taken over when it has expired by the clock of the database."""

@@ -15,8 +15,8 @@ from zope.interface.verify import verifyObject
 from chatd.base.clocks import IReactor
 from chatd.base.config import ClusterConfig, Config
 from chatd.cluster import threaded_wire
-from chatd.cluster.assembly import BusNotInstalled, make_bus, make_cluster
 from chatd.cluster.bus import IBusWire
+from chatd.cluster.bus_choice import BusNotInstalled, make_bus
 from chatd.cluster.frame_queue import FrameQueue
 from chatd.cluster.local_bus import LocalBus
 from chatd.cluster.numbered_bus import NumberedBus
@@ -229,14 +229,3 @@ class Choosing(SynchronousTestCase):
         with mock.patch.dict(sys.modules, missing), self.assertRaises(BusNotInstalled) as caught:
             self.make("postgresql://h/chatd", "redis://localhost")
         self.assertIn("chatd[redis]", str(caught.exception))
-
-    def test_names(self) -> None:
-        """A node has the name of its host if the configuration has none."""
-        reactor = cast(IReactor, PumpedReactor())
-        named = Config(cluster=ClusterConfig(node="n1"))
-        found = [
-            make_cluster(config, reactor, lambda: 0.0, cast(Any, None)).membership
-            for config in (named, Config())
-        ]
-        self.assertEqual(found[0]._name, "n1")
-        self.assertEqual(found[1]._name, found[1]._address)

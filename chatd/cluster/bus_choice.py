@@ -1,17 +1,13 @@
-"""Makes this node's part in the cluster from the configuration."""
+"""Makes the bus that the configuration names."""
 
 from __future__ import annotations
 
-import socket
-
 from sqlalchemy.engine import make_url
 
-from chatd.base.clocks import IReactor, Wall
+from chatd.base.clocks import IReactor
 from chatd.base.config import POSTGRES_BUS, Config
 from chatd.cluster.bus import IBus
-from chatd.cluster.cluster import Cluster
 from chatd.cluster.local_bus import LocalBus
-from chatd.store.database import Database
 
 
 class BusNotInstalled(Exception):
@@ -49,10 +45,3 @@ def make_bus(config: Config, reactor: IReactor) -> IBus:
             ) from None
         server = RedisBusServer(config.cluster.bus, config.realm)
     return NumberedBus(ThreadedWire(reactor, server), reactor)
-
-
-def make_cluster(config: Config, reactor: IReactor, wall: Wall, database: Database) -> Cluster:
-    """This node among the others of its realm. Raises BusNotInstalled."""
-    host = socket.gethostname()
-    bus = make_bus(config, reactor)
-    return Cluster(database, reactor, wall, bus, config.cluster.node or host, host)
