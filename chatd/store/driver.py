@@ -17,8 +17,6 @@ from typing import Any
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from chatd.store.engine import backend_of
-
 
 def fetch(connection: Connection, statement: str, values: Sequence[Any] = ()) -> Sequence[Any]:
     """Execute a query and return its rows, as tuples of the driver's values. Raises DBAPIError."""
@@ -30,21 +28,14 @@ def fetch(connection: Connection, statement: str, values: Sequence[Any] = ()) ->
         raise _wrapped(connection, statement, error) from error
 
 
-def execute(connection: Connection, statement: str, values: Sequence[Any] = ()) -> Any:
-    """Execute a statement. Returns the driver's cursor, which has `rowcount`. Raises DBAPIError."""
+def execute(
+    connection: Connection, statement: str, values: Sequence[Any] = (), cursor: Any = None
+) -> Any:
+    """Execute a statement. Returns the driver's cursor, which has `rowcount`; it is `cursor` if that is not
+    None. Raises DBAPIError."""
     try:
-        cursor = connection.connection.cursor()
-        cursor.execute(statement, values)
-    except connection.dialect.loaded_dbapi.Error as error:
-        raise _wrapped(connection, statement, error) from error
-    return cursor
-
-
-def read_bytes(connection: Connection, statement: str, values: Sequence[Any] = ()) -> Any:
-    """Execute a query that returns large binary values. Returns the driver's cursor, for `fetchone` and
-    `fetchall`. Raises DBAPIError."""
-    try:
-        cursor = backend_of(connection).bytes_cursor(connection)
+        if cursor is None:
+            cursor = connection.connection.cursor()
         cursor.execute(statement, values)
     except connection.dialect.loaded_dbapi.Error as error:
         raise _wrapped(connection, statement, error) from error

@@ -323,8 +323,10 @@ def _columns(connection: Connection, block: Block) -> Columns:
         return columns_of(())
     first = block.id * PARTS
     wanted = (first + Part.KEYS, first + Part.FACTS)
-    statement = _statements(backend_of(connection)).parts
-    (keys,), (texts,), (facts,) = driver.read_bytes(connection, statement, wanted).fetchall()
+    backend = backend_of(connection)
+    cursor = backend.bytes_cursor(connection)
+    found = driver.execute(connection, _statements(backend).parts, wanted, cursor)
+    (keys,), (texts,), (facts,) = found.fetchall()
     return decode_columns(keys, texts, facts)
 
 

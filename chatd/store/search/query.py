@@ -213,7 +213,8 @@ class Search:
 
     def _read(self, statement: str, ids: Sequence[int]) -> Any:
         """Parts of the blocks with these ids, in their order."""
-        return driver.read_bytes(self._connection, statement, (self._backend.ids(ids),))
+        cursor = self._backend.bytes_cursor(self._connection)
+        return driver.execute(self._connection, statement, (self._backend.ids(ids),), cursor)
 
     def _read_chunk(self, heads: Sequence[Head]) -> bool:
         """Look into these blocks. Returns whether no other one matters."""
