@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TextIO
 
 import msgspec
@@ -28,6 +29,7 @@ from chatd.app.state import StartError
 from chatd.base.clocks import IReactor
 from chatd.base.config import Config
 from chatd.base.config_changes import ReloadReport
+from chatd.cluster.bus_choice import make_bus
 from chatd.store.probe import ping_transaction
 
 log = Logger()
@@ -67,7 +69,10 @@ class ChatDaemon(Service):
         self._reloads = reloads = Reloads()
         if output is not None and output.file is not None:
             reloads.add("the log file", output.file.reopen)
-        self._realm = Realm(config, Environment(reactor, random_bytes, reactor), options)
+        environment = Environment(
+            reactor, random_bytes, reactor, bus=partial(make_bus, reactor=reactor)
+        )
+        self._realm = Realm(config, environment, options)
         self._doors = Doors(self._realm, reloads)
         load = outside.load or (lambda: config)
         self._reloader = Reloader(self._realm, self._doors, reloads, output, load)

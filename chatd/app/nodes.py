@@ -42,11 +42,14 @@ def join_nodes(
         with engine.begin() as connection:
             now = int(wall() * 1000)
             joined = nodes.join(connection, name, socket.gethostname(), now)
-            others = [each for each in nodes.list_nodes(connection, now) if each != joined]
-        if joined is not None and (several or not any(each.is_alive for each in others)):
-            return joined
-        if joined is not None:
-            with engine.begin() as connection:
+            others = any(
+                each.is_alive
+                for each in nodes.list_nodes(connection, now)
+                if joined is None or each.id != joined.id
+            )
+            if joined is not None and (several or not others):
+                return joined
+            if joined is not None:
                 nodes.leave(connection, joined.id)
         pause(BEAT)
     if several:

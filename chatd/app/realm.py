@@ -30,6 +30,7 @@ from chatd.base.config import Argon2, Config
 from chatd.base.counters import Counters
 from chatd.base.names import key_of
 from chatd.cluster.bus import IBus
+from chatd.cluster.bus_choice import BusNotInstalled
 from chatd.cluster.local_bus import LocalBus
 from chatd.commands.handlers import HANDLERS
 from chatd.commands.idleness import Idleness
@@ -186,9 +187,7 @@ class Realm:
             stored = read_state(connection, self.signing_key, wall(), expire, random_bytes)
         self.passwords.start()
         database = threads.database(engine, environment.reactor, counters)
-        bus = (
-            LocalBus() if node is None or environment.bus is None else environment.bus(self.config)
-        )
+        bus = self._bus(node)
         context = Context(
             self.config, environment.clock, wall, database, random_bytes, counters, bus
         )
@@ -201,6 +200,16 @@ class Realm:
         database.start()
         self._watch_database()
         self._resume(stored)
+
+    def _bus(self, node: ClusterNode | None) -> IBus:
+        """The bus to the other nodes. Raises StartError."""
+        make = self.environment.bus
+        if node is None or make is None:
+            return LocalBus()
+        try:
+            return make(self.config)
+        except BusNotInstalled as error:
+            raise StartError(str(error)) from None
 
     def _join(self, context: Context, node: ClusterNode | None) -> None:
         """Take part in the cluster, if the database is one for several nodes."""
