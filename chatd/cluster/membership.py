@@ -178,9 +178,7 @@ class ClusterMembership:
         """Tell who has come and who has gone. A silent node that was not known before has not come."""
         known = self._others
         self._others = {
-            node.id: known.get(node.id, node)
-            for node in found
-            if node != self._me and (node.is_alive or node.id in known)
+            node.id: known.get(node.id, node) for node in found if node.is_alive or node.id in known
         }
         for each in [node for node in known.values() if node.id not in self._others]:
             self._tell(self._gone, each)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import cache
 from typing import Any, cast
 from unittest import SkipTest
 
@@ -89,28 +90,33 @@ class ServerTestCase(SynchronousTestCase):
         self.exchange(a, b)
 
 
+@cache
+def mortal_server() -> postgres.PostgresServer | None:
+    """A server that may be killed, unlike that of all other tests. It has the table of the bus only."""
+    programs = postgres.find_programs()
+    if programs is None:
+        return None
+    server = postgres.PostgresServer(programs)
+    server.start()
+    engine = connect(server.url("postgres"))
+    bus_payloads.create(engine)
+    engine.dispose()
+    return server
+
+
 class PostgresBus(ServerTestCase):
     def setUp(self) -> None:
         super().setUp()
-        if postgres.server() is None:
+        server = mortal_server()
+        if server is None:
             raise SkipTest(postgres.MISSING)
-        self.url = postgres.temporary_database(self)
+        self.server = server
+        self.url = server.url("postgres")
 
-    def test_messages(self) -> None:
-        self.exchange(*self.start_nodes(lambda: PostgresBusServer(self.url)))
-
-    def test_restart(self) -> None:
-        """The server is this test's own, since it dies."""
-        programs = postgres.find_programs()
-        assert programs is not None
-        server = postgres.PostgresServer(programs)
-        self.addCleanup(server.remove)
-        server.start()
-        engine = connect(server.url("postgres"))
-        bus_payloads.create(engine)
-        engine.dispose()
-        a, b = self.start_nodes(lambda: PostgresBusServer(server.url("postgres")))
-        self.survive(a, b, server.stop, server.start)
+    def test_messages_and_restart(self) -> None:
+        a, b = self.start_nodes(lambda: PostgresBusServer(self.url))
+        self.exchange(a, b)
+        self.survive(a, b, self.server.stop, self.server.start)
 
     def test_old_payloads(self) -> None:
         """Rows that nobody needs any more are removed, and others stay."""

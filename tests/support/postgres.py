@@ -31,6 +31,7 @@ full_page_writes = off
 autovacuum = off
 max_connections = 1000
 shared_buffers = 64MB
+dynamic_shared_memory_type = mmap
 max_wal_size = 256MB
 wal_level = minimal
 max_wal_senders = 0
