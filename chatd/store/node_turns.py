@@ -22,8 +22,15 @@ from chatd.store.backend import WriterTurns
 # Identifies the lock among all advisory locks in the database.
 LOCK = int.from_bytes(b"chatd")
 
+# A node that pauses for so long in its turn, between two statements, loses it: a node that was stopped, or
+# has lost its network, must not keep the others from renewing their leases (chatd.store.leases).
+LONGEST_SILENCE = 4000  # ms
+
 # Each statement sees what was committed before it. So the counts are read after the lock was obtained.
-_LOCK = f"SELECT pg_advisory_xact_lock({LOCK})"
+_LOCK = (
+    "SELECT set_config('idle_in_transaction_session_timeout', %s, true), "
+    f"pg_advisory_xact_lock({LOCK})"
+)
 _OTHERS = "SELECT id, commits FROM nodes WHERE id <> %s ORDER BY id"
 # A transaction has an id once it has changed something. The server computes `changed` before the update.
 _COUNT = (
@@ -55,7 +62,7 @@ class NodeTurns(WriterTurns):
         self.reconnected = self._connection not in (None, raw)
         self._connection = raw
         with raw.pipeline():  # one round trip, with BEGIN
-            raw.execute(_LOCK)
+            raw.execute(_LOCK, (str(LONGEST_SILENCE),))
             others = raw.execute(_OTHERS, (self.node,))
             seen = others.fetchall()
         same, self._seen = seen == self._seen, seen

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.base.errors import StorageFailed
 from chatd.service.context import Writers
-from chatd.store import nodes
+from chatd.store import node_turns, nodes
 from chatd.store.database import Database
 from chatd.store.engine import connect
 from chatd.store.new_entries import NewMessage, RemoteCopies, Stored
@@ -146,6 +146,7 @@ class TwoNodes(SynchronousTestCase):
     def test_removed(self) -> None:
         """A node that the others have removed can read, and changes nothing until it has joined again."""
         self.two.run(nodes.leave, self.one.id)
+        self.two.run(nodes.remove_left)
         self.one.run(lambda connection: connection.execute(sa.select(settings)).all())
         self.assertRaises(StorageFailed, self.one.send, 7, "a")
         self.assertIn(str(NodeRemoved().orig), str(self.one.writer.trouble))
@@ -154,6 +155,20 @@ class TwoNodes(SynchronousTestCase):
         assert self.one.writer.turns is not None
         self.one.writer.turns.node = again.id
         self.assertEqual(self.one.send(7, "a").seq, 1)
+
+    def test_paused(self) -> None:
+        """A node that is stopped in its turn keeps the others waiting for a short time only. What it had
+        begun is not stored, and then it goes on."""
+        self.patch(node_turns, "LONGEST_SILENCE", 100)
+
+        def pause(connection: Connection) -> None:
+            connection.execute(sa.insert(settings).values(name="x", value="y"))
+            self.assertEqual(self.two.send(7, "b").seq, 1)
+
+        self.assertRaises(StorageFailed, self.one.run, pause)
+        self.flushLoggedErrors()
+        self.assertEqual(self.rows(settings.c.name).count(("x",)), 0)
+        self.assertEqual(self.one.send(7, "c").seq, 2)
 
     def test_reconnected(self) -> None:
         """After the connection was lost, a term begins, because the server may be another one that lacks the
