@@ -62,7 +62,7 @@ from chatd.service.passwords import Passwords
 from chatd.store.content import files_erased, files_to_erase
 from chatd.store.database import Database
 from chatd.store.database_identity import quick_check
-from chatd.store.engine import connect
+from chatd.store.engine import alone, connect
 from chatd.store.files import all_stored
 from chatd.store.imports import archives
 from chatd.store.macs import begin_macs
@@ -166,25 +166,15 @@ class Realm:
         node = None
         if environment.bus is not None:
             node = join_nodes(engine, self.config, environment.wall, environment.several_nodes)
-        self.endpoint = environment.endpoint or self._tls()
-        self.signing_key = load_signing_key(self.state.path, random_bytes)
-        realm_key = key_of(self.config.realm)
-        self.signer = EntrySigner(realm_key, self.signing_key, random_bytes)
         threads = environment.threads
         self.passwords = threads.passwords(environment.reactor, self.config.accounts.argon2)
         counters = Counters()
         wall = environment.wall
         parts = StoreParts(environment.reactor, counters, wall, random_bytes, threads.uploads)
         uploads, swept = open_store(self.config.files, self.state.path, self.state.uploads, parts)
-        if self.options.demo:
-            add_demo_accounts(engine, self.passwords)
-        with engine.begin() as connection:
-            if isinstance(uploads, Uploads):
-                self._clean_uploads(connection, uploads)
-            OldParcels(connection, realm_key, self.signer).rewrite()
-            begin_macs(connection, random_bytes)
-            expire = self.config.peers.expire
-            stored = read_state(connection, self.signing_key, wall(), expire, random_bytes)
+        with alone(engine):
+            self._load_keys()
+            stored = self._prepare(engine, uploads)
         self.passwords.start()
         database = threads.database(engine, environment.reactor, counters)
         bus = self._bus(node)
@@ -216,6 +206,26 @@ class Realm:
         self.nodes = Nodes(context, node)
         self.nodes.watch(self.service.presence.set_elsewhere)
         self.nodes.start()
+
+    def _load_keys(self) -> None:
+        """Load the realm's keys, which are made at the first start. Raises StartError."""
+        random_bytes = self.environment.random_bytes
+        self.endpoint = self.environment.endpoint or self._tls()
+        self.signing_key = load_signing_key(self.state.path, random_bytes)
+        self.signer = EntrySigner(key_of(self.config.realm), self.signing_key, random_bytes)
+
+    def _prepare(self, engine: Engine, uploads: IFileStore) -> StoredState:
+        """Bring what is stored into order, and read what the parts begin with."""
+        random_bytes, wall = self.environment.random_bytes, self.environment.wall
+        if self.options.demo:
+            add_demo_accounts(engine, self.passwords)
+        with engine.begin() as connection:
+            if isinstance(uploads, Uploads):
+                self._clean_uploads(connection, uploads)
+            OldParcels(connection, key_of(self.config.realm), self.signer).rewrite()
+            begin_macs(connection, random_bytes)
+            expire = self.config.peers.expire
+            return read_state(connection, self.signing_key, wall(), expire, random_bytes)
 
     def _resume(self, stored: StoredState) -> None:
         """Start the work in the background, and continue what was interrupted."""

@@ -25,7 +25,7 @@ from chatd.app.integrity import (
 )
 from chatd.app.marker import Marker, write_marker
 from chatd.store import database_identity
-from chatd.store.engine import connect
+from chatd.store.engine import alone, connect
 from chatd.store.migrate import SchemaError, prepare
 from chatd.store.names import load_older_keys, renew_skeletons
 
@@ -108,22 +108,29 @@ class StateFolder:
             with _explained(_without_password(url) or f"sqlite in {self.path}"):
                 engine = self.connect(url)
                 self.database_file = file_of(engine)
-                try:
-                    self._check(engine)
-                except Damage as damage:
-                    engine.dispose()
-                    if not accept_loss:
-                        raise
-                    log.warn("the loss is accepted: {damage}", damage=str(damage))
-                    if not damage.usable and self.database_file is not None:
-                        set_aside(self.database_file)
-                prepare(engine)
-                load_older_keys(engine)
-                renew_skeletons(engine)
-                self._claim(engine, accept_loss, random_bytes)
+                with alone(engine):
+                    self._prepare(engine, accept_loss, random_bytes)
         finally:
             os.umask(old_umask)
         return engine
+
+    def _prepare(
+        self, engine: Engine, accept_loss: bool, random_bytes: Callable[[int], bytes]
+    ) -> None:
+        """Check, upgrade and claim the database. Raises Damage, SchemaError."""
+        try:
+            self._check(engine)
+        except Damage as damage:
+            engine.dispose()
+            if not accept_loss:
+                raise
+            log.warn("the loss is accepted: {damage}", damage=str(damage))
+            if not damage.usable and self.database_file is not None:
+                set_aside(self.database_file)
+        prepare(engine)
+        load_older_keys(engine)
+        renew_skeletons(engine)
+        self._claim(engine, accept_loss, random_bytes)
 
     def _check_restored(self) -> None:
         """Raises StartError if the folder has the first part of a backup."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,11 @@ class Backend(ABC):
     def turns(self) -> WriterTurns | None:
         """Return the turns of a node's writer; None if there is one process only."""
         return None
+
+    def alone(self, engine: Engine) -> AbstractContextManager[None]:
+        """Let no other node write, or be in such a block, while this block runs. The block must not use a
+        writer with turns, which would wait for it. Raises DBAPIError."""
+        return nullcontext()
 
     def changed_rows(self, connection: Connection) -> int | None:
         """How many rows this connection has changed; None if the driver does not say."""

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, inspect, select
 
 from chatd.store.engine import backend_of
 from chatd.store.schema import settings
-from chatd.store.settings import put_setting
+from chatd.store.settings import get_setting, put_setting
 
 _ID = "realm id"
 _MARK = "mark"
@@ -51,9 +51,11 @@ def claim(connection: Connection, new_id: Callable[[], str], mark: int) -> Datab
 
 
 def advance(connection: Connection, mark: int) -> int:
-    """Advance the mark from `mark`, and return it."""
-    put_setting(connection, _MARK, str(mark + 1))
-    return mark + 1
+    """Advance the mark, which was `mark` at least, and return it. Other nodes may have advanced it, too."""
+    found = int(get_setting(connection, _MARK) or 0)
+    advanced = max(found, mark) + 1
+    put_setting(connection, _MARK, str(advanced))
+    return advanced
 
 
 def problems_of_file(path: Path) -> str | None:

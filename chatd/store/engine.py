@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from typing import Any
 
 from sqlalchemy import Connection, CursorResult, Engine
@@ -37,6 +38,11 @@ def connect(url: str) -> Engine:
 def backend_of(connected: Connection | Engine) -> Backend:
     """The backend of a connection or of an engine."""
     return _backend(connected.dialect.name)
+
+
+def alone(engine: Engine) -> AbstractContextManager[None]:
+    """Let no other node write to the database while this block runs (see Backend.alone)."""
+    return backend_of(engine).alone(engine)
 
 
 def limit_log(connection: Connection, low: bool) -> None:

@@ -41,6 +41,11 @@ _COUNT = (
 )
 
 
+def wait_for_turn(connection: Connection) -> None:
+    """Let no other node write until the end of this transaction. Raises DBAPIError."""
+    connection.exec_driver_sql(_LOCK).close()
+
+
 class NodeRemoved(OperationalError):
     """The other nodes have removed this one, so its transaction was rolled back."""
 

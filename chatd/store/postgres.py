@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -17,7 +18,7 @@ from sqlalchemy.engine import make_url
 
 from chatd.store.backend import CONNECTIONS, STATEMENTS, Backend, WriterTurns
 from chatd.store.driver import execute
-from chatd.store.node_turns import NodeTurns
+from chatd.store.node_turns import NodeTurns, wait_for_turn
 
 DRIVER = "postgresql+psycopg"
 
@@ -45,6 +46,14 @@ SETTINGS = (
     "lock_timeout = '15s'",
     "idle_in_transaction_session_timeout = '120s'",
     "timezone = 'UTC'",
+)
+
+# For the connection that holds the writers' lock during a start. An upgrade takes its time on another
+# connection. When a machine has vanished in the middle of a start, the others write again after that time.
+ALONE = (
+    "SET LOCAL statement_timeout = 0",
+    "SET LOCAL lock_timeout = '600s'",
+    "SET LOCAL idle_in_transaction_session_timeout = '600s'",
 )
 
 # Texts are ordered by their code points, as SQLite and Python do. Such an order also stays when the system's
@@ -95,6 +104,16 @@ class Postgres(Backend):
 
     def turns(self) -> WriterTurns:
         return NodeTurns()
+
+    @contextmanager
+    def alone(self, engine: Engine) -> Iterator[None]:
+        """A transaction holds the lock, so that this also works through a connection pooler. If its
+        connection is lost, the block ends with an error, although what it has committed stays."""
+        with engine.connect() as connection, connection.begin():
+            for setting in ALONE:
+                connection.exec_driver_sql(setting).close()
+            wait_for_turn(connection)
+            yield
 
     def unsuitable(self, connection: Connection) -> str | None:
         encoding, collation = connection.execute(_LOCALE).one()

@@ -119,12 +119,18 @@ def server() -> PostgresServer | None:
 def temporary_database(case: Any) -> str:
     """Return the URL of a new database with the newest schema, which is dropped after the test `case`. There
     has to be a server."""
+    url = empty_database(case)
+    engine = connect(url)
+    prepare(engine)
+    engine.dispose()
+    return url
+
+
+def empty_database(case: Any) -> str:
+    """As `temporary_database`, without tables."""
     found = server()
     assert found is not None
     name = f"own{next(_numbers)}"
     found.execute(f"CREATE DATABASE {name}")
     case.addCleanup(found.execute, f"DROP DATABASE {name} WITH (FORCE)")
-    engine = connect(found.url(name))
-    prepare(engine)
-    engine.dispose()
     return found.url(name)
