@@ -11,6 +11,7 @@ from chatd.cluster.heard_nodes import SILENT_AFTER
 from chatd.cluster.membership import BEAT, JOINS_WITHIN, NameInUse
 from chatd.cluster.numbered_bus import NumberedBus
 from chatd.simulate.bus import SimulatedBus, SimulatedWire
+from chatd.store import nodes
 from chatd.store.leases import LASTS
 from tests.support.inline import InlineDatabase
 from tests.support.nodes import SharedDatabaseTestCase, as_database
@@ -80,6 +81,23 @@ class Clusters(SharedDatabaseTestCase):
         self.databases["a"].settle()
         self.advance(LASTS / 1000 + 3 * BEAT)
         self.assertEqual((told[0], told[-1] > 1, 0 in told), (1, True, True))
+
+    def test_resumed(self) -> None:
+        """A node that has joined by itself, before its database runs, goes on like others."""
+        database = self.connect()
+        with database._engine.begin() as connection:
+            me = nodes.join(connection, "c", "host", int(self.wall() * 1000))
+        assert me is not None
+        bus = NumberedBus(self.network.wire(), self.clock)
+        cluster = Cluster(as_database(database), self.clock, self.wall, bus, me.name, me.address)
+        told: list[int] = []
+        cluster.leases.want("x", told.append, lambda: told.append(0))
+        cluster.resume(me)
+        self.advance(2 * BEAT)
+        self.assertEqual(told, [1])
+        self.assertIn(me.id, self.a.membership.others)
+        self.assertEqual([each.name for each in cluster.membership.others.values()], ["a", "b"])
+        self.assertEqual(cluster.membership.me, me)
 
     def test_not_started(self) -> None:
         """A node whose start has failed can be stopped."""
