@@ -14,6 +14,7 @@ from chatd.base.errors import NotBlocked, TooManyBlocks
 from chatd.base.model import Account
 from chatd.base.replies import BlockInfo
 from chatd.store.conversations import find_direct
+from chatd.store.functions import Position
 from chatd.store.prepared import prepared
 from chatd.store.reputation import note_block
 from chatd.store.schema import accounts, blocks
@@ -43,7 +44,7 @@ def has_blocked(
         covers: sa.ColumnElement[bool] = mine.c.key.in_(keys_covering(key))
     else:
         # As keys_covering: what begins with the first `@`. Without one this is the key itself.
-        of_realm = sa.func.substr(key, sa.func.instr(key, REALM_MARK))
+        of_realm = sa.func.substr(key, Position(key, sa.literal(REALM_MARK)))
         covers = mine.c.key.in_((key, of_realm))
     return sa.exists().where(mine.c.account_id == account_id, covers).correlate_except(mine)
 

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from chatd.base.errors import GroupMoved
 from chatd.base.model import FormerHome, Group, Party
+from chatd.store.functions import JsonInteger
 from chatd.store.prepared import prepared
 from chatd.store.schema import former_homes, groups, messages, participants, remote_members
 
@@ -243,8 +244,7 @@ def moved_with(connection: sa.Connection, realm: str, limit: int) -> Sequence[in
     """The groups that have moved, of which the realm with that key has to know: they live there, or have
     lived there, or have or had members of it while they live or lived here."""
     place = former_homes.c.conversation_id
-    path = sa.literal(f'$."{realm}"')
-    had = sa.func.json_extract(former_homes.c.guests, path).is_not(None)
+    had = JsonInteger(former_homes.c.guests, sa.literal(realm)).is_not(None)
     was_there = sa.select(place).where(sa.or_(former_homes.c.realm == realm, had))
     moved = groups.c.moves > 0
     is_there = sa.select(groups.c.conversation_id).where(groups.c.realm == realm, moved)
@@ -260,8 +260,7 @@ def moved_with(connection: sa.Connection, realm: str, limit: int) -> Sequence[in
 def was_guest(realm: str) -> sa.ColumnElement[bool]:
     """A condition on rows of `messages`: the message was in a group of this realm that has moved, when it had
     members of that realm who see the message."""
-    path = sa.literal(f'$."{realm}"')
-    first = sa.func.json_extract(former_homes.c.guests, path, type_=sa.BigInteger)
+    first = JsonInteger(former_homes.c.guests, sa.literal(realm))
     return sa.exists().where(
         former_homes.c.conversation_id == messages.c.conversation_id,
         former_homes.c.guests.is_not(None),

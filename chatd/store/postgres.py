@@ -15,9 +15,11 @@ import psycopg
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
+from sqlalchemy.ext.compiler import compiles
 
 from chatd.store.backend import CONNECTIONS, STATEMENTS, Backend, WriterTurns
 from chatd.store.driver import execute
+from chatd.store.functions import JsonInteger, Position, arguments
 from chatd.store.node_turns import NodeTurns, wait_for_turn
 
 DRIVER = "postgresql+psycopg"
@@ -202,3 +204,15 @@ def _set_up(connection: Any, _record: object) -> None:
     # In one round trip
     connection.execute("; ".join(f"SET {setting}" for setting in SETTINGS)).close()
     connection.autocommit = before
+
+
+@compiles(Position, "postgresql")
+def _position(element: Any, compiler: Any, **options: Any) -> str:
+    whole, part = arguments(element, compiler, options)
+    return f"strpos({whole}, {part})"
+
+
+@compiles(JsonInteger, "postgresql")
+def _json_integer(element: Any, compiler: Any, **options: Any) -> str:
+    whole, key = arguments(element, compiler, options)
+    return f"(CAST({whole} AS JSON) ->> {key})::BIGINT"

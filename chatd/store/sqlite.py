@@ -10,8 +10,10 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine, create_engine, event, text
+from sqlalchemy.ext.compiler import compiles
 
 from chatd.store.backend import CONNECTIONS, STATEMENTS, Backend
+from chatd.store.functions import JsonInteger, Position, arguments
 
 # SQLite's page caches. Readers need less, because the system caches the file too.
 READER_CACHE = 16 << 20  # bytes, for each connection
@@ -111,6 +113,18 @@ class SQLite(Backend):
             sa.func.json_extract(pairs.c.value, path, type_=sa.Text) for path in ("$[0]", "$[1]")
         )
         return sa.select(first.label("first"), second.label("second")).subquery()
+
+
+@compiles(Position, "sqlite")
+def _position(element: Any, compiler: Any, **options: Any) -> str:
+    whole, part = arguments(element, compiler, options)
+    return f"instr({whole}, {part})"
+
+
+@compiles(JsonInteger, "sqlite")
+def _json_integer(element: Any, compiler: Any, **options: Any) -> str:
+    whole, key = arguments(element, compiler, options)
+    return f"""json_extract({whole}, '$."' || {key} || '"')"""
 
 
 def _begin_explicitly(dialect: Any) -> None:
