@@ -25,6 +25,7 @@ from chatd.store.messages import MessageWriter
 from chatd.store.outbox import OutboxWriter
 from chatd.store.pending import PendingWriter
 from chatd.store.versions import VersionWriter
+from chatd.store.writer import Beside
 
 
 class Writers:
@@ -48,6 +49,9 @@ class Writers:
         database.on_others(lambda *_: self.messages.forget())
         database.on_others(lambda *_: self.versions.renew())
         database.before_commit(self.parcels.store_last)
+        beside = Beside(self.messages.may_be_beside, self.messages.lock_logs)
+        database.allow_beside(self.messages.send, beside)
+        database.allow_beside(self.sends.store, beside)
 
 
 @dataclass(eq=False)

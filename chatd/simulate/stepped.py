@@ -19,7 +19,7 @@ from chatd.base.counters import Counters
 from chatd.base.errors import StorageFailed
 from chatd.files.folder import Uploads
 from chatd.simulate.databases import connect_without_sync, tell
-from chatd.store.writer import Job, Writer
+from chatd.store.writer import Beside, Job, Writer
 
 
 def _is_on() -> bool:
@@ -90,6 +90,9 @@ class SteppedDatabase:
 
     def before_commit(self, store: Callable[[Connection], None]) -> None:
         self._writer.before_commit(store)
+
+    def allow_beside(self, run: Callable[..., Any], beside: Beside) -> None:
+        self._writer.allow_beside(run, beside)
 
     def on_refused(self, then: Callable[[], None]) -> None:
         self._writer.on_refused(then)

@@ -26,11 +26,12 @@ class WriterTurns(ABC):
     def __init__(self) -> None:
         self.node = 0
         self.reconnected = False  # the last turn began on another connection than the one before
+        self.others = False  # whether there were other nodes when the last turn began
 
     @abstractmethod
-    def begin(self, connection: Connection) -> bool:
-        """Wait for the turn of this node. Returns whether others may have changed something since its last
-        one. Raises DBAPIError."""
+    def begin(self, connection: Connection, beside: bool) -> bool:
+        """Wait for the turn of this node; or, `beside` others that have said so, for the end of a turn.
+        Returns whether others may have changed something since the last one. Raises DBAPIError."""
 
     @abstractmethod
     def end(self, connection: Connection) -> None:

@@ -23,7 +23,7 @@ from chatd.base.errors import StorageFailed
 from chatd.base.isolation import guarded
 from chatd.store.engine import backend_of
 from chatd.store.readers import Readers
-from chatd.store.writer import Job, Outcome, Writer
+from chatd.store.writer import Beside, Job, Outcome, Writer
 from chatd.store.writer_thread import WriterThread
 
 P = ParamSpec("P")
@@ -125,6 +125,10 @@ class Database:
         nothing."""
         if self._writer.turns is not None:
             self._writer.turns.node = node
+
+    def allow_beside(self, run: Callable[..., Any], beside: Beside) -> None:
+        """Let the batch function `run` store items beside other nodes, if there are any."""
+        self._writer.allow_beside(run, beside)
 
     def on_refused(self, then: Callable[[], None]) -> None:
         """Call `then`, in the writer's thread, whenever a whole transaction could not be committed."""

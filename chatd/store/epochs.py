@@ -73,6 +73,10 @@ class Epochs(Generic[Item]):
             epoch = self._known[conversation] = epoch_of(connection, conversation)
         return epoch
 
+    def learn(self, conversation: int, epoch: int) -> None:
+        """Note the epoch of a log, as the transaction has read it."""
+        self._known[conversation] = epoch
+
     def move(self, connection: Connection, conversation: int) -> int:
         """Begin the next epoch of a log, and return it."""
         epoch = self.of(connection, conversation) + 1

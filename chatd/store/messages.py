@@ -9,13 +9,16 @@ from msgspec.structs import replace
 from sqlalchemy import Connection, func, select
 from twisted.python.failure import Failure
 
+from chatd.base.errors import StorageFailed
 from chatd.store import change_requests
+from chatd.store.beside import lock_logs
 from chatd.store.change_rows import insert_changes, parcels_of
 from chatd.store.conversations import last_seq
 from chatd.store.crossing import seqs_of
 from chatd.store.epochs import Epochs
 from chatd.store.forwarded_files import with_files
 from chatd.store.macs import encode_values, keyed_hash
+from chatd.store.message_ids import MessageIds
 from chatd.store.message_rows import (
     PLAIN_COLUMNS,
     full_row,
@@ -34,15 +37,13 @@ from chatd.store.parcel_stream import ParcelStream
 from chatd.store.pasts import await_message
 from chatd.store.rerouted import Rerouted
 from chatd.store.row_inserter import RowInserter
-from chatd.store.schema import messages, pending
+from chatd.store.schema import messages
 from chatd.store.sealing import NewSignature, Numbered, make_parcels
 from chatd.store.search.fresh import FreshMessages
 from chatd.store.signatures import SignatureWriter
 from chatd.store.terms import begin_term
 
 MAX_CACHED_SEQS = 100_000
-
-_NEWEST, _NEWEST_PENDING = (select(func.max(table.c.id)) for table in (messages, pending))
 
 
 class MessageWriter:
@@ -52,7 +53,7 @@ class MessageWriter:
     def __init__(self, outbox: OutboxWriter) -> None:
         self._outbox = outbox
         self._last_seq: dict[int, int] = {}
-        self._last_id: int | None = None
+        self._ids = MessageIds()
         self._rows = RowInserter(messages)
         self._signatures = SignatureWriter()
         self.fresh = FreshMessages()  # those that the index for searching lacks
@@ -66,9 +67,27 @@ class MessageWriter:
         """Drop the caches: after a rollback they may be ahead of the database."""
         self._last_seq.clear()
         self.fresh.clear()
-        self._last_id = None
+        self._ids.forget()
         self._newest.clear()
         self.epochs.forget()
+
+    def may_be_beside(self, item: NewMessage) -> bool:
+        """Whether `send` can store the message beside other nodes that write."""
+        plain = item.forwards is None and not is_special(item)
+        return plain and self._ids.counting and self._outbox.stored_term is not None
+
+    def lock_logs(self, connection: Connection, items: Sequence[NewMessage]) -> None:
+        """Lock the logs of messages that are stored beside other nodes, and learn their numbers and epochs.
+        Raises StorageFailed if the term is not stored."""
+        term = self._outbox.stored_term
+        if term is None:
+            raise StorageFailed
+        wanted = {item.conversation for item in items}
+        for log in lock_logs(connection, list(wanted), term):
+            self._last_seq[log.conversation] = log.last
+            self.epochs.learn(log.conversation, log.epoch)
+            if not log.begun:
+                begin_term(connection, log.conversation, term, log.last + 1)
 
     def refused(self) -> None:
         """Note that a whole transaction was not committed."""
@@ -224,7 +243,7 @@ class MessageWriter:
         """Number and insert `items` in this order, and their parcels."""
         if not any(map(is_special, items)):
             return self._store_plain(connection, items)
-        start = self._last_message_id(connection) + 1
+        start = self._ids.take(connection, len(items))[0]
         seqs, keyed = self._last_seq, keyed_hash(connection)
         rows = []
         rare = signed = False
@@ -254,7 +273,6 @@ class MessageWriter:
         else:
             self._rows.insert(connection, rows)
         self.fresh.add(rows, [item.conversation for item in items if has_more_than_text(item)])
-        self._last_id = ident
         if crossing:
             self._cross(connection, items, stored, crossing)
         if signed:
@@ -265,13 +283,11 @@ class MessageWriter:
         """As `store`, for texts without anything else, which most messages are."""
         if not items:
             return []
-        ident = self._last_message_id(connection)
         seqs = self._last_seq
         keyed = keyed_hash(connection)
         rows: list[tuple[object, ...]] = []
         stored: list[Stored] = []
-        for item in items:
-            ident += 1
+        for ident, item in zip(self._ids.take(connection, len(items)), items, strict=True):
             conversation, sender, at, text = item.conversation, item.sender, item.at, item.text
             last = seqs.get(conversation)
             if last is None:
@@ -287,7 +303,6 @@ class MessageWriter:
             stored.append(Stored(ident, seq))
         self._rows.insert(connection, rows, PLAIN_COLUMNS)
         self.fresh.add(rows)
-        self._last_id = ident
         return stored
 
     def store_at(self, connection: Connection, item: NewMessage, seq: int) -> Stored:
@@ -354,18 +369,9 @@ class MessageWriter:
             full.append(full_row(row, extras, keyed))
         self._rows.insert(connection, full)
 
-    def _last_message_id(self, connection: Connection) -> int:
-        if self._last_id is None:
-            # A pending message keeps its id as the one that is shown.
-            newest = connection.scalar(_NEWEST)
-            newest_pending = connection.scalar(_NEWEST_PENDING)
-            self._last_id = max(newest or 0, newest_pending or 0)
-        return self._last_id
-
     def next_id(self, connection: Connection) -> int:
         """Take the id of a message that is pending."""
-        self._last_id = self._last_message_id(connection) + 1
-        return self._last_id
+        return self._ids.take(connection, 1)[0]
 
 
 def _take_pending(

@@ -4,6 +4,10 @@ The jobs of a writer were made for a single writer: they read something, decide,
 and keep numbers in memory between transactions. So one node at a time has the turn. An advisory lock gives
 it, until the end of the transaction; the server hands it out in the order in which nodes have asked.
 
+Storing messages is different, because it is frequent, and a commit may wait for a standby. Nodes do that
+beside each other: they share the lock, lock the conversations of their messages (chatd.store.beside), and
+take all numbers from the database.
+
 Each transaction that changes something counts in its node's row of the table `nodes`. A node whose turn
 begins compares the rows of the others with what it saw last, and knows whether what it keeps in memory still
 agrees with the database. A node that others have removed, because it was silent, has no row: it can't commit
@@ -27,10 +31,9 @@ LOCK = int.from_bytes(b"chatd")
 LONGEST_SILENCE = 4000  # ms
 
 # Each statement sees what was committed before it. So the counts are read after the lock was obtained.
-_LOCK = (
-    "SELECT set_config('idle_in_transaction_session_timeout', %s, true), "
-    f"pg_advisory_xact_lock({LOCK})"
-)
+_TAKE = "SELECT set_config('idle_in_transaction_session_timeout', %s, true), {}"
+_LOCK = _TAKE.format(f"pg_advisory_xact_lock({LOCK})")
+_SHARE = _TAKE.format(f"pg_advisory_xact_lock_shared({LOCK})")
 _OTHERS = "SELECT id, commits FROM nodes WHERE id <> %s ORDER BY id"
 # A transaction has an id once it has changed something. The server computes `changed` before the update.
 _COUNT = (
@@ -43,7 +46,7 @@ _COUNT = (
 
 def wait_for_turn(connection: Connection) -> None:
     """Let no other node write until the end of this transaction. Raises DBAPIError."""
-    connection.exec_driver_sql(_LOCK).close()
+    connection.exec_driver_sql(_LOCK, (str(LONGEST_SILENCE),)).close()
 
 
 class NodeRemoved(OperationalError):
@@ -62,16 +65,18 @@ class NodeTurns(WriterTurns):
         self._seen: list[tuple[int, int]] | None = None
         self._connection: Any = None
 
-    def begin(self, connection: Connection) -> bool:
+    def begin(self, connection: Connection, beside: bool) -> bool:
         raw: Any = connection.connection.driver_connection
         self.reconnected = self._connection not in (None, raw)
         self._connection = raw
         with raw.pipeline():  # one round trip, with BEGIN
-            raw.execute(_LOCK, (str(LONGEST_SILENCE),))
+            raw.execute(_SHARE if beside else _LOCK, (str(LONGEST_SILENCE),))
             others = raw.execute(_OTHERS, (self.node,))
             seen = others.fetchall()
-        same, self._seen = seen == self._seen, seen
-        return self.reconnected or not same
+        self.others = bool(seen)
+        same = not beside and seen == self._seen and not self.reconnected
+        self._seen = None if beside else seen  # others that are beside this one count later
+        return not same
 
     def end(self, connection: Connection) -> None:
         if not self.node:

@@ -49,6 +49,14 @@ class Outcome(msgspec.Struct, gc=False):
     value: Any
 
 
+class Beside(msgspec.Struct, frozen=True):
+    """How a batch function stores items beside other nodes. `may` says whether it can store an item so.
+    `lock` waits for what the items concern, and reads what others may have changed of that."""
+
+    may: Callable[[Any], bool]
+    lock: Callable[[Connection, Sequence[Any]], None]
+
+
 class Writer:
     """Owns the writing connection. `commit` runs in one thread, which `chatd.store.database` provides.
 
@@ -69,6 +77,11 @@ class Writer:
         self._renewed: list[Callable[[Connection, bool], None]] = []
         self._before_commit: list[Callable[[Connection], None]] = []
         self._refused: list[Callable[[], None]] = []
+        self._beside: dict[Callable[..., Any], Beside] = {}
+
+    def allow_beside(self, run: Callable[..., Any], beside: Beside) -> None:
+        """Let the batch function `run` store items beside other nodes."""
+        self._beside[run] = beside
 
     def on_rollback(self, forget: Callable[[], None]) -> None:
         """Call `forget` whenever a job's changes are undone, so that caches of jobs can be dropped."""
@@ -113,11 +126,14 @@ class Writer:
     def _commit(self, jobs: Sequence[Job]) -> list[Outcome]:
         """As `commit`.
 
+        Beside other nodes, items are stored that allow it, if nothing else is in the transaction.
+
         The first attempt uses no savepoints, which would cost every transaction a third. If a job fails,
         the transaction is rolled back and all jobs run again, each in a savepoint.
         """
+        beside = self._may_be_beside(jobs)
         try:
-            return self._transact(jobs, self._run_bare)
+            return self._transact(jobs, self._run_beside if beside else self._run_bare, beside)
         except JobFailed:
             self._forget()
         except Exception as error:
@@ -127,11 +143,21 @@ class Writer:
         except Exception as error:
             return self._refuse(jobs, error)
 
-    def _transact(self, jobs: Sequence[Job], run: Runner) -> list[Outcome]:
+    def _may_be_beside(self, jobs: Sequence[Job]) -> bool:
+        """Whether there are other nodes, and each job allows that they write at the same time."""
+        if self.turns is None or not self.turns.others:
+            return False
+        for job in jobs:
+            beside = self._beside.get(job.run) if job.batch else None
+            if beside is None or not beside.may(job.args[0]):
+                return False
+        return True
+
+    def _transact(self, jobs: Sequence[Job], run: Runner, beside: bool = False) -> list[Outcome]:
         """Raises JobFailed if a job failed, and not the commit: then certainly nothing was stored."""
         turns = self.turns
         with self._connection.begin():
-            if turns is not None and turns.begin(self._connection):
+            if turns is not None and turns.begin(self._connection, beside):
                 for renew in self._renewed:
                     renew(self._connection, turns.reconnected)
             try:
@@ -181,6 +207,11 @@ class Writer:
         return outcomes
 
     def _run_bare(self, job: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        return job(self._connection, *args)
+
+    def _run_beside(self, job: Callable[..., Any], args: tuple[Any, ...]) -> Any:
+        """Run a batch function beside other nodes."""
+        self._beside[job].lock(self._connection, args[0])
         return job(self._connection, *args)
 
     def _run_guarded(self, job: Callable[..., Any], args: tuple[Any, ...]) -> Any:

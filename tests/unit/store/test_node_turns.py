@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any, cast
 from unittest import SkipTest
 
@@ -12,7 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from chatd.base.errors import StorageFailed
+from chatd.base.errors import NotMember, StorageFailed
 from chatd.service.context import Writers
 from chatd.store import node_turns, nodes
 from chatd.store.database import Database
@@ -67,7 +68,9 @@ class Node:
         self.engine.dispose()
 
 
-class TwoNodes(SynchronousTestCase):
+class NodesCase(SynchronousTestCase):
+    """A test with two nodes on a database of their own."""
+
     def setUp(self) -> None:
         found = server()
         if found is None:
@@ -85,6 +88,8 @@ class TwoNodes(SynchronousTestCase):
         with self.one.engine.connect() as connection:
             return [tuple(row) for row in connection.execute(sa.select(*columns))]
 
+
+class Numbering(NodesCase):
     def test_numbers(self) -> None:
         """Each continues where the other has ended: seqs without gaps, ids without repetition."""
         for number in range(4):
@@ -181,6 +186,141 @@ class TwoNodes(SynchronousTestCase):
         after = self.one.send(7, "c", "realm2")
         self.assertEqual(after.seq, 2)
         self.assertGreater(after.number >> TERM_BITS, before >> TERM_BITS)
+
+
+class StoringBeside(NodesCase):
+    """Nodes store messages beside each other."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.held = threading.Event()
+        self.storing = threading.Event()
+        self.addCleanup(self.held.set)
+        for node in (self.one, self.two):
+            node.send(7, "a")  # now it knows of the other one
+            node.send(8, "a")
+            node.send(7, "a")
+
+    def batch(self, node: Node, conversation: int, text: str, key: str | None = None) -> Any:
+        """Send as the service does. Returns what is stored."""
+        new = NewMessage(conversation, 1, "ana", NOW, text, key=key)
+        run = node.writers.messages.send if key is None else node.writers.sends.store
+        [outcome] = node.writer.commit([Job(Deferred(), run, (new,), True)])
+        if isinstance(outcome.value, Failure):
+            outcome.value.raiseException()
+        return outcome.value
+
+    def hold(self, node: Node) -> None:
+        """Let the next transaction of `node` wait before its commit, until `held` is set."""
+        turns = node.writer.turns
+        assert turns is not None
+        end = turns.end
+
+        def wait(connection: Connection) -> None:
+            self.storing.set()
+            assert self.held.wait(20)
+            end(connection)
+
+        self.patch(turns, "end", wait)
+
+    def in_thread(self, *call: Any) -> tuple[threading.Thread, list[Any]]:
+        found: list[Any] = []
+        thread = threading.Thread(target=lambda: found.append(call[0](*call[1:])), daemon=True)
+        thread.start()
+        return thread, found
+
+    def test_other_conversation(self) -> None:
+        """It does not wait for a transaction of another node."""
+        self.hold(self.one)
+        thread, found = self.in_thread(self.batch, self.one, 7, "b")
+        self.assertTrue(self.storing.wait(20))
+        self.assertEqual(self.batch(self.two, 8, "b").seq, 3)
+        self.held.set()
+        thread.join(20)
+        self.assertEqual(found[0].seq, 5)
+        self.assertEqual(self.batch(self.two, 7, "c").seq, 6)
+        self.assertEqual(len(set(self.rows(messages.c.id))), 9)
+
+    def test_same_conversation(self) -> None:
+        """It waits for the other node's transaction, and continues where that has ended."""
+        self.hold(self.one)
+        first, one = self.in_thread(self.batch, self.one, 7, "b")
+        self.assertTrue(self.storing.wait(20))
+        second, two = self.in_thread(self.batch, self.two, 7, "c")
+        second.join(0.2)
+        self.assertTrue(second.is_alive())
+        self.held.set()
+        first.join(20)
+        second.join(20)
+        self.assertEqual((one[0].seq, two[0].seq), (5, 6))
+        self.assertLess(one[0].id, two[0].id)
+
+    def test_turn(self) -> None:
+        """What needs the turn of a node waits for those that store messages, and the other way round."""
+        self.hold(self.one)
+        first, _ = self.in_thread(self.batch, self.one, 7, "b")
+        self.assertTrue(self.storing.wait(20))
+        second, _ = self.in_thread(self.two.run, self.two.writers.messages.epochs.move, 7)
+        second.join(0.2)
+        self.assertTrue(second.is_alive())
+        self.held.set()
+        first.join(20)
+        second.join(20)
+        self.assertFalse(second.is_alive())
+
+    def test_moved_epoch(self) -> None:
+        """A sender who lost the right to write on another node is refused here."""
+        refusals: list[int] = []
+
+        def check_again(_connection: Connection, item: NewMessage) -> NewMessage:
+            refusals.append(item.conversation)
+            raise NotMember(group="g")
+
+        self.two.writers.messages.epochs.on_moved(check_again)
+        epoch = self.one.run(self.one.writers.messages.epochs.move, 7)
+        new = NewMessage(7, 1, "ana", NOW, "b", epoch=epoch - 1)
+        send = self.two.writers.messages.send
+        [outcome] = self.two.writer.commit([Job(Deferred(), send, (new,), True)])
+        self.assertIsInstance(outcome.value.value, NotMember)
+        self.assertEqual(refusals, [7])
+
+    def test_one_key(self) -> None:
+        """A message that is sent again at another node is stored once."""
+        first = self.batch(self.one, 7, "b", "key")
+        again = self.batch(self.two, 7, "b", "key")
+        self.assertEqual((again.seq, again.id), (first.seq, first.id))
+        self.assertEqual(len(self.rows(messages.c.id)), 7)
+
+    def test_one_key_at_once(self) -> None:
+        """Also while the first is not committed yet, and also to another conversation."""
+        self.hold(self.one)
+        first, one = self.in_thread(self.batch, self.one, 7, "b", "key")
+        self.assertTrue(self.storing.wait(20))
+        second, two = self.in_thread(self.batch, self.two, 7, "b", "key")
+        self.held.set()
+        first.join(20)
+        second.join(20)
+        self.assertEqual((two[0].seq, two[0].id), (one[0].seq, one[0].id))
+
+    def test_both_ways(self) -> None:
+        """Two nodes that lock the same conversations at once do not wait for each other for good."""
+
+        def send_all(node: Node) -> None:
+            for number in range(20):
+                items = [NewMessage(place, 1, "ana", NOW, str(number)) for place in (8, 9, 7)]
+                run = node.writers.messages.send
+                node.writer.commit([Job(Deferred(), run, (item,), True) for item in items])
+
+        threads = [self.in_thread(send_all, node)[0] for node in (self.one, self.two)]
+        for thread in threads:
+            thread.join(20)
+        for place, before in ((7, 4), (8, 2), (9, 0)):
+            seqs = [
+                seq
+                for each, seq in self.rows(messages.c.conversation_id, messages.c.seq)
+                if each == place
+            ]
+            self.assertEqual(sorted(seqs), list(range(1, before + 41)))
 
 
 class Dialect:
