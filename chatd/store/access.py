@@ -25,9 +25,6 @@ from chatd.store.schema import (
     remote_members,
 )
 
-# In SQL, for rows of `participants` and `messages` of one conversation
-SEES = "messages.seq >= participants.first_seq"
-
 # A difference, because SQLite would prefer an index on `seq` to one that finds few messages.
 _visible = participants.c.first_seq - messages.c.seq <= 0
 

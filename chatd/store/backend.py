@@ -110,6 +110,13 @@ class Backend(ABC):
     def damage_in(self, error: object) -> str | None:
         """Return the driver's message if its `error` says that the database is damaged, else None."""
 
+    def transactions(self, connection: Connection) -> tuple[int, int]:
+        """Return the numbers of two transactions. None of those before the first one is under way, and this
+        transaction sees what they have changed. All that have changed or locked a row until now are before
+        the second one. If the first number is higher than the second, no other transaction changes
+        anything."""
+        return 1, 0
+
     def quick_check(self, connection: Connection, limit: int) -> list[str]:
         """Return the first errors in the structure of the database, if its server does not look for them."""
         return []

@@ -67,6 +67,12 @@ _LOCALE = sa.text(
 
 MAX_INSERTS = 500  # statements that are kept
 
+# The second function gives this transaction a number. The numbers that a snapshot knows are not enough: those
+# of the newest transactions that are under way are after its end.
+_TRANSACTIONS = sa.text(
+    "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint, pg_current_xact_id()::text::bigint"
+)
+
 # data_corrupted and index_corrupted (https://www.postgresql.org/docs/current/errcodes-appendix.html)
 DAMAGE = frozenset({"XX001", "XX002"})
 # The time at which the transaction has begun would be too early: it may have waited for locks since.
@@ -160,6 +166,10 @@ class Postgres(Backend):
     def bytes_cursor(self, connection: Connection) -> Any:
         # As text, each byte would have two digits.
         return connection.connection.cursor(binary=True)
+
+    def transactions(self, connection: Connection) -> tuple[int, int]:
+        oldest, newest = connection.execute(_TRANSACTIONS).one()
+        return oldest, newest
 
     def pairs(self, parameter: str) -> sa.Subquery:
         array = sa.cast(sa.bindparam(parameter, type_=sa.Text), sa.JSON)

@@ -60,6 +60,7 @@ class FreshMessages:
     """
 
     def __init__(self) -> None:
+        self._keeps = True
         self._lock = threading.Lock()
         self._batches: deque[Batch] = deque()
         self._count = 0
@@ -73,6 +74,9 @@ class FreshMessages:
     def add(self, rows: Sequence[Row], others: Collection[int] = ()) -> None:
         """Keep messages that the present transaction stores, if there is room. At least one; their ids are
         consecutive. `others`: the conversations of those that have more than a text."""
+        if not self._keeps:
+            self._count += len(rows)
+            return
         size = sum(map(getsizeof, map(_text, rows)))
         with self._lock:
             if self._count + len(rows) <= MAX_MESSAGES and self._size + size <= MAX_BYTES:
@@ -80,11 +84,21 @@ class FreshMessages:
                 self._count += len(rows)
                 self._size += size
 
+    def stop_keeping(self) -> None:
+        """Only count messages from now on. Where several nodes write, messages in memory may be a part of
+        what was stored, and it may not be certain that they were."""
+        with self._lock:
+            self._keeps = False
+            self._batches.clear()
+            self._count = self._size = 0
+
     def clear(self) -> None:
         """Drop all, because some of them were not stored, and others get their ids."""
         with self._lock:
             self._batches.clear()
-            self._count = self._size = 0
+            self._size = 0
+            if self._keeps:
+                self._count = 0
 
     def take(self, after: int, upto: int, pause: Callable[[], None] = _no_pause) -> Taken:
         """The messages with ids after `after` up to `upto`, which are committed. They stay until `release`.
@@ -115,6 +129,8 @@ class FreshMessages:
         """Drop the messages up to this id, because the index has them."""
         batches = self._batches
         with self._lock:
+            if not self._keeps:
+                self._count = 0
             while batches and batches[0].last <= upto:
                 gone = batches.popleft()
                 self._count -= len(gone.rows)

@@ -12,7 +12,6 @@ from sqlalchemy import Connection, select
 
 from chatd.base.model import Account
 from chatd.store import driver
-from chatd.store.access import SEES
 from chatd.store.backend import Backend
 from chatd.store.engine import backend_of
 from chatd.store.history import Page, build_messages, select_messages
@@ -55,7 +54,7 @@ def _statements(backend: Backend) -> QueryStatements:
             "participants",
             f"messages {WITH_FILE}",
             f"participants.account_id = {mark}",
-            f"messages.conversation_id = participants.conversation_id AND {SEES} AND {_AFTER_BLOCKS}",
+            f"messages.conversation_id = participants.conversation_id AND {_AFTER_BLOCKS} AND {_SEES}",
         ),
         changed=backend.lookup(
             SEARCHED,
@@ -64,19 +63,32 @@ def _statements(backend: Backend) -> QueryStatements:
             f"messages {WITH_FILE}",
             f"participants.account_id = {mark}",
             "messages.conversation_id = search_changes.conversation_id "
-            f"AND messages.seq = search_changes.seq AND {_SEES_ONE}",
+            f"AND messages.seq = search_changes.seq AND {_SEES}",
         ),
-        signatures=f"SELECT value, {_part(Part.SIGNATURE)} FROM {backend.each_id} {backend.in_order}",
-        contents=f"SELECT {_part(Part.TEXTS)}, {_part(Part.KEYS)}, NULL "
-        f"FROM {backend.each_id} {backend.in_order}",
-        contents_with_facts=f"SELECT {_part(Part.TEXTS)}, {_part(Part.KEYS)}, {_part(Part.FACTS)} "
-        f"FROM {backend.each_id} {backend.in_order}",
+        signatures=_parts(backend, Part.SIGNATURE),
+        contents=_parts(backend, Part.TEXTS, Part.KEYS),
+        contents_with_facts=_parts(backend, Part.TEXTS, Part.KEYS, Part.FACTS),
     )
 
 
-def _part(part: Part) -> str:
-    """A part of the block with the id `value`."""
-    return f"(SELECT data FROM search_parts WHERE id = value * {PARTS} + {part:d})"
+def _parts(backend: Backend, *parts: Part) -> str:
+    """A query for these parts of blocks, in the order of their ids."""
+    names = [part.name.lower() for part in parts]
+    return (
+        backend.lookup(
+            ", ".join(["ids.value", *[f"{name}.data AS {name}" for name in names]]),
+            backend.each_id,
+            " CROSS JOIN ".join([f"search_parts AS {name}" for name in names]),
+            "TRUE",
+            " AND ".join(
+                [
+                    f"{name}.id = ids.value * {PARTS} + {part:d}"
+                    for name, part in zip(names, parts, strict=True)
+                ]
+            ),
+        )
+        + f" {backend.in_order}"
+    )
 
 
 # `hidden` is the seq before which the account sees nothing, if that is in the block.
@@ -89,8 +101,8 @@ WHERE p.account_id = ? AND earliest <= ? AND messages > 0 ORDER BY latest DESC
 """
 _AFTER_BLOCKS = f"""messages.seq > coalesce((SELECT max(last_seq) FROM search_blocks
     WHERE search_blocks.conversation_id = participants.conversation_id), {BEGINNING})"""
-# A difference, because SQLite would read all messages from `first_seq` on for each one that is looked up.
-_SEES_ONE = "participants.first_seq - messages.seq <= 0"
+# A difference, because SQLite would read all messages from `first_seq` on, and not those after the blocks.
+_SEES = "participants.first_seq - messages.seq <= 0"
 
 
 class Head(NamedTuple):
@@ -227,10 +239,11 @@ class Search:
             if not counting and head.latest < floor:
                 contents.close()
                 return True
-            texts, keys, facts = contents.fetchone()
+            _, texts, keys, *more = contents.fetchone()
             self._read_bytes += head.size
             # Once hits are not counted, most blocks have few messages that are new enough.
             if not counting or not words or words[0] in texts:
+                facts = more[0] if more else None
                 self._read_block(head, texts, keys, facts, 0 if counting else floor)
         return False
 

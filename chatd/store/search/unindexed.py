@@ -10,18 +10,16 @@ from operator import itemgetter
 from sqlalchemy import Connection
 
 from chatd.store import driver
-from chatd.store.engine import placeholder
+from chatd.store.engine import backend_of, placeholder
 from chatd.store.search.fresh import FreshMessages, Row
+from chatd.store.search.progress import IndexProgress, newest_id, store_progress
 from chatd.store.search.records import SEQ
-from chatd.store.settings import get_setting, put_setting
 
-_PROGRESS = "searchable up to message"
 _RANGE = 50_000  # ids of messages whose conversations are looked up at a time
 MAX_DISTRUSTED = 10_000  # conversations
 _seq = itemgetter(SEQ)
 
 _TOUCHED = "SELECT DISTINCT conversation_id FROM messages WHERE id > {0} AND id <= {0}"
-_NEWEST = "SELECT coalesce(max(id), 0) FROM messages"
 
 
 class Unindexed:
@@ -36,8 +34,8 @@ class Unindexed:
         # them may be older than the change.
         self._distrusted: dict[int, int] = {}
         self.waiting: deque[int] = deque()
-        self._progress: int | None = None  # the id of a message; all up to it are in the index
-        self._upto = 0  # as `_progress`, once nothing is waiting
+        self._progress = IndexProgress()
+        self._upto = 0  # the id of the last message that was looked at
 
     def forget(self) -> None:
         """Begin again from what is stored. What is in memory may be older than changes whose conversations
@@ -45,26 +43,29 @@ class Unindexed:
         self._fresh.clear()
         self.waiting.clear()
         self._rows.clear()
-        self._progress = None
+        self._progress.forget()
 
     def look(self, connection: Connection) -> bool:
         """Find the conversations that have new messages. Returns whether there are new messages."""
-        if self._progress is None:
-            self._progress = int(get_setting(connection, _PROGRESS) or 0)
-        progress, upto = self._progress, _newest(connection)
-        if upto <= progress:
-            if self._fresh.are_many:
-                self._fresh.clear()  # they were removed from the database meanwhile
+        if backend_of(connection).is_shared:
+            self._fresh.stop_keeping()
+        found = self._progress.find(connection)
+        if found is None:
+            if self._fresh.are_many:  # they were removed from the database meanwhile
+                self._fresh.clear()
+                self._fresh.release(newest_id(connection))
             return False
-        taken = self._fresh.take(progress, upto, self._pause)
+        after, upto = found
+        taken = self._fresh.take(after, upto, self._pause)
         if sum(end - start for start, end in taken.gaps) > _RANGE:
-            upto = progress + _RANGE
-            taken = self._fresh.take(progress, upto, self._pause)
+            upto = after + _RANGE
+            taken = self._fresh.take(after, upto, self._pause)
+        self._progress.note_looked(after, upto)
         self._upto = upto
         others = taken.others
         for gap in taken.gaps:
-            found = driver.fetch(connection, _TOUCHED.format(placeholder(connection)), gap)
-            others.update([conversation for (conversation,) in found])
+            rows = driver.fetch(connection, _TOUCHED.format(placeholder(connection)), gap)
+            others.update([conversation for (conversation,) in rows])
         self._rows = taken.rows
         self.waiting.extend([*taken.rows, *(others - taken.rows.keys())])
         for conversation in taken.rows.keys() & (others | self._distrusted.keys()):
@@ -79,7 +80,7 @@ class Unindexed:
     def distrust(self, connection: Connection, conversation: int) -> None:
         """A message of this conversation was changed: read from the database what it has now."""
         self._rows.pop(conversation, None)
-        self._distrusted[conversation] = _newest(connection)
+        self._distrusted[conversation] = newest_id(connection)
         if len(self._distrusted) > MAX_DISTRUSTED:
             self._fresh.clear()
             self._rows.clear()
@@ -89,20 +90,14 @@ class Unindexed:
         """All that `look` has found is prepared. Returns the id of a message: the index has those up to it,
         once what was prepared is stored. Then call `note_stored`."""
         self._rows.clear()
-        upto = self._progress = self._upto
         self._distrusted = {
             conversation: newest
             for conversation, newest in self._distrusted.items()
-            if newest > upto
+            if newest > self._upto
         }
-        return upto
+        return self._progress.note_prepared()
 
     def note_stored(self, connection: Connection, progress: int) -> None:
         """The present transaction stores what was prepared."""
-        put_setting(connection, _PROGRESS, str(progress))
+        store_progress(connection, progress)
         self._fresh.release(progress)
-
-
-def _newest(connection: Connection) -> int:
-    [(newest,)] = driver.fetch(connection, _NEWEST)
-    return int(newest)

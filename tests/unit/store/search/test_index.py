@@ -212,6 +212,21 @@ class Queries(IndexTestCase):
             self.assertRegex(plan, r"conversation_id=\? AND seq[=>]\?")
         self.assertFalse([plan for plan in found if plan.startswith("SCAN messages")])
 
+    def test_few_steps(self) -> None:
+        """SQLite takes no more steps to read what is not in the index if there is more in the index."""
+        taken = []
+        for _ in range(2):
+            self.say_all(["hai"] * MAX_MESSAGES)
+            self.update()
+            steps: list[None] = []
+            with self.reading.connect() as connection, connection.begin():
+                raw: Any = connection.connection.driver_connection
+                raw.set_progress_handler(lambda steps=steps: steps.append(None), 10)
+                self.index.search(connection, ANA, Wanted(("halo",)), 500)
+                raw.set_progress_handler(None, 0)
+            taken.append(len(steps))
+        self.assertLess(taken[1], taken[0] + MAX_MESSAGES // 10)
+
 
 class Counting(IndexTestCase):
     """Many hits, of which only some are counted."""
@@ -252,6 +267,9 @@ class Counting(IndexTestCase):
 
 
 class Building(IndexTestCase):
+    # The last piece says that all messages are in the index.
+    last_prepared: ClassVar[list[list[tuple[int, int | None]]]] = [[(1, 11)]]
+
     def blocks(self) -> list[int]:
         """How many messages each block has."""
         return self.numbers("SELECT messages FROM search_blocks ORDER BY conversation_id, last_seq")
@@ -303,7 +321,7 @@ class Building(IndexTestCase):
             for piece in pieces:
                 with self.engine.begin() as connection:
                     self.index.store(connection, piece)
-        self.assertEqual(prepared, [[(1, None), (1, None), (1, None)], [(1, 11)]])
+        self.assertEqual(prepared, [[(1, None), (1, None), (1, None)], *self.last_prepared])
         self.assertEqual(self.blocks(), [4, 3, 2, 2])
         self.assertEqual(len(self.search(Wanted(("halo",)))), 9)
 
