@@ -7,28 +7,31 @@ changes who may write takes the turn of the node (chatd.store.node_turns), which
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection
+
+from chatd.store.driver import wrapped_errors
+from chatd.store.message_ids import NEXT
 
 # All nodes lock in the same order, so that none waits for another that waits for it.
-_LOCK = text(
-    "SELECT conversation_id, epoch FROM heads WHERE conversation_id = ANY(:places) "
+_LOCK = (
+    "SELECT conversation_id, epoch FROM heads WHERE conversation_id = ANY(%s) "
     "ORDER BY conversation_id FOR UPDATE"
 )
-_ADD = text(
-    "INSERT INTO heads (conversation_id) SELECT place FROM unnest(CAST(:places AS bigint[])) AS place "
+_ADD = (
+    "INSERT INTO heads (conversation_id) SELECT place FROM unnest(%s::bigint[]) AS place "
     "ORDER BY place ON CONFLICT DO NOTHING"
 )
 # As chatd.store.conversations.last_seq, for many at once, and whether the term has begun there.
-_LAST = text(
+_LAST = (
     "SELECT place, greatest("
     "(SELECT max(seq) FROM messages WHERE conversation_id = place), "
     "(SELECT max(seq) FROM changes WHERE conversation_id = place), "
     "coalesce((SELECT floor FROM rosters WHERE conversation_id = place), "
     "(SELECT max(read_seq) FROM participants WHERE conversation_id = place)), 0), "
-    "EXISTS (SELECT FROM terms WHERE conversation_id = place AND term = :term) "
-    "FROM unnest(CAST(:places AS bigint[])) AS place"
+    "EXISTS (SELECT FROM terms WHERE conversation_id = place AND term = %s) "
+    "FROM unnest(%s::bigint[]) AS place"
 )
 
 
@@ -41,14 +44,29 @@ class LockedLog(NamedTuple):
     begun: bool
 
 
-def lock_logs(connection: Connection, conversations: Sequence[int], term: int) -> list[LockedLog]:
-    """Wait until no other node writes to these logs, and lock them."""
+def lock_logs(
+    connection: Connection, conversations: Sequence[int], term: int, count: int
+) -> tuple[list[LockedLog], list[int]]:
+    """Wait until no other node writes to these logs, and lock them. Returns them, and `count` ids for
+    messages. Raises DBAPIError."""
     places = sorted(conversations)
-    heads = connection.execute(_LOCK, {"places": places}).all()
-    if len(heads) < len(places):
-        connection.execute(_ADD, {"places": places})
-        heads = connection.execute(_LOCK, {"places": places}).all()
-    epochs = {head.conversation_id: head.epoch for head in heads}
-    # A statement sees what was committed before it, so this one sees all that was written until the lock.
-    rows = connection.execute(_LAST, {"places": places, "term": term})
-    return [LockedLog(place, epochs[place], last, begun) for place, last, begun in rows]
+    raw: Any = connection.connection.driver_connection
+    with wrapped_errors(connection, _LOCK):
+        found = _ask(raw, places, term, count)
+        if len(found[0]) < len(places):
+            raw.execute(_ADD, (places,))
+            found = _ask(raw, places, term, count)
+    heads, last, ids = found
+    epochs = dict(heads)
+    logs = [LockedLog(place, epochs[place], seq, begun) for place, seq, begun in last]
+    return logs, [ident for (ident,) in ids]
+
+
+def _ask(raw: Any, places: list[int], term: int, count: int) -> tuple[Any, Any, Any]:
+    """Lock heads, and read what is known of their logs. It is one round trip. Each statement sees what was
+    committed before it, so the second one sees all that was written until the locks were obtained."""
+    with raw.pipeline():
+        heads = raw.execute(_LOCK, (places,))
+        last = raw.execute(_LAST, (term, places))
+        ids = raw.execute(NEXT, (count,))
+        return heads.fetchall(), last.fetchall(), ids.fetchall()

@@ -11,7 +11,8 @@ Elsewhere use chatd.store.prepared, which keeps the names and the types of the s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection
@@ -46,6 +47,15 @@ def execute_many(connection: Connection, statement: str, rows: Sequence[Sequence
     """Execute a statement for each of `rows`. Raises DBAPIError."""
     try:
         connection.connection.cursor().executemany(statement, rows)
+    except connection.dialect.loaded_dbapi.Error as error:
+        raise _wrapped(connection, statement, error) from error
+
+
+@contextmanager
+def wrapped_errors(connection: Connection, statement: str) -> Iterator[None]:
+    """Raise DBAPIError for errors of the driver."""
+    try:
+        yield
     except connection.dialect.loaded_dbapi.Error as error:
         raise _wrapped(connection, statement, error) from error
 

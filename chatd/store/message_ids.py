@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection, func, select, text
 
+from chatd.store.driver import fetch
 from chatd.store.engine import backend_of
 from chatd.store.schema import messages, pending
 
@@ -14,7 +15,7 @@ _NEWEST, _NEWEST_PENDING = (select(func.max(table.c.id)) for table in (messages,
 
 # Where nodes store messages beside each other, a sequence of the server counts.
 _SEQUENCE = "pg_get_serial_sequence('messages', 'id')"
-_NEXT = text(f"SELECT nextval({_SEQUENCE}) FROM generate_series(1, :count)")  # noqa: S608 - no input
+NEXT = f"SELECT nextval({_SEQUENCE}) FROM generate_series(1, %s)"  # noqa: S608 - no input
 _RAISE = text(
     f"SELECT setval({_SEQUENCE}, newest) "  # noqa: S608 - no input
     "FROM (SELECT max(id) AS newest FROM (SELECT max(id) AS id FROM messages "
@@ -28,11 +29,17 @@ class MessageIds:
 
     def __init__(self) -> None:
         self._last: int | None = None
+        self._taken: list[int] = []
         self.counting = False  # the sequence is known to be beyond all ids
 
     def forget(self) -> None:
         """Note a rollback."""
         self._last = None
+        self._taken.clear()
+
+    def give(self, taken: list[int]) -> None:
+        """Let these ids, which come from the sequence, be those that are taken next in this transaction."""
+        self._taken = taken
 
     def take(self, connection: Connection, count: int) -> Sequence[int]:
         """Return the next `count` ids, in order. They have no gaps if no other node writes meanwhile."""
@@ -44,7 +51,10 @@ class MessageIds:
             # The ids of a realm that was moved here do not come from the sequence.
             connection.execute(_RAISE)
             self.counting = True
-        return connection.scalars(_NEXT, {"count": count}).all()
+        taken, self._taken = self._taken, []
+        if len(taken) >= count:
+            return taken[:count]
+        return [ident for (ident,) in fetch(connection, NEXT, (count,))]
 
     def _last_of_all(self, connection: Connection) -> int:
         if self._last is None:

@@ -83,7 +83,9 @@ class MessageWriter:
         if term is None:
             raise StorageFailed
         wanted = {item.conversation for item in items}
-        for log in lock_logs(connection, list(wanted), term):
+        logs, ids = lock_logs(connection, list(wanted), term, len(items))
+        self._ids.give(ids)
+        for log in logs:
             self._last_seq[log.conversation] = log.last
             self.epochs.learn(log.conversation, log.epoch)
             if not log.begun:

@@ -45,8 +45,9 @@ _COUNT = (
 
 
 def wait_for_turn(connection: Connection) -> None:
-    """Let no other node write until the end of this transaction. Raises DBAPIError."""
-    connection.exec_driver_sql(_LOCK, (str(LONGEST_SILENCE),)).close()
+    """Let no other node write until the end of this transaction. It may be silent for as long as its
+    connection allows. Raises DBAPIError."""
+    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})").close()
 
 
 class NodeRemoved(OperationalError):

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from chatd.store.driver import execute_many
+from chatd.store.driver import execute_many, fetch
 from chatd.store.engine import placeholder
 from chatd.store.macs import encode_values, is_whole, keyed_hash, mac_of, report_altered
 from chatd.store.number_pages import MAX_NUMBERS, ROWS, pages_of
@@ -21,7 +21,7 @@ from chatd.store.prepared import prepared
 from chatd.store.row_inserter import RowInserter
 from chatd.store.schema import outbox
 from chatd.store.sealing import Draft, Numbered, make_parcels
-from chatd.store.settings import get_or_add_setting, get_setting, put_setting
+from chatd.store.settings import get_or_add_setting, put_setting
 from chatd.store.starts import begin_start, newest_given
 
 _TERM = "term"
@@ -104,7 +104,10 @@ class OutboxWriter:
         """Note that other nodes may have given numbers, or begun a term: all nodes are in the newest one, and
         number upward together. A database that was `reconnected` may be an older copy of the last one, so the
         next number begins a term, as after a start."""
-        term = int(get_setting(connection, _TERM) or 0)
+        mark = placeholder(connection)
+        both = f"SELECT name, value FROM settings WHERE name IN ({mark}, {mark})"  # noqa: S608 - only marks
+        found = dict(fetch(connection, both, (_TERM, _LAST)))
+        term = int(found.get(_TERM, 0))
         if reconnected or (self._term is not None and term < self._term):
             self._term, self._stored = None, False
         if self._term is None:
@@ -112,7 +115,7 @@ class OutboxWriter:
         if term > self._term:
             self._begin(term)
         self._stored, self._since = True, None
-        self._last = max(self._last, int(get_setting(connection, _LAST) or 0))
+        self._last = max(self._last, int(found.get(_LAST, 0)))
 
     def store_last(self, connection: sa.Connection) -> None:
         """Let the other nodes know the last number, if it is new."""
