@@ -10,13 +10,14 @@ from pathlib import Path
 
 import msgspec
 from cryptography.x509 import Certificate
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 from twisted.internet.defer import maybeDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from chatd.app.demo_realms import add_demo_accounts
+from chatd.app.file_cleaning import clean_files
 from chatd.app.file_store import StoreParts, open_store
 from chatd.app.marker import MarkKeeper
 from chatd.app.nodes import Nodes, join_nodes
@@ -59,12 +60,9 @@ from chatd.service.judged_messages import tell_judged
 from chatd.service.object_sweep import ObjectSweep
 from chatd.service.operators import CodeFile
 from chatd.service.passwords import Passwords
-from chatd.store.content import files_erased, files_to_erase
 from chatd.store.database import Database
 from chatd.store.database_identity import quick_check
 from chatd.store.engine import alone, connect
-from chatd.store.files import all_stored
-from chatd.store.imports import archives
 from chatd.store.macs import begin_macs
 from chatd.store.nodes import ClusterNode
 
@@ -221,7 +219,8 @@ class Realm:
             add_demo_accounts(engine, self.passwords)
         with engine.begin() as connection:
             if isinstance(uploads, Uploads):
-                self._clean_uploads(connection, uploads)
+                lossy = self.state.marker is not None and self.state.marker.lossy
+                clean_files(connection, uploads, lossy, self.options.accept_loss)
             OldParcels(connection, key_of(self.config.realm), self.signer).rewrite()
             begin_macs(connection, random_bytes)
             expire = self.config.peers.expire
@@ -242,20 +241,6 @@ class Realm:
         in_background("imports that were interrupted do not continue", resumed)
         self.service.moving_out.load(stored.moves)
         self.service.receipts.start()
-
-    def _clean_uploads(self, connection: Connection, uploads: Uploads) -> None:
-        """Remove the files of deleted messages, and set aside those that no message carries. After an
-        accepted loss none is set aside, because files that the database does not know may be all that is left
-        of their messages."""
-        erased = files_to_erase(connection)
-        uploads.erase_now(erased)
-        files_erased(connection, erased)
-        marker = self.state.marker
-        if marker is not None and marker.lossy:
-            return
-        claimed = all_stored(connection) | archives(connection)
-        if unclaimed := uploads.clean(claimed):
-            log.warn("files that no message carries, now in unclaimed/: {count}", count=unclaimed)
 
     def _assemble(self, context: Context, uploads: IFileStore, stored: StoredState) -> None:
         """Create the service, and on top of it the federation and the sessions."""

@@ -142,8 +142,16 @@ class Bucket:
             self._client.put_object(**self._object(key), Body=body, ContentMD5=_md5(body))
 
     def head(self, key: str) -> ObjectState:
-        with _translated("looking up"):
-            found = self._client.head_object(**self._object(key))
+        try:
+            with _translated("looking up"):
+                found = self._client.head_object(**self._object(key))
+        except FileNotFoundError:
+            # The answer has no body, and is the same if there is no such bucket. Then no file is missing.
+            with _translated("looking up"):
+                self._client.list_objects_v2(
+                    Bucket=self._name, Prefix=self._prefix + key, MaxKeys=1
+                )
+            raise
         return ObjectState(str(found["ETag"]), int(found["ContentLength"]))
 
     def get(self, key: str, start: int, size: int, etag: str | None = None) -> bytes:

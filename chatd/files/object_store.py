@@ -5,7 +5,7 @@
 | `<stored>` | a stored file. Its name is as in chatd.files.folder, with random letters that make it unique |
 | `incoming/<key>/…` | the pieces of a file that arrives and can be resumed (chatd.files.object_part) |
 | `transfers/<id>/…` | the pieces of a file that arrives in one transfer |
-| `rooms/<id>` | a file that does not outlive the daemon, such as that of a room |
+| `rooms/<run>/<id>` | a file that does not outlive the daemon, such as that of a room |
 | `thumbnails/<stored>` | the small version of a picture |
 | `unclaimed/<stored>` | a complete file that no message carries |
 
@@ -96,7 +96,7 @@ class ObjectStore:
         self._verified = VerifiedFiles(self._remote, self._open_intact)
         self._claims = PartClaims()
         self._counter = count(1)
-        self._rooms: set[str] = set()
+        self._room = f"{ROOMS}{self._random_name()}/"  # of this run
 
     @property
     def where(self) -> str:
@@ -130,9 +130,14 @@ class ObjectStore:
 
     async def _stop(self) -> None:
         with suppress(OSError):
-            await self._remote.in_thread(self._remove_all, list(islice(self._rooms, MAX_REMOVED)))
+            await self._remote.in_thread(self._remove_rooms)
         await self._remote.stop()
         await stop_pool(self._reactor, self._local)
+
+    def _remove_rooms(self) -> None:
+        """Remove files of rooms that this run has left, but not so many that the end takes long."""
+        found = islice(self._bucket.list(self._room), MAX_REMOVED)
+        self._remove_all(each.key for each in found)
 
     def in_thread(self, work: Callable[..., Any], *args: Any) -> Deferred[Any]:
         return deferToThreadPool(self._reactor, self._local, work, *args)
@@ -144,8 +149,7 @@ class ObjectStore:
         return Incoming(self._remote, ObjectPart(place, name, size))
 
     def receive_temporary(self, name: str, size: int) -> Incoming:
-        stored = ROOMS + self._random_name()
-        self._rooms.add(stored)
+        stored = self._room + self._random_name()
         place = self._place(f"{TRANSFERS}{self._random_name()}/", lambda _name, _at: stored)
         return Incoming(self._remote, ObjectPart(place, name, size))
 
@@ -287,7 +291,6 @@ class ObjectStore:
     # Removing
 
     def remove(self, stored: str) -> Deferred[None]:
-        self._rooms.discard(stored)
         return self._remote.in_thread(self._bucket.delete, stored)
 
     def erase(self, stored: Collection[str]) -> Deferred[None]:

@@ -19,7 +19,7 @@ import fcntl
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,7 @@ from chatd.base.attachments import StoredFile
 from chatd.base.clocks import Wall
 from chatd.base.counters import Counters
 from chatd.files.claims import key_of_part
+from chatd.files.file_names import from_disk
 from chatd.files.folder import OWNER, Uploads
 from chatd.files.partial_file import PartialFile, PartTakenOver
 from chatd.files.store import ABOUT_TO_BE_STORED
@@ -173,6 +174,12 @@ class SharedFolder(Uploads):
                 resumable = path.suffix == ".part"
                 if path.stat().st_mtime < oldest if resumable else self._is_left(path):
                     path.unlink()
+
+    def has_any(self, known: Collection[str]) -> bool:
+        """Whether at least one of these files is in the folder."""
+        return any(
+            path.name in known or from_disk(path.name) in known for path in self.folder.iterdir()
+        )
 
     def _is_left(self, path: Path) -> bool:
         """Whether an unknown file is too old to belong to a message that a node is about to store."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import sys
 import time
 from itertools import count
@@ -26,9 +27,14 @@ from chatd.commands.handlers.admin.upkeep import backup_reply, restore_reply
 from chatd.files.bucket import Bucket
 from chatd.files.store import ABOUT_TO_BE_STORED
 from chatd.service import object_sweep
+from tests.support import ROOT
 from tests.support.common import Realm, make_config, sleep
 from tests.support.object_storage import BUCKET, environment, object_service
 from tests.unit.app import test_backup as backups
+
+LARGE = re.compile(
+    r"^(from|import) (boto3|botocore|chatd\.files\.(bucket|object_\w+))\b", re.MULTILINE
+)
 
 _numbers = count(1)
 
@@ -163,6 +169,16 @@ class BucketOfRealm(backups.BackupTestCase):
 
 
 class NotInstalled(TestCase):
+    def test_imported_only_if_configured(self) -> None:
+        """Other realms do not pay for boto3: only these modules import it, or each other, when they are
+        imported."""
+        found = {
+            path.stem
+            for path in (ROOT / "chatd").rglob("*.py")
+            if LARGE.search(path.read_text(encoding="utf-8"))
+        }
+        self.assertEqual(found, {"bucket", "object_part", "object_reader", "object_store"})
+
     def test_refused(self) -> None:
         """The start says what to install."""
         folder = Path(self.mktemp())

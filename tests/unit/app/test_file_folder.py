@@ -10,6 +10,7 @@ from twisted.trial.unittest import TestCase
 
 from chatd.app.backup.manifest import read_manifest
 from chatd.app.backup.restoring import BackupRestorer
+from chatd.app.realm import StartOptions
 from chatd.app.state import StartError, StateFolder
 from chatd.base.config import Config, FilesConfig
 from chatd.base.names import Address
@@ -76,6 +77,21 @@ class SharedFolderOfRealm(backups.BackupTestCase):
         file = await self.realm.service.downloads.fetch(self.ana, "a.bin")
         self.assertEqual(await file.file.read(10), b"halo")
         await file.file.close()
+
+    async def test_not_mounted(self) -> None:
+        """A folder without any of the files does not count as one whose files are lost."""
+        await self.realm.close()
+        self.shared.rename(self.shared.with_name("mounted"))
+        for accepts in (False, True):
+            realm = Realm(self.realm.config, self.realm.clock, self.realm.random_bytes)
+            self.realm = realm
+            realm.options = StartOptions(accept_loss=accepts)
+            if accepts:
+                realm.open()
+            else:
+                refusal = str(self.assertRaises(StartError, realm.open))
+                self.assertIn("has none of the 2 files that the database names", refusal)
+                realm.release()
 
     async def test_messages_on_the_same_folder(self) -> None:
         """A second realm object, as of another node, reads what this one has stored."""

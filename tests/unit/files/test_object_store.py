@@ -278,6 +278,14 @@ class InBucket(ObjectsCase):
         await self.store.probe()
         self.assertIsNone(self.store.trouble)
 
+    async def test_no_bucket(self) -> None:
+        """A file is missing only if its bucket is there. Other realms are told what is missing for good."""
+        stored = await self.whole(self.store, self.data)
+        self.store._bucket = Bucket(self.service.client, "another-bucket", self.prefix)
+        with self.assertRaises(OSError) as caught:
+            await self.store.open(noted(stored))
+        self.assertIn("NoSuchBucket", str(caught.exception))
+
     async def test_service_is_down(self) -> None:
         """The realm starts, and its health page tells why files can't be stored."""
         gone = msgspec.structs.replace(self.service.files(), endpoint="http://127.0.0.1:9")
