@@ -79,9 +79,9 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
     with measuring.measured(item.nodeid):
         result = yield
     if ON_POSTGRES:
-        from tests.support.postgres_pool import pool
+        from tests.support.postgres_pool import POOL
 
-        pool().reuse()
+        POOL.reuse()
     return result
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import atexit
 import shutil
 import tempfile
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from sqlalchemy import Engine, event
 from twisted.python.failure import Failure
@@ -21,8 +20,22 @@ from chatd.store.writer import Outcome
 
 DATABASE = "chatd.db"
 
-# Opens what stands for the database in a file, whose URL it gets, on a server. None: there is no server.
-elsewhere: Callable[[str], Engine] | None = None
+
+class DatabaseServer(Protocol):
+    """Has databases that stand for those in files."""
+
+    def connect(self, url: str) -> Engine:
+        """Open what stands for the database with the URL of a file."""
+
+    def renew(self, path: Path) -> None:
+        """What stands for that file is as new when it is opened next."""
+
+    def copy(self, source: Path, target: Path) -> None:
+        """Let what stands for `target` have the rows of what stands for `source`."""
+
+
+# Has all databases that are opened here. None: they are files.
+elsewhere: DatabaseServer | None = None
 
 
 def connect_without_sync(url: str) -> Engine:
@@ -37,7 +50,7 @@ def connect_quickly(url: str) -> Engine:
     """Connect as the daemon does. The engines share one cache of compiled statements. Otherwise each realm
     would compile its own, which takes longer than executing them."""
     if elsewhere is not None:
-        return elsewhere(url)
+        return elsewhere.connect(url)
     return sharing_statements(engines.connect(url), _shared_engine())
 
 
@@ -74,9 +87,21 @@ def provide_schema(config: Config) -> None:
     """Copy the schema into a state folder that is new or empty. Another one stays as it is, because tests
     damage databases and expect the realm to notice."""
     config.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if elsewhere is None and not config.database_url and not any(config.state.iterdir()):
-        shutil.copyfile(empty_database(), config.state / DATABASE)
-        (config.state / DATABASE).chmod(0o600)
+    if config.database_url or any(config.state.iterdir()):
+        return
+    if elsewhere is not None:
+        elsewhere.renew(config.state / DATABASE)
+        (config.state / DATABASE).touch(mode=0o600)  # says that it is there
+        return
+    shutil.copyfile(empty_database(), config.state / DATABASE)
+    (config.state / DATABASE).chmod(0o600)
+
+
+def copy_state(source: Path, target: Path) -> None:
+    """Copy a state folder with all that is in it, and its database."""
+    shutil.copytree(source, target)
+    if elsewhere is not None:
+        elsewhere.copy(source / DATABASE, target / DATABASE)
 
 
 def tell(outcome: Outcome) -> None:

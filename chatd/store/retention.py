@@ -40,6 +40,7 @@ REALM = 0  # stands for all conversations
 # The number of the realm's limits, which grows when they change. Marks that were made under others count from
 # 0 again, so that a change updates no marks, however many conversations there are.
 ROUND = "retention_round"
+_HOURS = "hours"  # a column; PostgreSQL does not see that two divisions by a parameter are the same
 REMOVED = "file-removed"  # why the file of a message is lost (chatd.base.attachments)
 
 
@@ -349,23 +350,24 @@ def byte_length() -> sa.ColumnElement[int]:
 def cutoff_of_messages(connection: sa.Connection, conversation: int, size: int) -> int:
     """The time from which on the newest messages have `size` bytes, to the hour; 0 if all have less. For
     REALM it reads all messages."""
-    chosen = sa.select(messages.c.at // HOUR, sa.func.sum(byte_length()))
+    chosen = sa.select((messages.c.at // HOUR).label(_HOURS), sa.func.sum(byte_length()))
     chosen = chosen.where(messages.c.seq > 0)
     if conversation != REALM:
         chosen = chosen.where(messages.c.conversation_id == conversation)
-    return _cutoff(connection, chosen.group_by(messages.c.at // HOUR), size)
+    return _cutoff(connection, chosen.group_by(_HOURS), size)
 
 
 def cutoff_of_files(connection: sa.Connection, conversation: int, size: int) -> int:
     """As `cutoff_of_messages`, for files."""
-    chosen = sa.select(attachments.c.created_at // HOUR, sa.func.sum(attachments.c.size))
+    hours = (attachments.c.created_at // HOUR).label(_HOURS)
+    chosen = sa.select(hours, sa.func.sum(attachments.c.size))
     chosen = chosen.where(IS_HERE)
     if conversation != REALM:
         carried = sa.select(messages.c.attachment_id).where(
             messages.c.conversation_id == conversation, messages.c.attachment_id.is_not(None)
         )
         chosen = chosen.where(attachments.c.id.in_(carried))
-    return _cutoff(connection, chosen.group_by(attachments.c.created_at // HOUR), size)
+    return _cutoff(connection, chosen.group_by(_HOURS), size)
 
 
 def _cutoff(connection: sa.Connection, by_hour: sa.Select[Any], size: int) -> int:

@@ -24,8 +24,7 @@ from chatd.store.names import renew_skeletons
 from tests.support.postgres import PostgresServer, find_programs, server
 
 TEMPLATE = "chatd_schema"
-# Databases that are kept; those of the oldest paths are dropped. No test has more realms.
-KEPT = 60
+MANY = 20  # databases, more than tests have at a time
 # A database is replaced after so many uses, or when it has so many pages (of 8 KiB) of rows: the rows that
 # were deleted still take up space.
 USES = 100
@@ -81,6 +80,15 @@ $function$;
 # the role changes.
 _EMPTYING = "-c session_replication_role=replica -c lock_timeout=1s"
 
+_WITH_PAGES = """
+SELECT quote_ident(relname) FROM pg_class
+WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND pg_relation_size(oid) > 0
+"""
+_COUNTED = """
+SELECT quote_ident(sequencename), last_value FROM pg_sequences
+WHERE schemaname = 'public' AND last_value IS NOT NULL
+"""
+
 # What a connection that is closed leaves to the next one of a server: nothing.
 _RELEASE = "SELECT pg_advisory_unlock_all(); UNLISTEN *"
 
@@ -119,10 +127,19 @@ class PooledDatabase:
             self._drop()
             self._make()
 
-    def forget(self) -> None:
-        """Drop the database."""
-        self._drop()
-        self._first.dispose()
+    def copy(self, source: PooledDatabase) -> None:
+        """Take over the rows of another database. This one is empty."""
+        there, here = source._in_replica(), self._in_replica()
+        for (table,) in there.execute(_WITH_PAGES).fetchall():
+            here.execute(f"DELETE FROM {table}")  # noqa: S608 - a table of the schema
+            with (
+                there.cursor().copy(f"COPY {table} TO STDOUT (FORMAT binary)") as rows,
+                here.cursor().copy(f"COPY {table} FROM STDIN (FORMAT binary)") as into,
+            ):
+                for each in rows:
+                    into.write(each)
+        for name, value in there.execute(_COUNTED).fetchall():
+            here.execute("SELECT setval(%s::regclass, %s)", [name, value])
 
     def _make(self) -> None:
         self._server.execute(f"CREATE DATABASE {self._name} TEMPLATE {TEMPLATE} STRATEGY file_copy")
@@ -136,16 +153,20 @@ class PooledDatabase:
 
     def _has_emptied(self) -> bool:
         try:
-            if self._emptying is None:
-                self._emptying = psycopg.connect(
-                    f"host={self._server.folder} user=chatd dbname={self._name}",
-                    autocommit=True,
-                    options=_EMPTYING,
-                )
-            found = self._emptying.execute("SELECT testing.empty(%s)", [PAGES]).fetchone()
+            found = self._in_replica().execute("SELECT testing.empty(%s)", [PAGES]).fetchone()
         except (psycopg.OperationalError, psycopg.errors.UndefinedTable):
             return False  # the connection was cut, or a table is locked or missing
         return bool(found[0])
+
+    def _in_replica(self) -> Any:
+        """The connection that empties and copies."""
+        if self._emptying is None:
+            self._emptying = psycopg.connect(
+                f"host={self._server.folder} user=chatd dbname={self._name}",
+                autocommit=True,
+                options=_EMPTYING,
+            )
+        return self._emptying
 
     def _take(self) -> Any:
         while self._idle:
@@ -191,28 +212,25 @@ class PooledEngine(Engine):
 
 
 class DatabasePool:
-    """Gives each database in a file that a test names one on the server, with the newest schema."""
+    """A chatd.simulate.databases.DatabaseServer for this process. Its databases have the newest schema."""
 
-    def __init__(self, on: PostgresServer) -> None:
-        self._server = on
+    def __init__(self) -> None:
         self._used: dict[str, PooledDatabase] = {}  # by path
         self._free: list[PooledDatabase] = []
         self._made = 0
-        on.execute(f"CREATE DATABASE {TEMPLATE}")
-        self._shared = connect(on.url(TEMPLATE))
-        prepare(self._shared)
-        renew_skeletons(self._shared)
-        self._shared.dispose()
-        on.execute(_PREPARE, TEMPLATE)
 
     def connect(self, url: str) -> Engine:
-        path = str(Path(make_url(url).database or "").absolute())
-        found = self._used.get(path)
-        if found is None:
-            found = self._used[path] = self._get()
-            if len(self._used) > KEPT:
-                self._used.pop(next(iter(self._used))).forget()
-        return found.engine()
+        return self._database(Path(make_url(url).database or "")).engine()
+
+    def renew(self, path: Path) -> None:
+        found = self._used.get(str(path.absolute()))
+        if found is not None:
+            found.empty()
+
+    def copy(self, source: Path, target: Path) -> None:
+        copied = self._database(target)
+        copied.empty()
+        copied.copy(self._database(source))
 
     def reuse(self) -> None:
         """A test is over: nobody asks again for a database whose engines were disposed of."""
@@ -220,26 +238,54 @@ class DatabasePool:
             if database.opened <= 0:
                 self._free.append(self._used.pop(path))
 
+    def _database(self, path: Path) -> PooledDatabase:
+        name = str(path.absolute())
+        found = self._used.get(name)
+        if found is None:
+            found = self._used[name] = self._get()
+        return found
+
     def _get(self) -> PooledDatabase:
+        if not self._free and len(self._used) >= MANY:
+            self._reuse_removed()
         if self._free:
             found = self._free.pop()
             found.empty()
             return found
         self._made += 1
-        return PooledDatabase(self._server, f"pooled{self._made}", self._shared)
+        return PooledDatabase(_server(), f"pooled{self._made}", _template())
+
+    def _reuse_removed(self) -> None:
+        """One test may have thousands of realms, one after the other."""
+        for path, database in list(self._used.items()):
+            if database.opened <= 0 and not Path(path).parent.exists():
+                self._free.append(self._used.pop(path))
+
+
+POOL = DatabasePool()
+
+
+def _server() -> PostgresServer:
+    found = server()
+    assert found is not None
+    return found
 
 
 @cache
-def pool() -> DatabasePool:
-    """The databases of this process. There has to be a server."""
-    found = server()
-    assert found is not None
-    return DatabasePool(found)
+def _template() -> Engine:
+    """Make the database that others are copies of. Returns an engine whose statements they share."""
+    _server().execute(f"CREATE DATABASE {TEMPLATE}")
+    engine = connect(_server().url(TEMPLATE))
+    prepare(engine)
+    renew_skeletons(engine)
+    engine.dispose()
+    _server().execute(_PREPARE, TEMPLATE)
+    return engine
 
 
 def use_postgres() -> bool:
     """Let all tests of this process use PostgreSQL in place of SQLite. Returns whether there is a server."""
     if find_programs() is None:
         return False
-    databases.elsewhere = lambda url: pool().connect(url)
+    databases.elsewhere = POOL
     return True

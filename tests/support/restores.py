@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from chatd.simulate.databases import copy_state
 from tests.support.network import LinkedTestCase, NetworkTestCase, Server
 
 
@@ -13,7 +14,7 @@ class RestoringTestCase(NetworkTestCase):
         """Copy the whole state folder of a realm."""
         copy = Path(self.mktemp())
         server.close()
-        shutil.copytree(server.config.state, copy)
+        copy_state(server.config.state, copy)
         server.open()
         self.network.advance(5)
         return copy
@@ -22,7 +23,7 @@ class RestoringTestCase(NetworkTestCase):
         if server.is_open:
             server.kill()
         shutil.rmtree(server.config.state)
-        shutil.copytree(copy, server.config.state)
+        copy_state(copy, server.config.state)
         server.open()
         self.network.advance(5)
 

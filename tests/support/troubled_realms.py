@@ -9,6 +9,7 @@ from pathlib import Path
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
+from chatd.simulate.databases import copy_state
 from tests.support.network import FakeConnection, Network, PeerTransport, Server
 
 counts: Counter[str] = Counter()
@@ -133,7 +134,7 @@ class RestorableRealms(TroubledRealms):
         if server.is_open:
             server.kill()
         shutil.rmtree(self.backup_of(server), ignore_errors=True)
-        shutil.copytree(server.config.state, self.backup_of(server))
+        copy_state(server.config.state, self.backup_of(server))
         server.open()
 
     @rule(at=side, settled=st.booleans())
@@ -145,7 +146,7 @@ class RestorableRealms(TroubledRealms):
         if server.is_open:
             server.kill()
         shutil.rmtree(server.config.state)
-        shutil.copytree(copy, server.config.state)
+        copy_state(copy, server.config.state)
         self.network.advance(60)  # longer than the starts since the backup have taken
         server.open()
         counts["restores"] += 1

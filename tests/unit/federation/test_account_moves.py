@@ -32,6 +32,7 @@ from chatd.federation.signing.move_statements import (
     SignedMove,
     encode,
 )
+from chatd.simulate.databases import copy_state
 from chatd.simulate.people import Person
 from chatd.simulate.servers import Server
 from chatd.store import luggage as luggage_store
@@ -665,7 +666,7 @@ class RestoredMoveTestCase(MovesTestCase):
     def back_up(self, server: Server) -> Path:
         copy = Path(self.mktemp())
         server.close()
-        shutil.copytree(server.config.state, copy)
+        copy_state(server.config.state, copy)
         server.open()
         self.network.advance(5)
         return copy
@@ -673,7 +674,7 @@ class RestoredMoveTestCase(MovesTestCase):
     def restore(self, server: Server, copy: Path) -> None:
         server.kill()
         shutil.rmtree(server.config.state)
-        shutil.copytree(copy, server.config.state)
+        copy_state(copy, server.config.state)
         server.open()
         self.network.advance(60)
         self.settle()

@@ -18,6 +18,7 @@ from chatd.base.entries import Deletion, Edit, MessageChange, Pin, React
 from chatd.base.errors import ChatError
 from chatd.base.names import Place, parse_address
 from chatd.commands import values as ask
+from chatd.simulate.databases import copy_state
 from tests.support.network import Network, Person, Server
 from tests.support.seeds import run_seeds
 
@@ -128,7 +129,7 @@ class Directs:
         server.kill()
         copy = self.backups[server] = self.folder / f"backup of {server.name}"
         shutil.rmtree(copy, ignore_errors=True)
-        shutil.copytree(server.config.state, copy)
+        copy_state(server.config.state, copy)
         server.open()
 
     def restore(self, server: Server) -> None:
@@ -137,7 +138,7 @@ class Directs:
             return
         server.kill()
         shutil.rmtree(server.config.state)
-        shutil.copytree(copy, server.config.state)
+        copy_state(copy, server.config.state)
         self.network.advance(60)  # longer than the starts since the backup have taken
         server.open()
 

@@ -30,6 +30,7 @@ from chatd.federation.past_pages import PastPage
 from chatd.federation.past_supply import PastSupply
 from chatd.federation.receive import Receiver
 from chatd.federation.signing.statements import EditAttributes, StatedRef
+from chatd.simulate.databases import copy_state
 from chatd.store import past_pages
 from chatd.store import pasts as store_pasts
 from chatd.store.held import group_page
@@ -752,7 +753,7 @@ class RestoredHomeTestCase(PastTestCase):
     def back_up(self) -> Path:
         copy = Path(self.mktemp())
         self.one.close()
-        shutil.copytree(self.one.config.state, copy)
+        copy_state(self.one.config.state, copy)
         self.one.open()
         self.network.advance(5)
         return copy
@@ -760,7 +761,7 @@ class RestoredHomeTestCase(PastTestCase):
     def restore(self, copy: Path) -> None:
         self.one.kill()
         shutil.rmtree(self.one.config.state)
-        shutil.copytree(copy, self.one.config.state)
+        copy_state(copy, self.one.config.state)
         self.one.open()
         self.network.advance(30)
 

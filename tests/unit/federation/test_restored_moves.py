@@ -14,6 +14,7 @@ from chatd.base.errors import GroupExists, PeerFailed, RealmDown
 from chatd.federation.amp.links import AmpLinks
 from chatd.federation.guest_lists import GuestList
 from chatd.federation.standing import Standings
+from chatd.simulate.databases import copy_state
 from chatd.store import lineage
 from tests.support.network import Server
 from tests.unit.federation.test_group_follower import FollowingTestCase
@@ -23,7 +24,7 @@ class RestoredTestCase(FollowingTestCase):
     def back_up(self, server: Server) -> Path:
         copy = Path(self.mktemp())
         server.close()
-        shutil.copytree(server.config.state, copy)
+        copy_state(server.config.state, copy)
         server.open()
         self.network.advance(5)
         return copy
@@ -32,7 +33,7 @@ class RestoredTestCase(FollowingTestCase):
         if server.is_open:
             server.kill()
         shutil.rmtree(server.config.state)
-        shutil.copytree(copy, server.config.state)
+        copy_state(copy, server.config.state)
         server.open()
         self.network.advance(60)
 
@@ -150,7 +151,7 @@ class Restored(RestoredTestCase):
         self.two.kill()
         self.one.kill()
         shutil.rmtree(self.two.config.state)
-        shutil.copytree(copy, self.two.config.state)
+        copy_state(copy, self.two.config.state)
         self.two.open()
         self.network.advance(120)
         self.one.open()
@@ -240,7 +241,7 @@ class Restored(RestoredTestCase):
         down = mock.Mock(side_effect=lambda *_: fail(PeerFailed(realm="realm1")))
         self.two.kill()
         shutil.rmtree(self.two.config.state)
-        shutil.copytree(copy, self.two.config.state)
+        copy_state(copy, self.two.config.state)
         self.two.open()
         with mock.patch.object(self.two.federation.mover._links, "handover", down):
             self.network.advance(20)

@@ -35,6 +35,7 @@ from chatd.service.login_guard import FREE_FAILURES, FREE_FAILURES_PER_ACCOUNT
 from chatd.service.passwords import Passwords
 from chatd.store.accounts import password_of
 from tests.support.common import CHEAP, ClockedTestCase, run, sleep
+from tests.support.engines import only_sqlite
 
 PASSWORD = "surabaya"
 HERE = "192.0.2.1"
@@ -584,6 +585,7 @@ class ChangingPasswords(AccountsTestCase):
 
 
 class Secrets(AccountsTestCase):
+    @only_sqlite("the files")
     async def test_on_disk(self) -> None:
         """The state folder contains neither passwords nor tokens, only the tokens' hashes."""
         login = await self.register("messi", "rahasia-sekali")

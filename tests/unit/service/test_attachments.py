@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from typing import Any
 from unittest import mock
 
@@ -33,6 +32,7 @@ from chatd.service import downloads as module
 from chatd.service.attachments import Files, Upload
 from chatd.service.downloads import Downloads
 from chatd.service.message_maker import MessageMaker
+from chatd.simulate.databases import copy_state
 from chatd.store.files import all_stored
 from chatd.store.schema import attachments
 from tests.support.common import ClockedTestCase, Listener, Realm, make_config, run, sleep
@@ -414,7 +414,7 @@ class GoingWrong(FilesTestCase):
         real = Files.commit
 
         async def commit(*args: Any) -> Any:
-            shutil.copytree(self.realm.state.path, killed)
+            copy_state(self.realm.state.path, killed)
             return await real(*args)
 
         with mock.patch.object(Files, "commit", commit):

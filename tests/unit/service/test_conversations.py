@@ -18,6 +18,7 @@ from chatd.commands import values as ask
 from chatd.service import conversations as module
 from chatd.store.schema import messages
 from tests.support.common import Listener
+from tests.support.engines import only_sqlite
 from tests.support.inline import result_of
 from tests.support.network import NetworkTestCase
 from tests.support.query_plans import plans
@@ -180,6 +181,7 @@ class Cost(ListTestCase):
         self.assertEqual(len(self.all(self.ana)), 8)
         self.assertEqual(self.statements(self.ana), few)
 
+    @only_sqlite("the plans")
     def test_long_backlog(self) -> None:
         """It is counted to its end, from an index alone."""
         conversation = self.say(self.ana, "budi", "1").conversation

@@ -688,7 +688,7 @@ class Remembering(GroupsTestCase):
         result_of(self.rosters.find(BAGAN))
 
         def broken(_connection: Connection) -> RosterChange:
-            _connection.execute(text("UPDATE participants SET admin = 0"))
+            _connection.execute(text("UPDATE participants SET admin = FALSE"))
             raise ZeroDivisionError
 
         with self.assertRaises(ZeroDivisionError):

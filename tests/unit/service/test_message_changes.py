@@ -33,6 +33,7 @@ from chatd.store.schema import (
 )
 from chatd.store.sync import Cursor
 from tests.support.common import RealmTestCase
+from tests.support.engines import only_sqlite
 from tests.support.inline import outcome_of, result_of
 from tests.unit.service.test_messages import MessagesTestCase, Reader
 
@@ -179,6 +180,7 @@ class Deletions(ChangesTestCase):
             query = sa.select(sa.func.count()).select_from(table)
             self.assertEqual(result_of(self.database.read(lambda db, q=query: db.scalar(q))), 0)
 
+    @only_sqlite("the files")
     def test_bytes(self) -> None:
         """After a checkpoint, neither the text nor any earlier one is in the files of the database."""
         words = ["zebra-in-a-short-text", f"giraffe-in-a-long-text {'x' * 8000}"]

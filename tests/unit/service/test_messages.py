@@ -38,6 +38,7 @@ from chatd.store.history import Page
 from chatd.store.unread import marks_of
 from chatd.store.windows import Window
 from tests.support.common import Listener, RealmTestCase, same_bytes
+from tests.support.engines import only_sqlite
 from tests.support.inline import InlineDatabase, open_inline, outcome_of, result_of
 
 
@@ -698,6 +699,7 @@ class Failing(MessagesTestCase):
             )
         )
 
+    @only_sqlite("the size")
     def test_full_disk(self) -> None:
         """A message that can't be stored is refused, reaches no listener, and leaves no gap in the
         numbers."""

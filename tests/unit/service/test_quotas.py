@@ -18,6 +18,7 @@ from chatd.federation.parcels import KEPT, Direct
 from chatd.service.quotas import LEAST, cost
 from chatd.store.sqlite import LOG_PAGES, LOG_PAGES_WHEN_LOW
 from tests.support.common import ClockedTestCase
+from tests.support.engines import only_sqlite
 from tests.support.network import LinkedTestCase
 
 KIB = 1 << 10
@@ -248,6 +249,7 @@ class Reserve(QuotaTestCase):
         await measured
         self.assertIs(await self.refused(self.send(ana, "budi", 10)), DiskFull)
 
+    @only_sqlite("the log")
     async def test_database_log_is_limited(self) -> None:
         """Below the reserve SQLite's log is checkpointed early; with room, as late as before."""
 

@@ -29,6 +29,7 @@ from chatd.store import mirrors
 from chatd.store.members import Bounds, find_named, roster_of
 from chatd.store.roster import Delta, Roster
 from chatd.store.schema import remote_members, rosters
+from tests.support.engines import only_sqlite
 from tests.support.inline import result_of
 from tests.unit.federation.test_realm_groups import GroupTestCase
 from tests.unit.service.test_groups import BAGAN, GroupsTestCase
@@ -36,6 +37,7 @@ from tests.unit.service.test_groups import BAGAN, GroupsTestCase
 NO_BOUNDS = Bounds(1 << 30, 1 << 30, 1 << 30)
 
 
+@only_sqlite("the instructions")
 class Constant(GroupsTestCase):
     def steps(self, job: Callable[[Connection], Any]) -> int:
         """How many hundreds of instructions SQLite executes for a job."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 from typing import Any
 
 from cryptography.x509 import Certificate
@@ -12,6 +13,7 @@ from chatd.base.model import DELIVERED, QUEUED, REFUSED
 from chatd.base.names import Address, Place, parse_address
 from chatd.commands import values as ask
 from chatd.federation.outcome_waiters import PATIENCE
+from chatd.simulate.databases import copy_state
 from tests.support.network import LinkedTestCase, PeerTransport, outcome
 
 
@@ -390,14 +392,14 @@ class RestartTestCase(LinkedTestCase):
         new."""
         self.ana.sends("budi@realm2", "satu")
         self.one.close()
-        shutil.copytree(self.one.config.state, "backup")
+        copy_state(self.one.config.state, Path("backup"))
         self.one.open()
         self.network.advance(3)
         for text in ("dua", "tiga", "empat"):
             self.ana.sends("budi@realm2", text)
         self.one.close()
         shutil.rmtree(self.one.config.state)
-        shutil.copytree("backup", self.one.config.state)
+        copy_state(Path("backup"), self.one.config.state)
         self.addCleanup(shutil.rmtree, "backup")
         self.one.open()
         self.network.advance(3)
@@ -415,14 +417,14 @@ class RestartTestCase(LinkedTestCase):
         """The same holds if only membership news was sent."""
         self.ana.creates("bagan")
         self.one.close()
-        shutil.copytree(self.one.config.state, "backup")
+        copy_state(self.one.config.state, Path("backup"))
         self.addCleanup(shutil.rmtree, "backup")
         self.one.open()
         self.network.advance(3)
         self.budi.joins("bagan@realm1")
         self.one.close()
         shutil.rmtree(self.one.config.state)
-        shutil.copytree("backup", self.one.config.state)
+        copy_state(Path("backup"), self.one.config.state)
         self.one.open()
         self.network.advance(3)
         self.ana.does(ask.InviteMembers(Address("bagan"), (Address("citra", "realm2"),)))
