@@ -51,7 +51,7 @@ class Backend(ABC):
     # A table `ids` of the ids that a parameter has, in its order. Its column is `value`.
     each_id: str
     in_order: str  # ends a query that reads `each_id`, and keeps its order
-    # How many large values a query should return, because the driver reads them all before one can be used
+    # How many large values a query should return at first: the driver reads them all before one can be used
     values_at_once: int
     is_shared = False  # several nodes may use one database
 

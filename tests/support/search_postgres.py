@@ -7,7 +7,7 @@ from functools import cache
 from sqlalchemy import Engine, text
 from twisted.trial.unittest import SkipTest
 
-from chatd.store.engine import connect
+from chatd.store.engine import backend_of, connect
 from chatd.store.schema import metadata
 from tests.support.postgres import MISSING, server
 
@@ -33,6 +33,8 @@ def _engine(locale: str) -> Engine | None:
     on.execute(f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LOCALE '{locale}'")
     engine = connect(on.url(name))
     metadata.create_all(engine)
+    with engine.begin() as connection:
+        backend_of(engine).inform_planner(connection)
     return engine
 
 
@@ -64,9 +66,9 @@ def files_with(locale: str, text: bytes) -> list[str]:
     return [names.get(each, each) for each in found]
 
 
-def rewrite_tables(locale: str) -> None:
-    """Execute VACUUM FULL. Raises SkipTest if there is no server."""
+def maintain(locale: str, statement: str) -> None:
+    """Execute a statement outside of a transaction. Raises SkipTest if there is no server."""
     on = server()
     if on is None:
         raise SkipTest(MISSING)
-    on.execute("VACUUM (FULL) messages, search_parts", _name(locale))
+    on.execute(statement, _name(locale))

@@ -131,6 +131,7 @@ class Search:
         self._end = _NO_END
         self._matcher = Matcher(wanted)
         self._grams = grams_of(self._matcher.words)
+        self._step = self._backend.values_at_once
         self._found = 0
         self._read_bytes = 0  # of text
         self._newest = NewestHits(limit)
@@ -207,10 +208,11 @@ class Search:
         ]
         for start in range(0, len(heads), _CHUNK):
             some = self._with_grams(heads[start : start + _CHUNK])
-            step = self._backend.values_at_once
-            for first in range(0, len(some), step):
-                if self._read_chunk(some[first : first + step]):
+            while some:
+                if self._read_chunk(some[: self._step]):
                     return
+                some = some[self._step :]
+                self._step *= 2
 
     def _with_grams(self, heads: Sequence[Head]) -> Sequence[Head]:
         """Those that may contain all words."""

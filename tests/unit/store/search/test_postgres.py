@@ -11,7 +11,7 @@ from chatd.store.search.fresh import FreshMessages
 from chatd.store.search.index import BlockIndex
 from chatd.store.search.interface import Wanted
 from tests.support.search_index import ALONE, TOGETHER, IndexTestCase
-from tests.support.search_postgres import empty_engine, files_with, rewrite_tables
+from tests.support.search_postgres import empty_engine, files_with, maintain
 from tests.unit.store.search import test_index
 
 _STORED = "SELECT value::bigint FROM settings WHERE name = 'searchable up to message'"
@@ -25,7 +25,7 @@ class OnPostgres(IndexTestCase):
 
     def check_nowhere(self, text: bytes) -> None:
         """It is in no file of the database once the tables are rewritten."""
-        rewrite_tables(self.locale)
+        maintain(self.locale, "VACUUM (FULL) messages, search_parts")
         self.assertEqual(files_with(self.locale, text), [])
 
 
@@ -179,3 +179,28 @@ class OtherNodes(OnPostgres):
         self.assertTrue(self.index.is_behind)
         self.update()
         self.assertFalse(self.index.is_behind)
+
+
+class DeletedTexts(OnPostgres):
+    """What is left of texts in the files of a database (docs/operating/rules.md)."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.say_all([f"rahasia {number}" if number % 2 else "halo" for number in range(64)])
+        self.update()
+        maintain(self.locale, "ANALYZE")
+
+    def test_statistics(self) -> None:
+        """ANALYZE keeps no texts."""
+        self.assertEqual(set(files_with(self.locale, b"rahasia")), {"messages", "search_parts"})
+
+    def test_vacuum(self) -> None:
+        """VACUUM alone leaves bytes in the free space of pages; VACUUM FULL does not."""
+        self.run_sql("UPDATE messages SET text = NULL, deleted_at = 1 WHERE text LIKE 'rahasia%'")
+        self.update()
+        self.assertEqual(self.numbers("SELECT id FROM search_changes"), [])
+        maintain(self.locale, "VACUUM")
+        self.assertIn("messages", files_with(self.locale, b"rahasia"))
+        maintain(self.locale, "VACUUM FULL")
+        self.assertEqual(files_with(self.locale, b"rahasia"), [])
+        self.assertEqual(len(self.search(Wanted(("halo",)))), 32)
