@@ -6,6 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from twisted.logger import Logger
+
 from chatd.app.state import StartError
 from chatd.base.clocks import IReactor, Wall
 from chatd.base.config import S3, FilesConfig
@@ -20,7 +22,9 @@ if TYPE_CHECKING:
 
 
 SCRATCH = "scratch"  # the folder in the state folder for what does not go to the bucket
-THREADS = 16  # that wait for the storage service
+
+
+log = Logger()
 
 
 class OpenedStore(NamedTuple):
@@ -31,13 +35,15 @@ class OpenedStore(NamedTuple):
 
 
 class StoreParts(NamedTuple):
-    """What a store is made of. `own_folder` makes the one that only this node uses."""
+    """What a store is made of. `own_folder` makes the one that only this node uses. `is_node`: other nodes
+    may serve the realm, too."""
 
     reactor: IReactor
     counters: Counters
     wall: Wall
     random_bytes: Callable[[int], bytes]
     own_folder: Callable[[IReactor, Path, Counters, Wall], Uploads]
+    is_node: bool = False
 
 
 def open_store(files: FilesConfig, state: Path, folder: Path, parts: StoreParts) -> OpenedStore:
@@ -47,6 +53,12 @@ def open_store(files: FilesConfig, state: Path, folder: Path, parts: StoreParts)
     if files.folder is None:
         own = parts.own_folder(parts.reactor, folder, parts.counters, parts.wall)
         own.start()
+        if parts.is_node:
+            log.warn(
+                "the files of this node are in {folder}, where other nodes can't read them: set [files] "
+                "folder or store",
+                folder=str(folder),
+            )
         return OpenedStore(own)
     shared = SharedFolder(parts.reactor, folder, parts.counters, parts.wall, parts.random_bytes)
     try:
@@ -68,7 +80,7 @@ def open_bucket(files: FilesConfig) -> Bucket:
     """The bucket that the configuration names. Raises OSError, ImportError."""
     from chatd.files.bucket import Bucket, connect  # boto3 is large, and only this store needs it
 
-    return Bucket(connect(files, THREADS), files.bucket, files.prefix)
+    return Bucket(connect(files), files.bucket, files.prefix)
 
 
 def _open_objects(files: FilesConfig, folder: Path, parts: StoreParts) -> OpenedStore:

@@ -168,7 +168,14 @@ class Realm:
         self.passwords = threads.passwords(environment.reactor, self.config.accounts.argon2)
         counters = Counters()
         wall = environment.wall
-        parts = StoreParts(environment.reactor, counters, wall, random_bytes, threads.uploads)
+        parts = StoreParts(
+            environment.reactor,
+            counters,
+            wall,
+            random_bytes,
+            threads.uploads,
+            node is not None,
+        )
         uploads, swept = open_store(self.config.files, self.state.path, self.state.uploads, parts)
         with alone(engine):
             self._load_keys()

@@ -23,6 +23,7 @@ from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[impor
 
 from chatd.base.config import FilesConfig
 
+THREADS = 16  # of a node that wait for the service
 CONNECT_TIME, READ_TIME = 5, 30  # seconds
 ATTEMPTS = 3
 MIN_PART = 5 << 20  # bytes of a part of a multipart upload, except the last one
@@ -73,7 +74,7 @@ class CopiedRange(NamedTuple):
     end: int
 
 
-def connect(files: FilesConfig, threads: int) -> ObjectClient:
+def connect(files: FilesConfig, threads: int = THREADS) -> ObjectClient:
     """A client for `threads` threads. Credentials are found as boto3 always does: in the environment, its
     files, or the machine's role. Raises OSError."""
     with _translated("the client"):

@@ -35,7 +35,7 @@ from chatd.base.attachments import Attachment
 from chatd.base.clocks import Wall
 from chatd.base.counters import Counters
 from chatd.base.thread_pools import DaemonPool, stop_pool
-from chatd.files.bucket import Bucket, ListedObject
+from chatd.files.bucket import THREADS, Bucket, ListedObject
 from chatd.files.claims import PartClaims, checked, key_of_part
 from chatd.files.file_names import UNCLAIMED, unique_name
 from chatd.files.incoming import Incoming
@@ -47,7 +47,6 @@ from chatd.files.thumbnails import is_whole
 from chatd.files.verified_files import DamagedFile, Verified, VerifiedFiles
 
 LOCAL_THREADS = 4
-THREADS = 16  # that wait for the service
 PAGE = 1000  # objects that are looked at at a time
 MAX_REMOVED = 1000  # files of rooms that an orderly end removes
 INCOMING, TRANSFERS, ROOMS, THUMBNAILS = "incoming/", "transfers/", "rooms/", "thumbnails/"
