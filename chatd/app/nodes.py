@@ -84,6 +84,16 @@ class Nodes:
         if self._cluster is not None:
             await self._cluster.stop()
 
+    def run_alone(
+        self, lease: str, start: Callable[[], object], stop: Callable[[], object]
+    ) -> None:
+        """Call `start` when this node gets the lease, and `stop` when it loses it. Without other nodes, call
+        `start` at once."""
+        if self._cluster is None:
+            start()
+        else:
+            self._cluster.leases.want(lease, lambda _epoch: start(), stop)
+
     def watch(self, changed: Callable[[bool], None]) -> None:
         """Call `changed` with whether there are other nodes, whenever one has come or gone. It is called as
         soon as a node is heard on the bus, before that is in the list."""

@@ -56,6 +56,7 @@ from chatd.files.store import IFileStore
 from chatd.media.scaler import PictureScaler
 from chatd.service.chat_service import ChatService
 from chatd.service.context import Context
+from chatd.service.indexing import LEASE as INDEXING
 from chatd.service.judged_messages import tell_judged
 from chatd.service.object_sweep import ObjectSweep
 from chatd.service.operators import CodeFile
@@ -236,7 +237,8 @@ class Realm:
     def _resume(self, stored: StoredState) -> None:
         """Start the work in the background, and continue what was interrupted."""
         self.service.disk.start()
-        self.service.indexing.start()
+        indexing = self.service.indexing
+        self.nodes.run_alone(INDEXING, indexing.start, indexing.suspend)
         self.service.retention.start()
         self.service.ended_invitations.start()
         self.service.announcements.start()

@@ -36,6 +36,7 @@ from chatd.store.search.blocks import (
 )
 from chatd.store.search.fresh import FreshMessages
 from chatd.store.search.interface import Wanted
+from chatd.store.search.progress import index_version, raise_version
 from chatd.store.search.query import Search
 from chatd.store.search.records import (
     BEGINNING,
@@ -125,12 +126,14 @@ class NewBlock(msgspec.Struct, frozen=True):
 
 
 class Piece(msgspec.Struct):
-    """Blocks that are replaced by new ones, the changes that these have, and how far the index is then."""
+    """Blocks that are replaced by new ones, the changes that these have, and how far the index is then.
+    `version` is the one that the index has before."""
 
     old: list[int] = []
     new: list[NewBlock] = []
     changes: list[int] = []
     progress: int | None = None
+    version: int = 0
 
 
 class BlockIndex:
@@ -157,11 +160,16 @@ class BlockIndex:
         self._unindexed.forget()
 
     def prepare(self, connection: Connection) -> list[Piece]:
+        version = index_version(connection)
         changed = self._changed(connection)
-        return self._added(connection) if changed is None else [changed]
+        pieces = self._added(connection) if changed is None else [changed]
+        for number, piece in enumerate(pieces):
+            piece.version = version + number
+        return pieces
 
     def store(self, connection: Connection, piece: object) -> None:
         assert isinstance(piece, Piece)  # noqa: S101 - made by `prepare`
+        raise_version(connection, piece.version)
         if piece.old:
             _delete(connection, piece.old)
         if piece.new:

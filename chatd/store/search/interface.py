@@ -33,6 +33,10 @@ class Wanted(msgspec.Struct, frozen=True):
     before_id: int | None = None
 
 
+class IndexMoved(Exception):
+    """Another process has changed the index since a piece was prepared."""
+
+
 class SearchIndex(Protocol):
     """Finds messages, and keeps an index of them.
 
@@ -51,7 +55,7 @@ class SearchIndex(Protocol):
         """
 
     def store(self, connection: Connection, piece: object) -> None:
-        """A job: put a piece that `prepare` has returned into the index."""
+        """A job: put a piece that `prepare` has returned into the index. Raises IndexMoved."""
 
     @property
     def is_behind(self) -> bool:

@@ -16,9 +16,11 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from chatd.store import driver
-from chatd.store.engine import backend_of
+from chatd.store.engine import backend_of, placeholder
+from chatd.store.search.interface import IndexMoved
 from chatd.store.settings import get_setting, put_setting
 
+_VERSION = "version of the search index"
 _STORED = "searchable up to message"
 _NEWEST = "SELECT coalesce(max(id), 0) FROM messages"
 
@@ -86,6 +88,28 @@ class IndexProgress:
         """What was looked at is prepared. Returns the id that `store_progress` gets with it."""
         self._stored = self._next
         return self._next
+
+
+def index_version(connection: Connection) -> int:
+    """How many pieces the index has got."""
+    return int(get_setting(connection, _VERSION) or 0)
+
+
+def raise_version(connection: Connection, found: int) -> None:
+    """Note that the index gets a piece, which was prepared when it had the version `found`. Raises IndexMoved
+    if it has another one. No other process can store a piece until the end of the transaction."""
+    mark = placeholder(connection)
+    if not found:
+        new = (
+            f"INSERT INTO settings (name, value) VALUES ({mark}, '1') "  # noqa: S608 - only marks
+            "ON CONFLICT (name) DO NOTHING"
+        )
+        changed = driver.execute(connection, new, (_VERSION,))
+    else:
+        raised = f"UPDATE settings SET value = {mark} WHERE name = {mark} AND value = {mark}"  # noqa: S608
+        changed = driver.execute(connection, raised, (str(found + 1), _VERSION, str(found)))
+    if changed.rowcount != 1:
+        raise IndexMoved
 
 
 def store_progress(connection: Connection, upto: int) -> None:

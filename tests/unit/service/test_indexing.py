@@ -11,6 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.base.errors import StorageFailed
 from chatd.service.indexing import AFTER_FAILURE, EVERY, MAX_REST, Indexing
+from chatd.store.search.interface import IndexMoved
 
 
 class FakeIndex:
@@ -157,8 +158,46 @@ class Building(SynchronousTestCase):
         self.context.clock.advance(EVERY * 10)
         self.assertEqual(index.stored, ["a"])
 
+    def test_start_again(self) -> None:
+        """Once it is started again, it does not rely on what it knew: another node may have gone on."""
+        index = self.begin("a", "b", "c")
+        self.context.clock.advance(0)
+        self.indexing.suspend()
+        self.context.clock.advance(EVERY * 10)
+        self.assertEqual((index.stored, index.forgotten), (["a"], 0))
+        self.indexing.start()
+        self.context.clock.advance(0)
+        self.assertEqual((index.stored, index.forgotten), (["a", "b"], 1))
+        self.context.clock.advance(MAX_REST)
+        self.assertEqual((index.stored, index.forgotten), (["a", "b", "c"], 1))
+
+    def test_start_during_a_piece(self) -> None:
+        """It works on one piece at a time."""
+        index = self.begin("a", "b")
+        gate = self.context.gate = Deferred()
+        self.context.clock.advance(0)
+        self.indexing.suspend()
+        self.indexing.start()
+        self.context.gate = None
+        self.context.clock.advance(EVERY)
+        self.assertEqual(index.stored, [])
+        gate.callback(None)
+        self.context.clock.advance(MAX_REST)
+        self.assertEqual((index.stored, index.forgotten), (["a", "b"], 1))
+
+    def test_another_builds(self) -> None:
+        """A piece that another node's has overtaken is prepared again, and that is not a failure."""
+        index = self.begin("a")
+        self.context.error = IndexMoved()
+        self.context.clock.advance(0)
+        self.assertEqual((index.stored, index.forgotten), ([], 1))
+        self.context.error = None
+        self.context.clock.advance(EVERY)
+        self.assertEqual(index.stored, ["a"])
+
     def test_stop_while_it_waits(self) -> None:
         self.begin()
         self.context.clock.advance(0)
         self.successResultOf(self.indexing.stop())
+        self.indexing.start()  # the lease comes too late
         self.assertEqual(self.context.clock.getDelayedCalls(), [])

@@ -11,7 +11,7 @@ from chatd.store.search import fresh, index, query, records, unindexed
 from chatd.store.search.blocks import MAX_MESSAGES, PARTS
 from chatd.store.search.fresh import FreshMessages
 from chatd.store.search.index import BlockIndex
-from chatd.store.search.interface import Wanted
+from chatd.store.search.interface import IndexMoved, Wanted
 from tests.support.query_plans import plans
 from tests.support.search_cases import SearchCases
 from tests.support.search_index import ALONE, ANA, BUDI, THEIRS, TOGETHER, IndexTestCase
@@ -303,6 +303,41 @@ class Building(IndexTestCase):
         self.assertFalse(self.pieces())
         self.index.forget()
         self.assertFalse(self.pieces())
+
+    def test_two_builders(self) -> None:
+        """What was prepared before another process has changed the index is not stored, because it may be in
+        the index already."""
+        self.say("halo")
+        self.update()
+        self.say_all(["halo", "halo"])
+        other = BlockIndex(FreshMessages(), pause=lambda: None)
+        with self.reading.connect() as connection, connection.begin():
+            pieces = other.prepare(connection)
+        self.say("halo")
+        self.update()
+        with self.assertRaises(IndexMoved), self.engine.begin() as connection:
+            other.store(connection, pieces[0])
+        self.assertEqual(sum(self.blocks()), 4)
+        mine, self.index = self.index, other
+        other.forget()
+        self.say("halo")
+        self.update()
+        self.index = mine
+        self.say("halo")
+        self.update()
+        self.assertEqual(sum(self.blocks()), 6)
+        self.assertEqual(sorted(self.search(Wanted(("halo",)))), [1, 2, 3, 4, 5, 6])
+
+    def test_two_begin(self) -> None:
+        """So is the first piece of the index."""
+        self.say("halo")
+        other = BlockIndex(FreshMessages(), pause=lambda: None)
+        with self.reading.connect() as connection, connection.begin():
+            pieces = other.prepare(connection)
+        self.update()
+        with self.assertRaises(IndexMoved), self.engine.begin() as connection:
+            other.store(connection, pieces[0])
+        self.assertEqual(self.blocks(), [1])
 
     def test_prepared_together(self) -> None:
         """Blocks of several conversations are prepared in one transaction; one conversation's next block when
