@@ -36,7 +36,7 @@ from chatd.store.group_moves import OtherHome, demote, repoint
 from chatd.store.groups import find_mirror, group_at, group_of
 from chatd.store.lineage import place_named, place_of_home, planned_steps
 from chatd.store.members import member_ids
-from chatd.store.outbox import TERM_BITS
+from chatd.store.parcel_numbers import TERM_BITS
 from chatd.store.pasts import expect_entries, renumber_past
 from chatd.store.starts import start_before
 from chatd.store.terms import end_of_term

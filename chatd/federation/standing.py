@@ -19,7 +19,7 @@ from chatd.federation.parcel_fields import MAX_NUMBER, Number
 from chatd.service.context import Context
 from chatd.store import peer_marks as store
 from chatd.store.losses import tails
-from chatd.store.outbox import TERM_BITS
+from chatd.store.parcel_numbers import TERM_BITS
 from chatd.store.pasts import note_loss
 from chatd.store.peer_marks import PeerMark
 from chatd.store.starts import KEPT, gaps_since

@@ -5,7 +5,7 @@ from __future__ import annotations
 from chatd.base.names import Place, parse_address, parse_group
 from chatd.commands import values as ask
 from chatd.simulate.people import Person
-from chatd.store import outbox
+from chatd.store import parcel_numbers
 from tests.support.restores import RestoredTestCase
 
 
@@ -202,7 +202,7 @@ class RestoreTestCase(RestoredTestCase):
         self.budi.posts("bagan@realm1", "tiga")
         self.network.advance(5)
         lost = self.one.federation.standings.of("realm2").acknowledged
-        self.patch(outbox, "FIRST_TERM", outbox.FIRST_TERM + 500_000)
+        self.patch(parcel_numbers, "FIRST_TERM", parcel_numbers.FIRST_TERM + 500_000)
         self.restore(self.one, copy)
         self.assertGreater(
             self.one.realm.database.now(self.one.service.context.writers.parcels.take), lost

@@ -29,7 +29,8 @@ from chatd.lines.dialects.json_messages import message_object
 from chatd.store import idempotent_sends as store
 from chatd.store.idempotent_sends import NamedPost, RecordedSend, SendKey
 from chatd.store.new_entries import NewMessage, Stored
-from chatd.store.outbox import TERM_BITS, NewParcel
+from chatd.store.outbox import NewParcel
+from chatd.store.parcel_numbers import TERM_BITS
 from chatd.store.pending import NewPost
 from chatd.store.schema import messages, outbox, pending, sends
 from tests.support.inline import outcome_of, result_of

@@ -15,7 +15,7 @@ from chatd.base.names import Address
 from chatd.lines.dialects.json_events import entry_object
 from chatd.lines.dialects.json_messages import message_object
 from chatd.store import terms as term_store
-from chatd.store.outbox import TERM_BITS
+from chatd.store.parcel_numbers import TERM_BITS
 from chatd.store.schema import terms
 from chatd.store.sync import Cursor, SyncPage
 from chatd.store.versions import first_of, term_of

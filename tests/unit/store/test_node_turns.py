@@ -20,7 +20,8 @@ from chatd.store.database import Database
 from chatd.store.engine import connect
 from chatd.store.new_entries import NewMessage, RemoteCopies, Stored
 from chatd.store.node_turns import NodeRemoved
-from chatd.store.outbox import TERM_BITS, NewParcel
+from chatd.store.outbox import NewParcel
+from chatd.store.parcel_numbers import TERM_BITS
 from chatd.store.postgres import FIRST_PAUSE, LONGEST_PAUSE, Connecting
 from chatd.store.schema import messages, outbox, settings
 from chatd.store.writer import Job, Writer

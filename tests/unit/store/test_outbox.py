@@ -9,7 +9,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.store import outbox as store
 from chatd.store.macs import begin_macs
-from chatd.store.outbox import NO_PARCEL, SPREAD, TERM_BITS, NewParcel, OutboxWriter
+from chatd.store.outbox import NO_PARCEL, NewParcel, OutboxWriter
+from chatd.store.parcel_numbers import SPREAD, TERM_BITS
 from chatd.store.peer_marks import PeerMark, raise_mark
 from chatd.store.schema import metadata, outbox, payloads
 from chatd.store.settings import get_or_add_setting, put_setting
