@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -12,7 +13,7 @@ from twisted.application.service import IService
 from twisted.logger import Logger
 from twisted.python import usage
 
-from chatd.app.console import finish, stop
+from chatd.app.console import finish, say, stop
 from chatd.app.daemon import ChatDaemon, Surroundings
 from chatd.app.demo_realms import FOLDER, SHIFT, demo_config
 from chatd.app.keys import fingerprint_of, renew_key
@@ -36,6 +37,10 @@ _SECOND_HELP = (
 _KEY_HELP = (
     "The old key signs the new certificate, so that other realms accept it. Stop the daemon first."
 )
+_MOVE_HELP = (
+    "postgresql://USER@HOST/NAME; it has to be empty. Stop the daemon first. See docs/scaling.md."
+)
+_UNDO_HELP = "It does not have what was written since."
 _LOSS_HELP = "It continues with what can be read, else with an empty database. No file is removed."
 
 log = Logger()
@@ -44,13 +49,20 @@ log = Logger()
 class Options(usage.Options):
     """Command line options of `twistd chatd`."""
 
-    synopsis = "[--config FILE] [--accept-loss] [--demo [--second]] [--fingerprint | --new-key]"
+    synopsis = (
+        "[--config FILE] [--accept-loss] [--undo-move] [--demo [--second]] "
+        "[--fingerprint | --new-key | --move-store URL]"
+    )
     longdesc = "A federated chat daemon. Reads ./etc/chatd.ini, else /etc/chatd.ini, else defaults."
-    optParameters = [["config", "c", None, "Read this configuration file."]]
+    optParameters = [
+        ["config", "c", None, "Read this configuration file."],
+        ["move-store", None, None, f"Move the realm to this database, and exit. {_MOVE_HELP}"],
+    ]
     optFlags = [
         ["demo", None, f"Run realm1, a demo with three accounts. {_DEMO_HELP}"],
         ["second", None, f"With --demo: run realm2 instead. {_SECOND_HELP}"],
         ["accept-loss", None, f"Start although the database has lost data. {_LOSS_HELP}"],
+        ["undo-move", None, f"Start on the database from which the realm was moved. {_UNDO_HELP}"],
         ["fingerprint", None, "Print the fingerprint of the realm's certificate, and exit."],
         ["new-key", None, f"Give the realm a new key, and exit. {_KEY_HELP}"],
     ]
@@ -60,16 +72,21 @@ class Options(usage.Options):
         try:
             self["load"] = load = self._loader(Path.cwd())
             self["settings"] = config = load()
-            if self["fingerprint"] and self["new-key"]:
-                raise ConfigError(
-                    "--fingerprint and --new-key are both given; expected one of them"
-                )
+            self._check_tasks()
             if self["fingerprint"]:
                 finish(fingerprint_of(config))
             if self["new-key"]:
                 finish(str(renew_key(config)))
+            if self["move-store"]:
+                finish(str(_move_store(config, self["move-store"])))
         except (ConfigError, IdentityError, StartError) as error:
             stop(str(error))
+
+    def _check_tasks(self) -> None:
+        """Raises ConfigError if there is more than one of what is done instead of a start."""
+        given = [f"--{each}" for each in ("fingerprint", "new-key", "move-store") if self[each]]
+        if len(given) > 1:
+            raise ConfigError(f"{' and '.join(given)} are both given; expected one of them")
 
     def _loader(self, here: Path) -> Callable[[], Config]:
         """What reads the configuration, also after the working directory has changed. Raises ConfigError."""
@@ -87,6 +104,23 @@ class Options(usage.Options):
         return lambda: load_config(path)
 
 
+def _move_store(config: Config, url: str) -> object:
+    """Move the realm's database to `url`. Returns the report for the operator. Raises StartError."""
+    from chatd.app.store_move import StoreMove  # only here: a start does not need it
+
+    try:
+        return StoreMove(
+            config,
+            url,
+            lambda sentence: say(sentence, sys.__stderr__),
+            lambda: os.urandom(16).hex(),
+        ).run()
+    except KeyboardInterrupt:
+        raise StartError(
+            "the move was interrupted; start the same again, and it continues"
+        ) from None
+
+
 def makeService(options: Options) -> IService:
     """Create the daemon's service for twistd, which starts it."""
     from twisted.internet import reactor
@@ -99,7 +133,11 @@ def makeService(options: Options) -> IService:
         config,
         cast(IReactor, reactor),
         os.urandom,
-        StartOptions(demo=bool(options["demo"]), accept_loss=bool(options["accept-loss"])),
+        StartOptions(
+            demo=bool(options["demo"]),
+            accept_loss=bool(options["accept-loss"]),
+            undo_move=bool(options["undo-move"]),
+        ),
         output=LogOutput(config.log, twistd),
         outside=Surroundings(
             foreground=bool(twistd.get("nodaemon", True)),

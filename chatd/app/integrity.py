@@ -21,6 +21,7 @@ from twisted.logger import Logger
 
 from chatd.app.marker import MARKER, Marker, read_marker
 from chatd.store import database_identity
+from chatd.store.database_identity import DatabaseIdentity
 from chatd.store.engine import backend_of
 
 # A database up to this size is checked during the start; a larger one while the realm runs.
@@ -30,20 +31,28 @@ WAYS_OUT = (
     "nothing was changed; restore a backup into an empty state folder (docs/operating/incidents.md), "
     "or start once with --accept-loss to continue with {rest}"
 )
+WAYS_OUT_ON_SERVER = (
+    "nothing was changed; restore the database (docs/scaling.md), or start once with --accept-loss to "
+    "continue with what is there"
+)
 
 log = Logger()
 
 
 class Damage(Exception):
-    """The database is not what it was; `str()` says why. `usable`: parts of it can still be read."""
+    """The database is not what it was; `str()` says why. `usable`: parts of it can still be read.
+    `on_server`: it is not in the state folder."""
 
-    def __init__(self, what: str, usable: bool) -> None:
+    def __init__(self, what: str, usable: bool, on_server: bool = False) -> None:
         super().__init__(what)
         self.usable = usable
+        self.on_server = on_server
 
     @property
     def sentence(self) -> str:
         """The sentence for the operator, with what to do."""
+        if self.on_server:
+            return f"{self}; {WAYS_OUT_ON_SERVER}"
         rest = "what is left" if self.usable else "an empty database"
         return f"{self}; {WAYS_OUT.format(rest=rest)}"
 
@@ -73,8 +82,16 @@ def check_file(path: Path, marker: Marker | None, uploads: Path) -> None:
     raise Damage(problem, usable=False)
 
 
+# Why a database may lack what the marker says
+LOST_FILE = "its write-ahead log (chatd.db-wal) is gone"
+LOST_ON_SERVER = (
+    "the server has lost it, was restored, or is a standby that had not received everything"
+)
+
+
 def check_content(engine: Engine, marker: Marker | None) -> None:
     """Compare an opened database with the marker. Raises Damage."""
+    backend = backend_of(engine)
     try:
         with engine.connect() as connection, connection.begin():
             found = database_identity.read(connection)
@@ -82,27 +99,31 @@ def check_content(engine: Engine, marker: Marker | None) -> None:
             if marker is not None and not marker.clean and is_small(file_of(engine)):
                 problems = database_identity.quick_check(connection)
     except DatabaseError as error:
-        if "malformed" in str(error.orig) or "not a database" in str(error.orig):
-            raise Damage(f"the database is damaged ({error.orig})", usable=False) from None
-        raise
-    if marker is None:
-        return
+        damage = backend.damage_in(error.orig)
+        if damage is None:
+            raise
+        raise Damage(
+            f"the database is damaged ({damage})", usable=False, on_server=backend.is_shared
+        ) from None
+    flaw = None if marker is None else _flaw(found, marker, backend.is_shared)
+    if flaw is None and problems:
+        flaw = f"the database is damaged ({'; '.join(problems)})"
+    if flaw is not None:
+        raise Damage(flaw, usable=True, on_server=backend.is_shared)
+
+
+def _flaw(found: DatabaseIdentity | None, marker: Marker, on_server: bool) -> str | None:
+    """What the database lacks that the marker says, or None."""
+    cause = LOST_ON_SERVER if on_server else LOST_FILE
     if found is None:
-        raise Damage(
-            "the database has no data of this realm: it is empty, from an older chatd, or its "
-            "write-ahead log (chatd.db-wal) is gone",
-            usable=True,
-        )
+        empty = "it is empty, from an older chatd, or"
+        return f"the database has no data of this realm: {empty} {cause}"
     if found.id != marker.id:
-        raise Damage("the database is that of another realm", usable=True)
+        return "the database is that of another realm"
     if found.mark < marker.mark:
-        raise Damage(
-            "the database lacks what was written last: it is older than it was, or its "
-            "write-ahead log (chatd.db-wal) is gone",
-            usable=True,
-        )
-    if problems:
-        raise Damage(f"the database is damaged ({'; '.join(problems)})", usable=True)
+        older = "" if on_server else "it is older than it was, or "
+        return f"the database lacks what was written last: {older}{cause}"
+    return None
 
 
 def set_aside(path: Path, now: datetime | None = None) -> None:

@@ -100,10 +100,12 @@ class Environment:
 
 
 class StartOptions(msgspec.Struct, frozen=True):
-    """`demo`: create the demo accounts. `accept_loss`: start on a database that has lost something."""
+    """`demo`: create the demo accounts. `accept_loss`: start on a database that has lost something.
+    `undo_move`: start on one that was moved to another."""
 
     demo: bool = False
     accept_loss: bool = False
+    undo_move: bool = False
 
 
 DEFAULTS = StartOptions()
@@ -160,7 +162,10 @@ class Realm:
         environment, random_bytes = self.environment, self.environment.random_bytes
         self.state.claim()
         engine = self.state.open_database(
-            self.config.database_url, self.options.accept_loss, random_bytes
+            self.config.database_url,
+            self.options.accept_loss,
+            random_bytes,
+            self.options.undo_move,
         )
         node = None
         if environment.bus is not None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 from sqlalchemy import Engine
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, NoSuchModuleError
 from twisted.logger import Logger
 
 from chatd.app.integrity import (
@@ -24,9 +24,11 @@ from chatd.app.integrity import (
     set_aside,
 )
 from chatd.app.marker import Marker, write_marker
+from chatd.base.timestamps import timestamp
 from chatd.store import database_identity
-from chatd.store.engine import alone, connect
+from chatd.store.engine import alone, backend_of, connect
 from chatd.store.migrate import SchemaError, prepare
+from chatd.store.move_mark import MoveMark, read_move_mark, remove_move_mark
 from chatd.store.names import load_older_keys, renew_skeletons
 
 LOCK = "lock"
@@ -95,31 +97,35 @@ class StateFolder:
             self._lock = None
 
     def open_database(
-        self, url: str, accept_loss: bool = False, random_bytes: Callable[[int], bytes] = os.urandom
+        self,
+        url: str,
+        accept_loss: bool = False,
+        random_bytes: Callable[[int], bytes] = os.urandom,
+        undo_move: bool = False,
     ) -> Engine:
         """Open the realm's database, and upgrade it to this version's schema.
 
-        Raises StartError if that is not possible, and if the database is damaged or not the one that was here
-        before. `accept_loss` replaces this second error by a warning.
+        Raises StartError if that is not possible, if the database is damaged or not the one that was here
+        before, and if it was moved elsewhere. `accept_loss` replaces the second error by a warning, and
+        `undo_move` the third one.
         """
         self._check_restored()
         old_umask = os.umask(0o077)
         try:
-            with _explained(_without_password(url) or f"sqlite in {self.path}"):
+            with explained(without_password(url) or f"sqlite in {self.path}"):
                 engine = self.connect(url)
                 self.database_file = file_of(engine)
                 with alone(engine):
-                    self._prepare(engine, accept_loss, random_bytes)
+                    self._prepare(engine, accept_loss, undo_move)
+                    self._claim(engine, accept_loss, random_bytes)
         finally:
             os.umask(old_umask)
         return engine
 
-    def _prepare(
-        self, engine: Engine, accept_loss: bool, random_bytes: Callable[[int], bytes]
-    ) -> None:
-        """Check, upgrade and claim the database. Raises Damage, SchemaError."""
+    def _prepare(self, engine: Engine, accept_loss: bool, undo_move: bool) -> None:
+        """Check and upgrade the database. Raises Damage, SchemaError, StartError."""
         try:
-            self._check(engine)
+            self._check(engine, undo_move)
         except Damage as damage:
             engine.dispose()
             if not accept_loss:
@@ -127,10 +133,11 @@ class StateFolder:
             log.warn("the loss is accepted: {damage}", damage=str(damage))
             if not damage.usable and self.database_file is not None:
                 set_aside(self.database_file)
+        if undo_move:
+            _undo_move(engine)
         prepare(engine)
         load_older_keys(engine)
         renew_skeletons(engine)
-        self._claim(engine, accept_loss, random_bytes)
 
     def _check_restored(self) -> None:
         """Raises StartError if the folder has the first part of a backup."""
@@ -140,12 +147,14 @@ class StateFolder:
                 "restore again, or empty the folder"
             )
 
-    def _check(self, engine: Engine) -> None:
-        """Raises Damage."""
+    def _check(self, engine: Engine, undo_move: bool) -> None:
+        """Raises Damage, StartError."""
         self.marker = None
         self.marker = find_marker(self.path)
         if self.database_file is not None:
             check_file(self.database_file, self.marker, self.uploads)
+        if not undo_move:
+            _refuse_moved(engine)
         check_content(engine, self.marker)
 
     def _claim(self, engine: Engine, lossy: bool, random_bytes: Callable[[int], bytes]) -> None:
@@ -169,9 +178,44 @@ class StateFolder:
             log.warn("the orderly end of the realm was not recorded: {error}", error=str(error))
 
 
+def _refuse_moved(engine: Engine) -> None:
+    """Raises StartError if the realm has another database by now."""
+    try:
+        with engine.connect() as connection:
+            mark = read_move_mark(connection)
+    except DatabaseError as error:
+        if backend_of(engine).damage_in(error.orig) is None:
+            raise
+        return  # `check_content` tells what is damaged
+    if mark is not None:
+        engine.dispose()
+        raise StartError(_moved(mark))
+
+
+def _undo_move(engine: Engine) -> None:
+    with engine.begin() as connection:
+        mark = read_move_mark(connection)
+        if mark is not None:
+            remove_move_mark(connection)
+            log.warn("the move to {to} is undone", to=mark.to)
+
+
+def _moved(mark: MoveMark) -> str:
+    since = timestamp(mark.at)
+    if mark.complete:
+        return (
+            f"the realm was moved from this database to {mark.to} at {since}; set [database] url to that, or "
+            "start once with --undo-move to continue with this one, without what was written since"
+        )
+    return (
+        f"a move of the realm to {mark.to}, begun at {since}, is not complete; run twistd chatd --move-store "
+        "again, or start once with --undo-move to continue with this database"
+    )
+
+
 @contextmanager
-def _explained(database: str) -> Iterator[None]:
-    """Turn the errors of opening `database` into StartError."""
+def explained(database: str) -> Iterator[None]:
+    """Turn the errors of opening `database`, which is named as the operator knows it, into StartError."""
     try:
         yield
     except Damage as damage:
@@ -189,5 +233,6 @@ def _explained(database: str) -> Iterator[None]:
         raise StartError(f"[database] {database} can't be opened: {error}") from None
 
 
-def _without_password(url: str) -> str:
+def without_password(url: str) -> str:
+    """A database's URL as it may be shown."""
     return re.sub(r"(://[^:@/]*):[^@/]*@", r"\1:***@", url)

@@ -25,6 +25,7 @@ from twisted.logger import (
 )
 from zope.interface import implementer
 
+from chatd.app import owner
 from chatd.app.realm import Environment, Realm
 from chatd.app.state import StartError
 from chatd.base.clocks import IReactor
@@ -95,28 +96,11 @@ def run_offline(
 
 
 def become_owner(state: Path) -> None:
-    """Let root become the user that owns the state folder, because that user runs the realm and could not use
-    files of root. Root stays root if there is no such folder yet. Raises NotReached if that user can't use
-    it."""
-    if os.geteuid() != 0:
-        return
+    """As chatd.app.owner. Raises NotReached if the owner can't use the folder."""
     try:
-        owner = state.stat()
-    except FileNotFoundError:
-        return
-    if owner.st_uid == 0:
-        return
-    try:
-        os.initgroups(pwd.getpwuid(owner.st_uid).pw_name, owner.st_gid)
-    except KeyError:  # the system has no name for the user
-        os.setgroups([owner.st_gid])
-    os.setgid(owner.st_gid)
-    os.setuid(owner.st_uid)
-    if not os.access(state, os.R_OK | os.W_OK | os.X_OK):
-        raise NotReached(
-            f"[realm] state is {state}, and the user {owner.st_uid}, who owns it, can't use it; expected a "
-            "folder that this user may write to, and folders above it that this user may search"
-        )
+        owner.become_owner(state)
+    except StartError as error:
+        raise NotReached(str(error)) from None
 
 
 def _check_exists(config: Config, row: Row) -> None:

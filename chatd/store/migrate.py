@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SCRIPTS = Path(__file__).parent / "migrations"
 VERSION_TABLE = "alembic_version"
+MOVE_TABLE = "store_move"  # is there while a realm is being moved here (chatd.store.transfer)
 
 log = Logger()
 
@@ -46,7 +47,13 @@ def _prepare(engine: Engine, scripts: Path, newest: str) -> None:
         if found == newest:
             return
         if found is None:
-            if inspect(connection).get_table_names():
+            tables = inspect(connection).get_table_names()
+            if MOVE_TABLE in tables:
+                raise SchemaError(
+                    "a realm was moved here only in part; run twistd chatd --move-store with the "
+                    "configuration of the old database again"
+                )
+            if tables:
                 raise SchemaError(
                     "the database has tables but no version: it is not chatd's; "
                     "expected an empty one or one that chatd has made"
@@ -64,19 +71,28 @@ def current_version(connection: Connection) -> str | None:
 
 
 def _create(engine: Engine) -> None:
-    """Create all tables at once. A test checks that running every migration has the same result."""
     with engine.begin() as connection:
-        metadata.create_all(connection, checkfirst=False)
-        connection.execute(
-            text(
-                f"CREATE TABLE {VERSION_TABLE} (version_num VARCHAR(32) NOT NULL, "
-                "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
-            )
+        create_tables(connection)
+        add_version(connection)
+
+
+def create_tables(connection: Connection) -> None:
+    """Create all tables at once. A test checks that running every migration has the same result."""
+    metadata.create_all(connection, checkfirst=False)
+
+
+def add_version(connection: Connection) -> None:
+    """Say that the database has the newest schema. Until then, chatd does not use it."""
+    connection.execute(
+        text(
+            f"CREATE TABLE {VERSION_TABLE} (version_num VARCHAR(32) NOT NULL, "
+            "CONSTRAINT alembic_version_pkc PRIMARY KEY (version_num))"
         )
-        connection.execute(
-            text(f"INSERT INTO {VERSION_TABLE} VALUES (:version)"),  # noqa: S608
-            {"version": SCHEMA_VERSION},
-        )
+    )
+    connection.execute(
+        text(f"INSERT INTO {VERSION_TABLE} VALUES (:version)"),  # noqa: S608
+        {"version": SCHEMA_VERSION},
+    )
 
 
 def alembic_config(engine: Engine, scripts: Path) -> Config:
