@@ -18,6 +18,7 @@ from chatd.commands.client import Client
 from chatd.commands.handlers.admin.upkeep import check_reply
 from chatd.commands.values import Command
 from tests.support.common import ClockedTestCase, Listener
+from tests.support.engines import only_sqlite
 
 
 class Upkeep(ClockedTestCase):
@@ -31,6 +32,7 @@ class Upkeep(ClockedTestCase):
         result = self.client.execute(command)
         return await result if isinstance(result, Deferred) else result
 
+    @only_sqlite("the backup")
     async def test_backup(self) -> None:
         target = (self.folder / "backup").absolute()
         reply = await self.execute(ask.MakeBackup(str(target)))

@@ -8,7 +8,8 @@ from twisted.trial.unittest import SynchronousTestCase
 from chatd.base.attachments import StoredFile
 from chatd.store.content import erase_file
 from chatd.store.files import Owner, files_of, find_file, get_attachment, insert_attachment
-from chatd.store.schema import metadata, pictures
+from chatd.store.schema import pictures
+from tests.support.engines import new_database
 from tests.support.query_plans import plans
 
 READER = 1
@@ -16,9 +17,7 @@ READER = 1
 
 class QueryPlans(SynchronousTestCase):
     def setUp(self) -> None:
-        self.engine = sa.create_engine("sqlite://")
-        self.addCleanup(self.engine.dispose)
-        metadata.create_all(self.engine)
+        self.engine = new_database(self)
 
     def test_list(self) -> None:
         """A conversation has far more messages than files."""
@@ -47,9 +46,7 @@ class QueryPlans(SynchronousTestCase):
 class Pictures(SynchronousTestCase):
     def test_sizes(self) -> None:
         """The size of a picture is kept with its file, and goes with it."""
-        engine = sa.create_engine("sqlite://")
-        self.addCleanup(engine.dispose)
-        metadata.create_all(engine)
+        engine = new_database(self)
         with engine.begin() as connection:
             for number, (width, height, received) in enumerate(
                 ((640, 480, "00ff"), (640, 480, None), (0, 0, "00ff"), (0, 0, None))

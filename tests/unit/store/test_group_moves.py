@@ -33,6 +33,7 @@ from chatd.store.lineage import (
 from chatd.store.members import find_named
 from chatd.store.names import taken
 from chatd.store.past_pages import PastQuestion, past_rows
+from tests.support.engines import new_database
 
 GROUP, OTHER = 7, 8
 MEMBERS = (
@@ -46,9 +47,7 @@ HOME = OtherHome("realm2", "Realm2", 70, "bagan")
 
 class MoveTestCase(SynchronousTestCase):
     def setUp(self) -> None:
-        engine = sa.create_engine("sqlite://")
-        self.addCleanup(engine.dispose)
-        schema.metadata.create_all(engine)
+        engine = new_database(self)
         self.connection = engine.connect()
         self.addCleanup(self.connection.close)
         for ident, name in ((1, "ana"), (2, "budi"), (3, "gone"), (4, "nobody")):

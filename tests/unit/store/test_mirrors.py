@@ -7,7 +7,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.base.model import Account
 from chatd.store.mirrors import MemberProof, keep_admission
-from chatd.store.schema import admissions, metadata
+from chatd.store.schema import admissions, conversations
+from tests.support.engines import add_accounts, new_database
 
 BUDI = Account(1, "budi", "budi", "Budi", "")
 
@@ -15,10 +16,10 @@ BUDI = Account(1, "budi", "budi", "Budi", "")
 class AdmissionTestCase(SynchronousTestCase):
     def test_newest(self) -> None:
         """The newest report counts, whatever comes after it, and one without a seal proves nothing."""
-        engine = sa.create_engine("sqlite://")
-        self.addCleanup(engine.dispose)
-        metadata.create_all(engine)
+        engine = new_database(self)
         with engine.connect() as connection:
+            add_accounts(connection, [BUDI.id])
+            connection.execute(sa.insert(conversations).values(id=1, kind="group", created_at=0))
             kept: list[list[tuple[int, bytes]]] = []
             for number, seal in ((5, b"a"), (7, b"b"), (6, b"c"), (8, b""), (9, b"d")):
                 keep_admission(connection, 1, BUDI, MemberProof(number, 0, seal))

@@ -12,9 +12,10 @@ from chatd.store.macs import begin_macs
 from chatd.store.outbox import NO_PARCEL, NewParcel, OutboxWriter
 from chatd.store.parcel_numbers import SPREAD, TERM_BITS
 from chatd.store.peer_marks import PeerMark, raise_mark
-from chatd.store.schema import metadata, outbox, payloads
+from chatd.store.schema import outbox, payloads
 from chatd.store.settings import get_or_add_setting, put_setting
 from chatd.store.starts import gaps_since
+from tests.support.engines import new_database
 from tests.support.query_plans import plans
 
 NOW = 1_795_169_000_000  # ms since 1970 UTC
@@ -22,9 +23,7 @@ NOW = 1_795_169_000_000  # ms since 1970 UTC
 
 class Numbers(SynchronousTestCase):
     def setUp(self) -> None:
-        engine = sa.create_engine("sqlite://")
-        self.addCleanup(engine.dispose)
-        metadata.create_all(engine)
+        engine = new_database(self)
         self.connection = engine.connect()
         self.addCleanup(self.connection.close)
 
@@ -112,9 +111,7 @@ class Payloads(SynchronousTestCase):
     REALMS = ("a", "b", "c")
 
     def setUp(self) -> None:
-        engine = sa.create_engine("sqlite://")
-        self.addCleanup(engine.dispose)
-        metadata.create_all(engine)
+        engine = new_database(self)
         self.connection = engine.connect()
         self.addCleanup(self.connection.close)
         begin_macs(self.connection, bytes)
@@ -190,9 +187,7 @@ class ManyRealms(SynchronousTestCase):
     """Parcels wait for many realms, which may be gone for good."""
 
     def setUp(self) -> None:
-        self.engine = sa.create_engine("sqlite://", poolclass=sa.StaticPool)
-        self.addCleanup(self.engine.dispose)
-        metadata.create_all(self.engine)
+        self.engine = new_database(self)
         self.connection = self.engine.connect()
         self.addCleanup(self.connection.close)
         begin_macs(self.connection, bytes)

@@ -17,11 +17,11 @@ from chatd.store.schema import (
     conversations,
     groups,
     messages,
-    metadata,
     participants,
     rosters,
 )
 from chatd.store.schema import pasts as table
+from tests.support.engines import add_accounts, new_database
 
 GROUP = 1
 
@@ -32,9 +32,7 @@ class PastTestCase(SynchronousTestCase):
     realm: str | None = "realm1"
 
     def setUp(self) -> None:
-        engine = sa.create_engine("sqlite://")
-        self.addCleanup(engine.dispose)
-        metadata.create_all(engine)
+        engine = new_database(self)
         self.connection = engine.connect()
         self.addCleanup(self.connection.close)
         self.add(conversations, id=GROUP, kind="group", created_at=0)
@@ -180,6 +178,7 @@ class Ranges(PastTestCase):
         self.assertEqual(pasts.free_place(self.connection, GROUP, 5), 3)
         self.patch(pasts, "MAX_STEPS", 2)
         self.assertEqual(pasts.free_place(self.connection, GROUP, 5), 6)
+        add_accounts(self.connection, [1])
         self.add(
             participants, account_id=1, conversation_id=GROUP, read_seq=0, joined_at=0, first_seq=6
         )

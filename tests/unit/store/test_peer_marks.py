@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import sqlalchemy as sa
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.store.peer_marks import PeerMark, all_marks, doubt, lower_marks, raise_mark, read_marks
-from chatd.store.schema import metadata
 from chatd.store.starts import begin_start, start_before
+from tests.support.engines import new_database
 
 
 class Marks(SynchronousTestCase):
     def setUp(self) -> None:
-        engine = sa.create_engine("sqlite://")
-        self.addCleanup(engine.dispose)
-        metadata.create_all(engine)
+        engine = new_database(self)
         self.connection = engine.connect()
         self.addCleanup(self.connection.close)
 

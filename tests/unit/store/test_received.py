@@ -9,18 +9,16 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.store import mirrors, received
 from chatd.store.origins import FIRST_NUMBER
-from chatd.store.schema import metadata
 from chatd.store.schema import received as table
 from chatd.store.settings import put_setting
+from tests.support.engines import new_database
 
 TERM = FIRST_NUMBER
 
 
 class Received(SynchronousTestCase):
     def setUp(self) -> None:
-        engine = sa.create_engine("sqlite://")
-        self.addCleanup(engine.dispose)
-        metadata.create_all(engine)
+        engine = new_database(self)
         self.connection = engine.connect()
         self.addCleanup(self.connection.close)
 

@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.store import reputation
 from chatd.store.reputation import COUNTED, LEAST_UNWANTED, RATIO
-from chatd.store.schema import metadata
+from tests.support.engines import add_accounts, new_database
 
 DAY = 24 * 3600 * 1000
 NOW = 100 * DAY
@@ -17,11 +17,10 @@ NOW = 100 * DAY
 
 class Reputation(SynchronousTestCase):
     def setUp(self) -> None:
-        engine = sa.create_engine("sqlite://")
-        self.addCleanup(engine.dispose)
-        metadata.create_all(engine)
+        engine = new_database(self)
         self.connection = engine.connect()
         self.addCleanup(self.connection.close)
+        add_accounts(self.connection, range(100))
 
     def note(self, account: int, unwanted: bool, at: int = NOW, realm: str = "realm2") -> bool:
         return reputation.note_decision(self.connection, realm, account, unwanted, at)

@@ -12,11 +12,13 @@ from chatd.store.messages import MessageWriter
 from chatd.store.new_entries import NewMessage
 from chatd.store.outbox import OutboxWriter
 from chatd.store.schema import messages, metadata
+from tests.support.engines import only_sqlite
 
 DIRECTS = 100
 SEAL = bytes(range(32))
 
 
+@only_sqlite("the log")
 class SealsTestCase(SynchronousTestCase):
     def setUp(self) -> None:
         engine = connect_without_sync(f"sqlite:///{self.mktemp()}")

@@ -10,21 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from chatd.simulate.databases import connect_without_sync
 from chatd.store import windows
 from chatd.store.access import LogView
 from chatd.store.accounts import add_account
 from chatd.store.conversations import open_direct
-from chatd.store.schema import messages, metadata
+from chatd.store.schema import messages
 from chatd.store.windows import Window, first_since, look
+from tests.support.engines import new_database
 from tests.support.query_plans import plans
 
 
 class WindowTestCase(SynchronousTestCase):
     def setUp(self) -> None:
-        self.engine = connect_without_sync(f"sqlite:///{self.mktemp()}")
-        self.addCleanup(self.engine.dispose)
-        metadata.create_all(self.engine)
+        self.engine = new_database(self)
         with self.engine.begin() as connection:
             self.ana = ana = add_account(connection, "ana", "hash", "Ana", "", 0)
             budi = add_account(connection, "budi", "hash", "Budi", "", 0)
