@@ -56,6 +56,7 @@ docs/operating/monitoring
 docs/operating/realms
 docs/operating/limits
 docs/operating/files
+docs/scaling
 docs/operating/rules
 docs/peering
 docs/federation
