@@ -84,6 +84,7 @@ class Accounts(KnownAccounts):
         self._live: LiveSessions | None = None
         self._check_access: Callable[[Account], None] = lambda _account: None
         self._guard = PasswordGuard(context.clock, passwords)
+        self._guard.share(context.news)
         self._registrations = Quota(self._settings.registrations_per_hour)
         limited = self._settings.registrations_per_hour > 0
         self._taken = TakenNames(context.clock, limited)

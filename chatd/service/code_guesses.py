@@ -11,6 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from chatd.base.errors import ChatError, TooManyCodes
 from chatd.base.throttle import FailureThrottle
 from chatd.service.login_guard import FREE_FAILURES_PER_ADDRESS, FailureGate, TooSoon
+from chatd.service.node_news import NodeNews
 
 
 class CodeGuesses:
@@ -19,6 +20,10 @@ class CodeGuesses:
     def __init__(self, clock: IReactorTime, wrong: type[ChatError]) -> None:
         self._gate = FailureGate(clock, FailureThrottle(FREE_FAILURES_PER_ADDRESS))
         self._wrong = wrong
+
+    def share(self, news: NodeNews, topic: str) -> None:
+        """Count wrong codes on all nodes of the realm."""
+        self._gate.share(news, topic)
 
     @asynccontextmanager
     async def attempt(self, source: str) -> AsyncIterator[None]:

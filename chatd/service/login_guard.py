@@ -16,6 +16,7 @@ from chatd.base.counters import counted
 from chatd.base.errors import Busy, TooManyAttempts
 from chatd.base.throttle import FailureThrottle
 from chatd.service.account_turns import AccountTurns
+from chatd.service.node_news import NodeNews
 from chatd.service.passwords import LOGIN, SUSPECT, Passwords
 
 FREE_FAILURES = 5
@@ -60,6 +61,12 @@ class FailureGate:
         self._clock = clock
         self._throttle = throttle
         self._lines: dict[str, Line] = {}
+        self._tell: Callable[[tuple[str, bool]], object] = lambda _told: None
+
+    def share(self, news: NodeNews, topic: str) -> None:
+        """Count failures on all nodes of the realm. What a node does not hear still counts where it
+        happened."""
+        self._tell = news.topic(topic, tuple[str, bool], self._heard, lambda: None)
 
     def enter(self, key: str) -> Deferred[None]:
         """Fires when an attempt may begin. Call `leave` afterwards. Fails with TooSoon."""
@@ -81,13 +88,32 @@ class FailureGate:
         line = self._lines[key]
         line.running -= 1
         if failed:
-            self._throttle.failed(key, self._clock.seconds())
+            self._failed(key)
+            self._tell((key, True))
+        self._go_on(key, line)
+
+    def _failed(self, key: str) -> None:
+        self._throttle.failed(key, self._clock.seconds())
+        line = self._lines.get(key)
+        if line is not None:
             while line.waiting and (wait := self._wait_of(key, len(line.waiting))) > MAX_WAIT:
                 line.waiting.pop().errback(TooSoon(wait))
-        self._go_on(key, line)
+
+    def _heard(self, told: tuple[str, bool]) -> None:
+        """An attempt has failed on another node, or else the failures of its key are forgotten there."""
+        key, failed = told
+        if failed:
+            self._failed(key)
+            return
+        self._throttle.succeeded(key)
+        line = self._lines.get(key)
+        if line is not None:
+            self._go_on(key, line)
 
     def forget(self, key: str) -> None:
         """Forget the key's failures."""
+        if self.has_failed(key):
+            self._tell((key, False))
         self._throttle.succeeded(key)
 
     def is_free(self, key: str) -> bool:
@@ -163,6 +189,15 @@ class PasswordGuard:
         self._familiar: Cache[str, None] = Cache(MAX_FAMILIAR)
         self._pending: Counter[str] = Counter()  # by address, and by account and address
         self._checking: Counter[str] = Counter()  # by account
+        self._tell: Callable[[tuple[str, str, bool]], object] = lambda _told: None
+
+    def share(self, news: NodeNews) -> None:
+        """Count failures on all nodes of the realm, so that somebody who guesses at several of them gains
+        little. Where the bus loses them, each node still counts its own."""
+        self._own.share(news, "login-failures")
+        self._addresses.share(news, "login-failures-by-address")
+        self._unknown.share(news, "login-failures-unknown")
+        self._tell = news.topic("logins", tuple[str, str, bool], self._checked, lambda: None)
 
     async def check(
         self, key: str, password: str, source: str, find_hash: Callable[[], Awaitable[str | None]]
@@ -212,13 +247,22 @@ class PasswordGuard:
                 await self._turns.wait(key, source, wait)
             gate = self._addresses if hashed is not None else self._unknown
             good = await self._check_at_gate(gate, own, password, hashed, (source, key))
+        told = (key, source, good)
+        self._checked(told)
+        self._tell(told)
+        return good
+
+    def _checked(self, told: tuple[str, str, bool]) -> None:
+        """An attempt at an account from an address has ended, with the right password or not, on this node or
+        another one."""
+        key, source, good = told
+        own = f"{key} {source}"
         if good:
             self._accounts.succeeded(key)
             self._familiar[own] = None
         else:
             self._accounts.failed(key, self._clock.seconds())
             self._familiar.pop(own)
-        return good
 
     async def _check_at_gate(
         self, gate: FailureGate, own: str, password: str, hashed: str | None, owner: tuple[str, str]

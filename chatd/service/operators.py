@@ -59,6 +59,7 @@ class Operators:
         self._database = context.database
         self._accounts = accounts
         self._gate = FailureGate(context.clock, FailureThrottle(FREE_FAILURES))
+        self._gate.share(context.news, "operator-code-failures")
         self._file: CodeFile | None = None
         self._code = ""
 

@@ -39,6 +39,7 @@ class PasswordResets:
         self._accounts = accounts
         self._passwords = passwords
         self._guesses = CodeGuesses(context.clock, BadResetLink)
+        self._guesses.share(context.news, "reset-link-failures")
 
     async def new(self, act: Act, account: Account) -> ResetLink:
         """Make a link for an account, which replaces an earlier one. Its token is stored as a hash. Raises

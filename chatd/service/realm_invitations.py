@@ -32,6 +32,7 @@ class RealmInvitations:
         self._context = context
         self._database = context.database
         self._guesses = CodeGuesses(context.clock, BadInvitation)
+        self._guesses.share(context.news, "invitation-failures")
 
     async def new(self, act: Act, uses: int, lifetime: int, note: str) -> MadeInvitation:
         """Make an invitation for that many accounts, which lasts `lifetime` seconds. Its code is stored as a
