@@ -66,6 +66,9 @@ class Backend(ABC):
     def set_up_writer(self, connection: Connection) -> None:  # noqa: B027 - most have nothing to do
         """Prepare the connection of the writer."""
 
+    def lift_limits(self, connection: Connection) -> None:  # noqa: B027 - as above
+        """Let the statements of this transaction take as long as they need, as those of an upgrade do."""
+
     def unsuitable(self, connection: Connection) -> str | None:
         """Return why chatd can't use this database, and what to do, for the operator; None if it can."""
         return None

@@ -50,9 +50,9 @@ SETTINGS = (
     "timezone = 'UTC'",
 )
 
-# For the connection that holds the writers' lock during a start. An upgrade takes its time on another
-# connection. When a machine has vanished in the middle of a start, the others write again after that time.
-ALONE = (
+# For an upgrade, and for the connection that holds the writers' lock during it. When a machine has vanished
+# in the middle of a start, the others write again after that time.
+PATIENT = (
     "SET LOCAL statement_timeout = 0",
     "SET LOCAL lock_timeout = '600s'",
     "SET LOCAL idle_in_transaction_session_timeout = '600s'",
@@ -142,10 +142,13 @@ class Postgres(Backend):
         """A transaction holds the lock, so that this also works through a connection pooler. If its
         connection is lost, the block ends with an error, although what it has committed stays."""
         with engine.connect() as connection, connection.begin():
-            for setting in ALONE:
-                connection.exec_driver_sql(setting).close()
+            self.lift_limits(connection)
             wait_for_turn(connection)
             yield
+
+    def lift_limits(self, connection: Connection) -> None:
+        for setting in PATIENT:
+            connection.exec_driver_sql(setting).close()
 
     def unsuitable(self, connection: Connection) -> str | None:
         encoding, collation = connection.execute(_LOCALE).one()

@@ -2,6 +2,7 @@
 
 from alembic import context
 
+from chatd.store.engine import backend_of
 from chatd.store.schema import metadata
 
 with context.config.attributes["engine"].connect() as connection:
@@ -12,5 +13,6 @@ with context.config.attributes["engine"].connect() as connection:
         transaction_per_migration=False,
     )
     with context.begin_transaction():
+        backend_of(connection).lift_limits(connection)
         context.run_migrations()
     connection.commit()
