@@ -11,7 +11,7 @@ JOBS ?= 2
 WORKERS ?= 4
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-.PHONY: run demo test simulate trial trunk coverage coverage-report thorough check types format bench docs screenshots clean
+.PHONY: run demo test test-postgres simulate trial trunk coverage coverage-report thorough check types format bench docs screenshots clean
 
 run: $(STAMP)
 	$(BIN)/twistd -n --pidfile= chatd --config $(CONFIG)
@@ -21,6 +21,11 @@ demo: $(STAMP)
 
 test: $(STAMP) $(MODULES)
 	$(PYTEST) tests
+
+# Tests with their realms on a PostgreSQL server, which is started for them: those of the service, the store and
+# federation, or what TESTS names.
+test-postgres: $(STAMP)
+	CHATD_TESTS_ON=postgres $(PYTEST) $(or $(TESTS),tests/unit/service tests/unit/store tests/unit/federation)
 
 # The part of the suite that starts no processes, under Twisted's own runner: all of it, or what TESTS names.
 trial: $(STAMP)
