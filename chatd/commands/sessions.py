@@ -5,10 +5,15 @@ A `Session` is what a login opens. It outlives its connections, and several conn
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from math import inf
 from typing import TYPE_CHECKING
 
+import msgspec
+from sqlalchemy import Connection
+
+from chatd.base.background import in_background
+from chatd.base.errors import Banned
 from chatd.base.events import SessionEnded
 from chatd.base.isolation import drop_failed
 from chatd.base.model import Account
@@ -16,7 +21,10 @@ from chatd.base.throttle import Budget, TokenBucket
 from chatd.commands.values import Command
 from chatd.service.accounts import Login
 from chatd.service.chat_service import ChatService
+from chatd.service.node_caches import NodeTable
 from chatd.service.reading import MAX_PAGE
+from chatd.store.access_bans import AccessBan
+from chatd.store.accounts import get_accounts, stored_sessions
 
 if TYPE_CHECKING:
     from chatd.commands.client import Client, Handler
@@ -25,6 +33,19 @@ MIN_UNREAD = 32 << 20  # bytes that an account may at least leave unread on all 
 # Bytes of a reply for each byte of its texts, at most: an end of a line in plain, or a brace for pychat's
 # client, takes six. The rest is for what stands around the texts.
 MAX_GROWTH = 7
+NEWER = "There are newer sessions; log in again"
+ENDED = "This session has ended; log in again"  # while this node did not hear the others
+PAGE = 500  # accounts or sessions that are read at a time
+
+
+class SessionsEnd(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Sessions have ended: all of an account except `kept`, or if `token` is given, only the one with that
+    hash."""
+
+    account: int
+    reason: str
+    token: bytes | None = None
+    kept: bytes | None = None
 
 
 class Session:
@@ -64,6 +85,15 @@ class Sessions:
         self._by_account: dict[int, tuple[bytes, ...]] = {}
         self._opened = 0
         service.accounts.watch(self)
+        service.accounts.on_changed_elsewhere(self._changed_elsewhere)
+        service.access_bans.on_account(self._banned_elsewhere)
+        context = service.context
+        self._tell_end = context.news.topic(
+            "session ends", SessionsEnd, self._ended_elsewhere, self._check_all
+        )
+        self._accounts: NodeTable[int, list[Account]] = NodeTable(
+            context, "accounts in use", int, self._read_accounts, self._take_accounts
+        )
 
     def _change_limits(self) -> None:
         limits = self.service.config.limits
@@ -78,8 +108,87 @@ class Sessions:
     def ended(self, hashes: Collection[bytes]) -> None:
         """Detach the clients of sessions that were ended to make room for newer ones, and tell them."""
         for token_hash in hashes:
-            if (session := self._by_token.get(token_hash)) is not None:
-                session.end("There are newer sessions; log in again")
+            self.end_one(token_hash, NEWER)
+
+    def end_all(
+        self, account: Account, reason: str, but: Client | None = None, kept: bytes | None = None
+    ) -> None:
+        """Detach the clients of an account, whose sessions have ended in the database, on all nodes, and tell
+        them why; except `but`, and those of the session with the token hash `kept`."""
+        self._end(SessionsEnd(account.id, reason, kept=kept), but)
+
+    def end_one(self, token_hash: bytes, reason: str, but: Client | None = None) -> None:
+        """As `end_all`, for one session."""
+        self._end(SessionsEnd(0, reason, token_hash), but)
+
+    def _end(self, end: SessionsEnd, but: Client | None) -> None:
+        for session in self._of(end):
+            session.end(end.reason, but)
+        self._tell_end(end)
+
+    def _of(self, end: SessionsEnd) -> list[Session]:
+        hashes = self.in_use(end.account) if end.token is None else (end.token,)
+        return [
+            self._by_token[each] for each in hashes if each in self._by_token and each != end.kept
+        ]
+
+    # What other nodes have changed
+
+    def _ended_elsewhere(self, end: SessionsEnd) -> None:
+        self.service.accounts.sessions_ended()
+        for session in self._of(end):
+            session.end(end.reason)
+
+    def _check_all(self) -> None:
+        """End the sessions that are not in the database any more."""
+        self.service.accounts.sessions_ended()
+        in_background("sessions may go on that have ended", self._check_pages())
+
+    async def _check_pages(self) -> None:
+        hashes = list(self._by_token)
+        for start in range(0, len(hashes), PAGE):
+            page = hashes[start : start + PAGE]
+            stored = await self.service.database.read(stored_sessions, page)
+            for each in page:
+                if each not in stored and (session := self._by_token.get(each)) is not None:
+                    session.end(ENDED)
+
+    def _changed_elsewhere(self, account_id: int | None) -> None:
+        if account_id is None:
+            self._accounts.reset()
+        elif account_id in self._by_account:
+            self._accounts.renew(account_id)
+
+    def _read_accounts(self, connection: Connection, ids: Sequence[int] | None) -> list[Account]:
+        wanted = list(self._by_account) if ids is None else ids  # a copy: this is another thread
+        pages = (wanted[start : start + PAGE] for start in range(0, len(wanted), PAGE))
+        return [each for page in pages for each in get_accounts(connection, page)]
+
+    def _take_accounts(self, _ids: object, found: Sequence[Account]) -> None:
+        for account in found:
+            for session in self.of_account(account):
+                if session.account != account:
+                    self.renew(account)
+                    break
+
+    def _banned_elsewhere(self, ban: AccessBan) -> None:
+        for session in list(self._by_token.values()):
+            if session.account.key == ban.target.key:
+                self.refuse(session.account, self.service.access_bans.error(ban))
+
+    def refuse(self, account: Account, error: Banned) -> None:
+        """Detach the clients of a banned account here, and tell them why. Their connections are closed unless
+        other accounts use them too."""
+        for session in self.of_account(account):
+            for each in list(session.clients):
+                try:
+                    each.detach()
+                    if each.connection.in_use:
+                        each.listener.deliver((SessionEnded(str(error)),))
+                    else:
+                        each.listener.refuse(error)
+                except Exception:
+                    drop_failed(each.listener)
 
     def find(self, token_hash: bytes) -> Session | None:
         """The session whose token has this hash, if a connection uses it."""

@@ -10,6 +10,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from ipaddress import ip_network
 
+from sqlalchemy import Connection
+
 from chatd.base.ban_targets import ACCOUNT, NETWORK, REALM, BanKind, BanTarget
 from chatd.base.errors import Banned, NotBannedHere
 from chatd.base.isolation import guarded
@@ -19,6 +21,7 @@ from chatd.base.terms import Term
 from chatd.base.timers import Timer
 from chatd.service.audit import Act
 from chatd.service.context import Context
+from chatd.service.node_caches import NodeTable
 from chatd.store import access_bans as store
 from chatd.store.access_bans import AccessBan
 
@@ -36,6 +39,10 @@ class AccessBans:
         # length that is in use, and not one for each ban.
         self._networks: defaultdict[tuple[int, int], dict[int, AccessBan]] = defaultdict(dict)
         self._on_network: list[Callable[[], object]] = []
+        self._on_account: Callable[[AccessBan], object] = lambda _ban: None
+        self._table: NodeTable[str, list[AccessBan]] = NodeTable(
+            context, "access bans", str, self._read, self._take
+        )
         self._ending = Timer(context.clock, self._restrict)
 
     def load(self, found: Iterable[AccessBan]) -> None:
@@ -51,6 +58,30 @@ class AccessBans:
     def on_network(self, then: Callable[[], object]) -> None:
         """Call `then` when a network was banned: it has to close the connections from there."""
         self._on_network.append(then)
+
+    def on_account(self, then: Callable[[AccessBan], object]) -> None:
+        """Call `then` when another node has banned an account: it has to close its connections."""
+        self._on_account = then
+
+    # What other nodes have changed
+
+    def _read(self, connection: Connection, _targets: object) -> list[AccessBan]:
+        return store.all_bans(connection, self._context.now())
+
+    def _take(self, _targets: object, found: Sequence[AccessBan]) -> None:
+        before, self._bans = self._bans, {}
+        self._networks.clear()
+        self.load(found)
+        news = [ban for key, ban in self._bans.items() if before.get(key) != ban]
+        if any(ban.target.kind == NETWORK for ban in news):
+            self._close_network()
+        for ban in news:
+            if ban.target.kind == ACCOUNT:
+                guarded("connections of a banned account were not closed", self._on_account, ban)
+
+    def _close_network(self) -> None:
+        for then in self._on_network:
+            guarded("connections from a banned network were not closed", then)
 
     # Who is banned
 
@@ -114,10 +145,10 @@ class AccessBans:
         self._drop(target)
         self._add(ban)
         if target.kind == NETWORK:
-            for then in self._on_network:
-                guarded("connections from a banned network were not closed", then)
+            self._close_network()
         elif target.kind == REALM:
             self._restrict()
+        self._table.tell(target.key)
         return ban
 
     async def remove(self, act: Act, target: BanTarget) -> None:
@@ -129,6 +160,7 @@ class AccessBans:
         self._drop(target)
         if target.kind == REALM:
             self._restrict()
+        self._table.tell(target.key)
 
     def _add(self, ban: AccessBan) -> None:
         self._bans[ban.target.kind, ban.target.key] = ban

@@ -74,12 +74,15 @@ class Accounts(KnownAccounts):
         presence: Presence,
         invitations: RealmInvitations,
     ) -> None:
-        super().__init__(context.database)
+        super().__init__(context)
         self._context = context
         self._passwords = passwords
         self._presence = presence
         self._invitations = invitations
         self._on_deleted: list[Callable[[Account], None]] = []
+        self._tell_deleted = context.news.topic(
+            "deleted accounts", Account, self._forget, lambda: None
+        )
         self._endings = 0  # how many times sessions were ended
         self._live: LiveSessions | None = None
         self._check_access: Callable[[Account], None] = lambda _account: None
@@ -163,6 +166,7 @@ class Accounts(KnownAccounts):
     ) -> tuple[Account, str]:
         """Create an account. `admitted` is the hash of the code of its invitation."""
         self.check_password(password)
+        version = self.version
         if await self._database.read(store.find_account, key_of(name)) is not None:
             raise errors.UserExists(name=name)  # before the costly hash
         self._count_registration(source)
@@ -178,7 +182,7 @@ class Accounts(KnownAccounts):
             if source is not None:
                 self._registrations.give_back(source)
             raise
-        self.remember(account)
+        self.remember(account, version)
         return account, hashed
 
     def _count_registration(self, source: str | None) -> None:
@@ -208,11 +212,11 @@ class Accounts(KnownAccounts):
 
         async def find_hash() -> str | None:
             nonlocal account, hashed
-            account = self.cached(key)
+            version, account = self.version, self.cached(key)
             if account is None:
                 account = await self._database.read(store.find_account, key)
             if account is not None:
-                account = self.remember(account)
+                account = self.remember(account, version)
                 hashed = await self._database.read(store.password_of, account.id)
             return hashed
 
@@ -271,17 +275,17 @@ class Accounts(KnownAccounts):
     async def resume(self, token: str) -> Login:
         """Return the session of a token, and extend it. Raises BadToken, Banned."""
         token_hash = hash_token(token)
-        endings = -1
+        endings, version = -1, 0
         found = None
         while endings != self._endings:
             # If sessions were ended during the read, this may have been one of them: read again.
-            endings = self._endings
+            endings, version = self._endings, self.version
             found = await self._database.read(store.find_session, token_hash, self._context.now())
         if found is None:
             raise errors.BadToken
         account, created_at, expires_at, device = found
         self._check_access(account)
-        account = self.remember(account)
+        account = self.remember(account, version)
         if expires_at - created_at <= self._lifetime:
             # Store the first use after the login: unused sessions are ended first when there are too many.
             expires_at = self._renew_session(token_hash)
@@ -328,14 +332,13 @@ class Accounts(KnownAccounts):
 
     async def set_status(self, account: Account, status: str) -> Account:
         """Change the status text; an empty one removes it. Returns the changed account."""
-        return self.renew(await self._database.run(store.set_status, account.id, status))
+        return await self.change(self._database.run, store.set_status, account.id, status)
 
     async def change_profile(
         self, account: Account, name: str | None, country: str | None
     ) -> Account:
         """Change the display name, the country or both. Returns the changed account."""
-        changed = await self._database.run(store.set_profile, account.id, name, country)
-        return self.renew(changed)
+        return await self.change(self._database.run, store.set_profile, account.id, name, country)
 
     async def check_own_password(self, account: Account, password: str, source: str) -> str:
         """Check the password of an account that is logged in. Returns its hash. Raises WrongPassword,
@@ -355,10 +358,15 @@ class Accounts(KnownAccounts):
         """Call `then` when an account was deleted."""
         self._on_deleted.append(then)
 
-    def deleted(self, account: Account, left: Account) -> None:
-        """Forget an account that was deleted; `left` is what is left of it. Its sessions have ended."""
+    def deleted(self, account: Account, left: Account, version: int) -> None:
+        """Forget an account that was deleted, on all nodes; `left` is what is left of it, and `version` is
+        from before that. Its sessions have ended."""
+        self.forget(account, left, version)
+        self._forget(account)
+        self._tell_deleted(account)
+
+    def _forget(self, account: Account) -> None:
         self._endings += 1
-        self.forget(account, left)
         self._context.file_quotas.forget(account)
         for then in self._on_deleted:
             guarded("something of a deleted account was not forgotten", then, account)

@@ -97,12 +97,13 @@ class Avatars:
         self, account: Account, origin: IListener | None, avatar: Avatar | None
     ) -> None:
         """Set or remove the picture of an account."""
+        change, run = self._accounts.change, self._database.run
         if avatar is None:
-            changed = await self._database.run(store.remove_own, account.id)
+            changed = await change(run, store.remove_own, account.id)
         else:
             now = self._context.now()
-            changed = await self._database.run(store.set_own, account.id, avatar, now)
-        self._news.profile_changed(self._accounts.renew(changed), origin)
+            changed = await change(run, store.set_own, account.id, avatar, now)
+        self._news.profile_changed(changed, origin)
 
     async def _scaled(self, account: Account, file: Attachment) -> ScaledPicture:
         try:

@@ -101,14 +101,16 @@ class Departures:
         WrongPassword, TooManyAttempts, Busy, UnknownUser, LastOperator."""
         await self._accounts.check_own_password(account, password, source)
         now = self._context.now()
+        version = self._accounts.version
         left = await self._database.run(store.depart, self._versions, account, erase, now)
-        self._deleted(account, left, erase)
+        self._deleted(account, left, erase, version)
 
     async def remove(self, act: Act, account: Account, erase: bool) -> None:
         """As `delete`, for an operator. Raises UnknownUser, and as `Act.run`."""
         now = self._context.now()
+        version = self._accounts.version
         left = await act.run(store.remove, self._versions, account, erase, now)
-        self._deleted(account, left, erase)
+        self._deleted(account, left, erase, version)
 
     async def erase(self, act: Act, name: str) -> Account:
         """Delete the messages of an account that was deleted before. Returns the account. Raises
@@ -117,8 +119,8 @@ class Departures:
         self._begin(departure)
         return departure.account
 
-    def _deleted(self, account: Account, left: Account, erase: bool) -> None:
-        self._accounts.deleted(account, left)
+    def _deleted(self, account: Account, left: Account, erase: bool, version: int) -> None:
+        self._accounts.deleted(account, left, version)
         log.info("the account {account} was deleted", account=account.name)
         self._begin(Departure(account, erase))
 

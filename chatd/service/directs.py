@@ -7,7 +7,6 @@ from typing import TypeAlias
 
 from sqlalchemy import Connection
 
-from chatd.base.cache import Cache
 from chatd.base.errors import ChatError, NotAccepted, UnknownRealm, UnknownUser
 from chatd.base.model import Account, Party, party_of
 from chatd.base.names import Address, key_of
@@ -15,6 +14,7 @@ from chatd.service.accounts import Accounts
 from chatd.service.blocks import Blocks
 from chatd.service.context import Context
 from chatd.service.moved_addresses import MovedAddresses
+from chatd.service.node_caches import NodeCache
 from chatd.service.remote import IRealms
 from chatd.service.request_answers import AcceptedRequest, RequestAnswers
 from chatd.service.targets import Target
@@ -51,7 +51,12 @@ class Directs:
         self._blocks = blocks
         self._realms = realms
         # (account id, key of the other's address) -> their conversation
-        self._known: Cache[tuple[int, str], Target] = Cache(CACHED_CONVERSATIONS)
+        self._known: NodeCache[tuple[int, str], Target] = NodeCache(
+            CACHED_CONVERSATIONS, context.news, "direct conversations", tuple[int, str]
+        )
+        self._tell_moved = context.news.topic(
+            "addresses of conversations", tuple[str, str], self._drop_moved, lambda: None
+        )
         blocks.on_block(self._blocked)
         accounts.on_deleted(self._forget)
 
@@ -59,6 +64,7 @@ class Directs:
         """Look the conversation up again at the next message of the blocked account."""
         if blocked is not None:
             self._known.pop((blocked.id, blocker.key))
+            self._known.tell((blocked.id, blocker.key))
 
     def _forget(self, account: Account) -> None:
         """Drop the conversations of a deleted account, and those of others with it."""
@@ -66,7 +72,17 @@ class Directs:
 
     def readdressed(self, old: str, new: str) -> None:
         """Look the conversations with these addresses up again."""
-        self._known.drop(lambda key, _: key[1] in (old, new))
+        self._drop_moved((old, new))
+        self._tell_moved((old, new))
+
+    def _drop_moved(self, keys: tuple[str, str]) -> None:
+        self._known.version += 1
+        self._known.drop(lambda key, _: key[1] in keys)
+
+    @property
+    def _version(self) -> tuple[int, int]:
+        """Those of the accounts and conversations in memory, before something is read."""
+        return self._accounts.version, self._known.version
 
     def cached(self, account: Account, address: Address) -> Target | None:
         """The conversation, if it is in memory and its realm is still known."""
@@ -83,6 +99,7 @@ class Directs:
         """The sender's conversations with `to`, without repetitions, created if necessary; and the errors by
         address. Unknown realms are looked up. Otherwise it runs in the order of the database's jobs."""
         wanted, errors = await self._meet(sender, to)
+        version = self._version
         found, accepted = await self._database.run(
             self._open_all, sender, list(wanted.values()), self._context.now()
         )
@@ -97,7 +114,7 @@ class Directs:
             if conversation is None or self._refuses(other, sender):
                 errors[str(address)] = NotAccepted(name=address)
                 continue
-            targets.append(self._remember(sender, now, other, conversation))
+            targets.append(self._remember(sender, now, other, conversation, version))
         return targets, self._in_order(to, errors)
 
     def _open_all(
@@ -130,6 +147,7 @@ class Directs:
     ) -> tuple[list[Target], dict[str, ChatError]] | None:
         """As `open`, but creates no conversation. Returns None if one does not exist."""
         wanted, errors = await self._meet(sender, to)
+        version = self._version
         found = await self._database.read(self._find_all, sender, list(wanted.values()))
         targets = []
         for key, address in wanted.items():
@@ -142,7 +160,7 @@ class Directs:
                 continue
             if conversation is None:
                 return None
-            targets.append(self._remember(sender, now, account, conversation))
+            targets.append(self._remember(sender, now, account, conversation, version))
         return targets, self._in_order(to, errors)
 
     def _refuses(self, other: Account | None, sender: Account) -> bool:
@@ -191,29 +209,35 @@ class Directs:
         return self.unknown.knows(realm)
 
     def _remember(
-        self, owner: Account, address: Address, other: Account | None, conversation: int
+        self,
+        owner: Account,
+        address: Address,
+        other: Account | None,
+        conversation: int,
+        version: tuple[int, int],
     ) -> Target:
         if other is not None:
-            self._accounts.remember(other)
+            self._accounts.remember(other, version[0])
             target = Target(conversation, frozenset((other.id, owner.id)), to=other.name)
         else:
             realm = key_of(address.realm or "")
             target = Target(conversation, frozenset((owner.id,)), to=str(address), realms=(realm,))
-        self._known[owner.id, address.key] = target
+        self._known.keep((owner.id, address.key), target, version[1])
         return target
 
     async def open_from(self, pairs: Sequence[tuple[str, Address]]) -> set[tuple[str, Address]]:
         """Load the conversations of accounts (by their keys) with people of another realm into memory,
         created if necessary. Accounts that do not exist are left out. Returns the pairs of those that have
         blocked the person."""
+        version = self._version
         found = await self._database.run(self._open_from, pairs, self._context.now())
         blocked = set()
         for pair, owner, conversation in found:
-            self._accounts.remember(owner)
+            self._accounts.remember(owner, version[0])
             if conversation is None:
                 blocked.add(pair)
             else:
-                self._remember(owner, pair[1], None, conversation)
+                self._remember(owner, pair[1], None, conversation, version)
         return blocked
 
     async def party(self, address: Address) -> Party:

@@ -65,7 +65,8 @@ class ManagedAccounts:
         UserExists, Busy."""
         self._accounts.check_name(name)
         hashed = await self._hash(act, password)
-        account = await act.run(
+        return await self._operators.change(
+            act.run,
             store.add_with_role,
             name,
             hashed,
@@ -74,7 +75,6 @@ class ManagedAccounts:
             self._context.now(),
             role,
         )
-        return self._operators.renewed(account)
 
     async def set_password(self, act: Act, account: Account, password: str) -> None:
         """Give an account another password, and end its sessions. Raises UnknownUser, WeakPassword, Busy."""
@@ -88,11 +88,11 @@ class ManagedAccounts:
 
     async def set_role(self, act: Act, account: Account, role: Role) -> Account:
         """Give an account a role. Returns the changed account. Raises UnknownUser."""
-        return self._operators.renewed(await act.run(store.change_role, account, role))
+        return await self._operators.change(act.run, store.change_role, account, role)
 
     async def rename(self, act: Act, account: Account, name: str) -> Account:
         """Give an account another display name. Returns the changed account. Raises UnknownUser."""
-        return self._accounts.renew(await act.run(store.rename, account, name))
+        return await self._accounts.change(act.run, store.rename, account, name)
 
     async def set_quota(self, act: Act, account: Account, size: int | None) -> None:
         """Let the files of an account have `size` bytes; None: as many as configured. Raises UnknownUser."""

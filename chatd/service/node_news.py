@@ -15,6 +15,7 @@ from twisted.logger import Logger
 
 from chatd.base.isolation import guarded
 from chatd.cluster.bus import IBus
+from chatd.cluster.local_bus import LocalBus
 
 T = TypeVar("T")
 
@@ -32,6 +33,10 @@ class _Topic(msgspec.Struct, frozen=True):
 
 
 _decode_news = msgspec.msgpack.Decoder(tuple[str, msgspec.Raw]).decode
+
+
+def _tell_nobody(_value: object) -> None:
+    """There are no other nodes."""
 
 
 class NodeNews:
@@ -58,6 +63,8 @@ class NodeNews:
         lost."""
         if name in self._topics:
             raise ValueError(f"there is a topic {name} already")
+        if isinstance(self._bus, LocalBus):
+            return _tell_nobody
         decoder = msgspec.msgpack.Decoder(kind)
         self._topics[name] = _Topic(decoder.decode, apply, reset)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hmac
 import math
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from twisted.logger import Logger
 
@@ -88,20 +89,22 @@ class Operators:
         if not right:
             log.info("a wrong operator code came from {source}", source=source)
             raise WrongCode
-        changed = await self._database.run(store.claim, account.id)
-        self._withdraw()
+        changed = await self.change(self._database.run, store.claim, account.id)
         log.info("{account} is the realm's first operator", account=changed.name)
-        return self._accounts.renew(changed)
+        return changed
 
     async def appoint(self, account: Account) -> Account:
         """Make `account` an operator, without a code. Returns the changed account."""
-        return self.renewed(await self._database.run(store.appoint, account.id))
+        return await self.change(self._database.run, store.appoint, account.id)
 
-    def renewed(self, account: Account) -> Account:
-        """Note that an account is new or has another role. Returns it."""
-        if account.operator:
+    async def change(
+        self, run: Callable[..., Awaitable[Account]], job: Callable[..., Account], *args: Any
+    ) -> Account:
+        """Run a job that gives a new account, or another, a role, with `run`. Returns the account."""
+        changed = await self._accounts.change(run, job, *args)
+        if changed.operator:
             self._withdraw()
-        return self._accounts.renew(account)
+        return changed
 
     def _withdraw(self) -> None:
         """Forget the code after its use. If its file can't be removed, the next start tries again."""

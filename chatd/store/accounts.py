@@ -246,6 +246,12 @@ def find_session(
     return Account(*account), created_at, expires_at, Device(client, address)
 
 
+def stored_sessions(connection: Connection, hashes: Sequence[bytes]) -> set[bytes]:
+    """Those of the hashes of tokens whose sessions have not ended."""
+    query = select(sessions.c.token_hash).where(sessions.c.token_hash.in_(hashes))
+    return set(connection.scalars(query))
+
+
 def live_sessions(connection: Connection, account_id: int, now: int) -> set[bytes]:
     """The token hashes of the account's live sessions."""
     chosen = select(sessions.c.token_hash).where(

@@ -76,8 +76,7 @@ class AccessControl:
 
     def end_sessions(self, account: Account, reason: str) -> None:
         """Detach the clients of an account whose sessions have ended, and tell them why."""
-        for each in self._sessions.of_account(account):
-            each.end(reason)
+        self._sessions.end_all(account, reason)
 
     def check_origin(self, request: Request) -> None:
         """Raises ForeignOrigin if the request comes from a page of another site."""

@@ -74,12 +74,13 @@ async def logout(client: Client, command: ask.LogOut) -> Reply:
     goodbye = f"Goodbye, {session.account.display_name}"
     if command.everywhere:
         await client.service.accounts.end_sessions(session.account)
-        for each in client.sessions.of_account(session.account):
-            each.end("You were logged out everywhere; log in again", but=client)
+        reason = "You were logged out everywhere; log in again"
+        client.sessions.end_all(session.account, reason, but=client)
         goodbye += "; all your sessions have ended"
     else:
         await client.service.accounts.end_session(session.token_hash)
-        session.end("This session was logged out on another connection", but=client)
+        reason = "This session was logged out on another connection"
+        client.sessions.end_one(session.token_hash, reason, but=client)
     client.detach()
     return Reply(goodbye)
 
@@ -94,8 +95,7 @@ async def export(client: Client, _command: ask.ExportData) -> DownloadReply:
 async def delete_account(client: Client, command: ask.DeleteAccount) -> Reply:
     account, erase = client.account, command.messages == "erase"
     await client.service.departures.delete(account, command.password, erase, client.source)
-    for each in client.sessions.of_account(account):
-        each.end("The account was deleted", but=client)
+    client.sessions.end_all(account, "The account was deleted", but=client)
     client.detach()
     what = "and its messages are being deleted" if erase else "and its messages stay"
     return Reply(f"The account {account.name} is deleted, {what}")
@@ -172,9 +172,7 @@ async def sessions(client: Client, _command: ask.ListSessions) -> Reply:
 async def revoke(client: Client, command: ask.RevokeSession) -> Reply:
     own = client.logged_in
     token_hash = await client.service.session_list.revoke(own.account, command.session)
-    ended = client.sessions.find(token_hash)
-    if ended is not None:
-        ended.end("This session was ended by another one", but=client)
+    client.sessions.end_one(token_hash, "This session was ended by another one", but=client)
     if token_hash == own.token_hash:
         client.detach()
     return Reply(f"Session {command.session} has ended", data={"session": command.session})
@@ -186,9 +184,8 @@ async def change_password(client: Client, command: ask.ChangePassword) -> Reply:
     await client.service.accounts.change_password(
         session.account, command.old, command.new, session.token_hash, client.source
     )
-    for each in client.sessions.of_account(session.account):
-        if each is not session:
-            each.end("The password was changed; log in again")
+    reason = "The password was changed; log in again"
+    client.sessions.end_all(session.account, reason, kept=session.token_hash)
     return Reply("The password is changed, and your other sessions have ended")
 
 

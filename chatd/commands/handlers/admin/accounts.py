@@ -115,16 +115,14 @@ async def logout(client: Client, command: ask.LogOutAccount, act: Act) -> Reply:
         end_clients(client, account, reason)
         return Reply(f"The sessions of {account.name} have ended")
     token_hash = await client.service.managed.end_session(act, account, command.session)
-    if (ended := client.sessions.find(token_hash)) is not None:
-        ended.end(reason, but=client)
-        if client.session is ended:
-            client.detach()
+    client.sessions.end_one(token_hash, reason, but=client)
+    if client.session is not None and client.session.token_hash == token_hash:
+        client.detach()
     return Reply(f"Session {command.session} of {account.name} has ended")
 
 
 def end_clients(client: Client, account: Account, reason: str) -> None:
     """Detach the clients of the account, whose sessions have ended. Those that listen are told why."""
-    for each in client.sessions.of_account(account):
-        each.end(reason, but=client)
-        if client.session is each:
-            client.detach()
+    client.sessions.end_all(account, reason, but=client)
+    if client.session is not None and client.session.account.id == account.id:
+        client.detach()

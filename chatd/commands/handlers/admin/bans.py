@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from chatd.base.ban_targets import ACCOUNT, NETWORK, REALM, BanTarget
 from chatd.base.errors import LocksYouOut, NotOperator, OwnRealm
-from chatd.base.events import SessionEnded
-from chatd.base.isolation import drop_failed
 from chatd.base.model import Account
 from chatd.base.moderation_records import AccessBanInfo
 from chatd.base.replies import Reply
@@ -35,7 +33,7 @@ async def add_ban(client: Client, command: ask.AddAccessBan, act: Act) -> Reply:
         act, target, account, command.reason or "", command.expires
     )
     if account is not None:
-        _close(client, account, ban)
+        client.sessions.refuse(account, client.service.access_bans.error(ban))
     until = "" if ban.until is None else f" until {timestamp(ban.until)}"
     return Reply(f"{target} is banned{until}", _fields(ban))
 
@@ -79,22 +77,6 @@ def _locks_out(client: Client, target: BanTarget, account: Account | None) -> bo
         return Networks.parse(target.name).contains(client.connection.origin.address)
     session = client.session
     return account is not None and session is not None and session.account.id == account.id
-
-
-def _close(client: Client, account: Account, ban: AccessBan) -> None:
-    """Detach the clients of a banned account, and tell them why. Their connections are closed unless other
-    accounts use them too."""
-    error = client.service.access_bans.error(ban)
-    for session in client.sessions.of_account(account):
-        for each in list(session.clients):
-            try:
-                each.detach()
-                if each.connection.in_use:
-                    each.listener.deliver((SessionEnded(str(error)),))
-                else:
-                    each.listener.refuse(error)
-            except Exception:
-                drop_failed(each.listener)
 
 
 def _fields(ban: AccessBan) -> dict[str, str | int | bool]:

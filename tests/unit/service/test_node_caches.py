@@ -1,0 +1,339 @@
+"""What nodes keep in memory of one database, and tell each other about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from chatd.base.ban_targets import parse_ban_target
+from chatd.base.counters import Counters
+from chatd.base.errors import BadToken, Banned, StorageFailed, UnknownUser
+from chatd.base.events import SessionEnded
+from chatd.base.model import Account
+from chatd.base.principals import Principal
+from chatd.base.roles import OPERATOR
+from chatd.cluster.bus import IBus
+from chatd.commands.client import Client
+from chatd.commands.sessions import ENDED, Session, Sessions
+from chatd.federation.forwarder import Forwarder
+from chatd.federation.signing.drafts import EntrySigner
+from chatd.files.folder import Uploads
+from chatd.media.scaler import PictureScaler
+from chatd.service.audit import Act
+from chatd.service.chat_service import ChatService
+from chatd.service.context import Context
+from chatd.service.node_caches import RETRY, NodeCache, NodeTable
+from chatd.service.node_news import NodeNews
+from chatd.service.passwords import Passwords
+from chatd.simulate.databases import DATABASE, connect_without_sync, provide_schema
+from chatd.simulate.stepped import InstantPasswords
+from chatd.store.database import Database
+from tests.support.buses import MemoryBus
+from tests.support.common import make_config, same_bytes
+from tests.support.inline import InlineDatabase, NoLinks, NoUploads, outcome_of, result_of
+from tests.support.no_realms import NoRealms
+from tests.support.signing import SigningRealm
+
+
+class Caches(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        buses: list[MemoryBus] = []
+        self.buses = [MemoryBus(name, buses) for name in ("one", "two")]
+        self.caches: list[NodeCache[int, str]] = [
+            NodeCache(10, NodeNews(bus, self.clock), "things", int) for bus in self.buses
+        ]
+
+    def test_told(self) -> None:
+        """The others drop the entry, and keep nothing that was read before that."""
+        here, there = self.caches
+        changed: list[int | None] = []
+        there.on_changed(changed.append)
+        for number in (1, 2):
+            there[number] = here[number] = "a"
+        version = there.version
+        here.tell(1)
+        self.assertEqual(
+            [list(each.items()) for each in self.caches], [[*here.items()], [(2, "a")]]
+        )
+        self.assertEqual(changed, [1])
+        self.assertFalse(there.keep(1, "a", version))
+        self.assertNotIn(1, there)
+        self.assertTrue(there.keep(1, "b", there.version))
+        self.assertEqual((here.get(1), there.get(1)), ("a", "b"))
+
+    def test_lost(self) -> None:
+        here, there = self.caches
+        changed: list[int | None] = []
+        there.on_changed(changed.append)
+        there[1] = there[2] = "a"
+        version = there.version
+        self.buses[0].lost = True
+        here.tell(1)
+        self.clock.advance(0)
+        self.assertEqual((len(there), changed), (0, [None]))
+        self.assertFalse(there.keep(2, "a", version))
+
+
+class Jobs:
+    """A database whose jobs a test answers."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Any, Deferred[Any]]] = []
+
+    def run(self, _job: Any, keys: Any) -> Deferred[Any]:
+        done: Deferred[Any] = Deferred()
+        self.asked.append((keys, done))
+        return done
+
+    def answer(self, value: Any) -> Any:
+        keys, done = self.asked.pop(0)
+        done.callback(value)
+        return keys
+
+
+class Tables(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.buses: list[MemoryBus] = []
+        self.database, self.took = Jobs(), list[Any]()
+        self.there = self.table(MemoryBus("two", self.buses))
+        self.here = self.table(MemoryBus("one", self.buses))
+
+    def table(self, bus: MemoryBus) -> NodeTable[int, str]:
+        database = cast(Database, self.database)
+        config = make_config(Path())
+        context = Context(
+            config, self.clock, self.clock.seconds, database, same_bytes(), Counters(), bus
+        )
+        return NodeTable(context, "things", int, lambda _db, _keys: "", self.take)
+
+    def take(self, keys: object, found: object) -> None:
+        self.took.append((keys, found))
+
+    def test_one_at_a_time(self) -> None:
+        """What changes during a read is read afterwards."""
+        self.here.tell(1)
+        self.here.tell(2)
+        self.here.tell(3)
+        self.assertEqual(len(self.database.asked), 1)
+        self.database.answer("a")
+        self.database.answer("b")
+        self.assertEqual(self.took, [([1], "a"), ([2, 3], "b")])
+        self.assertEqual(self.database.asked, [])
+
+    def test_lost(self) -> None:
+        self.buses[1].lost = True
+        self.here.tell(1)
+        self.clock.advance(0)
+        self.database.answer("all")
+        self.assertEqual(self.took, [(None, "all")])
+
+    def test_failed(self) -> None:
+        """It is tried again."""
+        self.here.tell(1)
+        self.database.asked.pop(0)[1].errback(StorageFailed())
+        self.assertEqual(self.database.asked, [])
+        self.clock.advance(RETRY)
+        self.here.tell(2)
+        self.database.answer("a")
+        self.database.answer("b")
+        self.assertEqual(self.took, [([1], "a"), ([2], "b")])
+
+
+class TwoServices(SynchronousTestCase):
+    """Two services on one database, whose jobs are committed at once. They share an SQLite database: they
+    take turns within one process."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.folder = Path(self.mktemp())
+        self.folder.mkdir()
+        provide_schema(make_config(self.folder))
+        self.buses: list[MemoryBus] = []
+        self.here, self.there = self.service("one"), self.service("two")
+        self.sessions = Sessions(self.there, {})
+        self.sessions_here = Sessions(self.here, {})
+
+    def service(self, name: str) -> ChatService:
+        config = make_config(self.folder)
+        database = InlineDatabase(connect_without_sync(f"sqlite:///{self.folder / DATABASE}"))
+        self.addCleanup(database.close)
+        bus: IBus = MemoryBus(name, self.buses)
+        random_bytes = same_bytes()
+        context = Context(
+            config,
+            self.clock,
+            self.clock.seconds,
+            cast(Database, database),
+            random_bytes,
+            Counters(),
+            bus,
+        )
+        signer = EntrySigner("realm1", SigningRealm("realm1").key, random_bytes)
+        return ChatService(
+            context,
+            cast(Passwords, InstantPasswords()),
+            cast(Uploads, NoUploads()),
+            NoRealms(),
+            Forwarder(context, NoLinks(), signer),
+            PictureScaler(None, self.clock),
+        )
+
+    def lose(self) -> None:
+        for each in self.buses:
+            each.lost = True
+
+    def account(self, name: str) -> Account:
+        account: Account = result_of(self.here.accounts.add(name, "secret password", None, None))
+        return account
+
+    def log_in(self, name: str, there: bool = True) -> tuple[Session, FakeClient]:
+        """A client with a session of its own."""
+        service, sessions = (
+            (self.there, self.sessions) if there else (self.here, self.sessions_here)
+        )
+        login = result_of(service.accounts.login(name, "secret password", "192.0.2.1"))
+        client = FakeClient()
+        session = sessions.attach(login, cast(Client, client))
+        client.on_detach = lambda: sessions.detach(session, cast(Client, client))
+        return session, client
+
+    def act(self) -> Act:
+        return self.here.audit.act(Principal("local", OPERATOR), "ban", "ana", "")
+
+    def test_ends(self) -> None:
+        """Sessions that end here end there, with the same event, and are not resumed."""
+        ana = self.account("ana")
+        kept, ended, other = (self.log_in("ana") for _ in range(3))
+        self.sessions_here.end_one(ended[0].token_hash, "A")
+        self.assertEqual(
+            [each[1].listener.got for each in (kept, ended, other)], [[], [SessionEnded("A")], []]
+        )
+        self.sessions_here.end_all(ana, "B", kept=kept[0].token_hash)
+        self.assertEqual(
+            [each[1].listener.got for each in (kept, other)], [[], [SessionEnded("B")]]
+        )
+        self.sessions_here.end_all(ana, "C")
+        self.assertEqual(kept[1].listener.got, [SessionEnded("C")])
+        self.assertEqual(self.sessions.attached, 0)
+
+    def test_resumed_meanwhile(self) -> None:
+        """A session that ends on another node while it is resumed here is not resumed from what was read
+        before."""
+        self.account("ana")
+        login = result_of(self.there.accounts.login("ana", "secret password", "192.0.2.1"))
+        database = cast(InlineDatabase, self.there.database)
+        database.held_reads = True
+        found: list[object] = []
+        resuming = Deferred.fromCoroutine(self.there.accounts.resume(login.token))
+        resuming.addErrback(lambda failure: found.append(failure.type))
+        result_of(self.here.accounts.end_session(login.token_hash))
+        self.sessions_here.end_one(login.token_hash, "A")
+        database.held_reads = False
+        database.answer()
+        self.assertEqual(found, [BadToken])
+
+    def test_ends_lost(self) -> None:
+        """Those that are not in the database any more end."""
+        self.account("ana")
+        kept, ended = self.log_in("ana"), self.log_in("ana")
+        result_of(self.here.accounts.end_session(ended[0].token_hash))
+        self.lose()
+        self.sessions_here.end_one(ended[0].token_hash, "A")
+        self.clock.advance(0)
+        self.assertEqual(ended[1].listener.got, [SessionEnded(ENDED)])
+        self.assertEqual(kept[1].listener.got, [])
+
+    def test_profile(self) -> None:
+        """The account is known as it is now, also in its sessions."""
+        for number, lost in enumerate((False, True)):
+            ana = self.account(f"ana{number}")
+            session, _ = self.log_in(ana.name)
+            for each in self.buses:
+                each.lost = lost
+            result_of(self.here.accounts.change_profile(ana, "Anna", "ID"))
+            self.clock.advance(0)
+            self.assertEqual(session.account.display_name, "Anna")
+            found = result_of(self.there.accounts.find(ana.name))
+            self.assertEqual(found.display_name, "Anna")
+            self.assertEqual(self.there.accounts.current(ana), ana)
+
+    def test_stale_read(self) -> None:
+        """What was read before a change on another node is not kept."""
+        ana = self.account("ana")
+        database = cast(InlineDatabase, self.there.database)
+        database.held_reads = True
+        finding = Deferred.fromCoroutine(self.there.accounts.find("ana"))
+        result_of(self.here.accounts.change_profile(ana, "Anna", None))
+        database.held_reads = False
+        database.answer()
+        self.assertEqual(result_of(finding).display_name, "ana")
+        self.assertEqual(result_of(self.there.accounts.find("ana")).display_name, "Anna")
+
+    def test_role(self) -> None:
+        """A session on another node has the account's new role."""
+        ana = self.account("ana")
+        session, _ = self.log_in("ana")
+        result_of(self.here.managed.set_role(self.act(), ana, OPERATOR))
+        self.assertTrue(session.account.operator)
+
+    def test_deleted(self) -> None:
+        ana = self.account("ana")
+        result_of(self.there.accounts.find("ana"))
+        result_of(self.here.departures.remove(self.act(), ana, False))
+        self.assertIs(outcome_of(self.there.accounts.find("ana")), UnknownUser)
+
+    def test_banned(self) -> None:
+        """The connections on another node are closed with the same error, and the ban is lifted there too."""
+        ana = self.account("ana")
+        for lost in (False, True):
+            _, client = self.log_in("ana")
+            for each in self.buses:
+                each.lost = lost
+            target = parse_ban_target("ana")
+            bans = self.here.access_bans
+            ban = result_of(bans.add(self.act(), target, ana, "spam", None))
+            self.clock.advance(0)
+            [error] = client.listener.got
+            self.assertEqual(str(error), str(bans.error(ban)))
+            self.assertRaises(Banned, self.there.access_bans.check_account, ana)
+            result_of(bans.remove(self.act(), target))
+            self.clock.advance(0)
+            self.there.access_bans.check_account(ana)
+
+    def test_banned_network(self) -> None:
+        closed: list[bool] = []
+        self.there.access_bans.on_network(lambda: closed.append(True))
+        target = parse_ban_target("192.0.2.0/24")
+        result_of(self.here.access_bans.add(self.act(), target, None, "", None))
+        self.assertIsNotNone(self.there.access_bans.of_address("192.0.2.9"))
+        self.assertEqual(closed, [True])
+
+
+class FakeClient:
+    """A client that keeps what it gets."""
+
+    def __init__(self) -> None:
+        self.listener = self
+        self.connection = self
+        self.in_use = False
+        self.got: list[object] = []
+        self.on_detach: Callable[[], object] = lambda: None
+
+    def detach(self) -> None:
+        self.on_detach()
+
+    def deliver(self, events: Sequence[object]) -> None:
+        self.got += events
+
+    def refuse(self, error: Banned) -> None:
+        self.got.append(error)
+
+    def drop(self) -> None:
+        raise AssertionError
