@@ -16,7 +16,7 @@ from twisted.python import usage
 from chatd.app.console import finish, say, stop
 from chatd.app.daemon import ChatDaemon, Surroundings
 from chatd.app.demo_realms import FOLDER, SHIFT, demo_config
-from chatd.app.keys import fingerprint_of, renew_key
+from chatd.app.keys import fingerprint_of, make_cluster_key, renew_key, seal_keys
 from chatd.app.logs import LogOutput
 from chatd.app.realm import StartOptions
 from chatd.app.service_manager import supervision_of
@@ -42,6 +42,13 @@ _MOVE_HELP = (
 )
 _UNDO_HELP = "It does not have what was written since."
 _LOSS_HELP = "It continues with what can be read, else with an empty database. No file is removed."
+_CLUSTER_HELP = "All nodes of a realm need the same file."
+_SEAL_HELP = (
+    "They are sealed with [cluster] key_file as they are in this state folder: after that file was replaced. "
+    "Stop the daemon on this node first."
+)
+# What is done instead of a start
+_TASKS = ("fingerprint", "new-key", "move-store", "new-cluster-key", "seal-keys")
 
 log = Logger()
 
@@ -51,7 +58,7 @@ class Options(usage.Options):
 
     synopsis = (
         "[--config FILE] [--accept-loss] [--undo-move] [--demo [--second]] "
-        "[--fingerprint | --new-key | --move-store URL]"
+        "[--fingerprint | --new-key | --move-store URL | --new-cluster-key | --seal-keys]"
     )
     longdesc = "A federated chat daemon. Reads ./etc/chatd.ini, else /etc/chatd.ini, else defaults."
     optParameters = [
@@ -65,6 +72,8 @@ class Options(usage.Options):
         ["undo-move", None, f"Start on the database from which the realm was moved. {_UNDO_HELP}"],
         ["fingerprint", None, "Print the fingerprint of the realm's certificate, and exit."],
         ["new-key", None, f"Give the realm a new key, and exit. {_KEY_HELP}"],
+        ["new-cluster-key", None, f"Make the file [cluster] key_file, and exit. {_CLUSTER_HELP}"],
+        ["seal-keys", None, f"Seal the realm's keys in the database, and exit. {_SEAL_HELP}"],
     ]
 
     def postOptions(self) -> None:
@@ -77,6 +86,10 @@ class Options(usage.Options):
                 finish(fingerprint_of(config))
             if self["new-key"]:
                 finish(str(renew_key(config)))
+            if self["new-cluster-key"]:
+                finish(make_cluster_key(config))
+            if self["seal-keys"]:
+                finish(seal_keys(config))
             if self["move-store"]:
                 finish(str(_move_store(config, self["move-store"])))
         except (ConfigError, IdentityError, StartError) as error:
@@ -84,7 +97,7 @@ class Options(usage.Options):
 
     def _check_tasks(self) -> None:
         """Raises ConfigError if there is more than one of what is done instead of a start."""
-        given = [f"--{each}" for each in ("fingerprint", "new-key", "move-store") if self[each]]
+        given = [f"--{each}" for each in _TASKS if self[each]]
         if len(given) > 1:
             raise ConfigError(f"{' and '.join(given)} are both given; expected one of them")
 

@@ -21,6 +21,7 @@ from chatd.app.file_cleaning import clean_files
 from chatd.app.file_store import StoreParts, open_store
 from chatd.app.marker import MarkKeeper
 from chatd.app.nodes import Nodes, join_nodes
+from chatd.app.shared_secrets import shared_secrets
 from chatd.app.signing_key import load_signing_key
 from chatd.app.state import StartError, StateFolder
 from chatd.app.stored_state import StoredState, read_state
@@ -184,7 +185,7 @@ class Realm:
         )
         uploads, swept = open_store(self.config.files, self.state.path, self.state.uploads, parts)
         with alone(engine):
-            self._load_keys()
+            self._load_keys(engine)
             stored = self._prepare(engine, uploads)
         self.passwords.start()
         database = threads.database(engine, environment.reactor, counters)
@@ -218,12 +219,19 @@ class Realm:
         self.nodes.watch(self.service.presence.set_elsewhere)
         self.nodes.start()
 
-    def _load_keys(self) -> None:
+    def _load_keys(self, engine: Engine) -> None:
         """Load the realm's keys, which are made at the first start. Raises StartError."""
-        random_bytes = self.environment.random_bytes
+        random_bytes, wall = self.environment.random_bytes, self.environment.wall
+        secrets = shared_secrets(engine, self.config, random_bytes, wall)
+        if secrets is not None:
+            with engine.begin() as connection:
+                secrets.fetch(connection)
         self.endpoint = self.environment.endpoint or self._tls()
         self.signing_key = load_signing_key(self.state.path, random_bytes)
         self.signer = EntrySigner(key_of(self.config.realm), self.signing_key, random_bytes)
+        if secrets is not None:
+            with engine.begin() as connection:
+                secrets.record(connection)
 
     def _prepare(self, engine: Engine, uploads: IFileStore) -> StoredState:
         """Bring what is stored into order, and read what the parts begin with."""

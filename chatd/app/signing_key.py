@@ -21,26 +21,37 @@ def load_signing_key(state: Path, random_bytes: Callable[[int], bytes]) -> Signi
 
     The caller holds the folder's lock.
     """
+    return stored_signing_key(state) or renew_signing_key(state, random_bytes)
+
+
+def stored_signing_key(state: Path) -> SigningKey | None:
+    """The signing key in the state folder; None if there is none. Raises StartError."""
     path = state / SIGNING_KEY_FILE
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        return renew_signing_key(state, random_bytes)
+        return None
     except OSError as error:
         raise StartError(
             f"[realm] state holds {path}, which can't be read: {error.strerror}; "
             "expected a file that belongs to the user that runs chatd"
         ) from None
-    try:
-        private = serialization.load_pem_private_key(data, None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        private = None
-    if not isinstance(private, Ed25519PrivateKey):
+    found = signing_key_of(data)
+    if found is None:
         raise StartError(
             f"[realm] state holds {path}, which is no Ed25519 private key in PEM without a password; "
             "expected that, or no such file: then a new key is made, and the other realms learn it"
         )
-    return SigningKey(private)
+    return found
+
+
+def signing_key_of(data: bytes) -> SigningKey | None:
+    """The key in the content of a file; None if it is no Ed25519 key in PEM."""
+    try:
+        private = serialization.load_pem_private_key(data, None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return None
+    return SigningKey(private) if isinstance(private, Ed25519PrivateKey) else None
 
 
 def renew_signing_key(state: Path, random_bytes: Callable[[int], bytes]) -> SigningKey:
@@ -48,17 +59,17 @@ def renew_signing_key(state: Path, random_bytes: Callable[[int], bytes]) -> Sign
 
     The public key of the older one is in the database, since the daemon has run with it.
     """
-    private = Ed25519PrivateKey.from_private_bytes(random_bytes(32))
-    pem = private.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.NoEncryption(),
-    )
+    key = SigningKey(Ed25519PrivateKey.from_private_bytes(random_bytes(32)))
+    write_signing_key(state, key)
+    return key
+
+
+def write_signing_key(state: Path, key: SigningKey) -> None:
+    """Replace the signing key in the state folder. Raises StartError."""
     try:
-        write_private(state / SIGNING_KEY_FILE, pem)
+        write_private(state / SIGNING_KEY_FILE, key.pem())
     except OSError as error:
         raise StartError(
             f"[realm] state is {state}, and {SIGNING_KEY_FILE} can't be written there: "
             f"{error.strerror}; expected a folder that chatd may write to"
         ) from None
-    return SigningKey(private)

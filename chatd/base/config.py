@@ -159,10 +159,12 @@ POSTGRES_BUS = "postgres"
 
 class ClusterConfig(msgspec.Struct, frozen=True):
     """Section [cluster], for a realm on a PostgreSQL server. `node` is the name of this node; empty: that of
-    its host. `bus` is POSTGRES_BUS or the URL of a Redis server."""
+    its host. `bus` is POSTGRES_BUS or the URL of a Redis server. `key_file` has the key with which the
+    realm's own keys are sealed in the database; None: each node gets a copy of them by hand."""
 
     node: str = ""
     bus: str = POSTGRES_BUS
+    key_file: Path | None = None
 
 
 class LogConfig(msgspec.Struct, frozen=True):

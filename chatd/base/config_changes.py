@@ -18,6 +18,7 @@ AT_START = frozenset(
         "[database] url",
         "[cluster] node",
         "[cluster] bus",
+        "[cluster] key_file",
         *(f"[files] {key}" for key in FilesConfig.__struct_fields__),
     }
 )

@@ -109,7 +109,7 @@ KEYS: Mapping[str, _Table] = {
     "realm": {"name": realm_name, "state": _PATH, "control_group": group_name},
     "listen": {**dict.fromkeys((*DEFAULT_DOORS, *OTHER_DOORS), endpoint), "trusted": networks},
     "database": {"url": url},
-    "cluster": {"node": node_name, "bus": bus},
+    "cluster": {"node": node_name, "bus": bus, "key_file": _PATH},
     "files": {
         "store": one_of("folder", S3),
         "folder": _PATH,

@@ -19,8 +19,10 @@ from chatd.federation.amp.identity import IdentityError, PrivateKey, RealmIdenti
 from chatd.federation.amp.pem import (
     certificate_pem,
     certificates_in,
+    certificates_of,
     key_pem,
     keys_in,
+    keys_of,
     write_private,
 )
 from chatd.federation.amp.tls import make_context
@@ -62,6 +64,39 @@ def load_identity(realm: str, state: Path, peers: PeersConfig, now: datetime) ->
     identity = RealmIdentity(key_of(realm), _fitting(label, chain, keys), chain)
     _check(label, identity, now)
     return identity
+
+
+def stored_identity(state: Path) -> RealmIdentity | None:
+    """The identity in the state folder; None if a file of it is missing. Raises IdentityError."""
+    if not (state / KEY_FILE).exists() or not (state / CERTIFICATE_FILE).exists():
+        return None
+    label = f"[realm] state holds {state / CERTIFICATE_FILE}"
+    chain = certificates_in(label, state / CERTIFICATE_FILE)
+    keys = keys_in(f"[realm] state holds {state / KEY_FILE}", state / KEY_FILE)
+    return RealmIdentity(realm_of(chain[0]) or "", _fitting(label, chain, keys), chain)
+
+
+def identity_pem(identity: RealmIdentity) -> bytes:
+    """The key and the certificates in one text."""
+    return key_pem(identity.private_key) + b"".join(map(certificate_pem, identity.chain))
+
+
+def identity_of(label: str, data: bytes) -> RealmIdentity:
+    """The identity in what `identity_pem` has returned. Raises IdentityError."""
+    chain = certificates_of(label, data, "the realm's certificate in PEM")
+    key = _fitting(label, chain, keys_of(label, data))
+    return RealmIdentity(realm_of(chain[0]) or "", key, chain)
+
+
+def write_identity(state: Path, identity: RealmIdentity) -> None:
+    """Replace the identity in the state folder, in the order of `rotate`. Raises IdentityError."""
+    before = b""
+    with suppress(FileNotFoundError):
+        before = (state / KEY_FILE).read_bytes()
+    key = key_pem(identity.private_key)
+    write_private(state / KEY_FILE, key + before)
+    write_private(state / CERTIFICATE_FILE, b"".join(map(certificate_pem, identity.chain)))
+    write_private(state / KEY_FILE, key)
 
 
 def rotate(state: Path, peers: PeersConfig, now: datetime) -> RealmIdentity:

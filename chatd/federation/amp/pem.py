@@ -16,6 +16,7 @@ from chatd.federation.amp.identity import IdentityError, PrivateKey
 _KEY_BLOCK = re.compile(
     rb"-----BEGIN ([A-Z ]*PRIVATE KEY)-----.*?-----END \1-----", re.DOTALL | re.ASCII
 )
+_EXPECTED_KEY = "an EC, Ed25519, Ed448 or RSA private key in PEM, without a password"
 _CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)  # those of RFC 8446, 4.2.3
 
 
@@ -55,7 +56,11 @@ def certificates_in(
     expected: str = "the realm's certificate in PEM, then those that it was issued by",
 ) -> tuple[x509.Certificate, ...]:
     """The certificates in a file, in order. `label` begins the error sentences. Raises IdentityError."""
-    data = _read(label, path, expected)
+    return certificates_of(label, _read(label, path, expected), expected)
+
+
+def certificates_of(label: str, data: bytes, expected: str) -> tuple[x509.Certificate, ...]:
+    """The certificates in the content of a file. Raises IdentityError."""
     try:
         return tuple(x509.load_pem_x509_certificates(data))
     except ValueError:
@@ -66,9 +71,14 @@ def certificates_in(
 
 def keys_in(label: str, path: Path) -> list[PrivateKey]:
     """The private keys in a file, in order; at least one. Raises IdentityError."""
-    expected = "an EC, Ed25519, Ed448 or RSA private key in PEM, without a password"
+    return keys_of(label, _read(label, path, _EXPECTED_KEY))
+
+
+def keys_of(label: str, data: bytes) -> list[PrivateKey]:
+    """The private keys in the content of a file. Raises IdentityError."""
+    expected = _EXPECTED_KEY
     found: list[PrivateKey] = []
-    for block in _KEY_BLOCK.finditer(_read(label, path, expected)):
+    for block in _KEY_BLOCK.finditer(data):
         try:
             key = serialization.load_pem_private_key(block[0], None)
         except TypeError:

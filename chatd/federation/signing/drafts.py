@@ -119,6 +119,10 @@ class EntrySigner:
         self._random_bytes = random_bytes
         self._salts = b""  # that are not used yet
 
+    def use(self, key: SigningKey) -> None:
+        """Sign with another key from now on."""
+        self._key = key
+
     def _salt(self) -> bytes:
         if not self._salts:
             # Asking the system takes as long for many.

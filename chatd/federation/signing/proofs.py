@@ -8,6 +8,7 @@ from typing import Annotated
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from chatd.federation.signing.merkle import BadPath, KnownRoots, leaf_hash, root_from, tree_of
@@ -43,6 +44,14 @@ class SigningKey:
         self._private = private
         self.public = private.public_key().public_bytes_raw()
         self.id = key_id(self.public)
+
+    def pem(self) -> bytes:
+        """The private key in PEM, without a password."""
+        return self._private.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
 
     def sign(self, statements: Sequence[bytes]) -> list[Proof]:
         """A proof for each of these statements. They share signatures."""

@@ -53,3 +53,21 @@ def create_tables_of_the_cluster() -> None:
         sa.PrimaryKeyConstraint("id", name="bus_payloads_key"),
         sqlite_autoincrement=True,
     )
+    op.create_table(
+        "realm_secrets",
+        sa.Column("name", sa.Text, nullable=False),
+        sa.Column(
+            "fingerprint",
+            sa.Text,
+            nullable=False,
+            comment="of the one that all nodes use; empty: the next start makes it",
+        ),
+        sa.Column(
+            "sealed",
+            sa.LargeBinary,
+            comment="with the key file of the nodes; NULL: each node has a copy made by hand",
+        ),
+        at(),
+        sa.PrimaryKeyConstraint("name", name="realm_secrets_key"),
+        sqlite_with_rowid=False,
+    )

@@ -2,7 +2,7 @@
 
 from chatd.store.schema.announcements import announcements
 from chatd.store.schema.base import SCHEMA_VERSION, Id, metadata
-from chatd.store.schema.cluster import bus_payloads, leases, nodes
+from chatd.store.schema.cluster import bus_payloads, leases, nodes, realm_secrets
 from chatd.store.schema.files import (
     arrivals,
     attachments,
@@ -174,6 +174,7 @@ __all__ = [
     "reactions",
     "realm_invitations",
     "realm_keys",
+    "realm_secrets",
     "received",
     "remote_marks",
     "remote_members",

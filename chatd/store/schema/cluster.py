@@ -49,3 +49,23 @@ bus_payloads = Table(
     Column("payload", LargeBinary, nullable=False),
     sqlite_autoincrement=True,
 )
+
+# The private keys by which others know the realm, so that all nodes have the same.
+realm_secrets = Table(
+    "realm_secrets",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column(
+        "fingerprint",
+        Text,
+        nullable=False,
+        comment="of the one that all nodes use; empty: the next start makes it",
+    ),
+    Column(
+        "sealed",
+        LargeBinary,
+        comment="with the key file of the nodes; NULL: each node has a copy made by hand",
+    ),
+    time_column(),
+    sqlite_with_rowid=False,
+)
