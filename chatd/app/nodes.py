@@ -11,7 +11,7 @@ from sqlalchemy import Engine
 
 from chatd.app.state import StartError
 from chatd.base.clocks import Wall
-from chatd.base.config import Config
+from chatd.base.config import SEVERAL_NODES, Config
 from chatd.cluster.cluster import Cluster
 from chatd.cluster.membership import BEAT, JOINS_WITHIN
 from chatd.service.context import Context
@@ -29,15 +29,14 @@ def join_nodes(
     engine: Engine,
     config: Config,
     wall: Wall,
-    several: bool,
     pause: Callable[[float], None] = time.sleep,
 ) -> ClusterNode | None:
     """Join the nodes that serve the realm; None on a database for one process. It waits some seconds for a
     node of this name that was killed a moment ago. Raises StartError if another one with this name lives, and
-    if any other lives unless `several` may serve the realm."""
+    if any other lives unless the configuration allows several."""
     if not backend_of(engine).is_shared:
         return None
-    name = name_of_node(config)
+    name, several = name_of_node(config), config.cluster.nodes == SEVERAL_NODES
     for _ in range(math.ceil(JOINS_WITHIN / BEAT)):
         with engine.begin() as connection:
             now = int(wall() * 1000)
@@ -58,8 +57,8 @@ def join_nodes(
             "its own"
         )
     raise StartError(
-        "another process is serving this realm on the same database, and this version of chatd does not "
-        "allow that yet; stop it, or use a database of its own"
+        "another process is serving this realm on the same database, and [cluster] nodes is one; stop it, or "
+        "use a database of its own"
     )
 
 

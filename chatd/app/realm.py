@@ -86,8 +86,7 @@ class Environment:
     """What a realm gets from outside. `reactor` has the network and runs the callbacks of threads, `clock`
     has the timers and measures durations, `wall` tells the date. `endpoint`, if given, makes the links to
     other realms instead of TLS; `resolver`, if given, is asked for realms instead of the name servers. `bus`
-    makes the bus to the other nodes; without it, this process alone uses the database. `several_nodes` may
-    serve the realm together."""
+    makes the bus to the other nodes; without it, this process alone uses the database."""
 
     reactor: IReactor
     random_bytes: Callable[[int], bytes]
@@ -97,7 +96,6 @@ class Environment:
     threads: Threads = Threads()
     resolver: Callable[[], DNSResolver] | None = None
     bus: Callable[[Config], IBus] | None = None
-    several_nodes: bool = False
 
 
 class StartOptions(msgspec.Struct, frozen=True):
@@ -170,7 +168,7 @@ class Realm:
         )
         node = None
         if environment.bus is not None:
-            node = join_nodes(engine, self.config, environment.wall, environment.several_nodes)
+            node = join_nodes(engine, self.config, environment.wall)
         threads = environment.threads
         self.passwords = threads.passwords(environment.reactor, self.config.accounts.argon2)
         counters = Counters()

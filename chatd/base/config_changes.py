@@ -16,6 +16,7 @@ AT_START = frozenset(
         "[realm] state",
         "[realm] control_group",
         "[database] url",
+        "[cluster] nodes",
         "[cluster] node",
         "[cluster] bus",
         "[cluster] key_file",

@@ -14,8 +14,10 @@ from typing import Any
 from chatd.base.config import (
     DEFAULT_DOORS,
     MAX_MESSAGE,
+    ONE_NODE,
     OTHER_DOORS,
     S3,
+    SEVERAL_NODES,
     WELCOME,
     AccountsConfig,
     Argon2,
@@ -109,7 +111,12 @@ KEYS: Mapping[str, _Table] = {
     "realm": {"name": realm_name, "state": _PATH, "control_group": group_name},
     "listen": {**dict.fromkeys((*DEFAULT_DOORS, *OTHER_DOORS), endpoint), "trusted": networks},
     "database": {"url": url},
-    "cluster": {"node": node_name, "bus": bus, "key_file": _PATH},
+    "cluster": {
+        "nodes": one_of(ONE_NODE, SEVERAL_NODES),
+        "node": node_name,
+        "bus": bus,
+        "key_file": _PATH,
+    },
     "files": {
         "store": one_of("folder", S3),
         "folder": _PATH,

@@ -1,0 +1,73 @@
+"""Nodes that join the others of a realm on one PostgreSQL database."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from unittest import SkipTest
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from chatd.app.nodes import join_nodes
+from chatd.app.state import StartError
+from chatd.base.config import ONE_NODE, SEVERAL_NODES, ClusterConfig, Config
+from chatd.store import nodes
+from chatd.store.engine import connect
+from chatd.store.nodes import ClusterNode
+from tests.support.postgres import MISSING, server, temporary_database
+
+NOW = 1_800_000_000.0
+
+
+class JoinTests(SynchronousTestCase):
+    """`self.paused` are the seconds that nodes have waited."""
+
+    def setUp(self) -> None:
+        if server() is None:
+            raise SkipTest(MISSING)
+        self.engine = connect(temporary_database(self))
+        self.addCleanup(self.engine.dispose)
+        self.paused: list[float] = []
+
+    def join(
+        self, name: str, allowed: str, pause: Callable[[float], None] | None = None
+    ) -> ClusterNode:
+        config = Config(cluster=ClusterConfig(nodes=allowed, node=name))
+        joined = join_nodes(self.engine, config, lambda: NOW, pause or self.paused.append)
+        assert joined is not None
+        return joined
+
+    def names(self) -> list[str]:
+        with self.engine.begin() as connection:
+            found = nodes.list_nodes(connection, int(NOW * 1000))
+        return [node.name for node in found if node.is_alive]
+
+    def test_one(self) -> None:
+        """A second node is refused after some seconds, and is not in the list."""
+        self.join("node1", ONE_NODE)
+        error = self.assertRaises(StartError, self.join, "node2", ONE_NODE)
+        self.assertIn("[cluster] nodes is one", str(error))
+        self.assertGreater(sum(self.paused), 1)
+        self.assertEqual(self.names(), ["node1"])
+
+    def test_one_after_another(self) -> None:
+        """It joins as soon as the other one has left."""
+        first = self.join("node1", ONE_NODE)
+
+        def leave(_seconds: float) -> None:
+            with self.engine.begin() as connection:
+                nodes.leave(connection, first.id)
+
+        self.join("node2", ONE_NODE, leave)
+        self.assertEqual(self.names(), ["node2"])
+
+    def test_several(self) -> None:
+        """They don't wait for each other."""
+        for name in ("node1", "node2", "node3"):
+            self.join(name, SEVERAL_NODES)
+        self.assertEqual(self.names(), ["node1", "node2", "node3"])
+        self.assertEqual(self.paused, [])
+
+    def test_several_with_one_name(self) -> None:
+        self.join("node1", SEVERAL_NODES)
+        error = self.assertRaises(StartError, self.join, "node1", SEVERAL_NODES)
+        self.assertIn("give each node a name of its own", str(error))
