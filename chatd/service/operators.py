@@ -89,7 +89,11 @@ class Operators:
         if not right:
             log.info("a wrong operator code came from {source}", source=source)
             raise WrongCode
-        changed = await self.change(self._database.run, store.claim, account.id)
+        try:
+            changed = await self.change(self._database.run, store.claim, account.id)
+        except AlreadyClaimed:
+            self._withdraw()  # the code of another node was used
+            raise
         log.info("{account} is the realm's first operator", account=changed.name)
         return changed
 

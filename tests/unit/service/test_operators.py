@@ -20,6 +20,7 @@ from chatd.lines.dialects.plain import PlainDialect
 from chatd.service.login_guard import FREE_FAILURES
 from chatd.service.operators import CodeFile
 from chatd.store import operators as store
+from chatd.store.operators import claim
 from tests.support.common import ClockedTestCase, run, sleep
 
 HERE = "192.0.2.1"
@@ -118,6 +119,14 @@ class Claiming(ClockedTestCase):
         claims = [self.claim(each, code) for each in accounts]
         results = [await self.refused(each) for each in claims]
         self.assertEqual(sorted(map(str, results)), sorted(map(str, (None, AlreadyClaimed))))
+
+    async def test_claimed_at_another_node(self) -> None:
+        """The code of this node is of no use any more, and its file goes."""
+        messi, lineker = await self.register("messi"), await self.register("lineker")
+        await self.realm.database.run(claim, messi.id)
+        self.assertIs(await self.refused(self.claim(lineker, self.code())), AlreadyClaimed)
+        self.assertFalse(self.path.exists())
+        self.assertFalse((await self.realm.service.accounts.find("lineker")).operator)
 
     async def test_killed_before_the_file_was_removed(self) -> None:
         """A code file left by a killed process makes nobody operator, and the next start removes it."""
