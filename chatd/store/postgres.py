@@ -21,6 +21,7 @@ from chatd.store.backend import CONNECTIONS, STATEMENTS, Backend, WriterTurns
 from chatd.store.driver import execute
 from chatd.store.functions import JsonInteger, Position, arguments
 from chatd.store.node_turns import NodeTurns, wait_for_turn
+from chatd.store.postgres_texts import replace_nul
 
 DRIVER = "postgresql+psycopg"
 
@@ -254,6 +255,7 @@ def _set_up(connection: Any, _record: object) -> None:
     # In one round trip
     connection.execute("; ".join(f"SET {setting}" for setting in SETTINGS)).close()
     connection.autocommit = before
+    replace_nul(connection)
 
 
 @compiles(Position, "postgresql")
