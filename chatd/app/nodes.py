@@ -72,6 +72,10 @@ class Nodes:
             self._cluster = Cluster(
                 context.database, context.clock, context.wall, context.bus, me.name, me.address
             )
+            news, membership = context.news, self._cluster.membership
+            news.name = me.name
+            membership.on_came(lambda node: news.came(node.name))
+            membership.on_gone(lambda node: news.gone(node.name))
 
     def start(self) -> None:
         """Begin to tell the others that this node lives. Call it before the first job of the database."""

@@ -415,6 +415,7 @@ class Realm:
             self.idleness,
             service.room_watch,
             service.presence_news,
+            service.presence_nodes,
             self.directory,
             service.remote_presence,
             service.quotas,

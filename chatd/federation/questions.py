@@ -40,7 +40,7 @@ from chatd.federation.parcels import encode
 from chatd.federation.signing.entries import decode_entries, decode_entry, open_entry
 from chatd.service.chat_service import ChatService
 from chatd.service.group_settings import details_for, details_of
-from chatd.service.presence import OFFLINE
+from chatd.service.online_accounts import OFFLINE
 from chatd.service.remote import (
     IRealms,
     Membership,

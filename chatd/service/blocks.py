@@ -21,7 +21,8 @@ from chatd.base.names import Address, key_of
 from chatd.base.replies import BlockInfo
 from chatd.service.accounts import Accounts
 from chatd.service.context import Context
-from chatd.service.presence import OFFLINE, IListener, Presence
+from chatd.service.online_accounts import OFFLINE
+from chatd.service.presence import IListener, Presence
 from chatd.service.request_answers import log_pause
 from chatd.store import blocks as store
 from chatd.store.blocks import REALM_MARK, keys_covering

@@ -73,6 +73,7 @@ from chatd.service.pictures import Pictures
 from chatd.service.presence import Presence
 from chatd.service.presence_elsewhere import PresenceElsewhere
 from chatd.service.presence_news import PresenceNews
+from chatd.service.presence_nodes import PresenceNodes
 from chatd.service.privacy_settings import PrivacySettings
 from chatd.service.quotas import MessageQuotas
 from chatd.service.readdressing import Readdressing
@@ -240,6 +241,8 @@ class ChatService:
         context, realms = self.context, self.realms
         self.elsewhere = PresenceElsewhere(self.clock, realms)
         self.presence_news = PresenceNews(self.clock, self.database, self.presence, self.elsewhere)
+        self.presence_news.share(context.news)
+        self.presence_nodes = PresenceNodes(context.news, self.clock, self.presence)
         self.realm_invitations = RealmInvitations(context)
         self.accounts = Accounts(context, passwords, self.presence, self.realm_invitations)
         self.access_bans = AccessBans(context)
@@ -287,6 +290,7 @@ class ChatService:
         news = RemoteNews(context, self.realms)
         self.receipts = Receipts(context, presence, news, forwarder)
         self.privacy = PrivacySettings(self.database, presence, self.receipts)
+        self.privacy.share(self.context.news)
         self.typing = TypingNotices(context, presence, news, forwarder)
         self.reading = Reading(
             context, self.directs, self.rosters, self.receipts, forwarder, index, self.realms

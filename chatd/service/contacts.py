@@ -13,7 +13,7 @@ from chatd.base.replies import Contact
 from chatd.service.accounts import Accounts
 from chatd.service.blocks import Blocks
 from chatd.service.context import Context
-from chatd.service.presence import AWAY, OFFLINE
+from chatd.service.online_accounts import AWAY, OFFLINE
 from chatd.service.remote import IRealms
 from chatd.service.remote_presence import RemotePresence
 from chatd.service.request_answers import AcceptedRequest, RequestAnswers

@@ -16,7 +16,7 @@ from chatd.base.read_marks import ReadMark
 from chatd.base.replies import ConversationInfo
 from chatd.service.blocks import Blocks
 from chatd.service.context import Context
-from chatd.service.presence import AWAY, OFFLINE
+from chatd.service.online_accounts import AWAY, OFFLINE
 from chatd.service.reading import MAX_PAGE, Reading
 from chatd.service.remote import IForwarder, IRealms, ISettled
 from chatd.service.remote_presence import RemotePresence

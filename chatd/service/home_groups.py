@@ -31,7 +31,8 @@ from chatd.service.blocks import Blocks
 from chatd.service.codes import new_group_code, new_private_code, with_new_code
 from chatd.service.context import Context
 from chatd.service.guesses import FailedJoins, TakenNames
-from chatd.service.presence import OFFLINE, IListener
+from chatd.service.online_accounts import OFFLINE
+from chatd.service.presence import IListener
 from chatd.service.realm_news import MemberJoined, MemberRemoved
 from chatd.service.remote import IRealms, Notice
 from chatd.service.rosters import Actor, RosterChange, Rosters

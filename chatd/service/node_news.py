@@ -25,10 +25,11 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 class _Topic(msgspec.Struct, frozen=True):
-    """`apply` takes what another node tells, which `decode` reads. `reset` forgets what may have changed."""
+    """`apply` takes the name of another node and what it tells, which `decode` reads. `reset`
+    forgets what may have changed."""
 
     decode: Callable[[msgspec.Raw], Any]
-    apply: Callable[[Any], object]
+    apply: Callable[[str, Any], object]
     reset: Callable[[], object]
 
 
@@ -48,8 +49,11 @@ class NodeNews:
         self._clock = clock
         self._topics: dict[str, _Topic] = {}
         self._resetting = False
+        self.name = ""  # of this node; empty until it has joined
+        self._on_doubt: list[Callable[[str], object]] = []
+        self._on_gone: list[Callable[[str], object]] = []
         bus.on_message(self._arrived)
-        bus.on_gap(lambda _node: self.reset_soon())
+        bus.on_gap(self._gap)
 
     def topic(
         self,
@@ -61,6 +65,46 @@ class NodeNews:
         """Return a function that tells the other nodes a value of `kind`, once the transaction that it is
         about is committed. There, `apply` is called with it. `reset` is called when values may have been
         lost."""
+        return self._add(name, kind, lambda _node, value: apply(value), reset)
+
+    def topic_by_node(
+        self, name: str, kind: type[T], apply: Callable[[str, T], object]
+    ) -> Callable[[T], None]:
+        """As `topic`, for what only its node knows. `apply` also gets the name of that node. `on_doubt` tells
+        what may have been lost."""
+        return self._add(name, kind, apply, lambda: None)
+
+    def on_doubt(self, then: Callable[[str], object]) -> None:
+        """Call `then` with the name of a node when something that it told may have been lost."""
+        self._on_doubt.append(then)
+
+    def on_gone(self, then: Callable[[str], object]) -> None:
+        """Call `then` with the name of a node that has gone."""
+        self._on_gone.append(then)
+
+    def came(self, node: str) -> None:
+        """A node has joined. An earlier one may have had its name."""
+        self._tell_node(self._on_doubt, node)
+
+    def gone(self, node: str) -> None:
+        """A node has left, or was removed because it is dead."""
+        self._tell_node(self._on_gone, node)
+
+    def _gap(self, node: str) -> None:
+        self.reset_soon()
+        self._tell_node(self._on_doubt, node)
+
+    def _tell_node(self, whom: list[Callable[[str], object]], node: str) -> None:
+        for then in whom:
+            guarded("a change of the nodes was not handled", then, node)
+
+    def _add(
+        self,
+        name: str,
+        kind: type[T],
+        apply: Callable[[str, T], object],
+        reset: Callable[[], object],
+    ) -> Callable[[T], None]:
         if name in self._topics:
             raise ValueError(f"there is a topic {name} already")
         if isinstance(self._bus, LocalBus):
@@ -94,6 +138,6 @@ class NodeNews:
         except msgspec.MsgspecError as error:
             # Perhaps of another version of chatd. What it is about is read again.
             log.warn("the node {node} tells what can't be read: {error}", node=node, error=error)
-            self.reset_soon()
+            self._gap(node)
             return
-        guarded("what another node tells was not handled", topic.apply, value)
+        guarded("what another node tells was not handled", topic.apply, node, value)

@@ -13,7 +13,8 @@ from chatd.base.replies import UserInfo
 from chatd.service.accounts import Accounts
 from chatd.service.blocks import Blocks
 from chatd.service.context import Context
-from chatd.service.presence import AWAY, OFFLINE, Presence
+from chatd.service.online_accounts import AWAY, OFFLINE
+from chatd.service.presence import Presence
 from chatd.service.presence_elsewhere import MAX_UNSEEN
 from chatd.service.remote import TheirState
 from chatd.service.remote_presence import RemotePresence

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TypeAlias
 
 from zope.interface import Interface
@@ -11,6 +11,7 @@ from chatd.base.counters import Counters
 from chatd.base.errors import ChatError
 from chatd.base.events import Event
 from chatd.base.isolation import drop_failed
+from chatd.service.online_accounts import OnlineAccounts, remove_listener
 
 # Whom an event is for, the event, the connection that caused it, and whether it is for followers only
 Told: TypeAlias = "tuple[Collection[int], Event, IListener | None, bool]"
@@ -21,16 +22,6 @@ Told: TypeAlias = "tuple[Collection[int], Event, IListener | None, bool]"
 MAX_AT_ONCE = 1000
 # If more events than these wait, they are passed on at once, so that their number is bounded.
 MAX_WAITING = 1000
-
-# What others see of an account
-ONLINE = "online"
-AWAY = "away"
-OFFLINE = "offline"
-
-
-def shown_state(state: str) -> str:
-    """A state that another realm tells. One that is not known here means online."""
-    return state if state in (AWAY, OFFLINE) else ONLINE
 
 
 class IListener(Interface):
@@ -47,7 +38,7 @@ class IListener(Interface):
         """Tell the client of an error, and close the connection."""
 
 
-class Presence:
+class Presence(OnlineAccounts):
     """Connections by account: those that are logged in, and those that listen.
 
     Events wait for `flush`, so that a listener gets many at once: until the outcomes of a transaction are all
@@ -55,8 +46,8 @@ class Presence:
     """
 
     def __init__(self, counters: Counters | None = None) -> None:
+        super().__init__()
         self._counters = counters or Counters()
-        self._connected: dict[int, list[IListener]] = {}
         self._listening: dict[int, list[IListener]] = {}
         # Those of the listeners that get all events
         self._following: dict[int, list[IListener]] = {}
@@ -67,12 +58,6 @@ class Presence:
         self._on_told: Callable[[Sequence[tuple[Collection[int], Event, bool]]], object] | None = (
             None
         )
-        # Accounts that do not show whether they are online
-        self._hidden: set[int] = set()
-        # Accounts that are online and said that they are away, and those that have sent nothing for a while
-        self._away: set[int] = set()
-        self._idle: set[int] = set()
-        self._on_change: Callable[[int, bool], None] = lambda _account, _soon: None
         self._on_waiting: Callable[[], object] = lambda: None
         self._on_follow: Callable[[int], object] = lambda _account: None
 
@@ -84,11 +69,6 @@ class Presence:
     def on_follow(self, then: Callable[[int], object]) -> None:
         """Call `then(account_id)` when the first connection of an account begins to listen for all events."""
         self._on_follow = then
-
-    def on_change(self, then: Callable[[int, bool], None]) -> None:
-        """Call `then(account_id, soon)` when what others see of an account changes. `soon` is False for one
-        that has gone, because it may come back at once."""
-        self._on_change = then
 
     def on_told(
         self, then: Callable[[Sequence[tuple[Collection[int], Event, bool]]], object]
@@ -109,73 +89,11 @@ class Presence:
             self._on_waiting()
         self._told.append((accounts, event, None, followers))
 
-    def arrive(self, account_id: int, listener: IListener) -> None:
-        """The account has logged in on a connection."""
-        connected = self._connected.setdefault(account_id, [])
-        connected.append(listener)
-        if len(connected) == 1:
-            self._changed(account_id, True)
-
     def leave(self, account_id: int, listener: IListener) -> None:
         """The account is no longer logged in on a connection."""
-        was_online = account_id in self._connected
-        for listeners in (self._connected, self._listening, self._following):
-            _remove(listeners, account_id, listener)
-        if was_online and account_id not in self._connected:
-            self._away.discard(account_id)
-            self._idle.discard(account_id)
-            self._changed(account_id, False)
-
-    def _changed(self, account_id: int, soon: bool) -> None:
-        if account_id not in self._hidden:
-            self._on_change(account_id, soon)
-
-    # What others see of an account
-
-    def hide(self, hidden: Iterable[int]) -> None:
-        """Do not show whether these accounts are online."""
-        for account_id in hidden:
-            if account_id in self._connected:
-                self._changed(account_id, True)
-            self._hidden.add(account_id)
-
-    def unhide(self, account_id: int) -> None:
-        """Show whether the account is online."""
-        self._hidden.discard(account_id)
-        if account_id in self._connected:
-            self._changed(account_id, True)
-
-    def set_away(self, account_id: int, away: bool) -> None:
-        """The account says that it is away, or back."""
-        if away:
-            self._mark((self._away,), account_id, True)
-        else:
-            self._mark((self._away, self._idle), account_id, False)
-
-    def set_idle(self, account_id: int, idle: bool) -> None:
-        """The account has sent nothing for a while, or does so again."""
-        if (account_id in self._idle) is not idle:
-            self._mark((self._idle,), account_id, idle)
-
-    def _mark(self, marks: Iterable[set[int]], account_id: int, on: bool) -> None:
-        before = self.state(account_id)
-        for marked in marks:
-            if not on:
-                marked.discard(account_id)
-            elif account_id in self._connected:
-                marked.add(account_id)
-        if self.state(account_id) != before:
-            self._changed(account_id, True)
-
-    def state(self, account_id: int) -> str:
-        """What others see of the account: ONLINE, AWAY or OFFLINE."""
-        return self.own_state(account_id) if self.is_online(account_id) else OFFLINE
-
-    def own_state(self, account_id: int) -> str:
-        """What the account would show if it did not hide it."""
-        if account_id not in self._connected:
-            return OFFLINE
-        return AWAY if account_id in self._away or account_id in self._idle else ONLINE
+        for listeners in (self._listening, self._following):
+            remove_listener(listeners, account_id, listener)
+        super().leave(account_id, listener)
 
     def listen(
         self, account_id: int, listener: IListener, on: bool, all_events: bool = False
@@ -187,20 +105,8 @@ class Presence:
         if not followed and account_id in self._following:
             self._on_follow(account_id)
 
-    def is_online(self, account_id: int) -> bool:
-        """Whether others see that the account is logged in on some connection."""
-        return account_id in self._connected and account_id not in self._hidden
-
-    def online(self) -> Collection[int]:
-        """The ids of the accounts that others see online."""
-        return self._connected.keys() - self._hidden if self._hidden else self._connected.keys()
-
-    def connected(self) -> Collection[int]:
-        """The ids of the accounts that are logged in on some connection."""
-        return self._connected.keys()
-
     def listeners(self) -> int:
-        """How many connections listen."""
+        """How many connections of this node listen."""
         return sum(map(len, self._listening.values()))
 
     def hears(self, accounts: Collection[int], origin: IListener | None) -> bool:
@@ -230,11 +136,17 @@ class Presence:
     ) -> None:
         """As `tell_soon`, for an event that only connections get that listen for all events."""
         if self._following or self.elsewhere:
-            if not self._told:
-                self._on_waiting()
-            self._told.append((accounts, event, origin, True))
+            self.tell_followers_here(accounts, event, origin)
             if self.elsewhere:
                 self._for_others.append((accounts, event, True))
+
+    def tell_followers_here(
+        self, accounts: Collection[int], event: Event, origin: IListener | None = None
+    ) -> None:
+        """As `tell_followers`, for the connections of this node only."""
+        if not self._told:
+            self._on_waiting()
+        self._told.append((accounts, event, origin, True))
 
     @property
     def anyone_follows(self) -> bool:
@@ -331,15 +243,6 @@ def _set(
     by_account: dict[int, list[IListener]], account_id: int, listener: IListener, on: bool
 ) -> None:
     if not on:
-        _remove(by_account, account_id, listener)
+        remove_listener(by_account, account_id, listener)
     elif listener not in by_account.get(account_id, ()):
         by_account.setdefault(account_id, []).append(listener)
-
-
-def _remove(by_account: dict[int, list[IListener]], account_id: int, listener: IListener) -> None:
-    listeners = by_account.get(account_id, [])
-    if listener in listeners:
-        # Replace the list instead of changing it, because `_give` may be iterating over it.
-        by_account[account_id] = [other for other in listeners if other is not listener]
-        if not by_account[account_id]:
-            del by_account[account_id]

@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IReactorTime
 from chatd.base.cache import Cache
 from chatd.base.isolation import guarded
 from chatd.base.timers import Timer
-from chatd.service.presence import OFFLINE
+from chatd.service.online_accounts import OFFLINE
 from chatd.service.remote import IRealms, TheirState
 from chatd.store.watchers import Watched
 

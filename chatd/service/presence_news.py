@@ -21,7 +21,9 @@ from chatd.base.events import PresenceChange, ProfileChange
 from chatd.base.isolation import guarded
 from chatd.base.model import Account
 from chatd.base.timers import Timer
-from chatd.service.presence import OFFLINE, IListener, Presence
+from chatd.service.node_news import NodeNews
+from chatd.service.online_accounts import OFFLINE, ONLINE, NodeChange
+from chatd.service.presence import IListener, Presence
 from chatd.service.presence_elsewhere import PresenceElsewhere
 from chatd.store.database import Database
 from chatd.store.watchers import Watched, pair_of, watchers_of
@@ -30,6 +32,8 @@ INTERVAL: Final = 0.5  # seconds between two rounds
 GRACE: Final = 3.0  # seconds
 MAX_ROUND: Final = 100  # accounts in a round; the others wait for the next rounds
 MAX_TOLD: Final = 5000  # events in a round, after which no other account is begun
+# Changes that only their loss on the bus brings up; more are not told one by one, as when a node has joined
+MAX_MISSED: Final = 1000
 UNTOLD: Final = "a change of presence was not told"
 
 
@@ -52,17 +56,28 @@ class PresenceNews:
         self._busy = False  # a round is under way
         # When the change of an account is due, by its id
         self._due: dict[int, float] = {}
+        # Those of them that are not, or perhaps not, told by this node
+        self._by_nodes: dict[int, NodeChange] = {}
+        self._tell_told: Callable[[tuple[int, str]], object] = lambda _told: None
         # Accounts with their new profiles, and the connections that changed them, by the accounts' ids
         self._profiles: dict[int, tuple[Account, IListener | None]] = {}
         self._telling_profiles = False
         self._on_profile: list[Callable[[Account], object]] = []
         presence.on_change(self._changed)
+        presence.on_node_change(self._node_changed)
+
+    def share(self, news: NodeNews) -> None:
+        """Tell the other nodes which changes are told, so that each is told by one of them."""
+        self._tell_told = news.topic(
+            "presence-told", tuple[int, str], self._told_elsewhere, lambda: None
+        )
 
     def stop(self) -> None:
         """Forget what was not told, and tell nothing any more."""
         self._stopped = True
         self._timer.cancel()
         self._due.clear()
+        self._by_nodes.clear()
         self._profiles.clear()
 
     def on_profile(self, tell: Callable[[Account], object]) -> None:
@@ -133,10 +148,36 @@ class PresenceNews:
         anyone_hears = self._presence.anyone_follows or self._elsewhere.anyone_hears
         if self._stopped or not anyone_hears:
             return
-        at_once = soon and account_id not in self._due
-        self._due[account_id] = self._clock.seconds() + (0 if at_once else GRACE)
+        by_other = self._by_nodes.pop(account_id, None) is NodeChange.TOLD
+        at_once = soon and (by_other or account_id not in self._due)
+        self._set_due(account_id, 0 if at_once else GRACE)
+
+    def _set_due(self, account_id: int, seconds: float) -> None:
+        self._due[account_id] = self._clock.seconds() + seconds
         if not self._busy:
             self._timer.start(INTERVAL)
+
+    def _node_changed(self, account_id: int, how: NodeChange) -> None:
+        """A change that another node tells, or that is told here only if it lasts."""
+        anyone_hears = self._presence.anyone_follows or self._elsewhere.anyone_hears
+        if self._stopped or not anyone_hears:
+            return
+        if account_id in self._due and account_id not in self._by_nodes:
+            return  # this node tells its state
+        if how is NodeChange.TOLD and (account_id in self._due or not self._elsewhere.anyone_hears):
+            return
+        if how is NodeChange.MISSED and len(self._by_nodes) >= MAX_MISSED:
+            return
+        self._by_nodes[account_id] = how
+        may_change = how in (NodeChange.LEFT, NodeChange.LOST)
+        self._set_due(account_id, GRACE if may_change else 0)
+
+    def _told_elsewhere(self, told: tuple[int, str]) -> None:
+        """Another node has told the state of an account."""
+        account_id, state = told
+        is_due = account_id in self._due and self._presence.state(account_id) == state
+        if is_due and self._by_nodes.get(account_id) is not NodeChange.MISSED:
+            self._by_nodes[account_id] = NodeChange.TOLD
 
     def _begin_round(self) -> None:
         self._busy = True
@@ -162,6 +203,7 @@ class PresenceNews:
 
     async def _tell(self, account_id: int) -> int:
         """Tell the watchers of the account whether it is online. Returns how many of them here follow."""
+        how = self._by_nodes.pop(account_id, None)
         realms = self._elsewhere.realms()
         if not realms and not self._presence.anyone_follows:
             return 0
@@ -170,9 +212,20 @@ class PresenceNews:
             return 0
         state = self._presence.state(account_id)
         self._elsewhere.changed(watched, state, realms)
+        # An account that has lost a connection or its node, and is online again, was not seen to be gone.
+        is_back = (how is NodeChange.LEFT and state != OFFLINE) or (
+            how is NodeChange.LOST and state == ONLINE
+        )
+        if how is NodeChange.TOLD or is_back:
+            return 0
         followers = self._presence.followers_of(watched.watchers)
         event = PresenceChange(watched.name, state)
-        self._presence.tell_followers(followers, event, None)
+        if how in (NodeChange.LOST, NodeChange.MISSED):
+            self._presence.tell_followers_here(followers, event)
+        else:
+            self._presence.tell_followers(followers, event, None)
+            if self._presence.elsewhere:
+                self._tell_told((account_id, state))
         self._presence.flush()
         return len(followers)
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from chatd.base.background import in_background
 from chatd.base.model import Account, Privacy, PrivacyKey
+from chatd.service.node_news import NodeNews
 from chatd.service.presence import Presence
 from chatd.service.receipts import Receipts
 from chatd.store import privacy as store
@@ -16,6 +20,29 @@ class PrivacySettings:
         self._database = database
         self._presence = presence
         self._receipts = receipts
+        self._changes = 0  # choices of what others see, to notice one during a read
+        self._tell_hidden: Callable[[tuple[int, bool]], object] = lambda _told: None
+
+    def share(self, news: NodeNews) -> None:
+        """Tell the other nodes who does not show whether they are online."""
+        self._tell_hidden = news.topic(
+            "presence-hidden", tuple[int, bool], self._heard_hidden, self._read_again
+        )
+
+    def _heard_hidden(self, told: tuple[int, bool]) -> None:
+        self._changes += 1
+        self._presence.hear_hidden(*told)
+
+    def _read_again(self) -> None:
+        in_background("it was not read who shows when they are online", self._read_hidden())
+
+    async def _read_hidden(self) -> None:
+        while True:
+            before = self._changes
+            hidden = await self._database.read(store.all_hidden)
+            if self._changes == before:  # else it may lack somebody's new choice
+                self._presence.set_hidden(hidden)
+                return
 
     async def of(self, account: Account) -> Privacy:
         """What the account has chosen."""
@@ -27,7 +54,11 @@ class PrivacySettings:
             await self._receipts.switch(account, on)
             return
         await self._database.run(store.choose, account.id, key, on)
-        if key == "presence" and on:
+        if key != "presence":
+            return
+        self._changes += 1
+        if on:
             self._presence.unhide(account.id)
-        elif key == "presence":
+        else:
             self._presence.hide((account.id,))
+        self._tell_hidden((account.id, not on))

@@ -28,7 +28,8 @@ from chatd.base.throttle import Quota
 from chatd.base.timers import cancel
 from chatd.service.blocks import Blocks
 from chatd.service.context import Context
-from chatd.service.presence import OFFLINE, Presence
+from chatd.service.online_accounts import OFFLINE
+from chatd.service.presence import Presence
 from chatd.service.presence_arrivals import UNTOLD, ArrivedState, PresenceArrivals
 from chatd.service.presence_elsewhere import MAX_UNSEEN, PresenceElsewhere
 from chatd.service.remote import IRealms, TheirState

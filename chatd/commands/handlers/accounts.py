@@ -26,7 +26,7 @@ from chatd.commands.handlers.replies import count, file_found, list_reply
 from chatd.commands.results import DownloadReply
 from chatd.commands.table import BY_COMMAND
 from chatd.service.accounts import Login
-from chatd.service.presence import AWAY
+from chatd.service.online_accounts import AWAY
 
 HANDLERS = Handlers()
 BLOCK_COST = 10  # commands of the rate

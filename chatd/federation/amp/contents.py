@@ -19,7 +19,7 @@ from chatd.federation.guest_lists import GuestAnswer, GuestList
 from chatd.federation.parcel_fields import MAX_NUMBER, Seq
 from chatd.federation.parcels import KEPT, Parcel, Verdict, encode, try_decode
 from chatd.federation.restores import Returned
-from chatd.service.presence import shown_state
+from chatd.service.online_accounts import shown_state
 from chatd.service.remote import TheirState
 
 T = TypeVar("T")

@@ -28,7 +28,7 @@ from chatd.federation.restores import Returned
 from chatd.federation.roster_pieces import RosterPiece
 from chatd.federation.signing.entries import MAX_IN_QUESTION
 from chatd.federation.signing.rescues import Rescue
-from chatd.service.presence import shown_state
+from chatd.service.online_accounts import shown_state
 from chatd.service.remote import Membership, RemotePicture, RemoteProfile, TheirState
 from chatd.store.past_pages import PAGE
 

@@ -18,7 +18,7 @@ from chatd.base.model import Account
 from chatd.base.names import Address
 from chatd.base.replies import Contact
 from chatd.service.contacts import Contacts
-from chatd.service.presence import AWAY, OFFLINE
+from chatd.service.online_accounts import AWAY, OFFLINE
 from chatd.service.presence_elsewhere import PresenceElsewhere
 from chatd.service.remote import TheirState
 from chatd.service.remote_presence import RemotePresence

@@ -11,7 +11,8 @@ from chatd.base.model import Account, Privacy, PrivacyKey
 from chatd.base.names import Address, parse_address
 from chatd.commands.idleness import IDLE_AFTER, INTERVAL, ROUNDS, Idleness
 from chatd.service import people as module
-from chatd.service.presence import AWAY, IListener
+from chatd.service.online_accounts import AWAY
+from chatd.service.presence import IListener
 from chatd.service.remote import TheirState
 from tests.support.common import Listener
 from tests.support.inline import result_of
