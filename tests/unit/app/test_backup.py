@@ -26,6 +26,7 @@ from chatd.files.folder import Uploads
 from chatd.simulate.databases import connect_without_sync
 from chatd.store import database_identity
 from tests.support.common import ClockedTestCase, Realm, make_config, run
+from tests.support.engines import only_sqlite
 
 # The functions of the module before each call of which a kill is tried.
 STEPS = (
@@ -43,6 +44,7 @@ class Killed(Exception):
     """The process ends here."""
 
 
+@only_sqlite("the backups")
 class BackupTestCase(ClockedTestCase):
     """`self.target` is the backup's folder. The realm has two files and two messages."""
 

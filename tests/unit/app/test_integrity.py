@@ -20,8 +20,10 @@ from chatd.app.state import StartError, StateFolder
 from chatd.base.errors import StorageFailed
 from chatd.base.names import Address
 from tests.support.common import ClockedTestCase, Realm, make_config, run
+from tests.support.engines import only_sqlite
 
 
+@only_sqlite("the files")
 class IntegrityTestCase(ClockedTestCase):
     """`killed` is the state folder of a realm that was killed: what a running realm has on disk."""
 
