@@ -24,9 +24,9 @@ def simulate(*arguments: str) -> tuple[int, str]:
 class CommandTestCase(SynchronousTestCase):
     def test_seeds(self) -> None:
         """No promise is broken."""
-        status, said = simulate("--seeds", "1-20", "--jobs", "1")
+        status, said = simulate("--seeds", "1-8", "--jobs", "1")
         self.assertEqual(status, 0, said)
-        self.assertIn("20 runs, 0 failed", said)
+        self.assertIn("8 runs, 0 failed", said)
 
     def test_replay(self) -> None:
         """The same seed is the same run, to the letter."""
