@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 import msgspec
+from sqlalchemy import Connection
 
 from chatd.base.errors import BadArgument, NotAccepted
 from chatd.base.events import BlockChange
@@ -21,6 +22,7 @@ from chatd.base.names import Address, key_of
 from chatd.base.replies import BlockInfo
 from chatd.service.accounts import Accounts
 from chatd.service.context import Context
+from chatd.service.node_caches import NodeTable
 from chatd.service.online_accounts import OFFLINE
 from chatd.service.presence import IListener, Presence
 from chatd.service.request_answers import log_pause
@@ -49,6 +51,10 @@ class Blocks:
         self._by_key: dict[str, frozenset[int]] = {}
         self._on_block: list[OnBlock] = []
         self._on_change: list[Callable[[Account, str], None]] = []
+        # By accounts, and the keys of what they have blocked
+        self._table: NodeTable[tuple[int, str], list[tuple[int, str]]] = NodeTable(
+            context, "blocks", tuple[int, str], self._read, self._take
+        )
         accounts.on_deleted(self._forget)
 
     def load(self, found: Iterable[tuple[int, str]]) -> None:
@@ -57,6 +63,20 @@ class Blocks:
         for account_id, key in found:
             by_key[key].append(account_id)
         self._by_key = {key: frozenset(blockers) for key, blockers in by_key.items()}
+
+    def _read(
+        self, connection: Connection, wanted: Sequence[tuple[int, str]] | None
+    ) -> list[tuple[int, str]]:
+        return store.all_blocks(connection) if wanted is None else store.stored(connection, wanted)
+
+    def _take(
+        self, wanted: Sequence[tuple[int, str]] | None, found: Sequence[tuple[int, str]]
+    ) -> None:
+        if wanted is None:
+            self.load(found)
+            return
+        for each in wanted:
+            (self._note if each in found else self._drop)(*each)
 
     def on_block(self, then: OnBlock) -> None:
         """Call `then` at each new block."""
@@ -82,6 +102,7 @@ class Blocks:
     def follow(self, account_id: int, key: str) -> None:
         """The account has blocked an address, and it is also blocked under this key, which is stored."""
         self._note(account_id, key)
+        self._table.tell((account_id, key))
 
     def _drop(self, account_id: int, key: str) -> None:
         left = self._by_key.get(key, NO_ONE) - {account_id}
@@ -165,6 +186,7 @@ class Blocks:
             if new.paused is not None:
                 log_pause(new.paused)
             self._note(account.id, key)
+            self._table.tell((account.id, key))
             for then in self._on_block:
                 guarded("a block was not passed on", then, account, blocked)
             self._changed(account, key)
@@ -178,6 +200,7 @@ class Blocks:
         key, shown = self._named(who)
         lifted = await self._database.run(store.delete_block, self._versions, account, key, shown)
         self._drop(account.id, key)
+        self._table.tell((account.id, key))
         self._changed(account, key)
         self._tell(account, lifted.address, False, origin)
         return lifted

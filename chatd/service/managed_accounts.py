@@ -13,12 +13,13 @@ from chatd.base.roles import Role
 from chatd.service.accounts import Accounts
 from chatd.service.audit import Act
 from chatd.service.context import Context
+from chatd.service.node_caches import NodeTable
 from chatd.service.operators import Operators
 from chatd.service.passwords import LOGIN, Passwords
 from chatd.service.presence import Presence
 from chatd.store import managed_accounts as store
 from chatd.store.accounts import sessions_of
-from chatd.store.file_quotas import set_quota
+from chatd.store.file_quotas import all_quotas, set_quota
 from chatd.store.managed_accounts import AccountFacts, AccountFilter
 
 
@@ -39,6 +40,13 @@ class ManagedAccounts:
         self._operators = operators
         self._passwords = passwords
         self._presence = presence
+        self._quotas: NodeTable[int, list[tuple[int, int]]] = NodeTable(
+            context,
+            "file quotas",
+            int,
+            lambda connection, _accounts: all_quotas(connection),
+            lambda _accounts, found: context.file_quotas.load(found),
+        )
 
     async def list(self, wanted: AccountFilter, limit: int) -> tuple[tuple[AccountInfo, ...], int]:
         """The first `limit` accounts by name, and how many more there are."""
@@ -98,6 +106,7 @@ class ManagedAccounts:
         """Let the files of an account have `size` bytes; None: as many as configured. Raises UnknownUser."""
         await act.run(set_quota, account, size)
         self._context.file_quotas.keep(account, size)
+        self._quotas.tell(account.id)
 
     async def disable(self, act: Act, account: Account, reason: str | None) -> None:
         """End the sessions of an account, and refuse its logins. Raises UnknownUser."""

@@ -9,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
+from sqlalchemy import Connection
+
 from chatd.base.errors import Muted, NotMuted
 from chatd.base.terms import Term
 from chatd.service.audit import Act
 from chatd.service.context import Context
+from chatd.service.node_caches import NodeTable
 from chatd.store import mutes as store
 from chatd.store.mutes import EVERYWHERE, Mute
 
@@ -26,10 +29,16 @@ class Mutes:
     def __init__(self, context: Context) -> None:
         self._context = context
         self._mutes: dict[tuple[str, int], Mute] = {}
+        self._table: NodeTable[str, list[Mute]] = NodeTable(
+            context, "mutes", str, self._read, lambda _keys, found: self.load(found)
+        )
 
     def load(self, found: Iterable[Mute]) -> None:
         """Take the mutes that are stored."""
         self._mutes = {(mute.key, mute.place): mute for mute in found}
+
+    def _read(self, connection: Connection, _keys: object) -> list[Mute]:
+        return store.all_mutes(connection, self._context.now())
 
     def check(self, key: str, group: int, name: str) -> None:
         """Raises Muted if the person with that key may not write to the group with that id and name."""
@@ -62,6 +71,7 @@ class Mutes:
         kept = {each: old for each, old in self._mutes.items() if old.holds(now)}
         kept.pop((key, place), None)
         self._mutes = {**kept, (key, place): mute}
+        self._table.tell(key)
         return mute
 
     async def remove(self, act: Act, key: str, name: str, place: int) -> None:
@@ -71,3 +81,4 @@ class Mutes:
             raise NotMuted(name=name)
         await act.run(store.remove_mute, key, place, name)
         self._mutes.pop((key, place), None)
+        self._table.tell(key)

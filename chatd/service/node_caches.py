@@ -42,13 +42,13 @@ class NodeCache(Cache[K, V]):
     def __init__(self, capacity: int, news: NodeNews, name: str, kind: Any) -> None:
         super().__init__(capacity)
         self.version = 0
-        self._changed: Callable[[K | None], object] = lambda _key: None
+        self._changed: Callable[[K | None, V | None], object] = lambda _key, _old: None
         # Tells the other nodes that an entry has changed in the database
         self.tell: Callable[[K], None] = news.topic(name, kind, self._told, self._reset)
 
-    def on_changed(self, then: Callable[[K | None], object]) -> None:
-        """Call `then` when another node has changed the entry of a key, which was dropped here. None: it may
-        have been any."""
+    def on_changed(self, then: Callable[[K | None, V | None], object]) -> None:
+        """Call `then` when another node has changed the entry of a key, with what was dropped here. None: it
+        may have been any."""
         self._changed = then
 
     def keep(self, key: K, value: V, version: int) -> bool:
@@ -62,13 +62,12 @@ class NodeCache(Cache[K, V]):
 
     def _told(self, key: K) -> None:
         self.version += 1
-        self.pop(key)
-        self._changed(key)
+        self._changed(key, self.pop(key))
 
     def _reset(self) -> None:
         self.version += 1
         self.clear()
-        self._changed(None)
+        self._changed(None, None)
 
 
 class NodeTable(Generic[K, R]):

@@ -21,9 +21,11 @@ from chatd.base.names import Address, key_of
 from chatd.service.audit import Act
 from chatd.service.context import Context
 from chatd.service.group_log import HOME, GroupLog, StoredFact
+from chatd.service.node_caches import QUIET, NodeCache
 from chatd.service.presence import IListener, Presence
 from chatd.service.remote import IForwarder, IRealms, Notice, SignedFact, StagedNotice
 from chatd.service.rights import PostRights
+from chatd.store.epochs import epoch_of
 from chatd.store.groups import find_former, find_known, group_of
 from chatd.store.lineage import check_home_now
 from chatd.store.members import find_named, member_ids, realms_of, roster_of
@@ -71,7 +73,10 @@ class Rosters:
         self._database = context.database
         self._forwarder = forwarder
         self._realms = realms
-        self._rosters: Cache[int, Roster] = Cache(CACHED_GROUPS)
+        self._rosters: NodeCache[int, Roster] = NodeCache(
+            CACHED_GROUPS, context.news, "rosters", int
+        )
+        self._rosters.on_changed(self._changed_elsewhere)
         # group's key or code -> its id
         self._ids: Cache[str, int] = Cache(2 * CACHED_GROUPS)
         self._on_changed: Callable[[int], object] = lambda _group: None
@@ -93,6 +98,17 @@ class Rosters:
         ident = self._ids.get(key)
         return None if ident is None else self._rosters.get(ident)
 
+    def _certain(self, key: str) -> Roster | None:
+        """As `cached`, unless the other nodes may have changed the roster and could not tell it."""
+        return None if self._context.bus.quiet_for() > QUIET else self.cached(key)
+
+    def _changed_elsewhere(self, ident: int | None, roster: Roster | None) -> None:
+        """Another node has changed a group, or any."""
+        if ident is None:
+            self._ids.clear()
+        elif roster is not None and roster.group.code:
+            self._ids.pop(roster.group.code)
+
     def of_conversation(self, ident: int) -> Roster | None:
         """The roster of the group with that conversation, if it is cached."""
         return self._rosters.get(ident)
@@ -102,7 +118,7 @@ class Rosters:
     ) -> Roster:
         """The group with that name, else with that code, if the `viewer` knows it: see `is_known`. Without
         a viewer, this realm asks for itself. Raises UnknownGroup, NotMember, UnknownRealm."""
-        roster = self.cached(name.key)
+        roster = self._certain(name.key)
         if roster is not None and _is_shown(roster, viewer):
             return roster
         return await self.load(name, viewer, joining)
@@ -114,16 +130,16 @@ class Rosters:
         local = self._context.localize(name)
         while True:
             known = self.cached(local.key)
-            ident = None if known is None else known.group.id
-            asked = _Asked(local.key, ident, viewer, joining, self._context.now())
+            at = None if known is None else (known.group.id, known.epoch)
+            version = self._rosters.version
+            asked = _Asked(local.key, at, viewer, joining, self._context.now())
             group, read = await self._database.run(_read, asked)
             if group is None:
                 break
-            # A cached roster has the changes of all earlier transactions.
+            # A cached roster has the changes of all earlier transactions of this node.
             roster = read or self._rosters.get(group.id)
             if roster is not None:
-                self._remember(roster)
-                if group.former:
+                if self._remember(roster, version) and group.former:
                     self._ids[local.key] = group.id  # it may be a former address
                 return roster
         if local.realm is None:
@@ -143,7 +159,7 @@ class Rosters:
     async def named(self, name: Address, viewer: Party) -> Roster | None:
         """The group with that name, or None if the viewer knows none. Codes do not count."""
         local = self._context.localize(name)
-        roster = self.cached(local.key)
+        roster = self._certain(local.key)
         if roster is not None and _is_shown(roster, viewer):
             return None if roster.group.code == local.key else roster
         if not await self._database.read(_is_named, local.key, viewer):
@@ -152,12 +168,16 @@ class Rosters:
             return await self.load(local, viewer)
         return None
 
-    def _remember(self, roster: Roster) -> None:
+    def _remember(self, roster: Roster, version: int) -> bool:
+        """Keep a roster in memory, unless another node has changed some group since this `version`. Returns
+        whether it is kept."""
         group = roster.group
-        self._rosters[group.id] = roster
+        if not self._rosters.keep(group.id, roster, version):
+            return False
         self._ids[group.key] = group.id
         if group.code:
             self._ids[group.code] = group.id
+        return True
 
     async def find_mine(self, account: Account, name: Address, in_turn: bool = False) -> Roster:
         """The group, if `account` is a member. Raises UnknownGroup, NotMember, UnknownRealm."""
@@ -252,6 +272,7 @@ class Rosters:
 
         result = await self._database.run(job)
         self._rosters.pop(conversation)
+        self._rosters.tell(conversation)
         self._on_changed(conversation)
         return result
 
@@ -270,10 +291,15 @@ class Rosters:
         is cached."""
         if not delta.is_empty:
             self._on_changed(delta.group)
+            self._rosters.tell(delta.group)
         if delta.ended:
             self._on_ended()
         roster = self._rosters.get(delta.group)
         if roster is None:
+            return None
+        if delta.epoch > roster.epoch + 1:
+            # Another node has changed the group before, and has not told it yet.
+            self._rosters.pop(delta.group)
             return None
         code = roster.group.code
         roster.apply(delta)
@@ -319,10 +345,11 @@ def _happening(role: bool | None, gone: Happening) -> Happening:
 
 
 class _Asked(msgspec.Struct, frozen=True):
-    """A name or code to look up. The roster of the group with the id `known` is not read."""
+    """A name or code to look up. The roster of the group with the id `known` is not read if it is in this
+    epoch."""
 
     key: str
-    known: int | None
+    known: tuple[int, int] | None
     viewer: Party | None
     joining: bool
     now: int
@@ -336,7 +363,11 @@ def _is_shown(roster: Roster, viewer: Party | None) -> bool:
 def _read(connection: Connection, asked: _Asked) -> tuple[Group | None, Roster | None]:
     """The group, and its roster unless that is known."""
     group = find_named(connection, asked.key, asked.viewer, asked.joining, asked.now)
-    if group is None or group.id == asked.known:
+    if group is None or (
+        asked.known is not None
+        and group.id == asked.known[0]
+        and epoch_of(connection, group.id) == asked.known[1]
+    ):
         return group, None
     return group, roster_of(connection, group)
 

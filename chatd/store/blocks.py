@@ -77,6 +77,16 @@ def all_blocks(connection: sa.Connection) -> list[tuple[int, str]]:
     return [(account_id, key) for account_id, key in rows]
 
 
+def stored(connection: sa.Connection, wanted: Sequence[tuple[int, str]]) -> list[tuple[int, str]]:
+    """Those of the blocks `wanted` that exist, as `all_blocks` returns them."""
+    return [each for each in wanted if connection.scalar(*_block(*each)) is not None]
+
+
+@prepared
+def _block(account_id: Any, key: Any) -> sa.Select[Any]:
+    return _ALL.where(blocks.c.account_id == account_id, blocks.c.key == key)
+
+
 class BlocksElsewhere(msgspec.Struct, frozen=True):
     """What an account has blocked of other realms: the keys of `realms`, and the keys of the names of
     `people` by the keys of their realms."""

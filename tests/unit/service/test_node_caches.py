@@ -12,9 +12,10 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.base.ban_targets import parse_ban_target
 from chatd.base.counters import Counters
-from chatd.base.errors import BadToken, Banned, StorageFailed, UnknownUser
+from chatd.base.errors import BadToken, Banned, Muted, NotMember, StorageFailed, UnknownUser
 from chatd.base.events import SessionEnded
 from chatd.base.model import Account
+from chatd.base.names import Address
 from chatd.base.principals import Principal
 from chatd.base.roles import OPERATOR
 from chatd.cluster.bus import IBus
@@ -27,12 +28,14 @@ from chatd.media.scaler import PictureScaler
 from chatd.service.audit import Act
 from chatd.service.chat_service import ChatService
 from chatd.service.context import Context
-from chatd.service.node_caches import RETRY, NodeCache, NodeTable
+from chatd.service.node_caches import QUIET, RETRY, NodeCache, NodeTable
 from chatd.service.node_news import NodeNews
 from chatd.service.passwords import Passwords
 from chatd.simulate.databases import DATABASE, connect_without_sync, provide_schema
 from chatd.simulate.stepped import InstantPasswords
 from chatd.store.database import Database
+from chatd.store.mutes import EVERYWHERE
+from chatd.store.roster import Delta
 from tests.support.buses import MemoryBus
 from tests.support.common import make_config, same_bytes
 from tests.support.inline import InlineDatabase, NoLinks, NoUploads, outcome_of, result_of
@@ -52,8 +55,8 @@ class Caches(SynchronousTestCase):
     def test_told(self) -> None:
         """The others drop the entry, and keep nothing that was read before that."""
         here, there = self.caches
-        changed: list[int | None] = []
-        there.on_changed(changed.append)
+        changed: list[object] = []
+        there.on_changed(lambda *each: changed.append(each))
         for number in (1, 2):
             there[number] = here[number] = "a"
         version = there.version
@@ -61,7 +64,7 @@ class Caches(SynchronousTestCase):
         self.assertEqual(
             [list(each.items()) for each in self.caches], [[*here.items()], [(2, "a")]]
         )
-        self.assertEqual(changed, [1])
+        self.assertEqual(changed, [(1, "a")])
         self.assertFalse(there.keep(1, "a", version))
         self.assertNotIn(1, there)
         self.assertTrue(there.keep(1, "b", there.version))
@@ -69,14 +72,14 @@ class Caches(SynchronousTestCase):
 
     def test_lost(self) -> None:
         here, there = self.caches
-        changed: list[int | None] = []
-        there.on_changed(changed.append)
+        changed: list[object] = []
+        there.on_changed(lambda *each: changed.append(each))
         there[1] = there[2] = "a"
         version = there.version
         self.buses[0].lost = True
         here.tell(1)
         self.clock.advance(0)
-        self.assertEqual((len(there), changed), (0, [None]))
+        self.assertEqual((len(there), changed), (0, [(None, None)]))
         self.assertFalse(there.keep(2, "a", version))
 
 
@@ -314,6 +317,111 @@ class TwoServices(SynchronousTestCase):
         result_of(self.here.access_bans.add(self.act(), target, None, "", None))
         self.assertIsNotNone(self.there.access_bans.of_address("192.0.2.9"))
         self.assertEqual(closed, [True])
+
+    def each_way(self, change: Callable[[], Any], check: Callable[[], object]) -> None:
+        """Check after a change that is told, and after one whose news are lost."""
+        for lost in (False, True):
+            for each in self.buses:
+                each.lost = lost
+            result_of(change())
+            self.clock.advance(0)
+            check()
+
+    def test_mutes(self) -> None:
+        mutes, check = self.here.mutes, self.there.mutes.check
+        for lost in (False, True):
+            for each in self.buses:
+                each.lost = lost
+            result_of(mutes.add(self.act(), "ana", "ana", EVERYWHERE, "", None))
+            self.clock.advance(0)
+            self.assertRaises(Muted, check, "ana", 5, "g")
+            result_of(mutes.remove(self.act(), "ana", "ana", EVERYWHERE))
+            self.clock.advance(0)
+            check("ana", 5, "g")
+
+    def test_blocks(self) -> None:
+        """Blocking and unblocking have effect on the other node, also on conversations in memory."""
+        ana, budi = self.account("ana"), self.account("budi")
+        there = self.there
+        to = (Address("ana"),)
+        for lost in (False, True):
+            for each in self.buses:
+                each.lost = lost
+            targets, errors = result_of(there.directs.open(budi, to))
+            self.assertEqual((len(targets), errors), (1, {}))
+            result_of(self.here.blocks.block(ana, Address("budi")))
+            self.clock.advance(0)
+            self.assertTrue(there.blocks.has(ana.id, "budi"))
+            self.assertIsNone(there.directs.cached(budi, to[0]))
+            result_of(self.here.blocks.unblock(ana, Address("budi")))
+            self.clock.advance(0)
+            self.assertFalse(there.blocks.has(ana.id, "budi"))
+
+    def test_quotas(self) -> None:
+        ana = self.account("ana")
+        self.each_way(
+            lambda: self.here.managed.set_quota(self.act(), ana, 5),
+            lambda: self.assertEqual(self.there.context.file_quotas.of(ana), 5),
+        )
+
+    def group(self, number: int) -> tuple[Account, Account, Address]:
+        """A group with two members, in memory on both nodes."""
+        ana, budi = self.account(f"ana{number}"), self.account(f"budi{number}")
+        name = Address(f"g{number}")
+        result_of(self.here.groups.create(ana, name.name))
+        result_of(self.here.groups.join(budi, name))
+        result_of(self.there.rosters.find_mine(budi, name))
+        return ana, budi, name
+
+    def test_kicked(self) -> None:
+        """The other node knows it at once, also if the news are lost."""
+        for number, lost in enumerate((False, True)):
+            ana, budi, name = self.group(number)
+            for each in self.buses:
+                each.lost = lost
+            result_of(self.here.groups.kick(ana, name, Address(budi.name)))
+            self.clock.advance(0)
+            self.assertIs(outcome_of(self.there.rosters.find_mine(budi, name)), NotMember)
+
+    def test_quiet(self) -> None:
+        """A node that does not hear the others asks the database who is a member."""
+        ana, budi, name = self.group(0)
+        bus = self.buses[1]
+        self.patch(MemoryBus, "publish", lambda _bus, _message: None)
+        result_of(self.here.groups.kick(ana, name, Address(budi.name)))
+        result_of(self.there.rosters.find_mine(budi, name))
+        self.patch(bus, "quiet_for", lambda: QUIET + 0.1)
+        self.assertIs(outcome_of(self.there.rosters.find_mine(budi, name)), NotMember)
+
+    def test_change_in_between(self) -> None:
+        """A roster that lacks a change of another node is not taken for that after the next change."""
+        _, _, name = self.group(0)
+        rosters = self.there.rosters
+        roster = rosters.cached(name.key)
+        assert roster is not None
+        ident = roster.group.id
+        self.assertIs(rosters.apply(Delta(ident, banned=("a",), epoch=roster.epoch + 1)), roster)
+        self.assertIsNone(rosters.apply(Delta(ident, banned=("b",), epoch=roster.epoch + 2)))
+        self.assertIsNone(rosters.of_conversation(ident))
+
+    def test_stale_roster(self) -> None:
+        """A roster that was read before a change on another node is not kept."""
+        ana, budi = self.account("ana"), self.account("budi")
+        result_of(self.here.groups.create(ana, "g"))
+        name = Address("g")
+        result_of(self.here.groups.join(budi, name))
+        rosters = self.there.rosters
+        real, kicked = self.there.database.run, list[Any]()
+
+        def run(*args: Any) -> Any:
+            done = real(*args)
+            if not kicked:
+                kicked.append(result_of(self.here.groups.kick(ana, name, Address("budi"))))
+            return done
+
+        self.patch(self.there.database, "run", run)
+        result_of(rosters.find_mine(budi, name))  # it was one when that was read
+        self.assertIs(outcome_of(rosters.find_mine(budi, name)), NotMember)
 
 
 class FakeClient:
