@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.threads import deferToThreadPool
 from twisted.python.failure import Failure
@@ -16,15 +16,17 @@ from twisted.python.threadpool import ThreadPool
 
 from chatd.app.backup.checking import StateChecker
 from chatd.app.backup.making import BackupMaker
-from chatd.app.backup.manifest import BackupError
+from chatd.app.backup.manifest import DATABASE, BackupError
+from chatd.app.backup.restoring import BackupRestorer
 from chatd.app.backup.stored_files import FilesInBucket, FilesInFolder, IStoredFiles
 from chatd.app.file_store import open_bucket, where_objects
 from chatd.app.integrity import file_of
 from chatd.app.state import StateFolder
-from chatd.base.backup_records import BackupReport, CheckReport
+from chatd.base.backup_records import BackupReport, CheckReport, RestoreReport
 from chatd.base.clocks import IReactor, Wall
 from chatd.base.config import S3, Config
 from chatd.base.errors import BackupFailed, Busy, ShuttingDown
+from chatd.base.on_server import NO_RESTORE, NO_VACUUM
 from chatd.base.thread_pools import DaemonPool, stop_pool
 from chatd.files.copying import Stopped
 from chatd.store.snapshot import vacuum
@@ -84,11 +86,28 @@ class StateWork:
 
     def vacuum(self) -> tuple[int, int]:
         """Make the database file as small as possible. Returns its size before and after, in bytes. Raises
-        BackupError."""
-        return self._with_engine(vacuum)
+        BackupError, also if it is on a server."""
+        return self._with_engine(_vacuum)
+
+    def restore(self, folder: str) -> RestoreReport:
+        """Raises BackupError, Stopped."""
+        engine = self._connect()
+        file = file_of(engine)
+        engine.dispose()
+        if file is None or file.absolute() != (self._state.path / DATABASE).absolute():
+            raise BackupError(NO_RESTORE)
+        source = Path(folder)
+        return BackupRestorer(self._config.realm, self._state, source, self._is_stopped).restore()
+
+    def _connect(self) -> Engine:
+        """An engine for the database, which is not opened yet. Raises BackupError."""
+        try:
+            return self._state.connect(self._config.database_url)
+        except (ArgumentError, NoSuchModuleError, ImportError) as error:
+            raise BackupError(f"[database] url can't be used: {error}") from None
 
     def _with_engine(self, work: Callable[[Engine], T]) -> T:
-        engine = self._state.connect(self._config.database_url)
+        engine = self._connect()
         file = file_of(engine)
         if file is not None and not file.exists():
             raise BackupError(f"there is no database in {self._state.path}; check [realm] state")
@@ -99,6 +118,12 @@ class StateWork:
             raise BackupError(f"the state can't be read: {reason}") from None
         finally:
             engine.dispose()
+
+
+def _vacuum(engine: Engine) -> tuple[int, int]:
+    if file_of(engine) is None:
+        raise BackupError(NO_VACUUM)
+    return vacuum(engine)
 
 
 class Upkeep:

@@ -7,11 +7,9 @@ import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from chatd.app.backup.manifest import BackupError
-from chatd.app.backup.restoring import BackupRestorer
 from chatd.app.state import StartError, StateFolder
 from chatd.app.upkeep import StateWork
 from chatd.base.config import Config
@@ -55,7 +53,7 @@ def _check(config: Config, command: ask.CheckState) -> Reply:
 
 def _restore(config: Config, command: ask.RestoreBackup) -> Reply:
     with _claimed(config, is_new=True) as state:
-        return restore_reply(BackupRestorer(config.realm, state, Path(command.folder)).restore())
+        return restore_reply(StateWork(config, state, time.time).restore(command.folder))
 
 
 def _vacuum(config: Config, _command: ask.VacuumDatabase) -> Reply:

@@ -36,6 +36,7 @@ from chatd.app.integrity import file_of
 from chatd.app.state import StateFolder
 from chatd.base.backup_records import BackupReport, Manifest
 from chatd.base.names import key_of
+from chatd.base.on_server import NO_BACKUP
 from chatd.base.private_files import sync_folder, write_private
 from chatd.files.copying import clear_parts, copy_file, hash_file
 from chatd.files.disk_space import measure
@@ -113,10 +114,7 @@ class BackupMaker:
 
     def _check_target(self) -> None:
         if file_of(self._engine) is None:
-            raise BackupError(
-                "only databases of SQLite are copied; use the tools of your database, and copy the "
-                "state folder"
-            )
+            raise BackupError(NO_BACKUP)
         target, state = self._target.resolve(), self._state.path.resolve()
         if not self._target.is_absolute():
             raise BackupError(f"{self._target} is no absolute path; begin it with /")

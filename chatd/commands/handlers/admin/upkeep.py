@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import NoReturn
 
 from chatd.base.backup_records import BackupReport, CheckReport, Manifest, RestoreReport
-from chatd.base.errors import ReloadFailed, ShuttingDown, StillRunning
+from chatd.base.errors import BackupFailed, ReloadFailed, ShuttingDown, StillRunning
+from chatd.base.on_server import NO_RESTORE, NO_VACUUM
 from chatd.base.replies import Reply
 from chatd.base.timestamps import timestamp
 from chatd.commands import values as ask
@@ -23,7 +24,9 @@ async def back_up(client: Client, command: ask.MakeBackup, _act: Act) -> Reply:
 
 
 @ACT_HANDLERS.of(ask.RestoreBackup)
-async def restore(_client: Client, _command: ask.RestoreBackup, _act: Act) -> NoReturn:
+async def restore(client: Client, _command: ask.RestoreBackup, _act: Act) -> NoReturn:
+    if client.service.database.file is None:
+        raise BackupFailed(reason=NO_RESTORE)
     raise StillRunning(command="restore")
 
 
@@ -34,7 +37,9 @@ async def check(client: Client, command: ask.CheckState, _act: Act) -> Reply:
 
 
 @ACT_HANDLERS.of(ask.VacuumDatabase)
-async def vacuum(_client: Client, _command: ask.VacuumDatabase, _act: Act) -> NoReturn:
+async def vacuum(client: Client, _command: ask.VacuumDatabase, _act: Act) -> NoReturn:
+    if client.service.database.file is None:
+        raise BackupFailed(reason=NO_VACUUM)
     raise StillRunning(command="vacuum")
 
 

@@ -30,7 +30,7 @@ ROWS: tuple[Row, ...] = (
         role=OPERATOR,
         offline=True,
         local=True,
-        errors=(errors.NotOperator, errors.LocalOnly, errors.StillRunning),
+        errors=(errors.NotOperator, errors.LocalOnly, errors.BackupFailed, errors.StillRunning),
     ),
     Row(
         "admin.check",
@@ -52,7 +52,7 @@ ROWS: tuple[Row, ...] = (
         role=OPERATOR,
         offline=True,
         local=True,
-        errors=(errors.NotOperator, errors.LocalOnly, errors.StillRunning),
+        errors=(errors.NotOperator, errors.LocalOnly, errors.BackupFailed, errors.StillRunning),
     ),
     Row(
         "admin.reload",
