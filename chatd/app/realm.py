@@ -416,6 +416,7 @@ class Realm:
             service.room_watch,
             service.presence_news,
             service.presence_nodes,
+            service.rooms,
             self.directory,
             service.remote_presence,
             service.quotas,

@@ -231,6 +231,7 @@ class ChatService:
         self._events = NodeEvents(self.context.news, self.presence)
         self.presence.on_waiting(lambda: self.clock.callLater(0, self.presence.flush))
         self.rooms = Rooms(self.presence)
+        self.rooms.share(self.context.news, self.clock)
         self.room_watch = RoomWatch(self.clock)
         self.rooms.on_change(self.room_watch.changed)
         self.room_files = RoomFiles(self.context, self.rooms, self.uploads, self.disk)
