@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 from sqlalchemy import Connection
@@ -16,6 +16,7 @@ from chatd.service.blocks import Blocks
 from chatd.service.context import Context
 from chatd.service.directs import Directs
 from chatd.service.moved_addresses import MovedAddresses
+from chatd.service.node_caches import NodeTable
 from chatd.service.presence import Presence
 from chatd.service.rosters import Rosters
 from chatd.store import account_moves as store
@@ -63,6 +64,10 @@ class MoveFollower:
         self._settling: set[str] = set()  # keys of old addresses
         self._timer = Timer(context.clock, self._settle_soon)
         self._stopped = False
+        # By the keys of old addresses
+        self._table: NodeTable[str, list[StoredMove]] = NodeTable(
+            context, "moves", str, _read_moves, self._taken_elsewhere
+        )
 
     def stop(self) -> None:
         self._stopped = True
@@ -135,6 +140,8 @@ class MoveFollower:
     def followed(self, followed: Followed) -> None:
         """Tell everybody here what a transaction has let follow."""
         self._note(followed.changed)
+        for each in followed.changed:
+            self._table.tell(each.move.old.key)
         for move, following in followed.followings:
             self._directs.readdressed(move.old.key, move.new.key)
             for account_id in following.blockers:
@@ -144,8 +151,17 @@ class MoveFollower:
             for direct in following.directs:
                 guarded("an account was not told of a new address", self._tell, move, direct)
         if followed.followings:
-            for then in self._on_followed:
-                guarded("something of an old address was not forgotten", then)
+            self._forget_old()
+
+    def _forget_old(self) -> None:
+        for then in self._on_followed:
+            guarded("something of an old address was not forgotten", then)
+
+    def _taken_elsewhere(self, _keys: object, moves: Sequence[StoredMove]) -> None:
+        """Other nodes have taken moves. This one continues those that are not done, too, because they may be
+        killed."""
+        self._note(moves)
+        self._forget_old()
 
     def _tell(self, move: Move, direct: FollowedDirect) -> None:
         old, new = move.old.name, move.new.name
@@ -179,3 +195,10 @@ class MoveFollower:
 
     async def _settle_one(self, key: str) -> None:
         self.followed(await self._database.run(self.follow_in, key))
+
+
+def _read_moves(connection: Connection, keys: Sequence[str] | None) -> list[StoredMove]:
+    if keys is None:
+        return store.all_moves(connection)
+    found = (store.find_move(connection, key) for key in keys)
+    return [each for each in found if each is not None]

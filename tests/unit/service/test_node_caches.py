@@ -14,7 +14,7 @@ from chatd.base.ban_targets import parse_ban_target
 from chatd.base.counters import Counters
 from chatd.base.errors import BadToken, Banned, Muted, NotMember, StorageFailed, UnknownUser
 from chatd.base.events import SessionEnded
-from chatd.base.model import Account
+from chatd.base.model import Account, Party
 from chatd.base.names import Address
 from chatd.base.principals import Principal
 from chatd.base.roles import OPERATOR
@@ -28,11 +28,13 @@ from chatd.media.scaler import PictureScaler
 from chatd.service.audit import Act
 from chatd.service.chat_service import ChatService
 from chatd.service.context import Context
+from chatd.service.move_follower import Followed
 from chatd.service.node_caches import QUIET, RETRY, NodeCache, NodeTable
 from chatd.service.node_news import NodeNews
 from chatd.service.passwords import Passwords
 from chatd.simulate.databases import DATABASE, connect_without_sync, provide_schema
 from chatd.simulate.stepped import InstantPasswords
+from chatd.store.account_moves import FOLLOWED, Move, StoredMove, note_move
 from chatd.store.database import Database
 from chatd.store.mutes import EVERYWHERE
 from chatd.store.roster import Delta
@@ -363,6 +365,20 @@ class TwoServices(SynchronousTestCase):
             lambda: self.here.managed.set_quota(self.act(), ana, 5),
             lambda: self.assertEqual(self.there.context.file_quotas.of(ana), 5),
         )
+
+    def test_moved(self) -> None:
+        """Where somebody lives now is known to the other node."""
+        for number, lost in enumerate((False, True)):
+            old = Party(f"ana{number}@r2", f"ana{number}@r2", realm="r2")
+            new = Party(f"ana{number}@r3", f"ana{number}@r3", realm="r3")
+            move = Move(old, new, 1, 1, 0, b"")
+            result_of(self.here.database.run(note_move, move, FOLLOWED))
+            for each in self.buses:
+                each.lost = lost
+            self.here.follower.followed(Followed([], [StoredMove(move, FOLLOWED)]))
+            self.clock.advance(0)
+            found = self.there.follower.moved.current(Address(f"ana{number}", "r2"))
+            self.assertEqual(found, Address(f"ana{number}", "r3"))
 
     def group(self, number: int) -> tuple[Account, Account, Address]:
         """A group with two members, in memory on both nodes."""
