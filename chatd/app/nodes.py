@@ -13,6 +13,7 @@ from chatd.app.state import StartError
 from chatd.base.clocks import Wall
 from chatd.base.config import SEVERAL_NODES, Config
 from chatd.cluster.cluster import Cluster
+from chatd.cluster.lease_keeper import LeaseKeeper
 from chatd.cluster.membership import BEAT, JOINS_WITHIN
 from chatd.service.context import Context
 from chatd.store import nodes
@@ -96,6 +97,17 @@ class Nodes:
             start()
         else:
             self._cluster.leases.want(lease, lambda _epoch: start(), stop)
+
+    @property
+    def leases(self) -> LeaseKeeper | None:
+        """The leases of this node; None if this process is the only one."""
+        return None if self._cluster is None else self._cluster.leases
+
+    @property
+    def id(self) -> int:
+        """The id of this node, which changes when it joins again; 0 if this process is the only one."""
+        me = None if self._cluster is None else self._cluster.membership.me
+        return 0 if me is None else me.id
 
     def watch(self, changed: Callable[[bool], None]) -> None:
         """Call `changed` with whether there are other nodes, whenever one has come or gone. It is called as

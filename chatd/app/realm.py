@@ -215,6 +215,8 @@ class Realm:
         """Take part in the cluster, if the database is one for several nodes."""
         self.nodes = Nodes(context, node)
         self.nodes.watch(self.service.presence.set_elsewhere)
+        if (leases := self.nodes.leases) is not None:
+            self.directory.share(leases, lambda: self.nodes.id)
         self.nodes.start()
 
     def _load_keys(self, engine: Engine) -> None:

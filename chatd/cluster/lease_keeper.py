@@ -20,7 +20,7 @@ from chatd.base.isolation import guarded
 from chatd.base.recurring_work import RecurringWork
 from chatd.base.timers import Timer
 from chatd.store.database import Database
-from chatd.store.leases import LASTS, LeaseReport, release_leases, tend_leases
+from chatd.store.leases import LASTS, LeaseReport, hand_over, release_leases, tend_leases
 
 RENEW_EVERY = 2.0  # seconds
 MARGIN = 1.0  # seconds
@@ -130,6 +130,21 @@ class LeaseKeeper:
         lease = self._leases[name] = KeptLease(self, name, on_gained, on_lost)
         self._work.wake()
         return lease
+
+    def look(self) -> None:
+        """Ask for the leases that are wanted now: another node has given one away."""
+        self._work.wake()
+
+    async def hand_over(self, lease: KeptLease, node: int) -> None:
+        """Give a lease to the node with that id, which wants it. This one goes on to want it, and gets it
+        back if that node dies. Raises StorageFailed; then the lease is lost until it is asked for again."""
+        epoch = lease.epoch
+        if epoch is None:
+            return
+        lease.lose()
+        now = int(self._wall() * 1000)
+        await self._database.run(hand_over, lease.name, epoch, node, now)
+        lease.lose()  # a renewal that was under way may have found it held
 
     @property
     def may_act(self) -> bool:

@@ -7,10 +7,11 @@ realm has acknowledged it.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 import msgspec
+from sqlalchemy import Connection
 from twisted.internet import defer
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.python.failure import Failure
@@ -23,6 +24,7 @@ from chatd.service.context import Context
 from chatd.service.remote import ISettled
 from chatd.store import outbox as store
 from chatd.store import outcomes as outcome_store
+from chatd.store.leases import LeaseLost
 from chatd.store.outbox import Depth, NewParcel, QueuedParcel
 from chatd.store.outcomes import Acknowledged
 
@@ -76,11 +78,28 @@ class Outbox:
         self._delivered: defaultdict[str, Acknowledged] = defaultdict(Acknowledged)
         self._leaving: list[tuple[str, Acknowledged]] = []  # delivered, and being removed
         self._watches: list[Settled] = []
+        # Checks in a transaction that this node may still settle parcels of a realm
+        self._guard: Callable[[str], Callable[[Connection], None]] | None = None
         self._failed = False  # the last parcels could not be removed
         self._stopped = False
         self._tidying = Timer(context.clock, self.tidy)
         # (realm, number) -> told when that parcel is gone
         self._watched: defaultdict[tuple[str, int], Signal] = defaultdict(Signal)
+
+    def share(self, guard: Callable[[str], Callable[[Connection], None]]) -> None:
+        """Share the outbox with other nodes. `guard` returns, for the key of a realm, a check which raises
+        LeaseLost in a transaction if another node delivers to that realm by now."""
+        self._guard = guard
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other nodes store parcels, too."""
+        return self._guard is not None
+
+    def check(self, realm: str) -> Callable[[Connection], None]:
+        """Return what checks in a transaction that this node may settle parcels of a realm. It raises
+        LeaseLost."""
+        return _unchecked if self._guard is None else self._guard(realm)
 
     def put(self, parcel: NewParcel) -> Deferred[int]:
         """Store a parcel. Fires with its number once it is on disk."""
@@ -177,16 +196,32 @@ class Outbox:
         """Remove delivered parcels of one realm from the database."""
         leaving = realm, parcels
         self._leaving.append(leaving)
-        removing = self._database.run(outcome_store.delivered, self._versions, realm, parcels)
+        if self._guard is None:
+            removing = self._database.run(outcome_store.delivered, self._versions, realm, parcels)
+        else:
+            removing = self._database.run(self._remove_guarded, self._guard(realm), realm, parcels)
         removing.addCallbacks(self._removed, self._not_removed, errbackArgs=leaving)
         removing.addBoth(lambda _: self._leaving.remove(leaving))
         return removing
+
+    def _remove_guarded(
+        self,
+        connection: Connection,
+        check: Callable[[Connection], None],
+        realm: str,
+        parcels: Acknowledged,
+    ) -> None:
+        """A job: remove delivered parcels, unless another node delivers to the realm by now."""
+        check(connection)
+        outcome_store.delivered(connection, self._versions, realm, parcels)
 
     def _removed(self, _result: None) -> None:
         self._failed = False
 
     def _not_removed(self, failure: Failure, realm: str, parcels: Acknowledged) -> None:
         """Try again later. If there is no later, they are sent again, and the realm ignores them."""
+        if failure.check(LeaseLost) is not None:
+            return  # by the node that delivers now
         log_unexpected("delivered parcels were not removed from the outbox", failure)
         if self._stopped:
             return
@@ -195,3 +230,7 @@ class Outbox:
         if len(kept.numbers) + len(parcels.numbers) <= MAX_KEPT:
             kept.add(parcels)
         self._tidying.start(TRY_AGAIN)
+
+
+def _unchecked(_connection: Connection) -> None:
+    """There are no other nodes."""

@@ -46,6 +46,7 @@ from chatd.store import outbox as outbox_store
 from chatd.store import outcomes as store
 from chatd.store import pending as pending_store
 from chatd.store.acceptances import Acceptance
+from chatd.store.leases import LeaseLost
 from chatd.store.outbox import QueuedParcel
 from chatd.store.outcomes import SentEntry
 
@@ -212,10 +213,14 @@ class Outcomes:
         at_once = fresh and is_message and self._is_told_at_once(waiting)
         bounces = not waits and not at_once
         try:
-            await self._settle([Undelivered(realm, waiting, parcel, error, bounces)])
+            await self._settle(
+                [Undelivered(realm, waiting, parcel, error, bounces)], self._outbox.check(realm)
+            )
         except StorageFailed:
             self._keep_later(realm, number, error)
             return False
+        except LeaseLost:
+            return False  # another node sends it now
         await self._put_right(realm, parcel, error)
         if isinstance(error, NotSupportedThere) and isinstance(parcel, parcels.Left):
             await self._left_behind(realm, parcel)
@@ -283,8 +288,13 @@ class Outcomes:
             await self._database.run(outbox_store.remove, realm, waiting.id)
             self._outbox.removed(realm, waiting.id, str(expired.error))
 
-    async def _settle(self, undelivered: Sequence[Undelivered]) -> None:
-        """Remove parcels from the outbox, and keep why. Raises StorageFailed."""
+    async def _settle(
+        self,
+        undelivered: Sequence[Undelivered],
+        check: Callable[[Connection], None] | None = None,
+    ) -> None:
+        """Remove parcels from the outbox, and keep why, if `check` allows it in the transaction. Raises
+        StorageFailed, and what `check` raises."""
         refusals = [store.refusal_of(each.error) for each in undelivered]
         notes = [
             self._bounces.sentence(each.realm, each.parcel, each.error) for each in undelivered
@@ -293,6 +303,8 @@ class Outcomes:
 
         def job(connection: Connection) -> list[tuple[SentEntry | None, SystemMessage | None]]:
             settled = []
+            if check is not None:
+                check(connection)
             for each, refusal, note in zip(undelivered, refusals, notes, strict=True):
                 number, sender = each.waiting.id, each.waiting.sender_id
                 entry = bounce = None

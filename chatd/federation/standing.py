@@ -71,6 +71,10 @@ class Standings:
         self._stopped = False
         self._storing = Timer(context.clock, self.store)
 
+    async def reload(self, realm: str) -> None:
+        """Read the marks of a realm again, because another node was linked with it. Raises StorageFailed."""
+        self._marks[realm] = await self._database.run(store.mark_of, realm)
+
     def of(self, realm: str) -> PeerMark:
         return self._marks.get(realm, PeerMark())
 

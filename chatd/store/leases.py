@@ -43,6 +43,11 @@ _SELECT = select(leases.c.name, leases.c.node, leases.c.epoch, leases.c.until).w
 _LOCK = _SELECT.order_by(leases.c.name).with_for_update()
 _RENEW = update(leases).where(_CHOSEN).values(until=bindparam("end"))
 _TAKE = _RENEW.values(node=bindparam("owner"), epoch=leases.c.epoch + 1)
+_TAKE_ONE = (
+    update(leases)
+    .where(leases.c.name == bindparam("named"), leases.c.epoch == bindparam("was"))
+    .values(node=bindparam("owner"), epoch=leases.c.epoch + 1, until=bindparam("end"))
+)
 _RELEASE = (
     update(leases).where(leases.c.node == bindparam("owner"), _CHOSEN).values(node=NOBODY, until=0)
 )
@@ -79,6 +84,13 @@ def release_leases(connection: Connection, node: int, names: Iterable[str]) -> N
         some = ordered[start : start + CHUNK]
         connection.execute(_LOCK, {"names": some}).close()
         connection.execute(_RELEASE, {"owner": node, "names": some})
+
+
+def hand_over(connection: Connection, name: str, epoch: int, node: int, now: int) -> bool:
+    """Give a lease to `node`, as a new epoch, if it still is in `epoch`. Returns whether it was."""
+    end = database_time(connection, now) + LASTS
+    given = connection.execute(_TAKE_ONE, {"named": name, "was": epoch, "owner": node, "end": end})
+    return bool(given.rowcount)
 
 
 def check_lease(connection: Connection, name: str, epoch: int) -> None:

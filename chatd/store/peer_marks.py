@@ -72,6 +72,12 @@ def all_marks(connection: sa.Connection) -> dict[str, PeerMark]:
     return {realm: PeerMark(*marks) for realm, *marks in rows}
 
 
+def mark_of(connection: sa.Connection, realm: str) -> PeerMark:
+    """Return the marks of one realm."""
+    row = connection.execute(_ALL.where(peer_marks.c.realm == realm)).first()
+    return PeerMark() if row is None else PeerMark(*row[1:])
+
+
 def raise_mark(connection: sa.Connection, realm: str, mark: PeerMark) -> None:
     """Raise the marks of a realm. Only `lower_marks` lowers them."""
     values = msgspec.structs.asdict(mark)

@@ -62,6 +62,11 @@ def all_peers(connection: sa.Connection) -> list[KnownPeer]:
     return [KnownPeer(*row) for row in connection.execute(_ALL)]
 
 
+def get(connection: sa.Connection, key: str) -> KnownPeer | None:
+    row = connection.execute(_ALL.where(peers.c.key == key)).first()
+    return None if row is None else KnownPeer(*row)
+
+
 def remember(connection: sa.Connection, peer: KnownPeer, now: int) -> None:
     """Store a realm, in place of an older record. `now` is in ms since 1970 UTC."""
     values = msgspec.structs.asdict(peer)

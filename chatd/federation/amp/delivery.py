@@ -17,6 +17,7 @@ from chatd.federation.amp.link_sender import Destination, LinkSender
 from chatd.federation.amp.return_link import ReturnLink
 from chatd.federation.amp.wire import Refused
 from chatd.federation.capabilities import GUESTS
+from chatd.federation.outcome_waiters import OutcomeWaiters
 from chatd.service.remote import QUEUED, OnOutcome
 from chatd.store.outcomes import SentEntry
 
@@ -75,6 +76,23 @@ class Delivery:
             return False
         self._sender.add(number, parcel, file, entry)
         return True
+
+    def dispatch_elsewhere(self, number: int, on_outcome: OnOutcome, soon: bool) -> None:
+        """As `dispatch`, for a parcel that another node of this realm has stored."""
+        if self._link is None and not soon:
+            on_outcome(QUEUED)
+            return
+        self._to.waiters.add(number, on_outcome)
+        self.look(number)
+
+    def look(self, number: int | None = None) -> None:
+        """Another node of this realm has stored the parcel with that number, or may have stored some."""
+        if self._sender is not None:
+            self._sender.look(number)
+
+    @property
+    def waiters(self) -> OutcomeWaiters:
+        return self._to.waiters
 
     def blanked(self, number: int, parcel: bytes) -> None:
         """A parcel has lost its content."""

@@ -36,6 +36,9 @@ GIVE_UP = 600.0
 ASK_TIME = 5.0  # seconds that a question waits for a link
 FIRST_PAUSE = 1.0  # seconds until the first retry; each further pause is twice as long
 LONGEST_PAUSE = 300.0
+AT_ONCE = 10  # realms that are dialled at once
+SPREAD = 0.05  # seconds for each realm that is dialled after a start
+MAX_SPREAD = 60.0  # seconds for all of them
 CALM_SPREAD = 60.0  # seconds over which realms are dialled that may rest, and whose links were lost
 
 log = Logger()
@@ -100,6 +103,11 @@ class Dialer:
         pause = self._backoff(peer) if pause is None else pause
         peer.timer = self._clock.callLater(pause, self._dial, peer)
 
+    def spread(self, count: int) -> float:
+        """The pause, at random, before one of `count` realms is dialled that are dialled at the same time."""
+        longest = min(MAX_SPREAD, max(0, count - AT_ONCE) * SPREAD)
+        return longest * int.from_bytes(self._random_bytes(2)) / 65536 if longest else 0.0
+
     def _backoff(self, peer: Peer) -> float:
         """What is left of the pause since the last dial failed, or since the link was lost."""
         longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._failures(peer), 16))
@@ -119,6 +127,8 @@ class Dialer:
 
     def _may_dial(self, peer: Peer) -> bool:
         """Whether the realm is dialled on and on: something waits for it, or its link is kept."""
+        if not peer.owned:
+            return False
         if peer.wanted:
             return self._can_dial(peer)
         return peer.known.host is not None and not peer.resting
@@ -126,6 +136,8 @@ class Dialer:
     def want(self, peer: Peer) -> bool:
         """Something waits for the realm: dial it, unless that is planned. Returns whether a link is expected
         in a moment, because it rested."""
+        if not peer.owned:
+            return False
         failures = self._failures(peer)
         if peer.resting and not failures and self._can_dial(peer):
             peer.expected = True
@@ -148,6 +160,8 @@ class Dialer:
         planned = peer.timer is not None and peer.timer.active()
         if self._stopping or planned or not peer.resting or not self._can_dial(peer):
             return
+        if not peer.owned:
+            return
         pause = self._backoff(peer) if self._failures(peer) else pause
         peer.timer = self._clock.callLater(pause, self._dial, peer)
 
@@ -162,7 +176,7 @@ class Dialer:
 
     async def linked(self, peer: Peer) -> PeerLink:
         """The link of the realm, which is dialled if it rests. Raises RealmDown."""
-        if peer.link is None and (peer.resting or peer.expected):
+        if peer.link is None and peer.owned and (peer.resting or peer.expected):
             self.wake(peer, 0.0)
             if not peer.failures:
                 signal = self._settled.setdefault(peer.known.key, Signal())
@@ -184,6 +198,8 @@ class Dialer:
         now = self._clock.seconds()
         if self._stopping or peer.dialling or now < peer.next_probe or not self._can_dial(peer):
             return
+        if not peer.owned:
+            return
         peer.next_probe = now + PROBE_EVERY
         probing = self._open(peer).addErrback(
             lambda failure: log.debug(
@@ -193,7 +209,7 @@ class Dialer:
         in_background("{realm} was not dialled", probing, realm=peer.known.name)
 
     def _dial(self, peer: Peer) -> None:
-        if self._stopping or peer.link is not None or peer.dialling:
+        if self._stopping or peer.link is not None or peer.dialling or not peer.owned:
             return
         peer.dialling = True
         dialling = self._open(peer).addBoth(self._dialled, peer)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 import msgspec
 from twisted.logger import Logger
 
@@ -64,6 +66,9 @@ class LinkManager:
         # As they were last looked at
         self._config = context.config.peers
         self._blocked = context.blocked_realms
+        # Whether this node may have a link with the peer whose start has that instance; the last argument
+        # says whether this node has dialled (chatd.federation.amp.link_leases)
+        self.obtain: Callable[[Peer, bytes, bool], Awaitable[bool]] | None = None
         context.on_config(self._reconfigure)
         context.on_banned(self._reconfigure)
 
@@ -148,13 +153,17 @@ class LinkManager:
         # Another certificate may have been accepted for this realm since the handshake.
         authentication = self.authenticate(link)
         peer = peers.get(link.realm) or peers.add(KnownPeer(link.realm, name))
+        if self.obtain is not None and not await self.obtain(
+            peer, other.instance, bool(link.dialled)
+        ):
+            raise Refused("busy")
         self._check_better(link, peer)
         known = peers.linked(msgspec.structs.replace(peer.known, name=name))
         if authentication.remember:
             known = msgspec.structs.replace(known, certificate=authentication.pem)
         await peers.remember(peer, known)
         await self._learn_keys(link.realm, other.keys)
-        if link.transport is None or peers.get(link.realm) is not peer:
+        if link.transport is None or peers.get(link.realm) is not peer or not peer.owned:
             raise Refused("gone")
         self.authenticate(link)
         self._check_better(link, peer)
@@ -175,16 +184,21 @@ class LinkManager:
     def _check_better(self, link: PeerLink, peer: Peer) -> None:
         """Raises Refused if the peer has a link that is better than `link`. Both ends come to the same
         result."""
+        if self.keeps(peer, link.other.instance, link.dialled):
+            raise Refused(wire.ALREADY_LINKED)
+
+    def keeps(self, peer: Peer, instance: bytes, dialled: bool) -> bool:
+        """Whether the link that the peer has is better than a new one with its start of that `instance`.
+        `dialled`: this realm has dialled the new one."""
         old = peer.link
         if (
             old is None
-            or link.other.instance != old.other.instance
-            or link.dialled == old.dialled
+            or instance != old.other.instance
+            or dialled == old.dialled
             or self.clock.seconds() - self.links[old] > YOUNG
         ):
-            return
-        if link.dialled != (self._peers.own_key < link.realm):
-            raise Refused(wire.ALREADY_LINKED)
+            return False
+        return dialled != (self._peers.own_key < peer.known.key)
 
     def ready(self, link: PeerLink) -> None:
         """The link is up at both ends."""

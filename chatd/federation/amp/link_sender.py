@@ -13,7 +13,7 @@ from chatd.base.isolation import guarded
 from chatd.base.names import printable
 from chatd.federation.amp import wire
 from chatd.federation.amp.link import PeerLink
-from chatd.federation.amp.send_queue import Item, SendQueue
+from chatd.federation.amp.send_queue import Item, SendQueue, SharedSendQueue
 from chatd.federation.amp.wire import Refused
 from chatd.federation.capabilities import check_fits
 from chatd.federation.guest_lists import GuestLists
@@ -85,7 +85,8 @@ class LinkSender:
     def __init__(self, to: Destination, link: PeerLink) -> None:
         self._to = to
         self._link = link
-        self._queue = SendQueue(to.realm, to.outbox, self._pump, link.abort)
+        queue = SharedSendQueue if to.outbox.is_shared else SendQueue
+        self._queue: SendQueue = queue(to.realm, to.outbox, self._pump, link.abort)
         self._flying = 0  # batches under way
         self._waking = False
         self._closed = False
@@ -105,6 +106,14 @@ class LinkSender:
         the message that it carries, if an account here has sent it."""
         sender = None if entry is None else entry.account_id
         self._queue.add(Item(number, parcel, file, sender, entry))
+        self._pump_soon()
+
+    def look(self, number: int | None) -> None:
+        """Another node has stored the parcel with that number, or may have stored some."""
+        self._queue.look(number)
+        self._pump_soon()
+
+    def _pump_soon(self) -> None:
         if not self._waking:
             self._waking = True
             self._to.clock.callLater(0, self._wake)

@@ -18,12 +18,15 @@ from chatd.base.model import Account
 from chatd.base.names import Address, key_of
 from chatd.base.realms import Added, RealmInfo
 from chatd.base.replies import Member
+from chatd.cluster.lease_keeper import LeaseKeeper
 from chatd.federation.amp.delivery import Delivery
 from chatd.federation.amp.dialer import Endpoint
 from chatd.federation.amp.discovery import RealmDiscovery
 from chatd.federation.amp.link import PeerLink
+from chatd.federation.amp.link_leases import LinkLeases
 from chatd.federation.amp.link_manager import LinkManager
 from chatd.federation.amp.link_sender import Destination, Suspects
+from chatd.federation.amp.node_parcels import NodeParcels
 from chatd.federation.amp.peer_status import all_peers
 from chatd.federation.amp.peers import Peer, PeerTable
 from chatd.federation.amp.place_finder import PlaceFinder
@@ -50,9 +53,6 @@ from chatd.store.outcomes import SentEntry
 from chatd.store.peers import KnownPeer
 
 EXPIRE_EVERY = 60.0  # seconds
-AT_ONCE = 10  # realms that are dialled at once
-SPREAD = 0.05  # seconds for each realm that is dialled after a start
-MAX_SPREAD = 60.0  # seconds for all of them
 WAKE_SPREAD = 1.0  # seconds over which realms are dialled whose people are followed here
 VISIT_EVERY = 86_400_000  # ms after which a realm is linked, although nothing is to be said
 VISITS = 1440  # in one EXPIRE_EVERY, one out of that many realms is visited
@@ -81,7 +81,17 @@ class AmpLinks:
         self.manager = LinkManager(
             context, federation, peers, self._endpoint, self._unconfirmed, self._finder
         )
+        self._leases: LinkLeases | None = None
+        self._parcels: NodeParcels | None = None
         self._discovery = RealmDiscovery(context, peers, self.manager.dialer, self._unconfirmed)
+
+    def share(self, keeper: LeaseKeeper, node: Callable[[], int]) -> None:
+        """Share the links with the other nodes of this realm, before `start`. `node` returns the id of this
+        one."""
+        self._leases = LinkLeases(
+            self._context, self._federation, self.manager, self.peers, keeper, node
+        )
+        self._parcels = NodeParcels(self._context, self.peers, self._leases)
 
     def _delivery_to(self, peer: Peer) -> Delivery:
         context, federation = self._context, self._federation
@@ -104,10 +114,12 @@ class AmpLinks:
         self._dial_spread(self.peers.by_key.values())
         in_background("realms for which something waits were not dialled", self._dial_waiting())
         self._expiring.start(EXPIRE_EVERY, now=False)
+        if self._leases is not None:
+            self._leases.start()
 
     async def _dial_waiting(self) -> None:
         waiting = [self.peers.get(realm) for realm in await self._federation.outbox.realms()]
-        found = [peer for peer in waiting if peer is not None and peer.link is None]
+        found = [peer for peer in waiting if peer is not None and peer.link is None and peer.owned]
         for peer in found:
             peer.wanted, peer.resting = True, False
         self._dial_spread(found)
@@ -115,15 +127,15 @@ class AmpLinks:
     def _dial_spread(self, peers: Iterable[Peer]) -> None:
         """Dial these realms, if they should be, at moments that are spread so that there is no rush."""
         dialled = list(peers)
-        spread = min(MAX_SPREAD, max(0, len(dialled) - AT_ONCE) * SPREAD)
         for peer in dialled:
-            part = int.from_bytes(self._context.random_bytes(2)) / 65536 if spread else 0.0
-            self.manager.dialer.soon(peer, spread * part)
+            self.manager.dialer.soon(peer, self.manager.dialer.spread(len(dialled)))
 
     async def stop(self) -> None:
         """Close all links. What is under way goes over the next ones."""
         if self._expiring.running:
             self._expiring.stop()
+        if self._leases is not None:
+            await self._leases.stop()
         await self.manager.stop()
         self._federation.forwarder.posts.stop()
         self._federation.outbox.stop()
@@ -184,6 +196,9 @@ class AmpLinks:
         if peer is None:
             on_outcome(QUEUED)
             return
+        if self._parcels is not None and not peer.owned:
+            self._parcels.dispatch(peer, number, on_outcome)
+            return
         soon = peer.link is None and self.manager.dialer.want(peer)
         try:
             peer.delivery.dispatch(number, parcel, file, entry, on_outcome, soon)
@@ -201,6 +216,9 @@ class AmpLinks:
         peer = self.peers.by_key.get(realm)
         if peer is None:
             return False
+        if self._parcels is not None and not peer.owned:
+            self._parcels.post(realm, number)
+            return False
         if peer.link is None:
             self.manager.dialer.want(peer)
         try:
@@ -213,6 +231,8 @@ class AmpLinks:
         peer = self.peers.by_key.get(realm)
         if peer is not None:
             peer.delivery.blanked(number, parcel)
+            if self._parcels is not None and not peer.owned:
+                self._parcels.blanked(realm, number, parcel)
 
     def _up(self, realm: str) -> PeerLink | None:
         """The link with the realm, if it is up."""

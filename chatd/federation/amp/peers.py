@@ -55,6 +55,7 @@ class Peer:
         self.asks_to_rest = False
         self.next_probe = 0.0  # when the realm may be dialled to know whether that works
         self.dialling = False
+        self.owned = True  # this node, and no other of the realm, links with it
         self.timer: IDelayedCall | None = None  # until the next dial
 
     @property
@@ -76,6 +77,11 @@ class PeerTable:
         self.by_key: dict[str, Peer] = {}
         self.own_name = context.config.realm
         self.own_key = context.realm_key
+        # For the other nodes of this realm (chatd.federation.amp.link_leases): a realm is in the table, is
+        # not any more, and was stored or removed from the database
+        self.on_added: Callable[[Peer], object] = lambda _peer: None
+        self.on_removed: Callable[[Peer], object] = lambda _peer: None
+        self.on_stored: Callable[[str], object] = lambda _realm: None
         self._context = context
         self._configured = frozenset(context.config.peers.known)  # when it was last looked at
         self._delivery_to = delivery_to
@@ -127,7 +133,27 @@ class PeerTable:
         peer = Peer(known, pin, self._context.now())
         peer.delivery = self._delivery_to(peer)
         self.by_key[known.key] = peer
+        self.on_added(peer)
         return peer
+
+    def told(self, realm: str, known: KnownPeer | None) -> None:
+        """Another node has stored what is known of a realm, or has removed it."""
+        peer = self.by_key.get(realm)
+        if known is None:
+            if peer is not None and realm not in self._config.known:
+                self._drop(realm)
+        elif peer is None:
+            self.add(known).saved = known
+        else:
+            peer.saved = known
+            peer.known, peer.fingerprint = self._overridden(known)
+
+    def _drop(self, realm: str) -> None:
+        """Remove a realm from memory, with its link."""
+        peer = self.by_key.pop(realm, None)
+        if peer is not None:
+            _close(peer)
+            self.on_removed(peer)
 
     def get(self, realm: str) -> Peer | None:
         return self.by_key.get(realm)
@@ -207,6 +233,7 @@ class PeerTable:
 
         def stored(_result: None) -> None:
             peer.saved = known
+            self.on_stored(known.key)
 
         storing = self._context.database.run(store.remember, known, self._context.now())
         return storing.addCallback(stored)
@@ -218,10 +245,10 @@ class PeerTable:
     async def forget(self, *realms: str) -> None:
         """Remove these realms from memory, with their links, and from the database."""
         for realm in realms:
-            peer = self.by_key.pop(realm, None)
-            if peer is not None:
-                _close(peer)
+            self._drop(realm)
         await self._context.database.run(store.forget, realms)
+        for realm in realms:
+            self.on_stored(realm)
 
 
 def _close(peer: Peer) -> None:

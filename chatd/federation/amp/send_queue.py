@@ -90,6 +90,10 @@ class SendQueue:
             self._cursor = min(self._cursor, item.number - 1)
             self._fresh = {}
 
+    def look(self, number: int | None) -> None:
+        """Another node has stored the parcel with that number, or may have stored some."""
+        self._behind = True
+
     def blanked(self, number: int, parcel: bytes) -> None:
         """A parcel has lost its content. What is being read from the disk may still have it."""
         place = bisect_left(self.ready, number, key=_number_of)
@@ -115,6 +119,17 @@ class SendQueue:
         if self._closed:
             return
         self._reading = False
+        self._take(page)
+        if self._fresh is None:
+            self._look_back()
+        else:
+            self._add_fresh(self._fresh, whole=len(page) < PAGE)
+            self._fresh = {}
+            self._lowest = math.inf
+        self._filled()
+
+    def _take(self, page: Sequence[QueuedParcel]) -> None:
+        """Add what was read."""
         for each in page:
             item = Item(each.id, each.parcel, each.attachment_id, each.sender_id)
             if (parcel := self._blanked.get(each.id)) is not None:
@@ -123,13 +138,6 @@ class SendQueue:
         self._blanked.clear()
         if page:
             self._cursor = page[-1].id
-        if self._fresh is None:
-            self._look_back()
-        else:
-            self._add_fresh(self._fresh, whole=len(page) < PAGE)
-            self._fresh = {}
-            self._lowest = math.inf
-        self._filled()
 
     def _add_fresh(self, fresh: Mapping[int, Item], *, whole: bool) -> None:
         """Add what was committed while a page was read. If that was not the `whole` rest, the next one has
@@ -155,3 +163,56 @@ class SendQueue:
     def _not_read(self, failure: Failure) -> None:
         log_unexpected("the outbox can't be read", failure)
         self._failed()
+
+
+class SharedSendQueue(SendQueue):
+    """The queue of a realm that several nodes serve. They all store parcels, so all are read from the disk:
+    only there their order is known. Nodes number parcels in turns, so whatever has a lower number than one
+    that was read was committed before, and was read too.
+    """
+
+    def __init__(
+        self, realm: str, outbox: Outbox, filled: Callable[[], None], failed: Callable[[], None]
+    ) -> None:
+        super().__init__(realm, outbox, filled, failed)
+        # The numbers that were read last. This node may be told of them later.
+        self._known: dict[int, None] = {}
+        # The numbers of which it was told while a page was read; None: there may be any
+        self._told: set[int] | None = set()
+
+    def add(self, item: Item) -> None:
+        self.look(item.number)
+
+    def look(self, number: int | None) -> None:
+        if number is not None and number in self._known:
+            return
+        if not self._reading:
+            self._behind = True
+            if number is not None:
+                self._lowest = min(self._lowest, number)
+        elif number is None:
+            self._told = None
+        elif self._told is not None:
+            self._told.add(number)
+            if len(self._told) > MAX_READY:
+                self._lowest = min(self._lowest, *self._told)
+                self._told = None
+
+    def _have_read(self, page: Sequence[QueuedParcel]) -> None:
+        if self._closed:
+            return
+        for each in page:
+            self._known[each.id] = None
+        while len(self._known) > MAX_READY:
+            del self._known[next(iter(self._known))]
+        self._reading = False
+        told, self._told = self._told, set()
+        lowest = self._lowest
+        self._behind = len(page) >= PAGE
+        self._take(page)
+        self._lowest = math.inf if told is not None else lowest
+        for number in told or ():
+            self.look(number)
+        if told is None:
+            self._behind = True
+        self._filled()

@@ -1,0 +1,102 @@
+"""Parcels that a node has stored for a realm with which another node is linked.
+
+The other node is told their numbers, reads them from the outbox, and tells the outcome if the sender waits
+for it. If either is lost, the parcel is found a moment later, and the sender is told that it is queued.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+import msgspec
+
+from chatd.federation.amp.link_leases import LinkLeases
+from chatd.federation.amp.peers import Peer, PeerTable
+from chatd.federation.parcels import Verdict
+from chatd.federation.refusals import refusal, verdict_of
+from chatd.service.context import Context
+from chatd.service.remote import DeliveryOutcome, OnOutcome
+
+
+class StoredElsewhere(msgspec.Struct, frozen=True, array_like=True):
+    """A parcel for a realm is stored. If it is `blanked`, that takes the place of what it was. The sender at
+    the node with the id `waits` waits for the outcome; 0: nobody does."""
+
+    realm: str
+    number: int
+    blanked: bytes | None = None
+    waits: int = 0
+
+
+class KnownOutcome(msgspec.Struct, frozen=True, array_like=True):
+    """What became of a parcel of the node with the id `node`."""
+
+    node: int
+    realm: str
+    number: int
+    verdict: Verdict | None = None  # if it was refused
+    seq: int = 0
+    queued: bool = False
+    requested: bool = False
+
+
+class NodeParcels:
+    """What the nodes tell each other of parcels."""
+
+    def __init__(self, context: Context, peers: PeerTable, leases: LinkLeases) -> None:
+        self._peers = peers
+        self._leases = leases
+        topic = context.news.topic
+        self._tell = topic("parcel", StoredElsewhere, self._stored, lambda: None)
+        self._answer = topic("outcome", KnownOutcome, self._known, lambda: None)
+
+    def dispatch(self, peer: Peer, number: int, on_outcome: OnOutcome) -> None:
+        """Let the node that is linked send a parcel. `on_outcome` is called as with ILinks.dispatch."""
+        peer.delivery.waiters.add(number, on_outcome)
+        self._tell(StoredElsewhere(peer.known.key, number, None, self._leases.node))
+
+    def post(self, realm: str, number: int) -> None:
+        """As `dispatch`, without waiting for the outcome."""
+        self._tell(StoredElsewhere(realm, number))
+
+    def blanked(self, realm: str, number: int, parcel: bytes) -> None:
+        """A parcel has lost its content."""
+        self._tell(StoredElsewhere(realm, number, parcel))
+
+    def _stored(self, stored: StoredElsewhere) -> None:
+        peer = self._peers.get(stored.realm)
+        if peer is None or not peer.owned:
+            return
+        if stored.blanked is not None:
+            peer.delivery.blanked(stored.number, stored.blanked)
+            return
+        soon = peer.link is None and self._leases.want_link(peer)
+        if stored.waits:
+            told = partial(self._tell_outcome, stored)
+            peer.delivery.dispatch_elsewhere(stored.number, told, soon)
+        else:
+            peer.delivery.look(stored.number)
+
+    def _tell_outcome(self, stored: StoredElsewhere, outcome: DeliveryOutcome) -> None:
+        error = outcome.error
+        self._answer(
+            KnownOutcome(
+                stored.waits,
+                stored.realm,
+                stored.number,
+                None if error is None else verdict_of(error),
+                outcome.seq,
+                outcome.queued,
+                outcome.requested,
+            )
+        )
+
+    def _known(self, known: KnownOutcome) -> None:
+        peer = self._peers.get(known.realm)
+        if peer is None or known.node != self._leases.node:
+            return
+        error = None
+        if known.verdict is not None:
+            error = refusal(known.verdict, peer.known.name)
+        outcome = DeliveryOutcome(error, known.queued, known.seq, known.requested)
+        peer.delivery.waiters.settle((known.number,), outcome)

@@ -1,0 +1,75 @@
+"""A realm on several nodes, of which one links with each other realm."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chatd.simulate.people import Person
+from tests.support.node_servers import NodeServer, NodesTestCase
+
+
+class Links(NodesTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.budi = self.two.person("budi")
+        self.a.add(self.two)
+        self.network.advance(1.0)
+        self.ana = {node: self.person(node, "ana") for node in (self.a, self.b)}
+
+    def person(self, node: NodeServer, name: str) -> Person:
+        """A person of the realm, who uses this node."""
+        other = self.b if node is self.a else self.a
+        person = Person(node, name)
+        if name in other.people:
+            person.account = other.people[name].account
+            node.people[name] = person
+            return person
+        return node.person(name)
+
+    def texts(self, person: Person) -> list[str]:
+        return [str(message.text) for message in person.inbox()]
+
+    def test_one_node(self) -> None:
+        """One of the nodes is linked. The other one knows the realm, too."""
+        self.assertEqual([self.a.links, self.b.links], [["realm2"], []])
+        peer: Any = self.b.realm.directory.peers.get("realm2")
+        self.assertEqual(peer.known.host, "realm2.test")
+
+    def test_sent_through_the_other(self) -> None:
+        """Messages that both nodes store arrive once, and in the order in which they were stored."""
+        for number in range(3):
+            for node in (self.b, self.a):
+                self.ana[node].sends("budi@realm2", f"{number}")
+        self.network.advance(1.0)
+        self.assertEqual(self.texts(self.budi), list("001122"))
+        self.assertEqual(self.b.parcels_waiting(), 0)
+
+    def test_lost_hint(self) -> None:
+        """A parcel of which the linked node was not told is delivered a moment later."""
+        self.b.bus.lost = True
+        self.ana[self.b].begins_to_send("budi@realm2", "halo")
+        self.network.advance(3.0)
+        self.assertEqual(self.texts(self.budi), ["halo"])
+
+    def test_owner_dies(self) -> None:
+        """The other node links once the lease has expired, and delivers what waits, once."""
+        self.ana[self.b].sends("budi@realm2", "before")
+        self.a.kill()
+        self.ana[self.b].begins_to_send("budi@realm2", "after")
+        self.network.advance(1.0)
+        self.assertEqual(self.texts(self.budi), ["before"])
+        self.expire()
+        self.network.advance(3.0)
+        self.assertEqual(self.texts(self.budi), ["after"])
+        self.assertEqual(self.b.links, ["realm2"])
+        self.assertEqual(self.b.parcels_waiting(), 0)
+
+    def test_to_the_realm(self) -> None:
+        """What the other realm sends comes to whichever node is linked."""
+        self.budi.sends("ana@realm1", "halo")
+        self.assertEqual(self.texts(self.ana[self.b]), ["halo"])
+        self.a.kill()
+        self.expire()
+        self.network.advance(3.0)
+        self.budi.sends("ana@realm1", "lagi")
+        self.assertEqual(self.texts(self.ana[self.b]), ["lagi"])
