@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 
 import msgspec
+from sqlalchemy import Connection
 from twisted.logger import Logger
 
 from chatd.base.background import in_background
@@ -14,6 +15,7 @@ from chatd.federation.signing.keys import KeyRing, RealmKey, decode_keys, encode
 from chatd.federation.signing.proofs import Proof
 from chatd.federation.signing.statements import decode_statement
 from chatd.service.context import Context
+from chatd.service.node_caches import NodeTable
 from chatd.store import judged as store
 from chatd.store import realm_keys as key_store
 from chatd.store.judged import JudgedEntry, UnverifiedEntry
@@ -46,6 +48,9 @@ class KeyBook:
             (key.realm or realm, RealmKey(key.public, key.since, key.until)) for key in stored
         )
         self.verifier = Verifier(self.ring)
+        self._table: NodeTable[str, list[StoredKey]] = NodeTable(
+            context, "keys of realms", str, _read_keys, self._learnt_elsewhere
+        )
 
     @property
     def announcement(self) -> bytes:
@@ -67,6 +72,7 @@ class KeyBook:
             gone = self.ring.learn(realm, news)
             keys = [StoredKey(realm, key.id, key.public, key.since, key.until) for key in news]
             await self._database.run(key_store.learn, keys, gone)
+            self._table.tell(realm)
         verifying = self._verify(realm, [key.id for key in announced])
         in_background("entries of {realm} stay unverified", verifying, realm=realm)
 
@@ -75,6 +81,21 @@ class KeyBook:
         for realm in realms:
             self.ring.forget(realm)
         await self._database.run(key_store.forget_keys, realms)
+        for realm in realms:
+            self._table.tell(realm)
+
+    def _learnt_elsewhere(self, realms: Sequence[str] | None, stored: Sequence[StoredKey]) -> None:
+        """Other nodes have learnt or forgotten keys. This one may be about to store others, which stay."""
+        by_realm: dict[str, list[RealmKey]] = {realm: [] for realm in realms or ()}
+        for key in stored:
+            if key.realm is not None:
+                known = RealmKey(key.public, key.since, key.until)
+                by_realm.setdefault(key.realm, []).append(known)
+        for realm, keys in by_realm.items():
+            if keys:
+                self.ring.learn(realm, self.ring.news(realm, keys))
+            else:
+                self.ring.forget(realm)
 
     async def _verify(self, realm: str, keys: Sequence[bytes]) -> None:
         """Verify the entries of a realm that were signed with these keys, page by page."""
@@ -102,3 +123,8 @@ class KeyBook:
             )
             return Trust.FORGED.value
         return trust.value
+
+
+def _read_keys(connection: Connection, realms: Sequence[str] | None) -> list[StoredKey]:
+    keys = key_store.all_keys(connection)
+    return keys if realms is None else [key for key in keys if key.realm in realms]

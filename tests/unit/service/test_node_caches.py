@@ -23,6 +23,8 @@ from chatd.commands.client import Client
 from chatd.commands.sessions import ENDED, Session, Sessions
 from chatd.federation.forwarder import Forwarder
 from chatd.federation.signing.drafts import EntrySigner
+from chatd.federation.signing.key_book import KeyBook
+from chatd.federation.signing.keys import RealmKey, encode_keys
 from chatd.files.folder import Uploads
 from chatd.media.scaler import PictureScaler
 from chatd.service.audit import Act
@@ -365,6 +367,24 @@ class TwoServices(SynchronousTestCase):
             lambda: self.here.managed.set_quota(self.act(), ana, 5),
             lambda: self.assertEqual(self.there.context.file_quotas.of(ana), 5),
         )
+
+    def test_keys(self) -> None:
+        """The keys of another realm are learnt and forgotten on the other node too."""
+        here, there = (
+            KeyBook(each.context, (), lambda _judged: None) for each in (self.here, self.there)
+        )
+        for number, lost in enumerate((False, True)):
+            realm = f"realm{number + 2}"
+            key = RealmKey(SigningRealm(realm).key.public, 0, None)
+            for each in self.buses:
+                each.lost = lost
+            result_of(here.learn(realm, encode_keys([key])))
+            self.clock.advance(0)
+            self.assertEqual(there.ring.get(realm, key.id), key)
+        for each in self.buses:
+            each.lost = False
+        result_of(here.forget(["realm2"]))
+        self.assertEqual(len(there.ring.of("realm2")), 0)
 
     def test_moved(self) -> None:
         """Where somebody lives now is known to the other node."""
