@@ -419,6 +419,7 @@ class Realm:
             service.presence_news,
             service.presence_nodes,
             service.rooms,
+            service.room_files,
             self.directory,
             service.remote_presence,
             service.quotas,

@@ -63,6 +63,10 @@ class Uploads:
         self._verified = VerifiedFiles(self, self._open_intact)
         self._claims = PartClaims()
 
+    @property
+    def is_shared(self) -> bool:
+        return False
+
     def start(self) -> None:
         for folder in (self.folder, self._incoming, self._rooms):
             folder.mkdir(mode=0o700, exist_ok=True)

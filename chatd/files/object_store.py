@@ -110,6 +110,10 @@ class ObjectStore:
     def trouble(self, trouble: str | None) -> None:
         self._remote.trouble = trouble
 
+    @property
+    def is_shared(self) -> bool:
+        return True
+
     def start(self) -> None:
         """Begin to work. Whether the bucket can be used shows in the log, and at the health page."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -135,6 +135,10 @@ class SharedFolder(Uploads):
             folder / "thumbnails", self._exists, self._is_left, random_bytes(8).hex()
         )
 
+    @property
+    def is_shared(self) -> bool:
+        return True
+
     def start(self) -> None:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for folder in (self._incoming, self._nodes):

@@ -104,6 +104,11 @@ class IFileStore(IFileThreads, Protocol):
 
     folder: Path
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether other nodes can read the files."""
+        ...
+
     def start(self) -> None:
         """Begin to work. Raises OSError."""
         ...

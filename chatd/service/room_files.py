@@ -7,7 +7,7 @@ The database does not know them. Their bytes are in a folder that is emptied at 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable
 
 import msgspec
 from twisted.logger import Logger
@@ -28,6 +28,7 @@ from chatd.service.codes import new_code
 from chatd.service.context import Context
 from chatd.service.downloads import Download
 from chatd.service.rooms import Room, RoomFile, Rooms
+from chatd.service.soft_state import SoftState, StatePage, StateSource
 
 # An account may have one largest file in rooms, or several smaller ones. A room takes the files of several
 # such accounts, so that none of them fills it, and all rooms together take those of several such rooms. The
@@ -49,6 +50,14 @@ class RoomSend(msgspec.Struct, frozen=True):
     announce: bool
 
 
+class FileInRoom(msgspec.Struct, frozen=True):
+    """A file in a room, for the other nodes. `room` is the key of its name."""
+
+    room: str
+    file: Attachment
+    sender: Account
+
+
 class RoomFiles:
     """The files in all rooms."""
 
@@ -62,7 +71,38 @@ class RoomFiles:
         # Files and bytes of each account, of each room, and of the realm. Those that are arriving count.
         self._files: Counter[tuple[str, Hashable]] = Counter()
         self._bytes: Counter[tuple[str, Hashable]] = Counter()
+        self._places: dict[str, Room] = {}  # of the files of this node, by code
+        # Files are counted at each node, and stay at the one to which they were sent.
+        self._state = SoftState[str, FileInRoom](
+            context.news,
+            context.clock,
+            "room-files",
+            StatePage[str, FileInRoom],
+            StateSource(lambda: self._places.keys(), self._place),
+            lambda *_: None,
+        )
         rooms.on_end(self._remove_all)
+
+    def stop(self) -> None:
+        """Tell the other nodes nothing any more."""
+        self._state.stop()
+
+    def _place(self, code: str) -> FileInRoom | None:
+        room = self._places.get(code)
+        if room is None:
+            return None
+        found = room.files[code]
+        return FileInRoom(key_of(room.name), found.file, found.sender)
+
+    def _elsewhere(self, room: Room) -> list[RoomFile]:
+        """The files of the room that were sent to it at other nodes."""
+        key = key_of(room.name)
+        return [
+            RoomFile(each.file, each.sender)
+            for copy in self._state.copies.values()
+            for each in copy.values()
+            if each.room == key
+        ]
 
     @property
     def _largest(self) -> int:
@@ -107,6 +147,8 @@ class RoomFiles:
             pass
         file = attachment_of(NO_ROW, code, name, stored, now)
         files[code] = RoomFile(file, send.sender)
+        self._places[code] = send.room
+        self._state.changed(code)
         if send.announce:
             self._rooms.talk(send.session, "", now, file)
         return file
@@ -121,11 +163,16 @@ class RoomFiles:
 
     async def fetch(self, session: Hashable, name: str) -> Download:
         """Open the file that `name` means in the session's room (see chatd.base.file_handles). Raises
-        NotInRoom, UnknownFile, FileMissing, FileDamaged, StorageFailed."""
-        files = [each.file for each in self._rooms.room_of(session).files.values()]
-        found = find_by_handle(files, name)
+        NotInRoom, UnknownFile, FileMissing, FileDamaged, StorageFailed. A file of another node is missing
+        unless the nodes share their files."""
+        room = self._rooms.room_of(session)
+        files = [each.file for each in room.files.values()]
+        far = [each.file for each in self._elsewhere(room)]
+        found = find_by_handle([*files, *far], name)
         if found is None:
             raise errors.UnknownFile(name=printable(name), advice="roomfiles lists them")
+        if found.code not in room.files and not self._uploads.is_shared:
+            raise errors.FileMissing(name=found.name)
         try:
             return Download(found, await self._uploads.open(found))
         except OSError:
@@ -133,13 +180,19 @@ class RoomFiles:
 
     def list(self, session: Hashable) -> tuple[FileInfo, ...]:
         """The files in the session's room, oldest first. Raises NotInRoom."""
+        room = self._rooms.room_of(session)
+        found: Iterable[RoomFile] = room.files.values()
+        if far := self._elsewhere(room):
+            found = sorted([*found, *far], key=lambda each: each.file.at)
         return tuple(
             FileInfo(each.file.code, each.file.name, each.file.size, each.sender.name, each.file.at)
-            for each in self._rooms.room_of(session).files.values()
+            for each in found
         )
 
     def _remove_all(self, room: Room) -> None:
-        for each in room.files.values():
+        for code, each in room.files.items():
+            del self._places[code]
+            self._state.changed(code)
             self._remove(room, each.sender, each.file.size, each.file.stored)
         room.files.clear()
 
