@@ -132,6 +132,10 @@ class Backend(ABC):
         """The database's file; None if it is in memory or on a server."""
         return None
 
+    def size(self, connection: Connection) -> int | None:
+        """The bytes that a database on a server has on its disk; None for others."""
+        return None
+
     @abstractmethod
     def ids(self, ids: Sequence[int]) -> object:
         """The value of the parameter of `each_id`."""

@@ -45,6 +45,11 @@ def alone(engine: Engine) -> AbstractContextManager[None]:
     return backend_of(engine).alone(engine)
 
 
+def size_on_server(connection: Connection) -> int | None:
+    """A query: the bytes that a database on a server has on its disk; None for others."""
+    return backend_of(connection).size(connection)
+
+
 def limit_log(connection: Connection, low: bool) -> None:
     """A job: keep the write-ahead log small if the disk is `low`, else as large as usual."""
     backend_of(connection).limit_log(connection, low)

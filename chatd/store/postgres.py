@@ -103,6 +103,8 @@ DAMAGE = frozenset({"XX001", "XX002"})
 # The time at which the transaction has begun would be too early: it may have waited for locks since.
 _TIME = "SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint"
 
+_SIZE = "SELECT pg_database_size(current_database())"
+
 
 class Postgres(Backend):
     """A database on a server, for one or several nodes."""
@@ -182,6 +184,9 @@ class Postgres(Backend):
 
     def damage_in(self, error: object) -> str | None:
         return str(error) if getattr(error, "sqlstate", None) in DAMAGE else None
+
+    def size(self, connection: Connection) -> int | None:
+        return int(connection.exec_driver_sql(_SIZE).scalar_one())
 
     def ids(self, ids: Sequence[int]) -> object:
         # The driver takes longer to write an array of a list.

@@ -224,7 +224,7 @@ FAMILIES = (
     Family(
         "chatd_database_bytes",
         "gauge",
-        "Size of the database, without its log; missing for a database on a server",
+        "Size of the database, without its log",
         lambda view: _known(view.sizes.database),
     ),
     Family(

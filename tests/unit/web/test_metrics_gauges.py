@@ -6,7 +6,7 @@ import socket
 import time
 from collections.abc import Sequence
 from typing import Any
-from unittest import mock
+from unittest import SkipTest, mock
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
@@ -16,6 +16,7 @@ from twisted.internet.threads import deferToThread
 from chatd.base.counters import JOBS
 from chatd.base.errors import StorageFailed
 from chatd.base.realms import RealmInfo
+from chatd.store.engine import connect, size_on_server
 from chatd.store.files import all_bytes
 from chatd.web import metrics, store_sizes
 from chatd.web.metrics import MAX_REALMS
@@ -23,6 +24,7 @@ from chatd.web.store_sizes import SizeMeasure
 from tests.support.common import sleep
 from tests.support.metrics import Answer, MetricsTestCase, Served, read, site_of
 from tests.support.peering import PeeringTestCase, until
+from tests.support.postgres import MISSING, find_programs, temporary_database
 from tests.support.websites import SiteTestCase
 
 
@@ -144,6 +146,39 @@ class Sizes(MetricsTestCase):
         reads[1].errback(ZeroDivisionError())
         self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
         self.assertEqual((await measure.measure()).uploads, 7)
+
+    async def test_database_on_a_server(self) -> None:
+        """It is asked by a reader for its size. The answer is kept until the next one, and an unanswered
+        question keeps nobody waiting."""
+        asked: list[Deferred[int]] = []
+        real = self.realm.database.read
+
+        def read(query: Any, *args: Any) -> Deferred[Any]:
+            if query is not size_on_server:
+                return real(query, *args)
+            asked.append(Deferred())
+            return asked[-1]
+
+        self.patch(type(self.realm.database), "file", None)
+        self.patch(self.realm.database, "read", read)
+        measure = SizeMeasure(self.realm.service)
+        for _ in range(2):
+            self.assertIsNone((await measure.measure()).database)
+        self.assertEqual(len(asked), 1)
+        asked[0].callback(7)
+        sizes = await measure.measure()
+        self.assertEqual((sizes.database, sizes.log), (7, None))
+        asked[1].errback(ZeroDivisionError())
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
+        self.assertIsNone((await measure.measure()).database)
+
+    def test_size_on_a_server(self) -> None:
+        if find_programs() is None:
+            raise SkipTest(MISSING)
+        engine = connect(temporary_database(self))
+        self.addCleanup(engine.dispose)
+        with engine.connect() as connection:
+            self.assertGreater(size_on_server(connection) or 0, 1 << 20)
 
     async def test_what_can_not_be_measured(self) -> None:
         """It is left out, and the rest is there."""
