@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from sqlalchemy import Engine
+from twisted.logger import Logger
 
 from chatd.app.state import StartError
 from chatd.base.clocks import Wall
@@ -19,6 +20,8 @@ from chatd.service.context import Context
 from chatd.store import nodes
 from chatd.store.engine import backend_of
 from chatd.store.nodes import ClusterNode
+
+log = Logger()
 
 
 def name_of_node(config: Config) -> str:
@@ -38,7 +41,7 @@ def join_nodes(
     if not backend_of(engine).is_shared:
         return None
     name, several = name_of_node(config), config.cluster.nodes == SEVERAL_NODES
-    for _ in range(math.ceil(JOINS_WITHIN / BEAT)):
+    for attempt in range(math.ceil(JOINS_WITHIN / BEAT)):
         with engine.begin() as connection:
             now = int(wall() * 1000)
             joined = nodes.join(connection, name, socket.gethostname(), now)
@@ -51,6 +54,12 @@ def join_nodes(
                 return joined
             if joined is not None:
                 nodes.leave(connection, joined.id)
+        if attempt == 0:
+            log.info(
+                "waiting up to {seconds:g} s for {stay} to end",
+                seconds=JOINS_WITHIN,
+                stay="the last run of this node" if joined is None else "another node's run",
+            )
         pause(BEAT)
     if several:
         raise StartError(

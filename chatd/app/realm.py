@@ -28,7 +28,7 @@ from chatd.app.stored_state import StoredState, read_state
 from chatd.app.upkeep import Upkeep
 from chatd.base.background import in_background
 from chatd.base.clocks import IReactor, Wall, date_of
-from chatd.base.config import Argon2, Config
+from chatd.base.config import SEVERAL_NODES, Argon2, Config
 from chatd.base.counters import Counters
 from chatd.base.names import key_of
 from chatd.cluster.bus import IBus
@@ -179,7 +179,7 @@ class Realm:
             wall,
             random_bytes,
             threads.uploads,
-            node is not None,
+            node is not None and self.config.cluster.nodes == SEVERAL_NODES,
         )
         uploads, swept = open_store(self.config.files, self.state.path, self.state.uploads, parts)
         with alone(engine):

@@ -7,7 +7,7 @@ from unittest import SkipTest
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from chatd.app.nodes import join_nodes
+from chatd.app.nodes import join_nodes, log
 from chatd.app.state import StartError
 from chatd.base.config import ONE_NODE, SEVERAL_NODES, ClusterConfig, Config
 from chatd.store import nodes
@@ -59,6 +59,17 @@ class JoinTests(SynchronousTestCase):
 
         self.join("node2", ONE_NODE, leave)
         self.assertEqual(self.names(), ["node2"])
+
+    def test_wait_is_told(self) -> None:
+        """Once, and only if there is one."""
+        told: list[str] = []
+        self.patch(log, "info", lambda text, **values: told.append(text.format(**values)))
+        self.join("node1", ONE_NODE)
+        self.assertEqual(told, [])
+        self.assertRaises(StartError, self.join, "node1", ONE_NODE)
+        self.assertEqual(told, ["waiting up to 6 s for the last run of this node to end"])
+        self.assertRaises(StartError, self.join, "node2", ONE_NODE)
+        self.assertEqual(told[1:], ["waiting up to 6 s for another node's run to end"])
 
     def test_several(self) -> None:
         """They don't wait for each other."""
