@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from chatd.app.nodes import join_nodes, log
 from chatd.app.state import StartError
 from chatd.base.config import ONE_NODE, SEVERAL_NODES, ClusterConfig, Config
+from chatd.cluster.membership import JOINS_WITHIN
 from chatd.store import nodes
 from chatd.store.engine import connect
 from chatd.store.nodes import ClusterNode
@@ -67,9 +68,13 @@ class JoinTests(SynchronousTestCase):
         self.join("node1", ONE_NODE)
         self.assertEqual(told, [])
         self.assertRaises(StartError, self.join, "node1", ONE_NODE)
-        self.assertEqual(told, ["waiting up to 6 s for the last run of this node to end"])
+        self.assertEqual(
+            told, [f"waiting up to {JOINS_WITHIN:g} s for the last run of this node to end"]
+        )
         self.assertRaises(StartError, self.join, "node2", ONE_NODE)
-        self.assertEqual(told[1:], ["waiting up to 6 s for another node's run to end"])
+        self.assertEqual(
+            told[1:], [f"waiting up to {JOINS_WITHIN:g} s for another node's run to end"]
+        )
 
     def test_several(self) -> None:
         """They don't wait for each other."""
