@@ -103,7 +103,14 @@ class NodesTestCase(SynchronousTestCase):
 
     def expire(self) -> None:
         """Let the leases of nodes that were killed expire, in the time of the database."""
+        self.change_leases("until = 0")
+
+    def take_leases(self) -> None:
+        """Let another node have taken all leases, of which the nodes do not know yet."""
+        self.change_leases("epoch = epoch + 1")
+
+    def change_leases(self, change: str) -> None:
         engine: Engine = connect(self.url)
         with engine.begin() as connection:
-            connection.execute(text("UPDATE leases SET until = 0"))
+            connection.execute(text(f"UPDATE leases SET {change}"))  # noqa: S608 - constants
         engine.dispose()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from chatd.base.names import parse_address
+from chatd.commands import values as ask
 from chatd.simulate.people import Person
 from tests.support.node_servers import NodeServer, NodesTestCase
 
@@ -73,3 +75,41 @@ class Links(NodesTestCase):
         self.network.advance(3.0)
         self.budi.sends("ana@realm1", "lagi")
         self.assertEqual(self.texts(self.ana[self.b]), ["lagi"])
+
+    def test_link_at_another_node(self) -> None:
+        """A new link that arrives at another node brings the lease there, and messages follow it."""
+        self.network.advance(11.0)
+        self.a.where = "realm1 a.test", 7000
+        self.two.add(self.b)
+        self.network.advance(1.0)
+        self.assertEqual([self.a.links, self.b.links], [[], ["realm2"]])
+        self.ana[self.a].sends("budi@realm2", "halo")
+        self.network.advance(1.0)
+        self.assertEqual(self.texts(self.budi), ["halo"])
+
+    def test_outcome(self) -> None:
+        """A sender at the node that is not linked learns the outcome."""
+        outcomes: list[Any] = []
+        stored = self.ana[self.b]
+        waiters = self.b.realm.directory.peers.by_key["realm2"].delivery.waiters
+        settle = waiters.settle
+
+        def note(numbers: Any, outcome: Any) -> None:
+            outcomes.append(outcome)
+            settle(numbers, outcome)
+
+        self.patch(waiters, "settle", note)
+        stored.begins(
+            ask.SendMessage(tuple(map(parse_address, ("nobody@realm2",))), "x", wait=True)
+        )
+        stored.begins(ask.SendMessage(tuple(map(parse_address, ("budi@realm2",))), "y", wait=True))
+        self.network.settle()
+        found = sorted((each.error.code if each.error else "", each.queued) for each in outcomes)
+        self.assertEqual(found, [("", False), ("unknown-user", False)])
+
+    def test_paused_owner(self) -> None:
+        """A node that does not know yet that another one has its lease removes nothing from the outbox."""
+        self.take_leases()
+        self.ana[self.a].sends("budi@realm2", "halo")
+        self.assertEqual(self.texts(self.budi), ["halo"])
+        self.assertEqual(self.a.parcels_waiting(), 1)
