@@ -22,6 +22,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from chatd.store.backend import WriterTurns
+from chatd.store.driver import fetch, wrapped_errors
 
 # Identifies the lock among all advisory locks in the database.
 LOCK = int.from_bytes(b"chatd")
@@ -68,10 +69,12 @@ class NodeTurns(WriterTurns):
 
     def begin(self, connection: Connection, beside: bool) -> bool:
         raw: Any = connection.connection.driver_connection
-        self.reconnected = self._connection not in (None, raw)
+        # It stays so until a transaction has run to its end, because this one may fail before it is noted.
+        self.reconnected = self.reconnected or self._connection not in (None, raw)
         self._connection = raw
-        with raw.pipeline():  # one round trip, with BEGIN
-            raw.execute(_SHARE if beside else _LOCK, (str(LONGEST_SILENCE),))
+        take = _SHARE if beside else _LOCK
+        with wrapped_errors(connection, take), raw.pipeline():  # one round trip, with BEGIN
+            raw.execute(take, (str(LONGEST_SILENCE),))
             others = raw.execute(_OTHERS, (self.node,))
             seen = others.fetchall()
         self.others = bool(seen)
@@ -80,12 +83,11 @@ class NodeTurns(WriterTurns):
         return not same
 
     def end(self, connection: Connection) -> None:
-        if not self.node:
-            return
-        raw: Any = connection.connection.driver_connection
-        (removed,) = raw.execute(_COUNT, (self.node,)).fetchone()
-        if removed:
-            raise NodeRemoved
+        if self.node:
+            [(removed,)] = fetch(connection, _COUNT, (self.node,))
+            if removed:
+                raise NodeRemoved
+        self.reconnected = False
 
     def forget(self) -> None:
         self._seen = None

@@ -188,6 +188,47 @@ class Numbering(NodesCase):
         self.assertEqual(after.seq, 2)
         self.assertGreater(after.number >> TERM_BITS, before >> TERM_BITS)
 
+    def limit_waiting(self, node: Node) -> None:
+        """Let `node` wait for a moment only for its turn."""
+        connection = node.writer._connection
+        with connection.begin():
+            connection.exec_driver_sql("SET lock_timeout = '20ms'")
+
+    def test_no_turn(self) -> None:
+        """A sender whose node waits in vain for its turn is told that nothing is stored."""
+        self.limit_waiting(self.two)
+
+        def meanwhile(_connection: Connection) -> None:
+            self.assertRaises(StorageFailed, self.two.send, 7, "b")
+
+        self.one.run(meanwhile)
+        self.assertIn("lock timeout", str(self.two.writer.trouble))
+        self.assertEqual(self.two.send(7, "c").seq, 1)
+
+    def test_not_counted(self) -> None:
+        """So is one whose transaction can't be counted."""
+        self.patch(node_turns, "_COUNT", "SELECT 1 / 0, %s")
+        self.assertRaises(StorageFailed, self.one.send, 7, "a")
+        self.flushLoggedErrors()
+        self.assertEqual(self.rows(messages.c.id), [])
+
+    def test_reconnected_in_vain(self) -> None:
+        """A term also begins if the first transaction of the new connection has failed."""
+        before = self.one.send(7, "a", "realm2").number
+        self.server.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname <> 'postgres'"
+        )
+        self.assertRaises(StorageFailed, self.one.send, 7, "b", "realm2")
+
+        def meanwhile(_connection: Connection) -> None:
+            self.limit_waiting(self.one)
+            self.assertRaises(StorageFailed, self.one.send, 7, "b", "realm2")
+
+        self.assertRaises(StorageFailed, self.two.send, 7, "b")
+        self.two.run(meanwhile)
+        after = self.one.send(7, "c", "realm2")
+        self.assertGreater(after.number >> TERM_BITS, before >> TERM_BITS)
+
 
 class StoringBeside(NodesCase):
     """Nodes store messages beside each other."""
