@@ -206,10 +206,12 @@ def _join(
 
 def _beat(connection: Connection, node: int, may_judge: bool, now: int) -> list[ClusterNode] | None:
     """A job: note that this node lives, and return the others; None if it was removed. Nodes that have missed
-    their beats are removed if this one `may_judge`."""
-    if not nodes.beat(connection, node, now):
+    their beats are removed if this one `may_judge`, and if this beat has not waited for its turn for long:
+    then those of the others have waited too, and come after it."""
+    silent = nodes.beat(connection, node, now)
+    if silent is None:
         return None
-    if may_judge:
+    if may_judge and silent <= LATE * 1000:
         nodes.remove_dead(connection, now)
     else:
         nodes.remove_left(connection)

@@ -37,6 +37,7 @@ _ALL = select(nodes.c.id, nodes.c.name, nodes.c.started, nodes.c.address, nodes.
     nodes.c.id
 )
 _BEAT = update(nodes).where(nodes.c.id == bindparam("node")).values(beat=bindparam("now"))
+_LAST_BEAT = select(nodes.c.beat).where(nodes.c.id == bindparam("node"))
 LEFT = 0  # the beat of a node that has left
 _LEAVE = _BEAT.values(beat=LEFT)
 _LISTED = select(nodes.c.id).where(nodes.c.id == bindparam("node"))
@@ -58,10 +59,15 @@ def join(connection: Connection, name: str, address: str, now: int) -> ClusterNo
     return None if found is None else ClusterNode(found, name, now, address)
 
 
-def beat(connection: Connection, node: int, now: int) -> bool:
-    """Note that a node is alive. Returns whether it is one: the others may have removed it."""
+def beat(connection: Connection, node: int, now: int) -> int | None:
+    """Note that a node is alive. Returns the time since its last beat, in ms; None if it is not listed, since
+    the others have removed it."""
     now = database_time(connection, now)
-    return bool(connection.execute(_BEAT, {"node": node, "now": now}).rowcount)
+    last = connection.scalar(_LAST_BEAT, {"node": node})
+    if last is None:
+        return None
+    connection.execute(_BEAT, {"node": node, "now": now})
+    return max(now - int(last), 0)
 
 
 def leave(connection: Connection, node: int) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from twisted.internet.defer import Deferred
 
 from chatd.base.errors import ShuttingDown
 from chatd.cluster.membership import BEAT, JOINS_WITHIN, ClusterMembership, NameInUse
+from chatd.store import nodes
 from chatd.store.nodes import DEAD_AFTER, ClusterNode
 from tests.support.nodes import SharedDatabaseTestCase, as_database
 
@@ -111,6 +115,27 @@ class Membership(SharedDatabaseTestCase):
             node.database.held = False
             node.database.settle()
         self.advance(10 * BEAT)
+        self.assertEqual((a.take(), b.take()), ([], []))
+
+    def test_waited_for_a_turn(self) -> None:
+        """Nor by the first beat after a long transaction: those of the other nodes wait behind it."""
+        self.patch(nodes, "database_time", lambda _connection, _now: int(self.wall() * 1000))
+        a, b = self.start_two()
+        waiting: list[Callable[[], object]] = []
+        for database in (a.database, b.database):
+            run = database.run
+
+            def wait(*job: Any, run: Any = run) -> Deferred[Any]:
+                done: Deferred[Any] = Deferred()
+                waiting.append(lambda: run(*job).chainDeferred(done))
+                return done
+
+            self.patch(database, "run", wait)  # as one that waits for a lock
+        self.advance(DEAD + BEAT)
+        self.assertEqual(len(waiting), 2)
+        while waiting:
+            waiting.pop(0)()
+        self.advance(BEAT)
         self.assertEqual((a.take(), b.take()), ([], []))
 
     def test_dead_before_the_start(self) -> None:

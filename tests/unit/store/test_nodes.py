@@ -36,7 +36,7 @@ class Nodes(StoreTestCase):
         return None if node is None else node.id
 
     def beat(self, node: int | None) -> bool:
-        return nodes.beat(self.connection, node or 0, self.now)
+        return nodes.beat(self.connection, node or 0, self.now) is not None
 
     def names(self) -> list[str]:
         return [node.name for node in nodes.list_nodes(self.connection, self.now)]
