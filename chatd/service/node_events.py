@@ -54,4 +54,5 @@ class NodeEvents:
         for each in told:
             decode = _decoders.get(each.kind)
             if decode is not None:  # else it is of a later version
-                self._presence.hear(each.accounts, decode(each.event), each.followers)
+                # Presence asks for each listener whether it is among them.
+                self._presence.hear(frozenset(each.accounts), decode(each.event), each.followers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Any, cast, get_args
 
@@ -178,6 +178,14 @@ class Told(SynchronousTestCase):
         self.presences[1].flush()
         self.clock.advance(0)
         self.assertEqual([len(each.got) for each in listeners], [1, 1])
+
+    def test_large_group(self) -> None:
+        """Who is among many accounts is found without going through them for each listener."""
+        given: list[Collection[int]] = []
+        self.patch(self.presences[1], "hear", lambda accounts, *_: given.append(accounts))
+        self.presences[0].tell(range(10_000), Message(1, 2, 3, 4, "ana"), None)
+        self.presences[0].flush()
+        self.assertEqual(given, [frozenset(range(10_000))])
 
     def test_alone(self) -> None:
         """Without other nodes nothing is told."""
