@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from chatd.base.errors import UnknownUser
 from chatd.base.names import parse_address
 from chatd.commands import values as ask
 from chatd.simulate.people import Person
@@ -99,10 +100,9 @@ class Links(NodesTestCase):
             settle(numbers, outcome)
 
         self.patch(waiters, "settle", note)
-        stored.begins(
-            ask.SendMessage(tuple(map(parse_address, ("nobody@realm2",))), "x", wait=True)
-        )
-        stored.begins(ask.SendMessage(tuple(map(parse_address, ("budi@realm2",))), "y", wait=True))
+        for to in ("nobody@realm2", "budi@realm2"):
+            sending = stored.begins(ask.SendMessage((parse_address(to),), "x", wait=True))
+            sending.addErrback(lambda failure: failure.trap(UnknownUser))
         self.network.settle()
         found = sorted((each.error.code if each.error else "", each.queued) for each in outcomes)
         self.assertEqual(found, [("", False), ("unknown-user", False)])
