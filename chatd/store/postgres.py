@@ -49,6 +49,8 @@ SETTINGS = (
     "lock_timeout = '15s'",
     "idle_in_transaction_session_timeout = '120s'",
     "timezone = 'UTC'",
+    # What a node reads after it has waited for others is what they have committed.
+    "default_transaction_isolation = 'read committed'",
 )
 
 # For an upgrade, and for the connection that holds the writers' lock during it. When a machine has vanished

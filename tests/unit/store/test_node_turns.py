@@ -188,6 +188,16 @@ class Numbering(NodesCase):
         self.assertEqual(after.seq, 2)
         self.assertGreater(after.number >> TERM_BITS, before >> TERM_BITS)
 
+    def test_isolation(self) -> None:
+        """A node sees what was committed before each statement, whatever the database's default is."""
+        given = {"options": "-c default_transaction_isolation=serializable"}
+        url = sa.make_url(self.url).update_query_dict(given)
+        engine = connect(url.render_as_string(hide_password=False))
+        self.addCleanup(engine.dispose)
+        with engine.connect() as connection:
+            isolation = connection.exec_driver_sql("SHOW transaction_isolation").scalar()
+        self.assertEqual(isolation, "read committed")
+
     def limit_waiting(self, node: Node) -> None:
         """Let `node` wait for a moment only for its turn."""
         connection = node.writer._connection
