@@ -21,6 +21,7 @@ from chatd.base.names import UNFILTERED, Address, InboxFilter, Place
 from chatd.base.read_marks import ReadMark, join_marks
 from chatd.base.replies import UnreadCount
 from chatd.base.search_query import parse_query
+from chatd.cluster.local_bus import LocalBus
 from chatd.service.context import Context
 from chatd.service.directs import Directs
 from chatd.service.past_reading import PastWait
@@ -128,7 +129,8 @@ class Reading:
         page = await self._database.read(unread_store.unread, account, marks, scope, MAX_PAGE)
         if self._checking.get(account.id) is check:  # nothing has arrived meanwhile
             del self._checking[account.id]
-            if not page.messages:
+            # What other nodes store is not noted here.
+            if not page.messages and isinstance(self._context.bus, LocalBus):
                 self._quiet.add(account.id)
                 if only.own:
                     self._quiet_with_own.add(account.id)

@@ -15,7 +15,7 @@ from chatd.base.counters import Counters
 from chatd.base.errors import BadToken, Banned, Muted, NotMember, StorageFailed, UnknownUser
 from chatd.base.events import SessionEnded
 from chatd.base.model import Account, Party
-from chatd.base.names import Address
+from chatd.base.names import UNFILTERED, Address
 from chatd.base.principals import Principal
 from chatd.base.roles import OPERATOR
 from chatd.cluster.bus import IBus
@@ -428,6 +428,16 @@ class TwoServices(SynchronousTestCase):
         result_of(self.there.rosters.find_mine(budi, name))
         self.patch(bus, "quiet_for", lambda: QUIET + 0.1)
         self.assertIs(outcome_of(self.there.rosters.find_mine(budi, name)), NotMember)
+
+    def test_unread(self) -> None:
+        """Who had nothing unread at one node gets what was sent at another one."""
+        ana, budi = self.account("ana"), self.account("budi")
+        here, there = self.here, self.there
+        empty = result_of(there.reading.inbox(budi, UNFILTERED, {}))
+        result_of(here.messages.send(ana, [Address("budi")], "halo", None))
+        page = result_of(there.reading.inbox(budi, UNFILTERED, {}))
+        self.assertEqual((len(empty.messages), len(page.messages)), (0, 1))
+        self.assertEqual(len(result_of(there.reading.unread(budi, {}))), 1)
 
     def test_change_in_between(self) -> None:
         """A roster that lacks a change of another node is not taken for that after the next change."""
