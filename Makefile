@@ -11,13 +11,17 @@ JOBS ?= 2
 WORKERS ?= 4
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-.PHONY: run demo test test-postgres simulate trial trunk coverage coverage-report thorough check types format bench docs screenshots clean
+.PHONY: run demo cluster test test-postgres simulate trial trunk coverage coverage-report thorough check types format bench docs screenshots clean
 
 run: $(STAMP)
 	$(BIN)/twistd -n --pidfile= chatd --config $(CONFIG)
 
 demo: $(STAMP)
 	$(BIN)/python -m chatd.app.demo
+
+# Three nodes of one realm on a throw-away PostgreSQL server, to try out.
+cluster: $(STAMP)
+	$(BIN)/python -m chatd.app.demo_cluster
 
 test: $(STAMP) $(MODULES)
 	$(PYTEST) tests
