@@ -17,13 +17,17 @@ _CLASSES: dict[str, Any] = {kind.__name__: kind for kind in get_args(Event) if k
 
 
 class ToldElsewhere(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """An event for accounts. `followers`: only for connections that listen for all events."""
+    """Events for the same accounts, in order: the kind of each, the event, and whether it is only for
+    connections that listen for all events."""
 
     accounts: list[int]
-    kind: str
-    event: msgspec.Raw
-    followers: bool
+    events: list[tuple[str, msgspec.Raw, bool]]
 
+
+# Bytes after which events are told in a further message: the bus takes no message that is too large
+# (chatd.cluster.bus.MAX_BUS_MESSAGE).
+PAGE = 128 << 10
+ID_SIZE = 5  # bytes of an account's id, about
 
 _encode = msgspec.msgpack.Encoder().encode
 _decoders: dict[str, Callable[[msgspec.Raw], Event]] = {
@@ -40,19 +44,32 @@ class NodeEvents:
         presence.on_told(self._pass_on)
 
     def _pass_on(self, told: Sequence[tuple[Collection[int], Event, bool]]) -> None:
-        self._tell(
-            [
-                ToldElsewhere(
-                    list(accounts), type(event).__name__, msgspec.Raw(_encode(event)), followers
-                )
-                for accounts, event, followers in told
-                if not isinstance(event, _LOCAL)
-            ]
-        )
+        """Accounts are sent once for consecutive events for them, because groups may be large."""
+        page: list[ToldElsewhere] = []
+        size = 0
+        last: object = None
+        for accounts, event, followers in told:
+            if isinstance(event, _LOCAL):
+                continue
+            encoded = _encode(event)
+            if size > PAGE:
+                self._tell(page)
+                page, size, last = [], 0, None
+            if accounts is not last:
+                page.append(ToldElsewhere(list(accounts), []))
+                size += ID_SIZE * len(accounts)
+                last = accounts
+            page[-1].events.append((type(event).__name__, msgspec.Raw(encoded), followers))
+            size += len(encoded)
+        if page:
+            self._tell(page)
 
     def _told(self, told: list[ToldElsewhere]) -> None:
         for each in told:
-            decode = _decoders.get(each.kind)
-            if decode is not None:  # else it is of a later version
-                # Presence asks for each listener whether it is among them.
-                self._presence.hear(frozenset(each.accounts), decode(each.event), each.followers)
+            accounts = frozenset(
+                each.accounts
+            )  # Presence asks for each listener whether it is among them
+            for kind, event, followers in each.events:
+                decode = _decoders.get(kind)
+                if decode is not None:  # else it is of a later version
+                    self._presence.hear(accounts, decode(event), followers)

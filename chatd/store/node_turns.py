@@ -36,10 +36,12 @@ _TAKE = "SELECT set_config('idle_in_transaction_session_timeout', %s, true), {}"
 _LOCK = _TAKE.format(f"pg_advisory_xact_lock({LOCK})")
 _SHARE = _TAKE.format(f"pg_advisory_xact_lock_shared({LOCK})")
 _OTHERS = "SELECT id, commits FROM nodes WHERE id <> %s ORDER BY id"
-# A transaction has an id once it has changed something. The server computes `changed` before the update.
+# A transaction has an id once it has changed something. The server computes `changed` before the update. It
+# is a beat as well, unless the node has left (0), because beats may wait behind many transactions.
 _COUNT = (
     "WITH changed AS MATERIALIZED (SELECT pg_current_xact_id_if_assigned() IS NOT NULL AS yes), "
-    "counted AS (UPDATE nodes SET commits = commits + 1 FROM changed "
+    "counted AS (UPDATE nodes SET commits = commits + 1, beat = CASE beat WHEN 0 THEN 0 "
+    "ELSE (extract(epoch FROM clock_timestamp()) * 1000)::bigint END FROM changed "
     "WHERE id = %s AND changed.yes RETURNING id) "
     "SELECT changed.yes AND NOT EXISTS (SELECT FROM counted) FROM changed"
 )

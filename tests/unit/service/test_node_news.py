@@ -13,6 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from chatd.base import events
 from chatd.base.events import Closing, Event
 from chatd.base.model import Message
+from chatd.cluster.bus import MAX_BUS_MESSAGE
 from chatd.service.node_events import NodeEvents
 from chatd.service.node_news import NodeNews
 from chatd.service.presence import IListener, Presence
@@ -108,7 +109,8 @@ class Told(SynchronousTestCase):
     def setUp(self) -> None:
         self.clock = Clock()
         buses: list[MemoryBus] = []
-        self.presences = [self.node(MemoryBus(name, buses)) for name in ("one", "two")]
+        self.buses = [MemoryBus(name, buses) for name in ("one", "two")]
+        self.presences = [self.node(bus) for bus in self.buses]
 
     def node(self, bus: MemoryBus) -> Presence:
         presence = Presence()
@@ -186,6 +188,22 @@ class Told(SynchronousTestCase):
         self.presences[0].tell(range(10_000), Message(1, 2, 3, 4, "ana"), None)
         self.presences[0].flush()
         self.assertEqual(given, [frozenset(range(10_000))])
+
+    def test_many_events(self) -> None:
+        """Many events for many accounts are several messages, none of them too large for the bus, and each
+        names the accounts once."""
+        listener = self.listen(1, 5)
+        group = set(range(10_000))
+        told = [Message(number, 2, number, 4, "ana", text="x" * 1000) for number in range(400)]
+        for event in told:
+            self.presences[0].tell(group, event, None)
+        self.presences[0].flush()
+        self.clock.advance(0)
+        self.assertEqual(listener.got, told)
+        sizes = [len(each) for each in self.buses[0].published]
+        self.assertLess(max(sizes), MAX_BUS_MESSAGE / 4)
+        self.assertLess(sum(sizes), 400 * 1100 + len(sizes) * 60_000)
+        self.assertLess(len(sizes), 10)
 
     def test_alone(self) -> None:
         """Without other nodes nothing is told."""

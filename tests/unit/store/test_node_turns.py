@@ -24,6 +24,7 @@ from chatd.store.outbox import NewParcel
 from chatd.store.parcel_numbers import TERM_BITS
 from chatd.store.postgres import FIRST_PAUSE, LONGEST_PAUSE, Connecting
 from chatd.store.schema import messages, outbox, settings
+from chatd.store.schema import nodes as nodes_table
 from chatd.store.writer import Job, Writer
 from tests.support.common import same_bytes
 from tests.support.postgres import MISSING, server, temporary_database
@@ -175,6 +176,14 @@ class Numbering(NodesCase):
         self.flushLoggedErrors()
         self.assertEqual(self.rows(settings.c.name).count(("x",)), 0)
         self.assertEqual(self.one.send(7, "c").seq, 2)
+
+    def test_beat(self) -> None:
+        """Whoever commits something lives, also if its beats wait behind many transactions."""
+        set_beat = sa.update(nodes_table).values(beat=1)
+        self.two.run(lambda connection: connection.execute(set_beat))
+        self.one.send(7, "a")
+        found = dict(self.rows(nodes_table.c.id, nodes_table.c.beat))
+        self.assertGreater(found[self.one.id], 1)
 
     def test_reconnected(self) -> None:
         """After the connection was lost, a term begins, because the server may be another one that lacks the
