@@ -7,7 +7,6 @@ from unittest import mock
 
 import sqlalchemy as sa
 
-from chatd.base.cache import Cache
 from chatd.base.errors import Banned, RealmDown, UnknownGroup, UnknownInvitation
 from chatd.base.events import GroupChange, Invitation, MemberChange
 from chatd.base.names import parse_address
@@ -302,8 +301,8 @@ class Crossing(InvitingTestCase):
         self.budi.joins(GROUP)
         there = self.follow(self.budi)
         rosters = self.two.service.rosters
-        self.patch(rosters, "_rosters", Cache(10))
-        self.patch(rosters, "_ids", Cache(10))
+        rosters._rosters.clear()
+        rosters._ids.clear()
         self.agus.joins("bagan")
         self.network.settle()
         (joined,) = there.heard
