@@ -58,6 +58,11 @@ class ObjectSweep:
     def stop(self) -> Deferred[None]:
         return self._work.stop()
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether the store was looked through, and it is not time to do so again."""
+        return self._clock.seconds() < self._due
+
     async def sweep(self) -> float:
         """Erase files, and look through the store if that is due. Returns the seconds until the next time."""
         try:

@@ -112,7 +112,10 @@ class BucketOfRealm(backups.BackupTestCase):
         self.bucket.put("unknown", io.BytesIO(b"x"))
         self.service.grow_old(2 * ABOUT_TO_BE_STORED)
         self.clock.advance(object_sweep.FIRST)
-        await self.until(lambda: "unclaimed/unknown" in self.objects())
+        sweep = self.realm.sweep
+        assert sweep is not None
+        await self.until(lambda: sweep.is_complete)
+        self.assertIn("unclaimed/unknown", self.objects())
         self.assertEqual(await self.read("a.bin"), b"halo")
 
     def test_backup(self) -> None:
