@@ -84,6 +84,8 @@ class RecurringWork:
 
     async def rest(self, seconds: float) -> None:
         """Let others have their turn for so long, but not longer than until `stop`."""
+        if self._working is not None and not self._started:
+            return  # it was stopped during the step
         self._resting = deferLater(self._clock, seconds)
         with suppress(CancelledError):
             await self._resting

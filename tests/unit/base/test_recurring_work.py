@@ -113,6 +113,18 @@ class Rests(RecurringTestCase):
         self.work.stop()
         self.assertEqual(self.successResultOf(done), "done")
 
+    def test_no_rest_after_stop(self) -> None:
+        """If it is stopped during a step, the run goes on at once when the step has ended."""
+        step: Deferred[None] = Deferred()
+        self.step = Deferred.fromCoroutine(self.work.step(step))
+        self.work.start(0.0)
+        self.clock.advance(0)
+        stopped = self.work.stop()
+        self.assertNoResult(stopped)
+        step.callback(None)
+        self.successResultOf(stopped)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
     def test_failing_step(self) -> None:
         failing: Deferred[None] = Deferred()
         done = Deferred.fromCoroutine(self.work.step(failing))
