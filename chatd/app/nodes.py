@@ -7,7 +7,7 @@ import socket
 import time
 from collections.abc import Callable
 
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine
 from twisted.logger import Logger
 
 from chatd.app.state import StartError
@@ -45,14 +45,9 @@ def join_nodes(
         with engine.begin() as connection:
             now = int(wall() * 1000)
             joined = nodes.join(connection, name, socket.gethostname(), now)
-            others = any(
-                each.is_alive
-                for each in nodes.list_nodes(connection, now)
-                if joined is None or each.id != joined.id
-            )
-            if joined is not None and (several or not others):
-                return joined
             if joined is not None:
+                if several or _is_alone(connection, joined, now):
+                    return joined
                 nodes.leave(connection, joined.id)
         if attempt == 0:
             log.info(
@@ -70,6 +65,11 @@ def join_nodes(
         "another process is serving this realm on the same database, and [cluster] nodes is one; stop it, or "
         "use a database of its own"
     )
+
+
+def _is_alone(connection: Connection, me: ClusterNode, now: int) -> bool:
+    """Whether no other node lives."""
+    return not any(each.is_alive for each in nodes.list_nodes(connection, now) if each.id != me.id)
 
 
 class Nodes:

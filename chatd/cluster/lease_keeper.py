@@ -61,7 +61,7 @@ class KeptLease:
         return self._epoch if held else None
 
     def release(self) -> None:
-        """Want the lease no more. Whoever releases it has stopped to act, so `on_lost` is not called."""
+        """Give the lease up. The caller has stopped acting under it, so `on_lost` is not called."""
         if self._state is not Holding.GIVEN_UP:
             self._state = Holding.GIVEN_UP
             self._keeper.given_up(self)
@@ -89,7 +89,7 @@ class LeaseKeeper:
         self._wall = wall
         self._node: int | None = None
         self._leases: dict[str, KeptLease] = {}
-        self._released: set[str] = set()  # that the database has to be told of
+        self._released: set[str] = set()  # leases to give back in the database
         self._until = 0.0  # by the clock; this node may act until then
         self._expiry = Timer(clock, self._expire)
         self._work = RecurringWork(clock, self._tend, RETRY, "the leases were not renewed")

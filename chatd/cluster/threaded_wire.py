@@ -31,7 +31,7 @@ log = Logger()
 
 
 class FrameSender(Protocol):
-    """A connection for sending. It is used in one thread. Whatever it raises means that it is lost."""
+    """A connection for sending. It is used in one thread. Any exception means that the connection is lost."""
 
     def send(self, frames: Sequence[bytes]) -> None:
         """Send frames in order. Called at least once in WAIT, also without frames."""
@@ -40,7 +40,8 @@ class FrameSender(Protocol):
 
 
 class FrameListener(Protocol):
-    """A connection for listening. It is used in one thread. Whatever it raises means that it is lost."""
+    """A connection for listening. It is used in one thread. Any exception means that the connection is
+    lost."""
 
     def receive(self, seconds: float) -> Sequence[bytes]:
         """Wait that long for frames, and return those that have come."""

@@ -9,6 +9,13 @@ from chatd.store.migrations.columns import at, id_type
 
 
 def create_tables_of_the_cluster() -> None:
+    _create_nodes()
+    _create_leases()
+    _create_bus_payloads()
+    _create_realm_secrets()
+
+
+def _create_nodes() -> None:
     op.create_table(
         "nodes",
         sa.Column("id", id_type(), nullable=False),
@@ -26,6 +33,9 @@ def create_tables_of_the_cluster() -> None:
         sa.UniqueConstraint("name", name="nodes_name_once"),
         sqlite_autoincrement=True,
     )
+
+
+def _create_leases() -> None:
     op.create_table(
         "leases",
         sa.Column("name", sa.Text, nullable=False),
@@ -45,6 +55,9 @@ def create_tables_of_the_cluster() -> None:
         sa.PrimaryKeyConstraint("name", name="leases_key"),
         sqlite_with_rowid=False,
     )
+
+
+def _create_bus_payloads() -> None:
     op.create_table(
         "bus_payloads",
         sa.Column("id", id_type(), nullable=False),
@@ -53,6 +66,9 @@ def create_tables_of_the_cluster() -> None:
         sa.PrimaryKeyConstraint("id", name="bus_payloads_key"),
         sqlite_autoincrement=True,
     )
+
+
+def _create_realm_secrets() -> None:
     op.create_table(
         "realm_secrets",
         sa.Column("name", sa.Text, nullable=False),
