@@ -11,6 +11,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from contextlib import suppress
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -47,15 +48,22 @@ def find_programs() -> Path | None:
     """The folder with initdb, or None."""
     on_path = shutil.which("initdb")
     if on_path:
-        return Path(on_path).parent
+        return Path(on_path).resolve().parent
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     return found[-1].parent if found else None
 
 
 class PostgresServer:
-    """A server in a folder of its own. PostgreSQL refuses to run as root, so it runs as another user then."""
+    """A server in a folder of its own. PostgreSQL refuses to run as root, so it runs as another user then.
+    With a `primary`, it is a standby of that server."""
 
-    def __init__(self, programs: Path, settings: str = SETTINGS, locale: str = "C.UTF-8") -> None:
+    def __init__(
+        self,
+        programs: Path,
+        settings: str = SETTINGS,
+        locale: str = "C.UTF-8",
+        primary: PostgresServer | None = None,
+    ) -> None:
         self._programs = programs
         self._settings = settings
         self._user: dict[str, Any] = {}
@@ -66,15 +74,44 @@ class PostgresServer:
         if self._user:
             shutil.chown(self.folder, "postgres", "postgres")
         atexit.register(self.remove)
+        if primary is not None:
+            self.follow(primary)
+            return
         self._run("initdb", "-E", "UTF8", f"--locale={locale}", "-A", "trust", "-U", USER, "-N")
+        self._set_up()
+
+    def _set_up(self) -> None:
         with (self.folder / "data" / "postgresql.conf").open("a") as file:
-            file.write(f"{settings}\nunix_socket_directories = '{self.folder}'\n")
+            file.write(f"{self._settings}\nunix_socket_directories = '{self.folder}'\n")
+
+    def follow(self, primary: PostgresServer) -> None:
+        """Make a copy of a server that runs, which follows that from its start on, in place of what is in
+        this folder. This server does not run."""
+        shutil.rmtree(self.folder / "data", ignore_errors=True)
+        for socket in self.folder.glob(".s.PGSQL.*"):  # a server that was killed leaves it
+            socket.unlink()
+        source = f"host={primary.folder} user={USER}"
+        self._run("pg_basebackup", "-R", "-X", "stream", "-c", "fast", "-d", source)
+        self._set_up()
+
+    def promote(self) -> None:
+        """Stop following, and accept changes."""
+        self._run("pg_ctl", "-w", "promote")
 
     def start(self) -> None:
         self._run("pg_ctl", "-w", "-l", str(self.folder / "log"), "start")
 
     def stop(self, mode: str = "immediate") -> None:
         self._run("pg_ctl", "-w", "-m", mode, "stop")
+
+    @property
+    def processes(self) -> list[int]:
+        """The ids of the server's processes, the first one's first; empty if it does not run."""
+        try:
+            first = int((self.folder / "data" / "postmaster.pid").read_text().split()[0])
+        except FileNotFoundError:
+            return []
+        return [first, *_children(first)]
 
     def url(self, database: str) -> str:
         return f"postgresql+psycopg://{USER}@/{database}?host={self.folder}"
@@ -103,6 +140,16 @@ class PostgresServer:
             cwd=self.folder,
             **self._user,
         )
+
+
+def _children(parent: int) -> list[int]:
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has ended
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            if int(fields[1]) == parent:
+                found.append(int(folder.name))
+    return found
 
 
 @cache
