@@ -8,6 +8,7 @@ keeps in memory and reads the database again.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from twisted.internet.defer import Deferred
 from zope.interface import Interface
@@ -15,6 +16,13 @@ from zope.interface import Interface
 MAX_BUS_MESSAGE = (
     1 << 20
 )  # bytes; a larger one is not sent, and the receivers find a gap in its place
+
+
+class Packet(NamedTuple):
+    """A frame on its way to the node of that name, or to all nodes if the name is empty."""
+
+    to: str
+    frame: bytes
 
 
 class IBus(Interface):
@@ -32,8 +40,13 @@ class IBus(Interface):
         receiver that reads the database because of the message, or because of its loss, has to find that.
         Never waits and never fails; a message that can't be sent is lost."""
 
+    def send(node: str, message: bytes) -> None:
+        """Tell one node, and no others. As `publish`, but nobody is told if it is lost, and it may be
+        overtaken by what is published later."""
+
     def on_message(then: Callable[[str, bytes], None]) -> None:
-        """Call `then(node, message)` for each message of another node, in its order, and once."""
+        """Call `then(node, message)` for each message that another node has published, in its order and
+        once, and for each that it has sent to this one."""
 
     def on_gap(then: Callable[[str], None]) -> None:
         """Call `then(node)` when messages of that node may have been lost: when their numbers have a gap,
@@ -53,19 +66,21 @@ class IBus(Interface):
 
 
 class IBusWire(Interface):
-    """Carries frames from this node to all nodes, itself included or not. It may lose frames."""
+    """Carries frames from this node to all nodes, itself included or not, or to one. It may lose frames."""
 
     def start(
-        on_frames: Callable[[Sequence[bytes]], None], on_connected: Callable[[], None]
+        node: str,
+        on_frames: Callable[[Sequence[bytes]], None],
+        on_connected: Callable[[], None],
     ) -> None:
-        """Begin. `on_frames` is called in the reactor's thread with frames in the order of their arrival, and
-        `on_connected` when frames can be sent, for the first time or again."""
+        """Begin, as `node`. `on_frames` is called in the reactor's thread with frames in the order of their
+        arrival, and `on_connected` when frames can be sent, for the first time or again."""
 
     def stop() -> Deferred[None]:
         """Send what waits, and end. Fires within seconds."""
 
-    def send(frames: Sequence[bytes]) -> None:
-        """Send frames, or lose them. Never waits."""
+    def send(frames: Sequence[bytes], to: str = "") -> None:
+        """Send frames to the node of that name, or to all if it is empty, or lose them. Never waits."""
 
     def frame_size() -> int:
         """How many bytes a frame should have at most. A message that does not fit is a frame of its own."""

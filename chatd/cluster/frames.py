@@ -9,16 +9,18 @@ import msgspec
 
 class BusFrame(msgspec.Struct, frozen=True, array_like=True):
     """Messages of a start of a node, in order. `first` is the number of the first one. A frame without
-    messages is a heartbeat, and `first` the number that the next message will have."""
+    messages is a heartbeat, and `first` the number that the next message will have. A frame `to` one node has
+    no number."""
 
     node: str
     start: int
     first: int
     messages: tuple[bytes, ...] = ()
+    to: str = ""
 
 
-# MessagePack needs at most that for a frame without its messages and its name, and for each message.
-FRAME_OVERHEAD = 32  # bytes
+# MessagePack needs at most that for a frame without its messages and names, and for each message.
+FRAME_OVERHEAD = 36  # bytes
 MESSAGE_OVERHEAD = 5  # bytes
 
 encode_frame = msgspec.msgpack.Encoder().encode

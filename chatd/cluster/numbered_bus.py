@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 from twisted.internet.defer import Deferred
@@ -53,6 +53,7 @@ class NumberedBus:
         self._started = False
         self._next = 0  # the number of the next message that is put into a frame
         self._waiting: list[bytes] = []
+        self._for_nodes: dict[str, list[bytes]] = {}  # what waits for one node
         self._size = 0  # bytes that wait
         self._flush = Timer(clock, self._send_waiting)
         self._beat = Timer(clock, self._beat_once)
@@ -63,7 +64,7 @@ class NumberedBus:
 
     def start(self, node: str, start: int) -> None:
         self._node, self._start, self._started = node, start, True
-        self._wire.start(self._arrived, self._send_heartbeat)
+        self._wire.start(node, self._arrived, self._send_heartbeat)
         self._beat.start(HEARTBEAT)
 
     def stop(self) -> Deferred[None]:
@@ -82,6 +83,18 @@ class NumberedBus:
             self.counts.too_large += 1
             return
         self._waiting.append(message)
+        self._added(message)
+
+    def send(self, node: str, message: bytes) -> None:
+        if not self._started:
+            return
+        if len(message) > MAX_BUS_MESSAGE:
+            self.counts.too_large += 1
+            return
+        self._for_nodes.setdefault(node, []).append(message)
+        self._added(message)
+
+    def _added(self, message: bytes) -> None:
         self._size += len(message)
         if self._size > MAX_WAITING:
             self._send_waiting()
@@ -108,25 +121,32 @@ class NumberedBus:
 
     def _send_waiting(self) -> None:
         messages, self._waiting, self._size = self._waiting, [], 0
-        if not messages:
-            return
-        size = self._wire.frame_size() - FRAME_OVERHEAD - len(self._node.encode())
-        frames = []
-        for group in packed(messages, size):
-            frames.append(self._frame(tuple(group)))
-            self._next += len(group)
+        for_nodes, self._for_nodes = self._for_nodes, {}
+        if messages:
+            frames = []
+            for group in self._packed(messages):
+                frames.append(self._frame(tuple(group)))
+                self._next += len(group)
+            self._send(frames)
         self.counts.sent += len(messages)
-        self._send(frames)
+        for node, sent in for_nodes.items():
+            self.counts.sent += len(sent)
+            groups = self._packed(sent, node)
+            self._send([self._frame(tuple(group), node) for group in groups], node)
+
+    def _packed(self, messages: list[bytes], to: str = "") -> Iterator[list[bytes]]:
+        names = len(self._node.encode()) + len(to.encode())
+        return packed(messages, self._wire.frame_size() - FRAME_OVERHEAD - names)
 
     def _send_heartbeat(self) -> None:
         if self._started:
             self._send([self._frame(())])
 
-    def _frame(self, messages: tuple[bytes, ...]) -> bytes:
-        return encode_frame(BusFrame(self._node, self._start, self._next, messages))
+    def _frame(self, messages: tuple[bytes, ...], to: str = "") -> bytes:
+        return encode_frame(BusFrame(self._node, self._start, self._next, messages, to))
 
-    def _send(self, frames: Sequence[bytes]) -> None:
-        guarded("a message on the bus is lost", self._wire.send, frames)
+    def _send(self, frames: Sequence[bytes], to: str = "") -> None:
+        guarded("a message on the bus is lost", self._wire.send, frames, to)
 
     def _beat_once(self) -> None:
         self._beat.start(HEARTBEAT)
@@ -148,13 +168,20 @@ class NumberedBus:
                 self._pass_on(frame, now)
 
     def _pass_on(self, frame: BusFrame, now: float) -> None:
+        if frame.to:
+            if frame.to == self._node:
+                self._pass_messages(frame.node, frame.messages)
+            return
         news = self._heard.arrived(frame, now)
         if news.gap:
             self._tell_gap(frame.node)
-        self.counts.received += len(news.messages)
-        for message in news.messages:
+        self._pass_messages(frame.node, news.messages)
+
+    def _pass_messages(self, node: str, messages: Sequence[bytes]) -> None:
+        self.counts.received += len(messages)
+        for message in messages:
             for then in self._on_message:
-                guarded("a message of another node was not used", then, frame.node, message)
+                guarded("a message of another node was not used", then, node, message)
 
     def _tell_gap(self, node: str) -> None:
         self.counts.gaps += 1

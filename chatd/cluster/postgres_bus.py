@@ -13,9 +13,10 @@ from collections.abc import Callable, Sequence
 from sqlalchemy import Connection
 from twisted.logger import Logger
 
+from chatd.cluster.bus import Packet
 from chatd.store import notifications
 from chatd.store.engine import connect
-from chatd.store.notifications import MAX_NOTIFICATION
+from chatd.store.notifications import CHANNEL, MAX_NOTIFICATION, channel_of
 
 FRAME, ROW = "f", "r"
 FRAME_SIZE = (MAX_NOTIFICATION - len(FRAME)) // 4 * 3  # bytes
@@ -38,8 +39,8 @@ class PostgresBusServer:
     def open_sender(self) -> PostgresFrameSender:
         return PostgresFrameSender(notifications.connect_alone(self._engine), self._stopwatch)
 
-    def open_listener(self) -> PostgresFrameListener:
-        return PostgresFrameListener(notifications.connect_alone(self._engine))
+    def open_listener(self, node: str) -> PostgresFrameListener:
+        return PostgresFrameListener(notifications.connect_alone(self._engine), node)
 
     def close(self) -> None:
         self._engine.dispose()
@@ -53,9 +54,10 @@ class PostgresFrameSender:
         self._stopwatch = stopwatch
         self._prune_at = stopwatch()
 
-    def send(self, frames: Sequence[bytes]) -> None:
-        if frames:
-            notifications.notify(self._connection, [self._payload(frame) for frame in frames])
+    def send(self, packets: Sequence[Packet]) -> None:
+        if packets:
+            found = [(_channel(to), self._payload(frame)) for to, frame in packets]
+            notifications.notify(self._connection, found)
         if self._stopwatch() >= self._prune_at:
             self._prune_at = self._stopwatch() + PRUNE_EVERY
             notifications.prune_payloads(self._connection)
@@ -72,9 +74,9 @@ class PostgresFrameSender:
 class PostgresFrameListener:
     """Receives frames."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, node: str) -> None:
         self._connection = connection
-        notifications.listen(connection)
+        notifications.listen(connection, CHANNEL, channel_of(node))
 
     def receive(self, seconds: float) -> Sequence[bytes]:
         return [
@@ -96,3 +98,7 @@ class PostgresFrameListener:
         except ValueError:
             log.debug("a notification is not a frame")
             return None
+
+
+def _channel(to: str) -> str:
+    return channel_of(to) if to else CHANNEL

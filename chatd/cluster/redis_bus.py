@@ -9,6 +9,8 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from chatd.cluster.bus import Packet
+
 FRAME_SIZE = 64 << 10  # bytes
 TIMEOUT = 5.0  # seconds, for connecting and for each answer
 
@@ -26,8 +28,9 @@ class RedisBusServer:
     def open_sender(self) -> RedisFrameSender:
         return RedisFrameSender(self._connect(), self._channel)
 
-    def open_listener(self) -> RedisFrameListener:
-        return RedisFrameListener(self._connect(), self._channel)
+    def open_listener(self, node: str) -> RedisFrameListener:
+        channels = self._channel, _channel_of(self._channel, node)
+        return RedisFrameListener(self._connect(), channels)
 
     def close(self) -> None:
         """Each connection is closed by itself."""
@@ -52,12 +55,12 @@ class RedisFrameSender:
         self._channel = channel
         client.ping()
 
-    def send(self, frames: Sequence[bytes]) -> None:
-        if not frames:
+    def send(self, packets: Sequence[Packet]) -> None:
+        if not packets:
             return
         with self._client.pipeline(transaction=False) as pipeline:
-            for frame in frames:
-                pipeline.publish(self._channel, frame)
+            for to, frame in packets:
+                pipeline.publish(_channel_of(self._channel, to), frame)
             pipeline.execute()
 
     def close(self) -> None:
@@ -67,10 +70,10 @@ class RedisFrameSender:
 class RedisFrameListener:
     """Receives frames."""
 
-    def __init__(self, client: Any, channel: str) -> None:
+    def __init__(self, client: Any, channels: Sequence[str]) -> None:
         self._client = client
         self._subscription = client.pubsub()
-        self._subscription.subscribe(channel)
+        self._subscription.subscribe(*channels)
 
     def receive(self, seconds: float) -> Sequence[bytes]:
         found = self._subscription.get_message(timeout=seconds)
@@ -79,3 +82,8 @@ class RedisFrameListener:
     def close(self) -> None:
         self._subscription.close()
         self._client.close()
+
+
+def _channel_of(realm: str, node: str) -> str:
+    """The channel of a realm, or that of the node of that name if it is not empty."""
+    return f"{realm}/{node}" if node else realm

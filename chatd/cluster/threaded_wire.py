@@ -16,7 +16,7 @@ from zope.interface import implementer
 from chatd.base.clocks import IReactor
 from chatd.base.isolation import guarded
 from chatd.base.timers import Timer
-from chatd.cluster.bus import IBusWire
+from chatd.cluster.bus import IBusWire, Packet
 from chatd.cluster.frame_queue import FrameQueue
 
 SENT_AT_ONCE = 200  # frames
@@ -33,7 +33,7 @@ log = Logger()
 class FrameSender(Protocol):
     """A connection for sending. It is used in one thread. Any exception means that the connection is lost."""
 
-    def send(self, frames: Sequence[bytes]) -> None:
+    def send(self, packets: Sequence[Packet]) -> None:
         """Send frames in order. Called at least once in WAIT, also without frames."""
 
     def close(self) -> None: ...
@@ -58,7 +58,8 @@ class BusServer(Protocol):
 
     def open_sender(self) -> FrameSender: ...
 
-    def open_listener(self) -> FrameListener: ...
+    def open_listener(self, node: str) -> FrameListener:
+        """Listen for frames to all nodes, and to `node`."""
 
     def close(self) -> None: ...
 
@@ -76,6 +77,7 @@ class ThreadedWire:
         self._reactor = reactor
         self._server = server
         self._stopwatch = stopwatch
+        self._node = ""
         self._outgoing = FrameQueue()
         self._incoming = FrameQueue()
         self._ending = threading.Event()
@@ -88,8 +90,12 @@ class ThreadedWire:
         self._deadline = Timer(reactor, self._end)
 
     def start(
-        self, on_frames: Callable[[Sequence[bytes]], None], on_connected: Callable[[], None]
+        self,
+        node: str,
+        on_frames: Callable[[Sequence[bytes]], None],
+        on_connected: Callable[[], None],
     ) -> None:
+        self._node = node
         self._on_frames, self._on_connected = on_frames, on_connected
         for what, work in (("send to", self._send_all), ("listen to", self._listen)):
             thread = threading.Thread(
@@ -108,9 +114,9 @@ class ThreadedWire:
             self._deadline.start(ENDS_WITHIN)
         return self._stopped
 
-    def send(self, frames: Sequence[bytes]) -> None:
+    def send(self, frames: Sequence[bytes], to: str = "") -> None:
         if self._is_sending:
-            self._outgoing.put(frames)
+            self._outgoing.put(frames, to)
 
     def frame_size(self) -> int:
         return self._server.frame_size
@@ -162,7 +168,7 @@ class ThreadedWire:
             _close(sender)
 
     def _listen(self, connected: Callable[[], None]) -> None:
-        listener = self._server.open_listener()
+        listener = self._server.open_listener(self._node)
         try:
             connected()
             heard = self._stopwatch()
@@ -179,7 +185,7 @@ class ThreadedWire:
 
     def _pass_on(self) -> None:
         """Pass on what has arrived, in several turns of the reactor if it is much."""
-        frames = self._incoming.take(PASSED_ON_AT_ONCE)
+        frames = [each.frame for each in self._incoming.take(PASSED_ON_AT_ONCE)]
         if frames and not self._ending.is_set():
             if len(frames) == PASSED_ON_AT_ONCE:
                 self._reactor.callLater(0, self._pass_on)

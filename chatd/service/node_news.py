@@ -40,6 +40,10 @@ def _tell_nobody(_value: object) -> None:
     """There are no other nodes."""
 
 
+def _tell_no_node(_node: str, _value: object) -> None:
+    """There are no other nodes."""
+
+
 class NodeNews:
     """Topics over `bus`. Nodes of different versions may run beside each other for a while, so a topic that
     is not known here is skipped."""
@@ -74,6 +78,18 @@ class NodeNews:
         what may have been lost."""
         return self._add(name, kind, apply, lambda: None)
 
+    def direct_topic(
+        self, name: str, kind: type[T], apply: Callable[[str, T], object]
+    ) -> Callable[[str, T], None]:
+        """Return a function that tells a value of `kind` to the node of that name alone. There, `apply` gets
+        the name of this node and the value. Nobody learns that a value is lost."""
+        decoder = self._register(name, kind, apply, lambda: None)
+
+        def tell(node: str, value: T) -> None:
+            self._bus.send(node, _encode((name, value)))
+
+        return _tell_no_node if decoder is None else tell
+
     def on_doubt(self, then: Callable[[str], object]) -> None:
         """Call `then` with the name of a node when something that it told may have been lost."""
         self._on_doubt.append(then)
@@ -105,17 +121,28 @@ class NodeNews:
         apply: Callable[[str, T], object],
         reset: Callable[[], object],
     ) -> Callable[[T], None]:
-        if name in self._topics:
-            raise ValueError(f"there is a topic {name} already")
-        if isinstance(self._bus, LocalBus):
-            return _tell_nobody
-        decoder = msgspec.msgpack.Decoder(kind)
-        self._topics[name] = _Topic(decoder.decode, apply, reset)
+        decoder = self._register(name, kind, apply, reset)
 
         def tell(value: T) -> None:
             self._bus.publish(_encode((name, value)))
 
-        return tell
+        return _tell_nobody if decoder is None else tell
+
+    def _register(
+        self,
+        name: str,
+        kind: type[T],
+        apply: Callable[[str, T], object],
+        reset: Callable[[], object],
+    ) -> msgspec.msgpack.Decoder[T] | None:
+        """Note a topic. Returns None if there are no other nodes."""
+        if name in self._topics:
+            raise ValueError(f"there is a topic {name} already")
+        if isinstance(self._bus, LocalBus):
+            return None
+        decoder = msgspec.msgpack.Decoder(kind)
+        self._topics[name] = _Topic(decoder.decode, apply, reset)
+        return decoder
 
     def reset_soon(self) -> None:
         """Let all parts forget what they keep in memory, in the next turn of the reactor."""

@@ -41,9 +41,11 @@ class SimulatedBus:
         """The node has gone. What it has sent may still arrive."""
         self._wires.remove(wire)
 
-    def carry(self, frames: Sequence[bytes]) -> None:
-        """Bring frames to all wires, or lose them."""
+    def carry(self, frames: Sequence[bytes], to: str = "") -> None:
+        """Bring frames to all wires, or to that of one node, or lose them."""
         for wire in self._wires:
+            if to not in ("", wire.node):
+                continue
             for frame in frames:
                 for _ in range(1 + self._happens(self.faults.doubled)):
                     if not self._happens(self.faults.lost):
@@ -63,11 +65,16 @@ class SimulatedWire:
         self._on_frames: Callable[[Sequence[bytes]], None] | None = None
         self._on_connected: Callable[[], None] = lambda: None
         self._is_cut = False
+        self.node = ""
         self.size = 1000  # bytes of a frame
 
     def start(
-        self, on_frames: Callable[[Sequence[bytes]], None], on_connected: Callable[[], None]
+        self,
+        node: str,
+        on_frames: Callable[[Sequence[bytes]], None],
+        on_connected: Callable[[], None],
     ) -> None:
+        self.node = node
         self._on_frames, self._on_connected = on_frames, on_connected
         on_connected()
 
@@ -76,9 +83,9 @@ class SimulatedWire:
         self._bus.remove(self)
         return succeed(None)
 
-    def send(self, frames: Sequence[bytes]) -> None:
+    def send(self, frames: Sequence[bytes], to: str = "") -> None:
         if not self._is_cut:
-            self._bus.carry(frames)
+            self._bus.carry(frames, to)
 
     def frame_size(self) -> int:
         return self.size

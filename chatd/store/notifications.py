@@ -7,6 +7,7 @@ transaction that stores data would make all transactions of all nodes wait for o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import Connection, Engine, bindparam, delete, insert, select, text
@@ -20,7 +21,10 @@ CHANNEL = "chatd"
 KEPT = 60_000  # ms for which a payload is kept
 STATEMENT_TIMEOUT = 5000  # ms
 
-_NOTIFY = text("SELECT pg_notify(:channel, each) FROM unnest(CAST(:payloads AS text[])) AS each")
+_NOTIFY = text(
+    "SELECT pg_notify(channel, payload) FROM "
+    "unnest(CAST(:channels AS text[]), CAST(:payloads AS text[])) AS each (channel, payload)"
+)
 _ADD = insert(bus_payloads).returning(bus_payloads.c.id)
 _FIND = select(bus_payloads.c.payload).where(bus_payloads.c.id == bindparam("wanted"))
 _PRUNE = delete(bus_payloads).where(bus_payloads.c.at < bindparam("since"))
@@ -37,9 +41,15 @@ def connect_alone(engine: Engine) -> Connection:
     return connection
 
 
-def listen(connection: Connection) -> None:
-    """Receive notifications from now on."""
-    connection.exec_driver_sql(f"LISTEN {CHANNEL}")
+def channel_of(node: str) -> str:
+    """The channel on which the node of that name alone listens."""
+    return f"{CHANNEL}_{sha256(node.encode()).hexdigest()[:32]}"
+
+
+def listen(connection: Connection, *channels: str) -> None:
+    """Receive the notifications of these channels from now on."""
+    for channel in channels:
+        connection.exec_driver_sql(f"LISTEN {channel}")
 
 
 def receive(connection: Connection, seconds: float) -> list[str]:
@@ -48,9 +58,11 @@ def receive(connection: Connection, seconds: float) -> list[str]:
     return [each.payload for each in driver.notifies(timeout=seconds, stop_after=1)]
 
 
-def notify(connection: Connection, payloads: Sequence[str]) -> None:
-    """Send notifications of at most MAX_NOTIFICATION bytes each, in order."""
-    connection.execute(_NOTIFY, {"channel": CHANNEL, "payloads": list(payloads)})
+def notify(connection: Connection, notifications: Sequence[tuple[str, str]]) -> None:
+    """Send notifications, in order: the channel of each, and its payload of at most MAX_NOTIFICATION
+    bytes."""
+    channels, payloads = zip(*notifications, strict=True)
+    connection.execute(_NOTIFY, {"channels": list(channels), "payloads": list(payloads)})
 
 
 def add_payload(connection: Connection, payload: bytes) -> int:

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.base.clocks import IReactor
+from chatd.cluster.bus import Packet
 from chatd.cluster.numbered_bus import NumberedBus
 from chatd.cluster.postgres_bus import PostgresBusServer
 from chatd.cluster.redis_bus import RedisBusServer
@@ -63,6 +64,17 @@ class ServerTestCase(SynchronousTestCase):
             a.bus.publish(message)
         self.reactor.wait_until(lambda: len(b.messages) >= len(sent), "messages are missing")
         self.assertEqual(b.messages, sent)
+        self.assertEqual(a.messages, [])
+        b.messages.clear()
+        self.send_to_one(a, b)
+
+    def send_to_one(self, a: BusNode, b: BusNode) -> None:
+        """One node gets what is sent to it, and no other does."""
+        a.bus.send("nobody", b"not for b")
+        for message in (b"for b", bytes(LARGE), b"last"):
+            a.bus.send("b", message)
+        self.reactor.wait_until(lambda: len(b.messages) >= 3, "messages are missing")
+        self.assertEqual(b.messages, [b"for b", bytes(LARGE), b"last"])
         self.assertEqual(a.messages, [])
         b.messages.clear()
 
@@ -137,12 +149,13 @@ class PostgresBus(ServerTestCase):
         """What is no frame, or has no payload any more, is left out."""
         server = PostgresBusServer(self.url)
         self.addCleanup(server.close)
-        sender, listener = server.open_sender(), server.open_listener()
+        sender, listener = server.open_sender(), server.open_listener("a")
         self.addCleanup(sender.close)
         self.addCleanup(listener.close)
         with notifications.connect_alone(sender._connection.engine) as connection:
-            notifications.notify(connection, ["", "r", "rx", "r999999", "f%", "fé"])
-        sender.send([b"frame"])
+            others = ("", "r", "rx", "r999999", "f%", "fé")
+            notifications.notify(connection, [(notifications.CHANNEL, each) for each in others])
+        sender.send([Packet("", b"frame")])
         found: list[bytes] = []
         while not found:
             found += listener.receive(1.0)

@@ -19,6 +19,7 @@ class MemoryBus:
         self.name = name
         self.lost = False
         self.published: list[bytes] = []
+        self.sent: list[tuple[str, bytes]] = []  # to one node
         self._all = all_buses
         self._on_message: list[Callable[[str, bytes], None]] = []
         self._on_gap: list[Callable[[str], None]] = []
@@ -44,6 +45,13 @@ class MemoryBus:
             if self.lost:
                 each.tell_gap(self.name)
             else:
+                for then in each._on_message:
+                    then(self.name, message)
+
+    def send(self, node: str, message: bytes) -> None:
+        self.sent.append((node, message))
+        for each in list(self._all):
+            if each.name == node and not self.lost:
                 for then in each._on_message:
                     then(self.name, message)
 

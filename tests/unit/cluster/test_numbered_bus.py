@@ -54,10 +54,10 @@ class BusTestCase(SynchronousTestCase):
         frames: list[BusFrame] = []
         carry = self.network.carry
 
-        def note(sent: Sequence[bytes]) -> None:
+        def note(sent: Sequence[bytes], to: str = "") -> None:
             found = [decode_frame(each) for each in sent]
             frames.extend(frame for frame in found if frame.node == node.name)
-            carry(sent)
+            carry(sent, to)
 
         self.patch(self.network, "carry", note)
         return frames
@@ -86,6 +86,38 @@ class Publishing(BusTestCase):
             if len(frame.messages[0]) < 100:
                 self.assertLessEqual(len(encode_frame(frame)), 100)
         self.assertEqual(len(self.b.take()), 5)
+
+    def test_to_one_node(self) -> None:
+        """Only that node gets it. It has no number, so nobody finds a gap if it is lost or too large."""
+        c = Node(self.network, "c")
+        self.advance(HEARTBEAT)
+        for node in (self.a, self.b, c):
+            node.take()
+        frames = self.frames(self.a)
+        self.a.bus.send("b", b"1")
+        self.a.bus.send("b", b"2")
+        self.a.bus.send("c", bytes(MAX_BUS_MESSAGE + 1))
+        self.a.bus.publish(b"all")
+        self.a.wire.size = 100
+        self.a.bus.send("b", b"x" * 40)
+        self.a.bus.send("nobody", b"3")
+        self.advance(0.1)
+        self.network.faults = BusFaults(lost=1.0)
+        self.a.bus.send("b", b"lost")
+        self.advance(0.1)
+        self.network.faults = BusFaults()
+        self.advance(HEARTBEAT)
+        direct = [("a", each) for each in (b"1", b"2", b"x" * 40)]
+        self.assertEqual(self.b.take(), [("a", b"all"), *direct])
+        self.assertEqual(c.take(), [("a", b"all")])
+        self.assertTrue(all(len(encode_frame(frame)) <= 100 for frame in frames))
+
+    def test_misled_frame(self) -> None:
+        """A frame for another node is left out."""
+        frame = encode_frame(BusFrame("a", 1, 0, (b"x",), "c"))
+        self.network.carry([frame])
+        self.advance(0.1)
+        self.assertEqual(self.b.take(), [])
 
     def test_many_in_one_turn(self) -> None:
         """What waits for the end of a turn is bounded."""
@@ -136,7 +168,7 @@ class Publishing(BusTestCase):
     def test_failing_wire(self) -> None:
         """A wire that fails loses messages, and the publisher does not notice."""
 
-        def fail(_frames: Sequence[bytes]) -> None:
+        def fail(_frames: Sequence[bytes], _to: str = "") -> None:
             raise OSError
 
         patched = self.patch(self.network, "carry", fail)
@@ -158,6 +190,7 @@ class Publishing(BusTestCase):
         bus.on_message(lambda *_: self.fail("there is nobody"))
         bus.on_gap(lambda _: self.fail("there is nobody"))
         bus.publish(b"x")
+        bus.send("b", b"x")
         self.assertEqual(bus.quiet_for(), 0.0)
         self.successResultOf(bus.stop())
 
@@ -305,7 +338,7 @@ class Wires(SynchronousTestCase):
         network = SimulatedBus(clock, Random(1))  # noqa: S311 - for faults
         network.faults = BusFaults(delay=1.0)
         ended: SimulatedWire = network.wire()
-        ended.start(lambda _: self.fail("it has ended"), lambda: None)
+        ended.start("ended", lambda _: self.fail("it has ended"), lambda: None)
         network.carry([b"x"])
         self.successResultOf(ended.stop())
         clock.advance(2)

@@ -15,7 +15,7 @@ from zope.interface.verify import verifyObject
 from chatd.base.clocks import IReactor
 from chatd.base.config import ClusterConfig, Config
 from chatd.cluster import threaded_wire
-from chatd.cluster.bus import IBusWire
+from chatd.cluster.bus import IBusWire, Packet
 from chatd.cluster.bus_choice import BusNotInstalled, make_bus
 from chatd.cluster.frame_queue import FrameQueue
 from chatd.cluster.local_bus import LocalBus
@@ -35,6 +35,8 @@ class FakeServer:
         self.opened = 0
         self.listeners = 0
         self.sent: list[bytes] = []
+        self.to: list[str] = []  # the nodes that frames were for
+        self.node = ""
         self.coming: queue.SimpleQueue[Sequence[bytes]] = queue.SimpleQueue()
         self.hold = threading.Event()
         self.hold.set()  # sending waits until it is set
@@ -44,8 +46,9 @@ class FakeServer:
         self.opened += 1
         return self._open()
 
-    def open_listener(self) -> FakeServer:
+    def open_listener(self, node: str) -> FakeServer:
         self.listeners += 1
+        self.node = node
         return self._open()
 
     def _open(self) -> FakeServer:
@@ -53,10 +56,11 @@ class FakeServer:
             raise ConnectionError("it is down")
         return self
 
-    def send(self, frames: Sequence[bytes]) -> None:
+    def send(self, packets: Sequence[Packet]) -> None:
         self.hold.wait()
         self._open()
-        self.sent += frames
+        self.sent += [each.frame for each in packets]
+        self.to += [each.to for each in packets]
 
     def receive(self, seconds: float) -> Sequence[bytes]:
         self._open()
@@ -82,7 +86,7 @@ class Wires(SynchronousTestCase):
         self.connected = 0
 
     def start(self) -> None:
-        self.wire.start(self.note, self.connect)
+        self.wire.start("a", self.note, self.connect)
         self.addCleanup(self.end)
 
     def note(self, frames: Sequence[bytes]) -> None:
@@ -109,6 +113,9 @@ class Wires(SynchronousTestCase):
         self.server.coming.put([b"3", b"4"])
         self.until(lambda: len(self.server.sent) + len(self.arrived) == 4)
         self.assertEqual((self.server.sent, self.arrived), ([b"1", b"2"], [b"3", b"4"]))
+        self.wire.send([b"5"], "b")
+        self.until(lambda: len(self.server.sent) == 3)
+        self.assertEqual((self.server.to, self.server.node), (["", "", "b"], "a"))
         self.assertEqual(self.wire.frame_size(), 100)
 
     def test_down_at_first(self) -> None:
@@ -190,19 +197,32 @@ class Queues(SynchronousTestCase):
         frames = FrameQueue(max_frames=3, max_bytes=10)
         self.assertTrue(frames.put([b"1", b"2"]))
         self.assertFalse(frames.put([b"3", b"4"]))
-        self.assertEqual(frames.take(2), [b"1", b"2"])
+        self.assertEqual(self.taken(frames, 2), [b"1", b"2"])
         frames.put([b"too large" * 2, b"5"])
-        self.assertEqual(frames.take(9), [b"3"])
+        self.assertEqual(self.taken(frames), [b"3"])
         self.assertEqual(frames.take(9), [])
         frames.put([b"1234567890"])
-        self.assertEqual(frames.take(1), [b"1234567890"])
+        self.assertEqual(self.taken(frames, 1), [b"1234567890"])
+
+    def test_to_one_node(self) -> None:
+        """Frames for single nodes leave half of the room to those for all."""
+        frames = FrameQueue(max_frames=4, max_bytes=20)
+        frames.put([b"1", b"2", b"3"], "b")
+        frames.put([b"4"])
+        self.assertEqual(frames.take(9), [Packet("b", b"1"), Packet("b", b"2"), Packet("", b"4")])
+        frames.put([b"too large..."], "b")
+        frames.put([b"large enough"])
+        self.assertEqual(self.taken(frames), [b"large enough"])
+
+    def taken(self, frames: FrameQueue, count: int = 9) -> list[bytes]:
+        return [each.frame for each in frames.take(count)]
 
     def test_cleared_and_closed(self) -> None:
         frames = FrameQueue(max_bytes=1)
         frames.put([b"1"])
         frames.clear()
         self.assertTrue(frames.put([b"2"]))
-        self.assertEqual(frames.take(1), [b"2"])
+        self.assertEqual(self.taken(frames), [b"2"])
         frames.close()
         self.assertEqual(frames.take(1, 1000.0), [])
 

@@ -14,6 +14,7 @@ from chatd.base import events
 from chatd.base.events import Closing, Event
 from chatd.base.model import Message
 from chatd.cluster.bus import MAX_BUS_MESSAGE
+from chatd.cluster.local_bus import LocalBus
 from chatd.service.node_events import NodeEvents
 from chatd.service.node_news import NodeNews
 from chatd.service.presence import IListener, Presence
@@ -51,6 +52,25 @@ class Topics(SynchronousTestCase):
         tell[0](2)
         self.clock.advance(0)
         self.assertEqual([heard, others], [[[], ["reset"], ["reset"]]] * 2)
+
+    def test_to_one_node(self) -> None:
+        """Only that node hears it, and from whom. Nobody is reset if it is lost."""
+        heard: list[list[Any]] = [[] for _ in self.news]
+
+        def note(to: list[Any], node: str, value: int) -> None:
+            to.append((node, value))
+
+        tell = [
+            each.direct_topic("asked", int, partial(note, found))
+            for each, found in zip(self.news, heard, strict=True)
+        ]
+        tell[0]("two", 5)
+        self.buses[0].lost = True
+        tell[0]("two", 6)
+        self.clock.advance(0)
+        self.assertEqual(heard, [[], [("one", 5)], []])
+        alone = NodeNews(LocalBus(), self.clock)
+        alone.direct_topic("asked", int, lambda *_: self.fail("there is nobody"))("two", 1)
 
     def test_unreadable(self) -> None:
         """What can't be read is about something that may have changed."""
