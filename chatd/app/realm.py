@@ -420,6 +420,7 @@ class Realm:
             service.presence_nodes,
             service.rooms,
             service.room_files,
+            service.files.under_way,
             self.directory,
             service.remote_presence,
             service.quotas,

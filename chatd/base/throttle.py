@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from chatd.base.cache import Cache
 
@@ -184,6 +184,11 @@ class Quota:
         self.allow(per_hour)
         # key -> (uses that are left, the time at which they were)
         self._left: dict[str, tuple[float, float]] = {}
+        self._tell: Callable[[tuple[str, bool]], object] = lambda _told: None
+
+    def on_use(self, tell: Callable[[tuple[str, bool]], object]) -> None:
+        """Call `tell` with a key and True when a use of it was counted, with False when one was returned."""
+        self._tell = tell
 
     def allow(self, per_hour: int) -> None:
         """Allow that many uses from now on. What keys have left is kept, as far as it is allowed."""
@@ -194,18 +199,34 @@ class Quota:
         """Count a use. Returns 0, or the seconds until the key has another use if it has none now."""
         if not self._most:
             return 0.0
-        left, when = self._left.pop(key, (self._most, now))
-        left = min(self._most, left + max(0.0, now - when) * self._rate)
-        if len(self._left) >= self._capacity:
-            del self._left[next(iter(self._left))]
+        left = self._left_of(key, now)
         if left < 1:
             self._left[key] = (left, now)
             return (1 - left) / self._rate
         self._left[key] = (left - 1, now)
+        self._tell((key, True))
         return 0.0
+
+    def _left_of(self, key: str, now: float) -> float:
+        """Forget a key, so that there is room for it. Returns what it has left."""
+        left, when = self._left.pop(key, (self._most, now))
+        if len(self._left) >= self._capacity:
+            del self._left[next(iter(self._left))]
+        return min(self._most, left + max(0.0, now - when) * self._rate)
 
     def give_back(self, key: str) -> None:
         """Return a use that was counted."""
+        self.returned_elsewhere(key)
+        if self._most:
+            self._tell((key, False))
+
+    def used_elsewhere(self, key: str, now: float) -> None:
+        """Count a use that another node has allowed, even if none was left here."""
+        if self._most:
+            self._left[key] = (self._left_of(key, now) - 1, now)
+
+    def returned_elsewhere(self, key: str) -> None:
+        """Return a use that was counted, without telling."""
         if key in self._left:
             left, when = self._left[key]
             self._left[key] = (min(self._most, left + 1), when)

@@ -12,6 +12,7 @@ from chatd.federation.parcels import KEPT, REQUESTED, Verdict
 from chatd.federation.realm_quotas import RealmQuotas
 from chatd.federation.refusals import verdict_of
 from chatd.service.chat_service import ChatService
+from chatd.service.node_limits import share_quota
 from chatd.store.parcel_stream import ParcelStream
 from chatd.store.requests import NewRequest, RequestOutcome
 
@@ -26,6 +27,7 @@ class RequestReceiver:
         self._clock = service.context.clock
         self._links = links
         self._rates = Quota(PER_HOUR)
+        share_quota(self._rates, service.context.news, service.context.clock, "requests-of-sources")
         self._requests = service.requests
         self._quotas = quotas
 

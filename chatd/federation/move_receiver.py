@@ -38,6 +38,7 @@ from chatd.federation.realm_quotas import RealmQuotas
 from chatd.federation.signing.key_book import KeyBook
 from chatd.federation.signing.move_statements import open_agreement, open_move
 from chatd.service.chat_service import ChatService
+from chatd.service.node_limits import share_quota
 from chatd.service.quotas import LEAST
 from chatd.store import account_moves as store
 from chatd.store.account_moves import LIFE, SETTLING, WAITS, Move
@@ -64,6 +65,7 @@ class MoveReceiver:
         self._keys = keys
         self._quotas = quotas
         self._taken = Quota(PER_HOUR)
+        share_quota(self._taken, service.context.news, service.context.clock, "moves-of-realms")
         self._on_verified: Callable[[str], object] = lambda _realm: None
 
     def on_verified(self, then: Callable[[str], object]) -> None:

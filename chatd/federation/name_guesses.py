@@ -38,6 +38,9 @@ class NameGuesses:
         self._links = links
         # realm or network source -> the names that it was told do not exist, and when
         self._told: Cache[str, dict[str, float]] = Cache(CACHED_SOURCES)
+        self._tell = context.news.topic(
+            "unknown-groups-told", tuple[list[str], str], self._note, lambda: None
+        )
 
     def is_free(self, realm: str) -> bool:
         """Whether the realm may ask about any name: it was added, or strangers are welcome."""
@@ -64,7 +67,14 @@ class NameGuesses:
         return True
 
     def _count(self, realm: str, name: str) -> None:
-        for key in self._keys(realm):
+        told = self._keys(realm), name
+        self._note(told)
+        self._tell(told)
+
+    def _note(self, known: tuple[list[str], str]) -> None:
+        """Remember that these keys were told, by this node or another one, that `name` does not exist."""
+        keys, name = known
+        for key in keys:
             told = self._told.pop(key) or {}
             told.setdefault(name, self._clock.seconds())
             self._told[key] = told

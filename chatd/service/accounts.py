@@ -25,6 +25,7 @@ from chatd.service.context import Context
 from chatd.service.guesses import TakenNames
 from chatd.service.known_accounts import KnownAccounts
 from chatd.service.login_guard import PasswordGuard
+from chatd.service.node_limits import share_quota
 from chatd.service.passwords import LOGIN, REGISTRATION, Passwords
 from chatd.service.presence import Presence
 from chatd.service.realm_invitations import RealmInvitations
@@ -89,8 +90,10 @@ class Accounts(KnownAccounts):
         self._guard = PasswordGuard(context.clock, passwords)
         self._guard.share(context.news)
         self._registrations = Quota(self._settings.registrations_per_hour)
+        share_quota(self._registrations, context.news, context.clock, "registrations")
         limited = self._settings.registrations_per_hour > 0
         self._taken = TakenNames(context.clock, limited)
+        self._taken.share(context.news, "taken-account-names")
         context.on_config(self._change_limits)
 
     @property

@@ -216,7 +216,12 @@ class ChatService:
         self.database.on_settled(self.disk.settled)
         self.disk.on_change(self._spare_disk)
         self.quotas = MessageQuotas(
-            self.clock, self.database, self.disk, limits.account_messages, peers.messages
+            self.clock,
+            self.database,
+            self.disk,
+            limits.account_messages,
+            peers.messages,
+            shared=not self.context.news.is_alone,
         )
         self.context.on_config(self._change_limits)
 

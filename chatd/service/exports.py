@@ -50,6 +50,7 @@ from chatd.files.store import IFileStore
 from chatd.service.context import Context
 from chatd.service.downloads import Download
 from chatd.service.log_sync import LogSync
+from chatd.service.node_limits import share_quota
 from chatd.service.reading import Reading
 from chatd.store import exports as store
 from chatd.store.exports import Provenance
@@ -90,6 +91,7 @@ class Exports:
         self._reading = reading
         self._sync = sync
         self._quota = Quota(PER_HOUR)
+        share_quota(self._quota, context.news, context.clock, "exports")
         self._turn = DeferredLock()
         # Accounts whose archives are being made or wait for that, and archives that clients may still read
         self._making: set[int] = set()

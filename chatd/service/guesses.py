@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 
 from twisted.internet.interfaces import IReactorTime
@@ -20,6 +20,8 @@ from chatd.base.errors import (
 from chatd.base.model import Party
 from chatd.base.throttle import FailureThrottle, Quota
 from chatd.service.login_guard import FailureGate, TooSoon
+from chatd.service.node_limits import share_quota
+from chatd.service.node_news import NodeNews
 
 TAKEN_PER_HOUR = 20
 FREE_JOINS = 20  # failed joins of a person before there are pauses
@@ -36,6 +38,10 @@ class TakenNames:
         self._clock = clock
         self._quota = Quota(0)
         self.limit(limited=limited)
+
+    def share(self, news: NodeNews, topic: str) -> None:
+        """Count attempts on all nodes of the realm."""
+        share_quota(self._quota, news, self._clock, topic)
 
     def limit(self, *, limited: bool) -> None:
         """Begin or cease to limit the attempts."""
@@ -71,6 +77,14 @@ class JoinGate:
         self._clock = clock
         self._throttle = FailureThrottle(free)
         self._under_way: Counter[str] = Counter()
+        self._tell: Callable[[str], object] = lambda _key: None
+
+    def share(self, news: NodeNews, topic: str) -> None:
+        """Count failures on all nodes of the realm. Those under way count at their node only."""
+        self._tell = news.topic(topic, str, self._failed, lambda: None)
+
+    def _failed(self, key: str) -> None:
+        self._throttle.failed(key, self._clock.seconds())
 
     def wait(self, key: str) -> float:
         """The seconds until the key may make an attempt."""
@@ -87,7 +101,8 @@ class JoinGate:
             try:
                 yield
             except UnknownGroup:
-                self._throttle.failed(key, self._clock.seconds())
+                self._failed(key)
+                self._tell(key)
                 raise
 
 
@@ -100,6 +115,12 @@ class FailedJoins:
         self._people = JoinGate(clock, FREE_JOINS)
         self._realms = JoinGate(clock, FREE_JOINS_OF_REALM)
         self._addresses = FailureGate(clock, FailureThrottle(FREE_JOINS_OF_ADDRESS, longest=1.0))
+
+    def share(self, news: NodeNews) -> None:
+        """Count failures on all nodes of the realm."""
+        self._people.share(news, "failed-joins")
+        self._realms.share(news, "failed-joins-of-realms")
+        self._addresses.share(news, "failed-joins-by-address")
 
     @asynccontextmanager
     async def attempt(self, party: Party, source: str | None = None) -> AsyncIterator[None]:

@@ -31,6 +31,7 @@ from chatd.service.blocks import Blocks
 from chatd.service.codes import new_group_code, new_private_code, with_new_code
 from chatd.service.context import Context
 from chatd.service.guesses import FailedJoins, TakenNames
+from chatd.service.node_limits import share_quota
 from chatd.service.online_accounts import OFFLINE
 from chatd.service.presence import IListener
 from chatd.service.realm_news import MemberJoined, MemberRemoved
@@ -87,8 +88,11 @@ class HomeGroups:
         self._realms = realms
         per_hour = context.config.limits.groups_per_hour
         self._creations = Quota(per_hour)
+        share_quota(self._creations, context.news, context.clock, "new-groups")
         self._taken = TakenNames(context.clock, limited=per_hour > 0)
+        self._taken.share(context.news, "taken-group-names")
         self.failed_joins = FailedJoins(context.clock)
+        self.failed_joins.share(context.news)
         context.on_config(self._change_limits)
 
     def _change_limits(self) -> None:

@@ -32,6 +32,7 @@ from chatd.service.erased_files import ErasedFiles
 from chatd.service.import_files import ImportFiles
 from chatd.service.import_profile import ProfileImport
 from chatd.service.import_run import ImportRun, ImportStopped, ImportTools
+from chatd.service.node_limits import share_quota
 from chatd.service.presence import Presence
 from chatd.service.quotas import MessageQuotas
 from chatd.service.remote import ISignedEntries
@@ -84,6 +85,7 @@ class Imports:
             self._tell_sometimes,
         )
         self._quota = Quota(PER_HOUR)
+        share_quota(self._quota, context.news, context.clock, "imports")
         self._arriving: dict[int, int] = {}  # bytes, by account
         self._running: dict[int, ImportRun] = {}
         self._told: dict[int, float] = {}  # when the account was told of its import

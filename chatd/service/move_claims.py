@@ -18,6 +18,7 @@ from chatd.service.accounts import Accounts
 from chatd.service.context import Context
 from chatd.service.directs import Directs
 from chatd.service.fan_out import FanOut
+from chatd.service.node_limits import share_quota
 from chatd.service.presence import Presence
 from chatd.service.realm_news import MoveClaimed
 from chatd.service.remote import IForwarder, Notice, ResentParcel, StagedNotice
@@ -50,6 +51,7 @@ class MoveClaims:
         self._presence = presence
         self._forwarder = forwarder
         self._made = Quota(PER_HOUR)
+        share_quota(self._made, context.news, context.clock, "move-claims")
 
     async def claim(self, account: Account, old: Address) -> int:
         """Ask the contacts of the account, and those whom it talks with, to confirm that it was `old`.

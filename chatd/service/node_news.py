@@ -59,6 +59,11 @@ class NodeNews:
         bus.on_message(self._arrived)
         bus.on_gap(self._gap)
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether no other node can serve the realm."""
+        return isinstance(self._bus, LocalBus)
+
     def topic(
         self,
         name: str,
@@ -138,7 +143,7 @@ class NodeNews:
         """Note a topic. Returns None if there are no other nodes."""
         if name in self._topics:
             raise ValueError(f"there is a topic {name} already")
-        if isinstance(self._bus, LocalBus):
+        if self.is_alone:
             return None
         decoder = msgspec.msgpack.Decoder(kind)
         self._topics[name] = _Topic(decoder.decode, apply, reset)

@@ -1,7 +1,10 @@
 """Daily limits (UTC) on the bytes of messages that an account, or another realm, may have stored.
 
-The use is kept in memory and written to the database once a second, for all owners in one transaction. So a
+The use is kept in memory and added to the database once a second, for all owners in one transaction. So a
 restart does not reset it, and storing a message does not cost another row. A crash loses the last second.
+
+Several nodes of a realm add to the same rows, and each learns the sum when it has added. So an owner who uses
+several nodes exceeds the limit by the use of a second at most.
 """
 
 from __future__ import annotations
@@ -75,7 +78,7 @@ class Charge:
 
 class MessageQuotas:
     """An owner is an account by its id, or another realm by its key. Limits are bytes a day; 0 means
-    unlimited."""
+    unlimited. `shared`: other nodes of the realm use the same database."""
 
     def __init__(
         self,
@@ -84,6 +87,7 @@ class MessageQuotas:
         disk: DiskSpace,
         account_limit: int,
         realm_limit: int,
+        shared: bool = False,
     ) -> None:
         self._clock = clock
         self._database = database
@@ -91,8 +95,10 @@ class MessageQuotas:
         self._account_limit = account_limit
         self._realm_limit = realm_limit
         self._day = self._begin = self._end = 0  # begin and end of the day in ms
+        self._shared = shared
+        # What is known to be used: what is stored, and what was used here since
         self._used: dict[Owner, int] = {}
-        self._changed: set[Owner] = set()
+        self._unsaved: dict[Owner, int] = {}
         self._timer: IDelayedCall | None = None
         self._stopped = False
 
@@ -128,7 +134,10 @@ class MessageQuotas:
         if used > limit:
             raise self._used_up(owner, now)
         self._used[owner] = used
-        self._changed.add(owner)
+        self._count(owner, size)
+
+    def _count(self, owner: Owner, size: int) -> None:
+        self._unsaved[owner] = self._unsaved.get(owner, 0) + size
         if self._timer is None and not self._stopped:
             self._timer = self._clock.callLater(SAVE_AFTER, self.save)
 
@@ -137,6 +146,8 @@ class MessageQuotas:
         return self._realm_limit * (REALMS_OF_SOURCE if " " in owner else 1)
 
     def _used_up(self, owner: Owner, now: int) -> ChatError:
+        if self._shared:
+            self._count(owner, 0)  # another node may have cancelled a charge since
         minutes = max(1, -(-(self._end - now) // 60_000))
         if type(owner) is int:
             return MessageQuota(limit=self._account_limit, minutes=minutes)
@@ -169,7 +180,7 @@ class MessageQuotas:
         day = now // DAY
         if self._day - day not in (0, 1):
             self.load(day, ())
-            self._changed.clear()
+            self._unsaved.clear()
 
     @contextmanager
     def charged(self, account_id: int, size: int, now: int) -> Iterator[Charge]:
@@ -186,8 +197,9 @@ class MessageQuotas:
         """Cancel a charge, because nothing was stored."""
         used = self._used.get(owner)
         if used is not None:
-            self._used[owner] = max(0, used - size)
-            self._changed.add(owner)
+            size = min(size, used)
+            self._used[owner] = used - size
+            self._count(owner, -size)
 
     def stop(self) -> Deferred[None]:
         """Store the use for the last time. What unfinished requests charge later is forgotten with the
@@ -199,15 +211,28 @@ class MessageQuotas:
         """Store the use. Fires when that is done, and never fails."""
         timer, self._timer = self._timer, None
         cancel(timer)
-        changed, self._changed = self._changed, set()
-        if not changed:
+        unsaved, self._unsaved = self._unsaved, {}
+        if not unsaved:
             return succeed(None)
-        rows = [(owner, self._used[owner]) for owner in changed]
-        saved = self._database.run(store.save, self._day, rows)
-        return saved.addErrback(self._not_saved, self._day, changed)
+        day, rows = self._day, [*unsaved.items()]
+        if not self._shared:
+            return self._database.run(store.save, day, rows).addErrback(
+                self._not_saved, day, unsaved
+            )
+        saved = self._database.run(store.save_and_read, day, rows)
+        return saved.addCallbacks(
+            self._take, self._not_saved, callbackArgs=(day,), errbackArgs=(day, unsaved)
+        )
 
-    def _not_saved(self, failure: Failure, day: int, changed: set[Owner]) -> None:
+    def _take(self, stored: Iterable[tuple[Owner, int]], day: int) -> None:
+        """Use the sums of all nodes."""
+        if day == self._day:
+            for owner, used in stored:
+                self._used[owner] = used + self._unsaved.get(owner, 0)
+
+    def _not_saved(self, failure: Failure, day: int, unsaved: dict[Owner, int]) -> None:
         """Keep the changes, to be stored with the next ones. The disk may be full."""
         log.warn("today's use of message quotas was not stored: {error}", error=str(failure.value))
         if day == self._day:
-            self._changed |= changed & self._used.keys()
+            for owner, size in unsaved.items():
+                self._unsaved[owner] = self._unsaved.get(owner, 0) + size

@@ -28,6 +28,7 @@ from chatd.base.throttle import Quota
 from chatd.base.timers import cancel
 from chatd.service.blocks import Blocks
 from chatd.service.context import Context
+from chatd.service.node_limits import share_quota
 from chatd.service.online_accounts import OFFLINE
 from chatd.service.presence import Presence
 from chatd.service.presence_arrivals import UNTOLD, ArrivedState, PresenceArrivals
@@ -79,6 +80,7 @@ class RemotePresence:
         # The people here whom people there have blocked
         self._unseen: dict[str, dict[str, frozenset[str]]] = {}
         self._hints = Quota(HINTS_PER_HOUR)
+        share_quota(self._hints, context.news, context.clock, "presence-hints")
         self._asking = 0  # questions under way after hints
         self._lost: dict[str, IDelayedCall] = {}  # realms whose people will count as offline
         presence.on_follow(self._followed)

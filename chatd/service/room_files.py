@@ -6,7 +6,6 @@ The database does not know them. Their bytes are in a folder that is emptied at 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Hashable, Iterable
 
 import msgspec
@@ -27,6 +26,7 @@ from chatd.service.arriving import ArrivingFile
 from chatd.service.codes import new_code
 from chatd.service.context import Context
 from chatd.service.downloads import Download
+from chatd.service.node_counts import NodeCounts
 from chatd.service.rooms import Room, RoomFile, Rooms
 from chatd.service.soft_state import SoftState, StatePage, StateSource
 
@@ -68,11 +68,10 @@ class RoomFiles:
         self._rooms = rooms
         self._uploads = uploads
         self._disk = disk
-        # Files and bytes of each account, of each room, and of the realm. Those that are arriving count.
-        self._files: Counter[tuple[str, Hashable]] = Counter()
-        self._bytes: Counter[tuple[str, Hashable]] = Counter()
+        # Files of each account, of each room, and of the realm. Those that are arriving count.
+        self._counts = NodeCounts(context.news, context.clock, "room-file-counts")
         self._places: dict[str, Room] = {}  # of the files of this node, by code
-        # Files are counted at each node, and stay at the one to which they were sent.
+        # Files stay at the node to which they were sent.
         self._state = SoftState[str, FileInRoom](
             context.news,
             context.clock,
@@ -86,6 +85,7 @@ class RoomFiles:
     def stop(self) -> None:
         """Tell the other nodes nothing any more."""
         self._state.stop()
+        self._counts.stop()
 
     def _place(self, code: str) -> FileInRoom | None:
         room = self._places.get(code)
@@ -119,14 +119,15 @@ class RoomFiles:
         safe = safe_name(name)
         if size > self._largest:
             raise errors.FileTooLarge(size=size, limit=self._largest)
-        for owner in _owners(room, sender):
-            count, limit = COUNTS[owner[0]], SIZES[owner[0]] * self._largest
-            if self._files[owner] >= count or self._bytes[owner] + size > limit:
+        owners = _owners(room, sender)
+        for kind, owner in owners.items():
+            count, limit = COUNTS[kind], SIZES[kind] * self._largest
+            files, used = self._counts.of(owner)
+            if files >= count or used + size > limit:
                 raise errors.RoomFilesFull(files=count, limit=limit)
         self._disk.expect(size)
-        for owner in _owners(room, sender):
-            self._files[owner] += 1
-            self._bytes[owner] += size
+        for owner in owners.values():
+            self._counts.add(owner, size)
         incoming = self._uploads.receive_temporary(safe, size)
         return RoomUpload(self, RoomSend(session, sender, room, size, announce), incoming)
 
@@ -137,8 +138,8 @@ class RoomFiles:
     def keep(self, send: RoomSend, name: str, stored: StoredFile) -> Attachment:
         """Add a file whose bytes are on disk to its room. Raises NotInRoom, and removes the file, if the
         session has left the room."""
-        for owner in _owners(send.room, send.sender):
-            self._bytes[owner] -= send.size - stored.size  # location data were removed
+        for owner in _owners(send.room, send.sender).values():
+            self._counts.grow(owner, stored.size - send.size)  # location data were removed
         if self._rooms.find(send.session) is not send.room:
             self._remove(send.room, send.sender, stored.size, stored.stored)
             raise errors.NotInRoom
@@ -155,11 +156,8 @@ class RoomFiles:
 
     def release(self, room: Room, sender: Account, size: int) -> None:
         """Stop counting a file that is gone."""
-        for owner in _owners(room, sender):
-            self._files[owner] -= 1
-            self._bytes[owner] -= size
-            if not self._files[owner]:
-                del self._files[owner], self._bytes[owner]
+        for owner in _owners(room, sender).values():
+            self._counts.remove(owner, size)
 
     async def fetch(self, session: Hashable, name: str) -> Download:
         """Open the file that `name` means in the session's room (see chatd.base.file_handles). Raises
@@ -201,9 +199,13 @@ class RoomFiles:
         in_background("a file of a room was not removed", self._uploads.remove(stored))
 
 
-def _owners(room: Room, sender: Account) -> tuple[tuple[str, Hashable], ...]:
-    """Those who have room for a limited number of files and bytes."""
-    return ("account", sender.id), ("room", key_of(room.name)), ("realm", None)
+def _owners(room: Room, sender: Account) -> dict[str, str]:
+    """Those who have room for a limited number of files and bytes, by kind."""
+    return {
+        "account": f"account {sender.id}",
+        "room": f"room {key_of(room.name)}",
+        "realm": "realm",
+    }
 
 
 class RoomUpload(ArrivingFile):

@@ -13,6 +13,7 @@ from chatd.base.replies import SessionInfo
 from chatd.base.throttle import Quota
 from chatd.service.accounts import Accounts, Login
 from chatd.service.context import Context
+from chatd.service.node_limits import share_quota
 from chatd.store import accounts as store
 
 CHANGES_PER_HOUR = 20  # of the device that a session is used with
@@ -26,6 +27,7 @@ class SessionList:
         self._database = context.database
         self._accounts = accounts
         self._changes = Quota(CHANGES_PER_HOUR)
+        share_quota(self._changes, context.news, context.clock, "device-changes")
 
     def used(self, login: Login, device: Device) -> None:
         """A connection uses the session of `login`, with this device. It is stored if it is another one than

@@ -1,8 +1,6 @@
-"""Limits on the uploads of each account that are under way, on all connections together."""
+"""Limits on the uploads of each account that are under way, on all connections and nodes together."""
 
 from __future__ import annotations
-
-from collections import Counter
 
 from twisted.logger import Logger
 
@@ -12,6 +10,7 @@ from chatd.base.model import Account
 from chatd.files.disk_space import DiskSpace
 from chatd.files.store import IFileStore
 from chatd.service.context import Context
+from chatd.service.node_counts import NodeCounts
 from chatd.store import files as store
 from chatd.store.files import Owner
 
@@ -26,8 +25,11 @@ class UnderWay:
         self._database = context.database
         self.uploads = uploads
         self._disk = disk
-        self._bytes: Counter[int] = Counter()  # by account
-        self._files: Counter[int] = Counter()
+        self.counts = NodeCounts(context.news, context.clock, "uploads-under-way")
+
+    def stop(self) -> None:
+        """Tell the other nodes nothing any more."""
+        self.counts.stop()
 
     @property
     def _limits(self) -> Limits:
@@ -43,16 +45,17 @@ class UnderWay:
         kept = await self.suspended(sender)
         used = await self._database.read(store.used_bytes, Owner(sender.id))
         quota = self._context.file_quotas.of(sender)
-        left = quota - used - self._bytes[sender.id]
+        owner = _owner(sender)
+        count = self.counts.of(owner)
+        left = quota - used - count.size
         if size > left:
             raise QuotaExceeded(limit=quota, left=max(0, left))
         most = self._limits.account_uploads
-        if self._files[sender.id] >= most:
+        if count.files >= most:
             raise TooManyUploads(limit=most)
         self._disk.expect(size)
-        self._bytes[sender.id] += size
-        self._files[sender.id] += 1
-        room = most - self._files[sender.id]
+        self.counts.add(owner, size)
+        room = most - count.files - 1
         claimed = self.uploads.claimed(_parts_of(sender))
         kept = {key: kept[key] for key in kept if key not in claimed and key != part}
         while kept and (len(kept) > room or size + sum(kept.values()) > left):
@@ -67,19 +70,16 @@ class UnderWay:
         limit = self._limits.file
         if size + more > limit:
             raise FileTooLarge(size=f"more than {limit}", limit=limit)
-        left = allowed - self._bytes[sender.id] + size
+        left = allowed - self.counts.of(_owner(sender)).size + size
         if size + more > left:
             raise QuotaExceeded(limit=self._context.file_quotas.of(sender), left=max(0, left))
         self._disk.expect(more)
-        self._bytes[sender.id] += more
+        self.counts.grow(_owner(sender), more)
 
     def end(self, sender: Account, size: int) -> None:
         """Stop counting a file of `size` bytes."""
         self._disk.arrived(size)
-        self._bytes[sender.id] -= size
-        self._files[sender.id] -= 1
-        if not self._files[sender.id]:
-            del self._bytes[sender.id], self._files[sender.id]
+        self.counts.remove(_owner(sender), size)
 
     async def suspended(self, sender: Account) -> dict[str, int]:
         """The sizes of the files that the sender can resume, by part, the oldest first. Raises
@@ -89,6 +89,11 @@ class UnderWay:
         except OSError as error:
             log.error("uploads that can be resumed can't be listed: {error}", error=str(error))
             raise StorageFailed from None
+
+
+def _owner(sender: Account) -> str:
+    """What the files of the sender are counted under."""
+    return str(sender.id)
 
 
 def part_of(sender: Account, key: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Delete, Select, delete, select
+from sqlalchemy import Connection, Delete, Select, and_, delete, or_, select
 
 from chatd.store.engine import placeholder
 from chatd.store.prepared import prepared
@@ -13,6 +13,8 @@ from chatd.store.schema import message_bytes
 
 # An account by its id, or another realm by its key.
 Owner: TypeAlias = int | str
+
+PAGE = 1000  # owners in one query
 
 
 def used_on(connection: Connection, day: int) -> list[tuple[Owner, int]]:
@@ -33,7 +35,7 @@ def _before(day: Any) -> Delete:
 
 
 def save(connection: Connection, day: int, used: Sequence[tuple[Owner, int]]) -> None:
-    """Store the use of these owners on a day, and remove the days before."""
+    """Add what these owners have used on a day since it was saved last, and remove the days before."""
     mark = placeholder(connection)
     rows = [
         (day, owner, "", size) if isinstance(owner, int) else (day, 0, owner, size)
@@ -42,7 +44,28 @@ def save(connection: Connection, day: int, used: Sequence[tuple[Owner, int]]) ->
     connection.exec_driver_sql(
         f"INSERT INTO message_bytes (day, account_id, realm, bytes) "  # noqa: S608
         f"VALUES ({mark}, {mark}, {mark}, {mark}) "
-        "ON CONFLICT (day, account_id, realm) DO UPDATE SET bytes = excluded.bytes",
+        "ON CONFLICT (day, account_id, realm) "
+        "DO UPDATE SET bytes = message_bytes.bytes + excluded.bytes",
         rows,
     )
     connection.execute(*_before(day))
+
+
+def save_and_read(
+    connection: Connection, day: int, used: Sequence[tuple[Owner, int]]
+) -> list[tuple[Owner, int]]:
+    """As `save`. Returns what these owners have used on that day at all nodes."""
+    save(connection, day, used)
+    found: list[tuple[Owner, int]] = []
+    for start in range(0, len(used), PAGE):
+        owners = [owner for owner, _ in used[start : start + PAGE]]
+        accounts = [owner for owner in owners if isinstance(owner, int)]
+        realms = [owner for owner in owners if isinstance(owner, str)]
+        whose = or_(
+            and_(message_bytes.c.account_id.in_(accounts), message_bytes.c.realm == ""),
+            and_(message_bytes.c.account_id == 0, message_bytes.c.realm.in_(realms)),
+        )
+        columns = message_bytes.c.realm, message_bytes.c.account_id, message_bytes.c.bytes
+        rows = connection.execute(select(*columns).where(message_bytes.c.day == day, whose))
+        found += [(realm or account_id, size) for realm, account_id, size in rows]
+    return found

@@ -59,4 +59,6 @@ def make_finder(
         )
         return lookup.find(realm)
 
-    return PlaceFinder(context.clock, find)
+    finder = PlaceFinder(context.clock, find)
+    finder.share(context.news)
+    return finder

@@ -18,6 +18,8 @@ from chatd.base.errors import Busy, ChatError, RealmNotFound, TooManyLookups
 from chatd.base.shared_calls import SharedCalls
 from chatd.base.throttle import Quota
 from chatd.federation.amp.lookup import DialPlace, NotFound
+from chatd.service.node_limits import share_quota
+from chatd.service.node_news import NodeNews
 
 PER_HOUR = 20  # lookups that one cause may start in an hour
 CAUSES = 10_000  # whose lookups are counted
@@ -47,6 +49,10 @@ class PlaceFinder:
         self._found: Cache[str, _Found] = Cache(REMEMBERED)
         self._lookups: SharedCalls[list[DialPlace]] = SharedCalls()
         self._quota = Quota(PER_HOUR, CAUSES)
+
+    def share(self, news: NodeNews) -> None:
+        """Count lookups on all nodes of the realm."""
+        share_quota(self._quota, news, self._clock, "lookups")
 
     def stop(self) -> None:
         """Give up all lookups."""

@@ -377,7 +377,7 @@ class InlineFiles(SharedTestCase):
         answer = await self.say(wire, f"send_file henderson a {good[:-8]}QQ==QQ==")
         self.assertEqual(answer["status"], "ERROR")
         await until(lambda: self.stored_files() == [])
-        self.assertEqual(self.realm.service.files.under_way._bytes, {})
+        self.assertEqual(self.realm.service.files.under_way.counts.bytes, {})
         self.assertEqual((await self.say(wire, "ls"))["status"], "OK")
 
     async def test_connection_lost_after_the_whole_request(self) -> None:
@@ -388,7 +388,7 @@ class InlineFiles(SharedTestCase):
         self.lose(wire)
         release()
         await until(lambda: len(self.stored_files()) == 1)
-        await until(lambda: self.realm.service.files.under_way._bytes == {})
+        await until(lambda: self.realm.service.files.under_way.counts.bytes == {})
         self.assertEqual(await self.unread("henderson"), 1)
 
     async def test_a_session_that_ends_meanwhile_sends_nothing(self) -> None:

@@ -29,7 +29,7 @@ class Interruptions(DataDoorTestCase):
 
     async def nothing_left(self) -> None:
         await until(lambda: not self.stored_files(), self.stored_files)
-        self.assertEqual(self.realm.service.files.under_way._files, {})
+        self.assertEqual(self.realm.service.files.under_way.counts.files, {})
         henderson, token = await self.client("henderson")
         self.assertEqual(await self.texts(henderson, token), [])
 

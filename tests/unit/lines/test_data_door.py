@@ -132,7 +132,7 @@ class Transfers(DataDoorTestCase):
             reply = await self.upload(messi, f"send_file {token} henderson a ", b"a")
             self.assertEqual(reply["status"], "OK")
         files = self.realm.service.files
-        self.assertEqual((files.under_way._bytes, files.under_way._files), ({}, {}))
+        self.assertEqual((files.under_way.counts.bytes, files.under_way.counts.files), ({}, {}))
 
 
 class Refusals(DataDoorTestCase):

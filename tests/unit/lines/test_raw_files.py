@@ -101,7 +101,7 @@ class Files(ProtocolTestCase):
         self.assertEqual((await henderson.ask(command="unread"))["conversations"], [])
         self.assertEqual(henderson.transport.events, [])
         self.assertEqual((await messi.ask(command="files"))["files"], [])
-        self.assertEqual(self.realm.service.files.under_way._bytes, {})
+        self.assertEqual(self.realm.service.files.under_way.counts.bytes, {})
 
     async def test_upload_ends_when_the_client_half_closes(self) -> None:
         """After the client has closed its sending side, the missing bytes cannot arrive."""

@@ -205,7 +205,7 @@ class Refusing(FilesTestCase):
         second.write(bytes(1000))
         await second.finish()
         self.assertIs(await self.refused(self.begin(ana, "budi", 501)), QuotaExceeded)
-        self.assertEqual(len(self.files.under_way._bytes), 0)
+        self.assertEqual(len(self.files.under_way.counts.bytes), 0)
 
     async def test_quota_at_the_same_moment(self) -> None:
         """Two uploads that are announced together do not share the same room."""
@@ -444,7 +444,7 @@ class GoingWrong(FilesTestCase):
             (await self.realm.service.reading.inbox(budi, UNFILTERED, {})).messages, []
         )
         self.assertEqual(await self.downloads.list(ana), ())
-        self.assertEqual(len(self.files.under_way._bytes), 0)
+        self.assertEqual(len(self.files.under_way.counts.bytes), 0)
 
     async def _until_empty(self) -> None:
         for _ in range(1000):
@@ -465,7 +465,7 @@ class GoingWrong(FilesTestCase):
         self.assertEqual(
             (await self.realm.service.reading.inbox(budi, UNFILTERED, {})).messages, []
         )
-        self.assertEqual(len(self.files.under_way._bytes), 0)
+        self.assertEqual(len(self.files.under_way.counts.bytes), 0)
         await self.send(ana, "budi")
 
     async def test_database_error(self) -> None:

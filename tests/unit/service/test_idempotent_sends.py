@@ -542,7 +542,7 @@ class Files(ThereTestCase):
         self.network.settle()
         self.assertEqual(found[0], found[1])
         self.assertEqual(len(self.uploads()), 1)
-        self.assertEqual(files.under_way._bytes, {})
+        self.assertEqual(files.under_way.counts.bytes, {})
 
     def test_answer_waits_for_the_first(self) -> None:
         self.hold()

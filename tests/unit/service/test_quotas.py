@@ -122,7 +122,7 @@ class AccountQuota(QuotaTestCase):
         await self.send(ana, "budi", KIB)
         self.clock.advance(1)
         await self.realm.database.run(lambda _connection: None)
-        self.realm.service.quotas._changed.clear()  # what a kill would forget
+        self.realm.service.quotas._unsaved.clear()  # what a kill would forget
         await self.reopen()
         self.assertEqual(self.used(ana), 9 * KIB)
 
@@ -176,7 +176,7 @@ class Reserve(QuotaTestCase):
             files.resume(ana, [Address("budi")], "a", 1, "k", None),
         ):
             self.assertIs(await self.refused(done), DiskFull)
-        self.assertEqual(files.under_way._files, {})
+        self.assertEqual(files.under_way.counts.files, {})
         accounts = self.realm.service.accounts
         login = await accounts.login("budi", "surabaya", "127.0.0.1")
         self.assertEqual(login.account, budi)
@@ -282,7 +282,7 @@ class UploadsUnderWay(QuotaTestCase):
         uploads.append(await files.begin(ana, to, "d", 9, None))
         for upload in (*uploads, other):
             upload.abort()
-        self.assertEqual(files.under_way._files, {})
+        self.assertEqual(files.under_way.counts.files, {})
 
 
 class RealmQuotaTestCase(LinkedTestCase):

@@ -77,8 +77,8 @@ class RoomFilesTestCase(ClockedTestCase):
         self.fail(f"there is {self.on_disk()}")
 
     def assert_nothing_counted(self) -> None:
-        self.assertEqual(self.files._files, {})
-        self.assertEqual(self.files._bytes, {})
+        self.assertEqual(self.files._counts.files, {})
+        self.assertEqual(self.files._counts.bytes, {})
         self.assertEqual(self.realm.service.disk.expected, 0)
 
 

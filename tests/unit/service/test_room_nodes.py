@@ -11,7 +11,7 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.base.attachments import Attachment, StoredFile
-from chatd.base.errors import FileMissing
+from chatd.base.errors import FileMissing, RoomFilesFull
 from chatd.base.events import RoomChange, RoomTalk
 from chatd.base.model import Account
 from chatd.base.replies import RoomInfo
@@ -171,6 +171,24 @@ class FilesAtNodes(NodesTestCase):
         self.two.join(self.budi, BUDI, self.budi, "tamu")
         self.assertEqual(self.files[1].list(self.budi), ())
         self.assertNotEqual(first.code, second.code)
+
+    def test_counted(self) -> None:
+        """Files of all nodes count for the account and the room, until they are gone."""
+        for files in self.files:
+            cast(Any, files)._context.config.limits.file = 10
+        first = self.files[0].begin(self.ana, ANA, "a", 10)
+        self.settle()
+        self.assertRaises(RoomFilesFull, self.begin_elsewhere, ANA)
+        for number in range(3, 6):
+            self.begin_elsewhere(Account(number, f"p{number}", "", "", ""))
+        self.assertRaises(RoomFilesFull, self.begin_elsewhere, BUDI)
+        first.abort()
+        self.settle()
+        self.begin_elsewhere(BUDI)
+
+    def begin_elsewhere(self, sender: Account) -> None:
+        """Start to send as much as an account may have, at the second node."""
+        self.files[1].begin(self.budi, sender, "b", 10)
 
     def test_not_shared(self) -> None:
         """A file that only another node can read is refused, even if a file here has its name."""

@@ -227,7 +227,7 @@ class Resuming(UploadTestCase):
         await self.say("DELETE", f"/uploads/{KEY}", "messi")
         await raw.gone()
         self.assertEqual(await self.offset(6), 0)
-        self.assertEqual(self.realm.service.files.under_way._bytes, {})
+        self.assertEqual(self.realm.service.files.under_way.counts.bytes, {})
 
     async def test_keys_belong_to_accounts(self) -> None:
         await self.people("messi", "budi")
@@ -303,7 +303,7 @@ class Repeating(UploadTestCase):
         again = await self.put(b"", offset=len(data))
         self.assertEqual(again.json, first.json)
         self.assertEqual(await self.messages(), 1)
-        self.assertEqual(len(self.realm.service.files.under_way._bytes), 0)
+        self.assertEqual(len(self.realm.service.files.under_way.counts.bytes), 0)
         self.assertEqual(self.parts(), [])
 
     async def test_answer_was_lost(self) -> None:

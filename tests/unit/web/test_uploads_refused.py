@@ -29,7 +29,7 @@ class Refused(UploadTestCase):
         self.assertEqual(answer.headers["connection"], "close")
         await raw.gone()
         self.assertEqual(self.site._uploads._claims, {})
-        self.assertEqual(self.realm.service.files.under_way._bytes, {})
+        self.assertEqual(self.realm.service.files.under_way.counts.bytes, {})
 
     async def test_early(self) -> None:
         await self.people("messi", "budi")
@@ -252,7 +252,7 @@ class Bounds(UploadTestCase):
             raw.send(noise(MIB - 1))
             answer = await raw.answer()
         self.assertEqual((answer.status, answer.json["code"]), (503, "storage-failed"))
-        self.assertEqual(self.realm.service.files.under_way._bytes, {})
+        self.assertEqual(self.realm.service.files.under_way.counts.bytes, {})
 
     async def test_disk_full_at_the_end_of_a_chunk(self) -> None:
         """The client is not told that bytes are here which the disk has refused."""
@@ -261,4 +261,4 @@ class Bounds(UploadTestCase):
             with mock.patch.object(PartialFile, call, side_effect=OSError(28, "No space left")):
                 answer = await self.put(b"abc", size=6)
             self.assertEqual((answer.status, answer.json["code"]), (503, "storage-failed"), call)
-        self.assertEqual(self.realm.service.files.under_way._bytes, {})
+        self.assertEqual(self.realm.service.files.under_way.counts.bytes, {})
