@@ -69,7 +69,6 @@ class ParcelReader:
     ) -> None:
         self._context = service.context
         self._database = service.database
-        self._accounts = service.accounts
         self._directs = service.directs
         self._messages = service.messages
         self._entries = entries
@@ -130,17 +129,20 @@ class ParcelReader:
         strange = await self._strangers(realm, wanted)
         for pair in strange:
             del wanted[pair]
-        blocked = await self._directs.open_from(list(wanted.values()))
-        for (sender_name, to), (key, sender) in wanted.items():
-            if (key, sender) in blocked:
-                refused[sender_name, to] = errors.NotAccepted(name=printable(to))
+        opened = await self._directs.open_from(list(wanted.values()))
+        known = self._known(realm, direct)
+        for pair, (key, sender) in wanted.items():
+            if (key, sender) not in opened:
+                continue  # there is no such account
+            account, target = opened[key, sender]
+            if target is None:
+                refused[pair] = errors.NotAccepted(name=printable(pair[1]))
                 continue
-            account = self._accounts.cached(key)
-            target = None if account is None else self._directs.cached(account, sender)
-            if account is not None and target is not None:
-                mine = Target(target.conversation, frozenset((account.id,)), to=account.name)
-                pairs[realm, sender_name, to] = mine, str(sender)
-        return OpenedDirects(self._known(realm, direct), refused, strange)
+            mine = Target(target.conversation, frozenset((account.id,)), to=account.name)
+            known[pair] = mine, str(sender)
+            if self._directs.cached(account, sender) is target:  # nothing has changed since it was read
+                pairs[realm, *pair] = known[pair]
+        return OpenedDirects(known, refused, strange)
 
     def _known(self, realm: str, direct: Sequence[Direct]) -> dict[Pair, tuple[Target, str]]:
         found = ((each.sender, each.to) for each in direct)

@@ -225,20 +225,23 @@ class Directs:
         self._known.keep((owner.id, address.key), target, version[1])
         return target
 
-    async def open_from(self, pairs: Sequence[tuple[str, Address]]) -> set[tuple[str, Address]]:
-        """Load the conversations of accounts (by their keys) with people of another realm into memory,
-        created if necessary. Accounts that do not exist are left out. Returns the pairs of those that have
-        blocked the person."""
+    async def open_from(
+        self, pairs: Sequence[tuple[str, Address]]
+    ) -> dict[tuple[str, Address], tuple[Account, Target | None]]:
+        """Return the conversations of accounts (by their keys) with people of another realm, created if
+        necessary, and None for those that have blocked the person. Accounts that do not exist are left out.
+        The conversations need not be in memory afterwards, because other nodes may have changed something.
+        """
         version = self._version
         found = await self._database.run(self._open_from, pairs, self._context.now())
-        blocked = set()
+        opened: dict[tuple[str, Address], tuple[Account, Target | None]] = {}
         for pair, owner, conversation in found:
             self._accounts.remember(owner, version[0])
-            if conversation is None:
-                blocked.add(pair)
-            else:
-                self._remember(owner, pair[1], None, conversation, version)
-        return blocked
+            target = None
+            if conversation is not None:
+                target = self._remember(owner, pair[1], None, conversation, version)
+            opened[pair] = owner, target
+        return opened
 
     async def party(self, address: Address) -> Party:
         """The person with that address. Raises UnknownUser, UnknownRealm."""

@@ -140,6 +140,23 @@ class DirectTestCase(InboundTestCase):
         self.assertEqual(self.says(self.direct(to="dewi")), KEPT)
         self.assertEqual(dewi.reads(), ["citra@realm2: halo"])
 
+    def test_other_nodes_change_something_meanwhile(self) -> None:
+        """A recipient exists although what was found of them is dropped from memory before the message is
+        looked at."""
+        directs = self.one.realm.service.directs
+        original = directs.open_from
+
+        async def open_from(pairs: Any) -> Any:
+            opened = await original(pairs)
+            directs._accounts._reset()
+            directs._known._reset()
+            return opened
+
+        self.patch(directs, "open_from", open_from)
+        self.assertEqual(self.says(self.direct()), KEPT)
+        self.assertEqual(self.says(self.direct(to="nobody")).code, "unknown-user")
+        self.assertEqual([each.text for each in self.ana.inbox()], ["halo"])
+
     def test_bad_names(self) -> None:
         for name in ("", "a b", "a,b", "a\n", "x" * 65, "\x1b[2J", "ana@realm1", "a\u202eb"):
             self.assertEqual(self.code_of(self.direct(sender=name)), "bad-name")
