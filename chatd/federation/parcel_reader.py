@@ -140,7 +140,9 @@ class ParcelReader:
                 continue
             mine = Target(target.conversation, frozenset((account.id,)), to=account.name)
             known[pair] = mine, str(sender)
-            if self._directs.cached(account, sender) is target:  # nothing has changed since it was read
+            if (
+                self._directs.cached(account, sender) is target
+            ):  # nothing has changed since it was read
                 pairs[realm, *pair] = known[pair]
         return OpenedDirects(known, refused, strange)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 from chatd.store.driver import execute_many
 
@@ -112,6 +113,11 @@ class Backend(ABC):
     @abstractmethod
     def damage_in(self, error: object) -> str | None:
         """Return the driver's message if its `error` says that the database is damaged, else None."""
+
+    def is_outage(self, error: DBAPIError) -> bool:
+        """Whether an error means that the server is missing or has ended the connection, so that no statement
+        is to blame."""
+        return False
 
     def transactions(self, connection: Connection) -> tuple[int, int]:
         """Return the numbers of two transactions. None of those before the first one is under way, and this

@@ -15,6 +15,7 @@ import psycopg
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.compiler import compiles
 
 from chatd.store.backend import CONNECTIONS, STATEMENTS, Backend, WriterTurns
@@ -186,6 +187,9 @@ class Postgres(Backend):
 
     def damage_in(self, error: object) -> str | None:
         return str(error) if getattr(error, "sqlstate", None) in DAMAGE else None
+
+    def is_outage(self, error: DBAPIError) -> bool:
+        return error.connection_invalidated or isinstance(error.orig, psycopg.OperationalError)
 
     def size(self, connection: Connection) -> int | None:
         return int(connection.exec_driver_sql(_SIZE).scalar_one())

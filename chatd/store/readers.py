@@ -63,5 +63,9 @@ class Readers:
         except DBAPIError as error:
             if (damage := self._backend.damage_in(error.orig)) is not None:
                 self._on_damage(damage)
-            log.failure("the database refused a query")
+            if self._backend.is_outage(error):
+                # It may occur often, so log no traceback.
+                log.error("nothing can be read: {reason}", reason=str(error.orig))
+            else:
+                log.failure("the database refused a query")
             raise StorageFailed() from None

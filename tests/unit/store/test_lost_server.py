@@ -1,0 +1,45 @@
+"""A PostgreSQL server that has gone is no bug: the log has a line of each query, and no traceback."""
+
+from __future__ import annotations
+
+from unittest import mock
+
+from sqlalchemy import Connection
+from twisted.trial.unittest import SynchronousTestCase
+
+from chatd.base.errors import StorageFailed
+from chatd.store.engine import connect
+from chatd.store.readers import Readers
+from tests.support.postgres import MISSING, empty_database, find_programs
+
+
+class LostServer(SynchronousTestCase):
+    if find_programs() is None:
+        skip = MISSING
+
+    def setUp(self) -> None:
+        engine = connect(empty_database(self))
+        self.addCleanup(engine.dispose)
+        self.readers = Readers(engine, mock.Mock(), self.fail)
+
+    def fails(self, statement: str) -> int:
+        """Returns how many tracebacks the log has of a query that fails."""
+
+        def query(connection: Connection) -> None:
+            connection.exec_driver_sql(statement)
+
+        self.assertRaises(StorageFailed, self.readers._query, query)
+        return len(self.flushLoggedErrors())
+
+    def test_ended_connection(self) -> None:
+        self.assertEqual(self.fails("SELECT pg_terminate_backend(pg_backend_pid())"), 0)
+
+    def test_no_server(self) -> None:
+        engine = connect("postgresql://chatd@/chatd?host=/nowhere")
+        self.addCleanup(engine.dispose)
+        self.readers = Readers(engine, mock.Mock(), self.fail)
+        self.assertEqual(self.fails("SELECT 1"), 0)
+
+    def test_bug(self) -> None:
+        """What the server refuses has a traceback."""
+        self.assertEqual(self.fails("SELECT nonsense"), 1)
