@@ -103,7 +103,7 @@ def _metrics(context: DoorContext, tls: bool) -> DoorPlan:
 def _peers(context: DoorContext, _tls: bool) -> DoorPlan:
     realm = context.realm
     return DoorPlan(
-        cast(TLSEndpoint, realm.endpoint).factory(realm.directory.manager), "port {port}"
+        cast(TLSEndpoint, realm.keys.endpoint).factory(realm.directory.manager), "port {port}"
     )
 
 

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 
 import msgspec
-from cryptography.x509 import Certificate
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 from twisted.internet.defer import maybeDeferred
@@ -21,13 +20,13 @@ from chatd.app.file_cleaning import clean_files
 from chatd.app.file_store import StoreParts, open_store
 from chatd.app.marker import MarkKeeper
 from chatd.app.nodes import Nodes, join_nodes
-from chatd.app.shared_secrets import shared_secrets
-from chatd.app.signing_key import load_signing_key
+from chatd.app.realm_keys import RealmKeys
+from chatd.app.shared_key_watch import SharedKeyWatch
 from chatd.app.state import StartError, StateFolder
 from chatd.app.stored_state import StoredState, read_state
 from chatd.app.upkeep import Upkeep
 from chatd.base.background import in_background
-from chatd.base.clocks import IReactor, Wall, date_of
+from chatd.base.clocks import IReactor, Wall
 from chatd.base.config import SEVERAL_NODES, Argon2, Config
 from chatd.base.counters import Counters
 from chatd.base.names import key_of
@@ -38,19 +37,13 @@ from chatd.commands.handlers import HANDLERS
 from chatd.commands.idleness import Idleness
 from chatd.commands.sessions import Sessions
 from chatd.federation.amp.dialer import Endpoint
-from chatd.federation.amp.endpoint import TLSEndpoint
 from chatd.federation.amp.finding import make_finder
-from chatd.federation.amp.identity import IdentityError, RealmIdentity
-from chatd.federation.amp.identity_files import load_identity, read_policy, web_flaw
 from chatd.federation.amp.links import AmpLinks
 from chatd.federation.amp.name_servers import DNSResolver
-from chatd.federation.amp.trust import Policy
 from chatd.federation.archived_entries import ArchivedEntries
 from chatd.federation.federation import Federation
 from chatd.federation.forwarder import Forwarder
-from chatd.federation.signing.drafts import EntrySigner
 from chatd.federation.signing.key_book import KeyBook
-from chatd.federation.signing.proofs import SigningKey
 from chatd.federation.version_one import OldParcels
 from chatd.files.folder import Uploads
 from chatd.files.store import IFileStore
@@ -113,9 +106,6 @@ DEFAULTS = StartOptions()
 class Realm:
     """A realm without its doors. Call `open`, then `start`, and in the end `close`."""
 
-    endpoint: Endpoint
-    signing_key: SigningKey
-    signer: EntrySigner
     passwords: Passwords
     scaler: PictureScaler
     directory: AmpLinks
@@ -127,6 +117,7 @@ class Realm:
     nodes: Nodes
     upkeep: Upkeep
     sweep: ObjectSweep | None = None
+    key_watch: SharedKeyWatch | None = None
     operator_code: str | None = None  # makes the first operator, if the realm never had one
 
     def __init__(
@@ -135,8 +126,8 @@ class Realm:
         self.config = config
         self.environment = environment
         self.options = options
-        self._identity: RealmIdentity | None = None  # which links to other realms show
         self.state = StateFolder(config.state, environment.threads.connect, config.files.folder)
+        self.keys = RealmKeys(config, self.state, environment.random_bytes, environment.wall)
 
     @property
     def database(self) -> Database:
@@ -183,7 +174,7 @@ class Realm:
         )
         uploads, swept = open_store(self.config.files, self.state.path, self.state.uploads, parts)
         with alone(engine):
-            self._load_keys(engine)
+            self.keys.load(engine, environment.reactor, environment.endpoint)
             stored = self._prepare(engine, uploads)
         self.passwords.start()
         database = threads.database(engine, environment.reactor, counters)
@@ -217,21 +208,11 @@ class Realm:
         self.nodes.watch(self.service.presence.set_elsewhere)
         if (leases := self.nodes.leases) is not None:
             self.directory.share(leases, lambda: self.nodes.id)
+            if self.keys.secrets is not None:
+                self.key_watch = SharedKeyWatch(
+                    context, self.keys.secrets, self.uploads.in_thread, self._renew_keys
+                )
         self.nodes.start()
-
-    def _load_keys(self, engine: Engine) -> None:
-        """Load the realm's keys, which are made at the first start. Raises StartError."""
-        random_bytes, wall = self.environment.random_bytes, self.environment.wall
-        secrets = shared_secrets(engine, self.config, random_bytes, wall)
-        if secrets is not None:
-            with engine.begin() as connection:
-                secrets.fetch(connection)
-        self.endpoint = self.environment.endpoint or self._tls()
-        self.signing_key = load_signing_key(self.state.path, random_bytes)
-        self.signer = EntrySigner(key_of(self.config.realm), self.signing_key, random_bytes)
-        if secrets is not None:
-            with engine.begin() as connection:
-                secrets.record(connection)
 
     def _prepare(self, engine: Engine, uploads: IFileStore) -> StoredState:
         """Bring what is stored into order, and read what the parts begin with."""
@@ -242,10 +223,10 @@ class Realm:
             if isinstance(uploads, Uploads):
                 lossy = self.state.marker is not None and self.state.marker.lossy
                 clean_files(connection, uploads, lossy, self.options.accept_loss)
-            OldParcels(connection, key_of(self.config.realm), self.signer).rewrite()
+            OldParcels(connection, key_of(self.config.realm), self.keys.signer).rewrite()
             begin_macs(connection, random_bytes)
             expire = self.config.peers.expire
-            return read_state(connection, self.signing_key, wall(), expire, random_bytes)
+            return read_state(connection, self.keys.signing_key, wall(), expire, random_bytes)
 
     def _resume(self, stored: StoredState) -> None:
         """Start the work in the background, and continue what was interrupted."""
@@ -256,8 +237,9 @@ class Realm:
         self.service.ended_invitations.start()
         self.service.announcements.start()
         self.service.group_removals.start()
-        if self.sweep is not None:
-            self.sweep.start()
+        for part in (self.sweep, self.key_watch):
+            if part is not None:
+                part.start()
         self.service.departures.resume(stored.departures)
         resumed = self.service.imports.resume(stored.imports)
         in_background("imports that were interrupted do not continue", resumed)
@@ -267,9 +249,11 @@ class Realm:
     def _assemble(self, context: Context, uploads: IFileStore, stored: StoredState) -> None:
         """Create the service, and on top of it the federation and the sessions."""
         environment = self.environment
-        finder = make_finder(context, environment.reactor, self._authorities, environment.resolver)
-        self.directory = AmpLinks(context, self.endpoint, finder)
-        forwarder = Forwarder(context, self.directory, self.signer)
+        finder = make_finder(
+            context, environment.reactor, lambda: self.keys.authorities, environment.resolver
+        )
+        self.directory = AmpLinks(context, self.keys.endpoint, finder)
+        forwarder = Forwarder(context, self.directory, self.keys.signer)
         self.scaler = PictureScaler(self.environment.reactor, context.clock)
         self.service = ChatService(
             context, self.passwords, uploads, self.directory, forwarder, self.scaler
@@ -314,47 +298,17 @@ class Realm:
         if problems:
             self.database.found_damage("; ".join(problems))
 
-    def identify(self, config: Config) -> tuple[RealmIdentity, Policy]:
-        """Load the realm's key and certificate, and the rules for other realms. Raises IdentityError."""
-        peers, kept = config.peers, self._identity
-        if kept is not None and peers.certificate is None and self.config.peers.certificate is None:
-            identity = kept  # chatd has made it, and does not change it while it runs
-        else:
-            identity = load_identity(
-                config.realm, self.state.path, peers, date_of(self.environment.wall)
-            )
-        policy = read_policy(key_of(config.realm), peers)
-        if peers.trust == "web" and (
-            flaw := web_flaw(identity, policy, date_of(self.environment.wall))
-        ):
-            log.warn(
-                "other realms with [peers] trust = web will not accept this realm's certificate: {flaw}",
-                flaw=flaw,
-            )
-        return identity, policy
-
-    def _authorities(self) -> tuple[Certificate, ...]:
-        """Those who may sign for realms, as they were read at the start or at the last reload."""
-        return self.endpoint.authorities if isinstance(self.endpoint, TLSEndpoint) else ()
-
-    def reload(self) -> None:
-        """Read the files of `[peers]` again. Raises IdentityError, and changes nothing then."""
-        self.show(*self.identify(self.config))
-
-    def show(self, identity: RealmIdentity, policy: Policy) -> None:
-        """Use this identity and these rules for other realms from now on."""
-        self._identity = identity
-        if isinstance(self.endpoint, TLSEndpoint):
-            self.endpoint.show(identity, policy)
-
-    def restrict(self, block: frozenset[str]) -> None:
-        """Let these realms not link any more, and others again."""
-        if isinstance(self.endpoint, TLSEndpoint):
-            self.endpoint.block(block)
+    async def _renew_keys(self) -> None:
+        """Use the keys in the state folder from now on, and make all links anew, if they are others. Raises
+        StartError, IdentityError, StorageFailed."""
+        if await self.keys.reread(self.federation.keys.use_own):
+            log.info("the realm's keys were renewed at another node, and this node uses them now")
+            self.directory.renew()
 
     def use(self, config: Config) -> None:
         """Use another configuration, which has the same realm, state and database."""
         self.config = config
+        self.keys.use(config)
         self.service.context.use(config)
         self.passwords.use(config.accounts.argon2)
 
@@ -377,19 +331,6 @@ class Realm:
             path=str(file.path),
         )
 
-    def _tls(self) -> TLSEndpoint:
-        try:
-            identity, policy = self.identify(self.config)
-        except IdentityError as error:
-            raise StartError(str(error)) from None
-        log.info(
-            "realm {realm}, certificate {fingerprint}",
-            realm=self.config.realm,
-            fingerprint=identity.fingerprint,
-        )
-        self._identity = identity
-        return TLSEndpoint(self.environment.reactor, identity, policy, self.environment.wall)
-
     def start(self) -> None:
         """Begin to link with other realms."""
         self.directory.start()
@@ -406,7 +347,7 @@ class Realm:
         stopped = []
         for part in (
             self.upkeep,
-            *(() if self.sweep is None else (self.sweep,)),
+            *(part for part in (self.sweep, self.key_watch) if part is not None),
             service.disk,
             service.access_bans,
             service.receipts,

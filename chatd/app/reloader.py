@@ -115,13 +115,13 @@ class Reloader:
             changed = changed_keys(old, read)
             new = reloaded(old, read)
             check_doors(new)
-            shown = self._realm.identify(new) if IDENTITY & {*changed} else None
+            shown = self._realm.keys.identify(new) if IDENTITY & {*changed} else None
         except (ConfigError, StartError, IdentityError) as error:
             return ReloadReport(error=str(error))
         if shown is None:
-            self._realm.restrict(new.peers.block)
+            self._realm.keys.restrict(new.peers.block)
         else:
-            self._realm.show(*shown)
+            self._realm.keys.show(*shown)
         self._realm.use(new)
         if self._output is not None:
             self._output.use(new.log)
@@ -137,7 +137,7 @@ class Reloader:
         """Read the files that `[peers]` names again with the others. What chatd itself has made does not
         change while it runs."""
         if self._files() or self._realm.config.peers.trust in AUTHORITIES:
-            self._reloads.add(PEER_FILES, self._realm.reload, self._files)
+            self._reloads.add(PEER_FILES, self._realm.keys.reload, self._files)
         else:
             self._reloads.remove(PEER_FILES)
 

@@ -159,10 +159,15 @@ class SharedSecrets:
     def fetch(self, connection: Connection) -> list[str]:
         """Write the realm's secrets to the state folder, if it does not have them. Returns their names.
         Raises StartError if they can't be had, and if a new one would be a second one."""
-        stored = all_secrets(connection)
-        found = self.missing(stored, signs_with(connection), has_accounts(connection))
+        found = self.find(connection)
         self.write(found)
         return list(found)
+
+    def find(self, connection: Connection) -> dict[str, bytes]:
+        """The realm's secrets by their names, if the state folder does not have them. Raises StartError, as
+        `fetch`."""
+        stored = all_secrets(connection)
+        return self.missing(stored, signs_with(connection), has_accounts(connection))
 
     def write(self, found: Mapping[str, bytes]) -> None:
         """Write these secrets to the state folder. Raises StartError."""

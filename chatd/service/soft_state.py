@@ -90,6 +90,7 @@ class SoftState(Generic[K, V]):
         self._page = 0
         self._again = False  # another node has asked meanwhile
         self._next = Timer(clock, self._send_page)
+        self._stopped = False
         self._tell = news.topic_by_node(f"{name}-state", kind, self._heard)
         self._question = news.topic_by_node(f"{name}-snapshot", str, self._asked)
         news.on_doubt(self._doubt)
@@ -102,6 +103,7 @@ class SoftState(Generic[K, V]):
 
     def stop(self) -> None:
         """Tell and ask nothing any more."""
+        self._stopped = True
         for timer in (self._flush, self._asking, self._next):
             timer.cancel()
 
@@ -109,7 +111,7 @@ class SoftState(Generic[K, V]):
 
     def changed(self, key: K) -> None:
         """An entry of this node has changed. The others are told in the next turn of the reactor."""
-        if self._copies:
+        if self._copies and not self._stopped:
             self._changed[key] = None
             self._flush.start(0)
 
@@ -120,7 +122,7 @@ class SoftState(Generic[K, V]):
             self._tell(StatePage([(key, self._source.value(key)) for key in part]))
 
     def _asked(self, _node: str, asked: str) -> None:
-        if asked != self._news.name:
+        if asked != self._news.name or self._stopped:
             return
         if self._pages is not None:
             self._again = True
@@ -154,14 +156,18 @@ class SoftState(Generic[K, V]):
         if copy is None:
             copy = self._copies[node] = StateCopy()
             self._entries[node] = copy.entries
-            self._asking.start(0)
+            self._ask_soon()
         return copy
 
     def _doubt(self, node: str) -> None:
         """Something of a node may be lost. What is known of it stays until the snapshot is there."""
         copy = self._copy(node)
         copy.is_stale, copy.fresh = True, None
-        self._asking.start(0)
+        self._ask_soon()
+
+    def _ask_soon(self) -> None:
+        if not self._stopped:
+            self._asking.start(0)
 
     def _ask(self) -> None:
         for node, copy in list(self._copies.items()):

@@ -26,6 +26,12 @@ def all_secrets(connection: Connection) -> dict[str, StoredSecret]:
     return {row.name: StoredSecret(*row[1:]) for row in connection.execute(sa.select(*columns))}
 
 
+def fingerprints(connection: Connection) -> dict[str, str]:
+    """The fingerprints of the secrets by their names."""
+    rows = connection.execute(sa.select(realm_secrets.c.name, realm_secrets.c.fingerprint))
+    return {row.name: row.fingerprint for row in rows}
+
+
 _ADD = sa.text(
     "INSERT INTO realm_secrets (name, fingerprint, sealed, at) VALUES (:name, :fingerprint, :sealed, :at) "
     "ON CONFLICT (name) DO NOTHING RETURNING name"

@@ -6,7 +6,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from twisted.internet import reactor
@@ -15,6 +15,8 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import TestCase
 
 from chatd.app import realm as realm_module
+from chatd.app.realm_keys import RealmKeys
+from chatd.base.clocks import IReactor
 from chatd.base.config import AccountsConfig, Config, Limits, PeersConfig
 from chatd.federation.amp import dialer
 from chatd.federation.amp.endpoint import TLSEndpoint
@@ -30,6 +32,22 @@ PIECE = 256 << 10
 OWN = ("clock", "identity", "network", "zone")  # options of TLSRealm
 
 net: Any = reactor
+
+
+class TLSKeys(RealmKeys):
+    """Those of a TLSRealm, which is set once it is made."""
+
+    realm: TLSRealm
+
+    def _tls(self, reactor: IReactor) -> TLSEndpoint:
+        realm = self.realm
+        door = super()._tls(reactor)
+        if realm.identity is not None:
+            peers = self._config.peers
+            policy = Policy(self._config.realm, peers.trust, (), peers.block)
+            door = TLSEndpoint(realm.network, realm.identity, policy)
+        door._reactor = realm.network
+        return door
 
 
 class TLSRealm(Realm):
@@ -49,19 +67,14 @@ class TLSRealm(Realm):
         self.identity = identity
         self.port = 0
         self.listening: Any = None
-
-    def _tls(self) -> TLSEndpoint:
-        door = super()._tls()
-        if self.identity is not None:
-            peers = self.config.peers
-            policy = Policy(self.config.realm, peers.trust, (), peers.block)
-            door = TLSEndpoint(self.network, self.identity, policy)
-        door._reactor = self.network
-        return door
+        environment = self.environment
+        self.keys: TLSKeys = TLSKeys(config, self.state, environment.random_bytes, environment.wall)
+        self.keys.realm = self
 
     def open(self) -> None:
         super().open()
-        factory = self.endpoint.factory(self.directory.manager)  # type: ignore[attr-defined]
+        endpoint = cast(TLSEndpoint, self.keys.endpoint)
+        factory = endpoint.factory(self.directory.manager)
         self.listening = net.listenTCP(self.port, factory, interface="127.0.0.1")
         self.port = self.listening.getHost().port
         self.start()

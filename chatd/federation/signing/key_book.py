@@ -12,7 +12,7 @@ from chatd.base.background import in_background
 from chatd.base.errors import BadSignature
 from chatd.federation.signing.entries import Trust, Verifier
 from chatd.federation.signing.keys import KeyRing, RealmKey, decode_keys, encode_keys
-from chatd.federation.signing.proofs import Proof
+from chatd.federation.signing.proofs import Proof, SigningKey
 from chatd.federation.signing.statements import decode_statement
 from chatd.service.context import Context
 from chatd.service.node_caches import NodeTable
@@ -41,6 +41,7 @@ class KeyBook:
     ) -> None:
         self.unsigned_until = unsigned_until
         self._database = context.database
+        self._now = context.now
         self._versions = context.writers.versions
         self._realm = realm = context.realm_key
         self._on_judged = on_judged
@@ -76,6 +77,13 @@ class KeyBook:
         verifying = self._verify(realm, [key.id for key in announced])
         in_background("entries of {realm} stay unverified", verifying, realm=realm)
 
+    async def use_own(self, key: SigningKey) -> None:
+        """Note that this realm signs with another key from now on."""
+        now = self._now()
+        own = await self._database.run(_use_own, key.id, key.public, now)
+        self._learnt_elsewhere((key_store.OWN,), own)
+        self._table.tell(key_store.OWN)
+
     async def forget(self, realms: Collection[str]) -> None:
         """Forget the keys of realms that are forgotten."""
         for realm in realms:
@@ -91,7 +99,8 @@ class KeyBook:
             if key.realm is not None:
                 known = RealmKey(key.public, key.since, key.until)
                 by_realm.setdefault(key.realm, []).append(known)
-        for realm, keys in by_realm.items():
+        for name, keys in by_realm.items():
+            realm = name or self._realm  # chatd.store.realm_keys.OWN is empty
             if keys:
                 self.ring.learn(realm, self.ring.news(realm, keys))
             else:
@@ -123,6 +132,12 @@ class KeyBook:
             )
             return Trust.FORGED.value
         return trust.value
+
+
+def _use_own(connection: Connection, ident: bytes, public: bytes, now: int) -> list[StoredKey]:
+    """Store it. Returns all keys of this realm."""
+    key_store.use_own(connection, ident, public, now)
+    return _read_keys(connection, (key_store.OWN,))
 
 
 def _read_keys(connection: Connection, realms: Sequence[str] | None) -> list[StoredKey]:

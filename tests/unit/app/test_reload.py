@@ -299,21 +299,25 @@ class OfTheRealm(RealmTestCase):
     def test_from_the_files(self) -> None:
         """Realm.reload uses what the files contain now."""
         seen: list[RealmIdentity] = []
-        self.patch(self.realm.endpoint, "show", lambda identity, _policy: seen.append(identity))
+        self.patch(
+            self.realm.keys.endpoint, "show", lambda identity, _policy: seen.append(identity)
+        )
         own = self_signed("realm1")
         (certificate := self.folder / "c.pem").write_bytes(certificate_pem(own.certificate))
         (key := self.folder / "k.pem").write_bytes(key_pem(own.private_key))
         peers = PeersConfig(certificate=certificate, private_key=key)
-        self.realm.config = msgspec.structs.replace(self.realm.config, peers=peers)
-        self.realm.reload()
+        self.realm.keys.use(msgspec.structs.replace(self.realm.config, peers=peers))
+        self.realm.keys.reload()
         self.assertEqual(seen[0].certificate, own.certificate)
 
     def test_made_by_chatd(self) -> None:
         """What chatd has made stays while it runs, even if somebody removes the files."""
         seen: list[RealmIdentity] = []
-        self.patch(self.realm.endpoint, "show", lambda identity, _policy: seen.append(identity))
+        self.patch(
+            self.realm.keys.endpoint, "show", lambda identity, _policy: seen.append(identity)
+        )
         (self.folder / "state/realm.key").unlink()
         (self.folder / "state/realm.pem").unlink()
-        self.realm.reload()
+        self.realm.keys.reload()
         self.assertEqual(seen[0].realm, "realm1")
         self.assertFalse((self.folder / "state/realm.key").exists())

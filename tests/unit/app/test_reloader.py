@@ -282,7 +282,7 @@ class Peers(ReloadTestCase):
     wall = staticmethod(NOW.timestamp)
 
     def policy(self) -> Any:
-        endpoint: Any = self.realm.endpoint
+        endpoint: Any = self.realm.keys.endpoint
         return endpoint._policy
 
     async def test_rules(self) -> None:
@@ -294,7 +294,7 @@ class Peers(ReloadTestCase):
     async def test_own_certificate(self) -> None:
         """A new certificate, and then the same files with a newer one."""
         shown: list[Any] = []
-        endpoint: Any = self.realm.endpoint
+        endpoint: Any = self.realm.keys.endpoint
         self.patch(endpoint._tls, "show", shown.append)
         files = {"certificate": self.folder / "c.pem", "private_key": self.folder / "k.pem"}
         for peers, renewed in ((files, (PEER_FILES,)), ({}, (PEER_FILES,))):

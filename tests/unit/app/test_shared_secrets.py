@@ -481,9 +481,10 @@ class RealmsTests(TestCase):
         path = self.folder / "key"
         make_key_file(path, os.urandom)
         one, two = self.open("one", path), self.open("two", path)
-        self.assertEqual(one.signing_key.id, two.signing_key.id)
+        self.assertEqual(one.keys.signing_key.id, two.keys.signing_key.id)
         self.assertEqual(
-            one.identify(one.config)[0].fingerprint, two.identify(two.config)[0].fingerprint
+            one.keys.identify(one.config)[0].fingerprint,
+            two.keys.identify(two.config)[0].fingerprint,
         )
 
     def test_refused(self) -> None:

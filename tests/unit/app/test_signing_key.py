@@ -58,7 +58,7 @@ class RotationTests(LinkedTestCase):
         self.network.until(lambda: self.network.open_connections(self.one, self.two))
 
     def test_learnt(self) -> None:
-        key = self.one.realm.signing_key
+        key = self.one.realm.keys.signing_key
         self.assertIsNotNone(self.two.federation.keys.ring.get("realm1", key.id))
         self.two.restart()
         self.assertIsNotNone(self.two.federation.keys.ring.get("realm1", key.id))
@@ -68,9 +68,9 @@ class RotationTests(LinkedTestCase):
         self.ana.creates("bagan")
         self.budi.joins("bagan@realm1")
         self.ana.posts("bagan", "satu")
-        old = self.one.realm.signing_key
+        old = self.one.realm.keys.signing_key
         self.renew()
-        new = self.one.realm.signing_key
+        new = self.one.realm.keys.signing_key
         before, after = self.own_keys()
         self.assertEqual((before.id, after.id), (old.id, new.id))
         self.assertEqual(before.until, after.since)
@@ -92,10 +92,10 @@ class RotationTests(LinkedTestCase):
         path.write_bytes(data)
         self.one.open()
         (key,) = [key for key in self.own_keys() if key.until is None]
-        self.assertEqual(key.id, self.one.realm.signing_key.id)
+        self.assertEqual(key.id, self.one.realm.keys.signing_key.id)
 
     def test_forgotten(self) -> None:
-        key = self.one.realm.signing_key
+        key = self.one.realm.keys.signing_key
         self.network.result(self.two.realm.directory.forget("realm1"))
         self.assertIsNone(self.two.federation.keys.ring.get("realm1", key.id))
         found = self.two.realm.database.now(all_keys)

@@ -464,7 +464,7 @@ class HostileTestCase(MovesTestCase):
         agreement = MoveAgreement("realm2", 7, to, "realm1", old, now - later)
         notice = MoveNotice("realm1", 1 << 50, old, "realm2", to, 7, now)
         signed = [
-            SignedMove(data, server.realm.signer.sign(data))
+            SignedMove(data, server.realm.keys.signer.sign(data))
             for server, data in ((signer, encode(notice)), (new, encode(agreement)))
         ]
         return encode(MoveProof(*signed))
@@ -491,7 +491,7 @@ class HostileTestCase(MovesTestCase):
         """What an account has agreed to take is no agreement to take another one."""
         now = self.two.service.context.now()
         data = encode(MoveAgreement("realm2", 7, "anna", "realm1", "ana", now))
-        signed = encode(SignedMove(data, self.two.realm.signer.sign(data)))
+        signed = encode(SignedMove(data, self.two.realm.keys.signer.sign(data)))
         for sender, to in (("anna", "budi"), ("dewi", "ana")):
             verdict = self.verdict(self.one, "realm2", Agreed(sender, to, signed))
             self.assertEqual(verdict, "bad-signature")

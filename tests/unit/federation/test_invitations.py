@@ -341,7 +341,7 @@ class Hostile(InvitingTestCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.signer = SigningRealm("realm1", self.one.realm.signing_key)
+        self.signer = SigningRealm("realm1", self.one.realm.keys.signing_key)
         self.budi.joins(GROUP)
         self.network.settle()
 

@@ -50,7 +50,7 @@ class InboundTestCase(NetworkTestCase):
             self.one.knows(name)
             self.signers[name] = SigningRealm(name)
             self.signers[name].announces(self.one)
-        self.signers["realm1"] = SigningRealm("realm1", self.one.realm.signing_key)
+        self.signers["realm1"] = SigningRealm("realm1", self.one.realm.keys.signing_key)
         self.ana, self.budi = self.one.person("ana"), self.one.person("budi")
         self.number = 0
 

@@ -150,7 +150,9 @@ class VersionOneOutbox(LinkedTestCase):
 
         def job(connection: sa.Connection) -> list[str]:
             sa.event.listen(connection, "before_cursor_execute", note)
-            self.assertEqual(OldParcels(connection, "realm1", self.one.realm.signer).rewrite(), 0)
+            self.assertEqual(
+                OldParcels(connection, "realm1", self.one.realm.keys.signer).rewrite(), 0
+            )
             sa.event.remove(connection, "before_cursor_execute", note)
             return [
                 row[3]

@@ -339,7 +339,7 @@ class KickedElsewhere(GroupTestCase):
         self.one.restart()
         self.network.advance(3)
         self.ana.members("bagan")
-        realm2 = SigningRealm("realm2", self.two.realm.signing_key)
+        realm2 = SigningRealm("realm2", self.two.realm.keys.signing_key)
         both = [(10_000 + n, Post(realm2.says("late", author="budi", group=group), group))
                 for n, group in enumerate(("bagan", "lain"))]  # fmt: skip
         receiving = Deferred.fromCoroutine(self.one.federation.receiver.receive("realm2", both))
@@ -356,7 +356,7 @@ class KickedElsewhere(GroupTestCase):
         kicking = self.ana.begins(
             ask.KickMember(parse_address("bagan"), parse_address("budi@realm2"))
         )
-        realm2 = SigningRealm("realm2", self.two.realm.signing_key)
+        realm2 = SigningRealm("realm2", self.two.realm.keys.signing_key)
         posted = Post(realm2.says("late", author="budi"), "bagan")
         verdicts = self.one.receives("realm2", (10_000, posted))
         self.network.result(kicking)

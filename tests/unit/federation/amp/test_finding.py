@@ -44,7 +44,7 @@ class TrustTestCase(PeeringTestCase):
         file.unlink()
         await looks_up(TWO)
         after.write_root(file)
-        realm.reload()
+        realm.keys.reload()
         await looks_up(THREE)
         self.assertEqual(len(seen), 2)
         self.assertIsNot(seen[0], seen[1])

@@ -19,7 +19,7 @@ class BehindProxy(PeeringTestCase):
     async def open_behind(self, realm: Any, trusted: str) -> int:
         """Put the realm's port for peers behind a proxy. Returns the port of the proxy."""
         await realm.listening.stopListening()
-        factory = realm.endpoint.factory(realm.directory.manager)
+        factory = realm.keys.endpoint.factory(realm.directory.manager)
         endpoint = "haproxy:tcp:0:interface=127.0.0.1"
         listening: Any = listen(reactor, "peers", endpoint, factory, Networks.parse(trusted))
         realm.listening = await listening
