@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 
 from chatd.store.driver import execute_many
 
@@ -22,10 +22,12 @@ STATEMENTS = 2000
 
 class WriterTurns(ABC):
     """Lets one of several nodes at a time write (see chatd.store.node_turns). Called in the writer's thread,
-    in its transactions. `node` is the id of this node, which may be set in any thread."""
+    in its transactions. `node` is the id of this node, which may be set in any thread. A node that is silent
+    for long in its turn loses it; the next turn takes longer to be lost if it is `patient`."""
 
     def __init__(self) -> None:
         self.node = 0
+        self.patient = False
         self.reconnected = False  # the last turn began on another connection than the one before
         self.others = False  # whether there were other nodes when the last turn began
 
@@ -42,6 +44,16 @@ class WriterTurns(ABC):
     @abstractmethod
     def forget(self) -> None:
         """The transaction of the last turn was not committed: what was seen may have to be seen again."""
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the connection of the last turn is lost."""
+        return False
+
+    def was_committed(self, connection: Connection) -> bool | None:
+        """Find out what became of the transaction of the last turn, if the answer to its commit was lost.
+        Returns None if that can't be known any more. Raises DBAPIError if it is not known yet."""
+        return None
 
 
 class Backend(ABC):
@@ -109,6 +121,10 @@ class Backend(ABC):
     def time(self, connection: Connection, now: int) -> int:
         """Return the time by the server's clock, in ms since 1970 UTC; `now` if there is no server."""
         return now
+
+    def ends_transaction(self, error: DBAPIError) -> bool:
+        """Whether this error ends the whole transaction, not only the savepoint."""
+        return isinstance(error, OperationalError | InterfaceError)
 
     @abstractmethod
     def damage_in(self, error: object) -> str | None:

@@ -12,11 +12,14 @@ Each transaction that changes something counts in its node's row of the table `n
 begins compares the rows of the others with what it saw last, and knows whether what it keeps in memory still
 agrees with the database. A node that others have removed, because it was silent, has no row: it can't commit
 changes until it has joined again.
+
+The count also tells a node whether a transaction was committed when the connection was lost before the answer
+came: on the same server, or on a standby that has taken over since.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
@@ -27,23 +30,34 @@ from chatd.store.driver import fetch, wrapped_errors
 # Identifies the lock among all advisory locks in the database.
 LOCK = int.from_bytes(b"chatd")
 
-# A node that pauses for so long in its turn, between two statements, loses it: a node that was stopped, or
-# has lost its network, must not keep the others from renewing their leases (chatd.store.leases).
+# A node that pauses for so long in its turn, between two statements, loses it: one that was stopped, or has
+# lost its network, must not keep the others waiting. A patient turn is for a single slow job.
 LONGEST_SILENCE = 4000  # ms
+PATIENT_SILENCE = 20_000  # ms
+
+# How long a node waits, when it looks for its last transaction, for a server that still has it under way
+LOOKS_FOR = 2000  # ms
 
 # Each statement sees what was committed before it. So the counts are read after the lock was obtained.
 _TAKE = "SELECT set_config('idle_in_transaction_session_timeout', %s, true), {}"
 _LOCK = _TAKE.format(f"pg_advisory_xact_lock({LOCK})")
 _SHARE = _TAKE.format(f"pg_advisory_xact_lock_shared({LOCK})")
 _OTHERS = "SELECT id, commits FROM nodes WHERE id <> %s ORDER BY id"
-# A transaction has an id once it has changed something. The server computes `changed` before the update. It
-# is a beat as well, unless the node has left (0), because beats may wait behind many transactions.
+# A transaction has an id once it has changed something. The server finds it before the update. It is a beat
+# as well, unless the node has left (0).
 _COUNT = (
-    "WITH changed AS MATERIALIZED (SELECT pg_current_xact_id_if_assigned() IS NOT NULL AS yes), "
+    "WITH changed AS MATERIALIZED (SELECT pg_current_xact_id_if_assigned()::text AS id), "
     "counted AS (UPDATE nodes SET commits = commits + 1, beat = CASE beat WHEN 0 THEN 0 "
     "ELSE (extract(epoch FROM clock_timestamp()) * 1000)::bigint END FROM changed "
-    "WHERE id = %s AND changed.yes RETURNING id) "
-    "SELECT changed.yes AND NOT EXISTS (SELECT FROM counted) FROM changed"
+    "WHERE nodes.id = %s AND changed.id IS NOT NULL RETURNING commits) "
+    "SELECT changed.id, (SELECT commits FROM counted), pg_postmaster_start_time()::text FROM changed"
+)
+# The lock waits for a transaction that is still under way.
+_LIMIT = "SELECT set_config('lock_timeout', %s, true)"
+_COMMITS = "SELECT commits FROM nodes WHERE id = %s FOR UPDATE"
+# Another server, or one that was restored, may have used the id of the transaction again.
+_STATUS = (
+    "SELECT CASE pg_postmaster_start_time()::text WHEN %s THEN pg_xact_status(%s::text::xid8) END"
 )
 
 
@@ -60,6 +74,23 @@ class NodeRemoved(OperationalError):
         super().__init__(None, None, Exception("the other nodes have removed this one"))
 
 
+class NotKnownYet(OperationalError):
+    """The server still has the transaction under way."""
+
+    def __init__(self) -> None:
+        super().__init__(None, None, Exception("the last transaction is still under way"))
+
+
+class CountedCommit(NamedTuple):
+    """A transaction that changes something: its node's count of them, its id, and the time at which its
+    server was started."""
+
+    node: int
+    commits: int
+    transaction: str
+    server: str
+
+
 class NodeTurns(WriterTurns):
     """The turns of one node. `node` is its id, or 0 before it has joined: then others do not learn of
     changes."""
@@ -68,6 +99,9 @@ class NodeTurns(WriterTurns):
         super().__init__()
         self._seen: list[tuple[int, int]] | None = None
         self._connection: Any = None
+        self._last: CountedCommit | None = (
+            None  # the transaction of this turn; None: it changes nothing
+        )
 
     def begin(self, connection: Connection, beside: bool) -> bool:
         raw: Any = connection.connection.driver_connection
@@ -76,7 +110,7 @@ class NodeTurns(WriterTurns):
         self._connection = raw
         take = _SHARE if beside else _LOCK
         with wrapped_errors(connection, take), raw.pipeline():  # one round trip, with BEGIN
-            raw.execute(take, (str(LONGEST_SILENCE),))
+            raw.execute(take, (str(PATIENT_SILENCE if self.patient else LONGEST_SILENCE),))
             others = raw.execute(_OTHERS, (self.node,))
             seen = others.fetchall()
         self.others = bool(seen)
@@ -85,11 +119,32 @@ class NodeTurns(WriterTurns):
         return not same
 
     def end(self, connection: Connection) -> None:
+        self._last = None
         if self.node:
-            [(removed,)] = fetch(connection, _COUNT, (self.node,))
-            if removed:
-                raise NodeRemoved
+            [(transaction, commits, server)] = fetch(connection, _COUNT, (self.node,))
+            if transaction is not None:
+                if commits is None:
+                    raise NodeRemoved
+                self._last = CountedCommit(self.node, commits, transaction, server)
         self.reconnected = False
 
     def forget(self) -> None:
         self._seen = None
+
+    @property
+    def is_lost(self) -> bool:
+        return self._connection is not None and bool(self._connection.closed)
+
+    def was_committed(self, connection: Connection) -> bool | None:
+        last = self._last
+        if last is None:
+            return True  # there was nothing to store
+        fetch(connection, _LIMIT, (str(LOOKS_FOR),))
+        found = fetch(connection, _COMMITS, (last.node,))
+        if found:
+            return bool(found[0][0] == last.commits)
+        # The other nodes have removed this one meanwhile.
+        [(status,)] = fetch(connection, _STATUS, (last.server, last.transaction))
+        if status == "in progress":
+            raise NotKnownYet
+        return None if status is None else status == "committed"

@@ -101,6 +101,10 @@ _STORED_AS = sa.text(
     "AND NOT attisdropped"
 )
 
+# Errors of one statement: query_canceled by the limit on its time, and lock_not_available. Others that are
+# OperationalErrors mean that the connection or the server is in trouble.
+OF_ONE_STATEMENT = frozenset({"57014", "55P03"})
+
 # data_corrupted and index_corrupted (https://www.postgresql.org/docs/current/errcodes-appendix.html)
 DAMAGE = frozenset({"XX001", "XX002"})
 # The time at which the transaction has begun would be too early: it may have waited for locks since.
@@ -184,6 +188,11 @@ class Postgres(Backend):
 
     def time(self, connection: Connection, now: int) -> int:
         return int(connection.exec_driver_sql(_TIME).scalar_one())
+
+    def ends_transaction(self, error: DBAPIError) -> bool:
+        if getattr(error.orig, "sqlstate", None) in OF_ONE_STATEMENT:
+            return False
+        return super().ends_transaction(error)
 
     def damage_in(self, error: object) -> str | None:
         return str(error) if getattr(error, "sqlstate", None) in DAMAGE else None

@@ -6,18 +6,21 @@ that messages are stored with one executemany.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 import msgspec
-from sqlalchemy import Connection, Engine
-from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy import Connection, Engine, RootTransaction
+from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from chatd.base.errors import StorageFailed
 from chatd.base.isolation import guarded
+from chatd.store.backend import WriterTurns
 from chatd.store.engine import backend_of
 
 Runner: TypeAlias = Callable[[Callable[..., Any], tuple[Any, ...]], Any]
@@ -29,8 +32,19 @@ class CodeTaken(Exception):
     """A random code is in use already: try again with another."""
 
 
+LOOK_EVERY = 0.2  # seconds between attempts to find out what became of a transaction
+
+
 class JobFailed(Exception):
     """A job raised something in a transaction that was not committed."""
+
+
+class Unanswered(Exception):
+    """The connection was lost before a commit was answered. `outcomes` are right if it was stored."""
+
+    def __init__(self, outcomes: list[Outcome]) -> None:
+        super().__init__()
+        self.outcomes = outcomes
 
 
 class Job(msgspec.Struct, gc=False):
@@ -78,6 +92,8 @@ class Writer:
         self._before_commit: list[Callable[[Connection], None]] = []
         self._refused: list[Callable[[], None]] = []
         self._beside: dict[Callable[..., Any], Beside] = {}
+        self._unanswered: list[Outcome] = []
+        self._running = (0, 0)  # the first of the jobs that run, and the one after the last
 
     def allow_beside(self, run: Callable[..., Any], beside: Beside) -> None:
         """Let the batch function `run` store items beside other nodes."""
@@ -110,15 +126,33 @@ class Writer:
         self._connection.close()
 
     def commit(self, jobs: Sequence[Job]) -> list[Outcome]:
-        """Run `jobs` in one transaction and return the outcome of each."""
-        if self.trouble is None:
-            return self._commit(jobs)
+        """Run `jobs` in one transaction and return the outcome of each.
+
+        If the connection is lost before the commit is answered, their outcomes are returned by a later call,
+        once it is known whether they were stored. That begins with this, also without jobs.
+        """
+        found = self._find_answer() if self._unanswered else []
+        if not jobs:
+            return found
+        if self.trouble is None or self._unanswered:
+            return [*found, *self._commit(jobs)]
         trouble, self.trouble = self.trouble, None
         before = self._changes()
         outcomes = self._commit(jobs)
         if self.trouble is None and before is not None and self._changes() == before:
             self.trouble = trouble  # nothing was written, so the cause may still be there
-        return outcomes
+        return [*found, *outcomes]
+
+    @property
+    def looks_after(self) -> float | None:
+        """The seconds after which `commit` should be called again, also without jobs; None if it need not
+        be."""
+        return LOOK_EVERY if self._unanswered else None
+
+    def give_up(self) -> list[Outcome]:
+        """Refuse the jobs whose outcomes are not known yet."""
+        waiting, self._unanswered = self._unanswered, []
+        return self._refuse(waiting, StorageFailed()) if waiting else []
 
     def _changes(self) -> int | None:
         return self._backend.changed_rows(self._connection)
@@ -131,17 +165,84 @@ class Writer:
         The first attempt uses no savepoints, which would cost every transaction a third. If a job fails,
         the transaction is rolled back and all jobs run again, each in a savepoint.
         """
+        if self._unanswered:
+            return self._refuse(jobs, StorageFailed())
         beside = self._may_be_beside(jobs)
         try:
             return self._transact(jobs, self._run_beside if beside else self._run_bare, beside)
         except JobFailed:
             self._forget()
+        except Unanswered as unanswered:
+            return self._await_answer(unanswered)
         except Exception as error:
             return self._refuse(jobs, error)
         try:
             return self._transact(jobs, self._run_guarded)
+        except Unanswered as unanswered:
+            return self._await_answer(unanswered)
+        except JobFailed as failed:
+            return self._divide(jobs) if self._is_connection_lost else self._refuse(jobs, failed)
         except Exception as error:
             return self._refuse(jobs, error)
+
+    @property
+    def _is_connection_lost(self) -> bool:
+        return self.turns is not None and self.turns.is_lost
+
+    def _divide(self, jobs: Sequence[Job]) -> list[Outcome]:
+        """Run jobs in several transactions, because some have lost the connection twice: perhaps they take so
+        long that the server ends the turn. Those are alone, so that the others are stored."""
+        self._forget()
+        start, end = self._running
+        if end - start < len(jobs):
+            cuts = [0, start, end, len(jobs)]
+        elif len(jobs) > 1:
+            cuts = [0, len(jobs) // 2, len(jobs)]
+        else:
+            return self._run_patiently(jobs)
+        outcomes: list[Outcome] = []
+        for first, last in itertools.pairwise(cuts):
+            if first < last:
+                outcomes += self._commit(jobs[first:last])
+        return outcomes
+
+    def _run_patiently(self, jobs: Sequence[Job]) -> list[Outcome]:
+        """Run jobs that take long between two statements."""
+        assert self.turns is not None  # noqa: S101 - without turns there is no limit
+        self.turns.patient = True
+        try:
+            return self._transact(jobs, self._run_guarded)
+        except Unanswered as unanswered:
+            return self._await_answer(unanswered)
+        except Exception as error:
+            return self._refuse(jobs, error)
+        finally:
+            self.turns.patient = False
+
+    def _await_answer(self, unanswered: Unanswered) -> list[Outcome]:
+        self._forget()
+        self._unanswered = unanswered.outcomes
+        self.trouble = "the connection was lost before a commit was answered"
+        log.warn(
+            "a commit of {jobs} jobs was not answered; looking for it", jobs=len(self._unanswered)
+        )
+        return []
+
+    def _find_answer(self) -> list[Outcome]:
+        """The outcomes of the transaction whose commit was not answered, if they are known now."""
+        assert self.turns is not None  # noqa: S101 - it was not waited for
+        try:
+            with self._connection.begin():
+                stored = self.turns.was_committed(self._connection)
+        except DBAPIError as error:
+            self.trouble = str(error.orig)
+            return []
+        outcomes, self._unanswered = self._unanswered, []
+        log.info(
+            "the transaction whose commit was not answered {was} stored",
+            was={True: "was", False: "was not", None: "may have been"}[stored],
+        )
+        return outcomes if stored else self._refuse(outcomes, StorageFailed())
 
     def _may_be_beside(self, jobs: Sequence[Job]) -> bool:
         """Whether there are other nodes, and each job allows that they write at the same time."""
@@ -154,9 +255,11 @@ class Writer:
         return True
 
     def _transact(self, jobs: Sequence[Job], run: Runner, beside: bool = False) -> list[Outcome]:
-        """Raises JobFailed if a job failed, and not the commit: then certainly nothing was stored."""
+        """Raises JobFailed if a job failed, and not the commit: then certainly nothing was stored. Raises
+        Unanswered."""
         turns = self.turns
-        with self._connection.begin():
+        transaction = self._connection.begin()
+        try:
             if turns is not None and turns.begin(self._connection, beside):
                 for renew in self._renewed:
                     renew(self._connection, turns.reconnected)
@@ -164,13 +267,36 @@ class Writer:
                 outcomes = self._run_all(jobs, run)
             except Exception as error:
                 raise JobFailed from error
-            if turns is not None:
-                for store in self._before_commit:
-                    store(self._connection)
-                turns.end(self._connection)
-            return outcomes
+            if turns is None:
+                transaction.commit()
+            else:
+                self._end_turn(turns, transaction, outcomes)
+        except BaseException:
+            with suppress(DBAPIError):  # the connection is lost, so the server does it
+                transaction.rollback()
+            raise
+        return outcomes
 
-    def _refuse(self, jobs: Sequence[Job], failed: Exception) -> list[Outcome]:
+    def _end_turn(
+        self, turns: WriterTurns, transaction: RootTransaction, outcomes: list[Outcome]
+    ) -> None:
+        """Commit. Raises JobFailed, Unanswered."""
+        try:
+            for store in self._before_commit:
+                store(self._connection)
+            turns.end(self._connection)
+        except SQLAlchemyError as error:
+            if turns.is_lost:  # perhaps the last job took too long
+                raise JobFailed from error
+            raise
+        try:
+            transaction.commit()
+        except DBAPIError as error:
+            if turns.is_lost:
+                raise Unanswered(outcomes) from error
+            raise
+
+    def _refuse(self, jobs: Sequence[Job | Outcome], failed: Exception) -> list[Outcome]:
         """Return the outcomes of `jobs` after their transaction was lost."""
         self._forget()
         self.note_refusal()
@@ -200,8 +326,10 @@ class Writer:
             if job.batch:
                 while end < len(jobs) and jobs[end].batch and jobs[end].run == job.run:
                     end += 1
+                self._running = (start, end)
                 self._run_batch(jobs[start:end], run, outcomes)
             else:
+                self._running = (start, end)
                 outcomes.append(Outcome(job.done, run(job.run, job.args)))
             start = end
         return outcomes
@@ -219,12 +347,24 @@ class Writer:
         try:
             with self._connection.begin_nested():
                 return job(self._connection, *args)
-        except (OperationalError, InterfaceError):
+        except DBAPIError as error:
             # Errors such as a full disk end the whole transaction, not only the savepoint.
-            raise
+            if self._backend.ends_transaction(error) or self._is_connection_lost:
+                raise
+            return self._undone(error)
         except Exception as error:
-            self._forget()
-            return Failure(StorageFailed()) if self._is_damage(error) else Failure()
+            return self._undone(error)
+
+    def _undone(self, error: Exception) -> Failure:
+        """The outcome of a job that was undone because of this error."""
+        self._forget()
+        failure = Failure(error)
+        if self._is_damage(error):
+            return Failure(StorageFailed())
+        if isinstance(error, OperationalError):
+            log.failure("the database refused a job", failure)
+            return Failure(StorageFailed())
+        return failure
 
     def _is_damage(self, error: Exception) -> bool:
         found = self._backend.damage_in(getattr(error, "orig", None))

@@ -54,18 +54,29 @@ class WriterThread:
     def _run(self) -> None:
         more: list[Job] | None = []
         while more is not None:
-            more = self._queue.get()
+            more = self._next()
             jobs = list(more or ())
             while more is not None and len(jobs) < MAX_JOBS and not self._queue.empty():
                 more = self._queue.get()
                 jobs.extend(more or ())
-            if jobs:
+            if jobs or self._writer.looks_after is not None:
                 began = self._stopwatch()
                 outcomes = self._commit(jobs)
-                took = self._stopwatch() - began
-                self._reactor.callFromThread(self._settle, outcomes, took)
+                self._tell(outcomes, self._stopwatch() - began)
+        self._tell(self._writer.give_up(), 0.0)
         self._writer.close()
         self._reactor.callFromThread(self._closed)
+
+    def _next(self) -> list[Job] | None:
+        """Wait for jobs, unless the writer has something left to do meanwhile."""
+        try:
+            return self._queue.get(timeout=self._writer.looks_after)
+        except queue.Empty:
+            return []
+
+    def _tell(self, outcomes: Sequence[Outcome], took: float) -> None:
+        if outcomes:
+            self._reactor.callFromThread(self._settle, outcomes, took)
 
     def _commit(self, jobs: Sequence[Job]) -> list[Outcome]:
         """As `Writer.commit`, but returns failures even for a bug there, so that the thread survives."""

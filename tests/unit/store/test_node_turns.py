@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, cast
-from unittest import SkipTest
+from typing import Any
 
 import psycopg
 import sqlalchemy as sa
@@ -14,81 +13,17 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.base.errors import NotMember, StorageFailed
-from chatd.service.context import Writers
 from chatd.store import node_turns, nodes
-from chatd.store.database import Database
 from chatd.store.engine import connect
-from chatd.store.new_entries import NewMessage, RemoteCopies, Stored
+from chatd.store.new_entries import NewMessage
 from chatd.store.node_turns import NodeRemoved
 from chatd.store.outbox import NewParcel
 from chatd.store.parcel_numbers import TERM_BITS
 from chatd.store.postgres import FIRST_PAUSE, LONGEST_PAUSE, Connecting
 from chatd.store.schema import messages, outbox, settings
 from chatd.store.schema import nodes as nodes_table
-from chatd.store.writer import Job, Writer
-from tests.support.common import same_bytes
-from tests.support.postgres import MISSING, server, temporary_database
-
-NOW = 1_800_000_000_000  # ms since 1970 UTC
-
-
-class Node:
-    """A node that has joined, without threads: `run` commits one job at once."""
-
-    def __init__(self, url: str, name: str, now: int = NOW) -> None:
-        self.engine = connect(url)
-        with self.engine.begin() as connection:
-            joined = nodes.join(connection, name, "host", now)
-        assert joined is not None
-        self.id = joined.id
-        self.writer = Writer(self.engine)
-        assert self.writer.turns is not None
-        self.writer.turns.node = self.id
-        self.renewed = 0
-        self.writer.on_others(self._count)
-        self.writers = Writers(cast(Database, self.writer), lambda: now, same_bytes())
-
-    def _count(self, _connection: Connection, _reconnected: bool) -> None:
-        self.renewed += 1
-
-    def run(self, job: Any, *args: Any) -> Any:
-        """Return the result of a job. Raises what it failed with."""
-        [outcome] = self.writer.commit([Job(Deferred(), job, args)])
-        if isinstance(outcome.value, Failure):
-            outcome.value.raiseException()
-        return outcome.value
-
-    def send(self, conversation: int, text: str, *realms: str) -> Stored:
-        copies = RemoteCopies(realms, text.encode()) if realms else None
-        new = NewMessage(conversation, 1, "ana", NOW, text, copies=copies)
-        stored: Stored
-        [stored] = self.run(self.writers.messages.store, [new])
-        return stored
-
-    def close(self) -> None:
-        self.writer.close()
-        self.engine.dispose()
-
-
-class NodesCase(SynchronousTestCase):
-    """A test with two nodes on a database of their own."""
-
-    def setUp(self) -> None:
-        found = server()
-        if found is None:
-            raise SkipTest(MISSING)
-        self.server = found
-        self.url = temporary_database(self)
-        self.one, self.two = self.node("one"), self.node("two")
-
-    def node(self, name: str, now: int = NOW) -> Node:
-        made = Node(self.url, name, now)
-        self.addCleanup(made.close)
-        return made
-
-    def rows(self, *columns: sa.ColumnElement[Any]) -> list[tuple[Any, ...]]:
-        with self.one.engine.connect() as connection:
-            return [tuple(row) for row in connection.execute(sa.select(*columns))]
+from chatd.store.writer import Job
+from tests.support.writing_nodes import NOW, Node, NodesCase
 
 
 class Numbering(NodesCase):
@@ -166,16 +101,19 @@ class Numbering(NodesCase):
     def test_paused(self) -> None:
         """A node that is stopped in its turn keeps the others waiting for a short time only. What it had
         begun is not stored, and then it goes on."""
-        self.patch(node_turns, "LONGEST_SILENCE", 100)
+        for limit in ("LONGEST_SILENCE", "PATIENT_SILENCE"):
+            self.patch(node_turns, limit, 100)
+        sent: list[int] = []
 
         def pause(connection: Connection) -> None:
             connection.execute(sa.insert(settings).values(name="x", value="y"))
-            self.assertEqual(self.two.send(7, "b").seq, 1)
+            sent.append(self.two.send(7, "b").seq)
 
         self.assertRaises(StorageFailed, self.one.run, pause)
         self.flushLoggedErrors()
+        self.assertEqual(sent, [1, 2, 3])  # it was tried three times
         self.assertEqual(self.rows(settings.c.name).count(("x",)), 0)
-        self.assertEqual(self.one.send(7, "c").seq, 2)
+        self.assertEqual(self.one.send(7, "c").seq, 4)
 
     def test_beat(self) -> None:
         """Whoever commits something lives, also if its beats wait behind many transactions."""
