@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,9 @@ class Backend(ABC):
     paramstyle: str  # SQLAlchemy's name for that
     # A table `ids` of the ids that a parameter has, in its order. Its column is `value`.
     each_id: str
+    # As `each_id`, from three parameters: beside each id the columns `messages` and `size` with numbers. None
+    # if reading a part of a large value takes as long as reading all of it.
+    each_span: str | None = None
     in_order: str  # ends a query that reads `each_id`, and keeps its order
     # How many large values a query should return at first: the driver reads them all before one can be used
     values_at_once: int
@@ -159,7 +162,7 @@ class Backend(ABC):
         return None
 
     @abstractmethod
-    def ids(self, ids: Sequence[int]) -> object:
+    def ids(self, ids: Iterable[int]) -> object:
         """The value of the parameter of `each_id`."""
 
     @abstractmethod
@@ -168,9 +171,21 @@ class Backend(ABC):
         of the table `outer`, whatever the planner expects. `chosen` is a condition on `outer`, and `found` is
         one on both."""
 
+    def lacking_bits(self, table: str, found: str) -> str | None:
+        """A query for ids whose rows have a value that lacks a bit. Its parameters are ids, and the number of
+        a bit for each; several may have the same id. `found` is the condition on the row of `table`, whose
+        value is `data`, for an `ids.value`. None if reading a part of a value takes as long as reading all of
+        it."""
+        return None
+
     def bytes_cursor(self, connection: Connection) -> Any:
         """A cursor of the driver for a query that returns large binary values."""
         return connection.connection.cursor()
+
+    @abstractmethod
+    def integers(self, parameter: str) -> sa.ScalarSelect[int]:
+        """The numbers in the parameter, which is what `ids` returns. A statement with it stays the same for
+        any of them."""
 
     @abstractmethod
     def pairs(self, parameter: str) -> sa.Subquery:

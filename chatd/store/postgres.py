@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -94,8 +94,10 @@ CONTENT = {
     "signatures": ("statement", "proof"),
 }
 BLOCKS = ("search_parts", "data")
+# Bytes of a row that stay in it. Signatures of blocks are read one by one, and most have half as many.
+_INLINE = 8160
 _STORED_AS = sa.text(
-    "SELECT relname, attname, attstattarget, attstorage "
+    "SELECT relname, attname, attstattarget, attstorage, coalesce(reloptions::text, '') AS options "
     "FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid "
     "WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p') AND attnum > 0 "
     "AND NOT attisdropped"
@@ -119,6 +121,7 @@ class Postgres(Backend):
     placeholder = "%s"
     paramstyle = "format"
     each_id = "unnest(%s::bigint[]) WITH ORDINALITY AS ids (value, place)"
+    each_span = "unnest(%s::bigint[], %s::bigint[], %s::bigint[]) AS ids (value, messages, size)"
     in_order = "ORDER BY ids.place"
     values_at_once = 8
     is_shared = True
@@ -203,7 +206,7 @@ class Postgres(Backend):
     def size(self, connection: Connection) -> int | None:
         return int(connection.exec_driver_sql(_SIZE).scalar_one())
 
-    def ids(self, ids: Sequence[int]) -> object:
+    def ids(self, ids: Iterable[int]) -> object:
         # The driver takes longer to write an array of a list.
         return f"{{{','.join(map(str, ids))}}}"
 
@@ -211,6 +214,15 @@ class Postgres(Backend):
         """PostgreSQL makes a loop of LATERAL if OFFSET keeps it from joining the tables in another way."""
         rows = f"SELECT {columns} FROM {inner} WHERE {found} OFFSET 0"  # noqa: S608 - constants
         return f"SELECT found.* FROM {outer} CROSS JOIN LATERAL ({rows}) AS found WHERE {chosen}"  # noqa: S608
+
+    def lacking_bits(self, table: str, found: str) -> str | None:
+        return self.lookup(
+            "ids.value",
+            "unnest(%s::bigint[], %s::bigint[]) AS ids (value, bit)",
+            table,
+            "TRUE",
+            f"{found} AND get_bit(substr(data, (ids.bit / 8)::int + 1, 1), mod(ids.bit, 8)) = 0",
+        )
 
     def bytes_cursor(self, connection: Connection) -> Any:
         # As text, each byte would have two digits.
@@ -224,13 +236,21 @@ class Postgres(Backend):
                 if column == row.attname and row.attstattarget != 0:
                     change = f"ALTER TABLE {row.relname} ALTER {column} SET STATISTICS 0"
                     connection.exec_driver_sql(change)
-            if (row.relname, row.attname) == BLOCKS and row.attstorage != "e":
-                change = f"ALTER TABLE {row.relname} ALTER {row.attname} SET STORAGE EXTERNAL"
-                connection.exec_driver_sql(change)
+            if (row.relname, row.attname) == BLOCKS:
+                if row.attstorage != "e":
+                    change = f"ALTER TABLE {row.relname} ALTER {row.attname} SET STORAGE EXTERNAL"
+                    connection.exec_driver_sql(change)
+                if "toast_tuple_target" not in row.options:
+                    change = f"ALTER TABLE {row.relname} SET (toast_tuple_target = {_INLINE})"
+                    connection.exec_driver_sql(change)
 
     def transactions(self, connection: Connection) -> tuple[int, int]:
         oldest, newest = connection.execute(_TRANSACTIONS).one()
         return oldest, newest
+
+    def integers(self, parameter: str) -> sa.ScalarSelect[int]:
+        array = sa.cast(sa.bindparam(parameter, type_=sa.Text), sa.ARRAY(sa.BigInteger))
+        return sa.select(sa.func.unnest(array)).scalar_subquery()
 
     def pairs(self, parameter: str) -> sa.Subquery:
         array = sa.cast(sa.bindparam(parameter, type_=sa.Text), sa.JSON)

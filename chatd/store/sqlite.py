@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -99,13 +99,17 @@ class SQLite(Backend):
         found = engine.url.database
         return None if not found or found == ":memory:" else Path(found)
 
-    def ids(self, ids: Sequence[int]) -> object:
-        return msgspec.json.encode(ids).decode()
+    def ids(self, ids: Iterable[int]) -> object:
+        return msgspec.json.encode(list(ids)).decode()
 
     def lookup(self, columns: str, outer: str, inner: str, chosen: str, found: str) -> str:
         """SQLite makes a loop of CROSS JOIN, in the order of the tables
         (https://www.sqlite.org/optoverview.html#crossjoin)."""
         return f"SELECT {columns} FROM {outer} CROSS JOIN {inner} WHERE {chosen} AND {found}"  # noqa: S608
+
+    def integers(self, parameter: str) -> sa.ScalarSelect[int]:
+        numbers = sa.func.json_each(sa.bindparam(parameter, type_=sa.Text)).table_valued("value")
+        return sa.select(numbers.c.value).scalar_subquery()
 
     def pairs(self, parameter: str) -> sa.Subquery:
         pairs = sa.func.json_each(sa.bindparam(parameter, type_=sa.Text)).table_valued("value")

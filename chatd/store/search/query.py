@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from itertools import starmap
 from typing import Any, NamedTuple
@@ -16,15 +16,18 @@ from chatd.store.backend import Backend
 from chatd.store.engine import backend_of
 from chatd.store.history import Page, build_messages, select_messages
 from chatd.store.schema import messages
-from chatd.store.search.blocks import PARTS, Part, decode_facts, decode_keys, order_of
+from chatd.store.search.blocks import PARTS, Keys, Part, decode_facts, decode_keys, order_of
+from chatd.store.search.ends import End, decode_end, span_of, whole_messages
+from chatd.store.search.ends import statement as statement_for_ends
 from chatd.store.search.interface import MAX_REMAINING, Wanted
 from chatd.store.search.matching import Matcher, NewestHits
 from chatd.store.search.records import BEGINNING, SEARCHED, WITH_FILE, record_of
-from chatd.store.search.signatures import MIN_TEXT, grams_of, may_contain
+from chatd.store.search.signatures import MIN_TEXT, grams_of, may_contain, places_of
 
 # Once a page is full, counting what remains reads at most as many bytes of text.
-MAX_COUNTED_TEXT = 12 << 20
+MAX_COUNTED_TEXT = 6 << 20
 _CHUNK = 128  # blocks that are looked up at a time
+_MAX_GRAMS = 4  # of words, whose bits in signatures the server looks at
 _LARGEST = (1 << 63) - 1
 _NO_END = _LARGEST, _LARGEST  # a time and an id
 
@@ -37,8 +40,11 @@ class QueryStatements(NamedTuple):
     tail: str  # messages after the blocks
     changed: str
     signatures: str
+    lacking: str | None  # as Backend.lacking_bits
     contents: str
     contents_with_facts: str
+    ends: str | None  # see chatd.store.search.ends
+    ends_with_facts: str | None
 
 
 @cache
@@ -66,8 +72,13 @@ def _statements(backend: Backend) -> QueryStatements:
             f"AND messages.seq = search_changes.seq AND {_SEES}",
         ),
         signatures=_parts(backend, Part.SIGNATURE),
+        lacking=backend.lacking_bits(
+            "search_parts", f"id = ids.value * {PARTS} + {Part.SIGNATURE:d}"
+        ),
         contents=_parts(backend, Part.TEXTS, Part.KEYS),
         contents_with_facts=_parts(backend, Part.TEXTS, Part.KEYS, Part.FACTS),
+        ends=statement_for_ends(backend, with_facts=False),
+        ends_with_facts=statement_for_ends(backend, with_facts=True),
     )
 
 
@@ -146,9 +157,13 @@ class Search:
         self._read_blocks()
         ids = self._newest.ids()
         remaining = min(self._found - len(ids), MAX_REMAINING)
-        query = select_messages(self._account, known=True).where(messages.c.id.in_(ids))
+        # A parameter for each id would make another statement for each number of them.
+        query = select_messages(self._account, known=True).where(
+            messages.c.id.in_(self._backend.integers("ids"))
+        )
         rows = self._connection.execute(
-            query.order_by(messages.c.at.desc(), messages.c.id.desc())
+            query.order_by(messages.c.at.desc(), messages.c.id.desc()),
+            {"ids": self._backend.ids(ids)},
         ).all()
         return Page(build_messages(self._connection, rows, self._account), remaining)
 
@@ -207,23 +222,64 @@ class Search:
             and in_time(head.earliest, head.latest)
         ]
         for start in range(0, len(heads), _CHUNK):
-            some = self._with_grams(heads[start : start + _CHUNK])
+            some: Sequence[Head] = heads[start : start + _CHUNK]
+            if not self._is_counting():
+                some = self._without_read_ends(some)
+            some = self._with_grams(some)
             while some:
                 if self._read_chunk(some[: self._step]):
                     return
                 some = some[self._step :]
                 self._step *= 2
 
+    def _without_read_ends(self, heads: Sequence[Head]) -> Sequence[Head]:
+        """Look into the newest messages of blocks, once hits are not counted. Returns the blocks of which
+        more has to be read."""
+        made = self._statements
+        statement = made.ends_with_facts if self._matcher.filters else made.ends
+        floor = self._newest.floor[0]
+        some = [head for head in heads if head.latest >= floor]
+        if statement is None:
+            return some
+        spans = {
+            head.id: span
+            for head in some
+            if (span := span_of(head.messages, head.size, head.earliest, head.latest, floor))
+        }
+        if not spans:
+            return some
+        read = set()
+        values = [self._backend.ids(each) for each in (spans, *zip(*spans.values(), strict=True))]
+        by_id = {head.id: head for head in some}
+        cursor = self._backend.bytes_cursor(self._connection)
+        words = self._matcher.words
+        for ident, *parts in driver.execute(self._connection, statement, values, cursor):
+            end = End(*parts)
+            if count := whole_messages(end, floor):
+                read.add(ident)
+                if not words or end.texts.rfind(words[0]) >= 0:
+                    texts, keys, facts = decode_end(end, count)
+                    numbers = self._matcher.numbers(texts, keys, facts, 0)
+                    self._read_block(by_id[ident], keys, numbers, counting=False)
+        return [head for head in some if head.id not in read]
+
     def _with_grams(self, heads: Sequence[Head]) -> Sequence[Head]:
         """Those that may contain all words."""
-        signed = [head.id for head in heads if head.size >= MIN_TEXT] if self._grams else []
+        signed = [head for head in heads if head.size >= MIN_TEXT] if self._grams else []
         if not signed:
             return heads
-        signatures = self._read(self._statements.signatures, signed)
-        lacking = {
-            ident for ident, signature in signatures if not may_contain(signature, self._grams)
-        }
+        lacking = self._lacking_grams(signed)
         return [head for head in heads if head.id not in lacking]
+
+    def _lacking_grams(self, heads: Sequence[Head]) -> set[int]:
+        """The ids of the blocks that lack some of the words, by their signatures."""
+        statement = self._statements.lacking
+        if statement is None or len(self._grams) > _MAX_GRAMS:
+            signatures = self._read(self._statements.signatures, [head.id for head in heads])
+            return {ident for ident, data in signatures if not may_contain(data, self._grams)}
+        bits = [(head.id, bit) for head in heads for bit in places_of(head.size, self._grams)]
+        values = [self._backend.ids(each) for each in zip(*bits, strict=True)]
+        return {ident for (ident,) in driver.fetch(self._connection, statement, values)}
 
     def _read(self, statement: str, ids: Sequence[int]) -> Any:
         """Parts of the blocks with these ids, in their order."""
@@ -243,10 +299,13 @@ class Search:
                 return True
             _, texts, keys, *more = contents.fetchone()
             self._read_bytes += head.size
-            # Once hits are not counted, most blocks have few messages that are new enough.
-            if not counting or not words or words[0] in texts:
-                facts = more[0] if more else None
-                self._read_block(head, texts, keys, facts, 0 if counting else floor)
+            # Most blocks have the word; if not, this finds that out faster than `in`.
+            if not words or texts.rfind(words[0]) >= 0:
+                facts = decode_facts(more[0]) if more else None
+                decoded = decode_keys(keys)
+                since = 0 if counting else floor
+                numbers = self._matcher.numbers(texts, decoded, facts, since)
+                self._read_block(head, decoded, numbers, counting)
         return False
 
     def _is_counting(self) -> bool:
@@ -254,21 +313,19 @@ class Search:
         more = self._found - self._limit
         return more <= 0 or (more < MAX_REMAINING and self._read_bytes < MAX_COUNTED_TEXT)
 
-    def _read_block(
-        self, head: Head, texts: bytes, keys: bytes, facts: bytes | None, since: int
-    ) -> None:
-        """Look into a block. Of its messages before the time `since`, some may be left out."""
-        times, idents = decoded = decode_keys(keys)
-        found = None if facts is None else decode_facts(facts)
+    def _read_block(self, head: Head, keys: Keys, numbers: Iterable[int], counting: bool) -> None:
+        """Add those of the messages with these `numbers`, newest first, that the account sees. Older ones
+        than those of the page may be left out unless hits are `counting`."""
+        times, idents = keys
         changed = self._changed.get(head.conversation, ())
         hidden = () if head.hidden is None else self._hidden(head, head.hidden)
         newest, end, most = self._newest, self._end, self._limit + MAX_REMAINING
-        for number in self._matcher.numbers(texts, decoded, found, since):
+        for number in numbers:
             ident = idents[number]
             hit = times[number], ident
             if hit >= end or ident in changed or ident in hidden:
                 continue
-            if (since or self._found >= most) and hit <= newest.floor:
+            if (not counting or self._found >= most) and hit <= newest.floor:
                 return
             self._found += 1
             newest.add(hit)

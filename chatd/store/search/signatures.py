@@ -44,13 +44,18 @@ def _grams(text: bytes) -> set[int]:
     return set(memoryview(wide).cast("I"))
 
 
+def _shape(size: int) -> tuple[int, int]:
+    """How many bits the signature of a block with so many bytes of texts has, and its pair of primes."""
+    bits = _MIN_BITS
+    while bits < size:
+        bits *= 2
+    return bits, size % _PAIRS
+
+
 def make_signature(texts: bytes, pause: Callable[[], None]) -> bytes:
     """The signature of a block with these texts. It has about as many bits as they have bytes, and one byte
     for its pair of primes. `pause` is called every few ms, in which Python's lock was held."""
-    bits = _MIN_BITS
-    while bits < len(texts):
-        bits *= 2
-    pair = len(texts) % _PAIRS
+    bits, pair = _shape(len(texts))
     first, second = _primes(bits, pair)
     digits = bytearray(b"0") * bits
     words = b" ".join(dict.fromkeys(texts.split()))  # most are repeated
@@ -68,6 +73,12 @@ def make_signature(texts: bytes, pause: Callable[[], None]) -> bytes:
 def grams_of(words: Iterable[bytes]) -> set[int]:
     """The grams in `words`, for `may_contain`. A phrase counts as several words."""
     return set[int]().union(*(_grams(word) for phrase in words for word in phrase.split()))
+
+
+def places_of(size: int, grams: Collection[int]) -> list[int]:
+    """The numbers of the bits that are set in the signature of a block with so many bytes of texts, if it has
+    these grams."""
+    return [gram % prime for prime in _primes(*_shape(size)) for gram in grams]
 
 
 def may_contain(signature: bytes, grams: Collection[int]) -> bool:
