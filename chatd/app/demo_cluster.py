@@ -11,9 +11,10 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from chatd.app.demo import (
@@ -56,22 +57,8 @@ folder = files
 [web]
 trusted_proxies = 127.0.0.1
 """
-_HAPROXY = """\
-defaults
-    mode http
-    timeout connect 2s
-    timeout client 60s
-    timeout server 60s
-    timeout tunnel 10m
-    option redispatch 1
-listen web
-    bind 127.0.0.1:{port}
-    http-request del-header Forwarded
-    option forwardfor
-    option httpchk GET /readyz
-    balance leastconn
-    default-server check inter 1s fall 2 rise 2 on-marked-down shutdown-sessions
-"""
+# What HAProxy does; the environment tells it the ports.
+HAPROXY = Path(__file__).with_name("haproxy.cfg")
 
 
 def _text_of(path: Path) -> str:
@@ -91,14 +78,21 @@ def find_postgres() -> Path | None:
 
 
 class ClusterPart:
-    """One process of the cluster. `user` is the user that runs it, if not this one."""
+    """One process of the cluster. `user` is the user that runs it, if not this one. `environment` is added to
+    that of this process."""
 
     def __init__(
-        self, screen: Screen, name: str, command: Sequence[str], user: str | None = None
+        self,
+        screen: Screen,
+        name: str,
+        command: Sequence[str],
+        user: str | None = None,
+        environment: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.name = name
         self._screen = screen
         self._command = command
+        self._environment = environment
         self._user: dict[str, Any] = (
             {"user": user, "group": user, "extra_groups": []} if user else {}
         )
@@ -115,6 +109,7 @@ class ClusterPart:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
+            env={**os.environ, **self._environment},
             **self._user,
         )
         self.task = asyncio.create_task(self._show(self._process))
@@ -249,13 +244,13 @@ class DemoCluster:
         haproxy = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")
         if haproxy is None:
             return
-        nodes = "".join(
-            f"    server node{number} 127.0.0.1:{PROXY + number}\n"
-            for number in range(1, NODES + 1)
+        ports = {"WEB": PROXY, **{f"NODE{n}": PROXY + n for n in range(1, NODES + 1)}}
+        self._proxy = ClusterPart(
+            self._screen,
+            "haproxy",
+            (haproxy, "-db", "-f", str(HAPROXY)),
+            environment={name: f"{LOOPBACK}:{port}" for name, port in ports.items()},
         )
-        path = self.folder / "haproxy.cfg"
-        path.write_text(_HAPROXY.format(port=PROXY) + nodes)
-        self._proxy = ClusterPart(self._screen, "haproxy", (haproxy, "-db", "-f", str(path)))
         await self._proxy.start(self.folder)
 
     def _what_to_type(self) -> str:

@@ -193,9 +193,8 @@ class HAProxy(ProxyTestCase):
         """Requests go to another node when the first one is down, also before that was noticed."""
         web, port = free_port(), free_port()
         daemon = self.launch_behind(web=f"tcp:{web}:interface=127.0.0.1")
-        ports = {"8080": port, "8550": free_port(), "8551": web}
-        title = "HAProxy for web on several nodes"
-        self.keep(proxies.haproxy(self.root / "haproxy", title, port, ports))
+        nodes = {"NODE1": free_port(), "NODE2": web, "NODE3": free_port()}
+        self.keep(proxies.haproxy_for_nodes(self.root / "haproxy", port, nodes))
         self.talk_http(daemon, port)
 
 

@@ -7,9 +7,12 @@ import re
 import shutil
 import socket
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from chatd.app.demo_cluster import HAPROXY
 from tests.support import ROOT
 from tests.support.processes import wait_until
 from tests.support.talker import PATIENCE
@@ -64,7 +67,13 @@ def find(name: str) -> str | None:
 class Proxy:
     """One process in `folder`, which listens on `port`."""
 
-    def __init__(self, folder: Path, port: int, command: list[str]) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        port: int,
+        command: list[str],
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._errors = folder / "errors"
         with self._errors.open("wb") as errors:
             self.process = subprocess.Popen(
@@ -72,7 +81,7 @@ class Proxy:
                 cwd=folder,
                 stdout=errors,
                 stderr=errors,
-                env={**os.environ, "HOME": str(folder)},
+                env={**os.environ, "HOME": str(folder), **environment},
             )
         wait_until(lambda: self._is_up(port), lambda: f"a proxy: {self._errors.read_text()}")
 
@@ -120,6 +129,16 @@ def haproxy(
     (folder / "haproxy.cfg").write_text(_replaced(shown(title), ports).replace(*changes))
     found: Any = find("haproxy")
     return Proxy(folder, port, [found, "-db", "-f", str(folder / "haproxy.cfg")])
+
+
+def haproxy_for_nodes(folder: Path, port: int, nodes: Mapping[str, int]) -> Proxy:
+    """HAProxy as chatd configures it in front of several nodes. `nodes` are ports, by the names in its
+    file."""
+    folder.mkdir()
+    found: Any = find("haproxy")
+    ports = {"WEB": port, **nodes}
+    environment = {name: f"127.0.0.1:{port}" for name, port in ports.items()}
+    return Proxy(folder, port, [found, "-db", "-f", str(HAPROXY)], environment)
 
 
 def caddy(folder: Path, title: str, port: int, ports: dict[str, int]) -> Proxy:

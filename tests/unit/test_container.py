@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import shlex
@@ -9,9 +10,13 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
-from twisted.trial.unittest import SynchronousTestCase
+from sqlalchemy import make_url
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
+from chatd.app import demo_cluster
+from chatd.app.demo_cluster import HAPROXY
 from chatd.base.config_file import load_config
 from chatd.base.web_address import web_address
 from chatd.ctl.arguments import make_parser
@@ -19,8 +24,13 @@ from tests.support import ROOT
 
 CONTAINERFILE = (ROOT / "Containerfile").read_text(encoding="utf-8")
 COMPOSE = (ROOT / "compose.yaml").read_text(encoding="utf-8")
+yaml: Any = importlib.import_module("yaml")  # it has no types
+CLUSTER: Any = yaml.safe_load((ROOT / "compose.cluster.yaml").read_text(encoding="utf-8"))
+SCALING = (ROOT / "docs/scaling.md").read_text(encoding="utf-8")
 HOSTING = (ROOT / "docs/hosting.md").read_text(encoding="utf-8")
 INI = ROOT / "etc/container/chatd.ini"
+CLUSTER_INI = ROOT / "etc/container/cluster.ini"
+NODES = ("node1", "node2", "node3")
 START = ROOT / "etc/container/start"
 
 
@@ -133,6 +143,138 @@ class Compose(SynchronousTestCase):
             self.assertIn(each, COMPOSE)
 
 
+class ComposeOfNodes(SynchronousTestCase):
+    """compose.cluster.yaml, and the configuration of its nodes."""
+
+    services: Any = CLUSTER["services"]
+
+    def address(self, service: str) -> str:
+        found: str = self.services[service]["networks"]["front"]["ipv4_address"]
+        return found
+
+    def test_nodes(self) -> None:
+        """They differ in their names, addresses and state only, and share the files."""
+        different = {"environment", "volumes", "networks"}
+        found = [self.services[name] for name in NODES]
+        for each in found[1:]:
+            self.assertEqual(
+                {key: value for key, value in each.items() if key not in different},
+                {key: value for key, value in found[0].items() if key not in different},
+            )
+        for name, each in zip(NODES, found, strict=True):
+            self.assertEqual(each["environment"]["CHATD_NODE"], name)
+            self.assertEqual(each["volumes"], [f"{name}:/data", "files:/files"])
+            self.assertEqual(set(each["networks"]), {"front", "back"})
+            self.assertNotIn("ports", each)
+        self.assertEqual(
+            len({self.address(name) for name in self.services if name != "postgres"}), 5
+        )
+
+    def test_as_a_single_one(self) -> None:
+        """A node runs with the rights and checks of the container of compose.yaml."""
+        single = yaml.safe_load(COMPOSE)["services"]["chatd"]
+        for key in (
+            "read_only",
+            "cap_drop",
+            "security_opt",
+            "tmpfs",
+            "healthcheck",
+            "build",
+            "restart",
+        ):
+            self.assertEqual(self.services["node1"][key], single[key], key)
+        self.assertEqual(self.services["caddy"]["ports"], ["80:80", "443:443", "443:443/udp"])
+
+    def test_what_is_named_exists(self) -> None:
+        """Volumes, networks, secrets, and files of the sources."""
+        secrets, volumes = set(CLUSTER["secrets"]), set(CLUSTER["volumes"])
+        used: set[str] = set()
+        for service in self.services.values():
+            self.assertLessEqual(set(service.get("secrets", ())), secrets)
+            self.assertLessEqual(set(service["networks"]), set(CLUSTER["networks"]))
+            self.assertLessEqual(set(service.get("depends_on", ())), set(self.services))
+            for volume in service["volumes"]:
+                source = volume.partition(":")[0]
+                if source.startswith("."):
+                    self.assertTrue((ROOT / source).is_file(), source)
+                else:
+                    used.add(source)
+        self.assertEqual(used, volumes)
+        self.assertEqual(self.services["postgres"]["networks"], {"back": None})
+
+    def test_configuration(self) -> None:
+        """It is valid, trusts the proxies and nothing else, and finds the secrets."""
+        config = load_config(CLUSTER_INI)
+        for name in ("haproxy", "caddy"):
+            self.assertTrue(config.web.trusted_proxies.contains(self.address(name)), name)
+        for name in NODES:
+            self.assertFalse(config.web.trusted_proxies.contains(self.address(name)))
+        self.assertTrue(config.trusted.contains(self.address("haproxy")))
+        self.assertEqual(config.cluster.nodes, "several")
+        self.assertEqual(str(config.cluster.key_file), "/run/secrets/cluster_key")
+        self.assertEqual(str(config.files.folder), "/files")
+        self.assertIn("/data /files", CONTAINERFILE)  # the user of the image may write there
+        url = make_url(config.database_url)
+        postgres = self.services["postgres"]["environment"]
+        self.assertEqual((url.host, url.username, url.database), ("postgres", *["chatd"] * 2))
+        self.assertEqual((postgres["POSTGRES_USER"], postgres["POSTGRES_DB"]), ("chatd", "chatd"))
+        single = load_config(INI)
+        self.assertEqual(config.accounts, single.accounts)
+        self.assertEqual(set(config.listen), set(single.listen))
+
+    def test_extras(self) -> None:
+        """The image has what nodes, buckets and Redis need."""
+        extras = re.search(r"pip install '\.\[(.+)\]'", CONTAINERFILE)
+        assert extras is not None
+        self.assertEqual(set(extras[1].split(",")), {"client", "postgres", "redis", "s3"})
+
+    def test_proxy(self) -> None:
+        """HAProxy gets the addresses of all doors, and accepts its file with them."""
+        given = self.services["haproxy"]["environment"]
+        doors = load_config(CLUSTER_INI).listen
+        for variable, door in (("NODE", "web"), ("PEER", "peers")):
+            port = doors[door].rpartition("tcp:")[2]
+            for number, name in enumerate(NODES, 1):
+                self.assertEqual(given[f"{variable}{number}"], f"{self.address(name)}:{port}")
+        caddy = (ROOT / "etc/container/Caddyfile").read_text()
+        (alias,) = self.services["haproxy"]["networks"]["front"]["aliases"]
+        self.assertIn(f"reverse_proxy {alias}{given['WEB']} {{", caddy)
+        self.check_haproxy(given)
+
+    def check_haproxy(self, environment: dict[str, str]) -> None:
+        program = shutil.which("haproxy") or shutil.which("haproxy", path="/usr/sbin")
+        if program is None:
+            raise SkipTest("haproxy is not installed (Debian: apt install haproxy)")
+        done = subprocess.run(
+            [program, "-c", "-f", str(HAPROXY)],
+            env={"PATH": os.environ["PATH"], **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertNotIn("WARNING", done.stderr)
+
+    def test_proxy_on_one_machine(self) -> None:
+        """The ports in HAProxy's file are those of `make cluster`."""
+        ports = re.findall(r"presetenv (\w+) 127\.0\.0\.1:(\d+)", HAPROXY.read_text())
+        names = ["WEB", *(f"NODE{n}" for n in range(1, demo_cluster.NODES + 1))]
+        self.assertEqual(
+            ports, [(name, str(demo_cluster.PROXY + n)) for n, name in enumerate(names)]
+        )
+        self.check_haproxy({})
+
+    def test_commands_of_the_guide(self) -> None:
+        """docs/scaling.md makes the secrets, and calls commands of chatctl that exist."""
+        for secret in CLUSTER["secrets"].values():
+            self.assertIn(f"> {secret['file'][2:]}", SCALING)
+        self.assertIn("/secrets/\n", (ROOT / ".gitignore").read_text())
+        commands = re.findall(r"exec node1 chatctl ([^`\n]+)", SCALING)
+        self.assertTrue(commands)
+        for each in commands:
+            make_parser().parse_args(shlex.split(each))
+
+
 class Start(SynchronousTestCase):
     """The script that is run in the container, with other folders and without twistd."""
 
@@ -141,7 +283,10 @@ class Start(SynchronousTestCase):
         self.folder.mkdir()
         text = START.read_text(encoding="utf-8")
         text = text.replace("/usr/local/share/chatd/chatd.ini", str(INI.resolve()))
+        text = text.replace("/usr/local/share/chatd/cluster.ini", str(CLUSTER_INI.resolve()))
         text = text.replace("/data", str(self.folder.resolve()))
+        self.secrets = self.folder.with_suffix(".secrets")
+        text = text.replace("/run/secrets", str(self.secrets.resolve()))
         self.script = text.replace("exec twistd", "exec echo twistd")
         self.made = self.folder / "chatd.ini"
 
@@ -171,6 +316,21 @@ class Start(SynchronousTestCase):
         )
         self.assertEqual(load_config(self.made).realm, "chat.example.org")
         self.assertEqual([each.name for each in self.folder.iterdir()], ["chatd.ini"])
+
+    def test_node(self) -> None:
+        """With CHATD_NODE it is one of several nodes, and the password of the database is kept for libpq."""
+        self.secrets.mkdir()
+        (self.secrets / "db_password").write_text("a:b\\c\n")
+        done = self.run_it(CHATD_REALM="chat.example.org", CHATD_NODE="node2")
+        self.assertEqual((done.returncode, done.stderr), (0, ""))
+        config = load_config(self.made)
+        self.assertEqual((config.realm, config.cluster.node), ("chat.example.org", "node2"))
+        kept = self.folder / ".pgpass"
+        self.assertEqual(kept.read_text(), "*:*:*:*:a\\:b\\\\c")
+        self.assertEqual(kept.stat().st_mode & 0o777, 0o600)
+        (self.secrets / "db_password").write_text("new")
+        self.run_it()
+        self.assertEqual(kept.read_text(), "*:*:*:*:new")
 
     def test_later_starts(self) -> None:
         """The file stays as somebody has changed it."""
