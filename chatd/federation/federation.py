@@ -185,3 +185,15 @@ class Federation:
         self.presence.unlinked(realm)
         self.arrivals.link_down(realm)
         self.guests.link_down(realm)
+
+    # Links of other nodes of this realm
+
+    def linked_elsewhere(self, realm: str) -> None:
+        """Another node is linked with that realm."""
+        self.rosters.linked_elsewhere(realm)
+        self.presence.linked_elsewhere(realm)
+
+    def unlinked_elsewhere(self, realm: str) -> None:
+        """Another node has lost its link with that realm."""
+        self.rosters.link_down(realm)
+        self.presence.unlinked(realm)

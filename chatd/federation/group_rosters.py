@@ -90,6 +90,11 @@ class RosterSupply:
             self._linked.add(realm)
             in_background("{realm} was not told of rosters", self._tell_all(realm), realm=realm)
 
+    def linked_elsewhere(self, realm: str) -> None:
+        """Another node of this realm is linked with that one, and has told it of all rosters."""
+        if not self._links.lacks(realm, RESCUES):
+            self._linked.add(realm)
+
     def link_down(self, realm: str) -> None:
         self._linked.discard(realm)
 

@@ -113,6 +113,11 @@ class Rescues:
         if not self._stopped:
             self._checking.start(CHECK_EVERY)
 
+    def meet(self, realm: str) -> None:
+        """Ask the realm again, because another node of this realm has founded a group."""
+        if realm in self._linked:
+            self._begin_meeting(realm)
+
     def link_down(self, realm: str) -> None:
         self._linked.discard(realm)
 

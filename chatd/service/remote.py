@@ -330,6 +330,12 @@ class IRealms(Interface):
     def check_moves(realm: str) -> None:
         """Raises NotSupportedThere if the realm is known not to follow accounts that move."""
 
+    def is_linked(realm: str) -> bool:
+        """Whether the realm is linked with this one, at any node. May be called in any thread."""
+
+    def is_kept(realm: str) -> bool:
+        """Whether this node, and no other one, links with the realm."""
+
     def is_added(realm: str) -> bool:
         """Whether somebody here has added the realm, or it has only linked on its own."""
 
@@ -357,11 +363,11 @@ class IRealms(Interface):
         """The states of `users` there: online, away or offline. Unknown ones are left out."""
 
     def hears_presence(realm: str) -> bool:
-        """Whether the realm is told of presence: it is linked, somebody here has added it, and it takes
-        that."""
+        """Whether this node tells the realm of presence: it is linked here, somebody has added it, and it
+        takes that."""
 
     def presence_changed(realm: str, states: Sequence[TheirState]) -> None:
-        """Tell the realm these states, if it is linked."""
+        """Tell the realm these states, if it is linked with this node."""
 
     def profile(realm: str, user: str, known: str) -> Deferred[RemoteProfile]:
         """The profile of a user there. `known` is the hash of the picture that is known here, or empty. Fails

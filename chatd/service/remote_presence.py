@@ -324,6 +324,11 @@ class RemotePresence:
             cancel(call)
         in_background(UNTOLD, self._ask_again(realm))
 
+    def linked_elsewhere(self, realm: str) -> None:
+        """Another node of this realm is linked with that one, and asks it."""
+        if (call := self._lost.pop(realm, None)) is not None:
+            cancel(call)
+
     async def _ask_again(self, realm: str) -> None:
         people = await self._database.read(store.watched_people, realm, MAX_ASKED)
         # What was told before may be too old.

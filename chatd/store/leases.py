@@ -18,7 +18,7 @@ import msgspec
 from sqlalchemy import Connection, bindparam, select, text, update
 
 from chatd.store.database_time import database_time
-from chatd.store.schema import leases
+from chatd.store.schema import leases, nodes
 
 LASTS = 8000  # ms after the last renewal
 NOBODY = 0
@@ -54,6 +54,11 @@ _RELEASE = (
 _ADD = text(
     f"INSERT INTO leases (name, node, epoch, until) VALUES (:name, {NOBODY}, 0, 0) "  # noqa: S608 - a constant
     "ON CONFLICT (name) DO NOTHING"
+)
+_OWNER = (
+    select(nodes.c.name)
+    .join(leases, leases.c.node == nodes.c.id)
+    .where(leases.c.name == bindparam("named"), leases.c.until > bindparam("at"))
 )
 # The lock makes a node that wants the lease wait for the end of the transaction.
 _CHECK = (
@@ -91,6 +96,13 @@ def hand_over(connection: Connection, name: str, epoch: int, node: int, now: int
     end = database_time(connection, now) + LASTS
     given = connection.execute(_TAKE_ONE, {"named": name, "was": epoch, "owner": node, "end": end})
     return bool(given.rowcount)
+
+
+def find_owner(connection: Connection, name: str, now: int) -> str | None:
+    """The name of the node that has a lease; None if none has."""
+    at = database_time(connection, now)
+    found: str | None = connection.scalar(_OWNER, {"named": name, "at": at})
+    return found
 
 
 def check_lease(connection: Connection, name: str, epoch: int) -> None:

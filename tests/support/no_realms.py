@@ -43,6 +43,12 @@ class NoRealms:
     def check_moves(self, _realm: str) -> None:
         pass
 
+    def is_linked(self, _realm: str) -> bool:
+        return False
+
+    def is_kept(self, _realm: str) -> bool:
+        return True
+
     def is_added(self, _realm: str) -> bool:
         return False
 

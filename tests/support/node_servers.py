@@ -16,6 +16,7 @@ from chatd.app.key_file import make_key_file
 from chatd.base.config import SEVERAL_NODES, ClusterConfig
 from chatd.simulate.databases import connect_without_sync
 from chatd.simulate.network import Network
+from chatd.simulate.people import Person
 from chatd.simulate.servers import Server, SimulatedRealm
 from chatd.simulate.stepped import STEPPED
 from chatd.store.engine import connect
@@ -100,6 +101,16 @@ class NodesTestCase(SynchronousTestCase):
         node = NodeServer(self.network, "realm1", name, self.url, folder, buses)
         self.network.servers[f"realm1 {name}"] = node
         return node
+
+    def person(self, node: NodeServer, name: str) -> Person:
+        """A person of the realm, who uses this node."""
+        other = self.b if node is self.a else self.a
+        person = Person(node, name)
+        if name in other.people:
+            person.account = other.people[name].account
+            node.people[name] = person
+            return person
+        return node.person(name)
 
     def expire(self) -> None:
         """Let the leases of nodes that were killed expire, in the time of the database."""

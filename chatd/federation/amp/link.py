@@ -5,7 +5,7 @@ chatd.federation.amp.wire describes the protocol.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -26,17 +26,16 @@ from chatd.base.timers import Timer
 from chatd.federation.amp import contents, wire
 from chatd.federation.amp.flow_control import LinkFlow
 from chatd.federation.amp.link_state import NEXT, LinkState
+from chatd.federation.amp.peer_calls import NEEDED, PeerCalls
 from chatd.federation.amp.requests import PeerRequests
 from chatd.federation.amp.responder import Responder
 from chatd.federation.amp.tls import TLSTransport
 from chatd.federation.amp.trust import Authentication
 from chatd.federation.amp.wire import Introduction, Refused
-from chatd.federation.capabilities import FILES, PRESENCE, PROFILES, RESCUES, TYPING, lacking
-from chatd.federation.parcels import Verdict, encode
-from chatd.federation.refusals import refusal
+from chatd.federation.capabilities import lacking
+from chatd.federation.parcels import Verdict
 from chatd.federation.standing import Standing, decode_standing
 from chatd.net.twisted_compat import BoundedAMP
-from chatd.service.remote import TheirState
 
 if TYPE_CHECKING:
     from chatd.federation.amp.link_manager import LinkManager
@@ -77,7 +76,7 @@ class LinkSuperseded(Exception):
 
 
 @implementer(IHandshakeListener)
-class PeerLink(BoundedAMP):
+class PeerLink(BoundedAMP, PeerCalls):
     """`ready` fires with the link once it is up, or fails with the reason why it never was."""
 
     transport: TLSTransport | None  # type: ignore[assignment]  # None when the connection is gone
@@ -108,6 +107,10 @@ class PeerLink(BoundedAMP):
     def realm(self) -> str:
         """The key of the realm at the other end; empty until it is authenticated."""
         return self.authentication.realm if self.authentication else ""
+
+    @property
+    def lacks(self) -> frozenset[str]:
+        return self.other.lacks
 
     @property
     def is_up(self) -> bool:
@@ -332,7 +335,6 @@ class PeerLink(BoundedAMP):
     # Calls
 
     def call(self, command: type[wire.PeerCommand], **arguments: Any) -> Deferred[Any]:
-        """Send a request. Fires with the answer; fails with Refused, or with RealmDown if none comes."""
         if self.transport is None or self.link_state is LinkState.REJECTED:
             return fail(RealmDown(realm=self.realm))
         answer: Deferred[Any] = self.callRemote(command, **arguments)
@@ -351,31 +353,9 @@ class PeerLink(BoundedAMP):
         self.warn(f"{self.realm} failed: {printable(failure.getErrorMessage(), MAX_SHOWN)}")
         raise Refused(wire.INTERNAL)
 
-    def _tell(self, capability: str, command: type[wire.PeerCommand], **arguments: object) -> None:
-        """Send a request that wants no answer, if the other realm has the capability."""
-        if capability not in self.other.lacks and self.transport is not None:
+    def tell(self, command: type[wire.PeerCommand], **arguments: Any) -> None:
+        if NEEDED.get(command) not in self.other.lacks and self.transport is not None:
             self.callRemote(command, **arguments)
-
-    def rosters_changed(self, numbers: Sequence[tuple[int, int]]) -> None:
-        """Tell the other realm the numbers of rosters, if it takes that."""
-        self._tell(RESCUES, wire.RosterChangedCommand, listed=encode(numbers))
-
-    def type(self, sender: str, to: str) -> None:
-        """Tell the other realm that somebody is writing, if it takes that."""
-        self._tell(TYPING, wire.TypingCommand, sender=sender, to=to)
-
-    def profile_changed(self, user: str) -> None:
-        """Tell the other realm that the profile of a user here has changed, if it takes that."""
-        self._tell(PROFILES, wire.ProfileChangedCommand, user=user)
-
-    def presence_changed(self, states: Sequence[TheirState]) -> None:
-        """Tell the other realm who is online now, if it takes that."""
-        for data in contents.encode_states(states):
-            self._tell(PRESENCE, wire.PresenceChangedCommand, states=data)
-
-    def file_ready(self, realm: str, number: int) -> None:
-        """Tell the other realm that a file can be asked for now, if it takes that."""
-        self._tell(FILES, wire.FileReadyCommand, realm=realm, number=number)
 
     async def deliver(self, items: list[tuple[int, bytes]]) -> list[Verdict] | None:
         """Deliver a batch. Returns a verdict for each parcel, or None if all were kept. Raises RealmDown, or
@@ -387,17 +367,3 @@ class PeerLink(BoundedAMP):
         if verdicts is None:
             raise Refused(wire.INTERNAL)
         return verdicts
-
-    def file(self, realm: str, number: int, offset: int, size: int) -> Deferred[bytes]:
-        """Ask for a piece of a file. Fails with the refusals of the other realm as ChatErrors, and with
-        RealmDown. A link on which no answer comes is dropped."""
-        answer = self.call(wire.FileCommand, realm=realm, number=number, offset=offset, size=size)
-        return answer.addCallbacks(lambda found: found["data"], self._no_piece)
-
-    def _no_piece(self, failure: Failure) -> Any:
-        error = failure.value
-        if isinstance(error, Refused):
-            raise refusal(Verdict(error.code, error.details), self.realm)
-        if isinstance(error, RealmDown):
-            self.abort()
-        return failure

@@ -71,6 +71,8 @@ class LinkLeases:
         self._leases: dict[str, KeptLease] = {}
         self._epochs: dict[str, int] = {}  # under which this node has acted last
         self._obtained: dict[str, Signal] = {}
+        # Told of a realm whose lease this node has got or lost
+        self.on_owned: Callable[[str], object] = lambda _realm: None
         topic = context.news.topic
         self._tell_wanted = topic("link wanted", LinkWanted, self._asked, keeper.look)
         self._tell_given = topic("link given", str, lambda _realm: keeper.look(), keeper.look)
@@ -104,15 +106,20 @@ class LinkLeases:
         """A realm is known from now on."""
         key, peer.owned = peer.known.key, False
         self._leases[key] = self._keeper.want(
-            _name(key), partial(self._gained, peer), partial(self._lost, peer)
+            lease_of(key), partial(self._gained, peer), partial(self._lost, peer)
         )
 
     def drop(self, peer: Peer) -> None:
         """A realm is forgotten. Its link is closed already."""
         key, peer.owned = peer.known.key, False
+        self.on_owned(key)
         self._epochs.pop(key, None)
         if (lease := self._leases.pop(key, None)) is not None:
             lease.release()
+
+    def epoch(self, realm: str) -> int | None:
+        """The epoch under which this node has acted last for a realm; None if it never did."""
+        return self._epochs.get(realm)
 
     def guard(self, realm: str) -> Callable[[Connection], None]:
         """Return a check for a transaction, which raises LeaseLost if another node has taken the lease since
@@ -120,7 +127,7 @@ class LinkLeases:
         epoch = self._epochs.get(realm)
         if epoch is None:
             return lambda _connection: None
-        return lambda connection: check_lease(connection, _name(realm), epoch)
+        return lambda connection: check_lease(connection, lease_of(realm), epoch)
 
     # Gaining and losing
 
@@ -139,6 +146,7 @@ class LinkLeases:
         if lease is None or lease.epoch != epoch or self._peers.get(key) is not peer:
             return
         self._epochs[key], peer.owned = epoch, True
+        self.on_owned(key)
         log.info("this node links with {realm}", realm=peer.known.name)
         if (signal := self._obtained.pop(key, None)) is not None:
             signal.notify()
@@ -155,6 +163,7 @@ class LinkLeases:
     def _lost(self, peer: Peer) -> None:
         """Stop to act for the realm. Another node may do so now."""
         peer.owned = False
+        self.on_owned(peer.known.key)
         cancel(peer.timer)
         if (link := peer.link) is not None:
             guarded("a delivery was not ended", peer.delivery.link_down)
@@ -229,6 +238,6 @@ class LinkLeases:
             peer.delivery.look()
 
 
-def _name(realm: str) -> str:
+def lease_of(realm: str) -> str:
     """The name of the lease for a realm."""
     return f"link:{realm}"

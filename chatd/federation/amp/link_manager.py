@@ -69,6 +69,8 @@ class LinkManager:
         # Whether this node may have a link with the peer whose start has that instance; the last argument
         # says whether this node has dialled (chatd.federation.amp.link_leases)
         self.obtain: Callable[[Peer, bytes, bool], Awaitable[bool]] | None = None
+        # Told of a realm with which a link of this node has come up or was lost
+        self.on_link: Callable[[str], object] = lambda _realm: None
         context.on_config(self._reconfigure)
         context.on_banned(self._reconfigure)
 
@@ -219,6 +221,7 @@ class LinkManager:
         )
         peer.delivery.link_up(link)
         self.federation.link_up(peer.known.key)
+        self.on_link(peer.known.key)
         self.dialer.settled(peer)
 
     def lost(self, link: PeerLink, reason: ChatError | None) -> None:
@@ -243,6 +246,7 @@ class LinkManager:
         peer.delivery.link_down()
         self.federation.receiver.lost(peer.known.key)
         self.federation.link_down(peer.known.key)
+        self.on_link(peer.known.key)
         if peer.known.rests and not peer.resting:
             self.dialer.again(peer)
         else:

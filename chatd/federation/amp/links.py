@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import LoopingCall
@@ -12,40 +12,33 @@ from twisted.logger import Logger
 from zope.interface import implementer
 
 from chatd.base.background import in_background
-from chatd.base.errors import NotSupportedThere, UnknownRealm
+from chatd.base.errors import UnknownRealm
 from chatd.base.isolation import guarded
 from chatd.base.model import Account
 from chatd.base.names import Address, key_of
 from chatd.base.realms import Added, RealmInfo
-from chatd.base.replies import Member
 from chatd.cluster.lease_keeper import LeaseKeeper
+from chatd.federation.amp.asking_links import AskingLinks
 from chatd.federation.amp.delivery import Delivery
 from chatd.federation.amp.dialer import Endpoint
 from chatd.federation.amp.discovery import RealmDiscovery
 from chatd.federation.amp.link import PeerLink
-from chatd.federation.amp.link_leases import LinkLeases
 from chatd.federation.amp.link_manager import LinkManager
 from chatd.federation.amp.link_sender import Destination, Suspects
-from chatd.federation.amp.node_parcels import NodeParcels
+from chatd.federation.amp.peer_calls import PeerCalls
 from chatd.federation.amp.peer_status import all_peers
 from chatd.federation.amp.peers import Peer, PeerTable
 from chatd.federation.amp.place_finder import PlaceFinder
+from chatd.federation.amp.shared_links import SharedLinks
 from chatd.federation.amp.unconfirmed import UnconfirmedRealms
-from chatd.federation.capabilities import ACCOUNT_MOVES, ALL, MOVES, PAST, PRESENCE, PROFILES
+from chatd.federation.capabilities import PRESENCE
 from chatd.federation.federation import Federation
 from chatd.federation.links import ILinks
 from chatd.federation.outcome_waiters import OutcomeWaiters
-from chatd.federation.past_pages import PastPage
-from chatd.federation.rescue_parts import Branch, FollowAnswer, FollowQuestion, RescueAnswer
-from chatd.federation.roster_pieces import RosterPiece
-from chatd.federation.signing.rescues import Rescue
 from chatd.service.context import Context
 from chatd.service.remote import (
     QUEUED,
-    Membership,
     OnOutcome,
-    RemotePicture,
-    RemoteProfile,
     Rescued,
     TheirState,
 )
@@ -56,13 +49,14 @@ EXPIRE_EVERY = 60.0  # seconds
 WAKE_SPREAD = 1.0  # seconds over which realms are dialled whose people are followed here
 VISIT_EVERY = 86_400_000  # ms after which a realm is linked, although nothing is to be said
 VISITS = 1440  # in one EXPIRE_EVERY, one out of that many realms is visited
+# What a node leaves to the one that links with a realm
+PAST, MOVE, WAKE, MEET, RENEW = "past", "move", "wake", "meet", "renew"
 
-T = TypeVar("T")
 log = Logger()
 
 
 @implementer(ILinks)
-class AmpLinks:
+class AmpLinks(AskingLinks):
     """`attach` federation, load the known `peers`, then `start`. `endpoint` makes the connections, and
     `finder` finds realms."""
 
@@ -81,17 +75,20 @@ class AmpLinks:
         self.manager = LinkManager(
             context, federation, peers, self._endpoint, self._unconfirmed, self._finder
         )
-        self._leases: LinkLeases | None = None
-        self._parcels: NodeParcels | None = None
+        self._shared: SharedLinks | None = None
         self._discovery = RealmDiscovery(context, peers, self.manager.dialer, self._unconfirmed)
 
     def share(self, keeper: LeaseKeeper, node: Callable[[], int]) -> None:
         """Share the links with the other nodes of this realm, before `start`. `node` returns the id of this
         one."""
-        self._leases = LinkLeases(
+        shared = self._shared = SharedLinks(
             self._context, self._federation, self.manager, self.peers, keeper, node
         )
-        self._parcels = NodeParcels(self._context, self.peers, self._leases)
+        shared.does(PAST, self._begin_past)
+        shared.does(MOVE, self._federation.mover.begin)
+        shared.does(WAKE, self._wake)
+        shared.does(MEET, self._federation.rescues.meet)
+        shared.does(RENEW, self._renew)
 
     def _delivery_to(self, peer: Peer) -> Delivery:
         context, federation = self._context, self._federation
@@ -114,8 +111,8 @@ class AmpLinks:
         self._dial_spread(self.peers.by_key.values())
         in_background("realms for which something waits were not dialled", self._dial_waiting())
         self._expiring.start(EXPIRE_EVERY, now=False)
-        if self._leases is not None:
-            self._leases.start()
+        if self._shared is not None:
+            self._shared.start()
 
     async def _dial_waiting(self) -> None:
         waiting = [self.peers.get(realm) for realm in await self._federation.outbox.realms()]
@@ -134,8 +131,8 @@ class AmpLinks:
         """Close all links. What is under way goes over the next ones."""
         if self._expiring.running:
             self._expiring.stop()
-        if self._leases is not None:
-            await self._leases.stop()
+        if self._shared is not None:
+            await self._shared.stop()
         await self.manager.stop()
         self._federation.forwarder.posts.stop()
         self._federation.outbox.stop()
@@ -196,8 +193,8 @@ class AmpLinks:
         if peer is None:
             on_outcome(QUEUED)
             return
-        if self._parcels is not None and not peer.owned:
-            self._parcels.dispatch(peer, number, on_outcome)
+        if self._shared is not None and self._shared.has(peer):
+            self._shared.parcels.dispatch(peer, number, on_outcome)
             return
         soon = peer.link is None and self.manager.dialer.want(peer)
         try:
@@ -216,9 +213,9 @@ class AmpLinks:
         peer = self.peers.by_key.get(realm)
         if peer is None:
             return False
-        if self._parcels is not None and not peer.owned:
-            self._parcels.post(realm, number)
-            return False
+        if self._shared is not None and self._shared.has(peer):
+            self._shared.parcels.post(realm, number)
+            return self._shared.linked(peer) is not None
         if peer.link is None:
             self.manager.dialer.want(peer)
         try:
@@ -231,106 +228,38 @@ class AmpLinks:
         peer = self.peers.by_key.get(realm)
         if peer is not None:
             peer.delivery.blanked(number, parcel)
-            if self._parcels is not None and not peer.owned:
-                self._parcels.blanked(realm, number, parcel)
-
-    def _up(self, realm: str) -> PeerLink | None:
-        """The link with the realm, if it is up."""
-        peer = self.peers.get(realm)
-        link = None if peer is None else peer.link
-        return link if link is not None and link.is_up else None
-
-    def type(self, realm: str, sender: str, to: str) -> None:
-        if (link := self._up(realm)) is not None:
-            link.type(sender, to)
-
-    def file(self, realm: str, origin: str, number: int, offset: int, size: int) -> Deferred[bytes]:
-        return self._ask(realm, lambda link: link.file(origin, number, offset, size))
-
-    def file_ready(self, realm: str, origin: str, number: int) -> None:
-        if (link := self._up(realm)) is not None:
-            link.file_ready(origin, number)
+            if self._shared is not None and self._shared.has(peer):
+                self._shared.parcels.blanked(realm, number, parcel)
 
     def file_taken(self, realm: str, number: int) -> None:
         peer = self.peers.by_key.get(realm)
         if peer is not None:
             peer.delivery.file_taken(number)
 
-    def rosters_changed(self, realm: str, numbers: Sequence[tuple[int, int]]) -> None:
-        if (link := self._up(realm)) is not None:
-            link.rosters_changed(numbers)
+    # AskingLinks
 
-    def roster(self, realm: str, group_id: int, offset: int) -> Deferred[RosterPiece]:
-        return self._ask(realm, lambda link: link.requests.roster(group_id, offset))
+    def _up(self, realm: str) -> PeerLink | None:
+        """The link of this node with the realm, if it is up."""
+        peer = self.peers.get(realm)
+        link = None if peer is None else peer.link
+        return link if link is not None and link.is_up else None
 
-    def rescue(self, realm: str, rescue: Rescue) -> Deferred[RescueAnswer]:
-        return self._ask(realm, lambda link: link.requests.rescue(rescue))
-
-    def follow(self, realm: str, asked: FollowQuestion) -> Deferred[FollowAnswer]:
-        return self._ask(realm, lambda link: link.requests.follow(asked))
-
-    def lineage(self, realm: str, home: str, group_id: int) -> Deferred[Sequence[Branch]]:
-        return self._ask(realm, lambda link: link.requests.lineage(home, group_id))
-
-    def hand_over(self, realm: str, posts: Sequence[bytes]) -> Deferred[None]:
-        return self._ask(realm, lambda link: link.requests.hand_over(posts))
-
-    def renew(self) -> None:
-        for link in list(self.manager.links):
-            guarded("a link was not ended", link.abort)
-
-    def lacks(self, realm: str, capability: str) -> bool:
+    def _linked(self, realm: str) -> PeerCalls | None:
         link = self._up(realm)
-        return link is not None and capability in link.other.lacks
+        if link is not None or self._shared is None:
+            return link
+        peer = self.peers.get(realm)
+        return None if peer is None or not self._shared.has(peer) else self._shared.linked(peer)
 
-    def follows_moves(self, realm: str) -> bool:
-        return not self.lacks(realm, ACCOUNT_MOVES)
+    async def _reach(self, peer: Peer) -> PeerCalls:
+        link = self._up(peer.known.key)
+        if link is not None:
+            return link
+        if self._shared is not None and self._shared.has(peer):
+            return self._shared.reach(peer)
+        return await self.manager.dialer.linked(peer)
 
-    def check_moves(self, realm: str) -> None:
-        if not self.follows_moves(realm):
-            raise NotSupportedThere(realm=self.name_of(realm), what=ALL[ACCOUNT_MOVES])
-
-    # ILinks: questions
-
-    def _ask(
-        self, realm: str, question: Callable[[PeerLink], Awaitable[T]], needs: str = ""
-    ) -> Deferred[T]:
-        """Ask the realm something, and dial it before if its link rests. Fails with UnknownRealm, RealmDown,
-        and with NotSupportedThere if the realm lacks the capability that the question `needs`."""
-
-        async def ask() -> T:
-            peer = self.peers.find(realm)
-            link = self._up(realm) or await self.manager.dialer.linked(peer)
-            if needs in link.other.lacks:
-                raise NotSupportedThere(realm=peer.known.name, what=ALL[needs])
-            return await question(link)
-
-        return Deferred.fromCoroutine(ask())
-
-    def find(self, realm: str, user: str, group: str) -> Deferred[Membership]:
-        return self._ask(realm, lambda link: link.requests.find(user, group))
-
-    def join(self, realm: str, user: str, group: str, entry: bytes) -> Deferred[Membership]:
-        return self._ask(realm, lambda link: link.requests.join(user, group, entry))
-
-    def members(self, realm: str, user: str, group: str) -> Deferred[Sequence[Member]]:
-        return self._ask(realm, lambda link: link.requests.members(user, group))
-
-    def change(
-        self,
-        realm: str,
-        user: str,
-        group: str,
-        change: str,
-        users: Sequence[str],
-        entries: Sequence[bytes] = (),
-    ) -> Deferred[Mapping[str, Sequence[str]]]:
-        return self._ask(
-            realm, lambda link: link.requests.change(user, group, change, users, entries)
-        )
-
-    def presence(self, realm: str, users: Collection[str]) -> Deferred[dict[str, TheirState]]:
-        return self._ask(realm, lambda link: link.requests.presence(list(users)))
+    # ILinks: who is online
 
     def hears_presence(self, realm: str) -> bool:
         if self._up(realm) is None or self.lacks(realm, PRESENCE):
@@ -341,46 +270,62 @@ class AmpLinks:
         if (link := self._up(realm)) is not None:
             link.presence_changed(states)
 
-    def profile(self, realm: str, user: str, known: str) -> Deferred[RemoteProfile]:
-        return self._ask(realm, lambda link: link.requests.profile(user, known), PROFILES)
-
-    def group_picture(self, realm: str, user: str, group: str) -> Deferred[RemotePicture]:
-        return self._ask(realm, lambda link: link.requests.group_picture(user, group), PROFILES)
-
-    def profile_changed(self, realm: str, user: str) -> None:
-        if (link := self._up(realm)) is not None:
-            link.profile_changed(user)
-
-    def past(self, realm: str, group_id: int, before: int, after: int) -> Deferred[PastPage]:
-        return self._ask(realm, lambda link: link.requests.past(group_id, before, after), PAST)
-
-    def handover(
-        self, realm: str, group_id: int, have: int, start: int
-    ) -> Deferred[tuple[bytes, int]]:
-        return self._ask(realm, lambda link: link.requests.handover(group_id, have, start))
-
-    def takes_moves(self, realm: str) -> bool:
-        return not self.lacks(realm, MOVES)
-
-    def begin_move(self, realm: str) -> None:
-        self._federation.mover.begin(realm)
+    def is_kept(self, realm: str) -> bool:
+        peer = self.peers.get(realm)
+        return peer is not None and peer.owned
 
     def wake(self, realms: Iterable[str]) -> None:
         for realm in realms:
-            peer = self.peers.get(realm)
-            if peer is not None:
-                part = self._context.random_bytes(1)[0] / 256
-                self.manager.dialer.wake(peer, part * WAKE_SPREAD)
+            if not self._leave(realm, WAKE):
+                self._wake(realm)
+
+    def _wake(self, realm: str) -> None:
+        peer = self.peers.get(realm)
+        if peer is not None:
+            part = self._context.random_bytes(1)[0] / 256
+            self.manager.dialer.wake(peer, part * WAKE_SPREAD)
+
+    # ILinks: work in the background
+
+    def _leave(self, realm: str, work: str) -> bool:
+        """Leave work to the node that links with the realm, unless that is this one."""
+        return self._shared is not None and self._shared.leave(realm, work)
+
+    def renew(self) -> None:
+        if self._shared is not None:
+            self._shared.tell_all(RENEW)
+        for link in list(self.manager.links):
+            guarded("a link was not ended", link.abort)
+
+    def _renew(self, realm: str) -> None:
+        if (link := self._up(realm)) is not None:
+            link.abort()
+
+    def begin_move(self, realm: str) -> None:
+        if not self._leave(realm, MOVE):
+            self._federation.mover.begin(realm)
 
     def rescue_group(self, account: Account, group: Address) -> Deferred[Rescued]:
-        return Deferred.fromCoroutine(self._federation.rescues.found(account, group))
+        return Deferred.fromCoroutine(self._rescue(account, group))
+
+    async def _rescue(self, account: Account, group: Address) -> Rescued:
+        rescued = await self._federation.rescues.found(account, group)
+        if self._shared is not None:
+            self._shared.tell_all(MEET)
+        return rescued
 
     def begin_past(self, realm: str) -> None:
+        if not self._leave(realm, PAST):
+            self._begin_past(realm)
+
+    def _begin_past(self, realm: str) -> None:
         self._federation.pasts.begin(realm)
         self._federation.arrivals.added(realm)  # files that had been lost
 
     def fetch_past(self, conversation: int) -> Deferred[None]:
-        return self._federation.pasts.fetch(conversation)
+        if self._shared is None:
+            return self._federation.pasts.fetch(conversation)
+        return Deferred.fromCoroutine(self._shared.fetch_past(conversation))
 
     # ILinks: the realms
 
@@ -424,8 +369,10 @@ class AmpLinks:
         return depths[realm].queued if realm in depths else 0
 
     def all(self, detailed: bool = True) -> Deferred[Sequence[RealmInfo]]:
-        outbox = self._federation.outbox
-        return Deferred.fromCoroutine(all_peers(self._context, outbox, self.peers, detailed))
+        outbox, shared = self._federation.outbox, self._shared
+        elsewhere = (lambda _realm: None) if shared is None else shared.states.get
+        found = all_peers(self._context, outbox, self.peers, detailed, elsewhere)
+        return Deferred.fromCoroutine(found)
 
 
 def _drop_link(peer: Peer) -> None:

@@ -11,6 +11,7 @@ from functools import partial
 import msgspec
 
 from chatd.federation.amp.link_leases import LinkLeases
+from chatd.federation.amp.link_states import LinkStates
 from chatd.federation.amp.peers import Peer, PeerTable
 from chatd.federation.parcels import Verdict
 from chatd.federation.refusals import refusal, verdict_of
@@ -19,19 +20,18 @@ from chatd.service.remote import DeliveryOutcome, OnOutcome
 
 
 class StoredElsewhere(msgspec.Struct, frozen=True, array_like=True):
-    """A parcel for a realm is stored. If it is `blanked`, that takes the place of what it was. The sender at
-    the node with the id `waits` waits for the outcome; 0: nobody does."""
+    """A parcel for a realm is stored. If it is `blanked`, that takes the place of what it was. `waits`: its
+    sender waits for the outcome."""
 
     realm: str
     number: int
     blanked: bytes | None = None
-    waits: int = 0
+    waits: bool = False
 
 
 class KnownOutcome(msgspec.Struct, frozen=True, array_like=True):
-    """What became of a parcel of the node with the id `node`."""
+    """What became of a parcel of the node that is told."""
 
-    node: int
     realm: str
     number: int
     verdict: Verdict | None = None  # if it was refused
@@ -43,27 +43,35 @@ class KnownOutcome(msgspec.Struct, frozen=True, array_like=True):
 class NodeParcels:
     """What the nodes tell each other of parcels."""
 
-    def __init__(self, context: Context, peers: PeerTable, leases: LinkLeases) -> None:
+    def __init__(
+        self, context: Context, peers: PeerTable, leases: LinkLeases, states: LinkStates
+    ) -> None:
         self._peers = peers
         self._leases = leases
-        topic = context.news.topic
-        self._tell = topic("parcel", StoredElsewhere, self._stored, lambda: None)
-        self._answer = topic("outcome", KnownOutcome, self._known, lambda: None)
+        self._states = states
+        news = context.news
+        self._tell = news.direct_topic("parcel", StoredElsewhere, self._stored)
+        self._answer = news.direct_topic("outcome", KnownOutcome, self._known)
 
     def dispatch(self, peer: Peer, number: int, on_outcome: OnOutcome) -> None:
         """Let the node that is linked send a parcel. `on_outcome` is called as with ILinks.dispatch."""
         peer.delivery.waiters.add(number, on_outcome)
-        self._tell(StoredElsewhere(peer.known.key, number, None, self._leases.node))
+        self._tell_owner(StoredElsewhere(peer.known.key, number, waits=True))
 
     def post(self, realm: str, number: int) -> None:
         """As `dispatch`, without waiting for the outcome."""
-        self._tell(StoredElsewhere(realm, number))
+        self._tell_owner(StoredElsewhere(realm, number))
 
     def blanked(self, realm: str, number: int, parcel: bytes) -> None:
         """A parcel has lost its content."""
-        self._tell(StoredElsewhere(realm, number, parcel))
+        self._tell_owner(StoredElsewhere(realm, number, parcel))
 
-    def _stored(self, stored: StoredElsewhere) -> None:
+    def _tell_owner(self, stored: StoredElsewhere) -> None:
+        """Tell the node that has the lease. If none is known, the next one finds the parcel."""
+        if (node := self._states.told_owner(stored.realm)) is not None:
+            self._tell(node, stored)
+
+    def _stored(self, node: str, stored: StoredElsewhere) -> None:
         peer = self._peers.get(stored.realm)
         if peer is None or not peer.owned:
             return
@@ -72,28 +80,28 @@ class NodeParcels:
             return
         soon = peer.link is None and self._leases.want_link(peer)
         if stored.waits:
-            told = partial(self._tell_outcome, stored)
+            told = partial(self._tell_outcome, node, stored)
             peer.delivery.dispatch_elsewhere(stored.number, told, soon)
         else:
             peer.delivery.look(stored.number)
 
-    def _tell_outcome(self, stored: StoredElsewhere, outcome: DeliveryOutcome) -> None:
+    def _tell_outcome(self, node: str, stored: StoredElsewhere, outcome: DeliveryOutcome) -> None:
         error = outcome.error
         self._answer(
+            node,
             KnownOutcome(
-                stored.waits,
                 stored.realm,
                 stored.number,
                 None if error is None else verdict_of(error),
                 outcome.seq,
                 outcome.queued,
                 outcome.requested,
-            )
+            ),
         )
 
-    def _known(self, known: KnownOutcome) -> None:
+    def _known(self, _node: str, known: KnownOutcome) -> None:
         peer = self._peers.get(known.realm)
-        if peer is None or known.node != self._leases.node:
+        if peer is None:
             return
         error = None
         if known.verdict is not None:

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from chatd.base.realms import RealmInfo
 from chatd.federation.amp.add_realm import NOT_REACHED
+from chatd.federation.amp.link_states import OwnedLink
 from chatd.federation.amp.peers import Peer, PeerTable
 from chatd.federation.outbox import Outbox
 from chatd.service.context import Context
+from chatd.store.outbox import Depth
 from chatd.store.reputation import paused_realms
 
 
 async def all_peers(
-    context: Context, outbox: Outbox, peers: PeerTable, detailed: bool
+    context: Context,
+    outbox: Outbox,
+    peers: PeerTable,
+    detailed: bool,
+    elsewhere: Callable[[str], OwnedLink | None],
 ) -> Sequence[RealmInfo]:
-    """All peers, by name. Unless `detailed`, errors of unconfirmed peers are vague."""
+    """All peers, by name. Unless `detailed`, errors of unconfirmed peers are vague. `elsewhere` returns what
+    is known of the link of another node with a realm."""
     depths = await outbox.depths()
     paused = await context.database.read(paused_realms, context.now())
     found = []
@@ -26,6 +33,10 @@ async def all_peers(
         if error is not None and not detailed and not peers.is_confirmed(peer):
             # Anybody may choose the address, and the error would tell what listens there.
             error = NOT_REACHED
+        known = None if peer.owned else elsewhere(key)
+        if known is not None and known.is_up:
+            found.append(_linked_elsewhere(peer, known, depth, paused.get(key)))
+            continue
         info = RealmInfo(
             peer.known.name,
             _state(peer),
@@ -40,6 +51,26 @@ async def all_peers(
         )
         found.append(info)
     return found
+
+
+def _linked_elsewhere(
+    peer: Peer, known: OwnedLink, depth: Depth | None, paused: int | None
+) -> RealmInfo:
+    """A peer that another node of this realm is linked with."""
+    direction = "out" if known.dialled else "in"
+    queued, oldest = (depth.queued, depth.oldest) if depth else (0, None)
+    return RealmInfo(
+        peer.known.name,
+        "up",
+        known.since,
+        direction,
+        peer.address,
+        queued,
+        oldest,
+        None,
+        None,
+        paused,
+    )
 
 
 def _state(peer: Peer) -> str:

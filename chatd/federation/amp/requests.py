@@ -33,7 +33,7 @@ from chatd.service.remote import Membership, RemotePicture, RemoteProfile, Their
 from chatd.store.past_pages import PAGE
 
 if TYPE_CHECKING:
-    from chatd.federation.amp.link import PeerLink
+    from chatd.federation.amp.peer_calls import PeerCalls
 
 T = TypeVar("T")
 Pictured = TypeVar("Pictured", RemotePicture, RemoteProfile)
@@ -49,7 +49,7 @@ class PeerRequests:
     and RealmDown if no answer comes or too many requests are under way. A link on which `MAX_UNANSWERED` got
     no answer is closed."""
 
-    def __init__(self, link: PeerLink) -> None:
+    def __init__(self, link: PeerCalls) -> None:
         self._link = link
         self._under_way = 0
         self._unanswered = 0
@@ -171,13 +171,21 @@ class PeerRequests:
         return answer["data"], answer["size"]
 
     async def _ask(self, command: type[wire.PeerCommand], **arguments: Any) -> Any:
+        try:
+            return await self.pass_on(command, arguments)
+        except Refused as refused:
+            raise refusal(Verdict(refused.code, refused.details), self._link.realm) from None
+
+    async def pass_on(
+        self, command: type[wire.PeerCommand], arguments: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Send a request. Returns the answer as it came. Raises Refused, RealmDown."""
         if self._under_way >= MAX_ASKED:
             raise RealmDown(realm=self._link.realm)
         self._under_way += 1
         try:
-            return await self._link.call(command, **arguments)
-        except Refused as refused:
-            raise refusal(Verdict(refused.code, refused.details), self._link.realm) from None
+            answer: dict[str, Any] = await self._link.call(command, **arguments)
+            return answer
         except RealmDown:
             self._unanswered += 1
             if self._unanswered == MAX_UNANSWERED:

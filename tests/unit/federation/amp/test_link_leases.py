@@ -8,7 +8,7 @@ from chatd.base.errors import UnknownUser
 from chatd.base.names import parse_address
 from chatd.commands import values as ask
 from chatd.simulate.people import Person
-from tests.support.node_servers import NodeServer, NodesTestCase
+from tests.support.node_servers import NodesTestCase
 
 
 class Links(NodesTestCase):
@@ -18,16 +18,6 @@ class Links(NodesTestCase):
         self.a.add(self.two)
         self.network.advance(1.0)
         self.ana = {node: self.person(node, "ana") for node in (self.a, self.b)}
-
-    def person(self, node: NodeServer, name: str) -> Person:
-        """A person of the realm, who uses this node."""
-        other = self.b if node is self.a else self.a
-        person = Person(node, name)
-        if name in other.people:
-            person.account = other.people[name].account
-            node.people[name] = person
-            return person
-        return node.person(name)
 
     def texts(self, person: Person) -> list[str]:
         return [str(message.text) for message in person.inbox()]
