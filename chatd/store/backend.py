@@ -105,9 +105,10 @@ class Backend(ABC):
         writer with turns, which would wait for it. Raises DBAPIError."""
         return nullcontext()
 
-    def changed_rows(self, connection: Connection) -> int | None:
-        """How many rows this connection has changed; None if the driver does not say."""
-        return None
+    @abstractmethod
+    def change_mark(self, connection: Connection) -> int:
+        """A number that is another one after the transaction of this connection has changed something. Raises
+        DBAPIError."""
 
     def insert_many(
         self,

@@ -77,6 +77,9 @@ _TRANSACTIONS = sa.text(
     "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint, pg_current_xact_id()::text::bigint"
 )
 
+# 0 until the transaction has changed something
+_OWN_TRANSACTION = "SELECT coalesce(pg_current_xact_id_if_assigned()::text::bigint, 0)"
+
 # What people have written. ANALYZE would keep some of the values of these columns.
 CONTENT = {
     "announcements": ("text",),
@@ -196,6 +199,9 @@ class Postgres(Backend):
         if getattr(error.orig, "sqlstate", None) in OF_ONE_STATEMENT:
             return False
         return super().ends_transaction(error)
+
+    def change_mark(self, connection: Connection) -> int:
+        return int(connection.exec_driver_sql(_OWN_TRANSACTION).scalar_one())
 
     def damage_in(self, error: object) -> str | None:
         return str(error) if getattr(error, "sqlstate", None) in DAMAGE else None

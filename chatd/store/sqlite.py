@@ -74,8 +74,8 @@ class SQLite(Backend):
         connection.execute(_ADD, rows)
         connection.execute(text("ANALYZE sqlite_schema"))  # lets this connection read them
 
-    def changed_rows(self, connection: Connection) -> int | None:
-        raw: Any = connection.connection.dbapi_connection
+    def change_mark(self, connection: Connection) -> int:
+        raw: Any = connection.connection.driver_connection
         return int(raw.total_changes)
 
     def damage_in(self, error: object) -> str | None:

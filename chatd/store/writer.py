@@ -86,6 +86,8 @@ class Writer:
         self._on_damage = on_damage
         # Why the last transaction could not be stored; None once one has been.
         self.trouble: str | None = None
+        self._watched = False  # whether it matters if a transaction changes anything
+        self._has_changed = False  # whether one did, if it matters
         self.turns = self._backend.turns()  # None: no other process writes
         self._rolled_back: list[Callable[[], None]] = []
         self._renewed: list[Callable[[Connection, bool], None]] = []
@@ -137,9 +139,10 @@ class Writer:
         if self.trouble is None or self._unanswered:
             return [*found, *self._commit(jobs)]
         trouble, self.trouble = self.trouble, None
-        before = self._changes()
+        self._watched, self._has_changed = True, False
         outcomes = self._commit(jobs)
-        if self.trouble is None and before is not None and self._changes() == before:
+        self._watched = False
+        if self.trouble is None and not self._has_changed:
             self.trouble = trouble  # nothing was written, so the cause may still be there
         return [*found, *outcomes]
 
@@ -153,9 +156,6 @@ class Writer:
         """Refuse the jobs whose outcomes are not known yet."""
         waiting, self._unanswered = self._unanswered, []
         return self._refuse(waiting, StorageFailed()) if waiting else []
-
-    def _changes(self) -> int | None:
-        return self._backend.changed_rows(self._connection)
 
     def _commit(self, jobs: Sequence[Job]) -> list[Outcome]:
         """As `commit`.
@@ -263,10 +263,12 @@ class Writer:
             if turns is not None and turns.begin(self._connection, beside):
                 for renew in self._renewed:
                     renew(self._connection, turns.reconnected)
+            mark = self._mark()
             try:
                 outcomes = self._run_all(jobs, run)
             except Exception as error:
                 raise JobFailed from error
+            self._has_changed = self._mark() != mark or self._has_changed
             if turns is None:
                 transaction.commit()
             else:
@@ -276,6 +278,10 @@ class Writer:
                 transaction.rollback()
             raise
         return outcomes
+
+    def _mark(self) -> int | None:
+        """The mark of changes, if it matters whether the transaction changes anything."""
+        return self._backend.change_mark(self._connection) if self._watched else None
 
     def _end_turn(
         self, turns: WriterTurns, transaction: RootTransaction, outcomes: list[Outcome]

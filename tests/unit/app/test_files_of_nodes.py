@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from itertools import count
 from pathlib import Path
@@ -34,7 +35,7 @@ _numbers = count(1)
 
 
 class NodesCase(TestCase):
-    """Subclasses say where the files are."""
+    """A realm with two nodes. Subclasses say where the files are."""
 
     def files(self) -> FilesConfig:
         raise NotImplementedError
@@ -60,6 +61,9 @@ class NodesCase(TestCase):
             files=self.config,
             database_url=f"sqlite:///{self.folder / 'chatd.db'}",
         )
+        config.state.mkdir(mode=0o700)
+        for file in (self.folder / "first").glob("*.[kp]e[ym]"):
+            shutil.copy(file, config.state)  # one realm has one identity
         realm = Realm(config, random_bytes=os.urandom)
         realm.open()
         self.addCleanup(lambda: Deferred.fromCoroutine(realm.close()))

@@ -14,6 +14,7 @@ from chatd.app.backup.manifest import read_manifest
 from chatd.base.errors import BackupFailed, Busy, ShuttingDown
 from chatd.files.copying import Stopped
 from tests.support.common import ClockedTestCase
+from tests.support.engines import only_sqlite
 
 
 class UpkeepTests(ClockedTestCase):
@@ -21,6 +22,7 @@ class UpkeepTests(ClockedTestCase):
         super().setUp()
         self.target = (self.folder / "backup").absolute()
 
+    @only_sqlite("the backup")
     async def test_backup(self) -> None:
         report = await self.realm.service.upkeep.back_up(str(self.target))
         self.assertEqual(read_manifest(self.target), report.manifest)
@@ -29,6 +31,7 @@ class UpkeepTests(ClockedTestCase):
         report = await self.realm.service.upkeep.check(True, False)
         self.assertTrue(report.is_sound)
 
+    @only_sqlite("the backup")
     async def test_refusal(self) -> None:
         state = str(self.realm.state.path.absolute())
         with self.assertRaises(BackupFailed) as caught:

@@ -17,9 +17,11 @@ from chatd.commands.table import BY_VERB
 from chatd.ctl import main, offline
 from chatd.ctl.exits import NotReached
 from tests.support.common import Realm, RealmTestCase, make_config, run
+from tests.support.engines import only_sqlite
 from tests.support.postgres import MISSING, find_programs, temporary_database
 
 
+@only_sqlite("the files")
 class StoppedRealm(TestCase):
     def setUp(self) -> Any:
         self.folder = Path(self.mktemp()).absolute()

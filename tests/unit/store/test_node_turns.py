@@ -162,6 +162,15 @@ class Numbering(NodesCase):
         self.assertIn("lock timeout", str(self.two.writer.trouble))
         self.assertEqual(self.two.send(7, "c").seq, 1)
 
+    def test_trouble(self) -> None:
+        """Only a transaction that changes something shows that things can be stored again."""
+        self.limit_waiting(self.two)
+        self.one.run(lambda _connection: self.assertRaises(StorageFailed, self.two.send, 7, "b"))
+        self.two.run(lambda connection: connection.execute(sa.select(settings)).all())
+        self.assertIn("lock timeout", str(self.two.writer.trouble))
+        self.two.send(7, "c")
+        self.assertIsNone(self.two.writer.trouble)
+
     def test_not_counted(self) -> None:
         """So is one whose transaction can't be counted."""
         self.patch(node_turns, "_COUNT", "SELECT 1 / 0, %s")

@@ -21,6 +21,12 @@ from tests.support.common import sleep
 from tests.support.websites import Answer, SiteTestCase
 
 
+class Damage(Exception):
+    """As SQLite tells it, and PostgreSQL."""
+
+    sqlstate = "XX001"
+
+
 class HealthTests(SiteTestCase):
     async def look(self, method: str = "GET") -> Answer:
         return await self.ask(method, "/healthz")
@@ -148,7 +154,7 @@ class HealthTests(SiteTestCase):
         """A read of a damaged page is noticed."""
 
         def read(_connection: Connection) -> None:
-            raise DatabaseError("SELECT", (), Exception("database disk image is malformed"))
+            raise DatabaseError("SELECT", (), Damage("database disk image is malformed"))
 
         await self.assertFailure(self.realm.database.read(read), StorageFailed)
         self.flushLoggedErrors(DatabaseError)
