@@ -8,7 +8,7 @@ relays.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 
 import msgspec
@@ -42,6 +42,7 @@ from chatd.federation.realm_quotas import RealmQuotas
 from chatd.service.chat_service import ChatService
 from chatd.service.erased_files import ErasedFiles
 from chatd.service.group_log import StoredFact, event_of
+from chatd.service.presence import LogPlace
 from chatd.service.quotas import cost_of, cost_of_change
 from chatd.store import crossing
 from chatd.store import pasts as store
@@ -316,9 +317,12 @@ class Pasts:
             done.erased += result.erased
 
     def _tell_fact(self, fact: StoredFact) -> None:
-        roster = self._rosters.of_conversation(fact.group.id)
-        if roster is not None:
-            self._presence.tell_followers(roster.members, event_of(fact), None)
+        event, seq = event_of(fact), fact.place.seq
+
+        def tell(members: Collection[int], place: LogPlace | None) -> None:
+            self._presence.tell_followers(members, event, None, place)
+
+        self._rosters.tell_viewers(fact.group.id, fact.place, seq, (), tell)
 
 
 def _relays(page: PastPage, past: Past) -> list[Relay]:

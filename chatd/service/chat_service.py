@@ -233,7 +233,6 @@ class ChatService:
     def _make_rooms(self) -> None:
         self.presence = Presence(self.counters)
         self.database.on_settled(self.presence.flush)
-        self._events = NodeEvents(self.context.news, self.presence)
         self.presence.on_waiting(lambda: self.clock.callLater(0, self.presence.flush))
         self.rooms = Rooms(self.presence)
         self.rooms.share(self.context.news, self.clock)
@@ -286,6 +285,7 @@ class ChatService:
     def _make_reading(self, forwarder: IForwarder) -> None:
         context, presence = self.context, self.presence
         self.rosters = Rosters(context, presence, self.realms, forwarder)
+        self._events = NodeEvents(context.news, presence, self.rosters.pushes)
         self.follower = MoveFollower(
             context, self._moved, self.directs, self.blocks, self.rosters, presence
         )

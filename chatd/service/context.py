@@ -9,7 +9,7 @@ from functools import cached_property
 from twisted.internet.interfaces import IReactorTime
 
 from chatd.base.clocks import Wall
-from chatd.base.config import Config
+from chatd.base.config import SEVERAL_NODES, Config
 from chatd.base.counters import Counters
 from chatd.base.isolation import guarded
 from chatd.base.names import Address, key_of
@@ -84,6 +84,11 @@ class Context:
         self.config = config
         for then in self._on_config:
             guarded("a part of the realm keeps its earlier settings", then)
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether this is the only node that may serve the realm."""
+        return isinstance(self.bus, LocalBus) or self.config.cluster.nodes != SEVERAL_NODES
 
     @property
     def blocked_realms(self) -> frozenset[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from functools import partial
 
 import msgspec
 
@@ -12,7 +13,7 @@ from chatd.base.model import DELIVERED, QUEUED, STORED, Message, Receipt
 from chatd.service.blocks import Blocks
 from chatd.service.context import Context
 from chatd.service.message_parts import with_extras
-from chatd.service.presence import IListener, Presence
+from chatd.service.presence import IListener, LogPlace, Presence
 from chatd.service.reading import Reading
 from chatd.service.remote import IForwarder
 from chatd.service.rosters import Rosters
@@ -71,36 +72,73 @@ class FanOut:
     ) -> Receipt:
         """Pass a message to all participants except the connection `origin`, and to other realms with
         members. Returns the sender's receipt."""
-        audience: Collection[int] = target.audience
-        state = STORED
-        if target.group is not None:
-            self._counters.group += 1
-            # Members who joined while the message was being stored get it too, if they may see it.
-            if (roster := self._rosters.of_conversation(target.conversation)) is not None:
-                audience = roster.viewers(stored.seq)
-            self._reading.arrived_in_group(audience)
-            if stored.realms:
-                self._forwarder.relay(stored, new.attachment_id)
-        else:
-            self._counters.direct += 1
-            self._reading.arrived(audience)
-            if new.copies is not None or stored.realms:
-                state = QUEUED
-            if len(audience) == 1 and not target.realms:
-                origin = None  # a message to oneself arrives on the sending connection too
         to = target.to or target.group or ""
-        receipt = Receipt(new.conversation, stored.seq, stored.id, to, state, new.at)
-        if len(audience) == 1 and not self._presence.hears(audience, origin):
-            return receipt
-        event = _event(stored, new, target, file, state)
-        if target.home is not None:
-            audience = self._tell_author(audience, new.sender_id, event, origin)
-        if target.group is not None and (blockers := self._blocks.against(new.sender)):
-            audience = self._tell_blockers(audience, blockers, event, origin)
-        self._presence.tell(audience, event, origin)
-        if stored.seq == 1 and target.group is None:
+        if target.group is None:
+            self._counters.direct += 1
+            state = QUEUED if new.copies is not None or stored.realms else STORED
+            self._tell_direct(stored, new, target, file, state, origin)
+        else:
+            self._counters.group += 1
+            state = STORED
+            self._tell_group(stored, new, target, file, origin)
+        return Receipt(new.conversation, stored.seq, stored.id, to, state, new.at)
+
+    def _tell_direct(
+        self,
+        stored: Stored,
+        new: NewMessage,
+        target: Target,
+        file: Attachment | None,
+        state: str,
+        origin: IListener | None,
+    ) -> None:
+        audience = target.audience
+        self._reading.arrived(audience)
+        if len(audience) == 1:
+            if not target.realms:
+                origin = None  # a message to oneself arrives on the sending connection too
+            if not self._presence.hears(audience, origin):
+                return
+        self._presence.tell(audience, _event(stored, new, target, file, state), origin)
+        if stored.seq == 1:
             self._tell_new(new, target, origin)
-        return receipt
+
+    def _tell_group(
+        self,
+        stored: Stored,
+        new: NewMessage,
+        target: Target,
+        file: Attachment | None,
+        origin: IListener | None,
+    ) -> None:
+        if stored.realms:
+            self._forwarder.relay(stored, new.attachment_id)
+        told = stored, new, target, file, origin
+        tell = partial(self._tell_members, *told)
+        # Members who joined while the message was being stored get it too, if they may see it.
+        self._rosters.tell_viewers(target.conversation, stored, stored.seq, target.audience, tell)
+
+    def _tell_members(
+        self,
+        stored: Stored,
+        new: NewMessage,
+        target: Target,
+        file: Attachment | None,
+        origin: IListener | None,
+        audience: Collection[int],
+        place: LogPlace | None,
+    ) -> None:
+        """Tell members of a group of a message. Its author, if it lives elsewhere, and those who have blocked
+        the author get other events than the rest."""
+        self._reading.arrived_in_group(audience)
+        if len(audience) == 1 and not self._presence.hears(audience, origin):
+            return
+        event = _event(stored, new, target, file, STORED)
+        if target.home is not None:
+            audience = self._tell_author(audience, new.sender_id, event, origin, place)
+        if blockers := self._blocks.against(new.sender):
+            audience = self._tell_blockers(audience, blockers, event, origin, place)
+        self._presence.tell(audience, event, origin, place)
 
     def _tell_author(
         self,
@@ -108,13 +146,14 @@ class FanOut:
         author: int | None,
         event: Message,
         origin: IListener | None,
+        place: LogPlace | None,
     ) -> Collection[int]:
         """If the author of a message to a group elsewhere is of this realm, tell them that it is delivered,
         since it comes from there. Returns the others."""
         if author is None or author not in audience or not self._presence.hears((author,), origin):
             return audience
         delivered = msgspec.structs.replace(event, state=DELIVERED)
-        self._presence.tell((author,), delivered, origin)
+        self._presence.tell((author,), delivered, origin, place)
         return Others(audience, frozenset((author,)))
 
     def _tell_blockers(
@@ -123,6 +162,7 @@ class FanOut:
         blockers: frozenset[int],
         event: Message,
         origin: IListener | None,
+        place: LogPlace | None,
     ) -> Collection[int]:
         """Tell those of the audience who have blocked the sender of a message in a group. Returns the
         others."""
@@ -130,7 +170,7 @@ class FanOut:
         told = frozenset(account for account in fewer if account in more)
         if not told:
             return audience
-        self._presence.tell(told, msgspec.structs.replace(event, blocked=True), origin)
+        self._presence.tell(told, msgspec.structs.replace(event, blocked=True), origin, place)
         return Others(audience, told)
 
     def _tell_new(self, new: NewMessage, target: Target, origin: IListener | None) -> None:

@@ -16,7 +16,7 @@ from chatd.base.events import ConversationChange, GroupChange, MemberChange
 from chatd.base.model import Group, Party
 from chatd.base.names import SYSTEM
 from chatd.service.context import Context
-from chatd.service.presence import IListener, Presence
+from chatd.service.presence import IListener, LogPlace, Presence
 from chatd.service.remote import IForwarder, SignedFact
 from chatd.store.crossing import is_made
 from chatd.store.new_entries import NewChange, RemoteCopies, Stored
@@ -96,10 +96,17 @@ class GroupLog:
         unverified = signature is not None and signature.status == UNVERIFIED
         return StoredFact(group, made, self._writer.add_change(connection, new), unverified)
 
-    def tell(self, fact: StoredFact, members: Collection[int], origin: IListener | None) -> None:
+    def tell(
+        self,
+        fact: StoredFact,
+        members: Collection[int],
+        origin: IListener | None,
+        place: LogPlace | None = None,
+    ) -> None:
         """Tell of an entry: the `members`, and the person who is removed, but not the connection `origin`,
-        which has caused it. Who is invited gets an invitation, and no seq."""
-        self.tell_members(fact, members, origin)
+        which has caused it. Who is invited gets an invitation, and no seq. `place` is that of the entry, with
+        the epoch of the `members`."""
+        self.tell_members(fact, members, origin, place)
         event, change = event_of(fact), fact.made.fact
         if not isinstance(event, MemberChange) or not isinstance(change, MemberFact):
             return
@@ -109,12 +116,18 @@ class GroupLog:
             self.tell_removed(change.who.id, event, origin)
 
     def tell_members(
-        self, fact: StoredFact, members: Collection[int], origin: IListener | None
+        self,
+        fact: StoredFact,
+        members: Collection[int],
+        origin: IListener | None,
+        place: LogPlace | None = None,
     ) -> None:
         """Tell `members` of an entry, where they follow everything; and a new one, that they have a new
-        conversation."""
-        change = fact.made.fact
-        self._presence.tell_followers(members, event_of(fact), origin)
+        conversation. `place` as in `tell`; else the members are those of the time of the entry."""
+        change, stored = fact.made.fact, fact.place
+        if place is None and stored.epoch is not None:
+            place = LogPlace(fact.group.id, stored.epoch, stored.seq)
+        self._presence.tell_followers(members, event_of(fact), origin, place)
         if isinstance(change, MemberFact) and change.what == "joined":
             begun = ConversationChange(fact.group.id, group=fact.group.name)
             if (account := change.who.id) is not None and account in members:

@@ -20,7 +20,7 @@ from chatd.service.erased_files import ErasedFiles
 from chatd.service.group_log import HOME
 from chatd.service.mentions import Mentions
 from chatd.service.mutes import CheckMute
-from chatd.service.presence import IListener, Presence
+from chatd.service.presence import IListener, LogPlace, Presence
 from chatd.service.quotas import MessageQuotas, cost_of_change
 from chatd.service.remote import IForwarder
 from chatd.service.request_answers import AcceptedRequest
@@ -247,12 +247,16 @@ class MessageChanges:
         self._erased.remove(result.erased)
         if result.event is None:
             return
-        audience: Collection[int] = target.audience
-        if target.group is not None:
-            roster = self._rosters.of_conversation(target.conversation)
-            if roster is not None:
-                audience = roster.viewers(result.event.target)
-        self._presence.tell_followers(audience, result.event, origin)
+        event, audience = result.event, target.audience
+        if target.group is None or result.stored is None:
+            self._presence.tell_followers(audience, event, origin)
+            return
+
+        def tell(audience: Collection[int], place: LogPlace | None) -> None:
+            self._presence.tell_followers(audience, event, origin, place)
+
+        group = target.conversation
+        self._rosters.tell_viewers(group, result.stored, event.target, audience, tell)
 
     async def forward(self, result: ChangeResult, target: Target, seq: int) -> ChangeReceipt:
         """Send a change to other realms. Raises the error with which a group's home refuses it."""

@@ -336,14 +336,17 @@ class MirrorGroups:
             if not is_made(connection, group.id, origin):
                 fact = self._rosters.log.mirror(connection, group, made, seq, origin, signature)
             if isinstance(made.fact, MemberFact):
-                same = Delta(group.id)
-                return fact, same if fact is None else _role_of(connection, group, made.fact, seq)
+                if fact is None:
+                    return None, Delta(group.id)
+                role = _role_of(connection, group, made.fact, seq)
+                return fact, self._rosters.dated(connection, role)
             # Settings that are known here may have another place in the log of a new home.
             later = later_settings(connection, group.id, seq)
             if "picture" in made.fact.fields and not any("picture" in each for each in later):
                 note_of_mirror(connection, group, made.fact.fields["picture"], made.at)
             left = columns_left(made.fact.fields, later)
-            return fact, set_columns(connection, group, left, made.at)
+            delta = set_columns(connection, group, left, made.at)
+            return fact, self._rosters.dated(connection, delta)
 
         fact, delta = await self._database.run(job)
         self._rosters.apply(delta)
@@ -351,7 +354,10 @@ class MirrorGroups:
             return
         # All members here may have left since.
         with suppress(UnknownGroup, NotMember, UnknownRealm):
-            members: Collection[int] = (await self._rosters.find(parse_address(group.name))).members
+            roster = await self._rosters.find(parse_address(group.name))
+            if roster.epoch < (fact.place.epoch or 0):  # another node has changed it
+                roster = await self._rosters.load(parse_address(group.name))
+            members: Collection[int] = roster.members
             if isinstance(made.fact, MemberFact) and made.fact.what == "kicked":
                 members = set(members) - {made.fact.who.id}  # told once they are removed
             self._rosters.log.tell_members(fact, members, None)

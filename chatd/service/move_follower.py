@@ -146,8 +146,8 @@ class MoveFollower:
             self._directs.readdressed(move.old.key, move.new.key)
             for account_id in following.blockers:
                 self._blocks.follow(account_id, move.new.key)
-            for group in following.banned:
-                self._rosters.apply(Delta(group, banned=(move.new.key,)))
+            for group, epoch in following.banned.items():
+                self._rosters.apply(Delta(group, banned=(move.new.key,), epoch=epoch))
             for direct in following.directs:
                 guarded("an account was not told of a new address", self._tell, move, direct)
         if followed.followings:

@@ -1,33 +1,52 @@
-"""Events between the nodes of a realm: listeners are connected to any of them."""
+"""Events between the nodes of a realm: listeners are connected to any of them.
+
+What is about an entry of a group is told with the epoch of its log, and is passed on by GroupPushes. Large
+groups are not listed: each node knows their members, or reads them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from typing import Any, get_args
 
 import msgspec
 
 from chatd.base.events import Closing, Event
+from chatd.service.group_pushes import GroupPushes
 from chatd.service.node_news import NodeNews
-from chatd.service.presence import Presence
+from chatd.service.presence import LogPlace, Presence, ToldToNodes
 
 # Events that concern a connection, not an account
 _LOCAL = (Closing,)
 _CLASSES: dict[str, Any] = {kind.__name__: kind for kind in get_args(Event) if kind not in _LOCAL}
 
 
-class ToldElsewhere(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Events for the same accounts, in order: the kind of each, the event, and whether it is only for
-    connections that listen for all events."""
+class ToldEvent(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """An event of a `kind`. `followers`: it is only for connections that listen for all events. If it is
+    about an entry of a group, it is for those who see the entry `seq`."""
 
-    accounts: list[int]
-    events: list[tuple[str, msgspec.Raw, bool]]
+    kind: str
+    event: msgspec.Raw
+    followers: bool
+    seq: int = 0
+
+
+class ToldElsewhere(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Events for the same accounts, in order. If they are about entries of a group, they are for these
+    accounts in this `epoch` of its log; None: for all members."""
+
+    accounts: list[int] | None
+    events: list[ToldEvent]
+    group: int = 0
+    epoch: int = 0
 
 
 # Bytes after which events are told in a further message: the bus takes no message that is too large
 # (chatd.cluster.bus.MAX_BUS_MESSAGE).
 PAGE = 128 << 10
 ID_SIZE = 5  # bytes of an account's id, about
+MAX_LISTED = 100  # members of a group whose ids are told
 
 _encode = msgspec.msgpack.Encoder().encode
 _decoders: dict[str, Callable[[msgspec.Raw], Event]] = {
@@ -38,38 +57,74 @@ _decoders: dict[str, Callable[[msgspec.Raw], Event]] = {
 class NodeEvents:
     """Passes the events that this node tells to the listeners of the others, and theirs to those here."""
 
-    def __init__(self, news: NodeNews, presence: Presence) -> None:
+    def __init__(self, news: NodeNews, presence: Presence, pushes: GroupPushes) -> None:
         self._presence = presence
+        self._pushes = pushes
         self._tell = news.topic("events", list[ToldElsewhere], self._told, lambda: None)
         presence.on_told(self._pass_on)
 
-    def _pass_on(self, told: Sequence[tuple[Collection[int], Event, bool]]) -> None:
+    def _pass_on(self, told: Sequence[ToldToNodes]) -> None:
         """Accounts are sent once for consecutive events for them, because groups may be large."""
         page: list[ToldElsewhere] = []
         size = 0
-        last: object = None
-        for accounts, event, followers in told:
+        last: tuple[object, object] | None = None
+        for accounts, event, followers, place in told:
             if isinstance(event, _LOCAL):
                 continue
             encoded = _encode(event)
             if size > PAGE:
                 self._tell(page)
                 page, size, last = [], 0, None
-            if accounts is not last:
-                page.append(ToldElsewhere(list(accounts), []))
-                size += ID_SIZE * len(accounts)
-                last = accounts
-            page[-1].events.append((type(event).__name__, msgspec.Raw(encoded), followers))
+            about = None if place is None else place[:2]
+            if last is None or accounts is not last[0] or about != last[1]:
+                page.append(_told_to(accounts, place))
+                size += ID_SIZE * len(page[-1].accounts or ())
+                last = accounts, about
+            seq = 0 if place is None else place.seq
+            raw = msgspec.Raw(encoded)
+            page[-1].events.append(ToldEvent(type(event).__name__, raw, followers, seq))
             size += len(encoded)
         if page:
             self._tell(page)
 
     def _told(self, told: list[ToldElsewhere]) -> None:
         for each in told:
-            accounts = frozenset(
-                each.accounts
-            )  # Presence asks for each listener whether it is among them
-            for kind, event, followers in each.events:
-                decode = _decoders.get(kind)
-                if decode is not None:  # else it is of a later version
-                    self._presence.hear(accounts, decode(event), followers)
+            # Presence asks for each listener whether it is among them.
+            accounts = None if each.accounts is None else frozenset(each.accounts)
+            if accounts is not None and not self._presence.listens_here(accounts):
+                continue
+            for found in each.events:
+                decode = _decoders.get(found.kind)
+                if decode is None:
+                    continue  # it is of a later version
+                hear = partial(self._hear, accounts, decode(found.event), found)
+                if each.group:
+                    place = LogPlace(each.group, each.epoch, found.seq)
+                    self._pushes.pass_on(place, hear, accounts is None)
+                else:
+                    hear(None, None)
+
+    def _hear(
+        self,
+        accounts: frozenset[int] | None,
+        event: Event,
+        told: ToldEvent,
+        viewers: Collection[int] | None,
+        _place: LogPlace | None,
+    ) -> None:
+        """Pass an event on to those accounts that still see the entry."""
+        audience = accounts if viewers is None else viewers
+        if audience is None:
+            return
+        if accounts is not None and viewers is not None:
+            audience = frozenset(each for each in accounts if each in viewers)
+        self._presence.hear(audience, event, told.followers)
+
+
+def _told_to(accounts: Collection[int], place: LogPlace | None) -> ToldElsewhere:
+    """Events for accounts, of which there are none yet."""
+    if place is None or place.epoch is None:
+        return ToldElsewhere(list(accounts), [])
+    # `Others` and `Viewers` leave some members out, which their nodes can't know.
+    is_all = isinstance(accounts, dict) and len(accounts) > MAX_LISTED
+    return ToldElsewhere(None if is_all else list(accounts), [], place.group, place.epoch)

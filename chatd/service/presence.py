@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from zope.interface import Interface
 
@@ -15,6 +15,17 @@ from chatd.service.online_accounts import OnlineAccounts, remove_listener
 
 # Whom an event is for, the event, the connection that caused it, and whether it is for followers only
 Told: TypeAlias = "tuple[Collection[int], Event, IListener | None, bool]"
+# As above, without the connection, and with the entry of a group that the event is about
+ToldToNodes: TypeAlias = "tuple[Collection[int], Event, bool, LogPlace | None]"
+
+
+class LogPlace(NamedTuple):
+    """An entry of the log of a group that is told to those who see the entry `seq`. `epoch` is that of the
+    log when it was stored, or a later one; None: it is not known."""
+
+    group: int
+    epoch: int | None
+    seq: int
 
 
 # Accounts that get an event in one turn of the reactor. More get it in several, so that other clients do not
@@ -54,10 +65,8 @@ class Presence(OnlineAccounts):
         self._told: list[Told] = []
         # There are other nodes, where anybody may listen
         self.elsewhere = False
-        self._for_others: list[tuple[Collection[int], Event, bool]] = []
-        self._on_told: Callable[[Sequence[tuple[Collection[int], Event, bool]]], object] | None = (
-            None
-        )
+        self._for_others: list[ToldToNodes] = []
+        self._on_told: Callable[[Sequence[ToldToNodes]], object] | None = None
         self._on_waiting: Callable[[], object] = lambda: None
         self._on_follow: Callable[[int], object] = lambda _account: None
 
@@ -70,11 +79,9 @@ class Presence(OnlineAccounts):
         """Call `then(account_id)` when the first connection of an account begins to listen for all events."""
         self._on_follow = then
 
-    def on_told(
-        self, then: Callable[[Sequence[tuple[Collection[int], Event, bool]]], object]
-    ) -> None:
-        """Call `then`, with whom an event is for, the event, and whether it is for followers only, for the
-        events of a flush. They are told to the other nodes, while there are any (`elsewhere`)."""
+    def on_told(self, then: Callable[[Sequence[ToldToNodes]], object]) -> None:
+        """Call `then` with the events of a flush. They are told to the other nodes, while there are any
+        (`elsewhere`)."""
         self._on_told = then
 
     def set_elsewhere(self, elsewhere: bool) -> None:
@@ -109,6 +116,14 @@ class Presence(OnlineAccounts):
         """How many connections of this node listen."""
         return sum(map(len, self._listening.values()))
 
+    def listens_here(self, accounts: Collection[int]) -> bool:
+        """Whether a connection of this node listens for one of `accounts`."""
+        listening = self._listening
+        fewer, more = (
+            (accounts, listening) if len(accounts) < len(listening) else (listening, accounts)
+        )
+        return any(account in more for account in fewer)
+
     def hears(self, accounts: Collection[int], origin: IListener | None) -> bool:
         """Whether any connection except `origin` may listen for one of `accounts`."""
         if self.elsewhere:
@@ -119,12 +134,18 @@ class Presence(OnlineAccounts):
                     return True
         return False
 
-    def tell(self, accounts: Collection[int], event: Event, origin: IListener | None) -> None:
+    def tell(
+        self,
+        accounts: Collection[int],
+        event: Event,
+        origin: IListener | None,
+        place: LogPlace | None = None,
+    ) -> None:
         """At the end of the transaction, pass `event` to all that listen for one of `accounts`, except
-        `origin`, the connection that it came from."""
+        `origin`, the connection that it came from. `place` is the entry of a group that it is about."""
         self._told.append((accounts, event, origin, False))
         if self.elsewhere:
-            self._for_others.append((accounts, event, False))
+            self._for_others.append((accounts, event, False, place))
 
     def tell_soon(self, accounts: Collection[int], event: Event) -> None:
         """As `tell`, for an event that may come after the end of the transaction."""
@@ -132,13 +153,17 @@ class Presence(OnlineAccounts):
         self.tell(accounts, event, None)
 
     def tell_followers(
-        self, accounts: Collection[int], event: Event, origin: IListener | None
+        self,
+        accounts: Collection[int],
+        event: Event,
+        origin: IListener | None,
+        place: LogPlace | None = None,
     ) -> None:
         """As `tell_soon`, for an event that only connections get that listen for all events."""
         if self._following or self.elsewhere:
             self.tell_followers_here(accounts, event, origin)
             if self.elsewhere:
-                self._for_others.append((accounts, event, True))
+                self._for_others.append((accounts, event, True, place))
 
     def tell_followers_here(
         self, accounts: Collection[int], event: Event, origin: IListener | None = None

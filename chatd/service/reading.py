@@ -21,7 +21,6 @@ from chatd.base.names import UNFILTERED, Address, InboxFilter, Place
 from chatd.base.read_marks import ReadMark, join_marks
 from chatd.base.replies import UnreadCount
 from chatd.base.search_query import parse_query
-from chatd.cluster.local_bus import LocalBus
 from chatd.service.context import Context
 from chatd.service.directs import Directs
 from chatd.service.past_reading import PastWait
@@ -129,8 +128,9 @@ class Reading:
         page = await self._database.read(unread_store.unread, account, marks, scope, MAX_PAGE)
         if self._checking.get(account.id) is check:  # nothing has arrived meanwhile
             del self._checking[account.id]
-            # What other nodes store is not noted here.
-            if not page.messages and isinstance(self._context.bus, LocalBus):
+            # What other nodes store is not noted here. Their news would come a moment later than the
+            # answers to the senders, who then would not find what they have sent.
+            if not page.messages and self._context.is_alone:
                 self._quiet.add(account.id)
                 if only.own:
                     self._quiet_with_own.add(account.id)

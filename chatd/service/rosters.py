@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import TypeAlias, TypeVar
 
 import msgspec
 from sqlalchemy import Connection
 
-from chatd.base.cache import Cache
 from chatd.base.entries import Happening, MadeFact, MemberFact
 from chatd.base.errors import ChatError, GroupMoved, NotMember, UnknownGroup
 from chatd.base.model import Account, Group, Party, party_of
@@ -21,18 +21,18 @@ from chatd.base.names import Address, key_of
 from chatd.service.audit import Act
 from chatd.service.context import Context
 from chatd.service.group_log import HOME, GroupLog, StoredFact
-from chatd.service.node_caches import QUIET, NodeCache
-from chatd.service.presence import IListener, Presence
+from chatd.service.group_pushes import GroupPushes
+from chatd.service.presence import IListener, LogPlace, Presence
 from chatd.service.remote import IForwarder, IRealms, Notice, SignedFact, StagedNotice
 from chatd.service.rights import PostRights
+from chatd.service.roster_cache import RosterCache
 from chatd.store.epochs import epoch_of
 from chatd.store.groups import find_former, find_known, group_of
 from chatd.store.lineage import check_home_now
 from chatd.store.members import find_named, member_ids, realms_of, roster_of
+from chatd.store.new_entries import Stored
 from chatd.store.rights import ruling_refusal
 from chatd.store.roster import Delta, Roster
-
-CACHED_GROUPS = 10_000
 
 T = TypeVar("T")
 
@@ -69,16 +69,12 @@ class Rosters:
         self, context: Context, presence: Presence, realms: IRealms, forwarder: IForwarder
     ) -> None:
         self.log = GroupLog(context, presence, forwarder)
+        self._cache = RosterCache(context)
+        self.pushes = GroupPushes(context, self._cache, presence)
         self._context = context
         self._database = context.database
         self._forwarder = forwarder
         self._realms = realms
-        self._rosters: NodeCache[int, Roster] = NodeCache(
-            CACHED_GROUPS, context.news, "rosters", int
-        )
-        self._rosters.on_changed(self._changed_elsewhere)
-        # group's key or code -> its id
-        self._ids: Cache[str, int] = Cache(2 * CACHED_GROUPS)
         self._on_changed: Callable[[int], object] = lambda _group: None
         self._on_ended: Callable[[], object] = lambda: None
         self._messages = context.writers.messages
@@ -95,23 +91,35 @@ class Rosters:
 
     def cached(self, key: str) -> Roster | None:
         """The roster of the group with that name or code, if it is cached."""
-        ident = self._ids.get(key)
-        return None if ident is None else self._rosters.get(ident)
+        return self._cache.named(key)
 
     def _certain(self, key: str) -> Roster | None:
         """As `cached`, unless the other nodes may have changed the roster and could not tell it."""
-        return None if self._context.bus.quiet_for() > QUIET else self.cached(key)
-
-    def _changed_elsewhere(self, ident: int | None, roster: Roster | None) -> None:
-        """Another node has changed a group, or any."""
-        if ident is None:
-            self._ids.clear()
-        elif roster is not None and roster.group.code:
-            self._ids.pop(roster.group.code)
+        roster = self._cache.named(key)
+        if roster is None or not self._cache.is_certain(roster.group.id):
+            return None
+        return roster
 
     def of_conversation(self, ident: int) -> Roster | None:
         """The roster of the group with that conversation, if it is cached."""
-        return self._rosters.get(ident)
+        return self._cache.get(ident)
+
+    def tell_viewers(
+        self,
+        group: int,
+        stored: Stored,
+        seq: int,
+        otherwise: Collection[int],
+        tell: Callable[[Collection[int], LogPlace | None], object],
+    ) -> None:
+        """Call `tell` with the accounts that see the entry `seq` of a group, because of what was `stored`. If
+        other nodes may have changed the group, that is checked first, and what comes later in this group
+        waits. `otherwise` is for a group that is not cached."""
+        if self.pushes.are_checked(stored.epoch):
+            self.pushes.push(LogPlace(group, stored.epoch, seq), tell)
+            return
+        roster = self._cache.get(group)
+        tell(otherwise if roster is None else roster.viewers(seq), None)
 
     async def find(
         self, name: Address, viewer: Party | None = None, joining: bool = False
@@ -131,16 +139,16 @@ class Rosters:
         while True:
             known = self.cached(local.key)
             at = None if known is None else (known.group.id, known.epoch)
-            version = self._rosters.version
+            doubts = self._cache.doubts
             asked = _Asked(local.key, at, viewer, joining, self._context.now())
             group, read = await self._database.run(_read, asked)
             if group is None:
                 break
             # A cached roster has the changes of all earlier transactions of this node.
-            roster = read or self._rosters.get(group.id)
+            roster = read or self._cache.get(group.id)
             if roster is not None:
-                if self._remember(roster, version) and group.former:
-                    self._ids[local.key] = group.id  # it may be a former address
+                if self._cache.keep(roster, doubts) and group.former:
+                    self._cache.know(local.key, group.id)  # it may be a former address
                 return roster
         if local.realm is None:
             raise UnknownGroup(name=local.name)
@@ -168,17 +176,6 @@ class Rosters:
             return await self.load(local, viewer)
         return None
 
-    def _remember(self, roster: Roster, version: int) -> bool:
-        """Keep a roster in memory, unless another node has changed some group since this `version`. Returns
-        whether it is kept."""
-        group = roster.group
-        if not self._rosters.keep(group.id, roster, version):
-            return False
-        self._ids[group.key] = group.id
-        if group.code:
-            self._ids[group.code] = group.id
-        return True
-
     async def find_mine(self, account: Account, name: Address, in_turn: bool = False) -> Roster:
         """The group, if `account` is a member. Raises UnknownGroup, NotMember, UnknownRealm."""
         find = self.load if in_turn else self.find
@@ -188,9 +185,12 @@ class Rosters:
         return roster
 
     def postable(self, account: Account, key: str) -> Roster | None:
-        """The group with that name or code, if it is cached and the account is a member."""
-        roster = self.cached(key)
-        return None if roster is None or account.id not in roster.members else roster
+        """The group with that name or code, if it is cached and the account is a member. Another node may
+        have removed the account, which the writer notices."""
+        roster = self._cache.named(key)
+        if roster is None or account.id not in roster.members:
+            return None
+        return None if self._cache.is_doubted(roster.group.id) else roster
 
     # Changes
 
@@ -208,10 +208,8 @@ class Rosters:
 
         def job(connection: Connection) -> tuple[RosterChange, list[Staged]]:
             change = run(connection)
-            if not change.delta.is_empty:
-                epoch = self._epochs.move(connection, change.delta.group)
-                delta = msgspec.structs.replace(change.delta, epoch=epoch)
-                change = msgspec.structs.replace(change, delta=delta)
+            delta = self.dated(connection, change.delta)
+            change = msgspec.structs.replace(change, delta=delta)
             return change, self._stage(connection, change, signed)
 
         run_job = self._database.run if act is None else act.run
@@ -228,6 +226,14 @@ class Rosters:
         if facts:
             await self._tell(facts, roster, origin)
         return change
+
+    def dated(self, connection: Connection, delta: Delta) -> Delta:
+        """The delta with the epoch that begins with it, if it changes anything. Runs in the writer's
+        thread."""
+        if delta.is_empty:
+            return delta
+        epoch = self._epochs.move(connection, delta.group)
+        return msgspec.structs.replace(delta, epoch=epoch)
 
     async def rule(
         self, by: Actor, group: Group, run: Callable[[Connection], RosterChange]
@@ -264,15 +270,13 @@ class Rosters:
         """Run a job that gives the group of a conversation another home (chatd.store.group_moves). What is in
         memory of the group is read again."""
 
-        def job(connection: Connection) -> T:
+        def job(connection: Connection) -> tuple[T, int]:
             result = run(connection)
-            self._epochs.move(connection, conversation)
             self._messages.moved(conversation)
-            return result
+            return result, self._epochs.move(connection, conversation)
 
-        result = await self._database.run(job)
-        self._rosters.pop(conversation)
-        self._rosters.tell(conversation)
+        result, epoch = await self._database.run(job)
+        self._cache.drop(conversation, epoch)
         self._on_changed(conversation)
         return result
 
@@ -291,24 +295,9 @@ class Rosters:
         is cached."""
         if not delta.is_empty:
             self._on_changed(delta.group)
-            self._rosters.tell(delta.group)
         if delta.ended:
             self._on_ended()
-        roster = self._rosters.get(delta.group)
-        if roster is None:
-            return None
-        if delta.epoch > roster.epoch + 1:
-            # Another node has changed the group before, and has not told it yet.
-            self._rosters.pop(delta.group)
-            return None
-        code = roster.group.code
-        roster.apply(delta)
-        if roster.group.code != code:
-            self._ids.pop(code)
-            self._ids[roster.group.code] = roster.group.id
-        if delta.ended:
-            self._rosters.pop(delta.group)
-        return roster
+        return self._cache.apply(delta)
 
     def _stage(
         self, connection: Connection, change: RosterChange, signed: Sequence[SignedFact]
@@ -329,6 +318,11 @@ class Rosters:
     async def _tell(
         self, facts: Sequence[StoredFact], roster: Roster | None, origin: IListener | None
     ) -> None:
+        if self.pushes.are_checked(facts[0].place.epoch):
+            for fact in facts:
+                place = LogPlace(fact.group.id, fact.place.epoch, fact.place.seq)
+                self.pushes.push(place, partial(self._tell_checked, fact, origin), roster)
+            return
         members: Collection[int]
         if roster is not None:
             members = roster.members
@@ -336,6 +330,15 @@ class Rosters:
             members = await self._database.read(member_ids, facts[0].group.id)
         for fact in facts:
             self.log.tell(fact, members, origin)
+
+    def _tell_checked(
+        self,
+        fact: StoredFact,
+        origin: IListener | None,
+        members: Collection[int],
+        place: LogPlace,
+    ) -> None:
+        self.log.tell(fact, members, origin, place)
 
 
 def _happening(role: bool | None, gone: Happening) -> Happening:

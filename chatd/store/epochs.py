@@ -7,13 +7,16 @@ change that forbids it, and the order of a sender's messages stays.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
+from msgspec.structs import replace
 from sqlalchemy import Connection, Select, Update, insert, select, update
 from twisted.python.failure import Failure
 
 from chatd.base.errors import ChatError
+from chatd.store.engine import backend_of
+from chatd.store.new_entries import Stored
 from chatd.store.prepared import prepared
 from chatd.store.schema import heads
 
@@ -21,13 +24,17 @@ MAX_CACHED = 100_000
 
 
 class Checked(Protocol):
-    """A message that was checked when its log had this epoch; None: it needs no check."""
+    """A message that was checked when its log had this epoch; None: it needs no check. `seq` is the number
+    that its home has given it."""
 
     @property
     def conversation(self) -> int: ...
 
     @property
     def epoch(self) -> int | None: ...
+
+    @property
+    def seq(self) -> int | None: ...
 
 
 Item = TypeVar("Item", bound=Checked)
@@ -36,6 +43,13 @@ Item = TypeVar("Item", bound=Checked)
 def epoch_of(connection: Connection, conversation: int) -> int:
     """Return the epoch of a log. One without changes has 0."""
     return connection.scalar(*_epoch(conversation)) or 0
+
+
+def epochs_of(connection: Connection, conversations: Collection[int]) -> dict[int, int]:
+    """Return the epochs of those of these logs that have one."""
+    query = select(heads.c.conversation_id, heads.c.epoch)
+    rows = connection.execute(query.where(heads.c.conversation_id.in_(conversations)))
+    return {row[0]: row[1] for row in rows}
 
 
 @prepared
@@ -93,6 +107,20 @@ class Epochs(Generic[Item]):
             if item.epoch is not None and known.get(item.conversation) != item.epoch:
                 return [self._checked(connection, each) for each in items]
         return items
+
+    def stated(
+        self, connection: Connection, items: Sequence[Item], stored: Sequence[Stored]
+    ) -> Sequence[Stored]:
+        """The places of `items`. Where several nodes may write, they have the epochs of groups: of those of
+        this realm, in which rights are checked, and of others, whose homes have numbered the items."""
+        if not backend_of(connection).is_shared:
+            return stored
+        return [
+            place
+            if item.epoch is None and item.seq is None
+            else replace(place, epoch=self.of(connection, item.conversation))
+            for item, place in zip(items, stored, strict=True)
+        ]
 
     def _checked(self, connection: Connection, item: Item) -> Item | Failure:
         if item.epoch is None or self.of(connection, item.conversation) == item.epoch:

@@ -48,12 +48,12 @@ class FollowedDirect(NamedTuple):
 class Following(msgspec.Struct, frozen=True):
     """What has followed. `waits`: some conversations still have parcels on their way to the old realm.
     `blockers` are the accounts that block the new address now, as they do the old one. `banned` are the
-    groups that ban it now."""
+    groups that ban it now, with the epochs of their logs."""
 
     directs: list[FollowedDirect]
     waits: bool
     blockers: list[int] = []
-    banned: list[int] = []
+    banned: dict[int, int] = {}
 
 
 class _DirectSide(NamedTuple):
@@ -83,7 +83,10 @@ def follow(connection: sa.Connection, writer: MessageWriter, move: Move, now: in
             directs.append(followed)
     _follow_contacts(connection, move)
     _follow_invitations(connection, move)
-    return Following(directs, waits, blockers, _follow_bans(connection, move))
+    banned = {
+        group: writer.epochs.move(connection, group) for group in _follow_bans(connection, move)
+    }
+    return Following(directs, waits, blockers, banned)
 
 
 def follow_one(

@@ -15,6 +15,7 @@ from chatd.store.beside import lock_logs
 from chatd.store.change_rows import insert_changes, parcels_of
 from chatd.store.conversations import last_seq
 from chatd.store.crossing import seqs_of
+from chatd.store.engine import backend_of
 from chatd.store.epochs import Epochs
 from chatd.store.forwarded_files import with_files
 from chatd.store.macs import encode_values, keyed_hash
@@ -192,6 +193,7 @@ class MessageWriter:
         )
         parcels, stored = list[NewParcel](), list[Stored]()
         signed = list[tuple[int, int, NewSignature]]()
+        shared = backend_of(connection).is_shared
         for new, (seq, given) in zip(items, places, strict=True):
             parcel, signature = (b"", None) if new.copies is None else next(made)
             signature = signature or new.signature
@@ -199,7 +201,8 @@ class MessageWriter:
                 signed.append((new.conversation, seq, signature))
             parcels += parcels_of(new, parcel, given)  # none if it only empties copies that wait
             realms = () if new.copies is None else new.copies.realms
-            stored.append(Stored(0, seq, given, parcel, realms))
+            epoch = self.epochs.of(connection, new.conversation) if shared else None
+            stored.append(Stored(0, seq, given, parcel, realms, epoch=epoch))
             if (own := own_number(new)) is not None:
                 change_requests.forget(connection, own)
         if parcels:
@@ -228,9 +231,10 @@ class MessageWriter:
         checked = self.rerouted.checked(connection, checked)
         checked = with_files(connection, checked)
         if checked is items:
-            return self.store(connection, items)
+            return self.epochs.stated(connection, items, self.store(connection, items))
         allowed = [each for each in checked if isinstance(each, NewMessage)]
-        stored = iter(self.store(connection, allowed))
+        places = self.epochs.stated(connection, allowed, self.store(connection, allowed))
+        stored = iter(places)
         return [each if isinstance(each, Failure) else next(stored) for each in checked]
 
     def add_request(self, connection: Connection, new: NewChange, copies: RemoteCopies) -> Stored:

@@ -101,7 +101,8 @@ class NewMessage(msgspec.Struct, frozen=True, gc=False):
 class Stored(msgspec.Struct, frozen=True, gc=False):
     """A stored entry. `id` is that of a message, and `reply` the seq of the message that it replies to.
     `number` is the entry's among all of this realm that cross, or 0, and `parcel` the parcel that carries it
-    to the other realms with the keys `realms`."""
+    to the other realms with the keys `realms`. `epoch` is that of the group's log when the entry was stored,
+    where several nodes may write; None: it is not known."""
 
     id: int
     seq: int
@@ -109,3 +110,4 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
     parcel: bytes = b""
     realms: tuple[str, ...] = ()
     reply: int | None = None
+    epoch: int | None = None

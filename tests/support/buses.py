@@ -13,11 +13,13 @@ from chatd.cluster.bus import IBus
 @implementer(IBus)
 class MemoryBus:
     """Passes messages on at once to the others that were made with the same list. While `lost` is set, it
-    loses them, and tells a gap."""
+    loses them, and tells a gap; while `silent` is, it loses them and nobody notices. `quiet` is what
+    `quiet_for` returns."""
 
     def __init__(self, name: str, all_buses: list[MemoryBus]) -> None:
         self.name = name
-        self.lost = False
+        self.lost = self.silent = False
+        self.quiet = 0.0
         self.published: list[bytes] = []
         self.sent: list[tuple[str, bytes]] = []  # to one node
         self._all = all_buses
@@ -40,7 +42,7 @@ class MemoryBus:
     def publish(self, message: bytes) -> None:
         self.published.append(message)
         for each in list(self._all):
-            if each is self:
+            if each is self or self.silent:
                 continue
             if self.lost:
                 each.tell_gap(self.name)
@@ -70,4 +72,4 @@ class MemoryBus:
     def forget(self, node: str) -> None: ...
 
     def quiet_for(self) -> float:
-        return 0.0
+        return self.quiet

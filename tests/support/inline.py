@@ -25,6 +25,8 @@ from chatd.service.passwords import Passwords
 from chatd.service.remote import QUEUED, OnOutcome
 from chatd.simulate.databases import DATABASE, connect_without_sync, provide_schema
 from chatd.simulate.stepped import InstantPasswords, SteppedDatabase
+from chatd.store import nodes
+from chatd.store.backend import WriterTurns
 from chatd.store.database import Database
 from chatd.store.writer import Job
 from tests.support.common import make_config
@@ -44,6 +46,16 @@ class InlineDatabase(SteppedDatabase):
         self.held = False
         self.held_reads = False
         self._held_reads: list[tuple[Deferred[Any], Deferred[Any]]] = []
+
+    def be_node(self, name: str, turns: WriterTurns) -> None:
+        """Write in turns with other nodes. `turns` is for a database that has none of its own."""
+        if self._writer.turns is None:
+            self._writer.turns = turns
+            return
+        with self._engine.begin() as connection:
+            node = nodes.join(connection, name, "localhost", 0)
+        assert node is not None, "a node has that name"
+        self.join(node.id)
 
     def _submit(self, job: Job) -> Deferred[Any]:
         done = super()._submit(job)

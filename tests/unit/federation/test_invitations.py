@@ -301,8 +301,8 @@ class Crossing(InvitingTestCase):
         self.budi.joins(GROUP)
         there = self.follow(self.budi)
         rosters = self.two.service.rosters
-        rosters._rosters.clear()
-        rosters._ids.clear()
+        rosters._cache._rosters.clear()
+        rosters._cache._ids.clear()
         self.agus.joins("bagan")
         self.network.settle()
         (joined,) = there.heard

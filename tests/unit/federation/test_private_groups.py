@@ -123,7 +123,7 @@ class Past(PrivateTestCase):
         account = self.budi.account
         gone = sa.delete(participants).where(participants.c.account_id == account.id)
         self.two.realm.database.now(lambda db: db.execute(gone))
-        self.two.realm.service.rosters._rosters.clear()
+        self.two.realm.service.rosters._cache._rosters.clear()
         self.budi.joins(f"{self.secret}@realm1")
         self.network.settle()
         self.assertEqual(self.texts(self.budi), ["satu"])

@@ -148,7 +148,7 @@ class ChangesTestCase(MembersTestCase):
 
     def test_ended_meanwhile(self) -> None:
         """The group ends between two steps of a search for what has a name."""
-        self.rosters._rosters.pop(self.ident)
+        self.rosters._cache._rosters.pop(self.ident)
         viewer = party_of(self.account("ana"))
         self.patch(self.rosters, "load", lambda *_: fail(UnknownGroup(name="bagan")))
         self.assertIsNone(self.network.result(self.rosters.named(self.bagan, viewer)))
@@ -158,7 +158,7 @@ class ChangesTestCase(MembersTestCase):
         run, dropped = self.rosters._database.run, []
 
         def drop(*job: Any) -> Any:
-            dropped.append(self.rosters._rosters.pop(self.ident))
+            dropped.append(self.rosters._cache._rosters.pop(self.ident))
             return run(*job)
 
         self.patch(self.rosters._database, "run", drop)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,35 +16,23 @@ from chatd.base.errors import BadToken, Banned, Muted, NotMember, StorageFailed,
 from chatd.base.events import SessionEnded
 from chatd.base.model import Account, Party
 from chatd.base.names import UNFILTERED, Address
-from chatd.base.principals import Principal
 from chatd.base.roles import OPERATOR
-from chatd.cluster.bus import IBus
-from chatd.commands.client import Client
-from chatd.commands.sessions import ENDED, Session, Sessions
-from chatd.federation.forwarder import Forwarder
-from chatd.federation.signing.drafts import EntrySigner
+from chatd.commands.sessions import ENDED
 from chatd.federation.signing.key_book import KeyBook
 from chatd.federation.signing.keys import RealmKey, encode_keys
-from chatd.files.folder import Uploads
-from chatd.media.scaler import PictureScaler
-from chatd.service.audit import Act
-from chatd.service.chat_service import ChatService
 from chatd.service.context import Context
 from chatd.service.move_follower import Followed
 from chatd.service.node_caches import QUIET, RETRY, NodeCache, NodeTable
 from chatd.service.node_news import NodeNews
-from chatd.service.passwords import Passwords
-from chatd.simulate.databases import DATABASE, connect_without_sync, provide_schema
-from chatd.simulate.stepped import InstantPasswords
 from chatd.store.account_moves import FOLLOWED, Move, StoredMove, note_move
 from chatd.store.database import Database
 from chatd.store.mutes import EVERYWHERE
 from chatd.store.roster import Delta
 from tests.support.buses import MemoryBus
 from tests.support.common import make_config, same_bytes
-from tests.support.inline import InlineDatabase, NoLinks, NoUploads, outcome_of, result_of
-from tests.support.no_realms import NoRealms
+from tests.support.inline import InlineDatabase, outcome_of, result_of
 from tests.support.signing import SigningRealm
+from tests.support.two_services import TwoServices
 
 
 class Caches(SynchronousTestCase):
@@ -153,66 +141,8 @@ class Tables(SynchronousTestCase):
         self.assertEqual(self.took, [([1], "a"), ([2], "b")])
 
 
-class TwoServices(SynchronousTestCase):
-    """Two services on one database, whose jobs are committed at once. They share an SQLite database: they
-    take turns within one process."""
-
-    def setUp(self) -> None:
-        self.clock = Clock()
-        self.folder = Path(self.mktemp())
-        self.folder.mkdir()
-        provide_schema(make_config(self.folder))
-        self.buses: list[MemoryBus] = []
-        self.here, self.there = self.service("one"), self.service("two")
-        self.sessions = Sessions(self.there, {})
-        self.sessions_here = Sessions(self.here, {})
-
-    def service(self, name: str) -> ChatService:
-        config = make_config(self.folder)
-        database = InlineDatabase(connect_without_sync(f"sqlite:///{self.folder / DATABASE}"))
-        self.addCleanup(database.close)
-        bus: IBus = MemoryBus(name, self.buses)
-        random_bytes = same_bytes()
-        context = Context(
-            config,
-            self.clock,
-            self.clock.seconds,
-            cast(Database, database),
-            random_bytes,
-            Counters(),
-            bus,
-        )
-        signer = EntrySigner("realm1", SigningRealm("realm1").key, random_bytes)
-        return ChatService(
-            context,
-            cast(Passwords, InstantPasswords()),
-            cast(Uploads, NoUploads()),
-            NoRealms(),
-            Forwarder(context, NoLinks(), signer),
-            PictureScaler(None, self.clock),
-        )
-
-    def lose(self) -> None:
-        for each in self.buses:
-            each.lost = True
-
-    def account(self, name: str) -> Account:
-        account: Account = result_of(self.here.accounts.add(name, "secret password", None, None))
-        return account
-
-    def log_in(self, name: str, there: bool = True) -> tuple[Session, FakeClient]:
-        """A client with a session of its own."""
-        service, sessions = (
-            (self.there, self.sessions) if there else (self.here, self.sessions_here)
-        )
-        login = result_of(service.accounts.login(name, "secret password", "192.0.2.1"))
-        client = FakeClient()
-        session = sessions.attach(login, cast(Client, client))
-        client.on_detach = lambda: sessions.detach(session, cast(Client, client))
-        return session, client
-
-    def act(self) -> Act:
-        return self.here.audit.act(Principal("local", OPERATOR), "ban", "ana", "")
+class Shared(TwoServices):
+    """What one service changes is known to the other."""
 
     def test_ends(self) -> None:
         """Sessions that end here end there, with the same event, and are not resumed."""
@@ -468,26 +398,3 @@ class TwoServices(SynchronousTestCase):
         self.patch(self.there.database, "run", run)
         result_of(rosters.find_mine(budi, name))  # it was one when that was read
         self.assertIs(outcome_of(rosters.find_mine(budi, name)), NotMember)
-
-
-class FakeClient:
-    """A client that keeps what it gets."""
-
-    def __init__(self) -> None:
-        self.listener = self
-        self.connection = self
-        self.in_use = False
-        self.got: list[object] = []
-        self.on_detach: Callable[[], object] = lambda: None
-
-    def detach(self) -> None:
-        self.on_detach()
-
-    def deliver(self, events: Sequence[object]) -> None:
-        self.got += events
-
-    def refuse(self, error: Banned) -> None:
-        self.got.append(error)
-
-    def drop(self) -> None:
-        raise AssertionError

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from functools import partial
 from typing import Any, cast, get_args
+from unittest.mock import Mock
 
 import msgspec
 from twisted.internet.task import Clock
@@ -136,7 +137,7 @@ class Told(SynchronousTestCase):
         presence = Presence()
         presence.on_waiting(lambda: self.clock.callLater(0, presence.flush))
         presence.set_elsewhere(True)
-        NodeEvents(NodeNews(bus, self.clock), presence)
+        NodeEvents(NodeNews(bus, self.clock), presence, Mock())
         return presence
 
     def listen(self, node: int, account: int, all_events: bool = False) -> Listener:
@@ -203,6 +204,7 @@ class Told(SynchronousTestCase):
 
     def test_large_group(self) -> None:
         """Who is among many accounts is found without going through them for each listener."""
+        self.listen(1, 5)
         given: list[Collection[int]] = []
         self.patch(self.presences[1], "hear", lambda accounts, *_: given.append(accounts))
         self.presences[0].tell(range(10_000), Message(1, 2, 3, 4, "ana"), None)

@@ -54,7 +54,7 @@ class Node:
         self.presence.on_waiting(lambda: clock.callLater(0, self.presence.flush))
         self.news = NodeNews(self.bus, clock)
         self.news.name = name
-        NodeEvents(self.news, self.presence)
+        NodeEvents(self.news, self.presence, Mock())
         self.realms = Mock(hears_presence=lambda _realm: True)
         self.elsewhere = PresenceElsewhere(clock, self.realms)
         database = cast(Database, OneWatcher())
