@@ -309,8 +309,8 @@ class Writer:
         error = failed.__cause__ if isinstance(failed, JobFailed) else failed
         assert isinstance(error, Exception)  # noqa: S101 - a JobFailed has a cause
         self._is_damage(error)
-        if isinstance(error, OperationalError):
-            # A full or missing disk is not a bug and may occur often, so log no traceback.
+        if isinstance(error, DBAPIError) and self._is_outage(error):
+            # It may occur often, so log no traceback.
             self.trouble = str(error.orig)
             log.error("nothing can be stored: {reason}", reason=self.trouble)
             error = StorageFailed()
@@ -322,6 +322,10 @@ class Writer:
             error = StorageFailed()
         failure = Failure(error)
         return [Outcome(job.done, failure) for job in jobs]
+
+    def _is_outage(self, error: DBAPIError) -> bool:
+        """Whether no job is to blame: the disk is full or missing, or the server is."""
+        return isinstance(error, OperationalError) or self._backend.is_outage(error)
 
     def _run_all(self, jobs: Sequence[Job], run: Runner) -> list[Outcome]:
         outcomes: list[Outcome] = []

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import select
+from typing import Any
 from unittest import mock
 
 from sqlalchemy import Connection
+from twisted.internet.defer import Deferred
 from twisted.trial.unittest import SynchronousTestCase
 
 from chatd.base.errors import StorageFailed
 from chatd.store.engine import connect
 from chatd.store.readers import Readers
-from tests.support.postgres import MISSING, empty_database, find_programs
+from chatd.store.writer import Job, Writer
+from tests.support.postgres import MISSING, empty_database, find_programs, temporary_database
 
 
 class LostServer(SynchronousTestCase):
@@ -39,6 +43,24 @@ class LostServer(SynchronousTestCase):
         self.addCleanup(engine.dispose)
         self.readers = Readers(engine, mock.Mock(), self.fail)
         self.assertEqual(self.fails("SELECT 1"), 0)
+
+    def test_writer(self) -> None:
+        """The server ends a transaction in which nothing has happened for long."""
+        engine = connect(temporary_database(self))
+        self.addCleanup(engine.dispose)
+        writer = Writer(engine, self.fail)
+        self.addCleanup(writer.close)
+
+        def pause(connection: Connection) -> None:
+            connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 1")
+            raw: Any = connection.connection.driver_connection
+            select.select([raw.fileno()], [], [], 10)  # until the server says so
+            connection.exec_driver_sql("SELECT 1")
+
+        done: Deferred[None] = Deferred()
+        [outcome] = writer.commit([Job(done, pause, ())])
+        self.assertIsInstance(outcome.value.value, StorageFailed)
+        self.assertEqual(self.flushLoggedErrors(), [])
 
     def test_bug(self) -> None:
         """What the server refuses has a traceback."""
