@@ -59,6 +59,8 @@ thorough: $(STAMP)
 	$(BIN)/python -m tests.support.kills --kills 50
 	$(BIN)/python -m tests.support.linked_kills --kills 50
 	$(BIN)/python -m tests.support.linked_load --file 100 --queued 10000
+	$(BIN)/python -m tests.nodes --seed 1 --faults 250
+	$(BIN)/python -m tests.nodes --seed 2 --faults 250 --bus postgres
 
 # The suite under the newest release of Twisted, release candidates included, whatever setup.cfg allows. Warnings
 # are errors there. It says first which private names of Twisted are gone (chatd/net/twisted_compat.py).

@@ -62,6 +62,10 @@ class Proxy(Factory):
         self.met += 1
         return Passage(self).near
 
+    def connect(self, factory: ClientFactory) -> Any:
+        """Connect to where connections are forwarded to. Returns the connector."""
+        return net.connectTCP("127.0.0.1", self.to, factory, timeout=5)
+
     def cut(self) -> None:
         """Reset all connections now, at both ends. Bytes under way are lost."""
         for passage in list(self.passages):
@@ -105,7 +109,7 @@ class Passage:
         if side is self.near:
             self.proxy.passages.append(self)
             side.transport.pauseProducing()
-            self._connector = net.connectTCP("127.0.0.1", self.proxy.to, Onward(self), timeout=5)
+            self._connector = self.proxy.connect(Onward(self))
         elif self.is_cut or self.near.transport is None:
             side.transport.abortConnection()
         else:

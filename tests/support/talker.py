@@ -42,6 +42,10 @@ class Talker:
                 return found
             self.events.append(found)
 
+    def bytes(self, size: int) -> bytes:
+        """The next bytes, which follow a reply; fewer if the connection has ended."""
+        return self._lines.read(size)
+
     def ask(self, **request: Any) -> dict[str, Any]:
         """Send a request, and return its reply, OK or not."""
         self.send(**request)
