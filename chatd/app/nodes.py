@@ -83,7 +83,7 @@ class Nodes:
                 context.database, context.clock, context.wall, context.bus, me.name, me.address
             )
             news, membership = context.news, self._cluster.membership
-            news.name = me.name
+            news.name, news.start = me.name, me.id
             membership.on_came(lambda node: news.came(node.name))
             membership.on_gone(lambda node: news.gone(node.name))
 

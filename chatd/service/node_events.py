@@ -16,6 +16,7 @@ from chatd.base.events import Closing, Event
 from chatd.service.group_pushes import GroupPushes
 from chatd.service.node_news import NodeNews
 from chatd.service.presence import LogPlace, Presence, ToldToNodes
+from chatd.service.repeated_news import RepeatedTopic
 
 # Events that concern a connection, not an account
 _LOCAL = (Closing,)
@@ -60,7 +61,7 @@ class NodeEvents:
     def __init__(self, news: NodeNews, presence: Presence, pushes: GroupPushes) -> None:
         self._presence = presence
         self._pushes = pushes
-        self._tell = news.topic("events", list[ToldElsewhere], self._told, lambda: None)
+        self._tell = RepeatedTopic(news, "events", list[ToldElsewhere], self._told).tell
         presence.on_told(self._pass_on)
 
     def _pass_on(self, told: Sequence[ToldToNodes]) -> None:

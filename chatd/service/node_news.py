@@ -50,10 +50,11 @@ class NodeNews:
 
     def __init__(self, bus: IBus, clock: IReactorTime) -> None:
         self._bus = bus
-        self._clock = clock
+        self.clock = clock
         self._topics: dict[str, _Topic] = {}
         self._resetting = False
         self.name = ""  # of this node; empty until it has joined
+        self.start = 0  # of this node: a higher number at each start
         self._on_doubt: list[Callable[[str], object]] = []
         self._on_gone: list[Callable[[str], object]] = []
         bus.on_message(self._arrived)
@@ -153,7 +154,7 @@ class NodeNews:
         """Let all parts forget what they keep in memory, in the next turn of the reactor."""
         if not self._resetting:
             self._resetting = True
-            self._clock.callLater(0, self._reset)
+            self.clock.callLater(0, self._reset)
 
     def _reset(self) -> None:
         self._resetting = False

@@ -5,24 +5,15 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
+from tests.support.node_daemons import GROUP, NodeDaemonsTestCase
 from tests.support.order import long_test
 from tests.support.postgres import MISSING, find_programs, temporary_database
-from tests.support.processes import DaemonTestCase, Home, in_thread, wait_until
+from tests.support.processes import in_thread
 from tests.support.talker import Talker
 
-MORE = """
-[database]
-url = {url}
-[cluster]
-nodes = several
-node = {node}
-key_file = {key_file}
-"""
-KEY = "11" * 32  # in hexadecimal digits
 MESSAGES = 100
 WINDOW = 16
 KILLED_AFTER = 40  # replies
-GROUP = "keluarga"
 
 
 def numbered(number: int) -> dict[str, Any]:
@@ -30,38 +21,13 @@ def numbered(number: int) -> dict[str, Any]:
     return {"command": "sendgroup", "group": GROUP, "text": text, "key": key, "id": number}
 
 
-class TwoNodes(DaemonTestCase):
+class TwoNodes(NodeDaemonsTestCase):
     if find_programs() is None:
         skip = MISSING
 
     def setUp(self) -> None:
         super().setUp()
-        key_file = self.root / "cluster.key"
-        key_file.write_text(KEY)
-        key_file.chmod(0o600)
-        url = temporary_database(self)
-        self.nodes: list[Home] = []
-        for node in ("node1", "node2"):
-            more = MORE.format(url=url, node=node, key_file=key_file)
-            self.nodes.append(Home(self.root / node, more=more))
-            self.addCleanup(self.nodes[-1].close)
-        for home in self.nodes:
-            home.launch()
-        for home in self.nodes:
-            home.daemon.listening()
-
-    def told(self, talker: Talker, text: str) -> None:
-        """Wait until the event of that message has come."""
-
-        def found() -> bool:
-            talker.must(command="ping")
-            return any(event.get("text") == text for event in talker.events)
-
-        wait_until(found, lambda: f"{text}: {talker.events}")
-
-    def history(self, talker: Talker, **of: Any) -> list[tuple[int, str]]:
-        page = talker.must(command="history", n=500, **of)
-        return sorted((each["seq"], each["text"]) for each in page["messages"])
+        self.launch_nodes(temporary_database(self))
 
     @long_test
     @in_thread

@@ -1,0 +1,210 @@
+"""News that nodes tell each other again if they were lost on the bus.
+
+Each node keeps its last values for a while, and numbers them. A node that has missed some of another one asks
+for them. What comes later from that node waits meanwhile, so that the order stays, but not for long. What a
+node has told before it died, or what it does not keep any more, is lost.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+import msgspec
+
+from chatd.base.timers import Timer
+from chatd.service.node_news import NodeNews
+
+T = TypeVar("T")
+
+MAX_KEPT = 4 << 20  # bytes that a node keeps of what it has told
+KEPT_FOR = 60.0  # seconds
+ANSWER = 256 << 10  # bytes that a node tells again at once
+ASK_EVERY = 0.5  # seconds between questions for the same
+ASKS = 10  # then what is missing counts as lost
+MAX_WAITING = 2000  # values of a node that wait for earlier ones
+FIRST = 1  # number
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class NumberedNews(msgspec.Struct, frozen=True, array_like=True):
+    """A value of a start of a node."""
+
+    start: int
+    number: int
+    value: msgspec.Raw
+
+
+class AskedAgain(msgspec.Struct, frozen=True, array_like=True):
+    """A question for the values from the number `first` on; 0: only for the number of the next one."""
+
+    start: int
+    first: int
+
+
+class ToldAgain(msgspec.Struct, frozen=True, array_like=True):
+    """The end of an answer: the first number that is kept, and that of the value that will be told next."""
+
+    start: int
+    oldest: int
+    next: int
+
+
+class KeptNews(msgspec.Struct, frozen=True):
+    """`at` is when it was told, in monotonic seconds."""
+
+    at: float
+    number: int
+    value: msgspec.Raw
+
+
+class HeardNews(msgspec.Struct):
+    """What this node has heard of a start of another one: the number that comes next, and what waits for it.
+    `asks` counts the questions for the same."""
+
+    start: int
+    next: int
+    timer: Timer
+    waiting: dict[int, msgspec.Raw] = msgspec.field(default_factory=dict)
+    asks: int = 0
+
+
+class RepeatedTopic(Generic[T]):
+    """As a topic of `news`: `apply` gets the values of the other nodes, in the order of each, and once."""
+
+    def __init__(
+        self, news: NodeNews, name: str, kind: type[T], apply: Callable[[T], object]
+    ) -> None:
+        self._news = news
+        self._clock = news.clock
+        self._apply = apply
+        self._decode = msgspec.msgpack.Decoder(kind).decode
+        self._next = FIRST
+        self._kept: deque[KeptNews] = deque()
+        self._size = 0  # bytes that are kept
+        self._nodes: dict[str, HeardNews] = {}
+        self._is_alone = news.is_alone
+        self._publish = news.topic_by_node(name, NumberedNews, self._told)
+        self._repeat = news.direct_topic(f"{name} again", NumberedNews, self._told)
+        self._ask = news.direct_topic(f"{name} missing", AskedAgain, self._asked)
+        self._answer = news.direct_topic(f"{name} end", ToldAgain, self._answered)
+        news.on_doubt(self._doubt)
+        news.on_gone(self._gone)
+
+    def tell(self, value: T) -> None:
+        """Tell the other nodes a value."""
+        if self._is_alone:
+            return
+        now = self._clock.seconds()
+        kept = KeptNews(now, self._next, msgspec.Raw(_encode(value)))
+        self._next += 1
+        self._kept.append(kept)
+        self._size += len(kept.value)
+        while self._size > MAX_KEPT or self._kept[0].at < now - KEPT_FOR:
+            self._size -= len(self._kept.popleft().value)
+            if not self._kept:
+                break
+        self._publish(NumberedNews(self._news.start, kept.number, kept.value))
+
+    def _told(self, node: str, news: NumberedNews) -> None:
+        heard = self._nodes.get(node)
+        if heard is None or news.start > heard.start:
+            # What a node has told at the beginning of its start was told to others, unless it is another one
+            # of a node that was heard before.
+            first = news.number if heard is None else FIRST
+            heard = self._begin(node, news.start, first)
+        if news.start < heard.start or news.number < heard.next:
+            return
+        if news.number == heard.next and not heard.waiting:  # as nearly always
+            heard.next += 1
+            heard.asks = 0
+            self._apply(self._decode(news.value))
+            return
+        heard.waiting[news.number] = news.value
+        if len(heard.waiting) > MAX_WAITING:
+            heard.next = min(heard.waiting)
+        self._pass_on(heard)
+        if heard.waiting:
+            self._ask_soon(node, heard)
+
+    def _begin(self, node: str, start: int, first: int) -> HeardNews:
+        earlier = self._nodes.get(node)
+        if earlier is not None:
+            earlier.timer.cancel()
+        timer = Timer(self._clock, lambda: self._ask_again(node))
+        heard = self._nodes[node] = HeardNews(start, first, timer)
+        return heard
+
+    def _pass_on(self, heard: HeardNews) -> None:
+        """Apply what has waited, up to the next number that is missing."""
+        while (value := heard.waiting.pop(heard.next, None)) is not None:
+            heard.next += 1
+            heard.asks = 0
+            self._apply(self._decode(value))
+
+    def _doubt(self, node: str) -> None:
+        """Something that the node has told may be lost, or nothing was heard of it yet."""
+        heard = self._nodes.get(node)
+        if heard is None:
+            self._ask(node, AskedAgain(0, 0))
+        else:
+            self._ask_soon(node, heard)
+
+    def _ask_soon(self, node: str, heard: HeardNews) -> None:
+        if heard.timer.due is None:
+            heard.asks = 0
+            self._ask_again(node)
+
+    def _ask_again(self, node: str) -> None:
+        heard = self._nodes[node]
+        heard.asks += 1
+        if heard.asks > ASKS:
+            if heard.waiting:
+                heard.next = min(heard.waiting)
+                self._pass_on(heard)
+            if not heard.waiting:
+                return
+        heard.timer.start(ASK_EVERY)
+        self._ask(node, AskedAgain(heard.start, heard.next))
+
+    def _asked(self, node: str, question: AskedAgain) -> None:
+        first = FIRST if question.start < self._news.start else question.first
+        size = 0
+        for kept in self._kept if question.first else ():
+            if kept.number >= first and size <= ANSWER:
+                size += len(kept.value)
+                self._repeat(node, NumberedNews(self._news.start, kept.number, kept.value))
+        oldest = self._kept[0].number if self._kept else self._next
+        self._answer(node, ToldAgain(self._news.start, oldest, self._next))
+
+    def _answered(self, node: str, answer: ToldAgain) -> None:
+        heard = self._nodes.get(node)
+        if heard is None:
+            self._begin(node, answer.start, answer.next)
+            return
+        if answer.start > heard.start:
+            heard = self._begin(node, answer.start, FIRST)
+        if answer.start < heard.start:
+            return
+        if heard.next < answer.oldest:
+            heard.next = answer.oldest
+            for number in [each for each in heard.waiting if each < answer.oldest]:
+                del heard.waiting[number]
+            self._pass_on(heard)
+        if heard.next >= answer.next:
+            heard.timer.cancel()
+        elif not heard.asks:  # there is more
+            heard.timer.cancel()
+            self._ask_again(node)
+
+    def _gone(self, node: str) -> None:
+        """A node has gone. What waits for what it has told before comes no more."""
+        heard = self._nodes.pop(node, None)
+        if heard is None:
+            return
+        heard.timer.cancel()
+        for number in sorted(heard.waiting):
+            heard.next = number
+            self._pass_on(heard)
