@@ -135,8 +135,9 @@ class RealmKeys:
             return False
         self._identity = None
         try:
-            self.reload()
+            identity, policy = self.identify(self._config)
         except IdentityError:
             self._identity = before
             raise
-        return self._identity != before
+        self.show(identity, policy)
+        return identity.fingerprint != before.fingerprint

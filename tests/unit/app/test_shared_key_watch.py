@@ -156,6 +156,8 @@ class Certificate(TestCase):
         before = endpoint._tls._context
         ended: list[None] = []
         self.patch(one.directory, "renew", lambda: ended.append(None))
+        await sleep(0.1)
+        self.assertEqual(ended, [], "before, looks change nothing")
         renewed = renew_key(two.config)
         self.assertNotEqual(renewed.old, renewed.new)
         for _ in range(500):
