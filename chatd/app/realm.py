@@ -142,6 +142,10 @@ class Realm:
         try:
             self._open()
         except (OSError, DBAPIError) as error:
+            if isinstance(error, DBAPIError) and self.config.database_url:
+                raise StartError(
+                    f"[database] url: {error.orig}; start chatd again once the database can be reached"
+                ) from None
             reason = error.orig if isinstance(error, DBAPIError) else error
             raise StartError(
                 f"[realm] state is {self.config.state} and can't be used: {reason}; "

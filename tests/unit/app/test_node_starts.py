@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from unittest import SkipTest
+from pathlib import Path
+from unittest import SkipTest, mock
 
-from twisted.trial.unittest import SynchronousTestCase
+import msgspec
+from sqlalchemy.exc import OperationalError
+from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from chatd.app.nodes import join_nodes, log
 from chatd.app.state import StartError
@@ -14,6 +17,7 @@ from chatd.cluster.membership import JOINS_WITHIN
 from chatd.store import nodes
 from chatd.store.engine import connect
 from chatd.store.nodes import ClusterNode
+from tests.support.common import Realm, make_config
 from tests.support.postgres import MISSING, server, temporary_database
 
 NOW = 1_800_000_000.0
@@ -87,3 +91,15 @@ class JoinTests(SynchronousTestCase):
         self.join("node1", SEVERAL_NODES)
         error = self.assertRaises(StartError, self.join, "node1", SEVERAL_NODES)
         self.assertIn("give each node a name of its own", str(error))
+
+
+class LostDatabase(TestCase):
+    def test_says_so(self) -> None:
+        """A start that loses the database does not blame the state folder."""
+        config = make_config(Path(self.mktemp()) / "state")
+        realm = Realm(msgspec.structs.replace(config, database_url="postgresql://db/chatd"))
+        self.addCleanup(realm.release)
+        lost = OperationalError(None, None, Exception("the server has gone"))
+        self.patch(realm.state, "open_database", mock.Mock(side_effect=lost))
+        error = str(self.assertRaises(StartError, realm.open))
+        self.assertIn("[database] url: the server has gone; start chatd again", error)
