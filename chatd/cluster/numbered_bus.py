@@ -122,17 +122,18 @@ class NumberedBus:
     def _send_waiting(self) -> None:
         messages, self._waiting, self._size = self._waiting, [], 0
         for_nodes, self._for_nodes = self._for_nodes, {}
-        if messages:
-            frames = []
-            for group in self._packed(messages):
-                frames.append(self._frame(tuple(group)))
-                self._next += len(group)
-            self._send(frames)
-        self.counts.sent += len(messages)
         for node, sent in for_nodes.items():
             self.counts.sent += len(sent)
             groups = self._packed(sent, node)
             self._send([self._frame(tuple(group), node) for group in groups], node)
+        if not messages:
+            return
+        frames = []
+        for group in self._packed(messages):
+            frames.append(self._frame(tuple(group)))
+            self._next += len(group)
+        self.counts.sent += len(messages)
+        self._send(frames)
 
     def _packed(self, messages: list[bytes], to: str = "") -> Iterator[list[bytes]]:
         names = len(self._node.encode()) + len(to.encode())

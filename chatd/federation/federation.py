@@ -66,6 +66,7 @@ class Federation:
         self.reached = ReachedRealms(context)
         # Sending: copies and posts, and the outbox that they wait in
         self.forwarder = forwarder
+        service.presence.on_heard(forwarder.posts.origin_of_event)
         # The keys with which this realm and others sign
         self.keys = keys
         self.outbox = forwarder.outbox

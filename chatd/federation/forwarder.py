@@ -111,6 +111,9 @@ class Forwarder:
         self._mover = Mover(context, signer, self.entries)
         # (account's key, realm) -> the last parcel that tells that realm of a group that was left
         self._leaving: Cache[tuple[str, str], int] = Cache(MAX_LEAVING)
+        self._tell_leaving = context.news.topic(
+            "leaving elsewhere", tuple[str, str, int], self._note_leaving, lambda: None
+        )
 
     def sign(self, statement: bytes) -> Proof:
         """Sign a statement with the key of this realm."""
@@ -322,7 +325,8 @@ class Forwarder:
         assert new.sender_id is not None  # noqa: S101 - only accounts here send to other realms
         assert isinstance(draft, EntryDraft)  # noqa: S101 - as `post_parcel` has made it
         entry = SentEntry(new.sender_id, new.conversation, 0, place.id)
-        if new.conversation:  # only members get the message back
+        # Only members get the message back. If it comes to another node, that reads it as any entry.
+        if new.conversation and (on_outcome is not None or self._links.is_kept(parcel.realm)):
             returning = ReturningPost(new, number, draft, origin, on_outcome)
             self.posts.add(returning)
             if on_outcome is not None:
@@ -389,8 +393,15 @@ class Forwarder:
         for each in staged:
             realm, news = each.notice.realm, each.notice.news
             if isinstance(news, MemberLeft):
-                self._leaving[key_of(news.user), realm] = each.number
+                left = key_of(news.user), realm, each.number
+                self._note_leaving(left)
+                self._tell_leaving(left)
             self._links.post(realm, each.number, _encoded(each.parcel), None)
+
+    def _note_leaving(self, left: tuple[str, str, int]) -> None:
+        """The parcel with that number tells a realm of a group that an account has left."""
+        key, realm, number = left
+        self._leaving[key, realm] = number
 
     # Typing
 

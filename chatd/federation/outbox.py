@@ -31,6 +31,7 @@ from chatd.store.outcomes import Acknowledged
 # Seconds for which a delivered parcel may stay: removing many at once is cheaper.
 TIDY_AFTER = 0.05
 MAX_UNTIDY = 2000  # delivered parcels of one realm that may stay
+LOOK_EVERY = 0.25  # seconds after which a parcel is looked for that another node may have settled
 TRY_AGAIN = 10.0  # seconds until parcels are removed that the disk has kept
 MAX_KEPT = 100_000  # of these, for one realm; more are sent again over its next link
 
@@ -128,6 +129,16 @@ class Outbox:
 
     async def until_gone(self, realm: str, number: int, seconds: float) -> bool:
         """Wait at most `seconds` until a parcel was acknowledged or given up. Returns whether it was."""
+        until = self._clock.seconds() + seconds
+        while not await self._is_gone(realm, number, until):
+            if not self.is_shared or self._clock.seconds() >= until:
+                return False
+            # Another node may settle it, and tells nobody.
+        return True
+
+    async def _is_gone(self, realm: str, number: int, until: float) -> bool:
+        """Whether a parcel was acknowledged or given up. Waits for that until that time by the clock, or for
+        LOOK_EVERY if other nodes may settle it."""
         # It may go while the database is read.
         gone = self._watched[realm, number].wait()
         try:
@@ -135,7 +146,8 @@ class Outbox:
             # It may have been acknowledged a moment ago. The writer removes those first; a reader would not.
             if await self._database.run(store.get, realm, number) is None:
                 return True
-            await gone.addTimeout(seconds, self._clock)
+            left = max(until - self._clock.seconds(), 0.0)
+            await gone.addTimeout(min(left, LOOK_EVERY) if self.is_shared else left, self._clock)
         except defer.TimeoutError:
             return False
         finally:

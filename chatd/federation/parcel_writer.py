@@ -138,7 +138,7 @@ class ParcelWriter:
         receipt = self._fan_out.tell(place, arrived.new, arrived.target, file, arrived.origin)
         if arrived.echo:
             self._remote.tell_delivered(arrived.new, receipt, arrived.origin)
-            self._forwarder.posts.returned(arrived.echo, receipt.seq)
+            self._forwarder.posts.returned(arrived.echo, receipt.conversation, receipt.seq)
         return verdict_on(arrived, place)
 
     def tell_adopted(self, arrived: Arrived, place: Stored, file: Attachment | None) -> None:

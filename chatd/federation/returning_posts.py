@@ -6,8 +6,13 @@ unchanged needs no second check, because all of it is in memory. Others are read
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from twisted.internet.interfaces import IReactorTime
 
+from chatd.base.events import Event, StateChange
+from chatd.base.model import Message
+from chatd.base.timers import Timer
 from chatd.federation.outcome_waiters import OutcomeWaiters
 from chatd.federation.parcels import Relay
 from chatd.federation.signing.drafts import EntryDraft
@@ -19,6 +24,8 @@ from chatd.store.new_entries import NewMessage
 # back.
 MAX_POSTS = 10_000
 MAX_BYTES = 16 << 20
+# Seconds for which the connections are known whose messages have come back to another node, after the last
+KNOWN_FOR = 5.0
 
 
 class ReturningPost:
@@ -63,6 +70,12 @@ class ReturningPosts:
         self._by_number: dict[int, ReturningPost] = {}
         self._size = 0  # of their parcels
         self._waiters = OutcomeWaiters(clock)
+        # Told of a message that has come back and is not here, by number and the place in its conversation:
+        # another node of this realm has sent it
+        self.on_elsewhere: Callable[[int, int, int], object] = lambda *_: None
+        # The connections whose messages have come back to another node, by conversation and seq
+        self._origins: dict[tuple[int, int], IListener] = {}
+        self._forgetting = Timer(clock, self._origins.clear)
 
     def add(self, post: ReturningPost) -> None:
         """Note a message that is stored here, before it is sent."""
@@ -87,8 +100,29 @@ class ReturningPosts:
             # It may not come back in time; then its number is known nevertheless.
             self._waiters.add(post.number, lambda back: post.tell(outcome if back.queued else back))
 
-    def returned(self, number: int, seq: int) -> None:
+    def returned(self, number: int, conversation: int, seq: int) -> None:
         """The message of that parcel has come back, and is stored."""
+        if number in self._by_number:
+            self._returned(number, seq)
+        else:
+            self.on_elsewhere(number, conversation, seq)
+
+    def returned_elsewhere(self, number: int, conversation: int, seq: int) -> None:
+        """As `returned`, for a message that has come back to another node of this realm. That node tells all
+        listeners of it."""
+        if (origin := self.origin_of(number)) is not None:
+            self._origins[conversation, seq] = origin
+            self._forgetting.restart(KNOWN_FOR)
+        self._returned(number, seq)
+
+    def origin_of_event(self, event: Event) -> IListener | None:
+        """The connection here that has sent the message that an event of another node is about, if that has
+        come back to it a moment ago."""
+        if self._origins and isinstance(event, Message | StateChange):
+            return self._origins.get((event.conversation, event.seq))
+        return None
+
+    def _returned(self, number: int, seq: int) -> None:
         post = self._by_number.get(number)
         if post is None:
             return
@@ -100,6 +134,7 @@ class ReturningPosts:
     def stop(self) -> None:
         """Tell the waiting senders that their messages have not come back in time."""
         self._waiters.give_up()
+        self._forgetting.cancel()
 
     def origin_of(self, number: int) -> IListener | None:
         """The connection that waits for the message of that parcel to come back."""

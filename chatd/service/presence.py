@@ -68,6 +68,7 @@ class Presence(OnlineAccounts):
         self._for_others: list[ToldToNodes] = []
         self._on_told: Callable[[Sequence[ToldToNodes]], object] | None = None
         self._on_waiting: Callable[[], object] = lambda: None
+        self._origin_of: Callable[[Event], IListener | None] = lambda _event: None
         self._on_follow: Callable[[int], object] = lambda _account: None
 
     def on_waiting(self, then: Callable[[], object]) -> None:
@@ -94,7 +95,11 @@ class Presence(OnlineAccounts):
         """Pass an event that another node has told to those who listen here."""
         if not self._told:
             self._on_waiting()
-        self._told.append((accounts, event, None, followers))
+        self._told.append((accounts, event, self._origin_of(event), followers))
+
+    def on_heard(self, origin_of: Callable[[Event], IListener | None]) -> None:
+        """Let `origin_of` name the connection here that caused an event of another node, if there is one."""
+        self._origin_of = origin_of
 
     def leave(self, account_id: int, listener: IListener) -> None:
         """The account is no longer logged in on a connection."""

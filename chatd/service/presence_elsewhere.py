@@ -47,10 +47,6 @@ class PresenceElsewhere:
         self._asked.pop(realm, None)
         self._waiting.pop(realm, None)
 
-    def is_linked(self, realm: str) -> bool:
-        """Whether the realm is linked."""
-        return realm in self._linked
-
     def realms(self) -> list[str]:
         """The keys of the realms that are told."""
         return [each for each in self._linked if self._realms.hears_presence(each)]

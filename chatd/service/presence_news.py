@@ -59,6 +59,7 @@ class PresenceNews:
         # Those of them that are not, or perhaps not, told by this node
         self._by_nodes: dict[int, NodeChange] = {}
         self._tell_told: Callable[[tuple[int, str]], object] = lambda _told: None
+        self._tell_blocked: Callable[[tuple[int, str]], object] = lambda _changed: None
         # Accounts with their new profiles, and the connections that changed them, by the accounts' ids
         self._profiles: dict[int, tuple[Account, IListener | None]] = {}
         self._telling_profiles = False
@@ -70,6 +71,9 @@ class PresenceNews:
         """Tell the other nodes which changes are told, so that each is told by one of them."""
         self._tell_told = news.topic(
             "presence-told", tuple[int, str], self._told_elsewhere, lambda: None
+        )
+        self._tell_blocked = news.topic(
+            "presence-blocked", tuple[int, str], self._blocks_changed_in, lambda: None
         )
 
     def stop(self) -> None:
@@ -120,8 +124,16 @@ class PresenceNews:
             return
         if not realm and self._presence.anyone_follows:
             in_background(UNTOLD, self._tell_pair(account, key))
-        elif realm in self._elsewhere.realms():
-            in_background(UNTOLD, self._tell_blocks(account.id, realm))
+        elif realm:
+            self._tell_blocked((account.id, realm))
+            self._blocks_changed_in((account.id, realm))
+
+    def _blocks_changed_in(self, changed: tuple[int, str]) -> None:
+        """An account has blocked somebody of a realm, or has lifted a block: the node with the link tells the
+        realm."""
+        account_id, realm = changed
+        if not self._stopped and realm in self._elsewhere.realms():
+            in_background(UNTOLD, self._tell_blocks(account_id, realm))
 
     async def _tell_pair(self, account: Account, key: str) -> None:
         """Tell an account and the one with that key how they see each other from now on."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from math import inf
 
 import msgspec
 from twisted.internet.defer import Deferred
@@ -32,6 +33,7 @@ from chatd.service.node_limits import share_quota
 from chatd.service.online_accounts import OFFLINE
 from chatd.service.presence import Presence
 from chatd.service.presence_arrivals import UNTOLD, ArrivedState, PresenceArrivals
+from chatd.service.presence_copies import PresenceCopies
 from chatd.service.presence_elsewhere import MAX_UNSEEN, PresenceElsewhere
 from chatd.service.remote import IRealms, TheirState
 from chatd.store import watchers_elsewhere as store
@@ -85,6 +87,10 @@ class RemotePresence:
         self._lost: dict[str, IDelayedCall] = {}  # realms whose people will count as offline
         presence.on_follow(self._followed)
         self._arrivals = PresenceArrivals(context.clock, self._pass_on)
+        self._doubted = (
+            -inf
+        )  # when something was last lost that other nodes had learnt, by the clock
+        self._copies = PresenceCopies(context, self._note, self._pass_to_realms, self._doubt)
 
     def stop(self) -> None:
         """Tell nothing any more."""
@@ -92,6 +98,7 @@ class RemotePresence:
             cancel(call)
         self._lost.clear()
         self._arrivals.stop()
+        self._copies.stop()
         self._elsewhere.stop()
 
     # Asking
@@ -124,8 +131,9 @@ class RemotePresence:
         asked = [user for user in users if user not in found]
         if asked:
             answer = await self._realms.presence(realm, asked)
-            for user in asked:
-                told = answer.get(user) or TheirState(user, UNKNOWN)
+            learnt = [answer.get(user) or TheirState(user, UNKNOWN) for user in asked]
+            self._copies.tell(realm, learnt)
+            for user, told in zip(asked, learnt, strict=True):
                 before = _shown(self._note(realm, user, told))
                 found[user] = self._known[realm].get(user) or Known(OFFLINE, 0)
                 now = _shown(found[user].state)
@@ -177,7 +185,13 @@ class RemotePresence:
     def _find(self, realm: str, user: str) -> Known | None:
         people = self._known.get(realm)
         found = None if people is None else people.get(user)
-        return found if found is not None and found.until > self._clock.seconds() else None
+        if found is None or found.until <= max(self._clock.seconds(), self._doubted + KEPT_FOR):
+            return None
+        return found
+
+    def _doubt(self) -> None:
+        """Other nodes may have learnt what this one does not know. What it knows does not hold any more."""
+        self._doubted = self._clock.seconds()
 
     def _note(self, realm: str, user: str, told: TheirState) -> str | None:
         """Remember a state. Returns the one before, if there was one."""
@@ -206,6 +220,7 @@ class RemotePresence:
 
     def arrived(self, realm: str, told: Sequence[TheirState]) -> None:
         """A realm tells the states of people: of its own, or of members of its groups."""
+        self._copies.tell(realm, told)
         for each in told:
             try:
                 address = parse_address(each.user)
@@ -226,10 +241,9 @@ class RemotePresence:
         if address.realm is not None:
             self._take_hint(realm, address, change)
             return
-        try:
-            there = Address(address.name, self._realms.name_of(realm))
-        except UnknownRealm:
-            return  # it was forgotten meanwhile
+        if (name := self._name_of(realm)) is None:
+            return
+        there = Address(address.name, name)
         state = self._last(there) or change.state
         if state != change.before:
             await self._tell(realm, there, state, change.named)
@@ -237,6 +251,13 @@ class RemotePresence:
             await self._tell_named(realm, there, state, change.named)
         if change.turned and state != OFFLINE:
             await self._tell_turned(realm, there, state, change.turned)
+
+    def _name_of(self, realm: str) -> str | None:
+        """The name of a realm; None if it was forgotten meanwhile."""
+        try:
+            return self._realms.name_of(realm)
+        except UnknownRealm:
+            return None
 
     async def _tell_turned(
         self, realm: str, address: Address, state: str, turned: Collection[str]
@@ -256,7 +277,7 @@ class RemotePresence:
         """The home of a group tells of a guest. Ask the guest's own realm, unless it has told the same, and
         tell the accounts that the home names. Does not wait for that realm, which may not answer."""
         there, user = key_of(address.realm or ""), key_of(address.name)
-        if not self._presence.anyone_follows or not self._elsewhere.is_linked(there):
+        if not self._presence.anyone_follows or not self._realms.is_linked(there):
             return
         known = self._find(there, user)
         if known is not None and known.state == change.state:
@@ -296,6 +317,16 @@ class RemotePresence:
             accounts = await self._database.read(find, address.key, realm, named, unseen)
             self._presence.tell_followers(accounts, PresenceChange(str(address), state), None)
             self._presence.flush()
+        await self._tell_realms(realm, address, state)
+
+    async def _pass_to_realms(self, realm: str, change: ArrivedState) -> None:
+        """Tell other realms what another node has learnt. That node has told the accounts here."""
+        if (name := self._name_of(realm)) is not None:
+            there = Address(parse_address(change.user).name, name)
+            await self._tell_realms(realm, there, _shown(change.state))
+
+    async def _tell_realms(self, realm: str, address: Address, state: str) -> None:
+        """Tell the state of a person of the realm to people of other realms in groups of this one."""
         if others := [each for each in self._elsewhere.realms() if each != realm]:
             groups = await self._database.read(store.watchers_in_groups, address.key, others)
             for other, names in groups.items():
@@ -309,7 +340,7 @@ class RemotePresence:
 
     async def _wake(self, account_id: int) -> None:
         found = await self._database.read(store.realms_of, account_id, MAX_WOKEN)
-        self._realms.wake([each for each in found if not self._elsewhere.is_linked(each)])
+        self._realms.wake([each for each in found if not self._realms.is_linked(each)])
 
     async def is_followed(self, realm: str) -> bool:
         """Whether anybody here follows who is online in the realm."""
@@ -349,9 +380,13 @@ class RemotePresence:
 
     def _give_up(self, realm: str) -> None:
         del self._lost[realm]
+        if self._realms.is_linked(realm):
+            return  # another node is linked by now
         gone = self._online(realm)
-        del self._known[realm]
+        self._known.pop(realm, None)
         self._unseen.pop(realm, None)
+        if not self._realms.is_kept(realm):
+            return  # another node tells it
         for user, state in gone.items():
             self._arrivals.add(realm, user, TheirState(user, OFFLINE), state)
 

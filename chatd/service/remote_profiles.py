@@ -74,6 +74,9 @@ class RemoteProfiles:
         self._asking: dict[str, Signal] = {}
         self._changed: dict[int, Account] = {}  # whose profiles are to be announced
         self._turns = turns
+        self._tell_changed = context.news.topic(
+            "remote profile", tuple[str, str], self._changed_there, lambda: None
+        )
 
     async def find(self, address: Address) -> Avatar:
         """The picture of a person, here or in another realm. Raises UnknownUser, UnknownRealm,
@@ -193,6 +196,12 @@ class RemoteProfiles:
     def changed_there(self, realm: str, user: str) -> None:
         """A realm says that the profile of one of its people has changed. If it was asked just now, the next
         list asks again, because the answer may be older."""
+        self._tell_changed((realm, user))
+        self._changed_there((realm, user))
+
+    def _changed_there(self, changed: tuple[str, str]) -> None:
+        """Ask again about a person, if this node has asked before."""
+        realm, user = changed
         place, now = store.place_of_user(f"{user}@{realm}"), self._context.clock.seconds()
         asked = self._asked.get(place)
         if asked is None:

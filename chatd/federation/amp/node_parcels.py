@@ -10,13 +10,17 @@ from functools import partial
 
 import msgspec
 
+from chatd.base.cache import Cache
 from chatd.federation.amp.link_leases import LinkLeases
 from chatd.federation.amp.link_states import LinkStates
 from chatd.federation.amp.peers import Peer, PeerTable
 from chatd.federation.parcels import Verdict
 from chatd.federation.refusals import refusal, verdict_of
+from chatd.federation.returning_posts import ReturningPosts
 from chatd.service.context import Context
 from chatd.service.remote import DeliveryOutcome, OnOutcome
+
+MAX_WAITING = 10_000  # parcels of other nodes for which senders wait
 
 
 class StoredElsewhere(msgspec.Struct, frozen=True, array_like=True):
@@ -44,7 +48,12 @@ class NodeParcels:
     """What the nodes tell each other of parcels."""
 
     def __init__(
-        self, context: Context, peers: PeerTable, leases: LinkLeases, states: LinkStates
+        self,
+        context: Context,
+        peers: PeerTable,
+        leases: LinkLeases,
+        states: LinkStates,
+        posts: ReturningPosts,
     ) -> None:
         self._peers = peers
         self._leases = leases
@@ -52,6 +61,12 @@ class NodeParcels:
         news = context.news
         self._tell = news.direct_topic("parcel", StoredElsewhere, self._stored)
         self._answer = news.direct_topic("outcome", KnownOutcome, self._known)
+        # The nodes whose senders wait, by the numbers of their parcels
+        self._waiting: Cache[int, str] = Cache(MAX_WAITING)
+        self._tell_returned = news.direct_topic(
+            "returned", tuple[int, int, int], lambda _node, post: posts.returned_elsewhere(*post)
+        )
+        posts.on_elsewhere = self._returned
 
     def dispatch(self, peer: Peer, number: int, on_outcome: OnOutcome) -> None:
         """Let the node that is linked send a parcel. `on_outcome` is called as with ILinks.dispatch."""
@@ -80,10 +95,16 @@ class NodeParcels:
             return
         soon = peer.link is None and self._leases.want_link(peer)
         if stored.waits:
+            self._waiting[stored.number] = node
             told = partial(self._tell_outcome, node, stored)
             peer.delivery.dispatch_elsewhere(stored.number, told, soon)
         else:
             peer.delivery.look(stored.number)
+
+    def _returned(self, number: int, conversation: int, seq: int) -> None:
+        """A message that another node has sent to a group of another realm has come back."""
+        if (node := self._waiting.pop(number)) is not None:
+            self._tell_returned(node, (number, conversation, seq))
 
     def _tell_outcome(self, node: str, stored: StoredElsewhere, outcome: DeliveryOutcome) -> None:
         error = outcome.error

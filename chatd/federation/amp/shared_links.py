@@ -49,7 +49,8 @@ class SharedLinks:
         self.states = LinkStates(context, peers, self.leases, self._changed)
         self.questions = NodeQuestions(context, peers, self.states, manager.dialer.linked)
         self.questions.work(FETCH_PAST, self._fetch_past)
-        self.parcels = NodeParcels(context, peers, self.leases, self.states)
+        posts = federation.forwarder.posts
+        self.parcels = NodeParcels(context, peers, self.leases, self.states, posts)
         self.leases.on_owned = manager.on_link = self.states.changed
         news = context.news
         self._tell_work = news.direct_topic("link work", tuple[str, str], self._asked)

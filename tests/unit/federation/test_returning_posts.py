@@ -71,21 +71,21 @@ class ReturningTestCase(TestCase):
         post = self.post()
         self.posts.delivered(post, GIVEN)
         self.assertEqual(self.outcomes, [])
-        self.posts.returned(1, 12)
+        self.posts.returned(1, 7, 12)
         self.clock.advance(PATIENCE)
         self.assertEqual(self.outcomes, [DeliveryOutcome(seq=12)])
 
     def test_back_before_the_answer(self) -> None:
         post = self.post()
-        self.posts.returned(1, 12)
-        self.posts.returned(1, 13)
+        self.posts.returned(1, 7, 12)
+        self.posts.returned(1, 7, 13)
         self.posts.delivered(post, GIVEN)
         self.assertEqual(self.outcomes, [DeliveryOutcome(seq=12)])
 
     def test_not_back_in_time(self) -> None:
         self.posts.delivered(self.post(), GIVEN)
         self.clock.advance(PATIENCE)
-        self.posts.returned(1, 11)
+        self.posts.returned(1, 7, 11)
         self.assertEqual(self.outcomes, [GIVEN])
 
     def test_refused(self) -> None:
@@ -107,7 +107,7 @@ class ReturningTestCase(TestCase):
     def test_nobody_waits(self) -> None:
         self.posts.delivered(self.post(waits=False), DELIVERED)
         self.assertFalse(self.clock.getDelayedCalls())
-        self.posts.returned(1, 11)
+        self.posts.returned(1, 7, 11)
 
     def test_stopped(self) -> None:
         self.posts.delivered(self.post(), GIVEN)
@@ -127,7 +127,7 @@ class ReturningTestCase(TestCase):
         size = self.post(1).size
         self.assertGreater(size, 0)
         with mock.patch.object(returning_posts, "MAX_BYTES", 2 * size):
-            self.posts.returned(1, 11)
+            self.posts.returned(1, 7, 11)
             second, third = (self.post(number) for number in (2, 3))
             self.assertIs(self.posts.find(self.relay(second)), second)
             fourth = self.post(4)

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 from chatd.base.errors import RealmDown, UnknownGroup
-from chatd.base.names import parse_address
+from chatd.base.events import PresenceChange, ProfileChange, Typing
+from chatd.base.model import Message
+from chatd.base.names import Place, parse_address
 from chatd.commands import values as ask
 from chatd.federation.amp.node_questions import PATIENCE
+from chatd.federation.outcome_waiters import PATIENCE as PATIENCE_OF_SENDERS
+from chatd.federation.returning_posts import KNOWN_FOR
+from chatd.service.presence_news import GRACE, INTERVAL
+from chatd.service.remote_presence import LOST_AFTER
+from chatd.service.remote_profiles import CHANGED
+from chatd.simulate.people import Person
 from tests.support.node_servers import NodesTestCase
+
+Kind = TypeVar("Kind")
 
 RAMAI = parse_address("ramai@realm2")
 
@@ -32,47 +42,36 @@ class AtOtherNodes(NodesTestCase):
 
 class Questions(AtOtherNodes):
     def test_groups(self) -> None:
-        """Joining, members, earlier messages, settings, and what the realm refuses."""
+        """Joining, members, what the realm refuses, and earlier messages, which the node with the link
+        fetches."""
         self.budi.posts("ramai", "lama")
-        self.join()
-        self.assertEqual(self.ana.members("ramai@realm2"), ["*budi@realm2+", "ana+"])
-        self.assertEqual(self.ana.history(group="ramai@realm2"), ["budi@realm2: lama"])
-        with self.assertRaises(UnknownGroup):
-            self.ana.does(ask.JoinGroup(parse_address("sepi@realm2")))
-        shown = self.ana.does(ask.ListRealms()).items
-        self.assertEqual([(each.realm, each.state) for each in shown], [("realm2", "up")])
-
-    def test_earlier_pages(self) -> None:
-        """The node with the link fetches what was written before, also if it is asked for elsewhere."""
-        for number in range(3):
-            self.budi.posts("ramai", f"{number}")
-        self.patch(self.a.federation.pasts, "begin", lambda _realm: None)
-        self.join()
-        fetched: list[int] = []
-        fetch = self.a.federation.pasts.fetch
+        pasts, fetched = self.a.federation.pasts, list[int]()
+        fetch = pasts.fetch
 
         def note(conversation: int) -> Any:
             fetched.append(conversation)
             return fetch(conversation)
 
-        self.patch(self.a.federation.pasts, "fetch", note)
-        texts = [f"budi@realm2: {number}" for number in range(3)]
-        self.assertEqual(self.ana.history(group="ramai@realm2"), texts)
-        self.assertEqual(len(fetched), 1)
-
-    def test_lost_read(self) -> None:
-        """A question that only reads is asked once more if it is lost."""
+        self.patch(pasts, "begin", lambda _realm: None)
+        self.patch(pasts, "fetch", note)
         self.join()
-        self.b.bus.lost = True
-        asking = self.ana.begins(ask.ListMembers(RAMAI))
-        self.network.settle()
-        self.assertNoResult(asking)
-        self.b.bus.lost = False
-        self.network.advance(PATIENCE + 1.0)
-        self.assertEqual(len(self.network.result(asking).items), 2)
+        self.assertEqual(self.ana.members("ramai@realm2"), ["*budi@realm2+", "ana+"])
+        self.assertEqual(self.ana.history(group="ramai@realm2"), ["budi@realm2: lama"])
+        self.assertEqual(len(fetched), 1)
+        with self.assertRaises(UnknownGroup):
+            self.ana.does(ask.JoinGroup(parse_address("sepi@realm2")))
+        near = self.person(self.a, "ana")
+        near.does(ask.LeaveGroup(RAMAI))
+        joining = self.ana.begins(ask.JoinGroup(RAMAI))  # must not overtake that
+        self.network.advance(1.0)
+        self.network.result(joining)
+        self.assertEqual(self.ana.members("ramai@realm2"), ["*budi@realm2+", "ana+"])
+        shown = self.ana.does(ask.ListRealms()).items
+        self.assertEqual([(each.realm, each.state) for each in shown], [("realm2", "up")])
 
-    def test_lost_change(self) -> None:
-        """A change is not made twice: it fails as over a link that drops, and the realm may have made it."""
+    def test_lost(self) -> None:
+        """What only reads is asked once more. A change is not made twice: it fails as over a link that drops,
+        and the realm may have made it."""
         self.a.bus.lost = True
         sent = len(self.b.bus.sent)
         directory = self.b.realm.directory
@@ -116,3 +115,123 @@ class Questions(AtOtherNodes):
         self.network.advance(PATIENCE + 1.0)
         self.assertEqual(len(self.network.result(asking).items), 2)
         self.assertEqual(self.b.links, ["realm2"])
+
+
+class Telling(AtOtherNodes):
+    """What crosses without an answer, and what comes back."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.near = self.person(self.a, "ana")
+
+    def follow(self, *people: Person) -> None:
+        for person in people:
+            person.does(ask.SetListening(True, True))
+        self.network.advance(GRACE + 2 * INTERVAL)
+        self.forget()
+
+    def forget(self) -> None:
+        for person in (self.ana, self.near, self.budi):
+            person.events.clear()
+
+    def told(self, person: Person, kind: type[Kind]) -> list[Kind]:
+        found: list[Any] = [each for each in person.events if isinstance(each, kind)]
+        person.events.clear()
+        return found
+
+    def test_post(self) -> None:
+        """A sender at the other node waits until the message has come back. Only its other connections get it
+        as an event. If that it has come back is not heard there, the sender learns a moment later that the
+        home has the message, and gets it as an event."""
+        self.join()
+        self.follow(self.ana, self.near)
+        reply = self.ana.posts("ramai@realm2", "halo")
+        self.network.settle()
+        self.assertEqual((reply.data["state"], reply.data["seq"]), ("delivered", 3))
+        self.assertEqual(self.told(self.ana, Message), [])
+        self.assertEqual([each.seq for each in self.told(self.near, Message)], [3])
+        self.assertEqual(self.budi.history(group="ramai"), ["ana@realm1: halo"])
+        self.near.posts("ramai@realm2", "lagi")
+        self.network.settle()
+        self.assertEqual([each.text for each in self.told(self.ana, Message)], ["lagi"])
+        shared: Any = self.a.realm.directory._shared
+        self.patch(shared.parcels, "_tell_returned", lambda *_: None)
+        sending = self.ana.begins_to_post("ramai@realm2", "hilang")
+        self.network.advance(PATIENCE_OF_SENDERS + 1.0)
+        self.assertEqual(self.network.result(sending).data["seq"], 5)
+        self.assertEqual([each.text for each in self.told(self.ana, Message)], ["hilang"])
+        self.network.advance(KNOWN_FOR)
+        self.assertEqual(self.b.federation.forwarder.posts._origins, {})
+
+    def states(self, person: Person) -> list[str]:
+        return [f"{each.who} {each.state}" for each in self.told(person, PresenceChange)]
+
+    def test_presence(self) -> None:
+        """People at the other node are told who comes, goes and writes there, and are seen there to do so. A
+        block is told by the node with the link."""
+        self.budi.sends("ana@realm1", "halo")
+        self.ana.sends("budi@realm2", "halo")
+        self.near.leaves()
+        self.follow(self.ana, self.budi)
+        for away, state in ((True, "away"), (False, "online")):
+            self.budi.does(ask.SetAway(away))
+            self.ana.does(ask.SetAway(away))
+            self.network.advance(2 * INTERVAL + 1.0)
+            self.assertEqual(self.states(self.ana), [f"budi@realm2 {state}"])
+            self.assertEqual(self.states(self.budi), [f"ana@realm1 {state}"])
+        known = self.b.service.remote_presence.known(self.ana.account, parse_address("budi@realm2"))
+        self.assertEqual(known, "online")
+        self.ana.does(ask.TellTyping(Place(parse_address("budi@realm2"))))
+        self.budi.does(ask.TellTyping(Place(parse_address("ana@realm1"))))
+        self.network.settle()
+        self.assertEqual([each.who for each in self.told(self.budi, Typing)], ["ana@realm1"])
+        self.assertEqual([each.who for each in self.told(self.ana, Typing)], ["budi@realm2"])
+        for command, state in ((ask.BlockPerson, "offline"), (ask.UnblockPerson, "online")):
+            self.ana.does(command(parse_address("budi@realm2")))
+            self.network.advance(2 * INTERVAL + 1.0)
+            self.assertEqual(self.states(self.budi), [f"ana@realm1 {state}"])
+        self.ana.leaves()
+        self.network.advance(GRACE + 2 * INTERVAL)
+        self.assertEqual(self.states(self.budi), ["ana@realm1 offline"])
+
+    def test_realm_lost(self) -> None:
+        """If a realm is lost, its people are offline at all nodes, and are told once."""
+        self.budi.sends("ana@realm1", "halo")
+        self.ana.sends("budi@realm2", "halo")
+        self.follow(self.ana)
+        self.ana.does(ask.ListContacts())
+        self.two.kill()
+        self.network.advance(LOST_AFTER + 2 * INTERVAL)
+        self.assertEqual(self.states(self.ana), ["budi@realm2 offline"])
+        seen = parse_address("budi@realm2")
+        for node in (self.a, self.b):
+            self.assertIsNone(node.service.remote_presence.known(self.ana.account, seen))
+
+    def test_owner_changes(self) -> None:
+        """If another node links, nobody is told that people have gone."""
+        self.budi.sends("ana@realm1", "halo")
+        self.ana.sends("budi@realm2", "halo")
+        self.follow(self.ana)
+        self.a.kill()
+        self.expire()
+        self.network.advance(LOST_AFTER + 4.0)
+        self.assertEqual(self.b.links, ["realm2"])
+        self.assertEqual(self.states(self.ana), [])
+        known = self.b.service.remote_presence.known(self.ana.account, parse_address("budi@realm2"))
+        self.assertEqual(known, "online")
+
+    def test_profiles(self) -> None:
+        """New profiles cross both ways."""
+        self.budi.sends("ana@realm1", "halo")
+        self.ana.sends("budi@realm2", "halo")
+        self.follow(self.ana, self.budi)
+        for person, other in ((self.ana, "budi@realm2"), (self.budi, "ana@realm1")):
+            person.does(ask.AddContact(parse_address(other)))
+            person.does(ask.ListContacts())
+        self.network.advance(CHANGED)
+        for person, sees in ((self.budi, self.ana), (self.ana, self.budi)):
+            self.forget()
+            person.does(ask.ChangeProfile(f"{person.name} baru"))
+            self.network.advance(1.0)
+            names = [each.name for each in self.told(sees, ProfileChange)]
+            self.assertEqual(names, [f"{person.name} baru"])
