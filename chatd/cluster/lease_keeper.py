@@ -165,7 +165,7 @@ class LeaseKeeper:
         began = self._clock.seconds()
         wanted = list(self._leases)
         now = int(self._wall() * 1000)
-        report = await self._database.run(_tend_all, node, wanted, released, now)
+        report = await self._database.run_apart(_tend_all, node, wanted, released, now)
         if self._node != node:
             return 0.0  # what was renewed meanwhile belongs to nobody any more
         self._released -= released

@@ -127,7 +127,7 @@ class ClusterMembership:
         # If this node's own beats were late, so may be those of the others, for the same reason.
         may_judge = self._in_time > MISSED_BEATS
         try:
-            found = await self._database.run(_beat, me.id, may_judge, self._now())
+            found = await self._database.run_apart(_beat, me.id, may_judge, self._now())
         except StorageFailed:
             # Nothing that a removed node changes is stored, nor is a beat that shares a transaction with it.
             if await self._database.read(nodes.is_listed, me.id):
@@ -143,7 +143,7 @@ class ClusterMembership:
 
     async def _join(self) -> float | None:
         began = self._clock.seconds()
-        node = await self._database.run(
+        node = await self._database.run_apart(
             _join, self._database, self._name, self._address, self._now()
         )
         if node is None:
@@ -196,8 +196,8 @@ class ClusterMembership:
 def _join(
     connection: Connection, database: Database, name: str, address: str, now: int
 ) -> ClusterNode | None:
-    """A job: join. This transaction is counted under the new id already, because a node that was removed
-    can't commit it under the old one."""
+    """A job: join. If this transaction is counted, it is so under the new id already, because a node that was
+    removed can't commit it under the old one."""
     node = nodes.join(connection, name, address, now)
     if node is not None:
         database.join(node.id)
@@ -206,8 +206,8 @@ def _join(
 
 def _beat(connection: Connection, node: int, may_judge: bool, now: int) -> list[ClusterNode] | None:
     """A job: note that this node lives, and return the others; None if it was removed. Nodes that have missed
-    their beats are removed if this one `may_judge`, and if this beat has not waited for its turn for long:
-    then those of the others have waited too, and come after it."""
+    their beats are removed if this one `may_judge`, and if this beat does not come long after the last one:
+    then those of the others may have waited too, and come after it."""
     silent = nodes.beat(connection, node, now)
     if silent is None:
         return None

@@ -54,6 +54,9 @@ class SteppedDatabase:
     def run(self, job: Callable[..., Any], *args: Any) -> Deferred[Any]:
         return self._submit(Job(Deferred(), job, args))
 
+    def run_apart(self, job: Callable[..., Any], *args: Any) -> Deferred[Any]:
+        return self.run(job, *args)
+
     def batch(self, job: Callable[..., Any], item: Any) -> Deferred[Any]:
         return self._submit(Job(Deferred(), job, (item,), True))
 

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from chatd.store.driver import execute_many
 
 READERS = 4  # threads that read; `chatd.store.database` starts them
-CONNECTIONS = READERS + 3  # the writer, the search thread, and one to spare
+CONNECTIONS = READERS + 4  # the writer, the search thread, that of beats, and one to spare
 # Compiled statements that an engine keeps. chatd has more than the 500 that SQLAlchemy keeps by default.
 STATEMENTS = 2000
 
@@ -84,6 +84,9 @@ class Backend(ABC):
 
     def lift_limits(self, connection: Connection) -> None:  # noqa: B027 - as above
         """Let the statements of this transaction take as long as they need, as those of an upgrade do."""
+
+    def limit_waiting(self, connection: Connection) -> None:  # noqa: B027 - as above
+        """Let the statements of this transaction fail if they wait for a second for others."""
 
     def unsuitable(self, connection: Connection) -> str | None:
         """Return why chatd can't use this database, and what to do, for the operator; None if it can."""

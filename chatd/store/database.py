@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeAlias, TypeVar
 
 from sqlalchemy import Connection, Engine
-from twisted.internet.defer import Deferred, fail
+from twisted.internet.defer import Deferred, DeferredList, fail
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -21,6 +21,7 @@ from chatd.base.clocks import IReactor
 from chatd.base.counters import Counters
 from chatd.base.errors import StorageFailed
 from chatd.base.isolation import guarded
+from chatd.store.apart import ApartJobs
 from chatd.store.engine import backend_of
 from chatd.store.readers import Readers
 from chatd.store.writer import Beside, Job, Outcome, Writer
@@ -56,6 +57,8 @@ class Database:
         self._writer.on_refused(lambda: reactor.callFromThread(self._count_failed))
         self._thread = WriterThread(self._writer, reactor, stopwatch, self._settle, self._close)
         self._readers = Readers(engine, reactor, self.found_damage)
+        # None: only one process uses the database
+        self._apart = None if self._writer.turns is None else ApartJobs(engine, reactor)
         self._closed: Deferred[None] = Deferred()
         self._running = False
         self._settled: list[Callable[[], None]] = []
@@ -63,6 +66,8 @@ class Database:
     def start(self) -> None:
         self._running = True
         self._readers.start()
+        if self._apart is not None:
+            self._apart.start()
         self._thread.start()
 
     def stop(self) -> Deferred[None]:
@@ -146,6 +151,17 @@ class Database:
             raise TypeError("jobs take positional arguments")
         return self._submit(Job(Deferred(), job, args))
 
+    def run_apart(
+        self, job: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> Deferred[T]:
+        """As `run`, for jobs that tell other nodes that this one lives, and what it may do. Where there may
+        be other nodes, they take no turn, and do not wait for other jobs."""
+        if self._apart is None:
+            return self.run(job, *args, **kwargs)
+        if not self._running:
+            return fail(StorageFailed())
+        return self._apart.run(job, *args)
+
     def batch(self, job: Batch[Item, Result], item: Item) -> Deferred[Result]:
         """Run `job(connection, items)` for `item` and its neighbours. Fires once that is committed. A Failure
         that the job returns for an item fails that item alone."""
@@ -213,5 +229,7 @@ class Database:
 
     def _close(self) -> None:
         stopped = self._readers.stop()
+        if self._apart is not None:
+            stopped = DeferredList([stopped, self._apart.stop()])
         stopped.addCallback(lambda _: self._engine.dispose())
         stopped.addBoth(lambda _: self._closed.callback(None))

@@ -166,6 +166,9 @@ class Postgres(Backend):
         for setting in PATIENT:
             connection.exec_driver_sql(setting).close()
 
+    def limit_waiting(self, connection: Connection) -> None:
+        connection.exec_driver_sql("SET LOCAL lock_timeout = '1s'").close()
+
     def unsuitable(self, connection: Connection) -> str | None:
         encoding, collation = connection.execute(_LOCALE).one()
         if encoding == "UTF8" and collation in COLLATIONS:
