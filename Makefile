@@ -49,13 +49,16 @@ coverage-report: $(STAMP)
 
 # Simulations of several realms, by seed.
 SEEDS := 21-220
+SEEDS_OF_NODES := 21-60
 simulate: $(STAMP)
 	$(BIN)/python -m chatd.simulate --seeds $(SEEDS)
+	$(BIN)/python -m chatd.simulate --seeds $(SEEDS_OF_NODES) --nodes 3
 
 # What takes too long to run each time: many more examples, kills and messages.
 thorough: $(STAMP)
 	HYPOTHESIS_PROFILE=thorough $(PYTEST) -o timeout=0 tests/unit
 	$(BIN)/python -m chatd.simulate --seeds 1-10000
+	$(BIN)/python -m chatd.simulate --seeds 1-2000 --nodes 3
 	$(BIN)/python -m tests.support.kills --kills 50
 	$(BIN)/python -m tests.support.linked_kills --kills 50
 	$(BIN)/python -m tests.support.linked_load --file 100 --queued 10000

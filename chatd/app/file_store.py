@@ -35,8 +35,8 @@ class OpenedStore(NamedTuple):
 
 
 class StoreParts(NamedTuple):
-    """What a store is made of. `own_folder` makes the one that only this node uses. `is_node`: other nodes
-    may serve the realm, too."""
+    """What a store is made of. `own_folder` makes the one that only this node uses, and `shared_folder` one
+    for several nodes. `is_node`: other nodes may serve the realm, too."""
 
     reactor: IReactor
     counters: Counters
@@ -44,6 +44,7 @@ class StoreParts(NamedTuple):
     random_bytes: Callable[[int], bytes]
     own_folder: Callable[[IReactor, Path, Counters, Wall], Uploads]
     is_node: bool = False
+    shared_folder: Callable[..., SharedFolder] = SharedFolder
 
 
 def open_store(files: FilesConfig, state: Path, folder: Path, parts: StoreParts) -> OpenedStore:
@@ -60,7 +61,9 @@ def open_store(files: FilesConfig, state: Path, folder: Path, parts: StoreParts)
                 folder=str(folder),
             )
         return OpenedStore(own)
-    shared = SharedFolder(parts.reactor, folder, parts.counters, parts.wall, parts.random_bytes)
+    shared = parts.shared_folder(
+        parts.reactor, folder, parts.counters, parts.wall, parts.random_bytes
+    )
     try:
         shared.start()
     except OSError as error:

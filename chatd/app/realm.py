@@ -46,6 +46,7 @@ from chatd.federation.forwarder import Forwarder
 from chatd.federation.signing.key_book import KeyBook
 from chatd.federation.version_one import OldParcels
 from chatd.files.folder import Uploads
+from chatd.files.shared_folder import SharedFolder
 from chatd.files.store import IFileStore
 from chatd.media.scaler import PictureScaler
 from chatd.service.chat_service import ChatService
@@ -72,6 +73,7 @@ class Threads:
     database: Callable[[Engine, IReactor, Counters], Database] = Database
     passwords: Callable[[IReactor, Argon2], Passwords] = Passwords
     uploads: Callable[[IReactor, Path, Counters, Wall], Uploads] = Uploads
+    shared_folder: Callable[..., SharedFolder] = SharedFolder
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,8 @@ class Environment:
     """What a realm gets from outside. `reactor` has the network and runs the callbacks of threads, `clock`
     has the timers and measures durations, `wall` tells the date. `endpoint`, if given, makes the links to
     other realms instead of TLS; `resolver`, if given, is asked for realms instead of the name servers. `bus`
-    makes the bus to the other nodes; without it, this process alone uses the database."""
+    makes the bus to the other nodes; without it, this process alone uses the database. `pause` waits for
+    seconds at the start."""
 
     reactor: IReactor
     random_bytes: Callable[[int], bytes]
@@ -89,6 +92,7 @@ class Environment:
     threads: Threads = Threads()
     resolver: Callable[[], DNSResolver] | None = None
     bus: Callable[[Config], IBus] | None = None
+    pause: Callable[[float], None] = time.sleep
 
 
 class StartOptions(msgspec.Struct, frozen=True):
@@ -163,7 +167,7 @@ class Realm:
         )
         node = None
         if environment.bus is not None:
-            node = join_nodes(engine, self.config, environment.wall)
+            node = join_nodes(engine, self.config, environment.wall, environment.pause)
         threads = environment.threads
         self.passwords = threads.passwords(environment.reactor, self.config.accounts.argon2)
         counters = Counters()
@@ -175,6 +179,7 @@ class Realm:
             random_bytes,
             threads.uploads,
             node is not None and self.config.cluster.nodes == SEVERAL_NODES,
+            threads.shared_folder,
         )
         uploads, swept = open_store(self.config.files, self.state.path, self.state.uploads, parts)
         with alone(engine):

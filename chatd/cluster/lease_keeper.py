@@ -146,6 +146,10 @@ class LeaseKeeper:
         await self._database.run(hand_over, lease.name, epoch, node, now)
         lease.lose()  # a renewal that was under way may have found it held
 
+    def held(self) -> list[str]:
+        """The names of the leases under which this node may act now."""
+        return [name for name, lease in self._leases.items() if lease.epoch is not None]
+
     @property
     def may_act(self) -> bool:
         """Whether the leases of this node are certainly still its own, as far as its clock tells."""

@@ -14,7 +14,10 @@ from functools import partial
 
 from chatd.app import memory
 from chatd.simulate.faults import BREAKDOWNS, KINDS
+from chatd.simulate.node_faults import NODE_BREAKDOWNS
 from chatd.simulate.runs import Result, SimulationOptions, can_lose_power, simulate
+
+ALL_KINDS = (*KINDS, *NODE_BREAKDOWNS)  # the last ones need several nodes
 
 
 def main() -> int:
@@ -30,6 +33,7 @@ def main() -> int:
         arguments_given.synchronous,
         True if arguments_given.moves else None,
         True if arguments_given.strangers else None,
+        arguments_given.nodes,
     )
     if arguments_given.seed is not None:
         write = sys.stdout.write if arguments_given.trace else None
@@ -45,6 +49,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--trace", action="store_true", help="write what happens, with --seed")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes, with --seeds")
     parser.add_argument("--realms", type=int, choices=range(2, 6), help="how many; else by chance")
+    parser.add_argument(
+        "--nodes",
+        type=int,
+        choices=range(1, 5),
+        default=1,
+        help="of the first realm; others have up to that",
+    )
     parser.add_argument("--moves", action="store_true", help="let groups move; else by chance")
     parser.add_argument(
         "--strangers", action="store_true", help="let people be strangers to others; else by chance"
@@ -58,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--faults",
         default="some",
-        help=f"some (chosen by chance), all (but hostile), none, or a list of: {', '.join(KINDS)}",
+        help=f"some (chosen by chance), all (but hostile), none, or a list of: {', '.join(ALL_KINDS)}",
     )
     return parser
 
@@ -73,12 +84,12 @@ def _faults(text: str) -> tuple[str, ...] | None:
         case "some":
             return None
         case "all":
-            return BREAKDOWNS
+            return (*BREAKDOWNS, *NODE_BREAKDOWNS)
         case "none":
             return ()
     chosen = tuple(text.split(","))
-    if unknown := [each for each in chosen if each not in KINDS]:
-        raise SystemExit(f"{', '.join(unknown)}: no such faults; there are {', '.join(KINDS)}")
+    if unknown := [each for each in chosen if each not in ALL_KINDS]:
+        raise SystemExit(f"{', '.join(unknown)}: no such faults; there are {', '.join(ALL_KINDS)}")
     return chosen
 
 

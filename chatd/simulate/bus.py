@@ -15,11 +15,15 @@ from chatd.cluster.bus import IBusWire
 
 class BusFaults(msgspec.Struct, frozen=True):
     """What happens to frames: which parts of them are lost and doubled, and how many seconds they take at
-    most."""
+    most. If they are `ordered`, those of one node arrive in their order, but for doubled ones."""
 
     lost: float = 0.0
     doubled: float = 0.0
     delay: float = 0.0
+    ordered: bool = False
+
+
+GOOD = BusFaults(delay=0.01, ordered=True)
 
 
 class SimulatedBus:
@@ -28,7 +32,10 @@ class SimulatedBus:
     def __init__(self, clock: IReactorTime, random: Random) -> None:
         self.clock = clock
         self.faults = BusFaults()
+        # Wires that hear nothing of another one: the sender and the receiver
+        self.parted: set[tuple[SimulatedWire | None, SimulatedWire]] = set()
         self._random = random
+        self._due: dict[tuple[SimulatedWire | None, SimulatedWire], float] = {}  # of the last frame
         self._wires: list[SimulatedWire] = []
 
     def wire(self) -> SimulatedWire:
@@ -40,17 +47,30 @@ class SimulatedBus:
     def remove(self, wire: SimulatedWire) -> None:
         """The node has gone. What it has sent may still arrive."""
         self._wires.remove(wire)
+        self.parted = {pair for pair in self.parted if wire not in pair}
+        self._due = {pair: due for pair, due in self._due.items() if wire not in pair}
 
-    def carry(self, frames: Sequence[bytes], to: str = "") -> None:
+    def carry(
+        self, frames: Sequence[bytes], to: str = "", sender: SimulatedWire | None = None
+    ) -> None:
         """Bring frames to all wires, or to that of one node, or lose them."""
         for wire in self._wires:
-            if to not in ("", wire.node):
+            if to not in ("", wire.node) or (sender, wire) in self.parted:
                 continue
             for frame in frames:
-                for _ in range(1 + self._happens(self.faults.doubled)):
+                for again in range(1 + self._happens(self.faults.doubled)):
                     if not self._happens(self.faults.lost):
-                        delay = self._random.uniform(0.0, self.faults.delay)
+                        delay = self._delay(sender, wire, again)
                         self.clock.callLater(delay, wire.arrived, frame)
+
+    def _delay(self, sender: SimulatedWire | None, wire: SimulatedWire, again: int) -> float:
+        """In how many seconds a frame arrives."""
+        delay = self._random.uniform(0.0, self.faults.delay)
+        if not self.faults.ordered or again:
+            return delay
+        now = self.clock.seconds()
+        due = self._due[sender, wire] = max(now + delay, self._due.get((sender, wire), 0.0))
+        return due - now
 
     def _happens(self, part: float) -> bool:
         return self._random.random() < part
@@ -58,7 +78,8 @@ class SimulatedBus:
 
 @implementer(IBusWire)
 class SimulatedWire:
-    """The wire of a node. While it is cut, nothing leaves it and nothing arrives."""
+    """The wire of a node. While it is cut, nothing leaves it and nothing arrives. While the node's process is
+    stopped, what arrives waits."""
 
     def __init__(self, bus: SimulatedBus) -> None:
         self._bus = bus
@@ -66,6 +87,8 @@ class SimulatedWire:
         self._on_connected: Callable[[], None] = lambda: None
         self._is_cut = False
         self.node = ""
+        self._is_stopped = False
+        self._arrived: list[bytes] = []  # while it is stopped
         self.size = 1000  # bytes of a frame
 
     def start(
@@ -79,20 +102,39 @@ class SimulatedWire:
         on_connected()
 
     def stop(self) -> Deferred[None]:
-        self._on_frames = None
-        self._bus.remove(self)
+        if self._on_frames is not None:
+            self._on_frames = None
+            self._bus.remove(self)
         return succeed(None)
 
     def send(self, frames: Sequence[bytes], to: str = "") -> None:
         if not self._is_cut:
-            self._bus.carry(frames, to)
+            self._bus.carry(frames, to, self)
 
     def frame_size(self) -> int:
         return self.size
 
     def arrived(self, frame: bytes) -> None:
-        if self._on_frames is not None and not self._is_cut:
+        if self._is_cut:
+            return
+        if self._is_stopped:
+            self._arrived.append(frame)
+        elif self._on_frames is not None:
             self._on_frames([frame])
+
+    def stop_process(self) -> None:
+        self._is_stopped = True
+
+    def continue_process(self) -> None:
+        self._is_stopped = False
+        arrived, self._arrived = self._arrived, []
+        if self._on_frames is not None and arrived:
+            self._on_frames(arrived)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the node does not reach the bus."""
+        return self._is_cut
 
     def cut(self) -> None:
         self._is_cut = True

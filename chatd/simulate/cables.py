@@ -48,12 +48,13 @@ class CabledNetwork(Network):
         self.trace = trace
         self.slow = False
         self.hostile: HostileRealm | None = None
-        self.after_step: Callable[[], None] = lambda: None
+        self.after_steps: list[Callable[[], None]] = []
         self.on_connection = self._lay
 
     def step(self) -> bool:
         done = super().step()
-        self.after_step()
+        for then in self.after_steps:
+            then()
         return done
 
     def mix(self) -> None:

@@ -61,6 +61,8 @@ class PeerTransport:
         self.boxes: list[dict[bytes, bytes]] = []
         self.paused = False
         self.pauses = 0
+        self._stopped = False  # the process at this end is
+        self._reason: Exception | None = None  # why the connection has ended meanwhile
         self.closed = False
         self.closing = False
         self.aborting = False
@@ -121,6 +123,22 @@ class PeerTransport:
             self.held or self.closed or self.other.paused or self.other.closed
         )
 
+    def stop_process(self) -> None:
+        """The process at this end does nothing until `continue_process`."""
+        self._stopped = True
+
+    def continue_process(self) -> None:
+        """The process goes on. It hears what has happened meanwhile."""
+        self._stopped = False
+        reason, self._reason = self._reason, None
+        if reason is not None:
+            self.protocol.connectionLost(Failure(reason))
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether the process at this end is stopped."""
+        return self._stopped
+
     def _read_first(self) -> tuple[bytes, dict[bytes, bytes], str]:
         data = self.out[0]
         if self._first is None or self._first[0] is not data:
@@ -156,7 +174,10 @@ class PeerTransport:
         if not self.closed:
             self.closed = True
             self.out.clear()
-            self.protocol.connectionLost(Failure(reason))
+            if self._stopped:
+                self._reason = reason
+            else:
+                self.protocol.connectionLost(Failure(reason))
 
 
 def parsed(data: bytes) -> dict[bytes, bytes]:
@@ -194,14 +215,14 @@ class FakeConnection:
 
     def is_ready(self, end: PeerTransport) -> bool:
         """Whether `step` may have something to do at that end."""
-        if end.closed:
+        if end.closed or end.is_stopped or end.other.is_stopped:
             return False
         if len(self._shaken) < 2:
             return end not in self._shaken
         return end.aborting or end.waits or (end.closing and not end.out)
 
     def step(self, end: PeerTransport) -> bool:
-        if end.closed:
+        if end.closed or end.is_stopped or end.other.is_stopped:
             return False
         if end not in self._shaken:
             self._shaken.append(end)
@@ -228,7 +249,7 @@ class FakeConnection:
     def split(self) -> None:
         """As `cut`, after one half of the first box of each end has arrived."""
         for end in self.ends:
-            if end.out and not end.closed and not end.other.closed:
+            if end.out and not (end.closed or end.other.closed or end.other.is_stopped):
                 end.other.protocol.dataReceived(end.out[0][: len(end.out[0]) // 2])
         self.cut()
 

@@ -13,6 +13,7 @@ from sqlalchemy import Engine, event
 from twisted.python.failure import Failure
 
 from chatd.base.config import Config
+from chatd.simulate.shared_sqlite import SCHEME, SHARED
 from chatd.store import engine as engines
 from chatd.store.migrate import prepare
 from chatd.store.names import renew_skeletons
@@ -41,7 +42,7 @@ elsewhere: DatabaseServer | None = None
 def connect_without_sync(url: str) -> Engine:
     """Connect as the daemon does, but let SQLite skip fsync: no test cuts the power."""
     engine = connect_quickly(url)
-    if elsewhere is None:
+    if elsewhere is None or url.startswith(SCHEME):
         event.listen(engine, "connect", _turn_off_sync)
     return engine
 
@@ -49,6 +50,8 @@ def connect_without_sync(url: str) -> Engine:
 def connect_quickly(url: str) -> Engine:
     """Connect as the daemon does. The engines share one cache of compiled statements. Otherwise each realm
     would compile its own, which takes longer than executing them."""
+    if url.startswith(SCHEME):
+        return sharing_statements(SHARED.connect(url), _shared_nodes_engine())
     if elsewhere is not None:
         return elsewhere.connect(url)
     return sharing_statements(engines.connect(url), _shared_engine())
@@ -64,6 +67,13 @@ def sharing_statements(engine: Any, shared: Any) -> Engine:
 def _shared_engine() -> Engine:
     engine = engines.connect("sqlite://")
     engine.connect().close()  # initializes the dialect
+    return engine
+
+
+@cache
+def _shared_nodes_engine() -> Engine:
+    engine = SHARED.connect(f"{SCHEME}://")
+    engine.connect().close()  # as above
     return engine
 
 

@@ -26,17 +26,20 @@ SELDOM_HOSTILE = (
 class Faults:
     """Each call lets one thing go wrong. Only those of `kinds` do; with None, chance chooses the kinds."""
 
+    possible: tuple[str, ...] = KINDS
+
     def __init__(self, world: World, kinds: Collection[str] | None) -> None:
         self._world = world
         self._random = world.random
-        chosen = [each for each in BREAKDOWNS if self._random.random() < 0.6]
-        if self._random.random() < SELDOM_HOSTILE:
+        breakdowns = [each for each in self.possible if each != HOSTILE]
+        chosen = [each for each in breakdowns if self._random.random() < 0.6]
+        if HOSTILE in self.possible and self._random.random() < SELDOM_HOSTILE:
             chosen.append(HOSTILE)
-        self.kinds = chosen if kinds is None else [each for each in KINDS if each in kinds]
+        self.kinds = chosen if kinds is None else [each for each in self.possible if each in kinds]
         world.network.slow = "delay" in self.kinds
         world.trace.say(f"faults: {', '.join(self.kinds)}")
         self._copies: dict[str, Path] = {}
-        world.network.after_step = self._bury
+        world.network.after_steps.append(self._bury)
         if HOSTILE in self.kinds:
             world.let_in(self._random.choice(world.servers).name)
         if "restore" in self.kinds:
@@ -49,7 +52,7 @@ class Faults:
             return
         kind = self._random.choice(kinds)
         server = self._random.choice(self._world.servers)
-        self._say(f"{kind}: {server.name}")
+        self._say(f"{kind}: {server.label}")
         self._world.counts[kind] += 1
         getattr(self, kind)(server)
 
@@ -98,6 +101,8 @@ class Faults:
         if not server.is_open:
             self._open(server)
             return
+        if server.is_stopped:
+            return
         database = server.realm.database
         disk = self._world.disk_of(server)
         if database.full:
@@ -121,7 +126,7 @@ class Faults:
             server.open()
         except StartError as error:
             raise Violation(f"a realm starts after a crash: {error}") from error
-        self._say(f"{server.name} starts")
+        self._say(f"{server.label} starts")
 
     def clock(self, server: Server) -> None:
         """The wall clock of a realm steps."""
@@ -232,10 +237,15 @@ class Faults:
                 disk.repair()
             if not server.is_open:
                 self._open(server)
-            server.realm.database.full = False
-            server.realm.database.failing = lambda: False
+        self._network_works()
+        for server in self._world.servers:
+            database = server.realm.database
+            database.full, database.doubtful, database.failing = False, 0, lambda: False
         for connection in network.connections:
             for end in connection.ends:
                 end.held = False
                 end.losing = set()
         network.cut()
+
+    def _network_works(self) -> None:
+        """Wait until all processes run."""

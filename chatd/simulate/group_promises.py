@@ -41,7 +41,7 @@ class GroupPromises:
 
     def _live(self, group: StagedGroup) -> Iterator[tuple[Server, int]]:
         """Where a group lives: it may have moved."""
-        for server in self._world.servers:
+        for server in self._world.homes:
             address = group.name if server.name == group.home else f"{group.name}@{group.home}"
             query = sa.select(groups.c.conversation_id).where(
                 groups.c.home_id.is_(None), groups.c.key.is_not(None), of_address(address)

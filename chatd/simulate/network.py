@@ -37,6 +37,8 @@ class Network:
         self, folder: Path, random: Random | None = None, threads: Threads = STEPPED
     ) -> None:
         self.now = START
+        self.clock = TimerClock()  # of what is between the servers: clients, and buses
+        self.clock.advance(START)
         self.threads = threads
         self.start_options = StartOptions()
         self.servers: dict[str, Server] = {}
@@ -57,6 +59,10 @@ class Network:
         server = self.servers[name] = Server(self, name, self._folder, **settings)
         return server
 
+    def add(self, server: Server) -> None:
+        """Add a server that is one of several for its realm."""
+        self.servers[server.label] = server
+
     def pair(self, **settings: Any) -> tuple[Server, Server]:
         """Add realm1 and realm2, linked. realm1 has dialled."""
         one, two = self.server("realm1", **settings), self.server("realm2", **settings)
@@ -75,17 +81,32 @@ class Network:
     def _answer_call(self) -> bool:
         for call in self._calls:
             made, near, where = call
-            if where in self.silent:
+            if where in self.silent or near.is_stopped:
                 continue
-            self._calls.remove(call)
             error = self.refusing.get(where)
             there = [each for each in self.servers.values() if each.where == where and each.is_open]
+            running = [each for each in there if not each.is_stopped]
+            if error is None and there and not running:
+                continue
+            self._calls.remove(call)
             if error is not None or not there:
                 made.errback(Failure(error or net.ConnectionRefusedError()))
             else:
-                made.callback(self._make_connection(near, there[0]))
+                made.callback(self._make_connection(near, self._choose(running)))
             return True
         return False
+
+    def _choose(self, there: list[Server]) -> Server:
+        """The server to which a connection goes: a proxy chooses one of the nodes of a realm."""
+        if len(there) == 1 or self._random is None:
+            return there[0]
+        return self._random.choice(there)
+
+    def ends_at(self, host: Any) -> list[PeerTransport]:
+        """The ends of all connections, and of those that are being made, at the process with that host."""
+        made = [end for connection in self.connections for end in connection.ends]
+        calling = [near for _, near, _ in self._calls]
+        return [end for end in (*made, *calling) if getattr(end.protocol, "host", None) is host]
 
     def _make_connection(self, near: PeerTransport, server: Server) -> FakeConnection:
         link = PeerLink(server.realm.directory.manager, Route("[2001:db8::1]:50000"))
@@ -131,6 +152,8 @@ class Network:
     def _sources(self) -> list[Callable[[], bool]]:
         """What may take a step now. Most seldom have anything to do, and asking each of them takes time."""
         found: list[Callable[[], bool]] = [self._answer_call] if self._calls else []
+        if self.clock.next_due() <= self.clock.rightNow:
+            found.append(partial(_turn, self.clock))
         for life in self._lives():
             database, clock = life.database, life.clock
             if database.may_commit:
@@ -149,7 +172,11 @@ class Network:
 
     def _lives(self) -> list[SimulatedRealm]:
         """The realms that run."""
-        return [server.realm for server in self.servers.values() if server.is_open]
+        return [
+            server.realm
+            for server in self.servers.values()
+            if server.is_open and not server.is_stopped
+        ]
 
     def _open(self) -> list[FakeConnection]:
         """The connections of which at least one end is open. Drops the others."""
@@ -175,7 +202,7 @@ class Network:
     def _step_all(self) -> bool:
         """As `step` with all of `_sources`, in their order."""
         lives, connections = self._lives(), tuple(self._open())
-        done = self._answer_call()
+        done = self._answer_call() | _turn(self.clock)
         for life in lives:
             done |= life.database.step()
             done |= life.database.step_read()
@@ -198,7 +225,7 @@ class Network:
         self.settle()
         end = self.now + seconds
         while True:
-            clocks = [life.clock for life in self._lives()]
+            clocks = [self.clock, *(life.clock for life in self._lives())]
             due = min([math.inf, *(clock.next_due() for clock in clocks), *self._arrivals()])
             self.now = max(self.now, min(end, due))
             for clock in clocks:
@@ -206,9 +233,8 @@ class Network:
                 clock.rightNow = max(clock.rightNow, self.now)
             if due > self.now:
                 return
-            for server in self.servers.values():
-                if server.is_open:
-                    server.realm.clock.advance(0)
+            for clock in (self.clock, *(life.clock for life in self._lives())):
+                clock.advance(0)
             self.settle()
 
     def _arrivals(self) -> list[float]:
@@ -252,6 +278,7 @@ class Network:
         self._calls.clear()
         for server in self.servers.values():
             if server.is_open:
+                server.continue_process()
                 server.realm.database.full = False
                 server.close()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -63,10 +63,23 @@ class Person:
         self.client.connection.leave(True)
         self._client = None
 
+    @property
+    def server(self) -> Server:
+        """Where the client is connected."""
+        return self._server
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the person can ask for something."""
+        return self._server.is_open
+
     def begins(self, command: ask.Command) -> Deferred[Any]:
         """Execute a command, and return its Deferred."""
-        self.client.connection.moment += 1
-        return maybeDeferred(self.client.execute, command)
+        return self.on_client(lambda client: _begin(client, command))
+
+    def on_client(self, begin: Callable[[Client], Deferred[Any]]) -> Deferred[Any]:
+        """Call `begin` with the client, and return the Deferred that it returns."""
+        return begin(self.client)
 
     def does(self, command: ask.Command) -> Any:
         return self._server.network.result(self.begins(command))
@@ -157,21 +170,20 @@ class Person:
     ) -> Deferred[Any]:
         """Send a file to users, or to `#group`."""
 
-        async def send() -> Any:
-            self.client.connection.moment += 1
+        async def send(client: Client) -> Any:
             command: ask.Command
             if to.startswith("#"):
                 command = ask.SendGroupFile(parse_address(to[1:]), name, len(data), key)
             else:
                 people = tuple(map(parse_address, to.split(",")))
                 command = ask.SendFile(people, name, len(data), key)
-            receive: Any = await maybeDeferred(self.client.execute, command)
+            receive: Any = await _begin(client, command)
             if isinstance(receive, Reply):
                 return receive  # it was sent before
             receive.upload.write(data)
             return await receive.finish()
 
-        return Deferred.fromCoroutine(send())
+        return self.on_client(lambda client: Deferred.fromCoroutine(send(client)))
 
     def sends_file(self, to: str, name: str, data: bytes, key: str | None = None) -> Reply:
         reply: Reply = self._server.network.result(self.begins_to_send_file(to, name, data, key))
@@ -183,6 +195,11 @@ class Person:
         data: bytes = network.result(give.download.file.read(give.download.file.size))
         network.result(give.download.file.close())
         return data
+
+
+def _begin(client: Client, command: ask.Command) -> Deferred[Any]:
+    client.connection.moment += 1
+    return maybeDeferred(client.execute, command)
 
 
 def _shown(message: Message) -> str:

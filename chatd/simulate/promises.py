@@ -24,6 +24,7 @@ from chatd.store.schema import pending
 MAX_PAGES = 50
 PATIENCE = 700.0  # seconds until all realms are linked again
 QUIET = 130.0  # seconds in which the last tasks end: some run once a minute
+QUIET_OF_NODES = 70.0  # seconds; their beats take time
 
 
 class Promises:
@@ -36,15 +37,23 @@ class Promises:
 
     def settle(self) -> None:
         """Give everything time to arrive, and repeat the requests that were not answered."""
-        pairs = list(combinations(self._world.honest_servers, 2))
-        self._network.until(
-            lambda: all(self._network.open_connections(*pair) for pair in pairs), PATIENCE
-        )
+        self._network.until(self._are_linked, PATIENCE)
         self._network.advance(12)
         self._insist()
         self._confirm()
         self._network.until(lambda: not self._waiting())
-        self._network.advance(QUIET)
+        self._network.advance(QUIET_OF_NODES if self._world.shared else QUIET)
+
+    def _are_linked(self) -> bool:
+        """Whether some process of each realm is connected to some one of each other realm."""
+        return all(
+            any(
+                self._network.open_connections(one, two)
+                for one in self._world.servers_of(near.name)
+                for two in self._world.servers_of(far.name)
+            )
+            for near, far in combinations(self._world.honest_servers, 2)
+        )
 
     def _insist(self) -> None:
         for request in self._world.requests:
@@ -328,10 +337,16 @@ class Promises:
             for text, written in self._world.texts
             if text not in current and self._is_gone(text, written)
         ]
+        folders = [
+            (server, folder)
+            for server in self._world.servers
+            if server.name != self._world.hostile
+            for folder in server.folders
+        ]
         for server in self._world.servers:
             server.close()
-        for server in self._world.honest_servers:
-            for path in sorted(server.config.state.rglob("*")):
+        for server, folder in folders:
+            for path in sorted(folder.rglob("*")):
                 data = path.read_bytes() if path.is_file() else b""
                 for text in gone:
                     # m1 pesan-1-akhir: m11 pesan-1 is another text

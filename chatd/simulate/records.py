@@ -23,7 +23,8 @@ def require(kept: object, promise: str, *details: object) -> None:
 
 class TrackedRequest:
     """What the person `name` asks for. `answers` has a list for each time that they have sent it, with the
-    reply or the exception once that is there. With a `key` it may be sent again."""
+    reply or the exception once that is there. With a `key` it may be sent again. `sent` and `answered_at` are
+    times, as `now` tells them; the latter is that of the first answer."""
 
     def __init__(
         self,
@@ -31,9 +32,14 @@ class TrackedRequest:
         begin: Callable[[], Deferred[Any]],
         key: str | None,
         on_answer: Callable[[Any], None],
+        now: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self.name = name
         self.key = key
+        self.command: Any = None
+        self.sent: list[float] = []
+        self.answered_at: float | None = None
+        self._now = now
         self.answers: list[list[Any]] = []
         self.doubtful = False  # the realm that has answered was restored from an older copy since
         self._begin = begin
@@ -44,9 +50,12 @@ class TrackedRequest:
         """Send it, or send it again."""
         found: list[Any] = []
         self.answers.append(found)
+        self.sent.append(self._now())
 
         def answered(result: Any) -> None:
             found.append(result.value if isinstance(result, Failure) else result)
+            if self.answered_at is None:
+                self.answered_at = self._now()
             self._on_answer(found[0])
 
         self._begin().addBoth(answered)

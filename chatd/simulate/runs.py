@@ -21,6 +21,8 @@ from chatd.simulate.faults import Faults
 from chatd.simulate.gatherings import Gatherings
 from chatd.simulate.group_promises import GroupPromises
 from chatd.simulate.mishaps import Mishaps
+from chatd.simulate.node_faults import NodeFaults
+from chatd.simulate.node_promises import NodePromises
 from chatd.simulate.promises import Promises
 from chatd.simulate.records import Violation
 from chatd.simulate.relocations import Relocations
@@ -28,23 +30,26 @@ from chatd.simulate.servers import Stuck
 from chatd.simulate.strangers import Strangers, are_wanted
 from chatd.simulate.talk import Talk
 from chatd.simulate.vfs import NotShared, SimulatedVfs
+from chatd.simulate.wanderings import Wanderings
 from chatd.simulate.world import World
 
 MEMORY = Path("/dev/shm")  # noqa: S108 - a folder of every Linux
 STEPS = (6, 24)
+OFTEN = 0.5  # of the steps of realms with several nodes, something goes wrong besides
 LIMIT = 30.0  # seconds of CPU for one run, so that one that never ends is noticed
 
 
 class SimulationOptions(msgspec.Struct, frozen=True):
     """`faults`: which kinds may happen; None: chosen by chance. `realms`: how many; None: likewise.
     `moves`: whether groups move to other realms; `strangers`: whether people are strangers to others; None:
-    likewise."""
+    likewise. `nodes`: of the first realm; others have up to that."""
 
     faults: tuple[str, ...] | None = None
     realms: int | None = None
     synchronous: str = "FULL"
     moves: bool | None = None
     strangers: bool | None = None
+    nodes: int = 1
 
 
 class Result(msgspec.Struct):
@@ -85,7 +90,9 @@ def _simulate(
     with _folder() as folder:
         disks = None if (vfs := _vfs()) is None else Disks(vfs, options.synchronous)
         strange = are_wanted(seed, options.strangers)
-        world = World(seed, folder, options.realms, write, disks, strange=strange)
+        world = World(
+            seed, folder, options.realms, write, disks, strange=strange, nodes=options.nodes
+        )
         violation, details = None, ""
         try:
             _run(world, seed, options)
@@ -107,21 +114,16 @@ def _too_slow(_number: int, _frame: object) -> None:
 
 
 def _run(world: World, seed: int, options: SimulationOptions) -> None:
+    act = _actor(world, seed, options)
     random, network = world.random, world.network
-    talk, gatherings = Talk(world), Gatherings(world)
-    relocations, strangers = Relocations(world, seed, options.moves), Strangers(world)
-    faults = Faults(world, options.faults)
+    faults = NodeFaults(world, options.faults) if world.shared else Faults(world, options.faults)
+    node_promises = NodePromises(world)
+    if world.shared:
+        network.after_steps.append(node_promises.watch)
     network.mix()
     for _ in range(random.randint(*STEPS)):
         for _ in range(random.randint(1, 4)):
-            if relocations.share and random.random() < relocations.share:
-                relocations.act()
-            elif strangers.share and random.random() < strangers.share:
-                strangers.act()
-            elif random.random() < gatherings.share:
-                gatherings.act()
-            else:
-                talk.act()
+            act()
         match random.randrange(6):
             case 0 | 1:
                 network.settle()
@@ -132,11 +134,30 @@ def _run(world: World, seed: int, options: SimulationOptions) -> None:
                     network.step()
             case _:
                 faults.act()
+        if world.shared and random.random() < OFTEN:
+            faults.act()
     faults.end()
     promises = Promises(world)
     promises.settle()
+    node_promises.check()
     GroupPromises(world).check()
     promises.check()
+
+
+def _actor(world: World, seed: int, options: SimulationOptions) -> Callable[[], None]:
+    """A function that lets somebody do one thing. What is rare in all runs comes first."""
+    talk, gatherings = Talk(world), Gatherings(world)
+    relocations, strangers = Relocations(world, seed, options.moves), Strangers(world)
+    wanderings, random = Wanderings(world), world.random
+
+    def act() -> None:
+        for each in (relocations, strangers, wanderings):
+            if each.share and random.random() < each.share:
+                each.act()
+                return
+        (gatherings if random.random() < gatherings.share else talk).act()
+
+    return act
 
 
 @cache

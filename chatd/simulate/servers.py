@@ -69,18 +69,9 @@ class SimulatedRealm(Realm):
     uploads: SteppedUploads
 
     def __init__(self, server: Server) -> None:
-        clock = TimerClock()
-        clock.advance(server.network.now)
-        door = cast(Any, SimulatedDoor(server))
-        self.clock = clock
-        environment = Environment(
-            cast(Any, clock),
-            server.random_bytes,
-            clock,
-            wall=lambda: clock.seconds() + server.stepped,
-            endpoint=door,
-            threads=server.network.threads,
-        )
+        self.clock = TimerClock()
+        self.clock.advance(server.network.now)
+        environment = server.environment(self.clock)
         super().__init__(server.config, environment, server.network.start_options)
 
     def open(self) -> None:
@@ -126,11 +117,14 @@ class SimulatedDoor:
 
 
 class Server:
-    """A realm's name and state folder, and the realm while it runs. `name` is its own spelling."""
+    """A realm's name and state folder, and the realm while it runs. `name` is its own spelling, and `label`
+    names the process in traces."""
+
+    is_stopped = False  # the process is, as by SIGSTOP
 
     def __init__(self, network: Network, name: str, folder: Path, **settings: Any) -> None:
         self.network = network
-        self.name = name
+        self.name = self.label = name
         limits = Limits(**{"commands_per_second": 0, **settings.pop("limits", {})})
         groups = GroupsConfig(**settings.pop("groups", {}))
         peers = PeersConfig(**{"add": "anyone", "strangers": "welcome", **settings})
@@ -144,11 +138,32 @@ class Server:
         self.stepped = 0.0  # seconds by which the wall clock was set forward
         self._random = itertools.count(1)
         self._life: SimulatedRealm | None = None
+        self._stopped_ends: list[PeerTransport] = []
+        self._begin()
         self.open()
+
+    def _begin(self) -> None:
+        """Complete the configuration."""
 
     def random_bytes(self, size: int) -> bytes:
         count = next(self._random)
-        return hashlib.shake_256(f"{self.name} {count}".encode()).digest(size)
+        return hashlib.shake_256(f"{self.label} {count}".encode()).digest(size)
+
+    @property
+    def folders(self) -> list[Path]:
+        """The folders with what the realm has stored."""
+        return [self.config.state]
+
+    def environment(self, clock: TimerClock) -> Environment:
+        """What the realm gets from outside."""
+        return Environment(
+            cast(Any, clock),
+            self.random_bytes,
+            clock,
+            wall=lambda: clock.seconds() + self.stepped,
+            endpoint=cast(Any, SimulatedDoor(self)),
+            threads=self.network.threads,
+        )
 
     @property
     def realm(self) -> SimulatedRealm:
@@ -175,9 +190,14 @@ class Server:
     def open(self) -> None:
         self.lives += 1
         life = SimulatedRealm(self)
+        if self.start(life):
+            self._life = life
+            life.start()
+
+    def start(self, life: SimulatedRealm) -> bool:
+        """Open what will be the realm. Returns whether it is open. Raises StartError."""
         life.open()
-        self._life = life
-        life.start()
+        return True
 
     def close(self) -> None:
         """Stop the realm in order."""
@@ -186,7 +206,7 @@ class Server:
 
     def kill(self) -> None:
         """Stop the realm as a crash does: what is not on disk is lost."""
-        life, self._life = self.realm, None
+        life, self._life, self.is_stopped = self.realm, None, False
         for connection in self.network.connections:
             for end in connection.ends:
                 if getattr(end.protocol, "host", None) is life.directory.manager:
@@ -195,6 +215,23 @@ class Server:
                     end.other.lose(net.ConnectionLost())
         life.database.close()
         life.state.release()
+
+    def stop_process(self) -> None:
+        """Let the process do nothing until `continue_process`."""
+        self.is_stopped = True
+        self._stopped_ends = self.network.ends_at(self.host)
+        for end in self._stopped_ends:
+            end.stop_process()
+
+    def continue_process(self) -> None:
+        """Let the process go on. Its clocks went on meanwhile."""
+        if not self.is_stopped:
+            return
+        self.is_stopped = False
+        clock = self.realm.clock
+        clock.rightNow = max(clock.rightNow, self.network.now)
+        for end in self._stopped_ends:
+            end.continue_process()
 
     def restart(self) -> None:
         """Kill the realm, and start it again."""

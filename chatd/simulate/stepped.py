@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import OperationalError
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.python.failure import Failure
 
@@ -18,24 +20,39 @@ from chatd.base.clocks import Wall
 from chatd.base.counters import Counters
 from chatd.base.errors import StorageFailed
 from chatd.files.folder import Uploads
+from chatd.files.shared_folder import SharedFolder
 from chatd.simulate.databases import connect_without_sync, tell
-from chatd.store.writer import Beside, Job, Writer
+from chatd.store.writer import Beside, Job, Outcome, Writer
 
 
 def _is_on() -> bool:
     return False
 
 
+class DoubtfulWriter(Writer):
+    """A Writer whose connection to a server can be lost."""
+
+    def doubt(self, jobs: Sequence[Job]) -> list[Outcome]:
+        """The outcomes of `jobs`, of whose transaction it is not known that it was committed."""
+        self.reconnect()
+        return self._refuse(jobs, OperationalError(None, None, Exception("the connection is lost")))
+
+    def reconnect(self) -> None:
+        """The next transaction begins on a new connection."""
+        self._connection.invalidate()
+
+
 class SteppedDatabase:
     """A chatd.store.database.Database without threads: `step` commits jobs, `step_read` answers a query.
 
     While the disk is `full`, no transaction can be committed; or while `failing` returns true. Nobody hears
-    how a transaction has ended in which the machine was switched off (`is_off`).
+    how a transaction has ended in which the machine was switched off (`is_off`). Of the next `doubtful`
+    transactions it is not known that they were committed, because the connection to the server was lost.
     """
 
     def __init__(self, engine: Engine, *_: object) -> None:
         self._engine = engine
-        self._writer = Writer(engine)
+        self._writer = DoubtfulWriter(engine)
         self._reading = engine.connect()
         self._settled: list[Callable[[], None]] = []
         self._jobs: list[Job] = []
@@ -43,6 +60,7 @@ class SteppedDatabase:
         self._stopped: Deferred[None] | None = None
         self.is_off: Callable[[], bool] = _is_on
         self.full = False
+        self.doubtful = 0
         self.failing: Callable[[], bool] = lambda: self.full
 
     def start(self) -> None: ...
@@ -123,6 +141,9 @@ class SteppedDatabase:
                 job.done.errback(Failure(StorageFailed()))
             return True
         outcomes = self._writer.commit(jobs)
+        if self.doubtful:
+            self.doubtful -= 1
+            outcomes = self._writer.doubt(jobs)
         if self.is_off():
             return True
         for outcome in outcomes:
@@ -130,6 +151,13 @@ class SteppedDatabase:
         for then in self._settled:
             then()
         return True
+
+    def reconnect(self) -> None:
+        """The connections to the server are new ones from now on."""
+        self._writer.reconnect()
+        self._reading.close()
+        self._engine.dispose()
+        self._reading = self._engine.connect()
 
     def step_read(self) -> bool:
         if not self._reads:
@@ -183,26 +211,12 @@ class InstantPasswords:
         return False
 
 
-class SteppedUploads(Uploads):
-    """Uploads without threads: `step` does one piece of their work."""
+class SteppedWork:
+    """The work of a thread pool without threads: `step` does one piece of it."""
 
-    def __init__(
-        self, clock: Any, folder: Path, counters: Counters | None = None, wall: Wall = time.time
-    ) -> None:
-        super().__init__(clock, folder, counters, wall)
+    def __init__(self) -> None:
         self._work: deque[tuple[Deferred[Any], Callable[..., Any], tuple[Any, ...]]] = deque()
         self.is_off: Callable[[], bool] = _is_on  # the machine is, and nobody hears of its work
-
-    def start(self) -> None:
-        for folder in (self.folder, self._incoming, self._rooms):
-            folder.mkdir(mode=0o700, exist_ok=True)
-        self.thumbnails.start()
-
-    def stop(self) -> Deferred[None]:
-        return succeed(None)
-
-    def clean(self, known: Any, keep_parts: float = math.inf) -> int:
-        return super().clean(known, keep_parts)
 
     def in_thread(self, work: Callable[..., Any], *args: Any) -> Deferred[Any]:
         done: Deferred[Any] = Deferred()
@@ -226,10 +240,52 @@ class SteppedUploads(Uploads):
             done.callback(value)  # calls the errbacks if it is a Failure
         return True
 
+
+class SteppedUploads(SteppedWork, Uploads):
+    """Uploads without threads."""
+
+    def __init__(
+        self, clock: Any, folder: Path, counters: Counters | None = None, wall: Wall = time.time
+    ) -> None:
+        SteppedWork.__init__(self)
+        Uploads.__init__(self, clock, folder, counters, wall)
+
+    def start(self) -> None:
+        for folder in (self.folder, self._incoming, self._rooms):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        self.thumbnails.start()
+
+    def stop(self) -> Deferred[None]:
+        return succeed(None)
+
+    def clean(self, known: Any, keep_parts: float = math.inf) -> int:
+        return super().clean(known, keep_parts)
+
     @property
     def parts(self) -> list[Path]:
         """The files that have arrived in part."""
         return sorted(self._incoming.glob("*.part"))
+
+
+class SteppedSharedFolder(SteppedWork, SharedFolder):
+    """A folder that several nodes share, without threads."""
+
+    def __init__(self, *args: Any) -> None:
+        SteppedWork.__init__(self)
+        SharedFolder.__init__(self, *args)
+
+    def stop(self) -> Deferred[None]:
+        self._leave()
+        return succeed(None)
+
+    def kill(self) -> None:
+        """The system unlocks what a process has locked that ends."""
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            os.close(lock)
+
+    def clean(self, known: Any, keep_parts: float = math.inf) -> int:
+        return super().clean(known, keep_parts)
 
 
 STEPPED = Threads(
@@ -237,4 +293,5 @@ STEPPED = Threads(
     cast(Any, SteppedDatabase),
     cast(Any, InstantPasswords),
     cast(Any, SteppedUploads),
+    SteppedSharedFolder,
 )

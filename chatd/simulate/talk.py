@@ -70,7 +70,7 @@ class Talk:
 
     def nobody(self, name: str, _to: str) -> None:
         """Write to somebody who does not exist in another realm."""
-        realm = self._random.choice(self._world.servers).name
+        realm = self._random.choice(self._world.homes).name
         own = self._world.realm_of[name]
         if realm != own and not self._world.is_strange(own, realm):
             to = (Address("nobody", realm),)

@@ -21,8 +21,10 @@ from chatd.commands import values as ask
 from chatd.simulate.cables import CabledNetwork
 from chatd.simulate.disks import Disk, Disks
 from chatd.simulate.hostile import HostileRealm
+from chatd.simulate.nodes import SharedServer, SimulatedNode
 from chatd.simulate.people import Person
 from chatd.simulate.records import Forwarded, Marked, TrackedRequest, Written
+from chatd.simulate.roaming import RoamingPerson
 from chatd.simulate.servers import START, Server
 from chatd.simulate.stepped import STEPPED
 from chatd.simulate.trace import Trace
@@ -54,11 +56,15 @@ class World:
         disks: Disks | None = None,
         *,
         strange: bool = False,
+        nodes: int = 1,
     ) -> None:
-        """With `strange`, the people of a realm are strangers to those of the realms with higher numbers."""
+        """With `strange`, the people of a realm are strangers to those of the realms with higher numbers. The
+        first realm has so many `nodes`, and the others have up to that."""
         self.random = Random(seed)  # noqa: S311 - not for secrets
         self.folder = folder
         self.strange = strange
+        self.nodes = nodes
+        self.shared: dict[str, SharedServer] = {}  # what the nodes of a realm share, by its name
         self.trace = Trace(lambda: self.network.now - START, write)
         self.disks = disks
         threads = STEPPED if disks is None else disks.threads
@@ -82,15 +88,21 @@ class World:
         # Groups, and whom their creators want to make admins: the requests for that
         self.promotions: defaultdict[tuple[str, str], list[TrackedRequest]] = defaultdict(list)
         self._texts = 0
-        self._settle_in(realms or self.random.choice((2, 2, 2, 2, 3, 3, 3, 4, 5)))
+        by_chance = (2, 2, 2, 2, 3, 3, 3, 4, 5) if nodes == 1 else (2, 2, 2, 3)
+        self._settle_in(realms or self.random.choice(by_chance))
 
     def _settle_in(self, realms: int) -> None:
         for number in range(1, realms + 1):
             name = f"realm{number}"
+            settings = {"strangers": "requests"} if self.strange else {}
+            count = self._count_nodes(number)
+            if count > 1:
+                self._add_nodes(name, count, settings)
+                continue
             if self.disks is not None:
                 self.disks.add(self.folder / name)
-            self.network.server(name, **({"strangers": "requests"} if self.strange else {}))
-        servers = self.servers
+            self.network.server(name, **settings)
+        servers = self.homes
         pairs = list(combinations(servers, 2))
         adding = [near.begins_to_add(far) for near, far in pairs]
         self.network.settle()
@@ -100,13 +112,33 @@ class World:
         for at in range(max(realms, self.random.choice((2, 2, 3, 3, 4, 5)))):
             server = servers[at % realms]
             name = next(names)
-            self.people[name] = server.person(name)
+            shared = self.shared.get(server.name)
+            if shared is None:
+                self.people[name] = server.person(name)
+            else:
+                self.people[name] = RoamingPerson(shared, name, self.random, self.trace)
             self.realm_of[name] = server.name
+            self.network.settle()
         self._found_groups()
         self.network.settle()
         if self.disks is not None:
             for disk in self.disks.disks.values():
                 disk.forget()  # the faults begin now, also with less than FULL
+
+    def _count_nodes(self, number: int) -> int:
+        """How many nodes the realm with that number has."""
+        if number == 1 or self.nodes == 1 or self.random.random() < 0.7:
+            return self.nodes if number == 1 else 1
+        return self.random.randint(2, self.nodes)
+
+    def _add_nodes(self, realm: str, count: int, settings: dict[str, str]) -> None:
+        if self.disks is not None:
+            self.disks.add(self.folder / realm)
+        shared = self.shared[realm] = SharedServer(self.network, realm, self.folder, self.random)
+        for _ in range(count):
+            node = SimulatedNode(self.network, shared, self.folder, **settings)
+            self.network.add(node)
+        self.network.settle()
 
     def _found_groups(self) -> None:
         """Create up to two groups. Most people join the first; people come to and leave the second."""
@@ -118,7 +150,7 @@ class World:
             self.people[creator].creates(name)
             for other in self.people:
                 if other != creator and self.random.random() < 0.7:
-                    self.people[other].begins(ask.JoinGroup(self.address(f"#{name}", other)))
+                    self.asks(other, ask.JoinGroup(self.address(f"#{name}", other)))
             self.network.settle()
             self._note_marks(name)
 
@@ -132,13 +164,29 @@ class World:
                     of_address(str(self.address(f"#{group}", name))),
                 )
             )
-            seq = self.network.servers[realm].realm.database.now(_scalar, query)
+            seq = self.home(realm).realm.database.now(_scalar, query)
             if seq is not None:
                 self.joined_at[group, name] = seq
 
     @property
     def servers(self) -> list[Server]:
+        """All processes."""
         return list(self.network.servers.values())
+
+    def servers_of(self, realm: str) -> list[Server]:
+        """The processes of a realm."""
+        return [server for server in self.servers if server.name == realm]
+
+    def home(self, realm: str) -> Server:
+        """A process of a realm, which runs if any does."""
+        there = self.servers_of(realm)
+        running = [each for each in there if each.is_open and not each.is_stopped]
+        return (running or [each for each in there if each.is_open] or there)[0]
+
+    @property
+    def homes(self) -> list[Server]:
+        """One process of each realm."""
+        return [self.home(realm) for realm in dict.fromkeys(each.name for each in self.servers)]
 
     # Honest and hostile
 
@@ -157,7 +205,8 @@ class World:
 
     @property
     def honest_servers(self) -> list[Server]:
-        return [server for server in self.servers if server.name != self.hostile]
+        """One process of each honest realm."""
+        return [server for server in self.homes if server.name != self.hostile]
 
     @property
     def honest_people(self) -> list[str]:
@@ -194,13 +243,16 @@ class World:
     # Realms
 
     def server_of(self, name: str) -> Server:
-        return self.network.servers[self.realm_of[name]]
+        """A process of a person's realm."""
+        return self.home(self.realm_of[name])
 
     def is_open(self, name: str) -> bool:
-        return self.server_of(name).is_open
+        """Whether a person can ask for something."""
+        return self.people[name].is_connected and self.server_of(name).is_open
 
     def disk_of(self, server: Server) -> Disk | None:
-        return None if self.disks is None else self.disks.disks[server.config.state]
+        """The disk of a realm's database; None if it can't fail, or is not of this process alone."""
+        return None if self.disks is None else self.disks.disks.get(server.config.state)
 
     def kill(self, server: Server) -> None:
         """End a realm at once. SQLite does not notice, and leaves its files as they are."""
@@ -232,7 +284,9 @@ class World:
         person, what = self.people[name], type(command).__name__
         key = getattr(command, "key", None) if "key" in command.__struct_fields__ else None
         self.counts[what] += 1
-        return self.begins(name, f"{what} {command}", lambda: person.begins(command), key)
+        request = self.begins(name, f"{what} {command}", lambda: person.begins(command), key)
+        request.command = command
+        return request
 
     def begins(
         self, name: str, what: str, begin: Callable[[], Deferred[Any]], key: str | None
@@ -243,7 +297,7 @@ class World:
         def answered(answer: Any) -> None:
             self.trace.say(f"answer to {number}: {describe(answer)}")
 
-        request = TrackedRequest(name, begin, key, answered)
+        request = TrackedRequest(name, begin, key, answered, lambda: self.network.now)
         self.requests.append(request)
         return request
 

@@ -70,6 +70,7 @@ class Backend(ABC):
     # How many large values a query should return at first: the driver reads them all before one can be used
     values_at_once: int
     is_shared = False  # several nodes may use one database
+    has_sequences = False  # the ids of messages are numbered by a sequence of the server
 
     @abstractmethod
     def connect(self, url: str) -> Engine:

@@ -12,32 +12,40 @@ from sqlalchemy.exc import NoSuchModuleError
 from chatd.store.backend import Backend
 from chatd.store.sqlite import SQLite
 
-_BACKENDS: dict[str, Backend] = {"sqlite": SQLite()}
+# By the names of the drivers, as SQLAlchemy's dialects have them
+_BACKENDS: dict[str, Backend] = {"pysqlite": SQLite()}
+_DRIVERS = {"sqlite": "pysqlite", "postgresql": "psycopg"}
 
 
-def _backend(name: str) -> Backend:
+def add_backend(driver: str, backend: Backend) -> None:
+    """Let connections over the driver of that name have `backend`."""
+    _BACKENDS[driver] = backend
+
+
+def _backend(driver: str) -> Backend:
     """Raises NoSuchModuleError for a database that chatd does not know."""
-    found = _BACKENDS.get(name)
+    found = _BACKENDS.get(driver)
     if found is None:
-        if name != "postgresql":
+        if driver != "psycopg":
             raise NoSuchModuleError(
-                f"chatd has no backend for {name}; it knows sqlite and postgresql"
+                f"chatd has no backend for {driver}; it knows sqlite and postgresql"
             )
         from chatd.store.postgres import Postgres
 
-        found = _BACKENDS[name] = Postgres()
+        found = _BACKENDS[driver] = Postgres()
     return found
 
 
 def connect(url: str) -> Engine:
     """Return an engine for `url`, set up for durability and for readers beside the writer. Raises
     ArgumentError, NoSuchModuleError, ImportError."""
-    return _backend(make_url(url).get_backend_name()).connect(url)
+    name = make_url(url).get_backend_name()
+    return _backend(_DRIVERS.get(name, name)).connect(url)
 
 
 def backend_of(connected: Connection | Engine) -> Backend:
     """The backend of a connection or of an engine."""
-    return _backend(connected.dialect.name)
+    return _backend(connected.dialect.driver)
 
 
 def alone(engine: Engine) -> AbstractContextManager[None]:

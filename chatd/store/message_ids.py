@@ -48,7 +48,7 @@ class MessageIds:
 
     def take(self, connection: Connection, count: int) -> Sequence[int]:
         """Return the next `count` ids, in order. They have no gaps if no other node writes meanwhile."""
-        if not backend_of(connection).is_shared:
+        if not backend_of(connection).has_sequences:
             last = self._last_of_all(connection)
             self._last = last + count
             return range(last + 1, last + count + 1)

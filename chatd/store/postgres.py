@@ -128,6 +128,7 @@ class Postgres(Backend):
     in_order = "ORDER BY ids.place"
     values_at_once = 8
     is_shared = True
+    has_sequences = True
 
     def __init__(self) -> None:
         self._inserts: dict[tuple[sa.Table, tuple[str, ...]], str] = {}

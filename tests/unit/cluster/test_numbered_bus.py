@@ -54,10 +54,10 @@ class BusTestCase(SynchronousTestCase):
         frames: list[BusFrame] = []
         carry = self.network.carry
 
-        def note(sent: Sequence[bytes], to: str = "") -> None:
+        def note(sent: Sequence[bytes], to: str, sender: SimulatedWire) -> None:
             found = [decode_frame(each) for each in sent]
             frames.extend(frame for frame in found if frame.node == node.name)
-            carry(sent, to)
+            carry(sent, to, sender)
 
         self.patch(self.network, "carry", note)
         return frames
@@ -169,7 +169,7 @@ class Publishing(BusTestCase):
     def test_failing_wire(self) -> None:
         """A wire that fails loses messages, and the publisher does not notice."""
 
-        def fail(_frames: Sequence[bytes], _to: str = "") -> None:
+        def fail(*_: object) -> None:
             raise OSError
 
         patched = self.patch(self.network, "carry", fail)
