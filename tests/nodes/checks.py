@@ -13,7 +13,8 @@ from tests.nodes.operations import Operation
 
 SENDS = ("send", "outside", "file")  # what stores a message
 SHOWN = 5  # of the things that are wrong in the same way
-#: After the answer to a kick, reads and pushes have to be refused within this time.
+#: After the answer to a kick, reads have to be refused within this time. Writes are refused, and nothing that
+#: is stored is pushed, from the entry of the kick on.
 KICK_TIME = 1.0  # seconds
 
 
@@ -219,8 +220,6 @@ def after_kick(episode: Episode, log: Log) -> list[str]:
             found.append(f"{each.name} was sent {each.began - kicked:.2f} s later")
         elif each.is_ok and each.verb != "send" and each.began >= kicked + KICK_TIME:
             found.append(f"{each.verb} succeeded {each.began - kicked:.2f} s later")
-    late = {each.name for each in episode.posts if each.began >= kicked + KICK_TIME}
-    found += [f"{name} was pushed to them" for name, _ in episode.pushed if name in late]
     ends = [
         entry["seq"]
         for entry in log.entries
@@ -228,6 +227,12 @@ def after_kick(episode: Episode, log: Log) -> list[str]:
     ]
     if not ends:
         return some(f"{log}: after a kick", [*found, "the log has no kick"])
+    names = log.names
+    found += [
+        f"{name} at {names[name][0]} was pushed to them, after the kick at {ends[0]}"
+        for name, _ in episode.pushed
+        if name in names and names[name][0] > ends[0]
+    ]
     for entry in log.entries:
         author = episode.victim.partition("@")[0]
         if entry["seq"] > ends[0] and author in (entry.get("from"), entry.get("who")):

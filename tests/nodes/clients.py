@@ -64,6 +64,8 @@ class Writer(Client):
         super().__init__(person, history, seed)
         self.places = [place for place in places if self.name in place.members]
         self._sent: list[Operation] = []  # with a seq
+        self.stale: list[str] = []  # reads that lack what was acknowledged to this client before
+        self._newest: dict[str, int] = {}  # by place: the highest seq that was acknowledged
         self._count = 0
         self._place_of = {place.label: place for place in self.places}
 
@@ -92,6 +94,8 @@ class Writer(Client):
 
     def sent(self, operation: Operation) -> None:
         if operation.is_ok and operation.seq is not None:
+            newest = self._newest.get(operation.place, 0)
+            self._newest[operation.place] = max(newest, operation.seq)
             self._sent.append(operation)
             del self._sent[:-50]
 

@@ -54,14 +54,14 @@ def entries_after(session: Session, conversation: int, after: int) -> Iterator[E
 
 class Listener(Client):
     """Listens. `arrivals` are, for each live event of a message, the first word of its text, when it came,
-    and since when this connection has been answered without a break."""
+    and since when this connection has been there, and to which node."""
 
     rest = (0.0, 0.0)
 
     def __init__(self, person: Person, history: History, seed: object) -> None:
         super().__init__(person, history, seed)
         self.logs: dict[int, Followed] = {}
-        self.arrivals: list[tuple[str, float, float]] = []
+        self.arrivals: list[tuple[str, float, float, int]] = []
         self.again = 0  # entries that came live although the client had them
         self.filled = 0  # entries that came by `sync`
         self.differing: list[str] = []
@@ -128,7 +128,8 @@ class Listener(Client):
         followed = self.logs.setdefault(event["conversation"], Followed())
         seq = event["seq"]
         if event["event"] == "message":
-            self.arrivals.append((first_word(event), self.history.now(), self._since))
+            now = self.history.now()
+            self.arrivals.append((first_word(event), now, self._since, self.session.node))
         entry = {"kind": event["event"], **event}
         if seq in followed.entries:
             self.again += 1

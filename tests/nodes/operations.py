@@ -81,13 +81,14 @@ def key_of(text: str) -> str:
 
 class History:
     """All operations and faults of a run, also in a file with one JSON object a line. Any thread may add to
-    it."""
+    it. `acknowledged` is when a message of a person of the realm was acknowledged last."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, realm: str) -> None:
+        self._realm = realm
         self.operations: list[Operation] = []
         #: From when to when this process did not run, and perhaps none did.
         self.stops: list[tuple[float, float]] = []
-        self.acknowledged = 0.0  # when something was acknowledged last
+        self.acknowledged = 0.0
         self._lock = threading.Lock()
         self._file: IO[str] = path.open("w")
         self._start = time.monotonic()
@@ -100,7 +101,7 @@ class History:
         """Add an operation that is over."""
         with self._lock:
             self.operations.append(operation)
-            if operation.verb == "send" and operation.is_ok:
+            if operation.is_ok and operation.verb == "send" and self._is_here(operation):
                 self.acknowledged = self.now()
         facts = asdict(operation)
         for name, value in (operation.reply or {}).items():
@@ -114,6 +115,9 @@ class History:
         with self._lock:
             if not self._file.closed:
                 self._file.write(line + "\n")
+
+    def _is_here(self, operation: Operation) -> bool:
+        return operation.who.endswith(f"@{self._realm}")
 
     def has_stopped(self, began: float, ended: float) -> bool:
         """Whether this process did not run at some time between these two."""

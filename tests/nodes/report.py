@@ -24,6 +24,7 @@ class Report:
     tries_after_kicks: int = 0
     live: int = 0  # entries that listeners got live
     filled: int = 0  # entries that listeners got by sync
+    told_again: int = 0  # entries that listeners had already
     restarts: int = 0  # of daemons that had ended by themselves
     took: float = 0.0
     healed: float = 0.0  # from the last fault until everything was told and delivered
@@ -37,7 +38,7 @@ class Report:
         lines += [f"{count:>9,} {kind}" for kind, count in sorted(self.faults.items())]
         for name in (
             "operations", "attempts", "sent", "acknowledged", "lost", "doubled", "disordered",
-            "files", "kicks", "tries_after_kicks", "live", "filled", "restarts",
+            "files", "kicks", "tries_after_kicks", "live", "filled", "told_again", "restarts",
         ):  # fmt: skip
             lines.append(f"{getattr(self, name):>9,} {name.replace('_', ' ')}")
         lines += [f"{value:>8.3f}s {name}" for name, value in self.times.items()]

@@ -52,7 +52,7 @@ class Run:
         pace: float = 1.0,
     ) -> None:
         self.report = Report(seed)
-        self.history = History(folder / "history.jsonl")
+        self.history = History(folder / "history.jsonl", HERE)
         self.cluster = Cluster(folder, self.history, seed, bus)
         self.faults = Faults(self.cluster, self.history, seed, pace)
         self._pace = pace
@@ -253,6 +253,8 @@ class Run:
         self._check_database()
         self._check_logs()
         for client in self.clients:
+            if isinstance(client, Writer):
+                report.problems += client.stale[:3]
             if client.failure is not None:
                 report.problems.append(client.failure)
         self._count()
@@ -324,6 +326,7 @@ class Run:
         for listener in self.listeners:
             report.live += len(listener.arrivals)
             report.filled += listener.filled
+            report.told_again += listener.again
             report.problems += listener.differing[:3]
         self._measure(sent)
 
@@ -365,18 +368,18 @@ class Run:
         by_name = {each.name: each for each in sent}
         delays = []
         for listener in self.listeners:
-            for name, came, since in listener.arrivals:
+            for name, came, since, node in listener.arrivals:
                 operation = by_name.get(name)
                 if operation is None or since >= operation.began:
                     continue
                 if not all(who.endswith(HERE) for who in (operation.place, operation.who)):
                     continue  # it crosses a link between realms
                 if not self.history.has_stopped(operation.began, came):
-                    delays.append((came - operation.ended, name, listener.name))
+                    delays.append((came - operation.ended, name, listener.name, node, came))
         self.report.times |= summary(
-            "from acknowledgement to a listener", [delay for delay, _, _ in delays]
+            "from acknowledgement to a listener", [delay for delay, *_ in delays]
         )
-        for delay in sorted(delays)[-10:]:
+        for delay in sorted(delays)[-50:]:
             self.history.note("late", delay=delay)
 
 
