@@ -25,7 +25,6 @@ from chatd.app.shared_key_watch import SharedKeyWatch
 from chatd.app.state import StartError, StateFolder
 from chatd.app.stored_state import StoredState, read_state
 from chatd.app.upkeep import Upkeep
-from chatd.base.background import in_background
 from chatd.base.clocks import IReactor, Wall
 from chatd.base.config import SEVERAL_NODES, Argon2, Config
 from chatd.base.counters import Counters
@@ -53,6 +52,7 @@ from chatd.service.chat_service import ChatService
 from chatd.service.context import Context
 from chatd.service.indexing import LEASE as INDEXING
 from chatd.service.judged_messages import tell_judged
+from chatd.service.node_work import LEASE as WORK
 from chatd.service.object_sweep import ObjectSweep
 from chatd.service.operators import CodeFile
 from chatd.service.passwords import Passwords
@@ -249,10 +249,8 @@ class Realm:
         for part in (self.sweep, self.key_watch):
             if part is not None:
                 part.start()
-        self.service.departures.resume(stored.departures)
-        resumed = self.service.imports.resume(stored.imports)
-        in_background("imports that were interrupted do not continue", resumed)
-        self.service.moving_out.load(stored.moves)
+        work = self.service.context.work
+        self.nodes.run_alone(WORK, work.start, work.suspend)
         self.service.receipts.start()
 
     def _assemble(self, context: Context, uploads: IFileStore, stored: StoredState) -> None:

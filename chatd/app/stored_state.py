@@ -12,9 +12,7 @@ from chatd.service.quotas import DAY
 from chatd.store.access_bans import AccessBan, all_bans
 from chatd.store.account_moves import StoredMove, all_moves
 from chatd.store.blocks import all_blocks
-from chatd.store.departures import Departure, unfinished
 from chatd.store.file_quotas import all_quotas
-from chatd.store.imports import AccountImport, running
 from chatd.store.mutes import Mute, all_mutes
 from chatd.store.operators import has_had_operator
 from chatd.store.peer_marks import StoredMarks, read_marks
@@ -38,8 +36,6 @@ class StoredState(msgspec.Struct, frozen=True):
     bans: list[AccessBan]
     mutes: list[Mute]
     hidden: list[int]
-    departures: list[Departure]
-    imports: list[AccountImport]
     moves: list[StoredMove]
     file_quotas: list[tuple[int, int]]
 
@@ -69,8 +65,6 @@ def read_state(
         all_bans(connection, now),
         all_mutes(connection, now),
         all_hidden(connection),
-        unfinished(connection),
-        running(connection),
         all_moves(connection),
         all_quotas(connection),
     )

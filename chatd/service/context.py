@@ -17,6 +17,7 @@ from chatd.cluster.bus import IBus
 from chatd.cluster.local_bus import LocalBus
 from chatd.service.file_quotas import FileQuotas
 from chatd.service.node_news import NodeNews
+from chatd.service.node_work import NodeWork
 from chatd.store.database import Database
 from chatd.store.idempotent_sends import SendsWriter
 from chatd.store.members import Bounds
@@ -110,6 +111,11 @@ class Context:
     def news(self) -> NodeNews:
         """What the parts of the service tell each other from node to node."""
         return NodeNews(self.bus, self.clock)
+
+    @cached_property
+    def work(self) -> NodeWork:
+        """What one of the nodes does for all."""
+        return NodeWork(self.news)
 
     @cached_property
     def writers(self) -> Writers:

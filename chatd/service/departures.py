@@ -23,10 +23,13 @@ from chatd.service.audit import Act
 from chatd.service.context import Context
 from chatd.service.groups import Groups
 from chatd.service.message_changes import MessageChanges
+from chatd.service.node_work import WorkKind
 from chatd.store import departures as store
 from chatd.store.departures import Departure
 
 PAGE = 100  # messages that are looked up at a time
+KIND = "deletions"
+UNFINISHED = "a deleted account has not left all of its groups; the next start tries again"
 RETRY = 600.0  # seconds after which departures continue that the disk or the database has stopped
 
 log = Logger()
@@ -81,6 +84,13 @@ class Departures:
         self._interrupted: list[Departure] = []
         self._timer = Timer(context.clock, self._continue)
         self._first: list[Callable[[Account], Coroutine[Any, Any, object]]] = []
+        self._failed: set[tuple[int, bool]] = set()  # tasks that the next start tries again
+        self._again = False  # what was asked for was under way
+        self._work = context.work
+        kind = WorkKind(
+            self._look, lambda _id: in_background(UNFINISHED, self._look()), lambda: None
+        )
+        self._work.add(KIND, kind)
 
     def on_departure(self, then: Callable[[Account], Coroutine[Any, Any, object]]) -> None:
         """Run `then` first for each account that was deleted. It may run again after a restart."""
@@ -91,8 +101,18 @@ class Departures:
         self._stopped = True
         self._timer.cancel()
 
+    @property
+    def _is_over(self) -> bool:
+        """Whether the rest is left to the next start, or to another node."""
+        return self._stopped or not self._work.is_here
+
+    async def _look(self) -> None:
+        unfinished: list[Departure] = await self._database.read(store.unfinished)
+        failed = self._failed
+        self.resume(each for each in unfinished if (each.account.id, each.erase) not in failed)
+
     def resume(self, unfinished: Iterable[Departure]) -> None:
-        """Continue with accounts that were deleted before a restart."""
+        """Continue with accounts that were deleted before a restart, or at another node."""
         for departure in unfinished:
             self._begin(departure)
 
@@ -127,12 +147,20 @@ class Departures:
     def _begin(self, departure: Departure) -> None:
         """Do what is to be done for a deleted account, unless that is under way."""
         task = departure.account.id, departure.erase
+        if not self._work.claim(KIND, departure.account.id):
+            return
         if task in self._running:
+            self._again = True
             return
         self._running.add(task)
-        what = "a deleted account has not left all of its groups; the next start tries again"
-        done = in_background(what, self._run(departure))
-        done.addBoth(lambda _result: self._running.discard(task))
+        done = in_background(UNFINISHED, self._run(departure))
+        done.addBoth(lambda _result: self._ended(task))
+
+    def _ended(self, task: tuple[int, bool]) -> None:
+        self._running.discard(task)
+        if self._again and not self._is_over:  # perhaps another node had taken over in between
+            self._again = False
+            in_background(UNFINISHED, self._look())
 
     def _continue(self) -> None:
         interrupted, self._interrupted = self._interrupted, []
@@ -154,11 +182,13 @@ class Departures:
         if departure.erase:
             await self._erase(account, steps)
         for name in await self._database.read(store.groups_of, account.id):
-            if self._stopped:
+            if self._is_over:
                 return
             await steps.take(self._groups.leave(account, parse_address(name), None))
         steps.report()
-        if not self._stopped and not steps.has_failed:
+        if steps.has_failed:
+            self._failed.add((account.id, departure.erase))
+        elif not self._is_over:
             await self._database.run(store.finish, account.id, departure.erase)
 
     async def _erase(self, account: Account, steps: Steps) -> None:
@@ -167,6 +197,6 @@ class Departures:
         while after is not None:
             page, after = await self._database.read(store.own_messages, account.id, after, PAGE)
             for conversation, seq in page:
-                if self._stopped:
+                if self._is_over:
                     return
                 await steps.take(self._changes.erase(account, conversation, seq))

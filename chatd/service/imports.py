@@ -33,6 +33,7 @@ from chatd.service.import_files import ImportFiles
 from chatd.service.import_profile import ProfileImport
 from chatd.service.import_run import ImportRun, ImportStopped, ImportTools
 from chatd.service.node_limits import share_quota
+from chatd.service.node_work import WorkKind
 from chatd.service.presence import Presence
 from chatd.service.quotas import MessageQuotas
 from chatd.service.remote import ISignedEntries
@@ -41,6 +42,7 @@ from chatd.store.accounts import account_of
 from chatd.store.imported_messages import ImportJobs
 from chatd.store.imports import AccountImport
 
+KIND = "imports"
 PER_HOUR = 5  # imports of an account
 MAX_RUNNING = 20  # imports of all accounts, with those that arrive
 TELL_EVERY = 1.0  # seconds between events about one import
@@ -88,10 +90,14 @@ class Imports:
         share_quota(self._quota, context.news, context.clock, "imports")
         self._arriving: dict[int, int] = {}  # bytes, by account
         self._running: dict[int, ImportRun] = {}
+        # Accounts whose run has to end before the next one begins, which another node may have stored
+        self._again: set[int] = set()
         self._told: dict[int, float] = {}  # when the account was told of its import
-        self._interrupted: list[AccountImport] = []
+        self._interrupted: dict[int, None] = {}  # accounts
         self._timer = Timer(context.clock, self._continue)
         self._stopped = False
+        self._work = context.work
+        self._work.add(KIND, WorkKind(self._look, self._resume_of, self._suspend))
 
     def on_profile(self, then: Callable[[Account], object]) -> None:
         """Call `then` with each account whose profile an import has changed."""
@@ -161,33 +167,47 @@ class Imports:
             )
             self._erased.remove(erased)
 
+    async def _look(self) -> None:
+        await self.resume(await self._database.read(store.running))
+
+    def _resume_of(self, account_id: int) -> None:
+        in_background("an import was not continued", self._resume(account_id))
+
     async def resume(self, interrupted: Iterable[AccountImport]) -> None:
         """Continue with imports that were interrupted."""
         for each in interrupted:
-            await in_background("an import was not continued", self._resume(each))
+            await in_background("an import was not continued", self._resume(each.account_id))
 
-    async def _resume(self, interrupted: AccountImport) -> None:
+    async def _resume(self, account_id: int) -> None:
         try:
-            begun = await self._database.read(store.import_of, interrupted.account_id)
+            begun = await self._database.read(store.import_of, account_id)
             if begun is not None and begun.state == store.RUNNING:
                 account = await self._database.read(account_of, begun.account_id)
                 self._run(account, begun)
         except errors.StorageFailed:
-            self._try_later(interrupted)
+            self._try_later(account_id)
 
     def stop(self) -> None:
         """Leave the rest to the next start."""
         self._stopped = True
         self._timer.cancel()
+        self._suspend()
+
+    def _suspend(self) -> None:
+        """Leave the rest to another node."""
         for run in self._running.values():
             run.is_stopped = True
 
     def _continue(self) -> None:
-        interrupted, self._interrupted = self._interrupted, []
-        in_background("imports were not continued", self.resume(interrupted))
+        interrupted, self._interrupted = self._interrupted, {}
+        for account_id in interrupted:
+            self._resume_of(account_id)
 
     def _run(self, account: Account, begun: AccountImport) -> None:
-        if self._stopped or account.id in self._running:
+        if self._stopped or not self._work.claim(KIND, account.id):
+            return
+        if account.id in self._running:
+            self._again.add(account.id)
             return
         run = self._running[account.id] = ImportRun(self._tools, account, begun)
         in_background("an import has stopped; the next start continues it", self._finish(run))
@@ -201,9 +221,12 @@ class Imports:
         except ImportStopped:
             return
         except (errors.StorageFailed, errors.ShuttingDown):
-            self._try_later(run.begun)
+            self._try_later(run.account.id)
         finally:
             self._forget_run(run)
+            if run.account.id in self._again:
+                self._again.remove(run.account.id)
+                self._resume_of(run.account.id)
 
     async def _outcome(self, run: ImportRun) -> ChatError | None:
         """Run an import. Returns why it has failed, or None. Raises ImportStopped, StorageFailed."""
@@ -226,10 +249,10 @@ class Imports:
             del self._running[run.account.id]
             self._told.pop(run.account.id, None)
 
-    def _try_later(self, begun: AccountImport) -> None:
+    def _try_later(self, account_id: int) -> None:
         """The database stores nothing now."""
         if not self._stopped:
-            self._interrupted.append(begun)
+            self._interrupted[account_id] = None
             self._timer.start(RETRY)
 
     async def _end(

@@ -21,6 +21,7 @@ from chatd.service.context import Context
 from chatd.service.groups import Groups
 from chatd.service.member_moves import MemberMoves
 from chatd.service.move_follower import MoveFollower
+from chatd.service.node_work import WorkKind
 from chatd.service.realm_news import MemberMoved
 from chatd.service.remote import IForwarder, IRealms, Notice, StagedNotice
 from chatd.store import account_moves as store
@@ -33,6 +34,7 @@ from chatd.store.new_entries import Extras, NewMessage, Stored
 from chatd.store.outcomes import SentEntry
 
 AGAIN = 1.0  # seconds until it is looked at again whether the luggage has arrived
+KIND = "moves"
 PAGE = 50  # messages that are forwarded at a time
 UNCONTINUED = "a move was not continued; it is tried again"
 
@@ -70,6 +72,8 @@ class MovingOut:
         self._timer = Timer(context.clock, self._begin_round)
         self._busy = False  # a round is under way
         self._stopped = False
+        self._work = context.work
+        self._work.add(KIND, WorkKind(self._look, self._told, lambda: None))
 
     def stop(self) -> None:
         """Leave the rest to the next start."""
@@ -85,21 +89,39 @@ class MovingOut:
                     self._unfinished[each.move.old.key] = each.move
         self._start(AGAIN)
 
+    @property
+    def _is_over(self) -> bool:
+        """Whether the rest is left to the next start, or to another node."""
+        return self._stopped or not self._work.is_here
+
+    async def _look(self) -> None:
+        self.load(await self._database.read(store.all_moves))
+
+    def _told(self, account_id: int) -> None:
+        """Another node has moved an account, or has got a message for one that has moved."""
+        move = self._follower.moved.away(account_id)
+        if move is None:  # this node has not read it yet
+            in_background(UNCONTINUED, self._look())
+        else:
+            self._unfinished[move.old.key] = move
+            self.arrived(account_id)
+
     def begin(self, move: Move) -> None:
         """An account of this realm has moved."""
-        self._unfinished[move.old.key] = move
-        self._start(0.0)
+        if self._work.claim(KIND, move.old.id or 0):
+            self._unfinished[move.old.key] = move
+            self._start(0.0)
 
     def arrived(self, account_id: int) -> None:
         """A message has come for an account that may have moved, from a realm that does not follow."""
         move = self._follower.moved.away(account_id)
-        if move is not None:
+        if move is not None and self._work.claim(KIND, account_id):
             self._arrived[move.old.key] = move
             self._start(0.0)
 
     def _start(self, seconds: float) -> None:
         """Begin a round then, if there is anything to do and none is under way."""
-        if not self._stopped and not self._busy and (self._unfinished or self._arrived):
+        if not self._is_over and not self._busy and (self._unfinished or self._arrived):
             self._timer.start(seconds)
 
     def _begin_round(self) -> None:
@@ -135,7 +157,7 @@ class MovingOut:
         account = await self._database.read(account_of, own)
         found = await self._database.read(out.groups_left, own)
         for each in found:
-            if self._stopped:
+            if self._is_over:
                 return False
             if each.realm is None:
                 await self._replace_here(each, move)
@@ -200,7 +222,7 @@ class MovingOut:
             raise
 
     async def _forward_all(self, move: Move) -> None:
-        while not self._stopped:
+        while not self._is_over:
             done = await self._database.run(self._forward_page, move)
             for each in done:
                 sender = each.new.sender_id or 0

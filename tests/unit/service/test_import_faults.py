@@ -181,7 +181,7 @@ class Disks(ImportsTestCase):
             while len(imports._interrupted) < 2:
                 await sleep(0.001)
         imports._timer.cancel()
-        order = [each.account_id for each in imports._interrupted]
+        order = list(imports._interrupted)
         people.sort(key=lambda each: order.index(each.id))
         read = self.realm.database.read
         failed: list[object] = []
@@ -196,7 +196,7 @@ class Disks(ImportsTestCase):
             imports._continue()
             while (await imports.state(people[1])).state == RUNNING:
                 await sleep(0.001)
-        self.assertEqual([each.account_id for each in imports._interrupted], [people[0].id])
+        self.assertEqual(list(imports._interrupted), [people[0].id])
         self.assertIsNotNone(imports._timer.due)
         imports._timer.cancel()
         imports._continue()
@@ -265,7 +265,7 @@ class Stopped(ImportsTestCase):
         going_on.callback(None)
         while imports._running:
             await sleep(0.001)
-        self.assertEqual((imports._interrupted, imports._timer.due), ([], None))
+        self.assertEqual((imports._interrupted, imports._timer.due), ({}, None))
 
     async def test_cancelled_meanwhile(self) -> None:
         """An import that was cancelled while it waited for the database does not continue."""

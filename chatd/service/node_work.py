@@ -1,0 +1,71 @@
+"""Work for accounts that takes long and outlives the node which has begun it: deletions, imports and moves.
+
+One node of the realm does it for all of them, under a lease. The others store what is to be done, and tell
+that node. If it dies, the next one reads what is left from the database. In between, two nodes may do the
+same for a moment, so each step has to bear that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import msgspec
+
+from chatd.base.background import in_background
+from chatd.base.isolation import guarded
+from chatd.service.node_news import NodeNews
+
+LEASE = "work for accounts"
+
+
+class WorkKind(msgspec.Struct, frozen=True):
+    """One kind of work. `look` begins all that is left by the database, `begin` that for the account with an
+    id, and `suspend` stops all of it; another node continues."""
+
+    look: Callable[[], Coroutine[Any, Any, object]]
+    begin: Callable[[int], object]
+    suspend: Callable[[], object]
+
+
+class NodeWork:
+    """Says whether this node does the work. A node that is alone does it from the beginning."""
+
+    def __init__(self, news: NodeNews) -> None:
+        self.is_here = news.is_alone
+        self._kinds: dict[str, WorkKind] = {}
+        self._tell = news.topic("work for accounts", tuple[str, int], self._told, self._look)
+        news.on_gone(lambda _node: self._look())  # it may have told nobody what it has stored
+
+    def add(self, name: str, kind: WorkKind) -> None:
+        """Add a kind of work."""
+        self._kinds[name] = kind
+
+    def start(self) -> None:
+        """This node does the work from now on."""
+        self.is_here = True
+        self._look()
+
+    def suspend(self) -> None:
+        """Another node does it."""
+        self.is_here = False
+        for kind in self._kinds.values():
+            guarded("work for accounts goes on beside that of another node", kind.suspend)
+
+    def claim(self, name: str, account_id: int) -> bool:
+        """Something is to be done for an account, and that is stored. Returns whether this node does it; if
+        not, the one that does is told."""
+        if not self.is_here:
+            self._tell((name, account_id))
+        return self.is_here
+
+    def _told(self, told: tuple[str, int]) -> None:
+        name, account_id = told
+        kind = self._kinds.get(name)
+        if self.is_here and kind is not None:
+            kind.begin(account_id)
+
+    def _look(self) -> None:
+        if self.is_here:
+            for name, kind in self._kinds.items():
+                in_background("what is left of {name} was not begun", kind.look(), name=name)

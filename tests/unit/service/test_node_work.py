@@ -1,0 +1,121 @@
+"""Deletions and imports of accounts at several nodes: one node does the work for all."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from typing import Any
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from chatd.base.texts import Secret
+from chatd.cluster.local_bus import LocalBus
+from chatd.commands.values.accounts import DeleteAccount
+from chatd.service.node_news import NodeNews
+from chatd.service.node_work import NodeWork, WorkKind
+from chatd.store.departures import unfinished
+from tests.support.buses import MemoryBus
+from tests.support.node_servers import NodeServer, NodesTestCase
+
+
+class Node:
+    """What its work was told. `looks` are how often it has looked at the database."""
+
+    def __init__(self, name: str, buses: list[MemoryBus], clock: Clock) -> None:
+        self.bus = MemoryBus(name, buses)
+        self.news = NodeNews(self.bus, clock)
+        self.work = NodeWork(self.news)
+        self.begun: list[int] = []
+        self.looks = self.suspended = 0
+        self.work.add("imports", WorkKind(self._look, self.begun.append, self._suspend))
+
+    def _look(self) -> Coroutine[Any, Any, object]:
+        async def look() -> None:
+            self.looks += 1
+
+        return look()
+
+    def _suspend(self) -> None:
+        self.suspended += 1
+
+
+class WorkAtNodes(SynchronousTestCase):
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.buses: list[MemoryBus] = []
+        self.one, self.two = (Node(name, self.buses, self.clock) for name in ("one", "two"))
+        self.one.work.start()
+
+    def test_told(self) -> None:
+        """The node that does the work begins what another one has stored, and its own at once."""
+        self.assertFalse(self.two.work.claim("imports", 5))
+        self.assertEqual((self.one.begun, self.two.begun), ([5], []))
+        self.assertTrue(self.one.work.claim("imports", 6))
+        self.assertEqual((self.one.begun, self.two.begun), ([5], []))
+        self.two.work.claim("of a later version", 7)
+        self.assertEqual(self.one.begun, [5])
+
+    def test_handed_over(self) -> None:
+        """The next node looks for what is left, and the one before stops."""
+        self.assertEqual((self.one.looks, self.two.looks), (1, 0))
+        self.one.work.suspend()
+        self.two.work.start()
+        self.assertEqual((self.one.suspended, self.two.looks), (1, 1))
+        self.assertFalse(self.one.work.claim("imports", 5))
+        self.assertEqual(self.two.begun, [5])
+
+    def test_lost(self) -> None:
+        """What was not heard, or not told because its node has died, is found by a look."""
+        self.two.bus.lost = True
+        self.two.work.claim("imports", 5)
+        self.clock.advance(0)
+        self.assertEqual((self.one.begun, self.one.looks), ([], 2))
+        self.one.news.gone("two")
+        self.assertEqual((self.one.looks, self.two.looks), (3, 0))
+
+    def test_alone(self) -> None:
+        """Without other nodes it is done where it was begun."""
+        work = NodeWork(NodeNews(LocalBus(), self.clock))
+        self.assertTrue(work.claim("imports", 5))
+
+
+class Deletions(NodesTestCase):
+    def delete(self, node: NodeServer, name: str) -> None:
+        """Delete an account of a member of the group, and its messages, at this node."""
+        person = node.person(name)
+        person.joins("bagan")
+        person.posts("bagan", f"dari {name}")
+        person.does(DeleteAccount(Secret("surabaya"), "erase"))
+
+    def left(self) -> tuple[int, int, list[str]]:
+        """How many deletions are unfinished, how many members the group has, and texts in it of people who
+        were deleted."""
+        node = self.b
+        return (
+            len(node.realm.database.now(unfinished)),
+            len(self.citra.members("bagan")),
+            [text for text in self.citra.history(group="bagan") if "dari" in text],
+        )
+
+    def test_other_nodes_finish_it(self) -> None:
+        """An account that is deleted at one node leaves its groups by the work of the node that does it for
+        all; if that one is dead, by that of the next one."""
+        self.network.advance(1.0)
+        self.citra = self.b.person("citra")
+        self.citra.creates("bagan")
+        first, second = self.a.realm.service.context.work, self.b.realm.service.context.work
+        self.assertEqual([first.is_here, second.is_here], [True, False])
+        self.delete(self.b, "ana")
+        self.network.advance(1.0)
+        self.assertEqual(self.left(), (0, 1, []))
+        self.a.kill()
+        self.delete(self.b, "dewi")
+        self.network.settle()
+        self.assertEqual(self.left()[0], 1)
+        self.expire()
+        self.network.advance(3.0)
+        self.assertTrue(second.is_here)
+        self.assertEqual(self.left(), (0, 1, []))
+
+
+del NodesTestCase  # it is no test
