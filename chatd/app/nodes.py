@@ -77,6 +77,7 @@ class Nodes:
 
     def __init__(self, context: Context, me: ClusterNode | None) -> None:
         self.me = me
+        self._news = context.news
         self._cluster: Cluster | None = None
         if me is not None:
             self._cluster = Cluster(
@@ -91,9 +92,11 @@ class Nodes:
         """Begin to tell the others that this node lives. Call it before the first job of the database."""
         if self._cluster is not None and self.me is not None:
             self._cluster.resume(self.me)
+            self._news.watch()
 
     async def stop(self) -> None:
         """Leave. Nothing can be stored afterwards."""
+        self._news.end()
         if self._cluster is not None:
             await self._cluster.stop()
 

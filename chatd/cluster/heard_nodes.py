@@ -9,7 +9,7 @@ import msgspec
 
 from chatd.cluster.frames import BusFrame
 
-# Seconds without a frame (three heartbeats), and seconds between two gaps that are told of a silent node
+# Seconds without a frame (twelve heartbeats), and seconds between two gaps that are told of a silent node
 SILENT_AFTER = 3.0
 FORGOTTEN_AFTER = 60.0  # seconds; a silent node that nobody expects
 MAX_HEARD = 1000  # nodes; beyond it, the one that was heard longest ago is forgotten
@@ -50,6 +50,10 @@ class HeardNodes:
 
     def __init__(self) -> None:
         self._nodes: dict[str, HeardNode] = {}
+
+    def __len__(self) -> int:
+        """How many nodes are known."""
+        return len(self._nodes)
 
     def expect(self, node: str, now: float) -> None:
         """A node lives, so it should be heard from now on."""

@@ -22,7 +22,11 @@ from chatd.cluster.frames import (
 )
 from chatd.cluster.heard_nodes import HeardNodes
 
-HEARTBEAT = 1.0  # seconds
+# Seconds after which a node sends something although it has nothing to tell: while it knows others, and while
+# it knows none.
+HEARTBEAT = 0.25
+LONE_HEARTBEAT = 1.0
+SOON = 0.01  # seconds; a heartbeat that is due so soon is sent at once
 # Bytes that wait for the end of the turn of the reactor; beyond it, they are sent at once.
 MAX_WAITING = 256 << 10
 
@@ -43,7 +47,7 @@ class BusCounts(msgspec.Struct):
 @implementer(IBus)
 class NumberedBus:
     """Messages are numbered for each start of a node, also those that are lost, so that their absence shows
-    in the number of the next frame. There is one at least each HEARTBEAT."""
+    in the number of the next frame. There is one for all nodes at least each HEARTBEAT."""
 
     def __init__(self, wire: IBusWire, clock: IReactorTime) -> None:
         self._wire = wire
@@ -58,6 +62,7 @@ class NumberedBus:
         self._flush = Timer(clock, self._send_waiting)
         self._beat = Timer(clock, self._beat_once)
         self._heard = HeardNodes()
+        self._sent_at = 0.0  # when a frame for all nodes was sent last
         self._on_message: list[Callable[[str, bytes], None]] = []
         self._on_gap: list[Callable[[str], None]] = []
         self.counts = BusCounts()
@@ -66,6 +71,10 @@ class NumberedBus:
         self._node, self._start, self._started = node, start, True
         self._wire.start(node, self._arrived, self._send_heartbeat)
         self._beat.start(HEARTBEAT)
+
+    @property
+    def _heartbeat(self) -> float:
+        return HEARTBEAT if len(self._heard) else LONE_HEARTBEAT
 
     def stop(self) -> Deferred[None]:
         self._beat.cancel()
@@ -147,12 +156,18 @@ class NumberedBus:
         return encode_frame(BusFrame(self._node, self._start, self._next, messages, to))
 
     def _send(self, frames: Sequence[bytes], to: str = "") -> None:
+        if not to:
+            self._sent_at = self._clock.seconds()
         guarded("a message on the bus is lost", self._wire.send, frames, to)
 
     def _beat_once(self) -> None:
-        self._beat.start(HEARTBEAT)
-        self._send_heartbeat()
-        for node, is_new in self._heard.silent(self._clock.seconds()):
+        now = self._clock.seconds()
+        left = self._sent_at + self._heartbeat - now
+        if left <= SOON:
+            self._send_heartbeat()
+            left = self._heartbeat
+        self._beat.start(min(left, HEARTBEAT))
+        for node, is_new in self._heard.silent(now):
             if is_new:
                 log.warn("node {node} is not heard on the bus any more", node=node)
             self._tell_gap(node)

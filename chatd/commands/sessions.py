@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import msgspec
 from sqlalchemy import Connection
 
-from chatd.base.background import in_background
 from chatd.base.errors import Banned
 from chatd.base.events import SessionEnded
 from chatd.base.isolation import drop_failed
@@ -21,7 +20,7 @@ from chatd.base.throttle import Budget, TokenBucket
 from chatd.commands.values import Command
 from chatd.service.accounts import Login
 from chatd.service.chat_service import ChatService
-from chatd.service.node_caches import NodeTable
+from chatd.service.node_caches import NodeTable, PacedRead
 from chatd.service.reading import MAX_PAGE
 from chatd.store.access_bans import AccessBan
 from chatd.store.accounts import get_accounts, stored_sessions
@@ -88,6 +87,8 @@ class Sessions:
         service.accounts.on_changed_elsewhere(self._changed_elsewhere)
         service.access_bans.on_account(self._banned_elsewhere)
         context = service.context
+        unchecked = "sessions may go on that have ended"
+        self._checking = PacedRead(context.news, context.clock, unchecked, self._check_pages)
         self._tell_end = context.news.topic(
             "session ends", SessionsEnd, self._ended_elsewhere, self._check_all
         )
@@ -140,9 +141,9 @@ class Sessions:
             session.end(end.reason)
 
     def _check_all(self) -> None:
-        """End the sessions that are not in the database any more."""
+        """End the sessions that are not in the database any more, before long."""
         self.service.accounts.sessions_ended()
-        in_background("sessions may go on that have ended", self._check_pages())
+        self._checking.wake()
 
     async def _check_pages(self) -> None:
         hashes = list(self._by_token)
@@ -155,8 +156,8 @@ class Sessions:
 
     def _changed_elsewhere(self, account_id: int | None) -> None:
         if account_id is None:
-            self._accounts.reset()
-        elif account_id in self._by_account:
+            return  # the table is told, too
+        if account_id in self._by_account:
             self._accounts.renew(account_id)
 
     def _read_accounts(self, connection: Connection, ids: Sequence[int] | None) -> list[Account]:

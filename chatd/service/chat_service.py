@@ -296,7 +296,7 @@ class ChatService:
         news = RemoteNews(context, self.realms)
         self.receipts = Receipts(context, presence, news, forwarder)
         self.privacy = PrivacySettings(self.database, presence, self.receipts)
-        self.privacy.share(self.context.news)
+        self.privacy.share(context.news, context.clock)
         self.typing = TypingNotices(context, presence, news, forwarder)
         self.reading = Reading(
             context, self.directs, self.rosters, self.receipts, forwarder, index, self.realms

@@ -7,10 +7,11 @@ it again. If something that was told may be lost, they do so with all entries.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection
+from twisted.internet.interfaces import IReactorTime
 
 from chatd.base.background import in_background
 from chatd.base.cache import Cache
@@ -23,8 +24,9 @@ K = TypeVar("K")
 V = TypeVar("V")
 R = TypeVar("R")
 
-# Seconds after which a node that has not heard the others asks the database who may read what.
-QUIET = 0.5
+BETWEEN = 0.5  # seconds between two reads of all of something
+REST = 4.0  # a read of all of something is followed by a pause of so many times its duration
+MAX_READS = 3  # attempts to read something while this node changes it
 RETRY = 1.0  # seconds until it is tried again to read what has changed
 MAX_CHANGED = 1000  # entries that are read again one by one; all are read if there are more
 
@@ -70,12 +72,68 @@ class NodeCache(Cache[K, V]):
         self._changed(None, None)
 
 
+class PacedRead:
+    """Reads something of the database again when it is woken, at most once each BETWEEN seconds, and for a
+    fifth of the time: nodes that do not hear each other must not keep the database busy. `what` is a sentence
+    for the log that says what was not done."""
+
+    def __init__(
+        self,
+        news: NodeNews,
+        clock: IReactorTime,
+        what: str,
+        read: Callable[[], Awaitable[object]],
+    ) -> None:
+        self._news = news
+        self._clock = clock
+        self._what = what
+        self._read = read
+        self._timer = Timer(clock, self._begin)
+        self._free_at = 0.0
+        self._is_reading = False
+        self._again = False
+
+    def wake(self) -> None:
+        """Read now, or as soon as may be."""
+        if self._is_reading:
+            self._again = True
+            return
+        if self._news.stopped:
+            return
+        wait = self._free_at - self._clock.seconds()
+        if wait > 0:
+            self._timer.start(wait)
+        else:
+            self._timer.cancel()
+            self._begin()
+
+    def _begin(self) -> None:
+        if self._news.stopped:
+            return
+        self._is_reading, self._again = True, False
+        in_background(self._what, self._run())
+
+    async def _run(self) -> None:
+        began = self._clock.seconds()
+        try:
+            await self._read()
+        except StorageFailed:
+            self._again = True
+            raise
+        finally:
+            now = self._clock.seconds()
+            self._free_at = now + max(BETWEEN, REST * (now - began))
+            self._is_reading = False
+            if self._again:
+                self.wake()
+
+
 class NodeTable(Generic[K, R]):
     """Reads again what other nodes have changed of something that is in memory as a whole.
 
-    `read` gets the keys of what they have changed, or None for all of it. It runs as a job of the database,
-    and `take` gets the keys and its result. So `take`, and what this node does after its own jobs, come in
-    the order of the transactions.
+    `read` gets the keys of what they have changed, or None for all of it, and `take` gets the keys and the
+    result. What this node has changed meanwhile, which it tells with `tell`, is not undone by that: then it
+    is read once more.
     """
 
     def __init__(
@@ -86,46 +144,64 @@ class NodeTable(Generic[K, R]):
         read: Callable[[Connection, Sequence[K] | None], R],
         take: Callable[[Sequence[K] | None, R], object],
     ) -> None:
+        self._news = context.news
         self._database = context.database
-        self._name = name
         self._read = read
         self._take = take
         self._keys: dict[K, None] = {}
-        self._all = False
         self._is_reading = False
+        self._version = 0  # of what this node has changed
         self._retry = Timer(context.clock, self._begin)
-        # Tells the other nodes that something has changed in the database
-        self.tell: Callable[[K], None] = context.news.topic(name, kind, self.renew, self.reset)
+        what = f"{name} that other nodes have changed were not read"
+        news, clock = context.news, context.clock
+        self._all = PacedRead(news, clock, what, lambda: self._read_again(None))
+        self._what = what
+        self._tell: Callable[[K], None] = context.news.topic(name, kind, self.renew, self.reset)
+
+    def tell(self, key: K) -> None:
+        """Tell the other nodes that something has changed in the database, and here in memory."""
+        self._version += 1
+        self._tell(key)
 
     def renew(self, key: K) -> None:
         """Read again what belongs to this key."""
         self._keys[key] = None
         if len(self._keys) > MAX_CHANGED:
-            self._all = True
-        self._begin()
+            self._keys.clear()
+            self.reset()
+        else:
+            self._begin()
 
     def reset(self) -> None:
-        """Read all of it again."""
-        self._all = True
-        self._begin()
+        """Read all of it again, before long."""
+        self._all.wake()
 
     def _begin(self) -> None:
-        if not self._is_reading:
+        if not self._is_reading and not self._news.stopped:
             self._is_reading = True
-            in_background(f"{self._name} that other nodes have changed were not read", self._run())
+            in_background(self._what, self._run())
 
     async def _run(self) -> None:
         try:
-            while self._all or self._keys:
-                wanted = None if self._all else [*self._keys]
-                self._keys, self._all = {}, False
+            while self._keys:
+                wanted, self._keys = [*self._keys], {}
                 try:
-                    found = await self._database.run(self._read, wanted)
+                    await self._read_again(wanted)
                 except StorageFailed:
-                    self._all = self._all or wanted is None
-                    self._keys = {**dict.fromkeys(wanted or ()), **self._keys}
+                    self._keys = {**dict.fromkeys(wanted), **self._keys}
                     self._retry.start(RETRY)
                     raise
-                self._take(wanted, found)
         finally:
             self._is_reading = False
+
+    async def _read_again(self, wanted: Sequence[K] | None) -> None:
+        """Raises StorageFailed."""
+        for _ in range(MAX_READS):
+            version = self._version
+            found = await self._database.read(self._read, wanted)
+            if version == self._version:
+                break
+        else:
+            # A job comes in the order of this node's changes. It takes the turn of all nodes.
+            found = await self._database.run(self._read, wanted)
+        self._take(wanted, found)

@@ -14,8 +14,13 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from chatd.base.isolation import guarded
+from chatd.base.timers import Timer
 from chatd.cluster.bus import IBus
 from chatd.cluster.local_bus import LocalBus
+
+# Seconds without a sign of another node after which its changes may not be known here
+QUIET = 0.5
+WATCH = 0.25  # seconds between two looks whether all nodes are heard
 
 T = TypeVar("T")
 
@@ -53,12 +58,35 @@ class NodeNews:
         self.clock = clock
         self._topics: dict[str, _Topic] = {}
         self._resetting = False
+        self.stopped = False  # nothing is to be read from the database any more
         self.name = ""  # of this node; empty until it has joined
         self.start = 0  # of this node: a higher number at each start
         self._on_doubt: list[Callable[[str], object]] = []
         self._on_gone: list[Callable[[str], object]] = []
+        self._looking = Timer(clock, self._look)
         bus.on_message(self._arrived)
         bus.on_gap(self._gap)
+
+    def watch(self) -> None:
+        """Notice it if other nodes are not heard."""
+        if not self.is_alone:
+            self._looking.start(WATCH)
+
+    def end(self) -> None:
+        """Notice nothing any more, and let nothing be read again."""
+        self.stopped = True
+        self._looking.cancel()
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether another node was not heard for so long that what it has changed may not be known here."""
+        return self._bus.quiet_for() > QUIET
+
+    def _look(self) -> None:
+        """While a node is not heard, what it changes is looked for in the database again and again."""
+        self._looking.start(WATCH)
+        if self.is_quiet:
+            self.reset_soon()
 
     @property
     def is_alone(self) -> bool:
@@ -74,7 +102,8 @@ class NodeNews:
     ) -> Callable[[T], None]:
         """Return a function that tells the other nodes a value of `kind`, once the transaction that it is
         about is committed. There, `apply` is called with it. `reset` is called when values may have been
-        lost."""
+        lost: at each loss, and several times a second while a node is not heard. So it does little at once,
+        and leaves the rest to a PacedRead."""
         return self._add(name, kind, lambda _node, value: apply(value), reset)
 
     def topic_by_node(

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from chatd.base.background import in_background
+from twisted.internet.interfaces import IReactorTime
+
 from chatd.base.model import Account, Privacy, PrivacyKey
+from chatd.service.node_caches import PacedRead
 from chatd.service.node_news import NodeNews
 from chatd.service.presence import Presence
 from chatd.service.receipts import Receipts
@@ -23,18 +25,17 @@ class PrivacySettings:
         self._changes = 0  # choices of what others see, to notice one during a read
         self._tell_hidden: Callable[[tuple[int, bool]], object] = lambda _told: None
 
-    def share(self, news: NodeNews) -> None:
+    def share(self, news: NodeNews, clock: IReactorTime) -> None:
         """Tell the other nodes who does not show whether they are online."""
+        unread = "it was not read who shows when they are online"
+        reading = PacedRead(news, clock, unread, self._read_hidden)
         self._tell_hidden = news.topic(
-            "presence-hidden", tuple[int, bool], self._heard_hidden, self._read_again
+            "presence-hidden", tuple[int, bool], self._heard_hidden, reading.wake
         )
 
     def _heard_hidden(self, told: tuple[int, bool]) -> None:
         self._changes += 1
         self._presence.hear_hidden(*told)
-
-    def _read_again(self) -> None:
-        in_background("it was not read who shows when they are online", self._read_hidden())
 
     async def _read_hidden(self) -> None:
         while True:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from chatd.base.cache import Cache
 from chatd.service.context import Context
-from chatd.service.node_caches import QUIET
 from chatd.store.roster import Delta, Roster
 
 CACHED_GROUPS = 10_000
@@ -20,7 +19,7 @@ class RosterCache:
     """Rosters by the ids of their groups, and by names and codes."""
 
     def __init__(self, context: Context) -> None:
-        self._bus = context.bus
+        self._news = context.news
         self._rosters: Cache[int, Roster] = Cache(CACHED_GROUPS)
         # group's key or code -> its id
         self._ids: Cache[str, int] = Cache(2 * CACHED_GROUPS)
@@ -51,7 +50,7 @@ class RosterCache:
 
     def is_certain(self, group: int) -> bool:
         """Whether this node would know if others had changed a group since its roster was read."""
-        return not self.is_doubted(group) and self._bus.quiet_for() <= QUIET
+        return not self.is_doubted(group) and not self._news.is_quiet
 
     def newest(self, group: int) -> int:
         """The newest epoch of a group of which this node has learned, or 0."""

@@ -26,6 +26,7 @@ from chatd.media.scaler import PictureScaler
 from chatd.service.audit import Act
 from chatd.service.chat_service import ChatService
 from chatd.service.context import Context
+from chatd.service.node_caches import BETWEEN
 from chatd.service.passwords import Passwords
 from chatd.simulate.databases import DATABASE, connect_without_sync, provide_schema
 from chatd.simulate.stepped import InstantPasswords
@@ -96,6 +97,10 @@ class TwoServices(SynchronousTestCase):
     def lose(self) -> None:
         for each in self.buses:
             each.lost = True
+
+    def heal(self) -> None:
+        """Let the nodes read what they may have missed."""
+        self.clock.pump([0.0, BETWEEN, 0.0])
 
     def account(self, name: str) -> Account:
         account: Account = result_of(self.here.accounts.add(name, "secret password", None, None))

@@ -14,7 +14,7 @@ from chatd.cluster.bus import MAX_BUS_MESSAGE, IBus, IBusWire
 from chatd.cluster.frames import BusFrame, decode_frame, encode_frame, packed
 from chatd.cluster.heard_nodes import FORGOTTEN_AFTER, MAX_HEARD, SILENT_AFTER, HeardNodes
 from chatd.cluster.local_bus import LocalBus
-from chatd.cluster.numbered_bus import HEARTBEAT, NumberedBus
+from chatd.cluster.numbered_bus import HEARTBEAT, LONE_HEARTBEAT, NumberedBus
 from chatd.simulate.bus import BusFaults, SimulatedBus, SimulatedWire
 
 
@@ -279,13 +279,27 @@ class Silence(BusTestCase):
         self.assertEqual(self.b.take(), [])
         self.assertLessEqual(self.b.bus.quiet_for(), HEARTBEAT)
 
+    def test_busy(self) -> None:
+        """A node that tells something sends no heartbeats besides, and one that knows no others sends few."""
+        frames = self.frames(self.a)
+        for _ in range(10):
+            self.a.bus.publish(b"x")
+            self.advance(0.1)
+        self.assertEqual([len(frame.messages) for frame in frames], [1] * 10)
+        self.b.wire.cut()
+        self.a.bus.forget("b")
+        frames.clear()
+        self.advance(10 * LONE_HEARTBEAT)
+        self.assertLessEqual(len(frames), 10)
+        self.assertGreaterEqual(len(frames), 8)
+
     def test_silent(self) -> None:
         """While a node is silent, a gap is told again and again. Then it is heard, and nothing was lost."""
         self.a.wire.cut()
         self.advance(SILENT_AFTER + HEARTBEAT)
         self.assertEqual(self.b.take(), [("a", None)])
         self.assertGreater(self.b.bus.quiet_for(), SILENT_AFTER)
-        self.advance(2 * SILENT_AFTER)
+        self.advance(2 * (SILENT_AFTER + HEARTBEAT))
         self.assertEqual(self.b.take(), [("a", None)] * 2)
         self.a.wire.mend()
         self.a.bus.publish(b"x")

@@ -23,7 +23,7 @@ from chatd.service import group_pushes
 from chatd.service.chat_service import ChatService
 from chatd.service.context import Context
 from chatd.service.group_pushes import PATIENCE, RETRY, GroupPushes
-from chatd.service.node_caches import QUIET
+from chatd.service.node_news import QUIET
 from chatd.service.presence import IListener, LogPlace, Presence
 from chatd.service.roster_cache import RosterCache
 from chatd.store.database import Database

@@ -22,8 +22,8 @@ from chatd.federation.signing.key_book import KeyBook
 from chatd.federation.signing.keys import RealmKey, encode_keys
 from chatd.service.context import Context
 from chatd.service.move_follower import Followed
-from chatd.service.node_caches import QUIET, RETRY, NodeCache, NodeTable
-from chatd.service.node_news import NodeNews
+from chatd.service.node_caches import BETWEEN, MAX_READS, REST, RETRY, NodeCache, NodeTable
+from chatd.service.node_news import QUIET, NodeNews
 from chatd.store.account_moves import FOLLOWED, Move, StoredMove, note_move
 from chatd.store.database import Database
 from chatd.store.mutes import EVERYWHERE
@@ -80,11 +80,16 @@ class Jobs:
 
     def __init__(self) -> None:
         self.asked: list[tuple[Any, Deferred[Any]]] = []
+        self.jobs = 0  # that took the turn of the writer
 
-    def run(self, _job: Any, keys: Any) -> Deferred[Any]:
+    def read(self, _job: Any, keys: Any) -> Deferred[Any]:
         done: Deferred[Any] = Deferred()
         self.asked.append((keys, done))
         return done
+
+    def run(self, _job: Any, keys: Any) -> Deferred[Any]:
+        self.jobs += 1
+        return self.read(_job, keys)
 
     def answer(self, value: Any) -> Any:
         keys, done = self.asked.pop(0)
@@ -140,6 +145,68 @@ class Tables(SynchronousTestCase):
         self.database.answer("b")
         self.assertEqual(self.took, [([1], "a"), ([2], "b")])
 
+    def test_paced(self) -> None:
+        """However often something is lost, all is read at most twice a second, and the last loss is not
+        forgotten."""
+        self.buses[1].lost = True
+        times = []
+        for _ in range(30):
+            self.here.tell(1)
+            self.clock.advance(0.1)
+            if self.database.asked:
+                times.append(self.clock.seconds())
+                self.database.answer("all")
+        self.assertLessEqual(len(times), 3 / BETWEEN + 1)
+        self.assertGreaterEqual(len(times), 3 / BETWEEN - 1)
+        self.clock.advance(BETWEEN)
+        self.assertEqual(len(self.database.asked), 1)
+
+    def test_slow(self) -> None:
+        """What takes long to read is read more rarely."""
+        self.there.reset()
+        self.clock.advance(2.0)
+        self.there.reset()
+        self.database.answer("all")
+        self.clock.advance(REST * 2.0 - 0.1)
+        self.assertEqual(self.database.asked, [])
+        self.there.renew(3)  # single keys are read at once
+        self.assertEqual(self.database.answer("three"), [3])
+        self.clock.advance(0.2)
+        self.assertEqual(self.database.answer("all"), None)
+
+    def test_changed_here_meanwhile(self) -> None:
+        """What was read before a change of this node is not used."""
+        self.buses[0].silent = True
+        self.there.renew(1)
+        self.there.tell(1)
+        self.database.answer("old")
+        self.assertEqual(self.took, [])
+        self.database.answer("new")
+        self.assertEqual((self.took, self.database.jobs), ([([1], "new")], 0))
+
+    def test_changed_here_all_the_time(self) -> None:
+        """It is read in the turn of this node's changes then."""
+        self.buses[0].silent = True
+        self.there.renew(1)
+        for _ in range(MAX_READS):
+            self.there.tell(1)
+            self.database.answer("old")
+        self.there.tell(1)
+        self.database.answer("new")
+        self.assertEqual((self.took, self.database.jobs), ([([1], "new")], 1))
+
+    def test_stopped(self) -> None:
+        """After the end nothing is read again."""
+        self.there.renew(1)
+        self.there.reset()
+        self.there._news.end()
+        for _ in range(2):
+            self.database.asked.pop(0)[1].errback(StorageFailed())
+        self.there.renew(2)
+        self.there.reset()
+        self.clock.advance(10)
+        self.assertEqual((self.database.asked, self.clock.getDelayedCalls()), ([], []))
+
 
 class Shared(TwoServices):
     """What one service changes is known to the other."""
@@ -183,7 +250,7 @@ class Shared(TwoServices):
         result_of(self.here.accounts.end_session(ended[0].token_hash))
         self.lose()
         self.sessions_here.end_one(ended[0].token_hash, "A")
-        self.clock.advance(0)
+        self.heal()
         self.assertEqual(ended[1].listener.got, [SessionEnded(ENDED)])
         self.assertEqual(kept[1].listener.got, [])
 
@@ -195,7 +262,7 @@ class Shared(TwoServices):
             for each in self.buses:
                 each.lost = lost
             result_of(self.here.accounts.change_profile(ana, "Anna", "ID"))
-            self.clock.advance(0)
+            self.heal()
             self.assertEqual(session.account.display_name, "Anna")
             found = result_of(self.there.accounts.find(ana.name))
             self.assertEqual(found.display_name, "Anna")
@@ -236,12 +303,12 @@ class Shared(TwoServices):
             target = parse_ban_target("ana")
             bans = self.here.access_bans
             ban = result_of(bans.add(self.act(), target, ana, "spam", None))
-            self.clock.advance(0)
+            self.heal()
             [error] = client.listener.got
             self.assertEqual(str(error), str(bans.error(ban)))
             self.assertRaises(Banned, self.there.access_bans.check_account, ana)
             result_of(bans.remove(self.act(), target))
-            self.clock.advance(0)
+            self.heal()
             self.there.access_bans.check_account(ana)
 
     def test_banned_network(self) -> None:
@@ -258,7 +325,7 @@ class Shared(TwoServices):
             for each in self.buses:
                 each.lost = lost
             result_of(change())
-            self.clock.advance(0)
+            self.heal()
             check()
 
     def test_mutes(self) -> None:
@@ -267,10 +334,10 @@ class Shared(TwoServices):
             for each in self.buses:
                 each.lost = lost
             result_of(mutes.add(self.act(), "ana", "ana", EVERYWHERE, "", None))
-            self.clock.advance(0)
+            self.heal()
             self.assertRaises(Muted, check, "ana", 5, "g")
             result_of(mutes.remove(self.act(), "ana", "ana", EVERYWHERE))
-            self.clock.advance(0)
+            self.heal()
             check("ana", 5, "g")
 
     def test_blocks(self) -> None:
@@ -284,11 +351,11 @@ class Shared(TwoServices):
             targets, errors = result_of(there.directs.open(budi, to))
             self.assertEqual((len(targets), errors), (1, {}))
             result_of(self.here.blocks.block(ana, Address("budi")))
-            self.clock.advance(0)
+            self.heal()
             self.assertTrue(there.blocks.has(ana.id, "budi"))
             self.assertIsNone(there.directs.cached(budi, to[0]))
             result_of(self.here.blocks.unblock(ana, Address("budi")))
-            self.clock.advance(0)
+            self.heal()
             self.assertFalse(there.blocks.has(ana.id, "budi"))
 
     def test_quotas(self) -> None:
@@ -309,7 +376,7 @@ class Shared(TwoServices):
             for each in self.buses:
                 each.lost = lost
             result_of(here.learn(realm, encode_keys([key])))
-            self.clock.advance(0)
+            self.heal()
             self.assertEqual(there.ring.get(realm, key.id), key)
         for each in self.buses:
             each.lost = False
@@ -326,7 +393,7 @@ class Shared(TwoServices):
             for each in self.buses:
                 each.lost = lost
             self.here.follower.followed(Followed([], [StoredMove(move, FOLLOWED)]))
-            self.clock.advance(0)
+            self.heal()
             found = self.there.follower.moved.current(Address(f"ana{number}", "r2"))
             self.assertEqual(found, Address(f"ana{number}", "r3"))
 
@@ -346,7 +413,7 @@ class Shared(TwoServices):
             for each in self.buses:
                 each.lost = lost
             result_of(self.here.groups.kick(ana, name, Address(budi.name)))
-            self.clock.advance(0)
+            self.heal()
             self.assertIs(outcome_of(self.there.rosters.find_mine(budi, name)), NotMember)
 
     def test_quiet(self) -> None:

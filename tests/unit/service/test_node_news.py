@@ -17,7 +17,7 @@ from chatd.base.model import Message
 from chatd.cluster.bus import MAX_BUS_MESSAGE
 from chatd.cluster.local_bus import LocalBus
 from chatd.service.node_events import NodeEvents
-from chatd.service.node_news import NodeNews
+from chatd.service.node_news import QUIET, NodeNews
 from chatd.service.presence import IListener, Presence
 from tests.support.buses import MemoryBus
 
@@ -245,3 +245,21 @@ VALUES: dict[Any, object] = {
     str | None: "budi",
     dict[str, str | bool | None]: {"title": "a", "open": True, "topic": None},
 }
+
+
+class Quiet(SynchronousTestCase):
+    def test_watched(self) -> None:
+        """While other nodes are not heard, all is looked for in the database within a second, again and
+        again."""
+        clock, buses = Clock(), list[MemoryBus]()
+        bus = MemoryBus("one", buses)
+        news, resets = NodeNews(bus, clock), list[float]()
+        news.topic("things", int, lambda _: None, lambda: resets.append(clock.seconds()))
+        news.watch()
+        clock.pump([0.25] * 8)
+        self.assertEqual(resets, [])
+        bus.quiet = QUIET + 0.1
+        clock.pump([0.25] * 8)
+        self.assertGreaterEqual(len(resets), 4)
+        news.end()
+        self.assertEqual(clock.getDelayedCalls(), [])
